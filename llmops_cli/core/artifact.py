@@ -1,0 +1,21 @@
+"""What a model is to the toolkit: a place, a format and a digest."""
+
+from __future__ import annotations
+
+import msgspec
+
+FORMATS = ("hf", "gguf", "awq", "gptq", "compressed-tensors", "ct2", "remote")
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model on disk, or served elsewhere.
+
+    `digest` is over names, sizes and content (see runtime.store.digest_path); None for a remote model.
+    """
+
+    reference: str
+    format: str
+    path: str | None = None
+    revision: str | None = None
+    digest: str | None = None
+    size_bytes: int | None = None

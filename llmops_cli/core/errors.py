@@ -1,0 +1,59 @@
+"""Every error a user can meet, with its exit code.
+
+LlmopsError (1)
+├── UsageError (2)         a flag, a recipe or a model that cannot be used
+├── EnvironmentMissing (3) an engine, library, key, model file or disk space that is not there
+├── EngineFailed (4)       an engine or job that started and then failed
+├── GateFailed (5)         a measured value that breaks a limit the user set
+└── Interrupted (130)      Ctrl-C or SIGTERM
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LlmopsError(Exception):
+    """A failure the user can act on: one line of what, one line of what next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(LlmopsError):
+    exit_code = 2
+
+
+class EnvironmentMissing(LlmopsError):
+    exit_code = 3
+
+
+class EngineFailed(LlmopsError):
+    exit_code = 4
+
+
+class GateFailed(LlmopsError):
+    exit_code = 5
+
+
+class Interrupted(LlmopsError):
+    exit_code = 130
+
+
+EXIT_CODES: dict[str, type[LlmopsError]] = {
+    cls.__name__: cls for cls in (UsageError, EnvironmentMissing, EngineFailed, GateFailed, Interrupted)
+}
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """An error for a name that is not in a table, with the nearest one that is."""
+    names = sorted(known)
+    folded = {candidate.lower(): candidate for candidate in names}
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    hint = f"did you mean '{folded[close[0]]}'?" if close else f"known: {', '.join(names)}"
+    return UsageError(f"unknown {kind} '{name}'", hint=hint)

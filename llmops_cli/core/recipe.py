@@ -1,0 +1,117 @@
+"""One frozen struct per command, resolved once from defaults < file < environment < flags.
+
+The struct holds the defaults and the checks; `resolve` tells where each value came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError, unknown_name
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A closed-loop load: `concurrency` streams at a time, `requests` per level (None: 4 x, at least 16)."""
+
+    backend: str = "llamacpp"
+    model: str = "demo"
+    url: str | None = None
+    concurrency: list[Positive] = [1, 4, 16]
+    requests: Positive | None = None
+    input_tokens: Positive = 64
+    output_tokens: Positive = 64
+    shared_prefix_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    seed: int = 0
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    options: dict[str, str] = {}
+
+
+class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`imatrix` is auto (only for schemes that need it), none, or a file; quality texts default to the
+    model's own heldout.txt and calibration.txt, else to the ones that ship with the toolkit."""
+
+    model: str = "demo"
+    method: str = "gguf"
+    scheme: list[str] = ["Q4_K_M"]
+    imatrix: str = "auto"
+    eval_text: str | None = None
+    calibration_text: str | None = None
+    eval_tokens: Positive = 8192
+    threads: Positive | None = None
+    quality: bool = True
+
+
+class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Supervised training of a chat model on one process. `data` is `demo` or a JSONL file of messages."""
+
+    data: str = "demo"
+    steps: Positive = 800
+    batch_size: Positive = 32
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 0.02
+    prompt_loss_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
+    hidden_size: Positive = 256
+    intermediate_size: Positive = 768
+    layers: Positive = 4
+    heads: Positive = 4
+    kv_heads: Positive = 2
+    vocab_size: Annotated[int, msgspec.Meta(ge=300)] = 1024
+    context: Positive = 1024
+    precision: str = "auto"
+    seed: int = 0
+    threads: Positive | None = None
+
+
+RecipeT = TypeVar("RecipeT", BenchRecipe, QuantizeRecipe, TrainRecipe)
+
+
+def resolve(
+    kind: type[RecipeT],
+    *,
+    file: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> tuple[RecipeT, dict[str, str]]:
+    """The recipe and, per field, its origin: default, file, env or flag.
+
+    `environ` is read for LLMOPS_<FIELD>; a flag that is None was not given.
+    Raises: UsageError naming the field, its origin and a did-you-mean for unknown ones.
+    """
+    fields = [field.name for field in msgspec.structs.fields(kind)]
+    merged: dict[str, object] = {}
+    origins = dict.fromkeys(fields, "default")
+    for key, value in (file or {}).items():
+        if key not in fields:
+            raise unknown_name("recipe field", key, fields)
+        merged[key], origins[key] = value, "file"
+    for name in fields:
+        text = (environ or {}).get(f"LLMOPS_{name.upper()}")
+        if text is not None:
+            merged[name], origins[name] = text, "env"
+    for key, value in (flags or {}).items():
+        if value is not None:
+            merged[key], origins[key] = value, "flag"
+    prepared = {name: _split(kind, name, value) for name, value in merged.items()}
+    for name, value in prepared.items():
+        try:
+            # Field by field, so that the message can name where the bad value came from; strict=False
+            # because the environment and the command line only have strings.
+            msgspec.convert({name: value}, kind, strict=False)
+        except msgspec.ValidationError as error:
+            reason = str(error).split(" - at ")[0].replace("`", "")
+            raise UsageError(f"{name}={value!r} ({origins[name]}): {reason}") from error
+    return msgspec.convert(prepared, kind, strict=False), origins
+
+
+def _split(kind: type[RecipeT], name: str, value: object) -> object:
+    """Comma-separated text becomes a list where the field is one."""
+    default = getattr(kind(), name)
+    if isinstance(default, list) and isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(default, list) and isinstance(value, int):
+        return [value]
+    return value

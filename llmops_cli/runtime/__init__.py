@@ -1,0 +1,1 @@
+"""Every side effect that capabilities share: processes, environments, HTTP, hardware, files."""

@@ -1,0 +1,1 @@
+"""Programs that run inside an engine's own Python. Never imported by the rest of the toolkit."""
