@@ -21,7 +21,7 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     backend: str = "llamacpp"
     model: str = "demo"
     url: str | None = None
-    concurrency: list[Positive] = [1, 4, 16]
+    concurrency: list[Positive] = msgspec.field(default_factory=lambda: [1, 4, 16])
     requests: Positive | None = None
     input_tokens: Positive = 64
     output_tokens: Positive = 64
@@ -37,7 +37,7 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     model: str = "demo"
     method: str = "gguf"
-    scheme: list[str] = ["Q4_K_M"]
+    scheme: list[str] = msgspec.field(default_factory=lambda: ["Q4_K_M"])
     imatrix: str = "auto"
     eval_text: str | None = None
     calibration_text: str | None = None
@@ -55,8 +55,8 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 0.02
     prompt_loss_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
     hidden_size: Positive = 256
-    intermediate_size: Positive = 768
-    layers: Positive = 4
+    intermediate_size: Positive = 512
+    layers: Positive = 2
     heads: Positive = 4
     kv_heads: Positive = 2
     vocab_size: Annotated[int, msgspec.Meta(ge=300)] = 1024

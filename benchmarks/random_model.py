@@ -1,0 +1,110 @@
+"""A random-weight Llama of about 0.5B parameters as a sharded Hugging Face folder, for speed and size benchmarks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+HIDDEN, INTERMEDIATE, LAYERS, HEADS, KV_HEADS, VOCAB, CONTEXT = 1536, 4096, 20, 12, 4, 16000, 4096
+SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def make(folder: Path, *, layers: int = LAYERS) -> Path:
+    """Writes the folder once; the same seed gives the same bytes."""
+    if (folder / "config.json").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, scale = np.random.default_rng(0), 0.02
+    head = HIDDEN // HEADS
+
+    def matrix(*shape: int) -> np.ndarray:
+        # bf16 bits kept as uint16; the header is rewritten below because numpy has no bf16
+        return (rng.standard_normal(shape, np.float32) * scale).view(np.uint32).__rshift__(16).astype(np.uint16)
+
+    ones = np.full(HIDDEN, 0x3F80, np.uint16)
+    shards, weight_map = layers // 5 + 1, {}
+    for shard in range(shards):
+        tensors: dict[str, np.ndarray] = {}
+        if shard == shards - 1:
+            tensors = {"model.embed_tokens.weight": matrix(VOCAB, HIDDEN), "model.norm.weight": ones}
+        for layer in range(shard * 5, min(shard * 5 + 5, layers)):
+            p = f"model.layers.{layer}."
+            tensors |= {
+                p + "input_layernorm.weight": ones,
+                p + "post_attention_layernorm.weight": ones,
+                p + "self_attn.q_proj.weight": matrix(HEADS * head, HIDDEN),
+                p + "self_attn.k_proj.weight": matrix(KV_HEADS * head, HIDDEN),
+                p + "self_attn.v_proj.weight": matrix(KV_HEADS * head, HIDDEN),
+                p + "self_attn.o_proj.weight": matrix(HIDDEN, HEADS * head),
+                p + "mlp.gate_proj.weight": matrix(INTERMEDIATE, HIDDEN),
+                p + "mlp.up_proj.weight": matrix(INTERMEDIATE, HIDDEN),
+                p + "mlp.down_proj.weight": matrix(HIDDEN, INTERMEDIATE),
+            }
+        name = f"model-{shard + 1:05d}-of-{shards:05d}.safetensors"
+        save_file(tensors, folder / name, metadata={"format": "pt"})
+        relabel_bf16(folder / name)
+        weight_map |= dict.fromkeys(tensors, name)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    write_tokenizer(folder)
+    config = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": HIDDEN, "vocab_size": VOCAB,
+        "intermediate_size": INTERMEDIATE, "num_hidden_layers": layers, "num_attention_heads": HEADS,
+        "num_key_value_heads": KV_HEADS, "max_position_embeddings": CONTEXT, "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0, "tie_word_embeddings": True, "hidden_act": "silu", "torch_dtype": "bfloat16",
+        "bos_token_id": 0, "eos_token_id": 1,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def relabel_bf16(path: Path) -> None:
+    """Rewrites the header in place: "U16" plus a space of JSON padding is as long as "BF16"."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entries = json.loads(file.read(length))
+        for name, entry in entries.items():
+            if name != "__metadata__":
+                entry["dtype"] = "BF16"
+        header = json.dumps(entries, separators=(",", ":")).encode()
+        body = path.read_bytes()[8 + length :]
+        file.seek(0)
+        file.write(len(header).to_bytes(8, "little") + header + body)
+
+
+def write_tokenizer(folder: Path) -> None:
+    from pydoc_data import topics  # English text that every Python has
+
+    text = list(topics.topics.values())
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        text,
+        trainers.BpeTrainer(
+            vocab_size=VOCAB,
+            special_tokens=["<|bos|>", "<|end|>", "<|user|>", "<|assistant|>"],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        ),
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    template = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}<|assistant|>"
+    settings = {"bos_token": "<|bos|>", "eos_token": "<|end|>", "chat_template": template, "add_bos_token": False,
+                "tokenizer_class": "PreTrainedTokenizerFast"}  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+if __name__ == "__main__":
+    print(make(Path(sys.argv[1])))

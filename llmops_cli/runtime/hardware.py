@@ -1,0 +1,124 @@
+"""Facts about this machine and this checkout, for manifests and `doctor`. Probed, never cached or rewritten."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+INTERESTING_FLAGS = (
+    "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile",
+    "amx_int8", "amx_bf16", "neon", "asimd", "asimddp", "sve", "i8mm", "bf16",
+)  # fmt: skip
+REPORTED_PACKAGES = (
+    "llmops-cli", "torch", "transformers", "tokenizers", "safetensors", "gguf", "llama-cpp-python", "numpy",
+    "aiohttp", "uvicorn", "uvloop", "msgspec",
+)  # fmt: skip
+
+
+def probe_hardware() -> dict[str, object]:
+    """CPU model, flags and cores, RAM, GPUs (through NVML) and the operating system."""
+    model, flags = _cpu()
+    return {
+        "cpu_model": model,
+        "cpu_flags": flags,
+        "cores_physical": psutil.cpu_count(logical=False),
+        "cores_logical": usable_cores(),
+        "ram_bytes": psutil.virtual_memory().total,
+        "gpus": probe_gpus(),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def usable_cores() -> int:
+    """Cores this process may use, which a container or taskset can make fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu() -> tuple[str, list[str]]:
+    try:
+        fields: dict[str, str] = {}
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            fields.setdefault(key.strip(), value.strip())
+    except OSError:
+        return platform.processor() or platform.machine(), []
+    present = set((fields.get("flags") or fields.get("Features") or "").split())
+    name = fields.get("model name") or platform.machine()
+    return name, [flag for flag in INTERESTING_FLAGS if flag in present]
+
+
+def probe_gpus() -> list[dict[str, object]]:
+    """Name, memory and driver of each NVIDIA GPU; empty without driver or library."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        driver = pynvml.nvmlSystemGetDriverVersion()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        return [
+            {
+                "name": pynvml.nvmlDeviceGetName(handle),
+                "memory_bytes": int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+                "driver": driver,
+            }
+            for handle in handles
+        ]
+    except Exception:  # noqa: BLE001 - no driver, no library or no rights: all mean "no GPU here"
+        return []
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages that can change a number in a report, in this Python."""
+    found = {"python": platform.python_version()}
+    for name in REPORTED_PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def versions_in(python: str) -> dict[str, str]:
+    """The same, asked of another interpreter; empty if it does not answer."""
+    if python == sys.executable:
+        return installed_versions()
+    code = (
+        "import json,sys,platform\nfrom importlib import metadata as m\nd={'python':platform.python_version()}\n"
+        "for n in sys.argv[1:]:\n try: d[n]=m.version(n)\n except m.PackageNotFoundError: pass\nprint(json.dumps(d))"
+    )
+    import json
+
+    try:
+        run = subprocess.run(
+            [python, "-c", code, *REPORTED_PACKAGES], capture_output=True, text=True, timeout=60, check=True
+        )
+        return dict(json.loads(run.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return {}
+
+
+def git_state(folder: Path) -> dict[str, object] | None:
+    """Commit and dirtiness of the checkout around `folder`; None outside one."""
+
+    def git(*args: str) -> str | None:
+        try:
+            run = subprocess.run(
+                ["git", "-C", str(folder), *args], capture_output=True, text=True, timeout=10, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return run.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}

@@ -1,0 +1,101 @@
+"""Peak memory of a process tree, sampled while it runs."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import psutil
+
+from llmops_cli.core.report import Memory
+
+SAMPLE_EVERY_S = 0.1
+PSS_EVERY = 10
+"""PSS walks every mapping of a process in the kernel, so it is read once a second."""
+
+
+class MemoryMeter:
+    """Samples the tree below `guard_pid` (the guard itself excluded) until `stop`."""
+
+    def __init__(self, guard_pid: int) -> None:
+        self._root = guard_pid
+        self._done = threading.Event()
+        self._rss = 0
+        self._pss: int | None = None
+        self._gpu: int | None = None
+        self._high_water: dict[int, int] = {}
+        self._gpu_handles = _gpu_handles()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="memory-meter")
+        self._thread.start()
+
+    def stop(self) -> Memory:
+        """The peaks so far; further calls return the same."""
+        self._done.set()
+        self._thread.join(timeout=5)
+        rss = self._rss
+        if len(self._high_water) == 1:  # one process: the kernel's own high-water mark misses no spike
+            rss = max(rss, *self._high_water.values())
+        return Memory(
+            engine_peak_rss_bytes=rss or None, engine_peak_pss_bytes=self._pss, engine_peak_gpu_bytes=self._gpu
+        )
+
+    def _run(self) -> None:
+        tick = 0
+        while not self._done.is_set():
+            self._sample(read_pss=tick % PSS_EVERY == 0)
+            tick += 1
+            self._done.wait(SAMPLE_EVERY_S)
+
+    def _sample(self, *, read_pss: bool) -> None:
+        try:
+            tree = psutil.Process(self._root).children(recursive=True)
+        except psutil.Error:
+            return
+        rss = pss = 0
+        for process in tree:
+            try:
+                rss += process.memory_info().rss
+                self._high_water[process.pid] = _high_water_bytes(process.pid)
+                if read_pss:
+                    pss += getattr(process.memory_full_info(), "pss", 0)
+            except psutil.Error:
+                continue
+        self._rss = max(self._rss, rss)
+        if pss:
+            self._pss = max(self._pss or 0, pss)
+        if self._gpu_handles:
+            self._gpu = max(self._gpu or 0, _gpu_bytes(self._gpu_handles, {p.pid for p in tree}))
+
+
+def _high_water_bytes(pid: int) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def _gpu_handles() -> list[object]:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+    except Exception:  # noqa: BLE001 - no driver, no library or no rights: all mean "no GPU to measure"
+        return []
+
+
+def _gpu_bytes(handles: list[object], pids: set[int]) -> int:
+    import pynvml
+
+    total = 0
+    for handle in handles:
+        try:
+            for entry in pynvml.nvmlDeviceGetComputeRunningProcesses(handle):
+                if entry.pid in pids:
+                    total += entry.usedGpuMemory or 0
+        except pynvml.NVMLError:
+            continue
+    return total

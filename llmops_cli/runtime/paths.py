@@ -1,0 +1,25 @@
+"""Where the toolkit keeps what it makes: XDG folders, the packaged recipes and the workers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+WORKERS = PACKAGE / "workers"
+
+
+def cache_dir() -> Path:
+    """Models, converted files and environments that can be made again: $XDG_CACHE_HOME/llmops."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmops"
+
+
+def config_dir() -> Path:
+    """The user's own settings (envs.yaml): $XDG_CONFIG_HOME/llmops."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "llmops"
+
+
+def recipes_dir() -> Path:
+    """recipes/ of the checkout, or its copy inside an installed wheel."""
+    checkout = PACKAGE.parent / "recipes"
+    return checkout if checkout.is_dir() else PACKAGE / "_recipes"

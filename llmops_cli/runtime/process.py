@@ -1,0 +1,88 @@
+"""A supervised process: own group, captured log, measured memory, and a sure stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.report import Memory
+from llmops_cli.runtime.memory import MemoryMeter
+from llmops_cli.runtime.paths import WORKERS
+
+STOP_PATIENCE_S = 8.0
+
+
+class Supervised:
+    """Runs argv under the guard (workers/_guard.py); leaves nothing behind when stopped or when we die."""
+
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], log_path: Path) -> None:
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        self.log_path = log_path
+        self._log = log_path.open("ab")
+        guard = [sys.executable, "-S", "-E", str(WORKERS / "_guard.py"), *argv]
+        try:
+            self._guard = subprocess.Popen(
+                guard,
+                stdin=subprocess.PIPE,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._log.close()
+            raise EnvironmentMissing(f"cannot start {argv[0]}: {error}") from error
+        self._meter = MemoryMeter(self._guard.pid)
+        self.memory: Memory | None = None
+
+    @property
+    def pid(self) -> int:
+        """The guard's pid; the engine is its only child."""
+        return self._guard.pid
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._guard.poll()
+
+    def wait(self, timeout_s: float) -> int | None:
+        try:
+            return self._guard.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self) -> Memory:
+        """Ends the whole group (TERM, then KILL) and returns the memory peaks. Safe to call twice."""
+        if self.memory is None:
+            self.memory = self._meter.stop()
+            if self._guard.stdin:
+                self._guard.stdin.close()
+            try:
+                self._guard.wait(STOP_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._guard.pid, signal.SIGKILL)
+                self._guard.wait()
+            self._log.close()
+        return self.memory
+
+    def log_tail(self, lines: int = 12) -> str:
+        """The last non-empty log lines, for an error message or a run log."""
+        with self.log_path.open("rb") as file:
+            file.seek(max(0, self.log_path.stat().st_size - 16384))
+            text = file.read().decode(errors="replace")
+        return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+
+
+def describe_exit(code: int) -> str:
+    """`exit code 1`, or `killed by SIGKILL (out of memory?)`."""
+    if code <= 128:
+        return f"exit code {code}"
+    try:
+        name = signal.Signals(code - 128).name
+    except ValueError:
+        return f"exit code {code}"
+    return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

@@ -1,0 +1,123 @@
+"""Starts a ServerSpec, waits until it answers, and stops it for sure."""
+
+from __future__ import annotations
+
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
+from llmops_cli.core.report import Memory
+from llmops_cli.core.spec import ServerSpec
+from llmops_cli.runtime.process import Supervised, describe_exit
+
+HOST = "127.0.0.1"
+
+
+class RunningServer:
+    """A server that has answered its ready check."""
+
+    def __init__(self, spec: ServerSpec, process: Supervised | None) -> None:
+        self.spec = spec
+        self._process = process
+
+    @property
+    def url(self) -> str:
+        return self.spec.url
+
+    def check_alive(self) -> None:
+        """Raises EngineFailed with the last log lines if the engine has ended."""
+        if self._process is not None and (code := self._process.exit_code()) is not None:
+            raise _died(self.spec, self._process, code)
+
+    def memory(self) -> Memory:
+        """Peaks after the server was stopped; nothing for one that we did not start."""
+        return Memory() if self._process is None else self._process.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def require_port(port: int) -> None:
+    """Raises EnvironmentMissing if something already listens on `port`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise EnvironmentMissing(
+                f"port {port} on {HOST} is in use", hint="stop what listens there, or choose another port"
+            ) from error
+
+
+@contextmanager
+def running(
+    spec: ServerSpec, *, log_path: Path, on_wait: Callable[[float], None] | None = None
+) -> Iterator[RunningServer]:
+    """The server, ready; stopped when the block ends, however it ends.
+
+    `on_wait` is called about once a second with the seconds waited so far.
+    Raises: EngineFailed if it dies or misses its deadline, with its last log lines.
+    """
+    if not spec.argv:
+        _require_answer(spec)
+        yield RunningServer(spec, None)
+        return
+    process = Supervised(spec.argv, env=spec.env, log_path=log_path)
+    try:
+        _wait_ready(spec, process, on_wait)
+        yield RunningServer(spec, process)
+    finally:
+        process.stop()
+
+
+def _wait_ready(spec: ServerSpec, process: Supervised, on_wait: Callable[[float], None] | None) -> None:
+    start, told_s = time.monotonic(), 0.0
+    while True:
+        if _status(spec.url + spec.ready_path, timeout_s=2) == 200:
+            return
+        if (code := process.exit_code()) is not None:
+            raise _died(spec, process, code)
+        waited_s = time.monotonic() - start
+        if waited_s > spec.ready_timeout_s:
+            raise EngineFailed(
+                f"engine '{spec.engine}' did not answer {spec.ready_path} within {spec.ready_timeout_s:.0f} s",
+                hint=f"see {process.log_path}\n{process.log_tail()}",
+            )
+        if on_wait and waited_s - told_s >= 1:
+            told_s = waited_s
+            on_wait(waited_s)
+        time.sleep(0.05)
+
+
+def _status(url: str, *, timeout_s: float) -> int | None:
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as response:  # http(s) only: see engines.remote
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (OSError, ValueError):
+        return None
+
+
+def _require_answer(spec: ServerSpec) -> None:
+    status = _status(spec.url + spec.ready_path, timeout_s=10)
+    if status is None:
+        raise EnvironmentMissing(f"nothing answers at {spec.url}", hint="start the server, or check --url")
+
+
+def _died(spec: ServerSpec, process: Supervised, code: int) -> EngineFailed:
+    tail = process.log_tail()
+    if "Address already in use" in tail or "address already in use" in tail:
+        return EngineFailed(f"engine '{spec.engine}' found its port taken ({spec.url})", hint="run again")
+    return EngineFailed(
+        f"engine '{spec.engine}' ended ({describe_exit(code)})",
+        hint=f"its log is {process.log_path}" + (f"; it ends:\n{tail}" if tail else " (empty)"),
+    )

@@ -1,0 +1,1 @@
+"""Training: data, the run, and the built-in demo model's task."""

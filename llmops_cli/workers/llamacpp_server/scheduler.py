@@ -1,0 +1,343 @@
+"""Continuous batching: one thread that decides, step by step, which tokens of which requests to compute.
+
+Each step takes one token from every running generation and fills the rest of the batch with prompt tokens,
+first come first served. A slot keeps its tokens in the KV pool after its request ends, so that a later
+request with the same beginning starts from there.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from binding import BatchItem, Llama
+from sampling import Sampler, SamplingParams, TokenLogprob
+from textstream import TextStream
+
+MIN_SHARED = 8
+"""Shorter common beginnings are computed again: cheaper than a step of waiting for them."""
+DEFER_GAIN = 64
+"""A prompt waits a step if a neighbour that is being read now will spare it this many tokens."""
+
+
+class QueueFull(Exception):
+    """Too many waiting requests; retry after about `retry_after_s`."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("queue full")
+        self.retry_after_s = retry_after_s
+
+
+class Event:
+    """What one step produced for one generation: text, log-probabilities, and the reason if it ended."""
+
+    __slots__ = ("error", "finish", "generation", "logprobs", "text")
+
+    def __init__(self, generation: "Generation", text: str, logprobs: list[TokenLogprob], finish: str | None) -> None:
+        self.generation, self.text, self.logprobs, self.finish = generation, text, logprobs, finish
+        self.error: str | None = None
+
+
+class Generation:
+    """One choice of one request, from queue to last token."""
+
+    def __init__(
+        self, prompt: list[int], params: SamplingParams, *, max_tokens: int, stops: list[str],
+        deliver: Callable[[Event], None],
+    ) -> None:  # fmt: skip
+        self.tokens = list(prompt)
+        self.prompt_tokens = len(prompt)
+        self.params, self.max_tokens, self.deliver = params, max_tokens, deliver
+        self.stream = TextStream(stops)
+        self.sampler: Sampler | None = None
+        self.output_tokens = 0
+        self.cached_tokens: int | None = None
+        self.cancelled = False
+        self.started = False  # whether its slot was set up; again False after a preemption
+        self.pending_logprobs: list[TokenLogprob] = []
+        self.queued_at = time.monotonic()
+        self.first_at: float | None = None
+
+
+class Slot:
+    """One sequence of the KV pool. `cells` are the tokens whose keys and values are there now."""
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+        self.cells: list[int] = []
+        self.generation: Generation | None = None
+        self.used_at = 0.0
+
+    @property
+    def remaining(self) -> int:
+        """Tokens of its generation that are not computed yet: 1 while it generates."""
+        return len(self.generation.tokens) - len(self.cells) if self.generation else 0
+
+
+def common_prefix(a: list[int], b: list[int]) -> int:
+    limit = min(len(a), len(b))
+    if a[:limit] == b[:limit]:
+        return limit
+    low, high = 0, limit  # a[:low] matches, a[:high] does not; slices compare at C speed
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle)
+    return low
+
+
+class Scheduler:
+    """Owns the Llama; every other thread only submits, cancels and reads counters."""
+
+    def __init__(
+        self, llama: Llama, *, slots: int, queue: int, prefill_chunk: int, reuse: bool,
+        flush: Callable[[list[Event]], None],
+    ) -> None:  # fmt: skip
+        self._llama, self._queue_limit, self._prefill_chunk = llama, queue, prefill_chunk
+        self._reuse = reuse and llama.can_share_prefixes
+        self._flush = flush
+        self._slots = [Slot(i) for i in range(slots)]
+        self._waiting: deque[Generation] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._events: list[Event] = []
+        self.counters = {"prompt_tokens": 0, "cached_tokens": 0, "output_tokens": 0, "steps": 0, "preemptions": 0}
+        self.step_tokens = 0
+        self._mean_s = 1.0
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout=10)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def submit(self, generations: list[Generation]) -> None:
+        """Queues all or none of a request's generations. Raises: QueueFull."""
+        with self._wake:
+            free = sum(slot.generation is None for slot in self._slots)
+            if len(self._waiting) + len(generations) > self._queue_limit + free:
+                waves = 1 + len(self._waiting) // len(self._slots)
+                raise QueueFull(max(1, min(60, round(self._mean_s * waves))))
+            self._waiting.extend(generations)
+            self._wake.notify()
+
+    def load(self) -> dict[str, int]:
+        """Gauges for /metrics."""
+        return {
+            "running": sum(slot.generation is not None for slot in self._slots),
+            "waiting": len(self._waiting),
+            "kv_cells": sum(len(slot.cells) for slot in self._slots),
+        }
+
+    # -- the thread ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._stopping and not self._waiting and not any(s.generation for s in self._slots):
+                    self._wake.wait()
+                if self._stopping:
+                    return
+            try:
+                self._step()
+            except Exception as error:  # the engine is in an unknown state: fail what runs, keep serving
+                self._fail_all(f"{type(error).__name__}: {error}")
+            if self._events:
+                self._flush(self._events)
+                self._events = []
+
+    def _step(self) -> None:
+        self._drop_cancelled()
+        self._admit()
+        items, outputs = self._plan()
+        if not items:
+            return
+        while not self._llama.decode(items):
+            self._make_room()
+            items, outputs = self._plan()
+            if not items:
+                return
+        self.counters["steps"] += 1
+        self.step_tokens = len(items)
+        for token, _, sequence, _ in items:
+            self._slots[sequence].cells.append(token)
+        for slot, index in outputs:
+            self._advance(slot, index)
+
+    def _drop_cancelled(self) -> None:
+        with self._wake:
+            if any(g.cancelled for g in self._waiting):
+                self._waiting = deque(g for g in self._waiting if not g.cancelled)
+        for slot in self._slots:
+            if slot.generation and slot.generation.cancelled:
+                self._release(slot)
+
+    def _admit(self) -> None:
+        """Gives waiting generations the free slot that already holds most of their beginning."""
+        while self._waiting:
+            free = [slot for slot in self._slots if slot.generation is None]
+            if not free:
+                return
+            with self._wake:
+                generation = self._waiting.popleft()
+            slot = max(free, key=lambda s: (self._usable(s, generation), -s.used_at))
+            try:
+                generation.sampler = generation.sampler or Sampler(self._llama, generation.params)
+            except ValueError as error:
+                self._end(generation, "error", error=str(error))
+                continue
+            slot.generation, slot.used_at = generation, time.monotonic()
+            generation.started = False
+
+    def _usable(self, slot: Slot, generation: Generation) -> int:
+        return common_prefix(slot.cells, generation.tokens) if self._reuse else 0
+
+    def _begin(self, slot: Slot) -> bool:
+        """Sets the slot up with the longest beginning found anywhere; False to wait for a better one."""
+        generation = slot.generation
+        wanted = generation.tokens
+        limit = len(wanted) - 1  # the last prompt token must be computed: its logits are needed
+        own = min(self._usable(slot, generation), limit)
+        best, donor = own, None
+        if self._reuse:
+            for other in self._slots:
+                if other is slot:
+                    continue
+                have = min(common_prefix(other.cells, wanted), limit)
+                if have > best:
+                    best, donor = have, other
+                if other.generation and other.remaining > 1 and other.generation.started:
+                    coming = min(common_prefix(other.generation.tokens, wanted), limit)
+                    if coming - best >= DEFER_GAIN:
+                        return False
+        if best < MIN_SHARED:
+            best, donor = 0, None
+        if donor is not None:
+            self._llama.forget(slot.sequence)
+            self._llama.share_prefix(donor.sequence, slot.sequence, best)
+        elif not self._llama.forget(slot.sequence, best):
+            self._llama.forget(slot.sequence)
+            best = 0
+        slot.cells = wanted[:best]
+        if generation.cached_tokens is None:
+            generation.cached_tokens = best
+            self.counters["cached_tokens"] += best
+            self.counters["prompt_tokens"] += generation.prompt_tokens
+        generation.started = True
+        return True
+
+    def _plan(self) -> tuple[list[BatchItem], list[tuple[Slot, int]]]:
+        """The next batch and, for each slot that gets logits, their index in it."""
+        items: list[BatchItem] = []
+        outputs: list[tuple[Slot, int]] = []
+        active = [s for s in self._slots if s.generation]
+        running = [s for s in active if s.generation.started and s.remaining == 1]
+        for slot in running:
+            outputs.append((slot, len(items)))
+            items.append((slot.generation.tokens[-1], len(slot.cells), slot.sequence, True))
+        room = self._llama.batch_size - len(items)
+        if running:
+            room = min(room, self._prefill_chunk)
+        reading = [s for s in active if s not in running]
+        for slot in sorted(reading, key=lambda s: s.generation.queued_at):
+            if room <= 0:
+                break
+            if not slot.generation.started and not self._begin(slot):
+                continue
+            start = len(slot.cells)
+            chunk = slot.generation.tokens[start : start + room]
+            done = start + len(chunk) == len(slot.generation.tokens)
+            if done:
+                outputs.append((slot, len(items) + len(chunk) - 1))
+            last = len(chunk) - 1
+            items += [(t, start + i, slot.sequence, done and i == last) for i, t in enumerate(chunk)]
+            room -= len(chunk)
+        return items, outputs
+
+    def _make_room(self) -> None:
+        """Frees cells: first what no request uses, oldest first, then the generation that came last."""
+        idle = [s for s in self._slots if s.generation is None and s.cells]
+        if idle:
+            victim = min(idle, key=lambda s: s.used_at)
+            self._clear(victim)
+            return
+        active = [s for s in self._slots if s.generation]
+        victim = max(active, key=lambda s: s.generation.queued_at)
+        generation = victim.generation
+        self._clear(victim)
+        victim.generation = None
+        if len(active) == 1:
+            self._end(generation, "length")
+            return
+        self.counters["preemptions"] += 1
+        with self._wake:
+            self._waiting.appendleft(generation)  # its tokens so far become its prompt
+
+    def _clear(self, slot: Slot) -> None:
+        self._llama.forget(slot.sequence)
+        slot.cells = []
+
+    def _advance(self, slot: Slot, index: int) -> None:
+        """Samples the slot's next token and delivers what became text."""
+        generation = slot.generation
+        token, logprob = generation.sampler.pick(self._llama.logits(index))
+        if generation.first_at is None:
+            generation.first_at = time.monotonic()
+        if token in self._llama.end_tokens:
+            self._release(slot, "stop")
+            return
+        generation.tokens.append(token)
+        generation.output_tokens += 1
+        self.counters["output_tokens"] += 1
+        if logprob is not None:
+            generation.pending_logprobs.append(logprob)
+        text = generation.stream.feed(self._llama.piece(token))
+        if generation.stream.stopped:
+            self._emit(generation, text)
+            self._release(slot, "stop")
+        elif generation.output_tokens >= generation.max_tokens:
+            self._emit(generation, text)
+            self._release(slot, "length")
+        elif text:
+            self._emit(generation, text)
+
+    def _emit(self, generation: Generation, text: str) -> None:
+        if text or generation.pending_logprobs:
+            self._events.append(Event(generation, text, generation.pending_logprobs, None))
+            generation.pending_logprobs = []
+
+    def _release(self, slot: Slot, finish: str | None = None) -> None:
+        """Frees the slot but keeps its cells for reuse. Without `finish` nobody listens any more."""
+        generation = slot.generation
+        slot.generation, slot.used_at = None, time.monotonic()
+        if not self._reuse:
+            self._clear(slot)
+        if finish:
+            self._end(generation, finish)
+        elif generation.sampler:
+            generation.sampler.close()
+
+    def _end(self, generation: Generation, finish: str, *, error: str | None = None) -> None:
+        event = Event(generation, generation.stream.finish(), generation.pending_logprobs, finish)
+        event.error = error
+        self._events.append(event)
+        if generation.sampler:
+            generation.sampler.close()
+        self._mean_s += 0.1 * (time.monotonic() - generation.queued_at - self._mean_s)
+
+    def _fail_all(self, reason: str) -> None:
+        for slot in self._slots:
+            generation = slot.generation
+            slot.generation = None
+            self._clear(slot)
+            if generation:
+                self._end(generation, "error", error=reason)
+
+
