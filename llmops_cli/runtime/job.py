@@ -11,7 +11,6 @@ import msgspec
 from llmops_cli.core.errors import EXIT_CODES, EngineFailed
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import JobSpec
-from llmops_cli.runtime.paths import WORKERS
 from llmops_cli.runtime.process import Supervised, describe_exit
 from llmops_cli.runtime.store import write_atomic
 
@@ -37,8 +36,7 @@ def run_job(spec: JobSpec, *, folder: Path, on_event: Callable[[Json], None] | N
     for stale in ("events.jsonl", "output.json"):
         (folder / stale).unlink(missing_ok=True)
     write_atomic(folder / "input.json", msgspec.json.encode(spec.input))
-    program = str(WORKERS / spec.program)
-    process = Supervised([spec.python, program, str(folder)], env=spec.env, log_path=folder / f"{spec.name}.log")
+    process = Supervised([spec.python, f"{{workers}}/{spec.program}", str(folder)], env=spec.env, log_path=folder / f"{spec.name}.log")
     events = _EventTail(folder / "events.jsonl", on_event)
     try:
         while (code := process.wait(POLL_EVERY_S)) is None:

@@ -18,12 +18,16 @@ STOP_PATIENCE_S = 8.0
 
 
 class Supervised:
-    """Runs argv under the guard (workers/_guard.py); leaves nothing behind when stopped or when we die."""
+    """Runs argv under the guard (workers/_guard.py); leaves nothing behind when stopped or when we die.
+
+    `{workers}` in argv stands for the folder of worker programs, so that specs hold no path of this machine.
+    """
 
     def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], log_path: Path) -> None:
         log_path.parent.mkdir(parents=True, exist_ok=True)
         self.log_path = log_path
         self._log = log_path.open("ab")
+        argv = [part.replace("{workers}", str(WORKERS)) for part in argv]
         guard = [sys.executable, "-S", "-E", str(WORKERS / "_guard.py"), *argv]
         try:
             self._guard = subprocess.Popen(

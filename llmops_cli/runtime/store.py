@@ -130,3 +130,21 @@ def locked(path: Path) -> Iterator[None]:
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def copy_model(source: Path, target: Path) -> None:
+    """Copies a model folder; the target appears whole or not at all.
+
+    Raises: UsageError if something is there already.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise UsageError(f"{target} is not empty", hint="choose another -o")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(".*"))
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise _no_space(target, error) from error

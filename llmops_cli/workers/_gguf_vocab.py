@@ -45,7 +45,7 @@ def add_vocab(writer: gguf.GGUFWriter, folder: Path, *, vocab_size: int, space_p
     else:
         raise JobError("UsageError", f"{folder} has no tokenizer.json or tokenizer.model", "copy the model's tokenizer there")
     special = gguf.SpecialVocab(folder, load_merges=merges, special_token_types=SPECIAL_TYPES, n_vocab=vocab_size)
-    special.add_special_token.setdefault("bos", adds_bos(folder))
+    special.add_special_token["bos"] = adds_bos(folder)
     special.add_to_gguf(writer, quiet=True)
 
 
@@ -53,12 +53,14 @@ def adds_bos(folder: Path) -> bool:
     """Whether the tokenizer itself puts BOS first; llama.cpp would otherwise guess from the vocabulary's kind."""
     config_path, path = folder / "tokenizer_config.json", folder / "tokenizer.json"
     config = json.loads(config_path.read_text()) if config_path.exists() else {}
-    if "add_bos_token" in config:
+    if isinstance(config.get("add_bos_token"), bool):
         return bool(config["add_bos_token"])
-    if path.exists():
-        post = json.loads(path.read_text()).get("post_processor") or {}
-        return '"TemplateProcessing"' in json.dumps(post)
-    return True  # a bare SentencePiece model: Llama, Mistral and Gemma all start with BOS
+    if not path.exists():
+        return True  # a bare SentencePiece model: Llama, Mistral and Gemma all start with BOS
+    post = json.loads(path.read_text()).get("post_processor") or {}
+    steps = post.get("processors", [post])
+    templates = [step["single"] for step in steps if step.get("type") == "TemplateProcessing"]
+    return any(template and "SpecialToken" in template[0] for template in templates)
 
 
 def base_tokens(vocab_size: int) -> tuple[list[str], list[int]]:

@@ -1,0 +1,1 @@
+"""Load tests: workloads, the load generator, and the analysis of what it recorded."""

@@ -1,0 +1,54 @@
+"""`llmops env`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+group = typer.Typer(
+    help="Isolated Python environments, one per engine.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(group, name="env")
+
+
+@group.command("list")
+def list_() -> None:
+    """Every environment and what provides it now."""
+    from llmops_cli.runtime.env import list_envs
+
+    for row in list_envs():
+        sys.stdout.write(f"{row.name:12} {row.origin:8} {row.python or 'llmops env create ' + row.name}\n")
+
+
+@group.command()
+def create(name: str = typer.Argument(help="A name from `llmops env list`.")) -> None:
+    """Make the virtual environment from recipes/envs/NAME.txt."""
+    from llmops_cli.cli.screen import say
+    from llmops_cli.runtime.env import create_env
+
+    env = create_env(name, on_line=say)
+    sys.stdout.write(f"{env.python}\n")
+
+
+@group.command()
+def remove(name: str = typer.Argument(help="A name from `llmops env list`.")) -> None:
+    """Delete the virtual environment that `create` made."""
+    from llmops_cli.runtime.env import remove_env
+
+    sys.stdout.write(f"removed {remove_env(name)}\n")
+
+
+@group.command()
+def show(name: str = typer.Argument(help="A name from `llmops env list`.")) -> None:
+    """The interpreter of an environment and the versions that count."""
+    from llmops_cli.runtime.env import find_env
+    from llmops_cli.runtime.hardware import versions_in
+
+    env = find_env(name)
+    sys.stdout.write(f"{env.name} ({env.origin}): {env.python}\n")
+    for package, version in sorted(versions_in(env.python).items()):
+        sys.stdout.write(f"  {package} {version}\n")

@@ -1,0 +1,85 @@
+"""What commands show: progress and words on stderr, data on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PLAIN_EVERY_S = 5.0
+
+
+def say(text: str) -> None:
+    """One line of words on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def console() -> Console:
+    """Rich on stderr; wide enough for our tables where it is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+
+
+def show_table(table: Table) -> None:
+    console().print(table)
+
+
+def print_json(report: object) -> None:
+    """The report and nothing else, on stdout."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    sys.stdout.flush()
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a plain line when a stage begins, every few seconds, and at its end."""
+
+    def __init__(self) -> None:
+        self._bar = None
+        self._tasks: dict[str, int] = {}
+        self._said: dict[str, float] = {}
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bars
+
+            self._bar = Bars(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=console(),
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def event(self, event: dict[str, object]) -> None:
+        """A worker's event line."""
+        self.update(str(event["stage"]), float(str(event["done"])), float(str(event["total"])))
+
+    def update(self, stage: str, done: float, total: float) -> None:
+        if self._bar is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bar.add_task(stage, total=total or None)
+            self._bar.update(self._tasks[stage], completed=done, total=total or None)
+            return
+        now, last = time.monotonic(), self._said.get(stage)
+        if last is None or now - last > PLAIN_EVERY_S or (total and done >= total):
+            self._said[stage] = now
+            share = f" {done / total:.0%}" if total else f" {done:.0f} s"
+            say(f"{stage}{share}")

@@ -1,0 +1,50 @@
+"""Where recipe values come from: flags, LLMOPS_* variables, a recipe file or a saved report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
+
+RecipeT = TypeVar("RecipeT", BenchRecipe, QuantizeRecipe, TrainRecipe)
+
+
+def resolve_flags(
+    kind: type[RecipeT], flags: dict[str, object], *, file: Path | None = None, key: str
+) -> tuple[RecipeT, dict[str, str]]:
+    """`key` is the command's name: a recipe file may hold several commands' recipes under theirs."""
+    return resolve(kind, file=_read(file, key) if file else None, environ=os.environ, flags=flags)
+
+
+def _read(path: Path, key: str) -> dict[str, object]:
+    import yaml
+
+    if path.is_dir():
+        path /= "report.json"
+    try:
+        loaded = yaml.safe_load(path.read_text())  # JSON is YAML
+    except FileNotFoundError:
+        raise UsageError(f"no recipe at {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML or JSON: {str(error).splitlines()[0]}") from error
+    if isinstance(loaded, dict) and str(loaded.get("schema", "")).startswith("llmops."):
+        return dict(loaded["manifest"]["recipe"])
+    if not isinstance(loaded, dict):
+        raise UsageError(f"{path} holds no recipe")
+    return dict(loaded.get(key, loaded))
+
+
+def parse_set(pairs: list[str] | None) -> dict[str, str] | None:
+    """`--set key=value` options as a table; None if none was given."""
+    if not pairs:
+        return None
+    table = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair}: not key=value")
+        table[key.strip().replace("-", "_")] = value.strip()
+    return table

@@ -1,0 +1,22 @@
+"""Names to "module:object", loaded late: the only way engines and methods are found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module, metadata
+
+from llmops_cli.core.errors import unknown_name
+
+
+def load_named(kind: str, name: str, builtin: Mapping[str, str], group: str) -> object:
+    """The object behind `name`, from the built-in table or an entry point of `group`.
+
+    Raises: UsageError with a did-you-mean for a name nobody provides.
+    """
+    if name in builtin:
+        module, _, attribute = builtin[name].partition(":")
+        return getattr(import_module(module), attribute)
+    for entry in metadata.entry_points(group=group):
+        if entry.name == name:
+            return entry.load()
+    raise unknown_name(kind, name, [*builtin, *(entry.name for entry in metadata.entry_points(group=group))])

@@ -1,0 +1,26 @@
+"""A server that already runs somewhere and answers OpenAI-style HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.spec import Env, ServerSpec
+
+
+class Remote:
+    formats = ()
+    environment = None
+    options = ("url", "ready_path")
+    bench_body: Mapping[str, object] = {}
+
+    def server(
+        self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
+    ) -> ServerSpec:
+        url = options.get("url", "").rstrip("/").removesuffix("/v1")
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"'{url}' is no http(s) URL", hint="--url http://127.0.0.1:8000")
+        return ServerSpec(
+            engine="remote", argv=(), url=url, model=artifact.reference, ready_path=options.get("ready_path", "/v1/models")
+        )

@@ -1,0 +1,24 @@
+"""A server with scripted delays: the ruler that measurements are checked against. Runs no model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.spec import Env, ServerSpec
+
+
+class Sim:
+    formats = ()
+    environment = None
+    options = ("ttft_ms", "itl_ms", "tokens", "fail_every", "die_after", "tokens_per_chunk")
+    bench_body: Mapping[str, object] = {}
+
+    def server(
+        self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
+    ) -> ServerSpec:
+        argv = [env.python if env else sys.executable, "{workers}/sim_server.py", "--port", str(port)]
+        for name, value in options.items():
+            argv += [f"--{name.replace('_', '-')}", value]
+        return ServerSpec(engine="sim", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model="sim")

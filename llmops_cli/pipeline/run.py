@@ -1,0 +1,194 @@
+"""`llmops run FILE`: train, quantize, bench and evaluate as one recipe, each finished step kept and skipped.
+
+A recipe is YAML with the keys of PipelineRecipe. State lies in the cache under the recipe's digest, so a
+second run of the same recipe continues where the first one ended, even after kill -9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from llmops_cli.bench.run import bench
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
+from llmops_cli.core.report import BenchReport, PipelineReport, QuantizedArtifact, Row
+from llmops_cli.engines import load_engine
+from llmops_cli.pipeline.models import find_model, quantized_dir
+from llmops_cli.quantize.run import quantize
+from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.job import Json
+from llmops_cli.runtime.manifest import RunClock
+from llmops_cli.runtime.paths import PACKAGE, cache_dir
+from llmops_cli.runtime.server import free_port, running
+from llmops_cli.runtime.store import digest_path, digest_value, to_json, write_atomic
+from llmops_cli.train.evaluate import evaluate
+from llmops_cli.train.run import train
+
+Progress = Callable[[str, int, int], None]
+
+
+class EvaluateRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The demo task by generation: `per_skill` prompts of each skill."""
+
+    per_skill: int = 50
+
+
+class PipelineRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Steps in this order; a step whose key is absent is left out. `model` is used where `train` is absent."""
+
+    model: str = "demo"
+    train: dict[str, object] | None = None
+    quantize: dict[str, object] = {}
+    bench: dict[str, object] | None = None
+    evaluate: EvaluateRecipe | None = None
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What the bench and evaluate steps found for one artifact; kept in the cache."""
+
+    bench: BenchReport | None = None
+    skills: dict[str, float] = {}
+
+
+def load_recipe(path: Path) -> PipelineRecipe:
+    """Raises: UsageError naming the line or field."""
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(f"no recipe at {path}", hint="llmops run recipes/quickstart.yaml") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(raw, dict):
+        raise UsageError(f"{path} holds no recipe", hint="keys: model, train, quantize, bench, evaluate")
+    known = [field.name for field in msgspec.structs.fields(PipelineRecipe)]
+    for key in raw:
+        if key not in known:
+            raise unknown_name("recipe key", str(key), known)
+    try:
+        return msgspec.convert(raw, PipelineRecipe)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {str(error).replace('`', '')}") from error
+
+
+class Pipeline:
+    """One run of a recipe. `on_progress` gets (stage, done, total); `warn` gets sentences."""
+
+    def __init__(
+        self, recipe: PipelineRecipe, *, folder: Path, on_progress: Progress, warn: Callable[[str], None]
+    ) -> None:
+        self._recipe, self._folder, self._on_progress, self._warn = recipe, folder, on_progress, warn
+        self._steps: list[dict[str, object]] = []
+        # Everything is checked before the first minute of work is spent.
+        self._train = resolve(TrainRecipe, file=recipe.train)[0] if recipe.train is not None else None
+        self._quantize = resolve(QuantizeRecipe, file={**recipe.quantize, "model": recipe.model})[0]
+        self._bench = resolve(BenchRecipe, file={**recipe.bench, "model": recipe.model})[0] if recipe.bench is not None else None
+        load_engine(self._bench.backend if self._bench else "llamacpp")
+
+    def run(self) -> PipelineReport:
+        """Raises what its steps raise; finished steps stay finished."""
+        clock = RunClock()
+        source = self._source()
+        report = quantize(
+            self._quantize, {}, source, folder=quantized_dir(source), on_event=self._on_event, warn=self._warn
+        )
+        for made in report.artifacts:
+            self._done(f"quantize {made.scheme}", reused=made.reused)
+        rows = [self._row(source, made) for made in report.artifacts]
+        whole = PipelineReport(
+            manifest=clock.manifest(
+                self._recipe, {}, python=find_env("llamacpp").python, digests={"model": source.digest or ""}
+            ),
+            rows=rows,
+            steps=self._steps,
+        )
+        write_atomic(self._folder / "report.json", to_json(whole))
+        write_atomic(self._folder / "report.csv", _csv(whole).encode())
+        return whole
+
+    def _on_event(self, event: Json) -> None:
+        self._on_progress(event["stage"], event["done"], event["total"])
+
+    def _done(self, step: str, *, reused: bool) -> None:
+        self._steps.append({"step": step, "reused": reused})
+        self._on_progress(f"{step}: {'kept' if reused else 'done'}", 1, 1)
+
+    def _source(self) -> Artifact:
+        if self._train is None:
+            return find_model(self._recipe.model, on_event=self._on_event)
+        trained = train(self._train, {}, on_event=self._on_event)
+        self._done("train", reused=trained.reused)
+        return Artifact(
+            reference=self._recipe.model, format="hf", path=trained.path, digest=trained.digest,
+            size_bytes=None,
+        )  # fmt: skip
+
+    def _row(self, source: Artifact, made: QuantizedArtifact) -> Row:
+        artifact = Artifact(reference=source.reference, format="gguf", path=made.path, digest=made.digest, size_bytes=made.size_bytes)
+        measured = self._measure(artifact, made.scheme)
+        bench_report = measured.bench
+        return Row(
+            name=made.scheme,
+            size_bytes=made.size_bytes,
+            bits_per_weight=made.bits_per_weight,
+            perplexity=made.perplexity,
+            kl_divergence=made.kl_divergence,
+            task_accuracy=measured.skills.get("average"),
+            skills=measured.skills,
+            levels=bench_report.levels if bench_report else [],
+            engine_peak_rss_bytes=bench_report.memory.engine_peak_rss_bytes if bench_report else None,
+            engine_peak_gpu_bytes=bench_report.memory.engine_peak_gpu_bytes if bench_report else None,
+        )
+
+    def _measure(self, artifact: Artifact, scheme: str) -> Measured:
+        """Bench and evaluation of one artifact, from the cache if nothing that matters has changed."""
+        code = digest_path(PACKAGE / "workers" / "llamacpp_server" / "scheduler.py")
+        key = digest_value([artifact.digest, self._recipe.bench, msgspec.to_builtins(self._recipe.evaluate), code])
+        saved = cache_dir() / "measured" / f"{key[7:31]}.json"
+        if saved.exists():
+            self._done(f"bench and evaluate {scheme}", reused=True)
+            return msgspec.json.decode(saved.read_bytes(), type=Measured)
+        report = self._run_bench(artifact, scheme) if self._bench else None
+        skills = self._run_evaluation(artifact, scheme) if self._recipe.evaluate else {}
+        measured = Measured(bench=report, skills=skills)
+        write_atomic(saved, to_json(measured))
+        self._done(f"bench and evaluate {scheme}", reused=False)
+        return measured
+
+    def _run_bench(self, artifact: Artifact, scheme: str) -> BenchReport:
+        assert self._bench is not None
+        return bench(
+            self._bench,
+            {},
+            artifact,
+            folder=self._folder / f"bench-{scheme}",
+            on_progress=lambda stage, done, total: self._on_progress(f"{scheme}: {stage}", done, total),
+        )
+
+    def _run_evaluation(self, artifact: Artifact, scheme: str) -> dict[str, float]:
+        assert self._recipe.evaluate is not None
+        engine = load_engine(self._bench.backend if self._bench else "llamacpp")
+        env = find_env(engine.environment) if engine.environment else None
+        spec = engine.server(artifact, options={}, env=env, port=free_port(), parallel=8)
+        with running(spec, log_path=self._folder / f"evaluate-{scheme}.log") as server:
+            return evaluate(
+                server.url,
+                spec.model,
+                per_skill=self._recipe.evaluate.per_skill,
+                on_progress=lambda stage, done, total: self._on_progress(f"{scheme}: {stage}", done, total),
+            )
+
+
+def _csv(report: PipelineReport) -> str:
+    head = "name,size_bytes,bits_per_weight,perplexity,kl_divergence,task_accuracy,concurrency,ttft_ms_p50,tpot_ms_p50,output_tokens_per_s,engine_peak_rss_bytes"
+    lines = [head]
+    for row in report.rows:
+        fixed = [row.name, row.size_bytes, row.bits_per_weight, row.perplexity, row.kl_divergence, row.task_accuracy]
+        for level in row.levels or [None]:
+            speed = [level.concurrency, level.ttft_ms.p50, level.tpot_ms.p50, level.output_tokens_per_s] if level else [None] * 4
+            lines.append(",".join("" if v is None else str(v) for v in [*fixed, *speed, row.engine_peak_rss_bytes]))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,49 @@
+"""Plots of reports as PNG. matplotlib is imported late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.report import PipelineReport
+
+
+def plot_pipeline(report: PipelineReport, path: Path) -> None:
+    """Throughput over concurrency, TPOT over concurrency, and quality against size.
+
+    Raises: EnvironmentMissing without matplotlib.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise EnvironmentMissing("plots need matplotlib", hint="pip install 'llmops-cli[plot]'") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (speed, latency, quality) = pyplot.subplots(1, 3, figsize=(15, 4.6), layout="constrained")
+    for row in report.rows:
+        streams = [level.concurrency for level in row.levels]
+        speed.plot(streams, [level.output_tokens_per_s for level in row.levels], marker="o", label=row.name)
+        latency.plot(streams, [level.tpot_ms.p50 for level in row.levels], marker="o", label=row.name)
+        if row.task_accuracy is not None:
+            quality.scatter(row.size_bytes / 1e6, row.task_accuracy * 100, s=70)
+            quality.annotate(
+                row.name, (row.size_bytes / 1e6, row.task_accuracy * 100), textcoords="offset points", xytext=(8, -4)
+            )
+    for axis, title, label in (
+        (speed, "Throughput", "output tokens/s"),
+        (latency, "Time per output token, p50", "TPOT in ms"),
+    ):
+        axis.set(title=title, xlabel="concurrent streams", ylabel=label, xscale="log")
+        ticks = sorted({level.concurrency for row in report.rows for level in row.levels if level.concurrency})
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.minorticks_off()
+        axis.set_ylim(bottom=0)
+        axis.legend()
+        axis.grid(alpha=0.3)
+    quality.set(title="Task accuracy against size", xlabel="file size in MB", ylabel="exact match in %")
+    quality.set_xlim(left=0, right=max(row.size_bytes for row in report.rows) / 1e6 * 1.25)
+    quality.margins(y=0.3)
+    quality.grid(alpha=0.3)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
