@@ -195,7 +195,12 @@ def records_csv(records: list[Record]) -> str:
     rows = []
     for record in records:
         row = {k: v for k, v in msgspec.to_builtins(record).items() if k != "chunk_ns"}
-        row |= {"chunks": len(record.chunk_ns), "ttft_ms": ttft_ms(record), "tpot_ms": tpot_ms(record), "e2e_ms": e2e_ms(record)}
+        row |= {
+            "chunks": len(record.chunk_ns),
+            "ttft_ms": ttft_ms(record),
+            "tpot_ms": tpot_ms(record),
+            "e2e_ms": e2e_ms(record),
+        }
         rows.append(row)
     return _csv(rows)
 

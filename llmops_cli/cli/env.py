@@ -6,9 +6,7 @@ import sys
 
 import typer
 
-group = typer.Typer(
-    help="Isolated Python environments, one per engine.", no_args_is_help=True, rich_markup_mode=None
-)
+group = typer.Typer(help="Isolated Python environments, one per engine.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def register(app: typer.Typer) -> None:

@@ -43,7 +43,14 @@ def quantize(
     check_schemes(resolved)  # a typo should not cost a training run
     with Progress() as progress:
         source = find_model(resolved.model, on_event=progress.event)
-        report = run(resolved, origins, source, folder=output or quantized_dir(source), on_event=progress.event, warn=say)
+        report = run(
+            resolved,
+            origins,
+            source,
+            folder=output or quantized_dir(source),
+            on_event=progress.event,
+            warn=say,
+        )
     folder = make_run_dir("quantize", f"{Path(resolved.model).name}-{resolved.method}")
     write_atomic(folder / "report.json", to_json(report))
     if as_json:

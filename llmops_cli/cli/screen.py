@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
     from rich.console import Console
     from rich.table import Table
 
@@ -42,14 +44,21 @@ class Progress:
     """A bar on a terminal; elsewhere a plain line when a stage begins, every few seconds, and at its end."""
 
     def __init__(self) -> None:
-        self._bar = None
-        self._tasks: dict[str, int] = {}
+        self._bar: Bars | None = None
+        self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
             from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
             self._bar = Bars(
                 TextColumn("{task.description}"),

@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    data: str = typer.Option(None, "--data", help="demo, or a JSONL file of {\"messages\": [...]}.  [default: demo]"),
+    data: str = typer.Option(None, "--data", help='demo, or a JSONL file of {"messages": [...]}.  [default: demo]'),
     steps: int = typer.Option(None, help="Optimizer steps.  [default: 800]"),
     batch_size: int = typer.Option(None, help="Chats per step.  [default: 32]"),
     learning_rate: float = typer.Option(None, help="Peak rate of Muon; AdamW gets a quarter.  [default: 0.02]"),

@@ -33,7 +33,7 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`imatrix` is auto (only for schemes that need it), none, or a file; quality texts default to the
-    model's own heldout.txt and calibration.txt, else to the ones that ship with the toolkit."""
+    model's own heldout.jsonl and calibration.jsonl, else to the ones that ship with the toolkit."""
 
     model: str = "demo"
     method: str = "gguf"

@@ -31,6 +31,4 @@ class Llamacpp:
             argv += [f"--{name.replace('_', '-')}", value]
         if options.get("prefix_reuse", "true").lower() in ("false", "0", "no"):
             argv.append("--no-prefix-reuse")
-        return ServerSpec(
-            engine="llamacpp", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference
-        )
+        return ServerSpec(engine="llamacpp", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference)

@@ -22,5 +22,9 @@ class Remote:
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"'{url}' is no http(s) URL", hint="--url http://127.0.0.1:8000")
         return ServerSpec(
-            engine="remote", argv=(), url=url, model=artifact.reference, ready_path=options.get("ready_path", "/v1/models")
+            engine="remote",
+            argv=(),
+            url=url,
+            model=artifact.reference,
+            ready_path=options.get("ready_path", "/v1/models"),
         )

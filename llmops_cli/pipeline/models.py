@@ -37,11 +37,15 @@ def find_model(reference: str, *, on_event: OnEvent) -> Artifact:
         return _artifact(reference, path, "gguf")
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise UsageError(f"{path} has no config.json", hint="pass a Hugging Face model folder, a .gguf file or demo")
+            raise UsageError(
+                f"{path} has no config.json", hint="pass a Hugging Face model folder, a .gguf file or demo"
+            )
         return _artifact(reference, path, "hf")
     if HUB_NAME.fullmatch(reference) and not reference.startswith("."):
         return _artifact(reference, _download(reference), "hf")
-    raise UsageError(f"no model at {reference}", hint="a folder, a .gguf file, owner/name of the Hugging Face hub, or demo")
+    raise UsageError(
+        f"no model at {reference}", hint="a folder, a .gguf file, owner/name of the Hugging Face hub, or demo"
+    )
 
 
 def _artifact(reference: str, path: Path, kind: str, *, digest: str | None = None) -> Artifact:
@@ -69,7 +73,10 @@ def _download(name: str) -> Path:
             return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=offline))
         except Exception as error:  # noqa: BLE001 - the hub raises its own, requests' and OS errors alike
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise EnvironmentMissing(f"no folder {name}, and the hub gave no such model: {reason[:160]}", hint="check the name and the network")
+    raise EnvironmentMissing(
+        f"no folder {name}, and the hub gave no such model: {reason[:160]}",
+        hint="check the name and the network",
+    )
 
 
 def as_gguf(artifact: Artifact, *, on_event: OnEvent, warn: Callable[[str], None]) -> Artifact:
@@ -78,7 +85,11 @@ def as_gguf(artifact: Artifact, *, on_event: OnEvent, warn: Callable[[str], None
     report = quantize(recipe, {}, artifact, folder=quantized_dir(artifact), on_event=on_event, warn=warn)
     made = report.artifacts[0]
     return Artifact(
-        reference=artifact.reference, format="gguf", path=made.path, digest=made.digest, size_bytes=made.size_bytes
+        reference=artifact.reference,
+        format="gguf",
+        path=made.path,
+        digest=made.digest,
+        size_bytes=made.size_bytes,
     )
 
 
@@ -87,9 +98,7 @@ def quantized_dir(artifact: Artifact) -> Path:
     return cache_dir() / "quantized" / (artifact.digest or "sha256:unknown")[7:19]
 
 
-def for_engine(
-    engine: Engine, reference: str, *, on_event: OnEvent, warn: Callable[[str], None]
-) -> Artifact:
+def for_engine(engine: Engine, reference: str, *, on_event: OnEvent, warn: Callable[[str], None]) -> Artifact:
     """The artifact in a format that `engine` serves."""
     if not engine.formats:
         return Artifact(reference=reference, format="remote")

@@ -86,7 +86,9 @@ class Pipeline:
         # Everything is checked before the first minute of work is spent.
         self._train = resolve(TrainRecipe, file=recipe.train)[0] if recipe.train is not None else None
         self._quantize = resolve(QuantizeRecipe, file={**recipe.quantize, "model": recipe.model})[0]
-        self._bench = resolve(BenchRecipe, file={**recipe.bench, "model": recipe.model})[0] if recipe.bench is not None else None
+        self._bench = (
+            resolve(BenchRecipe, file={**recipe.bench, "model": recipe.model})[0] if recipe.bench is not None else None
+        )
         load_engine(self._bench.backend if self._bench else "llamacpp")
 
     def run(self) -> PipelineReport:
@@ -128,7 +130,13 @@ class Pipeline:
         )  # fmt: skip
 
     def _row(self, source: Artifact, made: QuantizedArtifact) -> Row:
-        artifact = Artifact(reference=source.reference, format="gguf", path=made.path, digest=made.digest, size_bytes=made.size_bytes)
+        artifact = Artifact(
+            reference=source.reference,
+            format="gguf",
+            path=made.path,
+            digest=made.digest,
+            size_bytes=made.size_bytes,
+        )
         measured = self._measure(artifact, made.scheme)
         bench_report = measured.bench
         return Row(
@@ -183,12 +191,19 @@ class Pipeline:
             )
 
 
+CSV_COLUMNS = (
+    "name", "size_bytes", "bits_per_weight", "perplexity", "kl_divergence", "task_accuracy", "concurrency",
+    "ttft_ms_p50", "tpot_ms_p50", "output_tokens_per_s", "engine_peak_rss_bytes",
+)  # fmt: skip
+
+
 def _csv(report: PipelineReport) -> str:
-    head = "name,size_bytes,bits_per_weight,perplexity,kl_divergence,task_accuracy,concurrency,ttft_ms_p50,tpot_ms_p50,output_tokens_per_s,engine_peak_rss_bytes"
-    lines = [head]
+    """One line per artifact and load level."""
+    lines = [",".join(CSV_COLUMNS)]
     for row in report.rows:
         fixed = [row.name, row.size_bytes, row.bits_per_weight, row.perplexity, row.kl_divergence, row.task_accuracy]
-        for level in row.levels or [None]:
-            speed = [level.concurrency, level.ttft_ms.p50, level.tpot_ms.p50, level.output_tokens_per_s] if level else [None] * 4
-            lines.append(",".join("" if v is None else str(v) for v in [*fixed, *speed, row.engine_peak_rss_bytes]))
+        speeds = [[x.concurrency, x.ttft_ms.p50, x.tpot_ms.p50, x.output_tokens_per_s] for x in row.levels]
+        for speed in speeds or [[None] * 4]:
+            cells = [*fixed, *speed, row.engine_peak_rss_bytes]
+            lines.append(",".join("" if cell is None else str(cell) for cell in cells))
     return "\n".join(lines) + "\n"

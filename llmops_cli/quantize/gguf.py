@@ -53,14 +53,18 @@ class Gguf:
         )
 
     @staticmethod
-    def quantize_job(
-        env: Env, *, model: str, output: str, scheme: str, imatrix: str | None, threads: int
-    ) -> JobSpec:
+    def quantize_job(env: Env, *, model: str, output: str, scheme: str, imatrix: str | None, threads: int) -> JobSpec:
         return JobSpec(
             name="quantize",
             python=env.python,
             program="gguf_quantize.py",
-            input={"model": model, "output": output, "scheme": scheme, "imatrix": imatrix, "threads": threads},
+            input={
+                "model": model,
+                "output": output,
+                "scheme": scheme,
+                "imatrix": imatrix,
+                "threads": threads,
+            },
         )
 
     @staticmethod
@@ -74,12 +78,17 @@ class Gguf:
         )
 
     @staticmethod
-    def quality_job(
-        env: Env, *, base: str, models: list[str], text: str, tokens: int, threads: int
-    ) -> JobSpec:
+    def quality_job(env: Env, *, base: str, models: list[str], text: str, tokens: int, threads: int) -> JobSpec:
         return JobSpec(
             name="quality",
             python=env.python,
             program="gguf_quality.py",
-            input={"base": base, "models": models, "text": text, "tokens": tokens, "threads": threads, "window": 512},
+            input={
+                "base": base,
+                "models": models,
+                "text": text,
+                "tokens": tokens,
+                "threads": threads,
+                "window": 512,
+            },
         )

@@ -38,7 +38,14 @@ from llmops_cli.runtime.store import (
 
 OnEvent = Callable[[Json], None]
 IMATRIX_TOKENS = 32768
-CODE = ("gguf_convert.py", "_gguf_vocab.py", "_safetensors.py", "gguf_quantize.py", "gguf_quality.py", "imatrix_hf.py")
+CODE = (
+    "gguf_convert.py",
+    "_gguf_vocab.py",
+    "_safetensors.py",
+    "gguf_quantize.py",
+    "gguf_quality.py",
+    "imatrix_hf.py",
+)
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +101,10 @@ def quantize(
             maker.measure(schemes)
     return QuantizeReport(
         manifest=clock.manifest(
-            recipe, origins, python=env.python, digests={"model": source.digest or "", "text": maker.text_digest}
+            recipe,
+            origins,
+            python=env.python,
+            digests={"model": source.digest or "", "text": maker.text_digest},
         ),
         artifacts=[maker.describe(scheme) for scheme in schemes],
     )
@@ -104,7 +114,13 @@ class _Maker:
     """The files of one source model in one folder."""
 
     def __init__(
-        self, recipe: QuantizeRecipe, source: Artifact, folder: Path, env: Env, on_event: OnEvent, warn: Callable[[str], None]
+        self,
+        recipe: QuantizeRecipe,
+        source: Artifact,
+        folder: Path,
+        env: Env,
+        on_event: OnEvent,
+        warn: Callable[[str], None],
     ) -> None:
         assert source.path is not None
         self.recipe, self.source, self.folder, self.env = recipe, source, folder, env
@@ -113,9 +129,13 @@ class _Maker:
         self.stem = self.source_path.stem if source.format == "gguf" else Path(source.reference).name
         self.threads = recipe.threads or usable_cores()
         self.made: set[str] = set()
-        self.text = Path(recipe.eval_text) if recipe.eval_text else self._own_text("heldout.txt")
-        self.calibration = Path(recipe.calibration_text) if recipe.calibration_text else self._own_text("calibration.txt")
-        for path in (self.text, self.calibration, *([Path(recipe.imatrix)] if self._imatrix_is_file() else [])):
+        self.text = Path(recipe.eval_text) if recipe.eval_text else self._own_text("heldout")
+        self.calibration = Path(recipe.calibration_text) if recipe.calibration_text else self._own_text("calibration")
+        for path in (
+            self.text,
+            self.calibration,
+            *([Path(recipe.imatrix)] if self._imatrix_is_file() else []),
+        ):
             if not path.is_file():
                 raise UsageError(f"no file at {path}")
         self.text_digest = digest_file(self.text)
@@ -123,8 +143,9 @@ class _Maker:
         self.code = [digest_file(WORKERS / name) for name in CODE] + [versions.get("llama-cpp-python", "")]
 
     def _own_text(self, name: str) -> Path:
-        own = self.source_path / name
-        return own if self.source_path.is_dir() and own.is_file() else recipes_dir() / "data" / name
+        """The text that the model's makers put beside it, else the one that ships with the toolkit."""
+        own = self.source_path / f"{name}.jsonl"
+        return own if own.is_file() else recipes_dir() / "data" / f"{name}.txt"
 
     def _imatrix_is_file(self) -> bool:
         return self.recipe.imatrix not in ("auto", "none")

@@ -28,7 +28,10 @@ def plot_pipeline(report: PipelineReport, path: Path) -> None:
         if row.task_accuracy is not None:
             quality.scatter(row.size_bytes / 1e6, row.task_accuracy * 100, s=70)
             quality.annotate(
-                row.name, (row.size_bytes / 1e6, row.task_accuracy * 100), textcoords="offset points", xytext=(8, -4)
+                row.name,
+                (row.size_bytes / 1e6, row.task_accuracy * 100),
+                textcoords="offset points",
+                xytext=(8, -4),
             )
     for axis, title, label in (
         (speed, "Throughput", "output tokens/s"),
@@ -43,7 +46,10 @@ def plot_pipeline(report: PipelineReport, path: Path) -> None:
         axis.grid(alpha=0.3)
     quality.set(title="Task accuracy against size", xlabel="file size in MB", ylabel="exact match in %")
     quality.set_xlim(left=0, right=max(row.size_bytes for row in report.rows) / 1e6 * 1.25)
-    quality.margins(y=0.3)
+    scores = [row.task_accuracy * 100 for row in report.rows if row.task_accuracy is not None]
+    if scores:  # never zoom into less than ten points: a difference of half a point is noise
+        middle, half = (min(scores) + max(scores)) / 2, max(5.0, max(scores) - min(scores))
+        quality.set_ylim(middle - half, middle + half)
     quality.grid(alpha=0.3)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)

@@ -29,7 +29,19 @@ def _pair(distribution: Distribution) -> str:
 def bench_table(report: BenchReport) -> Table:
     recipe = report.manifest.recipe
     table = Table(title=f"{recipe['backend']} {recipe['model']}: p50 / p99 in ms", title_justify="left")
-    for name in ("streams", "requests", "errors", "TTFT", "TPOT", "ITL", "E2E", "req/s", "output tok/s", "total tok/s", "valid"):
+    for name in (
+        "streams",
+        "requests",
+        "errors",
+        "TTFT",
+        "TPOT",
+        "ITL",
+        "E2E",
+        "req/s",
+        "output tok/s",
+        "total tok/s",
+        "valid",
+    ):
         table.add_column(name, justify="right")
     for level in report.levels:
         table.add_row(
@@ -40,15 +52,36 @@ def bench_table(report: BenchReport) -> Table:
         )  # fmt: skip
     rss = report.memory.engine_peak_rss_bytes
     gpu = report.memory.engine_peak_gpu_bytes
-    caption = [] if rss is None else [f"engine peak memory {rss / 1e6:,.0f} MB" + (f", GPU {gpu / 1e6:,.0f} MB" if gpu else "")]
-    caption += [f"{level.concurrency} streams invalid: {reason}" for level in report.levels for reason in level.invalid_reasons]
+    caption = (
+        []
+        if rss is None
+        else [f"engine peak memory {rss / 1e6:,.0f} MB" + (f", GPU {gpu / 1e6:,.0f} MB" if gpu else "")]
+    )
+    caption += [
+        f"{level.concurrency} streams invalid: {reason}" for level in report.levels for reason in level.invalid_reasons
+    ]
     table.caption, table.caption_justify = "\n".join(caption), "left"
     return table
 
 
 def quantize_table(report: QuantizeReport) -> Table:
-    table = Table(title=f"{report.manifest.recipe['model']}, method {report.manifest.recipe['method']}", title_justify="left")
-    for name in ("scheme", "MB", "of base", "bits/weight", "perplexity", "vs base", "KL nats", "same top-1", "CPU s", "peak MB", "imatrix"):
+    table = Table(
+        title=f"{report.manifest.recipe['model']}, method {report.manifest.recipe['method']}",
+        title_justify="left",
+    )
+    for name in (
+        "scheme",
+        "MB",
+        "of base",
+        "bits/weight",
+        "perplexity",
+        "vs base",
+        "KL nats",
+        "same top-1",
+        "CPU s",
+        "peak MB",
+        "imatrix",
+    ):
         table.add_column(name, justify="right")
     for a in report.artifacts:
         change = a.perplexity / a.perplexity_base - 1 if a.perplexity and a.perplexity_base else None
@@ -64,7 +97,19 @@ def quantize_table(report: QuantizeReport) -> Table:
 
 def pipeline_table(report: PipelineReport) -> Table:
     table = Table(title="comparison", title_justify="left")
-    for name in ("model", "MB", "bits/weight", "perplexity", "KL nats", "task", "streams", "TTFT ms", "TPOT ms", "output tok/s", "peak MB"):
+    for name in (
+        "model",
+        "MB",
+        "bits/weight",
+        "perplexity",
+        "KL nats",
+        "task",
+        "streams",
+        "TTFT ms",
+        "TPOT ms",
+        "output tok/s",
+        "peak MB",
+    ):
         table.add_column(name, justify="right")
     for row in report.rows:
         head = [

@@ -51,7 +51,9 @@ class Client:
     async def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any] | None:
         """The JSON answer, or None if the server has no such path or refuses."""
         try:
-            async with self._session.post(f"{self._url}{path}", data=msgspec.json.encode(body), headers=JSON) as response:
+            async with self._session.post(
+                f"{self._url}{path}", data=msgspec.json.encode(body), headers=JSON
+            ) as response:
                 raw = await response.read()
                 return dict(msgspec.json.decode(raw)) if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, ValueError):
@@ -93,7 +95,8 @@ def _parse_stream(result: StreamResult, chunks: list[tuple[int, bytes]]) -> None
     if result.status is not None and result.status != 200:
         result.error = f"HTTP {result.status}: {error_text(b''.join(raw for _, raw in chunks))}"
         return
-    buffer, done, texts = b"", False, []
+    buffer, done = b"", False
+    texts: list[str] = []
     for at_ns, raw in chunks:
         *events, buffer = (buffer + raw).replace(b"\r\n", b"\n").split(b"\n\n")
         carried = False

@@ -152,6 +152,4 @@ def _configured() -> dict[str, str]:
         table = msgspec.convert(loaded or {}, dict[str, dict[str, str]])
         return {name: str(Path(entry["python"]).expanduser()) for name, entry in table.items()}
     except (msgspec.ValidationError, KeyError) as error:
-        raise UsageError(
-            f"{_config_file()}: each entry must be NAME: {{python: PATH}} ({error})"
-        ) from error
+        raise UsageError(f"{_config_file()}: each entry must be NAME: {{python: PATH}} ({error})") from error

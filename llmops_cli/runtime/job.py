@@ -36,7 +36,11 @@ def run_job(spec: JobSpec, *, folder: Path, on_event: Callable[[Json], None] | N
     for stale in ("events.jsonl", "output.json"):
         (folder / stale).unlink(missing_ok=True)
     write_atomic(folder / "input.json", msgspec.json.encode(spec.input))
-    process = Supervised([spec.python, f"{{workers}}/{spec.program}", str(folder)], env=spec.env, log_path=folder / f"{spec.name}.log")
+    process = Supervised(
+        [spec.python, f"{{workers}}/{spec.program}", str(folder)],
+        env=spec.env,
+        log_path=folder / f"{spec.name}.log",
+    )
     events = _EventTail(folder / "events.jsonl", on_event)
     try:
         while (code := process.wait(POLL_EVERY_S)) is None:

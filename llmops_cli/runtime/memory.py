@@ -36,7 +36,9 @@ class MemoryMeter:
         if len(self._high_water) == 1:  # one process: the kernel's own high-water mark misses no spike
             rss = max(rss, *self._high_water.values())
         return Memory(
-            engine_peak_rss_bytes=rss or None, engine_peak_pss_bytes=self._pss, engine_peak_gpu_bytes=self._gpu
+            engine_peak_rss_bytes=rss or None,
+            engine_peak_pss_bytes=self._pss,
+            engine_peak_gpu_bytes=self._gpu,
         )
 
     def _run(self) -> None:

@@ -66,19 +66,27 @@ def train(
                     "output": str(partial),
                     "threads": threads,
                 },
-                env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"},
+                env={
+                    "HF_HUB_OFFLINE": "1",
+                    "OMP_NUM_THREADS": str(threads),
+                    "TOKENIZERS_PARALLELISM": "true",
+                },
             ),
             folder=partial / ".job",
             on_event=on_event,
         )
         if recipe.data == "demo":
-            _write_text(partial / "heldout.txt", evaluation_examples(150, seed=QUALITY_SEED))
-            _write_text(partial / "calibration.txt", training_examples(800, seed=QUALITY_SEED))
+            _write_text(partial / "heldout.jsonl", evaluation_examples(150, seed=QUALITY_SEED))
+            _write_text(partial / "calibration.jsonl", training_examples(800, seed=QUALITY_SEED))
         shutil.rmtree(partial / ".job")
         output, digest = result.output, digest_path(partial)
         report = TrainReport(
             manifest=clock.manifest(
-                recipe, origins, python=env.python, seed=recipe.seed, digests={"model": digest, "data": _data_digest(recipe)}
+                recipe,
+                origins,
+                python=env.python,
+                seed=recipe.seed,
+                digests={"model": digest, "data": _data_digest(recipe)},
             ),
             path=str(target),
             digest=digest,
@@ -115,9 +123,10 @@ def _write_data(recipe: TrainRecipe, folder: Path) -> Path:
 
 
 def _write_text(path: Path, examples: Iterable[Example]) -> None:
-    """Chats as the model's own template renders them, shuffled by skill, one per line."""
+    """One chat per line as the model's own template renders it, in an order that mixes the skills."""
     lines = []
     for example in examples:
-        lines.append("".join(f"<|{m['role']}|>{m['content']}<|end|>" for m in example.messages))
-    lines.sort(key=digest_value)
-    write_atomic(path, "\n".join(lines).encode())
+        text = "".join(f"<|{m['role']}|>{m['content']}<|end|>" for m in example.messages)
+        lines.append(msgspec.json.encode({"text": text}))
+    lines.sort(key=lambda line: digest_value(line.decode()))
+    write_atomic(path, b"\n".join(lines))

@@ -36,14 +36,22 @@ def add_vocab(writer: gguf.GGUFWriter, folder: Path, *, vocab_size: int, space_p
         tokenizer = json.loads(path.read_text())
         model = tokenizer["model"]
         if model.get("type", "BPE") != "BPE":
-            raise JobError("UsageError", f"{path}: a {model.get('type')} tokenizer is not supported", "BPE and SentencePiece are")
+            raise JobError(
+                "UsageError",
+                f"{path}: a {model.get('type')} tokenizer is not supported",
+                "BPE and SentencePiece are",
+            )
         merges = not model.get("byte_fallback")
         if merges:
             add_byte_level(writer, tokenizer, vocab_size, path)
         else:
             add_byte_fallback(writer, tokenizer, vocab_size, space_prefix)
     else:
-        raise JobError("UsageError", f"{folder} has no tokenizer.json or tokenizer.model", "copy the model's tokenizer there")
+        raise JobError(
+            "UsageError",
+            f"{folder} has no tokenizer.json or tokenizer.model",
+            "copy the model's tokenizer there",
+        )
     special = gguf.SpecialVocab(folder, load_merges=merges, special_token_types=SPECIAL_TYPES, n_vocab=vocab_size)
     special.add_special_token["bos"] = adds_bos(folder)
     special.add_to_gguf(writer, quiet=True)
@@ -113,7 +121,9 @@ def pre_tokenizer_name(tokenizer: dict[str, Any], path: Path) -> str:
     )
 
 
-def add_byte_fallback(writer: gguf.GGUFWriter, tokenizer: dict[str, Any], vocab_size: int, space_prefix: bool | None) -> None:
+def add_byte_fallback(
+    writer: gguf.GGUFWriter, tokenizer: dict[str, Any], vocab_size: int, space_prefix: bool | None
+) -> None:
     """SentencePiece BPE stored as tokenizer.json: a piece's score is minus the rank of the merge that makes it."""
     model = tokenizer["model"]
     tokens, types = base_tokens(vocab_size)

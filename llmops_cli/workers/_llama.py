@@ -35,7 +35,11 @@ def load_model(path: str, log: LogCapture, *, gpu_layers: int = 0) -> object:
     params.n_gpu_layers = gpu_layers
     model = llama_cpp.llama_model_load_from_file(path.encode(), params)
     if not model:
-        raise JobError("UsageError", f"llama.cpp cannot load {path}: {log.last() or 'no reason given'}", "is the file complete?")
+        raise JobError(
+            "UsageError",
+            f"llama.cpp cannot load {path}: {log.last() or 'no reason given'}",
+            "is the file complete?",
+        )
     return model
 
 

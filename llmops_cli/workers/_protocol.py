@@ -1,7 +1,6 @@
 """The job side of input.json, events.jsonl and output.json. Standard library only."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -58,7 +57,7 @@ def run_worker(work: Callable[[dict[str, Any], Events], dict[str, Any]]) -> None
         code = 1
     temporary = folder / "output.json.tmp"
     temporary.write_text(json.dumps(output))
-    os.replace(temporary, folder / "output.json")
+    temporary.replace(folder / "output.json")
     sys.exit(code)
 
 

@@ -53,7 +53,9 @@ class BeyondF16(Exception):
 class Planned:
     """One GGUF tensor: where its rows come from and how they change on the way."""
 
-    def __init__(self, name: str, source: TensorFile | np.ndarray, qtype: QT, *, heads: int = 0, add: float = 0.0) -> None:
+    def __init__(
+        self, name: str, source: TensorFile | np.ndarray, qtype: QT, *, heads: int = 0, add: float = 0.0
+    ) -> None:
         self.name, self.source, self.qtype, self.heads, self.add = name, source, qtype, heads, add
 
     @property
@@ -158,7 +160,9 @@ def add_hparams(writer: gguf.GGUFWriter, config: Config, model_arch: gguf.MODEL_
         writer.add_sliding_window(config["sliding_window"])
     elif model_arch == gguf.MODEL_ARCH.PHI3:
         writer.add_sliding_window(config.get("sliding_window") or 0)
-        original = rope_of(config).get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
+        original = rope_of(config).get("original_max_position_embeddings") or config.get(
+            "original_max_position_embeddings"
+        )
         writer.add_rope_scaling_orig_ctx_len(original or config["max_position_embeddings"])
 
 
@@ -234,7 +238,9 @@ def plan_tensors(config: Config, arch: str, tensors: dict[str, TensorFile], out:
     tied = config.get("tie_word_embeddings", model_arch in GEMMA)
     for source_name, tensor in tensors.items():
         plain = re.sub(r"^(language_model\.model\.|model\.language_model\.)", "model.", source_name)
-        if plain.endswith("rotary_emb.inv_freq") or re.match(r"(vision_tower|multi_modal_projector|model\.vision)", plain):
+        if plain.endswith("rotary_emb.inv_freq") or re.match(
+            r"(vision_tower|multi_modal_projector|model\.vision)", plain
+        ):
             continue
         if plain.endswith("lm_head.weight") and tied:
             continue
@@ -252,7 +258,11 @@ def plan_tensors(config: Config, arch: str, tensors: dict[str, TensorFile], out:
         add = 1.0 if norm_plus_one and plain.endswith("norm.weight") else 0.0
         planned.append(Planned(name, tensor, qtype, heads=heads, add=add))
     if not any(p.name == "token_embd.weight" for p in planned):
-        raise JobError("UsageError", "the weights hold no token embeddings", "the checkpoint is incomplete; download it again")
+        raise JobError(
+            "UsageError",
+            "the weights hold no token embeddings",
+            "the checkpoint is incomplete; download it again",
+        )
     return planned
 
 

@@ -1,10 +1,12 @@
 """Perplexity of a base and of quantized GGUF models over one text, and the KL divergence between them.
 
-As llama.cpp's perplexity tool: windows of `window` tokens, scored on their second half. All models read the
-same window before the next one, so memory does not grow with the text.
+Plain text as llama.cpp's perplexity tool reads it: windows of `window` tokens, scored on their second half. A
+.jsonl file holds one document per line ({"text": ...}), each scored from its first token on. All models read
+the same piece before the next one, so memory does not grow with the text.
 Shapes: N scored tokens, V vocabulary.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,10 +35,9 @@ class Scorer:
             raise JobError("EngineFailed", f"llama.cpp cannot make a context for {path}: {log.last()}")
         self.batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
 
-    def log_probs(self, tokens: list[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """(position of the first row, log-probabilities of the next token, shape (rows, V)) for the second half."""
+    def log_probs(self, tokens: list[int], first_scored: int) -> Iterator[tuple[int, np.ndarray]]:
+        """(position of the first row, log-probabilities of the next token, shape (rows, V)), in pieces."""
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), False)
-        first_scored = len(tokens) // 2
         for start in range(0, len(tokens), BATCH):
             part = tokens[start : start + BATCH]
             rows = 0
@@ -60,14 +61,31 @@ def log_softmax(logits_NV: np.ndarray) -> np.ndarray:
     return logits_NV
 
 
-def windows_of(scorer: Scorer, text: bytes, *, window: int, limit: int) -> list[list[int]]:
-    tokens = tokenize(scorer.vocab, text, add_special=False, parse_special=True)
+def pieces_of(scorer: Scorer, path: Path, *, window: int, limit: int) -> list[tuple[list[int], int]]:
+    """(tokens, first scored position) of each window or document, up to `limit` tokens in all."""
     bos = [llama_cpp.llama_vocab_bos(scorer.vocab)] if llama_cpp.llama_vocab_get_add_bos(scorer.vocab) else []
-    step = window - len(bos)
-    starts = range(0, min(len(tokens), limit) - step + 1, step)
-    found = [bos + tokens[start : start + step] for start in starts]
+
+    def encode(text: str) -> list[int]:
+        return tokenize(scorer.vocab, text.encode(), add_special=False, parse_special=True)
+
+    found: list[tuple[list[int], int]] = []
+    if path.suffix == ".jsonl":
+        total = 0
+        for line in path.read_text().splitlines():
+            tokens = (bos + encode(json.loads(line)["text"]))[:window]
+            if total + len(tokens) > limit:
+                break
+            total += len(tokens)
+            if len(tokens) > 1:
+                found.append((tokens, 0))
+    else:
+        tokens, step = encode(path.read_text()), window - len(bos)
+        starts = range(0, min(len(tokens), limit) - step + 1, step)
+        found = [(bos + tokens[start : start + step], window // 2) for start in starts]
     if not found:
-        raise JobError("UsageError", f"the evaluation text has {len(tokens)} tokens; one window needs {window}", "pass a longer --eval-text")
+        raise JobError(
+            "UsageError", f"{path} is too short: one piece needs {window} tokens", "pass a longer --eval-text"
+        )
     return found
 
 
@@ -78,11 +96,11 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     window = min(job["window"], llama_cpp.llama_model_n_ctx_train(header))
     llama_cpp.llama_model_free(header)
     scorers = [Scorer(path, window=window, threads=job["threads"], log=log) for path in paths]
-    texts = windows_of(scorers[0], Path(job["text"]).read_bytes(), window=window, limit=job["tokens"])
+    pieces = pieces_of(scorers[0], Path(job["text"]), window=window, limit=job["tokens"])
     loss, divergence, agreed = np.zeros(len(paths)), np.zeros(len(paths)), np.zeros(len(paths))
     scored = 0
-    for done, tokens in enumerate(texts):
-        for parts in zip(*(scorer.log_probs(tokens) for scorer in scorers), strict=True):
+    for done, (tokens, first_scored) in enumerate(pieces):
+        for parts in zip(*(scorer.log_probs(tokens, first_scored) for scorer in scorers), strict=True):
             position, base_NV = parts[0]
             rows = np.arange(len(base_NV))
             targets = np.array(tokens[position + 1 : position + 1 + len(base_NV)])
@@ -92,7 +110,7 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
                 divergence[i] += (base_probs_NV * (base_NV - logs_NV)).sum(dtype=np.float64)
                 agreed[i] += (logs_NV.argmax(axis=1) == base_top).sum()
             scored += len(base_NV)
-        events.progress("quality", done + 1, len(texts), unit="windows")
+        events.progress("quality", done + 1, len(pieces), unit="pieces")
     return {
         "tokens": scored,
         "cpu_s": time.process_time() - start,

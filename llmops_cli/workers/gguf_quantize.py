@@ -31,7 +31,9 @@ def read_imatrix(path: Path) -> dict[str, np.ndarray]:
     try:
         return read_imatrix_gguf(path) if is_gguf else read_imatrix_dat(path)
     except (ValueError, struct.error, KeyError) as error:
-        raise JobError("UsageError", f"{path} is no importance matrix: {error}", "a file from llmops or llama-imatrix") from None
+        raise JobError(
+            "UsageError", f"{path} is no importance matrix: {error}", "a file from llmops or llama-imatrix"
+        ) from None
 
 
 def read_imatrix_gguf(path: Path) -> dict[str, np.ndarray]:
@@ -94,7 +96,9 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     del keep
     if status != 0:
         if os.statvfs(out.parent).f_bavail * os.statvfs(out.parent).f_frsize < 1 << 20:
-            raise JobError("EnvironmentMissing", f"no space left writing {out}", "free some space, or choose another -o")
+            raise JobError(
+                "EnvironmentMissing", f"no space left writing {out}", "free some space, or choose another -o"
+            )
         hint = "this type needs an importance matrix: --imatrix auto" if "imatrix" in log.last() else None
         raise JobError("EngineFailed", f"llama.cpp could not quantize to {scheme}: {log.last()}", hint)
     parameters, tensor_bytes = tensor_stats(out)

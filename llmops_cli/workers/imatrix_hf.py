@@ -3,6 +3,7 @@
 Written in llama.cpp's own GGUF imatrix format, so llama-quantize reads it too.
 """
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -37,16 +38,36 @@ def collect(model: Any, windows: list[list[int]], events: Events) -> dict[str, t
     return sums
 
 
+def windows_of(tokenizer: Any, path: Path, *, size: int, limit: int) -> list[list[int]]:
+    """Windows of a plain text, or the documents of a .jsonl file ({"text": ...} per line)."""
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+    if path.suffix == ".jsonl":
+        pieces = [encode(json.loads(line)["text"])[:size] for line in path.read_text().splitlines()]
+    else:
+        ids = encode(path.read_text())
+        pieces = [ids[i : i + size] for i in range(0, len(ids), size)]
+    total, chosen = 0, []
+    for piece in pieces:
+        total += len(piece)
+        if total > limit:
+            break
+        chosen.append(piece)
+    if not chosen or not chosen[0]:
+        raise JobError("UsageError", f"{path} holds no text", "pass a calibration text")
+    return chosen
+
+
 def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     cpu_start, folder = time.process_time(), Path(job["model"])
     config, arch = text_config(folder)
     torch.set_num_threads(job["threads"])
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    ids = tokenizer(Path(job["text"]).read_text(), add_special_tokens=False).input_ids[: job["tokens"]]
-    size = min(512, config["max_position_embeddings"])
-    windows = [ids[i : i + size] for i in range(0, len(ids), size)]
-    if not ids:
-        raise JobError("UsageError", f"{job['text']} is empty", "pass a calibration text")
+    windows = windows_of(
+        tokenizer, Path(job["text"]), size=min(512, config["max_position_embeddings"]), limit=job["tokens"]
+    )
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=False).eval()
     names = gguf.get_tensor_name_map(ARCHITECTURES[arch][0], config["num_hidden_layers"])
     tied = bool(config.get("tie_word_embeddings"))
@@ -54,7 +75,7 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     writer.add_type("imatrix")
     writer.add_array("imatrix.datasets", [Path(job["text"]).name])
     writer.add_uint32("imatrix.chunk_count", len(windows))
-    writer.add_uint32("imatrix.chunk_size", size)
+    writer.add_uint32("imatrix.chunk_size", max(map(len, windows)))
     entries = 0
     for name, (total, count) in sorted(collect(model, windows, events).items()):
         plain = name.replace("model.language_model.", "model.")

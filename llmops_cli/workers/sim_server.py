@@ -53,7 +53,9 @@ class Sim:
         )
         await writer.drain()
 
-    async def generate(self, request: dict[str, Any], received_ns: int, writer: asyncio.StreamWriter, *, chat: bool) -> None:
+    async def generate(
+        self, request: dict[str, Any], received_ns: int, writer: asyncio.StreamWriter, *, chat: bool
+    ) -> None:
         self.count += 1
         if self.args.die_after and self.count >= self.args.die_after:
             os._exit(70)
@@ -76,7 +78,12 @@ class Sim:
             self.event(writer, {"choices": [{"index": 0, **choice, "finish_reason": None}]})
             if chunk == 0:
                 sent_first_ns = time.monotonic_ns()
-        self.times.append({"ttft_ms": (sent_first_ns - received_ns) / 1e6, "e2e_ms": (time.monotonic_ns() - received_ns) / 1e6})
+        self.times.append(
+            {
+                "ttft_ms": (sent_first_ns - received_ns) / 1e6,
+                "e2e_ms": (time.monotonic_ns() - received_ns) / 1e6,
+            }
+        )
         end = {"delta": {}} if chat else {"text": ""}
         self.event(writer, {"choices": [{"index": 0, **end, "finish_reason": "length"}]})
         self.event(writer, {"choices": [], "usage": {**usage, "total_tokens": sum(usage.values())}})

@@ -4,6 +4,7 @@ Shapes: B batch, T tokens, V vocabulary.
 """
 
 import json
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -42,7 +43,9 @@ def read_chats(path: Path) -> list[list[dict[str, str]]]:
             messages = json.loads(line)["messages"]
             chats.append([{"role": m["role"], "content": m["content"]} for m in messages])
         except (ValueError, KeyError, TypeError) as error:
-            raise JobError("UsageError", f"{path}:{number} is no chat: {error}", 'each line: {"messages": [...]}') from None
+            raise JobError(
+                "UsageError", f"{path}:{number} is no chat: {error}", 'each line: {"messages": [...]}'
+            ) from None
     if not chats:
         raise JobError("UsageError", f"{path} has no examples")
     return chats
@@ -177,7 +180,7 @@ def train(model: LlamaForCausalLM, samples: list[Sample], recipe: dict[str, Any]
             optimizer.step()
             optimizer.zero_grad()
         tokens += sum(len(ids) for ids, _ in chosen)
-        if loss != loss:  # NaN
+        if math.isnan(loss):
             raise JobError("EngineFailed", f"the loss became NaN at step {step + 1}", "lower --learning-rate")
         if step % max(1, steps // 100) == 0 or step == steps - 1:
             curve.append((step + 1, round(loss, 5)))
@@ -198,7 +201,11 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     samples = [encode(tokenizer.backend_tokenizer, chat, recipe["prompt_loss_weight"]) for chat in chats]
     longest = max(len(ids) for ids, _ in samples)
     if longest > recipe["context"]:
-        raise JobError("UsageError", f"an example has {longest} tokens, the context is {recipe['context']}", "raise context")
+        raise JobError(
+            "UsageError",
+            f"an example has {longest} tokens, the context is {recipe['context']}",
+            "raise context",
+        )
     outcome = train(model, samples, recipe, events)
     model.config.use_cache = True
     model.to(torch.bfloat16).save_pretrained(out)

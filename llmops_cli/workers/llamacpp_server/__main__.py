@@ -29,7 +29,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ctx", type=int, default=0, help="most tokens of one request; 0: the model's, up to 4096")
     parser.add_argument("--kv-tokens", type=int, default=0, help="tokens of the shared KV pool; 0: 1024 per sequence")
     parser.add_argument("--batch", type=int, default=512, help="most tokens computed in one step")
-    parser.add_argument("--prefill-chunk", type=int, default=128, help="most prompt tokens in a step with running streams")
+    parser.add_argument(
+        "--prefill-chunk", type=int, default=128, help="most prompt tokens in a step with running streams"
+    )
     parser.add_argument("--queue", type=int, default=256, help="most waiting requests before 429")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--gpu-layers", type=int, default=0)
@@ -72,7 +74,10 @@ async def serve(args: argparse.Namespace, llama: Llama, context: int, listener: 
         app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3,
         server_header=False, timeout_keep_alive=75,
     )  # fmt: skip
-    print(f"serving {args.name} on {args.host}:{args.port}, {args.parallel} sequences, {context} tokens each", flush=True)
+    print(
+        f"serving {args.name} on {args.host}:{args.port}, {args.parallel} sequences, {context} tokens each",
+        flush=True,
+    )
     try:
         await uvicorn.Server(config).serve(sockets=[listener])
     finally:
@@ -86,7 +91,12 @@ def main() -> None:
     pool = args.kv_tokens or max(args.ctx or 4096, 1024 * args.parallel)
     try:
         llama = Llama(
-            args.model, pool=pool, sequences=args.parallel, batch=args.batch, threads=threads, gpu_layers=args.gpu_layers
+            args.model,
+            pool=pool,
+            sequences=args.parallel,
+            batch=args.batch,
+            threads=threads,
+            gpu_layers=args.gpu_layers,
         )
     except LoadError as error:
         sys.exit(str(error))

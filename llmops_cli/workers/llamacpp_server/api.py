@@ -46,7 +46,9 @@ class Disconnected(Exception):
 class App:
     """Routes requests; one per process."""
 
-    def __init__(self, llama: Llama, scheduler: Scheduler, *, name: str, context: int, template: ChatTemplate | None) -> None:
+    def __init__(
+        self, llama: Llama, scheduler: Scheduler, *, name: str, context: int, template: ChatTemplate | None
+    ) -> None:
         self._llama, self._scheduler, self._name, self._context = llama, scheduler, name, context
         self._template = template
         self._metrics = Metrics(scheduler)
@@ -119,7 +121,8 @@ class App:
         given = request.prompt
         texts: list[Any] = given if isinstance(given, list) and given and isinstance(given[0], str) else [given]
         prompts = [
-            self._llama.tokenize(p, add_special=True, parse_special=True) if isinstance(p, str) else list(p) for p in texts
+            self._llama.tokenize(p, add_special=True, parse_special=True) if isinstance(p, str) else list(p)
+            for p in texts
         ]
         for prompt in prompts:
             if any(not 0 <= token < self._llama.vocab_size for token in prompt):
@@ -165,7 +168,12 @@ class App:
             self._metrics.observe(generations)
 
     def _make_generations(
-        self, request: Common, prompts: list[list[int]], limit: int | None, top: int, inbox: asyncio.Queue[Event | None]
+        self,
+        request: Common,
+        prompts: list[list[int]],
+        limit: int | None,
+        top: int,
+        inbox: asyncio.Queue[Event | None],
     ) -> list[Generation]:
         try:
             params = sampling_of(request, top, self._llama.vocab_size)
@@ -178,14 +186,12 @@ class App:
             if not prompt:
                 raise Refused(400, "invalid_request_error", "the prompt is empty")
             if room < 1:
-                message = f"the prompt has {len(prompt)} tokens; the context is {self._context} with room for one answer token"
+                message = f"the prompt has {len(prompt)} tokens; a context of {self._context} leaves no room to answer"
                 raise Refused(400, "context_length_exceeded", message)
             most = room if limit is None else min(max(limit, 1), room)
             for i in range(request.n):
                 seeded = msgspec.structs.replace(params, seed=params.seed + i) if params.seed is not None else params
-                generations.append(
-                    Generation(prompt, seeded, max_tokens=most, stops=stops, deliver=inbox.put_nowait)
-                )
+                generations.append(Generation(prompt, seeded, max_tokens=most, stops=stops, deliver=inbox.put_nowait))
         return generations
 
     def _logprobs(self, shape: Shape, event: Event) -> Any:
@@ -195,7 +201,12 @@ class App:
         return convert(event.logprobs, self._llama.piece)
 
     async def _stream(
-        self, request: Common, shape: Shape, generations: list[Generation], inbox: asyncio.Queue[Event | None], send: Send
+        self,
+        request: Common,
+        shape: Shape,
+        generations: list[Generation],
+        inbox: asyncio.Queue[Event | None],
+        send: Send,
     ) -> None:
         index_of = {id(generation): i for i, generation in enumerate(generations)}
         started, open_count = False, len(generations)
@@ -229,7 +240,12 @@ class App:
             await send({"type": "http.response.body", "body": b"".join(parts), "more_body": open_count > 0})
 
     async def _collect(
-        self, _request: Common, shape: Shape, generations: list[Generation], inbox: asyncio.Queue[Event | None], send: Send
+        self,
+        _request: Common,
+        shape: Shape,
+        generations: list[Generation],
+        inbox: asyncio.Queue[Event | None],
+        send: Send,
     ) -> None:
         events: dict[int, list[Event]] = {id(generation): [] for generation in generations}
         open_count = len(generations)
@@ -242,7 +258,12 @@ class App:
         choices = []
         for index, generation in enumerate(generations):
             mine = events[id(generation)]
-            merged = Event(generation, "".join(e.text for e in mine), [p for e in mine for p in e.logprobs], mine[-1].finish)
+            merged = Event(
+                generation,
+                "".join(e.text for e in mine),
+                [p for e in mine for p in e.logprobs],
+                mine[-1].finish,
+            )
             choices.append(shape.choice(index, merged.text, self._logprobs(shape, merged), merged.finish or "stop"))
         await respond(send, 200, shape.whole(choices, total_usage(generations)))
 

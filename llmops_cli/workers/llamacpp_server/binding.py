@@ -149,5 +149,3 @@ def chain(samplers: Iterable[object]) -> object:
     for sampler in samplers:
         llama_cpp.llama_sampler_chain_add(whole, sampler)
     return whole
-
-

@@ -28,7 +28,10 @@ class Metrics:
         self._registry.register(SchedulerCollector(scheduler))
         self._requests = Counter("llmops_requests", "HTTP requests", ["path", "status"], registry=self._registry)
         self._ttft = Histogram(
-            "llmops_time_to_first_token_seconds", "queue to first token", buckets=SECONDS, registry=self._registry
+            "llmops_time_to_first_token_seconds",
+            "queue to first token",
+            buckets=SECONDS,
+            registry=self._registry,
         )
 
     def count(self, path: str, status: int) -> None:

@@ -77,7 +77,11 @@ class Sampler:
         if p.min_p > 0:
             stages.append(llama_cpp.llama_sampler_init_min_p(p.min_p, 1))
         seed = random.getrandbits(32) if p.seed is None else p.seed & 0xFFFFFFFF
-        return [*stages, llama_cpp.llama_sampler_init_temp(p.temperature), llama_cpp.llama_sampler_init_dist(seed)]
+        return [
+            *stages,
+            llama_cpp.llama_sampler_init_temp(p.temperature),
+            llama_cpp.llama_sampler_init_dist(seed),
+        ]
 
     def pick(self, logits_V: np.ndarray) -> tuple[int, TokenLogprob | None]:
         """The next token, and its log-probability if asked for. Updates penalties and grammar."""

@@ -100,7 +100,13 @@ class Scheduler:
         self._wake = threading.Condition()
         self._stopping = False
         self._events: list[Event] = []
-        self.counters = {"prompt_tokens": 0, "cached_tokens": 0, "output_tokens": 0, "steps": 0, "preemptions": 0}
+        self.counters = {
+            "prompt_tokens": 0,
+            "cached_tokens": 0,
+            "output_tokens": 0,
+            "steps": 0,
+            "preemptions": 0,
+        }
         self.step_tokens = 0
         self._mean_s = 1.0
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
@@ -147,7 +153,7 @@ class Scheduler:
                     return
             try:
                 self._step()
-            except Exception as error:  # the engine is in an unknown state: fail what runs, keep serving
+            except Exception as error:  # noqa: BLE001 - unknown engine state: fail what runs, keep serving
                 self._fail_all(f"{type(error).__name__}: {error}")
             if self._events:
                 self._flush(self._events)
@@ -339,5 +345,3 @@ class Scheduler:
             self._clear(slot)
             if generation:
                 self._end(generation, "error", error=reason)
-
-

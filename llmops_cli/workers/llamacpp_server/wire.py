@@ -80,7 +80,11 @@ def sampling_of(request: Common, top_logprobs: int, vocab_size: int) -> Sampling
         if (value := getattr(request, name)) is not None
     }  # fmt: skip
     return SamplingParams(
-        **given, logit_bias=bias, ignore_eos=request.ignore_eos, grammar=grammar_of(request), top_logprobs=top_logprobs
+        **given,
+        logit_bias=bias,
+        ignore_eos=request.ignore_eos,
+        grammar=grammar_of(request),
+        top_logprobs=top_logprobs,
     )
 
 
