@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
-    from rich.console import Console
     from rich.table import Table
 
 PLAIN_EVERY_S = 5.0
@@ -58,7 +58,6 @@ class Progress:
                 TimeRemainingColumn,
             )
             from rich.progress import Progress as Bars
-    from rich.progress import TaskID
 
             self._bar = Bars(
                 TextColumn("{task.description}"),

@@ -103,7 +103,7 @@ def resolve(
             msgspec.convert({name: value}, kind, strict=False)
         except msgspec.ValidationError as error:
             reason = str(error).split(" - at ")[0].replace("`", "")
-            raise UsageError(f"{name}={value!r} ({origins[name]}): {reason}") from error
+            raise UsageError(f"{name}={merged[name]!r} ({origins[name]}): {reason}") from error
     return msgspec.convert(prepared, kind, strict=False), origins
 
 

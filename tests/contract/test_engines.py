@@ -1,0 +1,44 @@
+"""One suite over every registered engine: the process description, without starting anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.spec import Env
+from llmops_cli.engines import ENGINES, load_engine
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "engines.json"
+OPTIONS = {
+    "llamacpp": {"ctx": "2048", "queue": "8", "prefix_reuse": "false"},
+    "sim": {"ttft_ms": "20"},
+    "remote": {"url": "http://127.0.0.1:9/v1/"},
+}
+ARTIFACT = Artifact(reference="demo", format="gguf", path="/models/demo-F16.gguf")
+ENV = Env(name="llamacpp", python="/env/bin/python", origin="venv")
+
+
+def describe(name: str) -> dict[str, object]:
+    spec = load_engine(name).server(ARTIFACT, options=OPTIONS[name], env=ENV, port=8123, parallel=4)
+    return dict(msgspec.json.decode(msgspec.json.encode(spec)))
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_server_spec_is_the_golden_one(name: str) -> None:
+    """After a deliberate change: python -m tests.contract.test_engines"""
+    assert describe(name) == json.loads(GOLDEN.read_text())[name]
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_own_servers_bind_to_loopback_and_hold_no_path_of_this_machine(name: str) -> None:
+    spec = load_engine(name).server(ARTIFACT, options=OPTIONS[name], env=ENV, port=8123, parallel=4)
+    assert spec.url.startswith("http://127.0.0.1:")
+    assert str(Path(__file__).parent.parent.parent) not in " ".join(spec.argv)
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(json.dumps({name: describe(name) for name in sorted(ENGINES)}, indent=2) + "\n")

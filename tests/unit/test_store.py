@@ -1,0 +1,40 @@
+"""Files are whole or absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.runtime.store import digest_path, make_run_dir, require_space, write_atomic
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    write_atomic(target, b"old")
+    target.with_name("blocked").mkdir()
+    with pytest.raises(EnvironmentMissing):
+        write_atomic(target.with_name("blocked"), b"new")  # a folder cannot be replaced by a file
+    assert target.read_bytes() == b"old"
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "blocked"}
+
+
+def test_run_folders_never_collide(tmp_path: Path) -> None:
+    made = {make_run_dir("bench", "a model/with: odd*name", base=tmp_path) for _ in range(5)}
+    assert len(made) == 5
+    assert all(path.is_dir() and " " not in path.name and "/" not in path.name for path in made)
+
+
+def test_digest_sees_names_and_content_but_not_hidden_files(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    before = digest_path(tmp_path)
+    (tmp_path / ".lock").write_text("x")
+    assert digest_path(tmp_path) == before
+    (tmp_path / "a.txt").rename(tmp_path / "b.txt")
+    assert digest_path(tmp_path) != before
+
+
+def test_too_little_space_is_said_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentMissing, match="are free"):
+        require_space(tmp_path / "not" / "there", 1 << 60, what="a test")
