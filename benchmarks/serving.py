@@ -25,13 +25,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.random_model import make  # noqa: E402
-from llmops_cli.bench.workload import WORDS  # noqa: E402
-from llmops_cli.core.artifact import Artifact  # noqa: E402
-from llmops_cli.core.recipe import QuantizeRecipe  # noqa: E402
-from llmops_cli.quantize.run import quantize  # noqa: E402
-from llmops_cli.runtime.client import connect  # noqa: E402
-from llmops_cli.runtime.paths import WORKERS  # noqa: E402
+from benchmarks.random_model import make
+from llmops_cli.bench.workload import WORDS
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.recipe import QuantizeRecipe
+from llmops_cli.quantize.run import quantize
+from llmops_cli.runtime.client import connect
+from llmops_cli.runtime.paths import WORKERS
 
 PROMPT_WORDS, TOKENS = 24, 64
 
@@ -71,7 +71,7 @@ def peers(gguf: Path, llama_server: str | None, streams: int, threads: int) -> d
                    "--parallel", str(streams), "--ctx", str(ctx), "--threads", str(threads)],
         "llama_cpp.server": [sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--port", str(ports[1]),
                              "--n_ctx", str(ctx), "--n_threads", str(threads), "--n_threads_batch", str(threads),
-                             "--verbose", "false"],
+                             "--verbose", "false", "--interrupt_requests", "false"],
     }  # fmt: skip
     if llama_server:
         found["llama-server"] = [llama_server, "-m", str(gguf), "--port", str(ports[2]), "-np", str(streams),
@@ -100,7 +100,7 @@ async def load(url: str, texts: list[str]) -> dict[str, float]:
     return {"tokens_per_s": tokens / span_s, "ttft_p50_ms": ttft, "tokens": tokens}
 
 
-BARE = '''
+BARE = """
 import ctypes, json, sys, time, numpy as np, llama_cpp as L
 path, streams, prompt, tokens, threads = sys.argv[1], *map(int, sys.argv[2:6])
 cb = L.llama_log_callback(lambda *a: None); L.llama_log_set(cb, ctypes.c_void_p(0)); L.llama_backend_init()
@@ -136,7 +136,7 @@ def once():
     return {"tokens_per_s": streams * tokens / (time.monotonic() - start), "ttft_p50_ms": (first - start) * 1e3}
 once()
 print(json.dumps([once() for _ in range(int(sys.argv[6]))]))
-'''
+"""
 
 
 def bare(gguf: Path, streams: int, threads: int, rounds: int) -> list[dict[str, float]]:
@@ -179,9 +179,7 @@ def prefix(gguf: Path, args: argparse.Namespace) -> dict[str, float]:
     for name, extra in (("reuse", []), ("no reuse", ["--no-prefix-reuse"])):
         argv, port = peers(gguf, None, args.streams, args.threads)["llmops"]
         with server([*argv, *extra], port) as url:
-            runs = [
-                asyncio.run(load(url, prompts(args.streams, shared=512, seed=seed))) for seed in range(args.rounds)
-            ]
+            runs = [asyncio.run(load(url, prompts(args.streams, shared=512, seed=seed))) for seed in range(args.rounds)]
         # only the first round starts with an empty cache
         speeds[name] = runs[0]["tokens_per_s"]
     print(f"\n512-token shared prefix, {args.streams} streams: {speeds['reuse']:.1f} against {speeds['no reuse']:.1f} tokens/s, "

@@ -12,6 +12,8 @@ from llmops_cli.core.record import Record
 from llmops_cli.runtime.client import Client, StreamResult, text_digest
 
 LAG_EVERY_S = 0.02
+DEATH_NOTICE_S = 0.5
+"""A crashed engine resets its connections a moment before its exit can be seen."""
 
 
 class LevelRun(msgspec.Struct, kw_only=True):
@@ -53,8 +55,9 @@ async def run_level(
             record = _to_record(result, index, run.concurrency, intended_ns, origin_ns)
             run.records.append(record)
             on_done(record)
-            if record.error and not engine_alive():
-                run.aborted = True
+            if record.error and record.status in (None, 200):
+                await asyncio.sleep(DEATH_NOTICE_S)
+                run.aborted |= not engine_alive()
 
     try:
         await asyncio.gather(*(stream_of_requests() for _ in range(run.concurrency)))

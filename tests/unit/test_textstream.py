@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ stops = st.lists(st.text(alphabet="abé🙂 ", min_size=1, max_size=4), max_size
 
 def cut(raw: bytes, places: list[int]) -> list[bytes]:
     marks = sorted({p % (len(raw) + 1) for p in places} | {0, len(raw)})
-    return [raw[a:b] for a, b in zip(marks, marks[1:], strict=False)]
+    return [raw[a:b] for a, b in pairwise(marks)]
 
 
 @given(st.text(alphabet="abé🙂 xyz", max_size=60), stops, st.lists(st.integers(0, 300), max_size=20))

@@ -118,18 +118,17 @@ class App:
         request = decode(await read_body(receive), CompletionRequest)
         if request.echo:
             raise Refused(400, "invalid_request_error", "echo is not supported")
-        given = request.prompt
-        texts: list[Any] = given if isinstance(given, list) and given and isinstance(given[0], str) else [given]
-        prompts = [
-            self._llama.tokenize(p, add_special=True, parse_special=True) if isinstance(p, str) else list(p)
-            for p in texts
-        ]
-        for prompt in prompts:
-            if any(not 0 <= token < self._llama.vocab_size for token in prompt):
-                raise Refused(400, "invalid_request_error", "prompt: a token id is not in the vocabulary")
+        prompts = [self._tokens_of(part) for part in split_prompts(request.prompt)]
         top = -1 if request.logprobs is None else request.logprobs
         limit = 16 if request.max_tokens is None else request.max_tokens  # OpenAI's default for this endpoint
         await self._generate("/v1/completions", request, prompts, limit, top, receive, send)
+
+    def _tokens_of(self, prompt: str | list[int]) -> list[int]:
+        if isinstance(prompt, str):
+            return self._llama.tokenize(prompt, add_special=True, parse_special=True)
+        if any(not 0 <= token < self._llama.vocab_size for token in prompt):
+            raise Refused(400, "invalid_request_error", "prompt: a token id is not in the vocabulary")
+        return list(prompt)
 
     def _render(self, messages: list[dict[str, Any]], **more: Any) -> list[int]:
         if self._template is None:
@@ -266,6 +265,17 @@ class App:
             )
             choices.append(shape.choice(index, merged.text, self._logprobs(shape, merged), merged.finish or "stop"))
         await respond(send, 200, shape.whole(choices, total_usage(generations)))
+
+
+def split_prompts(given: Any) -> list[Any]:
+    """OpenAI takes a text, a list of texts, a list of token ids, or a list of such lists."""
+    if isinstance(given, str):
+        return [given]
+    if given and all(isinstance(part, int) for part in given):
+        return [given]
+    if any(isinstance(part, int) for part in given):
+        raise Refused(400, "invalid_request_error", "prompt: mixes token ids with texts")
+    return list(given) or [""]
 
 
 def flatten(message: dict[str, Any]) -> dict[str, Any]:

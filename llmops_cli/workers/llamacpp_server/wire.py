@@ -49,7 +49,7 @@ class ChatRequest(Common, kw_only=True):
 
 
 class CompletionRequest(Common, kw_only=True):
-    prompt: str | list[int] | list[str] = ""
+    prompt: str | list[str | int | list[int]] = ""
     logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     echo: bool = False
 

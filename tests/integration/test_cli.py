@@ -1,0 +1,104 @@
+"""The command line as a newcomer meets it: help, start-up cost, wrong input and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cli
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "help"
+COMMANDS = ("", "train", "quantize", "bench", "run", "env", "doctor")
+
+
+def help_text(command: str) -> str:
+    argv = [sys.executable, "-m", "llmops_cli", *([command] if command else []), "--help"]
+    run = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"})
+    return run.stdout.replace("python -m llmops_cli", "llmops")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_the_golden_one(command: str) -> None:
+    """A flag is a deliberate change: python -m tests.integration.test_cli"""
+    assert help_text(command) == (GOLDEN / f"{command or 'llmops'}.txt").read_text()
+
+
+def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
+    code = (
+        "import sys\nsys.argv=['llmops','--help']\nfrom llmops_cli.cli.app import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print('LOADED', *sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    loaded = set(run.stdout.split("LOADED", 1)[1].split())
+    heavy = {"rich", "pydantic", "asyncio", "aiohttp", "http", "urllib3", "requests", "httpx", "torch", "llama_cpp"}
+    assert not loaded & heavy
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert cpu_s < 1.0  # a guard against a heavy import; the figure itself is measured in benchmarks/
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message", "hint"),
+    [
+        (["bench", "--backend", "lamacpp"], 2, "unknown backend 'lamacpp'", "did you mean 'llamacpp'?"),
+        (["quantize", "--method", "gguff"], 2, "unknown method 'gguff'", "did you mean 'gguf'?"),
+        (["quantize", "--scheme", "Q4_KM"], 2, "unknown scheme 'Q4_KM'", "did you mean 'Q4_K_M'?"),
+        (["quantize", "nowhere/at/all"], 2, "no model at nowhere/at/all", "a folder, a .gguf file"),
+        (["quantize", "."], 2, "has no config.json", "Hugging Face model folder"),
+        (["bench", "--concurrency", "0"], 2, "concurrency='0' (flag)", ""),
+        (["bench", "--set", "paralel=3"], 2, "unknown engine option 'paralel'", "did you mean 'parallel'?"),
+        (["bench", "--set", "parallel"], 2, "not key=value", ""),
+        (["bench", "--url", "ftp://x"], 2, "is no http(s) URL", "--url http://"),
+        (["bench", "--url", "http://127.0.0.1:9"], 3, "nothing answers at http://127.0.0.1:9", "--url"),
+        (["run", "no.yaml"], 2, "no recipe at no.yaml", "quickstart"),
+        (["bench", "--nope"], 2, "--nope", "bench --help"),
+        (["env", "create", "lamacpp"], 2, "unknown environment 'lamacpp'", "did you mean 'llamacpp'?"),
+        (["train", "--data", "none.jsonl"], 2, "no training data at none.jsonl", "JSONL"),
+    ],
+)
+def test_wrong_input_gets_one_line_a_hint_and_the_exit_code(
+    cli: Cli, args: list[str], code: int, message: str, hint: str
+) -> None:
+    run = cli(*args)
+    assert run.returncode == code, run.stderr
+    assert message in run.stderr
+    assert hint in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+
+
+def test_an_engine_without_its_library_names_the_command_that_installs_it(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "config" / "llmops"
+    config.mkdir(parents=True)
+    (config / "envs.yaml").write_text("llamacpp: {python: /nowhere/python}\n")
+    run = cli("bench")
+    assert run.returncode == 3
+    assert "no Python at /nowhere/python" in run.stderr
+
+
+def test_a_recipe_with_an_unknown_key_is_refused_before_any_work(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("benhc: {}\n")
+    run = cli("run", "r.yaml")
+    assert run.returncode == 2
+    assert "did you mean 'bench'?" in run.stderr
+
+
+def test_doctor_reports_the_machine_as_json(cli: Cli) -> None:
+    run = cli("doctor", "--json")
+    facts = json.loads(run.stdout)
+    assert facts["hardware"]["cores_logical"] >= 1
+    assert {row["name"] for row in facts["environments"]} >= {"llamacpp", "train"}
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    for name in COMMANDS:
+        (GOLDEN / f"{name or 'llmops'}.txt").write_text(help_text(name))
