@@ -102,7 +102,7 @@ def test_no_process_is_left_behind(tmp_path: Path, sig: signal.Signals, code: in
     process.send_signal(sig)
     process.communicate(timeout=30)
     assert process.returncode == code
-    gone, alive = psutil.wait_procs(engine, timeout=15)
+    _gone, alive = psutil.wait_procs(engine, timeout=15)
     assert not alive
     if code == 130:
         report = json.loads((tmp_path / "run" / "report.json").read_text())
