@@ -34,6 +34,7 @@ from llmops_cli.runtime.client import connect
 from llmops_cli.runtime.paths import WORKERS
 
 PROMPT_WORDS, TOKENS = 24, 64
+SHARED_WORDS = 256  # about two tokens a word in this tokenizer: a 512-token prefix
 
 
 def free_port() -> int:
@@ -97,7 +98,8 @@ async def load(url: str, texts: list[str]) -> dict[str, float]:
     tokens = sum(r.usage.get("completion_tokens", len(r.chunk_ns)) for r in results)
     span_s = (max(r.chunk_ns[-1] for r in results) - min(r.sent_ns for r in results)) / 1e9
     ttft = statistics.median((r.chunk_ns[0] - r.sent_ns) / 1e6 for r in results)
-    return {"tokens_per_s": tokens / span_s, "ttft_p50_ms": ttft, "tokens": tokens}
+    prompt = statistics.median(r.usage.get("prompt_tokens", 0) for r in results)
+    return {"tokens_per_s": tokens / span_s, "ttft_p50_ms": ttft, "prompt_tokens": prompt}
 
 
 BARE = """
@@ -140,8 +142,8 @@ print(json.dumps([once() for _ in range(int(sys.argv[6]))]))
 """
 
 
-def bare(gguf: Path, streams: int, threads: int, rounds: int) -> list[dict[str, float]]:
-    argv = [sys.executable, "-c", BARE, str(gguf), *map(str, (streams, PROMPT_WORDS + 2, TOKENS, threads, rounds))]
+def bare(gguf: Path, streams: int, prompt: int, threads: int) -> list[dict[str, float]]:
+    argv = [sys.executable, "-c", BARE, str(gguf), *map(str, (streams, prompt, TOKENS, threads, 1))]
     return json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
 
 
@@ -159,8 +161,9 @@ def compare(gguf: Path, scheme: str, args: argparse.Namespace) -> dict[str, dict
                 runs.setdefault(name, []).append(asyncio.run(load(url, prompts(args.streams, shared=0, seed=round_))))
                 if name == "llmops":
                     runs.setdefault("llmops 1 stream", []).append(asyncio.run(load(url, prompts(1, shared=0, seed=50))))
-        runs.setdefault("bare loop", []).extend(bare(gguf, args.streams, args.threads, 1))
-        runs.setdefault("bare loop 1 stream", []).extend(bare(gguf, 1, args.threads, 1))
+        prompt = int(runs["llmops"][-1]["prompt_tokens"])  # the loop reads prompts as long as the servers do
+        runs.setdefault("bare loop", []).extend(bare(gguf, args.streams, prompt, args.threads))
+        runs.setdefault("bare loop 1 stream", []).extend(bare(gguf, 1, prompt, args.threads))
     found = {name: median(values) for name, values in runs.items()}
     ours = found["llmops"]
     print(f"\n{scheme}: {args.streams} streams x {TOKENS} tokens, median of {args.rounds}")
@@ -180,7 +183,10 @@ def prefix(gguf: Path, args: argparse.Namespace) -> dict[str, float]:
     for name, extra in (("reuse", []), ("no reuse", ["--no-prefix-reuse"])):
         argv, port = peers(gguf, None, args.streams, args.threads)["llmops"]
         with server([*argv, *extra], port) as url:
-            runs = [asyncio.run(load(url, prompts(args.streams, shared=512, seed=seed))) for seed in range(args.rounds)]
+            runs = [
+                asyncio.run(load(url, prompts(args.streams, shared=SHARED_WORDS, seed=seed)))
+                for seed in range(args.rounds)
+            ]
         # only the first round starts with an empty cache
         speeds[name] = runs[0]["tokens_per_s"]
     ratio = speeds["reuse"] / speeds["no reuse"]
