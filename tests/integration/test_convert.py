@@ -29,7 +29,7 @@ YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max
 LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
 LONGROPE = {
     "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0 + i / 40 for i in range(32)],
-    "long_factor": [2.0 + i / 10 for i in range(32)], "original_max_position_embeddings": 128,
+    "long_factor": [2.0 + i / 10 for i in range(32)], "original_max_position_embeddings": 512,
 }  # fmt: skip
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "llama": ("Llama", {"tie_word_embeddings": False}, "bpe"),
@@ -44,7 +44,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "phi3": ("Phi3", {"sliding_window": None}, "byte-fallback"),
     "phi3-longrope": (
         "Phi3",
-        {"sliding_window": None, "rope_parameters": LONGROPE, "original_max_position_embeddings": 128},
+        {"sliding_window": None, "rope_parameters": LONGROPE, "max_position_embeddings": 1024},
         "byte-fallback",
     ),
     "gemma2": ("Gemma2", {"head_dim": 64, "query_pre_attn_scalar": 64, "sliding_window": 16}, "sentencepiece"),
@@ -156,7 +156,8 @@ import ctypes, sys, json, numpy as np, llama_cpp as L
 cb = L.llama_log_callback(lambda *a: None); L.llama_log_set(cb, ctypes.c_void_p(0))
 m = L.llama_model_load_from_file(sys.argv[1].encode(), L.llama_model_default_params())
 v = L.llama_model_get_vocab(m); V = L.llama_vocab_n_tokens(v)
-p = L.llama_context_default_params(); p.n_ctx = p.n_batch = p.n_ubatch = 128; p.flash_attn_type = 0; p.type_k = p.type_v = 0
+p = L.llama_context_default_params(); p.n_ctx = p.n_batch = p.n_ubatch = 128
+p.flash_attn_type = p.type_k = p.type_v = 0
 c = L.llama_init_from_model(m, p)
 tokens = json.loads(sys.argv[2]); n = len(tokens); b = L.llama_batch_init(128, 0, 1)
 for i, t in enumerate(tokens):
