@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.random_model import make  # noqa: E402
-from llmops_cli.runtime.paths import WORKERS  # noqa: E402
+from benchmarks.random_model import make
+from llmops_cli.runtime.paths import WORKERS
 
 
 def cpu_of(argv: list[str]) -> float:
