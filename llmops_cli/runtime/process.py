@@ -13,6 +13,7 @@ from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.report import Memory
 from llmops_cli.runtime.memory import MemoryMeter
 from llmops_cli.runtime.paths import WORKERS
+from llmops_cli.runtime.store import cannot_write
 
 STOP_PATIENCE_S = 8.0
 
@@ -24,9 +25,12 @@ class Supervised:
     """
 
     def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], log_path: Path) -> None:
-        log_path.parent.mkdir(parents=True, exist_ok=True)
         self.log_path = log_path
-        self._log = log_path.open("ab")
+        try:
+            log_path.parent.mkdir(parents=True, exist_ok=True)
+            self._log = log_path.open("ab")
+        except OSError as error:
+            raise cannot_write(log_path, error) from error
         argv = [part.replace("{workers}", str(WORKERS)) for part in argv]
         guard = [sys.executable, "-S", "-E", str(WORKERS / "_guard.py"), *argv]
         try:
@@ -82,7 +86,8 @@ class Supervised:
 
 
 def describe_exit(code: int) -> str:
-    """`exit code 1`, or `killed by SIGKILL (out of memory?)`."""
+    """`exit code 1`, or `killed by SIGKILL (out of memory?)`. The guard reports a signal as 128 + its number."""
+    code = 128 - code if code < 0 else code
     if code <= 128:
         return f"exit code {code}"
     try:

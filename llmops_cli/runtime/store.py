@@ -19,7 +19,8 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.report import Report, decode_report
 
 
-def _no_space(path: Path, error: OSError) -> EnvironmentMissing:
+def cannot_write(path: Path, error: OSError) -> EnvironmentMissing:
+    """The error for a file that could not be written, by its cause."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentMissing(f"no space left writing {path}", hint="free some space, or choose another -o")
     reason = os.strerror(error.errno) if error.errno else str(error)
@@ -41,7 +42,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise _no_space(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def to_json(value: object) -> bytes:
@@ -61,7 +62,7 @@ def make_run_dir(command: str, slug: str, *, base: Path | None = None) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise _no_space(path, error) from error
+            raise cannot_write(path, error) from error
         return path
     raise EnvironmentMissing(f"cannot find a free name for {base / name}")
 
@@ -126,7 +127,7 @@ def locked(path: Path) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         handle = lock.open("w")
     except OSError as error:
-        raise _no_space(lock, error) from error
+        raise cannot_write(lock, error) from error
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -147,4 +148,4 @@ def copy_model(source: Path, target: Path) -> None:
         partial.rename(target)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise _no_space(target, error) from error
+        raise cannot_write(target, error) from error
