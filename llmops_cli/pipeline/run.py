@@ -23,9 +23,9 @@ from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.job import Json
 from llmops_cli.runtime.manifest import RunClock
-from llmops_cli.runtime.paths import PACKAGE, cache_dir
+from llmops_cli.runtime.paths import WORKERS, cache_dir
 from llmops_cli.runtime.server import free_port, running
-from llmops_cli.runtime.store import digest_path, digest_value, to_json, write_atomic
+from llmops_cli.runtime.store import digest_file, digest_value, to_json, write_atomic
 from llmops_cli.train.evaluate import evaluate
 from llmops_cli.train.run import train
 
@@ -154,7 +154,7 @@ class Pipeline:
 
     def _measure(self, artifact: Artifact, scheme: str) -> Measured:
         """Bench and evaluation of one artifact, from the cache if nothing that matters has changed."""
-        code = digest_path(PACKAGE / "workers" / "llamacpp_server" / "scheduler.py")
+        code = [digest_file(path) for path in sorted((WORKERS / "llamacpp_server").glob("*.py"))]
         key = digest_value([artifact.digest, self._recipe.bench, msgspec.to_builtins(self._recipe.evaluate), code])
         saved = cache_dir() / "measured" / f"{key[7:31]}.json"
         if saved.exists():

@@ -230,7 +230,7 @@ class _Maker:
             size_bytes=partial.stat().st_size,
             bits_per_weight=output["tensor_bytes"] * 8 / output["parameters"],
             cpu_s=output["cpu_s"],
-            wall_s=output.get("wall_s", 0.0),
+            wall_s=result.wall_s,
             peak_rss_bytes=output["peak_rss_bytes"],
             imatrix=imatrix.name if imatrix else "none",
             fallback_tensors=output.get("fallback_tensors", 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ Json = dict[str, Any]
 
 
 class JobResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`output` is what the worker wrote; `memory` its process tree's peaks."""
+    """`output` is what the worker wrote; `memory` its process tree's peaks; `wall_s` from start to end."""
 
     output: Json
     memory: Memory
+    wall_s: float
 
 
 def run_job(spec: JobSpec, *, folder: Path, on_event: Callable[[Json], None] | None = None) -> JobResult:
@@ -36,6 +38,7 @@ def run_job(spec: JobSpec, *, folder: Path, on_event: Callable[[Json], None] | N
     for stale in ("events.jsonl", "output.json"):
         (folder / stale).unlink(missing_ok=True)
     write_atomic(folder / "input.json", msgspec.json.encode(spec.input))
+    start = time.monotonic()
     process = Supervised(
         [spec.python, f"{{workers}}/{spec.program}", str(folder)],
         env=spec.env,
@@ -48,7 +51,8 @@ def run_job(spec: JobSpec, *, folder: Path, on_event: Callable[[Json], None] | N
         events.read()
     finally:
         memory = process.stop()
-    return JobResult(output=_read_output(spec, folder / "output.json", process, code), memory=memory)
+    output = _read_output(spec, folder / "output.json", process, code)
+    return JobResult(output=output, memory=memory, wall_s=time.monotonic() - start)
 
 
 def _read_output(spec: JobSpec, path: Path, process: Supervised, code: int) -> Json:
