@@ -54,6 +54,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 benchmarks: $(STAMP)
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/converter.py
 

@@ -45,18 +45,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def require_port(port: int) -> None:
-    """Raises EnvironmentMissing if something already listens on `port`."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise EnvironmentMissing(
-                f"port {port} on {HOST} is in use", hint="stop what listens there, or choose another port"
-            ) from error
-
-
 @contextmanager
 def running(
     spec: ServerSpec, *, log_path: Path, on_wait: Callable[[float], None] | None = None
