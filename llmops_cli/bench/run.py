@@ -1,34 +1,51 @@
-"""`llmops bench`: starts the engine, drives the levels, and writes the report whatever happens."""
+"""`llmops bench`: starts the engine, drives the levels, and keeps the report true whatever happens."""
 
 from __future__ import annotations
 
-import asyncio
-import csv
-import io
+import secrets
+import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from llmops_cli.bench.analysis import analyse, e2e_ms, tpot_ms, ttft_ms
-from llmops_cli.bench.load import LevelRun, run_level
-from llmops_cli.bench.workload import make_prompts
+from llmops_cli.bench.arrivals import Load, loads_of, rate_load
+from llmops_cli.bench.crew import Crew
+from llmops_cli.bench.datasets import normalize
+from llmops_cli.bench.files import Book, Repeat, Spools, finish, level_of, levels_of, read_spools
+from llmops_cli.bench.lengths import parse_lengths
+from llmops_cli.bench.plan import LevelPlan, Tick, Work
+from llmops_cli.bench.search import MOST_REPEATS, RateSearch, judge, knee, requests_needed
+from llmops_cli.bench.target import headers_of, resolve_target, served_model, token_counter
+from llmops_cli.bench.tokens import measure_words
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import EngineFailed, Interrupted, LlmopsError
+from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError, UsageError
 from llmops_cli.core.recipe import BenchRecipe
-from llmops_cli.core.record import Record
-from llmops_cli.core.report import BenchReport, Level, Memory
-from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.core.report import BenchReport, Finding, Level, Memory
+from llmops_cli.core.slo import parse_slos
+from llmops_cli.core.stats import percentile
 from llmops_cli.engines import Engine, check_options, load_engine
-from llmops_cli.runtime.client import Client, connect
 from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.manifest import RunClock
+from llmops_cli.runtime.paths import recipes_dir
 from llmops_cli.runtime.server import RunningServer, free_port, running
 from llmops_cli.runtime.store import to_json, write_atomic
+from llmops_cli.runtime.telemetry import Telemetry
 
-Progress = Callable[[str, int, int], None]
-"""(stage, done, total)"""
-DISTRIBUTIONS = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
+STREAMS_A_WORKER = 512
+RATE_A_WORKER = 1000.0
+WARM_UP = -1
+"""The warm-up's level number; its records are thrown away."""
+PROBE_S = 120.0
+
+
+class Progress(Protocol):
+    """A stage, how far it is, and a few figures."""
+
+    def __call__(self, stage: str, done: float, total: float, note: str = "") -> None: ...
 
 
 def bench(
@@ -36,179 +53,373 @@ def bench(
 ) -> BenchReport:
     """Runs every level and writes report.json, report.csv and records.csv into `folder`.
 
-    Raises: EngineFailed or Interrupted after writing what was measured (manifest.complete is then false).
+    Raises: GateFailed for an invalid run unless `allow_invalid`; EngineFailed or Interrupted after writing what
+    was measured (manifest.complete is then false).
     """
     engine = load_engine(recipe.backend)
     check_options(engine, recipe.options)
+    given = {name for name, origin in origins.items() if origin != "default"}
+    run = _Run(recipe, engine, loads_of(recipe), folder, on_progress)
     env = find_env(engine.environment) if engine.environment else None
-    spec = _server_spec(recipe, artifact, engine, env)
-    clock, levels = RunClock(), _Levels(recipe, engine, on_progress)
+    options = {**recipe.options, **({"url": recipe.url} if recipe.url else {})}
+    spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=run.most_streams())
+    headers = headers_of(recipe)
+    if recipe.backend == "remote" and "model" not in given and (found := served_model(spec.url, headers)):
+        spec = msgspec.structs.replace(spec, model=found)
+    clock = RunClock()
+
+    def report(*, complete: bool, memory: Memory, levels: list[Level], finding: Finding) -> BenchReport:
+        manifest = clock.manifest(
+            recipe, origins, python=env.python if env else None, seed=recipe.seed,
+            digests={"model": artifact.digest} if artifact.digest else {}, complete=complete,
+        )  # fmt: skip
+        return BenchReport(manifest=manifest, levels=levels, memory=memory, finding=finding)
+
+    def keep(levels: list[Level]) -> None:
+        write_atomic(
+            folder / "report.json",
+            to_json(report(complete=False, memory=Memory(), levels=levels, finding=Finding())),
+        )
+
     failure: LlmopsError | None = None
     server: RunningServer | None = None
     try:
-        with running(
-            spec,
-            log_path=folder / f"{recipe.backend}.log",
-            on_wait=lambda waited_s: on_progress(f"starting {recipe.backend}", round(waited_s), 0),
-        ) as server:
-            asyncio.run(levels.run(server))
+        with (
+            Crew(run.workers, folder_made(folder) / "load.log") as crew,
+            running(
+                spec,
+                log_path=folder / f"{recipe.backend}.log",
+                on_wait=lambda waited_s: on_progress(f"starting {recipe.backend}", round(waited_s), 0),
+                headers=headers,
+            ) as server,
+        ):
+            run.go(crew, server, headers, keep)
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint=f"what was measured is in {folder}")
     except EngineFailed as error:
         failure = error
     if server is None and failure:
         raise failure
-    report = BenchReport(
-        manifest=clock.manifest(
-            recipe,
-            origins,
-            python=env.python if env else None,
-            seed=recipe.seed,
-            digests={"model": artifact.digest} if artifact.digest else {},
-            complete=failure is None,
-        ),
-        levels=[analyse(run) for run in levels.runs if run.records],
-        memory=server.memory() if server else Memory(),
-    )
-    save(report, [record for run in levels.runs for record in run.records], folder)
+    levels = run.all_levels()
+    whole = report(
+        complete=failure is None, memory=server.memory() if server else Memory(), levels=levels,
+        finding=run.finding or knee(levels),
+    )  # fmt: skip
+    run.finish(whole)
     if failure:
         raise failure
-    return report
+    invalid = [f"{level.label}: {reason}" for level in levels for reason in level.invalid_reasons]
+    if invalid and not recipe.allow_invalid:
+        raise GateFailed(
+            f"INVALID: {invalid[0]}" + (f" (and {len(invalid) - 1} more)" if len(invalid) > 1 else ""),
+            hint=f"the report is in {folder}; --allow-invalid accepts it",
+            result=whole,
+        )
+    return whole
 
 
-def _server_spec(recipe: BenchRecipe, artifact: Artifact, engine: Engine, env: Env | None) -> ServerSpec:
-    options = {**recipe.options, **({"url": recipe.url} if recipe.url else {})}
-    parallel = max(recipe.concurrency)
-    return engine.server(artifact, options=options, env=env, port=free_port(), parallel=parallel)
+def folder_made(folder: Path) -> Path:
+    """The folder, there. Raises: EnvironmentMissing."""
+    from llmops_cli.runtime.store import cannot_write
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return folder
 
 
-class _Levels:
-    """The levels of one run; keeps what was measured when a level breaks off."""
+class _Run:
+    """One run's levels, and what is known of them so far."""
 
-    def __init__(self, recipe: BenchRecipe, engine: Engine, on_progress: Progress) -> None:
-        self._recipe, self._engine, self._on_progress = recipe, engine, on_progress
-        self.runs: list[LevelRun] = []
+    def __init__(
+        self, recipe: BenchRecipe, engine: Engine, loads: list[Load], folder: Path, on_progress: Progress
+    ) -> None:
+        self._recipe, self._engine, self._folder, self._on_progress = recipe, engine, folder, on_progress
+        self._loads = loads
+        self._slos = parse_slos(recipe.slo) if recipe.slo else ()
+        if recipe.search and not self._slos:
+            raise UsageError("--search needs objectives", hint="--slo ttft_p95=200ms,tpot_p95=50ms")
+        if recipe.search and any(load.kind != "rate" for load in loads) and recipe.rate:
+            raise UsageError("--search finds a rate", hint="--search --rate START")
+        parse_lengths(recipe.input_tokens)
+        parse_lengths(recipe.output_tokens)
+        if str(recipe.input_tokens).isdigit() and recipe.shared_prefix_tokens >= int(recipe.input_tokens):
+            raise UsageError(
+                f"a shared prefix of {recipe.shared_prefix_tokens} tokens does not fit into {recipe.input_tokens}",
+                hint="--input-tokens counts the prefix too",
+            )
+        if recipe.records == "parquet":
+            _need_pyarrow()
+        self.book = Book(slo=recipe.slo)
+        self.finding: Finding | None = None
+        self.workers = recipe.workers or self._workers_needed()
+        self._spools = Spools(folder_made(folder))
+        self._rows = self._read_rows()
+        self._levels: dict[int, Level] = {}
 
-    async def run(self, server: RunningServer) -> None:
+    def most_streams(self) -> int:
+        """What an engine that we start should be able to run at once."""
+        return max([load.concurrency or 0 for load in self._loads] + [16])
+
+    def _workers_needed(self) -> int:
+        streams = max((load.concurrency or 0 for load in self._loads), default=0)
+        rate = max(
+            (max([load.rate_per_s or 0, load.ramp_to_per_s or 0, *(r for r, _ in load.steps)]) for load in self._loads),
+            default=0.0,
+        )
+        needed = max(1, -(-streams // STREAMS_A_WORKER), int(rate / RATE_A_WORKER))
+        return min(needed, max(1, usable_cores() // 2))
+
+    def _read_rows(self) -> Path | None:
+        """Prompt files and traces are normalized before anything is started."""
         recipe = self._recipe
-        async with connect(server.url, server.spec.model, timeout_s=recipe.timeout_s) as client:
-            body = {
-                "max_tokens": recipe.output_tokens,
-                "temperature": 0,
-                "stream_options": {"include_usage": True},
-                **self._engine.bench_body,
-            }
-            await self._warm_up(client, body)
-            for number, concurrency in enumerate(recipe.concurrency):
-                await self._one(client, server, concurrency, number, body)
+        if recipe.trace:
+            source, kind = Path(recipe.trace), "trace"
+        elif recipe.dataset == "synthetic":
+            return None
+        else:
+            source = recipes_dir() / "data" / "prompts.jsonl" if recipe.dataset == "builtin" else Path(recipe.dataset)
+            kind = "file"
+        spool = self._spools.folder / "workload"
+        try:
+            normalize(source, spool, kind=kind)
+        except LlmopsError:
+            self._spools.remove()
+            raise
+        return spool
 
-    async def _warm_up(self, client: Client, body: dict[str, object]) -> None:
-        self._on_progress("warming up", 0, 1)
-        fields = {"messages": [{"role": "user", "content": "warm up"}], **body, "max_tokens": 4}
-        result = await client.stream("/v1/chat/completions", fields)
-        if result.error and result.status not in (None, 429, 500, 502, 503):
-            raise EngineFailed(f"the first request failed: {result.error}", hint="is this an OpenAI-style chat server?")
+    # -- while the server runs
 
-    async def _one(
-        self, client: Client, server: RunningServer, concurrency: int, number: int, body: dict[str, object]
+    def go(
+        self, crew: Crew, server: RunningServer, headers: dict[str, str], keep: Callable[[list[Level]], None]
     ) -> None:
         recipe = self._recipe
-        count = recipe.requests or max(16, 4 * concurrency)
-        prompts = await self._prompts(client, count, seed=recipe.seed * 1000 + number)
-        run = LevelRun(concurrency=concurrency)
-        self.runs.append(run)
-        stage = f"concurrency {concurrency}"
-        self._on_progress(stage, 0, count)
+        self._crew, self._server = crew, server
+        self._target = resolve_target(server.url, recipe, headers)
+        self._work = self._make_work(server, headers)
+        self._spools.remember(self.book)
+        keep([])
+        if recipe.warmup:
+            self._warm_up()
+        self._telemetry = Telemetry(server.url, guard_pid=server.pid, headers=headers)
+        try:
+            if recipe.search:
+                self._search(keep)
+                return
+            self.book.loads = self._loads
+            self.book.repeats = [[] for _ in self._loads]
+            for repetition in range(recipe.repeats):  # level after level, so that drift hits all alike
+                for number in range(len(self._loads)):
+                    self._repeat(number, repetition)
+                    keep(self._known())
+        finally:
+            self._telemetry.stop()
 
-        def alive() -> bool:
-            try:
-                server.check_alive()
-            except EngineFailed:
-                return False
-            return True
+    def _make_work(self, server: RunningServer, headers: dict[str, str]) -> Work:
+        recipe = self._recipe
+        kind = "trace" if recipe.trace else "synthetic" if recipe.dataset == "synthetic" else "file"
+        if kind == "file":
+            words = measure_words(lambda _: None, free=False)
+        else:
+            ask, free = token_counter(server.url, recipe, server.spec.model, headers)
+            words = measure_words(ask, free=free)
+            if not words.exact:
+                self.book.notes.append("the server's tokenizer could not be asked: a word is taken for a token")
+        fields: dict[str, object] = {
+            "model": server.spec.model, "stream": True, "stream_options": {"include_usage": True}, "temperature": 0,
+            **self._engine.bench_body, **recipe.body,
+        }  # fmt: skip
+        return Work(
+            kind=kind, api=recipe.api, fields=fields, input_tokens=recipe.input_tokens,
+            output_tokens=recipe.output_tokens, words=words, shared_prefix_tokens=recipe.shared_prefix_tokens,
+            shared_prefix_share=recipe.shared_prefix_share, turns=recipe.turns, think_time_s=recipe.think_time_s,
+            spool=str(self._rows) if self._rows else None,
+            nonce="" if recipe.warm_cache else secrets.token_hex(4), seed=recipe.seed,
+        )  # fmt: skip
 
-        await run_level(
-            client,
-            run,
-            prompts=prompts,
-            body=body,
-            on_done=lambda _: self._on_progress(stage, len(run.records), count),
-            engine_alive=alive,
-        )
-        server.check_alive()
-
-    async def _prompts(self, client: Client, count: int, *, seed: int) -> list[str]:
-        """Prompts whose length the server itself counted, where it can."""
-        recipe, loop = self._recipe, asyncio.get_running_loop()
-        if await _count(client, "x") is None:
-            return make_prompts(
-                count,
-                tokens=recipe.input_tokens,
-                shared_prefix_tokens=recipe.shared_prefix_tokens,
-                seed=seed,
-                count_tokens=lambda _: None,
+    def _warm_up(self) -> None:
+        """A few requests, few at a time: the first ones pay for what happens once."""
+        recipe = self._recipe
+        streams = min(4, recipe.warmup)
+        load = Load(kind="closed", label="warming up", concurrency=streams, count=recipe.warmup)
+        work = self._work
+        if work.kind == "trace":
+            work = msgspec.structs.replace(work, kind="synthetic", spool=None)
+        plans = self._plans(load, WARM_UP, 0, work)
+        self._on_progress("warming up", 0, recipe.warmup)
+        self._crew.run(
+            plans, on_tick=lambda _: None, on_start=lambda _: None, keep_on=lambda: self._alive() is None
+        )  # fmt: skip
+        self._server.check_alive()
+        records = list(read_spools(self._spools.folder, WARM_UP, 0)) if records_exist(self._spools.folder) else []
+        for path in self._spools.folder.glob(f"{WARM_UP}-*.jsonl"):
+            path.unlink()
+        refused = [r for r in records if r.error and r.status in (400, 401, 403, 404, 405, 422)]
+        if refused and len(refused) == len(records):
+            raise EngineFailed(
+                f"the first request failed: {refused[0].error}", hint="check --model, --api, --body and the key"
             )
+        self._on_progress("warming up", recipe.warmup, recipe.warmup)
 
-        def count_tokens(text: str) -> int | None:
-            return asyncio.run_coroutine_threadsafe(_count(client, text), loop).result()
+    def _plans(self, load: Load, number: int, repetition: int, work: Work) -> list[LevelPlan]:
+        streams = load.concurrency or 0
+        limit = self._recipe.max_in_flight
 
-        return await asyncio.to_thread(
-            make_prompts,
-            count,
-            tokens=recipe.input_tokens,
-            shared_prefix_tokens=recipe.shared_prefix_tokens,
-            seed=seed,
-            count_tokens=count_tokens,
-        )
+        def share(whole: int, worker: int) -> int:
+            return whole // self.workers + (worker < whole % self.workers)
+
+        spare = min(256, int(load.rate_per_s or load.count or 32))
+        return [
+            LevelPlan(
+                level=number, repetition=repetition, worker=worker, workers=self.workers, load=load, work=work,
+                target=self._target, spool=str(self._spools.path(number, repetition, worker)),
+                streams=share(streams, worker) if load.kind == "closed" else spare,
+                max_in_flight=None if limit is None else max(1, share(limit, worker)),
+            )
+            for worker in range(self.workers)
+        ]  # fmt: skip
+
+    def _repeat(self, number: int, repetition: int) -> None:
+        """One repetition of one level, from plan to records on disk."""
+        load = self._loads[number]
+        watch = _Watch(load, repetition, self._recipe.repeats, self._on_progress)
+        started: list[int] = []
+        aborted: list[str] = []
+        repeat = Repeat()
+        self.book.repeats[number].append(repeat)
+        self._levels.pop(number, None)
+        self._spools.remember(self.book)
+
+        def keep_on() -> bool:
+            reason = self._alive() or watch.hopeless()
+            if reason and not aborted:
+                aborted.append(reason)
+            return not reason
+
+        try:
+            repeat.done = self._crew.run(
+                self._plans(load, number, repetition, self._work),
+                on_tick=watch.tick, on_start=started.append, keep_on=keep_on,
+            )  # fmt: skip
+        finally:
+            if started:
+                repeat.samples = self._telemetry.between(started[0], time.monotonic_ns())
+            repeat.aborted = aborted[0] if aborted else None
+            self._spools.remember(self.book)
+        watch.end()
+        time.sleep(0.0 if not aborted else 0.5)  # a crash is seen by its connections before its exit
+        self._server.check_alive()
+        if aborted:
+            raise EngineFailed(aborted[0], hint=f"what was measured is in {self._folder}")
+
+    def _alive(self) -> str | None:
+        try:
+            self._server.check_alive()
+        except EngineFailed:
+            return "the engine died during this level"
+        return None
+
+    def _search(self, keep: Callable[[list[Level]], None]) -> None:
+        recipe = self._recipe
+        search = RateSearch(recipe.rate[0] if recipe.rate else 1.0)
+        self._loads = self.book.loads
+        while (rate := search.next_rate()) is not None:
+            count = recipe.requests or max(requests_needed(self._slos), int(rate * 10))
+            load = rate_load(recipe, rate, count=count, duration_s=recipe.duration_s or PROBE_S)
+            self.book.loads.append(load)
+            self.book.repeats.append([])
+            number = len(self._loads) - 1
+            for repetition in range(MOST_REPEATS):
+                self._repeat(number, repetition)
+                level = self._level(number)
+                verdict = judge(level)
+                if verdict != "unsure":
+                    break
+            search.tell(rate, level, verdict)
+            self.finding = search.finding()
+            keep(self._known())
+
+    # -- what is known
+
+    def _level(self, number: int) -> Level:
+        if number not in self._levels:
+            self._levels[number] = level_of(self._spools.folder, self.book, number)
+        return self._levels[number]
+
+    def _known(self) -> list[Level]:
+        return [self._level(i) for i, repeats in enumerate(self.book.repeats) if repeats]
+
+    def all_levels(self) -> list[Level]:
+        """Every level with at least one record, also one that broke off."""
+        if len(self._levels) == len(self.book.loads):
+            return self._known()
+        return levels_of(self._spools.folder, self.book)
+
+    def finish(self, report: BenchReport) -> None:
+        finish(report, self._spools, self.book, self._folder, form=self._recipe.records)
 
 
-async def _count(client: Client, text: str) -> int | None:
-    body = {"model": client.model, "messages": [{"role": "user", "content": text}]}
-    reply = await client.post("/tokenize", body)
-    return int(reply["count"]) if reply and "count" in reply else None
+def records_exist(folder: Path) -> bool:
+    return any(folder.glob(f"{WARM_UP}-*.jsonl"))
 
 
-def save(report: BenchReport, records: list[Record], folder: Path) -> None:
-    """The three files of a bench run."""
-    write_atomic(folder / "records.csv", records_csv(records).encode())
-    write_atomic(folder / "report.csv", levels_csv(report.levels).encode())
-    write_atomic(folder / "report.json", to_json(report))
+def _need_pyarrow() -> None:
+    from importlib.util import find_spec
+
+    from llmops_cli.core.errors import EnvironmentMissing
+
+    if find_spec("pyarrow") is None:
+        raise EnvironmentMissing("Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]', or --records csv")
 
 
-def levels_csv(levels: list[Level]) -> str:
-    """One line per level; distributions become ttft_ms_p50 and so on."""
-    rows = []
-    for level in levels:
-        plain = msgspec.to_builtins(level)
-        row: dict[str, object] = {}
-        for name, value in plain.items():
-            if isinstance(value, dict) and name != "error_kinds":
-                row |= {f"{name}_{key}": part for key, part in value.items()}
-            else:
-                row[name] = "; ".join(map(str, value)) if isinstance(value, list | dict) else value
-        rows.append(row)
-    return _csv(rows)
+class _Watch:
+    """A level as it goes by: throughput over the last seconds, TTFT p95 so far, and whether there is any hope."""
 
+    def __init__(self, load: Load, repetition: int, repeats: int, on_progress: Progress) -> None:
+        self._on_progress = on_progress
+        self._stage = load.label + (f", run {repetition + 1}" if repeats > 1 else "")
+        self._count, self._duration_s = load.count, load.duration_s
+        self._patience = 50 + 4 * (load.concurrency or 16)
+        self._start = time.monotonic()
+        self._done = self._errors = 0
+        self._recent: deque[tuple[float, int]] = deque()
+        self._ttfts: deque[float] = deque(maxlen=2000)
+        self._last_error: str | None = None
+        on_progress(self._stage, 0, self._total())
 
-def records_csv(records: list[Record]) -> str:
-    """One line per request: offsets in ns, metrics in ms."""
-    rows = []
-    for record in records:
-        row = {k: v for k, v in msgspec.to_builtins(record).items() if k != "chunk_ns"}
-        row |= {
-            "chunks": len(record.chunk_ns),
-            "ttft_ms": ttft_ms(record),
-            "tpot_ms": tpot_ms(record),
-            "e2e_ms": e2e_ms(record),
-        }
-        rows.append(row)
-    return _csv(rows)
+    def _total(self) -> float:
+        return float(self._count or self._duration_s or 0)
 
+    def tick(self, tick: Tick) -> None:
+        at = time.monotonic()
+        self._done += tick.done
+        self._errors += tick.errors
+        self._last_error = tick.last_error or self._last_error
+        self._ttfts.extend(tick.ttfts_ms)
+        self._recent.append((at, tick.tokens))
+        while self._recent and at - self._recent[0][0] > 3:
+            self._recent.popleft()
+        span = max(0.25, min(3.0, at - self._start))
+        note = f"{sum(tokens for _, tokens in self._recent) / span:,.0f} tok/s"
+        if self._ttfts:
+            note += f", TTFT p95 {percentile(sorted(self._ttfts), 95):,.0f} ms"
+        if self._errors:
+            note += f", {self._errors} errors ({self._last_error})"
+        done = self._done if self._count else min(self._duration_s or 0.0, round(at - self._start, 1))
+        if done and (total := self._total()) > done:
+            note += f", ETA {(at - self._start) / done * (total - done):,.0f} s"
+        self._on_progress(self._stage, done, self._total(), note)
 
-def _csv(rows: list[dict[str, object]]) -> str:
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return out.getvalue()
+    def end(self) -> None:
+        total = self._total() or self._done
+        self._on_progress(self._stage, total, total)
+
+    def hopeless(self) -> str | None:
+        if (
+            self._errors >= self._patience
+            and self._errors == self._done
+            and (self._last_error or "").startswith("conn")
+        ):
+            return f"the server is gone: {self._errors} requests in a row failed ({self._last_error})"
+        return None

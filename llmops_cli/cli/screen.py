@@ -55,7 +55,6 @@ class Progress:
                 MofNCompleteColumn,
                 TextColumn,
                 TimeElapsedColumn,
-                TimeRemainingColumn,
             )
             from rich.progress import Progress as Bars
 
@@ -64,7 +63,7 @@ class Progress:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
                 console=console(),
             )
             self._bar.start()
@@ -80,14 +79,14 @@ class Progress:
         """A worker's event line."""
         self.update(str(event["stage"]), float(str(event["done"])), float(str(event["total"])))
 
-    def update(self, stage: str, done: float, total: float) -> None:
+    def update(self, stage: str, done: float, total: float, note: str = "") -> None:
         if self._bar is not None:
             if stage not in self._tasks:
-                self._tasks[stage] = self._bar.add_task(stage, total=total or None)
-            self._bar.update(self._tasks[stage], completed=done, total=total or None)
+                self._tasks[stage] = self._bar.add_task(stage, total=total or None, note="")
+            self._bar.update(self._tasks[stage], completed=done, total=total or None, note=note)
             return
         now, last = time.monotonic(), self._said.get(stage)
         if last is None or now - last > PLAIN_EVERY_S or (total and done >= total):
             self._said[stage] = now
             share = f" {done / total:.0%}" if total else f" {done:.0f} s"
-            say(f"{stage}{share}")
+            say(f"{stage}{share}{f', {note}' if note else ''}")

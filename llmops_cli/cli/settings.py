@@ -48,3 +48,21 @@ def parse_set(pairs: list[str] | None) -> dict[str, str] | None:
             raise UsageError(f"--set {pair}: not key=value")
         table[key.strip().replace("-", "_")] = value.strip()
     return table
+
+
+def parse_body(pairs: list[str] | None) -> dict[str, object] | None:
+    """`--body key=JSON` fields; what is no JSON is taken as text. None if none was given."""
+    import json
+
+    if not pairs:
+        return None
+    fields: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--body {pair}: not key=JSON", hint="--body top_p=0.9")
+        try:
+            fields[key.strip()] = json.loads(value)
+        except ValueError:
+            fields[key.strip()] = value
+    return fields

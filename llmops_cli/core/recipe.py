@@ -6,28 +6,67 @@ The struct holds the defaults and the checks; `resolve` tells where each value c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError, unknown_name
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+PositiveNumber = Annotated[float, msgspec.Meta(gt=0)]
+
+
+LOADS = ("concurrency", "rate", "ramp", "steps", "burst", "trace")
+DEFAULT_CONCURRENCY = (1, 4, 16)
 
 
 class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A closed-loop load: `concurrency` streams at a time, `requests` per level (None: 4 x, at least 16)."""
+    """What is sent, when, and what counts. One of LOADS makes the levels and the others stay empty; with none of
+    them they are DEFAULT_CONCURRENCY. Grammars: bench.lengths (tokens) and bench.arrivals (ramp, steps)."""
 
     backend: str = "llamacpp"
     model: str = "demo"
     url: str | None = None
-    concurrency: list[Positive] = msgspec.field(default_factory=lambda: [1, 4, 16])
+    api: Literal["chat", "completions"] = "chat"
+    headers: list[str] = []
+    body: dict[str, Any] = {}  # Any: fields of the server's own
+    api_key_env: str = "LLMOPS_API_KEY"
+    proxy: str | None = None
+    insecure: bool = False
+
+    concurrency: list[Positive] = []
+    rate: list[PositiveNumber] = []
+    ramp: str | None = None
+    steps: list[str] = []
+    burst: Positive | None = None
+    trace: str | None = None
+    time_scale: PositiveNumber = 1.0
+    arrival: Literal["poisson", "constant", "gamma"] = "poisson"
+    burstiness: PositiveNumber = 1.0
+    max_in_flight: Positive | None = None
+
     requests: Positive | None = None
-    input_tokens: Positive = 64
-    output_tokens: Positive = 64
-    shared_prefix_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    duration_s: PositiveNumber | None = None
+    warmup: Natural = 4
+    repeats: Positive = 1
+
+    dataset: str = "synthetic"
+    input_tokens: int | str = 64
+    output_tokens: int | str = 64
+    shared_prefix_tokens: Natural = 0
+    shared_prefix_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    turns: Positive | None = None
+    think_time_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    warm_cache: bool = False
+
+    slo: str | None = None
+    search: bool = False
+    workers: Positive | None = None
+    records: Literal["csv", "parquet"] = "csv"
+    allow_invalid: bool = False
     seed: int = 0
-    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    timeout_s: PositiveNumber = 300.0
     options: dict[str, str] = {}
 
 
@@ -95,6 +134,8 @@ def resolve(
     for key, value in (flags or {}).items():
         if value is not None:
             merged[key], origins[key] = value, "flag"
+    if kind is BenchRecipe:
+        _keep_nearest_load(merged, origins)
     prepared = {name: _split(kind, name, value) for name, value in merged.items()}
     for name, value in prepared.items():
         try:
@@ -107,11 +148,27 @@ def resolve(
     return msgspec.convert(prepared, kind, strict=False), origins
 
 
+def _keep_nearest_load(merged: dict[str, object], origins: dict[str, str]) -> None:
+    """A load on the command line replaces another kind of load in the environment or the file."""
+    for origin in ("flag", "env"):
+        if any(origins[name] == origin for name in LOADS):
+            for name in LOADS:
+                if origins[name] != origin:
+                    merged.pop(name, None)
+                    origins[name] = "default"
+            return
+
+
 def _split(kind: type[RecipeT], name: str, value: object) -> object:
     """Comma-separated text becomes a list where the field is one."""
     default = getattr(kind(), name)
     if isinstance(default, list) and isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(default, list) and isinstance(value, int):
+    if isinstance(default, list) and isinstance(value, int | float):
         return [value]
+    if isinstance(default, dict) and isinstance(value, str):
+        try:
+            return msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return value  # which the field's type refuses
     return value

@@ -1,28 +1,87 @@
-"""One request as it was measured."""
+"""One request as it was measured, and the metrics of one request (docs/METRICS.md)."""
 
 from __future__ import annotations
 
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True, gc=False):
     """Offsets are nanoseconds on the monotonic clock since the level began.
 
-    `intended_ns` is when the request was due, `sent_ns` when its bytes left; their gap is the client's own
-    delay. `chunk_ns` are the arrivals of chunks that carried text, `end_ns` the last of them. Token counts
-    are the server's usage numbers when it sends them, else counted chunks.
+    `intended_ns` is when the request was due, `sent_ns` when its bytes were handed to the kernel; their gap is the
+    client's own delay. `connect_ns` is how long opening its connection took (0 for an open one). `first_ns` and
+    `end_ns` are the arrivals of the first and last chunk that carried text, `done_ns` the end of the response.
+    `gaps` is a sparse histogram of the time per token between chunks: key, weight, key, weight (core.stats.key_of
+    over milliseconds). Token counts are the server's usage numbers when it sends them, else counted chunks.
     """
 
     index: int
-    concurrency: int
+    level: int = 0
+    repetition: int = 0
+    worker: int = 0
+    conversation: int = 0
+    turn: int = 0
     intended_ns: int
     sent_ns: int
+    connect_ns: int = 0
     first_ns: int | None = None
     end_ns: int | None = None
-    chunk_ns: tuple[int, ...] = ()
+    done_ns: int
+    chunks: int = 0
+    gaps: tuple[float, ...] = ()
+    input_wanted: int = 0
+    output_wanted: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    counted_by: str = "usage"
+    finish_reason: str | None = None
     text_sha256: str | None = None
     status: int | None = None
     error: str | None = None
+
+
+def ttft_ms(record: Record) -> float | None:
+    """From the intended send to the first chunk with text, without opening a connection."""
+    if record.first_ns is None:
+        return None
+    return (record.first_ns - record.intended_ns - record.connect_ns) / 1e6
+
+
+def tpot_ms(record: Record) -> float | None:
+    """Mean time per output token after the first; None with fewer than two tokens."""
+    if record.first_ns is None or record.end_ns is None or record.output_tokens < 2:
+        return None
+    return (record.end_ns - record.first_ns) / 1e6 / (record.output_tokens - 1)
+
+
+def e2e_ms(record: Record) -> float | None:
+    """From the intended send to the last chunk with text, without opening a connection."""
+    return None if record.end_ns is None else (record.end_ns - record.intended_ns - record.connect_ns) / 1e6
+
+
+def normalized_ms(record: Record) -> float | None:
+    """End to end time per output token: what a reader waits per token, queueing and prefill included."""
+    whole = e2e_ms(record)
+    return None if whole is None or not record.output_tokens else whole / record.output_tokens
+
+
+def queue_delay_ms(record: Record) -> float:
+    """How late this program sent the request, without opening a connection."""
+    return max(0.0, (record.sent_ns - record.intended_ns - record.connect_ns) / 1e6)
+
+
+def connect_ms(record: Record) -> float | None:
+    """Opening the connection (TCP and TLS); None for a request on an open one."""
+    return record.connect_ns / 1e6 if record.connect_ns else None
+
+
+METRICS = {
+    "ttft_ms": ttft_ms,
+    "tpot_ms": tpot_ms,
+    "e2e_ms": e2e_ms,
+    "normalized_ms": normalized_ms,
+    "queue_delay_ms": queue_delay_ms,
+    "connect_ms": connect_ms,
+}
+"""Metrics that are one number a request. ITL has many; its samples are in `gaps`."""

@@ -7,6 +7,7 @@ pure upgrade function to UPGRADES.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -39,6 +40,56 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     engine_peak_gpu_bytes: int | None = None
 
 
+class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The stretch of a level that its statistics are about, in seconds since the level began."""
+
+    start_s: float
+    end_s: float
+    found: str
+    """steady (warm-up and drain left out) or whole (no steady state can be told, see `reason`)"""
+    reason: str = ""
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the load generator itself fared: whether its numbers can be trusted."""
+
+    workers: int = 1
+    cpu_s: float = 0.0
+    cpu_share: float = 0.0
+    """of the busiest worker: CPU seconds per second"""
+    lag_ms: Distribution = Distribution()
+    sent: int = 0
+    late: int = 0
+    reconnects: int = 0
+    max_in_flight: int = 0
+    peak_rss_bytes: int | None = None
+    clock: str = ""
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One step of a level's time series; `engine` and `server` hold what was sampled in that step."""
+
+    t_s: float
+    requests_per_s: float = 0.0
+    output_tokens_per_s: float = 0.0
+    in_flight: float = 0.0
+    errors: int = 0
+    ttft_ms_p50: float | None = None
+    ttft_ms_p95: float | None = None
+    engine: dict[str, float] = {}
+    server: dict[str, float] = {}
+
+
+class SloResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`share` of the requests met the objective, with its 95 % interval; `needed` is the share asked for."""
+
+    text: str
+    share: float
+    share_ci95: tuple[float, float]
+    needed: float
+    met: bool
+
+
 class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One load level of a bench run. Metrics are defined in docs/METRICS.md."""
 
@@ -57,18 +108,44 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
-    client_cpu_share: float = 0.0
-    client_lag_ms: Distribution = Distribution()
     valid: bool = True
     invalid_reasons: list[str] = []
     error_kinds: dict[str, int] = {}
+    label: str = ""
+    kind: str = "closed"
+    repetitions: int = 1
+    measured: int = 0
+    normalized_ms: Distribution = Distribution()
+    queue_delay_ms: Distribution = Distribution()
+    connect_ms: Distribution = Distribution()
+    rates_ci95: dict[str, tuple[float, float]] = {}
+    rates_each: dict[str, list[float]] = {}
+    goodput_per_s: float | None = None
+    slos: list[SloResult] = []
+    windows: list[Window] = []
+    client: Client = Client()
+    saturated: bool = False
+    notes: list[str] = []
+    series_step_s: float = 1.0
+    series: list[Point] = []
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the levels say together: the knee of a sweep, or the highest rate that met the objectives."""
+
+    knee: str | None = None
+    best_rate_per_s: float | None = None
+    failing_rate_per_s: float | None = None
+    sure: bool = True
+    text: str = ""
 
 
 class BenchReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    schema: str = "llmops.bench/1"
+    schema: str = "llmops.bench/2"
     manifest: Manifest
     levels: list[Level]
     memory: Memory
+    finding: Finding = Finding()
 
 
 class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,7 +212,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class PipelineReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    schema: str = "llmops.run/1"
+    schema: str = "llmops.run/2"
     manifest: Manifest
     rows: list[Row]
     steps: list[dict[str, object]] = []
@@ -144,14 +221,37 @@ class PipelineReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 Report = BenchReport | QuantizeReport | TrainReport | PipelineReport
 
 SCHEMAS: dict[str, type[Report]] = {
-    "llmops.bench/1": BenchReport,
+    "llmops.bench/2": BenchReport,
     "llmops.quantize/1": QuantizeReport,
     "llmops.train/1": TrainReport,
-    "llmops.run/1": PipelineReport,
+    "llmops.run/2": PipelineReport,
 }
 
-UPGRADES: dict[str, Callable[[dict[str, object]], dict[str, object]]] = {}
-"""Old schema name -> pure function to the next one. Empty while every schema is at 1."""
+
+def _level_1_to_2(level: dict[str, Any]) -> dict[str, Any]:
+    """/1 had the client's figures flat, statistics over the whole level, and ITL per chunk, not per token."""
+    level = dict(level)
+    client = {"cpu_share": level.pop("client_cpu_share", 0.0), "lag_ms": level.pop("client_lag_ms", {})}
+    span = {"start_s": 0.0, "end_s": level["duration_s"], "found": "whole", "reason": "written before windows"}
+    label = f"{level['concurrency']} streams" if level.get("concurrency") else ""
+    measured = level["requests"] - level["errors"]
+    return {**level, "client": client, "windows": [span], "label": label, "measured": measured}
+
+
+def _bench_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
+    return {**old, "schema": "llmops.bench/2", "levels": [_level_1_to_2(level) for level in old["levels"]]}
+
+
+def _run_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
+    rows = [{**row, "levels": [_level_1_to_2(level) for level in row.get("levels", [])]} for row in old["rows"]]
+    return {**old, "schema": "llmops.run/2", "rows": rows}
+
+
+UPGRADES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "llmops.bench/1": _bench_1_to_2,
+    "llmops.run/1": _run_1_to_2,
+}
+"""Old schema name -> pure function to the next one."""
 
 
 def decode_report(raw: bytes) -> Report:
@@ -165,8 +265,11 @@ def decode_report(raw: bytes) -> Report:
         raise UsageError(f"not a JSON report: {error}") from error
     if not isinstance(payload, dict) or not isinstance(payload.get("schema"), str):
         raise UsageError("not a report: no 'schema' field", hint="pass a report.json written by llmops")
-    while payload["schema"] in UPGRADES:
-        payload = UPGRADES[payload["schema"]](payload)
+    try:
+        while payload["schema"] in UPGRADES:
+            payload = UPGRADES[payload["schema"]](payload)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"broken report: {error}") from error
     kind = SCHEMAS.get(payload["schema"])
     if kind is None:
         raise UsageError(f"report schema '{payload['schema']}' is unknown to this version", hint="upgrade llmops")

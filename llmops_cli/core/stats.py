@@ -1,20 +1,40 @@
-"""Percentiles and means as docs/METRICS.md defines them."""
+"""Percentiles, means and their confidence intervals as docs/METRICS.md defines them. numpy is imported late."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+QUANTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
+STATISTICS = ("mean", *QUANTILES)
+RESAMPLES = 1000
+EXACT_VALUES = 50_000
+BLOCKS = 64
+"""A sample is resampled in at most this many blocks of neighbours in time, since neighbours share a server's state."""
+LOG_STEP = math.log(1.005)
+LOG_ZERO = 1e-6
+
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Mean and percentiles of one metric over the successful requests of a level; None without samples."""
+    """Mean, percentiles and extremes of one metric; None without samples. `ci95` has a 95 % bootstrap interval
+    of each statistic that has one."""
 
     mean: float | None = None
     p50: float | None = None
+    p90: float | None = None
     p95: float | None = None
     p99: float | None = None
+    min: float | None = None
+    max: float | None = None
+    count: int = 0
+    ci95: dict[str, tuple[float, float]] = {}
 
 
 def percentile(sorted_values: Sequence[float], q: float) -> float:
@@ -22,24 +42,181 @@ def percentile(sorted_values: Sequence[float], q: float) -> float:
 
     Raises: ValueError without values.
     """
-    if not sorted_values:
+    if not len(sorted_values):
         raise ValueError("no values")
     position = (len(sorted_values) - 1) * q / 100
     low = math.floor(position)
     high = min(low + 1, len(sorted_values) - 1)
-    below, above = sorted_values[low], sorted_values[high]
+    below, above = float(sorted_values[low]), float(sorted_values[high])
     # clamp: below + d * (above - below) can leave [below, above] by one rounding step
     return min(max(below + (above - below) * (position - low), below), above)
 
 
-def summarize(values: Sequence[float]) -> Distribution:
-    """Mean, p50, p95 and p99 of the values, in their own unit."""
-    if not values:
-        return Distribution()
+def summarize(values: Iterable[float]) -> Distribution:
+    """A distribution without intervals."""
     ordered = sorted(values)
+    if not ordered:
+        return Distribution()
+    points = {name: percentile(ordered, q) for name, q in QUANTILES.items()}
     return Distribution(
         mean=math.fsum(ordered) / len(ordered),
-        p50=percentile(ordered, 50),
-        p95=percentile(ordered, 95),
-        p99=percentile(ordered, 99),
+        p50=points["p50"],
+        p90=points["p90"],
+        p95=points["p95"],
+        p99=points["p99"],
+        min=ordered[0],
+        max=ordered[-1],
+        count=len(ordered),
     )
+
+
+def key_of(value: float) -> int:
+    """The logarithmic bucket of a value, 0.5 % wide; values under 1e-6 share one."""
+    return math.floor(math.log(value if value > LOG_ZERO else LOG_ZERO) / LOG_STEP)
+
+
+def value_of(key: int) -> float:
+    """The middle of a bucket: within 0.25 % of everything in it."""
+    return 0.0 if key <= key_of(0.0) else math.exp((key + 0.5) * LOG_STEP)
+
+
+class Sample:
+    """Values of one metric, each in a block of time: exact up to EXACT_VALUES, then in buckets of 0.5 %.
+
+    So its memory has a bound, whatever the length of the run.
+    """
+
+    def __init__(self) -> None:
+        self._values, self._blocks = array("d"), array("H")
+        self._buckets: dict[tuple[int, int], float] = {}
+        self._sum = self._count = 0.0
+        self._min, self._max = math.inf, -math.inf
+
+    def add(self, value: float, block: int = 0) -> None:
+        if self._buckets or len(self._values) >= EXACT_VALUES:
+            self._spill()
+            self.add_bucket(key_of(value), 1.0, block)
+            self._sum += value - value_of(key_of(value))
+        else:
+            self._values.append(value)
+            self._blocks.append(block)
+            self._sum += value
+            self._count += 1
+        self._min, self._max = min(self._min, value), max(self._max, value)
+
+    def add_bucket(self, key: int, weight: float, block: int = 0) -> None:
+        """`weight` values of bucket `key`; from here on the sample is one of buckets."""
+        place = (block, key)
+        self._buckets[place] = self._buckets.get(place, 0.0) + weight
+        value = value_of(key)
+        self._sum += weight * value
+        self._count += weight
+        self._min, self._max = min(self._min, value), max(self._max, value)
+
+    def _spill(self) -> None:
+        for value, block in zip(self._values, self._blocks, strict=True):
+            place = (block, key_of(value))
+            self._buckets[place] = self._buckets.get(place, 0.0) + 1.0
+        self._values, self._blocks = array("d"), array("H")
+
+    def distribution(self, *, seed: int = 0) -> Distribution:
+        """Statistics with bootstrap intervals: the blocks are drawn with replacement, RESAMPLES times."""
+        if not self._count:
+            return Distribution()
+        if self._values and self._buckets:
+            self._spill()
+        support, weights = self._weights()
+        exact = sorted(self._values) if self._values else None
+        total = weights.sum(axis=0)
+        points = {
+            name: percentile(exact, q) if exact else _weighted(support, total, q) for name, q in QUANTILES.items()
+        }
+        return Distribution(
+            mean=self._sum / self._count,
+            p50=points["p50"],
+            p90=points["p90"],
+            p95=points["p95"],
+            p99=points["p99"],
+            min=self._min,
+            max=self._max,
+            count=round(self._count),
+            ci95=_bootstrap(support, weights, seed),
+        )
+
+    def _weights(self) -> tuple[ndarray, ndarray]:
+        """Values (K,) in rising order and how often each occurs in each block (B, K)."""
+        import numpy as np
+
+        if self._values:
+            values, blocks = np.frombuffer(self._values), np.frombuffer(self._blocks, dtype=np.uint16)
+            order = np.argsort(values, kind="stable")
+            groups = min(len(values), 2048)  # neighbours in rank share a column, for the intervals only
+            column = np.empty(len(values), dtype=np.int64)
+            column[order] = np.arange(len(values)) * groups // len(values)
+            sums = np.bincount(column, weights=values, minlength=groups)
+            support = sums / np.bincount(column, minlength=groups)
+            weight = np.ones(len(values))
+        else:
+            keys = sorted({key for _, key in self._buckets})
+            places = {key: i for i, key in enumerate(keys)}
+            support = np.array([value_of(key) for key in keys])
+            column = np.array([places[key] for _, key in self._buckets])
+            blocks = np.array([block for block, _ in self._buckets])
+            weight = np.array(list(self._buckets.values()))
+        used, row = np.unique(blocks, return_inverse=True)
+        weights = np.zeros((len(used), len(support)))
+        np.add.at(weights, (row, column), weight)
+        return support, weights
+
+
+def _weighted(support: ndarray, total: ndarray, q: float) -> float:
+    import numpy as np
+
+    cumulated = np.cumsum(total)
+    place = int(np.searchsorted(cumulated, q / 100 * cumulated[-1]))
+    return float(support[min(place, len(support) - 1)])
+
+
+def _bootstrap(support: ndarray, weights: ndarray, seed: int) -> dict[str, tuple[float, float]]:
+    import numpy as np
+
+    blocks = len(weights)
+    if blocks < 2:
+        return {}
+    rng = np.random.default_rng(seed)
+    found: dict[str, list[ndarray]] = {name: [] for name in STATISTICS}
+    for _ in range(0, RESAMPLES, 100):
+        draws = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=100) @ weights
+        cumulated = np.cumsum(draws, axis=1)
+        total = np.maximum(cumulated[:, -1:], 1e-12)
+        found["mean"].append(draws @ support / total[:, 0])
+        for name, q in QUANTILES.items():
+            place = (cumulated < total * q / 100).sum(axis=1)
+            found[name].append(support[np.minimum(place, len(support) - 1)])
+    return {
+        name: (float(low), float(high))
+        for name, parts in found.items()
+        for low, high in [np.quantile(np.concatenate(parts), [0.025, 0.975])]
+    }
+
+
+def ratio_interval(tops: Sequence[float], bottom: float, *, seed: int = 0) -> tuple[float, float] | None:
+    """A 95 % bootstrap interval of sum(tops) / bottom, for a rate from the counts of equal stretches of time."""
+    import numpy as np
+
+    if len(tops) < 2 or not bottom:
+        return None
+    values = np.asarray(tops, dtype=float)
+    draws = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), size=RESAMPLES)
+    low, high = np.quantile(draws @ values / bottom, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def share_interval(hits: int, total: int, *, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval of a proportion (Wilson 1927), 95 % unless told; (0, 1) without trials."""
+    if not total:
+        return 0.0, 1.0
+    share, square = hits / total, z * z
+    middle = (share + square / (2 * total)) / (1 + square / total)
+    half = z * math.sqrt(share * (1 - share) / total + square / (4 * total * total)) / (1 + square / total)
+    return max(0.0, middle - half), min(1.0, middle + half)

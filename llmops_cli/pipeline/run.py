@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from llmops_cli.bench.run import bench
+from llmops_cli.bench.run import Progress, bench
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
@@ -28,8 +28,6 @@ from llmops_cli.runtime.server import free_port, running
 from llmops_cli.runtime.store import digest_file, digest_value, to_json, write_atomic
 from llmops_cli.train.evaluate import evaluate
 from llmops_cli.train.run import train
-
-Progress = Callable[[str, int, int], None]
 
 
 class EvaluateRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -174,7 +172,7 @@ class Pipeline:
             {},
             artifact,
             folder=self._folder / f"bench-{scheme}",
-            on_progress=lambda stage, done, total: self._on_progress(f"{scheme}: {stage}", done, total),
+            on_progress=lambda stage, done, total, note="": self._on_progress(f"{scheme}: {stage}", done, total, note),
         )
 
     def _run_evaluation(self, artifact: Artifact, scheme: str) -> dict[str, float]:

@@ -24,7 +24,7 @@ class MemoryMeter:
         self._pss: int | None = None
         self._gpu: int | None = None
         self._high_water: dict[int, int] = {}
-        self._gpu_handles = _gpu_handles()
+        self._gpu_handles = gpu_handles()
         self._thread = threading.Thread(target=self._run, daemon=True, name="memory-meter")
         self._thread.start()
 
@@ -79,7 +79,7 @@ def _high_water_bytes(pid: int) -> int:
     return 0
 
 
-def _gpu_handles() -> list[object]:
+def gpu_handles() -> list[object]:
     try:
         import pynvml
 

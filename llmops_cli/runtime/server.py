@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import ServerSpec
+from llmops_cli.runtime.http import status_of
 from llmops_cli.runtime.process import Supervised, describe_exit
 
 HOST = "127.0.0.1"
@@ -28,6 +27,11 @@ class RunningServer:
     @property
     def url(self) -> str:
         return self.spec.url
+
+    @property
+    def pid(self) -> int | None:
+        """The guard's pid, above the engine's processes; None for a server that we did not start."""
+        return None if self._process is None else self._process.pid
 
     def check_alive(self) -> None:
         """Raises EngineFailed with the last log lines if the engine has ended."""
@@ -47,15 +51,20 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    spec: ServerSpec, *, log_path: Path, on_wait: Callable[[float], None] | None = None
+    spec: ServerSpec,
+    *,
+    log_path: Path,
+    on_wait: Callable[[float], None] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[RunningServer]:
     """The server, ready; stopped when the block ends, however it ends.
 
-    `on_wait` is called about once a second with the seconds waited so far.
+    `on_wait` is called about once a second with the seconds waited so far. `headers` are for a server that runs
+    already.
     Raises: EngineFailed if it dies or misses its deadline, with its last log lines.
     """
     if not spec.argv:
-        _require_answer(spec)
+        _require_answer(spec, headers)
         yield RunningServer(spec, None)
         return
     process = Supervised(spec.argv, env=spec.env, log_path=log_path)
@@ -69,7 +78,7 @@ def running(
 def _wait_ready(spec: ServerSpec, process: Supervised, on_wait: Callable[[float], None] | None) -> None:
     start, told_s = time.monotonic(), 0.0
     while True:
-        if _status(spec.url + spec.ready_path, timeout_s=2) == 200:
+        if status_of(spec.url + spec.ready_path, timeout_s=2) == 200:
             return
         if (code := process.exit_code()) is not None:
             raise _died(spec, process, code)
@@ -85,18 +94,8 @@ def _wait_ready(spec: ServerSpec, process: Supervised, on_wait: Callable[[float]
         time.sleep(0.05)
 
 
-def _status(url: str, *, timeout_s: float) -> int | None:
-    try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as response:  # http(s) only: see engines.remote
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except (OSError, ValueError):
-        return None
-
-
-def _require_answer(spec: ServerSpec) -> None:
-    status = _status(spec.url + spec.ready_path, timeout_s=10)
+def _require_answer(spec: ServerSpec, headers: Mapping[str, str] | None) -> None:
+    status = status_of(spec.url + spec.ready_path, timeout_s=10, headers=headers)
     if status is None:
         raise EnvironmentMissing(f"nothing answers at {spec.url}", hint="start the server, or check --url")
 

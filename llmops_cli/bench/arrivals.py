@@ -1,0 +1,153 @@
+"""When requests are due: loads, and the seeded times of open ones.
+
+A closed load sends when a stream becomes free. An open one sends at times that do not depend on the server.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.recipe import DEFAULT_CONCURRENCY, LOADS, BenchRecipe
+
+_STEP = re.compile(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)s?")
+_RAMP = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """One level. `count` sessions (None: as many as fit into `duration_s`); a session is a conversation of
+    one or more requests. `steps` are (rate per second, seconds); a ramp goes from `rate_per_s` to `ramp_to_per_s`."""
+
+    kind: Literal["closed", "rate", "ramp", "steps", "burst", "trace"]
+    label: str
+    concurrency: int | None = None
+    rate_per_s: float | None = None
+    ramp_to_per_s: float | None = None
+    steps: tuple[tuple[float, float], ...] = ()
+    process: str = "poisson"
+    burstiness: float = 1.0
+    count: int | None = None
+    duration_s: float | None = None
+    time_scale: float = 1.0
+
+    @property
+    def is_stationary(self) -> bool:
+        """Whether a steady state can be expected."""
+        return self.kind in ("closed", "rate")
+
+
+def loads_of(recipe: BenchRecipe) -> list[Load]:
+    """The recipe's levels.
+
+    Raises: UsageError for two kinds of load at once, or a ramp without its duration.
+    """
+    asked = [name for name in LOADS if getattr(recipe, name)]
+    if len(asked) > 1:
+        raise UsageError(f"--{asked[0]} and --{asked[1]} are two loads", hint="give one of them")
+    kind = asked[0] if asked else "concurrency"
+    if kind == "concurrency":
+        return [
+            Load(kind="closed", label=f"{streams} streams" if streams > 1 else "1 stream", concurrency=streams,
+                 count=recipe.requests or (None if recipe.duration_s else max(20, 5 * streams)),
+                 duration_s=recipe.duration_s)
+            for streams in recipe.concurrency or DEFAULT_CONCURRENCY
+        ]  # fmt: skip
+    if kind == "rate":
+        return [rate_load(recipe, rate, count=recipe.requests, duration_s=recipe.duration_s) for rate in recipe.rate]
+    if kind == "ramp":
+        return [_ramp(recipe)]
+    if kind == "steps":
+        steps = tuple(_step(text) for text in recipe.steps)
+        label = "steps " + ", ".join(f"{rate:g}/s" for rate, _ in steps)
+        return [
+            Load(kind="steps", label=label, steps=steps, duration_s=sum(s for _, s in steps),
+                 process=_process(recipe), burstiness=recipe.burstiness)
+        ]  # fmt: skip
+    if kind == "burst":
+        return [Load(kind="burst", label=f"{recipe.burst} at once", count=recipe.burst)]
+    label = "trace" + (f" x{recipe.time_scale:g}" if recipe.time_scale != 1 else "")
+    return [Load(kind="trace", label=label, time_scale=recipe.time_scale, count=recipe.requests,
+                 duration_s=recipe.duration_s)]  # fmt: skip
+
+
+def rate_load(recipe: BenchRecipe, rate: float, *, count: int | None, duration_s: float | None) -> Load:
+    """An open level of one rate; 30 s unless limited."""
+    return Load(
+        kind="rate", label=f"{rate:.4g}/s", rate_per_s=rate, count=count,
+        duration_s=duration_s or (None if count else 30.0), process=_process(recipe),
+        burstiness=recipe.burstiness,
+    )  # fmt: skip
+
+
+def _process(recipe: BenchRecipe) -> str:
+    """A burstiness alone asks for the gamma process, whose shape it is (1: Poisson; smaller: burstier)."""
+    return "gamma" if recipe.arrival == "poisson" and recipe.burstiness != 1 else recipe.arrival
+
+
+def _ramp(recipe: BenchRecipe) -> Load:
+    found = _RAMP.fullmatch(recipe.ramp or "")
+    if not found or not float(found[2]):
+        raise UsageError(f"'{recipe.ramp}' is no ramp", hint="--ramp 1-20 --duration-s 60: from 1 to 20 per second")
+    low, high = float(found[1]), float(found[2])
+    return Load(
+        kind="ramp", label=f"ramp {low:g}-{high:g}/s", rate_per_s=low, ramp_to_per_s=high,
+        duration_s=recipe.duration_s or 60.0, process=_process(recipe), burstiness=recipe.burstiness,
+    )  # fmt: skip
+
+
+def _step(text: str) -> tuple[float, float]:
+    found = _STEP.fullmatch(text.strip())
+    if not found or not float(found[1]) or not float(found[2]):
+        raise UsageError(f"'{text}' is no step", hint="--steps 2x30,5x30: 2 per second for 30 s, then 5")
+    return float(found[1]), float(found[2])
+
+
+def due_times_s(load: Load, seed: str) -> Iterator[float]:
+    """Seconds from the start, rising. The same load and seed give the same times; a trace has its own."""
+    if load.kind == "burst":
+        yield from (0.0 for _ in range(load.count or 0))
+        return
+    rng = random.Random(f"{seed}/arrivals")
+    unit, sent = 0.0, 0
+    while load.count is None or sent < load.count:
+        # a process of rate 1, stretched by the inverse of the cumulated rate, keeps its law under any rate curve
+        due_s = _stretch(load, unit)
+        if due_s is None or (load.duration_s is not None and due_s >= load.duration_s):
+            return
+        yield due_s
+        sent += 1
+        unit += _gap(load, rng)
+
+
+def _gap(load: Load, rng: random.Random) -> float:
+    if load.process == "constant":
+        return 1.0
+    if load.process == "gamma":
+        return rng.gammavariate(load.burstiness, 1 / load.burstiness)
+    return rng.expovariate(1.0)
+
+
+def _stretch(load: Load, unit: float) -> float | None:
+    """The time at which `unit` arrivals are expected; None after the last step."""
+    if load.kind == "steps":
+        start_s = 0.0
+        for rate, seconds in load.steps:
+            if unit < rate * seconds:
+                return start_s + unit / rate
+            unit -= rate * seconds
+            start_s += seconds
+        return None
+    low = load.rate_per_s or 0.0
+    if load.kind == "rate":
+        return unit / low
+    assert load.ramp_to_per_s is not None and load.duration_s is not None
+    slope = (load.ramp_to_per_s - low) / load.duration_s
+    if abs(slope) < 1e-12:
+        return unit / low
+    root = low * low + 2 * slope * unit
+    return None if root < 0 else ((root**0.5) - low) / slope

@@ -1,0 +1,167 @@
+"""The load workers of a run, from the parent's side: started once, given one level at a time."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from llmops_cli.bench.plan import LevelDone, LevelPlan, Tick
+from llmops_cli.core.errors import EngineFailed, LlmopsError
+from llmops_cli.runtime.paths import PACKAGE
+from llmops_cli.runtime.store import cannot_write
+
+START_DELAY_NS = 20_000_000
+READY_TIMEOUT_S = 60.0
+STOP_PATIENCE_S = 5.0
+
+
+class Crew:
+    """Worker processes that live as long as the block; they also end if we are killed."""
+
+    def __init__(self, count: int, log_path: Path) -> None:
+        try:
+            self._log = log_path.open("ab")
+        except OSError as error:
+            raise cannot_write(log_path, error) from error
+        self._log_path = log_path
+        path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
+        self._workers = [
+            subprocess.Popen(
+                [sys.executable, "-m", "llmops_cli.bench.worker"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0,
+                env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
+            )
+            for _ in range(count)
+        ]  # fmt: skip
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for worker in self._workers:
+            if worker.stdin and not worker.stdin.closed:
+                worker.stdin.close()
+        for worker in self._workers:
+            try:
+                worker.wait(STOP_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+            if worker.stdout:
+                worker.stdout.close()
+        self._log.close()
+        if self._log_path.exists() and not self._log_path.stat().st_size:
+            self._log_path.unlink()
+
+    def run(
+        self,
+        plans: Sequence[LevelPlan],
+        *,
+        on_tick: Callable[[Tick], None],
+        on_start: Callable[[int], None],
+        keep_on: Callable[[], bool],
+    ) -> list[LevelDone]:
+        """One plan for each worker; returns when all are done, or soon after `keep_on` says no.
+
+        `on_start` gets the monotonic nanoseconds at which all of them begin.
+        Raises: EngineFailed if a worker itself dies, EnvironmentMissing if it cannot write.
+        """
+        lines = _Lines([(worker.stdout, i) for i, worker in enumerate(self._workers) if worker.stdout])
+        for worker, plan in zip(self._workers, plans, strict=True):
+            self._tell(worker, msgspec.json.encode(plan))
+        done: dict[int, LevelDone] = {}
+        ready, stopping = 0, False
+        give_up = time.monotonic() + READY_TIMEOUT_S
+        try:
+            while len(done) < len(plans):
+                for number, line in lines.read(0.25):
+                    if line == b"ready":
+                        ready += 1
+                        if ready == len(plans):
+                            start_ns = time.monotonic_ns() + START_DELAY_NS * (len(plans) > 1)
+                            on_start(start_ns)
+                            for worker in self._workers:
+                                self._tell(worker, b"go %d" % start_ns)
+                    elif line.startswith(b"tick "):
+                        on_tick(msgspec.json.decode(line[5:], type=Tick))
+                    elif line.startswith(b"done "):
+                        done[number] = msgspec.json.decode(line[5:], type=LevelDone)
+                    else:
+                        raise self._died(number, line)
+                if ready < len(plans) and time.monotonic() > give_up:
+                    raise EngineFailed("the load workers did not become ready", hint=f"see {self._log_path}")
+                if not stopping and not keep_on():
+                    stopping = True
+                    self.stop()
+        except KeyboardInterrupt:
+            self.stop()
+            self._settle(lines, done, len(plans))
+            raise
+        finally:
+            lines.close()
+        return list(done.values())
+
+    def stop(self) -> None:
+        """Asks for an early end; what has ended is on disk."""
+        for worker in self._workers:
+            self._tell(worker, b"stop")
+
+    def _settle(self, lines: _Lines, done: dict[int, LevelDone], wanted: int) -> None:
+        give_up = time.monotonic() + STOP_PATIENCE_S
+        while len(done) < wanted and time.monotonic() < give_up:
+            for number, line in lines.read(0.1):
+                if line.startswith(b"done "):
+                    done[number] = msgspec.json.decode(line[5:], type=LevelDone)
+                elif not line:
+                    return
+
+    def _tell(self, worker: subprocess.Popen[bytes], line: bytes) -> None:
+        assert worker.stdin is not None
+        try:
+            worker.stdin.write(line + b"\n")
+        except (BrokenPipeError, ValueError):
+            return  # its end will be read as an empty line
+
+    def _died(self, number: int, line: bytes) -> LlmopsError:
+        if line.startswith(b"failed "):
+            code, text = msgspec.json.decode(line[7:], type=tuple[int, str])
+            return cannot_write(self._log_path.parent, OSError(code, text))
+        code = self._workers[number].wait()
+        tail = self._log_path.read_text(errors="replace").strip().splitlines()[-1:]
+        return EngineFailed(f"a load worker ended (exit code {code})", hint=f"see {self._log_path} {' '.join(tail)}")
+
+
+class _Lines:
+    """Lines from several pipes as they come; an empty one means that the pipe has ended."""
+
+    def __init__(self, pipes: list[tuple[IO[bytes], int]]) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._rest = {number: b"" for _, number in pipes}
+        for pipe, number in pipes:
+            self._selector.register(pipe, selectors.EVENT_READ, number)
+
+    def read(self, timeout_s: float) -> list[tuple[int, bytes]]:
+        found: list[tuple[int, bytes]] = []
+        for key, _ in self._selector.select(timeout_s):
+            piece = os.read(key.fd, 1 << 16)
+            if not piece:
+                self._selector.unregister(key.fileobj)
+                found.append((key.data, b""))
+                continue
+            *lines, self._rest[key.data] = (self._rest[key.data] + piece).split(b"\n")
+            found += [(key.data, line) for line in lines]
+        return found
+
+    def close(self) -> None:
+        self._selector.close()

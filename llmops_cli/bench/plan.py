@@ -1,0 +1,95 @@
+"""What a load worker is told: where to send, what to send, and when. Crosses to it as JSON on its stdin."""
+
+from __future__ import annotations
+
+import msgspec
+
+from llmops_cli.bench.arrivals import Load
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A resolved server. `address` is what the socket connects to, which is the proxy's if there is one."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    family: int
+    address: tuple[str, int]
+    headers: tuple[tuple[str, str], ...] = ()
+    proxy: bool = False
+    insecure: bool = False
+    timeout_s: float = 300.0
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
+
+
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """Words with what each costs in the served model's tokens; `overhead` is what the chat template adds."""
+
+    words: tuple[str, ...]
+    costs: tuple[int, ...]
+    overhead: int = 0
+    exact: bool = False
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """How request bodies are made. `kind` synthetic draws them; `file` and `trace` read lines of `spool`."""
+
+    kind: str
+    api: str
+    fields: dict[str, object]
+    input_tokens: int | str
+    output_tokens: int | str
+    words: Words
+    shared_prefix_tokens: int = 0
+    shared_prefix_share: float = 1.0
+    turns: int | None = None
+    think_time_s: float = 0.0
+    spool: str | None = None
+    nonce: str = ""
+    seed: int = 0
+
+
+class LevelPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One level for one worker: sessions `worker`, `worker + workers`, ... of the load."""
+
+    level: int
+    repetition: int
+    worker: int
+    workers: int
+    load: Load
+    work: Work
+    target: Target
+    spool: str
+    streams: int
+    max_in_flight: int | None = None
+
+
+class LevelDone(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker itself fared. `lags` is a sparse histogram (core.stats.key_of) of how late its timer fired, in
+    ms; `late` counts open-loop requests that left over 10 ms after they were due."""
+
+    cpu_s: float
+    duration_s: float
+    lags: tuple[float, ...]
+    late: int
+    sent: int
+    reconnects: int
+    peak_rss_bytes: int
+    stopped: bool
+    max_in_flight: int
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker did since its last tick."""
+
+    done: int
+    errors: int
+    tokens: int
+    in_flight: int
+    ttfts_ms: tuple[float, ...]
+    last_error: str | None = None

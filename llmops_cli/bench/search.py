@@ -1,0 +1,91 @@
+"""What levels say together: the highest rate that meets the objectives, and the knee of a sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from llmops_cli.core.report import Finding, Level
+from llmops_cli.core.slo import Slo
+
+Verdict = Literal["pass", "fail", "unsure"]
+CLOSE_ENOUGH = 1.1
+MOST_PROBES = 16
+MOST_REPEATS = 3
+Z_SQUARE = 1.96**2
+
+
+def requests_needed(slos: Sequence[Slo]) -> int:
+    """Requests that can prove the strictest objective if none of them misses it (Wilson's lower bound)."""
+    return max(20, *(math.ceil(Z_SQUARE * slo.share / (1 - slo.share)) + 1 for slo in slos))
+
+
+def judge(level: Level) -> Verdict:
+    """A level passes if each objective's interval lies above what it needs, and fails if one lies below."""
+    if level.saturated or not level.measured:
+        return "fail"
+    if any(slo.share_ci95[1] < slo.needed for slo in level.slos):
+        return "fail"
+    return "pass" if all(slo.share_ci95[0] >= slo.needed for slo in level.slos) else "unsure"
+
+
+class RateSearch:
+    """Doubles until a rate fails, then halves the gap until it is a tenth. An unsure rate is measured again, up to
+    three times, and then taken as it looks."""
+
+    def __init__(self, start_per_s: float) -> None:
+        self._next = start_per_s
+        self.passed: float | None = None
+        self.failed: float | None = None
+        self.sure = True
+        self._probes = 0
+
+    def next_rate(self) -> float | None:
+        """None when the answer is known well enough."""
+        if self._probes >= MOST_PROBES:
+            return None
+        if self.passed and self.failed and self.failed / self.passed <= CLOSE_ENOUGH:
+            return None
+        if self.failed is not None and self.failed < 1e-3:
+            return None
+        self._probes += 1
+        return self._next
+
+    def tell(self, rate: float, level: Level, verdict: Verdict) -> None:
+        """The final verdict on a rate; `unsure` goes by the point estimates."""
+        if verdict == "unsure":
+            self.sure = False
+            verdict = "pass" if all(slo.met for slo in level.slos) else "fail"
+        if verdict == "pass":
+            self.passed = max(rate, self.passed or 0.0)
+        else:
+            self.failed = min(rate, self.failed or math.inf)
+        if self.failed is None:
+            self._next = rate * 2
+        elif self.passed is None:
+            self._next = rate / 2
+        else:
+            self._next = math.sqrt(self.passed * self.failed)
+
+    def finding(self) -> Finding:
+        if self.passed is None:
+            text = f"no rate met the objectives (down to {self.failed:.3g} requests/s)" if self.failed else ""
+        else:
+            above = f"; {self.failed:.4g}/s does not" if self.failed else "; no higher one was tried"
+            text = f"{self.passed:.4g} requests/s meets the objectives{above}"
+            text += "" if self.sure else " (some verdicts are by point estimate: more --requests would settle them)"
+        return Finding(best_rate_per_s=self.passed, failing_rate_per_s=self.failed, sure=self.sure, text=text)
+
+
+def knee(levels: Sequence[Level]) -> Finding:
+    """The level with the highest power, throughput / latency (Kleinrock 1979), among at least three of one kind."""
+    usable = [level for level in levels if level.e2e_ms.p50 and level.output_tokens_per_s and level.valid]
+    if len(usable) < 3 or len({level.kind for level in usable}) > 1:
+        return Finding()
+    best = max(usable, key=lambda level: level.output_tokens_per_s / (level.e2e_ms.p50 or math.inf))
+    top = max(usable, key=lambda level: level.output_tokens_per_s)
+    text = f"knee at {best.label}: beyond it latency grows faster than throughput"
+    if top is not best:
+        text += f"; most throughput at {top.label}: {top.output_tokens_per_s:,.0f} tokens/s"
+    return Finding(knee=best.label, text=text)

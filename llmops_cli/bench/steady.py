@@ -1,0 +1,148 @@
+"""The shape of a level over time, and which stretch of it is steady."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+
+from llmops_cli.bench.arrivals import Load
+from llmops_cli.core.record import Record
+from llmops_cli.core.report import Window
+
+BIN_NS = 10_000_000
+SERIES_POINTS = 600
+MSER_BATCHES = 40
+FEWEST = 10
+
+
+class Shape:
+    """Arrivals, ends and tokens in bins of 10 ms; its size depends on the time, not on the requests."""
+
+    def __init__(self) -> None:
+        self.starts: list[float] = []
+        self.ends: list[float] = []
+        self.good_ends: list[float] = []
+        self.errors: list[float] = []
+        self._points: list[float] = []
+        self._slopes: list[float] = []
+        self.first_ns: int | None = None
+        self.last_start_ns = self.last_end_ns = 0
+        self.requests = self.good = 0
+
+    def add(self, record: Record) -> None:
+        start = max(0, record.intended_ns)
+        self.requests += 1
+        self.first_ns = start if self.first_ns is None else min(self.first_ns, start)
+        self.last_start_ns = max(self.last_start_ns, start)
+        _add(self.starts, start, 1)
+        _add(self.ends, record.done_ns, 1)
+        if record.error is not None or record.first_ns is None or record.end_ns is None:
+            _add(self.errors, record.done_ns, 1)
+            return
+        self.good += 1
+        self.last_end_ns = max(self.last_end_ns, record.end_ns)
+        _add(self.good_ends, record.end_ns, 1)
+        self._spread(record.first_ns, record.end_ns, record.output_tokens)
+
+    def _spread(self, first_ns: int, end_ns: int, tokens: int) -> None:
+        """One token at the first chunk, the others evenly up to the last."""
+        _add(self._points, first_ns, min(tokens, 1))
+        rest, span = tokens - 1, end_ns - first_ns
+        if rest <= 0:
+            return
+        low, high = first_ns // BIN_NS, end_ns // BIN_NS
+        if low == high or span <= 0:
+            _add(self._points, end_ns, rest)
+            return
+        per_ns = rest / span
+        _add(self._points, first_ns, per_ns * ((low + 1) * BIN_NS - first_ns))
+        _add(self._points, end_ns, per_ns * (end_ns - high * BIN_NS))
+        if high > low + 1:
+            _add(self._slopes, (low + 1) * BIN_NS, per_ns * BIN_NS)
+            _add(self._slopes, high * BIN_NS, -per_ns * BIN_NS)
+
+    def tokens(self) -> list[float]:
+        """Output tokens of successful requests in each bin."""
+        size = max(len(self._points), len(self._slopes))
+        level = list(accumulate(_padded(self._slopes, size)))
+        return [max(0.0, a + b) for a, b in zip(_padded(self._points, size), level, strict=True)]
+
+    def in_flight(self) -> list[float]:
+        """Requests under way at the end of each bin."""
+        size = max(len(self.starts), len(self.ends))
+        moves = zip(_padded(self.starts, size), _padded(self.ends, size), strict=True)
+        return list(accumulate(start - end for start, end in moves))
+
+    def window(self, load: Load) -> Window:
+        """Without the warm-up and the drain where the data allow it (docs/METRICS.md)."""
+        first = self.first_ns or 0
+        end = max(self.last_end_ns, first + 1)
+
+        def whole(reason: str) -> Window:
+            return Window(start_s=first / 1e9, end_s=end / 1e9, found="whole", reason=reason)
+
+        if not load.is_stationary:
+            return whole(f"a {load.kind} load has no steady state")
+        start, stop = first, self.last_start_ns
+        if load.kind == "closed":
+            streams = load.concurrency or 1
+            cumulated = list(accumulate(self.ends))
+            turned = next((i for i, ended in enumerate(cumulated) if ended >= streams), None)
+            if turned is None:
+                return whole("no stream ended a request")
+            start = (turned + 1) * BIN_NS
+            wanted, series = max(FEWEST, streams), self.tokens()
+        else:
+            wanted, series = FEWEST, self.in_flight()
+        if self._starts_between(start, stop) < wanted:
+            return whole(f"too few requests: a steady state needs {wanted} after the first wave")
+        start = _truncate(series, start, stop)
+        if self._starts_between(start, stop) < wanted:
+            return whole("it never settled")
+        return Window(start_s=start / 1e9, end_s=stop / 1e9, found="steady")
+
+    def _starts_between(self, start_ns: int, stop_ns: int) -> float:
+        return sum(self.starts[start_ns // BIN_NS : stop_ns // BIN_NS + 1])
+
+    def is_growing(self, window: Window) -> bool:
+        """Whether requests piled up over the window: the server was offered more than it can do."""
+        series = self.in_flight()[int(window.start_s * 1e9) // BIN_NS : int(window.end_s * 1e9) // BIN_NS + 1]
+        quarter = len(series) // 4
+        if quarter < 10:
+            return False
+        early, late = sum(series[:quarter]) / quarter, sum(series[-quarter:]) / quarter
+        return late > 1.5 * early + 4
+
+
+def _add(bins: list[float], at_ns: int, amount: float) -> None:
+    place = max(0, at_ns // BIN_NS)
+    if place >= len(bins):
+        bins.extend([0.0] * (place + 1 - len(bins)))
+    bins[place] += amount
+
+
+def _padded(bins: list[float], size: int) -> list[float]:
+    return bins + [0.0] * (size - len(bins))
+
+
+def _truncate(series: Sequence[float], start_ns: int, stop_ns: int) -> int:
+    """Where the warm-up ends: the cut, in the first half, that leaves the mean known best (MSER, White 1997).
+
+    A cut is taken only if it moves the mean by over two standard errors, else it would only waste data.
+    """
+    values = series[start_ns // BIN_NS : stop_ns // BIN_NS + 1]
+    size = len(values) // MSER_BATCHES
+    if size < 1:
+        return start_ns
+    batches = [sum(values[i * size : (i + 1) * size]) / size for i in range(MSER_BATCHES)]
+
+    def spread(kept: list[float]) -> float:
+        mean = sum(kept) / len(kept)
+        return sum((value - mean) ** 2 for value in kept) / len(kept) ** 2
+
+    cut = min(range(MSER_BATCHES // 2), key=lambda c: spread(batches[c:]))
+    kept, all_mean = batches[cut:], sum(batches) / len(batches)
+    if abs(sum(kept) / len(kept) - all_mean) <= 2 * math.sqrt(spread(kept)):
+        return start_ns
+    return start_ns + cut * size * BIN_NS

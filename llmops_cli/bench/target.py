@@ -1,0 +1,122 @@
+"""From a server's URL and a recipe to what a worker connects to, and what can be asked of the server first."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from llmops_cli.bench.plan import Target
+from llmops_cli.bench.tokens import Ask
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.recipe import BenchRecipe
+from llmops_cli.runtime.http import get_text, post_json
+
+PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
+SECRET_HEADERS = re.compile(r"authorization|.*(key|token|secret|cookie).*", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+
+
+def headers_of(recipe: BenchRecipe, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The extra headers with $NAME filled in from the environment, and the API key if there is one.
+
+    Raises: UsageError for a secret written out, which would end up in the report; EnvironmentMissing for a
+    variable that is not set.
+    """
+    environ = os.environ if environ is None else environ
+    found = {}
+    for line in recipe.headers:
+        name, colon, value = line.partition(":")
+        name, value = name.strip(), value.strip()
+        if not colon or not re.fullmatch(r"[\w-]+", name) or any(c in value for c in "\r\n"):
+            raise UsageError(f"--header '{line}' is no header", hint="--header 'X-Team: search'")
+        if SECRET_HEADERS.fullmatch(name) and not _VARIABLE.search(value):
+            raise UsageError(
+                f"--header {name}: a secret on the command line would be saved in the report",
+                hint=f"put it into a variable: --header '{name}: $MY_SECRET' (in single quotes)",
+            )
+        found[name] = _VARIABLE.sub(lambda match: _variable(match[1], environ), value)
+    if recipe.api_key_env != "LLMOPS_API_KEY" or recipe.api_key_env in environ:
+        found.setdefault("Authorization", f"Bearer {_variable(recipe.api_key_env, environ)}")
+    return found
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise EnvironmentMissing(f"the environment variable {name} is not set", hint=f"export {name}=...")
+    return value
+
+
+def resolve_target(url: str, recipe: BenchRecipe, headers: Mapping[str, str]) -> Target:
+    """Raises: UsageError for a proxy that is no URL, EnvironmentMissing for a name that does not resolve."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    host = parts.hostname or ""
+    connect_host, connect_port = host, port
+    if recipe.proxy:
+        proxy = urlsplit(recipe.proxy)
+        if proxy.scheme != "http" or not proxy.hostname:
+            raise UsageError(f"'{recipe.proxy}' is no HTTP proxy", hint="--proxy http://proxy:3128")
+        connect_host, connect_port = proxy.hostname, proxy.port or 3128
+    try:
+        found = socket.getaddrinfo(connect_host, connect_port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise EnvironmentMissing(f"the name {connect_host} does not resolve: {error.strerror}") from error
+    family, _, _, _, address = _reachable(found)
+    return Target(
+        scheme=parts.scheme, host=host, port=port, path=parts.path.rstrip("/") + PATHS[recipe.api],
+        family=int(family), address=(str(address[0]), int(address[1])), headers=tuple(headers.items()),
+        proxy=bool(recipe.proxy), insecure=recipe.insecure, timeout_s=recipe.timeout_s,
+    )  # fmt: skip
+
+
+Info = tuple[int, int, int, str, tuple[str | int, ...]]
+
+
+def _reachable(found: list) -> Info:  # type: ignore[type-arg] # getaddrinfo's own shape
+    """The first address that accepts a connection: `localhost` is often ::1 where only 127.0.0.1 listens."""
+    for info in found:
+        with socket.socket(info[0], socket.SOCK_STREAM) as probe:
+            probe.settimeout(2.0)
+            try:
+                probe.connect(info[4])
+            except OSError:
+                continue
+            return info  # type: ignore[no-any-return]
+    return found[0]  # type: ignore[no-any-return]
+
+
+def served_model(url: str, headers: Mapping[str, str]) -> str | None:
+    """The first model that the server lists."""
+    import json
+
+    text = get_text(f"{url}/v1/models", timeout_s=10, headers=headers)
+    try:
+        return str(json.loads(text or "")["data"][0]["id"])
+    except (ValueError, KeyError, IndexError, TypeError):
+        return None
+
+
+def token_counter(url: str, recipe: BenchRecipe, model: str, headers: Mapping[str, str]) -> tuple[Ask, bool]:
+    """How the server counts tokens, and whether asking is free (it has /tokenize)."""
+
+    def fields(text: str) -> dict[str, object]:
+        if recipe.api == "chat":
+            return {"model": model, "messages": [{"role": "user", "content": text}]}
+        return {"model": model, "prompt": text}
+
+    def by_tokenize(text: str) -> int | None:
+        reply = post_json(f"{url}/tokenize", fields(text), timeout_s=30, headers=headers)
+        count = (reply or {}).get("count")
+        return count if isinstance(count, int) else None
+
+    def by_usage(text: str) -> int | None:
+        body = {**fields(text), "max_tokens": 1, **recipe.body}
+        reply = post_json(f"{url}{PATHS[recipe.api]}", body, timeout_s=recipe.timeout_s, headers=headers)
+        count = ((reply or {}).get("usage") or {}).get("prompt_tokens")
+        return count if isinstance(count, int) else None
+
+    return (by_tokenize, True) if by_tokenize("x") is not None else (by_usage, False)

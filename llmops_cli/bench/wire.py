@@ -1,0 +1,303 @@
+"""HTTP/1.1 as bytes: requests out, stamped pieces of a response in, server-sent events to tokens.
+
+Deframing is incremental and cheap enough for the timed path; events are parsed after the response has ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from llmops_cli.core.stats import key_of
+
+MOST_HEAD_BYTES = 1 << 16
+
+
+class ProtocolError(Exception):
+    """The peer does not speak HTTP/1.1 as we read it."""
+
+
+class Delta(msgspec.Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: msgspec.Raw | None = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    delta: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Event(msgspec.Struct, gc=False):
+    """What we read of a chat or completion chunk; everything else is skipped unparsed."""
+
+    choices: list[Choice] | None = None
+    usage: dict[str, Any] | None = None  # Any: servers add fields of their own
+    error: msgspec.Raw | None = None
+
+
+_EVENTS, _EVENT = msgspec.json.Decoder(list[Event]), msgspec.json.Decoder(Event)
+
+
+class Response:
+    """One response as it arrives. `feed` returns True when it is complete."""
+
+    __slots__ = ("_head", "_left", "_rest", "chunked", "first_byte_ns", "keep_alive", "payloads", "stamps", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.keep_alive = True
+        self.chunked = False
+        self.first_byte_ns = 0
+        self.payloads: list[bytes] = []
+        self.stamps: list[int] = []
+        self._head: bytes | None = b""
+        self._left: int | None = None
+        self._rest = b""
+
+    def feed(self, at_ns: int, piece: bytes) -> bool:
+        """Raises: ProtocolError."""
+        if self.chunked and not self._rest:
+            # the common case: exactly one whole chunk, of one event
+            mark = piece.find(b"\r\n", 0, 12)
+            if mark > 0:
+                try:
+                    size = int(piece[:mark], 16)
+                except ValueError:
+                    size = -1
+                if size > 0 and size == len(piece) - mark - 4:
+                    self.payloads.append(piece[mark + 2 : -2])
+                    self.stamps.append(at_ns)
+                    return False
+        if self._head is not None:
+            return self._feed_head(at_ns, piece)
+        return self._feed_body(at_ns, piece)
+
+    def _feed_head(self, at_ns: int, piece: bytes) -> bool:
+        assert self._head is not None
+        self.first_byte_ns = self.first_byte_ns or at_ns
+        raw = self._head + piece
+        end = raw.find(b"\r\n\r\n")
+        if end < 0:
+            if len(raw) > MOST_HEAD_BYTES:
+                raise ProtocolError("a response head of over 64 KiB")
+            self._head = raw
+            return False
+        lines = raw[:end].split(b"\r\n")
+        parts = lines[0].split(b" ", 2)
+        if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
+            raise ProtocolError("the answer is not HTTP/1.1")
+        self.status = int(parts[1])
+        rest = raw[end + 4 :]
+        if 100 <= self.status < 200:  # 100 Continue and kin announce the real head
+            self._head = b""
+            return self._feed_head(at_ns, rest) if rest else False
+        self._head = None
+        self.keep_alive = parts[0] != b"HTTP/1.0"
+        length: int | None = None
+        for line in lines[1:]:
+            name, _, value = line.partition(b":")
+            name, value = name.strip().lower(), value.strip().lower()
+            if name == b"transfer-encoding" and value.endswith(b"chunked"):
+                self.chunked = True
+            elif name == b"content-length" and value.isdigit():
+                length = int(value)
+            elif name == b"connection":
+                self.keep_alive = value != b"close"
+            elif name == b"content-encoding" and value not in (b"", b"identity"):
+                raise ProtocolError(f"the server compressed its answer ({value.decode(errors='replace')}) unasked")
+        if self.chunked:
+            length = None
+        elif self.status in (204, 304):
+            length = 0
+        elif length is None:
+            self.keep_alive = False  # the body lasts until the server closes
+        self._left = length
+        if not rest and length != 0:
+            return False
+        return self._feed_body(at_ns, rest)
+
+    def _feed_body(self, at_ns: int, piece: bytes) -> bool:
+        if not self.chunked:
+            if piece:
+                self.payloads.append(piece)
+                self.stamps.append(at_ns)
+            if self._left is None:
+                return False
+            self._left -= len(piece)
+            return self._left <= 0
+        raw, at = (self._rest + piece if self._rest else piece), 0
+        while True:
+            mark = raw.find(b"\r\n", at)
+            if mark < 0:
+                if len(raw) - at > 1024:
+                    raise ProtocolError("broken chunked encoding")
+                break
+            try:
+                size = int(raw[at:mark].partition(b";")[0], 16)
+            except ValueError:
+                raise ProtocolError("broken chunked encoding") from None
+            if size == 0:
+                # trailers end with an empty line; usually the last chunk's own
+                if raw[mark + 2 : mark + 4] == b"\r\n" or raw.find(b"\r\n\r\n", mark) >= 0:
+                    return True
+                break
+            end = mark + 2 + size
+            if len(raw) < end + 2:
+                break
+            self.payloads.append(raw[mark + 2 : end])
+            self.stamps.append(at_ns)
+            at = end + 2
+        self._rest = raw[at:]
+        return False
+
+    def closed(self) -> bool:
+        """Whether the response is complete now that the server has closed the connection."""
+        return self._head is None and not self.chunked and self._left is None
+
+
+class Answer(msgspec.Struct, gc=False):
+    """What the events of one response said. `stamps` are those of the chunks that carried text."""
+
+    stamps: list[int] = []
+    text: str = ""
+    usage: dict[str, Any] = {}  # Any: see Event.usage
+    finish_reason: str | None = None
+    error: str | None = None
+
+
+def parse_answer(response: Response) -> Answer:
+    """The tokens of a streamed answer, or why it is none."""
+    if response.status != 200:
+        return Answer(error=f"HTTP {response.status}: {error_text(b''.join(response.payloads))}")
+    events, stamps, done = _split_events(response.payloads, response.stamps)
+    answer = Answer()
+    if not events:
+        whole = b"".join(response.payloads)
+        answer.error = "the answer is no event stream" if whole.strip() and not done else "an empty answer"
+        return answer
+    try:
+        parsed = _EVENTS.decode(b"[" + b",".join(events) + b"]")
+    except msgspec.DecodeError:
+        parsed = _decode_one_by_one(events, answer)
+    texts: list[str] = []
+    for event, at_ns in zip(parsed, stamps, strict=True):
+        if event.choices:
+            choice = event.choices[0]
+            text = choice.text if choice.delta is None else _text_of(choice.delta)
+            if text:
+                texts.append(text)
+                answer.stamps.append(at_ns)
+            if choice.finish_reason:
+                answer.finish_reason = choice.finish_reason
+        if event.usage:
+            answer.usage = event.usage
+        if event.error is not None and answer.error is None and bytes(event.error) != b"null":
+            answer.error = "error event: " + error_text(b'{"error":' + bytes(event.error) + b"}")
+    answer.text = "".join(texts)
+    if answer.error is None:
+        answer.error = _missing(answer, done=done)
+    return answer
+
+
+def _text_of(delta: Delta) -> str | None:
+    text = delta.content or delta.reasoning_content or delta.reasoning
+    if not text and delta.tool_calls is not None and bytes(delta.tool_calls) not in (b"[]", b"null"):
+        return bytes(delta.tool_calls).decode()
+    return text
+
+
+def _missing(answer: Answer, *, done: bool) -> str | None:
+    if not (done or answer.finish_reason):
+        return "the stream ended early"
+    return None if answer.stamps else "no text in the answer"
+
+
+def _split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes], list[int], bool]:
+    """The data of each event and when its last byte came; True at the end if [DONE] was among them."""
+    events: list[bytes] = []
+    times: list[int] = []
+    done, rest = False, b""
+    for payload, at_ns in zip(payloads, stamps, strict=True):
+        if not rest and payload[:6] == b"data: " and payload.find(b"\n") == len(payload) - 2:
+            data = payload[6:-2]
+            if data == b"[DONE]":
+                done = True
+            else:
+                events.append(data)
+                times.append(at_ns)
+            continue
+        whole = (rest + payload).replace(b"\r\n", b"\n")
+        *blocks, rest = whole.split(b"\n\n")
+        for block in blocks:
+            data = b"\n".join(
+                line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")
+            ).strip()
+            if data == b"[DONE]":
+                done = True
+            elif data:
+                events.append(data)
+                times.append(at_ns)
+    if rest.strip().removeprefix(b"data:").strip() == b"[DONE]":
+        done = True
+    return events, times, done
+
+
+def _decode_one_by_one(events: list[bytes], answer: Answer) -> list[Event]:
+    parsed = []
+    for event in events:
+        try:
+            parsed.append(_EVENT.decode(event))
+        except msgspec.DecodeError:
+            answer.error = answer.error or "a malformed event"
+            parsed.append(Event())
+    return parsed
+
+
+def gaps_of(stamps: list[int], tokens: int) -> tuple[float, ...]:
+    """Time per token between chunks as a sparse histogram (core.record.Record.gaps).
+
+    Where a chunk holds several tokens, its gap is spread over them by the usage count: n tokens in m chunks
+    make each of the m - 1 gaps count for (n - 1) / (m - 1) tokens, so the mean is TPOT.
+    """
+    if len(stamps) < 2 or tokens < 2:
+        return ()
+    each = (tokens - 1) / (len(stamps) - 1)
+    to_ms = 1 / (1e6 * each)
+    keys = Counter([key_of((later - earlier) * to_ms) for earlier, later in pairwise(stamps)])
+    return tuple(part for key, count in keys.items() for part in (key, round(count * each, 6)))
+
+
+def text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def error_text(raw: bytes) -> str:
+    """The message inside an error body, or its beginning."""
+    try:
+        loaded = msgspec.json.decode(raw)
+        error = loaded.get("error", loaded.get("detail", loaded.get("message")))
+        return str(error["message"] if isinstance(error, dict) and "message" in error else error)[:200]
+    except (msgspec.DecodeError, AttributeError, TypeError):
+        return raw[:200].decode(errors="replace")
+
+
+def request_head(
+    *, target: str, host: str, headers: tuple[tuple[str, str], ...], method: str = "POST", prefix: str = ""
+) -> bytes:
+    """Everything up to the Content-Length's number. `prefix` makes an absolute target, which proxies want."""
+    lines = [
+        f"{method} {prefix}{target} HTTP/1.1",
+        f"Host: {host}",
+        "Content-Type: application/json",
+        "Accept: text/event-stream, application/json",
+        "Accept-Encoding: identity",
+        *(f"{name}: {value}" for name, value in headers),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n"

@@ -1,0 +1,177 @@
+"""A load worker: `python -m llmops_cli.bench.worker`, told what to do on stdin, one process of a run.
+
+It ends when its stdin does, so nothing is left behind, and writes each finished request to disk at once.
+Lines in: a LevelPlan, then `go NANOSECONDS`, and so on. Lines out: `ready`, Ticks, and a LevelDone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from itertools import count, islice
+
+import msgspec
+
+from llmops_cli.bench.arrivals import due_times_s
+from llmops_cli.bench.loop import Loop
+from llmops_cli.bench.plan import LevelDone, LevelPlan, Tick
+from llmops_cli.bench.workload import Conversation, Source
+from llmops_cli.core.record import Record, ttft_ms
+
+TICK_NS = 250_000_000
+MOST_TTFTS = 256
+SPARE_CONNECTIONS = 32
+
+
+def main() -> None:
+    """Levels until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
+    _raise_file_limit()
+    decode = msgspec.json.Decoder(LevelPlan).decode
+    while (line := _read_line()) and line != b"stop":
+        try:
+            _level(decode(line))
+        except OSError as error:  # sockets' errors are data; this one is the disk's
+            _say(b"failed " + msgspec.json.encode([error.errno or 0, str(error)]))
+            return
+
+
+def _level(plan: LevelPlan) -> None:
+    source = Source(plan.work, f"{plan.work.seed}/{plan.level}/{plan.repetition}")
+    out = _Out(plan)
+    loop = Loop(plan, _sessions(plan, source), due_ns=_due_ns(plan, source), emit=out.emit, on_tick=out.tick, stop_fd=0)
+    out.loop = loop
+    loop.open_connections(plan.streams if plan.load.kind == "closed" else min(SPARE_CONNECTIONS, plan.streams))
+    _say(b"ready")
+    go = _read_line()
+    if not go.startswith(b"go "):
+        return
+    gc.collect()
+    gc.freeze()  # a full collection in the middle would be measured
+    gc.set_threshold(50_000, 50, 1000)
+    start_ns = int(go[3:])
+    # the clock says when to begin, so that all workers begin together
+    time.sleep(max(0.0, (start_ns - time.monotonic_ns()) / 1e9))
+    cpu_s = time.process_time()
+    loop.run(start_ns)
+    done = LevelDone(
+        cpu_s=time.process_time() - cpu_s,
+        duration_s=(time.monotonic_ns() - start_ns) / 1e9,
+        lags=tuple(part for pair in loop.lags.items() for part in pair),
+        late=loop.late,
+        sent=loop.sent,
+        reconnects=loop.reconnects,
+        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        stopped=loop.stopped,
+        max_in_flight=loop.max_in_flight,
+    )
+    loop.close()
+    out.close()
+    gc.unfreeze()
+    _say(b"done " + msgspec.json.encode(done))
+
+
+def _sessions(plan: LevelPlan, source: Source) -> Iterator[tuple[int, Conversation]]:
+    """This worker's share: every `workers`-th session."""
+    numbers: Iterator[int] = iter(count())
+    if plan.load.count is not None:
+        numbers = iter(range(plan.load.count))
+    elif plan.load.kind == "trace":
+        numbers = iter(range(len(source)))
+    return ((index, source.session(index)) for index in islice(numbers, plan.worker, None, plan.workers))
+
+
+def _due_ns(plan: LevelPlan, source: Source) -> Iterator[int] | None:
+    load = plan.load
+    if load.kind == "closed":
+        return None
+    if load.kind == "trace":
+        times = source.due_times_s(load)
+        if load.duration_s is not None:
+            limit = load.duration_s
+            times = (due for due in times if due < limit)
+    else:
+        times = due_times_s(load, f"{plan.work.seed}/{plan.level}/{plan.repetition}")
+    return (int(due * 1e9) for due in islice(times, plan.worker, None, plan.workers))
+
+
+class _Out:
+    """Records to the spool, ticks to the parent."""
+
+    def __init__(self, plan: LevelPlan) -> None:
+        # unbuffered: a request that has ended is on disk, whatever happens next
+        self._file = open(plan.spool, "ab", buffering=0)  # noqa: SIM115, PTH123 - closed in close()
+        self._encode = msgspec.json.Encoder().encode
+        self.loop: Loop | None = None
+        self._told_ns = time.monotonic_ns()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._done = self._errors = self._tokens = 0
+        self._ttfts: list[float] = []
+        self._last_error: str | None = None
+
+    def emit(self, record: Record) -> None:
+        self._file.write(self._encode(record) + b"\n")
+        self._done += 1
+        if record.error is None:
+            self._tokens += record.output_tokens
+            if len(self._ttfts) < MOST_TTFTS and (value := ttft_ms(record)) is not None:
+                self._ttfts.append(round(value, 3))
+        else:
+            self._errors += 1
+            self._last_error = record.error
+
+    def tick(self) -> None:
+        at = time.monotonic_ns()
+        if at - self._told_ns < TICK_NS:
+            return
+        self._told_ns = at
+        tick = Tick(
+            done=self._done, errors=self._errors, tokens=self._tokens,
+            in_flight=self.loop.in_flight if self.loop else 0, ttfts_ms=tuple(self._ttfts),
+            last_error=self._last_error,
+        )  # fmt: skip
+        _say(b"tick " + msgspec.json.encode(tick))
+        self._clear()
+
+    def close(self) -> None:
+        self._told_ns = 0
+        self.tick()
+        self._file.close()
+
+
+_pending = b""
+
+
+def _read_line() -> bytes:
+    """A line of stdin, read without a buffer that the event loop could not see; empty at its end."""
+    global _pending  # noqa: PLW0603 - one stdin, one buffer
+    while b"\n" not in _pending:
+        piece = os.read(0, 1 << 16)
+        if not piece:
+            return b""
+        _pending += piece
+    line, _, _pending = _pending.partition(b"\n")
+    return line
+
+
+def _say(line: bytes) -> None:
+    try:
+        os.write(1, line + b"\n")
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _raise_file_limit() -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()
