@@ -56,7 +56,7 @@ class _Analysis:
         self._requests = self._measured = self._input = self._output = self._cached = 0
         self._by_chunks = self._short = self._ended_by_length = 0
         self._wanted = self._got = self._input_wanted = self._input_got = 0
-        self._seconds = self._ends = self._tokens = self._inputs = 0.0
+        self._seconds = self._served = self._tokens = self._inputs = 0.0
         self._rates: dict[str, list[float]] = {"requests_per_s": [], "output_tokens_per_s": []}
         self._slices: dict[str, list[float]] = {"requests_per_s": [], "output_tokens_per_s": []}
         self._windows: list[Window] = []
@@ -89,7 +89,7 @@ class _Analysis:
             normalized_ms=self._samples["normalized_ms"].distribution(),
             queue_delay_ms=self._samples["queue_delay_ms"].distribution(),
             connect_ms=self._samples["connect_ms"].distribution(),
-            requests_per_s=self._ends * per_s,
+            requests_per_s=self._served * per_s,
             output_tokens_per_s=self._tokens * per_s,
             total_tokens_per_s=(self._tokens + self._inputs) * per_s,
             rates_ci95={name: ci for name, tops in self._slices.items() if (ci := ratio_interval(tops, self._seconds))},
@@ -97,7 +97,7 @@ class _Analysis:
             input_tokens=self._input,
             output_tokens=self._output,
             cached_tokens=self._cached,
-            goodput_per_s=self._good * per_s if self._slos else None,
+            goodput_per_s=self._served * per_s * self._good / max(1, self._measured) if self._slos else None,
             slos=[self._slo(slo, hits) for slo, hits in zip(self._slos, self._hits, strict=True)],
             windows=self._windows,
             client=client,
@@ -150,11 +150,11 @@ class _Analysis:
         low, high = int(window.start_s * 1e9) // BIN_NS, int(window.end_s * 1e9) // BIN_NS + 1
         seconds = max(window.end_s - window.start_s, 1e-9)
         self._seconds += seconds
-        for name, bins in (("requests_per_s", shape.good_ends), ("output_tokens_per_s", shape.tokens())):
+        for name, bins in (("requests_per_s", shape.served()), ("output_tokens_per_s", shape.tokens())):
             inside = bins[low:high]
             total = sum(inside)
             if name == "requests_per_s":
-                self._ends += total
+                self._served += total
             else:
                 self._tokens += total
             self._rates[name].append(total / seconds)
@@ -221,18 +221,20 @@ class _Series:
 
     def points(self, samples: Sequence[tuple[float, dict[str, float], dict[str, float]]]) -> list[Point]:
         shape, per = self._shape, self._per
-        tokens, flying = shape.tokens(), shape.in_flight()
+        tokens, served, flying = shape.tokens(), shape.served(), shape.in_flight()
         seen = {int(at_s / self.step_s): (engine, server) for at_s, engine, server in samples}
-        points = []
+        points: list[Point] = []
         for i, ttfts in enumerate(self._ttfts):
             cut = slice(i * per, (i + 1) * per)
             width = min(self.step_s, (max(len(flying), 1) * BIN_NS / 1e9) - i * self.step_s)
+            if points and width < self.step_s / 2:
+                break  # the last stretch is too short for a rate
             ordered = sorted(ttfts)
             engine, server = seen.get(i, ({}, {}))
             points.append(
                 Point(
                     t_s=i * self.step_s,
-                    requests_per_s=sum(shape.good_ends[cut]) / width,
+                    requests_per_s=round(sum(served[cut]) / width, 3),
                     output_tokens_per_s=round(sum(tokens[cut]) / width, 3),
                     in_flight=round(sum(flying[cut]) / max(1, len(flying[cut])), 3),
                     errors=round(sum(shape.errors[cut])),

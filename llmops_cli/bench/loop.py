@@ -28,6 +28,9 @@ BACKLOG = 64
 """Unparsed answers that may wait for an idle moment."""
 LAG_EVERY_NS = 20_000_000
 LATE_NS = 10_000_000
+APART_NS, SPREAD_NS = 1_000_000, 1_000_000_000
+"""Closed streams start a millisecond apart, all within a second: in lockstep they would queue behind one another."""
+EXPIRE_EVERY_NS = 200_000_000
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 now = time.monotonic_ns
@@ -104,7 +107,10 @@ class Loop:
         self._timers: list[tuple[int, int, Callable[[int], None]]] = []
         self._timer_number = 0
         self._waiting: deque[Request] = deque()  # due, but max_in_flight is reached
-        self._timeouts: deque[tuple[int, Request]] = deque()
+        self._next_expiry_ns = 0
+        self._timeout_ns = int(plan.target.timeout_s * 1e9)
+        self._ready: deque[tuple[int, Session, Turn | None]] = deque()
+        self._ready_wanted = max(64, plan.streams)
         self._backlog: deque[Request] = deque()
         self._head = _head(plan)
         self._tls = _tls(plan.target)
@@ -136,6 +142,11 @@ class Loop:
             if not self._connections:
                 return  # refused: the requests will say why
 
+    def prepare_requests(self) -> None:
+        """Makes the first requests, one for each stream."""
+        while len(self._ready) < self._ready_wanted and self._prepare():
+            pass
+
     # -- the level
 
     def run(self, start_ns: int) -> None:
@@ -145,8 +156,9 @@ class Loop:
         if plan.load.duration_s is not None:
             self._deadline_ns = start_ns + int(plan.load.duration_s * 1e9)
         if plan.load.kind == "closed":
-            for _ in range(plan.streams):
-                self._at(start_ns, self._next_session)
+            apart_ns = min(APART_NS, SPREAD_NS // max(1, plan.load.concurrency or 1))
+            for stream in range(plan.streams):
+                self._at(start_ns + (stream * plan.workers + plan.worker) * apart_ns, self._next_session)
         else:
             self._advance_arrivals()
         self._at(start_ns + LAG_EVERY_NS, self._measure_lag)
@@ -178,6 +190,8 @@ class Loop:
             self._parse_one()
             if len(self._backlog) > BACKLOG:
                 self._poll(0.0)
+            return
+        if len(self._ready) < self._ready_wanted and not self._poll(0.0) and self._prepare():
             return
         wake = min(timers[0][0] if timers else at + LAG_EVERY_NS, self._next_due or at + LAG_EVERY_NS)
         self._poll(max(0.0, (wake - now()) / 1e9))
@@ -226,31 +240,49 @@ class Loop:
         self._on_tick()
 
     def _expire(self, at: int) -> None:
-        queue = self._timeouts
-        while queue and (queue[0][0] <= at or queue[0][1].done_ns):
-            _, request = queue.popleft()
-            if not request.done_ns and request.connection is not None:
-                self._fail(request.connection, f"timeout: no end within {self._target.timeout_s:g} s")
+        if at < self._next_expiry_ns:
+            return
+        self._next_expiry_ns = at + EXPIRE_EVERY_NS
+        for connection in list(self._connections.values()):
+            request = connection.request
+            if request is not None and request.sent_ns + self._timeout_ns <= at:
+                self._fail(connection, f"timeout: no end within {self._target.timeout_s:g} s")
 
     def _next_session(self, due: int) -> None:
         """Closed load: a free stream takes the next session."""
-        if self._exhausted or (self._deadline_ns is not None and now() >= self._deadline_ns):
+        if (self._exhausted and not self._ready) or (self._deadline_ns is not None and now() >= self._deadline_ns):
             return
-        found = next(self._sessions, None)
-        if found is None:
-            self._exhausted = True
-            return
-        self._begin(found[1], found[0], 0, None, due)
+        found = self._take()
+        if found is not None:
+            index, session, turn = found
+            self._begin(session, turn, index, 0, due)
 
     def _arrive(self, due: int) -> None:
-        found = next(self._sessions, None)
+        found = self._take()
         if found is None:
             self._due_ns = None
             return
-        self._begin(found[1], found[0], 0, None, due)
+        index, session, turn = found
+        self._begin(session, turn, index, 0, due)
 
-    def _begin(self, session: Session, index: int, turn_number: int, answer: str | None, due: int) -> None:
-        turn = session.next_turn(answer)
+    def _take(self) -> tuple[int, Session, Turn | None] | None:
+        if not self._ready:
+            self._prepare()
+        return self._ready.popleft() if self._ready else None
+
+    def _prepare(self) -> bool:
+        """Makes one session's first request ahead of its time, while nothing is to be stamped."""
+        if self._exhausted:
+            return False
+        found = next(self._sessions, None)
+        if found is None:
+            self._exhausted = True
+            return False
+        index, session = found
+        self._ready.append((index, session, session.next_turn(None)))
+        return True
+
+    def _begin(self, session: Session, turn: Turn | None, index: int, turn_number: int, due: int) -> None:
         if turn is None:
             if self.plan.load.kind == "closed":
                 self._next_session(due)
@@ -289,7 +321,6 @@ class Loop:
         self.sent += 1
         if self.plan.load.kind != "closed" and request.sent_ns - request.intended_ns - request.connect_ns > LATE_NS:
             self.late += 1
-        self._timeouts.append((request.sent_ns + int(self._target.timeout_s * 1e9), request))
         self._push(connection, data)
 
     def _push(self, connection: Connection, data: bytes) -> None:
@@ -322,7 +353,6 @@ class Loop:
         connection.request = request
         if request is not None:
             request.sent_ns, request.connection = connection.opened_ns, connection
-            self._timeouts.append((connection.opened_ns + int(target.timeout_s * 1e9), request))
         self._connections[connection.fd] = connection
         self._epoll.register(connection.fd, select.EPOLLIN | select.EPOLLOUT)
 
@@ -450,11 +480,11 @@ class Loop:
         session = request.session
         if answer is not None and not failed:
             due = at + int(session.think_time_s * 1e9)
-            follow = (session, request.index, request.turn_number + 1, answer.text)
-            if session.think_time_s:
-                self._at(due, lambda due: self._begin(*follow, due))
+            turn, number = session.next_turn(answer.text), request.turn_number + 1
+            if session.think_time_s and turn is not None:
+                self._at(due, lambda due: self._begin(session, turn, request.index, number, due))
             else:
-                self._begin(*follow, due)
+                self._begin(session, turn, request.index, number, at)
             return
         if self.plan.load.kind == "closed":
             if failed:  # a server that refuses at once must not be asked a million times a second

@@ -17,7 +17,7 @@ from llmops_cli.bench.datasets import normalize
 from llmops_cli.bench.files import Book, Repeat, Spools, finish, level_of, levels_of, read_spools
 from llmops_cli.bench.lengths import parse_lengths
 from llmops_cli.bench.plan import LevelPlan, Tick, Work
-from llmops_cli.bench.search import MOST_REPEATS, RateSearch, judge, knee, requests_needed
+from llmops_cli.bench.search import MOST_REPEATS, RateSearch, Verdict, judge, knee, out_of_reach, requests_needed
 from llmops_cli.bench.target import headers_of, resolve_target, served_model, token_counter
 from llmops_cli.bench.tokens import measure_words
 from llmops_cli.core.artifact import Artifact
@@ -66,6 +66,7 @@ def bench(
     headers = headers_of(recipe)
     if recipe.backend == "remote" and "model" not in given and (found := served_model(spec.url, headers)):
         spec = msgspec.structs.replace(spec, model=found)
+        recipe, origins = msgspec.structs.replace(recipe, model=found), {**origins, "model": "server"}
     clock = RunClock()
 
     def report(*, complete: bool, memory: Memory, levels: list[Level], finding: Finding) -> BenchReport:
@@ -324,21 +325,36 @@ class _Run:
         recipe = self._recipe
         search = RateSearch(recipe.rate[0] if recipe.rate else 1.0)
         self._loads = self.book.loads
+        needed = recipe.requests or requests_needed(self._slos)
+        asked_alone = False
         while (rate := search.next_rate()) is not None:
-            count = recipe.requests or max(requests_needed(self._slos), int(rate * 10))
-            load = rate_load(recipe, rate, count=count, duration_s=recipe.duration_s or PROBE_S)
-            self.book.loads.append(load)
-            self.book.repeats.append([])
-            number = len(self._loads) - 1
-            for repetition in range(MOST_REPEATS):
-                self._repeat(number, repetition)
-                level = self._level(number)
-                verdict = judge(level)
-                if verdict != "unsure":
-                    break
+            count = max(needed, int(rate * 10)) if recipe.requests is None else needed
+            limit_s = recipe.duration_s or PROBE_S
+            level, verdict = self._probe(rate_load(recipe, rate, count=count, duration_s=limit_s))
             search.tell(rate, level, verdict)
             self.finding = search.finding()
             keep(self._known())
+            if verdict == "fail" and search.passed is None and not asked_alone:
+                asked_alone = True  # before ever lower rates are tried in vain
+                load = Load(kind="closed", label="1 stream", concurrency=1, count=needed, duration_s=limit_s)
+                alone, verdict = self._probe(load)
+                keep(self._known())
+                if verdict == "fail":
+                    self.finding = out_of_reach(alone)
+                    return
+
+    def _probe(self, load: Load) -> tuple[Level, Verdict]:
+        """Measured again while its verdict is unsure, up to a limit."""
+        self.book.loads.append(load)
+        self.book.repeats.append([])
+        number = len(self._loads) - 1
+        for repetition in range(MOST_REPEATS):
+            self._repeat(number, repetition)
+            level = self._level(number)
+            verdict = judge(level)
+            if verdict != "unsure":
+                break
+        return level, verdict
 
     # -- what is known
 

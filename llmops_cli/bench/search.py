@@ -30,6 +30,12 @@ def judge(level: Level) -> Verdict:
     return "pass" if all(slo.share_ci95[0] >= slo.needed for slo in level.slos) else "unsure"
 
 
+def out_of_reach(alone: Level) -> Finding:
+    """What to say if even requests one at a time miss the objectives."""
+    missed = ", ".join(slo.text for slo in alone.slos if not slo.met)
+    return Finding(sure=judge(alone) == "fail", text=f"no rate can: one request at a time misses {missed}")
+
+
 class RateSearch:
     """Doubles until a rate fails, then halves the gap until it is a tenth. An unsure rate is measured again, up to
     three times, and then taken as it looks."""
@@ -85,6 +91,8 @@ def knee(levels: Sequence[Level]) -> Finding:
         return Finding()
     best = max(usable, key=lambda level: level.output_tokens_per_s / (level.e2e_ms.p50 or math.inf))
     top = max(usable, key=lambda level: level.output_tokens_per_s)
+    if best is usable[-1]:
+        return Finding(text=f"no knee up to {best.label}: throughput still grows faster than latency")
     text = f"knee at {best.label}: beyond it latency grows faster than throughput"
     if top is not best:
         text += f"; most throughput at {top.label}: {top.output_tokens_per_s:,.0f} tokens/s"

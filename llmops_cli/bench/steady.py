@@ -16,16 +16,42 @@ MSER_BATCHES = 40
 FEWEST = 10
 
 
+class Curve:
+    """An amount per bin, from points and from stretches that spread evenly."""
+
+    def __init__(self) -> None:
+        self._points: list[float] = []
+        self._slopes: list[float] = []
+
+    def point(self, at_ns: int, amount: float) -> None:
+        _add(self._points, at_ns, amount)
+
+    def stretch(self, start_ns: int, end_ns: int, amount: float) -> None:
+        low, high = start_ns // BIN_NS, end_ns // BIN_NS
+        if low == high or end_ns <= start_ns:
+            self.point(end_ns, amount)
+            return
+        per_ns = amount / (end_ns - start_ns)
+        self.point(start_ns, per_ns * ((low + 1) * BIN_NS - start_ns))
+        self.point(end_ns, per_ns * (end_ns - high * BIN_NS))
+        if high > low + 1:
+            _add(self._slopes, (low + 1) * BIN_NS, per_ns * BIN_NS)
+            _add(self._slopes, high * BIN_NS, -per_ns * BIN_NS)
+
+    def values(self) -> list[float]:
+        size = max(len(self._points), len(self._slopes))
+        level = accumulate(_padded(self._slopes, size))
+        return [max(0.0, a + b) for a, b in zip(_padded(self._points, size), level, strict=True)]
+
+
 class Shape:
     """Arrivals, ends and tokens in bins of 10 ms; its size depends on the time, not on the requests."""
 
     def __init__(self) -> None:
         self.starts: list[float] = []
         self.ends: list[float] = []
-        self.good_ends: list[float] = []
         self.errors: list[float] = []
-        self._points: list[float] = []
-        self._slopes: list[float] = []
+        self._tokens, self._served = Curve(), Curve()
         self.first_ns: int | None = None
         self.last_start_ns = self.last_end_ns = 0
         self.requests = self.good = 0
@@ -42,31 +68,19 @@ class Shape:
             return
         self.good += 1
         self.last_end_ns = max(self.last_end_ns, record.end_ns)
-        _add(self.good_ends, record.end_ns, 1)
-        self._spread(record.first_ns, record.end_ns, record.output_tokens)
-
-    def _spread(self, first_ns: int, end_ns: int, tokens: int) -> None:
-        """One token at the first chunk, the others evenly up to the last."""
-        _add(self._points, first_ns, min(tokens, 1))
-        rest, span = tokens - 1, end_ns - first_ns
-        if rest <= 0:
-            return
-        low, high = first_ns // BIN_NS, end_ns // BIN_NS
-        if low == high or span <= 0:
-            _add(self._points, end_ns, rest)
-            return
-        per_ns = rest / span
-        _add(self._points, first_ns, per_ns * ((low + 1) * BIN_NS - first_ns))
-        _add(self._points, end_ns, per_ns * (end_ns - high * BIN_NS))
-        if high > low + 1:
-            _add(self._slopes, (low + 1) * BIN_NS, per_ns * BIN_NS)
-            _add(self._slopes, high * BIN_NS, -per_ns * BIN_NS)
+        self._served.stretch(start, record.end_ns, 1)
+        self._tokens.point(record.first_ns, min(record.output_tokens, 1))
+        if record.output_tokens > 1:  # one token at the first chunk, the others evenly up to the last
+            self._tokens.stretch(record.first_ns, record.end_ns, record.output_tokens - 1)
 
     def tokens(self) -> list[float]:
         """Output tokens of successful requests in each bin."""
-        size = max(len(self._points), len(self._slopes))
-        level = list(accumulate(_padded(self._slopes, size)))
-        return [max(0.0, a + b) for a, b in zip(_padded(self._points, size), level, strict=True)]
+        return self._tokens.values()
+
+    def served(self) -> list[float]:
+        """Successful requests in each bin, each spread over the time it took: no wave of ends can fall just
+        inside or outside a window."""
+        return self._served.values()
 
     def in_flight(self) -> list[float]:
         """Requests under way at the end of each bin."""

@@ -47,6 +47,7 @@ def _level(plan: LevelPlan) -> None:
     loop = Loop(plan, _sessions(plan, source), due_ns=_due_ns(plan, source), emit=out.emit, on_tick=out.tick, stop_fd=0)
     out.loop = loop
     loop.open_connections(plan.streams if plan.load.kind == "closed" else min(SPARE_CONNECTIONS, plan.streams))
+    loop.prepare_requests()
     _say(b"ready")
     go = _read_line()
     if not go.startswith(b"go "):

@@ -70,6 +70,7 @@ def bench(
     from llmops_cli.core.report import BenchReport
     from llmops_cli.engines import check_options, load_engine
     from llmops_cli.pipeline.models import for_engine
+    from llmops_cli.report.html import save_page
     from llmops_cli.runtime.env import find_env
     from llmops_cli.runtime.store import make_run_dir
 
@@ -100,12 +101,13 @@ def bench(
             if not isinstance(error.result, BenchReport):
                 raise
             invalid, report = error, error.result
+        save_page([(folder, report)], folder / "report.html")
     if as_json:
         print_json(report)
     else:
         from llmops_cli.report.tables import bench_table
 
         show_table(bench_table(report))
-        say(f"report: {folder / 'report.json'}    to look at: llmops report html {folder}")
+        say(f"report: {folder / 'report.json'}    plots: {folder / 'report.html'}")
     if invalid:
         raise invalid

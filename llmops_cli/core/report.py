@@ -148,6 +148,37 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     finding: Finding = Finding()
 
 
+class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One metric of one load in two runs. `ratio` is current / baseline; error rates have a `change` instead.
+
+    `p` is adjusted for all the differences of its comparison. `superiority` is the chance that a request is faster
+    in the current run than in the baseline: 0.5 means no effect.
+    """
+
+    load: str
+    metric: str
+    baseline: float
+    current: float
+    ratio: float | None = None
+    ratio_ci95: tuple[float, float] | None = None
+    change: float | None = None
+    change_ci95: tuple[float, float] | None = None
+    p: float = 1.0
+    verdict: str = "can't tell"
+    superiority: float | None = None
+    requests: tuple[int, int] = (0, 0)
+    paired: bool = False
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two bench runs side by side; `warnings` say what else differs between them."""
+
+    baseline: str
+    current: str
+    differences: list[Difference]
+    warnings: list[str] = []
+
+
 class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One quantized model and what it cost. Perplexities are over the same held-out tokens;
     `kl_divergence` is the mean of KL(base || quantized) per token, in nats."""

@@ -18,6 +18,7 @@ RESAMPLES = 1000
 EXACT_VALUES = 50_000
 BLOCKS = 64
 """A sample is resampled in at most this many blocks of neighbours in time, since neighbours share a server's state."""
+RANK_GROUPS = 2048
 LOG_STEP = math.log(1.005)
 LOG_ZERO = 1e-6
 
@@ -148,25 +149,47 @@ class Sample:
         import numpy as np
 
         if self._values:
-            values, blocks = np.frombuffer(self._values), np.frombuffer(self._blocks, dtype=np.uint16)
-            order = np.argsort(values, kind="stable")
-            groups = min(len(values), 2048)  # neighbours in rank share a column, for the intervals only
-            column = np.empty(len(values), dtype=np.int64)
-            column[order] = np.arange(len(values)) * groups // len(values)
-            sums = np.bincount(column, weights=values, minlength=groups)
-            support = sums / np.bincount(column, minlength=groups)
-            weight = np.ones(len(values))
-        else:
-            keys = sorted({key for _, key in self._buckets})
-            places = {key: i for i, key in enumerate(keys)}
-            support = np.array([value_of(key) for key in keys])
-            column = np.array([places[key] for _, key in self._buckets])
-            blocks = np.array([block for block, _ in self._buckets])
-            weight = np.array(list(self._buckets.values()))
+            return block_weights(np.frombuffer(self._values), np.frombuffer(self._blocks, dtype=np.uint16))
+        keys = sorted({key for _, key in self._buckets})
+        places = {key: i for i, key in enumerate(keys)}
+        column = np.array([places[key] for _, key in self._buckets])
+        blocks = np.array([block for block, _ in self._buckets])
         used, row = np.unique(blocks, return_inverse=True)
-        weights = np.zeros((len(used), len(support)))
-        np.add.at(weights, (row, column), weight)
-        return support, weights
+        weights = np.zeros((len(used), len(keys)))
+        np.add.at(weights, (row, column), np.array(list(self._buckets.values())))
+        return np.array([value_of(key) for key in keys]), weights
+
+
+def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
+    """Values (n,) with their block numbers (n,) -> support (K,) in rising order, and counts by block (B, K).
+
+    Over RANK_GROUPS values, neighbours in rank share a column with their mean.
+    """
+    import numpy as np
+
+    order = np.argsort(values, kind="stable")
+    groups = min(len(values), RANK_GROUPS)
+    column = np.empty(len(values), dtype=np.int64)
+    column[order] = np.arange(len(values)) * groups // len(values)
+    support = np.bincount(column, weights=values, minlength=groups) / np.bincount(column, minlength=groups)
+    used, row = np.unique(blocks, return_inverse=True)
+    weights = np.zeros((len(used), groups))
+    np.add.at(weights, (row, column), 1.0)
+    return support, weights
+
+
+def resample(support: ndarray, weights: ndarray, draws: ndarray) -> dict[str, ndarray]:
+    """Each statistic of resamples: `draws` (R, B) says how often each block was drawn; values are (R,)."""
+    import numpy as np
+
+    counts = draws @ weights
+    cumulated = np.cumsum(counts, axis=1)
+    total = np.maximum(cumulated[:, -1:], 1e-12)
+    found = {"mean": counts @ support / total[:, 0]}
+    for name, q in QUANTILES.items():
+        place = (cumulated < total * q / 100).sum(axis=1)
+        found[name] = support[np.minimum(place, len(support) - 1)]
+    return found
 
 
 def _weighted(support: ndarray, total: ndarray, q: float) -> float:
@@ -184,19 +207,14 @@ def _bootstrap(support: ndarray, weights: ndarray, seed: int) -> dict[str, tuple
     if blocks < 2:
         return {}
     rng = np.random.default_rng(seed)
-    found: dict[str, list[ndarray]] = {name: [] for name in STATISTICS}
-    for _ in range(0, RESAMPLES, 100):
-        draws = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=100) @ weights
-        cumulated = np.cumsum(draws, axis=1)
-        total = np.maximum(cumulated[:, -1:], 1e-12)
-        found["mean"].append(draws @ support / total[:, 0])
-        for name, q in QUANTILES.items():
-            place = (cumulated < total * q / 100).sum(axis=1)
-            found[name].append(support[np.minimum(place, len(support) - 1)])
+    parts = [
+        resample(support, weights, rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=100))
+        for _ in range(RESAMPLES // 100)
+    ]
     return {
         name: (float(low), float(high))
-        for name, parts in found.items()
-        for low, high in [np.quantile(np.concatenate(parts), [0.025, 0.975])]
+        for name in STATISTICS
+        for low, high in [np.quantile(np.concatenate([part[name] for part in parts]), [0.025, 0.975])]
     }
 
 
@@ -220,3 +238,28 @@ def share_interval(hits: int, total: int, *, z: float = 1.96) -> tuple[float, fl
     middle = (share + square / (2 * total)) / (1 + square / total)
     half = z * math.sqrt(share * (1 - share) / total + square / (4 * total * total)) / (1 + square / total)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def two_sided_p(estimate: float, error: float, freedom: float) -> float:
+    """The chance of an estimate this far from 0 under Student's t, by Wallace's normal approximation (1959)."""
+    if error <= 0:
+        return 1.0 if estimate == 0 else 0.0
+    t, df = estimate / error, max(1.0, freedom)
+    z = (8 * df + 1) / (8 * df + 3) * math.sqrt(df * math.log1p(t * t / df))
+    return math.erfc(z / math.sqrt(2))
+
+
+def t_limit(freedom: float, *, z: float = 1.96) -> float:
+    """How many standard errors a 95 % interval reaches (the same approximation, inverted)."""
+    df = max(1.0, freedom)
+    return math.sqrt(df * math.expm1((z * (8 * df + 3) / (8 * df + 1)) ** 2 / df))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted so that the chance of any false alarm among them stays (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, worst = [1.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        worst = max(worst, min(1.0, p_values[i] * (len(p_values) - rank)))
+        adjusted[i] = worst
+    return adjusted

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.markup import escape
 from rich.table import Table
 
-from llmops_cli.core.report import BenchReport, PipelineReport, QuantizeReport
+from llmops_cli.core.report import (
+    BenchReport,
+    Comparison,
+    Level,
+    PipelineReport,
+    QuantizeReport,
+    Report,
+    TrainReport,
+)
 from llmops_cli.core.stats import Distribution
+from llmops_cli.report.export import change_words
 
 
 def _ms(value: float | None) -> str:
@@ -26,42 +38,67 @@ def _pair(distribution: Distribution) -> str:
     return f"{_ms(distribution.p50)} / {_ms(distribution.p99)}"
 
 
-def bench_table(report: BenchReport) -> Table:
+def _spread(distribution: Distribution) -> str:
+    low, high = distribution.ci95.get("p50", (None, None))
+    half = "" if low is None or high is None else f" ±{_ms((high - low) / 2)}"
+    return f"{_ms(distribution.p50)}{half}  {_ms(distribution.p95)}  {_ms(distribution.p99)}"
+
+
+def bench_table(report: BenchReport, *, word: str = "") -> Table:
+    """`word` says what is special about the run, such as `partial`."""
     recipe = report.manifest.recipe
-    table = Table(title=f"{recipe['backend']} {recipe['model']}: p50 / p99 in ms", title_justify="left")
-    for name in (
-        "streams",
-        "requests",
-        "errors",
-        "TTFT",
-        "TPOT",
-        "ITL",
-        "E2E",
-        "req/s",
-        "output tok/s",
-        "total tok/s",
-        "valid",
-    ):
-        table.add_column(name, justify="right")
+    where = f"{recipe['url']} " if recipe.get("url") else f"{recipe['backend']} "
+    title = f"{where}{recipe['model']}: p50 ± its 95 % interval, p95, p99 in ms"
+    table = Table(title=f"{title}  [bold red]{word}[/]" if word else title, title_justify="left")
+    goodput = any(level.goodput_per_s is not None for level in report.levels)
+    table.add_column("load")
+    for name in ("requests", "errors", "TTFT", "TPOT", "E2E", "req/s", "output tok/s"):
+        table.add_column(name, justify="right", no_wrap=name in ("TTFT", "TPOT", "E2E"))
+    if goodput:
+        table.add_column("goodput/s", justify="right")
+    table.add_column("measured", justify="right")
+    table.add_column("valid", justify="right", no_wrap=True)
     for level in report.levels:
         table.add_row(
-            str(level.concurrency), str(level.requests), str(level.errors), _pair(level.ttft_ms), _pair(level.tpot_ms),
-            _pair(level.itl_ms), _pair(level.e2e_ms), _number(level.requests_per_s, 2),
-            _number(level.output_tokens_per_s, 1), _number(level.total_tokens_per_s, 1),
-            "yes" if level.valid else "[red]no[/red]",
+            level.label or f"{level.concurrency} streams", str(level.requests),
+            f"[red]{level.errors}[/]" if level.errors else "0", _spread(level.ttft_ms), _spread(level.tpot_ms),
+            _spread(level.e2e_ms), _number(level.requests_per_s, 2), _number(level.output_tokens_per_s, 1),
+            *([_number(level.goodput_per_s, 2)] if goodput else []), _windows(level),
+            "yes" if level.valid else "[bold red]INVALID[/]",
         )  # fmt: skip
-    rss = report.memory.engine_peak_rss_bytes
-    gpu = report.memory.engine_peak_gpu_bytes
-    caption = (
-        []
-        if rss is None
-        else [f"engine peak memory {rss / 1e6:,.0f} MB" + (f", GPU {gpu / 1e6:,.0f} MB" if gpu else "")]
-    )
-    caption += [
-        f"{level.concurrency} streams invalid: {reason}" for level in report.levels for reason in level.invalid_reasons
-    ]
-    table.caption, table.caption_justify = "\n".join(caption), "left"
+    table.caption, table.caption_justify, table.caption_style = "\n".join(_captions(report)), "left", ""
     return table
+
+
+def _windows(level: Level) -> str:
+    """Which seconds count, and whether they are a steady state."""
+    if not level.windows:
+        return "-"
+    first = level.windows[0]
+    more = f" x{len(level.windows)}" if len(level.windows) > 1 else ""
+    return f"{first.start_s:.1f}-{first.end_s:.1f} s{more}{'' if first.found == 'steady' else ' (all)'}"
+
+
+def _captions(report: BenchReport) -> list[str]:
+    lines = [report.finding.text] if report.finding.text else []
+    for level in report.levels:
+        lines += [f"[bold red]INVALID[/] {level.label}: {escape(reason)}" for reason in level.invalid_reasons]
+        for slo in level.slos:
+            low, high = slo.share_ci95
+            lines.append(
+                f"{level.label}: {slo.text} {'met' if slo.met else 'missed'}: "
+                f"{slo.share:.1%} ({low:.1%} to {high:.1%}) of the requests, {slo.needed:.4g} needed"
+            )
+    notes: dict[str, list[str]] = {}
+    for level in report.levels:
+        for note in level.notes:
+            notes.setdefault(note, []).append(level.label)
+    for note, labels in notes.items():
+        lines.append(escape(note) if len(labels) == len(report.levels) else f"{', '.join(labels)}: {escape(note)}")
+    rss, gpu = report.memory.engine_peak_rss_bytes, report.memory.engine_peak_gpu_bytes
+    if rss is not None:
+        lines.append(f"engine peak memory {rss / 1e6:,.0f} MB" + (f", GPU {gpu / 1e6:,.0f} MB" if gpu else ""))
+    return lines
 
 
 def quantize_table(report: QuantizeReport) -> Table:
@@ -124,4 +161,83 @@ def pipeline_table(report: PipelineReport) -> Table:
             )  # fmt: skip
         if not row.levels:
             table.add_row(*head, "-", "-", "-", "-", "-")
+    return table
+
+
+def table_of(report: Report, *, word: str = "") -> Table:
+    """Any report."""
+    match report:
+        case BenchReport():
+            return bench_table(report, word=word)
+        case QuantizeReport():
+            return quantize_table(report)
+        case PipelineReport():
+            return pipeline_table(report)
+        case TrainReport():
+            return _train_table(report)
+
+
+def _train_table(report: TrainReport) -> Table:
+    table = Table(title=report.path, title_justify="left")
+    for name in ("parameters", "steps", "loss", "tokens", "tokens/s", "CPU s"):
+        table.add_column(name, justify="right")
+    table.add_row(
+        f"{report.parameters:,}", str(report.steps), _number(report.loss, 4), f"{report.tokens:,}",
+        _number(report.tokens_per_s, 0), _number(report.cpu_s, 1),
+    )  # fmt: skip
+    return table
+
+
+def run_list(runs: Sequence[tuple[str, Report, str]]) -> list[dict[str, object]]:
+    """(folder, report, word) as rows for --json."""
+    rows: list[dict[str, object]] = []
+    for folder, report, word in runs:
+        kind = report.schema.removeprefix("llmops.").split("/")[0]
+        row: dict[str, object] = {"folder": folder, "kind": kind, "when": report.manifest.started_at, "state": word}
+        row["model"] = report.manifest.recipe.get("model")
+        if isinstance(report, BenchReport):
+            row["backend"] = report.manifest.recipe.get("url") or report.manifest.recipe.get("backend")
+            row["valid"] = all(level.valid for level in report.levels)
+            row["best_output_tokens_per_s"] = max((level.output_tokens_per_s for level in report.levels), default=None)
+            row["lowest_ttft_ms_p50"] = min((x.ttft_ms.p50 for x in report.levels if x.ttft_ms.p50), default=None)
+        rows.append(row)
+    return rows
+
+
+def run_list_table(runs: Sequence[tuple[str, Report, str]]) -> Table:
+    table = Table()
+    for name in ("when", "kind", "model", "on", "best tok/s", "TTFT p50 from", "", "folder"):
+        table.add_column(name, justify="right" if name in ("best tok/s", "TTFT p50 from") else "left")
+    for row in run_list(runs):
+        best, ttft = row.get("best_output_tokens_per_s"), row.get("lowest_ttft_ms_p50")
+        table.add_row(
+            str(row["when"])[:19], str(row["kind"]), str(row["model"] or "-"), str(row.get("backend") or "-"),
+            f"{best:,.0f}" if isinstance(best, float) else "-", _ms(ttft if isinstance(ttft, float) else None),
+            str(row["state"]) or ("" if row.get("valid", True) else "[bold red]INVALID[/]"), str(row["folder"]),
+        )  # fmt: skip
+    return table
+
+
+COLORS = {"faster": "green", "fewer errors": "green", "slower": "bold red", "more errors": "bold red"}
+
+
+def comparison_table(found: Comparison) -> Table:
+    """Baseline beside current, and whether the change is real."""
+    table = Table(title=f"{found.current} against {found.baseline}", title_justify="left")
+    for name in ("load", "metric", "baseline", "current", "change", "95 % interval", "p", "P(faster)", "verdict"):
+        table.add_column(name, justify="left" if name in ("load", "metric", "verdict") else "right")
+    last = None
+    for d in found.differences:
+        change, interval = change_words(d)
+        color = COLORS.get(d.verdict)
+        verdict = f"[{color}]{d.verdict}[/]" if color else d.verdict
+        table.add_row(
+            d.load if d.load != last else "", d.metric, f"{d.baseline:,.4g}", f"{d.current:,.4g}", change, interval,
+            f"{d.p:.3f}" if d.p >= 0.001 else "<0.001", _number(d.superiority, 2), verdict,
+        )  # fmt: skip
+        last = d.load
+    table.caption, table.caption_justify, table.caption_style = (
+        "p is adjusted for the number of rows; P(faster): the chance that a request is faster than in the baseline",
+        "left", "dim",
+    )  # fmt: skip
     return table
