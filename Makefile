@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS := recipes/envs/constraints.txt
 
-.PHONY: demo test unit check format setup benchmarks clean help
+.PHONY: demo test unit check format setup benchmarks bench-self clean help
 
 help:
 	@grep -E '^# ' Makefile
@@ -57,6 +57,9 @@ benchmarks: $(STAMP)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/converter.py
+
+bench-self: $(STAMP)
+	$(BIN)/python benchmarks/bench_self.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

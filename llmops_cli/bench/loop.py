@@ -519,7 +519,7 @@ class Loop:
             self._open(request)
             return
         if error is None:
-            text = "connection closed: " + ("before any answer" if fresh else "in the middle of the answer")
+            text = "connection closed " + ("before any answer" if fresh else "in the middle of the answer")
         else:
             text = f"connection {_errno_words(error)}"
         self._give_up(request, text)

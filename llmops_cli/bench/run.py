@@ -339,7 +339,7 @@ class _Run:
                 load = Load(kind="closed", label="1 stream", concurrency=1, count=needed, duration_s=limit_s)
                 alone, verdict = self._probe(load)
                 keep(self._known())
-                if verdict == "fail":
+                if verdict == "fail" or not all(slo.met for slo in alone.slos):
                     self.finding = out_of_reach(alone)
                     return
 

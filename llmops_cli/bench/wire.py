@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from itertools import pairwise
+from itertools import islice
+from operator import sub
 from typing import Any
 
 import msgspec
 
-from llmops_cli.core.stats import key_of
+from llmops_cli.core.stats import keys_of
 
 MOST_HEAD_BYTES = 1 << 16
 
@@ -269,8 +270,7 @@ def gaps_of(stamps: list[int], tokens: int) -> tuple[float, ...]:
     if len(stamps) < 2 or tokens < 2:
         return ()
     each = (tokens - 1) / (len(stamps) - 1)
-    to_ms = 1 / (1e6 * each)
-    keys = Counter([key_of((later - earlier) * to_ms) for earlier, later in pairwise(stamps)])
+    keys = Counter(keys_of(map(sub, islice(stamps, 1, None), stamps), 1 / (1e6 * each)))
     return tuple(part for key, count in keys.items() for part in (key, round(count * each, 6)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -76,6 +77,13 @@ def key_of(value: float) -> int:
     return math.floor(math.log(value if value > LOG_ZERO else LOG_ZERO) / LOG_STEP)
 
 
+def keys_of(values: Iterable[int], scale: float) -> list[int]:
+    """The buckets of many values times `scale`; as key_of, without a call for each."""
+    log, floor, shift, zero = math.log, math.floor, math.log(scale), key_of(0.0)
+    return [max(floor((log(value) + shift) / LOG_STEP), zero) if value > 0 else zero for value in values]
+
+
+@cache
 def value_of(key: int) -> float:
     """The middle of a bucket: within 0.25 % of everything in it."""
     return 0.0 if key <= key_of(0.0) else math.exp((key + 0.5) * LOG_STEP)
@@ -90,57 +98,59 @@ class Sample:
     def __init__(self) -> None:
         self._values, self._blocks = array("d"), array("H")
         self._buckets: dict[tuple[int, int], float] = {}
-        self._sum = self._count = 0.0
+        self._correction = 0.0  # what the sum loses when values become buckets
         self._min, self._max = math.inf, -math.inf
 
     def add(self, value: float, block: int = 0) -> None:
-        if self._buckets or len(self._values) >= EXACT_VALUES:
-            self._spill()
-            self.add_bucket(key_of(value), 1.0, block)
-            self._sum += value - value_of(key_of(value))
-        else:
+        self._min, self._max = min(self._min, value), max(self._max, value)
+        if not self._buckets and len(self._values) < EXACT_VALUES:
             self._values.append(value)
             self._blocks.append(block)
-            self._sum += value
-            self._count += 1
-        self._min, self._max = min(self._min, value), max(self._max, value)
+            return
+        self._spill()
+        self._as_bucket(value, block)
 
     def add_bucket(self, key: int, weight: float, block: int = 0) -> None:
         """`weight` values of bucket `key`; from here on the sample is one of buckets."""
         place = (block, key)
         self._buckets[place] = self._buckets.get(place, 0.0) + weight
-        value = value_of(key)
-        self._sum += weight * value
-        self._count += weight
-        self._min, self._max = min(self._min, value), max(self._max, value)
+
+    def _as_bucket(self, value: float, block: int) -> None:
+        key = key_of(value)
+        self._correction += value - value_of(key)
+        self.add_bucket(key, 1.0, block)
 
     def _spill(self) -> None:
         for value, block in zip(self._values, self._blocks, strict=True):
-            place = (block, key_of(value))
-            self._buckets[place] = self._buckets.get(place, 0.0) + 1.0
+            self._as_bucket(value, block)
         self._values, self._blocks = array("d"), array("H")
 
     def distribution(self, *, seed: int = 0) -> Distribution:
         """Statistics with bootstrap intervals: the blocks are drawn with replacement, RESAMPLES times."""
-        if not self._count:
-            return Distribution()
         if self._values and self._buckets:
             self._spill()
+        if not self._values and not self._buckets:
+            return Distribution()
         support, weights = self._weights()
-        exact = sorted(self._values) if self._values else None
         total = weights.sum(axis=0)
-        points = {
-            name: percentile(exact, q) if exact else _weighted(support, total, q) for name, q in QUANTILES.items()
-        }
+        if self._values:
+            exact = sorted(self._values)
+            points = {name: percentile(exact, q) for name, q in QUANTILES.items()}
+            mean, low, high, count = math.fsum(exact) / len(exact), exact[0], exact[-1], len(exact)
+        else:
+            points = {name: _weighted(support, total, q) for name, q in QUANTILES.items()}
+            count = round(float(total.sum()))
+            mean = (float(total @ support) + self._correction) / float(total.sum())
+            low, high = min(self._min, float(support[0])), max(self._max, float(support[-1]))
         return Distribution(
-            mean=self._sum / self._count,
+            mean=mean,
             p50=points["p50"],
             p90=points["p90"],
             p95=points["p95"],
             p99=points["p99"],
-            min=self._min,
-            max=self._max,
-            count=round(self._count),
+            min=low,
+            max=high,
+            count=count,
             ci95=_bootstrap(support, weights, seed),
         )
 

@@ -51,12 +51,12 @@ def bench_table(report: BenchReport, *, word: str = "") -> Table:
     title = f"{where}{recipe['model']}: p50 ± its 95 % interval, p95, p99 in ms"
     table = Table(title=f"{title}  [bold red]{word}[/]" if word else title, title_justify="left")
     goodput = any(level.goodput_per_s is not None for level in report.levels)
-    table.add_column("load")
-    for name in ("requests", "errors", "TTFT", "TPOT", "E2E", "req/s", "output tok/s"):
+    table.add_column("load", no_wrap=True)
+    for name in ("requests", "errors", "TTFT", "TPOT", "E2E", "req/s", "tok/s"):
         table.add_column(name, justify="right", no_wrap=name in ("TTFT", "TPOT", "E2E"))
     if goodput:
         table.add_column("goodput/s", justify="right")
-    table.add_column("measured", justify="right")
+    table.add_column("measured", justify="right", no_wrap=True)
     table.add_column("valid", justify="right", no_wrap=True)
     for level in report.levels:
         table.add_row(

@@ -21,7 +21,7 @@ SERVER_METRICS: dict[str, tuple[str, ...]] = {
     ),
     "queued": (
         "vllm:num_requests_waiting", "tgi_queue_size", "sglang:num_queue_reqs", "llamacpp:requests_deferred",
-        "llmops_queued",
+        "llmops_waiting",
     ),
     "kv_cache_use": (
         "vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc", "sglang:token_usage",

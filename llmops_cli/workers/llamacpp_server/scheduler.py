@@ -134,12 +134,14 @@ class Scheduler:
             self._waiting.extend(generations)
             self._wake.notify()
 
-    def load(self) -> dict[str, int]:
-        """Gauges for /metrics."""
+    def load(self) -> dict[str, float]:
+        """Gauges for /metrics. Cells of a running request and of a prefix kept for later both count as used."""
+        cells = sum(len(slot.cells) for slot in self._slots)
         return {
             "running": sum(slot.generation is not None for slot in self._slots),
             "waiting": len(self._waiting),
-            "kv_cells": sum(len(slot.cells) for slot in self._slots),
+            "kv_cells": cells,
+            "kv_use": cells / self._llama.pool,
         }
 
     # -- the thread ------------------------------------------------------------------------------------
