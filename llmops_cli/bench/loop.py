@@ -25,7 +25,7 @@ from llmops_cli.core.stats import key_of
 READ_BYTES = 1 << 14
 EVENTS_A_WAKE = 256
 BACKLOG = 64
-"""Unparsed answers that may wait for an idle moment."""
+"""Unparsed answers that may wait for an idle moment, or two for each stream if that is more."""
 LAG_EVERY_NS = 20_000_000
 LATE_NS = 10_000_000
 APART_NS, SPREAD_NS = 1_000_000, 1_000_000_000
@@ -110,6 +110,7 @@ class Loop:
         self._next_expiry_ns = 0
         self._timeout_ns = int(plan.target.timeout_s * 1e9)
         self._ready: deque[tuple[int, Session, Turn | None]] = deque()
+        self._most_backlog = max(BACKLOG, 2 * plan.streams)
         self._ready_wanted = max(64, plan.streams)
         self._backlog: deque[Request] = deque()
         self._head = _head(plan)
@@ -186,10 +187,11 @@ class Loop:
             due, self._next_due = self._next_due, None
             self._arrive(due)
             self._advance_arrivals()
-        if self._backlog and (len(self._backlog) > BACKLOG or not self._poll(0.0)):
-            self._parse_one()
-            if len(self._backlog) > BACKLOG:
-                self._poll(0.0)
+        if self._backlog:
+            if not self._poll(0.0):
+                self._parse_one()
+            while len(self._backlog) > self._most_backlog:  # never idle: parse as fast as answers come
+                self._parse_one()
             return
         if len(self._ready) < self._ready_wanted and not self._poll(0.0) and self._prepare():
             return

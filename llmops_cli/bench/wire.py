@@ -26,7 +26,7 @@ class Delta(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    tool_calls: msgspec.Raw | None = None
+    tool_calls: list[Any] | None = None  # Any: as the server likes
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -40,7 +40,7 @@ class Event(msgspec.Struct, gc=False):
 
     choices: list[Choice] | None = None
     usage: dict[str, Any] | None = None  # Any: servers add fields of their own
-    error: msgspec.Raw | None = None
+    error: Any = None  # Any: text, or an object of the server's own
 
 
 _EVENTS, _EVENT = msgspec.json.Decoder(list[Event]), msgspec.json.Decoder(Event)
@@ -199,8 +199,8 @@ def parse_answer(response: Response) -> Answer:
                 answer.finish_reason = choice.finish_reason
         if event.usage:
             answer.usage = event.usage
-        if event.error is not None and answer.error is None and bytes(event.error) != b"null":
-            answer.error = "error event: " + error_text(b'{"error":' + bytes(event.error) + b"}")
+        if event.error and answer.error is None:
+            answer.error = "error event: " + error_text(msgspec.json.encode({"error": event.error}))
     answer.text = "".join(texts)
     if answer.error is None:
         answer.error = _missing(answer, done=done)
@@ -209,8 +209,8 @@ def parse_answer(response: Response) -> Answer:
 
 def _text_of(delta: Delta) -> str | None:
     text = delta.content or delta.reasoning_content or delta.reasoning
-    if not text and delta.tool_calls is not None and bytes(delta.tool_calls) not in (b"[]", b"null"):
-        return bytes(delta.tool_calls).decode()
+    if not text and delta.tool_calls:
+        return msgspec.json.encode(delta.tool_calls).decode()
     return text
 
 

@@ -73,6 +73,7 @@ def _level(plan: LevelPlan) -> None:
     )
     loop.close()
     out.close()
+    source.close()
     gc.unfreeze()
     _say(b"done " + msgspec.json.encode(done))
 

@@ -248,6 +248,10 @@ class Source:
         for index in range(len(self._rows)):
             yield self._rows[index].at_s / load.time_scale
 
+    def close(self) -> None:
+        if self._rows is not None:
+            self._rows.close()
+
     def __len__(self) -> int:
         """Rows of a file or trace; 0 for drawn prompts, which never end."""
         return len(self._rows) if self._rows else 0
@@ -273,6 +277,9 @@ class Rows:
         for line in self._file:
             self._starts.append(self._starts[-1] + len(line))
         self._decode = msgspec.json.Decoder(Row).decode
+
+    def close(self) -> None:
+        self._file.close()
 
     def __len__(self) -> int:
         return len(self._starts) - 1

@@ -141,7 +141,9 @@ class Sample:
             points = {name: _weighted(support, total, q) for name, q in QUANTILES.items()}
             count = round(float(total.sum()))
             mean = (float(total @ support) + self._correction) / float(total.sum())
-            low, high = min(self._min, float(support[0])), max(self._max, float(support[-1]))
+            low, high = self._min, self._max
+            if low > high:  # only buckets were added
+                low, high = float(support[0]), float(support[-1])
         return Distribution(
             mean=mean,
             p50=points["p50"],

@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.report import SCHEMAS, decode_report
+from llmops_cli.core.report import SCHEMAS, UPGRADES, BenchReport, Comparison, decode_report
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "reports"
+ROOT = Path(__file__).parent.parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "reports"
+SCHEMA_FILES = ROOT / "docs" / "schema"
 
 
-@pytest.mark.parametrize("schema", sorted(SCHEMAS))
+@pytest.mark.parametrize("schema", sorted([*SCHEMAS, *UPGRADES]))
 def test_golden_report_still_loads(schema: str) -> None:
     path = GOLDEN / f"{schema.replace('/', '-')}.json"
     report = decode_report(path.read_bytes())
-    assert isinstance(report, SCHEMAS[schema])
+    name = schema.split("/")[0]
+    assert type(report) is next(kind for key, kind in SCHEMAS.items() if key.startswith(f"{name}/"))
     assert decode_report(msgspec.json.encode(report)) == report
+
+
+def test_an_old_bench_report_keeps_its_numbers() -> None:
+    raw = json.loads((GOLDEN / "llmops.bench-1.json").read_text())
+    report = decode_report(json.dumps(raw).encode())
+    assert isinstance(report, BenchReport)
+    for old, new in zip(raw["levels"], report.levels, strict=True):
+        assert new.ttft_ms.p50 == old["ttft_ms"]["p50"]
+        assert new.client.cpu_share == old["client_cpu_share"]
+        assert new.windows[0].found == "whole"
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    kinds = {name.replace("/", "-"): kind for name, kind in SCHEMAS.items()} | {"llmops.compare": Comparison}
+    return {f"{name}.schema.json": msgspec.json.schema(kind) for name, kind in kinds.items()}
+
+
+def test_the_published_json_schemas_are_the_current_ones() -> None:
+    """After a deliberate change: python -m tests.unit.test_reports"""
+    for name, schema in json_schemas().items():
+        assert json.loads((SCHEMA_FILES / name).read_text()) == json.loads(json.dumps(schema)), name
 
 
 @pytest.mark.parametrize(
@@ -28,8 +54,15 @@ def test_golden_report_still_loads(schema: str) -> None:
         (b"[]", "no 'schema'"),
         (b'{"schema": "llmops.bench/99"}', "unknown to this version"),
         (b'{"schema": "llmops.bench/1"}', "broken report"),
+        (b'{"schema": "llmops.bench/2"}', "broken report"),
     ],
 )
 def test_what_is_no_report_is_refused(raw: bytes, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         decode_report(raw)
+
+
+if __name__ == "__main__":
+    SCHEMA_FILES.mkdir(exist_ok=True)
+    for name, schema in json_schemas().items():
+        (SCHEMA_FILES / name).write_text(json.dumps(schema, indent=2) + "\n")

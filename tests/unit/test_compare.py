@@ -1,0 +1,137 @@
+"""Comparisons of runs whose truth is known, and the conditions of a gate."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.bench.analysis import Repetition, analyse
+from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.files import save_csv
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.record import Record
+from llmops_cli.core.report import BenchReport, Manifest, Memory
+from llmops_cli.report.compare import Run, compare, load_run
+from llmops_cli.report.gate import judge_run, parse_condition, untrusted
+
+MS = 1_000_000
+LOAD = Load(kind="burst", label="burst", count=0)
+
+
+def run_of(folder: Path, *, seed: int, factor: float = 1.0, count: int = 400, errors: int = 0, repeats: int = 1,
+           drift: float = 0.0, **manifest: object) -> Run:  # fmt: skip
+    """Skewed latencies; `drift` is how much whole repetitions differ from one another."""
+    folder.mkdir()
+    rng = random.Random(seed)
+    all_records = []
+    for repetition in range(repeats):
+        slow = factor * (1 + drift * rng.uniform(-1, 1))
+        for i in range(count):
+            ttft = 50 * rng.lognormvariate(0, 0.4) * slow
+            start = i * 10 * MS
+            failed = i < errors
+            all_records.append(Record(
+                index=i, repetition=repetition, intended_ns=start, sent_ns=start, status=200,
+                first_ns=None if failed else start + int(ttft * MS),
+                end_ns=None if failed else start + int((ttft + 100) * MS),
+                done_ns=start + int((ttft + 100) * MS), output_tokens=0 if failed else 11,
+                error="HTTP 500: no" if failed else None,
+            ))  # fmt: skip
+    parts = [Repetition(records=lambda r=r: [x for x in all_records if x.repetition == r]) for r in range(repeats)]
+    level = analyse(LOAD, parts)
+    recipe: dict[str, object] = {"model": "m", "backend": "sim", "burst": count, "seed": 0}
+    report = BenchReport(
+        manifest=Manifest(**{"recipe": recipe, "hardware": {"cpu_model": "a"}, **manifest}),  # type: ignore[arg-type]
+        levels=[level], memory=Memory(),
+    )  # fmt: skip
+    save_csv(all_records, [LOAD], folder)
+    return load_run(folder, report)
+
+
+def verdicts(a: Run, b: Run) -> dict[str, str]:
+    return {d.metric: d.verdict for d in compare(a, b).differences}
+
+
+def test_the_same_run_twice_raises_few_alarms(tmp_path: Path) -> None:
+    alarms = 0
+    for seed in range(20):
+        a, b = (run_of(tmp_path / f"{side}{seed}", seed=seed * 2 + side) for side in (0, 1))
+        alarms += set(verdicts(a, b).values()) != {"can't tell"}
+    assert alarms <= 3  # 5 % of 20 is one; four are seen once in 60 such sets
+
+
+def test_a_change_is_found_with_its_size(tmp_path: Path) -> None:
+    a, b = run_of(tmp_path / "a", seed=1), run_of(tmp_path / "b", seed=2, factor=1.2)
+    found = {d.metric: d for d in compare(a, b).differences}
+    ttft = found["ttft_ms.p50"]
+    assert ttft.verdict == "slower"
+    assert ttft.ratio_ci95 is not None
+    assert ttft.ratio_ci95[0] < 1.2 < ttft.ratio_ci95[1]
+    assert ttft.superiority is not None
+    assert 0.3 < ttft.superiority < 0.45
+    assert found["tpot_ms.p50"].verdict == "can't tell"
+    assert verdicts(b, a)["ttft_ms.p50"] == "faster"
+
+
+def test_tails_need_enough_requests(tmp_path: Path) -> None:
+    few = verdicts(run_of(tmp_path / "a", seed=1, count=120), run_of(tmp_path / "b", seed=2, count=120))
+    many = verdicts(run_of(tmp_path / "c", seed=1, count=1200), run_of(tmp_path / "d", seed=2, count=1200))
+    assert "ttft_ms.p50" in few
+    assert "ttft_ms.p95" not in few
+    assert "ttft_ms.p99" in many
+
+
+def test_drift_between_repetitions_is_no_difference(tmp_path: Path) -> None:
+    alarms = 0
+    for seed in range(10):
+        a = run_of(tmp_path / f"a{seed}", seed=seed, repeats=4, drift=0.3, count=200)
+        b = run_of(tmp_path / f"b{seed}", seed=seed + 100, repeats=4, drift=0.3, count=200)
+        alarms += verdicts(a, b)["ttft_ms.p50"] != "can't tell"
+    assert alarms <= 2
+
+
+def test_more_errors_are_worse_and_warnings_name_what_differs(tmp_path: Path) -> None:
+    a = run_of(tmp_path / "a", seed=1)
+    b = run_of(tmp_path / "b", seed=1, errors=40, hardware={"cpu_model": "b"}, versions={"torch": "2"}, complete=False)
+    assert verdicts(a, b)["error_rate"] == "more errors"
+    words = " | ".join(compare(a, b).warnings)
+    for part in ("hardware differs: cpu_model a -> b", "version differs: torch none -> 2", "b is partial"):
+        assert part in words
+
+
+def outcomes(a: Run | None, b: Run, *conditions: str) -> list[str]:
+    return [judged.outcome for judged in judge_run(b, a, [parse_condition(text) for text in conditions])]
+
+
+def test_a_gate_fails_on_a_real_regression_only(tmp_path: Path) -> None:
+    a, same = run_of(tmp_path / "a", seed=1), run_of(tmp_path / "same", seed=2)
+    slow = run_of(tmp_path / "slow", seed=3, factor=1.3)
+    assert outcomes(a, same, "ttft_ms.p50 > +10%", "ttft_ms.p95 > +10%", "error_rate > +1%") == ["passed"] * 3
+    assert outcomes(a, slow, "ttft_ms.p50 > +10%") == ["failed"]
+    assert outcomes(a, slow, "ttft_ms.p50 > +60%") == ["passed"]
+    assert outcomes(slow, a, "ttft_ms.p50 > +10%") == ["passed"]
+    assert outcomes(None, slow, "ttft_ms.p50 > 40", "ttft_ms.p50 > 100", "error_rate > 1%") == [
+        "failed", "passed", "passed",
+    ]  # fmt: skip
+    few = run_of(tmp_path / "few", seed=4, count=50)
+    assert outcomes(a, few, "ttft_ms.p99 > +10%") == ["unknown"]
+    with pytest.raises(UsageError, match="needs something to compare"):
+        outcomes(None, slow, "ttft_ms.p50 > +10%")
+
+
+def test_a_gate_does_not_trust_partial_or_invalid_runs(tmp_path: Path) -> None:
+    assert untrusted(run_of(tmp_path / "a", seed=1)) == []
+    (judged,) = untrusted(run_of(tmp_path / "b", seed=1, complete=False))
+    assert judged.outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ttft_ms > +10%", "ttft_ms.p42 > +10%", "ttft > 5", "ttft_ms.p95 = 5", "ttft_ms.p95 < +10%", "ttft_ms.p95 > +10",
+     "ttft_ms.p95 > 10%", "error_rate.p50 > 1%", "itl_ms.p95 > +10%", "output_tokens_per_s > -5%"],
+)  # fmt: skip
+def test_conditions_without_a_meaning_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_condition(text)

@@ -1,0 +1,139 @@
+"""Bytes to tokens: any split of the stream gives the same answer, and only text counts as a token."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmops_cli.bench.wire import ProtocolError, Response, gaps_of, parse_answer
+from llmops_cli.core.stats import value_of
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunked(*events: bytes) -> bytes:
+    return HEAD + b"".join(b"%x\r\n%b\r\n" % (len(e), e) for e in events) + b"0\r\n\r\n"
+
+
+def event(payload: dict[str, Any] | str, *, end: str = "\n\n") -> bytes:
+    return f"data: {payload if isinstance(payload, str) else json.dumps(payload)}{end}".encode()
+
+
+def delta(finish: str | None = None, **fields: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]})
+
+
+USAGE = event({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 4}})
+DONE = event("[DONE]")
+STREAM = chunked(
+    delta(role="assistant", content=""), delta(content="Hé"), delta(content=""), delta(reasoning_content="llo"),
+    delta(content=" wörld"), delta(content="!", finish="stop"), USAGE, DONE,
+)  # fmt: skip
+
+
+def feed(raw: bytes, cuts: list[int]) -> Response:
+    response, places = Response(), sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
+    done = False
+    for number, (start, end) in enumerate(pairwise(places)):
+        assert not done
+        done = response.feed(1000 + number, raw[start:end])
+    assert done
+    return response
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=60))
+def test_any_split_of_the_stream_gives_the_same_answer(cuts: list[int]) -> None:
+    response = feed(STREAM, cuts)
+    answer = parse_answer(response)
+    assert (answer.text, answer.error, answer.finish_reason) == ("Héllo wörld!", None, "stop")
+    assert answer.usage["completion_tokens"] == 4
+    assert len(answer.stamps) == 4
+    assert answer.stamps == sorted(answer.stamps)
+    assert response.keep_alive
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=20))
+def test_an_event_is_stamped_when_its_last_byte_comes(cuts: list[int]) -> None:
+    first = chunked(delta(content="a"))[:-5]
+    whole = chunked(delta(content="a"), delta(content="b", finish="stop"), DONE)
+    response = Response()
+    response.feed(1, first[:-10])
+    response.feed(2, whole[len(first) - 10 : len(first)])
+    response.feed(3, whole[len(first) :])
+    assert parse_answer(response).stamps == [2, 3]
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
+def test_comments_other_line_ends_and_several_events_in_one_chunk(end: str) -> None:
+    text = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
+    raw = chunked(b": ping\n\n" + event(text, end=end) + event(text, end=end), b"event: end\n" + DONE)
+    answer = parse_answer(feed(raw, []))
+    assert (answer.text, len(answer.stamps), answer.error) == ("xx", 2, None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (chunked(delta(content="a")), "the stream ended early"),
+        (chunked(delta(role="assistant"), delta(finish="stop"), DONE), "no text in the answer"),
+        (chunked(delta(content="a"), b"data: {broken\n\n", DONE), "a malformed event"),
+        (chunked(event({"error": {"message": "out of memory"}})), "error event: out of memory"),
+        (chunked(b"{}"), "the answer is no event stream"),
+        (chunked(DONE), "an empty answer"),
+        (b'HTTP/1.1 429 No\r\nContent-Length: 29\r\n\r\n{"error":{"message":"slower"}}'[:-1], "HTTP 429"),
+    ],
+)
+def test_what_is_no_answer_says_why(raw: bytes, error: str) -> None:
+    answer = parse_answer(feed(raw, []))
+    assert answer.error is not None
+    assert answer.error.startswith(error)
+
+
+def test_tool_calls_are_tokens() -> None:
+    call = [{"index": 0, "function": {"arguments": "{"}}]
+    answer = parse_answer(feed(chunked(delta(tool_calls=call), delta(finish="tool_calls"), DONE), []))
+    assert len(answer.stamps) == 1
+    assert answer.error is None
+
+
+def test_a_body_that_lasts_until_the_connection_closes() -> None:
+    response = Response()
+    response.feed(1, b"HTTP/1.0 200 OK\r\n\r\n" + delta(content="a", finish="stop"))
+    assert response.closed()
+    assert not response.keep_alive
+    assert parse_answer(response).text == "a"
+
+
+def test_an_announcement_comes_before_the_real_head() -> None:
+    assert feed(b"HTTP/1.1 100 Continue\r\n\r\n" + STREAM, [7]).status == 200
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n",
+        HEAD + b"zz\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000,
+    ],
+)
+def test_what_is_not_http_is_refused(raw: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        Response().feed(1, raw)
+
+
+@given(st.lists(st.integers(10_000, 10**8), min_size=1, max_size=50), st.integers(2, 400))
+def test_time_per_token_between_chunks_averages_to_tpot(gaps_ns: list[int], tokens: int) -> None:
+    stamps = [0]
+    for gap in gaps_ns:
+        stamps.append(stamps[-1] + gap)
+    found = gaps_of(stamps, tokens)
+    weights, values = found[1::2], [value_of(int(key)) for key in found[::2]]
+    assert sum(weights) == pytest.approx(tokens - 1, rel=1e-3)
+    tpot_ms = stamps[-1] / 1e6 / (tokens - 1)
+    assert sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights) == pytest.approx(tpot_ms, rel=0.004)
