@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -55,3 +59,62 @@ def demo_cli(tmp_path: Path, shared_cache: Path) -> Cli:
         )
 
     return run
+
+
+class Answer(NamedTuple):
+    """A line of the mock server's log; times are its monotonic nanoseconds."""
+
+    received_ns: int
+    first_ns: int
+    last_ns: int
+    tokens: int
+    ending: str
+    request_id: str
+
+
+class Mock:
+    """benchmarks/mockllm.c: exact delays, and a log of what it really did."""
+
+    def __init__(self, argv: list[str], log: Path, port: int) -> None:
+        self.url, self._log = f"http://127.0.0.1:{port}", log
+        self._process = subprocess.Popen([*argv, "--port", str(port), "--log", str(log), "--quiet"])
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise RuntimeError("the mock server does not answer")
+
+    def stop(self) -> list[Answer]:
+        """Ends it; what it answered to requests of a measured level."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(10)
+        rows = [line.split() for line in self._log.read_text().splitlines()]
+        answers = [Answer(int(r[1]), int(r[2]), int(r[3]), int(r[4]), r[5], r[8]) for r in rows if len(r) > 8]
+        return [answer for answer in answers if answer.request_id.startswith("llmops-0")]
+
+
+@pytest.fixture(scope="session")
+def mock_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    binary = tmp_path_factory.mktemp("mock") / "mockllm"
+    source = Path(__file__).parent.parent / "benchmarks" / "mockllm.c"
+    subprocess.run(["cc", "-O2", "-o", str(binary), str(source)], check=True)
+    return binary
+
+
+@pytest.fixture
+def mock(mock_binary: Path, tmp_path: Path) -> Iterator[Callable[..., Mock]]:
+    """Starts mock servers with the options of mockllm --help."""
+    running: list[Mock] = []
+
+    def start(*options: str) -> Mock:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        running.append(Mock([str(mock_binary), *options], tmp_path / f"mock-{port}.log", port))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()

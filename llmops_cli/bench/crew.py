@@ -18,7 +18,8 @@ from llmops_cli.core.errors import EngineFailed, LlmopsError
 from llmops_cli.runtime.paths import PACKAGE
 from llmops_cli.runtime.store import cannot_write
 
-START_DELAY_NS = 20_000_000
+START_DELAY_NS = 2_000_000
+"""Between the word to go and the start, for each worker: all have read it by then."""
 READY_TIMEOUT_S = 60.0
 STOP_PATIENCE_S = 5.0
 
@@ -89,7 +90,7 @@ class Crew:
                     if line == b"ready":
                         ready += 1
                         if ready == len(plans):
-                            start_ns = time.monotonic_ns() + START_DELAY_NS * (len(plans) > 1)
+                            start_ns = time.monotonic_ns() + START_DELAY_NS * len(plans)
                             on_start(start_ns)
                             for worker in self._workers:
                                 self._tell(worker, b"go %d" % start_ns)

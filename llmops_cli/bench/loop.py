@@ -60,8 +60,8 @@ class Session(Protocol):
 class Request:
     """One request on its way."""
 
-    __slots__ = ("connect_ns", "connection", "done_ns", "index", "intended_ns", "response", "retried", "sent_ns",
-                 "session", "turn", "turn_number")  # fmt: skip
+    __slots__ = ("connect_ns", "connection", "done_ns", "held", "index", "intended_ns", "response", "retried",
+                 "sent_ns", "session", "turn", "turn_number")  # fmt: skip
 
     def __init__(self, session: Session, turn: Turn, *, index: int, turn_number: int, intended_ns: int) -> None:
         self.session, self.turn, self.index, self.turn_number = session, turn, index, turn_number
@@ -69,7 +69,7 @@ class Request:
         self.sent_ns = self.connect_ns = self.done_ns = 0
         self.connection: Connection | None = None
         self.response = Response()
-        self.retried = False
+        self.retried = self.held = False
 
 
 class Connection:
@@ -294,6 +294,7 @@ class Loop:
         request = Request(session, turn, index=index, turn_number=turn_number, intended_ns=due)
         limit = self.plan.max_in_flight
         if limit is not None and self.in_flight > limit:
+            request.held = True  # as asked: its wait counts in every latency, but not as the client's lateness
             self._waiting.append(request)
         else:
             self._send(request)
@@ -321,7 +322,8 @@ class Loop:
         request.response = Response()
         request.sent_ns = now()
         self.sent += 1
-        if self.plan.load.kind != "closed" and request.sent_ns - request.intended_ns - request.connect_ns > LATE_NS:
+        delay_ns = request.sent_ns - request.intended_ns - request.connect_ns
+        if self.plan.load.kind != "closed" and not request.held and delay_ns > LATE_NS:
             self.late += 1
         self._push(connection, data)
 
@@ -468,17 +470,16 @@ class Loop:
         """The stream goes on before the answer is parsed, unless the next turn needs its text."""
         self.in_flight -= 1
         request.done_ns = done_ns = now()
+        failed = request.response.status != 200
         if request.session.needs_answer:
-            answer = parse_answer(request.response)
-            self._record(request, answer)
-            self._after(request, answer, done_ns)
+            answer = self._parse(request)
+            self._after(request, answer, done_ns, failed=answer.error is not None)
         else:
             self._backlog.append(request)
-            self._after(request, None, done_ns)
+            self._after(request, None, done_ns, failed=failed)
         self._release()
 
-    def _after(self, request: Request, answer: Answer | None, at: int) -> None:
-        failed = request.response.status != 200 or (answer is not None and answer.error is not None)
+    def _after(self, request: Request, answer: Answer | None, at: int, *, failed: bool) -> None:
         session = request.session
         if answer is not None and not failed:
             due = at + int(session.think_time_s * 1e9)
@@ -489,12 +490,11 @@ class Loop:
                 self._begin(session, turn, request.index, number, at)
             return
         if self.plan.load.kind == "closed":
-            if failed:  # a server that refuses at once must not be asked a million times a second
-                self._failures += 1
+            if failed or self._failures > self.plan.streams:
+                # a server that refuses at once must not be asked a million times a second
                 pause = BACKOFF_S[min(self._failures // max(1, self.plan.streams), len(BACKOFF_S) - 1)]
                 self._at(at + int(pause * 1e9), self._next_session)
             else:
-                self._failures = 0
                 self._next_session(at)
 
     def _release(self) -> None:
@@ -503,8 +503,13 @@ class Loop:
             self._send(self._waiting.popleft())
 
     def _parse_one(self) -> None:
-        request = self._backlog.popleft()
-        self._record(request, parse_answer(request.response))
+        self._parse(self._backlog.popleft())
+
+    def _parse(self, request: Request) -> Answer:
+        answer = parse_answer(request.response)
+        self._failures = self._failures + 1 if answer.error is not None else 0
+        self._record(request, answer)
+        return answer
 
     # -- failures
 
@@ -543,7 +548,8 @@ class Loop:
         answer = parse_answer(request.response) if request.response.status == 200 else Answer()
         answer.error = text
         self._record(request, answer)
-        self._after(request, answer, request.done_ns)
+        self._failures += 1
+        self._after(request, answer, request.done_ns, failed=True)
         self._release()
 
     def _drop(self, connection: Connection) -> None:

@@ -29,6 +29,7 @@ from llmops_cli.core.stats import percentile
 from llmops_cli.engines import Engine, check_options, load_engine
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.hardware import usable_cores
+from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import recipes_dir
 from llmops_cli.runtime.server import RunningServer, free_port, running
@@ -64,7 +65,8 @@ def bench(
     options = {**recipe.options, **({"url": recipe.url} if recipe.url else {})}
     spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=run.most_streams())
     headers = headers_of(recipe)
-    if recipe.backend == "remote" and "model" not in given and (found := served_model(spec.url, headers)):
+    http = Http(headers, proxy=recipe.proxy, insecure=recipe.insecure)
+    if recipe.backend == "remote" and "model" not in given and (found := served_model(spec.url, http)):
         spec = msgspec.structs.replace(spec, model=found)
         recipe, origins = msgspec.structs.replace(recipe, model=found), {**origins, "model": "server"}
     clock = RunClock()
@@ -91,10 +93,10 @@ def bench(
                 spec,
                 log_path=folder / f"{recipe.backend}.log",
                 on_wait=lambda waited_s: on_progress(f"starting {recipe.backend}", round(waited_s), 0),
-                headers=headers,
+                http=http,
             ) as server,
         ):
-            run.go(crew, server, headers, keep)
+            run.go(crew, server, headers, http, keep)
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint=f"what was measured is in {folder}")
     except EngineFailed as error:
@@ -193,17 +195,22 @@ class _Run:
     # -- while the server runs
 
     def go(
-        self, crew: Crew, server: RunningServer, headers: dict[str, str], keep: Callable[[list[Level]], None]
+        self,
+        crew: Crew,
+        server: RunningServer,
+        headers: dict[str, str],
+        http: Http,
+        keep: Callable[[list[Level]], None],
     ) -> None:
         recipe = self._recipe
         self._crew, self._server = crew, server
         self._target = resolve_target(server.url, recipe, headers)
-        self._work = self._make_work(server, headers)
+        self._work = self._make_work(server, http)
         self._spools.remember(self.book)
         keep([])
         if recipe.warmup:
             self._warm_up()
-        self._telemetry = Telemetry(server.url, guard_pid=server.pid, headers=headers)
+        self._telemetry = Telemetry(server.url, guard_pid=server.pid, http=http)
         try:
             if recipe.search:
                 self._search(keep)
@@ -217,13 +224,13 @@ class _Run:
         finally:
             self._telemetry.stop()
 
-    def _make_work(self, server: RunningServer, headers: dict[str, str]) -> Work:
+    def _make_work(self, server: RunningServer, http: Http) -> Work:
         recipe = self._recipe
         kind = "trace" if recipe.trace else "synthetic" if recipe.dataset == "synthetic" else "file"
         if kind == "file":
             words = measure_words(lambda _: None, free=False)
         else:
-            ask, free = token_counter(server.url, recipe, server.spec.model, headers)
+            ask, free = token_counter(server.url, recipe, server.spec.model, http)
             words = measure_words(ask, free=free)
             if not words.exact:
                 self.book.notes.append("the server's tokenizer could not be asked: a word is taken for a token")

@@ -12,7 +12,7 @@ from llmops_cli.bench.plan import Target
 from llmops_cli.bench.tokens import Ask
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.recipe import BenchRecipe
-from llmops_cli.runtime.http import get_text, post_json
+from llmops_cli.runtime.http import Http
 
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 SECRET_HEADERS = re.compile(r"authorization|.*(key|token|secret|cookie).*", re.IGNORECASE)
@@ -89,18 +89,18 @@ def _reachable(found: list) -> Info:  # type: ignore[type-arg] # getaddrinfo's o
     return found[0]  # type: ignore[no-any-return]
 
 
-def served_model(url: str, headers: Mapping[str, str]) -> str | None:
+def served_model(url: str, http: Http) -> str | None:
     """The first model that the server lists."""
     import json
 
-    text = get_text(f"{url}/v1/models", timeout_s=10, headers=headers)
+    text = http.get_text(f"{url}/v1/models", timeout_s=10)
     try:
         return str(json.loads(text or "")["data"][0]["id"])
     except (ValueError, KeyError, IndexError, TypeError):
         return None
 
 
-def token_counter(url: str, recipe: BenchRecipe, model: str, headers: Mapping[str, str]) -> tuple[Ask, bool]:
+def token_counter(url: str, recipe: BenchRecipe, model: str, http: Http) -> tuple[Ask, bool]:
     """How the server counts tokens, and whether asking is free (it has /tokenize)."""
 
     def fields(text: str) -> dict[str, object]:
@@ -109,13 +109,13 @@ def token_counter(url: str, recipe: BenchRecipe, model: str, headers: Mapping[st
         return {"model": model, "prompt": text}
 
     def by_tokenize(text: str) -> int | None:
-        reply = post_json(f"{url}/tokenize", fields(text), timeout_s=30, headers=headers)
+        reply = http.post_json(f"{url}/tokenize", fields(text), timeout_s=min(10, recipe.timeout_s))
         count = (reply or {}).get("count")
         return count if isinstance(count, int) else None
 
     def by_usage(text: str) -> int | None:
         body = {**fields(text), "max_tokens": 1, **recipe.body}
-        reply = post_json(f"{url}{PATHS[recipe.api]}", body, timeout_s=recipe.timeout_s, headers=headers)
+        reply = http.post_json(f"{url}{PATHS[recipe.api]}", body, timeout_s=recipe.timeout_s)
         count = ((reply or {}).get("usage") or {}).get("prompt_tokens")
         return count if isinstance(count, int) else None
 

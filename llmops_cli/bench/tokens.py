@@ -23,7 +23,7 @@ def measure_words(ask: Ask, *, free: bool) -> Words:
     guess = Words(words=tuple(WORDS), costs=(1,) * len(WORDS), overhead=1)
     first = WORDS[0]
     overhead = ask(first)
-    whole = ask(" ".join([first, *WORDS]))
+    whole = None if overhead is None else ask(" ".join([first, *WORDS]))
     if overhead is None or whole is None:
         return guess
     if whole - overhead == len(WORDS):  # the usual vocabulary: one token a word

@@ -48,13 +48,13 @@ def _level(plan: LevelPlan) -> None:
     out.loop = loop
     loop.open_connections(plan.streams if plan.load.kind == "closed" else min(SPARE_CONNECTIONS, plan.streams))
     loop.prepare_requests()
+    gc.collect()
+    gc.freeze()  # a full collection in the middle would be measured
+    gc.set_threshold(50_000, 50, 1000)
     _say(b"ready")
     go = _read_line()
     if not go.startswith(b"go "):
         return
-    gc.collect()
-    gc.freeze()  # a full collection in the middle would be measured
-    gc.set_threshold(50_000, 50, 1000)
     start_ns = int(go[3:])
     # the clock says when to begin, so that all workers begin together
     time.sleep(max(0.0, (start_ns - time.monotonic_ns()) / 1e9))

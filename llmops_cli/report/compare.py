@@ -1,7 +1,8 @@
 """Whether one run is faster than another, and how sure that is.
 
-Ratios of medians and tails, with intervals from a bootstrap over blocks of time; where both runs sent the same
-requests, the same blocks are drawn from both. All p-values of a comparison are adjusted together (Holm), so an
+The shift of the whole distribution is tested by ranks, which skew and outliers do not weaken; medians and tails are
+compared by a bootstrap. Both work on blocks of time, since neighbours share a server's state; where both runs sent
+the same requests, blocks go in pairs. All p-values of a comparison are adjusted together (Holm), so an
 A/A comparison raises any false alarm in at most 5 % of cases. Method: docs/METRICS.md, "Comparing runs".
 """
 
@@ -31,11 +32,13 @@ from llmops_cli.report.records import Requests
 if TYPE_CHECKING:
     from numpy import ndarray
 
-HEADLINES = {"ttft_ms": ("p50", "p95", "p99"), "tpot_ms": ("p50", "p95", "p99"), "e2e_ms": ("p50", "p95", "p99")}
+SHIFT = "shift"
+HEADLINES = dict.fromkeys(("ttft_ms", "tpot_ms", "e2e_ms"), (SHIFT, "p50", "p95", "p99"))
 RATES = ("requests_per_s", "output_tokens_per_s")
-FEWEST = {"mean": 10, "p50": 10, "p90": 100, "p95": 200, "p99": 1000}
+FEWEST = {SHIFT: 10, "mean": 10, "p50": 10, "p90": 100, "p95": 200, "p99": 1000}
 """Requests on each side below which a statistic is too coarse to be compared."""
 RESAMPLES = 2000
+MOST_RANKED = 4096
 MIN_EFFECT = 0.02
 SURE = 0.05
 WORKLOAD = (
@@ -120,9 +123,18 @@ def _latencies(
     if not usable:
         return
     ratios, freedom = _ratios(values_a, blocks_a, values_b, blocks_b, paired=paired is not None)
-    spread = _between_repetitions(left, right, usable)
+    spread = _between_repetitions(left, right, [*{*usable, "p50"} - {SHIFT}])
     superiority = _superiority(values_a, values_b, paired=paired is not None)
     sorted_a, sorted_b = np.sort(values_a), np.sort(values_b)
+    if SHIFT in usable:
+        usable.remove(SHIFT)
+        shift = _Shift(values_a, blocks_a, values_b, blocks_b, paired=paired is not None)
+        ratio, interval, p = shift.result(spread.get("p50"))
+        yield Difference(
+            load=_load(level_a), metric=f"{metric}.{SHIFT}", baseline=_statistic(sorted_a, "p50"),
+            current=_statistic(sorted_b, "p50"), ratio=ratio, ratio_ci95=interval, p=p, superiority=superiority,
+            requests=(len(values_a), len(values_b)), paired=paired is not None,
+        )  # fmt: skip
     for name in usable:
         value_a, value_b = _statistic(sorted_a, name), _statistic(sorted_b, name)
         if value_a <= 0 or value_b <= 0:
@@ -192,6 +204,69 @@ def _ratios(
         for name in STATISTICS:
             found[name].append(np.log(np.maximum(stats_b[name], 1e-9) / np.maximum(stats_a[name], 1e-9)))
     return {name: np.concatenate(parts) for name, parts in found.items()}, float(min(count_a, count_b) - 1)
+
+
+class _Shift:
+    """By which factor a typical latency changed (Hodges & Lehmann 1963, on logarithms), tested by the chance of
+    superiority (Mann & Whitney 1947) with a variance that allows for neighbours being alike."""
+
+    def __init__(
+        self, values_a: ndarray, blocks_a: ndarray, values_b: ndarray, blocks_b: ndarray, *, paired: bool
+    ) -> None:
+        import numpy as np
+
+        logs_a, logs_b = (np.log(np.maximum(values, 1e-9)) for values in (values_a, values_b))
+        self._a, self._b = np.sort(logs_a), np.sort(logs_b)
+        # each value's part in the statistic: how the other side's distribution ranks it
+        parts_a, parts_b = -_ranks(self._b, logs_a), _ranks(self._a, logs_b)
+        if paired:
+            self._variance, blocks = _block_variance(parts_a + parts_b, blocks_a)
+        else:
+            (left, some), (right, others) = _block_variance(parts_a, blocks_a), _block_variance(parts_b, blocks_b)
+            self._variance, blocks = left + right, min(some, others)
+        self._above = float(parts_b.mean())
+        self._freedom = float(max(1, blocks - 1))
+        if len(self._a) > MOST_RANKED or len(self._b) > MOST_RANKED:
+            self._a, self._b = (values[:: max(1, len(values) // MOST_RANKED)] for values in (self._a, self._b))
+
+    def result(self, extra: tuple[float, float] | None) -> tuple[float, tuple[float, float], float]:
+        """Ratio, its 95 % interval, p. `extra` is the error of the logarithm seen between repetitions."""
+        error = math.sqrt(self._variance)
+        middle, limit = self._solve(0.5), t_limit(self._freedom)
+        low, high = self._solve(0.5 + limit * error), self._solve(0.5 - limit * error)
+        p = two_sided_p(self._above - 0.5, error, self._freedom)
+        if extra is not None:
+            half = t_limit(extra[1]) * extra[0]
+            low, high = min(low, middle - half), max(high, middle + half)
+            p = max(p, two_sided_p(middle, *extra))
+        return math.exp(middle), (math.exp(low), math.exp(high)), p
+
+    def _solve(self, wanted: float) -> float:
+        """The shift of B that leaves it above A with the chance `wanted`."""
+        low, high = float(self._b[0] - self._a[-1]) - 1e-9, float(self._b[-1] - self._a[0]) + 1e-9
+        for _ in range(50):
+            middle = (low + high) / 2
+            if float(_ranks(self._a, self._b - middle).mean()) > wanted:
+                low = middle
+            else:
+                high = middle
+        return (low + high) / 2
+
+
+def _ranks(ordered: ndarray, values: ndarray) -> ndarray:
+    """The share of `ordered` below each value, ties half."""
+    import numpy as np
+
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(ordered))
+
+
+def _block_variance(parts: ndarray, blocks: ndarray) -> tuple[float, int]:
+    """The variance of the mean of `parts` from the sums of their blocks, and how many blocks there are."""
+    import numpy as np
+
+    sums = np.bincount(blocks, weights=parts - parts.mean())
+    count = len(sums)
+    return float((sums**2).sum()) * count / max(1, count - 1) / len(parts) ** 2, count
 
 
 def _between_repetitions(left: ndarray, right: ndarray, names: Sequence[str]) -> dict[str, tuple[float, float]]:

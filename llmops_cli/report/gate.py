@@ -13,7 +13,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.report import Difference, Level
 from llmops_cli.core.stats import STATISTICS, Distribution, share_interval
-from llmops_cli.report.compare import FEWEST, RATES, SURE, Run, compare
+from llmops_cli.report.compare import FEWEST, RATES, SHIFT, SURE, Run, compare
 
 LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
 SHARES = (*RATES, "goodput_per_s", "error_rate")
@@ -53,8 +53,8 @@ def parse_condition(text: str) -> Condition:
     metric, statistic, sign, direction, number, unit = found.groups()
     if metric not in (*LATENCIES, *SHARES):
         raise unknown_name("metric", metric, [*LATENCIES, *SHARES])
-    if metric in LATENCIES and statistic not in STATISTICS:
-        raise unknown_name("statistic", statistic or "", STATISTICS)
+    if metric in LATENCIES and statistic not in (*STATISTICS, SHIFT):
+        raise unknown_name("statistic", statistic or "", [*STATISTICS, SHIFT])
     if metric in SHARES and statistic:
         raise UsageError(f"'{text}': {metric} has no {statistic}", hint=HINT)
     is_relative = bool(direction)
@@ -62,6 +62,8 @@ def parse_condition(text: str) -> Condition:
         raise UsageError(f"'{text}': a change is in %", hint=HINT)
     if not is_relative and (unit == "%") != (metric == "error_rate"):
         raise UsageError(f"'{text}': a change needs its sign, as +10%, and a limit its own unit", hint=HINT)
+    if statistic == SHIFT and not is_relative:
+        raise UsageError(f"'{text}': a shift is relative to a baseline", hint=HINT)
     if is_relative and metric == "itl_ms":
         raise UsageError("itl_ms has no value per request to compare", hint="use tpot_ms")
     if is_relative and metric != "error_rate" and (direction == "+") != (sign == ">"):
@@ -155,4 +157,4 @@ def untrusted(run: Run) -> list[Judged]:
 def metric_names() -> list[str]:
     """What can be compared between two runs."""
     per_request = [name for name in LATENCIES if name != "itl_ms"]
-    return [f"{name}.{statistic}" for name in per_request for statistic in STATISTICS] + list(SHARES)
+    return [f"{name}.{statistic}" for name in per_request for statistic in (SHIFT, *STATISTICS)] + list(SHARES)

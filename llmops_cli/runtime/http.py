@@ -1,7 +1,9 @@
-"""Single HTTP calls to a server: never through a proxy that nobody asked for."""
+"""Single HTTP calls to a server: through a proxy only if one is named."""
 
 from __future__ import annotations
 
+import http.client
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -9,39 +11,60 @@ from typing import Any
 
 import msgspec
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+BROKEN = (OSError, ValueError, http.client.HTTPException)
 
 
-def get_text(url: str, *, timeout_s: float, headers: Mapping[str, str] | None = None) -> str | None:
-    """The body of a 200 answer, or None."""
-    try:
-        with _OPENER.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=timeout_s) as answer:
-            return str(answer.read().decode(errors="replace"))
-    except (OSError, ValueError):
-        return None
+class Http:
+    """Calls with the same headers. `insecure` accepts any certificate."""
 
+    def __init__(
+        self, headers: Mapping[str, str] | None = None, *, proxy: str | None = None, insecure: bool = False
+    ) -> None:
+        self._headers = dict(headers or {})
+        self._opener: urllib.request.OpenerDirector | None = None
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._insecure = insecure
 
-def status_of(url: str, *, timeout_s: float, headers: Mapping[str, str] | None = None) -> int | None:
-    """None if nothing answers."""
-    try:
-        with _OPENER.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=timeout_s) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except (OSError, ValueError):
-        return None
+    def status(self, url: str, *, timeout_s: float) -> int | str:
+        """The status of a GET, or why there is none."""
+        try:
+            with self._open(urllib.request.Request(url, headers=self._headers), timeout_s) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except urllib.error.URLError as error:
+            return str(getattr(error.reason, "strerror", None) or error.reason)
+        except BROKEN as error:
+            return f"{type(error).__name__}: {error}"
 
+    def get_text(self, url: str, *, timeout_s: float) -> str | None:
+        """The body of a 200 answer, or None."""
+        try:
+            with self._open(urllib.request.Request(url, headers=self._headers), timeout_s) as answer:
+                return str(answer.read().decode(errors="replace"))
+        except BROKEN:
+            return None
 
-def post_json(
-    url: str, body: Mapping[str, object], *, timeout_s: float, headers: Mapping[str, str] | None = None
-) -> dict[str, Any] | None:  # Any: the server's own fields
-    """The JSON object of a 200 answer, or None."""
-    request = urllib.request.Request(
-        url, data=msgspec.json.encode(body), headers={"Content-Type": "application/json", **(headers or {})}
-    )
-    try:
-        with _OPENER.open(request, timeout=timeout_s) as answer:
-            loaded = msgspec.json.decode(answer.read())
-    except (OSError, ValueError, msgspec.DecodeError):
-        return None
-    return loaded if isinstance(loaded, dict) else None
+    def post_json(
+        self, url: str, body: Mapping[str, object], *, timeout_s: float
+    ) -> dict[str, Any] | None:  # Any: the server's own fields
+        """The JSON object of a 200 answer, or None."""
+        headers = {"Content-Type": "application/json", **self._headers}
+        request = urllib.request.Request(url, data=msgspec.json.encode(body), headers=headers)
+        try:
+            with self._open(request, timeout_s) as answer:
+                loaded = msgspec.json.decode(answer.read())
+        except (*BROKEN, msgspec.DecodeError):
+            return None
+        return loaded if isinstance(loaded, dict) else None
+
+    def _open(self, request: urllib.request.Request, timeout_s: float) -> http.client.HTTPResponse:
+        if self._opener is None:  # a TLS context reads every certificate of the system, so only when needed
+            handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler(self._proxies)]
+            if self._insecure:
+                context = ssl.create_default_context()
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+                handlers.append(urllib.request.HTTPSHandler(context=context))
+            self._opener = urllib.request.build_opener(*handlers)
+        return self._opener.open(request, timeout=timeout_s)  # type: ignore[no-any-return]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import ServerSpec
-from llmops_cli.runtime.http import status_of
+from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.process import Supervised, describe_exit
 
 HOST = "127.0.0.1"
@@ -55,16 +55,15 @@ def running(
     *,
     log_path: Path,
     on_wait: Callable[[float], None] | None = None,
-    headers: Mapping[str, str] | None = None,
+    http: Http | None = None,
 ) -> Iterator[RunningServer]:
     """The server, ready; stopped when the block ends, however it ends.
 
-    `on_wait` is called about once a second with the seconds waited so far. `headers` are for a server that runs
-    already.
+    `on_wait` is called about once a second with the seconds waited so far. `http` reaches a server that runs already.
     Raises: EngineFailed if it dies or misses its deadline, with its last log lines.
     """
     if not spec.argv:
-        _require_answer(spec, headers)
+        _require_answer(spec, http or Http())
         yield RunningServer(spec, None)
         return
     process = Supervised(spec.argv, env=spec.env, log_path=log_path)
@@ -76,9 +75,9 @@ def running(
 
 
 def _wait_ready(spec: ServerSpec, process: Supervised, on_wait: Callable[[float], None] | None) -> None:
-    start, told_s = time.monotonic(), 0.0
+    start, told_s, http = time.monotonic(), 0.0, Http()
     while True:
-        if status_of(spec.url + spec.ready_path, timeout_s=2) == 200:
+        if http.status(spec.url + spec.ready_path, timeout_s=2) == 200:
             return
         if (code := process.exit_code()) is not None:
             raise _died(spec, process, code)
@@ -94,10 +93,10 @@ def _wait_ready(spec: ServerSpec, process: Supervised, on_wait: Callable[[float]
         time.sleep(0.05)
 
 
-def _require_answer(spec: ServerSpec, headers: Mapping[str, str] | None) -> None:
-    status = status_of(spec.url + spec.ready_path, timeout_s=10, headers=headers)
-    if status is None:
-        raise EnvironmentMissing(f"nothing answers at {spec.url}", hint="start the server, or check --url")
+def _require_answer(spec: ServerSpec, http: Http) -> None:
+    found = http.status(spec.url + spec.ready_path, timeout_s=10)
+    if isinstance(found, str):
+        raise EnvironmentMissing(f"nothing answers at {spec.url}: {found}", hint="start the server, or check --url")
 
 
 def _died(spec: ServerSpec, process: Supervised, code: int) -> EngineFailed:

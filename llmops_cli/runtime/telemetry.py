@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 
 import psutil
 
-from llmops_cli.runtime.http import get_text
+from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.memory import gpu_handles
 
 EVERY_S = 1.0
@@ -56,8 +55,8 @@ def read_metrics(text: str) -> dict[str, float]:
 class Telemetry:
     """Samples until `stop`. `guard_pid` is the root of our engine's processes, None for a server we did not start."""
 
-    def __init__(self, url: str, *, guard_pid: int | None, headers: Mapping[str, str] | None = None) -> None:
-        self._url, self._pid, self._headers = f"{url}/metrics", guard_pid, headers
+    def __init__(self, url: str, *, guard_pid: int | None, http: Http) -> None:
+        self._url, self._pid, self._http = f"{url}/metrics", guard_pid, http
         self._gpus = gpu_handles()
         self._cpu: dict[int, float] = {}
         self._cpu_at = time.monotonic()
@@ -81,7 +80,7 @@ class Telemetry:
             at = time.monotonic_ns()
             server: dict[str, float] = {}
             if self._scrapes:
-                text = get_text(self._url, timeout_s=1.0, headers=self._headers)
+                text = self._http.get_text(self._url, timeout_s=1.0)
                 misses = misses + 1 if text is None else 0
                 self._scrapes = misses < 3
                 server = read_metrics(text) if text else {}

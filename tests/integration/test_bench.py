@@ -30,7 +30,7 @@ def test_measures_the_scripted_delays(cli: Cli, tmp_path: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
-    assert report["schema"] == "llmops.bench/1"
+    assert report["schema"] == "llmops.bench/2"
     for level in report["levels"]:
         # the role-only first event must not count as the first token; noise of a busy machine is allowed for
         assert 60 <= level["ttft_ms"]["p50"] < 60 + 15
@@ -38,9 +38,10 @@ def test_measures_the_scripted_delays(cli: Cli, tmp_path: Path) -> None:
         assert level["itl_ms"]["p50"] == pytest.approx(8, rel=0.25)
         assert level["e2e_ms"]["p50"] == pytest.approx(60 + 19 * 8, rel=0.1)
         assert level["errors"] == 0
-        assert level["output_tokens_per_s"] == pytest.approx(
-            level["concurrency"] * 20 / (level["e2e_ms"]["mean"] / 1e3), rel=0.1
-        )
+        if level["windows"][0]["found"] == "steady":
+            assert level["output_tokens_per_s"] == pytest.approx(
+                level["concurrency"] * 20 / (level["e2e_ms"]["mean"] / 1e3), rel=0.1
+            )
 
 
 def test_tokens_in_one_chunk_do_not_change_the_time_per_token(cli: Cli) -> None:
@@ -50,7 +51,7 @@ def test_tokens_in_one_chunk_do_not_change_the_time_per_token(cli: Cli) -> None:
     )  # fmt: skip
     (level,) = json.loads(run.stdout)["levels"]
     assert level["tpot_ms"]["p50"] == pytest.approx(5, rel=0.1)
-    assert level["itl_ms"]["p50"] == pytest.approx(20, rel=0.2)
+    assert level["itl_ms"]["p50"] == pytest.approx(5, rel=0.2)  # per token, not per chunk
 
 
 def test_failed_requests_are_counted_and_kept_as_records(cli: Cli, tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_an_engine_that_dies_is_an_error_with_what_was_measured_kept(cli: Cli, t
     assert "engine 'sim' ended (exit code 70)" in run.stderr
     report = report_of(tmp_path)
     assert report["manifest"]["complete"] is False
-    assert report["levels"][0]["invalid_reasons"] == ["the engine died during this level"]
+    assert "the engine died during this level" in report["levels"][0]["invalid_reasons"]
     decode_report(json.dumps(report).encode())
 
 
@@ -94,19 +95,21 @@ def test_no_process_is_left_behind(tmp_path: Path, sig: signal.Signals, code: in
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if "concurrency 1" in line:
+        if line.startswith("1 stream"):
             break
     time.sleep(4.5)  # one request takes 3.2 s
     engine = children_of(process.pid)
-    assert len(engine) == 2  # the guard and the engine
+    assert len(engine) == 3  # the guard, the engine and a load worker
     process.send_signal(sig)
     process.communicate(timeout=30)
     assert process.returncode == code
     _gone, alive = psutil.wait_procs(engine, timeout=15)
     assert not alive
-    if code == 130:
-        report = json.loads((tmp_path / "run" / "report.json").read_text())
-        assert report["manifest"]["complete"] is False
-        assert report["levels"][0]["requests"] >= 1
-    else:
-        assert not (tmp_path / "run" / "report.json").exists()
+    show = [sys.executable, "-m", "llmops_cli", "report", "show", "run"]
+    shown = subprocess.run(show, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "partial" in shown.stderr
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["manifest"]["complete"] is False
+    assert report["levels"][0]["requests"] >= 1
+    with (tmp_path / "run" / "records.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == report["levels"][0]["requests"]

@@ -14,11 +14,11 @@ import pytest
 from tests.conftest import Cli
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "help"
-COMMANDS = ("", "train", "quantize", "bench", "run", "env", "doctor")
+COMMANDS = ("", "train", "quantize", "bench", "report", "report compare", "report gate", "run", "env", "doctor")
 
 
 def help_text(command: str) -> str:
-    argv = [sys.executable, "-m", "llmops_cli", *([command] if command else []), "--help"]
+    argv = [sys.executable, "-m", "llmops_cli", *command.split(), "--help"]
     run = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"})
     return run.stdout.replace("python -m llmops_cli", "llmops")
 
@@ -26,7 +26,7 @@ def help_text(command: str) -> str:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_the_golden_one(command: str) -> None:
     """A flag is a deliberate change: python -m tests.integration.test_cli"""
-    assert help_text(command) == (GOLDEN / f"{command or 'llmops'}.txt").read_text()
+    assert help_text(command) == (GOLDEN / f"{command.replace(' ', '-') or 'llmops'}.txt").read_text()
 
 
 def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
@@ -102,4 +102,4 @@ def test_doctor_reports_the_machine_as_json(cli: Cli) -> None:
 if __name__ == "__main__":
     GOLDEN.mkdir(parents=True, exist_ok=True)
     for name in COMMANDS:
-        (GOLDEN / f"{name or 'llmops'}.txt").write_text(help_text(name))
+        (GOLDEN / f"{name.replace(' ', '-') or 'llmops'}.txt").write_text(help_text(name))

@@ -58,8 +58,11 @@ def test_traces(tmp_path: Path) -> None:
     rows = read(tmp_path, "azure.csv", azure, kind="trace")
     assert rows[1].at_s == pytest.approx(4.314579)
     assert (rows[1].input_tokens, rows[1].output_tokens) == (396, 109)
-    burst = ("Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n"
-             "45,ChatGPT,1087,0,1087,Conversation log\n118,GPT-4,417,276,693,API log\n")  # fmt: skip
+    burst = """Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type
+5,ChatGPT,472,18,490,Conversation log
+45,ChatGPT,1087,0,1087,Conversation log
+118,GPT-4,417,276,693,API log
+"""
     rows = read(tmp_path, "burst.csv", burst, kind="trace")
     assert [(r.at_s, r.input_tokens, r.output_tokens) for r in rows] == [(0, 472, 18), (113, 417, 276)]
 

@@ -21,7 +21,7 @@ SCHEMA_FILES = ROOT / "docs" / "schema"
 def test_golden_report_still_loads(schema: str) -> None:
     path = GOLDEN / f"{schema.replace('/', '-')}.json"
     report = decode_report(path.read_bytes())
-    name = schema.split("/")[0]
+    name = schema.partition("/")[0]
     assert type(report) is next(kind for key, kind in SCHEMAS.items() if key.startswith(f"{name}/"))
     assert decode_report(msgspec.json.encode(report)) == report
 
@@ -36,9 +36,14 @@ def test_an_old_bench_report_keeps_its_numbers() -> None:
         assert new.windows[0].found == "whole"
 
 
+ANYTHING = {"description": "any JSON value"}
+
+
 def json_schemas() -> dict[str, dict[str, Any]]:
     kinds = {name.replace("/", "-"): kind for name, kind in SCHEMAS.items()} | {"llmops.compare": Comparison}
-    return {f"{name}.schema.json": msgspec.json.schema(kind) for name, kind in kinds.items()}
+    return {
+        f"{name}.schema.json": msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING) for name, kind in kinds.items()
+    }
 
 
 def test_the_published_json_schemas_are_the_current_ones() -> None:
