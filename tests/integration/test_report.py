@@ -1,0 +1,150 @@
+"""`llmops report` over saved runs: tables, exports, the page in a real browser, comparison, and the CI recipe."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from llmops_cli.runtime.paths import recipes_dir
+from tests.conftest import Cli, Mock
+
+MockStart = Callable[..., Mock]
+BROWSER = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+           "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
+
+
+@pytest.fixture
+def run(cli: Cli, tmp_path: Path, mock: MockStart) -> Path:
+    server = mock("--ttft-ms", "20", "--itl-ms", "2", "--jitter", "0.3")
+    done = cli("bench", "--url", server.url, "-o", "run", "--concurrency", "2,8,16", "--requests", "120",
+               "--output-tokens", "8", "--slo", "ttft_p95=10ms")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "run"
+
+
+def test_the_files_of_a_run_agree(run: Path) -> None:
+    assert sorted(path.name for path in run.iterdir()) == ["records.csv", "report.csv", "report.html", "report.json"]
+    report = json.loads((run / "report.json").read_text())
+    with (run / "report.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["label"] for row in table] == ["2 streams", "8 streams", "16 streams"]
+    for row, level in zip(table, report["levels"], strict=True):
+        assert float(row["ttft_ms_p95"]) == level["ttft_ms"]["p95"]
+        low, high = level["ttft_ms"]["ci95"]["p50"]
+        assert low <= level["ttft_ms"]["p50"] <= high
+    with (run / "records.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 360
+
+
+def test_show_list_and_export(cli: Cli, run: Path) -> None:
+    shown = cli("report", "show", "run").stderr
+    assert "16 streams" in shown
+    assert "ttft_p95=10ms missed" in shown
+    listed = cli("report", "list", ".")
+    assert str(run.name) in listed.stderr
+    (row,) = json.loads(cli("report", "list", ".", "--json").stdout)
+    assert row["kind"] == "bench"
+    assert json.loads(cli("report", "show", "run", "--json").stdout) == json.loads((run / "report.json").read_text())
+    assert "| 8 streams | 120 | 0 |" in cli("report", "export", "run").stdout
+    suite = ElementTree.fromstring(cli("report", "export", "run", "--format", "junit").stdout.partition("\n")[2])
+    assert (suite.get("tests"), suite.get("failures")) == ("6", "3")
+    metrics = cli("report", "export", "run", "--format", "openmetrics").stdout
+    assert metrics.endswith("# EOF\n")
+    wrong = cli("report", "export", "run", "--format", "markdwn")
+    assert (wrong.returncode, "did you mean 'markdown'?" in wrong.stderr) == (2, True)
+
+
+def test_openmetrics_is_read_by_prometheus_own_parser(cli: Cli, run: Path) -> None:
+    parser = pytest.importorskip("prometheus_client.openmetrics.parser")
+    text = cli("report", "export", "run", "--format", "openmetrics").stdout
+    families = {family.name: family for family in parser.text_string_to_metric_families(text)}
+    report = json.loads((run / "report.json").read_text())
+    values = {s.labels["load"]: s.value for s in families["llmops_bench_output_tokens_per_second"].samples}
+    assert values["8 streams"] == pytest.approx(report["levels"][1]["output_tokens_per_s"])
+
+
+def test_parquet_export_has_every_request(cli: Cli, tmp_path: Path, run: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    done = cli("report", "export", "run", "--format", "parquet", "-o", "r.parquet")
+    assert done.returncode == 0, done.stderr
+    assert parquet.read_table(tmp_path / "r.parquet").num_rows == 360
+
+
+def test_the_page_works_offline_in_a_real_browser(cli: Cli, tmp_path: Path, run: Path) -> None:
+    page = (run / "report.html").read_text()
+    assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", page)
+    assert "<script src" not in page
+    assert shutil.which("chromium"), "chromium is missing (Debian: apt-get install chromium)"
+    argv = [*BROWSER, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,2200"]
+    address = f"file://{run / 'report.html'}"
+    dom = subprocess.run([*argv, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True).stdout
+    assert 'data-ready="yes"' in dom  # the script ran to its end
+    assert dom.count("<canvas") >= 5
+    for words in ("Latency distribution", "Throughput against latency", "16 streams", "ttft_p95=10ms"):
+        assert words in dom
+    picture = tmp_path / "page.png"
+    subprocess.run([*argv, f"--screenshot={picture}", address], capture_output=True, timeout=120, check=True)
+    assert picture.stat().st_size > 40_000  # a blank page has a few kilobytes
+
+
+def test_what_is_no_run_is_refused(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for args in (["show", "nowhere"], ["show", "empty"], ["html", "empty"], ["compare", "empty", "empty"]):
+        done = cli("report", *args)
+        assert (done.returncode, "no report at" in done.stderr) == (2, True), done.stderr
+    done = cli("report", "gate", "empty", "--fail-if", "ttft_ms.p95 > +10")
+    assert done.returncode == 2
+
+
+def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
+    for name, ttft in (("a", "40"), ("b", "48")):
+        server = mock("--ttft-ms", ttft, "--itl-ms", "1", "--jitter", "0.3")
+        done = cli("bench", "--url", server.url, "-o", name, "--concurrency", "8", "--requests", "200",
+                   "--output-tokens", "4")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    found = json.loads(cli("report", "compare", "a", "b", "--json").stdout)
+    verdicts = {d["metric"]: d for d in found["differences"]}
+    assert verdicts["ttft_ms.shift"]["verdict"] == "slower"
+    low, high = verdicts["ttft_ms.shift"]["ratio_ci95"]
+    assert 1.08 < low < high < 1.33
+    assert verdicts["tpot_ms.p50"]["verdict"] == "can't tell"
+    table = cli("report", "compare", "a", "b")
+    assert "slower" in table.stderr
+    assert "fewer than 3 repetitions" in table.stderr
+    assert "| **slower** |" in cli("report", "compare", "b", "a", "b", "--format", "markdown").stdout
+    gate = cli("report", "gate", "b", "--baseline", "a", "--fail-if", "ttft_ms.shift > +10%", "--junit", "gate.xml")
+    assert gate.returncode == 5
+    assert "ttft_ms.shift > +10% at 8 streams" in gate.stderr
+    suite = ElementTree.parse(tmp_path / "gate.xml").getroot()
+    assert suite.get("failures") == "1"
+    assert cli("report", "gate", "a", "--baseline", "b", "--fail-if", "ttft_ms.shift > +10%").returncode == 0
+
+
+def test_the_ci_job_passes_until_serving_gets_slower(tmp_path: Path) -> None:
+    job = yaml.safe_load((recipes_dir() / "ci" / "github-bench.yml").read_text())["jobs"]["bench"]
+    (step,) = [step["run"] for step in job["steps"] if "bench-gate" in step.get("run", "")]
+    (tmp_path / "recipes").symlink_to(recipes_dir())
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                   "XDG_CACHE_HOME": str(tmp_path / "cache"),
+                   "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}  # fmt: skip
+
+    def ci(ttft_ms: int) -> int:
+        options = f"--backend sim --set ttft_ms={ttft_ms} --set itl_ms=2 --concurrency 4 --requests 60 --repeats 3"
+        run = subprocess.run(["bash", "-euc", step], cwd=tmp_path, env={**environment, "BENCH": options},
+                             capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+        assert run.returncode in (0, 5), run.stderr
+        return run.returncode
+
+    assert [ci(30), ci(30), ci(40), ci(30)] == [0, 0, 5, 0]
+    assert "**slower**" in (tmp_path / "summary.md").read_text()
