@@ -8,7 +8,6 @@ All serve the same random-weight Llama of 0.5B parameters; 16 streams of 64 toke
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import random
@@ -30,7 +29,6 @@ from llmops_cli.bench.workload import WORDS
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.recipe import QuantizeRecipe
 from llmops_cli.quantize.run import quantize
-from llmops_cli.runtime.client import connect
 from llmops_cli.runtime.paths import WORKERS
 
 PROMPT_WORDS, TOKENS = 24, 64
@@ -86,20 +84,24 @@ def prompts(count: int, *, shared: int, seed: int) -> list[str]:
     return [(head + " " if shared else "") + " ".join(rng.choices(WORDS, k=PROMPT_WORDS)) for _ in range(count)]
 
 
-async def load(url: str, texts: list[str]) -> dict[str, float]:
+def load(url: str, texts: list[str]) -> dict[str, float]:
     """All at once; aggregate tokens/s from the first send to the last token, and TTFT p50."""
-    async with connect(url, "model", timeout_s=600) as client:
-        await client.connect(len(texts))
-        body = {"max_tokens": TOKENS, "temperature": 0, "ignore_eos": True, "stream_options": {"include_usage": True}}
-        results = await asyncio.gather(*(client.stream("/v1/completions", {"prompt": t, **body}) for t in texts))
-    bad = [r.error for r in results if r.error]
-    if bad:
-        raise RuntimeError(bad[0])
-    tokens = sum(r.usage.get("completion_tokens", len(r.chunk_ns)) for r in results)
-    span_s = (max(r.chunk_ns[-1] for r in results) - min(r.sent_ns for r in results)) / 1e9
-    ttft = statistics.median((r.chunk_ns[0] - r.sent_ns) / 1e6 for r in results)
-    prompt = statistics.median(r.usage.get("prompt_tokens", 0) for r in results)
-    return {"tokens_per_s": tokens / span_s, "ttft_p50_ms": ttft, "prompt_tokens": prompt}
+    with tempfile.TemporaryDirectory() as folder:
+        prompts_file = Path(folder) / "prompts.jsonl"
+        prompts_file.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+        argv = [sys.executable, "-m", "llmops_cli", "bench", "--url", url, "--model", "model", "--api", "completions",
+                "--burst", str(len(texts)), "--dataset", str(prompts_file), "--output-tokens", str(TOKENS), "--warmup",
+                "0", "--body", "ignore_eos=true", "--timeout-s", "600", "--json", "-o", f"{folder}/run"]  # fmt: skip
+        run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise RuntimeError(run.stderr[-500:])
+    (level,) = json.loads(run.stdout)["levels"]
+    if level["errors"]:
+        raise RuntimeError(str(level["error_kinds"]))
+    return {
+        "tokens_per_s": level["output_tokens_per_s"], "ttft_p50_ms": level["ttft_ms"]["p50"],
+        "prompt_tokens": level["input_tokens"] / level["requests"],
+    }  # fmt: skip
 
 
 BARE = """
@@ -157,10 +159,10 @@ def compare(gguf: Path, scheme: str, args: argparse.Namespace) -> dict[str, dict
     for round_ in range(args.rounds):
         for name, (argv, port) in peers(gguf, args.llama_server, args.streams, args.threads).items():
             with server(argv, port) as url:
-                asyncio.run(load(url, prompts(1, shared=0, seed=99)))
-                runs.setdefault(name, []).append(asyncio.run(load(url, prompts(args.streams, shared=0, seed=round_))))
+                load(url, prompts(1, shared=0, seed=99))
+                runs.setdefault(name, []).append(load(url, prompts(args.streams, shared=0, seed=round_)))
                 if name == "llmops":
-                    runs.setdefault("llmops 1 stream", []).append(asyncio.run(load(url, prompts(1, shared=0, seed=50))))
+                    runs.setdefault("llmops 1 stream", []).append(load(url, prompts(1, shared=0, seed=50)))
         prompt = int(runs["llmops"][-1]["prompt_tokens"])  # the loop reads prompts as long as the servers do
         runs.setdefault("bare loop", []).extend(bare(gguf, args.streams, prompt, args.threads))
         runs.setdefault("bare loop 1 stream", []).extend(bare(gguf, 1, prompt, args.threads))
@@ -183,7 +185,7 @@ def prefix(gguf: Path, args: argparse.Namespace) -> dict[str, float]:
     for name, extra in (("reuse", []), ("no reuse", ["--no-prefix-reuse"])):
         argv, port = peers(gguf, None, args.streams, args.threads)["llmops"]
         with server([*argv, *extra], port) as url:
-            speeds[name] = asyncio.run(load(url, prompts(args.streams, shared=SHARED_WORDS, seed=0)))["tokens_per_s"]
+            speeds[name] = load(url, prompts(args.streams, shared=SHARED_WORDS, seed=0))["tokens_per_s"]
     ratio = speeds["reuse"] / speeds["no reuse"]
     print(f"\n512-token shared prefix, {args.streams} streams, tokens/s: {speeds['reuse']:.1f} with reuse, ", end="")
     print(f"{speeds['no reuse']:.1f} without, {ratio:.1f}x")

@@ -122,7 +122,7 @@ def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStar
     table = cli("report", "compare", "a", "b")
     assert "slower" in table.stderr
     assert "fewer than 3 repetitions" in table.stderr
-    assert "| **slower** |" in cli("report", "compare", "b", "a", "b", "--format", "markdown").stdout
+    assert "| **slower** |" in cli("report", "compare", "a", "b", "--format", "markdown").stdout
     gate = cli("report", "gate", "b", "--baseline", "a", "--fail-if", "ttft_ms.shift > +10%", "--junit", "gate.xml")
     assert gate.returncode == 5
     assert "ttft_ms.shift > +10% at 8 streams" in gate.stderr
