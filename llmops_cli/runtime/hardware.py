@@ -17,7 +17,7 @@ INTERESTING_FLAGS = (
 )  # fmt: skip
 REPORTED_PACKAGES = (
     "llmops-cli", "torch", "transformers", "tokenizers", "safetensors", "gguf", "llama-cpp-python", "numpy",
-    "aiohttp", "uvicorn", "uvloop", "msgspec",
+    "uvicorn", "uvloop", "msgspec", "pyarrow",
 )  # fmt: skip
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-
-import aiohttp
+from concurrent.futures import ThreadPoolExecutor
 
 from llmops_cli.core.errors import EngineFailed
-from llmops_cli.runtime.client import Client, connect
+from llmops_cli.runtime.http import Http
 from llmops_cli.train.demo_task import Example, evaluation_examples
 
 PARALLEL = 8
+TIMEOUT_S = 60.0
 
 
 def evaluate(url: str, model: str, *, per_skill: int, on_progress: Callable[[str, int, int], None]) -> dict[str, float]:
@@ -19,32 +18,21 @@ def evaluate(url: str, model: str, *, per_skill: int, on_progress: Callable[[str
 
     Raises: EngineFailed if the server stops answering.
     """
-    return asyncio.run(_evaluate(url, model, evaluation_examples(per_skill), on_progress))
-
-
-async def _evaluate(
-    url: str, model: str, examples: list[Example], on_progress: Callable[[str, int, int], None]
-) -> dict[str, float]:
+    examples, http = evaluation_examples(per_skill), Http()
     right: dict[str, list[bool]] = {}
-    done = 0
-    async with connect(url, model, timeout_s=60) as client:
-        queue = iter(examples)
-
-        async def worker() -> None:
-            nonlocal done
-            for example in queue:
-                right.setdefault(example.skill, []).append(await _is_right(client, example))
-                done += 1
-                on_progress("evaluating", done, len(examples))
-
-        await asyncio.gather(*(worker() for _ in range(PARALLEL)))
-    scores = {skill: sum(answers) / len(answers) for skill, answers in sorted(right.items())}
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        answers = pool.map(lambda example: _is_right(http, url, model, example), examples)
+        for done, (example, answer) in enumerate(zip(examples, answers, strict=True), 1):
+            right.setdefault(example.skill, []).append(answer)
+            on_progress("evaluating", done, len(examples))
+    scores = {skill: sum(found) / len(found) for skill, found in sorted(right.items())}
     return {**scores, "average": sum(scores.values()) / len(scores)}
 
 
-async def _is_right(client: Client, example: Example) -> bool:
+def _is_right(http: Http, url: str, model: str, example: Example) -> bool:
+    body = {"model": model, "messages": example.prompt, "temperature": 0, "max_tokens": 48}
+    reply = http.post_json(f"{url}/v1/chat/completions", body, timeout_s=TIMEOUT_S)
     try:
-        answer = await client.chat(example.prompt, temperature=0, max_tokens=48)
-    except (aiohttp.ClientError, TimeoutError, RuntimeError) as error:
-        raise EngineFailed(f"the engine stopped answering during evaluation: {error}") from error
-    return answer.strip() == example.answer
+        return str((reply or {})["choices"][0]["message"]["content"]).strip() == example.answer
+    except (KeyError, IndexError, TypeError):
+        raise EngineFailed("the engine stopped answering during evaluation") from None
