@@ -16,6 +16,7 @@ from llmops_cli.runtime.http import Http
 
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 SECRET_HEADERS = re.compile(r"authorization|.*(key|token|secret|cookie).*", re.IGNORECASE)
+SECRET_FIELDS = re.compile(r"api[_-]?key|authorization|.*(secret|password).*", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
@@ -27,6 +28,12 @@ def headers_of(recipe: BenchRecipe, environ: Mapping[str, str] | None = None) ->
     """
     environ = os.environ if environ is None else environ
     found = {}
+    for field in recipe.body:
+        if SECRET_FIELDS.fullmatch(field):
+            raise UsageError(
+                f"--body {field}: a secret in a body would be saved in the report",
+                hint="use LLMOPS_API_KEY or --header",
+            )
     for line in recipe.headers:
         name, colon, value = line.partition(":")
         name, value = name.strip(), value.strip()

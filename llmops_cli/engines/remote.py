@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
@@ -21,6 +22,10 @@ class Remote:
         url = options.get("url", "").rstrip("/").removesuffix("/v1")
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"'{url}' is no http(s) URL", hint="--url http://127.0.0.1:8000")
+        if "@" in urlsplit(url).netloc:
+            raise UsageError(
+                "a password in --url would be saved in the report", hint="--header 'Authorization: $MY_AUTH' instead"
+            )
         return ServerSpec(
             engine="remote",
             argv=(),

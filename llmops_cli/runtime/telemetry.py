@@ -44,9 +44,10 @@ def read_metrics(text: str) -> dict[str, float]:
         if ours is None:
             continue
         try:
-            found.setdefault(ours, []).append(float(rest.rpartition("}")[2].split()[0]))
+            value = float(rest.rpartition("}")[2].split()[0])
         except (IndexError, ValueError):
             continue
+        found.setdefault(ours, []).append(value)
     return {
         name: sum(values) / len(values) if name == "kv_cache_use" else sum(values) for name, values in found.items()
     }
