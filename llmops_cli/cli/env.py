@@ -19,12 +19,13 @@ def list_() -> None:
     from llmops_cli.runtime.env import list_envs
 
     for row in list_envs():
-        sys.stdout.write(f"{row.name:12} {row.origin:8} {row.python or 'llmops env create ' + row.name}\n")
+        missing = f"llmops env create {row.name}" + (f"  (downloads about {row.download})" if row.download else "")
+        sys.stdout.write(f"{row.name:12} {row.origin:8} {row.python or missing}\n")
 
 
 @group.command()
 def create(name: str = typer.Argument(help="A name from `llmops env list`.")) -> None:
-    """Make the virtual environment from recipes/envs/NAME.txt."""
+    """Make the virtual environment from recipes/envs/NAME.txt, or mend it. Done by itself when an engine needs it."""
     from llmops_cli.cli.screen import say
     from llmops_cli.runtime.env import create_env
 
@@ -37,7 +38,8 @@ def remove(name: str = typer.Argument(help="A name from `llmops env list`.")) ->
     """Delete the virtual environment that `create` made."""
     from llmops_cli.runtime.env import remove_env
 
-    sys.stdout.write(f"removed {remove_env(name)}\n")
+    place, size_bytes = remove_env(name)
+    sys.stdout.write(f"removed {place} ({size_bytes / 1e6:,.0f} MB)\n")
 
 
 @group.command()

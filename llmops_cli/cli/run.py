@@ -18,7 +18,8 @@ def run(
 ) -> None:
     """Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept."""
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
-    from llmops_cli.core.errors import EnvironmentMissing
+    from llmops_cli.core.errors import EnvironmentMissing, GateFailed
+    from llmops_cli.core.report import PipelineReport
     from llmops_cli.pipeline.run import Pipeline, load_recipe
     from llmops_cli.report.plots import plot_pipeline
     from llmops_cli.report.tables import pipeline_table
@@ -26,8 +27,14 @@ def run(
 
     recipe = load_recipe(file)
     folder = output or make_run_dir("run", file.stem)
+    invalid: GateFailed | None = None
     with Progress() as progress:
-        report = Pipeline(recipe, folder=folder, on_progress=progress.update, warn=say).run()
+        try:
+            report = Pipeline(recipe, folder=folder, on_progress=progress.update, warn=say).run()
+        except GateFailed as error:
+            if not isinstance(error.result, PipelineReport):
+                raise
+            invalid, report = error, error.result
     try:
         plot_pipeline(report, folder / "comparison.png")
         say(f"plot: {folder / 'comparison.png'}")
@@ -38,3 +45,5 @@ def run(
     else:
         show_table(pipeline_table(report))
         say(f"report: {folder / 'report.json'}")
+    if invalid:
+        raise invalid

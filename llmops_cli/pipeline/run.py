@@ -14,7 +14,7 @@ import yaml
 
 from llmops_cli.bench.run import Progress, bench
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.errors import GateFailed, UsageError, unknown_name
 from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
 from llmops_cli.core.report import BenchReport, PipelineReport, QuantizedArtifact, Row
 from llmops_cli.engines import load_engine
@@ -108,6 +108,20 @@ class Pipeline:
         )
         write_atomic(self._folder / "report.json", to_json(whole))
         write_atomic(self._folder / "report.csv", _csv(whole).encode())
+        invalid = [
+            f"{row.name} at {level.label}: {reason}"
+            for row in rows
+            for level in row.levels
+            for reason in level.invalid_reasons
+        ]
+        if self._bench is not None and not self._bench.allow_invalid and invalid:
+            raise GateFailed(
+                f"INVALID: {invalid[0]}" + (f" (and {len(invalid) - 1} more)" if len(invalid) > 1 else ""),
+                hint="run again to measure that anew, or set bench.allow_invalid in the recipe",
+                result=whole,
+            )
+        for text in invalid:
+            self._warn(f"INVALID: {text}")
         return whole
 
     def _on_event(self, event: Json) -> None:
@@ -161,14 +175,17 @@ class Pipeline:
         report = self._run_bench(artifact, scheme) if self._bench else None
         skills = self._run_evaluation(artifact, scheme) if self._recipe.evaluate else {}
         measured = Measured(bench=report, skills=skills)
-        write_atomic(saved, to_json(measured))
+        if report is None or all(level.valid for level in report.levels):  # else it is measured again next time
+            write_atomic(saved, to_json(measured))
         self._done(f"bench and evaluate {scheme}", reused=False)
         return measured
 
     def _run_bench(self, artifact: Artifact, scheme: str) -> BenchReport:
         assert self._bench is not None
+        # judged at the end of the whole run, so that an unlucky minute does not cost the other steps
+        recipe = msgspec.structs.replace(self._bench, allow_invalid=True)
         return bench(
-            self._bench,
+            recipe,
             {},
             artifact,
             folder=self._folder / f"bench-{scheme}",

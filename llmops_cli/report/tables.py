@@ -154,10 +154,11 @@ def pipeline_table(report: PipelineReport) -> Table:
             _number(row.kl_divergence, 5), "-" if row.task_accuracy is None else f"{row.task_accuracy:.1%}",
         ]  # fmt: skip
         for i, level in enumerate(row.levels):
+            streams = str(level.concurrency) + ("" if level.valid else " [bold red]INVALID[/]")
             table.add_row(
-                *(head if i == 0 else [""] * len(head)), str(level.concurrency), _pair(level.ttft_ms),
-                _pair(level.tpot_ms), _number(level.output_tokens_per_s, 0),
-                megabytes(row.engine_peak_rss_bytes) if i == 0 else "", end_section=i == len(row.levels) - 1,
+                *(head if i == 0 else [""] * len(head)), streams, _pair(level.ttft_ms), _pair(level.tpot_ms),
+                _number(level.output_tokens_per_s, 0), megabytes(row.engine_peak_rss_bytes) if i == 0 else "",
+                end_section=i == len(row.levels) - 1,
             )  # fmt: skip
         if not row.levels:
             table.add_row(*head, "-", "-", "-", "-", "-")

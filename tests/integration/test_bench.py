@@ -89,9 +89,15 @@ def children_of(pid: int) -> list[psutil.Process]:
 
 @pytest.mark.parametrize(("sig", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_no_process_is_left_behind(tmp_path: Path, sig: signal.Signals, code: int) -> None:
+    # tests that run in the background inherit an ignored SIGINT, and would hand it on
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     argv = [sys.executable, "-m", "llmops_cli", "bench", "--backend", "sim", "--set", "itl_ms=50", "-o", "run"]
     process = subprocess.Popen(
-        argv, cwd=tmp_path, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+        argv,
+        cwd=tmp_path,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None
     for line in process.stderr:

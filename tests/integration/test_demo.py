@@ -409,7 +409,8 @@ def test_bench_defaults_to_the_demo_model_and_reports_memory(demo: Path, demo_cl
 def test_run_continues_after_kill_9(demo: Path, tmp_path: Path, shared_cache: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         "quantize: {scheme: [Q8_0, Q4_0], imatrix: none, eval_tokens: 2048}\n"
-        f"bench: {{concurrency: [1], requests: 4, seed: {os.getpid()}}}\nevaluate: {{per_skill: 4}}\n"
+        f"bench: {{concurrency: [1], requests: 4, seed: {os.getpid()}, allow_invalid: true}}\n"
+        "evaluate: {per_skill: 4}\n"
     )
     argv = [sys.executable, "-m", "llmops_cli", "run", "r.yaml", "-o", "out"]
     env = {**os.environ, "XDG_CACHE_HOME": str(shared_cache)}
