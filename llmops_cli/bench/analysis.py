@@ -24,6 +24,8 @@ LAG_LIMIT_MS = 10.0
 LAG_LIMIT_SHARE = 0.1
 CPU_LIMIT = 0.9
 LATE_LIMIT = 0.01
+FEWEST_LAGS = 50
+"""A second of the timer: of fewer samples p95 is an accident."""
 TTFTS_A_POINT = 200
 
 Records = Callable[[], Iterable[Record]]
@@ -105,7 +107,7 @@ class _Analysis:
             invalid_reasons=reasons,
             error_kinds=dict(self._kinds.most_common()),
             saturated=self._saturated,
-            notes=notes + self._own_notes(errors),
+            notes=notes + self._own_notes(errors, client),
             series_step_s=self._step_s,
             series=self._series,
         )
@@ -188,7 +190,7 @@ class _Analysis:
             self._input_wanted += record.input_wanted
             self._input_got += record.input_tokens
 
-    def _own_notes(self, errors: int) -> list[str]:
+    def _own_notes(self, errors: int, client: Client) -> list[str]:
         notes = []
         if errors:
             notes.append(f"{errors / self._requests:.1%} of the requests failed: {_top(self._kinds)}")
@@ -198,6 +200,9 @@ class _Analysis:
             notes.append(f"answers ended early: {self._got / self._wanted:.0%} of the wanted output tokens came")
         if self._input_wanted and self._input_got and abs(self._input_got / self._input_wanted - 1) > 0.05:
             notes.append(f"prompts had {self._input_got / self._input_wanted:.0%} of the wanted tokens")
+        streams = self._load.concurrency or 0
+        if client.sent and client.max_in_flight < 0.9 * streams:
+            notes.append(f"at most {client.max_in_flight} of the {streams} streams were busy at once")
         if self._saturated:
             notes.append("requests piled up: the server cannot keep this rate")
         return notes
@@ -288,7 +293,7 @@ def _invalid(
         reasons.append("no request succeeded")
     limit_ms = max(LAG_LIMIT_MS, LAG_LIMIT_SHARE * (ttft_p50 or 0))
     lag = client.lag_ms.p95
-    if lag is not None and lag > limit_ms:
+    if lag is not None and lag > limit_ms and client.lag_ms.count >= FEWEST_LAGS:
         reasons.append(f"the client was late: its timers lag {lag:.1f} ms (p95), the limit is {limit_ms:.1f} ms")
     longest_s = max((part.duration_s for r in repetitions for part in r.done), default=0.0)
     if client.cpu_share > CPU_LIMIT and longest_s > 1:

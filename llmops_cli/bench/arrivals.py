@@ -15,13 +15,15 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.recipe import DEFAULT_CONCURRENCY, LOADS, BenchRecipe
 
+LEAST_S = 3.0
 _STEP = re.compile(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)s?")
 _RAMP = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """One level. `count` sessions (None: as many as fit into `duration_s`); a session is a conversation of
-    one or more requests. `steps` are (rate per second, seconds); a ramp goes from `rate_per_s` to `ramp_to_per_s`."""
+    """One level. `count` sessions (None: as many as fit into `duration_s`), and more until `least_s` are over; a
+    session is a conversation of one or more requests. `steps` are (rate per second, seconds); a ramp goes from
+    `rate_per_s` to `ramp_to_per_s`."""
 
     kind: Literal["closed", "rate", "ramp", "steps", "burst", "trace"]
     label: str
@@ -33,6 +35,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     burstiness: float = 1.0
     count: int | None = None
     duration_s: float | None = None
+    least_s: float = 0.0
     time_scale: float = 1.0
 
     @property
@@ -49,12 +52,20 @@ def loads_of(recipe: BenchRecipe) -> list[Load]:
     asked = [name for name in LOADS if getattr(recipe, name)]
     if len(asked) > 1:
         raise UsageError(f"--{asked[0]} and --{asked[1]} are two loads", hint="give one of them")
+    for name in asked:
+        values = getattr(recipe, name)
+        if isinstance(values, list) and len(set(values)) < len(values):
+            raise UsageError(f"--{name} has a value twice", hint="--repeats runs levels again")
+    if recipe.search and asked and asked[0] != "rate":
+        raise UsageError(f"--search finds a rate; --{asked[0]} is another load", hint="--search --rate START")
+    if recipe.trace and recipe.dataset != "synthetic":
+        raise UsageError("a trace brings its own lengths; --dataset would not be used", hint="give one of them")
     kind = asked[0] if asked else "concurrency"
     if kind == "concurrency":
         return [
             Load(kind="closed", label=f"{streams} streams" if streams > 1 else "1 stream", concurrency=streams,
                  count=recipe.requests or (None if recipe.duration_s else max(20, 5 * streams)),
-                 duration_s=recipe.duration_s)
+                 duration_s=recipe.duration_s, least_s=0.0 if recipe.requests or recipe.duration_s else LEAST_S)
             for streams in recipe.concurrency or DEFAULT_CONCURRENCY
         ]  # fmt: skip
     if kind == "rate":
@@ -78,10 +89,15 @@ def loads_of(recipe: BenchRecipe) -> list[Load]:
 def rate_load(recipe: BenchRecipe, rate: float, *, count: int | None, duration_s: float | None) -> Load:
     """An open level of one rate; 30 s unless limited."""
     return Load(
-        kind="rate", label=f"{rate:.4g}/s", rate_per_s=rate, count=count,
+        kind="rate", label=f"{rate_words(rate)}/s", rate_per_s=rate, count=count,
         duration_s=duration_s or (None if count else 30.0), process=_process(recipe),
         burstiness=recipe.burstiness,
     )  # fmt: skip
+
+
+def rate_words(rate: float) -> str:
+    """Four digits, without an exponent."""
+    return f"{rate:.4g}" if rate < 10_000 else f"{rate:,.0f}"
 
 
 def _process(recipe: BenchRecipe) -> str:

@@ -29,7 +29,9 @@ def normalize(path: Path, spool: Path, *, kind: str) -> int:
     Raises: UsageError naming the line that cannot be read; EnvironmentMissing without a Parquet reader.
     """
     if not path.is_file():
-        raise UsageError(f"no {'trace' if kind == 'trace' else 'dataset'} at {path}", hint="a file, or builtin")
+        trace = kind == "trace"
+        raise UsageError(f"no {'trace' if trace else 'dataset'} at {path}",
+                         hint="a Mooncake, Azure or BurstGPT file" if trace else "a file, or builtin")  # fmt: skip
     rows = _trace(path) if kind == "trace" else _prompts(path)
     number = 0
     encode = msgspec.json.encode
@@ -108,6 +110,8 @@ def _trace(path: Path) -> Iterator[Row]:
         if first is None:
             first = row.at_s
         row.at_s -= first
+        if row.input_tokens < 1 or row.output_tokens < 1:
+            raise UsageError(f"{path}: a request of {row.input_tokens} input and {row.output_tokens} output tokens")
         if row.at_s < 0:
             raise UsageError(f"{path}: its times do not rise", hint="sort the trace by time")
         yield row
@@ -144,7 +148,8 @@ def _mooncake(line: Json, where: str) -> Row:
             output_tokens=int(line["output_length"]), hash_ids=[int(h) for h in line.get("hash_ids") or ()],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{where}: {error}", hint="timestamp (ms), input_length, output_length, hash_ids") from error
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UsageError(f"{where}: {reason}", hint="timestamp (ms), input_length, output_length, hash_ids") from error
 
 
 def _seconds(text: str) -> float:

@@ -151,7 +151,8 @@ COLUMNS = ("load", *RECORD_FIELDS, *METRICS)
 
 def _row(record: Record, loads: Sequence[Load]) -> list[object]:
     values = [getattr(record, name) for name in RECORD_FIELDS]
-    metrics = [metric(record) for metric in METRICS.values()]
+    failed = record.error is not None
+    metrics = [None if failed and name != "queue_delay_ms" else metric(record) for name, metric in METRICS.items()]
     return [loads[record.level].label, *values, *(None if v is None else round(v, 6) for v in metrics)]
 
 

@@ -507,6 +507,8 @@ class Loop:
 
     def _parse(self, request: Request) -> Answer:
         answer = parse_answer(request.response)
+        if answer.error is None and request.done_ns - request.sent_ns > self._timeout_ns:
+            answer.error = f"timeout: no end within {self._target.timeout_s:g} s"
         self._failures = self._failures + 1 if answer.error is not None else 0
         self._record(request, answer)
         return answer

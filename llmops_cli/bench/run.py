@@ -26,7 +26,7 @@ from llmops_cli.core.recipe import BenchRecipe
 from llmops_cli.core.report import BenchReport, Finding, Level, Memory
 from llmops_cli.core.slo import parse_slos
 from llmops_cli.core.stats import percentile
-from llmops_cli.engines import Engine, check_options, load_engine
+from llmops_cli.engines import Engine, checked_options, load_engine
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.http import Http
@@ -41,6 +41,8 @@ RATE_A_WORKER = 1000.0
 WARM_UP = -1
 """The warm-up's level number; its records are thrown away."""
 PROBE_S = 120.0
+LEAST_PROBE_S = 5.0
+GONE_S = 5.0
 
 
 class Progress(Protocol):
@@ -58,11 +60,11 @@ def bench(
     was measured (manifest.complete is then false).
     """
     engine = load_engine(recipe.backend)
-    check_options(engine, recipe.options)
+    own = checked_options(recipe.backend, engine, recipe.options)
     given = {name for name, origin in origins.items() if origin != "default"}
     run = _Run(recipe, engine, loads_of(recipe), folder, on_progress)
     env = find_env(engine.environment) if engine.environment else None
-    options = {**recipe.options, **({"url": recipe.url} if recipe.url else {})}
+    options = {**own, **({"url": recipe.url} if recipe.url else {})}
     spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=run.most_streams())
     headers = headers_of(recipe)
     http = Http(headers, proxy=recipe.proxy, insecure=recipe.insecure)
@@ -92,7 +94,7 @@ def bench(
             running(
                 spec,
                 log_path=folder / f"{recipe.backend}.log",
-                on_wait=lambda waited_s: on_progress(f"starting {recipe.backend}", round(waited_s), 0),
+                on_wait=lambda waited_s: on_progress(f"starting {recipe.backend}, seconds", round(waited_s), 0),
                 http=http,
             ) as server,
         ):
@@ -143,8 +145,6 @@ class _Run:
         self._slos = parse_slos(recipe.slo) if recipe.slo else ()
         if recipe.search and not self._slos:
             raise UsageError("--search needs objectives", hint="--slo ttft_p95=200ms,tpot_p95=50ms")
-        if recipe.search and any(load.kind != "rate" for load in loads) and recipe.rate:
-            raise UsageError("--search finds a rate", hint="--search --rate START")
         parse_lengths(recipe.input_tokens)
         parse_lengths(recipe.output_tokens)
         if str(recipe.input_tokens).isdigit() and recipe.shared_prefix_tokens >= int(recipe.input_tokens):
@@ -152,6 +152,8 @@ class _Run:
                 f"a shared prefix of {recipe.shared_prefix_tokens} tokens does not fit into {recipe.input_tokens}",
                 hint="--input-tokens counts the prefix too",
             )
+        if recipe.dataset != "synthetic" and recipe.input_tokens != BenchRecipe().input_tokens:
+            raise UsageError("the prompts of a dataset have their own lengths", hint="leave out --input-tokens")
         if recipe.records == "parquet":
             _need_pyarrow()
         self.book = Book(slo=recipe.slo)
@@ -335,12 +337,14 @@ class _Run:
         needed = recipe.requests or requests_needed(self._slos)
         asked_alone = False
         while (rate := search.next_rate()) is not None:
-            count = max(needed, int(rate * 10)) if recipe.requests is None else needed
+            count = max(needed, int(rate * LEAST_PROBE_S))
             limit_s = recipe.duration_s or PROBE_S
             level, verdict = self._probe(rate_load(recipe, rate, count=count, duration_s=limit_s))
             search.tell(rate, level, verdict)
             self.finding = search.finding()
             keep(self._known())
+            if verdict == "invalid" and search.passed is None:
+                return
             if verdict == "fail" and search.passed is None and not asked_alone:
                 asked_alone = True  # before ever lower rates are tried in vain
                 load = Load(kind="closed", label="1 stream", concurrency=1, count=needed, duration_s=limit_s)
@@ -405,7 +409,8 @@ class _Watch:
         self._count, self._duration_s = load.count, load.duration_s
         self._patience = 50 + 4 * (load.concurrency or 16)
         self._start = time.monotonic()
-        self._done = self._errors = 0
+        self._done = self._errors = self._failing = 0
+        self._good_at = self._start
         self._recent: deque[tuple[float, int]] = deque()
         self._ttfts: deque[float] = deque(maxlen=2000)
         self._last_error: str | None = None
@@ -418,6 +423,10 @@ class _Watch:
         at = time.monotonic()
         self._done += tick.done
         self._errors += tick.errors
+        if tick.done > tick.errors:
+            self._failing, self._good_at = 0, at
+        else:
+            self._failing += tick.errors
         self._last_error = tick.last_error or self._last_error
         self._ttfts.extend(tick.ttfts_ms)
         self._recent.append((at, tick.tokens))
@@ -430,6 +439,7 @@ class _Watch:
         if self._errors:
             note += f", {self._errors} errors ({self._last_error})"
         done = self._done if self._count else min(self._duration_s or 0.0, round(at - self._start, 1))
+        done = min(done, self._total() or done)
         if done and (total := self._total()) > done:
             note += f", ETA {(at - self._start) / done * (total - done):,.0f} s"
         self._on_progress(self._stage, done, self._total(), note)
@@ -439,10 +449,9 @@ class _Watch:
         self._on_progress(self._stage, total, total)
 
     def hopeless(self) -> str | None:
-        if (
-            self._errors >= self._patience
-            and self._errors == self._done
-            and (self._last_error or "").startswith("conn")
-        ):
-            return f"the server is gone: {self._errors} requests in a row failed ({self._last_error})"
+        if not (self._last_error or "").startswith("connection refused"):
+            return None
+        silent_s = time.monotonic() - self._good_at
+        if self._failing >= self._patience or (self._failing >= 10 and silent_s > GONE_S):
+            return f"the server is gone: {self._failing} requests in a row failed ({self._last_error})"
         return None

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from llmops_cli.bench.arrivals import rate_words
 from llmops_cli.core.report import Finding, Level
 from llmops_cli.core.slo import Slo
 
-Verdict = Literal["pass", "fail", "unsure"]
+Verdict = Literal["pass", "fail", "unsure", "invalid"]
 CLOSE_ENOUGH = 1.1
 MOST_PROBES = 16
 MOST_REPEATS = 3
@@ -22,7 +23,10 @@ def requests_needed(slos: Sequence[Slo]) -> int:
 
 
 def judge(level: Level) -> Verdict:
-    """A level passes if each objective's interval lies above what it needs, and fails if one lies below."""
+    """A level passes if each objective's interval lies above what it needs, and fails if one lies below. One whose
+    client was the limit says nothing about the server."""
+    if level.measured and not level.valid:
+        return "invalid"
     if level.saturated or not level.measured:
         return "fail"
     if any(slo.share_ci95[1] < slo.needed for slo in level.slos):
@@ -46,10 +50,11 @@ class RateSearch:
         self.failed: float | None = None
         self.sure = True
         self._probes = 0
+        self._client_limit: float | None = None
 
     def next_rate(self) -> float | None:
         """None when the answer is known well enough."""
-        if self._probes >= MOST_PROBES:
+        if self._probes >= MOST_PROBES or self._client_limit is not None:
             return None
         if self.passed and self.failed and self.failed / self.passed <= CLOSE_ENOUGH:
             return None
@@ -60,6 +65,9 @@ class RateSearch:
 
     def tell(self, rate: float, level: Level, verdict: Verdict) -> None:
         """The final verdict on a rate; `unsure` goes by the point estimates."""
+        if verdict == "invalid":
+            self.sure, self._client_limit = False, rate
+            return
         if verdict == "unsure":
             self.sure = False
             verdict = "pass" if all(slo.met for slo in level.slos) else "fail"
@@ -78,9 +86,12 @@ class RateSearch:
         if self.passed is None:
             text = f"no rate met the objectives (down to {self.failed:.3g} requests/s)" if self.failed else ""
         else:
-            above = f"; {self.failed:.4g}/s does not" if self.failed else "; no higher one was tried"
-            text = f"{self.passed:.4g} requests/s meets the objectives{above}"
-            text += "" if self.sure else " (some verdicts are by point estimate: more --requests would settle them)"
+            above = f"; {rate_words(self.failed)}/s does not" if self.failed else "; no higher one was tried"
+            if self._client_limit is not None:
+                above = f"; at {rate_words(self._client_limit)}/s this client was the limit (more --workers, or cores)"
+            text = f"{rate_words(self.passed)} requests/s meets the objectives{above}"
+            if self._client_limit is None:
+                text += "" if self.sure else " (some verdicts are by point estimate: more --requests would settle them)"
         return Finding(best_rate_per_s=self.passed, failing_rate_per_s=self.failed, sure=self.sure, text=text)
 
 

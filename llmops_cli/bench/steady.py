@@ -92,13 +92,18 @@ class Shape:
         """Without the warm-up and the drain where the data allow it (docs/METRICS.md)."""
         first = self.first_ns or 0
         end = max(self.last_end_ns, first + 1)
+        # an open load ends when its time is up, not with its last arrival
+        planned = int((load.duration_s or 0) * 1e9) if load.kind != "closed" else 0
+        if planned * 0.7 > self.last_end_ns:  # it was stopped before
+            planned = 0
+        end = max(end, planned)
 
         def whole(reason: str) -> Window:
             return Window(start_s=first / 1e9, end_s=end / 1e9, found="whole", reason=reason)
 
         if not load.is_stationary:
             return whole(f"a {load.kind} load has no steady state")
-        start, stop = first, self.last_start_ns
+        start, stop = first, max(self.last_start_ns, planned)
         if load.kind == "closed":
             streams = load.concurrency or 1
             cumulated = list(accumulate(self.ends))

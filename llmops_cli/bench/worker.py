@@ -82,10 +82,19 @@ def _sessions(plan: LevelPlan, source: Source) -> Iterator[tuple[int, Conversati
     """This worker's share: every `workers`-th session."""
     numbers: Iterator[int] = iter(count())
     if plan.load.count is not None:
-        numbers = iter(range(plan.load.count))
+        numbers = _numbers(plan.load.count, plan.load.least_s)
     elif plan.load.kind == "trace":
         numbers = iter(range(len(source)))
     return ((index, source.session(index)) for index in islice(numbers, plan.worker, None, plan.workers))
+
+
+def _numbers(wanted: int, least_s: float) -> Iterator[int]:
+    """`wanted` of them, and more until `least_s` have gone by."""
+    began = time.monotonic()
+    for number in count():
+        if number >= wanted and time.monotonic() - began >= least_s:
+            return
+        yield number
 
 
 def _due_ns(plan: LevelPlan, source: Source) -> Iterator[int] | None:

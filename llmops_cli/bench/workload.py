@@ -147,7 +147,8 @@ class Conversation:
             self._messages.append({"role": "assistant", "content": answer})
         if text:
             self._messages.append({"role": "user", "content": text})
-        return Turn(self._bodies.of_messages(self._messages, output), tokens, output)
+        wanted = tokens if len(self._messages) == 1 else 0  # what was said before has no length that we wanted
+        return Turn(self._bodies.of_messages(self._messages, output), wanted, output)
 
 
 def _marked(message: dict[str, object], mark: str) -> dict[str, object]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    backend: str = typer.Option(None, help="llamacpp, remote or sim.  [default: llamacpp, remote with --url]"),
+    backend: str = typer.Option(None, help="An engine of `llmops engines`.  [default: llamacpp, remote with --url]"),
     model: str = typer.Option(None, help="A folder, a .gguf file, a hub name, or demo.  [default: demo]"),
     url: str = typer.Option(None, help="An OpenAI-style server that already runs; its first model unless --model."),
     api: str = typer.Option(None, help="chat or completions.  [default: chat]"),
@@ -23,7 +26,7 @@ def bench(
     insecure: bool = typer.Option(None, "--insecure", help="Accept any TLS certificate."),
     concurrency: str = typer.Option(None, help="Streams at once, one level each.  [default: 1,4,16]"),
     rate: str = typer.Option(None, help="Requests per second, one level each; sent whether or not answers come."),
-    ramp: str = typer.Option(None, help="From one rate to another over --duration-s: 1-20."),
+    ramp: str = typer.Option(None, help="From one rate to another: 1-20, over --duration-s.  [default: 60 s]"),
     steps: str = typer.Option(None, help="Rates, each held for some seconds: 2x30,5x30."),
     burst: int = typer.Option(None, help="This many requests, all at once."),
     trace: str = typer.Option(None, help="Replay a trace: Mooncake JSONL, Azure or BurstGPT CSV."),
@@ -31,7 +34,9 @@ def bench(
     arrival: str = typer.Option(None, help="poisson, constant or gamma, for rates.  [default: poisson]"),
     burstiness: float = typer.Option(None, help="Shape of gamma arrivals; under 1 is burstier.  [default: 1]"),
     max_in_flight: int = typer.Option(None, help="Hold requests back beyond this; the wait counts.  [default: none]"),
-    requests: int = typer.Option(None, help="Requests (conversations) per level.  [default: 5 x streams, at least 20]"),
+    requests: int = typer.Option(
+        None, help="Requests (conversations) per level.  [default: 5 x streams, at least 20 and 3 s]"
+    ),
     duration_s: float = typer.Option(None, help="Seconds per level.  [default: 30 for a rate]"),
     warmup: int = typer.Option(None, help="Requests before the first level, not measured.  [default: 4]"),
     repeats: int = typer.Option(None, help="Repetitions of each level.  [default: 1]"),
@@ -56,26 +61,41 @@ def bench(
     allow_invalid: bool = typer.Option(None, "--allow-invalid", help="Exit 0 even if the numbers can't be trusted."),
     seed: int = typer.Option(None, help="The same seed sends the same requests at the same times.  [default: 0]"),
     timeout_s: float = typer.Option(None, help="Longest time for one request.  [default: 300]"),
-    set_: list[str] = typer.Option(None, "--set", help="An engine option, key=value. May be repeated."),
+    dtype: str = typer.Option(None, help="Engine: auto, float32, float16 or bfloat16."),
+    max_model_len: int = typer.Option(None, help="Engine: most tokens of one request."),
+    max_num_seqs: int = typer.Option(None, help="Engine: requests computed at once.  [default: most streams]"),
+    gpu_memory_utilization: float = typer.Option(None, help="Engine: share of GPU memory to take."),
+    tensor_parallel: int = typer.Option(None, help="Engine: devices that split each layer."),
+    pipeline_parallel: int = typer.Option(None, help="Engine: devices that split the layers among them."),
+    data_parallel: int = typer.Option(None, help="Engine: copies of the model behind one address."),
+    kv_cache_dtype: str = typer.Option(None, help="Engine: type of the KV cache."),
+    prefix_caching: bool = typer.Option(
+        None, "--prefix-caching/--no-prefix-caching", help="Engine: reuse shared beginnings."
+    ),
+    attention: str = typer.Option(None, help="Engine: sdpa, eager, flash_attention_2, ..."),
+    speculative: str = typer.Option(None, help="Engine: ngram:5, draft:PATH, medusa:PATH or eagle:PATH."),
+    lora: list[str] = typer.Option(None, help="Engine: an adapter, NAME=PATH; a request names it as its model."),
+    threads: int = typer.Option(None, help="Engine: processor threads."),
+    set_: list[str] = typer.Option(None, "--set", help="An option of one engine, key=value. May be repeated."),
     recipe: Path = typer.Option(None, help="A YAML recipe, or a saved report to repeat."),
     output: Path = typer.Option(None, "-o", "--output", help="Folder for the run.  [default: results/...]"),
     as_json: bool = typer.Option(False, "--json", help="Print the report on stdout and nothing else."),
 ) -> None:
     """Load a server and report TTFT, TPOT, ITL, E2E, throughput, goodput and memory (docs/METRICS.md)."""
     from llmops_cli.bench.run import bench as run
-    from llmops_cli.cli.screen import Progress, print_json, say, show_table
-    from llmops_cli.cli.settings import parse_body, parse_set, resolve_flags
-    from llmops_cli.core.errors import GateFailed
+    from llmops_cli.cli.screen import Progress, print_json, say, show_table, width_of
+    from llmops_cli.cli.settings import engine_options, parse_body, resolve_flags
+    from llmops_cli.core.errors import GateFailed, LlmopsError, UsageError
     from llmops_cli.core.recipe import BenchRecipe
     from llmops_cli.core.report import BenchReport
-    from llmops_cli.engines import check_options, load_engine
+    from llmops_cli.engines import checked_options, load_engine
     from llmops_cli.pipeline.models import for_engine
     from llmops_cli.report.html import save_page
-    from llmops_cli.runtime.env import find_env
+    from llmops_cli.runtime.env import ensure_env
     from llmops_cli.runtime.store import make_run_dir
 
     flags: dict[str, object] = {
-        "backend": backend or ("remote" if url else None), "model": model, "url": url, "api": api,
+        "backend": backend, "model": model, "url": url, "api": api,
         "headers": header or None, "body": parse_body(body), "api_key_env": api_key_env, "proxy": proxy,
         "insecure": insecure, "concurrency": concurrency, "rate": rate, "ramp": ramp, "steps": steps, "burst": burst,
         "trace": trace, "time_scale": time_scale, "arrival": arrival, "burstiness": burstiness,
@@ -84,30 +104,42 @@ def bench(
         "shared_prefix_tokens": shared_prefix_tokens, "shared_prefix_share": shared_prefix_share, "turns": turns,
         "think_time_s": think_time_s, "warm_cache": warm_cache, "slo": slo, "search": search, "workers": workers,
         "records": records, "allow_invalid": allow_invalid, "seed": seed, "timeout_s": timeout_s,
-        "options": parse_set(set_),
+        "options": engine_options(
+            set_, dtype=dtype, max_model_len=max_model_len, max_num_seqs=max_num_seqs,
+            gpu_memory_utilization=gpu_memory_utilization, tensor_parallel=tensor_parallel,
+            pipeline_parallel=pipeline_parallel, data_parallel=data_parallel, kv_cache_dtype=kv_cache_dtype,
+            prefix_caching=prefix_caching, attention=attention, speculative=speculative, lora=lora, threads=threads,
+        ),
     }  # fmt: skip
     resolved, origins = resolve_flags(BenchRecipe, flags, file=recipe, key="bench")
     engine = load_engine(resolved.backend)
-    check_options(engine, resolved.options)
-    if engine.environment:
-        find_env(engine.environment)  # say what is missing before training or converting anything
+    checked_options(resolved.backend, engine, resolved.options)
     invalid: GateFailed | None = None
     with Progress() as progress:
+        if engine.environment:  # before anything is trained or converted for it
+            ensure_env(engine.environment, on_line=progress.lines(f"environment {engine.environment}", log=say))
         artifact = for_engine(engine, resolved.model, on_event=progress.event, warn=say)
-        folder = output or make_run_dir("bench", f"{resolved.backend}-{Path(resolved.model).name}")
+        if output is not None and (output / "report.json").exists():
+            raise UsageError(f"{output} holds a run already", hint="choose another -o, or remove it")
+        place = urlsplit(resolved.url).netloc if resolved.url else f"{resolved.backend}-{Path(resolved.model).name}"
+        folder = output or make_run_dir("bench", place)
         try:
             report = run(resolved, origins, artifact, folder=folder, on_progress=progress.update)
         except GateFailed as error:
             if not isinstance(error.result, BenchReport):
                 raise
             invalid, report = error, error.result
+        except LlmopsError:
+            with suppress(OSError):
+                folder.rmdir()  # only if nothing came of it
+            raise
         save_page([(folder, report)], folder / "report.html")
     if as_json:
         print_json(report)
     else:
         from llmops_cli.report.tables import bench_table
 
-        show_table(bench_table(report))
+        show_table(bench_table(report, width=width_of(sys.stderr)))
         say(f"report: {folder / 'report.json'}    plots: {folder / 'report.html'}")
     if invalid:
         raise invalid

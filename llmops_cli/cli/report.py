@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,15 +25,15 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="Print the reports on stdout and nothing else."),
 ) -> None:
     """Print runs as tables; one that was killed is read from what it had written."""
-    from llmops_cli.cli.screen import print_json, show_table
+    from llmops_cli.cli.screen import print_json, print_table, width_of
     from llmops_cli.report.tables import table_of
 
-    for path in runs:
-        report, word = _load(path)
-        if as_json:
-            print_json(report)
-        else:
-            show_table(table_of(report, word=word))
+    loaded = [_load(path) for path in runs]
+    if as_json:
+        print_json(loaded[0][0] if len(loaded) == 1 else [report for report, _ in loaded])
+        return
+    for report, word in loaded:
+        print_table(table_of(report, word=word, width=width_of(sys.stdout)))
 
 
 @group.command("list")
@@ -41,7 +42,7 @@ def list_(
     as_json: bool = typer.Option(False, "--json", help="Print the list on stdout and nothing else."),
 ) -> None:
     """List the runs in a folder, oldest first."""
-    from llmops_cli.cli.screen import print_json, say, show_table
+    from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.core.errors import UsageError
     from llmops_cli.report.tables import run_list, run_list_table
 
@@ -55,10 +56,11 @@ def list_(
             say(f"{path}: {error.message}")
             continue
         found.append((str(path.parent), report, word))
+    found.sort(key=lambda row: row[1].manifest.started_at)
     if as_json:
         print_json(run_list(found))
     elif found:
-        show_table(run_list_table(found))
+        print_table(run_list_table(found))
     else:
         say(f"no runs in {folder}")
 
@@ -116,8 +118,8 @@ def compare(
     as_json: bool = typer.Option(False, "--json", help="Print the comparison on stdout and nothing else."),
 ) -> None:
     """Say per metric whether a run is faster or slower than another, or that nobody can tell."""
-    from llmops_cli.cli.screen import print_json, say, show_table
-    from llmops_cli.core.errors import unknown_name
+    from llmops_cli.cli.screen import print_json, print_table, say
+    from llmops_cli.core.errors import UsageError, unknown_name
     from llmops_cli.report.compare import MIN_EFFECT
     from llmops_cli.report.compare import compare as compare_runs
     from llmops_cli.report.export import comparison_markdown
@@ -132,6 +134,12 @@ def compare(
     first = _load_run(baseline)
     effect = MIN_EFFECT if min_effect is None else min_effect / 100
     found = [compare_runs(first, _load_run(path), metrics=metric or None, min_effect=effect) for path in others]
+    for comparison in found:
+        if not comparison.differences:
+            raise UsageError(
+                f"{comparison.baseline} and {comparison.current} have nothing to compare",
+                hint="; ".join(comparison.warnings) or "measure the same loads in both",
+            )
     if as_json:
         print_json(found[0] if len(found) == 1 else found)
         return
@@ -139,7 +147,7 @@ def compare(
         if format_ == "markdown":
             typer.echo(comparison_markdown(comparison))
         else:
-            show_table(comparison_table(comparison))
+            print_table(comparison_table(comparison))
             for warning in comparison.warnings:
                 say(f"warning: {warning}")
 
@@ -154,7 +162,7 @@ def gate(
     as_json: bool = typer.Option(False, "--json", help="Print the outcome on stdout and nothing else."),
 ) -> None:
     """Exit 5 if a run is worse than it may be, and chance does not explain it."""
-    from llmops_cli.cli.screen import print_json, say
+    from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.report.export import gate_junit
     from llmops_cli.report.gate import judge_run, parse_condition, untrusted
@@ -170,7 +178,7 @@ def gate(
         print_json(judged)
     else:
         for one in judged:
-            say(f"{one.outcome:7} {one.condition} at {one.load}: {one.text}")
+            typer.echo(f"{one.outcome:7} {one.condition} at {one.load}: {one.text}")
     bad = [one for one in judged if one.outcome != "passed"]
     if bad:
         raise GateFailed(

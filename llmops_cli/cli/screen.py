@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
@@ -27,11 +28,27 @@ def console() -> Console:
     """Rich on stderr; wide enough for our tables where it is no terminal."""
     from rich.console import Console
 
-    return Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+    return Console(stderr=True, width=None if sys.stderr.isatty() else 180)
 
 
 def show_table(table: Table) -> None:
     console().print(table)
+
+
+def print_table(table: Table) -> None:
+    """A table that is the command's result: on stdout."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else width_of(sys.stdout)).print(table)
+
+
+def width_of(stream: TextIO) -> int:
+    """Columns of a terminal, or what our widest table takes."""
+    if not stream.isatty():
+        return 180
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def print_json(report: object) -> None:
@@ -79,6 +96,21 @@ class Progress:
         """A worker's event line."""
         self.update(str(event["stage"]), float(str(event["done"])), float(str(event["total"])))
 
+    def lines(self, stage: str, *, log: Callable[[str], None]) -> Callable[[str], None]:
+        """For a tool that prints: its lines become the note of a stage that has no known length; sentences of ours,
+        which end in no tool's way, are said."""
+        count = 0
+
+        def on_line(line: str) -> None:
+            nonlocal count
+            count += 1
+            if line.startswith(("creating environment", "environment ")):
+                log(line)
+            elif line.strip():
+                self.update(stage, count, 0, line.strip()[:90])
+
+        return on_line
+
     def update(self, stage: str, done: float, total: float, note: str = "") -> None:
         if self._bar is not None:
             if stage not in self._tasks:
@@ -88,5 +120,5 @@ class Progress:
         now, last = time.monotonic(), self._said.get(stage)
         if last is None or now - last > PLAIN_EVERY_S or (total and done >= total):
             self._said[stage] = now
-            share = f" {done / total:.0%}" if total else f" {done:.0f} s"
+            share = f" {done / total:.0%}" if total else f" {done:.0f}"
             say(f"{stage}{share}{f', {note}' if note else ''}")

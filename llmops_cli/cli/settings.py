@@ -66,3 +66,16 @@ def parse_body(pairs: list[str] | None) -> dict[str, object] | None:
         except ValueError:
             fields[key.strip()] = value
     return fields
+
+
+def engine_options(pairs: list[str] | None, **flags: object) -> dict[str, str] | None:
+    """`--set` pairs and the engine flags that were given, as one table of text; None if there are none."""
+    table = parse_set(pairs) or {}
+    for name, value in flags.items():
+        if value is None or value == []:
+            continue
+        if isinstance(value, list):
+            table[name] = ",".join(value)
+        else:
+            table[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return table or None

@@ -20,3 +20,8 @@ def load_named(kind: str, name: str, builtin: Mapping[str, str], group: str) -> 
         if entry.name == name:
             return entry.load()
     raise unknown_name(kind, name, [*builtin, *(entry.name for entry in metadata.entry_points(group=group))])
+
+
+def plugin_names(group: str) -> list[str]:
+    """Names that other installed packages provide in an entry-point group."""
+    return sorted(entry.name for entry in metadata.entry_points(group=group))

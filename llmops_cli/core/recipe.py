@@ -6,7 +6,7 @@ The struct holds the defaults and the checks; `resolve` tells where each value c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -14,7 +14,9 @@ from llmops_cli.core.errors import UsageError, unknown_name
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
-PositiveNumber = Annotated[float, msgspec.Meta(gt=0)]
+PositiveNumber = Annotated[float, msgspec.Meta(gt=0, le=1e7)]
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1e5)]
+Streams = Annotated[int, msgspec.Meta(ge=1, le=20_000)]
 
 
 LOADS = ("concurrency", "rate", "ramp", "steps", "burst", "trace")
@@ -35,8 +37,8 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     proxy: str | None = None
     insecure: bool = False
 
-    concurrency: list[Positive] = []
-    rate: list[PositiveNumber] = []
+    concurrency: list[Streams] = []
+    rate: list[Rate] = []
     ramp: str | None = None
     steps: list[str] = []
     burst: Positive | None = None
@@ -62,7 +64,7 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     slo: str | None = None
     search: bool = False
-    workers: Positive | None = None
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
     records: Literal["csv", "parquet"] = "csv"
     allow_invalid: bool = False
     seed: int = 0
@@ -136,6 +138,7 @@ def resolve(
             merged[key], origins[key] = value, "flag"
     if kind is BenchRecipe:
         _keep_nearest_load(merged, origins)
+        _settle_backend(merged, origins)
     prepared = {name: _split(kind, name, value) for name, value in merged.items()}
     for name, value in prepared.items():
         try:
@@ -144,7 +147,11 @@ def resolve(
             msgspec.convert({name: value}, kind, strict=False)
         except msgspec.ValidationError as error:
             reason = str(error).split(" - at ")[0].replace("`", "")
-            raise UsageError(f"{name}={merged[name]!r} ({origins[name]}): {reason}") from error
+            allowed = _choices(kind, name)
+            raise UsageError(
+                f"{name}={merged[name]!r} ({origins[name]}): {reason}",
+                hint=f"known: {', '.join(allowed)}" if allowed else None,
+            ) from error
     return msgspec.convert(prepared, kind, strict=False), origins
 
 
@@ -157,6 +164,25 @@ def _keep_nearest_load(merged: dict[str, object], origins: dict[str, str]) -> No
                     merged.pop(name, None)
                     origins[name] = "default"
             return
+
+
+def _settle_backend(merged: dict[str, object], origins: dict[str, str]) -> None:
+    """A URL, wherever it comes from, means the server that runs there."""
+    url, backend = merged.get("url"), merged.get("backend", "remote")
+    if not url:
+        return
+    if backend != "remote" and origins["backend"] != "default":
+        raise UsageError(
+            f"--url is a server that runs; backend '{backend}' would start another", hint="give one of them"
+        )
+    if "backend" not in merged:
+        merged["backend"], origins["backend"] = "remote", origins["url"]
+
+
+def _choices(kind: type[msgspec.Struct], name: str) -> list[str]:
+    """The values of a field that has a fixed set of them."""
+    hint = get_type_hints(kind)[name]
+    return [str(value) for value in get_args(hint)] if get_origin(hint) is Literal else []
 
 
 def _split(kind: type[RecipeT], name: str, value: object) -> object:

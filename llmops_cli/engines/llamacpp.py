@@ -6,15 +6,25 @@ from collections.abc import Mapping
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.options import is_on
 from llmops_cli.core.spec import Env, ServerSpec
 
-FLAGS = ("ctx", "kv_tokens", "batch", "prefill_chunk", "queue", "threads", "gpu_layers")
+FLAGS = {
+    "max_model_len": "--ctx",
+    "threads": "--threads",
+    "kv_tokens": "--kv-tokens",
+    "batch": "--batch",
+    "prefill_chunk": "--prefill-chunk",
+    "queue": "--queue",
+    "gpu_layers": "--gpu-layers",
+}
 
 
 class Llamacpp:
     formats = ("gguf",)
     environment = "llamacpp"
-    options = (*FLAGS, "parallel", "prefix_reuse")
+    options = (*FLAGS, "max_num_seqs", "prefix_caching")
+    numbers = ("kv_tokens", "batch", "prefill_chunk", "queue", "gpu_layers")
     bench_body: Mapping[str, object] = {"ignore_eos": True}
 
     def server(
@@ -22,13 +32,13 @@ class Llamacpp:
     ) -> ServerSpec:
         if env is None or artifact.path is None:
             raise EnvironmentMissing("engine 'llamacpp' needs an environment and a model file")
-        flags = {name: options[name] for name in FLAGS if name in options}
         argv = [
             env.python, "{workers}/llamacpp_server", "--model", artifact.path, "--name", artifact.reference,
-            "--port", str(port), "--parallel", options.get("parallel", str(parallel)),
+            "--port", str(port), "--parallel", options.get("max_num_seqs", str(parallel)),
         ]  # fmt: skip
-        for name, value in flags.items():
-            argv += [f"--{name.replace('_', '-')}", value]
-        if options.get("prefix_reuse", "true").lower() in ("false", "0", "no"):
+        for name, flag in FLAGS.items():
+            if name in options:
+                argv += [flag, options[name]]
+        if not is_on(options, "prefix_caching", default=True):
             argv.append("--no-prefix-reuse")
         return ServerSpec(engine="llamacpp", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference)

@@ -20,6 +20,8 @@ class Remote:
         self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
     ) -> ServerSpec:
         url = options.get("url", "").rstrip("/").removesuffix("/v1")
+        if not url:
+            raise UsageError("backend 'remote' needs a server", hint="--url http://127.0.0.1:8000")
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"'{url}' is no http(s) URL", hint="--url http://127.0.0.1:8000")
         if "@" in urlsplit(url).netloc:

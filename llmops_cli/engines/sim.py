@@ -13,6 +13,7 @@ class Sim:
     formats = ()
     environment = None
     options = ("ttft_ms", "itl_ms", "tokens", "fail_every", "die_after", "tokens_per_chunk")
+    numbers = options
     bench_body: Mapping[str, object] = {}
 
     def server(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from llmops_cli.core.artifact import Artifact
+import msgspec
+
+from llmops_cli.core.artifact import FORMATS, Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.recipe import QuantizeRecipe, TrainRecipe, resolve
-from llmops_cli.engines import Engine
+from llmops_cli.core.spec import JobSpec
+from llmops_cli.engines import ENGINES, Engine, load_engine
 from llmops_cli.quantize.run import quantize
-from llmops_cli.runtime.job import Json
+from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.job import Json, run_job
 from llmops_cli.runtime.paths import cache_dir
-from llmops_cli.runtime.store import digest_path, size_of
+from llmops_cli.runtime.store import digest_path, locked, size_of
 from llmops_cli.train.run import train
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -40,12 +45,26 @@ def find_model(reference: str, *, on_event: OnEvent) -> Artifact:
             raise UsageError(
                 f"{path} has no config.json", hint="pass a Hugging Face model folder, a .gguf file or demo"
             )
-        return _artifact(reference, path, "hf")
-    if HUB_NAME.fullmatch(reference) and not reference.startswith("."):
+        return _artifact(reference, path, _folder_format(path))
+    if HUB_NAME.fullmatch(reference) and path.suffix != ".gguf" and not reference.startswith("."):
         return _artifact(reference, _download(reference), "hf")
     raise UsageError(
         f"no model at {reference}", hint="a folder, a .gguf file, owner/name of the Hugging Face hub, or demo"
     )
+
+
+def _folder_format(path: Path) -> str:
+    """hf, or how the folder's weights are quantized; ct2 for one that CTranslate2's converter wrote."""
+    if (path / "model.bin").is_file() and not (path / "model.safetensors").exists():
+        config = (path / "config.json").read_text(errors="replace")
+        if '"architectures"' not in config:
+            return "ct2"
+    try:
+        config_fields = msgspec.json.decode((path / "config.json").read_bytes())
+        method = config_fields["quantization_config"]["quant_method"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return "hf"
+    return str(method) if method in FORMATS else "hf"
 
 
 def _artifact(reference: str, path: Path, kind: str, *, digest: str | None = None) -> Artifact:
@@ -93,6 +112,23 @@ def as_gguf(artifact: Artifact, *, on_event: OnEvent, warn: Callable[[str], None
     )
 
 
+def as_ct2(artifact: Artifact, *, on_event: OnEvent) -> Artifact:
+    """The model converted for CTranslate2, once, in the cache."""
+    env = find_env("ctranslate2")
+    target = cache_dir() / "ct2" / (artifact.digest or "sha256:unknown")[7:19]
+    with locked(target):
+        if not (target / "model.bin").exists():
+            partial = target.with_name(f"{target.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            job = JobSpec(
+                name="ct2-convert", python=env.python, program="ct2_convert.py",
+                input={"source": artifact.path, "target": str(partial)},
+            )  # fmt: skip
+            run_job(job, folder=cache_dir() / "jobs" / f"ct2-{target.name}", on_event=on_event)
+            partial.rename(target)
+    return _artifact(artifact.reference, target, "ct2")
+
+
 def quantized_dir(artifact: Artifact) -> Path:
     """Where files made from this model are kept when the user names no folder."""
     return cache_dir() / "quantized" / (artifact.digest or "sha256:unknown")[7:19]
@@ -105,6 +141,13 @@ def for_engine(engine: Engine, reference: str, *, on_event: OnEvent, warn: Calla
     artifact = find_model(reference, on_event=on_event)
     if artifact.format in engine.formats:
         return artifact
-    if "gguf" in engine.formats and artifact.format == "hf":
-        return as_gguf(artifact, on_event=on_event, warn=warn)
-    raise UsageError(f"this engine serves {', '.join(engine.formats)}, not {artifact.format}")
+    if artifact.format == "hf":
+        if "gguf" in engine.formats:
+            return as_gguf(artifact, on_event=on_event, warn=warn)
+        if "ct2" in engine.formats:
+            return as_ct2(artifact, on_event=on_event)
+    able = [name for name in ENGINES if artifact.format in load_engine(name).formats]
+    raise UsageError(
+        f"this engine serves {', '.join(engine.formats)}; {reference} is {artifact.format}",
+        hint=f"--backend {able[0]}" if able else "convert the model first",
+    )

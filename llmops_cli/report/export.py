@@ -10,6 +10,7 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.report import BenchReport, Comparison, Difference, Level
 from llmops_cli.core.stats import Distribution
 from llmops_cli.report.gate import Judged
+from llmops_cli.runtime.store import cannot_write, write_atomic
 
 COLUMNS = (
     "load",
@@ -57,9 +58,18 @@ def comparison_markdown(found: Comparison) -> str:
     for d in found.differences:
         change, interval = change_words(d)
         verdict = d.verdict if d.verdict == "can't tell" else f"**{d.verdict}**"
-        lines.append(_row([d.load, d.metric, f"{d.baseline:.4g}", f"{d.current:.4g}", change, interval, verdict]))
+        lines.append(_row([d.load, d.metric, *values_words(d), change, interval, verdict]))
     lines += ["", *(f"- {warning}" for warning in found.warnings)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def values_words(d: Difference) -> tuple[str, str]:
+    """Baseline and current; a shift is of the whole distribution and has no such pair."""
+    if d.metric.endswith(".shift"):
+        return "", ""
+    if d.metric == "error_rate":
+        return f"{d.baseline:.2%}", f"{d.current:.2%}"
+    return f"{d.baseline:,.4g}", f"{d.current:,.4g}"
 
 
 def change_words(d: Difference) -> tuple[str, str]:
@@ -186,7 +196,7 @@ def save_parquet(folder: Path, target: Path) -> None:
     """
     source = folder / "records.csv"
     if (folder / "records.parquet").is_file():
-        target.write_bytes((folder / "records.parquet").read_bytes())
+        write_atomic(target, (folder / "records.parquet").read_bytes())
         return
     if not source.is_file():
         raise UsageError(f"{folder} has no per-request table")
@@ -195,7 +205,10 @@ def save_parquet(folder: Path, target: Path) -> None:
         from pyarrow import parquet
     except ImportError:
         raise EnvironmentMissing("Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'") from None
-    reader = arrow_csv.open_csv(source)
-    with parquet.ParquetWriter(target, reader.schema) as writer:
-        for batch in reader:
-            writer.write_batch(batch)
+    try:
+        reader = arrow_csv.open_csv(source)
+        with parquet.ParquetWriter(target, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+    except OSError as error:
+        raise cannot_write(target, error) from error

@@ -92,21 +92,38 @@ def judge_run(current: Run, baseline: Run | None, conditions: Sequence[Condition
     if relative and baseline is not None:
         found = compare(baseline, current, metrics=list(dict.fromkeys(c.name for c in relative)), min_effect=0.0)
         by_place = {(difference.load, difference.metric): difference for difference in found.differences}
-        loads = [level.label for level in current.report.levels]
-        judged += [_relative(condition, load, by_place.get((load, condition.name))) for condition in relative
-                   for load in loads]  # fmt: skip
+        old = {level.label: level for level in baseline.report.levels}
+        judged += [
+            _relative(
+                condition, level.label, by_place.get((level.label, condition.name)), (old.get(level.label), level)
+            )
+            for condition in relative
+            for level in current.report.levels
+        ]
     if not judged:
         judged = [Judged(condition=c.text, load="", outcome="unknown", text="nothing was measured") for c in conditions]
     return judged
 
 
-def _relative(condition: Condition, load: str, difference: Difference | None) -> Judged:
+def _why_not(condition: Condition, sides: tuple[Level | None, Level | None]) -> str:
+    if sides[0] is None:
+        return "the baseline has no such load"
+    least = FEWEST.get(condition.statistic, 1)
+    fewest = min(level.measured for level in sides if level is not None)
+    if fewest < least:
+        more = f"bench --requests {least * 5 // 4}"
+        return f"{condition.statistic} needs {least} requests on both sides, there are {fewest} ({more})"
+    return "a run has no per-request table, or the value is 0"
+
+
+def _relative(
+    condition: Condition, load: str, difference: Difference | None, loads: tuple[Level | None, Level | None]
+) -> Judged:
     def judged(outcome: str, text: str) -> Judged:
         return Judged(condition=condition.text, load=load, outcome=outcome, text=text)
 
     if difference is None:
-        least = FEWEST.get(condition.statistic, 1)
-        return judged("unknown", f"cannot be judged: the baseline lacks this load, or fewer than {least} requests")
+        return judged("unknown", f"cannot be judged: {_why_not(condition, loads)}")
     if difference.ratio is not None and difference.ratio_ci95 is not None:
         change, (low, high) = difference.ratio - 1, difference.ratio_ci95
         low, high = low - 1, high - 1
@@ -121,13 +138,14 @@ def _relative(condition: Condition, load: str, difference: Difference | None) ->
 
 def _absolute(condition: Condition, level: Level) -> Judged:
     value, interval = _value(condition, level)
+    form = "{:.2%}" if condition.metric == "error_rate" else "{:.4g}"
     if value is None:
         return Judged(condition=condition.text, load=level.label, outcome="unknown", text="was not measured")
     low, high = interval or (value, value)
     beyond = low > condition.limit if condition.above else high < condition.limit
     return Judged(
         condition=condition.text, load=level.label, outcome="failed" if beyond else "passed",
-        text=f"{value:.4g} ({low:.4g} to {high:.4g})",
+        text=f"{form.format(value)} ({form.format(low)} to {form.format(high)})",
     )  # fmt: skip
 
 

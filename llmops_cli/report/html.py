@@ -151,7 +151,7 @@ def _run_section(run: Run, title: str) -> str:
     for text, labels in said.items():
         notes.append(f"<li>{'' if len(labels) == every else escape(', '.join(labels)) + ': '}{escape(text)}</li>")
     return (
-        f"<section><h2>{escape(title)} {' '.join(badges)}</h2>{_table(run.report)}"
+        f"<section><h2>{escape(title)} <small>{escape(run.name)}</small> {' '.join(badges)}</h2>{_table(run.report)}"
         f"<ul>{''.join(notes)}</ul><details><summary>About this run</summary><dl>{lines}</dl></details></section>"
     )
 

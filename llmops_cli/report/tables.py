@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,7 +18,7 @@ from llmops_cli.core.report import (
     TrainReport,
 )
 from llmops_cli.core.stats import Distribution
-from llmops_cli.report.export import change_words
+from llmops_cli.report.export import change_words, values_words
 
 
 def _ms(value: float | None) -> str:
@@ -38,34 +39,53 @@ def _pair(distribution: Distribution) -> str:
     return f"{_ms(distribution.p50)} / {_ms(distribution.p99)}"
 
 
-def _spread(distribution: Distribution) -> str:
+WIDE, MIDDLE = 165, 110
+"""Columns of a terminal from which on a table has its intervals and windows, and its p99."""
+
+
+def _spread(distribution: Distribution, width: int) -> str:
+    p50, p95, p99 = _ms(distribution.p50), _ms(distribution.p95), _ms(distribution.p99)
+    if width < MIDDLE:
+        return f"{p50}  {p95}"
     low, high = distribution.ci95.get("p50", (None, None))
-    half = "" if low is None or high is None else f" ±{_ms((high - low) / 2)}"
-    return f"{_ms(distribution.p50)}{half}  {_ms(distribution.p95)}  {_ms(distribution.p99)}"
+    if width < WIDE or low is None or high is None or distribution.p50 is None:
+        return f"{p50}  {p95}  {p99}"
+    return f"{p50} ±{_ms(max(high - distribution.p50, distribution.p50 - low))}  {p95}  {p99}"
 
 
-def bench_table(report: BenchReport, *, word: str = "") -> Table:
-    """`word` says what is special about the run, such as `partial`."""
+def bench_table(report: BenchReport, *, word: str = "", width: int = 180) -> Table:
+    """`word` says what is special about the run, such as `partial`; a narrow table has fewer statistics."""
     recipe = report.manifest.recipe
     where = f"{recipe['url']} " if recipe.get("url") else f"{recipe['backend']} "
-    title = f"{where}{recipe['model']}: p50 ± its 95 % interval, p95, p99 in ms"
-    table = Table(title=f"{title}  [bold red]{word}[/]" if word else title, title_justify="left")
+    shown = "p50, p95" if width < MIDDLE else "p50, p95, p99" if width < WIDE else "p50 ± its 95 % interval, p95, p99"
+    title = f"{where}{recipe['model']}: {shown} in ms"
+    table = Table(
+        title=f"{title}  [bold red]{word}[/]" if word else title, title_justify="left",
+        box=box.SIMPLE_HEAD if width < WIDE else box.HEAVY_HEAD, padding=(0, 0) if width < WIDE else (0, 1),
+    )  # fmt: skip
     goodput = any(level.goodput_per_s is not None for level in report.levels)
+    columns = ["requests", "errors", "TTFT", "TPOT", "E2E", *(["req/s"] if width >= MIDDLE else []), "tok/s",
+               *(["goodput/s"] if goodput else []), *(["measured"] if width >= WIDE else []), "valid"]  # fmt: skip
     table.add_column("load", no_wrap=True)
-    for name in ("requests", "errors", "TTFT", "TPOT", "E2E", "req/s", "tok/s"):
-        table.add_column(name, justify="right", no_wrap=name in ("TTFT", "TPOT", "E2E"))
-    if goodput:
-        table.add_column("goodput/s", justify="right")
-    table.add_column("measured", justify="right", no_wrap=True)
-    table.add_column("valid", justify="right", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     for level in report.levels:
-        table.add_row(
-            level.label or f"{level.concurrency} streams", str(level.requests),
-            f"[red]{level.errors}[/]" if level.errors else "0", _spread(level.ttft_ms), _spread(level.tpot_ms),
-            _spread(level.e2e_ms), _number(level.requests_per_s, 2), _number(level.output_tokens_per_s, 1),
-            *([_number(level.goodput_per_s, 2)] if goodput else []), _windows(level),
-            "yes" if level.valid else "[bold red]INVALID[/]",
-        )  # fmt: skip
+        cells = {
+            "requests": str(level.requests),
+            "errors": f"[red]{level.errors}[/]" if level.errors else "0",
+            "TTFT": _spread(level.ttft_ms, width),
+            "TPOT": _spread(level.tpot_ms, width),
+            "E2E": _spread(level.e2e_ms, width),
+            "req/s": _number(level.requests_per_s, 2),
+            "tok/s": _number(level.output_tokens_per_s, 1 if width >= WIDE else 0),
+            "goodput/s": _number(level.goodput_per_s, 2),
+            "measured": _windows(level),
+            "valid": "yes" if level.valid else "[bold red]INVALID[/]",
+        }
+        table.add_row(level.label or f"{level.concurrency} streams", *(cells[name] for name in columns))
+    if not report.levels:
+        table.caption = "no request had ended"
+        return table
     table.caption, table.caption_justify, table.caption_style = "\n".join(_captions(report)), "left", ""
     return table
 
@@ -87,7 +107,7 @@ def _captions(report: BenchReport) -> list[str]:
             low, high = slo.share_ci95
             lines.append(
                 f"{level.label}: {slo.text} {'met' if slo.met else 'missed'}: "
-                f"{slo.share:.1%} ({low:.1%} to {high:.1%}) of the requests, {slo.needed:.4g} needed"
+                f"{slo.share:.1%} ({low:.1%} to {high:.1%}) of the requests, {slo.needed * 100:.4g}% needed"
             )
     notes: dict[str, list[str]] = {}
     for level in report.levels:
@@ -165,11 +185,11 @@ def pipeline_table(report: PipelineReport) -> Table:
     return table
 
 
-def table_of(report: Report, *, word: str = "") -> Table:
+def table_of(report: Report, *, word: str = "", width: int = 180) -> Table:
     """Any report."""
     match report:
         case BenchReport():
-            return bench_table(report, word=word)
+            return bench_table(report, word=word, width=width)
         case QuantizeReport():
             return quantize_table(report)
         case PipelineReport():
@@ -226,14 +246,15 @@ def comparison_table(found: Comparison) -> Table:
     """Baseline beside current, and whether the change is real."""
     table = Table(title=f"{found.current} against {found.baseline}", title_justify="left")
     for name in ("load", "metric", "baseline", "current", "change", "95 % interval", "p", "P(faster)", "verdict"):
-        table.add_column(name, justify="left" if name in ("load", "metric", "verdict") else "right")
+        table.add_column(name, justify="left" if name in ("load", "metric", "verdict") else "right",
+                         no_wrap=name != "95 % interval")  # fmt: skip
     last = None
     for d in found.differences:
         change, interval = change_words(d)
         color = COLORS.get(d.verdict)
         verdict = f"[{color}]{d.verdict}[/]" if color else d.verdict
         table.add_row(
-            d.load if d.load != last else "", d.metric, f"{d.baseline:,.4g}", f"{d.current:,.4g}", change, interval,
+            d.load if d.load != last else "", d.metric, *values_words(d), change, interval,
             f"{d.p:.3f}" if d.p >= 0.001 else "<0.001", _number(d.superiority, 2), verdict,
         )  # fmt: skip
         last = d.load

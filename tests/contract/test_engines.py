@@ -14,7 +14,18 @@ from llmops_cli.engines import ENGINES, load_engine
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "engines.json"
 OPTIONS = {
-    "llamacpp": {"ctx": "2048", "queue": "8", "prefix_reuse": "false"},
+    "llamacpp": {"max_model_len": "2048", "queue": "8", "prefix_caching": "false"},
+    "vllm": {
+        "max_model_len": "2048",
+        "tensor_parallel": "2",
+        "prefix_caching": "true",
+        "speculative": "ngram:4",
+        "lora": "a=/loras/a,b=/loras/b",
+        "threads": "3",
+        "kv_cache_dtype": "fp8",
+    },
+    "transformers": {"batching": "static", "dtype": "bfloat16", "attention": "sdpa", "lora": "a=/loras/a"},
+    "ctranslate2": {"dtype": "float32", "threads": "2"},
     "sim": {"ttft_ms": "20"},
     "remote": {"url": "http://127.0.0.1:9/v1/"},
 }

@@ -113,7 +113,7 @@ def test_no_process_is_left_behind(tmp_path: Path, sig: signal.Signals, code: in
     assert not alive
     show = [sys.executable, "-m", "llmops_cli", "report", "show", "run"]
     shown = subprocess.run(show, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "partial" in shown.stderr
+    assert "partial" in shown.stdout
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["manifest"]["complete"] is False
     assert report["levels"][0]["requests"] >= 1

@@ -53,7 +53,7 @@ def demo_gguf(demo: Path) -> Path:
 def url(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     engine, env = load_engine("llamacpp"), find_env("llamacpp")
     artifact = find_model(str(demo_gguf), on_event=lambda _: None)
-    options = {"ctx": "512", "queue": "40"}
+    options = {"max_model_len": "512", "queue": "40"}
     spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=16)
     with running(spec, log_path=tmp_path_factory.mktemp("engine") / "log") as server:
         yield server.url
@@ -375,7 +375,7 @@ def test_a_taken_port_is_said_before_the_model_is_loaded(url: str, demo_gguf: Pa
 def test_more_work_than_the_pool_holds_is_finished_by_preemption(demo_gguf: Path, tmp_path: Path) -> None:
     engine, env = load_engine("llamacpp"), find_env("llamacpp")
     artifact = find_model(str(demo_gguf), on_event=lambda _: None)
-    options = {"ctx": "256", "kv_tokens": "512"}
+    options = {"max_model_len": "256", "kv_tokens": "512"}
     spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=8)
     with running(spec, log_path=tmp_path / "log") as server:
         replies: list[Json] = []

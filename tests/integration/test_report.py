@@ -48,11 +48,11 @@ def test_the_files_of_a_run_agree(run: Path) -> None:
 
 
 def test_show_list_and_export(cli: Cli, run: Path) -> None:
-    shown = cli("report", "show", "run").stderr
+    shown = cli("report", "show", "run").stdout
     assert "16 streams" in shown
     assert "ttft_p95=10ms missed" in shown
     listed = cli("report", "list", ".")
-    assert str(run.name) in listed.stderr
+    assert str(run.name) in listed.stdout
     (row,) = json.loads(cli("report", "list", ".", "--json").stdout)
     assert row["kind"] == "bench"
     assert json.loads(cli("report", "show", "run", "--json").stdout) == json.loads((run / "report.json").read_text())
@@ -120,12 +120,12 @@ def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStar
     assert 1.08 < low < high < 1.33
     assert verdicts["tpot_ms.p50"]["verdict"] == "can't tell"
     table = cli("report", "compare", "a", "b")
-    assert "slower" in table.stderr
+    assert "slower" in table.stdout
     assert "fewer than 3 repetitions" in table.stderr
     assert "| **slower** |" in cli("report", "compare", "a", "b", "--format", "markdown").stdout
     gate = cli("report", "gate", "b", "--baseline", "a", "--fail-if", "ttft_ms.shift > +10%", "--junit", "gate.xml")
     assert gate.returncode == 5
-    assert "ttft_ms.shift > +10% at 8 streams" in gate.stderr
+    assert "ttft_ms.shift > +10% at 8 streams" in gate.stdout
     suite = ElementTree.parse(tmp_path / "gate.xml").getroot()
     assert suite.get("failures") == "1"
     assert cli("report", "gate", "a", "--baseline", "b", "--fail-if", "ttft_ms.shift > +10%").returncode == 0

@@ -4,7 +4,8 @@
   const style = getComputedStyle(document.documentElement);
   const ink = style.getPropertyValue("--soft").trim();
   const line = style.getPropertyValue("--line").trim();
-  const colors = ["#2563eb", "#e8590c", "#0f9d6b", "#a626a4", "#b58900", "#d6336c", "#0891b2", "#6b7280"];
+  const colors = ["#2563eb", "#e8590c", "#0f9d6b", "#a626a4", "#b58900", "#d6336c", "#0891b2", "#6b7280",
+    "#7c3aed", "#65a30d", "#be123c", "#0369a1", "#a16207", "#4d7c0f"];
   const axis = (label, more) => Object.assign(
     { label, stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, labelSize: 22 }, more);
   const number = (value) => value == null ? "-" : Number(value.toPrecision(4)).toLocaleString("en");

@@ -1,0 +1,40 @@
+"""Transformers: its own server with continuous batching, or plain static batches as the baseline of all claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.spec import Env, ServerSpec
+
+BATCHING = ("continuous", "static")
+CONSOLE = "from transformers.cli.transformers import main; main()"
+QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+
+
+class Transformers:
+    formats = ("hf", "compressed-tensors", "gptq", "awq")
+    environment = "transformers"
+    options = ("dtype", "max_num_seqs", "attention", "threads", "speculative", "lora", "batching", "device")
+    bench_body: Mapping[str, object] = {"ignore_eos": True}
+
+    def server(
+        self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
+    ) -> ServerSpec:
+        if env is None or artifact.path is None:
+            raise EnvironmentMissing("engine 'transformers' needs an environment and a model folder")
+        batching = options.get("batching", "continuous")
+        if batching not in BATCHING:
+            raise UsageError(f"batching={batching}: no such value", hint="continuous or static")
+        argv = [
+            env.python, "{workers}/hf_server.py", "--model", artifact.path, "--name", artifact.reference,
+            "--port", str(port), "--batching", batching,
+            "--max-num-seqs", options.get("max_num_seqs", str(parallel)),
+        ]  # fmt: skip
+        for name in ("dtype", "attention", "threads", "speculative", "lora", "device"):
+            if name in options:
+                argv += [f"--{name}", options[name]]
+        return ServerSpec(
+            engine="transformers", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference, env=QUIET
+        )

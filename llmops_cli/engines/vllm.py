@@ -1,0 +1,74 @@
+"""vLLM's own OpenAI server: the CUDA build on NVIDIA machines, the CPU build elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.options import is_on, loras_of
+from llmops_cli.core.spec import Env, ServerSpec
+
+FLAGS = {
+    "dtype": "--dtype",
+    "max_model_len": "--max-model-len",
+    "max_num_seqs": "--max-num-seqs",
+    "gpu_memory_utilization": "--gpu-memory-utilization",
+    "tensor_parallel": "--tensor-parallel-size",
+    "pipeline_parallel": "--pipeline-parallel-size",
+    "data_parallel": "--data-parallel-size",
+    "kv_cache_dtype": "--kv-cache-dtype",
+    "attention": "--attention-backend",
+    "max_num_batched_tokens": "--max-num-batched-tokens",
+    "quantization": "--quantization",
+}
+MAX_LORA_RANK = "64"
+QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
+         "VLLM_CPU_OMP_THREADS_BIND": "nobind"}  # fmt: skip
+
+
+class Vllm:
+    formats = ("hf", "compressed-tensors", "gptq", "awq")
+    environment = "vllm"
+    options = (*FLAGS, "prefix_caching", "speculative", "lora", "threads", "compile", "kv_space_gib")
+    bench_body: Mapping[str, object] = {"ignore_eos": True}
+
+    def server(
+        self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
+    ) -> ServerSpec:
+        """The model's path is local, so the hub is switched off. `compile` is off: it costs minutes at the start."""
+        if env is None or artifact.path is None:
+            raise EnvironmentMissing("engine 'vllm' needs an environment and a model folder")
+        argv = [
+            env.python, "-m", "vllm.entrypoints.openai.api_server", "--model", artifact.path, "--served-model-name",
+            artifact.reference, "--host", "127.0.0.1", "--port", str(port),
+        ]  # fmt: skip
+        for name, flag in FLAGS.items():
+            if name in options:
+                argv += [flag, options[name]]
+        if "prefix_caching" in options:
+            on = is_on(options, "prefix_caching", default=True)
+            argv.append("--enable-prefix-caching" if on else "--no-enable-prefix-caching")
+        if "speculative" in options:
+            argv += ["--speculative-config", json.dumps(speculation(options["speculative"]))]
+        if loras := loras_of(options):
+            modules = [f"{name}={path}" for name, path in loras.items()]
+            argv += ["--enable-lora", "--max-lora-rank", MAX_LORA_RANK, "--max-loras", str(len(loras)),
+                     "--lora-modules", *modules]  # fmt: skip
+        if not is_on(options, "compile", default=False):
+            argv.append("--enforce-eager")
+        more = {"OMP_NUM_THREADS": options["threads"]} if "threads" in options else {}
+        return ServerSpec(
+            engine="vllm", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference,
+            env={**QUIET, "VLLM_CPU_KVCACHE_SPACE": options.get("kv_space_gib", "2"), **more},
+        )  # fmt: skip
+
+
+def speculation(text: str) -> dict[str, object]:
+    """`ngram:5`, `draft:PATH`, `medusa:PATH` or `eagle:PATH` as vLLM's speculative config."""
+    kind, _, rest = text.partition(":")
+    if kind == "ngram":
+        return {"method": "ngram", "num_speculative_tokens": int(rest or 5), "prompt_lookup_max": 4}
+    config: dict[str, object] = {"model": rest, "num_speculative_tokens": 5}
+    return config if kind == "draft" else {"method": kind, **config}
