@@ -12,15 +12,23 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: bool = typer.Option(False, "--json", help="Print the facts as JSON on stdout.")) -> None:
-    """What this machine has and what each engine is missing. Exit code 3 if no engine can run."""
-    from llmops_cli.cli.screen import print_json, say
+    """What works on this machine, what doesn't, why, and what mends it. Exit code 3 if no engine can run."""
+    from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import EnvironmentMissing
+    from llmops_cli.engines import engine_names, load_engine
     from llmops_cli.runtime.env import list_envs
     from llmops_cli.runtime.hardware import installed_versions, probe_hardware
 
     hardware, envs = probe_hardware(), list_envs()
+    by_name = {env.name: env for env in envs}
+    needs = {name: load_engine(name).environment for name in engine_names()}
+    works = {
+        name: env is None or by_name[env].python is not None for name, env in needs.items() if env in (None, *by_name)
+    }
     if as_json:
-        print_json({"hardware": hardware, "versions": installed_versions(), "environments": envs})
+        print_json({
+            "hardware": hardware, "versions": installed_versions(), "environments": envs, "engines": works,
+        })  # fmt: skip
     else:
         gpus = hardware["gpus"]
         names = ", ".join(str(gpu["name"]) for gpu in gpus) if isinstance(gpus, list) and gpus else "none"
@@ -31,9 +39,16 @@ def doctor(as_json: bool = typer.Option(False, "--json", help="Print the facts a
         write(f"ram    {float(str(hardware['ram_bytes'])) / 1e9:.1f} GB\n")
         write(f"gpus   {names}\n")
         write(f"os     {hardware['os']}, Python {hardware['python']}\n")
+        for name, works_here in works.items():
+            env = by_name.get(needs[name] or "")
+            if works_here:
+                write(f"ok     engine {name}{f': {env.python}' if env else ''}\n")
+            elif env is not None:
+                made = f"llmops env create {env.name} (or just use it; downloads about {env.download})"
+                write(f"--     engine {name}: {env.problem}\n       {made}\n")
         for env in envs:
-            write(f"env    {env.name}: {env.python or f'missing (llmops env create {env.name})'}\n")
-    if not any(env.python for env in envs):
+            if env.name not in needs.values():
+                missing = f"missing; llmops env create {env.name}"
+                write(f"{'ok' if env.python else '--'}     {env.name}: {env.python or missing}\n")
+    if not any(works[name] for name in works if needs[name] is not None):
         raise EnvironmentMissing("no engine can run here", hint="llmops env create llamacpp")
-    if not as_json and all(env.python for env in envs):
-        say("everything that this version needs is here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import typer
 
 
@@ -13,6 +14,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     file: Path = typer.Argument(help="A YAML recipe, such as recipes/quickstart.yaml."),
+    model: str = typer.Option(None, help="Use this model instead of the recipe's."),
     output: Path = typer.Option(None, "-o", "--output", help="Folder for the run.  [default: results/...]"),
     as_json: bool = typer.Option(False, "--json", help="Print the report on stdout and nothing else."),
 ) -> None:
@@ -26,6 +28,8 @@ def run(
     from llmops_cli.runtime.store import make_run_dir
 
     recipe = load_recipe(file)
+    if model is not None:
+        recipe = msgspec.structs.replace(recipe, model=model)
     folder = output or make_run_dir("run", file.stem)
     invalid: GateFailed | None = None
     with Progress() as progress:

@@ -55,8 +55,8 @@ def _speculative(text: str) -> str | None:
 
 COMMON = {
     "dtype": Option(
-        help="Arithmetic of the weights.", example="auto, float32, float16 or bfloat16",
-        check=_one_of("auto", "float32", "float16", "bfloat16"),
+        help="Arithmetic of the weights.", example="auto, float32, float16, bfloat16 or int8",
+        check=_one_of("auto", "float32", "float16", "bfloat16", "int8"),
     ),
     "max_model_len": Option(help="Most tokens of one request.", example="4096", check=_count),
     "max_num_seqs": Option(help="Requests computed at once.", example="16", check=_count),

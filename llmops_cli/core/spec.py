@@ -17,7 +17,7 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ServerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A process that answers OpenAI-style HTTP on 127.0.0.1:`port` once `ready_path` returns 200.
+    """A process that answers OpenAI-style HTTP at `url`; it is ready when /v1/models lists `model`.
 
     An empty argv means a server that already runs at `url`.
     """
@@ -26,7 +26,6 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     argv: tuple[str, ...]
     url: str
     model: str
-    ready_path: str = "/health"
     env: dict[str, str] = {}
     ready_timeout_s: float = 600.0
 

@@ -13,7 +13,7 @@ from llmops_cli.core.spec import Env, ServerSpec
 class Remote:
     formats = ()
     environment = None
-    options = ("url", "ready_path")
+    options = ("url",)
     bench_body: Mapping[str, object] = {}
 
     def server(
@@ -33,5 +33,4 @@ class Remote:
             argv=(),
             url=url,
             model=artifact.reference,
-            ready_path=options.get("ready_path", "/v1/models"),
         )

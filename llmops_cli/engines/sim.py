@@ -12,7 +12,11 @@ from llmops_cli.core.spec import Env, ServerSpec
 class Sim:
     formats = ()
     environment = None
-    options = ("ttft_ms", "itl_ms", "tokens", "fail_every", "die_after", "tokens_per_chunk")
+    options = (
+        "ttft_ms", "itl_ms", "prefill_tokens_per_s", "crowding", "jitter", "max_num_seqs", "kv_tokens", "queue",
+        "tokens", "tokens_per_chunk", "seed", "start_s", "leak_kb", "die_after", "fail_every", "stall_every",
+        "reset_every", "half_every", "malformed_every",
+    )  # fmt: skip
     numbers = options
     bench_body: Mapping[str, object] = {}
 

@@ -27,6 +27,15 @@ class Transformers:
         batching = options.get("batching", "continuous")
         if batching not in BATCHING:
             raise UsageError(f"batching={batching}: no such value", hint="continuous or static")
+        if options.get("dtype") == "int8":
+            raise UsageError(
+                "transformers computes in float32, float16 or bfloat16", hint="--backend ctranslate2 has int8"
+            )
+        if batching == "continuous" and (given := [name for name in ("speculative", "lora") if name in options]):
+            raise UsageError(f"continuous batching has no --{given[0]}", hint="--set batching=static has")
+        kind = options.get("speculative", "").partition(":")[0]
+        if kind in ("medusa", "eagle"):
+            raise UsageError(f"transformers has no {kind} heads", hint="ngram:5 or draft:PATH; --backend vllm has them")
         argv = [
             env.python, "{workers}/hf_server.py", "--model", artifact.path, "--name", artifact.reference,
             "--port", str(port), "--batching", batching,

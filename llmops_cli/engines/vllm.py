@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.options import is_on, loras_of
 from llmops_cli.core.spec import Env, ServerSpec
 
@@ -40,6 +40,8 @@ class Vllm:
         """The model's path is local, so the hub is switched off. `compile` is off: it costs minutes at the start."""
         if env is None or artifact.path is None:
             raise EnvironmentMissing("engine 'vllm' needs an environment and a model folder")
+        if options.get("dtype") == "int8":
+            raise UsageError("vllm computes in float32, float16 or bfloat16", hint="--backend ctranslate2 has int8")
         argv = [
             env.python, "-m", "vllm.entrypoints.openai.api_server", "--model", artifact.path, "--served-model-name",
             artifact.reference, "--host", "127.0.0.1", "--port", str(port),

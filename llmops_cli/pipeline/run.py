@@ -17,10 +17,10 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import GateFailed, UsageError, unknown_name
 from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
 from llmops_cli.core.report import BenchReport, PipelineReport, QuantizedArtifact, Row
-from llmops_cli.engines import load_engine
-from llmops_cli.pipeline.models import find_model, quantized_dir
+from llmops_cli.engines import checked_options, load_engine
+from llmops_cli.pipeline.models import find_model, for_engine, quantized_dir
 from llmops_cli.quantize.run import quantize
-from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.env import ensure_env, find_env
 from llmops_cli.runtime.job import Json
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import WORKERS, cache_dir
@@ -36,12 +36,23 @@ class EvaluateRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     per_skill: int = 50
 
 
+class EngineEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One engine of a comparison; `scheme` quantizes to that GGUF type first."""
+
+    name: str
+    backend: str
+    options: dict[str, str] = {}
+    scheme: str | None = None
+
+
 class PipelineRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Steps in this order; a step whose key is absent is left out. `model` is used where `train` is absent."""
+    """Steps in this order; a step whose key is absent is left out. `model` is used where `train` is absent.
+    With `engines` the bench step runs over each of them, and nothing is quantized but what an entry asks for."""
 
     model: str = "demo"
     train: dict[str, object] | None = None
     quantize: dict[str, object] = {}
+    engines: list[EngineEntry] = []
     bench: dict[str, object] | None = None
     evaluate: EvaluateRecipe | None = None
 
@@ -62,7 +73,7 @@ def load_recipe(path: Path) -> PipelineRecipe:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(raw, dict):
-        raise UsageError(f"{path} holds no recipe", hint="keys: model, train, quantize, bench, evaluate")
+        raise UsageError(f"{path} holds no recipe", hint="keys: model, train, quantize, engines, bench, evaluate")
     known = [field.name for field in msgspec.structs.fields(PipelineRecipe)]
     for key in raw:
         if key not in known:
@@ -88,24 +99,31 @@ class Pipeline:
             resolve(BenchRecipe, file={**recipe.bench, "model": recipe.model})[0] if recipe.bench is not None else None
         )
         load_engine(self._bench.backend if self._bench else "llamacpp")
+        if recipe.engines and self._bench is None:
+            raise UsageError("engines are compared by a load test", hint="bench: {concurrency: [1, 16]}")
+        for entry in recipe.engines:
+            checked_options(entry.backend, load_engine(entry.backend), entry.options)
 
     def run(self) -> PipelineReport:
         """Raises what its steps raise; finished steps stay finished."""
         clock = RunClock()
         source = self._source()
+        if self._recipe.engines:
+            return self._finish(clock, [self._engine_row(entry) for entry in self._recipe.engines])
         report = quantize(
             self._quantize, {}, source, folder=quantized_dir(source), on_event=self._on_event, warn=self._warn
         )
         for made in report.artifacts:
             self._done(f"quantize {made.scheme}", reused=made.reused)
         rows = [self._row(source, made) for made in report.artifacts]
-        whole = PipelineReport(
-            manifest=clock.manifest(
-                self._recipe, {}, python=find_env("llamacpp").python, digests={"model": source.digest or ""}
-            ),
-            rows=rows,
-            steps=self._steps,
-        )
+        python = find_env("llamacpp").python
+        return self._finish(clock, rows, python=python, digests={"model": source.digest or ""})
+
+    def _finish(
+        self, clock: RunClock, rows: list[Row], *, python: str | None = None, digests: dict[str, str] | None = None
+    ) -> PipelineReport:
+        manifest = clock.manifest(self._recipe, {}, python=python, digests=digests)
+        whole = PipelineReport(manifest=manifest, rows=rows, steps=self._steps)
         write_atomic(self._folder / "report.json", to_json(whole))
         write_atomic(self._folder / "report.csv", _csv(whole).encode())
         invalid = [
@@ -162,6 +180,53 @@ class Pipeline:
             levels=bench_report.levels if bench_report else [],
             engine_peak_rss_bytes=bench_report.memory.engine_peak_rss_bytes if bench_report else None,
             engine_peak_gpu_bytes=bench_report.memory.engine_peak_gpu_bytes if bench_report else None,
+        )
+
+    def _engine_row(self, entry: EngineEntry) -> Row:
+        """One engine's load test, from the cache if it was measured before."""
+        assert self._bench is not None
+        engine = load_engine(entry.backend)
+        if engine.environment:
+            ensure_env(engine.environment, on_line=self._warn)
+        artifact = self._artifact_for(entry)
+        recipe = msgspec.structs.replace(
+            self._bench, backend=entry.backend, options={**self._bench.options, **entry.options}, allow_invalid=True
+        )
+        key = digest_value([artifact.digest, msgspec.to_builtins(recipe), "engines"])
+        saved = cache_dir() / "measured" / f"{key[7:31]}.json"
+        step = f"bench {entry.name}"
+        if saved.exists():
+            self._done(step, reused=True)
+            report = msgspec.json.decode(saved.read_bytes(), type=BenchReport)
+        else:
+            slug = entry.name.replace(" ", "-")
+            report = bench(
+                recipe, {}, artifact, folder=self._folder / f"bench-{slug}",
+                on_progress=lambda stage, done, total, note="": self._on_progress(
+                    f"{entry.name}: {stage}", done, total, note
+                ),
+            )  # fmt: skip
+            if all(level.valid for level in report.levels):
+                write_atomic(saved, to_json(report))
+            self._done(step, reused=False)
+        return Row(
+            name=entry.name,
+            size_bytes=artifact.size_bytes or 0,
+            levels=report.levels,
+            engine_peak_rss_bytes=report.memory.engine_peak_rss_bytes,
+            engine_peak_gpu_bytes=report.memory.engine_peak_gpu_bytes,
+        )
+
+    def _artifact_for(self, entry: EngineEntry) -> Artifact:
+        if entry.scheme is None:
+            return for_engine(load_engine(entry.backend), self._recipe.model, on_event=self._on_event, warn=self._warn)
+        source = find_model(self._recipe.model, on_event=self._on_event)
+        recipe = QuantizeRecipe(model=self._recipe.model, scheme=[entry.scheme], quality=False)
+        made = quantize(
+            recipe, {}, source, folder=quantized_dir(source), on_event=self._on_event, warn=self._warn
+        ).artifacts[0]  # fmt: skip
+        return Artifact(
+            reference=source.reference, format="gguf", path=made.path, digest=made.digest, size_bytes=made.size_bytes
         )
 
     def _measure(self, artifact: Artifact, scheme: str) -> Measured:

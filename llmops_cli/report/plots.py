@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.report import PipelineReport
@@ -44,6 +45,11 @@ def plot_pipeline(report: PipelineReport, path: Path) -> None:
         axis.set_ylim(bottom=0)
         axis.legend()
         axis.grid(alpha=0.3)
+    if not any(row.task_accuracy is not None for row in report.rows):
+        _ratios(report, quality)
+        figure.savefig(path, dpi=130)
+        pyplot.close(figure)
+        return
     quality.set(title="Task accuracy against size", xlabel="file size in MB", ylabel="exact match in %")
     quality.set_xlim(left=0, right=max(row.size_bytes for row in report.rows) / 1e6 * 1.25)
     scores = [row.task_accuracy * 100 for row in report.rows if row.task_accuracy is not None]
@@ -53,3 +59,23 @@ def plot_pipeline(report: PipelineReport, path: Path) -> None:
     quality.grid(alpha=0.3)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
+
+
+def _ratios(report: PipelineReport, axis: Any) -> None:
+    """Throughput over the first row's, at each load. Any: matplotlib has no types."""
+    base = {level.concurrency: level.output_tokens_per_s for level in report.rows[0].levels}
+    loads = [load for load in base if base[load]]
+    height = 0.8 / max(1, len(loads))
+    for i, load in enumerate(loads):
+        ratios = [
+            next((x.output_tokens_per_s for x in row.levels if x.concurrency == load), 0.0) / base[load]
+            for row in report.rows
+        ]
+        places = [n + i * height for n in range(len(report.rows))]
+        bars = axis.barh(places, ratios, height=height, label=f"{load} streams" if load != 1 else "1 stream")
+        axis.bar_label(bars, fmt="%.1fx", fontsize=8, padding=2)
+    axis.set_yticks([n + 0.4 - height / 2 for n in range(len(report.rows))], [row.name for row in report.rows])
+    axis.invert_yaxis()
+    axis.set(title=f"Throughput over {report.rows[0].name}", xlabel="times")
+    axis.legend()
+    axis.grid(alpha=0.3, axis="x")

@@ -239,6 +239,17 @@ def run_list_table(runs: Sequence[tuple[str, Report, str]]) -> Table:
     return table
 
 
+def matrix_table(corner: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Table:
+    """Any grid of words."""
+    table = Table(show_lines=False)
+    table.add_column(corner, no_wrap=True)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for name, cells in rows:
+        table.add_row(name, *cells)
+    return table
+
+
 COLORS = {"faster": "green", "fewer errors": "green", "slower": "bold red", "more errors": "bold red"}
 
 

@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import ServerSpec
+from llmops_cli.runtime.diagnose import explain
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.process import Supervised, describe_exit
 
 HOST = "127.0.0.1"
+MODELS_PATH = "/v1/models"
 
 
 class RunningServer:
@@ -77,14 +81,14 @@ def running(
 def _wait_ready(spec: ServerSpec, process: Supervised, on_wait: Callable[[float], None] | None) -> None:
     start, told_s, http = time.monotonic(), 0.0, Http()
     while True:
-        if http.status(spec.url + spec.ready_path, timeout_s=2) == 200:
+        if _lists_model(http, spec):
             return
         if (code := process.exit_code()) is not None:
             raise _died(spec, process, code)
         waited_s = time.monotonic() - start
         if waited_s > spec.ready_timeout_s:
             raise EngineFailed(
-                f"engine '{spec.engine}' did not answer {spec.ready_path} within {spec.ready_timeout_s:.0f} s",
+                f"engine '{spec.engine}' did not list model '{spec.model}' within {spec.ready_timeout_s:.0f} s",
                 hint=f"see {process.log_path}\n{process.log_tail()}",
             )
         if on_wait and waited_s - told_s >= 1:
@@ -93,17 +97,27 @@ def _wait_ready(spec: ServerSpec, process: Supervised, on_wait: Callable[[float]
         time.sleep(0.05)
 
 
+def _lists_model(http: Http, spec: ServerSpec) -> bool:
+    """Ready is who lists the model: a health check can be green before the weights are loaded."""
+    text = http.get_text(spec.url + MODELS_PATH, timeout_s=2)
+    try:
+        entries = msgspec.json.decode(text or "")["data"]
+        return any(entry["id"] == spec.model for entry in entries)
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return False
+
+
 def _require_answer(spec: ServerSpec, http: Http) -> None:
-    found = http.status(spec.url + spec.ready_path, timeout_s=10)
+    found = http.status(spec.url + MODELS_PATH, timeout_s=10)
     if isinstance(found, str):
         raise EnvironmentMissing(f"nothing answers at {spec.url}: {found}", hint="start the server, or check --url")
 
 
 def _died(spec: ServerSpec, process: Supervised, code: int) -> EngineFailed:
-    tail = process.log_tail()
-    if "Address already in use" in tail or "address already in use" in tail:
-        return EngineFailed(f"engine '{spec.engine}' found its port taken ({spec.url})", hint="run again")
-    return EngineFailed(
-        f"engine '{spec.engine}' ended ({describe_exit(code)})",
-        hint=f"its log is {process.log_path}" + (f"; it ends:\n{tail}" if tail else " (empty)"),
-    )
+    tail, ending = process.log_tail(), describe_exit(code)
+    known = explain(f"{tail}\n{ending}")
+    log = f"its log is {process.log_path}" + (f"; it ends:\n{tail}" if tail else " (empty)")
+    if known is None:
+        return EngineFailed(f"engine '{spec.engine}' ended ({ending})", hint=log)
+    cause, hint = known
+    return EngineFailed(f"engine '{spec.engine}' ended ({ending}): {cause}", hint=f"{hint}; {log}")

@@ -1,7 +1,8 @@
-"""An OpenAI-style server whose delays are known exactly. Standard library only.
+"""An OpenAI-style server that simulates an engine: known delays, limits and scripted faults. Standard library only.
 
-Each stream sends its first token `ttft_ms` after the request, then one chunk every `itl_ms` on a fixed
-schedule from the first, so that delays do not add up. /times lists what it really did.
+A request waits for one of `--max-num-seqs` places and for its KV tokens, is read in `--ttft-ms` plus its tokens /
+`--prefill-tokens-per-s`, and then sends a chunk every `--itl-ms` on a fixed schedule from the first, so that delays do
+not add up. `--crowding` makes each step longer by that share for every other running request. A word is a token.
 """
 
 import argparse
@@ -9,8 +10,14 @@ import asyncio
 import contextlib
 import json
 import os
+import random
+import socket
+import struct
 import time
+from collections import deque
 from typing import Any
+
+FAULTS = ("fail", "stall", "reset", "half", "malformed")
 
 
 def parse() -> argparse.Namespace:
@@ -18,17 +25,63 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--ttft-ms", type=float, default=50.0)
     parser.add_argument("--itl-ms", type=float, default=10.0)
+    parser.add_argument("--prefill-tokens-per-s", type=float, default=0.0, help="0: reading costs nothing more")
+    parser.add_argument("--crowding", type=float, default=0.0)
+    parser.add_argument("--jitter", type=float, default=0.0, help="each delay varies by up to this share")
+    parser.add_argument("--max-num-seqs", type=int, default=1_000_000)
+    parser.add_argument("--kv-tokens", type=int, default=0, help="0: no limit")
+    parser.add_argument("--queue", type=int, default=1_000_000, help="more waiting requests than this get a 429")
     parser.add_argument("--tokens", type=int, default=0, help="tokens per answer; 0: max_tokens")
     parser.add_argument("--tokens-per-chunk", type=int, default=1)
-    parser.add_argument("--fail-every", type=int, default=0, help="every Nth request gets a 503")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start-s", type=float, default=0.0, help="answers nothing before")
+    parser.add_argument("--leak-kb", type=float, default=0.0, help="memory kept of each request")
     parser.add_argument("--die-after", type=int, default=0, help="the process exits at the Nth request")
+    for fault, what in zip(FAULTS, ("gets a 503", "stops sending", "is reset", "ends without its end",
+                                    "has a broken event"), strict=True):  # fmt: skip
+        parser.add_argument(f"--{fault}-every", type=int, default=0, help=f"every Nth request {what}")
     return parser.parse_args()
 
 
 class Sim:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.count = args, 0
+        self.rng = random.Random(args.seed)
+        self.running = self.kv_used = 0
+        self.waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self.times: list[dict[str, float]] = []
+        self.leaked: list[bytes] = []
+
+    # -- places
+
+    async def enter(self, need: int) -> bool:
+        """Whether it had to wait."""
+        if self.fits(need) and not self.waiting:
+            self.take(need)
+            return False
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append((need, place))
+        await place
+        return True
+
+    def fits(self, need: int) -> bool:
+        limit = self.args.kv_tokens
+        return self.running < self.args.max_num_seqs and (not limit or not self.running or self.kv_used + need <= limit)
+
+    def take(self, need: int) -> None:
+        self.running += 1
+        self.kv_used += need
+
+    def leave(self, need: int) -> None:
+        self.running -= 1
+        self.kv_used -= need
+        while self.waiting and self.fits(self.waiting[0][0]):
+            wanted, place = self.waiting.popleft()
+            if not place.cancelled():
+                self.take(wanted)
+                place.set_result(None)
+
+    # -- HTTP
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -39,6 +92,10 @@ class Sim:
                 body = await reader.readexactly(length)
                 if method == "POST" and path in ("/v1/chat/completions", "/v1/completions"):
                     await self.generate(json.loads(body), received_ns, writer, chat="chat" in path)
+                elif (method, path) == ("POST", "/tokenize"):
+                    await self.plain(writer, 200, {"count": words(json.loads(body))})
+                elif path == "/metrics":
+                    await self.plain(writer, 200, self.metrics())
                 elif path in ("/health", "/v1/models", "/times"):
                     reply = self.times if path == "/times" else {"status": "ok", "data": [{"id": "sim"}]}
                     await self.plain(writer, 200, reply)
@@ -46,58 +103,123 @@ class Sim:
                     await self.plain(writer, 404, {"error": {"message": f"no {path}"}})
         writer.close()
 
+    def metrics(self) -> str:
+        use = self.kv_used / self.args.kv_tokens if self.args.kv_tokens else 0.0
+        return f"llmops_running {self.running}\nllmops_waiting {len(self.waiting)}\nllmops_kv_use {use}\n"
+
     async def plain(self, writer: asyncio.StreamWriter, status: int, reply: Any) -> None:
-        raw = json.dumps(reply).encode()
+        raw = reply.encode() if isinstance(reply, str) else json.dumps(reply).encode()
+        kind = b"text/plain" if isinstance(reply, str) else b"application/json"
         writer.write(
-            b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (status, len(raw), raw)
+            b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (status, kind, len(raw), raw)
         )
         await writer.drain()
+
+    # -- generation
+
+    def fault(self) -> str | None:
+        every = ((name, getattr(self.args, f"{name}_every")) for name in FAULTS)
+        return next((name for name, n in every if n and self.count % n == 0), None)
+
+    def varied(self, ms: float) -> float:
+        return ms * (1 + self.args.jitter * self.rng.uniform(-1, 1))
 
     async def generate(
         self, request: dict[str, Any], received_ns: int, writer: asyncio.StreamWriter, *, chat: bool
     ) -> None:
         self.count += 1
-        if self.args.die_after and self.count >= self.args.die_after:
+        args, fault = self.args, self.fault()
+        if args.die_after and self.count >= args.die_after:
             os._exit(70)
-        if self.args.fail_every and self.count % self.args.fail_every == 0:
+        if args.leak_kb:
+            self.leaked.append(os.urandom(int(args.leak_kb * 1024)))
+        if fault == "fail":
             await self.plain(writer, 503, {"error": {"message": "scripted failure"}})
             return
-        tokens = self.args.tokens or request.get("max_tokens") or 16
-        prompt = json.dumps(request.get("messages") or request.get("prompt"))
-        usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": tokens}
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        if chat:  # a role-only first event, which is not a token
-            self.event(writer, {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
-        per_chunk = self.args.tokens_per_chunk
-        first_ns = received_ns + int(self.args.ttft_ms * 1e6)
-        for chunk in range(-(-tokens // per_chunk)):
-            due_ns = first_ns + int(chunk * per_chunk * self.args.itl_ms * 1e6)
+        if len(self.waiting) >= args.queue:
+            await self.plain(writer, 429, {"error": {"message": "the queue is full"}})
+            return
+        tokens = args.tokens or request.get("max_tokens") or request.get("max_completion_tokens") or 16
+        prompt = words(request)
+        waited = await self.enter(prompt + tokens)
+        begun_ns = time.monotonic_ns() if waited else received_ns
+        try:
+            await self.answer(request, (received_ns, begun_ns), writer, fault, prompt=prompt, tokens=tokens, chat=chat)
+        finally:
+            self.leave(prompt + tokens)
+
+    async def answer(
+        self, request: dict[str, Any], at_ns: tuple[int, int], writer: asyncio.StreamWriter, fault: str | None, *,
+        prompt: int, tokens: int, chat: bool,
+    ) -> None:  # fmt: skip
+        args, per_chunk = self.args, self.args.tokens_per_chunk
+        usage = {"prompt_tokens": prompt, "completion_tokens": tokens, "total_tokens": prompt + tokens}
+        streamed = bool(request.get("stream"))
+        if streamed:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            if chat:  # a role-only first event, which is not a token
+                self.event(writer, {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
+        reading_ms = args.ttft_ms + (1e3 * prompt / args.prefill_tokens_per_s if args.prefill_tokens_per_s else 0.0)
+        received_ns, begun_ns = at_ns
+        due_ns = begun_ns + int(self.varied(reading_ms) * 1e6)
+        first_ns, chunks = 0, -(-tokens // per_chunk)
+        for chunk in range(chunks):
             await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+            if fault and chunk == chunks // 2 and await self.break_off(fault, writer):
+                return
             text = " token" * min(per_chunk, tokens - chunk * per_chunk)
-            choice = {"delta": {"content": text}} if chat else {"text": text}
-            self.event(writer, {"choices": [{"index": 0, **choice, "finish_reason": None}]})
-            if chunk == 0:
-                sent_first_ns = time.monotonic_ns()
-        self.times.append(
-            {
-                "ttft_ms": (sent_first_ns - received_ns) / 1e6,
-                "e2e_ms": (time.monotonic_ns() - received_ns) / 1e6,
-            }
-        )
+            if streamed:
+                choice = {"delta": {"content": text}} if chat else {"text": text}
+                self.event(writer, {"choices": [{"index": 0, **choice, "finish_reason": None}]})
+            first_ns = first_ns or time.monotonic_ns()
+            due_ns += int(self.varied(per_chunk * args.itl_ms * (1 + args.crowding * (self.running - 1))) * 1e6)
+        self.times.append({"ttft_ms": (first_ns - received_ns) / 1e6,
+                           "e2e_ms": (time.monotonic_ns() - received_ns) / 1e6})  # fmt: skip
+        if not streamed:
+            message = {"message": {"role": "assistant", "content": " token" * tokens}} if chat else {
+                "text": " token" * tokens}  # fmt: skip
+            await self.plain(writer, 200, {
+                "model": "sim", "choices": [{"index": 0, **message, "finish_reason": "length"}], "usage": usage,
+            })  # fmt: skip
+            return
         end = {"delta": {}} if chat else {"text": ""}
         self.event(writer, {"choices": [{"index": 0, **end, "finish_reason": "length"}]})
-        self.event(writer, {"choices": [], "usage": {**usage, "total_tokens": sum(usage.values())}})
+        self.event(writer, {"choices": [], "usage": usage})
         writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
         await writer.drain()
+
+    async def break_off(self, fault: str, writer: asyncio.StreamWriter) -> bool:
+        """Does what the script says in the middle of an answer; True if that was its end."""
+        if fault == "malformed":
+            writer.write(b"d\r\ndata: {oops\n\n\r\n")
+            return False
+        await writer.drain()
+        if fault == "stall":
+            await asyncio.sleep(3600)
+        if fault == "half":
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()
+            return True
+        raw = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        raise ConnectionResetError
 
     def event(self, writer: asyncio.StreamWriter, payload: dict[str, Any]) -> None:
         raw = b"data: " + json.dumps(payload).encode() + b"\n\n"
         writer.write(b"%x\r\n%s\r\n" % (len(raw), raw))
 
 
+def words(request: dict[str, Any]) -> int:
+    """Tokens of a request: its words, and one for the beginning."""
+    parts = [str(m.get("content") or "") for m in request.get("messages") or ()] or [str(request.get("prompt") or "")]
+    return 1 + sum(len(part.split()) for part in parts)
+
+
 async def main() -> None:
     args = parse()
-    server = await asyncio.start_server(Sim(args).connection, "127.0.0.1", args.port)
+    await asyncio.sleep(args.start_s)
+    server = await asyncio.start_server(Sim(args).connection, "127.0.0.1", args.port, limit=1 << 24)
     async with server:
         await server.serve_forever()
 

@@ -14,7 +14,19 @@ import pytest
 from tests.conftest import Cli
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "help"
-COMMANDS = ("", "train", "quantize", "bench", "report", "report compare", "report gate", "run", "env", "doctor")
+COMMANDS = (
+    "",
+    "train",
+    "quantize",
+    "bench",
+    "report",
+    "report compare",
+    "report gate",
+    "run",
+    "engines",
+    "env",
+    "doctor",
+)
 
 
 def help_text(command: str) -> str:
