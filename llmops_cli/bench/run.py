@@ -32,6 +32,7 @@ from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import recipes_dir
+from llmops_cli.runtime.recognise import recognise
 from llmops_cli.runtime.server import RunningServer, free_port, running
 from llmops_cli.runtime.store import to_json, write_atomic
 from llmops_cli.runtime.telemetry import Telemetry
@@ -71,12 +72,14 @@ def bench(
     if recipe.backend == "remote" and "model" not in given and (found := served_model(spec.url, http)):
         spec = msgspec.structs.replace(spec, model=found)
         recipe, origins = msgspec.structs.replace(recipe, model=found), {**origins, "model": "server"}
+    known = recognise(http, spec.url) if recipe.backend == "remote" else None
     clock = RunClock()
 
     def report(*, complete: bool, memory: Memory, levels: list[Level], finding: Finding) -> BenchReport:
         manifest = clock.manifest(
             recipe, origins, python=env.python if env else None, seed=recipe.seed,
             digests={"model": artifact.digest} if artifact.digest else {}, complete=complete,
+            server=known,
         )  # fmt: skip
         return BenchReport(manifest=manifest, levels=levels, memory=memory, finding=finding)
 
@@ -104,6 +107,7 @@ def bench(
     except EngineFailed as error:
         failure = error
     if server is None and failure:
+        run.give_up()
         raise failure
     levels = run.all_levels()
     whole = report(
@@ -382,6 +386,10 @@ class _Run:
         if len(self._levels) == len(self.book.loads):
             return self._known()
         return levels_of(self._spools.folder, self.book)
+
+    def give_up(self) -> None:
+        """Nothing was measured, so nothing is kept but logs."""
+        self._spools.remove()
 
     def finish(self, report: BenchReport) -> None:
         finish(report, self._spools, self.book, self._folder, form=self._recipe.records)

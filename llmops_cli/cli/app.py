@@ -58,6 +58,7 @@ def main() -> NoReturn:
         sys.stderr.close()
     except Exception as error:  # noqa: BLE001 - the one boundary
         code = _unexpected(error)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said; a second Ctrl-C must not change the exit code
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -32,7 +32,8 @@ class Vllm:
     formats = ("hf", "compressed-tensors", "gptq", "awq")
     environment = "vllm"
     options = (*FLAGS, "prefix_caching", "speculative", "lora", "threads", "compile", "kv_space_gib")
-    bench_body: Mapping[str, object] = {"ignore_eos": True}
+    # beyond its end a model may say nothing but special tokens, and a stream without text cannot be timed
+    bench_body: Mapping[str, object] = {"ignore_eos": True, "skip_special_tokens": False}
 
     def server(
         self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int

@@ -29,12 +29,13 @@ class RunClock:
         seed: int | None = None,
         digests: dict[str, str] | None = None,
         complete: bool = True,
+        server: str | None = None,
     ) -> Manifest:
-        """`python` is the engine's interpreter, whose package versions count."""
+        """`python` is the engine's interpreter, whose package versions count; `server` a server that ran already."""
         return Manifest(
             recipe=msgspec.to_builtins(recipe),
             origins=origins,
-            versions=versions_in(python or sys.executable),
+            versions={**versions_in(python or sys.executable), **({"server": server} if server else {})},
             hardware=probe_hardware(),
             git=git_state(Path.cwd()),
             seed=seed,

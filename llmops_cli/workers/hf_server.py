@@ -13,8 +13,11 @@ import torch
 from _batches import StaticBatches
 from _hf_text import HfText
 from _openai import Job, serve
-from transformers import AutoModelForCausalLM, GenerationConfig, set_seed
+from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, GenerationConfig, set_seed
 from transformers.generation.streamers import BaseStreamer
+
+PAGE, MOST_CONTEXT, MOST_STEP_TOKENS = 256, 4096, 1024
+"""The cache has room for each sequence's context, up to 4,096 tokens; by default it takes most of the memory."""
 
 
 def parse() -> argparse.Namespace:
@@ -132,6 +135,7 @@ class Continuous(Loaded):
     def __init__(self, args: argparse.Namespace) -> None:
         super().__init__(args)
         self._jobs: dict[str, Job] = {}
+        self._most = args.max_num_seqs
         self._numbers = 0
         self._lock = threading.Lock()
         self._managers: dict[tuple[float, float, int], Any] = {}
@@ -176,7 +180,12 @@ class Continuous(Loaded):
                 self._managers.popitem()[1].stop(block=True)
             config = GenerationConfig.from_model_config(self.model.config)
             config.update(**sampling(job), eos_token_id=self.ends or [-1], pad_token_id=0)
-            manager = self.model.init_continuous_batching(generation_config=config)
+            pages = -(-min(self.context, MOST_CONTEXT) // PAGE)
+            cache = ContinuousBatchingConfig(
+                page_size=PAGE, num_blocks=self._most * pages, max_requests_per_batch=self._most,
+                max_batch_tokens=max(MOST_STEP_TOKENS, self._most),
+            )  # fmt: skip
+            manager = self.model.init_continuous_batching(generation_config=config, continuous_batching_config=cache)
             manager.start()
             self._managers[key] = manager
         return self._managers[key]
