@@ -25,7 +25,7 @@ ENGINES = {
 class Engine(Protocol):
     """`formats` it can serve (best first; empty: needs no model), `environment` it runs in (None: any Python),
     `options` it takes (common ones of core.options and its own; those in `numbers`, if there are any, are plain
-    numbers), and fields that its server wants in each request
+    numbers; a method `check` may refuse values before any work), and fields that its server wants in each request
     body of a load test."""
 
     formats: tuple[str, ...]
@@ -65,4 +65,8 @@ def checked_options(name: str, engine: Engine, options: Mapping[str, str]) -> di
     for key in getattr(engine, "numbers", ()):
         if key in options and not re.fullmatch(r"\d+(\.\d+)?", options[key].strip()):
             raise UsageError(f"--set {key}={options[key]}: not a number from 0 on")
-    return normalized(options)
+    found = normalized(options)
+    check = getattr(engine, "check", None)
+    if check is not None:
+        check(found)
+    return found

@@ -24,6 +24,20 @@ class Transformers:
     ) -> ServerSpec:
         if env is None or artifact.path is None:
             raise EnvironmentMissing("engine 'transformers' needs an environment and a model folder")
+        argv = [
+            env.python, "{workers}/hf_server.py", "--model", artifact.path, "--name", artifact.reference,
+            "--port", str(port), "--batching", options.get("batching", "continuous"),
+            "--max-num-seqs", options.get("max_num_seqs", str(parallel)),
+        ]  # fmt: skip
+        for name in ("dtype", "attention", "threads", "speculative", "lora", "device"):
+            if name in options:
+                argv += [f"--{name}", options[name]]
+        return ServerSpec(
+            engine="transformers", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference, env=QUIET
+        )
+
+    def check(self, options: Mapping[str, str]) -> None:
+        """Raises: UsageError for values that this engine cannot have."""
         batching = options.get("batching", "continuous")
         if batching not in BATCHING:
             raise UsageError(f"batching={batching}: no such value", hint="continuous or static")
@@ -36,14 +50,3 @@ class Transformers:
         kind = options.get("speculative", "").partition(":")[0]
         if kind in ("medusa", "eagle"):
             raise UsageError(f"transformers has no {kind} heads", hint="ngram:5 or draft:PATH; --backend vllm has them")
-        argv = [
-            env.python, "{workers}/hf_server.py", "--model", artifact.path, "--name", artifact.reference,
-            "--port", str(port), "--batching", batching,
-            "--max-num-seqs", options.get("max_num_seqs", str(parallel)),
-        ]  # fmt: skip
-        for name in ("dtype", "attention", "threads", "speculative", "lora", "device"):
-            if name in options:
-                argv += [f"--{name}", options[name]]
-        return ServerSpec(
-            engine="transformers", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference, env=QUIET
-        )

@@ -41,8 +41,6 @@ class Vllm:
         """The model's path is local, so the hub is switched off. `compile` is off: it costs minutes at the start."""
         if env is None or artifact.path is None:
             raise EnvironmentMissing("engine 'vllm' needs an environment and a model folder")
-        if options.get("dtype") == "int8":
-            raise UsageError("vllm computes in float32, float16 or bfloat16", hint="--backend ctranslate2 has int8")
         argv = [
             env.python, "-m", "vllm.entrypoints.openai.api_server", "--model", artifact.path, "--served-model-name",
             artifact.reference, "--host", "127.0.0.1", "--port", str(port),
@@ -66,6 +64,11 @@ class Vllm:
             engine="vllm", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference,
             env={**QUIET, "VLLM_CPU_KVCACHE_SPACE": options.get("kv_space_gib", "2"), **more},
         )  # fmt: skip
+
+    def check(self, options: Mapping[str, str]) -> None:
+        """Raises: UsageError for values that this engine cannot have."""
+        if options.get("dtype") == "int8":
+            raise UsageError("vllm computes in float32, float16 or bfloat16", hint="--backend ctranslate2 has int8")
 
 
 def speculation(text: str) -> dict[str, object]:

@@ -62,8 +62,10 @@ class EnvStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def known_environments() -> dict[str, Requirements]:
-    """Environment name -> its requirements on this machine."""
-    files = {path.stem: path for path in sorted((recipes_dir() / "envs").glob("*.txt")) if path.stem != "constraints"}
+    """Environment name -> its requirements on this machine. Files of the user's own add to ours, or replace them."""
+    folders = (recipes_dir() / "envs", config_dir() / "envs")
+    files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.txt"))}
+    files.pop("constraints", None)
     names = [name for name in files if not name.endswith(CUDA)]
     with_gpu = any(name + CUDA in files for name in names) and bool(probe_gpus())
     return {name: _read(name, files.get(name + CUDA, files[name]) if with_gpu else files[name]) for name in names}

@@ -9,8 +9,12 @@ import msgspec
 import pytest
 
 from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.options import COMMON
 from llmops_cli.core.spec import Env
-from llmops_cli.engines import ENGINES, load_engine
+from llmops_cli.engines import ENGINES, checked_options, load_engine
+
+PLUGIN = Path(__file__).parent.parent / "plugin"
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "engines.json"
 OPTIONS = {
@@ -29,12 +33,14 @@ OPTIONS = {
     "sim": {"ttft_ms": "20"},
     "remote": {"url": "http://127.0.0.1:9/v1/"},
 }
+NAMES = [*sorted(ENGINES), "echo"]
+"""Ours, and one from a package of its own (tests/plugin)."""
 ARTIFACT = Artifact(reference="demo", format="gguf", path="/models/demo-F16.gguf")
 ENV = Env(name="llamacpp", python="/env/bin/python", origin="venv")
 
 
 def describe(name: str) -> dict[str, object]:
-    spec = load_engine(name).server(ARTIFACT, options=OPTIONS[name], env=ENV, port=8123, parallel=4)
+    spec = load_engine(name).server(ARTIFACT, options=OPTIONS.get(name, {}), env=ENV, port=8123, parallel=4)
     return dict(msgspec.json.decode(msgspec.json.encode(spec)))
 
 
@@ -44,9 +50,26 @@ def test_server_spec_is_the_golden_one(name: str) -> None:
     assert describe(name) == json.loads(GOLDEN.read_text())[name]
 
 
-@pytest.mark.parametrize("name", sorted(ENGINES))
+@pytest.fixture(autouse=True)
+def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PLUGIN))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_are_common_or_its_own_and_each_is_taken_or_refused(name: str) -> None:
+    engine = load_engine(name)
+    assert len(set(engine.options)) == len(engine.options)
+    for option in COMMON:
+        if option not in engine.options:
+            with pytest.raises(UsageError, match="has no --"):
+                checked_options(name, engine, {option: "1"})
+    with pytest.raises(UsageError):
+        checked_options(name, engine, {"no_such_option": "1"})
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_own_servers_bind_to_loopback_and_hold_no_path_of_this_machine(name: str) -> None:
-    spec = load_engine(name).server(ARTIFACT, options=OPTIONS[name], env=ENV, port=8123, parallel=4)
+    spec = load_engine(name).server(ARTIFACT, options=OPTIONS.get(name, {}), env=ENV, port=8123, parallel=4)
     assert spec.url.startswith("http://127.0.0.1:")
     assert str(Path(__file__).parent.parent.parent) not in " ".join(spec.argv)
 

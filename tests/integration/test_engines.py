@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -119,3 +120,42 @@ def test_the_matrix_of_options(cli: Cli) -> None:
     assert "lora" in found["vllm"]["options"]
     assert "batching" in found["transformers"]["own_options"]
     assert "--tensor-parallel" in cli("engines").stdout
+
+
+def test_an_engine_of_another_package_is_one_of_ours(cli: Cli) -> None:
+    plugin = Path(__file__).parent.parent / "plugin"
+    run = cli("bench", "--backend", "echo", "--concurrency", "2", "--requests", "6", "--output-tokens", "4", "--json",
+              env={"PYTHONPATH": str(plugin)})  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["levels"][0]["errors"] == 0
+    assert "echo" in json.loads(cli("engines", "--json", env={"PYTHONPATH": str(plugin)}).stdout)
+
+
+def test_environments_are_made_once_mended_and_removed(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "llmops" / "envs"
+    folder.mkdir(parents=True)
+    (folder / "tiny.txt").write_text("#: modules six\n#: download 11 kB\nsix\n")
+    argv = [sys.executable, "-m", "llmops_cli", "env", "create", "tiny"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    both = [subprocess.Popen(argv, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(2)]  # fmt: skip
+    ended = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], ended
+    assert ended[0][0] == ended[1][0]
+    assert sorted("creating environment" in words for _, words in ended) == [False, True]
+    python = Path(ended[0][0].strip())
+    (module,) = python.parent.parent.glob("lib/python*/site-packages/six.py")
+    module.unlink()
+    listed = cli("env", "list").stdout
+    assert "llmops env create tiny" in next(line for line in listed.splitlines() if line.startswith("tiny"))
+    assert "it has no six" in cli("env", "show", "tiny").stderr
+    mended = cli("env", "create", "tiny")
+    assert mended.returncode == 0, mended.stderr
+    assert module.exists()
+    assert "removed" in cli("env", "remove", "tiny").stdout
+    assert not python.exists()
+    (folder / "tiny.txt").write_text("#: modules six\nno-such-package-anywhere==9.9\n")
+    failed = cli("env", "create", "tiny")
+    assert failed.returncode == 4
+    assert "no-such-package-anywhere" in failed.stderr
+    assert not list((tmp_path / "cache" / "llmops" / "envs").glob("tiny-*/bin"))
