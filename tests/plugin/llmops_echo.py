@@ -18,6 +18,7 @@ class Echo:
     def server(
         self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
     ) -> ServerSpec:
-        argv = (env.python if env else sys.executable, "{workers}/sim_server.py", "--port", str(port), "--ttft-ms", "3", "--itl-ms", "1",
+        python = env.python if env else sys.executable
+        argv = (python, "{workers}/sim_server.py", "--port", str(port), "--ttft-ms", "3", "--itl-ms", "1",
                 "--max-num-seqs", options.get("max_num_seqs", str(parallel)))  # fmt: skip
         return ServerSpec(engine="echo", argv=argv, url=f"http://127.0.0.1:{port}", model="sim")
