@@ -43,8 +43,8 @@ def plot_pipeline(report: PipelineReport, path: Path) -> None:
         axis.set_xticks(ticks, [str(tick) for tick in ticks])
         axis.minorticks_off()
         axis.set_ylim(bottom=0)
-        axis.legend()
         axis.grid(alpha=0.3)
+    speed.legend(fontsize=8)
     if not any(row.task_accuracy is not None for row in report.rows):
         _ratios(report, quality)
         figure.savefig(path, dpi=130)
