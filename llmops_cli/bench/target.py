@@ -126,4 +126,22 @@ def token_counter(url: str, recipe: BenchRecipe, model: str, http: Http) -> tupl
         count = ((reply or {}).get("usage") or {}).get("prompt_tokens")
         return count if isinstance(count, int) else None
 
-    return (by_tokenize, True) if by_tokenize("x") is not None else (by_usage, False)
+    def plain(text: str) -> int | None:
+        """llama-server's form: the text alone, without a chat template."""
+        reply = http.post_json(f"{url}/tokenize", {"content": text}, timeout_s=min(10, recipe.timeout_s))
+        tokens = (reply or {}).get("tokens")
+        return len(tokens) if isinstance(tokens, list) and tokens else None
+
+    if by_tokenize("x") is not None:
+        return by_tokenize, True
+    alone = plain("x")
+    around = by_usage("x") if alone is not None else None
+    if alone is None or around is None:
+        return by_usage, False
+    template = around - alone
+
+    def by_text(text: str) -> int | None:
+        count = plain(text)
+        return None if count is None else count + template
+
+    return by_text, True

@@ -23,15 +23,18 @@ FLAGS = {
 class Llamacpp:
     formats = ("gguf",)
     environment = "llamacpp"
-    options = (*FLAGS, "max_num_seqs", "prefix_caching")
+    options = (*FLAGS, "max_num_seqs", "prefix_caching", "binary")
     numbers = ("kv_tokens", "batch", "prefill_chunk", "queue", "gpu_layers")
     bench_body: Mapping[str, object] = {"ignore_eos": True}
 
     def server(
         self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
     ) -> ServerSpec:
-        if env is None or artifact.path is None:
+        if artifact.path is None or (env is None and "binary" not in options):
             raise EnvironmentMissing("engine 'llamacpp' needs an environment and a model file")
+        if "binary" in options:
+            return _llama_server(artifact, artifact.path, options, port=port, parallel=parallel)
+        assert env is not None
         argv = [
             env.python, "{workers}/llamacpp_server", "--model", artifact.path, "--name", artifact.reference,
             "--port", str(port), "--parallel", options.get("max_num_seqs", str(parallel)),
@@ -42,3 +45,19 @@ class Llamacpp:
         if not is_on(options, "prefix_caching", default=True):
             argv.append("--no-prefix-reuse")
         return ServerSpec(engine="llamacpp", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference)
+
+
+def _llama_server(artifact: Artifact, path: str, options: Mapping[str, str], *, port: int, parallel: int) -> ServerSpec:
+    """llama.cpp's own server. Its context is for all sequences together, ours for each."""
+    sequences = int(options.get("max_num_seqs", str(parallel)))
+    context = int(options.get("max_model_len", "1024"))
+    argv = [
+        options["binary"], "--model", path, "--alias", artifact.reference, "--host", "127.0.0.1", "--port", str(port),
+        "--parallel", str(sequences), "--ctx-size", str(sequences * context), "--metrics", "--no-webui",
+    ]  # fmt: skip
+    for name, flag in (("threads", "--threads"), ("batch", "--batch-size"), ("gpu_layers", "--n-gpu-layers")):
+        if name in options:
+            argv += [flag, options[name]]
+    if not is_on(options, "prefix_caching", default=True):
+        argv += ["--cache-reuse", "0"]
+    return ServerSpec(engine="llamacpp", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference)

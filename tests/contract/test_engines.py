@@ -74,5 +74,14 @@ def test_own_servers_bind_to_loopback_and_hold_no_path_of_this_machine(name: str
     assert str(Path(__file__).parent.parent.parent) not in " ".join(spec.argv)
 
 
+def test_a_llama_server_of_ones_own_gets_the_same_options() -> None:
+    options = {"binary": "/opt/llama-server", "max_model_len": "512", "max_num_seqs": "8", "threads": "2"}
+    argv = load_engine("llamacpp").server(ARTIFACT, options=options, env=None, port=8123, parallel=4).argv
+    assert argv[0] == "/opt/llama-server"
+    assert argv[argv.index("--ctx-size") + 1] == str(8 * 512)
+    assert argv[argv.index("--host") + 1] == "127.0.0.1"
+    assert "--threads" in argv
+
+
 if __name__ == "__main__":
     GOLDEN.write_text(json.dumps({name: describe(name) for name in sorted(ENGINES)}, indent=2) + "\n")

@@ -346,6 +346,32 @@ def test_refused_requests_are_asked_less_and_less_often(cli: Cli) -> None:
     assert list(level["error_kinds"]) == ["HTTP 429"]
 
 
+def test_prompt_lengths_are_exact_with_a_tokenizer_that_only_takes_plain_text(cli: Cli) -> None:
+    """As llama-server's /tokenize does; the chat template costs seven more, which only its usage tells."""
+
+    def answer(connection: socket.socket, request: bytes) -> None:
+        head, _, raw = request.partition(b"\r\n\r\n")
+        fields = json.loads(raw)
+        if b" /tokenize " in head:
+            tokens = [0] * sum(1 + (len(word) > 5) for word in fields.get("content", "").split())
+            reply = json.dumps({"tokens": tokens}).encode()
+        else:
+            text = fields["messages"][0]["content"]
+            used = 7 + sum(1 + (len(word) > 5) for word in text.split())
+            usage = {"prompt_tokens": used, "completion_tokens": 1}
+            if fields.get("stream"):
+                connection.sendall(stream(EVENT, b"data: " + json.dumps({"choices": [], "usage": usage}).encode()
+                                          + b"\n\ndata: [DONE]\n\n"))  # fmt: skip
+                return
+            reply = json.dumps({"choices": [], "usage": usage}).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(reply), reply))
+
+    with scripted(answer) as port:
+        (level,) = bench(cli, f"http://127.0.0.1:{port}", "--model", "m", *FEW, "--input-tokens", 90)["levels"]
+    assert level["input_tokens"] == 90 * level["measured"]
+    assert level["notes"] == []
+
+
 def test_ipv6(cli: Cli) -> None:
     if not Path("/proc/net/if_inet6").read_text().strip():
         pytest.skip("this machine has no IPv6")
