@@ -369,7 +369,7 @@ def test_prompt_lengths_are_exact_with_a_tokenizer_that_only_takes_plain_text(cl
     with scripted(answer) as port:
         (level,) = bench(cli, f"http://127.0.0.1:{port}", "--model", "m", *FEW, "--input-tokens", 90)["levels"]
     assert level["input_tokens"] == 90 * level["measured"]
-    assert level["notes"] == []
+    assert not any("token" in note for note in level["notes"])
 
 
 def test_ipv6(cli: Cli) -> None:
