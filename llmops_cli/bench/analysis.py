@@ -73,7 +73,9 @@ class _Analysis:
         per_s = 1 / self._seconds if self._seconds else 0.0
         client = _client(repetitions)
         errors = sum(self._kinds.values())
-        reasons = _invalid(self._load, repetitions, client, ttft.p50, succeeded=self._requests - errors)
+        reasons = _invalid(
+            self._load, repetitions, client, ttft.p50, succeeded=self._requests - errors, kinds=self._kinds
+        )
         return Level(
             concurrency=self._load.concurrency,
             rate_per_s=self._load.rate_per_s,
@@ -285,12 +287,20 @@ def _client(repetitions: Sequence[Repetition]) -> Client:
 
 
 def _invalid(
-    load: Load, repetitions: Sequence[Repetition], client: Client, ttft_p50: float | None, *, succeeded: int
+    load: Load,
+    repetitions: Sequence[Repetition],
+    client: Client,
+    ttft_p50: float | None,
+    *,
+    succeeded: int,
+    kinds: Iterable[str],
 ) -> list[str]:
     """Why the numbers must not be trusted; empty if they may."""
     reasons = [repetition.aborted for repetition in repetitions if repetition.aborted]
     if not succeeded:
         reasons.append("no request succeeded")
+    if any("too many open files" in kind for kind in kinds):
+        reasons.append("the client ran out of open files (ulimit -n)")
     limit_ms = max(LAG_LIMIT_MS, LAG_LIMIT_SHARE * (ttft_p50 or 0))
     lag = client.lag_ms.p95
     if lag is not None and lag > limit_ms and client.lag_ms.count >= FEWEST_LAGS:

@@ -15,10 +15,10 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
-from llmops_cli.bench.plan import LevelPlan, Target
-from llmops_cli.bench.wire import Answer, ProtocolError, Response, gaps_of, parse_answer, request_head, text_digest
+from llmops_cli.bench.connection import Connection, Request, Session, Turn, errno_words, head_of, tls_context
+from llmops_cli.bench.plan import LevelPlan
+from llmops_cli.bench.wire import Answer, ProtocolError, Response, gaps_of, parse_answer, text_digest
 from llmops_cli.core.record import Record
 from llmops_cli.core.stats import key_of
 
@@ -34,56 +34,6 @@ EXPIRE_EVERY_NS = 200_000_000
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 now = time.monotonic_ns
-
-
-class Turn(Protocol):
-    """A request body and what was asked for."""
-
-    body: bytes
-    input_wanted: int
-    output_wanted: int
-
-
-class Session(Protocol):
-    """A conversation: its next request given the last answer, or None at its end."""
-
-    index: int
-    think_time_s: float
-
-    @property
-    def needs_answer(self) -> bool:
-        """Whether another turn may follow, so that this answer must be parsed at once."""
-
-    def next_turn(self, answer: str | None) -> Turn | None: ...
-
-
-class Request:
-    """One request on its way."""
-
-    __slots__ = ("connect_ns", "connection", "done_ns", "held", "index", "intended_ns", "response", "retried",
-                 "sent_ns", "session", "turn", "turn_number")  # fmt: skip
-
-    def __init__(self, session: Session, turn: Turn, *, index: int, turn_number: int, intended_ns: int) -> None:
-        self.session, self.turn, self.index, self.turn_number = session, turn, index, turn_number
-        self.intended_ns = intended_ns
-        self.sent_ns = self.connect_ns = self.done_ns = 0
-        self.connection: Connection | None = None
-        self.response = Response()
-        self.retried = self.held = False
-
-
-class Connection:
-    """A socket, connecting, idle or busy with one request."""
-
-    __slots__ = ("fd", "opened_ns", "out", "request", "sock", "stage", "used")
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock, self.fd = sock, sock.fileno()
-        self.request: Request | None = None
-        self.opened_ns = now()
-        self.stage = "connecting"  # connecting, tunnel, handshake, open
-        self.out = b""
-        self.used = False
 
 
 class Loop:
@@ -113,8 +63,8 @@ class Loop:
         self._most_backlog = max(BACKLOG, 2 * plan.streams)
         self._ready_wanted = max(64, plan.streams)
         self._backlog: deque[Request] = deque()
-        self._head = _head(plan)
-        self._tls = _tls(plan.target)
+        self._head = head_of(plan)
+        self._tls = tls_context(plan.target)
         self._stop_fd = stop_fd
         self._next_due: int | None = None
         self._failures = 0
@@ -530,7 +480,7 @@ class Loop:
         if error is None:
             text = "connection closed " + ("before any answer" if fresh else "in the middle of the answer")
         else:
-            text = f"connection {_errno_words(error)}"
+            text = f"connection {errno_words(error)}"
         self._give_up(request, text)
 
     def _fail(self, connection: Connection, text: str) -> None:
@@ -542,7 +492,7 @@ class Loop:
     def _refused(self, request: Request | None, error: OSError) -> None:
         if request is not None:
             request.sent_ns = now()
-            self._give_up(request, f"connection {_errno_words(error)}")
+            self._give_up(request, f"connection {errno_words(error)}")
 
     def _give_up(self, request: Request, text: str) -> None:
         self.in_flight -= 1
@@ -586,31 +536,3 @@ class Loop:
             )
         )  # fmt: skip
         request.response = Response()  # the time-out queue may hold the request for a while yet
-
-
-def _errno_words(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"failed: the certificate is not trusted ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):
-        return f"failed: TLS: {error.reason or error}"
-    words = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset",
-             errno.ETIMEDOUT: "timed out", errno.EMFILE: "failed: too many open files"}  # fmt: skip
-    return words.get(error.errno or 0, f"failed: {error.strerror or error}")
-
-
-def _head(plan: LevelPlan) -> bytes:
-    """The request head up to the request's own number."""
-    target = plan.target
-    prefix = f"http://{target.authority}" if target.proxy and target.scheme == "http" else ""
-    head = request_head(target=target.path, host=target.authority, headers=target.headers, prefix=prefix)
-    return head + f"X-Request-Id: llmops-{plan.level}-{plan.repetition}-".encode()
-
-
-def _tls(target: Target) -> ssl.SSLContext | None:
-    if target.scheme != "https":
-        return None
-    context = ssl.create_default_context()
-    if target.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -9,7 +9,6 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Env, ServerSpec
 
 BATCHING = ("continuous", "static")
-CONSOLE = "from transformers.cli.transformers import main; main()"
 QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 
 

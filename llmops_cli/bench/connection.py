@@ -1,0 +1,92 @@
+"""What the load loop moves: requests and connections, and what is made once for a level's target."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from typing import Protocol
+
+from llmops_cli.bench.plan import LevelPlan, Target
+from llmops_cli.bench.wire import Response, request_head
+
+
+class Turn(Protocol):
+    """A request body and what was asked for."""
+
+    body: bytes
+    input_wanted: int
+    output_wanted: int
+
+
+class Session(Protocol):
+    """A conversation: its next request given the last answer, or None at its end."""
+
+    index: int
+    think_time_s: float
+
+    @property
+    def needs_answer(self) -> bool:
+        """Whether another turn may follow, so that this answer must be parsed at once."""
+
+    def next_turn(self, answer: str | None) -> Turn | None: ...
+
+
+class Request:
+    """One request on its way."""
+
+    __slots__ = ("connect_ns", "connection", "done_ns", "held", "index", "intended_ns", "response", "retried",
+                 "sent_ns", "session", "turn", "turn_number")  # fmt: skip
+
+    def __init__(self, session: Session, turn: Turn, *, index: int, turn_number: int, intended_ns: int) -> None:
+        self.session, self.turn, self.index, self.turn_number = session, turn, index, turn_number
+        self.intended_ns = intended_ns
+        self.sent_ns = self.connect_ns = self.done_ns = 0
+        self.connection: Connection | None = None
+        self.response = Response()
+        self.retried = self.held = False
+
+
+class Connection:
+    """A socket, connecting, idle or busy with one request."""
+
+    __slots__ = ("fd", "opened_ns", "out", "request", "sock", "stage", "used")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock, self.fd = sock, sock.fileno()
+        self.request: Request | None = None
+        self.opened_ns = time.monotonic_ns()
+        self.stage = "connecting"  # connecting, tunnel, handshake, open
+        self.out = b""
+        self.used = False
+
+
+def errno_words(error: OSError) -> str:
+    """Why a connection failed; requests are grouped by it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"failed: the certificate is not trusted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return f"failed: TLS: {error.reason or error}"
+    words = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset",
+             errno.ETIMEDOUT: "timed out", errno.EMFILE: "failed: too many open files"}  # fmt: skip
+    return words.get(error.errno or 0, f"failed: {error.strerror or error}")
+
+
+def head_of(plan: LevelPlan) -> bytes:
+    """The request head up to the request's own number."""
+    target = plan.target
+    prefix = f"http://{target.authority}" if target.proxy and target.scheme == "http" else ""
+    head = request_head(target=target.path, host=target.authority, headers=target.headers, prefix=prefix)
+    return head + f"X-Request-Id: llmops-{plan.level}-{plan.repetition}-".encode()
+
+
+def tls_context(target: Target) -> ssl.SSLContext | None:
+    """None for plain HTTP."""
+    if target.scheme != "https":
+        return None
+    context = ssl.create_default_context()
+    if target.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
