@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +23,9 @@ from llmops_cli.bench.tokens import measure_words
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError, UsageError
 from llmops_cli.core.recipe import BenchRecipe
-from llmops_cli.core.report import BenchReport, Finding, Level, Memory
+from llmops_cli.core.report import BenchReport, Finding, Level, Memory, PipelineReport
 from llmops_cli.core.slo import parse_slos
+from llmops_cli.core.spec import ServerSpec
 from llmops_cli.core.stats import percentile
 from llmops_cli.engines import Engine, checked_options, load_engine
 from llmops_cli.runtime.env import find_env
@@ -63,11 +64,15 @@ def bench(
     engine = load_engine(recipe.backend)
     own = checked_options(recipe.backend, engine, recipe.options)
     given = {name for name, origin in origins.items() if origin != "default"}
+    headers = headers_of(recipe)
     run = _Run(recipe, engine, loads_of(recipe), folder, on_progress)
     env = find_env(engine.environment) if engine.environment else None
     options = {**own, **({"url": recipe.url} if recipe.url else {})}
-    spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=run.most_streams())
-    headers = headers_of(recipe)
+    try:
+        spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=run.most_streams())
+    except LlmopsError:
+        run.give_up()
+        raise
     http = Http(headers, proxy=recipe.proxy, insecure=recipe.insecure)
     if recipe.backend == "remote" and "model" not in given and (found := served_model(spec.url, http)):
         spec = msgspec.structs.replace(spec, model=found)
@@ -89,42 +94,55 @@ def bench(
             to_json(report(complete=False, memory=Memory(), levels=levels, finding=Finding())),
         )
 
-    failure: LlmopsError | None = None
+    memory, failure = _drive(run, spec, headers, http, keep)
+    levels = run.all_levels()
+    whole = report(complete=failure is None, memory=memory, levels=levels, finding=run.finding or knee(levels))
+    run.finish(whole)
+    if failure:
+        raise failure
+    if not recipe.allow_invalid:
+        invalid = [f"{level.label}: {reason}" for level in levels for reason in level.invalid_reasons]
+        refuse_invalid(invalid, hint=f"the report is in {folder}; --allow-invalid accepts it", result=whole)
+    return whole
+
+
+def _drive(
+    run: _Run, spec: ServerSpec, headers: dict[str, str], http: Http, keep: Callable[[list[Level]], None]
+) -> tuple[Memory, LlmopsError | None]:
+    """The engine's memory, and what broke the run off after something was measured.
+
+    Raises: what kept the server from coming up; nothing is left in the folder then but logs.
+    """
     server: RunningServer | None = None
+    failure: LlmopsError | None = None
     try:
         with (
-            Crew(run.workers, folder_made(folder) / "load.log") as crew,
+            Crew(run.workers, run.folder / "load.log") as crew,
             running(
                 spec,
-                log_path=folder / f"{recipe.backend}.log",
-                on_wait=lambda waited_s: on_progress(f"starting {recipe.backend}, seconds", round(waited_s), 0),
+                log_path=run.folder / f"{spec.engine}.log",
+                on_wait=lambda waited_s: run.on_progress(f"starting {spec.engine}, seconds", round(waited_s), 0),
                 http=http,
             ) as server,
         ):
             run.go(crew, server, headers, http, keep)
     except KeyboardInterrupt:
-        failure = Interrupted("interrupted", hint=f"what was measured is in {folder}")
-    except EngineFailed as error:
+        failure = Interrupted("interrupted", hint=f"what was measured is in {run.folder}")
+    except LlmopsError as error:
+        if server is not None and not isinstance(error, EngineFailed):
+            raise
         failure = error
     if server is None and failure:
         run.give_up()
         raise failure
-    levels = run.all_levels()
-    whole = report(
-        complete=failure is None, memory=server.memory() if server else Memory(), levels=levels,
-        finding=run.finding or knee(levels),
-    )  # fmt: skip
-    run.finish(whole)
-    if failure:
-        raise failure
-    invalid = [f"{level.label}: {reason}" for level in levels for reason in level.invalid_reasons]
-    if invalid and not recipe.allow_invalid:
-        raise GateFailed(
-            f"INVALID: {invalid[0]}" + (f" (and {len(invalid) - 1} more)" if len(invalid) > 1 else ""),
-            hint=f"the report is in {folder}; --allow-invalid accepts it",
-            result=whole,
-        )
-    return whole
+    return server.memory() if server else Memory(), failure
+
+
+def refuse_invalid(reasons: Sequence[str], *, hint: str, result: BenchReport | PipelineReport) -> None:
+    """Raises: GateFailed with the first reason, if there is one."""
+    if reasons:
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        raise GateFailed(f"INVALID: {reasons[0]}{more}", hint=hint, result=result)
 
 
 def folder_made(folder: Path) -> Path:
@@ -144,7 +162,7 @@ class _Run:
     def __init__(
         self, recipe: BenchRecipe, engine: Engine, loads: list[Load], folder: Path, on_progress: Progress
     ) -> None:
-        self._recipe, self._engine, self._folder, self._on_progress = recipe, engine, folder, on_progress
+        self._recipe, self._engine, self.folder, self.on_progress = recipe, engine, folder, on_progress
         self._loads = loads
         self._slos = parse_slos(recipe.slo) if recipe.slo else ()
         if recipe.search and not self._slos:
@@ -261,7 +279,7 @@ class _Run:
         if work.kind == "trace":
             work = msgspec.structs.replace(work, kind="synthetic", spool=None)
         plans = self._plans(load, WARM_UP, 0, work)
-        self._on_progress("warming up", 0, recipe.warmup)
+        self.on_progress("warming up", 0, recipe.warmup)
         self._crew.run(
             plans, on_tick=lambda _: None, on_start=lambda _: None, keep_on=lambda: self._alive() is None
         )  # fmt: skip
@@ -274,7 +292,7 @@ class _Run:
             raise EngineFailed(
                 f"the first request failed: {refused[0].error}", hint="check --model, --api, --body and the key"
             )
-        self._on_progress("warming up", recipe.warmup, recipe.warmup)
+        self.on_progress("warming up", recipe.warmup, recipe.warmup)
 
     def _plans(self, load: Load, number: int, repetition: int, work: Work) -> list[LevelPlan]:
         streams = load.concurrency or 0
@@ -297,7 +315,7 @@ class _Run:
     def _repeat(self, number: int, repetition: int) -> None:
         """One repetition of one level, from plan to records on disk."""
         load = self._loads[number]
-        watch = _Watch(load, repetition, self._recipe.repeats, self._on_progress)
+        watch = _Watch(load, repetition, self._recipe.repeats, self.on_progress)
         started: list[int] = []
         aborted: list[str] = []
         repeat = Repeat()
@@ -325,7 +343,7 @@ class _Run:
         time.sleep(0.0 if not aborted else 0.5)  # a crash is seen by its connections before its exit
         self._server.check_alive()
         if aborted:
-            raise EngineFailed(aborted[0], hint=f"what was measured is in {self._folder}")
+            raise EngineFailed(aborted[0], hint=f"what was measured is in {self.folder}")
 
     def _alive(self) -> str | None:
         try:
@@ -392,7 +410,7 @@ class _Run:
         self._spools.remove()
 
     def finish(self, report: BenchReport) -> None:
-        finish(report, self._spools, self.book, self._folder, form=self._recipe.records)
+        finish(report, self._spools, self.book, self.folder, form=self._recipe.records)
 
 
 def records_exist(folder: Path) -> bool:

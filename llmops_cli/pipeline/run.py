@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from llmops_cli.bench.run import Progress, bench
+from llmops_cli.bench.run import Progress, bench, refuse_invalid
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import GateFailed, UsageError, unknown_name
+from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
 from llmops_cli.core.report import BenchReport, PipelineReport, QuantizedArtifact, Row
 from llmops_cli.engines import checked_options, load_engine
@@ -132,12 +132,9 @@ class Pipeline:
             for level in row.levels
             for reason in level.invalid_reasons
         ]
-        if self._bench is not None and not self._bench.allow_invalid and invalid:
-            raise GateFailed(
-                f"INVALID: {invalid[0]}" + (f" (and {len(invalid) - 1} more)" if len(invalid) > 1 else ""),
-                hint="run again to measure that anew, or set bench.allow_invalid in the recipe",
-                result=whole,
-            )
+        if self._bench is not None and not self._bench.allow_invalid:
+            again = "run again to measure that anew, or set bench.allow_invalid in the recipe"
+            refuse_invalid(invalid, hint=again, result=whole)
         for text in invalid:
             self._warn(f"INVALID: {text}")
         return whole

@@ -111,7 +111,7 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
     ],
 )
 def test_wrong_input_gets_one_line_a_hint_and_the_exit_code(
-    cli: Cli, args: list[str], code: int, message: str, hint: str
+    cli: Cli, tmp_path: Path, args: list[str], code: int, message: str, hint: str
 ) -> None:
     run = cli(*args)
     assert run.returncode == code, run.stderr
@@ -119,6 +119,7 @@ def test_wrong_input_gets_one_line_a_hint_and_the_exit_code(
     assert hint in run.stderr
     assert "Traceback" not in run.stderr
     assert run.stdout == ""
+    assert not [*(tmp_path / "results").glob("*/*")], "wrong input leaves nothing behind"
 
 
 def test_an_engine_without_its_library_names_the_command_that_installs_it(cli: Cli, tmp_path: Path) -> None:
