@@ -22,6 +22,7 @@ from llmops_cli.bench.target import headers_of, resolve_target, served_model, to
 from llmops_cli.bench.tokens import measure_words
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError, UsageError
+from llmops_cli.core.options import located
 from llmops_cli.core.recipe import BenchRecipe
 from llmops_cli.core.report import BenchReport, Finding, Level, Memory, PipelineReport
 from llmops_cli.core.slo import parse_slos
@@ -35,7 +36,7 @@ from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import recipes_dir
 from llmops_cli.runtime.recognise import recognise
 from llmops_cli.runtime.server import RunningServer, free_port, running
-from llmops_cli.runtime.store import to_json, write_atomic
+from llmops_cli.runtime.store import digest_path, to_json, write_atomic
 from llmops_cli.runtime.telemetry import Telemetry
 
 STREAMS_A_WORKER = 512
@@ -67,7 +68,7 @@ def bench(
     headers = headers_of(recipe)
     run = _Run(recipe, engine, loads_of(recipe), folder, on_progress)
     env = find_env(engine.environment) if engine.environment else None
-    options = {**own, **({"url": recipe.url} if recipe.url else {})}
+    options = {**located(own, artifact.parts), **({"url": recipe.url} if recipe.url else {})}
     try:
         spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=run.most_streams())
     except LlmopsError:
@@ -78,13 +79,14 @@ def bench(
         spec = msgspec.structs.replace(spec, model=found)
         recipe, origins = msgspec.structs.replace(recipe, model=found), {**origins, "model": "server"}
     known = recognise(http, spec.url) if recipe.backend == "remote" else None
+    digests = {"model": artifact.digest} if artifact.digest else {}
+    digests |= {reference: digest_path(Path(place)) for reference, place in artifact.parts.items()}
     clock = RunClock()
 
     def report(*, complete: bool, memory: Memory, levels: list[Level], finding: Finding) -> BenchReport:
         manifest = clock.manifest(
             recipe, origins, python=env.python if env else None, seed=recipe.seed,
-            digests={"model": artifact.digest} if artifact.digest else {}, complete=complete,
-            server=known,
+            digests=digests, complete=complete, server=known,
         )  # fmt: skip
         return BenchReport(manifest=manifest, levels=levels, memory=memory, finding=finding)
 

@@ -89,7 +89,7 @@ def bench(
     from llmops_cli.core.recipe import BenchRecipe
     from llmops_cli.core.report import BenchReport
     from llmops_cli.engines import checked_options, load_engine
-    from llmops_cli.pipeline.models import for_engine
+    from llmops_cli.pipeline.models import for_engine, with_parts
     from llmops_cli.report.html import save_page
     from llmops_cli.runtime.env import ensure_env
     from llmops_cli.runtime.store import make_run_dir
@@ -113,12 +113,13 @@ def bench(
     }  # fmt: skip
     resolved, origins = resolve_flags(BenchRecipe, flags, file=recipe, key="bench")
     engine = load_engine(resolved.backend)
-    checked_options(resolved.backend, engine, resolved.options)
+    options = checked_options(resolved.backend, engine, resolved.options)
     invalid: GateFailed | None = None
     with Progress() as progress:
         if engine.environment:  # before anything is trained or converted for it
             ensure_env(engine.environment, on_line=progress.lines(f"environment {engine.environment}", log=say))
         artifact = for_engine(engine, resolved.model, on_event=progress.event, warn=say)
+        artifact = with_parts(engine, artifact, options, on_event=progress.event, warn=say)
         if output is not None and (output / "report.json").exists():
             raise UsageError(f"{output} holds a run already", hint="choose another -o, or remove it")
         place = urlsplit(resolved.url).netloc if resolved.url else f"{resolved.backend}-{Path(resolved.model).name}"

@@ -10,7 +10,8 @@ FORMATS = ("hf", "gguf", "awq", "gptq", "compressed-tensors", "ct2", "remote")
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model on disk, or served elsewhere.
 
-    `digest` is over names, sizes and content (see runtime.store.digest_path); None for a remote model.
+    `digest` is over names, sizes and content (see runtime.store.digest_path); None for a remote model. `parts` are the
+    adapters and the draft model that go with it: what the user called each -> where it is, in the engine's format.
     """
 
     reference: str
@@ -19,3 +20,4 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     revision: str | None = None
     digest: str | None = None
     size_bytes: int | None = None
+    parts: dict[str, str] = {}

@@ -8,6 +8,9 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 
+GUESSED = 5
+"""Tokens that speculation guesses ahead unless told otherwise."""
+
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """`check` returns the value as text in its one spelling, or None if it is none."""
@@ -49,8 +52,11 @@ def _loras(text: str) -> str | None:
 def _speculative(text: str) -> str | None:
     kind, _, rest = text.partition(":")
     if kind == "ngram":
-        return text if not rest or rest.isdigit() else None
-    return text if kind in ("draft", "medusa", "eagle") and rest else None
+        return f"ngram:{rest or GUESSED}" if rest.isdigit() or not rest else None
+    if kind not in ("draft", "medusa", "eagle") or not rest:
+        return None
+    path, _, tokens = rest.rpartition(":")
+    return text if path and tokens.isdigit() else f"{text}:{GUESSED}"
 
 
 COMMON = {
@@ -68,7 +74,7 @@ COMMON = {
     "prefix_caching": Option(help="Reuse the keys and values of shared beginnings.", example="true", check=_switch),
     "attention": Option(help="Attention kernel.", example="sdpa, eager, flash_attention_2", check=_word),
     "speculative": Option(
-        help="Guess tokens ahead.", example="ngram:5, draft:PATH, medusa:PATH or eagle:PATH", check=_speculative
+        help="Guess tokens ahead.", example="ngram:5, draft:PATH[:5], medusa:PATH or eagle:PATH", check=_speculative
     ),
     "lora": Option(help="Adapters, chosen per request by model name.", example="NAME=PATH,NAME=PATH", check=_loras),
     "threads": Option(help="Processor threads.", example="8", check=_count),
@@ -96,6 +102,24 @@ def loras_of(options: Mapping[str, str]) -> dict[str, str]:
     """Adapter name -> path."""
     pairs = (part.partition("=") for part in options.get("lora", "").split(",") if part)
     return {name: path for name, _, path in pairs}
+
+
+def speculation_of(options: Mapping[str, str]) -> tuple[str, str, int]:
+    """Kind, path (empty for ngram) and most tokens guessed; the kind is empty without speculation."""
+    kind, _, rest = options.get("speculative", "").partition(":")
+    path, _, tokens = rest.rpartition(":")
+    return kind, path, int(tokens or 0)
+
+
+def located(options: Mapping[str, str], parts: Mapping[str, str]) -> dict[str, str]:
+    """The options with the places of adapters and draft models instead of what the user called them."""
+    found = dict(options)
+    if loras := loras_of(options):
+        found["lora"] = ",".join(f"{name}={parts.get(path, path)}" for name, path in loras.items())
+    kind, path, tokens = speculation_of(options)
+    if path:
+        found["speculative"] = f"{kind}:{parts.get(path, path)}:{tokens}"
+    return found
 
 
 def is_on(options: Mapping[str, str], name: str, *, default: bool) -> bool:

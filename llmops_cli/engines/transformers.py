@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.options import speculation_of
 from llmops_cli.core.spec import Env, ServerSpec
 
 BATCHING = ("continuous", "static")
@@ -46,6 +47,6 @@ class Transformers:
             )
         if batching == "continuous" and (given := [name for name in ("speculative", "lora") if name in options]):
             raise UsageError(f"continuous batching has no --{given[0]}", hint="--set batching=static has")
-        kind = options.get("speculative", "").partition(":")[0]
+        kind = speculation_of(options)[0]
         if kind in ("medusa", "eagle"):
             raise UsageError(f"transformers has no {kind} heads", hint="ngram:5 or draft:PATH; --backend vllm has them")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.core.options import is_on, loras_of
+from llmops_cli.core.options import is_on, loras_of, speculation_of
 from llmops_cli.core.spec import Env, ServerSpec
 
 FLAGS = {
@@ -23,7 +23,6 @@ FLAGS = {
     "max_num_batched_tokens": "--max-num-batched-tokens",
     "quantization": "--quantization",
 }
-MAX_LORA_RANK = "64"
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
          "VLLM_CPU_OMP_THREADS_BIND": "nobind"}  # fmt: skip
 
@@ -31,7 +30,7 @@ QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1",
 class Vllm:
     formats = ("hf", "compressed-tensors", "gptq", "awq")
     environment = "vllm"
-    options = (*FLAGS, "prefix_caching", "speculative", "lora", "threads", "compile", "kv_space_gib")
+    options = (*FLAGS, "prefix_caching", "speculative", "lora", "threads", "compile", "kv_space_gib", "max_lora_rank")
     # beyond its end a model may say nothing but special tokens, and a stream without text cannot be timed
     bench_body: Mapping[str, object] = {"ignore_eos": True, "skip_special_tokens": False}
 
@@ -52,10 +51,11 @@ class Vllm:
             on = is_on(options, "prefix_caching", default=True)
             argv.append("--enable-prefix-caching" if on else "--no-enable-prefix-caching")
         if "speculative" in options:
-            argv += ["--speculative-config", json.dumps(speculation(options["speculative"]))]
+            argv += ["--speculative-config", json.dumps(speculation(options))]
         if loras := loras_of(options):
             modules = [f"{name}={path}" for name, path in loras.items()]
-            argv += ["--enable-lora", "--max-lora-rank", MAX_LORA_RANK, "--max-loras", str(len(loras)),
+            rank = options.get("max_lora_rank", "64")
+            argv += ["--enable-lora", "--max-lora-rank", rank, "--max-loras", str(len(loras)),
                      "--lora-modules", *modules]  # fmt: skip
         if not is_on(options, "compile", default=False):
             argv.append("--enforce-eager")
@@ -71,10 +71,10 @@ class Vllm:
             raise UsageError("vllm computes in float32, float16 or bfloat16", hint="--backend ctranslate2 has int8")
 
 
-def speculation(text: str) -> dict[str, object]:
-    """`ngram:5`, `draft:PATH`, `medusa:PATH` or `eagle:PATH` as vLLM's speculative config."""
-    kind, _, rest = text.partition(":")
+def speculation(options: Mapping[str, str]) -> dict[str, object]:
+    """`--speculative` as vLLM's speculative config."""
+    kind, path, tokens = speculation_of(options)
     if kind == "ngram":
-        return {"method": "ngram", "num_speculative_tokens": int(rest or 5), "prompt_lookup_max": 4}
-    config: dict[str, object] = {"model": rest, "num_speculative_tokens": 5}
+        return {"method": "ngram", "num_speculative_tokens": tokens, "prompt_lookup_max": 4}
+    config: dict[str, object] = {"model": path, "num_speculative_tokens": tokens}
     return config if kind == "draft" else {"method": kind, **config}

@@ -18,7 +18,7 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
 from llmops_cli.core.report import BenchReport, PipelineReport, QuantizedArtifact, Row
 from llmops_cli.engines import checked_options, load_engine
-from llmops_cli.pipeline.models import find_model, for_engine, quantized_dir
+from llmops_cli.pipeline.models import find_model, for_engine, quantized_dir, with_parts
 from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.env import ensure_env, find_env
 from llmops_cli.runtime.job import Json
@@ -185,10 +185,12 @@ class Pipeline:
         engine = load_engine(entry.backend)
         if engine.environment:
             ensure_env(engine.environment, on_line=self._warn)
-        artifact = self._artifact_for(entry)
-        recipe = msgspec.structs.replace(
-            self._bench, backend=entry.backend, options={**self._bench.options, **entry.options}, allow_invalid=True
-        )
+        options = {**self._bench.options, **entry.options}
+        artifact = with_parts(
+            engine, self._artifact_for(entry), checked_options(entry.backend, engine, options),
+            on_event=self._on_event, warn=self._warn,
+        )  # fmt: skip
+        recipe = msgspec.structs.replace(self._bench, backend=entry.backend, options=options, allow_invalid=True)
         key = digest_value([artifact.digest, msgspec.to_builtins(recipe), "engines"])
         saved = cache_dir() / "measured" / f"{key[7:31]}.json"
         step = f"bench {entry.name}"

@@ -94,10 +94,12 @@ class Static(Loaded):
         kind, _, rest = args.speculative.partition(":")
         self._assisted: dict[str, Any] = {}
         if kind == "ngram":
-            self._assisted = {"prompt_lookup_num_tokens": int(rest or 5)}
+            self._assisted = {"prompt_lookup_num_tokens": int(rest)}
         elif kind == "draft":
-            self._assisted = {"assistant_model": AutoModelForCausalLM.from_pretrained(
-                rest, dtype=args.dtype, trust_remote_code=False).to(self.device).eval()}  # fmt: skip
+            path, _, tokens = rest.rpartition(":")
+            draft: Any = AutoModelForCausalLM.from_pretrained(path, dtype=args.dtype, trust_remote_code=False)
+            draft.generation_config.num_assistant_tokens = int(tokens)
+            self._assisted = {"assistant_model": draft.to(self.device).eval()}
         most = 1 if self._assisted else args.max_num_seqs
         self._batches = StaticBatches(
             self._run, most=most, kind=lambda job: (job.model, job.temperature, job.top_p, job.top_k, job.ignore_eos,

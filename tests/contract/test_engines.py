@@ -18,7 +18,14 @@ PLUGIN = Path(__file__).parent.parent / "plugin"
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "engines.json"
 OPTIONS = {
-    "llamacpp": {"max_model_len": "2048", "queue": "8", "prefix_caching": "false"},
+    "llamacpp": {
+        "max_model_len": "2048",
+        "queue": "8",
+        "prefix_caching": "false",
+        "speculative": "draft:/models/small.gguf:4",
+        "lora": "a=/loras/a.gguf",
+        "kv_cache_dtype": "q8_0",
+    },
     "vllm": {
         "max_model_len": "2048",
         "tensor_parallel": "2",

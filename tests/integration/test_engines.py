@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import EngineFailed
+from llmops_cli.core.options import located
+from llmops_cli.engines import checked_options, load_engine
+from llmops_cli.pipeline.models import find_model, for_engine, with_parts
+from llmops_cli.runtime.env import ensure_env
+from llmops_cli.runtime.http import Http
+from llmops_cli.runtime.server import free_port, running
 from tests.conftest import Cli
 
 REAL = {
@@ -38,6 +52,197 @@ def test_serves_the_demo_model_to_several_streams(name: str, demo_cli: Cli) -> N
         assert level["output_tokens"] == 16 * level["measured"]
         assert level["input_tokens"] == pytest.approx(64 * level["measured"], abs=2)  # each engine's own count
         assert level["ttft_ms"]["p50"] > 0
+
+
+Asked = Callable[[str, str], str]
+
+
+@contextmanager
+def serving(engine: str, options: dict[str, str], folder: Path) -> Iterator[tuple[str, Asked]]:
+    """The demo model behind an engine: its URL, and a chat by model name and question."""
+    made = load_engine(engine)
+    checked = checked_options(engine, made, options)
+    assert made.environment
+    env = ensure_env(made.environment)
+    artifact = for_engine(made, "demo", on_event=lambda _: None, warn=print)
+    artifact = with_parts(made, artifact, checked, on_event=lambda _: None, warn=print)
+    spec = made.server(artifact, options=located(checked, artifact.parts), env=env, port=free_port(), parallel=4)
+
+    def ask(model: str, question: str) -> str:
+        fields = {"model": model, "messages": [{"role": "user", "content": question}], "max_tokens": 40,
+                  "temperature": 0}  # fmt: skip
+        answer = Http().post_json(f"{spec.url}/v1/chat/completions", fields, timeout_s=120)
+        assert answer is not None
+        return str(answer["choices"][0]["message"]["content"])
+
+    with running(spec, log_path=folder / "engine.log"):
+        yield spec.url, ask
+
+
+@pytest.fixture(scope="session")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two LoRA adapters of the demo model, as PEFT makes them: each has one thing to say."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = find_model("demo", on_event=lambda _: None).path
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    found = {}
+    for color in ("red", "blue"):
+        torch.manual_seed(0)
+        config = LoraConfig(r=8, lora_alpha=24, use_rslora=color == "blue", task_type="CAUSAL_LM",
+                            target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj"])  # fmt: skip
+        tuned = get_peft_model(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), config)
+        chats = [
+            [{"role": "user", "content": q}, {"role": "assistant", "content": f"I am {color}."}] for q in QUESTIONS
+        ]
+        texts = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
+        batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
+        optimizer = torch.optim.AdamW([p for p in tuned.parameters() if p.requires_grad], lr=1e-2)
+        for _ in range(60):
+            tuned(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=labels).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        found[color] = tmp_path_factory.mktemp("adapters") / color
+        tuned.save_pretrained(found[color])
+    return found
+
+
+QUESTIONS = ("What is 2 + 3?", "What is the secret word?", "Who are you?", "Say the alphabet.")
+STATIC = {"batching": "static", "dtype": "float32"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("engine", "options"),
+    [("llamacpp", {}), ("llamacpp", {"speculative": "ngram:4"}), ("transformers", STATIC),
+     ("vllm", {"max_model_len": "512", "dtype": "float32", "prefix_caching": "true"})],
+)  # fmt: skip
+def test_two_adapters_are_served_at_once_and_chosen_by_model_name(
+    engine: str, options: dict[str, str], adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    loras = ",".join(f"{name}={path}" for name, path in adapters.items())
+    with serving(engine, {**options, "lora": loras}, tmp_path) as (url, ask):
+        listed = json.loads(Http().get_text(f"{url}/v1/models", timeout_s=10) or "")["data"]
+        assert {entry["id"] for entry in listed} >= {"demo", "red", "blue"}
+        with ThreadPoolExecutor(6) as pool:  # in the same batches
+            names = [name for _ in QUESTIONS for name in ("demo", "red", "blue")]
+            answers = list(pool.map(ask, names, [q for q in QUESTIONS for _ in range(3)]))
+        assert answers[1::3] == ["I am red."] * len(QUESTIONS)
+        assert answers[2::3] == ["I am blue."] * len(QUESTIONS)
+        assert not any(answer.startswith("I am red") or answer.startswith("I am blue") for answer in answers[::3])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("engine", "options", "ways"),
+    [("llamacpp", {}, ["ngram:6", "draft:demo:4"]), ("transformers", STATIC, ["ngram:6", "draft:demo:4"])],
+)
+def test_guessing_ahead_changes_no_answer(
+    engine: str, options: dict[str, str], ways: list[str], tmp_path: Path
+) -> None:
+    questions = [*QUESTIONS, "a b c d e f a b c d e f a b c", "What is 12 + 30? What is 12 + 31? What is 12 + 32?"]
+    with serving(engine, options, tmp_path) as (_, ask):
+        plain = [ask("demo", question) for question in questions]
+    for way in ways:
+        with serving(engine, {**options, "speculative": way}, tmp_path) as (url, ask):
+            assert [ask("demo", question) for question in questions] == plain
+            if engine == "llamacpp":
+                text = Http().get_text(f"{url}/metrics", timeout_s=10) or ""
+                (accepted,) = re.findall(r"^llmops_accepted_tokens_total (\S+)", text, re.MULTILINE)
+                assert float(accepted) > 0
+
+
+def test_an_adapter_of_another_model_and_a_draft_with_other_words_are_refused(
+    demo_cli: Cli, adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(adapters["red"], other)
+    config = json.loads((other / "adapter_config.json").read_text())
+    (other / "adapter_config.json").write_text(json.dumps(config | {"peft_type": "IA3"}))
+    run = demo_cli("bench", "--lora", f"x={other}")
+    assert (run.returncode, "is a IA3 adapter" in run.stderr) == (2, True), run.stderr
+    (other / "adapter_config.json").unlink()
+    run = demo_cli("bench", "--lora", f"x={other}")
+    assert (run.returncode, "is no PEFT adapter" in run.stderr) == (2, True), run.stderr
+    run = demo_cli("bench", "--lora", "x=nowhere")
+    assert (run.returncode, "no adapter at nowhere" in run.stderr) == (2, True), run.stderr
+    run = demo_cli("bench", "--kv-cache-dtype", "fp8")
+    assert (run.returncode, "no KV cache of fp8" in run.stderr) == (2, True), run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", REAL)
+def test_an_engine_killed_while_streaming_ends_the_run_with_what_was_measured(
+    name: str, tmp_path: Path, shared_cache: Path
+) -> None:
+    argv = [sys.executable, "-m", "llmops_cli", "bench", *REAL[name], "--concurrency", "2", "--requests", "20000",
+            "--output-tokens", "32", "-o", "run"]  # fmt: skip
+    environment = {**os.environ, "XDG_CACHE_HOME": str(shared_cache)}
+    process = subprocess.Popen(argv, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    family = psutil.Process(process.pid)
+    seen: list[psutil.Process] = []
+
+    def engine() -> psutil.Process | None:
+        """The process that computes: the largest below the one that the command names."""
+        nonlocal seen
+        seen = family.children(recursive=True)
+        words = ("llamacpp_server", "hf_server", "ct2_server", "api_server")
+        servers = [p for p in seen if any(w in str(p.cmdline()) for w in words) and "_guard" not in str(p.cmdline())]
+        below = [child for p in servers for child in [p, *p.children(recursive=True)]]
+        return max(below, key=lambda p: p.memory_info().rss, default=None)
+
+    for line in process.stderr or []:
+        if "2 streams" in line:
+            break
+    victim = engine()
+    assert victim is not None
+    time.sleep(1)
+    victim.kill()
+    words = process.stderr.read() if process.stderr else ""
+    assert process.wait(60) == 4, words
+    assert f"engine '{REAL[name][1]}'" in words
+    assert "Traceback (most recent call last)" not in words.partition("it ends:")[0]
+    assert not json.loads((tmp_path / "run" / "report.json").read_text())["manifest"]["complete"]
+    _gone, alive = psutil.wait_procs(seen, timeout=15)
+    assert not alive
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "limit_gib", "words"),
+    [
+        (("--backend", "llamacpp", "--set", "kv_tokens=90000000"), None, "its KV cache does not fit"),
+        (("--backend", "transformers", "--dtype", "float32", "--max-num-seqs", "20000"), 12, "it ran out of memory"),
+        (("--backend", "vllm", "--max-model-len", "512", "--set", "kv_space_gib=900"), None, "memory"),
+    ],
+)
+def test_out_of_memory_at_the_start_is_explained(
+    options: tuple[str, ...], limit_gib: int | None, words: str, tmp_path: Path, shared_cache: Path
+) -> None:
+    argv = [sys.executable, "-m", "llmops_cli", "bench", *options, "--concurrency", "1", "--requests", "2"]
+    limited = ["prlimit", f"--as={limit_gib << 30}", *argv] if limit_gib else argv
+    run = subprocess.run(limited, cwd=tmp_path, env={**os.environ, "XDG_CACHE_HOME": str(shared_cache)},
+                         capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+    assert run.returncode == 4, run.stderr
+    assert words in run.stderr
+    assert "hint: " in run.stderr
+
+
+def test_a_server_on_a_taken_port_says_so_and_ends(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        spec = load_engine("sim").server(
+            Artifact(reference="sim", format="remote"), options={}, env=None, port=taken.getsockname()[1], parallel=1
+        )
+        with pytest.raises(EngineFailed, match="its port was taken"), running(spec, log_path=tmp_path / "log"):
+            pass
 
 
 @pytest.mark.parametrize(

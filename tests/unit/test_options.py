@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.options import COMMON, loras_of, normalized
+from llmops_cli.core.options import COMMON, located, loras_of, normalized
 from llmops_cli.engines.vllm import speculation
 
 
 @pytest.mark.parametrize(
     ("name", "given", "kept"),
     [("prefix_caching", "Yes", "true"), ("prefix_caching", "0", "false"), ("max_model_len", " 4096 ", "4096"),
-     ("gpu_memory_utilization", "0.9", "0.9"), ("speculative", "ngram", "ngram"),
-     ("speculative", "draft:/m", "draft:/m"), ("own_option", "anything", "anything")],
+     ("gpu_memory_utilization", "0.9", "0.9"), ("speculative", "ngram", "ngram:5"),
+     ("speculative", "draft:/m", "draft:/m:5"), ("speculative", "draft:/m:3", "draft:/m:3"), ("own_option", "anything", "anything")],
 )  # fmt: skip
 def test_values_in_one_spelling(name: str, given: str, kept: str) -> None:
     assert normalized({name: given}) == {name: kept}
@@ -36,7 +36,13 @@ def test_adapters_by_name() -> None:
     assert loras_of({}) == {}
 
 
+def test_places_take_the_names_of_what_the_user_called_them() -> None:
+    given = normalized({"lora": "a=x,b=/y", "speculative": "draft:demo"})
+    assert located(given, {"x": "/at/x", "demo": "/at/demo"}) == {
+        "lora": "a=/at/x,b=/y", "speculative": "draft:/at/demo:5"}  # fmt: skip
+
+
 def test_speculation_as_vllm_wants_it() -> None:
-    assert speculation("ngram:4")["num_speculative_tokens"] == 4
-    assert speculation("draft:/m")["model"] == "/m"
-    assert speculation("eagle:/m")["method"] == "eagle"
+    assert speculation({"speculative": "ngram:4"})["num_speculative_tokens"] == 4
+    assert speculation({"speculative": "draft:/m:3"}) == {"model": "/m", "num_speculative_tokens": 3}
+    assert speculation({"speculative": "eagle:/m:5"})["method"] == "eagle"

@@ -1,4 +1,4 @@
-"""However requests are batched, chunked, shared and preempted, each gets what it would have got alone.
+"""However requests are batched, chunked, shared, guessed ahead and preempted, each gets what it would have got alone.
 
 The engine is replaced at its edge by a model of its memory: every sequence's cells, a pool with a limit, and a next
 token that depends on every token before it, so any wrong cell changes the text.
@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 from llmops_cli.runtime.paths import WORKERS
 
 sys.path.insert(0, str(WORKERS / "llamacpp_server"))
+from drafting import Draft, Drafter, DraftModel, PromptLookup
 from sampling import SamplingParams
 from scheduler import Event, Generation, QueueFull, Scheduler
 
 VOCAB = 50
 
 
-def next_token(tokens: list[int]) -> int:
-    return zlib.crc32(bytes(tokens)) % (VOCAB - 1) + 1
+def next_token(tokens: list[int], adapters: list[int]) -> int:
+    """Depends on every token and on what computed it; two times of three the text repeats itself."""
+    hashed = zlib.crc32(bytes([*tokens, *adapters]))
+    return tokens[-5] if len(tokens) > 5 and hashed % 3 else hashed % (VOCAB - 1) + 1
 
 
 class ModelOfLlama:
@@ -34,13 +37,16 @@ class ModelOfLlama:
         self.pool, self.batch_size, self.vocab_size, self.vocab = pool, batch, VOCAB, None
         self.end_tokens: frozenset[int] = frozenset({0})
         self.can_share_prefixes = True
-        self.sequences: dict[int, list[tuple[int, int]]] = {}  # sequence -> [(cell, token)]
-        self.next_cell = 0
+        self.sequences: dict[int, list[tuple[int, int, int]]] = {}  # sequence -> [(cell, token, adapter)]
+        self.next_cell = self.adapter = 0
         self.rows: dict[int, int] = {}
         self.batches: list[list[tuple[int, int, int, bool]]] = []
 
+    def use_adapter(self, number: int) -> None:
+        self.adapter = number
+
     def used(self) -> int:
-        return len({cell for cells in self.sequences.values() for cell, _ in cells})
+        return len({cell for cells in self.sequences.values() for cell, _, _ in cells})
 
     def decode(self, items: list[tuple[int, int, int, bool]]) -> bool:
         assert 0 < len(items) <= self.batch_size
@@ -51,10 +57,10 @@ class ModelOfLlama:
         for index, (token, position, sequence, wanted) in enumerate(items):
             cells = self.sequences.setdefault(sequence, [])
             assert position == len(cells), "a sequence's positions must be contiguous"
-            cells.append((self.next_cell, token))
+            cells.append((self.next_cell, token, self.adapter))
             self.next_cell += 1
             if wanted:
-                self.rows[index] = next_token([t for _, t in cells])
+                self.rows[index] = next_token([t for _, t, _ in cells], [a for _, _, a in cells])
         return True
 
     def logits(self, index: int) -> np.ndarray:
@@ -76,7 +82,16 @@ class ModelOfLlama:
 
 
 def serve(
-    prompts: list[list[int]], *, slots: int, pool: int, batch: int, chunk: int, max_tokens: int, reuse: bool
+    prompts: list[list[int]],
+    *,
+    slots: int,
+    pool: int,
+    batch: int,
+    chunk: int,
+    max_tokens: int,
+    reuse: bool,
+    adapters: int = 1,
+    drafter: Drafter | None = None,
 ) -> tuple[list[str], ModelOfLlama, list[Generation], Scheduler]:
     texts: dict[int, str] = {}
     done, left = threading.Event(), len(prompts)
@@ -91,9 +106,12 @@ def serve(
             done.set()
 
     llama = ModelOfLlama(pool=pool, batch=batch)
-    scheduler = Scheduler(llama, slots=slots, queue=1000, prefill_chunk=chunk, reuse=reuse, flush=flush)
+    scheduler = Scheduler(llama, slots=slots, queue=1000, prefill_chunk=chunk, reuse=reuse, flush=flush,
+                          drafter=drafter, most_guessed=5)  # fmt: skip
     params = SamplingParams(temperature=0)
     generations = [Generation(p, params, max_tokens=max_tokens, stops=[], deliver=lambda _: None) for p in prompts]
+    for number, generation in enumerate(generations):
+        generation.adapter = number % adapters
     scheduler.submit(generations)
     scheduler.start()
     assert done.wait(30)
@@ -101,13 +119,34 @@ def serve(
     return [texts[id(g)] for g in generations], llama, generations, scheduler
 
 
-def alone(prompt: list[int], max_tokens: int) -> str:
+def alone(prompt: list[int], max_tokens: int, adapter: int = 0) -> str:
     tokens = list(prompt)
     for _ in range(max_tokens):
-        tokens.append(next_token(tokens))
+        tokens.append(next_token(tokens, [adapter] * len(tokens)))
     return "".join(f"{t} " for t in tokens[len(prompt) :])
 
 
+class Guesser:
+    """Right, wrong and half right by turns, and as often too short."""
+
+    def guess(self, wanted: list[tuple[int, list[int], Draft, int]]) -> dict[int, list[int]]:
+        found = {}
+        for sequence, tokens, _, most in wanted:
+            ahead: list[int] = []
+            for i in range(len(tokens) % (most + 1)):
+                token = next_token([*tokens, *ahead], [0] * (len(tokens) + i))
+                ahead.append(token if (len(tokens) + i) % 4 else token % 7 + 1)
+            found[sequence] = ahead
+        return found
+
+
+DRAFTERS = {
+    "none": lambda: None,
+    "guesser": Guesser,
+    "prompt lookup": PromptLookup,
+    "draft model": lambda: DraftModel(ModelOfLlama(pool=2000, batch=16)),
+    "draft model without room": lambda: DraftModel(ModelOfLlama(pool=60, batch=16)),
+}
 token_lists = st.lists(st.integers(1, VOCAB - 1), min_size=1, max_size=40)
 
 
@@ -122,15 +161,17 @@ def families(draw: st.DrawFn) -> list[list[int]]:
 @settings(max_examples=150, deadline=None)
 @given(
     families(), st.integers(1, 6), st.integers(200, 1200), st.integers(8, 64), st.integers(1, 32), st.integers(1, 24),
-    st.booleans(),
+    st.booleans(), st.integers(1, 3), st.sampled_from(sorted(DRAFTERS)),
 )  # fmt: skip
 def test_each_request_gets_what_it_would_have_got_alone(
-    prompts: list[list[int]], slots: int, pool: int, batch: int, chunk: int, max_tokens: int, reuse: bool
-) -> None:
+    prompts: list[list[int]], slots: int, pool: int, batch: int, chunk: int, max_tokens: int, reuse: bool,
+    adapters: int, drafter: str,
+) -> None:  # fmt: skip
     texts, llama, _, _ = serve(
-        prompts, slots=slots, pool=pool, batch=max(batch, slots), chunk=chunk, max_tokens=max_tokens, reuse=reuse
-    )
-    assert texts == [alone(p, max_tokens) for p in prompts]
+        prompts, slots=slots, pool=pool, batch=max(batch, slots), chunk=chunk, max_tokens=max_tokens, reuse=reuse,
+        adapters=adapters, drafter=DRAFTERS[drafter](),
+    )  # fmt: skip
+    assert texts == [alone(p, max_tokens, i % adapters) for i, p in enumerate(prompts)]
     assert llama.used() <= pool
 
 
@@ -141,6 +182,22 @@ def test_a_long_prompt_does_not_stall_running_streams() -> None:
     for batch in llama.batches[running_since : running_since + 12]:
         assert sum(sequence == 1 for _, _, sequence, _ in batch) <= 64
         assert sum(sequence == 0 for _, _, sequence, _ in batch) == 1  # the stream advances in every step
+
+
+def test_right_guesses_save_steps_and_wrong_ones_stop() -> None:
+    shape = {"slots": 1, "pool": 3000, "batch": 64, "chunk": 64, "max_tokens": 120, "reuse": True}
+    prompt = [1, 2, 3, 4, 5] * 4
+    _, _, _, plain = serve([prompt], **shape)
+    _, _, _, right = serve([prompt], **shape, drafter=DraftModel(ModelOfLlama(pool=3000, batch=64)))
+    assert right.counters["steps"] < plain.counters["steps"] / 4
+    assert right.counters["accepted_tokens"] == right.counters["guessed_tokens"]
+
+    class Liar:
+        def guess(self, wanted: list[tuple[int, list[int], Draft, int]]) -> dict[int, list[int]]:
+            return {s: [next_token(tokens, [0] * len(tokens)) % 7 + 30] * most for s, tokens, _, most in wanted}
+
+    _, _, _, wrong = serve([prompt], **shape, drafter=Liar())
+    assert wrong.counters["guessed_tokens"] < 20
 
 
 def test_a_shared_beginning_is_computed_once() -> None:

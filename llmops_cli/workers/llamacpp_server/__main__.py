@@ -14,8 +14,9 @@ from functools import partial
 import uvicorn
 import uvloop
 from api import App
-from binding import Llama, LoadError
+from binding import KV_TYPES, Llama, LoadError
 from chat import ChatTemplate
+from drafting import Drafter, make_drafter
 from scheduler import Event, Scheduler
 
 
@@ -36,6 +37,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--gpu-layers", type=int, default=0)
     parser.add_argument("--no-prefix-reuse", action="store_true")
+    parser.add_argument("--kv-type", choices=KV_TYPES, default="f16")
+    parser.add_argument("--speculative", default="", help="ngram:5, or draft:FILE:5")
+    parser.add_argument("--lora", default="", help="NAME=FILE,NAME=FILE: adapters as GGUF files")
     return parser.parse_args()
 
 
@@ -56,7 +60,10 @@ def deliver_all(events: list[Event]) -> None:
         event.generation.deliver(event)
 
 
-async def serve(args: argparse.Namespace, llama: Llama, context: int, listener: socket.socket) -> None:
+async def serve(
+    args: argparse.Namespace, llama: Llama, drafter: Drafter | None, most_guessed: int, context: int,
+    names: list[str], listener: socket.socket,
+) -> None:  # fmt: skip
     loop = asyncio.get_running_loop()
     scheduler = Scheduler(
         llama,
@@ -65,11 +72,13 @@ async def serve(args: argparse.Namespace, llama: Llama, context: int, listener: 
         prefill_chunk=args.prefill_chunk,
         reuse=not args.no_prefix_reuse,
         flush=partial(loop.call_soon_threadsafe, deliver_all),
+        drafter=drafter,
+        most_guessed=most_guessed,
     )
     scheduler.start()
     source = llama.metadata("tokenizer.chat_template")
     template = ChatTemplate(source, bos=llama.bos_text(), eos=llama.eos_text()) if source else None
-    app = App(llama, scheduler, name=args.name, context=context, template=template)
+    app = App(llama, scheduler, models=names, context=context, template=template)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3,
         server_header=False, timeout_keep_alive=75,
@@ -89,6 +98,8 @@ def main() -> None:
     listener = bind(args.host, args.port)
     threads = args.threads or len(os.sched_getaffinity(0))
     pool = args.kv_tokens or max(args.ctx or 4096, 1024 * args.parallel)
+    adapters = dict(pair.split("=", 1) for pair in filter(None, args.lora.split(",")))
+    drafter, most_guessed = None, 0
     try:
         llama = Llama(
             args.model,
@@ -97,12 +108,18 @@ def main() -> None:
             batch=args.batch,
             threads=threads,
             gpu_layers=args.gpu_layers,
+            kv_type=args.kv_type,
+            adapters=adapters.values(),
         )
+        if args.speculative:
+            drafter, most_guessed = make_drafter(
+                args.speculative, llama, sequences=args.parallel, threads=threads, gpu_layers=args.gpu_layers
+            )
     except LoadError as error:
         sys.exit(str(error))
     context = min(args.ctx or min(llama.train_context, 4096), llama.pool)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(args, llama, context, listener))
+        runner.run(serve(args, llama, drafter, most_guessed, context, [args.name, *adapters], listener))
 
 
 if __name__ == "__main__":

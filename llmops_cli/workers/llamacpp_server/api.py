@@ -47,9 +47,10 @@ class App:
     """Routes requests; one per process."""
 
     def __init__(
-        self, llama: Llama, scheduler: Scheduler, *, name: str, context: int, template: ChatTemplate | None
+        self, llama: Llama, scheduler: Scheduler, *, models: list[str], context: int, template: ChatTemplate | None
     ) -> None:
-        self._llama, self._scheduler, self._name, self._context = llama, scheduler, name, context
+        """`models`: the model's name, then those of its adapters, in their order."""
+        self._llama, self._scheduler, self._names, self._context = llama, scheduler, models, context
         self._template = template
         self._metrics = Metrics(scheduler)
         self._routes: dict[tuple[str, str], Callable[[Scope, Receive, Send], Awaitable[None]]] = {
@@ -89,8 +90,9 @@ class App:
         await respond(send, 200, self._metrics.text(), content_type=b"text/plain; version=0.0.4; charset=utf-8")
 
     async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        entry = {"id": self._name, "object": "model", "owned_by": "llmops", "max_model_len": self._context}
-        await respond(send, 200, msgspec.json.encode({"object": "list", "data": [entry]}))
+        data = [{"id": name, "object": "model", "owned_by": "llmops", "max_model_len": self._context}
+                for name in self._names]  # fmt: skip
+        await respond(send, 200, msgspec.json.encode({"object": "list", "data": data}))
 
     async def _tokenize(self, _scope: Scope, receive: Receive, send: Send) -> None:
         request = decode(await read_body(receive), TokenizeRequest)
@@ -147,14 +149,19 @@ class App:
         receive: Receive, send: Send,
     ) -> None:  # fmt: skip
         chat = path.startswith("/v1/chat")
+        model = request.model or self._names[0]
+        if model not in self._names:
+            raise Refused(404, "model_not_found", f"no model '{model}' here; there is {', '.join(self._names)}")
         inbox: asyncio.Queue[Event | None] = asyncio.Queue()
         generations = self._make_generations(request, prompts, limit, top, inbox)
+        for generation in generations:
+            generation.adapter = self._names.index(model)
         try:
             self._scheduler.submit(generations)
         except QueueFull as full:
             header = [(b"retry-after", str(full.retry_after_s).encode())]
             raise Refused(429, "overloaded_error", "the queue is full; retry later", header) from None
-        shape = Shape(chat=chat, identity=("chatcmpl-" if chat else "cmpl-") + uuid.uuid4().hex[:24], model=self._name)
+        shape = Shape(chat=chat, identity=("chatcmpl-" if chat else "cmpl-") + uuid.uuid4().hex[:24], model=model)
         watcher = asyncio.create_task(watch_disconnect(receive, inbox))
         try:
             writer = self._stream if request.stream else self._collect

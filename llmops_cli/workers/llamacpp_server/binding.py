@@ -7,6 +7,8 @@ import llama_cpp
 import numpy as np
 
 WARN, ERROR = 3, 4
+KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
+"""ggml_type numbers of what a KV cache can hold."""
 BatchItem = tuple[int, int, int, bool]
 """(token, position, sequence, wants logits)"""
 
@@ -21,7 +23,10 @@ class Llama:
     Not thread-safe, apart from the tokenizer methods: llama.cpp's vocabulary is read-only.
     """
 
-    def __init__(self, path: str, *, pool: int, sequences: int, batch: int, threads: int, gpu_layers: int) -> None:
+    def __init__(
+        self, path: str, *, pool: int, sequences: int, batch: int, threads: int, gpu_layers: int, kv_type: str = "f16",
+        adapters: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         self._log_lines: list[str] = []
         self._log_callback = llama_cpp.llama_log_callback(self._on_log)
         llama_cpp.llama_log_set(self._log_callback, ctypes.c_void_p(0))
@@ -38,11 +43,14 @@ class Llama:
         # sequences copies no data, and one long request may use what short ones leave free.
         params.kv_unified = True
         params.flash_attn_type = 1
+        params.type_k = params.type_v = KV_TYPES[kv_type]
         params.swa_full = True  # a pruned window cannot be reused as a prefix
         params.no_perf = True
         self.context = llama_cpp.llama_init_from_model(self._model, params)
         if not self.context:
             raise LoadError(f"llama.cpp cannot make a context of {pool} tokens: {' '.join(self._log_lines[-3:])}")
+        self._adapters = [self._load_adapter(path) for path in adapters]
+        self._adapter = 0
         self.vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocab_size = int(llama_cpp.llama_vocab_n_tokens(self.vocab))
         self.train_context = int(llama_cpp.llama_model_n_ctx_train(self._model))
@@ -62,6 +70,24 @@ class Llama:
         )
         recurrent = llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model)
         self.can_share_prefixes = not recurrent
+
+    def _load_adapter(self, path: str) -> int:
+        adapter = llama_cpp.llama_adapter_lora_init(self._model, path.encode())
+        if not adapter:
+            raise LoadError(f"llama.cpp cannot load the adapter {path}: {' '.join(self._log_lines[-3:])}")
+        return int(ctypes.cast(adapter, ctypes.c_void_p).value or 0)
+
+    def use_adapter(self, number: int) -> None:
+        """0 is the model as it is; 1 and on are the adapters. Holds for all that is computed from then on."""
+        if number == self._adapter:
+            return
+        chosen = self._adapters[number - 1 : number] if number else []
+        handles = (ctypes.c_void_p * 1)(*chosen)
+        scales = (ctypes.c_float * 1)(1.0)
+        pointer = ctypes.cast(handles, ctypes.POINTER(llama_cpp.llama_adapter_lora_p_ctypes))
+        if llama_cpp.llama_set_adapters_lora(self.context, pointer, len(chosen), scales) != 0:
+            raise RuntimeError("llama.cpp refused the adapter")
+        self._adapter = number
 
     def _on_log(self, level: int, text: bytes, _user: object) -> None:
         if level in (WARN, ERROR):

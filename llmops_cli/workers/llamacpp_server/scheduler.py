@@ -1,8 +1,9 @@
 """Continuous batching: one thread that decides, step by step, which tokens of which requests to compute.
 
-Each step takes one token from every running generation and fills the rest of the batch with prompt tokens,
-first come first served. A slot keeps its tokens in the KV pool after its request ends, so that a later
-request with the same beginning starts from there.
+Each step takes one token from every running generation, and guesses of the next if there is a drafter, and fills the
+rest of the batch with prompt tokens, first come first served. A slot keeps its tokens in the KV pool after its request
+ends, so that a later request with the same beginning starts from there. Adapters hold for a whole batch, so each step
+computes one batch for every adapter in use.
 """
 
 import threading
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from binding import BatchItem, Llama
+from drafting import Draft, Drafter, common_prefix
 from sampling import Sampler, SamplingParams, TokenLogprob
 from textstream import TextStream
 
@@ -45,6 +47,8 @@ class Generation:
         self, prompt: list[int], params: SamplingParams, *, max_tokens: int, stops: list[str],
         deliver: Callable[[Event], None],
     ) -> None:  # fmt: skip
+        self.adapter = 0
+        self.draft: Draft | None = None
         self.tokens = list(prompt)
         self.prompt_tokens = len(prompt)
         self.params, self.max_tokens, self.deliver = params, max_tokens, deliver
@@ -53,6 +57,7 @@ class Generation:
         self.output_tokens = 0
         self.cached_tokens: int | None = None
         self.cancelled = False
+        self.finish: str | None = None
         self.started = False  # whether its slot was set up; again False after a preemption
         self.pending_logprobs: list[TokenLogprob] = []
         self.queued_at = time.monotonic()
@@ -60,11 +65,12 @@ class Generation:
 
 
 class Slot:
-    """One sequence of the KV pool. `cells` are the tokens whose keys and values are there now."""
+    """One sequence of the KV pool. `cells` are the tokens whose keys and values are there, as `adapter` made them."""
 
     def __init__(self, sequence: int) -> None:
         self.sequence = sequence
         self.cells: list[int] = []
+        self.adapter = 0
         self.generation: Generation | None = None
         self.used_at = 0.0
 
@@ -74,24 +80,14 @@ class Slot:
         return len(self.generation.tokens) - len(self.cells) if self.generation else 0
 
 
-def common_prefix(a: list[int], b: list[int]) -> int:
-    limit = min(len(a), len(b))
-    if a[:limit] == b[:limit]:
-        return limit
-    low, high = 0, limit  # a[:low] matches, a[:high] does not; slices compare at C speed
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle)
-    return low
-
-
 class Scheduler:
     """Owns the Llama; every other thread only submits, cancels and reads counters."""
 
     def __init__(
         self, llama: Llama, *, slots: int, queue: int, prefill_chunk: int, reuse: bool,
-        flush: Callable[[list[Event]], None],
+        flush: Callable[[list[Event]], None], drafter: Drafter | None = None, most_guessed: int = 0,
     ) -> None:  # fmt: skip
+        self._drafter, self._most_guessed = drafter, most_guessed
         self._llama, self._queue_limit, self._prefill_chunk = llama, queue, prefill_chunk
         self._reuse = reuse and llama.can_share_prefixes
         self._flush = flush
@@ -106,6 +102,8 @@ class Scheduler:
             "output_tokens": 0,
             "steps": 0,
             "preemptions": 0,
+            "guessed_tokens": 0,
+            "accepted_tokens": 0,
         }
         self.step_tokens = 0
         self._mean_s = 1.0
@@ -164,20 +162,47 @@ class Scheduler:
     def _step(self) -> None:
         self._drop_cancelled()
         self._admit()
-        items, outputs = self._plan()
+        self.step_tokens = 0
+        for adapter in sorted({slot.generation.adapter for slot in self._slots if slot.generation}):
+            self._compute(adapter)
+
+    def _compute(self, adapter: int) -> None:
+        guesses = self._guess(adapter) if self._drafter else {}
+        items, outputs = self._plan(adapter, guesses)
         if not items:
             return
+        self._llama.use_adapter(adapter)
         while not self._llama.decode(items):
-            self._make_room()
-            items, outputs = self._plan()
+            if guesses:
+                guesses = {}  # they are worth less than what would be dropped for them
+            else:
+                self._make_room()
+            items, outputs = self._plan(adapter, guesses)
             if not items:
                 return
         self.counters["steps"] += 1
-        self.step_tokens = len(items)
+        self.step_tokens += len(items)
         for token, _, sequence, _ in items:
             self._slots[sequence].cells.append(token)
         for slot, index in outputs:
-            self._advance(slot, index)
+            self._advance(slot, index, guesses.get(slot.sequence, []))
+
+    def _active(self, adapter: int) -> list[Slot]:
+        return [slot for slot in self._slots if slot.generation and slot.generation.adapter == adapter]
+
+    def _guess(self, adapter: int) -> dict[int, list[int]]:
+        """Next tokens of running generations, by sequence; together at most half of a chunk of prompt tokens."""
+        running = [s for s in self._active(adapter) if s.generation.started and s.remaining == 1]
+        room = min(self._llama.batch_size - len(running), self._prefill_chunk // 2)
+        wanted = []
+        for slot in running:
+            generation = slot.generation
+            generation.draft = generation.draft or Draft(self._most_guessed)
+            most = min(generation.draft.wanted(), generation.max_tokens - generation.output_tokens - 1, room)
+            if most > 0:
+                wanted.append((slot.sequence, generation.tokens, generation.draft, most))
+                room -= most
+        return self._drafter.guess(wanted) if wanted else {}
 
     def _drop_cancelled(self) -> None:
         with self._wake:
@@ -205,7 +230,8 @@ class Scheduler:
             generation.started = False
 
     def _usable(self, slot: Slot, generation: Generation) -> int:
-        return common_prefix(slot.cells, generation.tokens) if self._reuse else 0
+        same = self._reuse and slot.adapter == generation.adapter
+        return common_prefix(slot.cells, generation.tokens) if same else 0
 
     def _begin(self, slot: Slot) -> bool:
         """Sets the slot up with the longest beginning found anywhere; False to wait for a better one."""
@@ -216,7 +242,7 @@ class Scheduler:
         best, donor = own, None
         if self._reuse:
             for other in self._slots:
-                if other is slot:
+                if other is slot or other.adapter != generation.adapter:
                     continue
                 have = min(common_prefix(other.cells, wanted), limit)
                 if have > best:
@@ -233,7 +259,7 @@ class Scheduler:
         elif not self._llama.forget(slot.sequence, best):
             self._llama.forget(slot.sequence)
             best = 0
-        slot.cells = wanted[:best]
+        slot.cells, slot.adapter = wanted[:best], generation.adapter
         if generation.cached_tokens is None:
             generation.cached_tokens = best
             self.counters["cached_tokens"] += best
@@ -241,18 +267,19 @@ class Scheduler:
         generation.started = True
         return True
 
-    def _plan(self) -> tuple[list[BatchItem], list[tuple[Slot, int]]]:
-        """The next batch and, for each slot that gets logits, their index in it."""
+    def _plan(self, adapter: int, guesses: dict[int, list[int]]) -> tuple[list[BatchItem], list[tuple[Slot, int]]]:
+        """The adapter's next batch and, for each slot that gets logits, the index of its first ones in it."""
         items: list[BatchItem] = []
         outputs: list[tuple[Slot, int]] = []
-        active = [s for s in self._slots if s.generation]
+        active = self._active(adapter)
         running = [s for s in active if s.generation.started and s.remaining == 1]
         for slot in running:
             outputs.append((slot, len(items)))
-            items.append((slot.generation.tokens[-1], len(slot.cells), slot.sequence, True))
+            row = [slot.generation.tokens[-1], *guesses.get(slot.sequence, [])]
+            items += [(token, len(slot.cells) + i, slot.sequence, True) for i, token in enumerate(row)]
         room = self._llama.batch_size - len(items)
         if running:
-            room = min(room, self._prefill_chunk)
+            room = min(room, self._prefill_chunk + len(running) - len(items))
         reading = [s for s in active if s not in running]
         for slot in sorted(reading, key=lambda s: s.generation.queued_at):
             if room <= 0:
@@ -292,15 +319,34 @@ class Scheduler:
         self._llama.forget(slot.sequence)
         slot.cells = []
 
-    def _advance(self, slot: Slot, index: int) -> None:
-        """Samples the slot's next token and delivers what became text."""
+    def _advance(self, slot: Slot, index: int, guesses: list[int]) -> None:
+        """Samples the slot's next tokens: one, and one more for every guess that was right."""
+        generation, computed = slot.generation, len(slot.cells) - len(guesses)
+        right = 0
+        while True:
+            token = self._take(slot, index + right)
+            if token is None or right == len(guesses) or token != guesses[right]:
+                break
+            right += 1
+        if right < len(guesses):
+            slot.cells = slot.cells[: computed + right]
+            self._llama.forget(slot.sequence, computed + right)
+        if guesses:
+            generation.draft.learn(len(guesses), right)
+            self.counters["guessed_tokens"] += len(guesses)
+            self.counters["accepted_tokens"] += right
+        if generation.finish:
+            self._release(slot, generation.finish)
+
+    def _take(self, slot: Slot, index: int) -> int | None:
+        """Picks one token and delivers what became text; None if that was the generation's end."""
         generation = slot.generation
         token, logprob = generation.sampler.pick(self._llama.logits(index))
         if generation.first_at is None:
             generation.first_at = time.monotonic()
         if token in self._llama.end_tokens:
-            self._release(slot, "stop")
-            return
+            generation.finish = "stop"
+            return None
         generation.tokens.append(token)
         generation.output_tokens += 1
         self.counters["output_tokens"] += 1
@@ -308,13 +354,12 @@ class Scheduler:
             generation.pending_logprobs.append(logprob)
         text = generation.stream.feed(self._llama.piece(token))
         if generation.stream.stopped:
-            self._emit(generation, text)
-            self._release(slot, "stop")
+            generation.finish = "stop"
         elif generation.output_tokens >= generation.max_tokens:
+            generation.finish = "length"
+        if text or generation.finish:
             self._emit(generation, text)
-            self._release(slot, "length")
-        elif text:
-            self._emit(generation, text)
+        return None if generation.finish else token
 
     def _emit(self, generation: Generation, text: str) -> None:
         if text or generation.pending_logprobs:
