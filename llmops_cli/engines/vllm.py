@@ -54,8 +54,10 @@ class Vllm:
             argv += ["--speculative-config", json.dumps(speculation(options))]
         if loras := loras_of(options):
             modules = [f"{name}={path}" for name, path in loras.items()]
+            # One slot stays empty: on CPUs vLLM 0.32 gives requests of the base model what is in the last slot when
+            # they share a batch with an adapter's (vllm-project/vllm#48421).
             rank = options.get("max_lora_rank", "64")
-            argv += ["--enable-lora", "--max-lora-rank", rank, "--max-loras", str(len(loras)),
+            argv += ["--enable-lora", "--max-lora-rank", rank, "--max-loras", str(len(loras) + 1),
                      "--lora-modules", *modules]  # fmt: skip
         if not is_on(options, "compile", default=False):
             argv.append("--enforce-eager")

@@ -7,6 +7,7 @@ import re
 CAUSES = (
     (
         r"out of memory|can't allocate memory|[Cc]annot allocate memory|std::bad_alloc|OutOfMemoryError|"
+        r"more than available memory|"
         r"killed by SIGKILL",
         "it ran out of memory",
         "try a smaller --max-model-len or --max-num-seqs, --dtype bfloat16, or a quantized model (llmops quantize)",

@@ -6,7 +6,9 @@ generated together, padded, until the longest answer ends. Speculation is per se
 
 import argparse
 import os
+import sys
 import threading
+import time
 from typing import Any
 
 import torch
@@ -59,10 +61,10 @@ class Loaded:
         )  # fmt: skip
 
 
-def sampling(job: Job) -> dict[str, Any]:
-    if job.temperature <= 0:
+def sampling(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:
+    if temperature <= 0:
         return {"do_sample": False}
-    return {"do_sample": True, "temperature": job.temperature, "top_p": job.top_p, "top_k": job.top_k or 0}
+    return {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k or 0}
 
 
 class Stream(BaseStreamer):
@@ -127,7 +129,8 @@ class Static(Loaded):
             input_ids=ids, attention_mask=mask, max_new_tokens=longest,
             min_new_tokens=longest if first.ignore_eos else None,
             eos_token_id=None if first.ignore_eos else self.ends or None, pad_token_id=pad,
-            streamer=Stream(jobs, set(self.ends)), **sampling(first), **self._assisted,
+            use_cache=True, streamer=Stream(jobs, set(self.ends)), **self._assisted,
+            **sampling(first.temperature, first.top_p, first.top_k),
         )  # fmt: skip
 
 
@@ -141,6 +144,11 @@ class Continuous(Loaded):
         self._numbers = 0
         self._lock = threading.Lock()
         self._managers: dict[tuple[float, float, int], Any] = {}
+        manager = self._manager(0.0, 1.0, 0)
+        while manager.batch_processor is None and manager.is_running():
+            time.sleep(0.05)
+        if not manager.is_running():
+            sys.exit(f"the batching thread ended at its start: {manager.background_thread_status.fatal_error}")
 
     def gauges(self) -> dict[str, float]:
         return {"running": len(self._jobs)}
@@ -164,7 +172,7 @@ class Continuous(Loaded):
             if (done or job.finished) and self._jobs.pop(identity, None) and not result.is_finished():
                 manager.cancel_request(identity)
 
-        manager = self._manager(job)
+        manager = self._manager(job.temperature, job.top_p, job.top_k)
         manager.register_result_handler(identity, on_result)
         accepted = manager.add_request(
             job.prompt, request_id=identity, max_new_tokens=job.max_tokens, streaming=True,
@@ -174,14 +182,14 @@ class Continuous(Loaded):
             self._jobs.pop(identity, None)
             job.end("error", "the batching thread does not take requests")
 
-    def _manager(self, job: Job) -> Any:
+    def _manager(self, temperature: float, top_p: float, top_k: int) -> Any:
         """One per sampling setting: a setting belongs to the whole batch."""
-        key = (job.temperature, job.top_p, job.top_k)
+        key = (temperature, top_p, top_k)
         if key not in self._managers:
             if self._managers:  # only one may own the model's cache
                 self._managers.popitem()[1].stop(block=True)
             config = GenerationConfig.from_model_config(self.model.config)
-            config.update(**sampling(job), eos_token_id=self.ends or [-1], pad_token_id=0)
+            config.update(**sampling(*key), eos_token_id=self.ends or [-1], pad_token_id=0)
             pages = -(-min(self.context, MOST_CONTEXT) // PAGE)
             cache = ContinuousBatchingConfig(
                 page_size=PAGE, num_blocks=self._most * pages, max_requests_per_batch=self._most,

@@ -13,7 +13,8 @@ from llmops_cli.engines.vllm import speculation
     ("name", "given", "kept"),
     [("prefix_caching", "Yes", "true"), ("prefix_caching", "0", "false"), ("max_model_len", " 4096 ", "4096"),
      ("gpu_memory_utilization", "0.9", "0.9"), ("speculative", "ngram", "ngram:5"),
-     ("speculative", "draft:/m", "draft:/m:5"), ("speculative", "draft:/m:3", "draft:/m:3"), ("own_option", "anything", "anything")],
+     ("speculative", "draft:/m", "draft:/m:5"), ("speculative", "draft:/m:3", "draft:/m:3"),
+     ("own_option", "anything", "anything")],
 )  # fmt: skip
 def test_values_in_one_spelling(name: str, given: str, kept: str) -> None:
     assert normalized({name: given}) == {name: kept}
