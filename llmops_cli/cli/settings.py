@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,6 +49,26 @@ def parse_set(pairs: list[str] | None) -> dict[str, str] | None:
             raise UsageError(f"--set {pair}: not key=value")
         table[key.strip().replace("-", "_")] = value.strip()
     return table
+
+
+def parse_share(text: str | None, flag: str) -> float | None:
+    """`3%` or `0.03` as 0.03."""
+    if text is None:
+        return None
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise UsageError(f"{flag} {text}: not a share", hint="for example 3%") from None
+
+
+def parse_bytes(text: str | None, flag: str) -> int | None:
+    """`6GiB`, `500MB` or a plain number of bytes."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if match is None:
+        raise UsageError(f"{flag} {text}: not a size", hint="for example 6GiB")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** " kmgt".index(match[2] or " "))
 
 
 def parse_body(pairs: list[str] | None) -> dict[str, object] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-FORMATS = ("hf", "gguf", "awq", "gptq", "compressed-tensors", "ct2", "remote")
+FORMATS = ("hf", "gguf", "awq", "gptq", "compressed-tensors", "auto-round", "bitsandbytes", "torchao", "hqq", "ct2",
+           "remote")  # fmt: skip
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

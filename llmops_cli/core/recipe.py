@@ -73,18 +73,32 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`imatrix` is auto (only for schemes that need it), none, or a file; quality texts default to the
-    model's own heldout.jsonl and calibration.jsonl, else to the ones that ship with the toolkit."""
+    """One method, or a `sweep` of METHOD[:SCHEME][@QUANTIZER]. Options that are null are the method's own defaults.
+
+    `imatrix` (gguf) is auto, none or a file. `calibration` is builtin (the model's own calibration.jsonl if it has one,
+    else the text that ships with the toolkit), generated (the model's own words) or a file of text, JSONL or Parquet.
+    """
 
     model: str = "demo"
     method: str = "gguf"
-    scheme: list[str] = msgspec.field(default_factory=lambda: ["Q4_K_M"])
+    engine: str | None = None
+    scheme: list[str] = []
+    bits: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
+    group_size: Annotated[int, msgspec.Meta(ge=-1)] | None = None
+    symmetric: bool | None = None
+    ignore: list[str] = msgspec.field(default_factory=lambda: ["lm_head"])
+    calibration: str = "builtin"
+    samples: Positive | None = None
+    seq_len: Positive = 512
+    seed: int = 0
     imatrix: str = "auto"
+    sweep: list[str] = []
     eval_text: str | None = None
-    calibration_text: str | None = None
     eval_tokens: Positive = 8192
-    threads: Positive | None = None
     quality: bool = True
+    verify: bool = True
+    max_perplexity_increase: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    threads: Positive | None = None
 
 
 class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -101,7 +101,7 @@ def _download(name: str) -> Path:
 
 def as_gguf(artifact: Artifact, *, on_event: OnEvent, warn: Callable[[str], None]) -> Artifact:
     """The model as an F16 GGUF file, converted once and kept in the cache."""
-    recipe = QuantizeRecipe(model=artifact.reference, scheme=["F16"], imatrix="none", quality=False)
+    recipe = QuantizeRecipe(model=artifact.reference, scheme=["F16"], imatrix="none", quality=False, verify=False)
     report = quantize(recipe, {}, artifact, folder=quantized_dir(artifact), on_event=on_event, warn=warn)
     made = report.artifacts[0]
     return Artifact(
@@ -123,7 +123,7 @@ def as_ct2(artifact: Artifact, *, on_event: OnEvent) -> Artifact:
             shutil.rmtree(partial, ignore_errors=True)
             job = JobSpec(
                 name="ct2-convert", python=env.python, program="ct2_convert.py",
-                input={"source": artifact.path, "target": str(partial)},
+                input={"model": artifact.path, "output": str(partial)},
             )  # fmt: skip
             run_job(job, folder=cache_dir() / "jobs" / f"ct2-{target.name}", on_event=on_event)
             partial.rename(target)

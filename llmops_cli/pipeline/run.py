@@ -94,7 +94,7 @@ class Pipeline:
         self._steps: list[dict[str, object]] = []
         # Everything is checked before the first minute of work is spent.
         self._train = resolve(TrainRecipe, file=recipe.train)[0] if recipe.train is not None else None
-        self._quantize = resolve(QuantizeRecipe, file={**recipe.quantize, "model": recipe.model})[0]
+        self._quantize = resolve(QuantizeRecipe, file={"verify": False, **recipe.quantize, "model": recipe.model})[0]
         self._bench = (
             resolve(BenchRecipe, file={**recipe.bench, "model": recipe.model})[0] if recipe.bench is not None else None
         )
@@ -220,7 +220,7 @@ class Pipeline:
         if entry.scheme is None:
             return for_engine(load_engine(entry.backend), self._recipe.model, on_event=self._on_event, warn=self._warn)
         source = find_model(self._recipe.model, on_event=self._on_event)
-        recipe = QuantizeRecipe(model=self._recipe.model, scheme=[entry.scheme], quality=False)
+        recipe = QuantizeRecipe(model=self._recipe.model, scheme=[entry.scheme], quality=False, verify=False)
         made = quantize(
             recipe, {}, source, folder=quantized_dir(source), on_event=self._on_event, warn=self._warn
         ).artifacts[0]  # fmt: skip

@@ -1,5 +1,173 @@
-"""Methods change a model: a request becomes JobSpecs; run.py executes and measures them."""
+"""Methods change a model: a wish becomes Variants, a Variant a JobSpec; run.py executes, measures and keeps."""
 
 from __future__ import annotations
 
-METHODS = {"gguf": "llmops_cli.quantize.gguf:Gguf"}
+import msgspec
+
+WEIGHTS = frozenset({"bits", "group_size", "symmetric", "ignore"})
+DATA = frozenset({"calibration", "samples", "seq_len", "seed"})
+
+
+class Quantizer(msgspec.Struct, frozen=True, kw_only=True):
+    """A library that quantizes: where it runs, what it writes, and which of the recipe's options it takes."""
+
+    environment: str
+    program: str
+    format: str
+    takes: frozenset[str]
+    bits: tuple[int, ...] = ()
+    needs_cuda: bool = False
+    resumes: str = "a finished artifact"
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asks for. The first quantizer and the first scheme are the defaults; without schemes `bits`,
+    `group_size` (-1: a whole row) and `symmetric` say how weights are kept."""
+
+    help: str
+    quantizers: tuple[str, ...]
+    takes: frozenset[str]
+    schemes: tuple[str, ...] = ()
+    bits: int = 4
+    group_size: int = 128
+    symmetric: bool = True
+    calibrated: bool = False
+    samples: int = 64
+
+
+QUANTIZERS = {
+    "llama.cpp": Quantizer(
+        environment="llamacpp",
+        program="gguf_quantize.py",
+        format="gguf",
+        takes=frozenset({"scheme", "imatrix", "calibration"}),
+        resumes="each scheme",
+    ),
+    "llmcompressor": Quantizer(
+        environment="quantize",
+        program="quantize_llmcompressor.py",
+        format="compressed-tensors",
+        takes=WEIGHTS | DATA | {"scheme"},
+        bits=(2, 3, 4, 5, 6, 7, 8),
+    ),
+    "gptqmodel": Quantizer(
+        environment="quantize",
+        program="quantize_gptqmodel.py",
+        format="gptq",
+        takes=DATA | {"bits", "group_size", "symmetric"},
+        bits=(2, 3, 4, 8),
+    ),
+    "autoawq": Quantizer(
+        environment="quantize",
+        program="quantize_autoawq.py",
+        format="awq",
+        takes=DATA | {"bits", "group_size"},
+        bits=(4,),
+    ),
+    "auto-round": Quantizer(
+        environment="quantize",
+        program="quantize_autoround.py",
+        format="gptq",
+        takes=WEIGHTS | DATA,
+        bits=(2, 3, 4, 8),
+    ),
+    "torchao": Quantizer(
+        environment="quantize", program="quantize_hf.py", format="torchao", takes=frozenset({"group_size"}), bits=(4, 8)
+    ),
+    "bitsandbytes": Quantizer(
+        environment="quantize", program="quantize_hf.py", format="bitsandbytes", takes=frozenset({"ignore"})
+    ),
+    "hqq": Quantizer(
+        environment="quantize",
+        program="quantize_hf.py",
+        format="hqq",
+        takes=frozenset({"bits", "group_size"}),
+        bits=(1, 2, 3, 4, 8),
+    ),
+    "ctranslate2": Quantizer(environment="ctranslate2", program="ct2_convert.py", format="ct2", takes=frozenset()),
+    "auto-gptq": Quantizer(
+        environment="autogptq",
+        program="quantize_autogptq.py",
+        format="gptq",
+        takes=DATA | {"bits", "group_size", "symmetric"},
+        bits=(2, 3, 4, 8),
+        needs_cuda=True,
+    ),
+}
+
+METHODS = {
+    "gguf": Method(
+        help="every type of llama.cpp", quantizers=("llama.cpp",), takes=frozenset({"scheme", "imatrix", "calibration"})
+    ),
+    "awq": Method(
+        help="4-bit weights scaled by what passes through them, errors compensated",
+        quantizers=("llmcompressor", "autoawq", "gptqmodel"),
+        takes=WEIGHTS | DATA,
+        symmetric=False,
+        calibrated=True,
+        samples=16,
+    ),
+    "gptq": Method(
+        help="4-bit weights, errors compensated column by column",
+        quantizers=("llmcompressor", "gptqmodel", "auto-gptq"),
+        takes=WEIGHTS | DATA,
+        calibrated=True,
+        samples=128,
+    ),
+    "int4": Method(
+        help="4-bit weights rounded to nearest, the baseline to beat",
+        quantizers=("llmcompressor", "torchao", "hqq"),
+        takes=WEIGHTS,
+    ),
+    "autoround": Method(
+        help="2- to 8-bit weights whose rounding is learned",
+        quantizers=("auto-round",),
+        takes=WEIGHTS | DATA,
+        calibrated=True,
+    ),
+    "smoothquant": Method(
+        help="8-bit weights and activations, outliers moved into weights",
+        quantizers=("llmcompressor",),
+        takes=DATA | {"ignore"},
+        schemes=("W8A8",),
+        bits=8,
+        group_size=-1,
+        calibrated=True,
+    ),
+    "int8": Method(
+        help="8-bit weights and activations",
+        takes=frozenset({"ignore"}),
+        schemes=("W8A8",),
+        bits=8,
+        group_size=-1,
+        quantizers=("llmcompressor", "ctranslate2", "torchao", "bitsandbytes"),
+    ),
+    "fp8": Method(
+        help="8-bit floating point, scales found while serving or beforehand",
+        quantizers=("llmcompressor",),
+        takes=DATA | {"scheme", "ignore"},
+        schemes=("FP8_DYNAMIC", "FP8", "FP8_BLOCK"),
+        bits=8,
+        group_size=-1,
+    ),
+    "nf4": Method(
+        help="4-bit normal float, quantized when loaded",
+        quantizers=("bitsandbytes",),
+        takes=frozenset({"ignore"}),
+        schemes=("NF4",),
+        group_size=64,
+    ),
+    "kv-cache": Method(
+        help="scales for an 8-bit KV cache; weights stay",
+        quantizers=("llmcompressor",),
+        takes=DATA | {"scheme"},
+        schemes=("FP8", "INT8"),
+        bits=16,
+        group_size=-1,
+        calibrated=True,
+        samples=32,
+    ),
+}
+ALIASES = {"rtn": "int4"}
+SAID = {"dynamic": "FP8_DYNAMIC", "static": "FP8", "block": "FP8_BLOCK"}
+"""Schemes as people say them."""

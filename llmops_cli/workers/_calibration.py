@@ -1,0 +1,99 @@
+"""Calibration samples: text, JSONL, Parquet or chats, packed into windows of tokens; or the model's own words.
+
+Nothing is dropped silently: `Calibration.unused_tokens` says how much text was left over when enough samples were made.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from _protocol import JobError
+
+LEAST = 16
+"""Tokens: a shorter last window is left out."""
+
+
+class Calibration:
+    """Windows of token ids, and what they were made from."""
+
+    def __init__(self, windows: list[list[int]], *, documents: int, unused_tokens: int) -> None:
+        self.windows, self.documents, self.unused_tokens = windows, documents, unused_tokens
+
+    @property
+    def digest(self) -> str:
+        return "sha256:" + hashlib.sha256(json.dumps(self.windows, separators=(",", ":")).encode()).hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "digest": self.digest,
+            "samples": len(self.windows),
+            "tokens": sum(map(len, self.windows)),
+            "documents": self.documents,
+            "unused_tokens": self.unused_tokens,
+        }
+
+
+def rows_of(path: Path) -> Iterator[Any]:
+    """Each document: a string, or a list of chat messages."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        rows: Iterator[Any] = iter(pq.read_table(path).to_pylist())
+    elif path.suffix in (".jsonl", ".json"):
+        rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    else:
+        yield path.read_text(encoding="utf-8", errors="replace")
+        return
+    for number, row in enumerate(rows, 1):
+        found = row if isinstance(row, str) else next(
+            (row[key] for key in ("text", "messages", "conversations", "prompt", "content") if row.get(key)), None
+        )  # fmt: skip
+        if found is None:
+            raise JobError(
+                "UsageError", f"{path}, row {number} has neither text nor messages", "one of text, messages, prompt"
+            )
+        yield found
+
+
+def calibration_of(tokenizer: Any, path: Path, *, samples: int, seq_len: int, seed: int) -> Calibration:
+    """Documents in a random order (by seed), one after the other, cut every `seq_len` tokens."""
+    try:
+        documents = list(rows_of(path))
+    except (ValueError, OSError) as error:
+        raise JobError("UsageError", f"{path} cannot be read as calibration data: {error}") from error
+    random.Random(seed).shuffle(documents)
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    stream: list[int] = []
+    for document in documents:
+        if isinstance(document, str):
+            stream += tokenizer(document, add_special_tokens=False).input_ids + (end if len(documents) > 1 else [])
+        else:
+            stream += tokenizer.apply_chat_template(document, tokenize=True, return_dict=False)
+    windows = [stream[start : start + seq_len] for start in range(0, len(stream), seq_len)]
+    if windows and len(windows[-1]) < min(LEAST, seq_len):
+        windows.pop()
+    if not windows:
+        raise JobError("UsageError", f"{path} has too little text: {len(stream)} tokens", "pass a longer --calibration")
+    kept = windows[:samples]
+    return Calibration(kept, documents=len(documents), unused_tokens=len(stream) - sum(map(len, kept)))
+
+
+def generated(model: Any, tokenizer: Any, *, samples: int, seq_len: int, seed: int) -> Calibration:
+    """What the model says when nothing is asked, at temperature 1."""
+    import torch
+
+    torch.manual_seed(seed)
+    ids = [i for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids]
+    starts = random.Random(seed).choices(ids, k=samples)
+    windows: list[list[int]] = []
+    for first in range(0, samples, 8):
+        batch = torch.tensor([[start] for start in starts[first : first + 8]], device=model.device)
+        out = model.generate(
+            batch, attention_mask=torch.ones_like(batch), max_new_tokens=seq_len - 1, min_new_tokens=seq_len - 1,
+            do_sample=True, temperature=1.0, use_cache=True, pad_token_id=0,
+        )  # fmt: skip
+        windows += out.tolist()
+    return Calibration(windows, documents=samples, unused_tokens=0)

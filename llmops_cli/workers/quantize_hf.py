@@ -1,0 +1,49 @@
+"""Quantizers that Transformers applies while it loads: bitsandbytes, torchao and hqq."""
+
+from typing import Any
+
+from _hf_quantize import Quantizing, quantize_with, show_progress
+from _protocol import Events, run_worker
+
+
+def config_of(job: dict[str, Any]) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig, HqqConfig, TorchAoConfig
+
+    if job["quantizer"] == "bitsandbytes":
+        if job["method"] == "nf4":
+            return BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=torch.bfloat16, llm_int8_skip_modules=job["ignore"],
+            )  # fmt: skip
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=job["ignore"])
+    if job["quantizer"] == "hqq":
+        return HqqConfig(nbits=job["bits"], group_size=job["group_size"], axis=1, skip_modules=job["ignore"])
+    from torchao.quantization import Int4WeightOnlyConfig, Int8DynamicActivationInt8WeightConfig
+
+    if job["bits"] == 8:
+        return TorchAoConfig(Int8DynamicActivationInt8WeightConfig(), modules_to_not_convert=job["ignore"])
+    shape = {} if torch.cuda.is_available() else {"int4_packing_format": "opaque"}  # the one that CPUs compute with
+    return TorchAoConfig(
+        Int4WeightOnlyConfig(group_size=job["group_size"], **shape), modules_to_not_convert=job["ignore"]
+    )
+
+
+def apply(work: Quantizing) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        work.source, dtype=torch.bfloat16, trust_remote_code=False, quantization_config=config_of(work.job),
+        device_map="cuda" if torch.cuda.is_available() else "cpu",
+    )  # fmt: skip
+    model.save_pretrained(work.output)
+
+
+def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
+    show_progress(events)
+    return quantize_with(apply, job, events, library=job["quantizer"])
+
+
+if __name__ == "__main__":
+    run_worker(work)

@@ -1,0 +1,194 @@
+"""Quantizers of Hugging Face folders for real, on the demo model: made, measured, served, resumed, inspected."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import Cli
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+QUICK = ("--samples", "16", "--seq-len", "128")
+FREE = "int4,int8,fp8"
+"""Methods without calibration: seconds each."""
+
+
+def artifacts(text: str) -> dict[str, dict[str, object]]:
+    return {entry["name"]: entry for entry in json.loads(text)["artifacts"]}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tuple[Path, dict[str, dict[str, object]]]:
+    """Every kind of method once: without and with calibration, weights and activations, other libraries' formats."""
+    folder = tmp_path_factory.mktemp("quantized")
+    argv = [sys.executable, "-m", "llmops_cli", "quantize", "--sweep", f"{FREE},awq,gptq,smoothquant,kv-cache,"
+            "int8@ctranslate2,nf4,gguf:Q4_K_M", *QUICK, "--no-verify", "-o", "out", "--json"]  # fmt: skip
+    run = subprocess.run(argv, cwd=folder, env={**os.environ, "XDG_CACHE_HOME": str(shared_cache)},
+                         capture_output=True, text=True, timeout=1400, check=False)  # fmt: skip
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert json.loads(run.stdout)["failures"] == {}
+    return folder, artifacts(run.stdout)
+
+
+def test_each_method_is_smaller_near_the_base_and_says_so(
+    made: tuple[Path, dict[str, dict[str, object]]],
+) -> None:
+    folder, found = made
+    assert len(found) == 10
+    for name, entry in found.items():
+        assert entry["problems"] == [], name
+        assert 0 <= entry["kl_divergence"] < 0.2, name
+        assert entry["perplexity"] < 1.2 * entry["perplexity_base"], name
+        assert entry["top1_agreement"] > 0.8, name
+        if not name.startswith("kv-cache"):
+            assert entry["size_bytes"] < 0.9 * entry["size_base_bytes"], name
+        if entry["format"] != "gguf":
+            saved = json.loads((Path(folder) / str(entry["path"]) / "llmops.json").read_text())
+            assert saved["digest"] == entry["digest"]
+            assert "torch" in saved["versions"]
+            assert "perplexity" in (Path(folder) / str(entry["path"]) / "README.md").read_text()
+    assert found["awq-W4A16_ASYM-g128"]["calibration"]["samples"] == 16
+    assert found["int8-W8A8"]["calibration"] is None
+    assert (next(Path(folder).glob("results/*")) / "quantize.png").stat().st_size > 10_000
+
+
+def test_calibrated_methods_lose_less_than_plain_rounding(made: tuple[Path, dict[str, dict[str, object]]]) -> None:
+    _, found = made
+    for name in ("awq-W4A16_ASYM-g128", "gptq-W4A16-g128"):
+        assert found[name]["perplexity"] < found[name]["perplexity_rounding"], name
+
+
+@pytest.mark.parametrize("method", ["awq", "gptq", "smoothquant", "fp8"])
+def test_vllm_serves_what_was_made(method: str, made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli) -> None:
+    folder, found = made
+    entry = next(entry for name, entry in found.items() if name.startswith(f"{method}-"))
+    path = str(Path(folder) / str(entry["path"]))
+    run = demo_cli("bench", "--backend", "vllm", "--model", path, "--max-model-len", "512",
+                   "--concurrency", "2", "--requests", "4", "--output-tokens", "8", "--warmup", "0", "--json",
+                   "--allow-invalid", timeout_s=600)  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    (level,) = json.loads(run.stdout)["levels"]
+    assert (level["requests"], level["errors"]) == (4, 0), level["error_kinds"]
+
+
+def test_inspect_says_what_each_is(made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli) -> None:
+    folder, found = made
+    wanted = {
+        "awq-W4A16_ASYM-g128": ("compressed-tensors", "W4A16", 4, 128, False),
+        "gptq-W4A16-g128": ("compressed-tensors", "W4A16", 4, 128, True),
+        "smoothquant-W8A8": ("compressed-tensors", "W8A8", 8, None, True),
+        "fp8-FP8_DYNAMIC": ("compressed-tensors", "FP8A8", 8, None, True),
+        "nf4-NF4": ("bitsandbytes", "NF4", 4, None, None),
+        "int8-W8A8@ctranslate2": ("ct2", None, None, None, None),
+        "gguf-Q4_K_M": ("gguf", "Q4_K_M", None, None, None),
+    }
+    for name, (kind, scheme, bits, group, symmetric) in wanted.items():
+        run = demo_cli("quantize", "inspect", str(Path(folder) / str(found[name]["path"])), "--json")
+        assert run.returncode == 0, run.stderr
+        seen = json.loads(run.stdout)
+        assert (seen["format"], seen["scheme"], seen["bits"], seen["group_size"], seen["symmetric"]) == (
+            kind, scheme, bits, group, symmetric), name  # fmt: skip
+        assert seen["made_from"] == "demo"
+        assert sum(entry["bytes"] for entry in seen["kinds"]) <= seen["size_bytes"]
+    text = demo_cli("quantize", "inspect", str(Path(folder) / str(found["gguf-Q4_K_M"]["path"]))).stdout
+    assert "embeddings" in text
+    assert "loads in llamacpp" in text
+
+
+def test_a_second_run_makes_nothing_again_and_equals_the_first(
+    made: tuple[Path, dict[str, dict[str, object]]], shared_cache: Path
+) -> None:
+    folder, found = made
+    argv = [sys.executable, "-m", "llmops_cli", "quantize", "--sweep", f"{FREE},gptq", *QUICK, "--no-verify", "-o",
+            "out", "--json"]  # fmt: skip
+    run = subprocess.run(argv, cwd=folder, env={**os.environ, "XDG_CACHE_HOME": str(shared_cache)},
+                         capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+    for name, entry in artifacts(run.stdout).items():
+        assert entry["reused"], name
+        assert entry["digest"] == found[name]["digest"]
+
+
+def test_a_sweep_killed_in_the_middle_goes_on_and_ends_the_same(
+    made: tuple[Path, dict[str, dict[str, object]]], tmp_path: Path, shared_cache: Path
+) -> None:
+    _, found = made
+    argv = [sys.executable, "-m", "llmops_cli", "quantize", "--sweep", "int4,gptq", *QUICK, "--no-verify",
+            "--no-quality", "-o", "out", "--json"]  # fmt: skip
+    environment = {**os.environ, "XDG_CACHE_HOME": str(shared_cache)}
+    process = subprocess.Popen(argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        if list((tmp_path / "out").glob("demo-int4*/llmops.json")):
+            break
+        time.sleep(0.1)
+    time.sleep(random.Random(0).uniform(1, 3))
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    _gone, alive = psutil.wait_procs(below, timeout=15)
+    assert not alive
+    first = (tmp_path / "out" / "demo-int4-W4A16-g128" / "llmops.json").stat().st_mtime_ns
+    run = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert run.returncode == 0, run.stderr
+    ended = artifacts(run.stdout)
+    assert ended["int4-W4A16-g128"]["reused"]
+    assert (tmp_path / "out" / "demo-int4-W4A16-g128" / "llmops.json").stat().st_mtime_ns == first
+    assert ended["gptq-W4A16-g128"]["digest"] == found["gptq-W4A16-g128"]["digest"]
+    assert not list((tmp_path / "out").glob(".*partial"))
+
+
+def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(demo_cli: Cli, tmp_path: Path) -> None:
+    run = demo_cli("quantize", "--method", "int4", "--bits", "2", "--group-size", "256", "--max-perplexity-increase",
+                   "0.1%", "--no-verify", "-o", "out")  # fmt: skip
+    assert run.returncode == 5, run.stderr
+    assert "perplexity grew by" in run.stderr
+    (saved,) = (tmp_path / "out").glob("*/llmops.json")
+    assert "more than 0.10%" in json.loads(saved.read_text())["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("--method", "awq", "--calibration", "nowhere.jsonl"), 2, "no file at nowhere.jsonl"),
+        (("--method", "fp8", "--group-size", "64"), 2, "method fp8 has no --group-size"),
+        (("--method", "int4", "--group-size", "1024"), 2, "a matrix has only 256 columns"),
+        (("--method", "gptq", "--engine", "auto-gptq"), 3, "NVIDIA GPU only"),
+        (("demo", "other"), 2, "one model at a time"),
+        (("inspect", "nowhere"), 2, "nothing at nowhere"),
+        (("--method", "awq", "--samples", "100000", "--seq-len", "100000"), 3, "of memory"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(args: tuple[str, ...], code: int, words: str, demo_cli: Cli) -> None:
+    run = demo_cli("quantize", *args, "-o", "out")
+    assert run.returncode == code, run.stderr
+    assert words in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_calibration_from_chats_parquet_and_the_model_itself(demo_cli: Cli, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    chats = [[{"role": "user", "content": f"What is {i} + 3?"}, {"role": "assistant", "content": str(i + 3)}]
+             for i in range(60)]  # fmt: skip
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps({"messages": chat}) + "\n" for chat in chats))
+    pq.write_table(pa.table({"text": [f"The number {i} is after {i - 1}." for i in range(99)]}), tmp_path / "t.parquet")
+    seen = {}
+    for source in ("chats.jsonl", "t.parquet", "generated"):
+        run = demo_cli("quantize", "--method", "gptq", "--calibration", source, "--samples", "6", "--seq-len", "64",
+                       "--no-verify", "--no-quality", "-o", f"out-{source}", "--json")  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        ((_, entry),) = artifacts(run.stdout).items()
+        facts = entry["calibration"]
+        assert facts["samples"] == 6
+        assert facts["tokens"] == 6 * 64
+        seen[source] = facts["digest"]
+    assert len(set(seen.values())) == 3

@@ -1,0 +1,111 @@
+"""What `llmops quantize` is asked for, checked before any work."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmops_cli.cli.settings import parse_bytes, parse_share
+from llmops_cli.core.errors import LlmopsError, UsageError
+from llmops_cli.core.recipe import QuantizeRecipe
+from llmops_cli.core.report import QuantizedArtifact, Served
+from llmops_cli.quantize import METHODS, QUANTIZERS
+from llmops_cli.quantize.variants import variants_of
+from llmops_cli.report.choice import best_that_fits, pareto_front
+
+
+def names(**fields: object) -> list[str]:
+    return [variant.name for variant in variants_of(QuantizeRecipe(**fields))]  # type: ignore[arg-type]
+
+
+def test_defaults_are_the_methods_own() -> None:
+    assert names() == ["gguf-Q4_K_M"]
+    assert names(method="awq") == ["awq-W4A16_ASYM-g128"]
+    assert names(method="gptq", group_size=32, bits=3) == ["gptq-W3A16-g32"]
+    assert names(method="rtn", group_size=-1) == ["int4-W4A16"]
+    assert names(method="fp8", scheme=["static"]) == ["fp8-FP8"]
+    assert names(method="int8", engine="ctranslate2") == ["int8-W8A8@ctranslate2"]
+
+
+def test_a_sweep_is_a_list_of_methods_schemes_and_quantizers() -> None:
+    assert names(sweep=["awq", "gptq:W8A16", "gguf:Q4_0", "gguf:q8_0", "int4@hqq", "awq"]) == [
+        "awq-W4A16_ASYM-g128", "gptq-W8A16-g128", "gguf-Q4_0", "gguf-Q8_0", "int4-W4A16_ASYM-g128@hqq"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"method": "awk"}, "did you mean 'awq'"),
+        ({"method": "gptq", "engine": "autoawq"}, "autoawq has no method gptq"),
+        ({"method": "gptq", "engine": "gptqmodell"}, "did you mean 'gptqmodel'"),
+        ({"method": "fp8", "scheme": ["FP9"]}, "unknown scheme of fp8 'FP9'"),
+        ({"method": "gguf", "scheme": ["Q4_K"]}, "did you mean"),
+        ({"method": "awq", "engine": "autoawq", "bits": 3}, "autoawq has no 3-bit weights"),
+        ({"method": "gptq", "engine": "auto-gptq"}, "on an NVIDIA GPU only"),
+        ({"sweep": ["awq", "nonsense:1"]}, "unknown method 'nonsense'"),
+    ],
+)
+def test_nonsense_is_refused_before_any_work(fields: dict[str, object], words: str) -> None:
+    with pytest.raises(LlmopsError) as caught:
+        names(**fields)
+    assert words in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("method", "option", "able"),
+    [("fp8", "group_size", "awq"), ("gguf", "samples", "awq"), ("int4", "calibration", "gguf"),
+     ("awq", "imatrix", "gguf")],
+)  # fmt: skip
+def test_an_option_that_a_method_lacks_names_those_that_have_it(method: str, option: str, able: str) -> None:
+    with pytest.raises(UsageError, match=f"method {method} has no --") as caught:
+        variants_of(QuantizeRecipe(method=method), given=frozenset({option}))
+    assert able in (caught.value.hint or "")
+
+
+def test_every_method_has_quantizers_that_exist_and_a_name_of_its_own() -> None:
+    for name, method in METHODS.items():
+        assert method.quantizers, name
+        assert set(method.quantizers) <= set(QUANTIZERS)
+    every = [v for name, m in METHODS.items() for q in m.quantizers if not QUANTIZERS[q].needs_cuda
+             for v in variants_of(QuantizeRecipe(sweep=[f"{name}@{q}"]))]  # fmt: skip
+    assert len({v.name for v in every}) == len(every)
+
+
+def artifact(name: str, size: int, divergence: float, *, memory: int | None = None) -> QuantizedArtifact:
+    return QuantizedArtifact(
+        path=name, method="m", engine="e", scheme="s", format="gguf", name=name, size_bytes=size, size_base_bytes=100,
+        bits_per_weight=4.0, kl_divergence=divergence, served=Served(engine="x", says="y", peak_rss_bytes=memory),
+    )  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), min_size=1, max_size=12))
+def test_the_front_holds_exactly_what_nothing_beats(points: list[tuple[int, int]]) -> None:
+    made = [artifact(str(i), size, loss / 10) for i, (size, loss) in enumerate(points)]
+    front = pareto_front(made)
+    assert front
+    for i, (size, loss) in enumerate(points):
+        beaten = any((s <= size and d <= loss) and (s, d) != (size, loss) for s, d in points)
+        assert (str(i) in front) != beaten
+
+
+def test_what_fits_is_judged_by_the_memory_it_was_served_in() -> None:
+    made = [artifact("big", 60, 0.1, memory=90), artifact("mid", 50, 0.2, memory=70), artifact("small", 20, 0.9)]
+    assert "mid" in best_that_fits(made, 80)
+    assert "small" in best_that_fits(made, 30)
+    assert "none fits" in best_that_fits(made, 3)
+
+
+@pytest.mark.parametrize(("text", "size"), [("6GiB", 6 << 30), ("500MB", 500_000_000), ("1.5k", 1500), ("42", 42)])
+def test_sizes_as_people_write_them(text: str, size: int) -> None:
+    assert parse_bytes(text, "--fit") == size
+
+
+def test_shares_as_people_write_them() -> None:
+    assert parse_share("3%", "--x") == pytest.approx(0.03)
+    assert parse_share("0.03", "--x") == pytest.approx(0.03)
+    for bad in ("three", "%"):
+        with pytest.raises(UsageError):
+            parse_share(bad, "--x")
+    with pytest.raises(UsageError):
+        parse_bytes("6 apples", "--fit")
