@@ -77,13 +77,6 @@ QUANTIZERS = {
     "bitsandbytes": Quantizer(
         environment="quantize", program="quantize_hf.py", format="bitsandbytes", takes=frozenset({"ignore"})
     ),
-    "hqq": Quantizer(
-        environment="quantize",
-        program="quantize_hf.py",
-        format="hqq",
-        takes=frozenset({"bits", "group_size"}),
-        bits=(1, 2, 3, 4, 8),
-    ),
     "ctranslate2": Quantizer(environment="ctranslate2", program="ct2_convert.py", format="ct2", takes=frozenset()),
     "auto-gptq": Quantizer(
         environment="autogptq",
@@ -116,7 +109,7 @@ METHODS = {
     ),
     "int4": Method(
         help="4-bit weights rounded to nearest, the baseline to beat",
-        quantizers=("llmcompressor", "torchao", "hqq"),
+        quantizers=("llmcompressor", "torchao"),
         takes=WEIGHTS,
     ),
     "autoround": Method(
@@ -155,7 +148,7 @@ METHODS = {
         quantizers=("bitsandbytes",),
         takes=frozenset({"ignore"}),
         schemes=("NF4",),
-        group_size=64,
+        group_size=-1,
     ),
     "kv-cache": Method(
         help="scales for an 8-bit KV cache; weights stay",

@@ -32,8 +32,6 @@ LIBRARIES_BYTES = 1 << 30
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
            "TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
 WINDOW = 512
-LOADED_BY = "transformers"
-"""The engine that has loaded every folder whose quality is known."""
 
 
 class FolderMaker:
@@ -209,8 +207,9 @@ class FolderMaker:
             if variant.rounding in plain and variant.method != "int4":
                 quality["kl_rounding"] = plain[variant.rounding]["kl_divergence"]
                 quality["perplexity_rounding"] = plain[variant.rounding]["perplexity"]
-            version = provenance.versions.get("transformers", "")
-            served = provenance.served or Served(engine=f"{LOADED_BY} {version}".strip(), says=figures["says"])
+            library = "ctranslate2" if variant.spec.format == "ct2" else "transformers"
+            name = f"{library} {provenance.versions.get(library, '')}".strip()
+            served = provenance.served or Served(engine=name, says=figures["says"])
             self.save(variant, msgspec.structs.replace(
                 provenance, quality=quality, quality_key=quality_key, problems=[], served=served
             ))  # fmt: skip

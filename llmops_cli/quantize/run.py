@@ -12,7 +12,7 @@ from llmops_cli.core.errors import EngineFailed, GateFailed, LlmopsError, UsageE
 from llmops_cli.core.recipe import QuantizeRecipe
 from llmops_cli.core.report import QuantizedArtifact, QuantizeReport
 from llmops_cli.quantize.files import GgufMaker
-from llmops_cli.quantize.folders import LOADED_BY, FolderMaker
+from llmops_cli.quantize.folders import FolderMaker
 from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.serving import engines_for, serve_once
 from llmops_cli.quantize.variants import Variant, variants_of
@@ -137,7 +137,7 @@ class _Work:
     def serve(self, variants: list[Variant]) -> None:
         for done, variant in enumerate(variants):
             found = self.load(variant)
-            if found.served is not None and not found.served.engine.startswith(LOADED_BY):
+            if found.served is not None and found.served.output_tokens_per_s:
                 continue
             self.on_event({"stage": f"serving {variant.name}", "done": done, "total": len(variants)})
             path = self.path(variant)

@@ -126,8 +126,11 @@ def _variant(name: str, method: Method, quantizer: str, scheme: str, recipe: Qua
         bits = int(text[1:-3])
     if spec.bits and bits not in spec.bits:
         raise UsageError(f"{quantizer} has no {bits}-bit weights", hint=f"--bits {', '.join(map(str, spec.bits))}")
+    if quantizer == "torchao" and not probe_gpus():
+        raise EnvironmentMissing("torchao packs 4-bit weights for NVIDIA GPUs only; there is none",
+                                 hint="--engine llmcompressor")  # fmt: skip
     symmetric = False if asymmetric else recipe.symmetric if recipe.symmetric is not None else method.symmetric
-    if quantizer in ("autoawq", "hqq"):
+    if quantizer == "autoawq":
         symmetric = False
     elif quantizer == "torchao":
         symmetric = True

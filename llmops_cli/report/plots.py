@@ -98,6 +98,7 @@ def save_quantize_plot(report: QuantizeReport, path: Path) -> Path | None:
             speed.annotate(f" {memory / 1e6:,.0f} MB", (a.served.output_tokens_per_s or 0, at), va="center", fontsize=7)
     speed.set(title="Serving one stream, with peak memory", xlabel="output tokens/s")
     speed.tick_params(axis="y", labelsize=7)
+    speed.margins(x=0.15)
     speed.invert_yaxis()
     figure.savefig(path, dpi=130)
     pyplot.close(figure)

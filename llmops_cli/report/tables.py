@@ -127,26 +127,26 @@ def quantize_table(report: QuantizeReport) -> Table:
     """One row an artifact; a star marks the Pareto front of size and KL divergence when there are several."""
     front = pareto_front(report.artifacts) if len(report.artifacts) > 1 else set()
     table = Table(title=f"{report.manifest.recipe['model']}: size, quality and cost", title_justify="left")
-    for name in ("artifact", "MB", "of base", "bits/weight", "perplexity", "vs base", "rounding", "KL nats",
+    for name in ("artifact", "MB", "of base", "bits/weight", "perplexity", "vs base", "rounded", "KL nats",
+                 "rounded",
                  "same top-1", "CPU s", "peak MB", "served by", "tok/s"):  # fmt: skip
         table.add_column(name, justify="left" if name in ("artifact", "served by") else "right")
     for a in report.artifacts:
         change = a.perplexity / a.perplexity_base - 1 if a.perplexity and a.perplexity_base else None
         plain = a.perplexity_rounding / a.perplexity_base - 1 if a.perplexity_rounding and a.perplexity_base else None
-        worse = change is not None and plain is not None and change > plain
         table.add_row(
             f"{a.name or a.scheme}{' *' if a.name in front else ''}", megabytes(a.size_bytes),
             f"{a.size_bytes / a.size_base_bytes:.0%}", _number(a.bits_per_weight, 2),
             _number(a.perplexity, 4), "-" if change is None else f"{change:+.2%}",
-            "-" if plain is None else f"{plain:+.2%}{' better' if worse else ''}", _number(a.kl_divergence, 5),
+            "-" if plain is None else f"{plain:+.2%}", _number(a.kl_divergence, 5), _number(a.kl_rounding, 5),
             "-" if a.top1_agreement is None else f"{a.top1_agreement:.1%}", "kept" if a.reused else _number(a.cpu_s, 1),
             megabytes(a.peak_rss_bytes), a.served.engine if a.served else "-",
             _number(a.served.output_tokens_per_s if a.served else None, 0),
         )  # fmt: skip
     notes = [f"{a.name}: {problem}" for a in report.artifacts for problem in a.problems]
-    notes += [f"{a.name} is worse than plain rounding at the same bits and groups"
-              for a in report.artifacts
-              if a.perplexity and a.perplexity_rounding and a.perplexity > a.perplexity_rounding]  # fmt: skip
+    for a in report.artifacts:
+        if a.kl_divergence and a.kl_rounding and a.kl_divergence > a.kl_rounding:
+            notes.append(f"{a.name} is worse than plain rounding at the same bits and groups")
     if front:
         notes.append("* nothing here is both smaller and nearer to the base")
     table.caption, table.caption_justify = "\n".join([*notes, *(a.path for a in report.artifacts)]), "left"

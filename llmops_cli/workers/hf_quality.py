@@ -6,13 +6,14 @@ Shapes: N scored tokens, V vocabulary, O rows and I columns of a weight.
 """
 
 import copy
-import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from _calibration import rows_of
 from _protocol import Events, JobError, peak_rss_bytes, run_worker
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -92,7 +93,8 @@ def rounded(weight_OI: torch.Tensor, *, bits: int, group_size: int, symmetric: b
 def round_model(base: Any, how: dict[str, Any]) -> HfScorer:
     model = copy.deepcopy(base)
     for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear) and not any(name.endswith(skip) for skip in how["ignore"]):
+        kept = any(re.search(s[3:], name) if s.startswith("re:") else name.endswith(s) for s in how["ignore"])
+        if isinstance(module, torch.nn.Linear) and not kept:
             module.weight.data = rounded(
                 module.weight.data, bits=how["bits"], group_size=how["group_size"], symmetric=how["symmetric"]
             )
@@ -109,8 +111,9 @@ def pieces_of(tokenizer: Any, path: Path, *, window: int, limit: int) -> list[tu
     found: list[tuple[list[int], int]] = []
     if path.suffix == ".jsonl":
         total = 0
-        for line in path.read_text().splitlines():
-            tokens = (bos + encode(json.loads(line)["text"]))[:window]
+        for row in rows_of(path):
+            said = encode(row) if isinstance(row, str) else tokenizer.apply_chat_template(row, return_dict=False)
+            tokens = (bos + list(said))[:window]
             if total + len(tokens) > limit:
                 break
             total += len(tokens)

@@ -33,6 +33,11 @@ def apply(work: Quantizing) -> None:
         enable_torch_compile=False,
     )
     rounding.quantize_and_save(str(work.output), format="auto_gptq")
+    if not (work.output / "config.json").exists():  # it makes a folder of its own below the one it is given
+        (made,) = (path.parent for path in work.output.glob("*/config.json"))
+        for path in made.iterdir():
+            path.rename(work.output / path.name)
+        made.rmdir()
 
 
 def work(job: dict[str, Any], events: Events) -> dict[str, Any]:

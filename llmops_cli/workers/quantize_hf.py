@@ -1,4 +1,4 @@
-"""Quantizers that Transformers applies while it loads: bitsandbytes, torchao and hqq."""
+"""Quantizers that Transformers applies while it loads: bitsandbytes and torchao."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from _protocol import Events, run_worker
 
 def config_of(job: dict[str, Any]) -> Any:
     import torch
-    from transformers import BitsAndBytesConfig, HqqConfig, TorchAoConfig
+    from transformers import BitsAndBytesConfig, TorchAoConfig
 
     if job["quantizer"] == "bitsandbytes":
         if job["method"] == "nf4":
@@ -17,16 +17,11 @@ def config_of(job: dict[str, Any]) -> Any:
                 bnb_4bit_compute_dtype=torch.bfloat16, llm_int8_skip_modules=job["ignore"],
             )  # fmt: skip
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=job["ignore"])
-    if job["quantizer"] == "hqq":
-        return HqqConfig(nbits=job["bits"], group_size=job["group_size"], axis=1, skip_modules=job["ignore"])
     from torchao.quantization import Int4WeightOnlyConfig, Int8DynamicActivationInt8WeightConfig
 
     if job["bits"] == 8:
         return TorchAoConfig(Int8DynamicActivationInt8WeightConfig(), modules_to_not_convert=job["ignore"])
-    shape = {} if torch.cuda.is_available() else {"int4_packing_format": "opaque"}  # the one that CPUs compute with
-    return TorchAoConfig(
-        Int4WeightOnlyConfig(group_size=job["group_size"], **shape), modules_to_not_convert=job["ignore"]
-    )
+    return TorchAoConfig(Int4WeightOnlyConfig(group_size=job["group_size"]), modules_to_not_convert=job["ignore"])
 
 
 def apply(work: Quantizing) -> None:

@@ -99,7 +99,7 @@ def test_inspect_says_what_each_is(made: tuple[Path, dict[str, dict[str, object]
             kind, scheme, bits, group, symmetric), name  # fmt: skip
         assert seen["made_from"] == "demo"
         assert sum(entry["bytes"] for entry in seen["kinds"]) <= seen["size_bytes"]
-    text = demo_cli("quantize", "inspect", str(Path(folder) / str(found["gguf-Q4_K_M"]["path"]))).stdout
+    text = demo_cli("quantize", "inspect", str(Path(folder) / str(found["gguf-Q4_K_M"]["path"]))).stderr
     assert "embeddings" in text
     assert "loads in llamacpp" in text
 
