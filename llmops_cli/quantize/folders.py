@@ -195,7 +195,7 @@ class FolderMaker:
             provenance = self.load(variant)
             assert provenance is not None
             if "error" in figures:
-                problem = f"it does not load in Transformers: {figures['error']}"
+                problem = f"it does not load: {figures['error']}"
                 self.save(variant, msgspec.structs.replace(provenance, problems=[problem]))
                 self.warn(f"{variant.name}: {problem}")
                 continue

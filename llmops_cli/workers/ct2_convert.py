@@ -1,5 +1,6 @@
 """Converts a Hugging Face folder for CTranslate2, in its own precision or as int8, with its tokenizer files."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -24,6 +25,11 @@ def convert(given: dict[str, Any], events: Events) -> dict[str, Any]:
         raise JobError(
             "UsageError", f"CTranslate2 cannot convert this model: {error}", "use --backend llamacpp or transformers"
         ) from error
+    config = json.loads((target / "config.json").read_text())
+    end = config.get("eos_token") or config.get("bos_token") or ""
+    for key in ("bos_token", "unk_token"):  # CTranslate2 writes null for a model without one, and cannot read it
+        config[key] = config.get(key) or end
+    (target / "config.json").write_text(json.dumps(config, indent=2))
     for name in TOKENIZER:
         if (source / name).is_file():
             shutil.copy(source / name, target / name)
