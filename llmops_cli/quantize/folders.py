@@ -59,6 +59,7 @@ class FolderMaker:
         self.threads = recipe.threads or usable_cores()
         self.made: set[str] = set()
         self.pieces: list[tuple[list[int], int]] = []
+        """What quality was measured over: tokens, and the first position that was scored."""
 
     @property
     def compute(self) -> str:
@@ -190,6 +191,7 @@ class FolderMaker:
         )  # fmt: skip
         with TemporaryDirectory(prefix="llmops-") as scratch:
             output = run_job(job, folder=Path(scratch), on_event=self.on_event).output
+        self.pieces = [(tokens, first) for tokens, first in output["pieces"]]
         plain = dict(zip(roundings, output["roundings"], strict=True))
         for variant, figures in zip(variants, output["models"], strict=True):
             provenance = self.load(variant)

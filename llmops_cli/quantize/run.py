@@ -145,7 +145,7 @@ class _Work:
             problems = [problem for problem in found.problems if not problem.startswith("it does not serve")]
             served = found.served
             try:
-                served = serve_once(artifact) or served
+                served = serve_once(artifact, pieces=self._folders.pieces if self._folders else []) or served
             except LlmopsError as error:
                 problems.append(f"it does not serve: {error.message}")
                 self.warn(f"{variant.name} {problems[-1]}")

@@ -166,7 +166,9 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
             yield
 
     tick = ticks()
-    found: dict[str, Any] = {"base": compare(base, None, pieces, tick), "models": [], "roundings": []}
+    found: dict[str, Any] = {
+        "base": compare(base, None, pieces, tick), "models": [], "roundings": [], "pieces": pieces,
+    }  # fmt: skip
     opening = pieces[0][0][: max(2, min(16, len(pieces[0][0]) // 2))]
     for entry in job["models"]:
         try:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from llmops_cli.core.recipe import QuantizeRecipe, TrainRecipe, resolve
@@ -52,7 +53,7 @@ def demo_gguf(demo: Path) -> Path:
 @pytest.fixture(scope="session")
 def url(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     engine, env = load_engine("llamacpp"), find_env("llamacpp")
-    artifact = find_model(str(demo_gguf), on_event=lambda _: None)
+    artifact = msgspec.structs.replace(find_model(str(demo_gguf), on_event=lambda _: None), reference="demo")
     options = {"max_model_len": "512", "queue": "40"}
     spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=16)
     with running(spec, log_path=tmp_path_factory.mktemp("engine") / "log") as server:
@@ -325,6 +326,12 @@ def metric(url: str, name: str) -> float:
             if line.startswith(f"{name} "):
                 return float(line.split()[1])
     raise AssertionError(name)
+
+
+def test_a_model_that_is_not_there_is_answered_with_404_and_those_that_are(url: str) -> None:
+    reply = chat(url, "hello", model="other")
+    assert reply["status"] == 404
+    assert "no model 'other' here; there is demo" in reply["error"]["message"]
 
 
 def test_a_client_that_goes_away_frees_its_slot(url: str) -> None:
