@@ -78,8 +78,7 @@ def quantize(
     }  # fmt: skip
     room = parse_bytes(fit, "--fit")
     resolved, origins = resolve_flags(QuantizeRecipe, flags, file=recipe, key="quantize")
-    given = frozenset(name for name, origin in origins.items() if origin != "default")
-    variants = variants_of(resolved, given=given)  # a typo should not cost a training run
+    variants = variants_of(resolved)  # a typo should not cost a training run
     broken: GateFailed | None = None
     with Progress() as progress:
         for environment in dict.fromkeys(v.spec.environment for v in variants):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-WEIGHTS = frozenset({"bits", "group_size", "symmetric", "ignore"})
+WEIGHTS = frozenset({"bits", "group_size", "symmetric", "ignore", "scheme"})
 DATA = frozenset({"calibration", "samples", "seq_len", "seed"})
 
 
@@ -54,7 +54,7 @@ QUANTIZERS = {
         environment="quantize",
         program="quantize_gptqmodel.py",
         format="gptq",
-        takes=DATA | {"bits", "group_size", "symmetric"},
+        takes=DATA | {"bits", "group_size", "symmetric", "scheme"},
         bits=(2, 3, 4, 8),
     ),
     "autoawq": Quantizer(
@@ -68,7 +68,7 @@ QUANTIZERS = {
         environment="quantize",
         program="quantize_autoround.py",
         format="gptq",
-        takes=WEIGHTS | DATA,
+        takes=(WEIGHTS | DATA) - {"ignore"},
         bits=(2, 3, 4, 8),
     ),
     "torchao": Quantizer(
@@ -82,7 +82,7 @@ QUANTIZERS = {
         environment="autogptq",
         program="quantize_autogptq.py",
         format="gptq",
-        takes=DATA | {"bits", "group_size", "symmetric"},
+        takes=DATA | {"bits", "group_size", "symmetric", "scheme"},
         bits=(2, 3, 4, 8),
         needs_cuda=True,
     ),

@@ -30,6 +30,7 @@ CODE = (
     "gguf_quantize.py",
     "gguf_quality.py",
     "imatrix_hf.py",
+    "_calibration.py",
 )
 
 
@@ -78,7 +79,8 @@ class GgufMaker:
 
     def _key(self, scheme: str) -> str:
         imatrix = self.recipe.imatrix if not self._imatrix_is_file() else digest_file(Path(self.recipe.imatrix))
-        uses = "none" if scheme in FLOAT_SCHEMES or not Gguf.wants_imatrix(scheme) else imatrix
+        wanted = self._imatrix_is_file() or Gguf.wants_imatrix(scheme)
+        uses = "none" if scheme in FLOAT_SCHEMES or not wanted else imatrix
         calibration = digest_file(self.calibration) if uses == "auto" else ""
         return digest_value([self.source.digest, scheme, uses, calibration, self.code])
 
@@ -158,10 +160,14 @@ class GgufMaker:
         self.made.add(scheme)
 
     def _imatrix_for(self, scheme: str) -> Path | None:
-        if scheme in FLOAT_SCHEMES or self.recipe.imatrix == "none" or not Gguf.wants_imatrix(scheme):
+        if scheme in FLOAT_SCHEMES:
             return None
         if self._imatrix_is_file():
             return Path(self.recipe.imatrix)
+        if self.recipe.imatrix == "none" and scheme in NEEDS_IMATRIX:
+            raise UsageError(f"{scheme} needs an importance matrix", hint="--imatrix auto, or a file")
+        if self.recipe.imatrix == "none" or not Gguf.wants_imatrix(scheme):
+            return None
         reason = None
         if self.source.format != "hf":
             reason = "an importance matrix can only be computed from a Hugging Face folder"
@@ -203,6 +209,8 @@ class GgufMaker:
         todo = [s for s in schemes if (p := self.load(s)) is not None and p.quality_key != quality_key]
         if not todo:
             return
+        if self.source.format == "hf":
+            self.make("F16")  # the base to compare with, should someone have removed it
         result = self._run(
             Gguf.quality_job(
                 self.env,

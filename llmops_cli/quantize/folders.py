@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import psutil
@@ -23,7 +23,7 @@ from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.hardware import probe_gpus, usable_cores, versions_in
 from llmops_cli.runtime.job import Json, run_job
-from llmops_cli.runtime.paths import WORKERS
+from llmops_cli.runtime.paths import WORKERS, cache_dir
 from llmops_cli.runtime.store import digest_file, digest_path, digest_value, require_space, size_of
 
 PROVENANCE = "llmops.json"
@@ -149,8 +149,7 @@ class FolderMaker:
             env=OFFLINE,
         )  # fmt: skip
         try:
-            with TemporaryDirectory(prefix="llmops-") as scratch:
-                result = run_job(job, folder=Path(scratch), on_event=self.on_event)
+            result = run_job(job, folder=jobs_dir(target.name), on_event=self.on_event)
             size = weight_bytes(partial)
             provenance = Provenance(
                 key=self._key(variant), digest=digest_path(partial), size_bytes=size,
@@ -189,8 +188,7 @@ class FolderMaker:
             },
             env=OFFLINE,
         )  # fmt: skip
-        with TemporaryDirectory(prefix="llmops-") as scratch:
-            output = run_job(job, folder=Path(scratch), on_event=self.on_event).output
+        output = run_job(job, folder=jobs_dir("quality"), on_event=self.on_event).output
         self.pieces = [(tokens, first) for tokens, first in output["pieces"]]
         plain = dict(zip(roundings, output["roundings"], strict=True))
         for variant, figures in zip(variants, output["models"], strict=True):
@@ -198,7 +196,7 @@ class FolderMaker:
             assert provenance is not None
             if "error" in figures:
                 problem = f"it does not load: {figures['error']}"
-                self.save(variant, msgspec.structs.replace(provenance, problems=[problem]))
+                self.save(variant, msgspec.structs.replace(provenance, problems=[problem], quality={}, quality_key=""))
                 self.warn(f"{variant.name}: {problem}")
                 continue
             quality = {
@@ -215,6 +213,11 @@ class FolderMaker:
             self.save(variant, msgspec.structs.replace(
                 provenance, quality=quality, quality_key=quality_key, problems=[], served=served
             ))  # fmt: skip
+
+
+def jobs_dir(name: str) -> Path:
+    """Where a job's log stays after it failed."""
+    return cache_dir() / "jobs" / f"quantize-{name}-{os.getpid()}"
 
 
 def variant_uses_data(variant: Variant) -> bool:

@@ -20,9 +20,6 @@ from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.store import size_of
 
-METHODS_OF = {"compressed-tensors": "compressed-tensors", "gptq": "gptq", "awq": "awq", "auto-round": "auto-round",
-              "bitsandbytes": "bitsandbytes", "torchao": "torchao", "hqq": "hqq"}  # fmt: skip
-
 
 def inspect(path: Path) -> Inspection:
     """Raises: UsageError for what is no model, or a broken one."""
@@ -43,7 +40,7 @@ def inspect(path: Path) -> Inspection:
         tensors = [Tensor("model.bin", str(config.get("quantization") or "?"), (), (path / "model.bin").stat().st_size)]
     else:
         quantized = config.get("quantization_config") or {}
-        kind = METHODS_OF.get(str(quantized.get("quant_method", "")), "hf")
+        kind = str(quantized.get("quant_method") or "hf")
     made = read_provenance(path / PROVENANCE)
     how = _how(config.get("quantization_config") or {})
     return Inspection(
@@ -76,7 +73,9 @@ def _how(config: dict[str, Any]) -> dict[str, Any]:
         scheme = f"{letters}{bits}" + (f"A{inputs['num_bits']}" if inputs else "A16" if letters == "W" else "")
     if config.get("kv_cache_scheme"):
         scheme = f"{scheme or ''} KV{config['kv_cache_scheme'].get('num_bits')}".strip()
-    return {"scheme": config.get("bnb_4bit_quant_type", "").upper() or scheme, "bits": bits,
+    if config.get("load_in_4bit"):
+        scheme = str(config.get("bnb_4bit_quant_type", "")).upper() or scheme
+    return {"scheme": scheme, "bits": bits,
             "group_size": group if isinstance(group, int) and group > 0 else None, "symmetric": symmetric}  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import EngineFailed, GateFailed, LlmopsError, UsageError
+from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, GateFailed, LlmopsError, UsageError
 from llmops_cli.core.recipe import QuantizeRecipe
 from llmops_cli.core.report import QuantizedArtifact, QuantizeReport
 from llmops_cli.quantize.files import GgufMaker
@@ -33,8 +33,9 @@ def quantize(
     little disk space or memory; EngineFailed if a job fails and nothing else was made; GateFailed for a perplexity over
     `max_perplexity_increase`. Finished artifacts stay and are not made again.
     """
-    given = frozenset(name for name, origin in origins.items() if origin != "default")
-    variants = variants_of(recipe, given=given)
+    if recipe.max_perplexity_increase is not None and not recipe.quality:
+        raise UsageError("--max-perplexity-increase needs the quality that --no-quality leaves out")
+    variants = variants_of(recipe)
     clock = RunClock()
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "quantize"):
@@ -53,7 +54,9 @@ def quantize(
         artifacts=artifacts,
         failures=failures,
     )
-    broken = [f"{a.name}: {problem}" for a in artifacts for problem in a.problems if problem.startswith("perplexity")]
+    limited = recipe.max_perplexity_increase is not None
+    broken = [f"{a.name}: {problem}" for a in artifacts for problem in a.problems
+              if limited and (problem.startswith("perplexity") or a.perplexity is None)]  # fmt: skip
     if broken:
         raise GateFailed(
             "; ".join(broken), hint="the artifact is marked; try more bits or another method", result=report
@@ -103,10 +106,10 @@ class _Work:
         for variant in variants:
             try:
                 self.gguf.make(variant.scheme) if variant.method == "gguf" else self.folders.make(variant)
-            except (EngineFailed, UsageError) as error:
+            except (EngineFailed, EnvironmentMissing, UsageError) as error:
                 if len(variants) == 1:
                     raise
-                failures[variant.name] = error.message
+                failures[variant.name] = error.message + (f" ({error.hint})" if error.hint else "")
                 self.warn(f"{variant.name} was not made: {error.message}")
             else:
                 made.append(variant)
@@ -115,10 +118,17 @@ class _Work:
         return made, failures
 
     def measure(self, variants: list[Variant]) -> None:
-        if types := [v.scheme for v in variants if v.method == "gguf"]:
-            self.gguf.measure(types)
-        if others := [v for v in variants if v.method != "gguf"]:
-            self.folders.measure(others)
+        """A side that cannot be measured costs neither the other's figures nor the report."""
+        types, others = [v.scheme for v in variants if v.method == "gguf"], [v for v in variants if v.method != "gguf"]
+        try:
+            if types:
+                self.gguf.measure(types)
+            if others:
+                self.folders.measure(others)
+        except (EngineFailed, UsageError) as error:
+            if len(variants) == 1:
+                raise
+            self.warn(f"quality was not measured: {error.message}" + (f" ({error.hint})" if error.hint else ""))
         for variant in variants:
             self._judge(variant)
 
@@ -149,6 +159,8 @@ class _Work:
             except LlmopsError as error:
                 problems.append(f"it does not serve: {error.message}")
                 self.warn(f"{variant.name} {problems[-1]}")
+            if served is None and problems == found.problems:
+                self.warn(f"{variant.name} was not served: no engine here takes {variant.spec.format}")
             self.save(variant, msgspec.structs.replace(found, served=served, problems=problems))
 
     # -- either maker ----------------------------------------------------------------------------------

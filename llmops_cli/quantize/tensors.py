@@ -11,8 +11,8 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 
 KINDS = (
-    ("embeddings", ("embed_tokens", "wte", "token_embd", "embeddings")), ("lm_head", ("lm_head", "output.weight")),
-    ("router", (".router.", "mlp.gate.", "shared_expert_gate", "ffn_gate_inp")), ("experts", (".experts.", "_exps.")),
+    ("embeddings", ("embed_tokens", "wte", "token_embd", "embeddings")), ("lm_head", ("lm_head",)),
+    ("router", (".router.", ".gate.", "shared_expert_gate", "ffn_gate_inp")), ("experts", (".experts.", "_exps.")),
     ("norms", ("norm",)), ("attention", ("attn", "attention")), ("mlp", ("mlp", "feed_forward", "ffn")),
 )  # fmt: skip
 
@@ -27,7 +27,14 @@ class Tensor(msgspec.Struct, frozen=True):
 def tensors_of(folder: Path) -> list[Tensor]:
     """Every tensor of the folder's safetensors files. Raises: UsageError for a file that is truncated or none."""
     found = []
-    for path in sorted(folder.glob("*.safetensors")):
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = set(msgspec.json.decode(index.read_bytes())["weight_map"].values())
+        paths = sorted(folder / name for name in names)
+    else:
+        single = folder / "model.safetensors"
+        paths = [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
+    for path in paths:
         with path.open("rb") as file:
             head = file.read(8)
             length = struct.unpack("<Q", head)[0] if len(head) == 8 else 1 << 62
@@ -58,4 +65,6 @@ def parameters_of(folder: Path) -> int:
 
 
 def kind_of(name: str) -> str:
+    if name == "output.weight":  # GGUF's name
+        return "lm_head"
     return next((kind for kind, words in KINDS if any(word in name for word in words)), "other")

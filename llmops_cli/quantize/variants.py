@@ -52,11 +52,16 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
         return (self.bits, self.group_size, self.symmetric) if weights_only else None
 
 
-def variants_of(recipe: QuantizeRecipe, *, given: frozenset[str] = frozenset()) -> list[Variant]:
-    """Every artifact that the recipe asks for, each once, in its order. `given`: options the user set.
+def variants_of(recipe: QuantizeRecipe) -> list[Variant]:
+    """Every artifact that the recipe asks for, each once, in its order.
 
-    Raises: UsageError for an unknown method, quantizer or scheme, or an option that one of them lacks.
+    Raises: UsageError for an unknown method, quantizer or scheme, or an option (one that is not as it would be by
+    default) that one of them lacks; in a sweep, that all of them lack.
     """
+    plain = QuantizeRecipe()
+    given = frozenset(name for name in OPTIONS if getattr(recipe, name) != getattr(plain, name))
+    if recipe.sweep:
+        _refuse_in_sweep(recipe, given)
     wishes = recipe.sweep or [recipe.method + (f"@{recipe.engine}" if recipe.engine else "")]
     found: dict[Variant, None] = {}
     for wish in wishes:
@@ -82,6 +87,16 @@ def _of_wish(wish: str, recipe: QuantizeRecipe, given: frozenset[str]) -> list[V
         return [Variant(method=name, quantizer=quantizer, scheme=kind, bits=0, group_size=-1, symmetric=True)
                 for kind in types]  # fmt: skip
     return [_variant(name, method, quantizer, scheme, recipe) for scheme in schemes or [""]]
+
+
+def _refuse_in_sweep(recipe: QuantizeRecipe, given: frozenset[str]) -> None:
+    if recipe.engine or recipe.scheme:
+        raise UsageError("a sweep names its engines and schemes itself", hint="--sweep awq@autoawq,gguf:Q4_K_M")
+    names = [wish.partition("@")[0].partition(":")[0].strip() for wish in recipe.sweep]
+    methods = [METHODS[ALIASES.get(name, name)] for name in names if ALIASES.get(name, name) in METHODS]
+    for option in sorted(given):
+        if methods and not any(option in method.takes for method in methods):
+            raise UsageError(f"nothing in this sweep has --{option.replace('_', '-')}")
 
 
 def _quantizer(name: str, method: Method, engine: str) -> str:
@@ -117,10 +132,10 @@ def _variant(name: str, method: Method, quantizer: str, scheme: str, recipe: Qua
             raise unknown_name(f"scheme of {name}", scheme, method.schemes)
         return Variant(method=name, quantizer=quantizer, scheme=canonical, bits=method.bits,
                        group_size=method.group_size, symmetric=method.symmetric)  # fmt: skip
-    bits, asymmetric = recipe.bits or method.bits, False
+    bits, symmetric = recipe.bits or method.bits, recipe.symmetric
     if scheme:
         text, _, rest = scheme.upper().partition("_")
-        asymmetric = rest == "ASYM"
+        symmetric = rest != "ASYM"
         if not (text.startswith("W") and text.endswith("A16") and text[1:-3].isdigit()) or rest not in ("", "ASYM"):
             raise unknown_name(f"scheme of {name}", scheme, ("W4A16", "W4A16_ASYM", "W8A16", "W3A16"))
         bits = int(text[1:-3])
@@ -129,7 +144,10 @@ def _variant(name: str, method: Method, quantizer: str, scheme: str, recipe: Qua
     if quantizer == "torchao" and not probe_gpus():
         raise EnvironmentMissing("torchao packs 4-bit weights for NVIDIA GPUs only; there is none",
                                  hint="--engine llmcompressor")  # fmt: skip
-    symmetric = False if asymmetric else recipe.symmetric if recipe.symmetric is not None else method.symmetric
+    if symmetric is None:
+        symmetric = method.symmetric
+    if recipe.group_size == 0:
+        raise UsageError("--group-size 0: no such value", hint="-1 is a whole row")
     if quantizer == "autoawq":
         symmetric = False
     elif quantizer == "torchao":

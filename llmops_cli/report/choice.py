@@ -27,6 +27,8 @@ def best_that_fits(artifacts: Sequence[QuantizedArtifact], room_bytes: int) -> s
         return max(a.size_bytes, a.served.peak_rss_bytes or 0 if a.served else 0)
 
     fitting = [a for a in artifacts if a.kl_divergence is not None and not a.problems and need(a) <= room_bytes]
+    if not any(a.kl_divergence is not None and not a.problems for a in artifacts):
+        return "no artifact has a quality to choose by"
     if not fitting:
         smallest = min(artifacts, key=need)
         return (

@@ -136,7 +136,7 @@ def quantize_table(report: QuantizeReport) -> Table:
         plain = a.perplexity_rounding / a.perplexity_base - 1 if a.perplexity_rounding and a.perplexity_base else None
         table.add_row(
             f"{a.name or a.scheme}{' *' if a.name in front else ''}", megabytes(a.size_bytes),
-            f"{a.size_bytes / a.size_base_bytes:.0%}", _number(a.bits_per_weight, 2),
+            f"{a.size_bytes / a.size_base_bytes:.0%}" if a.size_base_bytes else "-", _number(a.bits_per_weight, 2),
             _number(a.perplexity, 4), "-" if change is None else f"{change:+.2%}",
             "-" if plain is None else f"{plain:+.2%}", _number(a.kl_divergence, 5), _number(a.kl_rounding, 5),
             "-" if a.top1_agreement is None else f"{a.top1_agreement:.1%}", "kept" if a.reused else _number(a.cpu_s, 1),

@@ -12,6 +12,8 @@ from typing import Any
 
 from _protocol import JobError
 
+SPEAKERS = {"human": "user", "gpt": "assistant"}
+"""ShareGPT's names."""
 LEAST = 16
 """Tokens: a shorter last window is left out."""
 
@@ -21,6 +23,12 @@ class Calibration:
 
     def __init__(self, windows: list[list[int]], *, documents: int, unused_tokens: int) -> None:
         self.windows, self.documents, self.unused_tokens = windows, documents, unused_tokens
+
+    def keep_whole(self, length: int) -> None:
+        """Only windows of `length` tokens; the rest counts as unused."""
+        short = [window for window in self.windows if len(window) < length]
+        self.windows = [window for window in self.windows if len(window) >= length]
+        self.unused_tokens += sum(map(len, short))
 
     @property
     def digest(self) -> str:
@@ -43,14 +51,22 @@ def rows_of(path: Path) -> Iterator[Any]:
 
         rows: Iterator[Any] = iter(pq.read_table(path).to_pylist())
     elif path.suffix in (".jsonl", ".json"):
-        rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        text = path.read_text(encoding="utf-8")
+        whole = path.suffix == ".json" and text.lstrip().startswith("[")
+        rows = iter(json.loads(text)) if whole else (json.loads(line) for line in text.splitlines() if line.strip())
     else:
         yield path.read_text(encoding="utf-8", errors="replace")
         return
     for number, row in enumerate(rows, 1):
-        found = row if isinstance(row, str) else next(
-            (row[key] for key in ("text", "messages", "conversations", "prompt", "content") if row.get(key)), None
-        )  # fmt: skip
+        keys = ("text", "messages", "conversations", "prompt", "content")
+        found = row if isinstance(row, str) else next((row[key] for key in keys if key in row), None)
+        if isinstance(found, list):
+            found = [
+                {"role": SPEAKERS.get(turn["from"], turn["from"]), "content": turn["value"]} if "from" in turn else turn
+                for turn in found
+            ]
+        if found in ("", []):
+            continue
         if found is None:
             raise JobError(
                 "UsageError", f"{path}, row {number} has neither text nor messages", "one of text, messages, prompt"

@@ -6,6 +6,7 @@ Shapes: N scored tokens, V vocabulary, O rows and I columns of a weight.
 """
 
 import copy
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ def pieces_of(tokenizer: Any, path: Path, *, window: int, limit: int) -> list[tu
         return list(tokenizer(text, add_special_tokens=False).input_ids)
 
     found: list[tuple[list[int], int]] = []
-    if path.suffix == ".jsonl":
+    if path.suffix in (".jsonl", ".json", ".parquet"):
         total = 0
         for row in rows_of(path):
             said = encode(row) if isinstance(row, str) else tokenizer.apply_chat_template(row, return_dict=False)
@@ -142,7 +143,8 @@ def compare(
         targets = torch.tensor(tokens[first + 1 :])
         loss -= float(other_NV.gather(1, targets[:, None]).double().sum())
         if other is not None:
-            divergence += float((base_NV.exp() * (base_NV - other_NV)).double().sum())
+            possible = base_NV > -math.inf
+            divergence += float((base_NV.exp() * (base_NV - other_NV)).where(possible, 0).double().sum())
             agreed += float((base_NV.argmax(1) == other_NV.argmax(1)).sum())
         scored += len(targets)
         next(tick, None)
@@ -178,6 +180,8 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
                 else HfScorer.load(entry["path"])
             )
             figures: dict[str, Any] = compare(base, other, pieces, tick)
+            if not all(math.isfinite(value) for value in figures.values()):
+                raise ValueError("its probabilities are not numbers")
             figures["says"] = tokenizer.decode(other.say(opening, WORDS))
         except (ValueError, RuntimeError, ImportError, KeyError, AttributeError, TypeError) as error:
             import traceback

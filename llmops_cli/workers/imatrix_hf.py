@@ -3,7 +3,6 @@
 Written in llama.cpp's own GGUF imatrix format, so llama-quantize reads it too.
 """
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
+from _calibration import rows_of
 from _protocol import Events, JobError, peak_rss_bytes, run_worker
 from gguf_convert import ARCHITECTURES, text_config
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -44,8 +44,10 @@ def windows_of(tokenizer: Any, path: Path, *, size: int, limit: int) -> list[lis
     def encode(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False).input_ids)
 
-    if path.suffix == ".jsonl":
-        pieces = [encode(json.loads(line)["text"])[:size] for line in path.read_text().splitlines()]
+    if path.suffix in (".jsonl", ".json", ".parquet"):
+        rows = (encode(row) if isinstance(row, str) else tokenizer.apply_chat_template(row, return_dict=False)
+                for row in rows_of(path))  # fmt: skip
+        pieces = [list(ids)[i : i + size] for ids in rows for i in range(0, len(ids), size)]
     else:
         ids = encode(path.read_text())
         pieces = [ids[i : i + size] for i in range(0, len(ids), size)]

@@ -14,7 +14,8 @@ def apply(work: Quantizing) -> None:
 
     job = work.job
     length = min(job["seq_len"], max(map(len, work.calibration.windows)))
-    windows = [w for w in work.calibration.windows if len(w) >= length]
+    work.calibration.keep_whole(length)  # it takes windows of one length
+    windows = work.calibration.windows
     batches = [{"input_ids": torch.tensor([w[:length]]), "attention_mask": torch.ones(1, length, dtype=torch.long)}
                for w in windows]  # fmt: skip
     rounding = AutoRound(

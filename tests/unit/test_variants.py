@@ -44,6 +44,9 @@ def test_a_sweep_is_a_list_of_methods_schemes_and_quantizers() -> None:
         ({"method": "awq", "engine": "autoawq", "bits": 3}, "autoawq has no 3-bit weights"),
         ({"method": "gptq", "engine": "auto-gptq"}, "on an NVIDIA GPU only"),
         ({"sweep": ["awq", "nonsense:1"]}, "unknown method 'nonsense'"),
+        ({"sweep": ["awq"], "engine": "autoawq"}, "names its engines and schemes itself"),
+        ({"sweep": ["fp8", "gguf"], "bits": 3}, "nothing in this sweep has --bits"),
+        ({"method": "gptq", "group_size": 0}, "--group-size 0"),
     ],
 )
 def test_nonsense_is_refused_before_any_work(fields: dict[str, object], words: str) -> None:
@@ -53,14 +56,21 @@ def test_nonsense_is_refused_before_any_work(fields: dict[str, object], words: s
 
 
 @pytest.mark.parametrize(
-    ("method", "option", "able"),
-    [("fp8", "group_size", "awq"), ("gguf", "samples", "awq"), ("int4", "calibration", "gguf"),
-     ("awq", "imatrix", "gguf")],
+    ("method", "option", "value", "able"),
+    [("fp8", "group_size", 32, "awq"), ("gguf", "samples", 8, "awq"), ("int4", "calibration", "x", "gguf"),
+     ("awq", "imatrix", "none", "gguf")],
 )  # fmt: skip
-def test_an_option_that_a_method_lacks_names_those_that_have_it(method: str, option: str, able: str) -> None:
+def test_an_option_that_a_method_lacks_names_those_that_have_it(
+    method: str, option: str, value: object, able: str
+) -> None:
     with pytest.raises(UsageError, match=f"method {method} has no --") as caught:
-        variants_of(QuantizeRecipe(method=method), given=frozenset({option}))
+        names(method=method, **{option: value})
     assert able in (caught.value.hint or "")
+
+
+def test_a_scheme_says_whether_it_is_symmetric() -> None:
+    assert names(sweep=["awq:W4A16", "gptq:W4A16_ASYM"]) == ["awq-W4A16-g128", "gptq-W4A16_ASYM-g128"]
+    assert names(method="awq", scheme=["W8A16"]) == ["awq-W8A16-g128"]
 
 
 def test_every_method_has_quantizers_that_exist_and_a_name_of_its_own() -> None:
