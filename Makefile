@@ -57,6 +57,8 @@ benchmarks: $(STAMP)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/converter.py
+	$(BIN)/python benchmarks/ahead.py
+	$(BIN)/python benchmarks/quantize_overhead.py
 
 bench-self: $(STAMP)
 	$(BIN)/python benchmarks/bench_self.py
