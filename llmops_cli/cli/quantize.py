@@ -109,11 +109,15 @@ def quantize(
 
 
 def show_inspection(path: Path, *, as_json: bool) -> None:
-    from llmops_cli.cli.screen import show_table
+    from llmops_cli.cli.screen import Progress, show_table
+    from llmops_cli.pipeline.models import find_model
     from llmops_cli.quantize.inspect import inspect
     from llmops_cli.report.tables import inspection_table
     from llmops_cli.runtime.store import to_json
 
+    if not path.exists():  # demo, or a hub model that is here
+        with Progress() as progress:
+            path = Path(find_model(str(path), on_event=progress.event).path or path)
     found = inspect(path)
     if as_json:
         sys.stdout.write(to_json(found).decode())

@@ -162,7 +162,7 @@ def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(demo_cli: Cli, tmp
         (("--method", "int4", "--group-size", "1024"), 2, "a matrix has only 256 columns"),
         (("--method", "gptq", "--engine", "auto-gptq"), 3, "NVIDIA GPU only"),
         (("demo", "other"), 2, "one model at a time"),
-        (("inspect", "nowhere"), 2, "nothing at nowhere"),
+        (("inspect", "nowhere"), 2, "no model at nowhere"),
         (("--method", "awq", "--samples", "100000", "--seq-len", "100000"), 3, "of memory"),
     ],
 )
