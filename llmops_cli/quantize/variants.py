@@ -6,7 +6,7 @@ import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
 from llmops_cli.core.recipe import QuantizeRecipe
-from llmops_cli.quantize import ALIASES, METHODS, QUANTIZERS, SAID, Method, Quantizer
+from llmops_cli.quantize import ALIASES, DATA, METHODS, QUANTIZERS, SAID, Method, Quantizer
 from llmops_cli.quantize.gguf import Gguf
 from llmops_cli.runtime.hardware import probe_gpus
 
@@ -86,7 +86,12 @@ def _of_wish(wish: str, recipe: QuantizeRecipe, given: frozenset[str]) -> list[V
         types = [Gguf.check_scheme(scheme) for scheme in schemes or Gguf.default_schemes]
         return [Variant(method=name, quantizer=quantizer, scheme=kind, bits=0, group_size=-1, symmetric=True)
                 for kind in types]  # fmt: skip
-    return [_variant(name, method, quantizer, scheme, recipe) for scheme in schemes or [""]]
+    found = [_variant(name, method, quantizer, scheme, recipe) for scheme in schemes or [""]]
+    data = sorted(given & DATA)
+    if name == "fp8" and data and not recipe.sweep and all(variant.scheme != "FP8" for variant in found):
+        raise UsageError(f"fp8 finds its scales while serving, without --{data[0].replace('_', '-')}",
+                         hint="--scheme static calibrates them")  # fmt: skip
+    return found
 
 
 def _refuse_in_sweep(recipe: QuantizeRecipe, given: frozenset[str]) -> None:

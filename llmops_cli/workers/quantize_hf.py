@@ -10,18 +10,19 @@ def config_of(job: dict[str, Any]) -> Any:
     import torch
     from transformers import BitsAndBytesConfig, TorchAoConfig
 
+    kept = [name.removeprefix("re:") for name in job["ignore"]]  # they read every name as a pattern
     if job["quantizer"] == "bitsandbytes":
         if job["method"] == "nf4":
             return BitsAndBytesConfig(
                 load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                bnb_4bit_compute_dtype=torch.bfloat16, llm_int8_skip_modules=job["ignore"],
+                bnb_4bit_compute_dtype=torch.bfloat16, llm_int8_skip_modules=kept,
             )  # fmt: skip
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=job["ignore"])
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=kept)
     from torchao.quantization import Int4WeightOnlyConfig, Int8DynamicActivationInt8WeightConfig
 
     if job["bits"] == 8:
-        return TorchAoConfig(Int8DynamicActivationInt8WeightConfig(), modules_to_not_convert=job["ignore"])
-    return TorchAoConfig(Int4WeightOnlyConfig(group_size=job["group_size"]), modules_to_not_convert=job["ignore"])
+        return TorchAoConfig(Int8DynamicActivationInt8WeightConfig(), modules_to_not_convert=kept)
+    return TorchAoConfig(Int4WeightOnlyConfig(group_size=job["group_size"]), modules_to_not_convert=kept)
 
 
 def apply(work: Quantizing) -> None:

@@ -47,6 +47,7 @@ def test_a_sweep_is_a_list_of_methods_schemes_and_quantizers() -> None:
         ({"sweep": ["awq"], "engine": "autoawq"}, "names its engines and schemes itself"),
         ({"sweep": ["fp8", "gguf"], "bits": 3}, "nothing in this sweep has --bits"),
         ({"method": "gptq", "group_size": 0}, "--group-size 0"),
+        ({"method": "fp8", "samples": 8}, "--scheme static calibrates them"),
     ],
 )
 def test_nonsense_is_refused_before_any_work(fields: dict[str, object], words: str) -> None:
