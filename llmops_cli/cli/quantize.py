@@ -28,7 +28,7 @@ def quantize(
     bits: int = typer.Option(None, help="Bits of a weight.  [default: 4]"),
     group_size: int = typer.Option(None, help="Weights that share a scale; -1: a whole row.  [default: 128]"),
     symmetric: bool = typer.Option(None, "--symmetric/--asymmetric", help="Without or with a zero point."),
-    ignore: str = typer.Option(None, help="Layers left as they are.  [default: lm_head]"),
+    ignore: str = typer.Option(None, help="More layers to leave as they are, beside lm_head and routers."),
     calibration: str = typer.Option(
         None, help="builtin, generated (the model's own words), or a .txt, .jsonl or .parquet file.  [default: builtin]"
     ),
@@ -38,6 +38,7 @@ def quantize(
     imatrix: str = typer.Option(None, help="gguf: auto (4 bits and below), none, or a file.  [default: auto]"),
     eval_text: str = typer.Option(None, help="Held-out text for perplexity.  [default: the model's, else ours]"),
     eval_tokens: int = typer.Option(None, help="Tokens of held-out text to read.  [default: 8192]"),
+    evals: str = typer.Option(None, "--eval", help="Tasks for the served artifacts: lm-eval:TASK, with commas."),
     quality: bool = typer.Option(None, "--quality/--no-quality", help="Measure perplexity and KL.  [default: yes]"),
     verify: bool = typer.Option(None, "--verify/--no-verify", help="Serve it once and let it speak.  [default: yes]"),
     max_perplexity_increase: str = typer.Option(None, help="Exit 5 beyond it, and mark the artifact: 3%"),
@@ -48,11 +49,14 @@ def quantize(
     as_json: bool = typer.Option(False, "--json", help="Print the report on stdout and nothing else."),
 ) -> None:
     """Make a model smaller, and measure what that cost. `llmops quantize inspect PATH` tells what a model is."""
+    import msgspec
+
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
     from llmops_cli.cli.settings import parse_bytes, parse_share, resolve_flags
     from llmops_cli.core.errors import GateFailed, UsageError
     from llmops_cli.core.recipe import QuantizeRecipe
     from llmops_cli.core.report import QuantizeReport
+    from llmops_cli.pipeline.evaluators import evaluators_of
     from llmops_cli.pipeline.models import find_model, quantized_dir
     from llmops_cli.quantize.run import quantize as run
     from llmops_cli.quantize.variants import variants_of
@@ -74,11 +78,12 @@ def quantize(
         "group_size": group_size, "symmetric": symmetric, "ignore": ignore, "calibration": calibration,
         "samples": samples, "seq_len": seq_len, "seed": seed, "imatrix": imatrix, "eval_text": eval_text,
         "eval_tokens": eval_tokens, "quality": quality, "verify": verify, "threads": threads,
+        "eval": evals, "fit_bytes": parse_bytes(fit, "--fit"),
         "max_perplexity_increase": parse_share(max_perplexity_increase, "--max-perplexity-increase"),
     }  # fmt: skip
-    room = parse_bytes(fit, "--fit")
     resolved, origins = resolve_flags(QuantizeRecipe, flags, file=recipe, key="quantize")
     variants = variants_of(resolved)  # a typo should not cost a training run
+    evaluators_of(resolved)
     broken: GateFailed | None = None
     with Progress() as progress:
         for environment in dict.fromkeys(v.spec.environment for v in variants):
@@ -86,12 +91,15 @@ def quantize(
         source = find_model(resolved.model, on_event=progress.event)
         try:
             report = run(
-                resolved, origins, source, folder=output or quantized_dir(source), on_event=progress.event, warn=say
-            )
+                resolved, origins, source, folder=output or quantized_dir(source), on_event=progress.event, warn=say,
+                evaluators=evaluators_of(resolved, source),
+            )  # fmt: skip
         except GateFailed as error:
             if not isinstance(error.result, QuantizeReport):
                 raise
             broken, report = error, error.result
+    if resolved.fit_bytes is not None:
+        report = msgspec.structs.replace(report, recommended=best_that_fits(report.artifacts, resolved.fit_bytes))
     folder = make_run_dir("quantize", f"{Path(resolved.model).name}-{'sweep' if resolved.sweep else resolved.method}")
     write_atomic(folder / "report.json", to_json(report))
     plot = save_quantize_plot(report, folder / "quantize.png") if len(report.artifacts) > 1 else None
@@ -101,8 +109,8 @@ def quantize(
         show_table(quantize_table(report))
         for name, reason in report.failures.items():
             say(f"{name} was not made: {reason}")
-        if room is not None:
-            say(best_that_fits(report.artifacts, room))
+        if report.recommended:
+            say(report.recommended)
         say(f"report: {folder / 'report.json'}" + (f"    plot: {plot}" if plot else ""))
     if broken:
         raise broken

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import msgspec
 
 FORMATS = ("hf", "gguf", "awq", "gptq", "compressed-tensors", "auto-round", "bitsandbytes", "torchao", "hqq", "ct2",
@@ -22,3 +24,9 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     digest: str | None = None
     size_bytes: int | None = None
     parts: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        """What is made from it is called after this: the end of the reference, or of the path for `.` and `..`."""
+        end = PurePath(self.reference).name
+        return end if end.strip(".") else PurePath(self.path or "model").name

@@ -77,6 +77,7 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     `imatrix` (gguf) is auto, none or a file. `calibration` is builtin (the model's own calibration.jsonl if it has one,
     else the text that ships with the toolkit), generated (the model's own words) or a file of text, JSONL or Parquet.
+    `ignore` names layers to leave alone beside lm_head and routers. `eval` names tasks: lm-eval:TASK.
     """
 
     model: str = "demo"
@@ -86,7 +87,7 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     bits: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
     group_size: Annotated[int, msgspec.Meta(ge=-1)] | None = None
     symmetric: bool | None = None
-    ignore: list[str] = msgspec.field(default_factory=lambda: ["lm_head"])
+    ignore: list[str] = []
     calibration: str = "builtin"
     samples: Positive | None = None
     seq_len: Positive = 512
@@ -95,6 +96,8 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     sweep: list[str] = []
     eval_text: str | None = None
     eval_tokens: Positive = 8192
+    eval: list[str] = []
+    fit_bytes: Positive | None = None
     quality: bool = True
     verify: bool = True
     max_perplexity_increase: Annotated[float, msgspec.Meta(ge=0)] | None = None

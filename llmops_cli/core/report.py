@@ -180,13 +180,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an engine that takes the format made of an artifact: greedy words, one stream's speed, its memory."""
+    """What an engine that takes the format made of an artifact: greedy words, one stream's speed, its memory, and the
+    share of right answers for each task of each evaluator."""
 
     engine: str
     says: str
     output_tokens_per_s: float | None = None
     peak_rss_bytes: int | None = None
     perplexity: float | None = None
+    accuracy: dict[str, dict[str, float]] = {}
 
 
 class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -229,6 +231,8 @@ class QuantizeReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     manifest: Manifest
     artifacts: list[QuantizedArtifact]
     failures: dict[str, str] = {}
+    accuracy_base: dict[str, dict[str, float]] = {}
+    recommended: str | None = None
 
 
 class TensorKind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

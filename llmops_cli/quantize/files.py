@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
@@ -19,10 +20,11 @@ from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.hardware import usable_cores, versions_in
 from llmops_cli.runtime.job import JobResult, Json, run_job
 from llmops_cli.runtime.paths import WORKERS
-from llmops_cli.runtime.store import digest_file, digest_value, require_space, size_of
+from llmops_cli.runtime.store import digest_file, digest_value, size_of, write_atomic
 
 OnEvent = Callable[[Json], None]
 IMATRIX_TOKENS = 32768
+LIBRARIES_BYTES = 1 << 30
 CODE = (
     "gguf_convert.py",
     "_gguf_vocab.py",
@@ -52,7 +54,7 @@ class GgufMaker:
         self.recipe, self.source, self.folder = recipe, source, folder
         self.on_event, self.warn = on_event, warn
         self.source_path = Path(source.path)
-        self.stem = self.source_path.stem if source.format == "gguf" else Path(source.reference).name
+        self.stem = self.source_path.stem if source.format == "gguf" else source.name
         self.threads = recipe.threads or usable_cores()
         self.made: set[str] = set()
         self.text, self.calibration = texts_of(recipe, self.source_path)
@@ -88,24 +90,39 @@ class GgufMaker:
         """The provenance of a finished, unchanged file."""
         path = self.path(scheme)
         found = read_provenance(Path(f"{path}.json"))
-        whole = found is not None and path.is_file() and path.stat().st_size == found.size_bytes
-        return found if whole and found is not None and found.key == self._key(scheme) else None
+        if found is None or not path.is_file() or path.stat().st_size != found.size_bytes:
+            return None
+        if found.imatrix == "none" and self._can_compute(scheme):
+            return None  # made where it could not be computed
+        return found if found.key == self._key(scheme) else None
+
+    def _can_compute(self, scheme: str) -> bool:
+        """Whether an importance matrix is wanted and can be had here."""
+        if self.recipe.imatrix != "auto" or scheme in FLOAT_SCHEMES or not Gguf.wants_imatrix(scheme):
+            return False
+        try:
+            return self.source.format == "hf" and bool(find_env("train"))
+        except EnvironmentMissing:
+            return False
 
     def save(self, scheme: str, provenance: Provenance) -> None:
         write_provenance(Path(f"{self.path(scheme)}.json"), provenance)
 
     # -- making ----------------------------------------------------------------------------------------
 
-    def check_space(self, schemes: list[str]) -> None:
-        """Estimated from the weights' size: a 16-bit base, then each scheme at its nominal bits."""
+    def forecast(self, schemes: list[str]) -> tuple[float, float]:
+        """(disk, memory) in bytes for what is not made yet: a 16-bit base, then each scheme at its nominal bits. Memory
+        is the importance matrix's, whose model is whole in memory; llama.cpp maps files."""
         missing = [s for s in schemes if self.load(s) is None]
         base_bytes = size_of(self.source_path)
         need = 0.0
         if self.source.format == "hf" and any(s != "F16" for s in missing) and self.load("F16") is None:
             need += base_bytes
         need += sum(base_bytes * _nominal_bits(scheme) / 16 for scheme in missing)
-        if need:
-            require_space(self.folder, int(need * 1.05), what=f"{len(missing)} scheme(s) of {self.stem}")
+        computes = (
+            self.recipe.imatrix == "auto" and any(map(Gguf.wants_imatrix, missing)) and self.source.format == "hf"
+        )
+        return need * 1.05, base_bytes * 1.1 + LIBRARIES_BYTES if computes else 0
 
     def make(self, scheme: str) -> None:
         if self.load(scheme) is not None:
@@ -153,6 +170,7 @@ class GgufMaker:
             recipe={"method": "gguf", "scheme": scheme},
             versions=self.versions,
             imatrix=imatrix.name if imatrix else "none",
+            calibration=_facts(imatrix),
             fallback_tensors=output.get("fallback_tensors", 0),
         )
         partial.replace(path)
@@ -195,7 +213,8 @@ class GgufMaker:
                 threads=self.threads,
             )
             try:
-                self._run(job)
+                result = self._run(job)
+                write_atomic(Path(f"{path}.json"), msgspec.json.encode(result.output["calibration"]))
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
@@ -233,6 +252,12 @@ class GgufMaker:
                 "eval_tokens": result.output["tokens"],
             }
             self.save(scheme, msgspec.structs.replace(provenance, quality=quality, quality_key=quality_key))
+
+
+def _facts(imatrix: Path | None) -> dict[str, Any] | None:
+    """What a matrix of ours was computed from."""
+    path = Path(f"{imatrix}.json")
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Any]) if imatrix and path.is_file() else None
 
 
 def _nominal_bits(scheme: str) -> float:

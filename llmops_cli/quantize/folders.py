@@ -11,7 +11,7 @@ import msgspec
 import psutil
 
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.errors import UsageError
 from llmops_cli.core.recipe import QuantizeRecipe
 from llmops_cli.core.report import Served
 from llmops_cli.core.spec import JobSpec
@@ -24,7 +24,7 @@ from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.hardware import probe_gpus, usable_cores, versions_in
 from llmops_cli.runtime.job import Json, run_job
 from llmops_cli.runtime.paths import WORKERS, cache_dir
-from llmops_cli.runtime.store import digest_file, digest_path, digest_value, require_space, size_of
+from llmops_cli.runtime.store import digest_file, digest_path, digest_value, size_of, write_atomic
 
 PROVENANCE = "llmops.json"
 CODE = ("_calibration.py", "_hf_quantize.py")
@@ -58,8 +58,25 @@ class FolderMaker:
         self.text_digest = digest_file(self.text)
         self.threads = recipe.threads or usable_cores()
         self.made: set[str] = set()
-        self.pieces: list[tuple[list[int], int]] = []
-        """What quality was measured over: tokens, and the first position that was scored."""
+
+    @property
+    def ignore(self) -> list[str]:
+        return list(dict.fromkeys(["lm_head", *self.recipe.ignore]))
+
+    @property
+    def pieces(self) -> list[tuple[list[int], int]]:
+        """What quality was measured over: tokens, and the first position that was scored. None yet: empty."""
+        try:
+            return msgspec.json.decode(self._pieces_path().read_bytes(), type=list[tuple[list[int], int]])
+        except (OSError, msgspec.DecodeError):
+            return []
+
+    def _pieces_path(self) -> Path:
+        return cache_dir() / "heldout" / f"{digest_value([self.source.digest, self._quality_key()])[7:19]}.json"
+
+    def _quality_key(self) -> str:
+        code = [digest_file(WORKERS / name) for name in ("hf_quality.py", "_calibration.py")]
+        return digest_value([self.text_digest, self.recipe.eval_tokens, code])
 
     @property
     def compute(self) -> str:
@@ -71,7 +88,7 @@ class FolderMaker:
         return self.recipe.samples or METHODS[variant.method].samples
 
     def path(self, variant: Variant) -> Path:
-        return self.folder / f"{Path(self.source.reference).name}-{variant.name}"
+        return self.folder / f"{self.source.name}-{variant.name}"
 
     def base_bytes(self) -> int:
         return weight_bytes(self.source_path)
@@ -83,7 +100,7 @@ class FolderMaker:
         recipe = self.recipe
         data = [self._calibration_digest(), self.samples(variant), recipe.seq_len, recipe.seed] if uses else []
         code = [digest_file(WORKERS / name) for name in (variant.spec.program, *CODE)]
-        return digest_value([self.source.digest, msgspec.to_builtins(variant), recipe.ignore, self.compute, data, code])
+        return digest_value([self.source.digest, msgspec.to_builtins(variant), self.ignore, self.compute, data, code])
 
     def _calibration_digest(self) -> str:
         return "generated" if self.recipe.calibration == "generated" else digest_file(self.calibration)
@@ -102,25 +119,15 @@ class FolderMaker:
 
     # -- making ----------------------------------------------------------------------------------------
 
-    def check_space(self, variants: list[Variant]) -> None:
-        """Disk and memory for what is not made yet. Raises: EnvironmentMissing with what would fit."""
+    def forecast(self, variants: list[Variant]) -> tuple[float, float]:
+        """(disk, memory) in bytes for what is not made yet."""
         missing = [variant for variant in variants if self.load(variant) is None]
-        if not missing:
-            return
         base = size_of(self.source_path)
-        need = sum(base * (variant.bits + 1) / 16 for variant in missing) + base * 0.25
-        require_space(self.folder, int(need), what=f"{len(missing)} artifact(s) of {self.source.reference}")
-        memory = max(self.forecast_bytes(variant) for variant in missing)
-        available = psutil.virtual_memory().available
-        if memory > available:
-            raise EnvironmentMissing(
-                f"quantizing {self.source.reference} needs about {memory / 1e9:.1f} GB of memory; "
-                f"{available / 1e9:.1f} GB are free",
-                hint="--method gguf reads a block of rows at a time; fewer --samples and a shorter --seq-len need less",
-            )
+        disk = sum(base * (variant.bits + 1) / 16 for variant in missing) + (base * 0.25 if missing else 0)
+        return disk, max(map(self._memory, missing), default=0)
 
-    def forecast_bytes(self, variant: Variant) -> int:
-        """Peak memory: the weights, what is worked on, and what calibration keeps of every sample."""
+    def _memory(self, variant: Variant) -> int:
+        """Peak bytes: the weights, what is worked on, and what calibration keeps of every sample."""
         config = msgspec.json.decode((self.source_path / "config.json").read_bytes())
         config = {**config, **config.get("text_config", {})}
         hidden, wide = int(config.get("hidden_size") or 0), int(config.get("intermediate_size") or 0)
@@ -128,7 +135,8 @@ class FolderMaker:
         kept = 3 * tokens * hidden * 4 if variant_uses_data(variant) else 0
         hessian = 3 * wide * wide * 4 if variant.method in ("gptq", "smoothquant") else 0
         wider = 2 if self.compute == "float32" else 1
-        return int(self.base_bytes() * wider * 1.3) + kept + hessian + LIBRARIES_BYTES
+        copies = 2 + (variant.rounding is not None) if self.recipe.quality else 1  # the base, beside it one at a time
+        return int(self.base_bytes() * max(wider, copies) * 1.3) + kept + hessian + LIBRARIES_BYTES
 
     def make(self, variant: Variant) -> None:
         if self.load(variant) is not None:
@@ -142,7 +150,7 @@ class FolderMaker:
             name=f"quantize-{variant.quantizer}", python=env.python, program=variant.spec.program,
             input={
                 "model": str(self.source_path), "output": str(partial), **msgspec.to_builtins(variant),
-                "ignore": recipe.ignore, "threads": self.threads, "samples": self.samples(variant),
+                "ignore": self.ignore, "threads": self.threads, "samples": self.samples(variant),
                 "seq_len": recipe.seq_len, "seed": recipe.seed, "compute": self.compute,
                 "calibration": "generated" if recipe.calibration == "generated" else str(self.calibration),
             },
@@ -170,7 +178,7 @@ class FolderMaker:
 
     def measure(self, variants: list[Variant]) -> None:
         """Fills in perplexity and KL divergence of folders that lack them for this text, per environment."""
-        quality_key = digest_value([self.text_digest, self.recipe.eval_tokens, digest_file(WORKERS / "hf_quality.py")])
+        quality_key = self._quality_key()
         todo = [v for v in variants if (p := self.load(v)) is not None and p.quality_key != quality_key]
         for environment in dict.fromkeys(v.spec.environment for v in todo):
             self._measure_in(environment, [v for v in todo if v.spec.environment == environment], quality_key)
@@ -184,12 +192,13 @@ class FolderMaker:
                 "base": str(self.source_path), "text": str(self.text), "tokens": self.recipe.eval_tokens,
                 "window": WINDOW, "threads": self.threads,
                 "models": [{"path": str(self.path(v)), "format": v.spec.format} for v in variants],
-                "roundings": [{**dict(zip(names, r, strict=True)), "ignore": self.recipe.ignore} for r in roundings],
+                "roundings": [{**dict(zip(names, r, strict=True)), "ignore": self.ignore} for r in roundings],
             },
             env=OFFLINE,
         )  # fmt: skip
         output = run_job(job, folder=jobs_dir("quality"), on_event=self.on_event).output
-        self.pieces = [(tokens, first) for tokens, first in output["pieces"]]
+        self._pieces_path().parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(self._pieces_path(), msgspec.json.encode(output["pieces"]))
         plain = dict(zip(roundings, output["roundings"], strict=True))
         for variant, figures in zip(variants, output["models"], strict=True):
             provenance = self.load(variant)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, GateFailed, LlmopsError, UsageError
@@ -14,20 +15,27 @@ from llmops_cli.core.report import QuantizedArtifact, QuantizeReport
 from llmops_cli.quantize.files import GgufMaker
 from llmops_cli.quantize.folders import FolderMaker
 from llmops_cli.quantize.provenance import Provenance
-from llmops_cli.quantize.serving import engines_for, serve_once
+from llmops_cli.quantize.serving import Evaluator, engines_for, serve_once
 from llmops_cli.quantize.variants import Variant, variants_of
 from llmops_cli.runtime.job import Json
 from llmops_cli.runtime.manifest import RunClock
-from llmops_cli.runtime.store import locked, size_of
+from llmops_cli.runtime.store import locked, require_space, size_of, write_atomic
 
 OnEvent = Callable[[Json], None]
 Warn = Callable[[str], None]
 
 
 def quantize(
-    recipe: QuantizeRecipe, origins: dict[str, str], source: Artifact, *, folder: Path, on_event: OnEvent, warn: Warn
+    recipe: QuantizeRecipe,
+    origins: dict[str, str],
+    source: Artifact,
+    *,
+    folder: Path,
+    on_event: OnEvent,
+    warn: Warn,
+    evaluators: Sequence[Evaluator] = (),
 ) -> QuantizeReport:
-    """Every artifact of the recipe in `folder`, with size, quality and a served word.
+    """Every artifact of the recipe in `folder`, with size, quality, a served word and what the evaluators found.
 
     Raises: UsageError for a model, scheme or text that cannot be used; EnvironmentMissing for a missing library, too
     little disk space or memory; EngineFailed if a job fails and nothing else was made; GateFailed for a perplexity over
@@ -36,16 +44,19 @@ def quantize(
     if recipe.max_perplexity_increase is not None and not recipe.quality:
         raise UsageError("--max-perplexity-increase needs the quality that --no-quality leaves out")
     variants = variants_of(recipe)
+    if source.path and folder.resolve().is_relative_to(source.path):
+        raise UsageError(f"{folder} is inside the model that is read", hint="choose another -o")
     clock = RunClock()
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "quantize"):
-        work = _Work(recipe, source, folder, on_event, warn)
+        work = _Work(recipe, source, folder, on_event, warn, evaluators)
         work.check_space(variants)
         made, failures = work.make(variants)
         if recipe.quality:
             work.measure(made)
         if recipe.verify:
             work.serve(made)
+        accuracy_base = work.base_accuracy() if recipe.verify else {}
         artifacts = [work.describe(variant) for variant in made]
     report = QuantizeReport(
         manifest=clock.manifest(
@@ -53,6 +64,7 @@ def quantize(
         ),
         artifacts=artifacts,
         failures=failures,
+        accuracy_base=accuracy_base,
     )
     limited = recipe.max_perplexity_increase is not None
     broken = [f"{a.name}: {problem}" for a in artifacts for problem in a.problems
@@ -67,8 +79,9 @@ def quantize(
 class _Work:
     """One source model, whatever its artifacts are made by."""
 
-    def __init__(self, recipe: QuantizeRecipe, source: Artifact, folder: Path, on_event: OnEvent, warn: Warn) -> None:
-        self.recipe, self.source, self.folder = recipe, source, folder
+    def __init__(self, recipe: QuantizeRecipe, source: Artifact, folder: Path, on_event: OnEvent, warn: Warn,
+                 evaluators: Sequence[Evaluator]) -> None:  # fmt: skip
+        self.recipe, self.source, self.folder, self.evaluators = recipe, source, folder, evaluators
         self.on_event, self.warn = on_event, warn
         self._gguf: GgufMaker | None = None
         self._folders: FolderMaker | None = None
@@ -92,10 +105,21 @@ class _Work:
         return (self._gguf or self.folders).text_digest
 
     def check_space(self, variants: list[Variant]) -> None:
-        if types := [v.scheme for v in variants if v.method == "gguf"]:
-            self.gguf.check_space(types)
-        if others := [v for v in variants if v.method != "gguf"]:
-            self.folders.check_space(others)
+        """Raises: EnvironmentMissing if what is not made yet cannot fit, with what would."""
+        types, others = [v.scheme for v in variants if v.method == "gguf"], [v for v in variants if v.method != "gguf"]
+        forecasts = [self.gguf.forecast(types)] if types else []
+        forecasts += [self.folders.forecast(others)] if others else []
+        disk, memory = sum(f[0] for f in forecasts), max(f[1] for f in forecasts)
+        if disk:
+            require_space(self.folder, int(disk), what=f"{len(variants)} artifact(s) of {self.source.reference}")
+        available = psutil.virtual_memory().available
+        if memory > available:
+            raise EnvironmentMissing(
+                f"quantizing {self.source.reference} needs about {memory / 1e9:.1f} GB of memory; "
+                f"{available / 1e9:.1f} GB are free",
+                hint="--method gguf --imatrix none reads a block of rows at a time; --no-quality, fewer --samples and "
+                "a shorter --seq-len need less",
+            )
 
     def make(self, variants: list[Variant]) -> tuple[list[Variant], dict[str, str]]:
         """What was made, and why the rest was not. One failure does not cost a sweep its other artifacts.
@@ -147,7 +171,8 @@ class _Work:
     def serve(self, variants: list[Variant]) -> None:
         for done, variant in enumerate(variants):
             found = self.load(variant)
-            if found.served is not None and found.served.output_tokens_per_s:
+            wanted = [e for e in self.evaluators if found.served is None or e.name not in found.served.accuracy]
+            if found.served is not None and found.served.output_tokens_per_s and not wanted:
                 continue
             self.on_event({"stage": f"serving {variant.name}", "done": done, "total": len(variants)})
             path = self.path(variant)
@@ -155,13 +180,35 @@ class _Work:
             problems = [problem for problem in found.problems if not problem.startswith("it does not serve")]
             served = found.served
             try:
-                served = serve_once(artifact, pieces=self._folders.pieces if self._folders else []) or served
+                pieces = self._folders.pieces if self._folders else []
+                now = serve_once(artifact, pieces=pieces, evaluators=wanted, warn=self.warn)
+                if now is not None:
+                    before = served.accuracy if served else {}
+                    served = msgspec.structs.replace(now, accuracy={**before, **now.accuracy})
             except LlmopsError as error:
                 problems.append(f"it does not serve: {error.message}")
                 self.warn(f"{variant.name} {problems[-1]}")
             if served is None and problems == found.problems:
                 self.warn(f"{variant.name} was not served: no engine here takes {variant.spec.format}")
             self.save(variant, msgspec.structs.replace(found, served=served, problems=problems))
+
+    def base_accuracy(self) -> dict[str, dict[str, float]]:
+        """What the evaluators find for the source model itself, once for each of its digests."""
+        if not self.evaluators:
+            return {}
+        path = self.folder / f".base-{(self.source.digest or '')[7:19]}.json"
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, float]]) if path.is_file() else {}
+        wanted = [evaluator for evaluator in self.evaluators if evaluator.name not in found]
+        if wanted:
+            self.on_event({"stage": "serving the base", "done": 0, "total": 1})
+            try:
+                served = serve_once(self.source, evaluators=wanted, warn=self.warn)
+            except LlmopsError as error:
+                self.warn(f"the base was not evaluated: {error.message}")
+                return found
+            found = {**found, **(served.accuracy if served else {})}
+            write_atomic(path, msgspec.json.encode(found))
+        return {evaluator.name: found[evaluator.name] for evaluator in self.evaluators if evaluator.name in found}
 
     # -- either maker ----------------------------------------------------------------------------------
 

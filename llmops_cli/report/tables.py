@@ -144,6 +144,7 @@ def quantize_table(report: QuantizeReport) -> Table:
             _number(a.served.output_tokens_per_s if a.served else None, 0),
         )  # fmt: skip
     notes = [f"{a.name}: {problem}" for a in report.artifacts for problem in a.problems]
+    notes += _accuracy_notes(report)
     for a in report.artifacts:
         if a.kl_divergence and a.kl_rounding and a.kl_divergence > a.kl_rounding:
             notes.append(f"{a.name} is worse than plain rounding at the same bits and groups")
@@ -151,6 +152,17 @@ def quantize_table(report: QuantizeReport) -> Table:
         notes.append("* nothing here is both smaller and nearer to the base")
     table.caption, table.caption_justify = "\n".join([*notes, *(a.path for a in report.artifacts)]), "left"
     return table
+
+
+def _accuracy_notes(report: QuantizeReport) -> list[str]:
+    """A line a task: the base, then each artifact. The demo's skills are told by their average."""
+    lines = []
+    for evaluator, tasks in report.accuracy_base.items():
+        for task in ["average"] if "average" in tasks else tasks:
+            each = [f"{a.name} {a.served.accuracy[evaluator][task]:.3f}" for a in report.artifacts
+                    if a.served and evaluator in a.served.accuracy]  # fmt: skip
+            lines.append(f"{evaluator} {task}: base {tasks[task]:.3f}" + "".join(f", {part}" for part in each))
+    return lines
 
 
 def inspection_table(found: Inspection) -> Table:

@@ -1,4 +1,4 @@
-"""Calibration samples: text, JSONL, Parquet or chats, packed into windows of tokens; or the model's own words.
+"""Texts as tokens: calibration samples packed into windows, or the model's own words; held-out pieces that judge.
 
 Nothing is dropped silently: `Calibration.unused_tokens` says how much text was left over when enough samples were made.
 """
@@ -6,7 +6,7 @@ Nothing is dropped silently: `Calibration.unused_tokens` says how much text was 
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Calibration:
 
     @property
     def digest(self) -> str:
-        return "sha256:" + hashlib.sha256(json.dumps(self.windows, separators=(",", ":")).encode()).hexdigest()
+        return digest_of(self.windows)
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -42,6 +42,10 @@ class Calibration:
             "documents": self.documents,
             "unused_tokens": self.unused_tokens,
         }
+
+
+def digest_of(windows: list[list[int]]) -> str:
+    return "sha256:" + hashlib.sha256(json.dumps(windows, separators=(",", ":")).encode()).hexdigest()
 
 
 def rows_of(path: Path) -> Iterator[Any]:
@@ -95,6 +99,50 @@ def calibration_of(tokenizer: Any, path: Path, *, samples: int, seq_len: int, se
         raise JobError("UsageError", f"{path} has too little text: {len(stream)} tokens", "pass a longer --calibration")
     kept = windows[:samples]
     return Calibration(kept, documents=len(documents), unused_tokens=len(stream) - sum(map(len, kept)))
+
+
+Encode = Callable[[str], list[int]]
+Render = Callable[[list[Any]], list[int]]
+"""A chat's messages to tokens, as the model's template writes them."""
+
+
+def pieces_of(
+    path: Path, encode: Encode, *, bos: list[int], window: int, limit: int, render: Render | None = None
+) -> list[tuple[list[int], int]]:
+    """(tokens, first scored position) of each document or window of a text, up to `limit` tokens in all.
+
+    Plain text as llama.cpp's perplexity tool reads it: whole windows, scored on their second half. A document of a
+    .jsonl or .parquet file is scored from its first token on.
+    """
+
+    def tokens_of(row: Any) -> list[int]:
+        if isinstance(row, str):
+            tokens = encode(row)
+        elif render is None:
+            raise JobError("UsageError", f"{path} holds chats", 'lines of {"text": ...} judge GGUF files')
+        else:
+            tokens = render(row)
+        return (tokens if tokens[:1] == bos[:1] else bos + tokens)[:window]
+
+    found: list[tuple[list[int], int]] = []
+    if path.suffix in (".jsonl", ".json", ".parquet"):
+        total = 0
+        for row in rows_of(path):
+            tokens = tokens_of(row)
+            if total + len(tokens) > limit:
+                break
+            total += len(tokens)
+            if len(tokens) > 1:
+                found.append((tokens, 0))
+    else:
+        tokens, step = encode(path.read_text(encoding="utf-8", errors="replace")), window - len(bos)
+        starts = range(0, min(len(tokens), limit) - step + 1, step)
+        found = [(bos + tokens[start : start + step], window // 2) for start in starts]
+    if not found:
+        raise JobError(
+            "UsageError", f"{path} is too short: one piece needs {window} tokens", "pass a longer --eval-text"
+        )
+    return found
 
 
 def generated(model: Any, tokenizer: Any, *, samples: int, seq_len: int, seed: int) -> Calibration:

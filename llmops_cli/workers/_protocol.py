@@ -62,8 +62,13 @@ def run_worker(work: Callable[[dict[str, Any], Events], dict[str, Any]]) -> None
 
 
 def peak_rss_bytes() -> int:
-    """This process's high-water mark."""
+    """This program's high-water mark. Linux's ru_maxrss would begin with that of the process that started it."""
     import resource
+
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
 
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

@@ -1,12 +1,9 @@
 """Perplexity of a base and of quantized GGUF models over one text, and the KL divergence between them.
 
-Plain text as llama.cpp's perplexity tool reads it: windows of `window` tokens, scored on their second half. A
-.jsonl file holds one document per line ({"text": ...}), each scored from its first token on. All models read
-the same piece before the next one, so memory does not grow with the text.
+All models read the same piece before the next one, so memory does not grow with the text.
 Shapes: N scored tokens, V vocabulary.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
+from _calibration import pieces_of
 from _llama import LogCapture, load_model, logits_rows, tokenize
 from _protocol import Events, JobError, run_worker
 
@@ -61,37 +59,6 @@ def log_softmax(logits_NV: np.ndarray) -> np.ndarray:
     return logits_NV
 
 
-def pieces_of(scorer: Scorer, path: Path, *, window: int, limit: int) -> list[tuple[list[int], int]]:
-    """(tokens, first scored position) of each window or document, up to `limit` tokens in all."""
-    bos = [llama_cpp.llama_vocab_bos(scorer.vocab)] if llama_cpp.llama_vocab_get_add_bos(scorer.vocab) else []
-
-    def encode(text: str) -> list[int]:
-        return tokenize(scorer.vocab, text.encode(), add_special=False, parse_special=True)
-
-    found: list[tuple[list[int], int]] = []
-    if path.suffix == ".jsonl":
-        total = 0
-        for line in path.read_text().splitlines():
-            text = json.loads(line).get("text")
-            if not isinstance(text, str):
-                raise JobError("UsageError", f"{path}: a row has no text", 'lines of {"text": ...} judge GGUF files')
-            tokens = (bos + encode(text))[:window]
-            if total + len(tokens) > limit:
-                break
-            total += len(tokens)
-            if len(tokens) > 1:
-                found.append((tokens, 0))
-    else:
-        tokens, step = encode(path.read_text()), window - len(bos)
-        starts = range(0, min(len(tokens), limit) - step + 1, step)
-        found = [(bos + tokens[start : start + step], window // 2) for start in starts]
-    if not found:
-        raise JobError(
-            "UsageError", f"{path} is too short: one piece needs {window} tokens", "pass a longer --eval-text"
-        )
-    return found
-
-
 def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     log, start = LogCapture(), time.process_time()
     paths = [job["base"], *job["models"]]
@@ -99,7 +66,14 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     window = min(job["window"], llama_cpp.llama_model_n_ctx_train(header))
     llama_cpp.llama_model_free(header)
     scorers = [Scorer(path, window=window, threads=job["threads"], log=log) for path in paths]
-    pieces = pieces_of(scorers[0], Path(job["text"]), window=window, limit=job["tokens"])
+    vocab = scorers[0].vocab
+    pieces = pieces_of(
+        Path(job["text"]),
+        lambda text: tokenize(vocab, text.encode(), add_special=False, parse_special=True),
+        bos=[llama_cpp.llama_vocab_bos(vocab)] if llama_cpp.llama_vocab_get_add_bos(vocab) else [],
+        window=window,
+        limit=job["tokens"],
+    )
     loss, divergence, agreed = np.zeros(len(paths)), np.zeros(len(paths)), np.zeros(len(paths))
     scored = 0
     for done, (tokens, first_scored) in enumerate(pieces):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from _calibration import rows_of
-from _protocol import Events, JobError, peak_rss_bytes, run_worker
+from _calibration import pieces_of
+from _protocol import Events, peak_rss_bytes, run_worker
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 WORDS = 12
@@ -102,31 +102,10 @@ def round_model(base: Any, how: dict[str, Any]) -> HfScorer:
     return HfScorer(model)
 
 
-def pieces_of(tokenizer: Any, path: Path, *, window: int, limit: int) -> list[tuple[list[int], int]]:
-    """(tokens, first scored position): as gguf_quality reads the same files."""
-    bos = [tokenizer.bos_token_id] if getattr(tokenizer, "add_bos_token", False) else []
-
-    def encode(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False).input_ids)
-
-    found: list[tuple[list[int], int]] = []
-    if path.suffix in (".jsonl", ".json", ".parquet"):
-        total = 0
-        for row in rows_of(path):
-            said = encode(row) if isinstance(row, str) else tokenizer.apply_chat_template(row, return_dict=False)
-            tokens = (bos + list(said))[:window]
-            if total + len(tokens) > limit:
-                break
-            total += len(tokens)
-            if len(tokens) > 1:
-                found.append((tokens, 0))
-    else:
-        tokens, step = encode(path.read_text()), window - len(bos)
-        starts = range(0, min(len(tokens), limit) - step + 1, step)
-        found = [(bos + tokens[start : start + step], window // 2) for start in starts]
-    if not found:
-        raise JobError("UsageError", f"{path} is too short: one piece needs {window} tokens", "a longer --eval-text")
-    return found
+def begin_of(tokenizer: Any) -> list[int]:
+    """The token that the tokenizer puts before a text, whichever of its parts does that."""
+    first = tokenizer("a").input_ids[:1]
+    return list(first) if first == [tokenizer.bos_token_id] else []
 
 
 def compare(
@@ -159,7 +138,14 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     tokenizer: Any = AutoTokenizer.from_pretrained(job["base"], trust_remote_code=False)
     base = HfScorer.load(job["base"])
     window = min(job["window"], int(getattr(base.model.config, "max_position_embeddings", 0) or job["window"]))
-    pieces = pieces_of(tokenizer, Path(job["text"]), window=window, limit=job["tokens"])
+    pieces = pieces_of(
+        Path(job["text"]),
+        lambda text: list(tokenizer(text, add_special_tokens=False).input_ids),
+        render=lambda chat: list(tokenizer.apply_chat_template(chat, return_dict=False)),
+        bos=begin_of(tokenizer),
+        window=window,
+        limit=job["tokens"],
+    )
     total = len(pieces) * (1 + len(job["models"]) + len(job["roundings"]))
 
     def ticks() -> Iterator[None]:

@@ -10,7 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
-from _calibration import rows_of
+from _calibration import digest_of, rows_of
 from _protocol import Events, JobError, peak_rss_bytes, run_worker
 from gguf_convert import ARCHITECTURES, text_config
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -92,7 +92,13 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return {"entries": entries, "cpu_s": time.process_time() - cpu_start, "peak_rss_bytes": peak_rss_bytes()}
+    used = {"digest": digest_of(windows), "samples": len(windows), "tokens": sum(map(len, windows))}
+    return {
+        "entries": entries,
+        "calibration": used,
+        "cpu_s": time.process_time() - cpu_start,
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
 
 
 if __name__ == "__main__":

@@ -145,6 +145,21 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_ends_the_same(
     assert not list((tmp_path / "out").glob(".*partial"))
 
 
+def test_the_demos_questions_are_asked_of_the_base_and_of_each_artifact(demo_cli: Cli, tmp_path: Path) -> None:
+    args = ("quantize", "--sweep", "int8@ctranslate2,gguf:Q8_0", "--fit", "2GiB", "-o", "out", "--json")
+    run = demo_cli(*args, timeout_s=300)
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    base = report["accuracy_base"]["demo"]
+    assert base["average"] > 0.8
+    assert {"average", "fact", "secret"} <= set(base)
+    for entry in report["artifacts"]:
+        assert abs(entry["served"]["accuracy"]["demo"]["average"] - base["average"]) < 0.1, entry["name"]
+        assert entry["served"]["output_tokens_per_s"] > 0
+    assert report["recommended"].startswith("best that fits 2.00 GiB")
+    assert "demo average: base" in demo_cli(*args[:-1]).stderr
+
+
 def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(demo_cli: Cli, tmp_path: Path) -> None:
     run = demo_cli("quantize", "--method", "int4", "--bits", "2", "--group-size", "256", "--max-perplexity-increase",
                    "0.1%", "--no-verify", "-o", "out")  # fmt: skip
@@ -163,6 +178,7 @@ def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(demo_cli: Cli, tmp
         (("--method", "gptq", "--engine", "auto-gptq"), 3, "NVIDIA GPU only"),
         (("demo", "other"), 2, "one model at a time"),
         (("inspect", "nowhere"), 2, "no model at nowhere"),
+        (("--eval", "arc_easy"), 2, "no such evaluator"),
         (("--method", "awq", "--samples", "100000", "--seq-len", "100000"), 3, "of memory"),
     ],
 )
@@ -171,6 +187,20 @@ def test_what_cannot_be_is_said_in_one_line(args: tuple[str, ...], code: int, wo
     assert run.returncode == code, run.stderr
     assert words in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_an_evaluator_that_is_not_installed_is_said_before_any_work(demo_cli: Cli, tmp_path: Path) -> None:
+    run = demo_cli("quantize", "--eval", "lm-eval:arc_easy", env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert run.returncode == 3
+    assert "llmops env create lm-eval" in run.stderr
+
+
+def test_the_model_that_is_read_is_not_written_into(tmp_path: Path, demo_cli: Cli) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    run = demo_cli("quantize", "model", "--method", "int8", "-o", "model/out")
+    assert run.returncode == 2
+    assert "inside the model" in run.stderr
 
 
 def test_calibration_from_chats_parquet_and_the_model_itself(demo_cli: Cli, tmp_path: Path) -> None:
