@@ -1,0 +1,124 @@
+"""`llmops guard check|explain|eval`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.check import Decision, Finding
+
+group = typer.Typer(
+    help="Judge what goes into a model and what comes out of it.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(group, name="guard")
+
+
+@group.command()
+def check(
+    file: Path = typer.Argument(None, help="The text; - or nothing reads stdin."),
+    policy: Path = typer.Option(None, help="A policy file.  [default: attacks blocked, secrets redacted]"),
+    output: bool = typer.Option(False, "--output", help="The text is a model's answer, not a prompt."),
+    role: str = typer.Option("user", help="Who says it: user, tool, document, or a role of the policy."),
+    route: str = typer.Option(None, help="The route whose part of the policy counts."),
+    system_prompt: Path = typer.Option(None, help="With --output: the prompt that the answer must not give away."),
+    strict: bool = typer.Option(False, "--strict", help="Exit 5 if the text is blocked."),
+    as_json: bool = typer.Option(False, "--json", help="Print the decision on stdout and nothing else."),
+) -> None:
+    """The decision for one text: allow, flag, redact or block, and why."""
+    from llmops_cli.cli.screen import print_json
+    from llmops_cli.core.errors import GateFailed
+
+    text, decision = _decide(file, policy, output=output, role=role, route=route, system_prompt=system_prompt)
+    if as_json:
+        print_json(decision)
+    else:
+        sys.stdout.write(f"{decision.action}\n")
+        for finding in decision.findings:
+            if finding.action != "allow":
+                sys.stdout.write(f"  {finding.action}: {finding.detector}, {finding.rule}{_place(finding, text)}\n")
+        if decision.action == "redact":
+            sys.stdout.write(decision.text if decision.text.endswith("\n") else f"{decision.text}\n")
+    if strict and decision.action == "block":
+        raise GateFailed(decision.message or "blocked")
+
+
+@group.command()
+def explain(
+    file: Path = typer.Argument(None, help="The text; - or nothing reads stdin."),
+    policy: Path = typer.Option(None, help="A policy file."),
+    output: bool = typer.Option(False, "--output", help="The text is a model's answer, not a prompt."),
+    role: str = typer.Option("user", help="Who says it."),
+) -> None:
+    """Every piece of evidence, also what did not suffice: rule, weight, place and decoded reading."""
+    from llmops_cli.cli.screen import print_table
+    from llmops_cli.report.guard import decision_table
+
+    text, decision = _decide(file, policy, output=output, role=role)
+    print_table(decision_table(text, decision))
+
+
+@group.command("eval")
+def eval_(
+    data: Path = typer.Argument(..., help='Lines of {"text", "label": attack or benign, "family", "source"}.'),
+    policy: Path = typer.Option(None, help="A policy file."),
+    role: str = typer.Option("user", help="Who says it."),
+    as_json: bool = typer.Option(False, "--json", help="Print the rates on stdout and nothing else."),
+) -> None:
+    """Shares flagged of attacks and of honest texts, by family and source, with intervals, and the time it takes."""
+    from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.evaluate import evaluate, read_rows
+    from llmops_cli.guard.policy import DEFAULT, load_policy
+    from llmops_cli.report.guard import rates_table
+
+    found = evaluate(Guard(load_policy(policy) if policy else DEFAULT), read_rows(data), role=role)
+    if as_json:
+        print_json(found)
+    else:
+        print_table(rates_table(found))
+
+
+def _decide(
+    file: Path | None,
+    policy: Path | None,
+    *,
+    output: bool,
+    role: str,
+    route: str | None = None,
+    system_prompt: Path | None = None,
+) -> tuple[str, Decision]:
+    from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.leak import LeakCheck
+    from llmops_cli.guard.policy import DEFAULT, load_policy
+
+    guard = Guard(load_policy(policy) if policy else DEFAULT)
+    text = read_text(file)
+    if output:
+        leak = LeakCheck(read_text(system_prompt)) if system_prompt else None
+        return text, guard.check_output(text, leak=leak, route=route)
+    return text, guard.check_input(text, role=role, route=route)
+
+
+def read_text(file: Path | None) -> str:
+    """Raises: UsageError for a file that is not there."""
+    from llmops_cli.core.errors import UsageError
+
+    if file is None or str(file) == "-":
+        return sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    try:
+        return file.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _place(finding: Finding, text: str) -> str:
+    through = f", through {' > '.join(finding.view)}" if finding.view else ""
+    whole = finding.span == (0, len(text))
+    return through + ("" if whole else f", characters {finding.span[0]}-{finding.span[1]}")
