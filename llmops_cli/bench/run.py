@@ -18,7 +18,7 @@ from llmops_cli.bench.files import Book, Repeat, Spools, finish, level_of, level
 from llmops_cli.bench.lengths import parse_lengths
 from llmops_cli.bench.plan import LevelPlan, Tick, Work
 from llmops_cli.bench.search import MOST_REPEATS, RateSearch, Verdict, judge, knee, out_of_reach, requests_needed
-from llmops_cli.bench.target import headers_of, resolve_target, served_model, token_counter
+from llmops_cli.bench.target import headers_of, resolve_target, token_counter
 from llmops_cli.bench.tokens import measure_words
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError, UsageError
@@ -34,7 +34,7 @@ from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import recipes_dir
-from llmops_cli.runtime.recognise import recognise
+from llmops_cli.runtime.recognise import recognise, served_model
 from llmops_cli.runtime.server import RunningServer, free_port, running
 from llmops_cli.runtime.store import digest_path, to_json, write_atomic
 from llmops_cli.runtime.telemetry import Telemetry

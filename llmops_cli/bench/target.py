@@ -96,17 +96,6 @@ def _reachable(found: list) -> Info:  # type: ignore[type-arg] # getaddrinfo's o
     return found[0]  # type: ignore[no-any-return]
 
 
-def served_model(url: str, http: Http) -> str | None:
-    """The first model that the server lists."""
-    import json
-
-    text = http.get_text(f"{url}/v1/models", timeout_s=10)
-    try:
-        return str(json.loads(text or "")["data"][0]["id"])
-    except (ValueError, KeyError, IndexError, TypeError):
-        return None
-
-
 def token_counter(url: str, recipe: BenchRecipe, model: str, http: Http) -> tuple[Ask, bool]:
     """How the server counts tokens, and whether asking is free (it has /tokenize)."""
 

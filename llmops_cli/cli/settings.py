@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
+from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, RedteamRecipe, TrainRecipe, resolve
 
-RecipeT = TypeVar("RecipeT", BenchRecipe, QuantizeRecipe, TrainRecipe)
+RecipeT = TypeVar("RecipeT", BenchRecipe, QuantizeRecipe, TrainRecipe, RedteamRecipe)
 
 
 def resolve_flags(

@@ -104,6 +104,37 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     threads: Positive | None = None
 
 
+class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Attacks on a served model. `suite` is quick, full, a plugin's name or a file; `guard` is default or a policy
+    file. Prices are money for a million tokens."""
+
+    backend: str = "llamacpp"
+    model: str = "demo"
+    url: str | None = None
+    suite: str = "quick"
+    families: list[str] = []
+    seed: int = 0
+    concurrency: Positive = 16
+    max_attempts: Positive | None = None
+    max_tokens: Positive = 128
+    temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    rate: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    retries: Annotated[int, msgspec.Meta(ge=0)] = 3
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
+    token_budget: Positive | None = None
+    money_budget: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    price_in: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    price_out: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    twins: bool = True
+    guard: str | None = None
+    attacker_url: str | None = None
+    attacker_model: str | None = None
+    judge_url: str | None = None
+    judge_model: str | None = None
+    api_key_env: str = "LLMOPS_API_KEY"
+    options: dict[str, str] = {}
+
+
 class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Supervised training of a chat model on one process. `data` is `demo` or a JSONL file of messages."""
 
@@ -124,7 +155,7 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     threads: Positive | None = None
 
 
-RecipeT = TypeVar("RecipeT", BenchRecipe, QuantizeRecipe, TrainRecipe)
+RecipeT = TypeVar("RecipeT", BenchRecipe, QuantizeRecipe, TrainRecipe, RedteamRecipe)
 
 
 def resolve(

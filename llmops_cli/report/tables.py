@@ -15,12 +15,14 @@ from llmops_cli.core.report import (
     Level,
     PipelineReport,
     QuantizeReport,
+    RedteamReport,
     Report,
     TrainReport,
 )
 from llmops_cli.core.stats import Distribution
 from llmops_cli.report.choice import pareto_front
 from llmops_cli.report.export import change_words, values_words
+from llmops_cli.report.redteam import redteam_table
 
 
 def _ms(value: float | None) -> str:
@@ -227,6 +229,8 @@ def table_of(report: Report, *, word: str = "", width: int = 180) -> Table:
             return quantize_table(report)
         case PipelineReport():
             return pipeline_table(report)
+        case RedteamReport():
+            return redteam_table(report)
         case TrainReport():
             return _train_table(report)
 

@@ -26,6 +26,15 @@ VERSIONS = {"vLLM": "/version", "Ollama": "/api/version", "SGLang": "/get_server
 TIMEOUT_S = 3.0
 
 
+def served_model(url: str, http: Http) -> str | None:
+    """The first model that the server lists."""
+    text = http.get_text(f"{url}/v1/models", timeout_s=10)
+    try:
+        return str(msgspec.json.decode(text or "")["data"][0]["id"])
+    except (msgspec.DecodeError, KeyError, IndexError, TypeError):
+        return None
+
+
 def recognise(http: Http, url: str) -> str | None:
     """A name and, where the server tells it, a version; None for a server that we do not know."""
     models = _get(http, f"{url}/v1/models").get("data")
