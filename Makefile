@@ -59,6 +59,8 @@ benchmarks: $(STAMP)
 	$(BIN)/python benchmarks/converter.py
 	$(BIN)/python benchmarks/ahead.py
 	$(BIN)/python benchmarks/quantize_overhead.py
+	$(BIN)/python benchmarks/guard.py
+	$(BIN)/python benchmarks/redteam_speed.py
 
 bench-self: $(STAMP)
 	$(BIN)/python benchmarks/bench_self.py

@@ -1,4 +1,4 @@
-"""The attack runner against a server that takes half a second: time, processor, disk; garak beside it if --garak PYTHON.
+"""The attack runner against a server that takes half a second: time, processor, disk; garak beside it with --garak.
 
 Both send 1,280 attempts, 64 in flight, and judge every answer. The server is ours (aiohttp in a process of its own) and
 answers every chat alike, so what is measured is the runner.
@@ -16,6 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+GARAK_PROBES = (
+    "encoding.InjectBase64,encoding.InjectROT13,encoding.InjectHex,encoding.InjectMorse,encoding.InjectBraille"
+)
 SERVER = """
 import asyncio, json, sys, time
 from aiohttp import web
@@ -86,7 +89,8 @@ def main() -> None:
             kept = (folder / "run" / "attempts.jsonl").stat().st_size
             print(f"llmops: {wall:.1f} s, {cpu * 1000 / args.attempts:.2f} ms CPU an attempt, first request after "
                   f"{seen['first'] - began:.2f} s, {kept / args.attempts:.0f} bytes an attempt on disk "
-                  f"({size(folder / 'run') / args.attempts:.0f} with report and page), {seen['count']} requests")  # fmt: skip
+                  f"({size(folder / 'run') / args.attempts:.0f} with report and page), "
+                  f"{seen['count']} requests")  # fmt: skip
     finally:
         server.terminate()
         server.wait()
@@ -102,8 +106,7 @@ def garak(args: argparse.Namespace, ideal: float) -> None:
             config = {"openai": {"OpenAICompatible": {"uri": f"http://127.0.0.1:{args.port + 1}/v1", "model": "m"}}}
             (folder / "generator.json").write_text(json.dumps(config))
             argv = [args.garak, "-m", "garak", "--target_type", "openai.OpenAICompatible", "--target_name", "m",
-                    "--generator_option_file", "generator.json", "--probes", "encoding.InjectBase64,encoding.InjectROT13,"
-                    "encoding.InjectHex,encoding.InjectMorse,encoding.InjectBraille", "--generations", "1",
+                    "--generator_option_file", "generator.json", "--probes", GARAK_PROBES, "--generations", "1",
                     "--parallel_attempts", "64", "--report_prefix", str(folder / "garak")]  # fmt: skip
             env = {"OPENAICOMPATIBLE_API_KEY": "x", "XDG_DATA_HOME": scratch, "XDG_CACHE_HOME": scratch}
             wall, cpu, began = timed(argv, folder, env)

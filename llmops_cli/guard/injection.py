@@ -22,6 +22,8 @@ QUOTED = re.compile(
 LAST = ("leet", "joined", "pig latin")
 """Readings that lose too much for another layer below them."""
 WORD = re.compile(r"[^\W_](?:['`\u2018\u2019]|[^\W_])*")
+PLACED_MOST, PLACED_RULES = 20_000, 3
+"""Characters, and the weightiest rules: beyond them evidence has the whole text for a place."""
 MENTIONS = 2
 RECOUNTED = re.compile(
     r"(?<! you)(?<! must)(?<! need)(?<! have) (?:to|that|which|who|not|never|could|may|might|can|will|would|que|zu|"
@@ -64,7 +66,9 @@ def scan(text: str) -> Scan:
     words = skeleton(normal.text)
     held = _held(normal.text, words)
     plain = {rule.id for rule, _ in held}
-    evidence = [_evidence(rule, (), _place(text, words, found)) for rule, found in held]
+    placed = sorted(held, key=lambda item: -item[0].weight)[:PLACED_RULES]
+    spans = {rule.id: _place(text, words, found) for rule, found in placed}
+    evidence = [_evidence(rule, (), spans.get(rule.id, (0, len(text)))) for rule, _ in held]
     disguised = lookalike_skeleton(normal.text)
     if disguised is not None and disguised != words:
         more = [rule for rule in builtin()[0].matches(disguised) if rule.id not in plain]
@@ -93,11 +97,11 @@ def _place(text: str, words: str, patterns: list[int]) -> tuple[int, int]:
     whole = (0, len(text))
     if not patterns:
         return whole
-    spans = builtin()[0].spans(patterns[0], words)
-    places = [match.span() for match in WORD.finditer(text)] if spans else []
-    if not spans or len(places) != words.count(" ") - 1:
+    span = next(builtin()[0].spans(patterns[0], words), None)
+    places = [match.span() for match in WORD.finditer(text)] if span and len(text) <= PLACED_MOST else []
+    if span is None or len(places) != words.count(" ") - 1:
         return whole
-    start, end = spans[0]
+    start, end = span
     first, last = words.count(" ", 0, start + 1), words.count(" ", 0, end - 1)
     return places[max(first, 1) - 1][0], places[min(max(last, 1), len(places)) - 1][1]
 

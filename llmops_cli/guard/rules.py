@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -59,11 +60,13 @@ class RuleSet:
                 found.setdefault(self.rules[self._owner[first + index]], []).append(first + index)
         return found
 
-    def spans(self, index: int, skeleton: str) -> list[tuple[int, int]]:
-        """Where the pattern of that number stands, in characters of the skeleton."""
-        raw = skeleton.encode()
-        return [(len(raw[: m.start()].decode()), len(raw[: m.end()].decode(errors="ignore")))
-                for m in _searcher(self._patterns[index]).finditer(raw)]  # fmt: skip
+    def spans(self, index: int, skeleton: str) -> Iterator[tuple[int, int]]:
+        """Where the pattern of that number stands, in characters of the skeleton, one after the other."""
+        raw, chars, done = skeleton.encode(), 0, 0
+        for match in _searcher(self._patterns[index]).finditer(raw):
+            start = chars + len(raw[done : match.start()].decode(errors="ignore"))
+            chars, done = start + len(match[0].decode(errors="ignore")), match.end()
+            yield start, chars
 
 
 @cache

@@ -38,8 +38,9 @@ class _Door:
         *,
         key: str | None = None,
         headers: dict[str, str] | None = None,
+        timeout_s: float = 30,
     ) -> tuple[int, dict[str, str], bytes]:
-        """(status, headers, body); status 0 if it hung up. Raises: EnvironmentMissing if nothing listens."""
+        """(status, headers, body); status 0 if it hung up, -1 if it waited. Raises: EnvironmentMissing."""
         key = self._key if key is None else key
         sent = {
             "Content-Type": "application/json",
@@ -48,10 +49,10 @@ class _Door:
         }
         if self._secure:
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=30, context=ssl.create_default_context()
+                self._host, self._port, timeout=timeout_s, context=ssl.create_default_context()
             )
         else:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=30)
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
         try:
             connection.connect()
         except OSError as error:
@@ -62,6 +63,8 @@ class _Door:
             connection.request(method, path, body, sent)
             reply = connection.getresponse()
             return reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read(1 << 20)
+        except TimeoutError:
+            return -1, {}, b""
         except (OSError, http.client.HTTPException):
             return 0, {}, b""
         finally:
@@ -113,7 +116,7 @@ def _validation(door: _Door, model: str | None) -> list[Item]:
     for name, body, wanted in tries:
         status, _, _ = door.ask("POST", "/v1/chat/completions", body)
         items.append(Item(area="validation", name=name, ok=status in wanted, seen=str(status)))
-    status, _, _ = door.ask("POST", "/v1/chat/completions", headers={"Content-Length": str(LARGE_BYTES)})
+    status, _, _ = door.ask("POST", "/v1/chat/completions", headers={"Content-Length": str(LARGE_BYTES)}, timeout_s=4)
     items.append(Item(area="validation", name="large bodies are refused", ok=status in (0, 400, 411, 413),
                       seen=str(status),
                       advice="limit the body's size"))  # fmt: skip

@@ -42,9 +42,12 @@ def report_of(
     outcomes = settle_pairs(attempts, outcomes)
     had = [(attempt, outcomes[attempt.number]) for attempt in attempts if attempt.number in outcomes]
     attacks = [pair for pair in had if not pair[0].twin]
+    by_family: dict[str, list[tuple[Attempt, Outcome]]] = {}
+    for pair in attacks:
+        by_family.setdefault(pair[0].family, []).append(pair)
     families = {
-        name: _result([pair for pair in attacks if pair[0].family == name], guarded=guarded, family=suite.families[name])
-        for name in suite.families if any(pair[0].family == name for pair in attacks)
+        name: _result(by_family[name], guarded=guarded, family=entry)
+        for name, entry in suite.families.items() if name in by_family
     }  # fmt: skip
     errors = Counter(outcome.error for _, outcome in had if outcome.error)
     money = (spent.input_tokens * prices[0] + spent.output_tokens * prices[1]) / 1e6

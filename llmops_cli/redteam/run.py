@@ -93,7 +93,8 @@ def forecast(recipe: RedteamRecipe, attempts: list[Attempt]) -> tuple[int, float
     money = (tokens_in * recipe.price_in + tokens_out * recipe.price_out) / 1e6
     if recipe.token_budget and tokens_in + tokens_out > recipe.token_budget:
         raise UsageError(
-            f"{len(attempts)} attempts may take {tokens_in + tokens_out:,} tokens, the budget is {recipe.token_budget:,}",
+            f"{len(attempts)} attempts may take {tokens_in + tokens_out:,} tokens, "
+            f"the budget is {recipe.token_budget:,}",
             hint="--max-attempts, --max-tokens, or a larger --token-budget",
         )
     if recipe.money_budget and money > recipe.money_budget:

@@ -23,8 +23,9 @@ ATTACKER_PROMPT = (
 
 def known_forms(suite: Suite, attempt: Attempt) -> Propose:
     """The suite's own single-message attacks as proposals."""
-    forms = [attack.turns[0] for name, family in suite.families.items() if name != "search" and not family.topics
-             for attack in family.attacks if len(attack.turns) == 1 and "{goal}" in attack.turns[0] and not attack.shots]  # fmt: skip
+    families = [family for name, family in suite.families.items() if name != "search" and not family.topics]
+    single = [attack for family in families for attack in family.attacks if len(attack.turns) == 1 and not attack.shots]
+    forms = [attack.turns[0] for attack in single if "{goal}" in attack.turns[0]]
     order = random.Random(f"{attempt.number}/{attempt.goal}").sample(forms, len(forms)) or ["{goal}"]
 
     async def propose(goal: str, history: list[tuple[str, str]], count: int) -> list[str]:

@@ -129,7 +129,7 @@ def _suite_of(raw: Any, where: str) -> Suite:  # Any: YAML
 
 
 def load_suite(name: str, *, families: list[str] | None = None) -> tuple[Suite, int]:
-    """(attacks, rounds): quick, full, an entry point of llmops.attacks, or a file, which may build on the built-in goals."""
+    """(attacks, rounds): quick, full, an entry point of llmops.attacks, or a file, which may use the built-in goals."""
     points = {point.name: point for point in entry_points(group=GROUP)}
     rounds = 1
     if name in ("quick", "full"):
@@ -152,7 +152,7 @@ def load_suite(name: str, *, families: list[str] | None = None) -> tuple[Suite, 
 
 
 def attempts_of(suite: Suite, *, rounds: int, seed: int, most: int | None = None, twins: bool = True) -> list[Attempt]:
-    """Every attempt, families taking turns so that a smaller number still has all of them; the same for the same seed."""
+    """Every attempt, families taking turns so that a smaller number has all of them; the same for the same seed."""
     found: list[Attempt] = []
     for number_of_round in range(rounds):
         by_family = [list(_of_family(suite, name, seed, number_of_round)) for name in suite.families]
@@ -210,9 +210,10 @@ def _attempt(
         attack.system if attack.system is not None else family.system if family.system is not None else suite.system
     )
     return Attempt(
-        number=0, family=name, attack=attack.id, system=_fill(system, fields), turns=[_fill(t, fields) for t in attack.turns],
-        judge=judge, target=target or {"mark": mark}.get(judge, secret), goal=asked, transform=variant, role=attack.role,
-        prefill=_fill(attack.prefill, fields), history=shots if attack.history else [], search=attack.search,
+        number=0, family=name, attack=attack.id, system=_fill(system, fields), judge=judge, goal=asked,
+        turns=[_fill(turn, fields) for turn in attack.turns], transform=variant, role=attack.role,
+        target=target or {"mark": mark}.get(judge, secret), prefill=_fill(attack.prefill, fields),
+        history=shots if attack.history else [], search=attack.search,
         pair=f"{attack.id}/{target}" if judge == "pair" else None,
     )  # fmt: skip
 

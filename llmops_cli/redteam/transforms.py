@@ -45,7 +45,7 @@ TRANSFORMS: dict[str, Callable[[str], str]] = {
     "html": lambda text: "".join(f"&#{ord(char)};" for char in text),
     "escapes": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
     "fullwidth": lambda text: "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text),
-    "zero-width": lambda text: "\u200b".join(text),
+    "zero-width": "\u200b".join,
     "tags": lambda text: "".join(chr(0xE0000 + ord(char)) for char in text if char.isascii()),
     "selectors": lambda text: "\U0001f600" + "".join(
         chr(0xFE00 + byte) if byte < 16 else chr(0xE0100 + byte - 16) for byte in text.encode()
