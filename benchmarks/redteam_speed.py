@@ -59,7 +59,8 @@ def stats(port: int) -> dict[str, float]:
 def timed(argv: list[str], folder: Path, env: dict[str, str] | None = None) -> tuple[float, float, float]:
     """(wall seconds, CPU seconds, when it began)."""
     before, start, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), time.time()
-    subprocess.run(argv, cwd=folder, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(argv, cwd=folder, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, check=True)  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.monotonic() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, began
 

@@ -273,6 +273,7 @@ class FamilyResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     errors: int = 0
     refused: int = 0
     asr_corrected: float | None = None
+    asr_corrected_ci95: tuple[float, float] | None = None
     blocked: int | None = None
     guarded_successes: int | None = None
     guarded_asr: float | None = None

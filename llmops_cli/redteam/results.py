@@ -66,12 +66,12 @@ def _result(pairs: list[tuple[Attempt, Outcome]], *, guarded: bool, family: obje
     answered = [(attempt, outcome) for attempt, outcome in pairs if not outcome.error]
     successes, n = sum(outcome.success for _, outcome in answered), len(answered)
     through = sum(bool(outcome.guarded) for _, outcome in answered)
-    corrected = None
-    if n and all(attempt.judge in FITTED for attempt, _ in answered):
-        corrected = correct(successes / n)
+    interval = share_interval(successes, n) if n else None
+    fitted_judge = interval is not None and all(attempt.judge in FITTED for attempt, _ in answered)
     return FamilyResult(
         attempts=len(pairs), successes=successes, asr=successes / n if n else None,
-        ci95=share_interval(successes, n) if n else None, errors=len(pairs) - n, asr_corrected=corrected,
+        ci95=interval, errors=len(pairs) - n, asr_corrected=correct(successes / n) if fitted_judge else None,
+        asr_corrected_ci95=(correct(interval[0]), correct(interval[1])) if fitted_judge and interval else None,
         refused=sum(outcome.refused for _, outcome in answered),
         blocked=sum(bool(outcome.blocked) for _, outcome in answered) if guarded else None,
         guarded_successes=through if guarded else None, guarded_asr=through / n if guarded and n else None,

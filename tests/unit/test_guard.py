@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.leak import LeakCheck, canary
 from llmops_cli.guard.personal import KINDS, find, redact
@@ -157,6 +160,42 @@ def test_a_wrong_policy_is_said_in_one_line(text: str, words: str, tmp_path: Pat
     with pytest.raises(UsageError) as error:
         load_policy(path)
     assert words in f"{error.value.message} {error.value.hint}"
+
+
+def test_a_classifier_and_a_moderation_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "plugin"))
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("input:\n  classifier: {action: block, name: echo-suspicious, threshold: 0.9}\n")
+    guard = Guard(load_policy(policy))
+    assert guard.check_input("a banana").action == "block"
+    assert guard.check_input("an apple").action == "allow"
+    policy.write_text("input:\n  classifier: {action: block, name: nobodys}\n")
+    with pytest.raises(UsageError, match="nobodys"):
+        Guard(load_policy(policy)).check_input("a banana")
+
+    class Moderation(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+            raw = json.dumps({"results": [{"category_scores": {"violence": 0.9 if "fight" in text else 0.1}}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Moderation)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/v1/moderations"
+    policy.write_text(f"output:\n  moderation: {{action: block, threshold: 0.5, url: '{url}'}}\n")
+    guard = Guard(load_policy(policy))
+    assert [finding.rule for finding in guard.check_output("a fight").findings] == ["violence"]
+    assert guard.check_output("a walk").action == "allow"
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(EnvironmentMissing, match="no moderation verdict"):
+        guard.check_output("a walk")
 
 
 PROMPT = (
