@@ -11,7 +11,20 @@ import typer
 from llmops_cli import __version__
 from llmops_cli.core.errors import Interrupted, LlmopsError
 
-COMMANDS = ("train", "quantize", "bench", "redteam", "guard", "report", "run", "engines", "env", "doctor")
+COMMANDS = (
+    "train",
+    "quantize",
+    "bench",
+    "serve",
+    "keys",
+    "redteam",
+    "guard",
+    "report",
+    "run",
+    "engines",
+    "env",
+    "doctor",
+)
 
 app = typer.Typer(
     name="llmops",

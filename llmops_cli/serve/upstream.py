@@ -1,0 +1,242 @@
+"""HTTP/1.1 to an upstream: pooled connections, four timeouts, and a body that passes through as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import cast
+from urllib.parse import urlsplit
+
+import httptools
+import msgspec
+
+HELD_MOST = 256 << 10
+"""Bytes that wait for a slow client before the upstream is paused."""
+IDLE_MOST = 128
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """Seconds: to connect, to the answer's head, between two pieces of it, and in all."""
+
+    connect_s: float = 5.0
+    first_byte_s: float = 300.0
+    between_s: float = 120.0
+    total_s: float = 900.0
+
+
+class UpstreamError(Exception):
+    """No answer, or half of one. `begun` says whether something had been answered already."""
+
+    def __init__(self, kind: str, *, begun: bool = False) -> None:
+        super().__init__(kind)
+        self.kind, self.begun = kind, begun
+
+
+class _Wire(asyncio.Protocol):
+    """One connection, one exchange at a time."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.closed = False
+        self.reset()
+
+    def reset(self) -> None:
+        self.status, self.headers = 0, list[tuple[bytes, bytes]]()
+        self.pieces: deque[bytes] = deque()
+        self.held, self.complete, self.broken, self.headed = 0, False, "", False
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+
+    # -- asyncio.Protocol ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        if self.complete:  # more than was promised: not to be used again
+            self.close()
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.broken = f"malformed answer: {error}"
+            self.close()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if not self.complete and not self.broken:
+            if self.headed and self._until_close():
+                self.complete = True
+            else:
+                self.broken = "the connection was closed" if exc is None else f"the connection broke: {exc}"
+        self._wake()
+
+    def _until_close(self) -> bool:
+        names = {name for name, _ in self.headers}
+        return b"content-length" not in names and b"transfer-encoding" not in names
+
+    # -- httptools' callbacks --------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            self.headers.clear()
+            return
+        self.headed = True
+
+    def on_body(self, body: bytes) -> None:
+        self.pieces.append(body)
+        self.held += len(body)
+        if self.held > HELD_MOST and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self.status >= 200:
+            self.complete = True
+
+    # -- for the exchange ------------------------------------------------------------------------------
+
+    def taken(self, size: int) -> None:
+        self.held -= size
+        if self._paused and self.held < HELD_MOST // 2 and self.transport is not None and not self.closed:
+            self._paused = False
+            self.transport.resume_reading()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Until something has come; False if nothing has in that time."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._waiter
+        except TimeoutError:
+            return False
+        finally:
+            self._waiter = None
+        return True
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    @property
+    def reusable(self) -> bool:
+        if not self.complete or self.closed or self.transport is None or self.transport.is_closing():
+            return False
+        return self._parser.should_keep_alive()
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Reply:
+    """An answer whose head is there. Leaving it before its end closes the connection: the upstream should stop."""
+
+    def __init__(self, wire: _Wire, timeouts: Timeouts, deadline: float) -> None:
+        self._wire, self._timeouts, self._deadline = wire, timeouts, deadline
+        self.status, self.headers = wire.status, wire.headers
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """What has come, joined, each time something has. Raises: UpstreamError if it breaks off."""
+        wire, loop = self._wire, asyncio.get_running_loop()
+        while True:
+            if wire.pieces:
+                piece = wire.pieces.popleft() if len(wire.pieces) == 1 else b"".join(wire.pieces)
+                wire.pieces.clear()
+                wire.taken(len(piece))
+                yield piece
+                continue
+            if wire.complete:
+                return
+            if wire.broken:
+                raise UpstreamError(wire.broken, begun=True)
+            left = self._deadline - loop.time()
+            if left <= 0:
+                raise UpstreamError("the answer took too long", begun=True)
+            if not await wire.wait(min(self._timeouts.between_s, left)):
+                raise UpstreamError("the upstream stalled", begun=True)
+
+    async def read(self) -> bytes:
+        return b"".join([piece async for piece in self.pieces()])
+
+
+class Upstream:
+    """One origin, such as http://127.0.0.1:9000/v1."""
+
+    def __init__(self, url: str, *, timeouts: Timeouts | None = None, key: str | None = None) -> None:
+        parts = urlsplit(url)
+        self.url = url.rstrip("/")
+        self._host, self._secure = parts.hostname or "", parts.scheme == "https"
+        self._port = parts.port or (443 if self._secure else 80)
+        self._base = parts.path.rstrip("/").removesuffix("/v1")
+        self._timeouts, self._idle = timeouts or Timeouts(), deque[_Wire]()
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._head = f"Host: {host}:{self._port}\r\nConnection: keep-alive\r\n".encode()
+        if key:
+            self._head += f"Authorization: Bearer {key}\r\n".encode()
+        self.in_flight = 0
+
+    async def ask(self, method: str, path: str, body: bytes, headers: list[tuple[bytes, bytes]]) -> Reply:
+        """The answer's head. A pooled connection that had died is replaced once, since nothing was answered on it.
+
+        Raises: UpstreamError.
+        """
+        deadline = asyncio.get_running_loop().time() + self._timeouts.total_s
+        more = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        request = b"%s %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s" % (
+            method.encode(), f"{self._base}{path}".encode(), self._head, more, len(body), body
+        )  # fmt: skip
+        while True:
+            wire, fresh = await self._connection()
+            wire.reset()
+            try:
+                assert wire.transport is not None
+                wire.transport.write(request)
+                while not wire.headed and not wire.broken:
+                    if not await wire.wait(self._timeouts.first_byte_s):
+                        raise UpstreamError("the upstream did not answer in time")
+            except BaseException:
+                wire.close()
+                raise
+            if wire.headed:
+                return Reply(wire, self._timeouts, deadline)
+            wire.close()
+            if fresh or wire.status:
+                raise UpstreamError(wire.broken)
+
+    async def _connection(self) -> tuple[_Wire, bool]:
+        while self._idle:
+            wire = self._idle.pop()
+            if not wire.closed and wire.transport is not None and not wire.transport.is_closing():
+                return wire, False
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeouts.connect_s):
+                _, wire = await loop.create_connection(_Wire, self._host, self._port, ssl=self._secure or None)
+        except TimeoutError:
+            raise UpstreamError("the upstream cannot be reached: it does not accept connections") from None
+        except OSError as error:
+            raise UpstreamError(f"the upstream cannot be reached: {error.strerror or error}") from None
+        return wire, True
+
+    def release(self, reply: Reply) -> None:
+        """Back to the pool after a whole answer, else closed."""
+        wire = reply._wire
+        if wire.reusable and len(self._idle) < IDLE_MOST:
+            self._idle.append(wire)
+        else:
+            wire.close()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
