@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS := recipes/envs/constraints.txt
 
-.PHONY: demo test unit check format setup benchmarks bench-self clean help
+.PHONY: demo test unit check format setup benchmarks bench-self bench-serve clean help
 
 help:
 	@grep -E '^# ' Makefile
@@ -61,6 +61,9 @@ benchmarks: $(STAMP)
 	$(BIN)/python benchmarks/quantize_overhead.py
 	$(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/redteam_speed.py
+
+bench-serve: $(STAMP)
+	$(BIN)/python benchmarks/serve.py
 
 bench-self: $(STAMP)
 	$(BIN)/python benchmarks/bench_self.py

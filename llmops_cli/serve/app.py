@@ -308,18 +308,25 @@ class Gateway:
 
     async def _forward(self, body: bytes, path: bytes, talk: _Talk, receive: Receive, send: Send) -> None:
         """Sends the request on, and stops the upstream as soon as the client has gone."""
-        work = asyncio.ensure_future(self._exchange(body, path.decode(), talk, send))
+        exchange = asyncio.current_task()
         gone = asyncio.ensure_future(_left(receive))
+        left: list[bool] = []
+
+        def stop(task: asyncio.Future[None]) -> None:
+            if not task.cancelled() and exchange is not None:
+                left.append(True)
+                exchange.cancel()
+
+        gone.add_done_callback(stop)
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
-                raise _Gone
-            await work
+            await self._exchange(body, path.decode(), talk, send)
+        except asyncio.CancelledError:
+            if not left:
+                raise
+            raise _Gone from None
         finally:
+            gone.remove_done_callback(stop)
             gone.cancel()
-            work.cancel()
 
     async def _exchange(self, body: bytes, path: str, talk: _Talk, send: Send) -> None:
         reply = await self._first(body, path, talk)

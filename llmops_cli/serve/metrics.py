@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 TIMES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -12,6 +14,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
 
         def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
             return Counter(f"llmops_gateway_{name}", text, labels, registry=registry)
@@ -39,14 +42,21 @@ class Metrics:
         self, *, route: str, model: str, key: str, status: int, input_tokens: int, output_tokens: int,
         first_s: float, total_s: float,
     ) -> None:  # fmt: skip
-        self._requests.labels(route, model, key, str(status)).inc()
+        self._child(self._requests, route, model, key, str(status)).inc()
         if input_tokens:
-            self._tokens.labels(model, key, "input").inc(input_tokens)
+            self._child(self._tokens, model, key, "input").inc(input_tokens)
         if output_tokens:
-            self._tokens.labels(model, key, "output").inc(output_tokens)
+            self._child(self._tokens, model, key, "output").inc(output_tokens)
         if first_s:
-            self._first.labels(model).observe(first_s)
-        self._total.labels(model).observe(total_s)
+            self._child(self._first, model).observe(first_s)
+        self._child(self._total, model).observe(total_s)
+
+    def _child(self, metric: Any, *labels: str) -> Any:  # Any: the library's counters and histograms alike
+        """The metric with these labels; looked up once, since that takes longer than counting."""
+        found = self._children.get((metric, labels))
+        if found is None:
+            found = self._children[(metric, labels)] = metric.labels(*labels)
+        return found
 
     def refused(self, key: str, limit: str) -> None:
         self._refused.labels(key, limit).inc()

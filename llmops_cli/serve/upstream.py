@@ -47,7 +47,7 @@ class _Wire(asyncio.Protocol):
         self.held, self.complete, self.broken, self.headed = 0, False, "", False
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
-        self._paused = False
+        self.paused, self._kept, self.last = False, False, asyncio.get_running_loop().time()
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------
 
@@ -58,6 +58,7 @@ class _Wire(asyncio.Protocol):
         if self.complete:  # more than was promised: not to be used again
             self.close()
             return
+        self.last = asyncio.get_running_loop().time()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -96,33 +97,33 @@ class _Wire(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self.pieces.append(body)
         self.held += len(body)
-        if self.held > HELD_MOST and not self._paused and self.transport is not None:
-            self._paused = True
+        if self.held > HELD_MOST and not self.paused and self.transport is not None:
+            self.paused = True
             self.transport.pause_reading()
 
     def on_message_complete(self) -> None:
         if self.status >= 200:
-            self.complete = True
+            self.complete, self._kept = True, self._parser.should_keep_alive()
 
     # -- for the exchange ------------------------------------------------------------------------------
 
     def taken(self, size: int) -> None:
         self.held -= size
-        if self._paused and self.held < HELD_MOST // 2 and self.transport is not None and not self.closed:
-            self._paused = False
+        if self.paused and self.held < HELD_MOST // 2 and self.transport is not None and not self.closed:
+            self.paused = False
             self.transport.resume_reading()
 
-    async def wait(self, timeout_s: float) -> bool:
-        """Until something has come; False if nothing has in that time."""
+    async def wait(self) -> None:
+        """Until something has come, or will not."""
         self._waiter = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._waiter
-        except TimeoutError:
-            return False
+            await self._waiter
         finally:
             self._waiter = None
-        return True
+
+    def stop(self, why: str) -> None:
+        self.broken = why
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -132,7 +133,7 @@ class _Wire(asyncio.Protocol):
     def reusable(self) -> bool:
         if not self.complete or self.closed or self.transport is None or self.transport.is_closing():
             return False
-        return self._parser.should_keep_alive()
+        return self._kept
 
     def close(self) -> None:
         if self.transport is not None:
@@ -145,10 +146,32 @@ class Reply:
     def __init__(self, wire: _Wire, timeouts: Timeouts, deadline: float) -> None:
         self._wire, self._timeouts, self._deadline = wire, timeouts, deadline
         self.status, self.headers = wire.status, wire.headers
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch()
+
+    def _watch(self) -> None:
+        """One timer for the whole answer, which is cheaper than one for each piece."""
+        wire, now = self._wire, self._loop.time()
+        if wire.complete or wire.broken:
+            return
+        quiet_s = 0.0 if wire.paused else now - wire.last
+        if now >= self._deadline:
+            wire.stop("the answer took too long")
+        elif quiet_s >= self._timeouts.between_s:
+            wire.stop("the upstream stalled")
+        else:
+            self._timer = self._loop.call_later(
+                min(self._timeouts.between_s - quiet_s, self._deadline - now) + 0.01, self._watch
+            )
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """What has come, joined, each time something has. Raises: UpstreamError if it breaks off."""
-        wire, loop = self._wire, asyncio.get_running_loop()
+        wire = self._wire
         while True:
             if wire.pieces:
                 piece = wire.pieces.popleft() if len(wire.pieces) == 1 else b"".join(wire.pieces)
@@ -160,11 +183,7 @@ class Reply:
                 return
             if wire.broken:
                 raise UpstreamError(wire.broken, begun=True)
-            left = self._deadline - loop.time()
-            if left <= 0:
-                raise UpstreamError("the answer took too long", begun=True)
-            if not await wire.wait(min(self._timeouts.between_s, left)):
-                raise UpstreamError("the upstream stalled", begun=True)
+            await wire.wait()
 
     async def read(self) -> bytes:
         return b"".join([piece async for piece in self.pieces()])
@@ -202,9 +221,12 @@ class Upstream:
             try:
                 assert wire.transport is not None
                 wire.transport.write(request)
-                while not wire.headed and not wire.broken:
-                    if not await wire.wait(self._timeouts.first_byte_s):
-                        raise UpstreamError("the upstream did not answer in time")
+                async with asyncio.timeout(self._timeouts.first_byte_s):
+                    while not wire.headed and not wire.broken:
+                        await wire.wait()
+            except TimeoutError:
+                wire.close()
+                raise UpstreamError("the upstream did not answer in time") from None
             except BaseException:
                 wire.close()
                 raise
@@ -232,6 +254,7 @@ class Upstream:
     def release(self, reply: Reply) -> None:
         """Back to the pool after a whole answer, else closed."""
         wire = reply._wire
+        reply.close()
         if wire.reusable and len(self._idle) < IDLE_MOST:
             self._idle.append(wire)
         else:

@@ -37,7 +37,7 @@ class Upstream:
         self.mode, self.words, self.delay_s = "fine", ["Hello", " there", "."], 0.0
         self.seen: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.broken_pipes = 0
+        self.broken_pipes = self.connections = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -115,6 +115,10 @@ class Upstream:
 
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
+
+            def process_request(self, *args: Any) -> None:
+                outer.connections += 1
+                super().process_request(*args)
 
             def handle_error(self, *_: object) -> None:
                 pass
@@ -468,3 +472,42 @@ def test_the_demo_behind_it(demo_cli: Cli, tmp_path: Path, shared_cache: Path) -
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_connections_to_the_upstream_are_kept(upstream: Upstream, start: Start) -> None:
+    gateway = start(upstream.url)
+    for i in range(10):
+        assert gateway.ask({**CHAT, "stream": i % 2 == 0})[0] == 200
+    assert upstream.connections <= 2
+
+
+def test_an_upstream_that_stalls_is_given_up() -> None:
+    """With timeouts of a test: before the first byte, and in the middle of a stream."""
+    import asyncio
+
+    from llmops_cli.serve.upstream import Timeouts, UpstreamError
+    from llmops_cli.serve.upstream import Upstream as Client
+
+    quiet = Upstream()
+
+    async def go() -> list[str]:
+        found = []
+        client = Client(quiet.url, timeouts=Timeouts(first_byte_s=0.3, between_s=0.3))
+        quiet.mode = "stall"
+        with pytest.raises(UpstreamError) as error:
+            await client.ask("POST", "/v1/chat/completions", json.dumps(CHAT).encode(), [])
+        found.append(error.value.kind)
+        quiet.mode, quiet.delay_s = "fine", 2.0
+        reply = await client.ask("POST", "/v1/chat/completions", json.dumps({**CHAT, "stream": True}).encode(), [])
+        with pytest.raises(UpstreamError) as error:
+            await reply.read()
+        found.append(error.value.kind)
+        client.release(reply)
+        client.close()
+        return found
+
+    try:
+        assert asyncio.run(go()) == ["the upstream did not answer in time", "the upstream stalled"]
+    finally:
+        quiet.server.shutdown()
+        quiet.server.server_close()
