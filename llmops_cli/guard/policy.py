@@ -88,8 +88,12 @@ DEFAULT = Policy(
         }),
         "links": Detector(action="flag"),
     }),
+    roles={
+        role: Side(detectors={"injection": Detector(action="block", threshold=0.6)}) for role in ("document", "tool")
+    },
 )  # fmt: skip
-"""Attacks are blocked; secrets and payment data are taken out of answers; what users write of themselves is theirs."""
+"""Attacks are blocked; secrets and payment data are taken out of answers; what users write of themselves is theirs.
+Documents and results of tools need less evidence: they have no business giving orders."""
 
 
 def load_policy(path: Path) -> Policy:
@@ -128,7 +132,8 @@ class _Reader:
             input=_merged([DEFAULT.input, self._side(raw.get("input") or {}, INPUT)]),
             output=_merged([DEFAULT.output, self._side(raw.get("output") or {}, OUTPUT)]),
             routes=routes,
-            roles={str(role): self._side(entry or {}, INPUT) for role, entry in (raw.get("roles") or {}).items()},
+            roles=DEFAULT.roles
+            | {str(role): self._side(entry or {}, INPUT) for role, entry in (raw.get("roles") or {}).items()},
             message=str(raw.get("message", REFUSAL)),
         )
 

@@ -86,7 +86,7 @@ def expand(pattern: str, macros: dict[str, str], *, glued: bool = False) -> str:
     """RE2's form of a rule's pattern; a word boundary on both sides where it begins or ends with a Latin letter."""
     for _ in range(3):
         pattern = re.sub(r"<([A-Z]+)>", lambda m: macros[m[1]], pattern)
-    pattern = re.sub(r"~(\d)", r"(?:[^ ]+ ){0,\1}", pattern).replace(r"\S", "[^ ]")
+    pattern = re.sub(r"~(\d{1,2})", r"(?:[^ ]+ ){0,\1}", pattern).replace(r"\S", "[^ ]")
     if glued:
         return re.sub(r"\(\?:\[\^ \]\+ \)\{0,\d\}", "[a-z]{0,12}", pattern).replace(" ", " ?").replace(" ??", " ?")
     wild = re.compile(r"[\u0e00-\u0eff\u3000-\u9fff\uac00-\ud7af]").search(pattern)
