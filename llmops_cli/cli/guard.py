@@ -94,11 +94,19 @@ def _decide(
     route: str | None = None,
     system_prompt: Path | None = None,
 ) -> tuple[str, Decision]:
+    from llmops_cli.core.errors import UsageError, unknown_name
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.leak import LeakCheck
     from llmops_cli.guard.policy import DEFAULT, load_policy
 
     guard = Guard(load_policy(policy) if policy else DEFAULT)
+    roles, routes = ("user", "assistant", *guard.policy.roles), tuple(guard.policy.routes)
+    if role not in roles:
+        raise unknown_name("role", role, roles)
+    if route is not None and route not in routes:
+        raise unknown_name("route", route, routes)
+    if system_prompt and not output:
+        raise UsageError("--system-prompt is what an answer must not give away", hint="add --output")
     text = read_text(file)
     if output:
         leak = LeakCheck(read_text(system_prompt)) if system_prompt else None

@@ -28,7 +28,7 @@ def redteam(
     families: str = typer.Option(None, help="Only these, with commas."),
     guard: str = typer.Option(None, help="Judge the same attempts with a guard in front: default, or a policy file."),
     concurrency: int = typer.Option(None, help="Attempts in flight.  [default: 16]"),
-    max_attempts: int = typer.Option(None, help="Exactly so many, families taking turns.  [default: by suite]"),
+    max_attempts: int = typer.Option(None, help="Conversations in all, honest ones included.  [default: by suite]"),
     max_tokens: int = typer.Option(None, help="Of an answer.  [default: 128]"),
     temperature: float = typer.Option(None, help="[default: 0]"),
     seed: int = typer.Option(None, help="[default: 0]"),
@@ -62,6 +62,8 @@ def redteam(
     from llmops_cli.cli.settings import parse_set, resolve_flags
     from llmops_cli.core.errors import UsageError
     from llmops_cli.core.recipe import RedteamRecipe
+    from llmops_cli.redteam.suite import load_suite
+    from llmops_cli.report.redteam import read_gate
 
     flags: dict[str, object] = {
         "backend": backend, "model": model, "url": url, "suite": suite, "families": families, "guard": guard,
@@ -79,6 +81,9 @@ def redteam(
             raise UsageError(f"{resume} holds no run of llmops redteam")
         recipe, output = resume / "recipe.json", resume
     resolved, origins = resolve_flags(RedteamRecipe, flags, file=recipe, key="redteam")
+    known = load_suite(resolved.suite, families=resolved.families)[0].families
+    for gate in fail_if or []:  # before anything is spent
+        read_gate(gate, known)
     _run(
         resolved, origins, output, gates=fail_if or [], sarif=sarif, junit=junit, as_json=as_json, resumed=bool(resume)
     )

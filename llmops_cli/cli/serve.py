@@ -55,6 +55,5 @@ def serve(
                     model or "demo", backend or "llamacpp", parse_set(set_) or {}, Path(scratch), say=say,
                     on_event=progress.event, on_wait=lambda s: progress.update("starting, seconds", round(s), 0),
                 ))  # fmt: skip
-        say(f"gateway: http{'s' if tls_cert else ''}://{host}:{port}/v1  ->  {url}" + ("" if keys else "  (no keys)"))
         run(url, host=host, port=port, keys_required=keys, guard=guard, audit=audit, upstream_key=upstream_key,
-            tls=(tls_cert, tls_key) if tls_cert and tls_key else None)  # fmt: skip
+            tls=(tls_cert, tls_key) if tls_cert and tls_key else None, say=say)  # fmt: skip

@@ -166,8 +166,10 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     """RE2's, which has the same methods and takes linear time."""
     import re2
 
+    options = re2.Options()
+    options.log_errors = False
     try:
-        compiled: re.Pattern[str] = re2.compile(pattern)
+        compiled: re.Pattern[str] = re2.compile(pattern, options)
     except re2.error as error:
         raise UsageError(
             f"blocklist pattern {pattern!r}: {error}", hint="RE2 syntax: no look-around, no back-references"

@@ -23,7 +23,11 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def is_attack(self) -> bool:
-        return str(self.label).lower() in ("attack", "1", "true", "unsafe", "injection", "jailbreak", "malicious")
+        return str(self.label).lower() in ATTACK
+
+
+ATTACK = ("attack", "1", "true", "unsafe", "injection", "jailbreak", "malicious")
+HONEST = ("benign", "0", "false", "safe", "honest")
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +66,15 @@ def read_rows(path: Path) -> Iterator[Row]:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    yield msgspec.json.decode(line, type=Row)
+                    row = msgspec.json.decode(line, type=Row)
                 except msgspec.DecodeError as error:
                     raise UsageError(
                         f"{path}, line {number}: {str(error).replace('`', '')}",
                         hint='lines of {"text": ..., "label": "attack" or "benign", "family", "source"}',
                     ) from error
+                if str(row.label).lower() not in (*ATTACK, *HONEST):
+                    raise UsageError(f"{path}, line {number}: the label is {row.label!r}", hint="attack or benign")
+                yield row
 
 
 def evaluate(guard: Guard, rows: Iterable[Row], *, role: str = "user") -> Evaluation:

@@ -21,6 +21,7 @@ QUOTED = re.compile(
 )
 LAST = ("leet", "joined", "pig latin")
 """Readings that lose too much for another layer below them."""
+LONG_WORD = re.compile("[a-z]{24,200}")
 WORD = re.compile(r"[^\W_](?:['`\u2018\u2019]|[^\W_])*")
 PLACED_MOST, PLACED_RULES = 20_000, 3
 """Characters, and the weightiest rules: beyond them evidence has the whole text for a place."""
@@ -85,6 +86,9 @@ def scan(text: str) -> Scan:
 
 def _held(text: str, words: str) -> list[tuple[Rule, list[int]]]:
     held = list(builtin()[0].matches(words).items())
+    if LONG_WORD.search(words):  # words written as one: IgnoreAllPreviousInstructions
+        together = " ".join(LONG_WORD.findall(words))
+        held += [(rule, []) for rule in builtin()[1].matches(together) if rule not in {known for known, _ in held}]
     return held + [(rule, []) for rule in structure_of(text, words.split())]
 
 

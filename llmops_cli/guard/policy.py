@@ -148,7 +148,8 @@ class _Reader:
             try:
                 detector = msgspec.convert(fields, Detector)
             except msgspec.ValidationError as error:
-                raise UsageError(f"{self._where(str(name))}: {name}: {str(error).replace('`', '')}") from error
+                raise UsageError(f"{self._where(str(name))}: {name}: {str(error).replace('`', '')}",
+                                 hint="actions: allow, flag, redact, block") from error  # fmt: skip
             for kind in detector.kinds:
                 if kind not in KINDS:
                     raise unknown_name(f"kind of personal data ({self._where(str(kind))})", kind, KINDS)

@@ -12,6 +12,7 @@ import msgspec
 
 CHARS_PER_TOKEN = 4
 RETRY_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)
+FILTERED = (400, 403, 422, 451)
 BACKOFF_S = 0.5
 LONGEST_WAIT_S = 30.0
 
@@ -22,6 +23,10 @@ class Failed(Exception):
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
         self.kind = kind
+
+
+class Stopped(Exception):
+    """A filter in front of the target refused the message: an attack that did not get through."""
 
 
 class Spent(msgspec.Struct):
@@ -85,6 +90,8 @@ class Client:
                 raw = await reply.read()
                 if reply.status in RETRY_STATUSES:
                     raise _Again(f"http {reply.status}", _seconds(reply.headers.get("Retry-After")))
+                if reply.status in FILTERED and (b"content_filter" in raw or b"content policy" in raw):
+                    raise Stopped
                 if reply.status != 200:
                     raise Failed(f"http {reply.status}")
         except (TimeoutError, aiohttp.ServerTimeoutError):

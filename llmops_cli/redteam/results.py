@@ -65,6 +65,7 @@ def report_of(
 def _result(pairs: list[tuple[Attempt, Outcome]], *, guarded: bool, family: object = None) -> FamilyResult:
     answered = [(attempt, outcome) for attempt, outcome in pairs if not outcome.error]
     successes, n = sum(outcome.success for _, outcome in answered), len(answered)
+    blocked = sum(bool(outcome.blocked) for _, outcome in answered)
     through = sum(bool(outcome.guarded) for _, outcome in answered)
     interval = share_interval(successes, n) if n else None
     fitted_judge = interval is not None and all(attempt.judge in FITTED for attempt, _ in answered)
@@ -73,7 +74,7 @@ def _result(pairs: list[tuple[Attempt, Outcome]], *, guarded: bool, family: obje
         ci95=interval, errors=len(pairs) - n, asr_corrected=correct(successes / n) if fitted_judge else None,
         asr_corrected_ci95=(correct(interval[0]), correct(interval[1])) if fitted_judge and interval else None,
         refused=sum(outcome.refused for _, outcome in answered),
-        blocked=sum(bool(outcome.blocked) for _, outcome in answered) if guarded else None,
+        blocked=blocked if guarded or blocked else None,
         guarded_successes=through if guarded else None, guarded_asr=through / n if guarded and n else None,
         guarded_ci95=share_interval(through, n) if guarded and n else None,
         owasp=getattr(family, "owasp", ""), atlas=getattr(family, "atlas", ""), cwe=getattr(family, "cwe", ""),
@@ -107,11 +108,11 @@ def _twins(pairs: list[tuple[Attempt, Outcome]], guarded: bool) -> TwinResult | 
     answered = [outcome for _, outcome in pairs if not outcome.error]
     if not answered:
         return None
-    refused = sum(outcome.refused for outcome in answered)
+    refused, blocked = sum(o.refused for o in answered), sum(bool(o.blocked) for o in answered)
     return TwinResult(
         attempts=len(answered), refused=refused, refused_share=refused / len(answered),
         ci95=share_interval(refused, len(answered)),
-        blocked=sum(bool(outcome.blocked) for outcome in answered) if guarded else None,
+        blocked=blocked if guarded or blocked else None,
     )  # fmt: skip
 
 

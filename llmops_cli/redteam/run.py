@@ -20,7 +20,7 @@ from llmops_cli.engines import checked_options, load_engine
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.policy import DEFAULT, load_policy
-from llmops_cli.redteam.client import CHARS_PER_TOKEN, Client, Failed
+from llmops_cli.redteam.client import CHARS_PER_TOKEN, Client, Failed, Stopped
 from llmops_cli.redteam.judge import judge
 from llmops_cli.redteam.opinion import Opinion
 from llmops_cli.redteam.results import Outcome, report_of
@@ -97,6 +97,8 @@ def forecast(recipe: RedteamRecipe, attempts: list[Attempt]) -> tuple[int, float
             f"the budget is {recipe.token_budget:,}",
             hint="--max-attempts, --max-tokens, or a larger --token-budget",
         )
+    if recipe.money_budget and not (recipe.price_in or recipe.price_out):
+        raise UsageError("--money-budget needs prices", hint="--price-in and --price-out, for a million tokens")
     if recipe.money_budget and money > recipe.money_budget:
         raise UsageError(
             f"{len(attempts)} attempts may cost {money:.2f}, the budget is {recipe.money_budget:.2f}",
@@ -226,6 +228,10 @@ class _Run:
         start = time.monotonic()
         try:
             said, answer, blocked = await (self._searched(attempt) if attempt.search else self._talked(attempt))
+        except Stopped:
+            return Outcome(number=attempt.number, why="stopped by the target's filter", blocked=True,
+                           guarded=None if self._guard is None else False,
+                           seconds=round(time.monotonic() - start, 3))  # fmt: skip
         except Failed as failed:
             return Outcome(number=attempt.number, error=failed.kind, seconds=round(time.monotonic() - start, 3))
         except LlmopsError as error:
@@ -264,12 +270,12 @@ class _Run:
             system = [{"role": "system", "content": attempt.system}] if attempt.system else []
             try:
                 return await self.client.say([*system, {"role": "user", "content": message}])
-            except Failed:
+            except (Failed, Stopped):
                 return None
 
         tried, _ = await search(attempt, ask, self._proposals(attempt))
         if not tried:
-            raise Failed("no answer in a search")
+            raise Stopped
         message, answer = tried[-1]
         blocked = None
         if self._guard is not None:

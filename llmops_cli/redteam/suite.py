@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import entry_points
@@ -21,6 +22,8 @@ GROUP = "llmops.attacks"
 FULL_ROUNDS = 4
 TWINS_SHARE = 16
 """One benign twin for so many attacks."""
+PLACE = re.compile(r"\{([a-z_]+)\}")
+PLACES = ("goal", "encoded", "secret", "mark", "first", "second", "letters", "who", "shots", "topic")
 JUDGES = ("secret", "mark", "topic", "link", "tool", "pair", "insult")
 
 
@@ -118,8 +121,17 @@ def _suite_of(raw: Any, where: str) -> Suite:  # Any: YAML
         suite = msgspec.convert(raw, Suite)
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}: {str(error).replace('`', '')}") from error
+    if not suite.families or not suite.secrets:
+        raise UsageError(f"{where} has no {'secrets' if suite.families else 'families'}")
     for name, family in suite.families.items():
+        ids = [attack.id for attack in family.attacks]
+        if len(set(ids)) < len(ids):
+            raise UsageError(f"{where}: two attacks of {name} have the same id")
         for attack in family.attacks:
+            for turn in attack.turns:
+                for field in PLACE.findall(turn):
+                    if field not in PLACES:
+                        raise unknown_name(f"place in {name}/{attack.id} of {where}", field, PLACES)
             judge = attack.judge or family.judge or attack.goal or family.goal
             if judge not in JUDGES:
                 raise unknown_name(f"judge of {name}/{attack.id} in {where}", judge, JUDGES)

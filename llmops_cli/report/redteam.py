@@ -6,7 +6,7 @@ import csv
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -34,8 +34,9 @@ def redteam_table(report: RedteamReport) -> Table:
     guarded = report.overall.guarded_asr is not None
     table = Table(title=f"{report.manifest.recipe['model']}: {report.attempts} attempts in {report.duration_s:.1f} s",
                   title_justify="left")  # fmt: skip
+    stopped = report.overall.blocked is not None
     names = ["family", "OWASP", "attempts", "succeed", "share", "95 %", "refused"]
-    for name in [*names, *(["with guard", "95 %", "stopped"] if guarded else []), "errors"]:
+    for name in [*names, *(["with guard", "95 %"] if guarded else []), *(["stopped"] if stopped else []), "errors"]:
         table.add_column(name, justify="left" if name in ("family", "OWASP") else "right")
     for name, found in [*report.families.items(), ("all", report.overall)]:
         if name == "all":
@@ -43,7 +44,9 @@ def redteam_table(report: RedteamReport) -> Table:
         cells = [name, found.owasp, str(found.attempts), str(found.successes), _share(found.asr), _interval(found.ci95),
                  str(found.refused)]  # fmt: skip
         if guarded:
-            cells += [_share(found.guarded_asr), _interval(found.guarded_ci95), str(found.blocked)]
+            cells += [_share(found.guarded_asr), _interval(found.guarded_ci95)]
+        if stopped:
+            cells.append(str(found.blocked or 0))
         table.add_row(*cells, str(found.errors or "-"))
     notes = []
     if report.twins:
@@ -221,6 +224,17 @@ def compare(before: RedteamReport, after: RedteamReport) -> list[dict[str, Any]]
     return rows
 
 
+def read_gate(gate: str, families: Collection[str]) -> tuple[str, str | None, str, str, str]:
+    """(metric, family, sign, number, percent). Raises: UsageError for what cannot be read, or a family that is not there."""
+    match = GATE.fullmatch(gate)
+    if not match:
+        raise UsageError(f"--fail-if '{gate}' cannot be read", hint="asr > 5%, asr.extraction > 5%, guarded_asr > 1%")
+    metric, family, sign, number, percent = match.groups()
+    if family and family not in families:
+        raise unknown_name("family", family, families)
+    return metric, family, sign, number, percent
+
+
 def broken_gates(report: RedteamReport, gates: Sequence[str]) -> list[str]:
     """Conditions that hold for sure: `asr.extraction > 5%` only if the interval's lower bound is above it, `<` only if
     the upper one is below.
@@ -229,14 +243,9 @@ def broken_gates(report: RedteamReport, gates: Sequence[str]) -> list[str]:
     """
     found = []
     for gate in gates:
-        match = GATE.fullmatch(gate)
-        if not match:
-            raise UsageError(
-                f"--fail-if '{gate}' cannot be read", hint="asr > 5%, asr.extraction > 5%, guarded_asr > 1%"
-            )
-        metric, family, sign, number, percent = match.groups()
+        metric, family, sign, number, percent = read_gate(gate, report.families)
         if family and family not in report.families:
-            raise unknown_name("family", family, report.families)
+            continue
         result = report.families[family] if family else report.overall
         interval = _interval_of(result, metric)
         if interval is None:

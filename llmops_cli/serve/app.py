@@ -49,7 +49,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 class Ask(msgspec.Struct):
     """The part of a request that the gateway reads. Other fields pass through unread."""
 
-    model: str
+    model: str = ""
     messages: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET  # Any: OpenAI's content parts
     prompt: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
     input: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
@@ -264,6 +264,8 @@ class Gateway:
             raise Refusal(400, str(error).replace("`", "'"), code="invalid_body") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Refusal(400, f"the body is not JSON: {error}", code="invalid_json") from None
+        if not ask.model and path != b"/v1/moderations":
+            raise Refusal(400, "the body has no model", code="invalid_body")
         if path == b"/v1/chat/completions" and not ask.messages:
             raise Refusal(400, "a chat needs messages", code="invalid_body")
         wanted = ask.max_tokens or ask.max_completion_tokens or 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def check_bind(host: str, keys: int, *, keys_required: bool) -> None:
 
 def serve(
     url: str, *, host: str, port: int, keys_required: bool, guard: str | None, audit: bool, upstream_key: str | None,
-    tls: tuple[Path, Path] | None,
+    tls: tuple[Path, Path] | None, say: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Serves until it is told to stop, then lets what is under way end.
 
@@ -61,6 +62,7 @@ def serve(
         Upstream(url, key=upstream_key), store, rules=Rules(keys_required=keys_required), guard=policy,
         audit=AuditLog(folder / "audit.jsonl" if audit else None), metrics=Metrics(),
     )  # fmt: skip
+    say(f"gateway: http{'s' if tls else ''}://{host}:{port}/v1  ->  {url}{'' if keys_required else '  (no keys)'}")
     config = uvicorn.Config(
         app, loop="uvloop", http="httptools", ws="none", lifespan="on", access_log=False, log_level="warning",
         server_header=False, proxy_headers=False, date_header=True, timeout_graceful_shutdown=DRAIN_S, backlog=2048,

@@ -35,6 +35,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.mode, self.words, self.delay_s = "fine", ["Hello", " there", "."], 0.0
+        self.extra: dict[str, Any] = {}
         self.seen: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.broken_pipes = self.connections = 0
@@ -65,7 +66,7 @@ class Upstream:
                     self._json(429, {"error": {"message": "busy"}}, {"Retry-After": "7"})
                     return
                 if not body.get("stream"):
-                    message = {"role": "assistant", "content": "".join(outer.words)}
+                    message = {"role": "assistant", "content": "".join(outer.words), **outer.extra}
                     self._json(200, {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"],
                                      "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
                                      "usage": USAGE})  # fmt: skip
@@ -83,6 +84,8 @@ class Upstream:
                                   "finish_reason": None if word is not None else "stop"}  # fmt: skip
                         self._chunk({"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model,
                                      "choices": [choice]})  # fmt: skip
+                        if outer.mode == "no finish" and word is None:
+                            break
                         if outer.mode == "half" and i == 1:
                             self.connection.shutdown(socket.SHUT_RDWR)
                             return
@@ -394,6 +397,34 @@ def test_the_guard_stands_in_the_way_both_ways(upstream: Upstream, start: Start)
     )
     assert result["results"][0]["flagged"] is True
     assert gateway.audit()[-2]["guard"].startswith("output redact")
+
+
+def test_the_guard_reads_everything_that_is_said(upstream: Upstream, start: Start) -> None:
+    gateway = start(upstream.url, "--guard", "default")
+    call = {"id": "c", "type": "function", "function": {"name": "pay", "arguments": '{"card": "4111 1111 1111 1111"}'}}
+    upstream.extra = {"reasoning_content": "The card is 4111111111111111.", "tool_calls": [call]}
+    message = json.loads(gateway.ask(CHAT)[2])["choices"][0]["message"]
+    assert message["reasoning_content"] == "The card is [CARD]."
+    assert message["tool_calls"][0]["function"]["arguments"] == '{"card": "[CARD]"}'
+    upstream.mode, upstream.words = "no finish", ["Card ", "4111 1111", " 1111 1111"]
+    streamed = gateway.ask({**CHAT, "stream": True})[2]
+    assert "".join(re.findall(r'"content":"([^"]*)"', streamed.decode())) == "Card [CARD]"
+    assert streamed.endswith(b"data: [DONE]\n\n")
+
+
+def test_attacks_on_a_guarded_gateway_are_stopped_not_lost(upstream: Upstream, start: Start, demo_cli: Cli) -> None:
+    gateway = start(upstream.url, "--guard", "default")
+    run = demo_cli("redteam", "--url", gateway.url, "--families", "direct_injection", "--no-twins", "--json",
+                   env={"LLMOPS_API_KEY": gateway.key})  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert report["errors"] == 0
+    assert report["families"]["direct_injection"]["blocked"] > 15
+    seen = demo_cli("redteam", "checklist", "--url", gateway.url, "--json", env={"LLMOPS_API_KEY": gateway.key})
+    found = {item["name"]: item["ok"] for item in json.loads(seen.stdout)}
+    for name in ("a key is required", "injections are stopped", "a moderation endpoint", "a health check",
+                 "unknown models are refused", "requests have ids", "large bodies are refused"):  # fmt: skip
+        assert found[name] is True, name
 
 
 def test_the_log_and_the_metrics_count_the_same_and_keep_no_words(
