@@ -100,9 +100,11 @@ def _run(
     as_json: bool,
     resumed: bool,
 ) -> None:
+    from contextlib import suppress
+
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
     from llmops_cli.core.artifact import Artifact
-    from llmops_cli.core.errors import GateFailed, UsageError
+    from llmops_cli.core.errors import GateFailed, LlmopsError, UsageError
     from llmops_cli.redteam.run import redteam as run
     from llmops_cli.report.redteam import broken_gates, redteam_table
     from llmops_cli.runtime.store import make_run_dir
@@ -122,7 +124,12 @@ def _run(
         if output is not None and (output / "attempts.jsonl").exists() and not resumed:
             raise UsageError(f"{output} holds a run already", hint=f"--resume {output}, or choose another -o")
         folder = output or make_run_dir("redteam", Path(resolved.model).name)
-        report = run(resolved, origins, artifact, folder=folder, on_progress=progress.update)
+        try:
+            report = run(resolved, origins, artifact, folder=folder, on_progress=progress.update)
+        except LlmopsError:
+            with suppress(OSError):
+                folder.rmdir()  # only if nothing came of it
+            raise
     save(report, folder, sarif=sarif, junit=junit)
     if as_json:
         print_json(report)

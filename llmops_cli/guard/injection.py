@@ -23,7 +23,7 @@ LAST = ("leet", "joined", "pig latin")
 """Readings that lose too much for another layer below them."""
 LONG_WORD = re.compile("[a-z]{24,200}")
 WORD = re.compile(r"[^\W_](?:['`\u2018\u2019]|[^\W_])*")
-PLACED_MOST, PLACED_RULES = 20_000, 3
+PLACED_MOST, PLACED_RULES = 20_000, 1
 """Characters, and the weightiest rules: beyond them evidence has the whole text for a place."""
 MENTIONS = 2
 RECOUNTED = re.compile(

@@ -219,9 +219,12 @@ def entropy(text: str) -> float:
 
 PLACEHOLDER = re.compile(
     r"(?i)^(?:[*x•.\-_#?]+|<.*|\$.*|\{.*|%.*|\[.*|your.*|my.*|example.*|change.?me.*|placeholder.*|none|null|nil|true|false|undefined|"
-    r"required|redacted|hidden|secret|password|todo|os\..*|env\..*|process\..*|config.*|settings.*|self\..*|get\w*\(.*|\w+\(.*|"
+    r"required|redacted|hidden|secret|password|todo|os\..*|env\..*|process\..*|config.*|settings.*|self\..*|[\w.]+\(.*|"
     r"string|str|int|test|dummy|sample|default|hashed|encrypted|incorrect|correct|wrong|invalid|valid|missing|empty)$"
 )
+
+
+PASSWORD = re.compile("(?i)pass|pwd|kennwort|contrase|senha|wachtwoord|пароль|密码")
 
 
 def _classes(value: str) -> int:
@@ -235,7 +238,7 @@ def _assigned(found: re.Match[str]) -> Span | None:
     value, start = found["value"].rstrip(".,;:!?)\"'`"), found.start("value")
     if value.endswith("}") or PLACEHOLDER.match(value) or PLACEHOLDER.match(found["value"]):
         return None
-    password = "pass" in found["key"].lower() or "pwd" in found["key"].lower()
+    password = bool(PASSWORD.search(found["key"]))
     spoken = found["sign"].strip() not in (":", "=", "=>", ":=")
     if password:
         strong = len(value) >= 6 and _classes(value) >= 2 and any(not char.isalpha() for char in value)
@@ -278,7 +281,7 @@ KEYS = (
     ("llmops", r"llmops_[A-Za-z0-9_-]{24,}"),
 )  # fmt: skip
 """Providers' own forms of keys."""
-NAMED = r"api[ _-]?keys?|access[ _-]?(?:key|token)|auth[ _-]?token|secret[ _-]?(?:access[ _-]?)?key|client[ _-]?secret|secrets?|tokens?|credentials?|passwords?|passwd|passphrase|pwd|passcode"
+NAMED = r"api[ _-]?keys?|access[ _-]?(?:key|token)|auth[ _-]?token|secret[ _-]?(?:access[ _-]?)?key|client[ _-]?secret|secrets?|tokens?|credentials?|passwords?|passwd|passphrase|pwd|passcode|passwort|kennwort|mot de passe|contrase[nñ]a|senha|wachtwoord|пароль|密码"
 
 
 def _build() -> tuple[Recogniser, ...]:
@@ -344,9 +347,15 @@ def _machine() -> tuple[re2.Set, tuple[Recogniser, ...]]:
     return signs, recognisers
 
 
+FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)}
+"""One character for one, so that places stay."""
+
+
 def find(text: str) -> list[Entity]:
     """Everything personal or secret, in the order of the text, without overlaps."""
     signs, recognisers = _machine()
+    if not text.isascii():
+        text = text.translate(FULL_WIDTH)
     found: list[Entity] = []
     for index in sorted(signs.Match(text) or ()):
         recogniser = recognisers[index]
@@ -361,7 +370,7 @@ def find(text: str) -> list[Entity]:
                 continue
             kind = recogniser.kind
             if kind == "assigned":
-                kind = "password" if re.search("(?i)pass|pwd", match["key"]) else "secret"
+                kind = "password" if PASSWORD.search(match["key"]) else "secret"
             found.insert(place, Entity(kind, recogniser.rule, span))
     return found
 

@@ -31,7 +31,7 @@ from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.recognise import served_model
 from llmops_cli.runtime.server import free_port, running
-from llmops_cli.runtime.store import locked, to_json, write_atomic
+from llmops_cli.runtime.store import cannot_write, locked, to_json, write_atomic
 
 ATTEMPTS = "attempts.jsonl"
 REPORT = "report.json"
@@ -307,6 +307,9 @@ class _Run:
 
     def _write(self, outcome: Outcome) -> None:
         """One line at once; nothing is lost if the process is killed."""
-        os.write(self._file, msgspec.json.encode(outcome) + b"\n")
+        try:
+            os.write(self._file, msgspec.json.encode(outcome) + b"\n")
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
         self._done += 1
         self._on_progress("attempts", self._done, self._total)

@@ -249,6 +249,23 @@ def test_outputs_lose_secrets_and_carrying_images() -> None:
     assert guard.check_output("See [docs](https://docs.example.com/start).").action == "allow"
 
 
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ("Card ４１１１ １１１１ １１１１ １１１１ ok", "Card [CARD] ok"),
+        ("Passwort: geheim123", "Passwort: [PASSWORD]"),
+        ("mot de passe : soleil99", "mot de passe : [PASSWORD]"),
+        ("iban fr7630006000011234567890189 thanks", "iban [IBAN] thanks"),
+        (
+            "secret = hashlib.sha256(password.encode()).hexdigest()",
+            "secret = hashlib.sha256(password.encode()).hexdigest()",
+        ),
+    ],
+)
+def test_personal_data_in_other_clothes(answer: str, shown: str) -> None:
+    assert Guard().check_output(answer).text == shown
+
+
 def test_delimiters_cannot_be_forged() -> None:
     assert delimited("a") != delimited("a")
     assert delimited("x", mark="ab") == "<untrusted-ab>\nx\n</untrusted-ab>"
