@@ -125,7 +125,7 @@ def _run(
             raise UsageError(f"{output} holds a run already", hint=f"--resume {output}, or choose another -o")
         folder = output or make_run_dir("redteam", Path(resolved.model).name)
         try:
-            report = run(resolved, origins, artifact, folder=folder, on_progress=progress.update)
+            report = run(resolved, origins, artifact, folder=folder, on_progress=progress.update, say=say)
         except LlmopsError:
             with suppress(OSError):
                 folder.rmdir()  # only if nothing came of it

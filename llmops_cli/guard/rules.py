@@ -12,7 +12,7 @@ import re2
 import yaml
 
 DATA = Path(__file__).with_name("data") / "rules.yaml"
-MEMORY = 16 << 20
+MEMORY = 24 << 20
 TOGETHER = 24
 """Patterns in one automaton: with all of them its states overflow RE2's cache, and it becomes ten times slower."""
 

@@ -43,8 +43,9 @@ OnProgress = Callable[[str, float, float], None]
 
 
 def redteam(
-    recipe: RedteamRecipe, origins: dict[str, str], artifact: Artifact, *, folder: Path, on_progress: OnProgress
-) -> RedteamReport:
+    recipe: RedteamRecipe, origins: dict[str, str], artifact: Artifact, *, folder: Path, on_progress: OnProgress,
+    say: Callable[[str], None],
+) -> RedteamReport:  # fmt: skip
     """Runs what `folder` does not have yet and writes its report.
 
     Raises: UsageError for a forecast beyond the budget; EngineFailed if nothing answers; Interrupted after Ctrl-C. What
@@ -54,7 +55,9 @@ def redteam(
     if recipe.max_attempts is not None:
         rounds = MOST_ROUNDS
     attempts = attempts_of(suite, rounds=rounds, seed=recipe.seed, most=recipe.max_attempts, twins=recipe.twins)
-    forecast(recipe, attempts)
+    tokens, money = forecast(recipe, attempts)
+    priced = f" and {money:.2f} in money" if recipe.price_in or recipe.price_out else ""
+    say(f"{len(attempts):,} attempts, at most about {tokens:,} tokens{priced}")
     guard = Guard(DEFAULT if recipe.guard == "default" else load_policy(Path(recipe.guard))) if recipe.guard else None
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "redteam"):
