@@ -108,59 +108,11 @@ MORSE = {
     code: char
     for char, code in zip(
         "abcdefghijklmnopqrstuvwxyz0123456789.,?!'\":;/-()@=+",
-        [
-            ".-",
-            "-...",
-            "-.-.",
-            "-..",
-            ".",
-            "..-.",
-            "--.",
-            "....",
-            "..",
-            ".---",
-            "-.-",
-            ".-..",
-            "--",
-            "-.",
-            "---",
-            ".--.",
-            "--.-",
-            ".-.",
-            "...",
-            "-",
-            "..-",
-            "...-",
-            ".--",
-            "-..-",
-            "-.--",
-            "--..",
-            "-----",
-            ".----",
-            "..---",
-            "...--",
-            "....-",
-            ".....",
-            "-....",
-            "--...",
-            "---..",
-            "----.",
-            ".-.-.-",
-            "--..--",
-            "..--..",
-            "-.-.--",
-            ".----.",
-            ".-..-.",
-            "---...",
-            "-.-.-.",
-            "-..-.",
-            "-....-",
-            "-.--.",
-            "-.--.-",
-            ".--.-.",
-            "-...-",
-            ".-.-.",
-        ],
+        (
+            ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- "
+            "-.-- --.. ----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----. .-.-.- --..-- ..--.. -.-.-- "
+            ".----. .-..-. ---... -.-.-. -..-. -....- -.--. -.--.- .--.-. -...- .-.-."
+        ).split(),
         strict=True,
     )
 }
@@ -191,7 +143,10 @@ def _braille(run: str) -> str:
     return "".join(found)
 
 
-NATO = {word: word[0] for word in ["alfa", "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "juliet", "kilo", "lima", "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey", "whisky", "xray", "yankee", "zulu"]}  # fmt: skip
+NATO = {word: word[0] for word in (
+        "alfa alpha bravo charlie delta echo foxtrot golf hotel india juliett juliet kilo lima mike november "
+        "oscar papa quebec romeo sierra tango uniform victor whiskey whisky xray yankee zulu"
+    ).split()}  # fmt: skip
 
 
 def _nato(run: str) -> str:

@@ -64,7 +64,7 @@ def redteam(
         write_atomic(folder / PLAN, to_json(recipe))
         done = read_outcomes(folder / ATTEMPTS)
         clock, started = RunClock(), time.monotonic()
-        with _target(recipe, artifact, on_progress) as (url, model, engine_python):
+        with _Target(recipe, artifact, on_progress) as (url, model, engine_python):
             run = _Run(recipe, suite, guard, folder, url, model, on_progress)
             stopped = run.go([a for a in attempts if a.number not in done], len(attempts))
         outcomes = read_outcomes(folder / ATTEMPTS)
@@ -140,9 +140,6 @@ class _Target:
         if self._stack is not None:
             self._stack.__exit__(*error)  # type: ignore[arg-type]
             self._scratch.cleanup()
-
-
-_target = _Target
 
 
 def headers_of(recipe: RedteamRecipe) -> dict[str, str]:

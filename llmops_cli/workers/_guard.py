@@ -10,10 +10,24 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> Callable[[], object] | None:
+    """On Linux the command ends even if this program is killed with -9, which no pipe tells it."""
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> int:
-    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+    before_exec = die_with_parent()  # no thread runs yet, so preexec_fn is safe here
+    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=before_exec)  # noqa: PLW1509
 
     def end_group() -> None:
         for sig, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 0.0)):
