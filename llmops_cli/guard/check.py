@@ -288,6 +288,11 @@ class OutputStream:
             return ""
         return self._redactor.feed(piece)
 
+    @property
+    def redacted(self) -> bool:
+        """Whether something was taken out so far."""
+        return bool(self._redactor.found)
+
     def finish(self) -> str:
         if self.decision is not None or self._blocked():
             return ""

@@ -1,116 +1,53 @@
-"""The gateway as a raw ASGI application: who asks, may they, is it whole, is it harmless; then bytes pass through."""
+"""The gateway as a raw ASGI application: who asks, may they, is what they send whole; the rest is the flow's."""
 
 from __future__ import annotations
 
-import asyncio
+import ipaddress
 import logging
-import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from llmops_cli.guard.check import Guard
-from llmops_cli.serve.answers import Answer, Usage, guarded_body
-from llmops_cli.serve.audit import AuditLog, Entry, now
+from llmops_cli.serve.audit import AuditLog, Bodies, Entry, Watched, now
+from llmops_cli.serve.console import Console
+from llmops_cli.serve.dialects import Dialect, Messages, chat_of
+from llmops_cli.serve.flow import Flow, Gone, Job, Receive, Send, answer, fields_of
 from llmops_cli.serve.keys import Key, KeyStore
-from llmops_cli.serve.limits import Limits
-from llmops_cli.serve.metrics import Metrics
-from llmops_cli.serve.upstream import Reply, Upstream, UpstreamError
+from llmops_cli.serve.metrics import CONTENT_TYPE, Metrics
+from llmops_cli.serve.protocol import LEFT
+from llmops_cli.serve.request import Ask, Refusal, Talk
+from llmops_cli.serve.site import Site
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.check import Guard
 
 Scope = MutableMapping[str, Any]  # Any: ASGI
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 LOG = logging.getLogger("llmops.gateway")
 POSTS = {
-    b"/v1/chat/completions": "chat", b"/v1/completions": "completions", b"/v1/embeddings": "embeddings",
-    b"/v1/moderations": "moderations",
+    "/v1/chat/completions": "chat", "/v1/completions": "completions", "/v1/embeddings": "embeddings",
+    "/v1/moderations": "moderations", "/v1/responses": "responses", "/v1/messages": "messages",
 }  # fmt: skip
+GETS = {"/v1/models": "models", "/metrics": "metrics", "/admin/state": "admin"}
+OPEN = ("/health", "/ready", "/ui", "/openapi.json")
+"""No key is asked for: these tell nothing of anybody. The page at /ui asks for one itself."""
 OPEN_KEY = Key(id="open", name="open", role="admin", models=[], created=0.0)
-DEFAULT_ANSWER_TOKENS = 256
-CHARS_PER_TOKEN = 4
-MODELS_S = 5.0
-PASSED = (b"content-type", b"retry-after")
-"""Headers of the upstream that clients see; everything else is ours."""
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway allows. Sizes in bytes, times in seconds."""
-
-    keys_required: bool = True
-    body_bytes: int = 10 << 20
-    body_s: float = 30.0
-    answer_tokens: int = 131_072
-    retries: int = 2
-
-
-class Ask(msgspec.Struct):
-    """The part of a request that the gateway reads. Other fields pass through unread."""
-
-    model: str = ""
-    messages: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET  # Any: OpenAI's content parts
-    prompt: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
-    input: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
-    stream: bool | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-
-    def texts(self) -> list[tuple[str, str]]:
-        """(role, text) of everything that the guard should read."""
-        if isinstance(self.messages, list):
-            found = []
-            for message in self.messages:
-                content = message.get("content")
-                parts = [content] if isinstance(content, str) else [
-                    part.get("text") for part in content or () if isinstance(part, dict)
-                ]  # fmt: skip
-                found += [(str(message.get("role", "user")), part) for part in parts if isinstance(part, str)]
-            return [(role, text) for role, text in found if role not in ("system", "developer", "assistant")]
-        whole = self.prompt if self.prompt is not msgspec.UNSET else self.input
-        pieces = whole if isinstance(whole, list) else [whole]
-        return [("user", piece) for piece in pieces if isinstance(piece, str)]
-
-
-class Refusal(Exception):
-    """An answer of the gateway's own, in OpenAI's form."""
-
-    def __init__(
-        self, status: int, message: str, *, code: str, headers: list[tuple[bytes, bytes]] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.message, self.code, self.headers = status, message, code, headers or []
-
-    def body(self) -> bytes:
-        kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        return msgspec.json.encode({"error": {"message": self.message, "type": kind, "code": self.code}})
-
-
-class _Talk:
-    """One request under way, for the log and the metrics."""
-
-    __slots__ = ("error", "first", "guard", "head", "id", "key", "model", "route", "start", "status", "stream", "usage")
-
-    def __init__(self, route: str) -> None:
-        self.id, self.route, self.start = secrets.token_hex(8), route, time.monotonic()
-        self.key, self.model, self.status, self.first = "", "", 0, 0.0
-        self.stream, self.guard, self.error, self.usage = False, "", "", Usage()
-        self.head: list[tuple[bytes, bytes]] = [(b"x-request-id", self.id.encode())]
+SESSION_HEADERS = (b"x-session-id", b"x-llmops-session")
 
 
 class Gateway:
-    """`await gateway(scope, receive, send)`; one upstream."""
+    """`await gateway(scope, receive, send)`. `site` may be replaced at any time."""
 
     def __init__(
-        self, upstream: Upstream, store: KeyStore, *, rules: Rules, guard: Guard | None, audit: AuditLog,
-        metrics: Metrics,
-    ) -> None:  # fmt: skip
-        self._upstream, self._store, self._rules, self._guard = upstream, store, rules, guard
-        self._audit, self.metrics, self._limits = audit, metrics, Limits()
-        self._models: frozenset[str] = frozenset()
-        self._models_at = -MODELS_S
-        self._decode = msgspec.json.Decoder(Ask)
+        self, site: Site, store: KeyStore, *, flow: Flow, audit: AuditLog, metrics: Metrics, console: Console,
+        tracer: Any = None, started: Callable[[], Any] | None = None, stopped: Callable[[], Any] | None = None,
+    ) -> None:  # fmt: skip  # Any: OpenTelemetry, and coroutines
+        self.site, self._store, self._flow = site, store, flow
+        self._audit, self.metrics, self._console, self._tracer = audit, metrics, console, tracer
+        self._started, self._stopped = started, stopped
+        self._decode = msgspec.json.Decoder(Ask).decode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -118,15 +55,18 @@ class Gateway:
             return
         if scope["type"] != "http":
             return
-        path: bytes = scope["raw_path"].partition(b"?")[0]
-        talk = _Talk(path.decode("latin-1")[:64])
+        path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+        talk, dialect = Talk(path[:64]), Dialect()
+        if path == "/v1/messages":
+            dialect = Messages()
         self.metrics.in_flight.inc()
         try:
-            await self._serve(scope, path, talk, receive, send)
+            await self._serve(scope, path, talk, dialect, receive, send)
         except Refusal as refusal:
             talk.status, talk.error = refusal.status, refusal.code
-            await _answer(send, refusal.status, refusal.body(), [*talk.head, *refusal.headers])
-        except _Gone:
+            self.metrics.refused(refusal.code, talk.key)
+            await answer(send, refusal.status, dialect.refusal(refusal, talk.id), [*talk.head, *refusal.headers])
+        except Gone:
             talk.status, talk.error = 499, "client gone"
         except Exception as error:
             LOG.exception("request %s", talk.id)
@@ -134,306 +74,238 @@ class Gateway:
             talk.status = 500
             if not begun:
                 bug = Refusal(500, "the gateway failed", code="internal_error")
-                await _answer(send, 500, bug.body(), talk.head)
+                await answer(send, 500, dialect.refusal(bug, talk.id), talk.head)
         finally:
             self.metrics.in_flight.dec()
-            if path not in (b"/health", b"/ready", b"/metrics"):
+            if path in POSTS or talk.status >= 400:
                 self._note(talk)
 
-    async def _serve(self, scope: Scope, path: bytes, talk: _Talk, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, path: str, talk: Talk, dialect: Dialect, receive: Receive, send: Send) -> None:
         method = scope["method"]
-        if path == b"/health":
-            await _answer(send, 200, b'{"status":"ok"}', talk.head)
-            return
-        if path == b"/ready":
-            ready = bool(await self._served())
-            await _answer(send, 200 if ready else 503, b'{"ready":%s}' % (b"true" if ready else b"false"), talk.head)
-            return
-        scope_name = POSTS.get(path) or {b"/v1/models": "models", b"/metrics": "metrics"}.get(path)
-        if scope_name is None:
+        wanted = "POST" if path in POSTS else "GET" if path in GETS or path in OPEN else None
+        if wanted is None:
             raise Refusal(404, f"there is no {talk.route}", code="not_found")
-        wanted = "POST" if path in POSTS else "GET"
         if method != wanted:
             raise Refusal(405, f"{talk.route} is for {wanted}", code="method_not_allowed",
                           headers=[(b"allow", wanted.encode())])  # fmt: skip
-        key = self._admit(scope, scope_name, talk)
-        if path == b"/metrics":
-            await _answer(send, 200, self.metrics.text(), talk.head, kind=b"text/plain; version=0.0.4; charset=utf-8")
-            talk.status = 200
-        elif path == b"/v1/models":
-            await self._list(key, talk, send)
+        if path in OPEN:
+            await self._public(path, talk, send)
+            return
+        key = self._admit(scope, POSTS.get(path) or GETS[path], talk)
+        if path in POSTS:
+            await self._post(scope, path, key, talk, dialect, receive, send)
+            return
+        if path == "/metrics":
+            body, kind = self.metrics.text(), CONTENT_TYPE
+        elif path == "/v1/models":
+            body, kind = await self._list(key), b"application/json"
         else:
-            await self._post(scope, path, key, talk, receive, send)
+            body, kind = await self._console.state(self.site, self._store), b"application/json"
+        talk.status = 200
+        await answer(send, 200, body, talk.head, kind=kind)
 
-    def _admit(self, scope: Scope, scope_name: str, talk: _Talk) -> Key:
-        given = _given_key(scope["headers"])
-        if given is None and not self._rules.keys_required:
+    async def _public(self, path: str, talk: Talk, send: Send) -> None:
+        talk.status = 200
+        if path == "/health":
+            await answer(send, 200, b'{"status":"ok"}', talk.head)
+        elif path == "/ready":
+            ready = self.site.ready()
+            talk.status = 200 if ready else 503
+            await answer(send, talk.status, b'{"ready":%b}' % (b"true" if ready else b"false"), talk.head)
+        else:
+            body, kind, headers = self._console.page(path)
+            await answer(send, 200, body, [*talk.head, *headers], kind=kind)
+
+    # -- who asks --------------------------------------------------------------------------------------
+
+    def _admit(self, scope: Scope, right: str, talk: Talk) -> Key:
+        given = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                kind, _, rest = value.decode("latin-1").partition(" ")
+                given = rest.strip() if kind.lower() == "bearer" else None
+                break
+            if name == b"x-api-key":
+                given = value.decode("latin-1").strip()
+        client = scope.get("client")
+        talk.ip = str(client[0]) if client else ""
+        if given is None and not self.site.config.keys_required:
             return OPEN_KEY
         key = self._store.find(given) if given else None
         if key is None:
             said = "this key is not valid" if given else "a key is needed: Authorization: Bearer llmops_..."
             raise Refusal(401, said, code="invalid_api_key", headers=[(b"www-authenticate", b"Bearer")])
         talk.key = key.id
-        if not key.may(scope_name):
+        if not key.may(right):
             raise Refusal(403, f"this key may not use {talk.route}", code="forbidden")
         return key
 
-    # -- models ----------------------------------------------------------------------------------------
+    def _headers(self, scope: Scope, talk: Talk) -> None:
+        """What a client may say beside its body. Anything else that it sends is not passed on."""
+        for name, value in scope["headers"]:
+            if name == b"content-encoding" and value != b"identity":
+                raise Refusal(415, "compressed bodies are not taken", code="unsupported")
+            if name in SESSION_HEADERS:
+                talk.session = value.decode("latin-1")[:256]
+            elif name == b"x-llmops-urgency":
+                talk.urgency = "batch" if value == b"batch" else "interactive"
+            elif name == b"x-llmops-timeout-ms":
+                talk.deadline = talk.start + _number(value) / 1000
+            elif name in (b"x-llmops-cache", b"cache-control"):
+                if value in (b"bypass", b"no-cache", b"no-store"):
+                    talk.cache = "bypass"
+            elif name == b"traceparent":
+                talk.parent = value.decode("latin-1")[:64]
+            elif name == b"x-forwarded-for" and self.site.config.limits.trusted_proxies:
+                talk.ip = self._forwarded(talk.ip, value.decode("latin-1"))
 
-    async def _served(self) -> frozenset[str]:
-        """What the upstream lists, looked up every few seconds; empty if it does not answer."""
-        now_s = time.monotonic()
-        if now_s - self._models_at > MODELS_S:
-            self._models_at = now_s
+    def _forwarded(self, peer: str, value: str) -> str:
+        """The nearest address that is none of our proxies."""
+        trusted = [ipaddress.ip_network(each, strict=False) for each in self.site.config.limits.trusted_proxies]
+        for each in [peer, *reversed(value.split(","))]:
             try:
-                status, raw = await self._fetch("/v1/models")
-                listed = msgspec.json.decode(raw)["data"] if status == 200 else []
-                self._models = frozenset(str(entry["id"]) for entry in listed)
-            except (UpstreamError, msgspec.DecodeError, KeyError, TypeError):
-                self._models, self._models_at = frozenset(), now_s - MODELS_S + 0.5
-        return self._models
+                address = ipaddress.ip_address(each.strip())
+            except ValueError:
+                return peer
+            if not any(address in network for network in trusted):
+                return str(address)
+        return peer
 
-    async def _fetch(self, path: str) -> tuple[int, bytes]:
-        reply = await self._upstream.ask("GET", path, b"", [])
-        try:
-            return reply.status, await reply.read()
-        finally:
-            self._upstream.release(reply)
+    # -- requests --------------------------------------------------------------------------------------
 
-    async def _list(self, key: Key, talk: _Talk, send: Send) -> None:
-        served = await self._served()
-        if not served:
+    async def _list(self, key: Key) -> bytes:
+        await self.site.looked()
+        names = self.site.router.names()
+        if not names:
             raise Refusal(503, "the upstream does not list its models", code="upstream_unavailable")
-        entries = [{"id": name, "object": "model", "owned_by": "llmops"} for name in sorted(served) if key.serves(name)]
-        talk.status = 200
-        await _answer(send, 200, msgspec.json.encode({"object": "list", "data": entries}), talk.head)
+        entries = [{"id": name, "object": "model", "created": 0, "owned_by": "llmops"} for name in sorted(names)
+                   if key.serves(name)]  # fmt: skip
+        return msgspec.json.encode({"object": "list", "data": entries})
 
-    # -- a request with a body -------------------------------------------------------------------------
-
-    async def _post(self, scope: Scope, path: bytes, key: Key, talk: _Talk, receive: Receive, send: Send) -> None:
+    async def _post(
+        self, scope: Scope, path: str, key: Key, talk: Talk, dialect: Dialect, receive: Receive, send: Send
+    ) -> None:
+        site = self.site
+        self._headers(scope, talk)
         body = await self._body(scope, receive)
-        ask = await self._read(body, path, key, talk)
-        if path == b"/v1/moderations":
-            await self._moderate(ask, talk, send)
+        talk.bytes_in = len(body)
+        if b'"image' in body or b'"input_image' in body:
+            talk.images = body.count(b'"image_url"') + body.count(b'"input_image"') + body.count(b'"base64"')
+        ask, body = self._read(body, path, dialect)
+        if path == "/v1/moderations":
+            talk.status = 200
+            await answer(send, 200, moderated(site.guard, ask, talk), talk.head)
             return
-        estimated = len(body) // CHARS_PER_TOKEN + (
-            ask.max_tokens or ask.max_completion_tokens or DEFAULT_ANSWER_TOKENS
-        )
-        verdict = self._limits.take(key, estimated)
-        talk.head += verdict.headers
-        if verdict.refused:
-            self.metrics.refused(key.id, verdict.refused)
-            wait = max(1, round(verdict.retry_after_s + 0.5))
-            raise Refusal(429, f"the key's limit of {verdict.refused} is reached", code="rate_limit_exceeded",
-                          headers=[(b"retry-after", str(wait).encode())])  # fmt: skip
+        if not talk.session and ask.user:
+            talk.session = ask.user
+        await site.looked()
+        inner = "/v1/chat/completions" if path == "/v1/messages" else path
+        shown = Watched(send) if self._audit.bodies else None
+        job = Job(ask, fields_of(body), inner, key, talk, dialect, shown.send if shown else send)
+        if self._tracer is not None:
+            self._tracer.begin(talk, ask)
         try:
-            self._judge(ask, path, talk)
-            await self._forward(body, path, talk, receive, send)
+            await self._flow.run(site, job, scope[LEFT])
         finally:
-            used = talk.usage.input_tokens + talk.usage.output_tokens
-            self._limits.give_back(key, estimated=estimated, used=used or (0 if talk.status >= 400 else estimated))
+            if shown is not None:
+                talk.bodies = Bodies(body, shown.said())
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        most = self._rules.body_bytes
+        limits = self.site.config.limits
+        most = limits.body_bytes
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > most:
                 raise Refusal(413, f"the body is larger than {most:,} bytes", code="too_large")
-            if name == b"content-encoding":
-                raise Refusal(415, "compressed bodies are not taken", code="unsupported")
         parts, size = [], 0
-        try:
-            async with asyncio.timeout(self._rules.body_s):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Gone
-                    part = message.get("body", b"")
-                    size += len(part)
-                    if size > most:
-                        raise Refusal(413, f"the body is larger than {most:,} bytes", code="too_large")
-                    parts.append(part)
-                    if not message.get("more_body"):
-                        return b"".join(parts)
-        except TimeoutError:
-            raise Refusal(408, "the body did not come in time", code="timeout") from None
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            part = message.get("body", b"")
+            size += len(part)
+            if size > most:
+                raise Refusal(413, f"the body is larger than {most:,} bytes", code="too_large")
+            parts.append(part)
+            if not message.get("more_body"):
+                return b"".join(parts)
 
-    async def _read(self, body: bytes, path: bytes, key: Key, talk: _Talk) -> Ask:
+    def _read(self, body: bytes, path: str, dialect: Dialect) -> tuple[Ask, bytes]:
+        """(what is asked, the body in OpenAI's form). Raises: Refusal."""
         try:
-            ask = self._decode.decode(body)
+            if isinstance(dialect, Messages):
+                body = chat_of(body)
+            ask = self._decode(body)
         except msgspec.ValidationError as error:
             raise Refusal(400, str(error).replace("`", "'"), code="invalid_body") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Refusal(400, f"the body is not JSON: {error}", code="invalid_json") from None
-        if not ask.model and path != b"/v1/moderations":
+        except RecursionError:
+            raise Refusal(400, "the body is nested too deep", code="invalid_json") from None
+        if not ask.model and path != "/v1/moderations":
             raise Refusal(400, "the body has no model", code="invalid_body")
-        if path == b"/v1/chat/completions" and not ask.messages:
-            raise Refusal(400, "a chat needs messages", code="invalid_body")
-        wanted = ask.max_tokens or ask.max_completion_tokens or 0
-        if not 0 <= wanted <= self._rules.answer_tokens:
-            raise Refusal(400, f"max_tokens is more than {self._rules.answer_tokens:,}", code="invalid_body")
-        talk.model, talk.stream = ask.model[:128], bool(ask.stream)
-        if path != b"/v1/moderations":
-            served = await self._served()
-            if served and ask.model not in served:
-                raise Refusal(404, f"there is no model {ask.model[:128]!r}", code="model_not_found")
-            if not key.serves(ask.model):
-                raise Refusal(403, f"this key may not use {ask.model[:128]!r}", code="forbidden")
-        return ask
-
-    def _judge(self, ask: Ask, path: bytes, talk: _Talk) -> None:
-        """The guard on what goes in. Raises: Refusal if it blocks."""
-        if self._guard is None:
-            return
-        for role, text in ask.texts():
-            decision = self._guard.check_input(text, role=role, route=path.decode())
-            if decision.action != "allow":
-                talk.guard = f"input {decision.action}: {decision.findings[0].rule}"
-                self.metrics.guarded("input", decision.action)
-            if decision.action == "block":
-                raise Refusal(400, decision.message or "blocked", code="content_filter")
-
-    async def _moderate(self, ask: Ask, talk: _Talk, send: Send) -> None:
-        guard = self._guard or Guard()
-        results = []
-        for _, text in ask.texts():
-            decision = guard.check_input(text)
-            hit = {finding.detector for finding in decision.findings if finding.action in ("flag", "block")}
-            names = ("injection", "jailbreak", "extraction", "hidden_text")
-            scores = {name: min(1.0, sum(f.score for f in decision.findings if f.detector == name)) for name in names}
-            results.append({"flagged": decision.flagged, "categories": {name: name in hit for name in names},
-                            "category_scores": scores})  # fmt: skip
-        talk.status = 200
-        answer = {"id": f"modr-{talk.id}", "model": "llmops-guard", "results": results}
-        await _answer(send, 200, msgspec.json.encode(answer), talk.head)
-
-    # -- the way to the upstream and back --------------------------------------------------------------
-
-    async def _forward(self, body: bytes, path: bytes, talk: _Talk, receive: Receive, send: Send) -> None:
-        """Sends the request on, and stops the upstream as soon as the client has gone."""
-        exchange = asyncio.current_task()
-        gone = asyncio.ensure_future(_left(receive))
-        left: list[bool] = []
-
-        def stop(task: asyncio.Future[None]) -> None:
-            if not task.cancelled() and exchange is not None:
-                left.append(True)
-                exchange.cancel()
-
-        gone.add_done_callback(stop)
-        try:
-            await self._exchange(body, path.decode(), talk, send)
-        except asyncio.CancelledError:
-            if not left:
-                raise
-            raise _Gone from None
-        finally:
-            gone.remove_done_callback(stop)
-            gone.cancel()
-
-    async def _exchange(self, body: bytes, path: str, talk: _Talk, send: Send) -> None:
-        reply = await self._first(body, path, talk)
-        try:
-            talk.status, talk.first = reply.status, time.monotonic() - talk.start
-            headers = [(name, value) for name, value in reply.headers if name in PASSED]
-            streamed = any(
-                name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers
-            )
-            answer = Answer(self._guard, path, streamed=streamed)
-            if streamed:
-                await self._stream(reply, answer, [*talk.head, *headers], send)
-            else:
-                raw = await reply.read()
-                if self._guard is not None and reply.status == 200:
-                    raw = guarded_body(self._guard, raw, path, talk)
-                answer.read(raw)
-                await _answer(send, reply.status, raw, [*talk.head, *headers], kind=None)
-            talk.usage = answer.usage
-            if answer.action:
-                talk.guard = f"output {answer.action}"
-                self.metrics.guarded("output", answer.action)
-        except UpstreamError as error:
-            self.metrics.upstream_failed(error.kind[:40])
-            talk.error = error.kind
-            if not talk.stream or talk.first == 0:
-                raise Refusal(502, f"the upstream broke off: {error.kind}", code="upstream_error") from None
-            failure = {"error": {"message": f"the upstream broke off: {error.kind}", "type": "server_error"}}
-            await send({"type": "http.response.body", "body": b"data: " + msgspec.json.encode(failure) + b"\n\n"})
-        finally:
-            self._upstream.release(reply)
-
-    async def _stream(self, reply: Reply, answer: Answer, headers: list[tuple[bytes, bytes]], send: Send) -> None:
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        async for piece in reply.pieces():
-            if shown := answer.feed(piece):
-                await send({"type": "http.response.body", "body": shown, "more_body": True})
-        await send({"type": "http.response.body", "body": answer.finish()})
-
-    async def _first(self, body: bytes, path: str, talk: _Talk) -> Reply:
-        """The upstream's head; asked again, after a short pause, while nothing was answered."""
-        headers = [(b"Content-Type", b"application/json"), (b"X-Request-Id", talk.id.encode())]
-        for attempt in range(self._rules.retries + 1):
-            try:
-                return await self._upstream.ask("POST", path, body, headers)
-            except UpstreamError as error:
-                self.metrics.upstream_failed(error.kind[:40])
-                talk.error = error.kind
-                if attempt == self._rules.retries or "in time" in error.kind:
-                    status = 504 if "in time" in error.kind else 502
-                    raise Refusal(status, error.kind, code="upstream_unavailable") from None
-                await asyncio.sleep(0.05 * 2**attempt * (1 + secrets.randbelow(100) / 100))
-        raise AssertionError("unreachable")
+        if path in ("/v1/messages", "/v1/chat/completions"):
+            if not ask.messages:
+                raise Refusal(400, "a chat needs messages", code="invalid_body")
+        elif path == "/v1/completions":
+            if ask.prompt is msgspec.UNSET:
+                raise Refusal(400, "a completion needs a prompt", code="invalid_body")
+        elif ask.input is msgspec.UNSET:
+            raise Refusal(400, f"{path} needs an input", code="invalid_body")
+        if isinstance(dialect, Messages):
+            dialect.model = ask.model
+        return ask, body
 
     # -- bookkeeping -----------------------------------------------------------------------------------
 
-    def _note(self, talk: _Talk) -> None:
+    def _note(self, talk: Talk) -> None:
         total, usage = time.monotonic() - talk.start, talk.usage
-        self.metrics.done(
-            route=talk.route if talk.status != 404 else "other", model=talk.model if talk.status < 400 else "",
-            key=talk.key, status=talk.status, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
-            first_s=talk.first, total_s=total,
-        )  # fmt: skip
+        self.metrics.done(talk, total)
+        lost = self._audit.lost
         self._audit.write(Entry(
             at=now(), request=talk.id, route=talk.route, status=talk.status, key=talk.key, model=talk.model,
             stream=talk.stream, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
             first_ms=round(talk.first * 1e3, 2), total_ms=round(total * 1e3, 2), guard=talk.guard, error=talk.error,
-        ))  # fmt: skip
+            upstream=talk.upstream, side=talk.side if talk.side != "stable" else "", cache=talk.cache,
+            dollars=round(talk.cost, 9), ip=talk.ip,
+        ), talk.bodies)  # fmt: skip
+        if self._audit.lost > lost:
+            self.metrics.audit_lost.inc(self._audit.lost - lost)
+        if self._tracer is not None:
+            self._tracer.end(talk)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                if self._started is not None:
+                    await self._started()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self._upstream.close()
+                if self._stopped is not None:
+                    await self._stopped()
                 self._audit.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
 
-class _Gone(Exception):
-    """The client has left."""
+def _number(value: bytes) -> float:
+    try:
+        return max(1.0, min(3.6e6, float(value)))
+    except ValueError:
+        raise Refusal(400, "x-llmops-timeout-ms is no number", code="invalid_header") from None
 
 
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def moderated(guard: Guard | None, ask: Ask, talk: Talk) -> bytes:
+    """The guard's opinion, in the form of OpenAI's moderations. Without a guard of its own, the default one's."""
+    from llmops_cli.guard.check import Guard
 
-
-def _given_key(headers: list[tuple[bytes, bytes]]) -> str | None:
-    for name, value in headers:
-        if name == b"authorization":
-            kind, _, rest = value.decode("latin-1").partition(" ")
-            return rest.strip() if kind.lower() == "bearer" else None
-        if name == b"x-api-key":
-            return value.decode("latin-1").strip()
-    return None
-
-
-async def _answer(
-    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]], *,
-    kind: bytes | None = b"application/json",
-) -> None:  # fmt: skip
-    length = [(b"content-length", str(len(body)).encode())]
-    typed = [(b"content-type", kind)] if kind else []
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *typed, *length]})
-    await send({"type": "http.response.body", "body": body})
+    guard = guard or Guard()
+    results = []
+    for _, text in ask.texts():
+        decision = guard.check_input(text)
+        hit = {finding.detector for finding in decision.findings if finding.action in ("flag", "block")}
+        names = ("injection", "jailbreak", "extraction", "hidden_text")
+        scores = {name: min(1.0, sum(f.score for f in decision.findings if f.detector == name)) for name in names}
+        results.append({"flagged": decision.flagged, "categories": {name: name in hit for name in names},
+                        "category_scores": scores})  # fmt: skip
+    return msgspec.json.encode({"id": f"modr-{talk.id}", "model": "llmops-guard", "results": results})

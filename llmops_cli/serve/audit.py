@@ -1,53 +1,92 @@
-"""The audit log: a JSON line for each request, in a file that is turned over by size. Never keys, and no bodies."""
+"""The audit log: a JSON line for each request, in a file that is turned over by size. No keys; bodies if asked for."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
 TURN_BYTES = 100 << 20
 KEPT = 5
+BODY_MOST = 64 << 10
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]  # Any: ASGI
+
+
+class Bodies(NamedTuple):
+    """What was asked and what was answered."""
+
+    asked: bytes
+    said: bytes
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request. `key` is the key's id; times are milliseconds."""
+    """One request. `key` is the key's id; times are milliseconds. Bodies are redacted and cut at 64 KB."""
 
     at: str
     request: str
     route: str
     status: int
     key: str = ""
+    ip: str = ""
     model: str = ""
+    upstream: str = ""
+    side: str = ""
     stream: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
+    dollars: float = 0.0
+    cache: str = ""
     first_ms: float = 0.0
     total_ms: float = 0.0
     guard: str = ""
     error: str = ""
+    asked: str = ""
+    said: str = ""
+
+
+class Watched:
+    """A `send` that remembers the beginning of what went through it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self._parts, self._size = send, list[bytes](), 0
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:  # Any: ASGI
+        body = message.get("body", b"")
+        if body and self._size < BODY_MOST:
+            self._parts.append(body)
+            self._size += len(body)
+        await self._send(message)
+
+    def said(self) -> bytes:
+        return b"".join(self._parts)
 
 
 class AuditLog:
-    """Appends; a full disk costs the line and is counted, never the request."""
+    """Appends, several processes to one file; a full disk costs the line and is counted, never the request."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, bodies: bool = False) -> None:
         self._path, self._file, self._size = path, -1, 0
-        self.lost = 0
+        self.lost, self.bodies = 0, bodies and path is not None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._open()
 
     def _open(self) -> None:
         assert self._path is not None
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(self._file).st_size
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: Entry, bodies: Bodies | None = None) -> None:
         if self._path is None:
             return
+        if bodies is not None:
+            entry = msgspec.structs.replace(entry, asked=_safe(bodies.asked), said=_safe(bodies.said))
         line = msgspec.json.encode(entry) + b"\n"
         try:
             if self._size + len(line) > TURN_BYTES:
@@ -56,21 +95,59 @@ class AuditLog:
         except OSError:
             self.lost += 1
 
+    def look(self) -> None:
+        """Follows the file where another process, or logrotate, has turned it over."""
+        if self._path is None:
+            return
+        with suppress(OSError):
+            mine = os.fstat(self._file)
+            self._size = mine.st_size
+            try:
+                there = self._path.stat().st_ino
+            except FileNotFoundError:
+                there = 0
+            if there != mine.st_ino:
+                os.close(self._file)
+                self._open()
+
     def _turn(self) -> None:
+        """Whoever comes first turns; the others find a new file. Raises: OSError."""
         assert self._path is not None
-        os.close(self._file)
-        for number in range(KEPT - 1, 0, -1):
-            older = self._path.with_name(f"{self._path.name}.{number}")
-            if older.exists():
-                older.replace(self._path.with_name(f"{self._path.name}.{number + 1}"))
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        self._open()
+        lock = os.open(self._path.with_name(f"{self._path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._path.exists() and self._path.stat().st_size > TURN_BYTES // 2:
+                for number in range(KEPT - 1, 0, -1):
+                    older = self._path.with_name(f"{self._path.name}.{number}")
+                    if older.exists():
+                        older.replace(self._path.with_name(f"{self._path.name}.{number + 1}"))
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+            os.close(self._file)
+            self._open()
+        finally:
+            os.close(lock)
 
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
+            self._file, self._path = -1, None
+
+
+def _safe(raw: bytes) -> str:
+    """Text with personal data and secrets taken out."""
+    from llmops_cli.guard.personal import find, redact
+
+    text = raw[:BODY_MOST].decode("utf-8", "replace")
+    return redact(text, find(text))
+
+
+_second, _shown = 0, ""
 
 
 def now() -> str:
+    """UTC, to the millisecond."""
+    global _second, _shown
     moment = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment * 1000) % 1000:03d}Z"
+    if int(moment) != _second:
+        _second, _shown = int(moment), time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+    return f"{_shown}.{int(moment * 1000) % 1000:03d}Z"

@@ -15,14 +15,18 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.serve.state import connect
 
 PREFIX = "llmops_"
+ASKING = ("chat", "completions", "embeddings", "models", "moderations", "responses", "messages")
 ROLES = {
-    "user": ("chat", "completions", "embeddings", "models", "moderations"),
-    "admin": ("chat", "completions", "embeddings", "models", "moderations", "metrics"),
+    "user": ASKING,
+    "admin": (*ASKING, "metrics", "admin"),
     "metrics": ("metrics",),
 }
 """Role -> what its keys may call."""
 REFRESH_S = 0.5
-FIELDS = "id, name, role, models, created, expires, revoked, requests_per_minute, tokens_per_minute, streams"
+FIELDS = (
+    "id, name, role, models, created, expires, revoked, requests_per_minute, tokens_per_minute, streams,"
+    " budget_dollars, budget_tokens"
+)
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +42,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     streams: int | None = None
+    budget_dollars: float | None = None
+    budget_tokens: int | None = None
 
     def may(self, scope: str) -> bool:
         return scope in ROLES.get(self.role, ())
@@ -63,6 +69,7 @@ class KeyStore:
     def create(
         self, name: str, *, role: str = "user", models: list[str] | None = None, expires: float | None = None,
         requests_per_minute: int | None = None, tokens_per_minute: int | None = None, streams: int | None = None,
+        budget_dollars: float | None = None, budget_tokens: int | None = None,
     ) -> tuple[str, Key]:  # fmt: skip
         """(the key, never seen again; what is kept of it). Raises: UsageError for a name in use or a bad role."""
         if role not in ROLES:
@@ -73,10 +80,11 @@ class KeyStore:
         key = Key(
             id=secrets.token_hex(6), name=name, role=role, models=models or [], created=time.time(), expires=expires,
             requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute, streams=streams,
+            budget_dollars=budget_dollars, budget_tokens=budget_tokens,
         )  # fmt: skip
         try:
             self._db.execute(
-                f"insert into keys ({FIELDS}, hash) values (?,?,?,?,?,?,?,?,?,?,?)", (*_row(key), digest(secret))
+                f"insert into keys ({FIELDS}, hash) values (?,?,?,?,?,?,?,?,?,?,?,?,?)", (*_row(key), digest(secret))
             )
         except sqlite3.IntegrityError:
             raise UsageError(f"there is a key named {name}", hint=f"llmops keys rotate {name}, or revoke it") from None
@@ -129,7 +137,8 @@ class KeyStore:
 
 def _row(key: Key) -> tuple[object, ...]:
     return (key.id, key.name, key.role, json.dumps(key.models), key.created, key.expires, key.revoked,
-            key.requests_per_minute, key.tokens_per_minute, key.streams)  # fmt: skip
+            key.requests_per_minute, key.tokens_per_minute, key.streams, key.budget_dollars,
+            key.budget_tokens)  # fmt: skip
 
 
 def _key(row: tuple[object, ...]) -> Key:

@@ -1,82 +1,138 @@
-"""Requests and tokens a minute, and streams at once: a bucket for each key, refilled all the time."""
+"""Requests and tokens a minute, and streams at once: of a key, an address, a model; and what clients are told of it."""
 
 from __future__ import annotations
 
-import time
+import ipaddress
+from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
+from llmops_cli.serve.config import LimitsConfig, LimitSet
 from llmops_cli.serve.keys import Key
+from llmops_cli.serve.ledger import MINUTE_S, Charge, Kind, Ledger, Standing, Taken
+from llmops_cli.serve.request import Refusal, retry_after
 
-MINUTE_S = 60.0
-
-
-class _Bucket(msgspec.Struct):
-    left: float
-    at: float
-
-    def refill(self, most: float, now: float) -> None:
-        self.left = min(most, self.left + (now - self.at) * most / MINUTE_S)
-        self.at = now
+NO_LIMITS = LimitSet()
+WHOSE = {"key": "the key", "ip": "your address", "model": "the model"}
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """`refused` names the limit that was reached, with the seconds to wait; `headers` tell where the key stands."""
+class Counts(Protocol):
+    """Where buckets are kept: the machine's ledger, or Redis."""
 
-    refused: str | None
-    retry_after_s: float
-    headers: list[tuple[bytes, bytes]]
+    async def take(self, charges: Sequence[Charge]) -> Taken: ...
+
+    async def give_back(self, charges: Sequence[Charge], lease: str = "") -> None: ...
+
+
+class LocalCounts:
+    """The ledger, which takes microseconds and needs no waiting."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def take(self, charges: Sequence[Charge]) -> Taken:
+        return self._ledger.take(charges)
+
+    async def give_back(self, charges: Sequence[Charge], lease: str = "") -> None:
+        self._ledger.give_back(charges)
+
+
+class Claim(msgspec.Struct):
+    """What a request has taken and must settle when it ends."""
+
+    charges: list[Charge]
+    estimated: int
+    lease: str = ""
 
 
 class Limits:
-    """Of this process. Tokens are taken from an estimate and settled when the real count is known."""
+    """Tokens are taken from an estimate and settled when the real count is known."""
 
-    def __init__(self) -> None:
-        self._requests: dict[str, _Bucket] = {}
-        self._tokens: dict[str, _Bucket] = {}
-        self._streams: dict[str, int] = {}
+    def __init__(self, counts: Counts, config: LimitsConfig) -> None:
+        self.counts, self._config = counts, config
 
-    def take(self, key: Key, tokens: int) -> Verdict:
-        """One request of that many tokens, if it may be; `give_back` must follow when it has ended."""
-        now, headers = time.monotonic(), list[tuple[bytes, bytes]]()
-        refused, wait = None, 0.0
-        request_bucket = _bucket(self._requests, key.id, key.requests_per_minute, now)
-        token_bucket = _bucket(self._tokens, key.id, key.tokens_per_minute, now)
-        if key.streams is not None and self._streams.get(key.id, 0) >= key.streams:
-            refused, wait = "streams", 1.0
-        if request_bucket is not None and key.requests_per_minute and request_bucket.left < 1:
-            refused, wait = "requests", (1 - request_bucket.left) * MINUTE_S / key.requests_per_minute
-        if (
-            token_bucket is not None
-            and key.tokens_per_minute
-            and token_bucket.left < min(tokens, key.tokens_per_minute)
-        ):
-            missing = min(tokens, key.tokens_per_minute) - token_bucket.left
-            refused, wait = "tokens", missing * MINUTE_S / key.tokens_per_minute
-        if refused is None:
-            self._streams[key.id] = self._streams.get(key.id, 0) + 1
-        for name, bucket, most, used in (("requests", request_bucket, key.requests_per_minute, 1),
-                                         ("tokens", token_bucket, key.tokens_per_minute, tokens)):  # fmt: skip
-            if bucket is not None and most:
-                if refused is None:
-                    bucket.left -= used
-                reset = max(0.0, (most - bucket.left) * MINUTE_S / most)
-                headers += [(f"x-ratelimit-limit-{name}".encode(), str(most).encode()),
-                            (f"x-ratelimit-remaining-{name}".encode(), str(max(0, int(bucket.left))).encode()),
-                            (f"x-ratelimit-reset-{name}".encode(), f"{reset:.1f}s".encode())]  # fmt: skip
-        return Verdict(refused, wait, headers)
+    def charges(self, key: Key, ip: str, model: str, tokens: int) -> list[Charge]:
+        own, theirs = self._config.key, self._config.models.get(model, NO_LIMITS)
+        found = list[Charge]()
+        requests = key.requests_per_minute or own.requests_per_minute
+        _add(found, f"key:{key.id}", requests, key.tokens_per_minute or own.tokens_per_minute,
+             key.streams or own.streams, tokens)  # fmt: skip
+        if self._config.ip is not NO_LIMITS:
+            limit = self._config.ip
+            _add(found, f"ip:{_network(ip)}", limit.requests_per_minute, limit.tokens_per_minute, limit.streams, tokens)
+        if theirs is not NO_LIMITS:
+            _add(found, f"model:{model}", theirs.requests_per_minute, theirs.tokens_per_minute, theirs.streams, tokens)
+        return found
 
-    def give_back(self, key: Key, *, estimated: int, used: int) -> None:
-        """The request has ended with `used` tokens: what was estimated too much returns."""
-        self._streams[key.id] = max(0, self._streams.get(key.id, 1) - 1)
-        if key.tokens_per_minute and key.id in self._tokens:
-            bucket = self._tokens[key.id]
-            bucket.left = min(key.tokens_per_minute, bucket.left + estimated - used)
+    async def take(self, key: Key, ip: str, model: str, tokens: int) -> tuple[Claim, list[tuple[bytes, bytes]]]:
+        """(the claim, headers that tell where the key stands). Raises: Refusal (429)."""
+        charges = self.charges(key, ip, model, tokens)
+        if not charges:
+            return Claim([], tokens), []
+        taken = await self.counts.take(charges)
+        headers = _headers(charges, taken.standings)
+        if taken.refused is not None:
+            raise _refusal(taken, charges, headers)
+        return Claim(charges, tokens, taken.lease), headers
+
+    async def settle(self, claim: Claim, used: int) -> None:
+        back = []
+        for charge in claim.charges:
+            if charge.kind == "streams":
+                back.append(charge)
+            elif charge.kind == "tokens" and used != claim.estimated:
+                back.append(charge._replace(amount=float(claim.estimated - used)))
+        if back:
+            await self.counts.give_back(back, claim.lease)
 
 
-def _bucket(buckets: dict[str, _Bucket], name: str, most: int | None, now: float) -> _Bucket | None:
-    if not most:
-        return None
-    bucket = buckets.setdefault(name, _Bucket(left=float(most), at=now))
-    bucket.refill(most, now)
-    return bucket
+def _add(
+    found: list[Charge], subject: str, requests: int | None, tokens: int | None, streams: int | None, amount: int
+) -> None:
+    if requests:
+        found.append(Charge(subject, "requests", requests, 1.0))
+    if tokens:
+        found.append(Charge(subject, "tokens", tokens, float(amount)))
+    if streams:
+        found.append(Charge(subject, "streams", streams, 1.0))
+
+
+def _network(ip: str) -> str:
+    """One client has a whole /64 of IPv6."""
+    if ":" not in ip:
+        return ip
+    try:
+        return str(ipaddress.IPv6Network(f"{ip.partition('%')[0]}/64", strict=False))
+    except ValueError:
+        return ip
+
+
+def _refusal(taken: Taken, charges: list[Charge], headers: list[tuple[bytes, bytes]]) -> Refusal:
+    assert taken.refused is not None
+    charge = taken.refused
+    wait_s = max(s.wait_s for s in taken.standings)
+    named = {"requests": "requests a minute", "tokens": "tokens a minute", "streams": "requests at once"}[charge.kind]
+    owner = WHOSE[charge.subject.partition(":")[0]]
+    said = f"{owner} has reached its limit of {charge.most} {named}"
+    return Refusal(429, said, code="rate_limit_exceeded", headers=[*headers, *retry_after(wait_s)])
+
+
+_LABELS: dict[Kind, tuple[bytes, bytes, bytes]] = {
+    kind: (f"x-ratelimit-limit-{kind}".encode(), f"x-ratelimit-remaining-{kind}".encode(),
+           f"x-ratelimit-reset-{kind}".encode())
+    for kind in ("requests", "tokens")
+}  # fmt: skip
+
+
+def _headers(charges: list[Charge], standings: list[Standing]) -> list[tuple[bytes, bytes]]:
+    """Of the key's own buckets, in the form that OpenAI's clients know."""
+    found = []
+    for charge, standing in zip(charges, standings, strict=True):
+        if charge.kind == "streams" or not charge.subject.startswith("key:"):
+            continue
+        limit, remaining, reset = _LABELS[charge.kind]
+        wait_s = max(0.0, (charge.most - standing.left) * MINUTE_S / charge.most)
+        found += [(limit, b"%d" % charge.most), (remaining, b"%d" % max(0, int(standing.left))),
+                  (reset, b"%.1fs" % wait_s)]  # fmt: skip
+    return found

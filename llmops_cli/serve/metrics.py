@@ -1,71 +1,145 @@
-"""What Prometheus reads: requests, times, tokens, refusals, the guard's and the upstream's troubles."""
+"""What Prometheus reads: of one process, or of all workers of a gateway, dead ones included, whose counts stay."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
-TIMES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+from llmops_cli.serve.request import Talk
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""The library's name for the folder where workers keep their counts; read when it is imported."""
+TIMES_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
+GAPS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5)
+PREFIX = "llmops_gateway_"
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+_Mode = Literal["livesum", "livemin", "livemax"]
 
 
 class Metrics:
-    """One registry for a gateway. Keys are named by their id, never by what they are."""
+    """Keys are named by their id, never by what they are. Latencies are by model; counts by model and key."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
         self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
 
-        def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
-            return Counter(f"llmops_gateway_{name}", text, labels, registry=registry)
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(PREFIX + name, text, labels, registry=registry)
 
-        self._requests = counter(
-            "requests", "Requests by route, model, key and status", ("route", "model", "key", "status")
-        )
-        self._tokens = counter("tokens", "Tokens by direction", ("model", "key", "direction"))
-        self._guard = counter("guard", "Decisions of the guard", ("side", "action"))
-        self._refused = counter("refused", "Requests refused by a limit", ("key", "limit"))
-        self._upstream = counter("upstream_errors", "Failures of the upstream", ("kind",))
-        self._first = Histogram(
-            "llmops_gateway_first_byte_seconds",
-            "To the answer's first byte",
-            ("model",),
-            buckets=TIMES,
-            registry=registry,
-        )
-        self._total = Histogram(
-            "llmops_gateway_request_seconds", "Of the whole request", ("model",), buckets=TIMES, registry=registry
-        )
-        self.in_flight = Gauge("llmops_gateway_in_flight", "Requests under way", registry=registry)
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(PREFIX + name, text, ("model",), buckets=buckets, registry=registry)
 
-    def done(
-        self, *, route: str, model: str, key: str, status: int, input_tokens: int, output_tokens: int,
-        first_s: float, total_s: float,
-    ) -> None:  # fmt: skip
-        self._child(self._requests, route, model, key, str(status)).inc()
-        if input_tokens:
-            self._child(self._tokens, model, key, "input").inc(input_tokens)
-        if output_tokens:
-            self._child(self._tokens, model, key, "output").inc(output_tokens)
-        if first_s:
-            self._child(self._first, model).observe(first_s)
+        def gauge(name: str, text: str, mode: _Mode, *labels: str) -> Gauge:
+            return Gauge(PREFIX + name, text, labels, registry=registry, multiprocess_mode=mode)
+
+        self._requests = counter("requests", "Requests that have ended", "route", "model", "key", "status")
+        self._tokens = counter("tokens", "Tokens", "model", "key", "direction")
+        self._cost = counter("cost_dollars", "What the answers cost", "model", "key")
+        self._busy = counter("request_seconds_by_key", "Time of all requests", "key")
+        self._ttft = histogram("ttft_seconds", "To the first byte of a streamed answer", TIMES_S)
+        self._tpot = histogram("tpot_seconds", "For each output token after the first, streamed", GAPS_S)
+        self._total = histogram("request_seconds", "Of the whole request", TIMES_S)
+        self._cache = counter("cache", "Looked up in the cache", "model", "result")
+        self._guard = counter("guard", "Decisions of the guard other than to allow", "side", "action", "rule")
+        self._refused = counter("refused", "Requests refused before an upstream", "code", "key")
+        self._upstream = counter("upstream_errors", "Failed attempts", "upstream", "kind")
+        self._by_upstream = counter("upstream_requests", "Answers by who gave them", "upstream", "model", "side")
+        self._retries = counter("retries", "Second and later attempts", "model")
+        self._hedges = counter("hedges", "Second copies of a request that was slow", "model")
+        self._fallbacks = counter("fallbacks", "Answers of another model, or old ones", "model", "to")
+        self._shadows = counter("shadow", "Copies that nobody saw", "model", "result")
+        self._shadow_s = counter("shadow_seconds", "Time of those copies", "model")
+        self.audit_lost = counter("audit_lost", "Lines that the audit log could not take")
+        self.in_flight = gauge("in_flight", "Requests under way", "livesum")
+        self.queued = gauge("queued", "Requests that wait for a place", "livesum")
+        self.redis_up = gauge("redis_up", "Whether Redis answers", "livemin")
+        self._up = gauge("upstream_up", "Whether checks or traffic say so", "livemin", "upstream")
+        self._breaker = gauge("breaker", "0 closed, 1 half open, 2 open", "livemax", "upstream")
+        self._outstanding = gauge("outstanding_tokens", "Being worked on", "livesum", "upstream")
+        self._canary = gauge("canary_percent", "Share of the new side", "livemax", "model")
+        self.block_rate = gauge("guard_block_rate", "Share of requests blocked in the last minute", "livemax")
+        self.config_ok = gauge("config_ok", "0: the file was changed and cannot be used", "livemin")
+        self.config_ok.set(1)
+
+    # -- a request -------------------------------------------------------------------------------------
+
+    def done(self, talk: Talk, total_s: float) -> None:
+        usage, model = talk.usage, talk.alias
+        self._child(self._requests, talk.route if talk.status != 404 else "other", model, talk.key,
+                    str(talk.status)).inc()  # fmt: skip
+        if talk.key:
+            self._child(self._busy, talk.key).inc(total_s)
+        if not model:
+            return
+        if usage.input_tokens:
+            self._child(self._tokens, model, talk.key, "input").inc(usage.input_tokens)
+        if usage.output_tokens:
+            self._child(self._tokens, model, talk.key, "output").inc(usage.output_tokens)
+        if talk.cost:
+            self._child(self._cost, model, talk.key).inc(talk.cost)
+        if talk.upstream:
+            self._child(self._by_upstream, talk.upstream, model, talk.side).inc()
+        if talk.stream and talk.first:
+            self._child(self._ttft, model).observe(talk.first)
+            if usage.output_tokens > 1:
+                self._child(self._tpot, model).observe((total_s - talk.first) / (usage.output_tokens - 1))
         self._child(self._total, model).observe(total_s)
+        if talk.cache:
+            self._child(self._cache, model, talk.cache).inc()
 
     def _child(self, metric: Any, *labels: str) -> Any:  # Any: the library's counters and histograms alike
         """The metric with these labels; looked up once, since that takes longer than counting."""
         found = self._children.get((metric, labels))
         if found is None:
+            if len(self._children) > 50_000:
+                self._children.clear()
             found = self._children[(metric, labels)] = metric.labels(*labels)
         return found
 
-    def refused(self, key: str, limit: str) -> None:
-        self._refused.labels(key, limit).inc()
+    # -- other events ----------------------------------------------------------------------------------
 
-    def guarded(self, side: str, action: str) -> None:
-        self._guard.labels(side, action).inc()
+    def refused(self, code: str, key: str) -> None:
+        self._child(self._refused, code, key).inc()
 
-    def upstream_failed(self, kind: str) -> None:
-        self._upstream.labels(kind).inc()
+    def guarded(self, side: str, action: str, rule: str) -> None:
+        self._child(self._guard, side, action, rule).inc()
+
+    def upstream_failed(self, upstream: str, kind: str) -> None:
+        self._child(self._upstream, upstream, kind).inc()
+
+    def retried(self, model: str) -> None:
+        self._child(self._retries, model).inc()
+
+    def hedged(self, model: str) -> None:
+        self._child(self._hedges, model).inc()
+
+    def fell_back(self, model: str, to: str) -> None:
+        self._child(self._fallbacks, model, to).inc()
+
+    def shadowed(self, model: str, result: str, seconds: float = 0.0) -> None:
+        self._child(self._shadows, model, result).inc()
+        self._child(self._shadow_s, model).inc(seconds)
+
+    def standing(self, upstream: str, *, up: bool, breaker: str, outstanding: int) -> None:
+        self._child(self._up, upstream).set(up)
+        self._child(self._breaker, upstream).set({"closed": 0, "half open": 1, "open": 2}[breaker])
+        self._child(self._outstanding, upstream).set(outstanding)
+
+    def canary(self, model: str, percent: int) -> None:
+        self._child(self._canary, model).set(percent)
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def collected(self) -> CollectorRegistry:
+        """Of all workers."""
+        if SHARED not in os.environ:
+            return self._registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry
 
     def text(self) -> bytes:
-        return generate_latest(self.registry)
+        return generate_latest(self.collected())

@@ -1,76 +1,257 @@
-"""`llmops serve`: the gateway in front of an endpoint, or of an engine that it starts."""
+"""Puts a gateway together and keeps it going: one process that serves, what it does each second and on a reload."""
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError
-from llmops_cli.guard.check import Guard
-from llmops_cli.guard.policy import DEFAULT, load_policy
-from llmops_cli.serve.app import Gateway, Rules
+import msgspec
+
+from llmops_cli.core.errors import EngineFailed, LlmopsError
+from llmops_cli.serve.app import Gateway
 from llmops_cli.serve.audit import AuditLog
+from llmops_cli.serve.budget import Budgets, LocalBudgets
+from llmops_cli.serve.cache import LocalStore, SharedStore, Store
+from llmops_cli.serve.canary import Canaries
+from llmops_cli.serve.config import GatewayConfig, load_config
+from llmops_cli.serve.console import Console
+from llmops_cli.serve.flow import Flow
 from llmops_cli.serve.keys import KeyStore
+from llmops_cli.serve.ledger import Ledger
+from llmops_cli.serve.limits import Counts, LocalCounts
 from llmops_cli.serve.metrics import Metrics
-from llmops_cli.serve.state import state_dir
-from llmops_cli.serve.upstream import Upstream
+from llmops_cli.serve.shared import Link, SharedBudgets, SharedCounts
+from llmops_cli.serve.site import Site
 
+LOG = logging.getLogger("llmops.gateway")
 DRAIN_S = 30
+TICK_S = 1.0
+ALERT_LEAST = 20
+"""Judged requests in a minute before a block rate says anything."""
 
 
-def check_bind(host: str, keys: int, *, keys_required: bool) -> None:
-    """Raises: UsageError for an address that others reach without keys in the way."""
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    if not local and not keys_required:
-        raise UsageError(f"--no-keys at {host} would let everybody in", hint="only on 127.0.0.1")
-    if not local and not keys:
-        raise UsageError(f"{host} is reached by others, and there is no key", hint="llmops keys create --name N")
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a process needs to serve. `urls`: where engines that were started answer, by upstream."""
+
+    folder: str
+    config: GatewayConfig
+    file: str | None = None
+    urls: dict[str, list[str]] = {}
+    tls_cert: str | None = None
+    tls_key: str | None = None
 
 
-def serve(
-    url: str, *, host: str, port: int, keys_required: bool, guard: str | None, audit: bool, upstream_key: str | None,
-    tls: tuple[Path, Path] | None, say: Callable[[str], None],
-) -> None:  # fmt: skip
-    """Serves until it is told to stop, then lets what is under way end.
+class Service:
+    """One serving process."""
 
-    Raises: UsageError, EnvironmentMissing for a port in use; EngineFailed if it ends by itself.
-    """
-    import socket
+    def __init__(self, launch: Launch) -> None:
+        self._launch, folder = launch, Path(launch.folder)
+        config = launch.config
+        self.metrics, self.store, self.canaries = Metrics(), KeyStore(folder), Canaries(folder)
+        self._link = Link(config.redis) if config.redis else None
+        self._local_budgets = LocalBudgets(folder)
+        counts: Counts = LocalCounts(Ledger(folder))
+        budgets: Budgets = self._local_budgets
+        answers: Store = LocalStore(folder)
+        if self._link is not None:
+            counts, budgets = SharedCounts(self._link, counts), SharedBudgets(self._link, budgets)
+            answers = SharedStore(self._link)
+        self._counts, self._folder = counts, folder
+        self.flow = Flow(budgets=budgets, store=answers, metrics=self.metrics, meanings=None)
+        self.audit = AuditLog(folder / "audit.jsonl" if config.audit.on else None, bodies=config.audit.bodies)
+        self._tracer = _tracer(config.traces)
+        self._site = self._new_site(config, None)
+        self.app = Gateway(
+            self._site, self.store, flow=self.flow, audit=self.audit, metrics=self.metrics,
+            console=Console(self.metrics, budgets, self.canaries), tracer=self._tracer, started=self._started,
+            stopped=self._stopped,
+        )  # fmt: skip
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._seen = self._file_state()
+        self._judged: deque[tuple[int, int]] = deque([(0, 0)], maxlen=60)
+        self._alerted = False
 
+    # -- configuration ---------------------------------------------------------------------------------
+
+    def _new_site(self, config: GatewayConfig, before: Site | None) -> Site:
+        self.canaries.configure(config.models)
+        if self.flow.meanings is None and _wants_meanings(config):
+            from llmops_cli.serve.meaning import Meanings
+
+            self.flow.meanings = Meanings(self._folder)
+        beside = Path(self._launch.file).parent if self._launch.file else None
+        return Site(config, urls=self._launch.urls, beside=beside, counts=self._counts, canaries=self.canaries,
+                    metrics=self.metrics, before=before)  # fmt: skip
+
+    def _file_state(self) -> tuple[int, int]:
+        if self._launch.file is None:
+            return 0, 0
+        with suppress(OSError):
+            found = Path(self._launch.file).stat()
+            return found.st_mtime_ns, found.st_ino
+        return 0, 0
+
+    async def reload(self) -> None:
+        """The file's configuration from the next request on; one that cannot be used changes nothing."""
+        if self._launch.file is None:
+            return
+        self._seen = self._file_state()
+        try:
+            config = load_config(Path(self._launch.file))
+            fixed = fixed_parts(self._launch.config, config)
+            site = self._new_site(config, self._site)
+            await self._live_colours(site)
+        except LlmopsError as error:
+            self.metrics.config_ok.set(0)
+            LOG.error("the configuration stays as it was: %s", error.message)
+            return
+        old, self._site = self._site, site
+        self.app.site = site
+        site.watch()
+        self._later(old.retire(site))
+        self.metrics.config_ok.set(1)
+        LOG.warning("the configuration was read anew%s", f"; {fixed} change with the next start" if fixed else "")
+
+    async def _live_colours(self, site: Site) -> None:
+        """A blue-green switch waits for the new side to answer. Raises: EngineFailed if it does not."""
+        for name, model in site.config.models.items():
+            before = self._site.config.models.get(name)
+            if model.live is None or before is None or before.live == model.live:
+                continue
+            members = [m if isinstance(m, str) else m.upstream for m in model.members()]
+            group = [upstream for member in members for upstream in site.upstreams[member]]
+            for upstream in group:
+                if not upstream.watched:
+                    upstream.watch(lambda _: None)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    for upstream in group:
+                        await upstream.checked.wait()
+            if not any(upstream.models is not None and upstream.usable() for upstream in group):
+                raise EngineFailed(f"model {name}: nothing answers on the side {model.live}")
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def _started(self) -> None:
+        self._site.watch()
+        if self._link is not None:
+            self._link.watch()
+        self._later(self._ticks())
+        with suppress(NotImplementedError, RuntimeError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._later(self.reload()))
+
+    def _later(self, work: Any) -> None:  # Any: a coroutine
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _stopped(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for upstream in self._site.all():
+            await upstream.close()
+        self._local_budgets.flush()
+        if self._link is not None:
+            await self._link.close()
+        if self._tracer is not None:
+            self._tracer.close()
+
+    async def _ticks(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await self._tick()
+            except Exception:  # the boundary of a task that must not end
+                LOG.exception("housekeeping")
+
+    async def _tick(self) -> None:
+        self._local_budgets.flush()
+        self.canaries.tick()
+        self.audit.look()
+        self.metrics.queued.set(self._site.dispatcher.queues.total())
+        if self._link is not None:
+            self.metrics.redis_up.set(self._link.up)
+        for name, group in self._site.upstreams.items():
+            worst = max(
+                (each.breaker.state for each in group), key=("closed", "half open", "open").index, default="closed"
+            )
+            self.metrics.standing(name, up=any(not each.down for each in group), breaker=worst,
+                                  outstanding=sum(each.outstanding for each in group))  # fmt: skip
+        for name in self.canaries.states():
+            self.metrics.canary(name, self.canaries.share(name))
+        self._look_at_blocks()
+        if self._launch.file is not None and self._file_state() != self._seen:
+            await self.reload()
+
+    def _look_at_blocks(self) -> None:
+        """An alert where the guard stops more than usual: an attack, or a policy that is too strict."""
+        self._judged.append((self.flow.judged, self.flow.blocked))
+        judged, blocked = (new - old for new, old in zip(self._judged[-1], self._judged[0], strict=True))
+        rate = blocked / judged if judged >= ALERT_LEAST else 0.0
+        self.metrics.block_rate.set(rate)
+        high = rate > self._site.config.guard_alert
+        if high and not self._alerted:
+            LOG.error(
+                "the guard blocks %.0f %% of the requests (%d of %d in the last minute)", rate * 100, blocked, judged
+            )
+        self._alerted = high
+
+
+def fixed_parts(before: GatewayConfig, after: GatewayConfig) -> str:
+    """What a reload cannot change, by name."""
+    names = [name for name in ("redis", "audit", "traces") if getattr(before, name) != getattr(after, name)]
+    engines = {n: (u.engine, u.model, u.replicas, u.options) for n, u in before.upstreams.items() if u.engine}
+    later = {n: (u.engine, u.model, u.replicas, u.options) for n, u in after.upstreams.items() if u.engine}
+    return ", ".join(names + ["engines"] * (engines != later))
+
+
+def _tracer(endpoint: str | None) -> Any:  # Any: an optional library's
+    if endpoint is None:
+        return None
+    from llmops_cli.serve.traces import Tracer
+
+    return Tracer(endpoint)
+
+
+def _wants_meanings(config: GatewayConfig) -> bool:
+    return any(c is not None and c.semantic for c in (config.cache, *(m.cache for m in config.models.values())))
+
+
+def log_to_stderr() -> None:
+    """Warnings and errors of the gateway, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.handlers, LOG.propagate = [handler], False
+    LOG.setLevel(logging.WARNING)
+
+
+def serve_here(launch: Launch, listener: socket.socket, *, on_started: Callable[[], None] | None = None) -> bool:
+    """Serves in this process until told to stop, then lets what is under way end. Whether it ever served."""
     import uvicorn
 
-    folder = state_dir()
-    store = KeyStore(folder)
-    check_bind(host, len(store), keys_required=keys_required)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise EnvironmentMissing(
-            f"cannot listen at {host}:{port}: {error.strerror}", hint="choose another --port"
-        ) from error
-    policy = None if guard is None else Guard(DEFAULT if guard == "default" else load_policy(Path(guard)))
-    app = Gateway(
-        Upstream(url, key=upstream_key), store, rules=Rules(keys_required=keys_required), guard=policy,
-        audit=AuditLog(folder / "audit.jsonl" if audit else None), metrics=Metrics(),
-    )  # fmt: skip
-    say(f"gateway: http{'s' if tls else ''}://{host}:{port}/v1  ->  {url}{'' if keys_required else '  (no keys)'}")
+    from llmops_cli.serve.protocol import Patient
+
+    log_to_stderr()
+    service = Service(launch)
+    Patient.head_s, Patient.body_s = launch.config.limits.header_s, launch.config.limits.body_s
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", ws="none", lifespan="on", access_log=False, log_level="warning",
+        service.app, loop="uvloop", http=Patient, ws="none", lifespan="on", access_log=False, log_level="error",
         server_header=False, proxy_headers=False, date_header=True, timeout_graceful_shutdown=DRAIN_S, backlog=2048,
-        h11_max_incomplete_event_size=64 << 10, ssl_certfile=tls[0] if tls else None,
-        ssl_keyfile=tls[1] if tls else None,
+        limit_concurrency=launch.config.limits.connections, ssl_certfile=launch.tls_cert, ssl_keyfile=launch.tls_key,
+        timeout_keep_alive=75,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    if on_started is not None:
+        on_started()
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has drained
         server.run(sockets=[listener])
-    if not server.started:
-        raise EngineFailed("the gateway did not start")
+    return server.started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing
@@ -17,7 +18,18 @@ create table if not exists keys (
   streams integer
 );
 create unique index if not exists keys_live_name on keys (name) where revoked is null;
+create table if not exists canaries (name text primary key, state blob not null);
+create table if not exists spend (
+  key text not null, month text not null, dollars real not null, tokens integer not null, primary key (key, month)
+);
+create table if not exists reservations (
+  id text primary key, key text not null, month text not null, dollars real not null, tokens integer not null,
+  owner text not null
+);
+create index if not exists reservations_key on reservations (key, month);
 """
+ADDED = {"keys": (("budget_dollars", "real"), ("budget_tokens", "integer"))}
+"""Columns that an older database lacks."""
 
 
 def state_dir() -> Path:
@@ -34,7 +46,14 @@ def connect(folder: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         found = sqlite3.connect(path, timeout=10, isolation_level=None)
         found.execute("pragma journal_mode=wal")
+        found.execute("pragma synchronous=normal")
         found.executescript(SCHEMA)
+        for table, columns in ADDED.items():
+            have = {row[1] for row in found.execute(f"pragma table_info({table})")}
+            for name, kind in columns:
+                if name not in have:
+                    with suppress(sqlite3.OperationalError):  # another process has just added it
+                        found.execute(f"alter table {table} add column {name} {kind}")
     except (OSError, sqlite3.Error) as error:
         raise EnvironmentMissing(f"cannot keep state in {folder}: {error}", hint="set LLMOPS_STATE_DIR") from error
     return found

@@ -1,265 +1,198 @@
-"""HTTP/1.1 to an upstream: pooled connections, four timeouts, and a body that passes through as it comes."""
+"""One upstream: its origin, whether it may be asked (breaker, health, rest), and what it has to do."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from typing import cast
-from urllib.parse import urlsplit
+import random
+import time
+from collections.abc import Callable
 
-import httptools
 import msgspec
 
-HELD_MOST = 256 << 10
-"""Bytes that wait for a slow client before the upstream is paused."""
-IDLE_MOST = 128
+from llmops_cli.serve.config import TimeoutsConfig, UpstreamConfig
+from llmops_cli.serve.origin import Origin, Reply, UpstreamError
+
+CHECK_S = 5.0
+CHECK_DOWN_S = 1.0
+CHECKS_FAILED = 3
+REST_MOST_S = 60.0
+CHECK_TIMEOUTS = TimeoutsConfig(connect_s=2.0, first_byte_s=5.0, between_s=5.0, total_s=5.0)
 
 
-class Timeouts(msgspec.Struct, frozen=True):
-    """Seconds: to connect, to the answer's head, between two pieces of it, and in all."""
+class Breaker:
+    """Closed, open, half open. It opens after `in_row` failures in a row, or when half of `many` in ten seconds fail;
+    an open one lets a single probe through after a pause that doubles each time, up to a minute."""
 
-    connect_s: float = 5.0
-    first_byte_s: float = 300.0
-    between_s: float = 120.0
-    total_s: float = 900.0
+    IN_ROW, MANY, WINDOW_S = 5, 20, 10.0
+    FIRST_S, MOST_S = 1.0, 60.0
 
+    def __init__(self, *, now: Callable[[], float] = time.monotonic, seed: int | None = None) -> None:
+        self._now, self._random = now, random.Random(seed)
+        self.state = "closed"
+        self._row, self._asked, self._failed, self._window = 0, 0, 0, now()
+        self._until, self._pause_s, self._probing = 0.0, self.FIRST_S, False
 
-class UpstreamError(Exception):
-    """No answer, or half of one. `begun` says whether something had been answered already."""
+    def allows(self) -> bool:
+        if self.state == "closed":
+            return True
+        return not self._probing and self._now() >= self._until
 
-    def __init__(self, kind: str, *, begun: bool = False) -> None:
-        super().__init__(kind)
-        self.kind, self.begun = kind, begun
+    def opens_in_s(self) -> float:
+        return max(0.0, self._until - self._now()) if self.state != "closed" else 0.0
 
+    def begin(self) -> None:
+        """A request goes out."""
+        if self.state != "closed":
+            self.state, self._probing = "half open", True
 
-class _Wire(asyncio.Protocol):
-    """One connection, one exchange at a time."""
+    def succeeded(self) -> None:
+        self._count(failed=False)
+        self._row, self._probing = 0, False
+        if self.state != "closed":
+            self.state, self._pause_s = "closed", self.FIRST_S
+            self._asked = self._failed = 0
 
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.closed = False
-        self.reset()
+    def failed(self) -> None:
+        self._count(failed=True)
+        self._row += 1
+        was_probe, self._probing = self._probing, False
+        if was_probe:
+            self._pause_s = min(self.MOST_S, self._pause_s * 2)
+        if was_probe or (self.state == "closed" and self._is_bad()):
+            self.state = "open"
+            self._until = self._now() + self._pause_s * (1 + self._random.random() / 4)
 
-    def reset(self) -> None:
-        self.status, self.headers = 0, list[tuple[bytes, bytes]]()
-        self.pieces: deque[bytes] = deque()
-        self.held, self.complete, self.broken, self.headed = 0, False, "", False
-        self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[None] | None = None
-        self.paused, self._kept, self.last = False, False, asyncio.get_running_loop().time()
+    def undecided(self) -> None:
+        """A request ended without saying anything of the upstream: its client left."""
+        if self._probing:
+            self.state, self._probing = "open", False
 
-    # -- asyncio.Protocol ------------------------------------------------------------------------------
+    def _is_bad(self) -> bool:
+        return self._row >= self.IN_ROW or (self._asked >= self.MANY and self._failed * 2 >= self._asked)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-
-    def data_received(self, data: bytes) -> None:
-        if self.complete:  # more than was promised: not to be used again
-            self.close()
-            return
-        self.last = asyncio.get_running_loop().time()
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self.broken = f"malformed answer: {error}"
-            self.close()
-        self._wake()
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
-        if not self.complete and not self.broken:
-            if self.headed and self._until_close():
-                self.complete = True
-            else:
-                self.broken = "the connection was closed" if exc is None else f"the connection broke: {exc}"
-        self._wake()
-
-    def _until_close(self) -> bool:
-        names = {name for name, _ in self.headers}
-        return b"content-length" not in names and b"transfer-encoding" not in names
-
-    # -- httptools' callbacks --------------------------------------------------------------------------
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-        if self.status < 200:
-            self.headers.clear()
-            return
-        self.headed = True
-
-    def on_body(self, body: bytes) -> None:
-        self.pieces.append(body)
-        self.held += len(body)
-        if self.held > HELD_MOST and not self.paused and self.transport is not None:
-            self.paused = True
-            self.transport.pause_reading()
-
-    def on_message_complete(self) -> None:
-        if self.status >= 200:
-            self.complete, self._kept = True, self._parser.should_keep_alive()
-
-    # -- for the exchange ------------------------------------------------------------------------------
-
-    def taken(self, size: int) -> None:
-        self.held -= size
-        if self.paused and self.held < HELD_MOST // 2 and self.transport is not None and not self.closed:
-            self.paused = False
-            self.transport.resume_reading()
-
-    async def wait(self) -> None:
-        """Until something has come, or will not."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def stop(self, why: str) -> None:
-        self.broken = why
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    @property
-    def reusable(self) -> bool:
-        if not self.complete or self.closed or self.transport is None or self.transport.is_closing():
-            return False
-        return self._kept
-
-    def close(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
-
-
-class Reply:
-    """An answer whose head is there. Leaving it before its end closes the connection: the upstream should stop."""
-
-    def __init__(self, wire: _Wire, timeouts: Timeouts, deadline: float) -> None:
-        self._wire, self._timeouts, self._deadline = wire, timeouts, deadline
-        self.status, self.headers = wire.status, wire.headers
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._watch()
-
-    def _watch(self) -> None:
-        """One timer for the whole answer, which is cheaper than one for each piece."""
-        wire, now = self._wire, self._loop.time()
-        if wire.complete or wire.broken:
-            return
-        quiet_s = 0.0 if wire.paused else now - wire.last
-        if now >= self._deadline:
-            wire.stop("the answer took too long")
-        elif quiet_s >= self._timeouts.between_s:
-            wire.stop("the upstream stalled")
-        else:
-            self._timer = self._loop.call_later(
-                min(self._timeouts.between_s - quiet_s, self._deadline - now) + 0.01, self._watch
-            )
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """What has come, joined, each time something has. Raises: UpstreamError if it breaks off."""
-        wire = self._wire
-        while True:
-            if wire.pieces:
-                piece = wire.pieces.popleft() if len(wire.pieces) == 1 else b"".join(wire.pieces)
-                wire.pieces.clear()
-                wire.taken(len(piece))
-                yield piece
-                continue
-            if wire.complete:
-                return
-            if wire.broken:
-                raise UpstreamError(wire.broken, begun=True)
-            await wire.wait()
-
-    async def read(self) -> bytes:
-        return b"".join([piece async for piece in self.pieces()])
+    def _count(self, *, failed: bool) -> None:
+        now = self._now()
+        if now - self._window > self.WINDOW_S:
+            self._window, self._asked, self._failed = now, 0, 0
+        self._asked += 1
+        self._failed += failed
 
 
 class Upstream:
-    """One origin, such as http://127.0.0.1:9000/v1."""
+    """`outstanding` is the tokens of requests that it is working on. `models` is what it lists; None: it never did."""
 
-    def __init__(self, url: str, *, timeouts: Timeouts | None = None, key: str | None = None) -> None:
-        parts = urlsplit(url)
-        self.url = url.rstrip("/")
-        self._host, self._secure = parts.hostname or "", parts.scheme == "https"
-        self._port = parts.port or (443 if self._secure else 80)
-        self._base = parts.path.rstrip("/").removesuffix("/v1")
-        self._timeouts, self._idle = timeouts or Timeouts(), deque[_Wire]()
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        self._head = f"Host: {host}:{self._port}\r\nConnection: keep-alive\r\n".encode()
-        if key:
-            self._head += f"Authorization: Bearer {key}\r\n".encode()
-        self.in_flight = 0
+    def __init__(self, name: str, config: UpstreamConfig, url: str, *, key: str | None = None) -> None:
+        self.name, self.config, self.url = name, config, url
+        self.origin = Origin(url, timeouts=config.timeouts, key=key)
+        self._checker = Origin(url, timeouts=CHECK_TIMEOUTS, key=key)  # never behind a request in a pool
+        self.breaker = Breaker()
+        self.in_flight, self.outstanding = 0, 0
+        self.models: frozenset[str] | None = None
+        self.down, self.rests_until = False, 0.0
+        self._failed_checks, self._last_byte = 0, time.monotonic()
+        self._check: asyncio.Task[None] | None = None
+        self.checked = asyncio.Event()
 
-    async def ask(self, method: str, path: str, body: bytes, headers: list[tuple[bytes, bytes]]) -> Reply:
-        """The answer's head. A pooled connection that had died is replaced once, since nothing was answered on it.
+    # -- may it be asked -------------------------------------------------------------------------------
 
-        Raises: UpstreamError.
-        """
-        deadline = asyncio.get_running_loop().time() + self._timeouts.total_s
-        more = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        request = b"%s %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s" % (
-            method.encode(), f"{self._base}{path}".encode(), self._head, more, len(body), body
-        )  # fmt: skip
+    def usable(self) -> bool:
+        return not self.down and self.breaker.allows()
+
+    def resting(self) -> bool:
+        return self.rests_until > 0 and time.monotonic() < self.rests_until
+
+    def full(self) -> bool:
+        return self.config.max_in_flight is not None and self.in_flight >= self.config.max_in_flight
+
+    def usable_in_s(self) -> float:
+        return max(1.0, self.breaker.opens_in_s())
+
+    def can(self, needs: set[str]) -> bool:
+        return self.config.can is None or needs <= set(self.config.can)
+
+    def rest(self, seconds: float) -> None:
+        """It said when it wants to be asked again."""
+        self.rests_until = time.monotonic() + min(REST_MOST_S, max(0.0, seconds))
+
+    # -- asking ----------------------------------------------------------------------------------------
+
+    def begin(self, tokens: int) -> None:
+        self.in_flight += 1
+        self.outstanding += tokens
+        self.breaker.begin()
+
+    def answered(self) -> None:
+        """The first byte of an answer has come."""
+        self.alive()
+        self.breaker.succeeded()
+
+    def end(self, tokens: int, *, good: bool | None) -> None:
+        """`good`: None if the exchange says nothing of the upstream, as when the client left."""
+        self.in_flight -= 1
+        self.outstanding -= tokens
+        if good is None:
+            self.breaker.undecided()
+        elif not good:
+            self.breaker.failed()
+
+    def alive(self) -> None:
+        """A byte has come from it, which says more than a check that is late."""
+        self._last_byte = time.monotonic()
+        self._failed_checks = 0
+        self.down = False
+
+    # -- watching it -----------------------------------------------------------------------------------
+
+    def watch(self, on_down: Callable[[Upstream], None]) -> None:
+        self._check = asyncio.get_running_loop().create_task(self._checks(on_down))
+
+    async def _checks(self, on_down: Callable[[Upstream], None]) -> None:
         while True:
-            wire, fresh = await self._connection()
-            wire.reset()
-            try:
-                assert wire.transport is not None
-                wire.transport.write(request)
-                async with asyncio.timeout(self._timeouts.first_byte_s):
-                    while not wire.headed and not wire.broken:
-                        await wire.wait()
-            except TimeoutError:
-                wire.close()
-                raise UpstreamError("the upstream did not answer in time") from None
-            except BaseException:
-                wire.close()
-                raise
-            if wire.headed:
-                return Reply(wire, self._timeouts, deadline)
-            wire.close()
-            if fresh or wire.status:
-                raise UpstreamError(wire.broken)
+            await self._look(on_down)
+            self.checked.set()
+            quick = self.down or self.models is None or self._failed_checks
+            await asyncio.sleep((CHECK_DOWN_S if quick else CHECK_S) * random.uniform(0.8, 1.2))
 
-    async def _connection(self) -> tuple[_Wire, bool]:
-        while self._idle:
-            wire = self._idle.pop()
-            if not wire.closed and wire.transport is not None and not wire.transport.is_closing():
-                return wire, False
-        loop = asyncio.get_running_loop()
+    async def _look(self, on_down: Callable[[Upstream], None]) -> None:
+        """One active check. Down is who misses three in a row and sent no byte to anybody meanwhile."""
+        start = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeouts.connect_s):
-                _, wire = await loop.create_connection(_Wire, self._host, self._port, ssl=self._secure or None)
-        except TimeoutError:
-            raise UpstreamError("the upstream cannot be reached: it does not accept connections") from None
-        except OSError as error:
-            raise UpstreamError(f"the upstream cannot be reached: {error.strerror or error}") from None
-        return wire, True
-
-    def release(self, reply: Reply) -> None:
-        """Back to the pool after a whole answer, else closed."""
-        wire = reply._wire
-        reply.close()
-        if wire.reusable and len(self._idle) < IDLE_MOST:
-            self._idle.append(wire)
+            reply = await self._checker.ask("GET", "/v1/models", b"", [])
+            try:
+                self._listed(reply, await reply.read())
+            finally:
+                self._checker.release(reply)
+        except UpstreamError:
+            if self._last_byte < start:
+                self._failed_checks += 1
+            if self._failed_checks >= CHECKS_FAILED and not self.down:
+                self.down = True
+                on_down(self)
         else:
-            wire.close()
+            self.alive()
 
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+    def _listed(self, reply: Reply, raw: bytes) -> None:
+        """An endpoint that lists nothing, or forbids looking, is alive."""
+        if reply.status != 200:
+            if reply.status >= 500:
+                raise UpstreamError(f"{reply.status}")
+            return
+        try:
+            self.models = frozenset(str(entry["id"]) for entry in msgspec.json.decode(raw)["data"])
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+            return
+
+    @property
+    def watched(self) -> bool:
+        return self._check is not None
+
+    def stop_watching(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
+
+    async def close(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
+            await asyncio.gather(self._check, return_exceptions=True)
+        self.origin.close()
+        self._checker.close()

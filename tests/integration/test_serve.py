@@ -516,14 +516,14 @@ def test_an_upstream_that_stalls_is_given_up() -> None:
     """With timeouts of a test: before the first byte, and in the middle of a stream."""
     import asyncio
 
-    from llmops_cli.serve.upstream import Timeouts, UpstreamError
-    from llmops_cli.serve.upstream import Upstream as Client
+    from llmops_cli.serve.config import TimeoutsConfig
+    from llmops_cli.serve.origin import Origin, UpstreamError
 
     quiet = Upstream()
 
     async def go() -> list[str]:
         found = []
-        client = Client(quiet.url, timeouts=Timeouts(first_byte_s=0.3, between_s=0.3))
+        client = Origin(quiet.url, timeouts=TimeoutsConfig(first_byte_s=0.3, between_s=0.3))
         quiet.mode = "stall"
         with pytest.raises(UpstreamError) as error:
             await client.ask("POST", "/v1/chat/completions", json.dumps(CHAT).encode(), [])

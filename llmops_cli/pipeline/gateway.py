@@ -1,0 +1,52 @@
+"""Engines that a gateway's configuration names are started, then the gateway in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from llmops_cli.serve.config import GatewayConfig
+from llmops_cli.serve.gateway import bind, check_keys, serve
+from llmops_cli.serve.run import Launch
+from llmops_cli.serve.state import state_dir
+
+if TYPE_CHECKING:
+    from llmops_cli.pipeline.models import OnEvent
+
+
+def run_gateway(
+    config: GatewayConfig, *, file: Path | None, host: str, port: int, workers: int, tls: tuple[Path, Path] | None,
+    on_event: OnEvent, on_wait: Callable[[float], None], say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Serves until it is told to stop. Raises: LlmopsError."""
+    launch = Launch(
+        folder=str(state_dir()), config=config, file=str(file.resolve()) if file else None,
+        tls_cert=str(tls[0].resolve()) if tls else None, tls_key=str(tls[1].resolve()) if tls else None,
+    )  # fmt: skip
+    check_keys(launch, host)
+    listener = bind(host, port)  # before engines are started, which takes minutes
+    with TemporaryDirectory(prefix="llmops-") as scratch, ExitStack() as stack:
+        urls = {}
+        for name, upstream in config.upstreams.items():
+            if upstream.engine is not None:
+                from llmops_cli.pipeline.engine import started  # what models need is not there for an endpoint
+
+                options = {option: _text(value) for option, value in upstream.options.items()}
+                urls[name] = stack.enter_context(started(
+                    upstream.model or "demo", upstream.engine, options, Path(scratch) / name,
+                    replicas=upstream.replicas, on_event=on_event, on_wait=on_wait, say=say,
+                ))  # fmt: skip
+        shown = ", ".join(
+            each for name, up in config.upstreams.items() for each in ([up.url] if up.url else urls[name])
+        )
+        shown += "" if config.keys_required else "  (no keys)"
+        say(f"gateway: http{'s' if tls else ''}://{host}:{port}/v1  ->  {shown}")
+        launch = Launch(**{**{f: getattr(launch, f) for f in launch.__struct_fields__}, "urls": urls})
+        serve(launch, listener, workers=workers, say=say)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

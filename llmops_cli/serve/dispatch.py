@@ -1,0 +1,372 @@
+"""A request finds an upstream that answers: retries, hedges, queues, all before the client has seen a byte."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from llmops_cli.serve.canary import Canaries
+from llmops_cli.serve.config import GatewayConfig, ModelConfig
+from llmops_cli.serve.metrics import Metrics
+from llmops_cli.serve.origin import Reply, UpstreamError
+from llmops_cli.serve.request import Ask, Refusal, Talk, retry_after
+from llmops_cli.serve.routing import Choice, Router
+from llmops_cli.serve.upstream import Upstream
+
+PAUSE_S = 0.05
+BURST = 10.0
+BAD = (500, 502, 503, 504, 529)
+"""Of these another upstream may know better. 529: overloaded, as some say it."""
+
+Fields = dict[str, msgspec.Raw]
+"""A body, its values not decoded."""
+
+
+class RetryBudget:
+    """Retries are a share of the requests, so that a failing upstream is not asked three times as often."""
+
+    def __init__(self, share: float) -> None:
+        self._share, self._left = share, BURST
+
+    def request(self) -> None:
+        self._left = min(BURST, self._left + self._share)
+
+    def take(self) -> bool:
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Exchange:
+    """An answer that has begun at one upstream. `end` must follow, once."""
+
+    __slots__ = ("_ended", "_queues", "_tokens", "choice", "reply")
+
+    def __init__(self, choice: Choice, reply: Reply, tokens: int, queues: Queues) -> None:
+        self.choice, self.reply, self._tokens, self._queues, self._ended = choice, reply, tokens, queues, False
+
+    def end(self, *, good: bool | None) -> None:
+        """`good`: None if this says nothing of the upstream."""
+        if self._ended:
+            return
+        self._ended = True
+        self.choice.upstream.end(self._tokens, good=good)
+        self.choice.upstream.origin.release(self.reply)
+        self._queues.freed()
+
+
+class Failure(NamedTuple):
+    """What the last upstream said, if nobody says better."""
+
+    status: int
+    said: str
+    body: bytes | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    late: bool = False
+
+
+class NoAnswer(Exception):
+    """Nobody answered."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.said)
+        self.failure = failure
+
+
+class Queues:
+    """Requests that wait because each upstream of their pool is full. Interactive ones go first."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]]] = {}
+        self._waking: dict[str, int] = {}
+        self._each_s, self._ended_at = 0.0, 0.0
+
+    def depth(self, name: str) -> int:
+        waiting = self._waiting.get(name)
+        return (sum(map(len, waiting)) if waiting else 0) + self._waking.get(name, 0)
+
+    def total(self) -> int:
+        return sum(self.depth(name) for name in self._waiting)
+
+    def expected_s(self, name: str) -> float:
+        """From how often places came free lately."""
+        return self._each_s * (self.depth(name) + 1)
+
+    def freed(self) -> None:
+        if not self._waiting:
+            return
+        now = time.monotonic()
+        if self._ended_at:
+            self._each_s += 0.2 * (min(now - self._ended_at, 60.0) - self._each_s)
+        self._ended_at = now
+        for name in list(self._waiting):
+            self._wake(name)
+
+    def _wake(self, name: str) -> None:
+        for line in self._waiting[name]:
+            while line:
+                place = line.popleft()
+                if not place.done():
+                    self._waking[name] = self._waking.get(name, 0) + 1
+                    place.set_result(None)
+                    return
+
+    async def wait(self, name: str, *, urgent: bool, again: bool, seconds: float) -> bool:
+        """Whether a place came free in time. Who was woken for nothing stands first again."""
+        lines = self._waiting.setdefault(name, (deque(), deque()))
+        line, place = lines[0 if urgent else 1], asyncio.get_running_loop().create_future()
+        line.appendleft(place) if again else line.append(place)
+        try:
+            async with asyncio.timeout(seconds):
+                await place
+        except TimeoutError:
+            pass
+        finally:
+            with suppress(ValueError):
+                line.remove(place)
+            woken = place.done() and not place.cancelled()
+            if woken:
+                self._waking[name] -= 1
+            if not any(lines):
+                self._waiting.pop(name, None)
+        return woken
+
+
+class Dispatcher:
+    """One configuration's way from a request to an exchange."""
+
+    def __init__(
+        self, config: GatewayConfig, router: Router, canaries: Canaries, metrics: Metrics
+    ) -> None:  # fmt: skip
+        self._config, self._router, self._canaries, self._metrics = config, router, canaries, metrics
+        self._budget, self.queues = RetryBudget(config.retries.budget), Queues()
+        self._shadows: set[asyncio.Task[None]] = set()
+
+    async def open(self, name: str, ask: Ask, talk: Talk, path: str, fields: Fields, tokens: int) -> Exchange:
+        """An exchange with a status below 500. Raises: Refusal; NoAnswer if nobody gave one."""
+        alias, model = self._router.model(name)
+        choices = self._router.choices(name, ask, talk)
+        if not choices:
+            raise NoAnswer(Failure(503, "the upstream does not list its models"))
+        self._budget.request()
+        tried, failure, retries = list[Upstream](), None, self._config.retries.most
+        while (choice := await self._admit(alias, choices, tried, talk)) is not None:
+            spare = next((c for c in choices if c is not choice and _free(c, tried)), None)
+            try:
+                exchange = await self._ask(model, choice, spare, talk, path, fields, tokens, alias)
+            except UpstreamError as error:
+                failure = Failure(504 if error.late else 502, error.kind, late=error.late)
+            else:
+                if exchange.reply.status not in BAD and exchange.reply.status != 429:
+                    return exchange
+                failure = await _failed(exchange)
+            tried.append(choice.upstream)
+            retries -= 1
+            others = any(_free(c, tried) for c in choices)
+            if retries < 0 or not (others or _worth_repeating(failure)) or not self._budget.take():
+                break
+            self._metrics.retried(alias)
+            if not others:
+                await asyncio.sleep(PAUSE_S * 2 ** len(tried) * random.uniform(0.5, 1.0))
+        raise NoAnswer(failure or self._all_out(choices))
+
+    def _all_out(self, choices: list[Choice]) -> Failure:
+        wait_s = min(choice.upstream.usable_in_s() for choice in choices)
+        return Failure(503, "every upstream of this model is out of service", None, tuple(retry_after(wait_s)))
+
+    async def _admit(self, alias: str, choices: list[Choice], tried: list[Upstream], talk: Talk) -> Choice | None:
+        """The best choice that is usable and has room, waited for if need be; None if none is usable.
+
+        Raises: Refusal (503) if the queue is full, or cannot be passed in time.
+        """
+        left_s, waited = talk.left_s(), False
+        until = time.monotonic() + (
+            self._config.queue.wait_s if left_s is None else min(left_s, self._config.queue.wait_s)
+        )
+        while True:
+            usable = [choice for choice in choices if choice.upstream.usable()]
+            if not usable:
+                return None
+            free = [choice for choice in usable if not choice.upstream.full()]
+            free = [choice for choice in free if not choice.upstream.resting()] or free
+            if free and (waited or not self.queues.depth(alias)):
+                return next((choice for choice in free if choice.upstream not in tried), free[0])
+            expected_s, left_s = self.queues.expected_s(alias), until - time.monotonic()
+            if not waited and self.queues.depth(alias) >= self._config.queue.depth:
+                raise Refusal(503, "too many requests wait already", code="overloaded", headers=retry_after(expected_s))
+            if left_s <= 0 or (talk.deadline and expected_s > left_s):
+                raise Refusal(503, "there is no place in time", code="overloaded", headers=retry_after(expected_s))
+            waited = await self.queues.wait(alias, urgent=talk.urgency == "interactive", again=waited, seconds=left_s)
+            waited = waited or bool(free)
+
+    # -- one attempt -----------------------------------------------------------------------------------
+
+    async def _ask(
+        self, model: ModelConfig, choice: Choice, spare: Choice | None, talk: Talk, path: str, fields: Fields,
+        tokens: int, alias: str,
+    ) -> Exchange:  # fmt: skip
+        """Raises: UpstreamError."""
+        if model.hedge_after_s is None or spare is None:
+            return await self._attempt(choice, talk, path, fields, tokens, alias)
+        first = asyncio.ensure_future(self._attempt(choice, talk, path, fields, tokens, alias))
+        running = {first}
+        try:
+            await asyncio.wait(running, timeout=model.hedge_after_s)
+            if not first.done() and self._budget.take():
+                self._metrics.hedged(alias)
+                running.add(asyncio.ensure_future(self._attempt(spare, talk, path, fields, tokens, alias)))
+            while True:
+                done, pending = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                good = [task for task in done if task.exception() is None and task.result().reply.status not in BAD]
+                if good or not pending:
+                    winner = good[0] if good else first
+                    running.discard(winner)
+                    return winner.result()
+                running = pending
+        finally:
+            for task in running:
+                _drop(task)
+
+    async def _attempt(
+        self, choice: Choice, talk: Talk, path: str, fields: Fields, tokens: int, alias: str
+    ) -> Exchange:  # fmt: skip
+        """Until the answer's first byte. Raises: UpstreamError."""
+        upstream, start = choice.upstream, time.monotonic()
+        upstream.begin(tokens)
+        try:
+            reply = await self._begin(choice, talk, path, fields)
+        except UpstreamError as error:
+            talk.error = error.kind
+            self._metrics.upstream_failed(upstream.name, error.kind[:40])
+            self._note(alias, choice, good=False)
+            self._over(upstream, tokens, good=False)
+            raise
+        except BaseException:
+            self._over(upstream, tokens, good=None)
+            raise
+        good = reply.status not in BAD
+        if good:
+            upstream.answered()
+        else:
+            self._metrics.upstream_failed(upstream.name, str(reply.status))
+        self._note(alias, choice, good=good, ttft_s=time.monotonic() - start)
+        talk.upstream, talk.side = upstream.name, choice.side
+        return Exchange(choice, reply, tokens, self.queues)
+
+    async def _begin(self, choice: Choice, talk: Talk, path: str, fields: Fields) -> Reply:
+        """Raises: UpstreamError."""
+        origin = choice.upstream.origin
+        body = msgspec.json.encode({**fields, "model": msgspec.Raw(msgspec.json.encode(choice.model))})
+        headers = [(b"Content-Type", b"application/json"), (b"X-Request-Id", talk.id.encode())]
+        if talk.trace is not None:
+            headers.append((b"traceparent", talk.trace.parent()))
+        reply = await origin.ask("POST", path, body, headers, within_s=talk.left_s())
+        try:
+            await reply.begun()
+            if _says_error(reply.peek()):
+                raise UpstreamError("the stream began with an error")
+        except BaseException:
+            origin.release(reply)
+            raise
+        return reply
+
+    def _over(self, upstream: Upstream, tokens: int, *, good: bool | None) -> None:
+        upstream.end(tokens, good=good)
+        self.queues.freed()
+
+    def _note(self, alias: str, choice: Choice, *, good: bool, ttft_s: float = 0.0) -> None:
+        model = self._config.models.get(alias)
+        if model is not None and model.canary is not None:
+            self._canaries.note(alias, choice.side, good=good, ttft_s=ttft_s if good else 0.0)
+
+    # -- copies that nobody sees -----------------------------------------------------------------------
+
+    def shadow(self, name: str, talk: Talk, path: str, fields: Fields, tokens: int) -> None:
+        """Sends a copy where the file says so; what becomes of it is only counted."""
+        choices = self._router.shadow(name)
+        if not choices:
+            return
+        alias, model = self._router.model(name)
+        if model.shadow is None or len(self._shadows) >= model.shadow.at_once:
+            self._metrics.shadowed(alias, "skipped")
+            return
+        copy = Talk(talk.route)
+        task = asyncio.get_running_loop().create_task(self._copy(choices[0], copy, path, fields, tokens, alias))
+        self._shadows.add(task)
+        task.add_done_callback(self._shadows.discard)
+
+    async def _copy(
+        self, choice: Choice, talk: Talk, path: str, fields: Fields, tokens: int, alias: str
+    ) -> None:  # fmt: skip
+        good, choice = False, choice._replace(side="shadow")
+        upstream, start = choice.upstream, time.monotonic()
+        upstream.begin(tokens)
+        try:
+            body = msgspec.json.encode({**fields, "model": msgspec.Raw(msgspec.json.encode(choice.model))})
+            reply = await upstream.origin.ask("POST", path, body, [(b"Content-Type", b"application/json")])
+            try:
+                await reply.read()
+                good = reply.status < 400
+            finally:
+                upstream.origin.release(reply)
+        except UpstreamError:
+            pass
+        finally:
+            self._over(upstream, tokens, good=good)
+        self._metrics.shadowed(alias, "fine" if good else "failed", time.monotonic() - start)
+
+
+def _drop(task: asyncio.Future[Exchange]) -> None:
+    """The loser of a hedge is stopped, wherever it is."""
+    if not task.done():
+        task.cancel()
+        task.add_done_callback(_drop)
+    elif not task.cancelled() and task.exception() is None:
+        task.result().end(good=None)
+
+
+def _free(choice: Choice, tried: list[Upstream]) -> bool:
+    upstream = choice.upstream
+    return upstream not in tried and upstream.usable() and not upstream.full() and not upstream.resting()
+
+
+def _worth_repeating(failure: Failure) -> bool:
+    """At the same upstream: a connection that broke may work again; what was late or refused will not."""
+    return not failure.late and failure.status in (502, 503)
+
+
+def _says_error(begun: bytes) -> bool:
+    """A stream whose first event is an error, told under a status of 200."""
+    head = begun[:64].replace(b" ", b"")
+    return head.startswith((b'data:{"error"', b"event:error"))
+
+
+async def _failed(exchange: Exchange) -> Failure:
+    """Reads what was said, and lets the upstream rest as long as it asks for."""
+    reply, upstream = exchange.reply, exchange.choice.upstream
+    headers = dict(reply.headers)
+    try:
+        body = await reply.read()
+    except UpstreamError:
+        body = b""
+    exchange.end(good=None if reply.status == 429 else False)
+    after = _seconds(headers.get(b"retry-after"))
+    if after:
+        upstream.rest(after)
+    kept = tuple((name, value) for name, value in reply.headers if name in (b"retry-after", b"content-type"))
+    return Failure(reply.status, f"the upstream answered {reply.status}", body, kept)
+
+
+def _seconds(value: bytes | None) -> float:
+    """Of Retry-After; a date counts as not given."""
+    try:
+        return max(0.0, float(value)) if value else 0.0
+    except ValueError:
+        return 0.0
