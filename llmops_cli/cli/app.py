@@ -16,6 +16,7 @@ COMMANDS = (
     "quantize",
     "bench",
     "serve",
+    "top",
     "keys",
     "redteam",
     "guard",

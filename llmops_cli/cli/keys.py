@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import typer
 
 if TYPE_CHECKING:
+    from llmops_cli.serve.budget import Spent
     from llmops_cli.serve.keys import Key, KeyStore
 
 group = typer.Typer(help="API keys of the gateway.", no_args_is_help=True, rich_markup_mode=None)
@@ -20,12 +22,14 @@ def register(app: typer.Typer) -> None:
 @group.command()
 def create(
     name: str = typer.Option(..., help="Who uses it."),
-    role: str = typer.Option("user", help="user, admin (also metrics), or metrics."),
+    role: str = typer.Option("user", help="user, admin (also metrics and /ui), or metrics."),
     models: str = typer.Option(None, help="Only these, with commas.  [default: all]"),
     expires_days: float = typer.Option(None, min=0, help="From now.  [default: never]"),
     requests_per_minute: int = typer.Option(None, min=1, help="More are answered 429."),
     tokens_per_minute: int = typer.Option(None, min=1, help="Prompt and answer together."),
     streams: int = typer.Option(None, min=1, help="Requests at the same time."),
+    budget_dollars: float = typer.Option(None, min=0, help="A month, at the upstreams' prices."),
+    budget_tokens: int = typer.Option(None, min=1, help="A month, prompts and answers together."),
     as_json: bool = typer.Option(False, "--json", help="Print the key on stdout as JSON and nothing else."),
 ) -> None:
     """A new key. It is shown once: only its digest is kept."""
@@ -35,6 +39,7 @@ def create(
         name, role=role, models=[m.strip() for m in models.split(",") if m.strip()] if models else None,
         expires=time.time() + expires_days * 86400 if expires_days is not None else None,
         requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute, streams=streams,
+        budget_dollars=budget_dollars, budget_tokens=budget_tokens,
     )  # fmt: skip
     _tell(secret, key, as_json)
 
@@ -46,18 +51,21 @@ def list_(as_json: bool = typer.Option(False, "--json", help="Print the keys on 
 
     from llmops_cli.cli.screen import print_json, print_table
 
-    keys = _store().all()
+    keys, spent = _store().all(), _spent()
     if as_json:
-        print_json(keys)
+        print_json([
+            {**msgspec.to_builtins(key), "dollars": spent[key.id].dollars, "tokens": spent[key.id].tokens}
+            for key in keys
+        ])  # fmt: skip
         return
     table = Table()
-    for column in ("name", "id", "role", "models", "created", "expires", "a minute", "state"):
+    for column in ("name", "id", "role", "models", "created", "expires", "a minute", "this month", "state"):
         table.add_column(column)
     for key in keys:
         limits = [f"{key.requests_per_minute} requests"] * bool(key.requests_per_minute)
         limits += [f"{key.tokens_per_minute} tokens"] * bool(key.tokens_per_minute)
         table.add_row(key.name, key.id, key.role, ", ".join(key.models) or "all", _day(key.created), _day(key.expires),
-                      ", ".join(limits) or "-", _state(key))  # fmt: skip
+                      ", ".join(limits) or "-", _month(key, spent[key.id]), _state(key))  # fmt: skip
     print_table(table)
 
 
@@ -85,6 +93,24 @@ def _store() -> KeyStore:
     from llmops_cli.serve.state import state_dir
 
     return KeyStore(state_dir())
+
+
+def _spent() -> dict[str, Spent]:
+    """Of this month, by key id; nothing for those that asked nothing. Of a gateway with Redis, see /ui or `top`."""
+    import asyncio
+    from collections import defaultdict
+
+    from llmops_cli.serve.budget import LocalBudgets, Spent, month_now
+    from llmops_cli.serve.state import state_dir
+
+    return defaultdict(lambda: Spent(0.0, 0), asyncio.run(LocalBudgets(state_dir()).spent(month_now())))
+
+
+def _month(key: Key, spent: Spent) -> str:
+    """What was spent, and of how much."""
+    shown = [f"${spent.dollars:.2f}" + (f" of ${key.budget_dollars:.2f}" if key.budget_dollars is not None else "")]
+    shown += [f"{spent.tokens:,}" + (f" of {key.budget_tokens:,}" if key.budget_tokens else "") + " tokens"]
+    return ", ".join(shown) if spent.tokens or key.budget_tokens or key.budget_dollars is not None else "-"
 
 
 def _tell(secret: str, key: Key, as_json: bool) -> None:

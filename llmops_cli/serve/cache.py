@@ -83,7 +83,8 @@ class LocalStore:
     def __init__(self, folder: Path) -> None:
         path = folder / "cache.db"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
+        if not path.exists():
+            path.touch(mode=0o600)
         self._db = sqlite3.connect(path, timeout=2, isolation_level=None)
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=off")  # a cache may lose its last entries with the power

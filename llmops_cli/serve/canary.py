@@ -142,14 +142,19 @@ class Canaries:
         if reason := verdict(config, state.sides):
             state.state, state.reason = "rolled back", reason
             LOG.error("canary %s is rolled back: %s", name, reason)
-        elif now - state.since >= config.step_s and state.sides["canary"].requests >= config.requests:
+        elif now - state.since >= config.step_s and self._has_seen_enough(config, state):
             last = state.step + 1 >= len(config.steps)
             if last:
                 state.state = "done"
             else:
                 state.step += 1
             LOG.warning("canary %s: %s", name, "done" if last else f"now {config.steps[state.step]} %")
-            state.since, state.sides = now, {side: Side(ttft={}) for side in SIDES}
+            state.since, state.sides["canary"] = now, Side(ttft={})  # the old side stays what is compared with
+
+    def _has_seen_enough(self, config: Canary, state: State) -> bool:
+        """On both sides; where everything goes to the new one from the start, there is nothing to compare with."""
+        compared = state.sides["stable"].requests >= ENOUGH or config.steps[0] == 100
+        return compared and state.sides["canary"].requests >= max(config.requests, ENOUGH)
 
 
 def _digest(config: Canary) -> str:

@@ -156,6 +156,9 @@ class Dispatcher:
         if not choices:
             raise NoAnswer(Failure(503, "the upstream does not list its models"))
         self._budget.request()
+        new = [choice for choice in choices if choice.side == "canary"]
+        if new and not any(choice.upstream.usable() for choice in new):
+            self._note(alias, new[0], good=False)  # an open breaker is no reason to be thought well
         tried, failure, retries = list[Upstream](), None, self._config.retries.most
         while (choice := await self._admit(alias, choices, tried, talk)) is not None:
             spare = next((c for c in choices if c is not choice and _free(c, tried)), None)

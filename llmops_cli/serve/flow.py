@@ -70,7 +70,7 @@ class Flow:
         """Answers. Raises: Refusal; Gone."""
         talk, ask, key = job.talk, job.ask, job.key
         talk.model, talk.stream = ask.model[:128], bool(ask.stream)
-        alias, model = site.router.model(ask.model)
+        alias, model = site.router.model(ask.model, shows=key.serves)
         if not key.serves(ask.model):
             raise Refusal(403, f"this key may not use {ask.model[:128]!r}", code="forbidden")
         talk.alias = alias

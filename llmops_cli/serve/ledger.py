@@ -104,10 +104,13 @@ class Ledger:
     def give_back(self, charges: Sequence[Charge]) -> None:
         """Amounts that were not used after all (negative: more was), and streams that have ended."""
         now = self._clock()
-        with self._locked():
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
             for charge in charges:
                 left, place = self._left(charge, now)
                 self._put(charge, place, min(charge.most, left + charge.amount), now)
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     # -- rows ------------------------------------------------------------------------------------------
 

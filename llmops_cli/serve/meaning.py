@@ -18,7 +18,8 @@ class Meanings:
 
     def __init__(self, folder: Path) -> None:
         path = folder / "meanings.db"
-        path.touch(mode=0o600)
+        if not path.exists():
+            path.touch(mode=0o600)
         self._db = sqlite3.connect(path, timeout=2, isolation_level=None)
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=off")

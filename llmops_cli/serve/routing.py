@@ -46,8 +46,11 @@ class Router:
             return set(self._config.models) | set(self._adapters)
         return {model for group in self._upstreams.values() for each in group for model in each.models or ()}
 
-    def model(self, name: str) -> tuple[str, ModelConfig]:
-        """(the alias whose settings count, its settings). Raises: Refusal for a name that does not exist."""
+    def model(self, name: str, *, shows: Callable[[str], bool] | None = None) -> tuple[str, ModelConfig]:
+        """(the alias whose settings count, its settings). `shows`: names that whoever asks may be told of.
+
+        Raises: Refusal for a name that does not exist.
+        """
         if self._config.models:
             alias = self._adapters.get(name, name)
             found = self._config.models.get(alias)
@@ -55,7 +58,8 @@ class Router:
                 return alias, found
         elif name in self.names() or any(each.models is None for group in self._upstreams.values() for each in group):
             return name, BY_ITSELF
-        hint = unknown_name("model", name, self.names()).hint if self.names() else None
+        known = [each for each in self.names() if shows is not None and shows(each)]
+        hint = unknown_name("model", name, known).hint if known else None
         raise Refusal(404, f"there is no model {name[:128]!r}" + (f": {hint}" if hint else ""), code="model_not_found")
 
     def choices(self, name: str, ask: Ask, talk: Talk) -> list[Choice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -250,6 +251,8 @@ def serve_here(launch: Launch, listener: socket.socket, *, on_started: Callable[
         timeout_keep_alive=75,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    gc.freeze()  # what is there now stays; requests leave few cycles behind, so looking for them can be rare
+    gc.set_threshold(10_000, 20, 20)
     if on_started is not None:
         on_started()
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has drained

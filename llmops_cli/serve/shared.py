@@ -139,7 +139,7 @@ class Link:
         try:
             self.client = client.Redis.from_url(
                 config.url, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S, retry=Retry(NoBackoff(), 0),
-                max_connections=64,
+                max_connections=256, health_check_interval=15,
             )  # fmt: skip
         except ValueError as error:
             raise UsageError(f"redis: {error}", hint="redis://127.0.0.1:6379/0") from error
@@ -211,6 +211,9 @@ class Link:
     async def _ping(self) -> None:
         try:
             await asyncio.wait_for(cast("Awaitable[Any]", self.client.ping()), PATIENCE_S)
+            await (
+                self.client.connection_pool.disconnect()
+            )  # those of before the outage are dead, and would say so later
         except self._failures:
             return
         LOG.warning("Redis is back")

@@ -1,0 +1,235 @@
+"""An upstream that does what a test says, and a gateway that runs in front of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+
+
+class Upstream:
+    """An OpenAI-style endpoint. `mode` is how it behaves; `seen` what it was asked."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.mode, self.words, self.delay_s = "fine", ["Hello", " there", "."], 0.0
+        self.extra: dict[str, Any] = {}
+        self.names = ["m", "other"]
+        self.status, self.logprob = 500, -0.01
+        self.seen: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.broken_pipes = self.connections = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                if outer.mode == "no checks":
+                    time.sleep(30)
+                self._json(200, {"object": "list", "data": [{"id": name} for name in outer.names]})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.seen.append(body)
+                outer.headers.append(dict(self.headers))
+                mode = outer.mode
+                if mode == "refuse first" and len(outer.seen) == 1:
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                if mode == "stall":
+                    time.sleep(60)
+                    return
+                if mode == "500":
+                    self._json(outer.status, {"error": {"message": "broken"}})
+                    return
+                if self.path == "/v1/embeddings":
+                    self._json(200, {"object": "list", "data": [{"index": 0, "embedding": vector(body["input"])}],
+                                     "model": body["model"], "usage": USAGE})  # fmt: skip
+                    return
+                if not body.get("stream"):
+                    time.sleep(outer.delay_s)
+                if mode == "429":
+                    self._json(429, {"error": {"message": "busy"}}, {"Retry-After": "7"})
+                    return
+                if not body.get("stream"):
+                    message = {"role": "assistant", "content": "".join(outer.words), **outer.extra}
+                    choice = {"index": 0, "message": message, "finish_reason": "stop", **outer.logprobs(body)}
+                    self._json(200, {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"],
+                                     "choices": [choice],
+                                     "usage": USAGE})  # fmt: skip
+                    return
+                self._stream(body["model"])
+
+            def _stream(self, model: str) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                try:
+                    for i, word in enumerate([*outer.words, None]):
+                        choice = {"index": 0, "delta": {"content": word} if word is not None else {},
+                                  "finish_reason": None if word is not None else "stop"}  # fmt: skip
+                        self._chunk({"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model,
+                                     "choices": [choice]})  # fmt: skip
+                        if outer.mode == "no finish" and word is None:
+                            break
+                        if outer.mode == "half" and i == 1:
+                            self.connection.shutdown(socket.SHUT_RDWR)
+                            return
+                        time.sleep(outer.delay_s)
+                    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model}
+                    self._chunk({**head, "choices": [], "usage": USAGE})
+                    self._raw(b"data: [DONE]\n\n")
+                    self.wfile.write(b"0\r\n\r\n")
+                except OSError:
+                    outer.broken_pipes += 1
+
+            def _chunk(self, event: object) -> None:
+                self._raw(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+            def _raw(self, data: bytes) -> None:
+                self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+                self.wfile.flush()
+
+            def _json(self, status: int, payload: object, headers: dict[str, str] | None = None) -> None:
+                raw = json.dumps(payload).encode()
+                self.send_response(status)
+                for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def process_request(self, *args: Any) -> None:
+                outer.connections += 1
+                super().process_request(*args)
+
+            def handle_error(self, *_: object) -> None:
+                pass
+
+        self.server = Quiet(("127.0.0.1", port), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def logprobs(self, body: dict[str, Any]) -> dict[str, Any]:
+        words = [{"token": word, "logprob": self.logprob} for word in self.words]
+        return {"logprobs": {"content": words}} if body.get("logprobs") else {}
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def vector(text: str) -> list[float]:
+    """Counts of letters: texts of the same letters mean the same."""
+    return [float(text.lower().count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+
+class Gateway:
+    """A gateway that runs, and a key for it."""
+
+    def __init__(self, url: str, state: Path, key: str, process: subprocess.Popen[bytes]) -> None:
+        self.url, self.state, self.key, self.process = url, state, key, process
+
+    def ask(
+        self, body: object, *, path: str = "/v1/chat/completions", key: str | None = None, raw: bytes | None = None,
+        headers: dict[str, str] | None = None, method: str | None = None,
+    ) -> tuple[int, dict[str, str], bytes]:  # fmt: skip
+        data = raw if raw is not None else json.dumps(body).encode() if body is not None else None
+        sent = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key if key is None else key}"}
+        request = urllib.request.Request(f"{self.url}{path}", data, {**sent, **(headers or {})}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return reply.status, {k.lower(): v for k, v in reply.headers.items()}, reply.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
+
+    def audit(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.state / "audit.jsonl").read_text().splitlines()]
+
+
+Start = Callable[..., Gateway]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+class Starter:
+    """Starts gateways that share a state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.state = folder, folder / "state"
+        self.env = {**os.environ, "LLMOPS_STATE_DIR": str(self.state)}
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def __call__(self, url: str, *args: str) -> Gateway:
+        return self._start("--upstream", url, *args)
+
+    def config(self, text: str, *args: str) -> Gateway:
+        """With a file of this text, which the test may write anew."""
+        self.file = self.folder / "gateway.yaml"
+        self.file.write_text(text)
+        return self._start("--config", str(self.file), *args)
+
+    def key(self, name: str, *args: str) -> str:
+        argv = [sys.executable, "-m", "llmops_cli", "keys", "create", "--name", name, *args, "--json"]
+        made = subprocess.run(argv, env=self.env, capture_output=True, check=True)
+        return str(json.loads(made.stdout)["key"])
+
+    def log(self) -> str:
+        return (self.folder / "gateway.log").read_text()
+
+    def _start(self, *args: str) -> Gateway:
+        key, port = self.key(f"k{len(self.running)}", "--role", "user"), free_port()
+        with (self.folder / "gateway.log").open("ab") as log:
+            argv = [sys.executable, "-m", "llmops_cli", "serve", *args, "--port", str(port)]
+            process = subprocess.Popen(argv, env=self.env, stderr=log)
+        self.running.append(process)
+        gateway = Gateway(f"http://127.0.0.1:{port}", self.state, key, process)
+        for _ in range(400):
+            try:
+                if gateway.ask(None, path="/health")[0] == 200:
+                    return gateway
+            except OSError:
+                if process.poll() is not None:
+                    break
+                time.sleep(0.05)
+        raise AssertionError(self.log())
+
+    def stop(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.running:
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
