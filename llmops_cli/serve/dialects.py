@@ -50,7 +50,7 @@ class Messages(Dialect):
     def __init__(self) -> None:
         self.model, self._held = "", b""
         self._id = f"msg_{secrets.token_hex(12)}"
-        self._begun = self._ended = False
+        self._begun = self._ended = self._tools = False
         self._open: tuple[str, int] | None = None  # (kind, the tool call's index) of the block under way
         self._blocks, self._stop, self._counts = 0, "end_turn", {"input_tokens": 0, "output_tokens": 0}
 
@@ -71,7 +71,7 @@ class Messages(Dialect):
             return msgspec.json.encode({
                 "id": self._id, "type": "message", "role": "assistant", "model": self.model,
                 "content": _blocks(message), "stop_sequence": None,
-                "stop_reason": STOPS.get(choice.get("finish_reason") or "stop", "end_turn"),
+                "stop_reason": _stop(choice.get("finish_reason"), tools=bool(message.get("tool_calls"))),
                 "usage": _usage(said.get("usage") or {}),
             })  # fmt: skip
         except (KeyError, IndexError, TypeError):
@@ -107,7 +107,7 @@ class Messages(Dialect):
         for choice in (chunk.get("choices") or ())[:1]:
             out += self._delta(choice.get("delta") or {})
             if choice.get("finish_reason"):
-                self._stop = STOPS.get(choice["finish_reason"], "end_turn")
+                self._stop = _stop(choice["finish_reason"], tools=self._tools)
         return out
 
     def _start(self) -> bytes:
@@ -125,7 +125,7 @@ class Messages(Dialect):
             out += self._block("text", 0, {"type": "text", "text": ""})
             out += self._piece({"type": "text_delta", "text": text})
         for call in delta.get("tool_calls") or ():
-            function, index = call.get("function") or {}, int(call.get("index") or 0)
+            function, index, self._tools = call.get("function") or {}, int(call.get("index") or 0), True
             block: Json = {"type": "tool_use", "id": call.get("id") or f"toolu_{secrets.token_hex(8)}",
                      "name": function.get("name") or "", "input": {}}  # fmt: skip
             out += self._block("tool", index, block)
@@ -169,6 +169,12 @@ def error(status: int, message: str, *, request: str = "") -> bytes:
     kind = ERRORS.get(status, "api_error" if status >= 500 else "invalid_request_error")
     whole: Json = {"type": "error", "error": {"type": kind, "message": message}}
     return msgspec.json.encode({**whole, "request_id": request} if request else whole)
+
+
+def _stop(reason: str | None, *, tools: bool) -> str:
+    """Some servers say `stop` where a tool is called."""
+    found = STOPS.get(reason or "stop", "end_turn")
+    return "tool_use" if tools and found == "end_turn" else found
 
 
 def _usage(counts: Json) -> Json:

@@ -43,8 +43,8 @@ def connect(folder: Path) -> sqlite3.Connection:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / DATABASE
-        # Only where there is none: to close a file that this process has open in SQLite, too, drops SQLite's locks on it
-        # (sqlite.org/howtocorrupt.html, 2.2), and the next process that ends would delete the log under our feet.
+        # Only where there is none: to close a file that this process has open in SQLite, too, drops SQLite's locks
+        # on it (sqlite.org/howtocorrupt.html, 2.2), and the next process to end would delete the log under our feet.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         found = sqlite3.connect(path, timeout=10, isolation_level=None)
