@@ -290,9 +290,12 @@ class Gateway:
 
 def _number(value: bytes) -> float:
     try:
-        return max(1.0, min(3.6e6, float(value)))
+        found = float(value)
     except ValueError:
-        raise Refusal(400, "x-llmops-timeout-ms is no number", code="invalid_header") from None
+        found = 0.0
+    if not 0 < found <= 3.6e6:
+        raise Refusal(400, "x-llmops-timeout-ms is a number of milliseconds, at most an hour", code="invalid_header")
+    return found
 
 
 def moderated(guard: Guard | None, ask: Ask, talk: Talk) -> bytes:

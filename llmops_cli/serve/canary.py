@@ -128,9 +128,9 @@ class Canaries:
                 state = State(digest=digest, since=now, sides={side: Side(ttft={}) for side in SIDES})
                 new = {}
             before = msgspec.json.encode(state)
-            for side, more in new.items():
-                state.sides[side].add(more)
-            if state.state == "running":
+            if state.state == "running":  # afterwards it shows what was decided on
+                for side, more in new.items():
+                    state.sides[side].add(more)
                 self._decide(name, config, state, now)
             if msgspec.json.encode(state) != before or row is None:
                 self._db.execute("insert or replace into canaries values (?, ?)", (name, msgspec.json.encode(state)))

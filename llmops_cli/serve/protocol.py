@@ -9,14 +9,17 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_MOST = 64 << 10
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: application/json\r\n"
-    b'content-length: 72\r\n\r\n{"error":{"message":"the headers are too large","code":"too_large"}}    '
-)
-_TOO_SLOW = (
-    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n"
-    b'content-length: 71\r\n\r\n{"error":{"message":"the body did not come in time","code":"timeout"}} '
-)
+
+
+def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
+    body = b'{"error":{"message":"%b","type":"invalid_request_error","code":"%b"}}' % (message, code)
+    head = b"HTTP/1.1 %b\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+_MALFORMED = _refusal(b"400 Bad Request", b"this is no HTTP/1.1 request", b"bad_request")
+_TOO_LARGE = _refusal(b"431 Request Header Fields Too Large", b"the headers are too large", b"too_large")
+_TOO_SLOW = _refusal(b"408 Request Timeout", b"the body did not come in time", b"timeout")
 LEFT = "llmops.left"
 
 
@@ -30,9 +33,8 @@ class Patient(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: uvicorn's own
         super().__init__(*args, **kwargs)
-        self._head_bytes = 0
+        self._head_bytes, self._raw_bytes, self._heading = 0, 0, True
         self._timer: asyncio.TimerHandle | None = None
-        self._heading = True
         self._left: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -40,20 +42,41 @@ class Patient(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.head_s, self._give_up)
 
     def data_received(self, data: bytes) -> None:
-        if self._heading:
-            self._head_bytes += len(data)
         super().data_received(data)
-        if self._heading and self._head_bytes > HEAD_MOST and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
-            self._done()
-            self.transport.close()
+        if self._heading and not self.transport.is_closing():  # a header that never ends is told to nobody
+            self._raw_bytes += len(data)
+            if self._raw_bytes > 2 * HEAD_MOST:
+                self._head_bytes = self._raw_bytes
+                self.send_400_response("")
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser cannot read, or what we stopped it at."""
+        del msg
+        self._done()
+        self.transport.write(_TOO_LARGE if self._head_bytes > HEAD_MOST else _MALFORMED)
+        self.transport.close()
+
+    # -- the parser's callbacks: an exception ends the parsing, and uvicorn then calls send_400_response -----
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope[LEFT] = self._left  # type: ignore[literal-required]
-        self._heading, self._head_bytes = True, 0
+        self._heading, self._head_bytes, self._raw_bytes = True, 0, 0
         if self._timer is None:
             self._timer = self.loop.call_later(self.head_s, self._give_up)
+
+    def on_url(self, url: bytes) -> None:
+        self._grown(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._grown(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _grown(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_MOST:
+            raise ValueError("the headers are too large")
 
     def on_headers_complete(self) -> None:
         self._heading = False
@@ -64,6 +87,8 @@ class Patient(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._done()
         super().on_message_complete()
+
+    # -- the connection --------------------------------------------------------------------------------
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._done()
