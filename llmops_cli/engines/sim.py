@@ -14,8 +14,9 @@ class Sim:
     environment = None
     options = (
         "ttft_ms", "itl_ms", "prefill_tokens_per_s", "crowding", "jitter", "max_num_seqs", "kv_tokens", "queue",
-        "tokens", "tokens_per_chunk", "seed", "start_s", "leak_kb", "die_after", "fail_every", "stall_every",
-        "reset_every", "half_every", "malformed_every",
+        "tokens", "tokens_per_chunk", "seed", "start_s", "leak_kb", "die_after", "fail_every", "error_every",
+        "busy_every", "silent_every", "slow_headers_every", "wrong_length_every", "stall_every", "reset_every",
+        "half_every", "malformed_every",
     )  # fmt: skip
     numbers = options
     bench_body: Mapping[str, object] = {}

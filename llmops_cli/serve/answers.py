@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from llmops_cli.serve.origin import UpstreamError
+
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard, OutputStream
+
+
+COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
+"""Routes whose streams are events with choices, then a count if it was asked for, then [DONE]."""
+EVENT_MOST = 8 << 20
+TAIL = 64 << 10
 
 
 class Usage(msgspec.Struct):
@@ -51,8 +59,8 @@ class Answer:
         self.kept: list[bytes] | None = [] if keep else None
         self._guard, self._hide = guard if streamed else None, hide_usage
         self._streams: dict[tuple[int, str], OutputStream] = {}
-        self._held, self._events, self._route, self._ended = b"", 0, route, False
-        self.whole = False
+        self._held, self._tail, self._last, self._events = b"", b"", b"", 0
+        self._route, self._ours, self._ended, self._done = route, route in COMPLETIONS, False, False
 
     def read(self, raw: bytes) -> None:
         """A whole body."""
@@ -69,80 +77,73 @@ class Answer:
                                counts.completion_tokens or counts.output_tokens or 0)  # fmt: skip
 
     def feed(self, piece: bytes) -> bytes:
-        """What of a stream may go on now."""
+        """What of a stream may go on now: whole events. Raises: UpstreamError for one that is malformed."""
         if self._ended:
             return b""
-        self._events += piece.count(b"data:")
-        shown = self._guarded(piece) if self._guard is not None else self._passed(piece)
-        if self.kept is not None:
-            self.kept.append(piece if self._hide and self._guard is None else shown)
-        return shown
-
-    def _passed(self, piece: bytes) -> bytes:
-        counted = b'"usage":{' in piece or b'"usage": {' in piece
-        if not self._hide:
-            if counted or self._held:  # an event that arrives in two pieces is counted whole
-                self._last_usage(self._held + piece)
-            self._held = b"" if piece.endswith(b"\n") else (self._held + piece).rpartition(b"\n")[2][-4096:]
+        if not self._ours:
+            self._tail = (self._tail + piece)[-TAIL:]
+            self._events += piece.count(b"data:")
             return piece
         if self._held:
             piece, self._held = self._held + piece, b""
         if b"\r" in piece:
-            piece = piece.replace(b"\r", b"")
+            piece = piece.replace(b"\r", b"")  # text holds none, and a line may end with it
         if not piece.endswith(b"\n\n"):
             piece, cut, self._held = piece.rpartition(b"\n\n")
             piece += cut
-        if b'"usage":{' not in piece and b'"usage": {' not in piece:
-            return piece
-        return b"".join(event + b"\n\n" for event in piece.split(b"\n\n")[:-1] if not self._is_count(event))
+            if len(self._held) > EVENT_MOST:
+                raise UpstreamError("malformed answer: an event does not end")
+        count = piece.count(b"\n\n")
+        self._events += count
+        plain = count == 1 and piece.startswith(b"data: {") and piece.endswith(b"}\n\n")
+        if plain and self._guard is None and b'"usage":{' not in piece and b'"usage": {' not in piece:
+            shown = piece
+            self._last = piece
+        else:
+            shown = b"".join([self._event(event) for event in piece.split(b"\n\n")[:-1]])
+        if self.kept is not None:
+            self.kept.append(shown if self._guard is not None else piece)
+        return shown
 
-    def _is_count(self, event: bytes) -> bool:
-        """Whether an event tells the usage and nothing else."""
-        self._last_usage(event)
-        if b'"usage"' not in event:
-            return False
+    def _event(self, event: bytes) -> bytes:
+        """One event as it may go on: without its count, or with its text as the guard wants it.
+
+        Raises: UpstreamError for one that is no JSON.
+        """
+        if self._ended or not event:
+            return b""
+        data = event.rpartition(b"data:")[2].strip() if b"data:" in event else b""
+        if data == b"[DONE]":
+            self._done = True
+            return self._held_back() + event + b"\n\n"
+        if not data:
+            return event + b"\n\n"  # a comment that keeps the connection open
+        self._last = event
         try:
-            return bool(msgspec.json.decode(event.partition(b"data:")[2].strip())["choices"] == [])
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-            return False
-
-    def _last_usage(self, piece: bytes) -> None:
-        for line in piece.split(b"\n"):
-            if line.startswith(b"data:") and b'"usage"' in line:
-                self._count(line[5:].strip())
-
-    def _guarded(self, piece: bytes) -> bytes:
-        self._held += piece.replace(b"\r", b"")
-        *events, self._held = self._held.split(b"\n\n")
-        return b"".join(self._event(event) for event in events)
+            chunk = msgspec.json.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UpstreamError("malformed answer: an event is no JSON") from None
+        if not isinstance(chunk, dict):
+            raise UpstreamError("malformed answer: an event is no object")
+        choices = chunk.get("choices")
+        if chunk.get("usage"):
+            self._count(data)
+            if self._hide and not choices:
+                return b""
+        if self._guard is None or not isinstance(choices, list):
+            return event + b"\n\n"
+        try:
+            for choice in choices:
+                self._choice(choice)
+        except (TypeError, ValueError, KeyError, AttributeError):
+            raise UpstreamError("malformed answer: choices of another form") from None
+        out = b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+        return out + b"data: [DONE]\n\n" if self._ended else out
 
     def estimate(self) -> None:
         """An upstream that did not count: its events stand for tokens."""
         if not self.usage.output_tokens:
             self.usage.output_tokens = max(0, self._events - 2)
-
-    def _event(self, event: bytes) -> bytes:
-        """An event with its text replaced by what the guard lets through; nothing after a block."""
-        if self._ended:
-            return b""
-        data = event.partition(b"data:")[2].strip()
-        if data == b"[DONE]":
-            return self._held_back() + event + b"\n\n"
-        try:
-            chunk = msgspec.json.decode(data)
-            choices = chunk["choices"]
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-            return event + b"\n\n"
-        if chunk.get("usage"):
-            self._count(data)
-            if self._hide and not choices:
-                return b""
-        for choice in choices:
-            self._choice(choice)
-        out = b"data: " + msgspec.json.encode(chunk) + b"\n\n"
-        if self._ended:
-            return out + b"data: [DONE]\n\n"
-        return out
 
     def _choice(self, choice: dict[str, Any]) -> None:  # Any: OpenAI's fields
         """Every field of a piece that carries words, each a stream of its own."""
@@ -196,16 +197,18 @@ class Answer:
         return b"".join(out)
 
     def finish(self) -> bytes:
-        """What was held back at the stream's end."""
+        """What was held back at the stream's end. Raises: UpstreamError if this was not its end."""
+        if not self._ours:
+            for line in self._tail.split(b"\n"):
+                if line.startswith(b"data:") and b'"usage"' in line:
+                    self._count(line[5:].strip())
         self.estimate()
-        self.whole = True
-        if self._ended:
+        if self._ended or not self._ours:
             return b""
-        if self._guard is None and not self._hide:
-            return b""
-        return (self._event(self._held) if self._held.strip() and self._guard is not None else self._held) + (
-            self._held_back() if self._guard is not None else b""
-        )
+        rest = self.feed(b"\n\n") if self._held.strip() else b""
+        if not self._done and b'"finish_reason":"' not in self._last.replace(b": ", b":"):
+            raise UpstreamError("the stream ended early")
+        return rest + self._held_back()
 
 
 def _worded(choice: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:  # Any: OpenAI's fields

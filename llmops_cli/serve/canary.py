@@ -17,8 +17,8 @@ from llmops_cli.serve.config import Canary, ModelConfig
 from llmops_cli.serve.state import connect
 
 LOG = logging.getLogger("llmops.gateway")
-EDGES_S = tuple(0.001 * 1.15**i for i in range(90))
-"""Bounds of the TTFT histogram, 1 ms to 4 minutes, 15 % apart: as exact as the median of a few hundred is."""
+EDGES_S = tuple(0.001 * 1.05**i for i in range(260))
+"""Bounds of the TTFT histogram, 1 ms to 5 minutes, 5 % apart: as exact as the median of a few hundred is."""
 ENOUGH = 20
 """Requests on each side before anything is concluded."""
 SIDES = ("stable", "canary")

@@ -28,6 +28,9 @@ Fields = dict[str, msgspec.Raw]
 """A body, its values not decoded."""
 
 
+_any_json = msgspec.json.Decoder(msgspec.Raw).decode
+
+
 class RetryBudget:
     """Retries are a share of the requests, so that a failing upstream is not asked three times as often."""
 
@@ -45,12 +48,13 @@ class RetryBudget:
 
 
 class Exchange:
-    """An answer that has begun at one upstream. `end` must follow, once."""
+    """An answer at one upstream: whole (`body`), or a stream that has begun. `end` must follow, once."""
 
-    __slots__ = ("_ended", "_queues", "_tokens", "choice", "reply")
+    __slots__ = ("_ended", "_queues", "_tokens", "body", "choice", "reply")
 
-    def __init__(self, choice: Choice, reply: Reply, tokens: int, queues: Queues) -> None:
-        self.choice, self.reply, self._tokens, self._queues, self._ended = choice, reply, tokens, queues, False
+    def __init__(self, choice: Choice, reply: Reply, body: bytes | None, *, tokens: int, queues: Queues) -> None:
+        self.choice, self.reply, self.body = choice, reply, body
+        self._tokens, self._queues, self._ended = tokens, queues, False
 
     def end(self, *, good: bool | None) -> None:
         """`good`: None if this says nothing of the upstream."""
@@ -169,7 +173,7 @@ class Dispatcher:
             else:
                 if exchange.reply.status not in BAD and exchange.reply.status != 429:
                     return exchange
-                failure = await _failed(exchange)
+                failure = _failed(exchange)
             tried.append(choice.upstream)
             retries -= 1
             others = any(_free(c, tried) for c in choices)
@@ -240,11 +244,12 @@ class Dispatcher:
     async def _attempt(
         self, choice: Choice, talk: Talk, path: str, fields: Fields, tokens: int, alias: str
     ) -> Exchange:  # fmt: skip
-        """Until the answer's first byte. Raises: UpstreamError."""
+        """Until a stream has begun, or all of another answer is there: so long nothing was sent to the client, and
+        somebody else can be asked. Raises: UpstreamError."""
         upstream, start = choice.upstream, time.monotonic()
         upstream.begin(tokens)
         try:
-            reply = await self._begin(choice, talk, path, fields)
+            reply, body = await self._begin(choice, talk, path, fields)
         except UpstreamError as error:
             talk.error = error.kind
             self._metrics.upstream_failed(upstream.name, error.kind[:40])
@@ -261,9 +266,11 @@ class Dispatcher:
             self._metrics.upstream_failed(upstream.name, str(reply.status))
         self._note(alias, choice, good=good, ttft_s=time.monotonic() - start)
         talk.upstream, talk.side = upstream.name, choice.side
-        return Exchange(choice, reply, tokens, self.queues)
+        return Exchange(choice, reply, body, tokens=tokens, queues=self.queues)
 
-    async def _begin(self, choice: Choice, talk: Talk, path: str, fields: Fields) -> Reply:
+    async def _begin(
+        self, choice: Choice, talk: Talk, path: str, fields: Fields
+    ) -> tuple[Reply, bytes | None]:  # fmt: skip
         """Raises: UpstreamError."""
         origin = choice.upstream.origin
         body = msgspec.json.encode({**fields, "model": msgspec.Raw(msgspec.json.encode(choice.model))})
@@ -275,10 +282,13 @@ class Dispatcher:
             await reply.begun()
             if _says_error(reply.peek()):
                 raise UpstreamError("the stream began with an error")
+            whole = None if is_stream(reply) else await reply.read()
+            if whole is not None and reply.status == 200:
+                _check_json(whole)
         except BaseException:
             origin.release(reply)
             raise
-        return reply
+        return reply, whole
 
     def _over(self, upstream: Upstream, tokens: int, *, good: bool | None) -> None:
         upstream.end(tokens, good=good)
@@ -326,6 +336,18 @@ class Dispatcher:
         self._metrics.shadowed(alias, "fine" if good else "failed", time.monotonic() - start)
 
 
+def is_stream(reply: Reply) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in reply.headers)
+
+
+def _check_json(body: bytes) -> None:
+    """Raises: UpstreamError."""
+    try:
+        _any_json(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UpstreamError("malformed answer: no JSON") from None
+
+
 def _drop(task: asyncio.Future[Exchange]) -> None:
     """The loser of a hedge is stopped, wherever it is."""
     if not task.done():
@@ -351,14 +373,10 @@ def _says_error(begun: bytes) -> bool:
     return head.startswith((b'data:{"error"', b"event:error"))
 
 
-async def _failed(exchange: Exchange) -> Failure:
-    """Reads what was said, and lets the upstream rest as long as it asks for."""
-    reply, upstream = exchange.reply, exchange.choice.upstream
+def _failed(exchange: Exchange) -> Failure:
+    """What was said; and the upstream rests as long as it asks for."""
+    reply, upstream, body = exchange.reply, exchange.choice.upstream, exchange.body or b""
     headers = dict(reply.headers)
-    try:
-        body = await reply.read()
-    except UpstreamError:
-        body = b""
     exchange.end(good=None if reply.status == 429 else False)
     after = _seconds(headers.get(b"retry-after"))
     if after:

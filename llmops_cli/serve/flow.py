@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from llmops_cli.serve.answers import Answer, Usage, guarded_body
+from llmops_cli.serve.answers import COMPLETIONS, Answer, Usage, guarded_body
 from llmops_cli.serve.budget import Budgets, cost
 from llmops_cli.serve.cache import ENTRY_MOST, Question, Store, question
 from llmops_cli.serve.config import CacheConfig, ModelConfig
@@ -35,8 +35,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PASSED = (b"content-type", b"retry-after")
 """Headers of the upstream that clients see; everything else is ours."""
-COUNTED = ("/v1/chat/completions", "/v1/completions")
-"""Streams of these tell their tokens if they are asked to."""
 UNSAID_TOKENS = 256
 """What an answer takes of a limit before it is known, where nothing says how long it may be."""
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -184,14 +182,11 @@ class Flow:
         except (NoAnswer, Refusal) as error:
             LOG.warning("semantic cache: %s", error)
             return None
+        exchange.end(good=True)
         try:
-            body = await exchange.reply.read()
-            exchange.end(good=True)
-            return unit(msgspec.json.decode(body)["data"][0]["embedding"])
-        except (UpstreamError, msgspec.DecodeError, KeyError, IndexError, TypeError, ValueError):
+            return unit(msgspec.json.decode(exchange.body or b"")["data"][0]["embedding"])
+        except (msgspec.DecodeError, KeyError, IndexError, TypeError, ValueError):
             return None
-        finally:
-            exchange.end(good=None)
 
     async def _nearest(self, job: Job, cache: CacheConfig, asked: Question, vector: Any) -> bool:  # Any: an array
         """Whether an answer to a question that means the same was given."""
@@ -236,7 +231,7 @@ class Flow:
     def _with_usage(self, job: Job) -> Fields:
         """The body, its stream asked to tell the tokens at its end."""
         ask = job.ask
-        if not ask.stream or job.path not in COUNTED or (ask.stream_options and ask.stream_options.include_usage):
+        if not ask.stream or job.path not in COMPLETIONS or (ask.stream_options and ask.stream_options.include_usage):
             return job.fields
         return {**job.fields, "stream_options": _ASKED}
 
@@ -252,15 +247,8 @@ class Flow:
             exchange = await site.dispatcher.open(small, ask, talk, job.path, fields, tokens)
         except NoAnswer:
             return False, None
-        try:
-            raw = await exchange.reply.read()
-            exchange.end(good=True)
-        except UpstreamError:
-            exchange.end(good=False)
-            return False, None
-        finally:
-            exchange.end(good=None)
-        counted = Answer(None, job.path, streamed=False)
+        exchange.end(good=True)
+        raw, counted = exchange.body or b"", Answer(None, job.path, streamed=False)
         counted.read(raw)
         price = site.price(exchange.choice)
         talk.cost += cost(price, counted.usage.input_tokens, counted.usage.output_tokens)
@@ -287,11 +275,11 @@ class Flow:
         talk, reply, before = job.talk, exchange.reply, job.talk.usage
         talk.status, talk.first = reply.status, time.monotonic() - talk.start
         headers = [(name, value) for name, value in reply.headers if name in PASSED]
-        streamed = any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
-        hide = streamed and job.path in COUNTED and not job.dialect.wants_usage and not (
+        streamed = exchange.body is None
+        hide = streamed and job.path in COMPLETIONS and not job.dialect.wants_usage and not (
             job.ask.stream_options and job.ask.stream_options.include_usage
         )  # fmt: skip
-        counted = Answer(site.guard if job.path in COUNTED else None, job.path, streamed=streamed, hide_usage=hide,
+        counted = Answer(site.guard if job.path in COMPLETIONS else None, job.path, streamed=streamed, hide_usage=hide,
                          keep=keep and streamed)  # fmt: skip
         good: bool | None = None
         whole: bytes | None = None
@@ -299,7 +287,7 @@ class Flow:
             if streamed:
                 await self._stream(site, job, reply, counted, headers)
             else:
-                whole = await self._whole(site, job, reply, counted, headers)
+                whole = await self._whole(site, job, exchange, counted, headers)
             good = talk.answered = True
         except UpstreamError as error:
             good = False
@@ -353,15 +341,16 @@ class Flow:
         await send({"type": "http.response.body", "body": rest})
 
     async def _whole(
-        self, site: Site, job: Job, reply: Any, counted: Answer, headers: list[tuple[bytes, bytes]]
-    ) -> bytes:  # Any: Reply
-        raw = await reply.read()
-        counted.read(raw)
-        if site.guard is not None and reply.status == 200:
-            raw = self._guarded(site.guard, raw, job)
-        shown = raw if job.dialect.is_plain else job.dialect.whole(raw, status=reply.status)
-        await answer(job.send, reply.status, shown, [*job.talk.head, *headers], kind=None)
-        return bytes(raw)
+        self, site: Site, job: Job, exchange: Exchange, counted: Answer, headers: list[tuple[bytes, bytes]]
+    ) -> bytes:
+        raw, status = exchange.body or b"", exchange.reply.status
+        if status == 200:
+            counted.read(raw)
+            if site.guard is not None:
+                raw = self._guarded(site.guard, raw, job)
+        shown = raw if job.dialect.is_plain else job.dialect.whole(raw, status=status)
+        await answer(job.send, status, shown, [*job.talk.head, *headers], kind=None)
+        return raw
 
     def _guarded(self, guard: Guard, raw: bytes, job: Job) -> bytes:
         shown, action, rule = guarded_body(guard, raw, job.path)

@@ -38,6 +38,9 @@ def assembled(events: bytes) -> Json | None:
     if whole is None or not choices or any(not choice.get("finish_reason") for choice in choices.values()):
         return None
     whole["object"] = str(whole.get("object", "")).removesuffix(".chunk")
+    for choice in choices.values():
+        if "message" in choice and not choice["message"]["content"] and choice["message"].get("tool_calls"):
+            choice["message"]["content"] = None
     whole["choices"] = [{"index": index, **choices[index]} for index in sorted(choices)]
     return whole
 

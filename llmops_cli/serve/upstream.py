@@ -47,6 +47,8 @@ class Breaker:
 
     def succeeded(self) -> None:
         self._count(failed=False)
+        if self.state == "open" and not self._probing:
+            return  # an answer to what was asked before it opened
         self._row, self._probing = 0, False
         if self.state != "closed":
             self.state, self._pause_s = "closed", self.FIRST_S

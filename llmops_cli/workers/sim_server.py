@@ -17,7 +17,11 @@ import time
 from collections import deque
 from typing import Any
 
-FAULTS = ("fail", "stall", "reset", "half", "malformed")
+FAULTS = {
+    "fail": "gets a 503", "error": "gets a 500", "busy": "gets a 429 with Retry-After", "silent": "gets nothing at all",
+    "slow_headers": "gets headers that never end", "wrong_length": "gets less than was promised",
+    "stall": "stops sending", "reset": "is reset", "half": "ends without its end", "malformed": "has a broken event",
+}  # fmt: skip
 
 
 def parse() -> argparse.Namespace:
@@ -37,9 +41,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start-s", type=float, default=0.0, help="answers nothing before")
     parser.add_argument("--leak-kb", type=float, default=0.0, help="memory kept of each request")
     parser.add_argument("--die-after", type=int, default=0, help="the process exits at the Nth request")
-    for fault, what in zip(FAULTS, ("gets a 503", "stops sending", "is reset", "ends without its end",
-                                    "has a broken event"), strict=True):  # fmt: skip
-        parser.add_argument(f"--{fault}-every", type=int, default=0, help=f"every Nth request {what}")
+    for fault, what in FAULTS.items():
+        parser.add_argument(f"--{fault.replace('_', '-')}-every", type=int, default=0, help=f"every Nth request {what}")
     return parser.parse_args()
 
 
@@ -133,8 +136,8 @@ class Sim:
             os._exit(70)
         if args.leak_kb:
             self.leaked.append(os.urandom(int(args.leak_kb * 1024)))
-        if fault == "fail":
-            await self.plain(writer, 503, {"error": {"message": "scripted failure"}})
+        if fault in ("fail", "error", "busy", "silent", "slow_headers", "wrong_length"):
+            await self.refuse(fault, writer)
             return
         if len(self.waiting) >= args.queue:
             await self.plain(writer, 429, {"error": {"message": "the queue is full"}})
@@ -147,6 +150,25 @@ class Sim:
             await self.answer(request, (received_ns, begun_ns), writer, fault, prompt=prompt, tokens=tokens, chat=chat)
         finally:
             self.leave(prompt + tokens)
+
+    async def refuse(self, fault: str, writer: asyncio.StreamWriter) -> None:
+        """What goes wrong before an answer begins."""
+        if fault in ("fail", "error"):
+            await self.plain(writer, 503 if fault == "fail" else 500, {"error": {"message": "scripted failure"}})
+        elif fault == "busy":
+            writer.write(b"HTTP/1.1 429 X\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}")
+        elif fault == "silent":
+            await asyncio.sleep(3600)
+        elif fault == "slow_headers":
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            for number in range(36_000):
+                writer.write(b"X-%d: y\r\n" % number)
+                await asyncio.sleep(0.1)
+                await writer.drain()
+        else:
+            writer.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{"id":')
+            await writer.drain()
+            raise ConnectionResetError
 
     async def answer(
         self, request: dict[str, Any], at_ns: tuple[int, int], writer: asyncio.StreamWriter, fault: str | None, *,
