@@ -55,6 +55,7 @@ class Metrics:
         self.audit_lost = counter("audit_lost", "Lines that the audit log could not take")
         self.in_flight = gauge("in_flight", "Requests under way", "livesum")
         self.queued = gauge("queued", "Requests that wait for a place", "livesum")
+        self.tasks = gauge("tasks", "Of the event loop", "livesum")
         self.redis_up = gauge("redis_up", "Whether Redis answers", "livemin")
         self._up = gauge("upstream_up", "Whether checks or traffic say so", "livemin", "upstream")
         self._breaker = gauge("breaker", "0 closed, 1 half open, 2 open", "livemax", "upstream")

@@ -178,6 +178,7 @@ class Service:
         self._local_budgets.flush()
         self.canaries.tick()
         self.audit.look()
+        self.metrics.tasks.set(len(asyncio.all_tasks()))
         self.metrics.queued.set(self._site.dispatcher.queues.total())
         if self._link is not None:
             self.metrics.redis_up.set(self._link.up)
