@@ -87,6 +87,7 @@ class LocalStore:
             path.touch(mode=0o600)
         self._db = sqlite3.connect(path, timeout=2, isolation_level=None)
         self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma cache_size=-1024")
         self._db.execute("pragma synchronous=off")  # a cache may lose its last entries with the power
         self._db.execute(
             "create table if not exists answers (name text primary key, until real not null, body blob not null)"

@@ -253,7 +253,7 @@ def serve_here(launch: Launch, listener: socket.socket, *, on_started: Callable[
     )  # fmt: skip
     server = uvicorn.Server(config)
     gc.freeze()  # what is there now stays; requests leave few cycles behind, so looking for them can be rare
-    gc.set_threshold(10_000, 20, 20)
+    gc.set_threshold(2_000, 10, 10)
     if on_started is not None:
         on_started()
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has drained

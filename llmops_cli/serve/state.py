@@ -50,6 +50,7 @@ def connect(folder: Path) -> sqlite3.Connection:
         found = sqlite3.connect(path, timeout=10, isolation_level=None)
         found.execute("pragma journal_mode=wal")
         found.execute("pragma synchronous=normal")
+        found.execute("pragma cache_size=-256")  # KB; rows are few
         found.executescript(SCHEMA)
         for table, columns in ADDED.items():
             have = {row[1] for row in found.execute(f"pragma table_info({table})")}
