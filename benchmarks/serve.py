@@ -1,20 +1,28 @@
-"""The gateway's own cost, keys, limits, metrics and audit on: CPU a request and a token, added TTFT, memory, start.
+"""The gateway beside nginx, a FastAPI pass-through and LiteLLM's proxy: what each costs, in one run.
 
-The upstream is mockllm (C), the load `llmops bench`; each figure through the gateway stands beside the direct one of
-the same run. LiteLLM's proxy and nginx are not in this benchmark yet.
+Keys, limits, metrics and audit are on for ours; the others pass through (LiteLLM with its model list, no database).
+Each stands on core 0, the load and the upstream (mockllm, C) on the others. Figures of time are against the upstream asked
+directly in the same run. Peers that are missing are installed into a folder of the cache; nginx must be there (Debian:
+apt-get install nginx-light).
+
+    python benchmarks/serve.py [--peers llmops,nginx,fastapi,litellm] [--guard]
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +32,39 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.bench_self import mock
 
 CHAT = {"model": "mock", "messages": [{"role": "user", "content": "word " * 64}], "max_tokens": 16}
-
-
-def cpu_s(process: psutil.Process) -> float:
-    used = process.cpu_times()
-    return float(used.user + used.system)
+PACKAGES = ("litellm[proxy]", "fastapi", "httpx", "uvicorn", "uvloop", "httptools")
+FASTAPI = """
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.responses import Response, StreamingResponse
+app, client = FastAPI(), httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=1000))
+@app.get("/health")
+async def health():
+    return {}
+@app.post("/v1/chat/completions")
+async def chat(request: Request):
+    body = await request.body()
+    asked = client.build_request("POST", "UPSTREAM/v1/chat/completions", content=body,
+                                 headers={"content-type": "application/json"})
+    reply = await client.send(asked, stream=True)
+    if "event-stream" in reply.headers.get("content-type", ""):
+        return StreamingResponse(reply.aiter_raw(), media_type="text/event-stream")
+    return Response(await reply.aread(), media_type="application/json")
+"""
+NGINX = """
+worker_processes 1; daemon off; pid FOLDER/nginx.pid; error_log FOLDER/error.log;
+events { worker_connections 4096; }
+http {
+  access_log off; client_body_temp_path FOLDER; proxy_temp_path FOLDER; fastcgi_temp_path FOLDER;
+  uwsgi_temp_path FOLDER; scgi_temp_path FOLDER; keepalive_requests 1000000;
+  upstream model { server 127.0.0.1:UPPORT; keepalive 256; keepalive_requests 1000000; }
+  server {
+    listen 127.0.0.1:PORT;
+    location = /health { return 200; }
+    location / { proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }
+  }
+}
+"""
 
 
 def free_port() -> int:
@@ -37,79 +73,205 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def fire(port: int, key: str, count: int, streams: int) -> None:
-    """`count` plain requests over `streams` kept connections."""
-    body = json.dumps(CHAT).encode()
+def cpu_s(process: psutil.Process) -> float:
+    """Of the process and its children."""
+    total = 0.0
+    for each in [process, *process.children(recursive=True)]:
+        used = each.cpu_times()
+        total += used.user + used.system
+    return total
+
+
+def rss_mb(process: psutil.Process) -> float:
+    return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / 1e6
+
+
+async def fire(port: int, key: str, count: int, streams: int, *, stream: bool = False, tokens: int = 16) -> None:
+    """`count` requests over `streams` kept connections; streams are read to their end, unparsed."""
+    body = json.dumps({**CHAT, "stream": stream, "max_tokens": tokens}).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+    head += "Content-Type: application/json\r\n"
     request, left = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body, [count]
 
     async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
         while left[0] > 0:
             left[0] -= 1
             writer.write(request)
-            answer = await reader.readuntil(b"\r\n\r\n")
+            answer = (await reader.readuntil(b"\r\n\r\n")).lower()
             if b" 200 " not in answer[:16]:
                 raise RuntimeError(answer.decode())
-            size = next(int(line[15:]) for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-            await reader.readexactly(size)
+            if b"chunked" in answer:
+                await reader.readuntil(b"\r\n0\r\n\r\n")
+            else:
+                sizes = (line[15:] for line in answer.split(b"\r\n") if line.startswith(b"content-length:"))
+                await reader.readexactly(int(next(sizes)))
         writer.close()
 
     await asyncio.gather(*(one() for _ in range(streams)))
 
 
-def ttft(url: str, key: str, work: Path, name: str, *options: object) -> tuple[dict[str, Any], int]:
-    argv = [sys.executable, "-m", "llmops_cli", "bench", "--url", url, "-o", work / name, "--json", "--allow-invalid",
-            "--input-tokens", 64, *options]  # fmt: skip
+def ttft(url: str, key: str, work: Path, *options: object) -> dict[str, Any]:
+    argv = [sys.executable, "-m", "llmops_cli", "bench", "--url", url, "-o", work / f"r{time.monotonic_ns()}", "--json",
+            "--allow-invalid", "--input-tokens", 64, "--warmup", 0, "--model", "mock", *options]  # fmt: skip
     run = subprocess.run([*map(str, argv)], capture_output=True, check=False, env={**os.environ, "LLMOPS_API_KEY": key})
     if run.returncode:
         raise RuntimeError(run.stderr.decode()[-500:])
     (level,) = json.loads(run.stdout)["levels"]
-    return level["ttft_ms"], int(level["output_tokens"]) if "output_tokens" in level else 0
+    found: dict[str, Any] = level["ttft_ms"]
+    return found
+
+
+# -- who is measured -----------------------------------------------------------------------------------
+
+
+def llmops(work: Path, upstream: str, port: int, *options: str) -> tuple[list[str], dict[str, str], str]:
+    """(argv, environment, key)."""
+    env = {"LLMOPS_STATE_DIR": str(work / f"state{port}")}
+    argv = [sys.executable, "-m", "llmops_cli"]
+    made = subprocess.run([*argv, "keys", "create", "--name", "b", "--requests-per-minute", "100000000",
+                           "--tokens-per-minute", "10000000000", "--json"], env={**os.environ, **env},
+                          capture_output=True, check=True)  # fmt: skip
+    return (
+        [*argv, "serve", "--upstream", f"{upstream}/v1", "--port", str(port), *options],
+        env,
+        json.loads(made.stdout)["key"],
+    )
+
+
+def nginx(work: Path, upstream: str, port: int) -> tuple[list[str], dict[str, str], str]:
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        raise FileNotFoundError("nginx is not installed")
+    text = NGINX.replace("FOLDER", str(work)).replace("UPPORT", upstream.rpartition(":")[2]).replace("PORT", str(port))
+    (work / "nginx.conf").write_text(text)
+    return [program, "-c", str(work / "nginx.conf"), "-p", str(work)], {}, "none"
+
+
+def fastapi(work: Path, upstream: str, port: int) -> tuple[list[str], dict[str, str], str]:
+    (work / "passes.py").write_text(FASTAPI.replace("UPSTREAM", upstream))
+    python = str(peers() / "bin" / "python")
+    return [python, "-m", "uvicorn", "passes:app", "--app-dir", str(work), "--port", str(port), "--no-access-log",
+            "--log-level", "error"], {}, "none"  # fmt: skip
+
+
+def litellm(work: Path, upstream: str, port: int) -> tuple[list[str], dict[str, str], str]:
+    (work / "litellm.yaml").write_text(json.dumps({"model_list": [{"model_name": "mock", "litellm_params": {
+        "model": "openai/mock", "api_base": f"{upstream}/v1", "api_key": "none"}}]}))  # fmt: skip
+    program = str(peers() / "bin" / "litellm")
+    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR",
+           "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}  # fmt: skip
+    return [program, "--config", str(work / "litellm.yaml"), "--port", str(port), "--host", "127.0.0.1"], env, "none"
+
+
+def peers() -> Path:
+    """A virtual environment with the peers' packages, made once."""
+    cache = Path(os.environ.get("LLMOPS_CACHE_DIR", "") or Path.home() / ".cache" / "llmops")
+    folder = cache / "bench-peers"
+    if not (folder / "made").exists():
+        print("installing the peers", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        subprocess.run([str(folder / "bin" / "pip"), "install", "-q", *PACKAGES], check=True)
+        (folder / "made").touch()
+    return folder
+
+
+# -- measuring -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def running(argv: list[str], env: dict[str, str], port: int, health: str) -> Iterator[tuple[psutil.Process, float]]:
+    """(the process, seconds until it answered), on core 0."""
+    start = time.monotonic()
+    log = tempfile.TemporaryFile()  # noqa: SIM115
+    process = subprocess.Popen(argv, env={**os.environ, **env}, stdout=log, stderr=log)
+    try:
+        psutil.Process(process.pid).cpu_affinity([0])
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{health}", timeout=1).close()
+                break
+            except OSError as error:
+                if process.poll() is not None or time.monotonic() - start > 90:
+                    log.seek(0)
+                    raise RuntimeError(log.read().decode()[-500:]) from error
+                time.sleep(0.01)
+        yield psutil.Process(process.pid), time.monotonic() - start
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+Row = dict[str, float]
+
+
+def measure(name: str, work: Path, paced: str, fast: str, direct: dict[int, dict[str, Any]], guard: bool) -> Row:
+    """One gateway's figures. `paced` sends a token each 5 ms, `fast` as quickly as it can."""
+    slow, row = name == "litellm", Row()
+    maker: Callable[..., tuple[list[str], dict[str, str], str]] = globals()[name]
+    options = ("--guard", "default") if guard and name == "llmops" else ()
+    health = "/health/liveliness" if slow else "/health"
+    port = free_port()
+    argv, env, key = maker(work, paced, port, *options)
+    with running(argv, env, port, health) as (process, row["ready s"]):
+        asyncio.run(fire(port, key, 20 if slow else 500, 16))
+        costs = []
+        for _ in range(1 if slow else 5):
+            count, before = (200 if slow else 2000), cpu_s(process)
+            asyncio.run(fire(port, key, count, 16))
+            costs.append((cpu_s(process) - before) / count * 1e3)
+        row["plain ms"] = sorted(costs)[len(costs) // 2]
+        for streams, requests in ((1, 20 if slow else 100), (64, 128 if slow else 1280)):
+            before = cpu_s(process)
+            found = ttft(f"http://127.0.0.1:{port}", key, work, "--concurrency", streams, "--requests", requests,
+                         "--output-tokens", 32)  # fmt: skip
+            row[f"us a token, {streams}"] = (cpu_s(process) - before) / (requests * 32) * 1e6
+            row[f"TTFT p50 ms, {streams}"] = found["p50"] - direct[streams]["p50"]
+            row[f"TTFT p99 ms, {streams}"] = found["p99"] - direct[streams]["p99"]
+        row["MB"] = rss_mb(process)
+    port = free_port()
+    argv, env, key = maker(work, fast, port, *options)
+    with running(argv, env, port, health) as (process, _):
+        asyncio.run(fire(port, key, 4, 4, stream=True, tokens=200))
+        count, before = (20 if slow else 1000), cpu_s(process)
+        asyncio.run(fire(port, key, count, 16, stream=True, tokens=1000))
+        row["CPU s a 1M tokens"] = (cpu_s(process) - before) / count * 1e3
+    return row
+
+
+TARGETS = {"plain ms": 0.25, "CPU s a 1M tokens": 6, "us a token, 64": 40, "TTFT p50 ms, 1": 1, "TTFT p50 ms, 64": 5,
+           "TTFT p99 ms, 64": 10, "MB": 60, "ready s": 1}  # fmt: skip
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--peers", default="llmops,nginx,fastapi,litellm")
+    parser.add_argument("--guard", action="store_true", help="with the default policy, for ours")
+    args = parser.parse_args()
+    os.sched_setaffinity(0, range(1, os.cpu_count() or 2) if (os.cpu_count() or 1) > 1 else {0})
+    rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        env = {**os.environ, "LLMOPS_STATE_DIR": str(work / "state")}
-        argv = [sys.executable, "-m", "llmops_cli"]
-        made = subprocess.run([*argv, "keys", "create", "--name", "b", "--requests-per-minute", "100000000",
-                               "--tokens-per-minute", "1000000000", "--json"], env=env, capture_output=True,
-                              check=True)  # fmt: skip
-        key = json.loads(made.stdout)["key"]
-        with mock(work, "--ttft-ms", "20", "--itl-ms", "5") as upstream:
-            port, start = free_port(), time.monotonic()
-            process = subprocess.Popen([*argv, "serve", "--upstream", f"{upstream.url}/v1", "--port",
-                                        str(port)], env=env, stderr=subprocess.DEVNULL)  # fmt: skip
-            try:
-                measure(work, key, upstream.url, port, psutil.Process(process.pid), start)
-            finally:
-                process.terminate()
-                process.wait()
-
-
-def measure(work: Path, key: str, direct: str, port: int, gateway: psutil.Process, start: float) -> None:
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health").close()
-            break
-        except OSError:
-            time.sleep(0.01)
-    print(f"ready after {time.monotonic() - start:.2f} s (target 1)")
-    asyncio.run(fire(port, key, 500, 16))
-    before = cpu_s(gateway)
-    asyncio.run(fire(port, key, 5000, 16))
-    print(f"plain requests: {(cpu_s(gateway) - before) / 5000 * 1e3:.3f} ms CPU each (target 0.25)")
-    for streams, requests in ((1, 100), (64, 1280)):
-        options = ("--concurrency", streams, "--requests", requests, "--output-tokens", 32, "--warmup", 0)
-        bare, _ = ttft(direct, key, work, f"direct-{streams}", *options)
-        before = cpu_s(gateway)
-        ours, _ = ttft(f"http://127.0.0.1:{port}", key, work, f"gateway-{streams}", *options)
-        spent = cpu_s(gateway) - before
-        print(f"{streams} streams, a token each 5 ms: TTFT p50 +{ours['p50'] - bare['p50']:.2f} ms, p99 "
-              f"+{ours['p99'] - bare['p99']:.2f} ms (targets {'1' if streams == 1 else '5'}, 10 at 64); "
-              f"{spent / (requests * 32) * 1e6:.0f} us CPU a token (target 40)")  # fmt: skip
-    print(f"memory: {gateway.memory_info().rss / 1e6:.0f} MB (target 60)")
+        with (
+            mock(work, "--ttft-ms", "20", "--itl-ms", "5") as paced,
+            mock(work, "--ttft-ms", "1", "--itl-ms", "0") as fast,
+        ):
+            direct = {
+                streams: ttft(paced.url, "none", work, "--concurrency", streams, "--requests", requests, "--output-tokens", 32)
+                for streams, requests in ((1, 100), (64, 1280))
+            }  # fmt: skip
+            for name in args.peers.split(","):
+                try:
+                    rows[name] = measure(name, work, paced.url, fast.url, direct, args.guard)
+                except (FileNotFoundError, RuntimeError, subprocess.CalledProcessError) as error:
+                    print(f"{name}: not measured: {error}")
+    names = list(rows)
+    print(f"{'':22}{'target':>9}" + "".join(f"{name:>11}" for name in names))
+    for figure, target in TARGETS.items():
+        print(f"{figure:22}{target:>9}" + "".join(f"{rows[name][figure]:>11.2f}" for name in names))
+    for figure in ("us a token, 1", "TTFT p99 ms, 1"):
+        print(f"{figure:22}{'':>9}" + "".join(f"{rows[name][figure]:>11.2f}" for name in names))
 
 
 if __name__ == "__main__":
