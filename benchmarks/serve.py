@@ -1,9 +1,9 @@
 """The gateway beside nginx, a FastAPI pass-through and LiteLLM's proxy: what each costs, in one run.
 
 Keys, limits, metrics and audit are on for ours; the others pass through (LiteLLM with its model list, no database).
-Each stands on core 0, the load and the upstream (mockllm, C) on the others. Figures of time are against the upstream asked
-directly in the same run. Peers that are missing are installed into a folder of the cache; nginx must be there (Debian:
-apt-get install nginx-light).
+Each stands on core 0, the load and the upstream (mockllm, C) on the others. Figures of time are against the upstream
+asked directly in the same run. Peers that are missing are installed into a folder of the cache; nginx must be there
+(Debian: apt-get install nginx-light).
 
     python benchmarks/serve.py [--peers llmops,nginx,fastapi,litellm] [--guard]
 """
@@ -257,10 +257,10 @@ def main() -> None:
             mock(work, "--ttft-ms", "20", "--itl-ms", "5") as paced,
             mock(work, "--ttft-ms", "1", "--itl-ms", "0") as fast,
         ):
-            direct = {
-                streams: ttft(paced.url, "none", work, "--concurrency", streams, "--requests", requests, "--output-tokens", 32)
-                for streams, requests in ((1, 100), (64, 1280))
-            }  # fmt: skip
+            direct = {}
+            for streams, requests in ((1, 100), (64, 1280)):
+                options = ("--concurrency", streams, "--requests", requests, "--output-tokens", 32)
+                direct[streams] = ttft(paced.url, "none", work, *options)
             for name in args.peers.split(","):
                 try:
                     rows[name] = measure(name, work, paced.url, fast.url, direct, args.guard)

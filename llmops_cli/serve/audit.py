@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,13 +142,12 @@ def _safe(raw: bytes) -> str:
     return redact(text, find(text))
 
 
-_second, _shown = 0, ""
-
-
 def now() -> str:
     """UTC, to the millisecond."""
-    global _second, _shown
     moment = time.time()
-    if int(moment) != _second:
-        _second, _shown = int(moment), time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
-    return f"{_shown}.{int(moment * 1000) % 1000:03d}Z"
+    return f"{_shown(int(moment))}.{int(moment * 1000) % 1000:03d}Z"
+
+
+@lru_cache(1)
+def _shown(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))

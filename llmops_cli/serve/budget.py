@@ -10,6 +10,7 @@ import os
 import secrets
 import sqlite3
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -51,7 +52,12 @@ class Budgets(Protocol):
 
 
 def month_now() -> str:
-    return time.strftime(MONTH, time.gmtime())
+    return _month(int(time.time()) // 60)
+
+
+@lru_cache(1)
+def _month(minute: int) -> str:
+    return time.strftime(MONTH, time.gmtime(minute * 60))
 
 
 def refusal(key: Key) -> Refusal:

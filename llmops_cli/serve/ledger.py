@@ -76,30 +76,28 @@ class Ledger:
             raise EnvironmentMissing(f"cannot keep limits in {path}: {error.strerror}") from error
         self._me = self._place()
         self._names: dict[tuple[str, str], bytes] = {}
+        self._places: dict[bytes, int] = {}
 
     # -- taking ----------------------------------------------------------------------------------------
 
     def take(self, charges: Sequence[Charge]) -> Taken:
         """All charges or none."""
         now, refused = self._clock(), None
-        places, standings = [], []
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
-            for charge in charges:
-                left, place = self._left(charge, now)
-                places.append((place, left))
-                missing = min(charge.amount, charge.most) - left  # who asks for more than there ever is waits for all
-                if missing > 1e-9 and refused is None:
+            found = [self._left(charge, now) for charge in charges]
+            for charge, (left, _) in zip(charges, found, strict=True):
+                if min(charge.amount, charge.most) - left > 1e-9:  # who asks for more than there ever is waits for all
                     refused = charge
-                rate = charge.most / MINUTE_S
-                standings.append(Standing(left, 1.0 if charge.kind == "streams" else max(0.0, missing / rate)))
-            if refused is None:
-                for i, (charge, (place, left)) in enumerate(zip(charges, places, strict=True)):
+                    break
+            else:
+                for charge, (left, place) in zip(charges, found, strict=True):
                     self._put(charge, place, left - charge.amount, now)
-                    standings[i] = Standing(left - charge.amount, 0.0)
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
-        return Taken(refused, standings)
+        if refused is None:
+            return Taken(None, [Standing(left - c.amount, 0.0) for c, (left, _) in zip(charges, found, strict=True)])
+        return Taken(refused, [Standing(left, _wait_s(c, left)) for c, (left, _) in zip(charges, found, strict=True)])
 
     def give_back(self, charges: Sequence[Charge]) -> None:
         """Amounts that were not used after all (negative: more was), and streams that have ended."""
@@ -128,8 +126,11 @@ class Ledger:
                     struct.pack_into("<i", self._map, place + 32 + 4 * i, 0)
                 held = sum(n for i, n in enumerate(row[2:]) if i not in dead)
             return float(charge.most - held), place
-        place = self._find(name, _BUCKETS_AT, _ROW, _ROWS)
+        place = self._places.get(name, _BUCKETS_AT)
         found, left, at = _ROW.unpack_from(self._map, place)
+        if found != name:
+            place = self._places[name] = self._find(name, _BUCKETS_AT, _ROW, _ROWS)
+            found, left, at = _ROW.unpack_from(self._map, place)
         if found != name:
             return float(charge.most), place
         return min(float(charge.most), left + max(0.0, now - at) * charge.most / MINUTE_S), place
@@ -159,8 +160,9 @@ class Ledger:
 
     def _name(self, charge: Charge) -> bytes:
         key = (charge.subject, charge.kind)
-        if len(self._names) > 100_000:
+        if len(self._names) > 20_000:
             self._names.clear()
+            self._places.clear()
         found = self._names.get(key)
         if found is None:
             raw = f"{charge.kind}\0{charge.subject}".encode()
@@ -203,6 +205,12 @@ class Ledger:
     def close(self) -> None:
         self._map.close()
         os.close(self._file)
+
+
+def _wait_s(charge: Charge, left: float) -> float:
+    if charge.kind == "streams":
+        return 1.0
+    return max(0.0, (min(charge.amount, charge.most) - left) * MINUTE_S / charge.most)
 
 
 def _lock(file: int, byte: int, how: int) -> None:

@@ -174,6 +174,7 @@ def test_the_log_turns_over_and_workers_share_it(upstream: Upstream, start: Star
     time.sleep(1.5)
     for _ in range(10):
         assert gateway.ask(CHAT)[0] == 200
+    time.sleep(0.3)
     moved = [json.loads(line) for line in log.with_name("moved.jsonl").read_text().splitlines()]
     assert len([e for e in moved if e["route"] == "/v1/chat/completions"]) == 40
     assert len([e for e in gateway.audit() if e["route"] == "/v1/chat/completions"]) == 10
