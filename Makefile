@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS := recipes/envs/constraints.txt
 
-.PHONY: demo test unit check format setup benchmarks bench-self bench-serve clean help
+.PHONY: demo test unit check format setup benchmarks bench-self bench-serve soak clean help
 
 help:
 	@grep -E '^# ' Makefile
@@ -64,6 +64,9 @@ benchmarks: $(STAMP)
 
 bench-serve: $(STAMP)
 	$(BIN)/python benchmarks/serve.py
+
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak.py
 
 bench-self: $(STAMP)
 	$(BIN)/python benchmarks/bench_self.py

@@ -57,9 +57,15 @@ class Upstream:
                 if mode == "500":
                     self._json(outer.status, {"error": {"message": "broken"}})
                     return
+                self._answer(mode, body)
+
+            def _answer(self, mode: str, body: dict[str, Any]) -> None:
                 if self.path == "/v1/embeddings":
                     self._json(200, {"object": "list", "data": [{"index": 0, "embedding": vector(body["input"])}],
                                      "model": body["model"], "usage": USAGE})  # fmt: skip
+                    return
+                if self.path == "/v1/responses":
+                    self._response(body)
                     return
                 if not body.get("stream"):
                     time.sleep(outer.delay_s)
@@ -74,6 +80,24 @@ class Upstream:
                                      "usage": USAGE})  # fmt: skip
                     return
                 self._stream(body["model"])
+
+            def _response(self, body: dict[str, Any]) -> None:
+                part = {"type": "output_text", "text": "".join(outer.words)}
+                whole = {"id": "r", "object": "response", "model": body["model"], "status": "completed",
+                         "output": [{"type": "message", "content": [part]}],
+                         "usage": {"input_tokens": 5, "output_tokens": 3}}  # fmt: skip
+                if not body.get("stream"):
+                    self._json(200, whole)
+                    return
+                deltas = [{"type": "response.output_text.delta", "delta": word} for word in outer.words]
+                events = [*deltas, {"type": "response.completed", "response": whole}]
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                for event in events:
+                    self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+                self.close_connection = True
 
             def _stream(self, model: str) -> None:
                 self.send_response(200)

@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from llmops_cli.serve.config import GatewayConfig
 from llmops_cli.serve.gateway import bind, check_keys, serve
 from llmops_cli.serve.run import Launch
@@ -23,10 +25,10 @@ def run_gateway(
 ) -> None:  # fmt: skip
     """Serves until it is told to stop. Raises: LlmopsError."""
     launch = Launch(
-        folder=str(state_dir()), config=config, file=str(file.resolve()) if file else None,
+        folder=str(state_dir()), config=config, host=host, file=str(file.resolve()) if file else None,
         tls_cert=str(tls[0].resolve()) if tls else None, tls_key=str(tls[1].resolve()) if tls else None,
     )  # fmt: skip
-    check_keys(launch, host)
+    check_keys(launch)
     listener = bind(host, port)  # before engines are started, which takes minutes
     with TemporaryDirectory(prefix="llmops-") as scratch, ExitStack() as stack:
         urls = {}
@@ -44,7 +46,7 @@ def run_gateway(
         )
         shown += "" if config.keys_required else "  (no keys)"
         say(f"gateway: http{'s' if tls else ''}://{host}:{port}/v1  ->  {shown}")
-        launch = Launch(**{**{f: getattr(launch, f) for f in launch.__struct_fields__}, "urls": urls})
+        launch = msgspec.structs.replace(launch, urls=urls)
         serve(launch, listener, workers=workers, say=say)
 
 

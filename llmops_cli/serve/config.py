@@ -47,7 +47,8 @@ class TimeoutsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either `url`, or `engine` and `model` to start. `price` is numbers, or `genai` for the public table's."""
+    """Either `url`, or `engine` and `model` to start. `price` is numbers, or `genai` for the public table's. `can`:
+    what it can do, if not everything. `count_tokens` is false for one that knows no `stream_options`."""
 
     url: str | None = None
     engine: str | None = None

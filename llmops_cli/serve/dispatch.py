@@ -273,6 +273,8 @@ class Dispatcher:
     ) -> tuple[Reply, bytes | None]:  # fmt: skip
         """Raises: UpstreamError."""
         origin = choice.upstream.origin
+        if not choice.upstream.config.count_tokens:
+            fields = {name: value for name, value in fields.items() if name != "stream_options"}
         body = msgspec.json.encode({**fields, "model": msgspec.Raw(msgspec.json.encode(choice.model))})
         headers = [(b"Content-Type", b"application/json"), (b"X-Request-Id", talk.id.encode())]
         if talk.trace is not None:

@@ -71,7 +71,7 @@ class Flow:
         alias, model = site.router.model(ask.model, shows=key.serves)
         if not key.serves(ask.model):
             raise Refusal(403, f"this key may not use {ask.model[:128]!r}", code="forbidden")
-        talk.alias = alias
+        talk.alias = alias if alias in site.router.names() else "unlisted"
         prompt_tokens = _prompt_tokens(ask, talk)
         _check_lengths(site, ask, prompt_tokens)
         answer_tokens = (ask.wanted_tokens() or UNSAID_TOKENS) * max(1, min(ask.n or 1, 128))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shutil
 import signal
@@ -17,24 +16,12 @@ from pathlib import Path
 
 import msgspec
 
-from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError
+from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.serve.keys import KeyStore
-from llmops_cli.serve.run import DRAIN_S, Launch, serve_here
+from llmops_cli.serve.run import DRAIN_S, Launch, check_bind, serve_here
 
 STABLE_S = 30.0
 PAUSE_MOST_S = 30.0
-
-
-def check_bind(host: str, keys: int, *, keys_required: bool) -> None:
-    """Raises: UsageError for an address that others reach without keys in the way."""
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    if not local and not keys_required:
-        raise UsageError(f"--no-keys at {host} would let everybody in", hint="only on 127.0.0.1")
-    if not local and not keys:
-        raise UsageError(f"{host} is reached by others, and there is no key", hint="llmops keys create --name N")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -61,10 +48,10 @@ def serve(launch: Launch, listener: socket.socket, *, workers: int, say: Callabl
         raise EngineFailed("the gateway did not start")
 
 
-def check_keys(launch: Launch, host: str) -> None:
+def check_keys(launch: Launch) -> None:
     """Raises: UsageError."""
     keys = len(KeyStore(Path(launch.folder)))
-    check_bind(host, keys, keys_required=launch.config.keys_required)
+    check_bind(launch.host, keys, keys_required=launch.config.keys_required)
 
 
 class _Crew:

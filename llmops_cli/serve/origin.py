@@ -227,7 +227,7 @@ class Origin:
         self.url = url.rstrip("/")
         self._host, self._secure = parts.hostname or "", parts.scheme == "https"
         self._port = parts.port or (443 if self._secure else 80)
-        self._base = parts.path.rstrip("/").removesuffix("/v1")
+        self._base = parts.path.rstrip("/")
         self._timeouts, self._idle = timeouts, deque[_Wire]()
         self._waiting: set[_Wire] = set()
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -248,7 +248,7 @@ class Origin:
         first_by = start + min(self._timeouts.first_byte_s, total_s)
         more = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         request = b"%s %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s" % (
-            method.encode(), f"{self._base}{path}".encode(), self._head, more, len(body), body
+            method.encode(), self._target(path), self._head, more, len(body), body
         )  # fmt: skip
         while True:
             wire, fresh = await self._connection()
@@ -271,6 +271,10 @@ class Origin:
             wire.close()
             if fresh or wire.status or wire.broken in LATE:
                 raise UpstreamError(wire.broken, late=wire.broken in LATE)
+
+    def _target(self, path: str) -> bytes:
+        """As OpenAI's clients have it: a base address with a path stands for /v1."""
+        return f"{self._base}{path.removeprefix('/v1')}".encode() if self._base else path.encode()
 
     async def _connection(self) -> tuple[_Wire, bool]:
         while self._idle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import logging
 import signal
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.core.errors import EngineFailed, LlmopsError
+from llmops_cli.core.errors import EngineFailed, LlmopsError, UsageError
 from llmops_cli.serve.app import Gateway
 from llmops_cli.serve.audit import AuditLog
 from llmops_cli.serve.budget import Budgets, LocalBudgets
@@ -44,6 +45,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: str
     config: GatewayConfig
+    host: str = "127.0.0.1"
     file: str | None = None
     urls: dict[str, list[str]] = {}
     tls_cert: str | None = None
@@ -107,6 +109,7 @@ class Service:
         self._seen = self._file_state()
         try:
             config = load_config(Path(self._launch.file))
+            check_bind(self._launch.host, len(self.store), keys_required=config.keys_required)
             fixed = fixed_parts(self._launch.config, config)
             site = self._new_site(config, self._site)
             await self._live_colours(site)
@@ -206,6 +209,18 @@ class Service:
                 "the guard blocks %.0f %% of the requests (%d of %d in the last minute)", rate * 100, blocked, judged
             )
         self._alerted = high
+
+
+def check_bind(host: str, keys: int, *, keys_required: bool) -> None:
+    """Raises: UsageError for an address that others reach without keys in the way."""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not local and not keys_required:
+        raise UsageError(f"--no-keys at {host} would let everybody in", hint="only on 127.0.0.1")
+    if not local and not keys:
+        raise UsageError(f"{host} is reached by others, and there is no key", hint="llmops keys create --name N")
 
 
 def fixed_parts(before: GatewayConfig, after: GatewayConfig) -> str:

@@ -69,6 +69,15 @@ def test_a_good_file_passes_and_flags_do_not_mix(tmp_path: Path, demo_cli: Cli) 
     assert demo_cli("serve", "--config", str(tmp_path / "none.yaml")).returncode == 2
 
 
+def test_a_reload_cannot_open_a_gateway_to_everybody(upstream: Upstream, start: Starter) -> None:
+    text = f"upstreams: {{up: {{url: '{upstream.url}'}}}}\n"
+    gateway = start.config(text, "--host", "0.0.0.0")
+    start.file.write_text(text + "keys_required: false\n")
+    time.sleep(2)
+    assert "would let everybody in" in start.log()
+    assert gateway.ask(CHAT, key="")[0] == 401
+
+
 def test_the_file_is_read_anew_under_load(upstreams: Callable[[int], list[Upstream]], start: Starter) -> None:
     one, two = upstreams(2)
     one.delay_s = two.delay_s = 0.02
