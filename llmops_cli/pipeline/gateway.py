@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from llmops_cli.serve.config import GatewayConfig
-from llmops_cli.serve.gateway import bind, check_keys, serve
+from llmops_cli.serve.gateway import bind, check_start, serve
 from llmops_cli.serve.run import Launch
 from llmops_cli.serve.state import state_dir
 
@@ -28,7 +28,7 @@ def run_gateway(
         folder=str(state_dir()), config=config, host=host, file=str(file.resolve()) if file else None,
         tls_cert=str(tls[0].resolve()) if tls else None, tls_key=str(tls[1].resolve()) if tls else None,
     )  # fmt: skip
-    check_keys(launch)
+    check_start(launch)
     listener = bind(host, port)  # before engines are started, which takes minutes
     with TemporaryDirectory(prefix="llmops-") as scratch, ExitStack() as stack:
         urls = {}

@@ -103,7 +103,7 @@ class Flow:
         try:
             await _until_gone(self._answer(site, job, model, prompt_tokens + answer_tokens), talk, leaving)
         finally:
-            used = talk.usage.input_tokens + talk.usage.output_tokens if talk.cache not in ("hit", "semantic") else 0
+            used = talk.usage.input_tokens + talk.usage.output_tokens
             await self._budgets.settle(reservation, talk.cost, used)
 
     def _judge(self, site: Site, ask: Ask, path: str, talk: Talk) -> None:
@@ -153,10 +153,15 @@ class Flow:
                 self.meanings.remember(asked.partition, asked.name, vector, most=cache.semantic.entries)
 
     async def _replay(self, job: Job, body: bytes, how: str) -> None:
-        """An answer of before, in the form that is asked for. It costs nothing."""
-        talk, send = job.talk, job.send
-        talk.cache, talk.status, talk.first = how, 200, time.monotonic() - talk.start
-        head = [*talk.head, (b"x-llmops-cache", how.encode())]
+        """An answer of before, which costs nothing."""
+        job.talk.cache = how
+        job.talk.head.append((b"x-llmops-cache", how.encode()))
+        await self._give(job, body)
+
+    async def _give(self, job: Job, body: bytes) -> None:
+        """A whole answer, in the form that is asked for."""
+        talk, send, head = job.talk, job.send, job.talk.head
+        talk.status, talk.first = 200, time.monotonic() - talk.start
         if not job.ask.stream:
             await answer(send, 200, job.dialect.whole(body), head)
             talk.answered = True
@@ -224,6 +229,11 @@ class Flow:
             except NoAnswer as error:
                 failure = failure or error.failure
                 continue
+            except Refusal as refusal:
+                if refusal.code != "overloaded" or not model.fallback:
+                    raise
+                failure = failure or Failure(refusal.status, refusal.message, None, tuple(refusal.headers))
+                continue
             return await self._relay(site, job, exchange, keep=keep and failure is None)
         assert failure is not None
         raise NoAnswer(failure)
@@ -261,12 +271,6 @@ class Flow:
         talk.head.append((b"x-llmops-model", small.encode()))
         await self._give(job, body)
         return True, body
-
-    async def _give(self, job: Job, body: bytes) -> None:
-        """A whole answer, as a stream if one was asked for."""
-        cached = job.talk.cache
-        await self._replay(job, body, "none")
-        job.talk.cache = cached
 
     # -- the way back ----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ import msgspec
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.serve.keys import KeyStore
 from llmops_cli.serve.run import DRAIN_S, Launch, check_bind, serve_here
+from llmops_cli.serve.shared import Link
 
 STABLE_S = 30.0
 PAUSE_MOST_S = 30.0
@@ -48,8 +49,14 @@ def serve(launch: Launch, listener: socket.socket, *, workers: int, say: Callabl
         raise EngineFailed("the gateway did not start")
 
 
-def check_keys(launch: Launch) -> None:
-    """Raises: UsageError."""
+def check_start(launch: Launch) -> None:
+    """What would end a worker as soon as it begins is said before. Raises: UsageError, EnvironmentMissing."""
+    if launch.config.redis:
+        Link(launch.config.redis)
+    if launch.config.traces:
+        from llmops_cli.serve.traces import Tracer
+
+        Tracer(launch.config.traces).close()
     keys = len(KeyStore(Path(launch.folder)))
     check_bind(launch.host, keys, keys_required=launch.config.keys_required)
 

@@ -69,6 +69,12 @@ def test_a_good_file_passes_and_flags_do_not_mix(tmp_path: Path, demo_cli: Cli) 
     assert demo_cli("serve", "--config", str(tmp_path / "none.yaml")).returncode == 2
 
 
+def test_the_example_passes(demo_cli: Cli) -> None:
+    from llmops_cli.runtime.paths import recipes_dir
+
+    assert demo_cli("serve", "--config", str(recipes_dir() / "gateway.yaml"), "--check").returncode == 0
+
+
 def test_a_reload_cannot_open_a_gateway_to_everybody(upstream: Upstream, start: Starter) -> None:
     text = f"upstreams: {{up: {{url: '{upstream.url}'}}}}\n"
     gateway = start.config(text, "--host", "0.0.0.0")

@@ -357,6 +357,20 @@ def test_a_full_pool_queues_sheds_and_keeps_deadlines(upstreams: More, start: St
         assert {future.result()[0] for future in waiting} == {200}
 
 
+def test_a_pool_that_is_full_has_a_stand_in(upstreams: More, start: Starter) -> None:
+    one, two = upstreams(2)
+    one.delay_s, two.words = 0.5, ["second"]
+    gateway = start.config(
+        f"upstreams: {{one: {{url: '{one.url}', max_in_flight: 1}}, two: {{url: '{two.url}'}}}}\n"
+        "models: {a: {pool: [one], fallback: [b]}, b: {pool: [two]}}\nqueue: {depth: 0}\n"
+    )
+    ready(gateway)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: gateway.ask(said("Hi")), range(6)))
+    assert [status for status, _, _ in answers] == [200] * 6
+    assert sum(b"second" in body for _, _, body in answers) == 5
+
+
 def test_who_asks_for_rest_gets_it(upstreams: More, start: Starter) -> None:
     busy, free = upstreams(2)
     busy.mode = "429"
