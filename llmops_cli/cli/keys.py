@@ -35,6 +35,10 @@ def create(
     """A new key. It is shown once: only its digest is kept."""
     import time
 
+    from llmops_cli.core.errors import UsageError
+
+    if models is not None and not models.strip(", "):
+        raise UsageError("--models names no model", hint="leave it out for all models")
     secret, key = _store().create(
         name, role=role, models=[m.strip() for m in models.split(",") if m.strip()] if models else None,
         expires=time.time() + expires_days * 86400 if expires_days is not None else None,
@@ -108,9 +112,15 @@ def _spent() -> dict[str, Spent]:
 
 def _month(key: Key, spent: Spent) -> str:
     """What was spent, and of how much."""
-    shown = [f"${spent.dollars:.2f}" + (f" of ${key.budget_dollars:.2f}" if key.budget_dollars is not None else "")]
+    shown = [
+        _dollars(spent.dollars) + (f" of {_dollars(key.budget_dollars)}" if key.budget_dollars is not None else "")
+    ]
     shown += [f"{spent.tokens:,}" + (f" of {key.budget_tokens:,}" if key.budget_tokens else "") + " tokens"]
     return ", ".join(shown) if spent.tokens or key.budget_tokens or key.budget_dollars is not None else "-"
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:.2f}" if amount >= 1 or not amount else f"${amount:.4g}"
 
 
 def _tell(secret: str, key: Key, as_json: bool) -> None:

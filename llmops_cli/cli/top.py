@@ -53,6 +53,7 @@ def _look(url: str, key_env: str) -> State:
     from llmops_cli.core.errors import EnvironmentMissing
 
     base = url.rstrip("/").removesuffix("/v1")
+    base = base if "://" in base else f"http://{base}"
     key = os.environ.get(key_env, "").strip()
     request = urllib.request.Request(f"{base}/admin/state", headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
@@ -61,7 +62,11 @@ def _look(url: str, key_env: str) -> State:
             return found
     except urllib.error.HTTPError as error:
         with error:
-            known = {401: f"{key_env} holds no valid key", 403: f"the key in {key_env} is not of the role admin"}
+            known = {
+                404: f"{base} is no gateway of llmops",
+                401: f"{key_env} holds no valid key",
+                403: f"the key in {key_env} is not of the role admin",
+            }
             said = known.get(error.code, f"{base} answers {error.code}")
             raise EnvironmentMissing(said, hint="llmops keys create --name ops --role admin") from None
     except (OSError, ValueError) as error:
@@ -138,16 +143,22 @@ def _upstreams(before: State, now: State, seconds: float) -> Table:
     old = {row["name"]: row["answers"] for row in before["upstreams"]}
     for row in now["upstreams"]:
         rate = (row["answers"] - old.get(row["name"], 0)) / seconds
-        table.add_row(row["name"], "up" if row["up"] else "[red]down[/]", row["breaker"], f"{rate:.1f}",
+        table.add_row(row["name"], _state(row), row["breaker"], f"{rate:.1f}",
                       f"{row['errors']:.0f}", f"{row['outstanding']:.0f}", ", ".join(row["url"]))  # fmt: skip
     return table
+
+
+def _state(row: State) -> str:
+    if not row["up"]:
+        return "[red]down[/]"
+    return "[yellow]failing[/]" if row["breaker"] == "open" else "up"
 
 
 def _keys(now: State) -> Table:
     from rich.table import Table
 
     table = Table(title=f"keys, {now['month']}", title_justify="left")
-    for name in ("key", "role", "requests", "tokens", "dollars"):
+    for name in ("key", "role", "requests since the start", "tokens", "dollars"):
         table.add_column(name, justify="left" if name in ("key", "role") else "right")
     for key in sorted(now["keys"], key=lambda key: -key["tokens"])[:10]:
         if key["revoked"] is None:

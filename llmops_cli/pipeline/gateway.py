@@ -28,7 +28,7 @@ def run_gateway(
         folder=str(state_dir()), config=config, host=host, file=str(file.resolve()) if file else None,
         tls_cert=str(tls[0].resolve()) if tls else None, tls_key=str(tls[1].resolve()) if tls else None,
     )  # fmt: skip
-    check_start(launch)
+    check_start(launch, say)
     listener = bind(host, port)  # before engines are started, which takes minutes
     with TemporaryDirectory(prefix="llmops-") as scratch, ExitStack() as stack:
         urls = {}

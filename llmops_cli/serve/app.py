@@ -57,7 +57,7 @@ class Gateway:
             return
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
         talk, dialect = Talk(path[:64]), Dialect()
-        if path == "/v1/messages":
+        if path.startswith("/v1/messages"):
             dialect = Messages()
         self.metrics.in_flight.inc()
         try:
@@ -135,7 +135,7 @@ class Gateway:
         if key is None:
             said = "this key is not valid" if given else "a key is needed: Authorization: Bearer llmops_..."
             raise Refusal(401, said, code="invalid_api_key", headers=[(b"www-authenticate", b"Bearer")])
-        talk.key = key.id
+        talk.key, talk.key_name = key.id, key.name
         if not key.may(right):
             raise Refusal(403, f"this key may not use {talk.route}", code="forbidden")
         return key

@@ -60,9 +60,13 @@ def _month(minute: int) -> str:
     return time.strftime(MONTH, time.gmtime(minute * 60))
 
 
-def refusal(key: Key) -> Refusal:
-    said = "the key's budget of this month is used up"
-    del key
+def refusal(key: Key, dollars: float, tokens: int) -> Refusal:
+    """What a request may cost does not fit into what is left."""
+    most = f"${dollars:.4g}" if key.budget_dollars is not None else f"{tokens:,} tokens"
+    of = f"${key.budget_dollars:.4g}" if key.budget_dollars is not None else f"{key.budget_tokens:,} tokens"
+    said = (
+        f"this request may cost {most}, more than is left of the key's {of} this month; a smaller max_tokens costs less"
+    )
     return Refusal(429, said, code="insufficient_quota", headers=[(b"x-should-retry", b"false")])
 
 
@@ -111,7 +115,7 @@ class LocalBudgets:
                 return made
             if last or not self.forget_dead():
                 break
-        raise refusal(key)
+        raise refusal(key, dollars, tokens)
 
     def _insert(self, key: Key, made: Reservation, dollars: float, tokens: int) -> bool:
         """One statement, so that of two processes only one gets the last dollar."""

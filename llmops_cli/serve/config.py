@@ -91,7 +91,7 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     use: list[str | Member]
     steps: list[Annotated[int, msgspec.Meta(ge=1, le=100)]] = msgspec.field(default_factory=lambda: [5, 50, 100])
     step_s: Seconds = 600.0
-    requests: Count = 100
+    requests: Annotated[int, msgspec.Meta(ge=20)] = 100
     errors: Share = 0.02
     ttft: Annotated[float, msgspec.Meta(gt=1)] = 1.5
 
@@ -217,6 +217,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 _Struct = TypeVar("_Struct")
 _PLACE = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_ENUM = re.compile(r"Invalid enum value '([^']*)'")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
 
 
@@ -255,6 +256,7 @@ class _Reader:
             if not isinstance(entries, dict):
                 raise self._error([section], f"{section} maps names to what they are")
             named[section] = {str(name): self._convert(entry, kind, [section, name]) for name, entry in entries.items()}
+        self._no_duplicates(self._root, [])
         if not named["upstreams"]:
             raise self._error(["upstreams"], "there is no upstream", hint="upstreams: {local: {url: http://...}}")
         rest = {key: value for key, value in raw.items() if key not in named}
@@ -274,7 +276,27 @@ class _Reader:
                 fields = _fields(kind, inner)
                 wrong = unknown_name("field", match[1], fields)
                 raise self._error([*place, *inner, match[1]], wrong.message, hint=wrong.hint) from None
-            raise self._error([*place, *inner], said.replace("`", "")) from None
+            if match := _ENUM.search(said):
+                wrong = unknown_name("value", match[1], _values(kind, inner))
+                raise self._error([*place, *inner], wrong.message, hint=wrong.hint) from None
+            said = said.replace("got `null`", "and nothing stands there").replace("`", "")
+            raise self._error([*place, *inner], said) from None
+
+    def _no_duplicates(self, node: yaml.Node, place: list[Any]) -> None:  # Any: steps into YAML
+        """YAML takes the last of two; nobody means that."""
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise UsageError(
+                        f"{self._path}:{line}: {'.'.join([*map(str, place), key.value])} stands there twice"
+                    )
+                seen.add(key.value)
+                self._no_duplicates(value, [*place, key.value])
+        elif isinstance(node, yaml.SequenceNode):
+            for i, value in enumerate(node.value):
+                self._no_duplicates(value, [*place, i])
 
     def _check(self, config: GatewayConfig) -> None:
         for name, upstream in config.upstreams.items():
@@ -286,7 +308,13 @@ class _Reader:
             if upstream.key_env and not os.environ.get(upstream.key_env, "").strip():
                 raise self._error([*place, "key_env"], f"the environment variable {upstream.key_env} is not set")
         for name, model in config.models.items():
+            if not name.isprintable() or not name or len(name) > 128:
+                raise self._error(["models", name], "a model's name has 1 to 128 printable characters")
             self._check_model(config, name, model)
+        if config.redis and urlsplit(config.redis.url).scheme not in ("redis", "rediss", "unix"):
+            raise self._error(
+                ["redis", "url"], f"{config.redis.url} is no address of Redis", hint="redis://127.0.0.1:6379/0"
+            )
         for name in config.limits.models:
             self._known(name, config, ["limits", "models", name])
         if config.guard and config.guard != "default" and not self.beside(config.guard).is_file():
@@ -316,8 +344,12 @@ class _Reader:
                     raise self._error([*place, *inner, i], wrong.message, hint=wrong.hint)
         for i, other in enumerate(model.fallback):
             self._known(other, config, [*place, "fallback", i])
+            if other == name:
+                raise self._error([*place, "fallback", i], "a model cannot stand in for itself")
         if model.hybrid:
             self._known(model.hybrid.small, config, [*place, "hybrid", "small"])
+        if model.canary and all(member in model.members() for member in model.canary.use):
+            raise self._error([*place, "canary", "use"], "the canary uses what the pool uses")
         if model.canary and sorted(model.canary.steps) != model.canary.steps:
             raise self._error([*place, "canary", "steps"], "the steps of a canary grow")
 
@@ -362,6 +394,15 @@ def _fields(kind: Any, inner: list[Any]) -> Iterator[str] | tuple[str, ...]:  # 
         if isinstance(option, msgspec.inspect.StructType):
             return tuple(field.encode_name for field in option.fields)
     return ()
+
+
+def _values(kind: Any, inner: list[Any]) -> list[str]:  # Any: types
+    """What a place of fixed values takes."""
+    info = msgspec.inspect.type_info(kind)
+    for step in inner:
+        info = _deeper(info, step)
+    options = getattr(info, "types", (info,))
+    return [str(value) for each in options if isinstance(each, msgspec.inspect.LiteralType) for value in each.values]
 
 
 def _deeper(info: Any, step: Any) -> Any:  # Any: msgspec's descriptions of types

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections import deque
 from contextlib import suppress
@@ -23,6 +24,12 @@ PAUSE_S = 0.05
 BURST = 10.0
 BAD = (500, 502, 503, 504, 529)
 """Of these another upstream may know better. 529: overloaded, as some say it."""
+
+PREAMBLE_MOST = 4096
+_WORDS = re.compile(
+    rb'"(?:content|text|reasoning_content|reasoning|refusal|delta|arguments|name|finish_reason)": ?"[^"]'
+)
+"""The first of these that is not empty is what a client waits for."""
 
 Fields = dict[str, msgspec.Raw]
 """A body, its values not decoded."""
@@ -282,9 +289,11 @@ class Dispatcher:
         reply = await origin.ask("POST", path, body, headers, within_s=talk.left_s())
         try:
             await reply.begun()
-            if _says_error(reply.peek()):
-                raise UpstreamError("the stream began with an error")
-            whole = None if is_stream(reply) else await reply.read()
+            whole = None
+            if is_stream(reply):
+                await _first_words(reply)
+            else:
+                whole = await reply.read()
             if whole is not None and reply.status == 200:
                 _check_json(whole)
         except BaseException:
@@ -367,6 +376,16 @@ def _free(choice: Choice, tried: list[Upstream]) -> bool:
 def _worth_repeating(failure: Failure) -> bool:
     """At the same upstream: a connection that broke may work again; what was late or refused will not."""
     return not failure.late and failure.status in (502, 503)
+
+
+async def _first_words(reply: Reply) -> None:
+    """Until a stream says something: an event that only names the role is no token. Raises: UpstreamError."""
+    while True:
+        begun = reply.peek()
+        if _says_error(begun):
+            raise UpstreamError("the stream began with an error")
+        if len(begun) > PREAMBLE_MOST or _WORDS.search(begun) or not await reply.more():
+            return
 
 
 def _says_error(begun: bytes) -> bool:

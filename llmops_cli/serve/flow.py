@@ -77,12 +77,17 @@ class Flow:
         answer_tokens = (ask.wanted_tokens() or UNSAID_TOKENS) * max(1, min(ask.n or 1, 128))
         claim, headers = await site.limits.take(key, talk.ip, alias, prompt_tokens + answer_tokens)
         talk.head += headers
+        failed = False
         try:
             self._judge(site, ask, job.path, talk)
             site.dispatcher.shadow(ask.model, talk, job.path, job.fields, prompt_tokens + answer_tokens)
             await self._paid(site, job, model, prompt_tokens, answer_tokens, leaving)
+            failed = talk.status >= 500
+        except Refusal as refusal:
+            failed = refusal.status >= 500
+            raise
         finally:
-            await site.limits.settle(claim, talk.usage.input_tokens + talk.usage.output_tokens)
+            await site.limits.settle(claim, talk.usage.input_tokens + talk.usage.output_tokens, failed=failed)
 
     async def _paid(
         self, site: Site, job: Job, model: ModelConfig, prompt_tokens: int, answer_tokens: int, leaving: Leaving

@@ -49,7 +49,7 @@ def serve(launch: Launch, listener: socket.socket, *, workers: int, say: Callabl
         raise EngineFailed("the gateway did not start")
 
 
-def check_start(launch: Launch) -> None:
+def check_start(launch: Launch, say: Callable[[str], None]) -> None:
     """What would end a worker as soon as it begins is said before. Raises: UsageError, EnvironmentMissing."""
     if launch.config.redis:
         Link(launch.config.redis)
@@ -59,6 +59,8 @@ def check_start(launch: Launch) -> None:
         Tracer(launch.config.traces).close()
     keys = len(KeyStore(Path(launch.folder)))
     check_bind(launch.host, keys, keys_required=launch.config.keys_required)
+    if not keys and launch.config.keys_required:
+        say("there is no key yet: llmops keys create --name N")
 
 
 class _Crew:

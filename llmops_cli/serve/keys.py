@@ -120,7 +120,11 @@ class KeyStore:
         if now - self._checked > REFRESH_S:
             self._checked = now
             self._refresh()
-        key = self._by_hash.get(digest(secret))
+        hashed = digest(secret)
+        key = self._by_hash.get(hashed)
+        if key is None:  # it may be a minute old, or none: to ask whether anything has changed takes microseconds
+            self._refresh()
+            key = self._by_hash.get(hashed)
         return None if key is None or (key.expires is not None and key.expires <= time.time()) else key
 
     def _refresh(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from llmops_cli.serve.config import LimitsConfig, LimitSet
 from llmops_cli.serve.keys import Key
-from llmops_cli.serve.ledger import MINUTE_S, Charge, Kind, Ledger, Standing, Taken
+from llmops_cli.serve.ledger import MINUTE_S, Charge, Kind, Ledger, Taken
 from llmops_cli.serve.request import Refusal, retry_after
 
 NO_LIMITS = LimitSet()
@@ -71,15 +71,16 @@ class Limits:
         if not charges:
             return Claim([], tokens), []
         taken = await self.counts.take(charges)
-        headers = _headers(charges, taken.standings)
+        headers = _headers(charges, taken)
         if taken.refused is not None:
             raise _refusal(taken, charges, headers)
         return Claim(charges, tokens, taken.lease), headers
 
-    async def settle(self, claim: Claim, used: int) -> None:
+    async def settle(self, claim: Claim, used: int, *, failed: bool = False) -> None:
+        """`failed`: nobody answered, so that it was no request."""
         back = []
         for charge in claim.charges:
-            if charge.kind == "streams":
+            if charge.kind == "streams" or (failed and charge.kind == "requests"):
                 back.append(charge)
             elif charge.kind == "tokens" and used != claim.estimated:
                 back.append(charge._replace(amount=float(claim.estimated - used)))
@@ -125,11 +126,12 @@ _LABELS: dict[Kind, tuple[bytes, bytes, bytes]] = {
 }  # fmt: skip
 
 
-def _headers(charges: list[Charge], standings: list[Standing]) -> list[tuple[bytes, bytes]]:
-    """Of the key's own buckets, in the form that OpenAI's clients know."""
+def _headers(charges: list[Charge], taken: Taken) -> list[tuple[bytes, bytes]]:
+    """Of the key's own buckets, or of the one that was empty, in the form that OpenAI's clients know."""
     found = []
-    for charge, standing in zip(charges, standings, strict=True):
-        if charge.kind == "streams" or not charge.subject.startswith("key:"):
+    for charge, standing in zip(charges, taken.standings, strict=True):
+        shown = charge is taken.refused if taken.refused is not None else charge.subject.startswith("key:")
+        if charge.kind == "streams" or not shown:
             continue
         limit, remaining, reset = _LABELS[charge.kind]
         wait_s = max(0.0, (charge.most - standing.left) * MINUTE_S / charge.most)

@@ -12,7 +12,7 @@ from llmops_cli.serve.request import Talk
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The library's name for the folder where workers keep their counts; read when it is imported."""
-TIMES_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
+TIMES_S = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
 GAPS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5)
 PREFIX = "llmops_gateway_"
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"

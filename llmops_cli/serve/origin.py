@@ -205,8 +205,20 @@ class Reply:
             await wire.wait()
 
     def peek(self) -> bytes:
-        """What has come and was not taken, up to a piece."""
-        return self._wire.pieces[0] if self._wire.pieces else b""
+        """What has come and was not taken."""
+        pieces = self._wire.pieces
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def more(self) -> bool:
+        """Until more has come; False at the end. Raises: UpstreamError."""
+        wire, count = self._wire, len(self._wire.pieces)
+        while len(wire.pieces) == count:
+            if wire.complete:
+                return False
+            if wire.broken:
+                raise UpstreamError(wire.broken, late=wire.broken in LATE)
+            await wire.wait()
+        return True
 
     async def read(self) -> bytes:
         """The whole body. Raises: UpstreamError."""

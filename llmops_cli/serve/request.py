@@ -115,13 +115,13 @@ class Talk:
 
     __slots__ = (
         "alias", "answered", "bodies", "bytes_in", "cache", "cost", "deadline", "error", "first", "guard", "head", "id",
-        "images", "ip", "key", "model", "parent", "route", "session", "side", "start", "status", "stream", "trace",
-        "upstream", "urgency", "usage",
+        "images", "ip", "key", "key_name", "model", "parent", "route", "session", "side", "start", "status", "stream",
+        "trace", "upstream", "urgency", "usage",
     )  # fmt: skip
 
     def __init__(self, route: str) -> None:
         self.id, self.route, self.start = f"{random.getrandbits(64):016x}", route, time.monotonic()
-        self.key, self.ip, self.model, self.alias, self.upstream, self.side = "", "", "", "", "", ""
+        self.key, self.key_name, self.ip, self.model, self.alias, self.upstream, self.side = "", "", "", "", "", "", ""
         self.status, self.first, self.cost, self.bytes_in, self.images = 0, 0.0, 0.0, 0, 0
         self.stream, self.guard, self.error, self.cache, self.usage = False, "", "", "", Usage()
         self.session, self.parent, self.urgency, self.deadline = "", "", "interactive", 0.0

@@ -117,7 +117,7 @@ class Router:
             (rule.longer_than is None or tokens > rule.longer_than)
             and (rule.shorter_than is None or tokens < rule.shorter_than)
             and (rule.urgency is None or talk.urgency == rule.urgency)
-            and (not rule.keys or talk.key in rule.keys)
+            and (not rule.keys or talk.key in rule.keys or talk.key_name in rule.keys)
             and (rule.needs is None or rule.needs in ask.needs())
             and (rule.private is None or self._is_private(ask) == rule.private)
         )

@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
@@ -200,6 +201,8 @@ class Link:
 
     async def _live(self) -> None:
         renewed = time.monotonic()
+        with suppress(RedisAway):
+            await self._tried(cast("Awaitable[Any]", self.client.ping()))  # so that one that is not there is told of
         while True:
             await asyncio.sleep(0.5)
             if not self.up:
@@ -301,7 +304,7 @@ class SharedBudgets:
         try:
             args = [name, LEASE_S, f"{dollars:.17g}", tokens, *most, MONTHS_S]
             if not await self._link.run(_RESERVE, names, args):
-                raise refusal(key)
+                raise refusal(key, dollars, tokens)
         except RedisAway:
             away(self._link.config)
             return await self._local.reserve(key, dollars, tokens)

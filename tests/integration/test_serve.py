@@ -64,6 +64,7 @@ def test_keys_are_needed_and_never_passed_on(upstream: Upstream, start: Starter,
     assert gateway.key not in listed
     assert gateway.key.encode() not in (gateway.state / "gateway.db").read_bytes()
     new = json.loads(demo_cli("keys", "rotate", "k0", "--json", env=env).stdout)["key"]
+    assert gateway.ask(CHAT, key=new)[0] == 200, "a new key is good at once"
     time.sleep(1)
     assert gateway.ask(CHAT)[0] == 401
     assert gateway.ask(CHAT, key=new)[0] == 200

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 def test_the_dashboard_in_a_real_browser(upstream: Upstream, start: Starter, tmp_path: Path) -> None:
     gateway = start.config(
         f"upstreams: {{one: {{url: '{upstream.url}', price: {{input: 10, output: 10}}}}}}\n"
-        "models: {m: {pool: [one], canary: {use: [one], step_s: 60}}}\nguard: default\n"
+        "models: {m: {pool: [one], canary: {use: [{upstream: one, model: other}], step_s: 60}}}\nguard: default\n"
     )
     admin, user = start.key("ops", "--role", "admin"), start.key("<b>user</b>", "--budget-dollars", "1")
     time.sleep(1)

@@ -401,3 +401,29 @@ def test_a_frozen_one_delays_nobody_else(upstreams: More, start: Starter) -> Non
         for each in stuck:
             each.cancel()
         gateway.process.kill()
+
+
+def test_a_role_is_no_token(start: Starter, upstreams: More) -> None:
+    """Engines that name the role at once: TTFT is until the first word, in the log as in a client."""
+    (one,) = upstreams(1)
+    one.words, one.delay_s = ["", "Hello", " there"], 0.2
+    gateway = start.config(upstreams_of(one=one) + "models: {a: {pool: [one]}}")
+    ready(gateway)
+    assert b"Hello" in gateway.ask(said("Hi", stream=True))[2]
+    time.sleep(0.3)
+    (line,) = gateway.audit()
+    assert 180 < line["first_ms"] < 400
+
+
+def test_who_got_no_answer_keeps_the_request(start: Starter, upstreams: More) -> None:
+    (one,) = upstreams(1)
+    gateway = start.config(
+        upstreams_of(one=one) + "models: {a: {pool: [one]}}\nlimits: {models: {a: {requests_per_minute: 2}}}"
+    )
+    ready(gateway)
+    one.mode = "500"
+    assert [gateway.ask(said("Hi"))[0] for _ in range(3)] == [500] * 3
+    one.mode = "fine"
+    codes = [gateway.ask(said("Hi")) for _ in range(3)]
+    assert [code for code, _, _ in codes] == [200, 200, 429]
+    assert codes[2][1]["x-ratelimit-limit-requests"] == "2"
