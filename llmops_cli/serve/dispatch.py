@@ -174,7 +174,10 @@ class Dispatcher:
         while (choice := await self._admit(alias, choices, tried, talk)) is not None:
             spare = next((c for c in choices if c is not choice and _free(c, tried)), None)
             try:
-                exchange = await self._ask(model, choice, spare, talk, path, fields, tokens, alias)
+                if model.hedge_after_s is None:
+                    exchange = await self._attempt(choice, talk, path, fields, tokens, alias)
+                else:
+                    exchange = await self._ask(model, choice, spare, talk, path, fields, tokens, alias)
             except UpstreamError as error:
                 failure = Failure(504 if error.late else 502, error.kind, late=error.late)
             else:

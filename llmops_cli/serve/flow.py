@@ -20,6 +20,7 @@ from llmops_cli.serve.dispatch import Exchange, Failure, Fields, NoAnswer
 from llmops_cli.serve.keys import Key
 from llmops_cli.serve.metrics import Metrics
 from llmops_cli.serve.origin import UpstreamError
+from llmops_cli.serve.protocol import answer_whole
 from llmops_cli.serve.replay import assembled, spelt
 from llmops_cli.serve.request import Ask, Refusal, Talk
 from llmops_cli.serve.site import Site
@@ -489,5 +490,7 @@ async def answer(
     """A whole answer, with its length."""
     typed = [(b"content-type", kind)] if kind else []
     length = [(b"content-length", b"%d" % len(body))]
+    if answer_whole(send, status, body, [*headers, *typed, *length]):
+        return
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *typed, *length]})
     await send({"type": "http.response.body", "body": body})

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 HEAD_MOST = 64 << 10
 
@@ -21,6 +21,28 @@ _MALFORMED = _refusal(b"400 Bad Request", b"this is no HTTP/1.1 request", b"bad_
 _TOO_LARGE = _refusal(b"431 Request Header Fields Too Large", b"the headers are too large", b"too_large")
 _TOO_SLOW = _refusal(b"408 Request Timeout", b"the body did not come in time", b"timeout")
 LEFT = "llmops.left"
+
+
+def answer_whole(send: object, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Writes an answer in one go where uvicorn's `send` would be called twice and look at each header with patterns.
+    False where that is not so simple: then `send` is to be used."""
+    cycle = getattr(send, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.flow.write_paused:
+        return False
+    if cycle.disconnected or cycle.scope["method"] == "HEAD" or status not in STATUS_LINE:
+        return False
+    head = b"".join([name + b": " + value + b"\r\n" for name, value in (*cycle.default_headers, *headers)])
+    if head.count(b"\n") != len(cycle.default_headers) + len(headers) or b"\0" in head:
+        return False
+    end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.message_event.set()
+    cycle.transport.write(b"".join((STATUS_LINE[status], head, end, body)))
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True
 
 
 class _Joined:
