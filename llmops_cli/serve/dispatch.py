@@ -26,7 +26,7 @@ BAD = (500, 502, 503, 504, 529)
 """Of these another upstream may know better. 529: overloaded, as some say it."""
 
 PREAMBLE_MOST = 4096
-_WORDS = re.compile(
+WORDS = re.compile(
     rb'"(?:content|text|reasoning_content|reasoning|refusal|delta|arguments|name|finish_reason)": ?"[^"]'
 )
 """The first of these that is not empty is what a client waits for."""
@@ -164,6 +164,8 @@ class Dispatcher:
         """An exchange with a status below 500. Raises: Refusal; NoAnswer if nobody gave one."""
         alias, model = self._router.model(name)
         choices = self._router.choices(name, ask, talk)
+        if len(choices) > 1 or model.fallback:  # somebody else can be asked until a word was said
+            choices = [choice._replace(held=True) for choice in choices]
         if not choices:
             raise NoAnswer(Failure(503, "the upstream does not list its models"))
         self._budget.request()
@@ -294,7 +296,9 @@ class Dispatcher:
             await reply.begun()
             whole = None
             if is_stream(reply):
-                await _first_words(reply)
+                await (_first_words(reply) if choice.held else reply.begun())
+                if _says_error(reply.peek()):
+                    raise UpstreamError("the stream began with an error")
             else:
                 whole = await reply.read()
             if whole is not None and reply.status == 200:
@@ -385,9 +389,7 @@ async def _first_words(reply: Reply) -> None:
     """Until a stream says something: an event that only names the role is no token. Raises: UpstreamError."""
     while True:
         begun = reply.peek()
-        if _says_error(begun):
-            raise UpstreamError("the stream began with an error")
-        if len(begun) > PREAMBLE_MOST or _WORDS.search(begun) or not await reply.more():
+        if len(begun) > PREAMBLE_MOST or WORDS.search(begun) or _says_error(begun) or not await reply.more():
             return
 
 

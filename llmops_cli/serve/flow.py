@@ -16,7 +16,7 @@ from llmops_cli.serve.budget import Budgets, cost
 from llmops_cli.serve.cache import ENTRY_MOST, Question, Store, question
 from llmops_cli.serve.config import CacheConfig, ModelConfig
 from llmops_cli.serve.dialects import Dialect
-from llmops_cli.serve.dispatch import Exchange, Failure, Fields, NoAnswer
+from llmops_cli.serve.dispatch import WORDS, Exchange, Failure, Fields, NoAnswer
 from llmops_cli.serve.keys import Key
 from llmops_cli.serve.metrics import Metrics
 from llmops_cli.serve.origin import UpstreamError
@@ -72,7 +72,7 @@ class Flow:
         alias, model = site.router.model(ask.model, shows=key.serves)
         if not key.serves(ask.model):
             raise Refusal(403, f"this key may not use {ask.model[:128]!r}", code="forbidden")
-        talk.alias = alias if alias in site.router.names() else "unlisted"
+        talk.alias = alias if site.router.lists(alias) else "unlisted"
         prompt_tokens = _prompt_tokens(ask, talk)
         _check_lengths(site, ask, prompt_tokens)
         answer_tokens = (ask.wanted_tokens() or UNSAID_TOKENS) * max(1, min(ask.n or 1, 128))
@@ -103,8 +103,7 @@ class Flow:
                 fields["max_tokens" if job.path != "/v1/responses" else "max_output_tokens"] = _raw(most)
                 answer_tokens = most * copies
             tokens = 2 * prompt_tokens + answer_tokens  # dense text has a token every two bytes
-            prices = [site.price(choice) for choice in site.router.choices(job.ask.model, job.ask, talk)]
-            dollars = max((cost(price, 2 * prompt_tokens, answer_tokens) for price in prices), default=0.0)
+            dollars = _most(site, job, model, 2 * prompt_tokens, answer_tokens)
         reservation = await self._budgets.reserve(key, dollars, tokens)
         try:
             await _until_gone(self._answer(site, job, model, prompt_tokens + answer_tokens), talk, leaving)
@@ -224,11 +223,8 @@ class Flow:
                 return body
         failure: Failure | None = None
         for name in [job.ask.model, *model.fallback]:
-            if failure is not None:
-                if not job.key.serves(name):
-                    continue
-                self.metrics.fell_back(job.talk.alias, name)
-                job.talk.head.append((b"x-llmops-model", name.encode()))
+            if failure is not None and not job.key.serves(name):
+                continue
             try:
                 fields = self._with_usage(job)
                 exchange = await site.dispatcher.open(name, job.ask, job.talk, job.path, fields, tokens)
@@ -236,10 +232,13 @@ class Flow:
                 failure = failure or error.failure
                 continue
             except Refusal as refusal:
-                if refusal.code != "overloaded" or not model.fallback:
+                if failure is None and (refusal.code != "overloaded" or not model.fallback):
                     raise
                 failure = failure or Failure(refusal.status, refusal.message, None, tuple(refusal.headers))
                 continue
+            if failure is not None:
+                self.metrics.fell_back(job.talk.alias, name)
+                job.talk.head.append((b"x-llmops-model", name.encode()))
             return await self._relay(site, job, exchange, keep=keep and failure is None)
         assert failure is not None
         raise NoAnswer(failure)
@@ -261,7 +260,7 @@ class Flow:
         ask = msgspec.structs.replace(job.ask, stream=False)
         try:
             exchange = await site.dispatcher.open(small, ask, talk, job.path, fields, tokens)
-        except NoAnswer:
+        except (NoAnswer, Refusal):
             return False, None
         exchange.end(good=True)
         raw, counted = exchange.body or b"", Answer(None, job.path, streamed=False)
@@ -336,8 +335,10 @@ class Flow:
         send, dialect, plain = job.send, job.dialect, job.dialect.is_plain
         await send({"type": "http.response.start", "status": reply.status, "headers": [*job.talk.head, *headers]})
         held = site.guard is not None and job.path == "/v1/responses"
-        events = list[bytes]()
+        events, said = list[bytes](), False
         async for piece in reply.pieces():
+            if not said and (said := WORDS.search(piece) is not None):
+                job.talk.first = time.monotonic() - job.talk.start
             shown = counted.feed(piece)
             if held:
                 events.append(shown)
@@ -409,6 +410,20 @@ def _check_lengths(site: Site, ask: Ask, prompt_tokens: int) -> None:
     if limits.prompt_tokens is not None and prompt_tokens > limits.prompt_tokens:
         said = f"the prompt has about {prompt_tokens:,} tokens; {limits.prompt_tokens:,} are allowed"
         raise Refusal(400, said, code="context_length_exceeded")
+
+
+def _most(site: Site, job: Job, model: ModelConfig, input_tokens: int, output_tokens: int) -> float:
+    """Dollars that a request can cost: at the dearest upstream of whoever may answer, and the small model's on top."""
+
+    def dearest(name: str) -> float:
+        try:
+            prices = [site.price(choice) for choice in site.router.choices(name, job.ask, job.talk)]
+        except Refusal:
+            return 0.0  # it cannot do this, and will not be asked
+        return max((cost(price, input_tokens, output_tokens) for price in prices), default=0.0)
+
+    small = dearest(model.hybrid.small) if model.hybrid else 0.0
+    return small + max(dearest(name) for name in (job.ask.model, *model.fallback))
 
 
 def _raw(value: object) -> msgspec.Raw:

@@ -20,12 +20,13 @@ BY_ITSELF = ModelConfig()
 
 
 class Choice(NamedTuple):
-    """One upstream, and what it calls the model."""
+    """One upstream, and what it calls the model. `held`: a stream is not passed on before its first word."""
 
     upstream: Upstream
     model: str
     weight: float = 1.0
     side: str = "stable"
+    held: bool = False
 
 
 class Router:
@@ -45,6 +46,12 @@ class Router:
         if self._config.models:
             return set(self._config.models) | set(self._adapters)
         return {model for group in self._upstreams.values() for each in group for model in each.models or ()}
+
+    def lists(self, alias: str) -> bool:
+        """Whether it is one of ours: a name that only the client knows is no label for a metric."""
+        if self._config.models:
+            return alias in self._config.models
+        return any(alias in each.models for group in self._upstreams.values() for each in group if each.models)
 
     def model(self, name: str, *, shows: Callable[[str], bool] | None = None) -> tuple[str, ModelConfig]:
         """(the alias whose settings count, its settings). `shows`: names that whoever asks may be told of.

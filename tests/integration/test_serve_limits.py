@@ -295,6 +295,19 @@ def _quiet(gateway: Gateway, key: str) -> None:
         gateway.ask({**CHAT, "stream": True, "max_tokens": 200}, key=key)
 
 
+def test_who_may_stand_in_is_reserved_for(upstream: Upstream, start: Starter) -> None:
+    """Ten tokens cost $0.0001 in the pool and $0.01 at the fallback, which $0.005 could not pay."""
+    key = start.key("poor", "--budget-dollars", "0.005")
+    gateway = start.config(
+        f"upstreams: {{one: {{url: '{upstream.url}', price: {{output: 10}}}}, dear: {{url: '{upstream.url}',"
+        " price: {output: 1000}}}\nmodels: {a: {pool: [one]}, b: {pool: [one], fallback: [c]}, c: {pool: [dear]}}\n"
+    )
+    assert gateway.ask({**CHAT, "model": "a", "max_tokens": 10}, key=key)[0] == 200
+    status, _, body = gateway.ask({**CHAT, "model": "b", "max_tokens": 10}, key=key)
+    assert status == 429
+    assert "may cost $0.01" in json.loads(body)["error"]["message"]
+
+
 def test_an_answer_without_a_bound_gets_one_where_a_budget_counts(upstream: Upstream, start: Starter) -> None:
     key = start.key("poor", "--budget-dollars", "100")
     gateway = start.config(PRICED.format(url=upstream.url, more="limits: {unsaid_answer_tokens: 777}"))
