@@ -281,17 +281,42 @@ BODY = json.dumps(CHAT).encode()
         (b"TRACE /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b" 405 "),
     ],
 )  # fmt: skip
-def test_hostile_requests_and_their_answers(data: bytes, answer: bytes, hostile: Gateway, upstream: Upstream) -> None:
+def test_hostile_requests_and_their_answers(data: bytes, answer: bytes, hostile: Gateway, asked: Upstream) -> None:
     found = raw(hostile, data)
     assert answer in found.split(b"\r\n")[0], found[:200]
     assert b"Traceback" not in found
-    assert upstream.seen == []
+    assert asked.seen == []
     assert hostile.ask(None, path="/health")[0] == 200
 
 
+class Standing:
+    """One gateway for all of these: what harms it, harms the next test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.upstream, self.start = Upstream(), Starter(folder)
+        self.gateway = self.start(self.upstream.url)
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    found = Standing(tmp_path_factory.mktemp("hostile"))
+    yield found
+    found.start.stop()
+    found.upstream.close()
+
+
 @pytest.fixture
-def hostile(upstream: Upstream, start: Starter) -> Gateway:
-    return start(upstream.url)
+def asked(standing: Standing) -> Upstream:
+    """Its upstream, which has seen nothing yet."""
+    standing.upstream.seen.clear()
+    standing.upstream.headers.clear()
+    return standing.upstream
+
+
+@pytest.fixture
+def hostile(standing: Standing, asked: Upstream) -> Gateway:
+    del asked
+    return standing.gateway
 
 
 @pytest.mark.parametrize(
@@ -302,11 +327,11 @@ def hostile(upstream: Upstream, start: Starter) -> Gateway:
         {"X-Forwarded-For": "1.2.3.4", "X-Request-Id": "abc"},
     ],
 )  # fmt: skip
-def test_odd_headers_do_no_harm(headers: dict[str, str], hostile: Gateway, upstream: Upstream) -> None:
+def test_odd_headers_do_no_harm(headers: dict[str, str], hostile: Gateway, asked: Upstream) -> None:
     status, found, _ = hostile.ask(CHAT, headers={k: v.encode().decode("latin-1") for k, v in headers.items()})
     assert status in (200, 400)
     assert found["x-request-id"] != "abc"
-    for sent in upstream.headers:
+    for sent in asked.headers:
         assert not {name.lower() for name in sent} & {"x-forwarded-for", "x-session-id", "traceparent", "authorization"}
 
 
@@ -322,19 +347,19 @@ def test_odd_headers_do_no_harm(headers: dict[str, str], hostile: Gateway, upstr
         b'{"model": "m", "messages": {}}',
     ],
 )
-def test_hostile_json(body: bytes, hostile: Gateway, upstream: Upstream) -> None:
+def test_hostile_json(body: bytes, hostile: Gateway, asked: Upstream) -> None:
     status, headers, said = hostile.ask(None, raw=body, method="POST")
     assert status in (400, 404)
     assert json.loads(said)["error"]["message"]
     assert "x-evil" not in headers
-    assert upstream.seen == []
+    assert asked.seen == []
 
 
-def test_a_name_that_comes_twice_means_one_thing(hostile: Gateway, upstream: Upstream) -> None:
+def test_a_name_that_comes_twice_means_one_thing(hostile: Gateway, asked: Upstream) -> None:
     """What is judged is what is sent on: the last one, once."""
     body = b'{"model": "nope", "model": "m", "messages": [{"role": "user", "content": "Hi"}]}'
     assert hostile.ask(None, raw=body, method="POST")[0] == 200
-    assert upstream.seen[-1]["model"] == "m"
+    assert asked.seen[-1]["model"] == "m"
 
 
 def test_who_trickles_is_cut_off(upstream: Upstream, start: Starter) -> None:
