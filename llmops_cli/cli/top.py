@@ -162,7 +162,7 @@ def _keys(now: State) -> Table:
         table.add_column(name, justify="left" if name in ("key", "role") else "right")
     for key in sorted(now["keys"], key=lambda key: -key["tokens"])[:10]:
         if key["revoked"] is None:
-            of = f" of {key['budget_dollars']:.2f}" if key["budget_dollars"] is not None else ""
+            of = f" of {key['budget_dollars']:.4g}" if key["budget_dollars"] is not None else ""
             table.add_row(key["name"], key["role"], f"{key['requests']:.0f}", f"{key['tokens']:,.0f}",
                           f"{key['dollars']:.4f}{of}")  # fmt: skip
     return table

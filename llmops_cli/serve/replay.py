@@ -79,7 +79,7 @@ def _merge_call(calls: list[Json], piece: Json) -> None:
 
 def spelt(whole: Json, *, usage: bool) -> Iterator[bytes]:
     """The events of an answer, a word each."""
-    chat = str(whole.get("object", "")).startswith("chat")
+    chat = any("message" in choice for choice in whole["choices"])  # not every server says what object it is
     head = {name: value for name, value in whole.items() if name not in ("choices", "usage", "object")}
     head["object"] = "chat.completion.chunk" if chat else whole.get("object", "text_completion")
     for choice in whole["choices"]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llmops_cli.guard.check import Guard
 from llmops_cli.serve.answers import Answer
+from llmops_cli.serve.budget import public_price
 from llmops_cli.serve.cache import question
 from llmops_cli.serve.canary import EDGES_S, Side, verdict
 from llmops_cli.serve.config import Canary, Price, UpstreamConfig
@@ -138,6 +139,20 @@ def test_an_answer_is_the_same_after_being_spelt(content: str, tools: Any, count
              "choices": [{"index": i, "message": message, "finish_reason": reason} for i in range(count)],
              "usage": {"prompt_tokens": 1, "completion_tokens": 2}}  # fmt: skip
     assert assembled(b"".join(spelt(whole, usage=True))) == whole
+
+
+def test_a_server_that_does_not_name_its_objects_is_understood() -> None:
+    """Some leave `object` out: what was said must not get lost with it."""
+    whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": " a b"}, "finish_reason": "length"}]}
+    assert _said(b"".join(spelt(whole, usage=False))) == " a b"
+    text = {"choices": [{"index": 0, "text": " a b", "finish_reason": "length"}]}
+    assert b"".join(spelt(text, usage=False)).count(b'"text":" ') == 2
+
+
+def test_prices_of_the_public_table() -> None:
+    assert public_price("gpt-4o").per_token() == pytest.approx((2.5e-6, 10e-6))
+    with pytest.raises(LookupError):
+        public_price("no-such-model")
 
 
 def test_what_is_not_whole_is_not_assembled() -> None:
