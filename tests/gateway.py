@@ -20,6 +20,131 @@ from typing import Any
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Answers as its upstream's `mode` says."""
+
+    outer: Upstream
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        if self.outer.mode == "no checks":
+            time.sleep(30)
+        self._json(200, {"object": "list", "data": [{"id": name} for name in self.outer.names]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.outer.seen.append(body)
+        self.outer.headers.append(dict(self.headers))
+        mode = self.outer.mode
+        if mode == "refuse first" and len(self.outer.seen) == 1:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if mode == "stall":
+            time.sleep(60)
+            return
+        if mode == "500":
+            self._json(self.outer.status, {"error": {"message": "broken"}})
+            return
+        self._answer(mode, body)
+
+    def _answer(self, mode: str, body: dict[str, Any]) -> None:
+        if self.path == "/v1/embeddings":
+            self._json(200, {"object": "list", "data": [{"index": 0, "embedding": vector(body["input"])}],
+                             "model": body["model"], "usage": USAGE})  # fmt: skip
+            return
+        if self.path == "/v1/responses":
+            self._response(body)
+            return
+        if not body.get("stream"):
+            time.sleep(self.outer.delay_s)
+        if mode == "429":
+            self._json(429, {"error": {"message": "busy"}}, {"Retry-After": "7"})
+            return
+        if not body.get("stream"):
+            message = {"role": "assistant", "content": "".join(self.outer.words), **self.outer.extra}
+            choice = {"index": 0, "message": message, "finish_reason": "stop", **self.outer.logprobs(body)}
+            self._json(200, {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"],
+                             "choices": [choice],
+                             "usage": USAGE})  # fmt: skip
+            return
+        self._stream(body["model"])
+
+    def _response(self, body: dict[str, Any]) -> None:
+        part = {"type": "output_text", "text": "".join(self.outer.words)}
+        whole = {"id": "r", "object": "response", "model": body["model"], "status": "completed",
+                 "output": [{"type": "message", "content": [part]}],
+                 "usage": {"input_tokens": 5, "output_tokens": 3}}  # fmt: skip
+        if not body.get("stream"):
+            self._json(200, whole)
+            return
+        deltas = [{"type": "response.output_text.delta", "delta": word} for word in self.outer.words]
+        events = [*deltas, {"type": "response.completed", "response": whole}]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for event in events:
+            self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+        self.close_connection = True
+
+    def _stream(self, model: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            for i, word in enumerate([*self.outer.words, None]):
+                choice = {"index": 0, "delta": {"content": word} if word is not None else {},
+                          "finish_reason": None if word is not None else "stop"}  # fmt: skip
+                self._chunk({"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model,
+                             "choices": [choice]})  # fmt: skip
+                if self.outer.mode == "no finish" and word is None:
+                    break
+                if self.outer.mode == "half" and i == 1:
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                time.sleep(self.outer.delay_s)
+            head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model}
+            self._chunk({**head, "choices": [], "usage": USAGE})
+            self._raw(b"data: [DONE]\n\n")
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            self.outer.broken_pipes += 1
+
+    def _chunk(self, event: object) -> None:
+        self._raw(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+    def _raw(self, data: bytes) -> None:
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        self.wfile.flush()
+
+    def _json(self, status: int, payload: object, headers: dict[str, str] | None = None) -> None:
+        raw = json.dumps(payload).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Quiet(ThreadingHTTPServer):
+    outer: Upstream
+    daemon_threads = True
+
+    def process_request(self, *args: Any) -> None:
+        self.outer.connections += 1
+        super().process_request(*args)
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 class Upstream:
     """An OpenAI-style endpoint. `mode` is how it behaves; `seen` what it was asked."""
 
@@ -31,128 +156,8 @@ class Upstream:
         self.seen: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.broken_pipes = self.connections = 0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_GET(self) -> None:
-                if outer.mode == "no checks":
-                    time.sleep(30)
-                self._json(200, {"object": "list", "data": [{"id": name} for name in outer.names]})
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.seen.append(body)
-                outer.headers.append(dict(self.headers))
-                mode = outer.mode
-                if mode == "refuse first" and len(outer.seen) == 1:
-                    self.close_connection = True
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    return
-                if mode == "stall":
-                    time.sleep(60)
-                    return
-                if mode == "500":
-                    self._json(outer.status, {"error": {"message": "broken"}})
-                    return
-                self._answer(mode, body)
-
-            def _answer(self, mode: str, body: dict[str, Any]) -> None:
-                if self.path == "/v1/embeddings":
-                    self._json(200, {"object": "list", "data": [{"index": 0, "embedding": vector(body["input"])}],
-                                     "model": body["model"], "usage": USAGE})  # fmt: skip
-                    return
-                if self.path == "/v1/responses":
-                    self._response(body)
-                    return
-                if not body.get("stream"):
-                    time.sleep(outer.delay_s)
-                if mode == "429":
-                    self._json(429, {"error": {"message": "busy"}}, {"Retry-After": "7"})
-                    return
-                if not body.get("stream"):
-                    message = {"role": "assistant", "content": "".join(outer.words), **outer.extra}
-                    choice = {"index": 0, "message": message, "finish_reason": "stop", **outer.logprobs(body)}
-                    self._json(200, {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"],
-                                     "choices": [choice],
-                                     "usage": USAGE})  # fmt: skip
-                    return
-                self._stream(body["model"])
-
-            def _response(self, body: dict[str, Any]) -> None:
-                part = {"type": "output_text", "text": "".join(outer.words)}
-                whole = {"id": "r", "object": "response", "model": body["model"], "status": "completed",
-                         "output": [{"type": "message", "content": [part]}],
-                         "usage": {"input_tokens": 5, "output_tokens": 3}}  # fmt: skip
-                if not body.get("stream"):
-                    self._json(200, whole)
-                    return
-                deltas = [{"type": "response.output_text.delta", "delta": word} for word in outer.words]
-                events = [*deltas, {"type": "response.completed", "response": whole}]
-                self.send_response(200)
-                self.send_header("Content-Type", "text/event-stream")
-                self.send_header("Connection", "close")
-                self.end_headers()
-                for event in events:
-                    self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
-                self.close_connection = True
-
-            def _stream(self, model: str) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "text/event-stream")
-                self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                try:
-                    for i, word in enumerate([*outer.words, None]):
-                        choice = {"index": 0, "delta": {"content": word} if word is not None else {},
-                                  "finish_reason": None if word is not None else "stop"}  # fmt: skip
-                        self._chunk({"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model,
-                                     "choices": [choice]})  # fmt: skip
-                        if outer.mode == "no finish" and word is None:
-                            break
-                        if outer.mode == "half" and i == 1:
-                            self.connection.shutdown(socket.SHUT_RDWR)
-                            return
-                        time.sleep(outer.delay_s)
-                    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model}
-                    self._chunk({**head, "choices": [], "usage": USAGE})
-                    self._raw(b"data: [DONE]\n\n")
-                    self.wfile.write(b"0\r\n\r\n")
-                except OSError:
-                    outer.broken_pipes += 1
-
-            def _chunk(self, event: object) -> None:
-                self._raw(b"data: " + json.dumps(event).encode() + b"\n\n")
-
-            def _raw(self, data: bytes) -> None:
-                self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-                self.wfile.flush()
-
-            def _json(self, status: int, payload: object, headers: dict[str, str] | None = None) -> None:
-                raw = json.dumps(payload).encode()
-                self.send_response(status)
-                for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def process_request(self, *args: Any) -> None:
-                outer.connections += 1
-                super().process_request(*args)
-
-            def handle_error(self, *_: object) -> None:
-                pass
-
-        self.server = Quiet(("127.0.0.1", port), Handler)
+        self.server = Quiet(("127.0.0.1", port), type("Bound", (Handler,), {"outer": self}))
+        self.server.outer = self
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

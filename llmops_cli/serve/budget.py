@@ -6,6 +6,7 @@ more than was reserved for it. A reservation belongs to a process; one that has 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import sqlite3
@@ -19,7 +20,10 @@ from llmops_cli.serve.keys import Key
 from llmops_cli.serve.request import Refusal
 from llmops_cli.serve.state import connect
 
+LOG = logging.getLogger("llmops.gateway")
 MONTH = "%Y-%m"
+PATIENCE_MS = 250
+"""For another process's write, which takes microseconds unless something is wrong; nobody is served meanwhile."""
 
 
 class Spent(NamedTuple):
@@ -93,6 +97,7 @@ class LocalBudgets:
 
     def __init__(self, folder: Path) -> None:
         self._db = connect(folder)
+        self._db.execute(f"pragma busy_timeout={PATIENCE_MS}")
         self._me = owner()
         self._unsettled: list[tuple[Reservation, float, int]] = []
         self.forget_dead()
@@ -110,11 +115,15 @@ class LocalBudgets:
         if key.budget_dollars is None and key.budget_tokens is None:
             return Reservation("", key.id, month)
         made = Reservation(secrets.token_hex(8), key.id, month)
-        for last in (False, True):
-            if self._insert(key, made, dollars, tokens):
-                return made
-            if last or not self.forget_dead():
-                break
+        try:
+            for last in (False, True):
+                if self._insert(key, made, dollars, tokens):
+                    return made
+                if last or not self.forget_dead():
+                    break
+        except sqlite3.Error as error:
+            LOG.error("budgets cannot be kept: %s", error)
+            raise Refusal(503, "the key's budget cannot be checked now", code="limits_unavailable") from None
         raise refusal(key, dollars, tokens)
 
     def _insert(self, key: Key, made: Reservation, dollars: float, tokens: int) -> bool:
@@ -134,9 +143,13 @@ class LocalBudgets:
         return done.rowcount == 1
 
     async def settle(self, reservation: Reservation, dollars: float, tokens: int) -> None:
-        """A key without a budget is written down about once a second, with the others that have none."""
+        """A key without a budget is written down about once a second, with what could not be written at once."""
         if reservation.id:
-            self._write([(reservation, dollars, tokens)])
+            try:
+                self._write([(reservation, dollars, tokens)])
+            except sqlite3.Error as error:
+                LOG.error("spending is written later: %s", error)
+                self._unsettled.append((reservation, dollars, tokens))
         elif dollars or tokens:
             self._unsettled.append((reservation, dollars, tokens))
 
@@ -146,8 +159,8 @@ class LocalBudgets:
             for reservation, dollars, tokens in self._unsettled:
                 before = sums.get(reservation, Spent(0.0, 0))
                 sums[reservation] = Spent(before.dollars + dollars, before.tokens + tokens)
-            self._unsettled = []
             self._write([(reservation, *spent) for reservation, spent in sums.items()])
+            self._unsettled = []
 
     def _write(self, entries: list[tuple[Reservation, float, int]]) -> None:
         self._db.execute("begin immediate")
@@ -162,7 +175,8 @@ class LocalBudgets:
                 )
             self._db.execute("commit")
         except sqlite3.Error:
-            self._db.execute("rollback")
+            if self._db.in_transaction:
+                self._db.execute("rollback")
             raise
 
     async def spent(self, month: str) -> dict[str, Spent]:

@@ -22,7 +22,7 @@ from llmops_cli.serve.metrics import Metrics
 from llmops_cli.serve.origin import UpstreamError
 from llmops_cli.serve.protocol import answer_whole
 from llmops_cli.serve.replay import assembled, spelt
-from llmops_cli.serve.request import Ask, Refusal, Talk
+from llmops_cli.serve.request import CHARS_PER_TOKEN, Ask, Refusal, Talk
 from llmops_cli.serve.site import Site
 
 if TYPE_CHECKING:
@@ -395,8 +395,8 @@ async def _until_gone(work: Coroutine[Any, Any, None], talk: Talk, leaving: Leav
 def _prompt_tokens(ask: Ask, talk: Talk) -> int:
     """An estimate: a token is four bytes of text, and an image a thousand."""
     if talk.images:
-        return sum(len(text) for _, text in ask.texts()) // 4 + 1000 * talk.images + 1
-    return talk.bytes_in // 4 + 1
+        return sum(len(text) for _, text in ask.texts()) // CHARS_PER_TOKEN + 1000 * talk.images + 1
+    return talk.bytes_in // CHARS_PER_TOKEN + 1
 
 
 def _check_lengths(site: Site, ask: Ask, prompt_tokens: int) -> None:

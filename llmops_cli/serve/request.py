@@ -27,7 +27,6 @@ class Ask(msgspec.Struct):
     messages: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET  # Any: OpenAI's content parts
     prompt: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
     input: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
-    instructions: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from llmops_cli.core.errors import unknown_name
 from llmops_cli.serve.canary import Canaries
 from llmops_cli.serve.config import GatewayConfig, Member, ModelConfig, When
-from llmops_cli.serve.request import Ask, Refusal, Talk
+from llmops_cli.serve.request import CHARS_PER_TOKEN, Ask, Refusal, Talk
 from llmops_cli.serve.upstream import Upstream
 
 BOUND = 1.25
@@ -119,7 +119,7 @@ class Router:
         return found
 
     def _meets(self, rule: When, ask: Ask, talk: Talk) -> bool:
-        tokens = talk.bytes_in // 4
+        tokens = talk.bytes_in // CHARS_PER_TOKEN
         return (
             (rule.longer_than is None or tokens > rule.longer_than)
             and (rule.shorter_than is None or tokens < rule.shorter_than)

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -251,7 +250,7 @@ def log_to_stderr() -> None:
     LOG.setLevel(logging.WARNING)
 
 
-def serve_here(launch: Launch, listener: socket.socket, *, on_started: Callable[[], None] | None = None) -> bool:
+def serve_here(launch: Launch, listener: socket.socket) -> bool:
     """Serves in this process until told to stop, then lets what is under way end. Whether it ever served."""
     import uvicorn
 
@@ -269,8 +268,6 @@ def serve_here(launch: Launch, listener: socket.socket, *, on_started: Callable[
     server = uvicorn.Server(config)
     gc.freeze()  # what is there now stays; requests leave few cycles behind, so looking for them can be rare
     gc.set_threshold(2_000, 10, 10)
-    if on_started is not None:
-        on_started()
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has drained
         server.run(sockets=[listener])
     return server.started

@@ -28,6 +28,7 @@ from llmops_cli.serve.ledger import Charge, Ledger
 from llmops_cli.serve.limits import LocalCounts
 from llmops_cli.serve.request import Refusal
 from llmops_cli.serve.shared import Link, SharedBudgets, SharedCounts
+from llmops_cli.serve.state import connect
 from tests.gateway import CHAT, Gateway, Starter, Upstream, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -338,6 +339,23 @@ def test_reserved_and_settled_never_pass_the_budget(
             await budgets.settle(reservation, spent, 1)
 
     asyncio.run(go())
+
+
+def test_spending_that_cannot_be_written_is_written_later(tmp_path: Path) -> None:
+    """A disk that is full, or a database that somebody holds: no request fails for it, and nothing is forgotten."""
+    budgets, key, other = LocalBudgets(tmp_path), key_of(budget_dollars=10.0), connect(tmp_path)
+
+    async def go() -> float:
+        held = await budgets.reserve(key, 3.0, 1)
+        other.execute("begin immediate")
+        await budgets.settle(held, 2.0, 5)
+        with pytest.raises(Refusal) as refused:
+            await budgets.reserve(key, 1.0, 1)
+        assert refused.value.status == 503
+        other.execute("commit")
+        return (await budgets.spent(month_now()))["k"].dollars
+
+    assert asyncio.run(go()) == pytest.approx(2.0)
 
 
 def test_budgets_in_redis_forget_who_is_gone(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
