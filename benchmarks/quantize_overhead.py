@@ -1,6 +1,8 @@
-"""CPU seconds of `llmops quantize --method gptq` as a whole, against a script that calls llm-compressor directly.
+"""CPU seconds of `llmops quantize --method gptq` as a whole, against a script that calls
+llm-compressor directly.
 
-Both start from nothing, import, load, calibrate on the same windows and save. Median of the rounds, children included.
+Both start from nothing, import, load, calibrate on the same windows and save. Median of the rounds,
+children included.
 """
 
 from __future__ import annotations
@@ -57,21 +59,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=32)
-    parser.add_argument("--model", type=Path, default=Path(tempfile.gettempdir()) / "llmops-text-model")
+    parser.add_argument(
+        "--model", type=Path, default=Path(tempfile.gettempdir()) / "llmops-text-model"
+    )
     args = parser.parse_args()
-    model, python = make(args.model), ensure_env("quantize", on_line=print).python
-    ours, theirs = [], []
+    model = make(args.model)
+    python = ensure_env("quantize", on_line=print).python
+    ours = []
+    theirs = []
     for number in range(args.rounds):
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            by_hand = [python, "-c", BY_HAND, str(model), str(folder / "hand"), str(args.samples), str(WORKERS)]
-            job = [sys.executable, "-m", "llmops_cli", "quantize", str(model), "--method", "gptq", "--samples",
-                   str(args.samples), "--no-quality", "--no-verify", "-o", str(folder / "ours")]  # fmt: skip
+            by_hand = [
+                python,
+                "-c",
+                BY_HAND,
+                str(model),
+                str(folder / "hand"),
+                str(args.samples),
+                str(WORKERS),
+            ]
+            job = [
+                sys.executable,
+                "-m",
+                "llmops_cli",
+                "quantize",
+                str(model),
+                "--method",
+                "gptq",
+                "--samples",
+                str(args.samples),
+                "--no-quality",
+                "--no-verify",
+                "-o",
+                str(folder / "ours"),
+            ]
             pairs = [(theirs, by_hand), (ours, job)]
             for times, argv in pairs if number % 2 else reversed(pairs):
                 times.append(cpu_seconds(argv, folder))
     ratio = statistics.median(ours) / statistics.median(theirs)
-    print(f"llmops {statistics.median(ours):.1f} CPU s, by hand {statistics.median(theirs):.1f}: {ratio:.3f}x")
+    print(
+        f"llmops {statistics.median(ours):.1f} CPU s, by hand {statistics.median(theirs):.1f}: {ratio:.3f}x"
+    )
 
 
 if __name__ == "__main__":

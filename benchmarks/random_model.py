@@ -1,7 +1,9 @@
-"""A random-weight Llama of about 0.5B parameters as a sharded Hugging Face folder, for speed and size benchmarks.
+"""A random-weight Llama of about 0.5B parameters as a sharded Hugging Face folder, for speed and
+size benchmarks.
 
-With `chain` it costs as much and says something known: after each token always the same one, in one circle through the
-vocabulary. A prompt that holds a stretch of the circle is then copied, any other goes on to what was never said.
+With `chain` it costs as much and says something known: after each token always the same one, in one
+circle through the vocabulary. A prompt that holds a stretch of the circle is then copied, any other
+goes on to what was never said.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-HIDDEN, INTERMEDIATE, LAYERS, HEADS, KV_HEADS, VOCAB, CONTEXT = 1536, 4096, 20, 12, 4, 16000, 4096
+HIDDEN = 1536
+INTERMEDIATE = 4096
+LAYERS = 20
+HEADS = 12
+KV_HEADS = 4
+VOCAB = 16000
+CONTEXT = 4096
 FIRST = 300
 """Tokens below are special ones and single bytes."""
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
 def circle() -> np.ndarray:
@@ -28,30 +34,47 @@ def circle() -> np.ndarray:
 
 
 def make(
-    folder: Path, *, layers: int = LAYERS, hidden: int = HIDDEN, intermediate: int = INTERMEDIATE, chain: bool = False
+    folder: Path,
+    *,
+    layers: int = LAYERS,
+    hidden: int = HIDDEN,
+    intermediate: int = INTERMEDIATE,
+    chain: bool = False,
 ) -> Path:
     """Writes the folder once; the same seed gives the same bytes."""
     if (folder / "config.json").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    rng, scale = np.random.default_rng(0), 0.02
+    rng = np.random.default_rng(0)
+    scale = 0.02
     head = hidden // HEADS
 
     def matrix(*shape: int) -> np.ndarray:
         # bf16 bits kept as uint16; the header is rewritten below because numpy has no bf16
-        return (rng.standard_normal(shape, np.float32) * scale).view(np.uint32).__rshift__(16).astype(np.uint16)
+        return (
+            (rng.standard_normal(shape, np.float32) * scale)
+            .view(np.uint32)
+            .__rshift__(16)
+            .astype(np.uint16)
+        )
 
     ones = np.full(hidden, 0x3F80, np.uint16)
     silent = (lambda *shape: np.zeros(shape, np.uint16)) if chain else matrix
-    shards, weight_map = layers // 5 + 1, {}
+    shards = layers // 5 + 1
+    weight_map = {}
     for shard in range(shards):
         tensors: dict[str, np.ndarray] = {}
         if shard == shards - 1:
-            tensors = {"model.embed_tokens.weight": matrix(VOCAB, hidden), "model.norm.weight": ones}
+            tensors = {
+                "model.embed_tokens.weight": matrix(VOCAB, hidden),
+                "model.norm.weight": ones,
+            }
             if chain:
                 said = circle()
                 tensors["lm_head.weight"] = np.zeros((VOCAB, hidden), np.uint16)
-                tensors["lm_head.weight"][np.roll(said, -1)] = tensors["model.embed_tokens.weight"][said]
+                tensors["lm_head.weight"][np.roll(said, -1)] = tensors["model.embed_tokens.weight"][
+                    said
+                ]
         for layer in range(shard * 5, min(shard * 5 + 5, layers)):
             p = f"model.layers.{layer}."
             tensors |= {
@@ -69,15 +92,28 @@ def make(
         save_file(tensors, folder / name, metadata={"format": "pt"})
         relabel_bf16(folder / name)
         weight_map |= dict.fromkeys(tensors, name)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": weight_map})
+    )
     write_tokenizer(folder)
     config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden, "vocab_size": VOCAB,
-        "intermediate_size": intermediate, "num_hidden_layers": layers, "num_attention_heads": HEADS,
-        "num_key_value_heads": KV_HEADS, "max_position_embeddings": CONTEXT, "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0, "tie_word_embeddings": not chain, "hidden_act": "silu", "torch_dtype": "bfloat16",
-        "bos_token_id": 0, "eos_token_id": 1,
-    }  # fmt: skip
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": hidden,
+        "vocab_size": VOCAB,
+        "intermediate_size": intermediate,
+        "num_hidden_layers": layers,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": KV_HEADS,
+        "max_position_embeddings": CONTEXT,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": not chain,
+        "hidden_act": "silu",
+        "torch_dtype": "bfloat16",
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
@@ -119,8 +155,13 @@ def write_tokenizer(folder: Path) -> None:
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     template = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}<|assistant|>"
-    settings = {"bos_token": "<|bos|>", "eos_token": "<|end|>", "chat_template": template, "add_bos_token": False,
-                "tokenizer_class": "PreTrainedTokenizerFast"}  # fmt: skip
+    settings = {
+        "bos_token": "<|bos|>",
+        "eos_token": "<|end|>",
+        "chat_template": template,
+        "add_bos_token": False,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 

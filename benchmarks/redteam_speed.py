@@ -1,7 +1,8 @@
-"""The attack runner against a server that takes half a second: time, processor, disk; garak beside it with --garak.
+"""The attack runner against a server that takes half a second: time, processor, disk; garak beside
+it with --garak.
 
-Both send 1,280 attempts, 64 in flight, and judge every answer. The server is ours (aiohttp in a process of its own) and
-answers every chat alike, so what is measured is the runner.
+Both send 1,280 attempts, 64 in flight, and judge every answer. The server is ours (aiohttp in a
+process of its own) and answers every chat alike, so what is measured is the runner.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-GARAK_PROBES = (
-    "encoding.InjectBase64,encoding.InjectROT13,encoding.InjectHex,encoding.InjectMorse,encoding.InjectBraille"
-)
+GARAK_PROBES = "encoding.InjectBase64,encoding.InjectROT13,encoding.InjectHex,encoding.InjectMorse,encoding.InjectBraille"
 SERVER = """
 import asyncio, json, sys, time
 from aiohttp import web
@@ -56,13 +55,27 @@ def stats(port: int) -> dict[str, float]:
         return json.load(reply)
 
 
-def timed(argv: list[str], folder: Path, env: dict[str, str] | None = None) -> tuple[float, float, float]:
+def timed(
+    argv: list[str], folder: Path, env: dict[str, str] | None = None
+) -> tuple[float, float, float]:
     """(wall seconds, CPU seconds, when it began)."""
-    before, start, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), time.time()
-    subprocess.run(argv, cwd=folder, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, check=True)  # fmt: skip
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.monotonic()
+    began = time.time()
+    subprocess.run(
+        argv,
+        cwd=folder,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.monotonic() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, began
+    return (
+        time.monotonic() - start,
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        began,
+    )
 
 
 def size(folder: Path) -> int:
@@ -77,21 +90,42 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=18431)
     args = parser.parse_args()
     ideal = args.attempts / 64 * args.delay_s
-    print(f"{args.attempts} attempts, 64 in flight, {args.delay_s} s a request: at least {ideal:.1f} s")
+    print(
+        f"{args.attempts} attempts, 64 in flight, {args.delay_s} s a request: at least {ideal:.1f} s"
+    )
     server = serve(args.delay_s, args.port)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             url = f"http://127.0.0.1:{args.port}"
-            argv = [sys.executable, "-m", "llmops_cli", "redteam", "--url", url, "--model", "m", "--suite", "full",
-                    "--concurrency", "64", "--max-attempts", str(args.attempts), "-o", "run", "--json"]  # fmt: skip
+            argv = [
+                sys.executable,
+                "-m",
+                "llmops_cli",
+                "redteam",
+                "--url",
+                url,
+                "--model",
+                "m",
+                "--suite",
+                "full",
+                "--concurrency",
+                "64",
+                "--max-attempts",
+                str(args.attempts),
+                "-o",
+                "run",
+                "--json",
+            ]
             wall, cpu, began = timed(argv, folder)
             seen = stats(args.port)
             kept = (folder / "run" / "attempts.jsonl").stat().st_size
-            print(f"llmops: {wall:.1f} s, {cpu * 1000 / args.attempts:.2f} ms CPU an attempt, first request after "
-                  f"{seen['first'] - began:.2f} s, {kept / args.attempts:.0f} bytes an attempt on disk "
-                  f"({size(folder / 'run') / args.attempts:.0f} with report and page), "
-                  f"{seen['count']} requests")  # fmt: skip
+            print(
+                f"llmops: {wall:.1f} s, {cpu * 1000 / args.attempts:.2f} ms CPU an attempt, first request after "
+                f"{seen['first'] - began:.2f} s, {kept / args.attempts:.0f} bytes an attempt on disk "
+                f"({size(folder / 'run') / args.attempts:.0f} with report and page), "
+                f"{seen['count']} requests"
+            )
     finally:
         server.terminate()
         server.wait()
@@ -104,18 +138,47 @@ def garak(args: argparse.Namespace, ideal: float) -> None:
     try:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            config = {"openai": {"OpenAICompatible": {"uri": f"http://127.0.0.1:{args.port + 1}/v1", "model": "m"}}}
+            config = {
+                "openai": {
+                    "OpenAICompatible": {
+                        "uri": f"http://127.0.0.1:{args.port + 1}/v1",
+                        "model": "m",
+                    }
+                }
+            }
             (folder / "generator.json").write_text(json.dumps(config))
-            argv = [args.garak, "-m", "garak", "--target_type", "openai.OpenAICompatible", "--target_name", "m",
-                    "--generator_option_file", "generator.json", "--probes", GARAK_PROBES, "--generations", "1",
-                    "--parallel_attempts", "64", "--report_prefix", str(folder / "garak")]  # fmt: skip
-            env = {"OPENAICOMPATIBLE_API_KEY": "x", "XDG_DATA_HOME": scratch, "XDG_CACHE_HOME": scratch}
+            argv = [
+                args.garak,
+                "-m",
+                "garak",
+                "--target_type",
+                "openai.OpenAICompatible",
+                "--target_name",
+                "m",
+                "--generator_option_file",
+                "generator.json",
+                "--probes",
+                GARAK_PROBES,
+                "--generations",
+                "1",
+                "--parallel_attempts",
+                "64",
+                "--report_prefix",
+                str(folder / "garak"),
+            ]
+            env = {
+                "OPENAICOMPATIBLE_API_KEY": "x",
+                "XDG_DATA_HOME": scratch,
+                "XDG_CACHE_HOME": scratch,
+            }
             wall, cpu, began = timed(argv, folder, env)
             seen = stats(args.port + 1)
             n = max(int(seen["count"]), 1)
-            print(f"garak: {wall:.1f} s for {n} attempts ({wall / n * args.attempts:.1f} s for {args.attempts}), "
-                  f"{cpu * 1000 / n:.2f} ms CPU an attempt, first request after {seen['first'] - began:.2f} s, "
-                  f"{size(folder) / n:.0f} bytes an attempt on disk")  # fmt: skip
+            print(
+                f"garak: {wall:.1f} s for {n} attempts ({wall / n * args.attempts:.1f} s for {args.attempts}), "
+                f"{cpu * 1000 / n:.2f} ms CPU an attempt, first request after {seen['first'] - began:.2f} s, "
+                f"{size(folder) / n:.0f} bytes an attempt on disk"
+            )
     finally:
         server.terminate()
         server.wait()

@@ -1,9 +1,10 @@
-"""The gateway beside nginx, a FastAPI pass-through and LiteLLM's proxy: what each costs, in one run.
+"""The gateway beside nginx, a FastAPI pass-through and LiteLLM's proxy: what each costs, in one
+run.
 
-Keys, limits, metrics and audit are on for ours; the others pass through (LiteLLM with its model list, no database).
-Each stands on core 0, the load and the upstream (mockllm, C) on the others. Figures of time are against the upstream
-asked directly in the same run. Peers that are missing are installed into a folder of the cache; nginx must be there
-(Debian: apt-get install nginx-light).
+Keys, limits, metrics and audit are on for ours; the others pass through (LiteLLM with its model
+list, no database). Each stands on core 0, the load and the upstream (mockllm, C) on the others.
+Figures of time are against the upstream asked directly in the same run. Peers that are missing are
+installed into a folder of the cache; nginx must be there (Debian: apt-get install nginx-light).
 
     python benchmarks/serve.py [--peers llmops,nginx,fastapi,litellm] [--guard]
 """
@@ -83,15 +84,20 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def rss_mb(process: psutil.Process) -> float:
-    return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / 1e6
+    return (
+        sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / 1e6
+    )
 
 
-async def fire(port: int, key: str, count: int, streams: int, *, stream: bool = False, tokens: int = 16) -> None:
+async def fire(
+    port: int, key: str, count: int, streams: int, *, stream: bool = False, tokens: int = 16
+) -> None:
     """`count` requests over `streams` kept connections; streams are read to their end, unparsed."""
     body = json.dumps({**CHAT, "stream": stream, "max_tokens": tokens}).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
     head += "Content-Type: application/json\r\n"
-    request, left = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body, [count]
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    left = [count]
 
     async def one() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
@@ -104,7 +110,11 @@ async def fire(port: int, key: str, count: int, streams: int, *, stream: bool = 
             if b"chunked" in answer:
                 await reader.readuntil(b"\r\n0\r\n\r\n")
             else:
-                sizes = (line[15:] for line in answer.split(b"\r\n") if line.startswith(b"content-length:"))
+                sizes = (
+                    line[15:]
+                    for line in answer.split(b"\r\n")
+                    if line.startswith(b"content-length:")
+                )
                 await reader.readexactly(int(next(sizes)))
         writer.close()
 
@@ -112,9 +122,31 @@ async def fire(port: int, key: str, count: int, streams: int, *, stream: bool = 
 
 
 def ttft(url: str, key: str, work: Path, *options: object) -> dict[str, Any]:
-    argv = [sys.executable, "-m", "llmops_cli", "bench", "--url", url, "-o", work / f"r{time.monotonic_ns()}", "--json",
-            "--allow-invalid", "--input-tokens", 64, "--warmup", 0, "--model", "mock", *options]  # fmt: skip
-    run = subprocess.run([*map(str, argv)], capture_output=True, check=False, env={**os.environ, "LLMOPS_API_KEY": key})
+    argv = [
+        sys.executable,
+        "-m",
+        "llmops_cli",
+        "bench",
+        "--url",
+        url,
+        "-o",
+        work / f"r{time.monotonic_ns()}",
+        "--json",
+        "--allow-invalid",
+        "--input-tokens",
+        64,
+        "--warmup",
+        0,
+        "--model",
+        "mock",
+        *options,
+    ]
+    run = subprocess.run(
+        [*map(str, argv)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "LLMOPS_API_KEY": key},
+    )
     if run.returncode:
         raise RuntimeError(run.stderr.decode()[-500:])
     (level,) = json.loads(run.stdout)["levels"]
@@ -122,16 +154,33 @@ def ttft(url: str, key: str, work: Path, *options: object) -> dict[str, Any]:
     return found
 
 
-# -- who is measured -----------------------------------------------------------------------------------
+# -- who is measured
+# -----------------------------------------------------------------------------------
 
 
-def llmops(work: Path, upstream: str, port: int, *options: str) -> tuple[list[str], dict[str, str], str]:
+def llmops(
+    work: Path, upstream: str, port: int, *options: str
+) -> tuple[list[str], dict[str, str], str]:
     """(argv, environment, key)."""
     env = {"LLMOPS_STATE_DIR": str(work / f"state{port}")}
     argv = [sys.executable, "-m", "llmops_cli"]
-    made = subprocess.run([*argv, "keys", "create", "--name", "b", "--requests-per-minute", "100000000",
-                           "--tokens-per-minute", "10000000000", "--json"], env={**os.environ, **env},
-                          capture_output=True, check=True)  # fmt: skip
+    made = subprocess.run(
+        [
+            *argv,
+            "keys",
+            "create",
+            "--name",
+            "b",
+            "--requests-per-minute",
+            "100000000",
+            "--tokens-per-minute",
+            "10000000000",
+            "--json",
+        ],
+        env={**os.environ, **env},
+        capture_output=True,
+        check=True,
+    )
     return (
         [*argv, "serve", "--upstream", f"{upstream}/v1", "--port", str(port), *options],
         env,
@@ -143,7 +192,11 @@ def nginx(work: Path, upstream: str, port: int) -> tuple[list[str], dict[str, st
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         raise FileNotFoundError("nginx is not installed")
-    text = NGINX.replace("FOLDER", str(work)).replace("UPPORT", upstream.rpartition(":")[2]).replace("PORT", str(port))
+    text = (
+        NGINX.replace("FOLDER", str(work))
+        .replace("UPPORT", upstream.rpartition(":")[2])
+        .replace("PORT", str(port))
+    )
     (work / "nginx.conf").write_text(text)
     return [program, "-c", str(work / "nginx.conf"), "-p", str(work)], {}, "none"
 
@@ -151,17 +204,61 @@ def nginx(work: Path, upstream: str, port: int) -> tuple[list[str], dict[str, st
 def fastapi(work: Path, upstream: str, port: int) -> tuple[list[str], dict[str, str], str]:
     (work / "passes.py").write_text(FASTAPI.replace("UPSTREAM", upstream))
     python = str(peers() / "bin" / "python")
-    return [python, "-m", "uvicorn", "passes:app", "--app-dir", str(work), "--port", str(port), "--no-access-log",
-            "--log-level", "error"], {}, "none"  # fmt: skip
+    return (
+        [
+            python,
+            "-m",
+            "uvicorn",
+            "passes:app",
+            "--app-dir",
+            str(work),
+            "--port",
+            str(port),
+            "--no-access-log",
+            "--log-level",
+            "error",
+        ],
+        {},
+        "none",
+    )
 
 
 def litellm(work: Path, upstream: str, port: int) -> tuple[list[str], dict[str, str], str]:
-    (work / "litellm.yaml").write_text(json.dumps({"model_list": [{"model_name": "mock", "litellm_params": {
-        "model": "openai/mock", "api_base": f"{upstream}/v1", "api_key": "none"}}]}))  # fmt: skip
+    (work / "litellm.yaml").write_text(
+        json.dumps(
+            {
+                "model_list": [
+                    {
+                        "model_name": "mock",
+                        "litellm_params": {
+                            "model": "openai/mock",
+                            "api_base": f"{upstream}/v1",
+                            "api_key": "none",
+                        },
+                    }
+                ]
+            }
+        )
+    )
     program = str(peers() / "bin" / "litellm")
-    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR",
-           "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}  # fmt: skip
-    return [program, "--config", str(work / "litellm.yaml"), "--port", str(port), "--host", "127.0.0.1"], env, "none"
+    env = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+    }
+    return (
+        [
+            program,
+            "--config",
+            str(work / "litellm.yaml"),
+            "--port",
+            str(port),
+            "--host",
+            "127.0.0.1",
+        ],
+        env,
+        "none",
+    )
 
 
 def peers() -> Path:
@@ -176,11 +273,14 @@ def peers() -> Path:
     return folder
 
 
-# -- measuring -----------------------------------------------------------------------------------------
+# -- measuring
+# -----------------------------------------------------------------------------------------
 
 
 @contextmanager
-def running(argv: list[str], env: dict[str, str], port: int, health: str) -> Iterator[tuple[psutil.Process, float]]:
+def running(
+    argv: list[str], env: dict[str, str], port: int, health: str
+) -> Iterator[tuple[psutil.Process, float]]:
     """(the process, seconds until it answered), on core 0."""
     start = time.monotonic()
     log = tempfile.TemporaryFile()  # noqa: SIM115
@@ -206,9 +306,12 @@ def running(argv: list[str], env: dict[str, str], port: int, health: str) -> Ite
 Row = dict[str, float]
 
 
-def measure(name: str, work: Path, paced: str, fast: str, direct: dict[int, dict[str, Any]], guard: bool) -> Row:
+def measure(
+    name: str, work: Path, paced: str, fast: str, direct: dict[int, dict[str, Any]], guard: bool
+) -> Row:
     """One gateway's figures. `paced` sends a token each 5 ms, `fast` as quickly as it can."""
-    slow, row = name == "litellm", Row()
+    slow = name == "litellm"
+    row = Row()
     maker: Callable[..., tuple[list[str], dict[str, str], str]] = globals()[name]
     options = ("--guard", "default") if guard and name == "llmops" else ()
     health = "/health/liveliness" if slow else "/health"
@@ -218,14 +321,24 @@ def measure(name: str, work: Path, paced: str, fast: str, direct: dict[int, dict
         asyncio.run(fire(port, key, 20 if slow else 500, 16))
         costs = []
         for _ in range(1 if slow else 5):
-            count, before = (200 if slow else 2000), cpu_s(process)
+            count = 200 if slow else 2000
+            before = cpu_s(process)
             asyncio.run(fire(port, key, count, 16))
             costs.append((cpu_s(process) - before) / count * 1e3)
         row["plain ms"] = sorted(costs)[len(costs) // 2]
         for streams, requests in ((1, 20 if slow else 100), (64, 128 if slow else 1280)):
             before = cpu_s(process)
-            found = ttft(f"http://127.0.0.1:{port}", key, work, "--concurrency", streams, "--requests", requests,
-                         "--output-tokens", 32)  # fmt: skip
+            found = ttft(
+                f"http://127.0.0.1:{port}",
+                key,
+                work,
+                "--concurrency",
+                streams,
+                "--requests",
+                requests,
+                "--output-tokens",
+                32,
+            )
             row[f"us a token, {streams}"] = (cpu_s(process) - before) / (requests * 32) * 1e6
             row[f"TTFT p50 ms, {streams}"] = found["p50"] - direct[streams]["p50"]
             row[f"TTFT p99 ms, {streams}"] = found["p99"] - direct[streams]["p99"]
@@ -234,14 +347,23 @@ def measure(name: str, work: Path, paced: str, fast: str, direct: dict[int, dict
     argv, env, key = maker(work, fast, port, *options)
     with running(argv, env, port, health) as (process, _):
         asyncio.run(fire(port, key, 4, 4, stream=True, tokens=200))
-        count, before = (20 if slow else 1000), cpu_s(process)
+        count = 20 if slow else 1000
+        before = cpu_s(process)
         asyncio.run(fire(port, key, count, 16, stream=True, tokens=1000))
         row["CPU s a 1M tokens"] = (cpu_s(process) - before) / count * 1e3
     return row
 
 
-TARGETS = {"plain ms": 0.25, "CPU s a 1M tokens": 6, "us a token, 64": 40, "TTFT p50 ms, 1": 1, "TTFT p50 ms, 64": 5,
-           "TTFT p99 ms, 64": 10, "MB": 60, "ready s": 1}  # fmt: skip
+TARGETS = {
+    "plain ms": 0.25,
+    "CPU s a 1M tokens": 6,
+    "us a token, 64": 40,
+    "TTFT p50 ms, 1": 1,
+    "TTFT p50 ms, 64": 5,
+    "TTFT p99 ms, 64": 10,
+    "MB": 60,
+    "ready s": 1,
+}
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """Continuous batching against its peers, in one run on one machine.
 
-Peers: `python -m llama_cpp.server` (serial), llama.cpp's own llama-server (--llama-server PATH, built from the
-sources inside the llama-cpp-python sdist), and a bare batched llama_decode loop (the ceiling).
-All serve the same random-weight Llama of 0.5B parameters; 16 streams of 64 tokens unless told otherwise.
+Peers: `python -m llama_cpp.server` (serial), llama.cpp's own llama-server (--llama-server PATH,
+built from the sources inside the llama-cpp-python sdist), and a bare batched llama_decode loop (the
+ceiling). All serve the same random-weight Llama of 0.5B parameters; 16 streams of 64 tokens unless
+told otherwise.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from llmops_cli.core.recipe import QuantizeRecipe
 from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.paths import WORKERS
 
-PROMPT_WORDS, TOKENS = 24, 64
+PROMPT_WORDS = 24
+TOKENS = 64
 SHARED_WORDS = 256  # about two tokens a word in this tokenizer: a 512-token prefix
 
 
@@ -62,26 +64,71 @@ def server(argv: list[str], port: int) -> Iterator[str]:
             process.wait(20)
 
 
-def peers(gguf: Path, llama_server: str | None, streams: int, threads: int) -> dict[str, tuple[list[str], int]]:
+def peers(
+    gguf: Path, llama_server: str | None, streams: int, threads: int
+) -> dict[str, tuple[list[str], int]]:
     ports = [free_port() for _ in range(3)]
     ctx = 1024
     found = {
-        "llmops": [sys.executable, str(WORKERS / "llamacpp_server"), "--model", str(gguf), "--port", str(ports[0]),
-                   "--parallel", str(streams), "--ctx", str(ctx), "--threads", str(threads)],
-        "llama_cpp.server": [sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--port", str(ports[1]),
-                             "--n_ctx", str(ctx), "--n_threads", str(threads), "--n_threads_batch", str(threads),
-                             "--verbose", "false", "--interrupt_requests", "false"],
-    }  # fmt: skip
+        "llmops": [
+            sys.executable,
+            str(WORKERS / "llamacpp_server"),
+            "--model",
+            str(gguf),
+            "--port",
+            str(ports[0]),
+            "--parallel",
+            str(streams),
+            "--ctx",
+            str(ctx),
+            "--threads",
+            str(threads),
+        ],
+        "llama_cpp.server": [
+            sys.executable,
+            "-m",
+            "llama_cpp.server",
+            "--model",
+            str(gguf),
+            "--port",
+            str(ports[1]),
+            "--n_ctx",
+            str(ctx),
+            "--n_threads",
+            str(threads),
+            "--n_threads_batch",
+            str(threads),
+            "--verbose",
+            "false",
+            "--interrupt_requests",
+            "false",
+        ],
+    }
     if llama_server:
-        found["llama-server"] = [llama_server, "-m", str(gguf), "--port", str(ports[2]), "-np", str(streams),
-                                 "-c", str(ctx * streams), "-t", str(threads), "--no-webui"]  # fmt: skip
+        found["llama-server"] = [
+            llama_server,
+            "-m",
+            str(gguf),
+            "--port",
+            str(ports[2]),
+            "-np",
+            str(streams),
+            "-c",
+            str(ctx * streams),
+            "-t",
+            str(threads),
+            "--no-webui",
+        ]
     return {name: (argv, port) for (name, argv), port in zip(found.items(), ports, strict=False)}
 
 
 def prompts(count: int, *, shared: int, seed: int) -> list[str]:
     rng = random.Random(seed)
     head = " ".join(random.Random(7).choices(WORDS, k=shared))
-    return [(head + " " if shared else "") + " ".join(rng.choices(WORDS, k=PROMPT_WORDS)) for _ in range(count)]
+    return [
+        (head + " " if shared else "") + " ".join(rng.choices(WORDS, k=PROMPT_WORDS))
+        for _ in range(count)
+    ]
 
 
 def load(url: str, texts: list[str]) -> dict[str, float]:
@@ -89,9 +136,33 @@ def load(url: str, texts: list[str]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         prompts_file = Path(folder) / "prompts.jsonl"
         prompts_file.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
-        argv = [sys.executable, "-m", "llmops_cli", "bench", "--url", url, "--model", "model", "--api", "completions",
-                "--burst", str(len(texts)), "--dataset", str(prompts_file), "--output-tokens", str(TOKENS), "--warmup",
-                "0", "--body", "ignore_eos=true", "--timeout-s", "600", "--json", "-o", f"{folder}/run"]  # fmt: skip
+        argv = [
+            sys.executable,
+            "-m",
+            "llmops_cli",
+            "bench",
+            "--url",
+            url,
+            "--model",
+            "model",
+            "--api",
+            "completions",
+            "--burst",
+            str(len(texts)),
+            "--dataset",
+            str(prompts_file),
+            "--output-tokens",
+            str(TOKENS),
+            "--warmup",
+            "0",
+            "--body",
+            "ignore_eos=true",
+            "--timeout-s",
+            "600",
+            "--json",
+            "-o",
+            f"{folder}/run",
+        ]
         run = subprocess.run(argv, capture_output=True, text=True, check=False)
     if run.returncode:
         raise RuntimeError(run.stderr[-500:])
@@ -99,9 +170,10 @@ def load(url: str, texts: list[str]) -> dict[str, float]:
     if level["errors"]:
         raise RuntimeError(str(level["error_kinds"]))
     return {
-        "tokens_per_s": level["output_tokens_per_s"], "ttft_p50_ms": level["ttft_ms"]["p50"],
+        "tokens_per_s": level["output_tokens_per_s"],
+        "ttft_p50_ms": level["ttft_ms"]["p50"],
         "prompt_tokens": level["input_tokens"] / level["requests"],
-    }  # fmt: skip
+    }
 
 
 BARE = """
@@ -150,31 +222,45 @@ def bare(gguf: Path, streams: int, prompt: int, threads: int) -> list[dict[str, 
 
 
 def median(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(run[key] for run in runs) for key in ("tokens_per_s", "ttft_p50_ms")}
+    return {
+        key: statistics.median(run[key] for run in runs) for key in ("tokens_per_s", "ttft_p50_ms")
+    }
 
 
 def compare(gguf: Path, scheme: str, args: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Rounds go peer by peer in turn, so that a slow minute of the machine hits all of them."""
     runs: dict[str, list[dict[str, float]]] = {}
     for round_ in range(args.rounds):
-        for name, (argv, port) in peers(gguf, args.llama_server, args.streams, args.threads).items():
+        for name, (argv, port) in peers(
+            gguf, args.llama_server, args.streams, args.threads
+        ).items():
             with server(argv, port) as url:
                 load(url, prompts(1, shared=0, seed=99))
-                runs.setdefault(name, []).append(load(url, prompts(args.streams, shared=0, seed=round_)))
+                runs.setdefault(name, []).append(
+                    load(url, prompts(args.streams, shared=0, seed=round_))
+                )
                 if name == "llmops":
-                    runs.setdefault("llmops 1 stream", []).append(load(url, prompts(1, shared=0, seed=50)))
-        prompt = int(runs["llmops"][-1]["prompt_tokens"])  # the loop reads prompts as long as the servers do
+                    runs.setdefault("llmops 1 stream", []).append(
+                        load(url, prompts(1, shared=0, seed=50))
+                    )
+        prompt = int(
+            runs["llmops"][-1]["prompt_tokens"]
+        )  # the loop reads prompts as long as the servers do
         runs.setdefault("bare loop", []).extend(bare(gguf, args.streams, prompt, args.threads))
         runs.setdefault("bare loop 1 stream", []).extend(bare(gguf, 1, prompt, args.threads))
     found = {name: median(values) for name, values in runs.items()}
     ours = found["llmops"]
     print(f"\n{scheme}: {args.streams} streams x {TOKENS} tokens, median of {args.rounds}")
     for name, values in found.items():
-        print(f"  {name:20} {values['tokens_per_s']:8.1f} tokens/s   TTFT p50 {values['ttft_p50_ms']:8.0f} ms")
+        print(
+            f"  {name:20} {values['tokens_per_s']:8.1f} tokens/s   TTFT p50 {values['ttft_p50_ms']:8.0f} ms"
+        )
     for name in ("llama_cpp.server", "llama-server", "bare loop"):
         if name in found:
-            print(f"  llmops / {name:17} {ours['tokens_per_s'] / found[name]['tokens_per_s']:.2f}x tokens/s, "
-                  f"{ours['ttft_p50_ms'] / found[name]['ttft_p50_ms']:.2f}x TTFT")  # fmt: skip
+            print(
+                f"  llmops / {name:17} {ours['tokens_per_s'] / found[name]['tokens_per_s']:.2f}x tokens/s, "
+                f"{ours['ttft_p50_ms'] / found[name]['ttft_p50_ms']:.2f}x TTFT"
+            )
     one = found["llmops 1 stream"]["tokens_per_s"] / found["bare loop 1 stream"]["tokens_per_s"]
     print(f"  1 stream: llmops / bare loop {one:.2f}x")
     return found
@@ -185,9 +271,14 @@ def prefix(gguf: Path, args: argparse.Namespace) -> dict[str, float]:
     for name, extra in (("reuse", []), ("no reuse", ["--no-prefix-reuse"])):
         argv, port = peers(gguf, None, args.streams, args.threads)["llmops"]
         with server([*argv, *extra], port) as url:
-            speeds[name] = load(url, prompts(args.streams, shared=SHARED_WORDS, seed=0))["tokens_per_s"]
+            speeds[name] = load(url, prompts(args.streams, shared=SHARED_WORDS, seed=0))[
+                "tokens_per_s"
+            ]
     ratio = speeds["reuse"] / speeds["no reuse"]
-    print(f"\n512-token shared prefix, {args.streams} streams, tokens/s: {speeds['reuse']:.1f} with reuse, ", end="")
+    print(
+        f"\n512-token shared prefix, {args.streams} streams, tokens/s: {speeds['reuse']:.1f} with reuse, ",
+        end="",
+    )
     print(f"{speeds['no reuse']:.1f} without, {ratio:.1f}x")
     return speeds
 
@@ -199,12 +290,16 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=16)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "llmops-benchmarks")
+    parser.add_argument(
+        "--work", type=Path, default=Path(tempfile.gettempdir()) / "llmops-benchmarks"
+    )
     parser.add_argument("--no-prefix", action="store_true")
     args = parser.parse_args()
     source = make(args.work / "llama-0.5b")
     recipe = QuantizeRecipe(scheme=args.schemes.split(","), imatrix="none", quality=False)
-    artifact = Artifact(reference="llama-0.5b", format="hf", path=str(source), digest="sha256:benchmark-llama-0.5b")
+    artifact = Artifact(
+        reference="llama-0.5b", format="hf", path=str(source), digest="sha256:benchmark-llama-0.5b"
+    )
     report = quantize(recipe, {}, artifact, folder=args.work, on_event=lambda _: None, warn=print)
     for made in report.artifacts:
         compare(Path(made.path), made.scheme, args)

@@ -2,10 +2,11 @@
 
     python benchmarks/soak.py --requests 300000
 
-Of the requests, 55 % are plain, 30 % streams, 5 % streams whose client leaves in the middle, 10 % mistakes (no key, bad
-JSON, no such model, too large). The upstream is mockllm (C), which fails one in 200 requests with a 500 and breaks one
-in 200 off. At the end: memory against what it was after a tenth of the
-requests, connections and tasks that are left, and the counts of the client, the metrics and the audit log side by side.
+Of the requests, 55 % are plain, 30 % streams, 5 % streams whose client leaves in the middle, 10 %
+mistakes (no key, bad JSON, no such model, too large). The upstream is mockllm (C), which fails one
+in 200 requests with a 500 and breaks one in 200 off. At the end: memory against what it was after a
+tenth of the requests, connections and tasks that are left, and the counts of the client, the
+metrics and the audit log side by side.
 """
 
 from __future__ import annotations
@@ -32,9 +33,23 @@ from benchmarks.bench_self import mock
 from benchmarks.serve import CHAT, cpu_s, free_port
 
 STREAMS = 48
-KINDS = {"plain": 55, "stream": 30, "cancel": 5, "no key": 3, "bad json": 3, "no model": 2, "too large": 2}
-CODES = {"plain": (200, 500), "stream": (200, 500), "no key": (401,), "bad json": (400,), "no model": (404,),
-         "too large": (413,)}  # fmt: skip
+KINDS = {
+    "plain": 55,
+    "stream": 30,
+    "cancel": 5,
+    "no key": 3,
+    "bad json": 3,
+    "no model": 2,
+    "too large": 2,
+}
+CODES = {
+    "plain": (200, 500),
+    "stream": (200, 500),
+    "no key": (401,),
+    "bad json": (400,),
+    "no model": (404,),
+    "too large": (413,),
+}
 
 
 def requests(key: str) -> dict[str, bytes]:
@@ -48,17 +63,27 @@ def requests(key: str) -> dict[str, bytes]:
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
         return f"{head}Content-Length: {length or len(body)}\r\n\r\n".encode() + body
 
-    return {"plain": of(body, key), "stream": of(stream, key), "cancel": of(long, key), "no key": of(body, "wrong"),
-            "bad json": of(b'{"model": ', key), "no model": of(wrong, key),
-            "too large": of(b"", key, 20 << 20)}  # fmt: skip
+    return {
+        "plain": of(body, key),
+        "stream": of(stream, key),
+        "cancel": of(long, key),
+        "no key": of(body, "wrong"),
+        "bad json": of(b'{"model": ', key),
+        "no model": of(wrong, key),
+        "too large": of(b"", key, 20 << 20),
+    }
 
 
 class Load:
     """So many requests of all kinds over `STREAMS` connections, and what became of them."""
 
     def __init__(self, port: int, key: str, seed: int) -> None:
-        self._port, self._bytes, self._random = port, requests(key), random.Random(seed)
-        self.left, self.done, self.wrong = 0, Counter[str](), Counter[str]()
+        self._port = port
+        self._bytes = requests(key)
+        self._random = random.Random(seed)
+        self.left = 0
+        self.done = Counter[str]()
+        self.wrong = Counter[str]()
 
     async def run(self, count: int) -> None:
         self.left = count
@@ -75,7 +100,8 @@ class Load:
             try:
                 code, keeps = await asyncio.wait_for(self._read(reader, kind), 30)
             except (OSError, EOFError, TimeoutError) as error:
-                code, keeps = -1, False
+                code = -1
+                keeps = False
                 self.wrong[f"{kind}: {type(error).__name__}"] += 1
             self.done[kind] += 1
             if kind in CODES and code not in CODES[kind]:
@@ -100,7 +126,11 @@ class Load:
                 if not size:
                     break
         else:
-            size = next(int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
+            size = next(
+                int(line[15:])
+                for line in head.split(b"\r\n")
+                if line.startswith(b"content-length:")
+            )
             await reader.readexactly(size)
         return code, kind != "too large" and b"connection: close" not in head
 
@@ -119,24 +149,62 @@ def main(arguments: list[str] | None = None) -> bool:
 
         def key(*options: str) -> str:
             made = subprocess.run(
-                [*argv, "keys", "create", "--json", *options], env=env, capture_output=True, check=True
+                [*argv, "keys", "create", "--json", *options],
+                env=env,
+                capture_output=True,
+                check=True,
             )
             return str(json.loads(made.stdout)["key"])
 
-        user = key("--name", "u", "--requests-per-minute", "100000000", "--tokens-per-minute", "10000000000")
-        admin, port = key("--name", "a", "--role", "admin"), free_port()
-        with mock(work, "--ttft-ms", "3", "--itl-ms", "1", "--error-rate", "0.005", "--drop-rate", "0.005") as upstream:
-            process = subprocess.Popen([*argv, "serve", "--upstream", f"{upstream.url}/v1", "--port", str(port),
-                                        "--workers", str(args.workers)], env=env)  # fmt: skip
+        user = key(
+            "--name",
+            "u",
+            "--requests-per-minute",
+            "100000000",
+            "--tokens-per-minute",
+            "10000000000",
+        )
+        admin = key("--name", "a", "--role", "admin")
+        port = free_port()
+        with mock(
+            work, "--ttft-ms", "3", "--itl-ms", "1", "--error-rate", "0.005", "--drop-rate", "0.005"
+        ) as upstream:
+            process = subprocess.Popen(
+                [
+                    *argv,
+                    "serve",
+                    "--upstream",
+                    f"{upstream.url}/v1",
+                    "--port",
+                    str(port),
+                    "--workers",
+                    str(args.workers),
+                ],
+                env=env,
+            )
             try:
-                return soak(args.requests, args.growth, port, user, admin, process, work / "state" / "audit.jsonl")
+                return soak(
+                    args.requests,
+                    args.growth,
+                    port,
+                    user,
+                    admin,
+                    process,
+                    work / "state" / "audit.jsonl",
+                )
             finally:
                 process.terminate()
                 process.wait(60)
 
 
 def soak(
-    count: int, most: float, port: int, user: str, admin: str, process: subprocess.Popen[bytes], audit: Path
+    count: int,
+    most: float,
+    port: int,
+    user: str,
+    admin: str,
+    process: subprocess.Popen[bytes],
+    audit: Path,
 ) -> bool:
     while True:
         with socket.socket() as probe:
@@ -144,7 +212,8 @@ def soak(
                 break
         time.sleep(0.05)
     tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    load, start = Load(port, user, seed=1), time.monotonic()
+    load = Load(port, user, seed=1)
+    start = time.monotonic()
     asyncio.run(load.run(count // 10))
     warm = sum(p.memory_info().rss for p in tree)
     sizes = []
@@ -153,30 +222,53 @@ def soak(
         sizes.append(sum(p.memory_info().rss for p in tree))
     seconds = time.monotonic() - start
     time.sleep(2)
-    growth, counts = sizes[-1] / warm - 1, metrics(port, admin)
-    ours = [c for p in tree for c in p.net_connections() if c.laddr.port == port and c.status == "ESTABLISHED"]
+    growth = sizes[-1] / warm - 1
+    counts = metrics(port, admin)
+    ours = [
+        c
+        for p in tree
+        for c in p.net_connections()
+        if c.laddr.port == port and c.status == "ESTABLISHED"
+    ]
     audited = Counter[str]()
     for log in audit.parent.glob("audit.jsonl*"):
         with log.open() as file:
             for entry in map(json.loads, file):
                 audited[str(entry["status"])] += entry["route"] == "/v1/chat/completions"
-    sent, counted, cpu = load.done.total(), counts["by status"], cpu_s(tree[0])
-    print(f"{sent:,} requests in {seconds:.0f} s ({sent / seconds:.0f}/s), {cpu / sent * 1e3:.2f} ms CPU each")
+    sent = load.done.total()
+    counted = counts["by status"]
+    cpu = cpu_s(tree[0])
+    print(
+        f"{sent:,} requests in {seconds:.0f} s ({sent / seconds:.0f}/s), {cpu / sent * 1e3:.2f} ms CPU each"
+    )
     print(f"kinds: {dict(load.done)}; wrong answers: {dict(load.wrong) or 'none'}")
-    print(f"memory: {warm / 1e6:.1f} MB after a tenth, then {[round(size / 1e6, 1) for size in sizes]}: {growth:+.1%} "
-          f"(target below {most:.0%})")  # fmt: skip
+    print(
+        f"memory: {warm / 1e6:.1f} MB after a tenth, then {[round(size / 1e6, 1) for size in sizes]}: {growth:+.1%} "
+        f"(target below {most:.0%})"
+    )
     print(f"counts: client {sent:,}, metrics {counted.total():,}, audit {audited.total():,}")
-    print(f"by status: metrics {dict(sorted(counted.items()))}, audit {dict(sorted(audited.items()))}")
-    print(f"left: {len(ours)} connections of clients, {counts['tasks']:.0f} tasks, "
-          f"{counts['in flight']:.0f} under way (the one that asks)")  # fmt: skip
+    print(
+        f"by status: metrics {dict(sorted(counted.items()))}, audit {dict(sorted(audited.items()))}"
+    )
+    print(
+        f"left: {len(ours)} connections of clients, {counts['tasks']:.0f} tasks, "
+        f"{counts['in flight']:.0f} under way (the one that asks)"
+    )
     return (
-        growth < most and sent == counted.total() and counted == +audited and not load.wrong and len(ours) <= 1
-        and counts["in flight"] <= 1 and counts["tasks"] < 20 * len(tree)
-    )  # fmt: skip
+        growth < most
+        and sent == counted.total()
+        and counted == +audited
+        and not load.wrong
+        and len(ours) <= 1
+        and counts["in flight"] <= 1
+        and counts["tasks"] < 20 * len(tree)
+    )
 
 
 def metrics(port: int, admin: str) -> dict[str, Any]:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {admin}"})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {admin}"}
+    )
     with urllib.request.urlopen(request) as reply:
         lines = reply.read().decode().splitlines()
     found: Counter[str] = Counter()

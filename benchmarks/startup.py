@@ -19,5 +19,8 @@ def cpu_s(argv: list[str], rounds: int = 15) -> float:
 
 
 if __name__ == "__main__":
-    bare, ours = cpu_s([sys.executable, "-c", "pass"]), cpu_s([sys.executable, "-m", "llmops_cli", "--help"])
-    print(f"llmops --help: {ours * 1e3:.0f} ms CPU (median of 15), of which the interpreter {bare * 1e3:.0f} ms")
+    bare = cpu_s([sys.executable, "-c", "pass"])
+    ours = cpu_s([sys.executable, "-m", "llmops_cli", "--help"])
+    print(
+        f"llmops --help: {ours * 1e3:.0f} ms CPU (median of 15), of which the interpreter {bare * 1e3:.0f} ms"
+    )

@@ -1,4 +1,6 @@
-"""Shared fixtures. Slow tests use one cached demo model; nothing writes outside temporary folders."""
+"""Shared fixtures. Slow tests use one cached demo model; nothing writes outside temporary
+folders.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +23,33 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 def cli(tmp_path: Path) -> Cli:
     """Runs `llmops` in an empty folder with an empty cache, as a user would."""
 
-    def run(*args: str, env: dict[str, str] | None = None, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(
+        *args: str, env: dict[str, str] | None = None, timeout_s: float = 300
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "llmops_cli", *args],
             cwd=tmp_path,
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_CONFIG_HOME": str(tmp_path / "config"),
-                 "COLUMNS": "100", **(env or {})},
+            env={
+                **os.environ,
+                "XDG_CACHE_HOME": str(tmp_path / "cache"),
+                "XDG_CONFIG_HOME": str(tmp_path / "config"),
+                "COLUMNS": "100",
+                **(env or {}),
+            },
             capture_output=True,
             text=True,
             timeout=timeout_s,
             check=False,
-        )  # fmt: skip
+        )
 
     return run
 
 
 @pytest.fixture(scope="session")
 def shared_cache() -> Path:
-    """A cache that survives between test runs, so the demo model is trained once per checkout and machine."""
+    """A cache that survives between test runs, so the demo model is trained once per checkout and
+    machine.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base)
 
@@ -47,11 +58,18 @@ def shared_cache() -> Path:
 def demo_cli(tmp_path: Path, shared_cache: Path) -> Cli:
     """Runs `llmops` in an empty folder with the shared cache, where the demo model lives."""
 
-    def run(*args: str, env: dict[str, str] | None = None, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
+    def run(
+        *args: str, env: dict[str, str] | None = None, timeout_s: float = 900
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "llmops_cli", *args],
             cwd=tmp_path,
-            env={**os.environ, "XDG_CACHE_HOME": str(shared_cache), "COLUMNS": "100", **(env or {})},
+            env={
+                **os.environ,
+                "XDG_CACHE_HOME": str(shared_cache),
+                "COLUMNS": "100",
+                **(env or {}),
+            },
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -76,7 +94,8 @@ class Mock:
     """benchmarks/mockllm.c: exact delays, and a log of what it really did."""
 
     def __init__(self, argv: list[str], log: Path, port: int) -> None:
-        self.url, self._log = f"http://127.0.0.1:{port}", log
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = log
         self._process = subprocess.Popen([*argv, "--port", str(port), "--log", str(log), "--quiet"])
         for _ in range(200):
             with socket.socket() as probe:
@@ -91,7 +110,11 @@ class Mock:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(10)
         rows = [line.split() for line in self._log.read_text().splitlines()]
-        answers = [Answer(int(r[1]), int(r[2]), int(r[3]), int(r[4]), r[5], r[8]) for r in rows if len(r) > 8]
+        answers = [
+            Answer(int(r[1]), int(r[2]), int(r[3]), int(r[4]), r[5], r[8])
+            for r in rows
+            if len(r) > 8
+        ]
         return [answer for answer in answers if answer.request_id.startswith("llmops-0")]
 
 

@@ -51,8 +51,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, mode: str, body: dict[str, Any]) -> None:
         if self.path == "/v1/embeddings":
-            self._json(200, {"object": "list", "data": [{"index": 0, "embedding": vector(body["input"])}],
-                             "model": body["model"], "usage": USAGE})  # fmt: skip
+            self._json(
+                200,
+                {
+                    "object": "list",
+                    "data": [{"index": 0, "embedding": vector(body["input"])}],
+                    "model": body["model"],
+                    "usage": USAGE,
+                },
+            )
             return
         if self.path == "/v1/responses":
             self._response(body)
@@ -63,23 +70,47 @@ class Handler(BaseHTTPRequestHandler):
             self._json(429, {"error": {"message": "busy"}}, {"Retry-After": "7"})
             return
         if not body.get("stream"):
-            message = {"role": "assistant", "content": "".join(self.outer.words), **self.outer.extra}
-            choice = {"index": 0, "message": message, "finish_reason": "stop", **self.outer.logprobs(body)}
-            self._json(200, {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"],
-                             "choices": [choice],
-                             "usage": USAGE})  # fmt: skip
+            message = {
+                "role": "assistant",
+                "content": "".join(self.outer.words),
+                **self.outer.extra,
+            }
+            choice = {
+                "index": 0,
+                "message": message,
+                "finish_reason": "stop",
+                **self.outer.logprobs(body),
+            }
+            self._json(
+                200,
+                {
+                    "id": "x",
+                    "object": "chat.completion",
+                    "created": 1,
+                    "model": body["model"],
+                    "choices": [choice],
+                    "usage": USAGE,
+                },
+            )
             return
         self._stream(body["model"])
 
     def _response(self, body: dict[str, Any]) -> None:
         part = {"type": "output_text", "text": "".join(self.outer.words)}
-        whole = {"id": "r", "object": "response", "model": body["model"], "status": "completed",
-                 "output": [{"type": "message", "content": [part]}],
-                 "usage": {"input_tokens": 5, "output_tokens": 3}}  # fmt: skip
+        whole = {
+            "id": "r",
+            "object": "response",
+            "model": body["model"],
+            "status": "completed",
+            "output": [{"type": "message", "content": [part]}],
+            "usage": {"input_tokens": 5, "output_tokens": 3},
+        }
         if not body.get("stream"):
             self._json(200, whole)
             return
-        deltas = [{"type": "response.output_text.delta", "delta": word} for word in self.outer.words]
+        deltas = [
+            {"type": "response.output_text.delta", "delta": word} for word in self.outer.words
+        ]
         events = [*deltas, {"type": "response.completed", "response": whole}]
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -96,10 +127,20 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             for i, word in enumerate([*self.outer.words, None]):
-                choice = {"index": 0, "delta": {"content": word} if word is not None else {},
-                          "finish_reason": None if word is not None else "stop"}  # fmt: skip
-                self._chunk({"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model,
-                             "choices": [choice]})  # fmt: skip
+                choice = {
+                    "index": 0,
+                    "delta": {"content": word} if word is not None else {},
+                    "finish_reason": None if word is not None else "stop",
+                }
+                self._chunk(
+                    {
+                        "id": "x",
+                        "object": "chat.completion.chunk",
+                        "created": 1,
+                        "model": model,
+                        "choices": [choice],
+                    }
+                )
                 if self.outer.mode == "no finish" and word is None:
                     break
                 if self.outer.mode == "half" and i == 1:
@@ -149,10 +190,13 @@ class Upstream:
     """An OpenAI-style endpoint. `mode` is how it behaves; `seen` what it was asked."""
 
     def __init__(self, port: int = 0) -> None:
-        self.mode, self.words, self.delay_s = "fine", ["Hello", " there", "."], 0.0
+        self.mode = "fine"
+        self.words = ["Hello", " there", "."]
+        self.delay_s = 0.0
         self.extra: dict[str, Any] = {}
         self.names = ["m", "other"]
-        self.status, self.logprob = 500, -0.01
+        self.status = 500
+        self.logprob = -0.01
         self.seen: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.broken_pipes = self.connections = 0
@@ -179,15 +223,29 @@ class Gateway:
     """A gateway that runs, and a key for it."""
 
     def __init__(self, url: str, state: Path, key: str, process: subprocess.Popen[bytes]) -> None:
-        self.url, self.state, self.key, self.process = url, state, key, process
+        self.url = url
+        self.state = state
+        self.key = key
+        self.process = process
 
     def ask(
-        self, body: object, *, path: str = "/v1/chat/completions", key: str | None = None, raw: bytes | None = None,
-        headers: dict[str, str] | None = None, method: str | None = None,
-    ) -> tuple[int, dict[str, str], bytes]:  # fmt: skip
+        self,
+        body: object,
+        *,
+        path: str = "/v1/chat/completions",
+        key: str | None = None,
+        raw: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        method: str | None = None,
+    ) -> tuple[int, dict[str, str], bytes]:
         data = raw if raw is not None else json.dumps(body).encode() if body is not None else None
-        sent = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key if key is None else key}"}
-        request = urllib.request.Request(f"{self.url}{path}", data, {**sent, **(headers or {})}, method=method)
+        sent = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {self.key if key is None else key}",
+        }
+        request = urllib.request.Request(
+            f"{self.url}{path}", data, {**sent, **(headers or {})}, method=method
+        )
         try:
             with urllib.request.urlopen(request, timeout=30) as reply:
                 return reply.status, {k.lower(): v for k, v in reply.headers.items()}, reply.read()
@@ -215,7 +273,8 @@ class Starter:
     """Starts gateways that share a state folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.state = folder, folder / "state"
+        self.folder = folder
+        self.state = folder / "state"
         self.env = {**os.environ, "LLMOPS_STATE_DIR": str(self.state)}
         self.running: list[subprocess.Popen[bytes]] = []
 
@@ -229,7 +288,17 @@ class Starter:
         return self._start("--config", str(self.file), *args)
 
     def key(self, name: str, *args: str) -> str:
-        argv = [sys.executable, "-m", "llmops_cli", "keys", "create", "--name", name, *args, "--json"]
+        argv = [
+            sys.executable,
+            "-m",
+            "llmops_cli",
+            "keys",
+            "create",
+            "--name",
+            name,
+            *args,
+            "--json",
+        ]
         made = subprocess.run(argv, env=self.env, capture_output=True, check=True)
         return str(json.loads(made.stdout)["key"])
 
@@ -237,7 +306,8 @@ class Starter:
         return (self.folder / "gateway.log").read_text()
 
     def _start(self, *args: str) -> Gateway:
-        key, port = self.key(f"k{len(self.running)}", "--role", "user"), free_port()
+        key = self.key(f"k{len(self.running)}", "--role", "user")
+        port = free_port()
         with (self.folder / "gateway.log").open("ab") as log:
             argv = [sys.executable, "-m", "llmops_cli", "serve", *args, "--port", str(port)]
             process = subprocess.Popen(argv, env=self.env, stderr=log)

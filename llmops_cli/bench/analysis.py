@@ -1,4 +1,5 @@
-"""Records to a level's metrics, exactly as docs/METRICS.md defines them, in memory that does not grow with them.
+"""Records to a level's metrics, exactly as docs/METRICS.md defines them, in memory that does not
+grow with them.
 
 Each repetition is read twice: once for its shape over time, once for the statistics of its window.
 """
@@ -33,7 +34,9 @@ Records = Callable[[], Iterable[Record]]
 
 
 class Repetition(msgspec.Struct, kw_only=True):
-    """One run of a level. `samples` are what was seen of engine and server: (seconds, engine, server)."""
+    """One run of a level. `samples` are what was seen of engine and server: (seconds, engine,
+    server).
+    """
 
     records: Records
     done: list[LevelDone] = []
@@ -42,18 +45,27 @@ class Repetition(msgspec.Struct, kw_only=True):
 
 
 def analyse(
-    load: Load, repetitions: Sequence[Repetition], *, slos: Sequence[Slo] = (), notes: Sequence[str] = ()
+    load: Load,
+    repetitions: Sequence[Repetition],
+    *,
+    slos: Sequence[Slo] = (),
+    notes: Sequence[str] = (),
 ) -> Level:
-    """One level from all its repetitions. Failed requests count as requests, as errors and as missed objectives."""
+    """One level from all its repetitions. Failed requests count as requests, as errors and as
+    missed objectives.
+    """
     return _Analysis(load, slos).level(repetitions, list(notes))
 
 
 class _Analysis:
     def __init__(self, load: Load, slos: Sequence[Slo]) -> None:
-        self._load, self._slos = load, slos
+        self._load = load
+        self._slos = slos
         self._samples = {name: Sample() for name in METRICS}
         self._itl = Sample()
-        self._hits, self._tried, self._good = [0] * len(slos), 0, 0
+        self._hits = [0] * len(slos)
+        self._tried = 0
+        self._good = 0
         self._kinds: Counter[str] = Counter()
         self._requests = self._measured = self._input = self._output = self._cached = 0
         self._by_chunks = self._short = self._ended_by_length = 0
@@ -74,7 +86,12 @@ class _Analysis:
         client = _client(repetitions)
         errors = sum(self._kinds.values())
         reasons = _invalid(
-            self._load, repetitions, client, ttft.p50, succeeded=self._requests - errors, kinds=self._kinds
+            self._load,
+            repetitions,
+            client,
+            ttft.p50,
+            succeeded=self._requests - errors,
+            kinds=self._kinds,
         )
         return Level(
             concurrency=self._load.concurrency,
@@ -96,12 +113,18 @@ class _Analysis:
             requests_per_s=self._served * per_s,
             output_tokens_per_s=self._tokens * per_s,
             total_tokens_per_s=(self._tokens + self._inputs) * per_s,
-            rates_ci95={name: ci for name, tops in self._slices.items() if (ci := ratio_interval(tops, self._seconds))},
+            rates_ci95={
+                name: ci
+                for name, tops in self._slices.items()
+                if (ci := ratio_interval(tops, self._seconds))
+            },
             rates_each=self._rates if len(repetitions) > 1 else {},
             input_tokens=self._input,
             output_tokens=self._output,
             cached_tokens=self._cached,
-            goodput_per_s=self._served * per_s * self._good / max(1, self._measured) if self._slos else None,
+            goodput_per_s=self._served * per_s * self._good / max(1, self._measured)
+            if self._slos
+            else None,
             slos=[self._slo(slo, hits) for slo, hits in zip(self._slos, self._hits, strict=True)],
             windows=self._windows,
             client=client,
@@ -117,9 +140,12 @@ class _Analysis:
     def _slo(self, slo: Slo, hits: int) -> SloResult:
         share = hits / self._tried if self._tried else 0.0
         return SloResult(
-            text=slo.text, share=share, share_ci95=share_interval(hits, self._tried), needed=slo.share,
+            text=slo.text,
+            share=share,
+            share_ci95=share_interval(hits, self._tried),
+            needed=slo.share,
             met=share >= slo.share,
-        )  # fmt: skip
+        )
 
     def _add(self, number: int, repetition: Repetition) -> None:
         shape = Shape()
@@ -131,7 +157,8 @@ class _Analysis:
         self._count_rates(shape, window)
         first = number == 0  # the series shows one repetition, not their sum
         series = _Series(shape) if first else None
-        start_ns, end_ns = int(window.start_s * 1e9), int(window.end_s * 1e9)
+        start_ns = int(window.start_s * 1e9)
+        end_ns = int(window.end_s * 1e9)
         blocks = max(2, min(BLOCKS, round(shape.good)))
         scale = blocks / max(1, end_ns - start_ns + 1)
         for record in repetition.records():
@@ -143,18 +170,25 @@ class _Analysis:
             if not start_ns <= max(0, record.intended_ns) <= end_ns:
                 continue
             place = (
-                record.index % blocks if self._load.kind == "burst" else int((record.intended_ns - start_ns) * scale)
+                record.index % blocks
+                if self._load.kind == "burst"
+                else int((record.intended_ns - start_ns) * scale)
             )
             self._measure(record, number * BLOCKS + max(0, place))
         if series is not None:
-            self._step_s, self._series = series.step_s, series.points(repetition.samples)
+            self._step_s = series.step_s
+            self._series = series.points(repetition.samples)
 
     def _count_rates(self, shape: Shape, window: Window) -> None:
         """Ends and tokens inside the window, whole and in slices for the interval."""
-        low, high = int(window.start_s * 1e9) // BIN_NS, int(window.end_s * 1e9) // BIN_NS + 1
+        low = int(window.start_s * 1e9) // BIN_NS
+        high = int(window.end_s * 1e9) // BIN_NS + 1
         seconds = max(window.end_s - window.start_s, 1e-9)
         self._seconds += seconds
-        for name, bins in (("requests_per_s", shape.served()), ("output_tokens_per_s", shape.tokens())):
+        for name, bins in (
+            ("requests_per_s", shape.served()),
+            ("output_tokens_per_s", shape.tokens()),
+        ):
             inside = bins[low:high]
             total = sum(inside)
             if name == "requests_per_s":
@@ -195,16 +229,28 @@ class _Analysis:
     def _own_notes(self, errors: int, client: Client) -> list[str]:
         notes = []
         if errors:
-            notes.append(f"{errors / self._requests:.1%} of the requests failed: {_top(self._kinds)}")
+            notes.append(
+                f"{errors / self._requests:.1%} of the requests failed: {_top(self._kinds)}"
+            )
         if self._by_chunks:
             notes.append("the server sends no usage: output tokens are counted chunks")
         if self._wanted and self._got < 0.95 * self._wanted:
-            notes.append(f"answers ended early: {self._got / self._wanted:.0%} of the wanted output tokens came")
-        if self._input_wanted and self._input_got and abs(self._input_got / self._input_wanted - 1) > 0.05:
-            notes.append(f"prompts had {self._input_got / self._input_wanted:.0%} of the wanted tokens")
+            notes.append(
+                f"answers ended early: {self._got / self._wanted:.0%} of the wanted output tokens came"
+            )
+        if (
+            self._input_wanted
+            and self._input_got
+            and abs(self._input_got / self._input_wanted - 1) > 0.05
+        ):
+            notes.append(
+                f"prompts had {self._input_got / self._input_wanted:.0%} of the wanted tokens"
+            )
         streams = self._load.concurrency or 0
         if client.sent and client.max_in_flight < 0.9 * streams:
-            notes.append(f"at most {client.max_in_flight} of the {streams} streams were busy at once")
+            notes.append(
+                f"at most {client.max_in_flight} of the {streams} streams were busy at once"
+            )
         if self._saturated:
             notes.append("requests piled up: the server cannot keep this rate")
         return notes
@@ -221,14 +267,23 @@ class _Series:
         self._ttfts: list[list[float]] = [[] for _ in range(-(-bins // self._per))]
 
     def add(self, record: Record) -> None:
-        if record.error is None and record.first_ns is not None and (ms := METRICS["ttft_ms"](record)) is not None:
+        if (
+            record.error is None
+            and record.first_ns is not None
+            and (ms := METRICS["ttft_ms"](record)) is not None
+        ):
             place = min(max(0, record.intended_ns) // (self._per * BIN_NS), len(self._ttfts) - 1)
             if len(self._ttfts[place]) < TTFTS_A_POINT:
                 self._ttfts[place].append(ms)
 
-    def points(self, samples: Sequence[tuple[float, dict[str, float], dict[str, float]]]) -> list[Point]:
-        shape, per = self._shape, self._per
-        tokens, served, flying = shape.tokens(), shape.served(), shape.in_flight()
+    def points(
+        self, samples: Sequence[tuple[float, dict[str, float], dict[str, float]]]
+    ) -> list[Point]:
+        shape = self._shape
+        per = self._per
+        tokens = shape.tokens()
+        served = shape.served()
+        flying = shape.in_flight()
         seen = {int(at_s / self.step_s): (engine, server) for at_s, engine, server in samples}
         points: list[Point] = []
         for i, ttfts in enumerate(self._ttfts):
@@ -275,12 +330,16 @@ def _client(repetitions: Sequence[Repetition]) -> Client:
     return Client(
         workers=max((len(repetition.done) for repetition in repetitions), default=0) or 1,
         cpu_s=sum(part.cpu_s for part in done),
-        cpu_share=max((part.cpu_s / part.duration_s for part in done if part.duration_s), default=0.0),
+        cpu_share=max(
+            (part.cpu_s / part.duration_s for part in done if part.duration_s), default=0.0
+        ),
         lag_ms=lags.distribution(),
         sent=sum(part.sent for part in done),
         late=sum(part.late for part in done),
         reconnects=sum(part.reconnects for part in done),
-        max_in_flight=sum(part.max_in_flight for part in (repetitions[0].done if repetitions else [])),
+        max_in_flight=sum(
+            part.max_in_flight for part in (repetitions[0].done if repetitions else [])
+        ),
         peak_rss_bytes=max((part.peak_rss_bytes for part in done), default=None),
         clock=f"{clock.implementation}{kernel}",
     )
@@ -304,7 +363,9 @@ def _invalid(
     limit_ms = max(LAG_LIMIT_MS, LAG_LIMIT_SHARE * (ttft_p50 or 0))
     lag = client.lag_ms.p95
     if lag is not None and lag > limit_ms and client.lag_ms.count >= FEWEST_LAGS:
-        reasons.append(f"the client was late: its timers lag {lag:.1f} ms (p95), the limit is {limit_ms:.1f} ms")
+        reasons.append(
+            f"the client was late: its timers lag {lag:.1f} ms (p95), the limit is {limit_ms:.1f} ms"
+        )
     longest_s = max((part.duration_s for r in repetitions for part in r.done), default=0.0)
     if client.cpu_share > CPU_LIMIT and longest_s > 1:
         reasons.append(

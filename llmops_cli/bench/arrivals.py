@@ -1,6 +1,7 @@
 """When requests are due: loads, and the seeded times of open ones.
 
-A closed load sends when a stream becomes free. An open one sends at times that do not depend on the server.
+A closed load sends when a stream becomes free. An open one sends at times that do not depend on the
+server.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ _RAMP = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """One level. `count` sessions (None: as many as fit into `duration_s`), and more until `least_s` are over; a
-    session is a conversation of one or more requests. `steps` are (rate per second, seconds); a ramp goes from
-    `rate_per_s` to `ramp_to_per_s`."""
+    """One level. `count` sessions (None: as many as fit into `duration_s`), and more until
+    `least_s` are over; a session is a conversation of one or more requests. `steps` are (rate per
+    second, seconds); a ramp goes from `rate_per_s` to `ramp_to_per_s`.
+    """
 
     kind: Literal["closed", "rate", "ramp", "steps", "burst", "trace"]
     label: str
@@ -57,42 +59,73 @@ def loads_of(recipe: BenchRecipe) -> list[Load]:
         if isinstance(values, list) and len(set(values)) < len(values):
             raise UsageError(f"--{name} has a value twice", hint="--repeats runs levels again")
     if recipe.search and asked and asked[0] != "rate":
-        raise UsageError(f"--search finds a rate; --{asked[0]} is another load", hint="--search --rate START")
+        raise UsageError(
+            f"--search finds a rate; --{asked[0]} is another load", hint="--search --rate START"
+        )
     if recipe.trace and recipe.dataset != "synthetic":
-        raise UsageError("a trace brings its own lengths; --dataset would not be used", hint="give one of them")
+        raise UsageError(
+            "a trace brings its own lengths; --dataset would not be used", hint="give one of them"
+        )
     kind = asked[0] if asked else "concurrency"
     if kind == "concurrency":
         return [
-            Load(kind="closed", label=f"{streams} streams" if streams > 1 else "1 stream", concurrency=streams,
-                 count=recipe.requests or (None if recipe.duration_s else max(20, 5 * streams)),
-                 duration_s=recipe.duration_s, least_s=0.0 if recipe.requests or recipe.duration_s else LEAST_S)
+            Load(
+                kind="closed",
+                label=f"{streams} streams" if streams > 1 else "1 stream",
+                concurrency=streams,
+                count=recipe.requests or (None if recipe.duration_s else max(20, 5 * streams)),
+                duration_s=recipe.duration_s,
+                least_s=0.0 if recipe.requests or recipe.duration_s else LEAST_S,
+            )
             for streams in recipe.concurrency or DEFAULT_CONCURRENCY
-        ]  # fmt: skip
+        ]
     if kind == "rate":
-        return [rate_load(recipe, rate, count=recipe.requests, duration_s=recipe.duration_s) for rate in recipe.rate]
+        return [
+            rate_load(recipe, rate, count=recipe.requests, duration_s=recipe.duration_s)
+            for rate in recipe.rate
+        ]
     if kind == "ramp":
         return [_ramp(recipe)]
     if kind == "steps":
         steps = tuple(_step(text) for text in recipe.steps)
         label = "steps " + ", ".join(f"{rate:g}/s" for rate, _ in steps)
         return [
-            Load(kind="steps", label=label, steps=steps, duration_s=sum(s for _, s in steps),
-                 process=_process(recipe), burstiness=recipe.burstiness)
-        ]  # fmt: skip
+            Load(
+                kind="steps",
+                label=label,
+                steps=steps,
+                duration_s=sum(s for _, s in steps),
+                process=_process(recipe),
+                burstiness=recipe.burstiness,
+            )
+        ]
     if kind == "burst":
         return [Load(kind="burst", label=f"{recipe.burst} at once", count=recipe.burst)]
     label = "trace" + (f" x{recipe.time_scale:g}" if recipe.time_scale != 1 else "")
-    return [Load(kind="trace", label=label, time_scale=recipe.time_scale, count=recipe.requests,
-                 duration_s=recipe.duration_s)]  # fmt: skip
+    return [
+        Load(
+            kind="trace",
+            label=label,
+            time_scale=recipe.time_scale,
+            count=recipe.requests,
+            duration_s=recipe.duration_s,
+        )
+    ]
 
 
-def rate_load(recipe: BenchRecipe, rate: float, *, count: int | None, duration_s: float | None) -> Load:
+def rate_load(
+    recipe: BenchRecipe, rate: float, *, count: int | None, duration_s: float | None
+) -> Load:
     """An open level of one rate; 30 s unless limited."""
     return Load(
-        kind="rate", label=f"{rate_words(rate)}/s", rate_per_s=rate, count=count,
-        duration_s=duration_s or (None if count else 30.0), process=_process(recipe),
+        kind="rate",
+        label=f"{rate_words(rate)}/s",
+        rate_per_s=rate,
+        count=count,
+        duration_s=duration_s or (None if count else 30.0),
+        process=_process(recipe),
         burstiness=recipe.burstiness,
-    )  # fmt: skip
+    )
 
 
 def rate_words(rate: float) -> str:
@@ -101,37 +134,54 @@ def rate_words(rate: float) -> str:
 
 
 def _process(recipe: BenchRecipe) -> str:
-    """A burstiness alone asks for the gamma process, whose shape it is (1: Poisson; smaller: burstier)."""
+    """A burstiness alone asks for the gamma process, whose shape it is (1: Poisson; smaller:
+    burstier).
+    """
     return "gamma" if recipe.arrival == "poisson" and recipe.burstiness != 1 else recipe.arrival
 
 
 def _ramp(recipe: BenchRecipe) -> Load:
     found = _RAMP.fullmatch(recipe.ramp or "")
     if not found or not float(found[2]):
-        raise UsageError(f"'{recipe.ramp}' is no ramp", hint="--ramp 1-20 --duration-s 60: from 1 to 20 per second")
-    low, high = float(found[1]), float(found[2])
+        raise UsageError(
+            f"'{recipe.ramp}' is no ramp",
+            hint="--ramp 1-20 --duration-s 60: from 1 to 20 per second",
+        )
+    low = float(found[1])
+    high = float(found[2])
     return Load(
-        kind="ramp", label=f"ramp {low:g}-{high:g}/s", rate_per_s=low, ramp_to_per_s=high,
-        duration_s=recipe.duration_s or 60.0, process=_process(recipe), burstiness=recipe.burstiness,
-    )  # fmt: skip
+        kind="ramp",
+        label=f"ramp {low:g}-{high:g}/s",
+        rate_per_s=low,
+        ramp_to_per_s=high,
+        duration_s=recipe.duration_s or 60.0,
+        process=_process(recipe),
+        burstiness=recipe.burstiness,
+    )
 
 
 def _step(text: str) -> tuple[float, float]:
     found = _STEP.fullmatch(text.strip())
     if not found or not float(found[1]) or not float(found[2]):
-        raise UsageError(f"'{text}' is no step", hint="--steps 2x30,5x30: 2 per second for 30 s, then 5")
+        raise UsageError(
+            f"'{text}' is no step", hint="--steps 2x30,5x30: 2 per second for 30 s, then 5"
+        )
     return float(found[1]), float(found[2])
 
 
 def due_times_s(load: Load, seed: str) -> Iterator[float]:
-    """Seconds from the start, rising. The same load and seed give the same times; a trace has its own."""
+    """Seconds from the start, rising. The same load and seed give the same times; a trace has its
+    own.
+    """
     if load.kind == "burst":
         yield from (0.0 for _ in range(load.count or 0))
         return
     rng = random.Random(f"{seed}/arrivals")
-    unit, sent = 0.0, 0
+    unit = 0.0
+    sent = 0
     while load.count is None or sent < load.count:
-        # a process of rate 1, stretched by the inverse of the cumulated rate, keeps its law under any rate curve
+        # a process of rate 1, stretched by the inverse of the cumulated rate, keeps its law under
+        # any rate curve
         due_s = _stretch(load, unit)
         if due_s is None or (load.duration_s is not None and due_s >= load.duration_s):
             return

@@ -1,4 +1,6 @@
-"""What the load loop moves: requests and connections, and what is made once for a level's target."""
+"""What the load loop moves: requests and connections, and what is made once for a level's
+target.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,28 @@ class Session(Protocol):
 class Request:
     """One request on its way."""
 
-    __slots__ = ("connect_ns", "connection", "done_ns", "held", "index", "intended_ns", "response", "retried",
-                 "sent_ns", "session", "turn", "turn_number")  # fmt: skip
+    __slots__ = (
+        "connect_ns",
+        "connection",
+        "done_ns",
+        "held",
+        "index",
+        "intended_ns",
+        "response",
+        "retried",
+        "sent_ns",
+        "session",
+        "turn",
+        "turn_number",
+    )
 
-    def __init__(self, session: Session, turn: Turn, *, index: int, turn_number: int, intended_ns: int) -> None:
-        self.session, self.turn, self.index, self.turn_number = session, turn, index, turn_number
+    def __init__(
+        self, session: Session, turn: Turn, *, index: int, turn_number: int, intended_ns: int
+    ) -> None:
+        self.session = session
+        self.turn = turn
+        self.index = index
+        self.turn_number = turn_number
         self.intended_ns = intended_ns
         self.sent_ns = self.connect_ns = self.done_ns = 0
         self.connection: Connection | None = None
@@ -54,7 +73,8 @@ class Connection:
     __slots__ = ("fd", "opened_ns", "out", "request", "sock", "stage", "used")
 
     def __init__(self, sock: socket.socket) -> None:
-        self.sock, self.fd = sock, sock.fileno()
+        self.sock = sock
+        self.fd = sock.fileno()
         self.request: Request | None = None
         self.opened_ns = time.monotonic_ns()
         self.stage = "connecting"  # connecting, tunnel, handshake, open
@@ -68,8 +88,13 @@ def errno_words(error: OSError) -> str:
         return f"failed: the certificate is not trusted ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return f"failed: TLS: {error.reason or error}"
-    words = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset",
-             errno.ETIMEDOUT: "timed out", errno.EMFILE: "failed: too many open files"}  # fmt: skip
+    words = {
+        errno.ECONNREFUSED: "refused",
+        errno.ECONNRESET: "reset",
+        errno.EPIPE: "reset",
+        errno.ETIMEDOUT: "timed out",
+        errno.EMFILE: "failed: too many open files",
+    }
     return words.get(error.errno or 0, f"failed: {error.strerror or error}")
 
 
@@ -77,7 +102,9 @@ def head_of(plan: LevelPlan) -> bytes:
     """The request head up to the request's own number."""
     target = plan.target
     prefix = f"http://{target.authority}" if target.proxy and target.scheme == "http" else ""
-    head = request_head(target=target.path, host=target.authority, headers=target.headers, prefix=prefix)
+    head = request_head(
+        target=target.path, host=target.authority, headers=target.headers, prefix=prefix
+    )
     return head + f"X-Request-Id: llmops-{plan.level}-{plan.repetition}-".encode()
 
 

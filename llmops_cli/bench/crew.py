@@ -33,15 +33,21 @@ class Crew:
         except OSError as error:
             raise cannot_write(log_path, error) from error
         self._log_path = log_path
-        path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
+        path = os.pathsep.join(
+            filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+        )
         self._workers = [
             subprocess.Popen(
                 [sys.executable, "-m", "llmops_cli.bench.worker"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0,
-                env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                bufsize=0,
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,
             )
             for _ in range(count)
-        ]  # fmt: skip
+        ]
 
     def __enter__(self) -> Crew:
         return self
@@ -78,11 +84,14 @@ class Crew:
         `on_start` gets the monotonic nanoseconds at which all of them begin.
         Raises: EngineFailed if a worker itself dies, EnvironmentMissing if it cannot write.
         """
-        lines = _Lines([(worker.stdout, i) for i, worker in enumerate(self._workers) if worker.stdout])
+        lines = _Lines(
+            [(worker.stdout, i) for i, worker in enumerate(self._workers) if worker.stdout]
+        )
         for worker, plan in zip(self._workers, plans, strict=True):
             self._tell(worker, msgspec.json.encode(plan))
         done: dict[int, LevelDone] = {}
-        ready, stopping = 0, False
+        ready = 0
+        stopping = False
         give_up = time.monotonic() + READY_TIMEOUT_S
         try:
             while len(done) < len(plans):
@@ -101,7 +110,9 @@ class Crew:
                     else:
                         raise self._died(number, line)
                 if ready < len(plans) and time.monotonic() > give_up:
-                    raise EngineFailed("the load workers did not become ready", hint=f"see {self._log_path}")
+                    raise EngineFailed(
+                        "the load workers did not become ready", hint=f"see {self._log_path}"
+                    )
                 if not stopping and not keep_on():
                     stopping = True
                     self.stop()
@@ -140,7 +151,9 @@ class Crew:
             return cannot_write(self._log_path.parent, OSError(code, text))
         code = self._workers[number].wait()
         tail = self._log_path.read_text(errors="replace").strip().splitlines()[-1:]
-        return EngineFailed(f"a load worker ended (exit code {code})", hint=f"see {self._log_path} {' '.join(tail)}")
+        return EngineFailed(
+            f"a load worker ended (exit code {code})", hint=f"see {self._log_path} {' '.join(tail)}"
+        )
 
 
 class _Lines:

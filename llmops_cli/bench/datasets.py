@@ -20,18 +20,23 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError
 Json = dict[str, Any]  # Any: lines of files we did not write
 PROMPT_KEYS = ("prompt", "text", "question", "instruction", "input", "query")
 OUTPUT_KEYS = ("output_tokens", "max_tokens", "output_len", "output_length")
-USERS, ASSISTANTS = ("human", "user"), ("gpt", "assistant", "chatgpt", "bing", "bard")
+USERS = ("human", "user")
+ASSISTANTS = ("gpt", "assistant", "chatgpt", "bing", "bard")
 
 
 def normalize(path: Path, spool: Path, *, kind: str) -> int:
-    """Writes the rows of a prompt file (`kind` file) or a trace (`kind` trace) to `spool`; how many there are.
+    """Writes the rows of a prompt file (`kind` file) or a trace (`kind` trace) to `spool`; how many
+    there are.
 
-    Raises: UsageError naming the line that cannot be read; EnvironmentMissing without a Parquet reader.
+    Raises: UsageError naming the line that cannot be read; EnvironmentMissing without a Parquet
+    reader.
     """
     if not path.is_file():
         trace = kind == "trace"
-        raise UsageError(f"no {'trace' if trace else 'dataset'} at {path}",
-                         hint="a Mooncake, Azure or BurstGPT file" if trace else "a file, or builtin")  # fmt: skip
+        raise UsageError(
+            f"no {'trace' if trace else 'dataset'} at {path}",
+            hint="a Mooncake, Azure or BurstGPT file" if trace else "a file, or builtin",
+        )
     rows = _trace(path) if kind == "trace" else _prompts(path)
     number = 0
     encode = msgspec.json.encode
@@ -59,7 +64,9 @@ def _prompts(path: Path) -> Iterator[Row]:
             try:
                 yield from (Row(turns=[line.rstrip("\n")]) for line in file if line.strip())
             except UnicodeDecodeError as error:
-                raise UsageError(f"{path} is no UTF-8 text", hint="text, .jsonl, .csv, .json or .parquet") from error
+                raise UsageError(
+                    f"{path} is no UTF-8 text", hint="text, .jsonl, .csv, .json or .parquet"
+                ) from error
 
 
 def _row(line: Json, where: str) -> Row:
@@ -68,7 +75,9 @@ def _row(line: Json, where: str) -> Row:
         messages = line["messages"]
         if not messages or not all(isinstance(m, dict) and "role" in m for m in messages):
             raise UsageError(f"{where}: 'messages' must be a list of {{role, content}}")
-        while messages and messages[-1]["role"] == "assistant":  # a reference answer is not part of the request
+        while (
+            messages and messages[-1]["role"] == "assistant"
+        ):  # a reference answer is not part of the request
             messages = messages[:-1]
         if not messages:
             raise UsageError(f"{where}: no user message")
@@ -80,7 +89,8 @@ def _row(line: Json, where: str) -> Row:
         if isinstance(line.get(key), str) and line[key]:
             return Row(turns=[line[key]], output_tokens=output)
     raise UsageError(
-        f"{where}: no prompt in it", hint=f"a field prompt, messages or conversations (or {', '.join(PROMPT_KEYS[1:])})"
+        f"{where}: no prompt in it",
+        hint=f"a field prompt, messages or conversations (or {', '.join(PROMPT_KEYS[1:])})",
     )
 
 
@@ -91,7 +101,10 @@ def _sharegpt(talk: list[Json], where: str, output: int) -> Row:
         speaker = str(part.get("from", part.get("role", ""))).lower()
         text = part.get("value", part.get("content"))
         if not isinstance(text, str):
-            raise UsageError(f"{where}: a conversation part without text", hint="{'from': 'human', 'value': '...'}")
+            raise UsageError(
+                f"{where}: a conversation part without text",
+                hint="{'from': 'human', 'value': '...'}",
+            )
         if speaker == "system":
             system.append({"role": "system", "content": text})
         elif speaker in USERS:
@@ -111,7 +124,9 @@ def _trace(path: Path) -> Iterator[Row]:
             first = row.at_s
         row.at_s -= first
         if row.input_tokens < 1 or row.output_tokens < 1:
-            raise UsageError(f"{path}: a request of {row.input_tokens} input and {row.output_tokens} output tokens")
+            raise UsageError(
+                f"{path}: a request of {row.input_tokens} input and {row.output_tokens} output tokens"
+            )
         if row.at_s < 0:
             raise UsageError(f"{path}: its times do not rise", hint="sort the trace by time")
         yield row
@@ -125,13 +140,19 @@ def _trace_rows(path: Path) -> Iterator[Row]:
         fields = {key.strip().lower(): (value or "").strip() for key, value in line.items() if key}
         try:
             if "contexttokens" in fields:  # Azure LLM inference traces
-                yield Row(at_s=_seconds(fields["timestamp"]), input_tokens=int(fields["contexttokens"]),
-                          output_tokens=int(fields["generatedtokens"]))  # fmt: skip
+                yield Row(
+                    at_s=_seconds(fields["timestamp"]),
+                    input_tokens=int(fields["contexttokens"]),
+                    output_tokens=int(fields["generatedtokens"]),
+                )
             elif "request tokens" in fields:  # BurstGPT
                 output = int(float(fields["response tokens"]))
                 if output > 0:  # it records failed requests with an empty answer
-                    yield Row(at_s=float(fields["timestamp"]), input_tokens=int(float(fields["request tokens"])),
-                              output_tokens=output)  # fmt: skip
+                    yield Row(
+                        at_s=float(fields["timestamp"]),
+                        input_tokens=int(float(fields["request tokens"])),
+                        output_tokens=output,
+                    )
             else:
                 raise UsageError(
                     f"{path} is no trace that we know",
@@ -144,12 +165,16 @@ def _trace_rows(path: Path) -> Iterator[Row]:
 def _mooncake(line: Json, where: str) -> Row:
     try:
         return Row(
-            at_s=float(line["timestamp"]) / 1e3, input_tokens=int(line["input_length"]),
-            output_tokens=int(line["output_length"]), hash_ids=[int(h) for h in line.get("hash_ids") or ()],
-        )  # fmt: skip
+            at_s=float(line["timestamp"]) / 1e3,
+            input_tokens=int(line["input_length"]),
+            output_tokens=int(line["output_length"]),
+            hash_ids=[int(h) for h in line.get("hash_ids") or ()],
+        )
     except (KeyError, TypeError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{where}: {reason}", hint="timestamp (ms), input_length, output_length, hash_ids") from error
+        raise UsageError(
+            f"{where}: {reason}", hint="timestamp (ms), input_length, output_length, hash_ids"
+        ) from error
 
 
 def _seconds(text: str) -> float:
@@ -159,7 +184,9 @@ def _seconds(text: str) -> float:
     except ValueError:
         head, dot, fraction = text.rstrip("Z").partition(".")
         digits = fraction.split("+")[0]
-        return datetime.fromisoformat(head).timestamp() + (float(f"0.{digits}") if dot and digits else 0.0)
+        return datetime.fromisoformat(head).timestamp() + (
+            float(f"0.{digits}") if dot and digits else 0.0
+        )
 
 
 def _jsonl(path: Path, make: Callable[[Json, str], Row]) -> Iterator[Row]:
@@ -203,7 +230,9 @@ def _parquet(path: Path) -> Iterator[Json]:
         from pyarrow import ArrowInvalid
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        raise EnvironmentMissing("Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'") from None
+        raise EnvironmentMissing(
+            "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
+        ) from None
     try:
         for batch in ParquetFile(path).iter_batches(batch_size=1024):
             yield from batch.to_pylist()

@@ -1,4 +1,6 @@
-"""The files of a run: spools while it is under way, tables at its end, and a run that broke off read again."""
+"""The files of a run: spools while it is under way, tables at its end, and a run that broke off
+read again.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Repeat(msgspec.Struct, kw_only=True):
 
 
 class Book(msgspec.Struct, kw_only=True):
-    """What has been run so far: loads by level number, and per level its repetitions. Rewritten after each."""
+    """What has been run so far: loads by level number, and per level its repetitions. Rewritten
+    after each.
+    """
 
     loads: list[Load] = []
     repeats: list[list[Repeat]] = []
@@ -42,7 +46,9 @@ class Book(msgspec.Struct, kw_only=True):
 
 
 class Spools:
-    """The folder of a run's records while it is under way. Held open by a lock, so others can tell."""
+    """The folder of a run's records while it is under way. Held open by a lock, so others can
+    tell.
+    """
 
     def __init__(self, folder: Path, *, keep: bool = False) -> None:
         self.folder = folder / SPOOLS
@@ -51,7 +57,9 @@ class Spools:
             self._lock = (self.folder / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise EnvironmentMissing(f"another run is writing to {folder}", hint="choose another -o") from None
+            raise EnvironmentMissing(
+                f"another run is writing to {folder}", hint="choose another -o"
+            ) from None
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         if not keep:
@@ -88,15 +96,24 @@ def level_of(folder: Path, book: Book, number: int) -> Level:
     """The statistics of a level from the spools."""
 
     def reader(repetition: int) -> Repetition:
-        known = book.repeats[number][repetition] if repetition < len(book.repeats[number]) else Repeat()
+        known = (
+            book.repeats[number][repetition] if repetition < len(book.repeats[number]) else Repeat()
+        )
         return Repetition(
             records=lambda: read_spools(folder, number, repetition),
-            done=known.done, samples=known.samples, aborted=known.aborted,
-        )  # fmt: skip
+            done=known.done,
+            samples=known.samples,
+            aborted=known.aborted,
+        )
 
-    count = max(len(book.repeats[number]), len({p.name.split("-")[1] for p in folder.glob(f"{number}-*.jsonl")}))
+    count = max(
+        len(book.repeats[number]),
+        len({p.name.split("-")[1] for p in folder.glob(f"{number}-*.jsonl")}),
+    )
     slos = parse_slos(book.slo) if book.slo else ()
-    return analyse(book.loads[number], [reader(i) for i in range(count)], slos=slos, notes=book.notes)
+    return analyse(
+        book.loads[number], [reader(i) for i in range(count)], slos=slos, notes=book.notes
+    )
 
 
 def levels_of(folder: Path, book: Book) -> list[Level]:
@@ -109,9 +126,11 @@ def levels_of(folder: Path, book: Book) -> list[Level]:
 
 
 def recover(path: Path) -> tuple[BenchReport, str] | None:
-    """The report of a run that was killed or is still going, and a word on which; None if `path` is neither.
+    """The report of a run that was killed or is still going, and a word on which; None if `path` is
+    neither.
 
-    Every request that ended is in it. A killed run's tables are written, so that this is needed once.
+    Every request that ended is in it. A killed run's tables are written, so that this is needed
+    once.
     """
     folder = path / SPOOLS
     if not (folder / "book.json").is_file() or not (path / "report.json").is_file():
@@ -152,8 +171,15 @@ COLUMNS = ("load", *RECORD_FIELDS, *METRICS)
 def _row(record: Record, loads: Sequence[Load]) -> list[object]:
     values = [getattr(record, name) for name in RECORD_FIELDS]
     failed = record.error is not None
-    metrics = [None if failed and name != "queue_delay_ms" else metric(record) for name, metric in METRICS.items()]
-    return [loads[record.level].label, *values, *(None if v is None else round(v, 6) for v in metrics)]
+    metrics = [
+        None if failed and name != "queue_delay_ms" else metric(record)
+        for name, metric in METRICS.items()
+    ]
+    return [
+        loads[record.level].label,
+        *values,
+        *(None if v is None else round(v, 6) for v in metrics),
+    ]
 
 
 def save_csv(records: Iterable[Record], loads: Sequence[Load], folder: Path) -> None:
@@ -176,10 +202,18 @@ def save_parquet(records: Iterable[Record], loads: Sequence[Load], folder: Path)
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
-    names = {"load": pyarrow.string(), "counted_by": pyarrow.string(), "finish_reason": pyarrow.string(),
-             "text_sha256": pyarrow.string(), "error": pyarrow.string()}  # fmt: skip
+    names = {
+        "load": pyarrow.string(),
+        "counted_by": pyarrow.string(),
+        "finish_reason": pyarrow.string(),
+        "text_sha256": pyarrow.string(),
+        "error": pyarrow.string(),
+    }
     schema = pyarrow.schema(
-        [(name, names.get(name, pyarrow.float64() if name in METRICS else pyarrow.int64())) for name in COLUMNS]
+        [
+            (name, names.get(name, pyarrow.float64() if name in METRICS else pyarrow.int64()))
+            for name in COLUMNS
+        ]
     )
     path = folder / "records.parquet"
     temporary = path.with_name(".records.parquet.tmp")
@@ -189,10 +223,16 @@ def save_parquet(records: Iterable[Record], loads: Sequence[Load], folder: Path)
             for record in records:
                 batch.append(_row(record, loads))
                 if len(batch) == 10_000:
-                    writer.write_batch(pyarrow.record_batch(list(map(list, zip(*batch, strict=True))), schema=schema))
+                    writer.write_batch(
+                        pyarrow.record_batch(
+                            list(map(list, zip(*batch, strict=True))), schema=schema
+                        )
+                    )
                     batch = []
             if batch:
-                writer.write_batch(pyarrow.record_batch(list(map(list, zip(*batch, strict=True))), schema=schema))
+                writer.write_batch(
+                    pyarrow.record_batch(list(map(list, zip(*batch, strict=True))), schema=schema)
+                )
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

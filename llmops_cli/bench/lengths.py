@@ -1,4 +1,6 @@
-"""Token lengths: `512`, `uniform:128-1024`, `normal:512,128`, `lognormal:512,0.6`, `zipf:1.2,32-4096`."""
+"""Token lengths: `512`, `uniform:128-1024`, `normal:512,128`, `lognormal:512,0.6`,
+`zipf:1.2,32-4096`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ _GRAMMAR = {
 
 
 def parse_lengths(text: int | str) -> Lengths:
-    """`normal` and `lognormal` take mean (lognormal: median), deviation (of the logarithm) and an optional range.
+    """`normal` and `lognormal` take mean (lognormal: median), deviation (of the logarithm) and an
+    optional range.
 
     Raises: UsageError for anything else.
     """
@@ -74,14 +77,17 @@ def _lognormal(numbers: list[float], text: str) -> Lengths:
 
 
 def _zipf(numbers: list[float], text: str) -> Lengths:
-    """P(length) falls as length ** -exponent over the range, by inverting the continuous distribution function."""
+    """P(length) falls as length ** -exponent over the range, by inverting the continuous
+    distribution function.
+    """
     exponent, (low, high) = numbers[0], _bounds(numbers[1:], text)
 
     def draw(rng: random.Random) -> int:
         u = rng.random()
         if abs(exponent - 1) < 1e-9:
             return min(int(low * ((high + 1) / low) ** u), high)
-        a, b = low ** (1 - exponent), (high + 1) ** (1 - exponent)
+        a = low ** (1 - exponent)
+        b = (high + 1) ** (1 - exponent)
         return min(int((a + u * (b - a)) ** (1 / (1 - exponent))), high)
 
     return draw

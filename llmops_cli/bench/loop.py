@@ -1,7 +1,7 @@
 """The timed part: one epoll loop that sends requests when they are due and stamps what comes back.
 
-A wake-up takes one clock reading for everything that was readable by then. Answers are parsed while nothing is
-readable, or when too many wait.
+A wake-up takes one clock reading for everything that was readable by then. Answers are parsed while
+nothing is readable, or when too many wait.
 """
 
 from __future__ import annotations
@@ -16,9 +16,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from llmops_cli.bench.connection import Connection, Request, Session, Turn, errno_words, head_of, tls_context
+from llmops_cli.bench.connection import (
+    Connection,
+    Request,
+    Session,
+    Turn,
+    errno_words,
+    head_of,
+    tls_context,
+)
 from llmops_cli.bench.plan import LevelPlan
-from llmops_cli.bench.wire import Answer, ProtocolError, Response, gaps_of, parse_answer, text_digest
+from llmops_cli.bench.wire import (
+    Answer,
+    ProtocolError,
+    Response,
+    gaps_of,
+    parse_answer,
+    text_digest,
+)
 from llmops_cli.core.record import Record
 from llmops_cli.core.stats import key_of
 
@@ -28,8 +43,11 @@ BACKLOG = 64
 """Unparsed answers that may wait for an idle moment, or two for each stream if that is more."""
 LAG_EVERY_NS = 20_000_000
 LATE_NS = 10_000_000
-APART_NS, SPREAD_NS = 1_000_000, 1_000_000_000
-"""Closed streams start a millisecond apart, all within a second: in lockstep they would queue behind one another."""
+APART_NS = 1_000_000
+SPREAD_NS = 1_000_000_000
+"""Closed streams start a millisecond apart, all within a second: in lockstep they would queue
+behind one another.
+"""
 EXPIRE_EVERY_NS = 200_000_000
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -37,7 +55,9 @@ now = time.monotonic_ns
 
 
 class Loop:
-    """Runs one level. `emit` gets each finished request's record; `on_tick` is called about four times a second."""
+    """Runs one level. `emit` gets each finished request's record; `on_tick` is called about four
+    times a second.
+    """
 
     def __init__(
         self,
@@ -49,8 +69,12 @@ class Loop:
         on_tick: Callable[[], None],
         stop_fd: int | None = None,
     ) -> None:
-        self.plan, self._target = plan, plan.target
-        self._sessions, self._due_ns, self._emit, self._on_tick = sessions, due_ns, emit, on_tick
+        self.plan = plan
+        self._target = plan.target
+        self._sessions = sessions
+        self._due_ns = due_ns
+        self._emit = emit
+        self._on_tick = on_tick
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._idle: list[Connection] = []
@@ -80,7 +104,9 @@ class Loop:
     # -- before the clock starts
 
     def open_connections(self, count: int, *, patience_s: float = 10.0) -> None:
-        """Opens connections in bursts of 64, so that no request of a closed level pays for the handshake."""
+        """Opens connections in bursts of 64, so that no request of a closed level pays for the
+        handshake.
+        """
         give_up = now() + int(patience_s * 1e9)
         wanted = count
         while wanted and now() < give_up:
@@ -109,7 +135,9 @@ class Loop:
         if plan.load.kind == "closed":
             apart_ns = min(APART_NS, SPREAD_NS // max(1, plan.load.concurrency or 1))
             for stream in range(plan.streams):
-                self._at(start_ns + (stream * plan.workers + plan.worker) * apart_ns, self._next_session)
+                self._at(
+                    start_ns + (stream * plan.workers + plan.worker) * apart_ns, self._next_session
+                )
         else:
             self._advance_arrivals()
         self._at(start_ns + LAG_EVERY_NS, self._measure_lag)
@@ -125,7 +153,9 @@ class Loop:
         self._epoll.close()
 
     def _has_more(self) -> bool:
-        return self._next_due is not None or len(self._timers) > 1 or bool(self._backlog)  # one timer is the lag's
+        return (
+            self._next_due is not None or len(self._timers) > 1 or bool(self._backlog)
+        )  # one timer is the lag's
 
     def _turn(self) -> None:
         at = now()
@@ -134,18 +164,23 @@ class Loop:
             due, _, action = heapq.heappop(timers)
             action(due)
         while self._next_due is not None and self._next_due <= at:
-            due, self._next_due = self._next_due, None
+            due = self._next_due
+            self._next_due = None
             self._arrive(due)
             self._advance_arrivals()
         if self._backlog:
             if not self._poll(0.0):
                 self._parse_one()
-            while len(self._backlog) > self._most_backlog:  # never idle: parse as fast as answers come
+            while (
+                len(self._backlog) > self._most_backlog
+            ):  # never idle: parse as fast as answers come
                 self._parse_one()
             return
         if len(self._ready) < self._ready_wanted and not self._poll(0.0) and self._prepare():
             return
-        wake = min(timers[0][0] if timers else at + LAG_EVERY_NS, self._next_due or at + LAG_EVERY_NS)
+        wake = min(
+            timers[0][0] if timers else at + LAG_EVERY_NS, self._next_due or at + LAG_EVERY_NS
+        )
         self._poll(max(0.0, (wake - now()) / 1e9))
 
     def _poll(self, timeout_s: float) -> int:
@@ -153,7 +188,9 @@ class Loop:
         if self._due_ns is None or timeout_s <= 0:
             events = self._epoll.poll(timeout_s, EVENTS_A_WAKE)
         elif timeout_s > 0.002:
-            events = self._epoll.poll(timeout_s - 0.001, EVENTS_A_WAKE)  # epoll rounds up to a millisecond
+            events = self._epoll.poll(
+                timeout_s - 0.001, EVENTS_A_WAKE
+            )  # epoll rounds up to a millisecond
         else:  # and select on the epoll itself sleeps to the microsecond
             select.select([self._epoll], [], [], timeout_s)
             events = self._epoll.poll(0, EVENTS_A_WAKE)
@@ -202,7 +239,9 @@ class Loop:
 
     def _next_session(self, due: int) -> None:
         """Closed load: a free stream takes the next session."""
-        if (self._exhausted and not self._ready) or (self._deadline_ns is not None and now() >= self._deadline_ns):
+        if (self._exhausted and not self._ready) or (
+            self._deadline_ns is not None and now() >= self._deadline_ns
+        ):
             return
         found = self._take()
         if found is not None:
@@ -234,7 +273,9 @@ class Loop:
         self._ready.append((index, session, session.next_turn(None)))
         return True
 
-    def _begin(self, session: Session, turn: Turn | None, index: int, turn_number: int, due: int) -> None:
+    def _begin(
+        self, session: Session, turn: Turn | None, index: int, turn_number: int, due: int
+    ) -> None:
         if turn is None:
             if self.plan.load.kind == "closed":
                 self._next_session(due)
@@ -244,7 +285,9 @@ class Loop:
         request = Request(session, turn, index=index, turn_number=turn_number, intended_ns=due)
         limit = self.plan.max_in_flight
         if limit is not None and self.in_flight > limit:
-            request.held = True  # as asked: its wait counts in every latency, but not as the client's lateness
+            request.held = (
+                True  # as asked: its wait counts in every latency, but not as the client's lateness
+            )
             self._waiting.append(request)
         else:
             self._send(request)
@@ -264,11 +307,16 @@ class Loop:
             self._write(connection, request)
 
     def _write(self, connection: Connection, request: Request) -> None:
-        connection.request, request.connection = request, connection
+        connection.request = request
+        request.connection = connection
         body = request.turn.body
         data = b"%b%d.%d\r\nContent-Length: %d\r\n\r\n%b" % (
-            self._head, request.index, request.turn_number, len(body), body
-        )  # fmt: skip
+            self._head,
+            request.index,
+            request.turn_number,
+            len(body),
+            body,
+        )
         request.response = Response()
         request.sent_ns = now()
         self.sent += 1
@@ -306,12 +354,15 @@ class Loop:
         connection = Connection(sock)
         connection.request = request
         if request is not None:
-            request.sent_ns, request.connection = connection.opened_ns, connection
+            request.sent_ns = connection.opened_ns
+            request.connection = connection
         self._connections[connection.fd] = connection
         self._epoll.register(connection.fd, select.EPOLLIN | select.EPOLLOUT)
 
     def _progress(self, connection: Connection, at_ns: int, mask: int) -> None:
-        """Connecting, the proxy's tunnel, the TLS handshake, and writes that did not fit at once."""
+        """Connecting, the proxy's tunnel, the TLS handshake, and writes that did not fit at
+        once.
+        """
         try:
             if connection.stage == "connecting":
                 code = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -433,7 +484,8 @@ class Loop:
         session = request.session
         if answer is not None and not failed:
             due = at + int(session.think_time_s * 1e9)
-            turn, number = session.next_turn(answer.text), request.turn_number + 1
+            turn = session.next_turn(answer.text)
+            number = request.turn_number + 1
             if session.think_time_s and turn is not None:
                 self._at(due, lambda due: self._begin(session, turn, request.index, number, due))
             else:
@@ -442,7 +494,9 @@ class Loop:
         if self.plan.load.kind == "closed":
             if failed or self._failures > self.plan.streams:
                 # a server that refuses at once must not be asked a million times a second
-                pause = BACKOFF_S[min(self._failures // max(1, self.plan.streams), len(BACKOFF_S) - 1)]
+                pause = BACKOFF_S[
+                    min(self._failures // max(1, self.plan.streams), len(BACKOFF_S) - 1)
+                ]
                 self._at(at + int(pause * 1e9), self._next_session)
             else:
                 self._next_session(at)
@@ -472,13 +526,16 @@ class Loop:
         if request is None:
             return
         if fresh and connection.used and not request.retried:
-            # the server closed an idle connection just as we used it: that is no answer, so ask again
+            # the server closed an idle connection just as we used it: that is no answer, so ask
+            # again
             request.retried = True
             self.reconnects += 1
             self._open(request)
             return
         if error is None:
-            text = "connection closed " + ("before any answer" if fresh else "in the middle of the answer")
+            text = "connection closed " + (
+                "before any answer" if fresh else "in the middle of the answer"
+            )
         else:
             text = f"connection {errno_words(error)}"
         self._give_up(request, text)
@@ -515,24 +572,39 @@ class Loop:
     # -- records
 
     def _record(self, request: Request, answer: Answer) -> None:
-        origin, stamps, usage = self.origin_ns, answer.stamps, answer.usage
+        origin = self.origin_ns
+        stamps = answer.stamps
+        usage = answer.usage
         tokens = usage.get("completion_tokens")
         counted = tokens if isinstance(tokens, int) else len(stamps)
         details = usage.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, dict) else 0
         self._emit(
             Record(
-                index=request.index, level=self.plan.level, repetition=self.plan.repetition, worker=self.plan.worker,
-                conversation=request.session.index, turn=request.turn_number,
-                intended_ns=request.intended_ns - origin, sent_ns=request.sent_ns - origin,
+                index=request.index,
+                level=self.plan.level,
+                repetition=self.plan.repetition,
+                worker=self.plan.worker,
+                conversation=request.session.index,
+                turn=request.turn_number,
+                intended_ns=request.intended_ns - origin,
+                sent_ns=request.sent_ns - origin,
                 connect_ns=request.connect_ns,
-                first_ns=stamps[0] - origin if stamps else None, end_ns=stamps[-1] - origin if stamps else None,
-                done_ns=request.done_ns - origin, chunks=len(stamps), gaps=gaps_of(stamps, counted),
-                input_wanted=request.turn.input_wanted, output_wanted=request.turn.output_wanted,
-                input_tokens=int(usage.get("prompt_tokens") or 0), output_tokens=counted, cached_tokens=cached or 0,
+                first_ns=stamps[0] - origin if stamps else None,
+                end_ns=stamps[-1] - origin if stamps else None,
+                done_ns=request.done_ns - origin,
+                chunks=len(stamps),
+                gaps=gaps_of(stamps, counted),
+                input_wanted=request.turn.input_wanted,
+                output_wanted=request.turn.output_wanted,
+                input_tokens=int(usage.get("prompt_tokens") or 0),
+                output_tokens=counted,
+                cached_tokens=cached or 0,
                 counted_by="usage" if isinstance(tokens, int) else "chunks",
-                finish_reason=answer.finish_reason, text_sha256=text_digest(answer.text) if answer.text else None,
-                status=request.response.status or None, error=answer.error,
+                finish_reason=answer.finish_reason,
+                text_sha256=text_digest(answer.text) if answer.text else None,
+                status=request.response.status or None,
+                error=answer.error,
             )
-        )  # fmt: skip
+        )
         request.response = Response()  # the time-out queue may hold the request for a while yet

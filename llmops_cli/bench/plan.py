@@ -1,4 +1,6 @@
-"""What a load worker is told: where to send, what to send, and when. Crosses to it as JSON on its stdin."""
+"""What a load worker is told: where to send, what to send, and when. Crosses to it as JSON on its
+stdin.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from llmops_cli.bench.arrivals import Load
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A resolved server. `address` is what the socket connects to, which is the proxy's if there is one."""
+    """A resolved server. `address` is what the socket connects to, which is the proxy's if there is
+    one.
+    """
 
     scheme: str
     host: str
@@ -24,11 +28,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
+        return (
+            host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
+        )
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """Words with what each costs in the served model's tokens; `overhead` is what the chat template adds."""
+    """Words with what each costs in the served model's tokens; `overhead` is what the chat template
+    adds.
+    """
 
     words: tuple[str, ...]
     costs: tuple[int, ...]
@@ -37,7 +45,9 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """How request bodies are made. `kind` synthetic draws them; `file` and `trace` read lines of `spool`."""
+    """How request bodies are made. `kind` synthetic draws them; `file` and `trace` read lines of
+    `spool`.
+    """
 
     kind: str
     api: str
@@ -70,8 +80,10 @@ class LevelPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LevelDone(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker itself fared. `lags` is a sparse histogram (core.stats.key_of) of how late its timer fired, in
-    ms; `late` counts open-loop requests that left over 10 ms after they were due."""
+    """How a worker itself fared. `lags` is a sparse histogram (core.stats.key_of) of how late its
+    timer fired, in ms; `late` counts open-loop requests that left over 10 ms after they were
+    due.
+    """
 
     cpu_s: float
     duration_s: float

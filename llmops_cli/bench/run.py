@@ -1,4 +1,6 @@
-"""`llmops bench`: starts the engine, drives the levels, and keeps the report true whatever happens."""
+"""`llmops bench`: starts the engine, drives the levels, and keeps the report true whatever
+happens.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,15 @@ from llmops_cli.bench.datasets import normalize
 from llmops_cli.bench.files import Book, Repeat, Spools, finish, level_of, levels_of, read_spools
 from llmops_cli.bench.lengths import parse_lengths
 from llmops_cli.bench.plan import LevelPlan, Tick, Work
-from llmops_cli.bench.search import MOST_REPEATS, RateSearch, Verdict, judge, knee, out_of_reach, requests_needed
+from llmops_cli.bench.search import (
+    MOST_REPEATS,
+    RateSearch,
+    Verdict,
+    judge,
+    knee,
+    out_of_reach,
+    requests_needed,
+)
 from llmops_cli.bench.target import headers_of, resolve_target, token_counter
 from llmops_cli.bench.tokens import measure_words
 from llmops_cli.core.artifact import Artifact
@@ -55,12 +65,17 @@ class Progress(Protocol):
 
 
 def bench(
-    recipe: BenchRecipe, origins: dict[str, str], artifact: Artifact, *, folder: Path, on_progress: Progress
+    recipe: BenchRecipe,
+    origins: dict[str, str],
+    artifact: Artifact,
+    *,
+    folder: Path,
+    on_progress: Progress,
 ) -> BenchReport:
     """Runs every level and writes report.json, report.csv and records.csv into `folder`.
 
-    Raises: GateFailed for an invalid run unless `allow_invalid`; EngineFailed or Interrupted after writing what
-    was measured (manifest.complete is then false).
+    Raises: GateFailed for an invalid run unless `allow_invalid`; EngineFailed or Interrupted after
+    writing what was measured (manifest.complete is then false).
     """
     engine = load_engine(recipe.backend)
     own = checked_options(recipe.backend, engine, recipe.options)
@@ -70,24 +85,38 @@ def bench(
     env = find_env(engine.environment) if engine.environment else None
     options = {**located(own, artifact.parts), **({"url": recipe.url} if recipe.url else {})}
     try:
-        spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=run.most_streams())
+        spec = engine.server(
+            artifact, options=options, env=env, port=free_port(), parallel=run.most_streams()
+        )
     except LlmopsError:
         run.give_up()
         raise
     http = Http(headers, proxy=recipe.proxy, insecure=recipe.insecure)
-    if recipe.backend == "remote" and "model" not in given and (found := served_model(spec.url, http)):
+    if (
+        recipe.backend == "remote"
+        and "model" not in given
+        and (found := served_model(spec.url, http))
+    ):
         spec = msgspec.structs.replace(spec, model=found)
-        recipe, origins = msgspec.structs.replace(recipe, model=found), {**origins, "model": "server"}
+        recipe = msgspec.structs.replace(recipe, model=found)
+        origins = {**origins, "model": "server"}
     known = recognise(http, spec.url) if recipe.backend == "remote" else None
     digests = {"model": artifact.digest} if artifact.digest else {}
     digests |= {reference: digest_path(Path(place)) for reference, place in artifact.parts.items()}
     clock = RunClock()
 
-    def report(*, complete: bool, memory: Memory, levels: list[Level], finding: Finding) -> BenchReport:
+    def report(
+        *, complete: bool, memory: Memory, levels: list[Level], finding: Finding
+    ) -> BenchReport:
         manifest = clock.manifest(
-            recipe, origins, python=env.python if env else None, seed=recipe.seed,
-            digests=digests, complete=complete, server=known,
-        )  # fmt: skip
+            recipe,
+            origins,
+            python=env.python if env else None,
+            seed=recipe.seed,
+            digests=digests,
+            complete=complete,
+            server=known,
+        )
         return BenchReport(manifest=manifest, levels=levels, memory=memory, finding=finding)
 
     def keep(levels: list[Level]) -> None:
@@ -98,18 +127,28 @@ def bench(
 
     memory, failure = _drive(run, spec, headers, http, keep)
     levels = run.all_levels()
-    whole = report(complete=failure is None, memory=memory, levels=levels, finding=run.finding or knee(levels))
+    whole = report(
+        complete=failure is None, memory=memory, levels=levels, finding=run.finding or knee(levels)
+    )
     run.finish(whole)
     if failure:
         raise failure
     if not recipe.allow_invalid:
-        invalid = [f"{level.label}: {reason}" for level in levels for reason in level.invalid_reasons]
-        refuse_invalid(invalid, hint=f"the report is in {folder}; --allow-invalid accepts it", result=whole)
+        invalid = [
+            f"{level.label}: {reason}" for level in levels for reason in level.invalid_reasons
+        ]
+        refuse_invalid(
+            invalid, hint=f"the report is in {folder}; --allow-invalid accepts it", result=whole
+        )
     return whole
 
 
 def _drive(
-    run: _Run, spec: ServerSpec, headers: dict[str, str], http: Http, keep: Callable[[list[Level]], None]
+    run: _Run,
+    spec: ServerSpec,
+    headers: dict[str, str],
+    http: Http,
+    keep: Callable[[list[Level]], None],
 ) -> tuple[Memory, LlmopsError | None]:
     """The engine's memory, and what broke the run off after something was measured.
 
@@ -123,7 +162,9 @@ def _drive(
             running(
                 spec,
                 log_path=run.folder / f"{spec.engine}.log",
-                on_wait=lambda waited_s: run.on_progress(f"starting {spec.engine}, seconds", round(waited_s), 0),
+                on_wait=lambda waited_s: run.on_progress(
+                    f"starting {spec.engine}, seconds", round(waited_s), 0
+                ),
                 http=http,
             ) as server,
         ):
@@ -140,7 +181,9 @@ def _drive(
     return server.memory() if server else Memory(), failure
 
 
-def refuse_invalid(reasons: Sequence[str], *, hint: str, result: BenchReport | PipelineReport) -> None:
+def refuse_invalid(
+    reasons: Sequence[str], *, hint: str, result: BenchReport | PipelineReport
+) -> None:
     """Raises: GateFailed with the first reason, if there is one."""
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
@@ -162,22 +205,34 @@ class _Run:
     """One run's levels, and what is known of them so far."""
 
     def __init__(
-        self, recipe: BenchRecipe, engine: Engine, loads: list[Load], folder: Path, on_progress: Progress
+        self,
+        recipe: BenchRecipe,
+        engine: Engine,
+        loads: list[Load],
+        folder: Path,
+        on_progress: Progress,
     ) -> None:
-        self._recipe, self._engine, self.folder, self.on_progress = recipe, engine, folder, on_progress
+        self._recipe = recipe
+        self._engine = engine
+        self.folder = folder
+        self.on_progress = on_progress
         self._loads = loads
         self._slos = parse_slos(recipe.slo) if recipe.slo else ()
         if recipe.search and not self._slos:
             raise UsageError("--search needs objectives", hint="--slo ttft_p95=200ms,tpot_p95=50ms")
         parse_lengths(recipe.input_tokens)
         parse_lengths(recipe.output_tokens)
-        if str(recipe.input_tokens).isdigit() and recipe.shared_prefix_tokens >= int(recipe.input_tokens):
+        if str(recipe.input_tokens).isdigit() and recipe.shared_prefix_tokens >= int(
+            recipe.input_tokens
+        ):
             raise UsageError(
                 f"a shared prefix of {recipe.shared_prefix_tokens} tokens does not fit into {recipe.input_tokens}",
                 hint="--input-tokens counts the prefix too",
             )
         if recipe.dataset != "synthetic" and recipe.input_tokens != BenchRecipe().input_tokens:
-            raise UsageError("the prompts of a dataset have their own lengths", hint="leave out --input-tokens")
+            raise UsageError(
+                "the prompts of a dataset have their own lengths", hint="leave out --input-tokens"
+            )
         if recipe.records == "parquet":
             _need_pyarrow()
         self.book = Book(slo=recipe.slo)
@@ -194,7 +249,10 @@ class _Run:
     def _workers_needed(self) -> int:
         streams = max((load.concurrency or 0 for load in self._loads), default=0)
         rate = max(
-            (max([load.rate_per_s or 0, load.ramp_to_per_s or 0, *(r for r, _ in load.steps)]) for load in self._loads),
+            (
+                max([load.rate_per_s or 0, load.ramp_to_per_s or 0, *(r for r, _ in load.steps)])
+                for load in self._loads
+            ),
             default=0.0,
         )
         needed = max(1, -(-streams // STREAMS_A_WORKER), int(rate / RATE_A_WORKER))
@@ -204,11 +262,16 @@ class _Run:
         """Prompt files and traces are normalized before anything is started."""
         recipe = self._recipe
         if recipe.trace:
-            source, kind = Path(recipe.trace), "trace"
+            source = Path(recipe.trace)
+            kind = "trace"
         elif recipe.dataset == "synthetic":
             return None
         else:
-            source = recipes_dir() / "data" / "prompts.jsonl" if recipe.dataset == "builtin" else Path(recipe.dataset)
+            source = (
+                recipes_dir() / "data" / "prompts.jsonl"
+                if recipe.dataset == "builtin"
+                else Path(recipe.dataset)
+            )
             kind = "file"
         spool = self._spools.folder / "workload"
         try:
@@ -229,7 +292,8 @@ class _Run:
         keep: Callable[[list[Level]], None],
     ) -> None:
         recipe = self._recipe
-        self._crew, self._server = crew, server
+        self._crew = crew
+        self._server = server
         self._target = resolve_target(server.url, recipe, headers)
         self._work = self._make_work(server, http)
         self._spools.remember(self.book)
@@ -243,7 +307,9 @@ class _Run:
                 return
             self.book.loads = self._loads
             self.book.repeats = [[] for _ in self._loads]
-            for repetition in range(recipe.repeats):  # level after level, so that drift hits all alike
+            for repetition in range(
+                recipe.repeats
+            ):  # level after level, so that drift hits all alike
                 for number in range(len(self._loads)):
                     self._repeat(number, repetition)
                     keep(self._known())
@@ -259,18 +325,32 @@ class _Run:
             ask, free = token_counter(server.url, recipe, server.spec.model, http)
             words = measure_words(ask, free=free)
             if not words.exact:
-                self.book.notes.append("the server's tokenizer could not be asked: a word is taken for a token")
+                self.book.notes.append(
+                    "the server's tokenizer could not be asked: a word is taken for a token"
+                )
         fields: dict[str, object] = {
-            "model": server.spec.model, "stream": True, "stream_options": {"include_usage": True}, "temperature": 0,
-            **self._engine.bench_body, **recipe.body,
-        }  # fmt: skip
+            "model": server.spec.model,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "temperature": 0,
+            **self._engine.bench_body,
+            **recipe.body,
+        }
         return Work(
-            kind=kind, api=recipe.api, fields=fields, input_tokens=recipe.input_tokens,
-            output_tokens=recipe.output_tokens, words=words, shared_prefix_tokens=recipe.shared_prefix_tokens,
-            shared_prefix_share=recipe.shared_prefix_share, turns=recipe.turns, think_time_s=recipe.think_time_s,
+            kind=kind,
+            api=recipe.api,
+            fields=fields,
+            input_tokens=recipe.input_tokens,
+            output_tokens=recipe.output_tokens,
+            words=words,
+            shared_prefix_tokens=recipe.shared_prefix_tokens,
+            shared_prefix_share=recipe.shared_prefix_share,
+            turns=recipe.turns,
+            think_time_s=recipe.think_time_s,
             spool=str(self._rows) if self._rows else None,
-            nonce="" if recipe.warm_cache else secrets.token_hex(4), seed=recipe.seed,
-        )  # fmt: skip
+            nonce="" if recipe.warm_cache else secrets.token_hex(4),
+            seed=recipe.seed,
+        )
 
     def _warm_up(self) -> None:
         """A few requests, few at a time: the first ones pay for what happens once."""
@@ -283,16 +363,24 @@ class _Run:
         plans = self._plans(load, WARM_UP, 0, work)
         self.on_progress("warming up", 0, recipe.warmup)
         self._crew.run(
-            plans, on_tick=lambda _: None, on_start=lambda _: None, keep_on=lambda: self._alive() is None
-        )  # fmt: skip
+            plans,
+            on_tick=lambda _: None,
+            on_start=lambda _: None,
+            keep_on=lambda: self._alive() is None,
+        )
         self._server.check_alive()
-        records = list(read_spools(self._spools.folder, WARM_UP, 0)) if records_exist(self._spools.folder) else []
+        records = (
+            list(read_spools(self._spools.folder, WARM_UP, 0))
+            if records_exist(self._spools.folder)
+            else []
+        )
         for path in self._spools.folder.glob(f"{WARM_UP}-*.jsonl"):
             path.unlink()
         refused = [r for r in records if r.error and r.status in (400, 401, 403, 404, 405, 422)]
         if refused and len(refused) == len(records):
             raise EngineFailed(
-                f"the first request failed: {refused[0].error}", hint="check --model, --api, --body and the key"
+                f"the first request failed: {refused[0].error}",
+                hint="check --model, --api, --body and the key",
             )
         self.on_progress("warming up", recipe.warmup, recipe.warmup)
 
@@ -306,13 +394,19 @@ class _Run:
         spare = min(256, int(load.rate_per_s or load.count or 32))
         return [
             LevelPlan(
-                level=number, repetition=repetition, worker=worker, workers=self.workers, load=load, work=work,
-                target=self._target, spool=str(self._spools.path(number, repetition, worker)),
+                level=number,
+                repetition=repetition,
+                worker=worker,
+                workers=self.workers,
+                load=load,
+                work=work,
+                target=self._target,
+                spool=str(self._spools.path(number, repetition, worker)),
                 streams=share(streams, worker) if load.kind == "closed" else spare,
                 max_in_flight=None if limit is None else max(1, share(limit, worker)),
             )
             for worker in range(self.workers)
-        ]  # fmt: skip
+        ]
 
     def _repeat(self, number: int, repetition: int) -> None:
         """One repetition of one level, from plan to records on disk."""
@@ -334,15 +428,19 @@ class _Run:
         try:
             repeat.done = self._crew.run(
                 self._plans(load, number, repetition, self._work),
-                on_tick=watch.tick, on_start=started.append, keep_on=keep_on,
-            )  # fmt: skip
+                on_tick=watch.tick,
+                on_start=started.append,
+                keep_on=keep_on,
+            )
         finally:
             if started:
                 repeat.samples = self._telemetry.between(started[0], time.monotonic_ns())
             repeat.aborted = aborted[0] if aborted else None
             self._spools.remember(self.book)
         watch.end()
-        time.sleep(0.0 if not aborted else 0.5)  # a crash is seen by its connections before its exit
+        time.sleep(
+            0.0 if not aborted else 0.5
+        )  # a crash is seen by its connections before its exit
         self._server.check_alive()
         if aborted:
             raise EngineFailed(aborted[0], hint=f"what was measured is in {self.folder}")
@@ -371,7 +469,9 @@ class _Run:
                 return
             if verdict == "fail" and search.passed is None and not asked_alone:
                 asked_alone = True  # before ever lower rates are tried in vain
-                load = Load(kind="closed", label="1 stream", concurrency=1, count=needed, duration_s=limit_s)
+                load = Load(
+                    kind="closed", label="1 stream", concurrency=1, count=needed, duration_s=limit_s
+                )
                 alone, verdict = self._probe(load)
                 keep(self._known())
                 if verdict == "fail" or not all(slo.met for slo in alone.slos):
@@ -425,16 +525,21 @@ def _need_pyarrow() -> None:
     from llmops_cli.core.errors import EnvironmentMissing
 
     if find_spec("pyarrow") is None:
-        raise EnvironmentMissing("Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]', or --records csv")
+        raise EnvironmentMissing(
+            "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]', or --records csv"
+        )
 
 
 class _Watch:
-    """A level as it goes by: throughput over the last seconds, TTFT p95 so far, and whether there is any hope."""
+    """A level as it goes by: throughput over the last seconds, TTFT p95 so far, and whether there
+    is any hope.
+    """
 
     def __init__(self, load: Load, repetition: int, repeats: int, on_progress: Progress) -> None:
         self._on_progress = on_progress
         self._stage = load.label + (f", run {repetition + 1}" if repeats > 1 else "")
-        self._count, self._duration_s = load.count, load.duration_s
+        self._count = load.count
+        self._duration_s = load.duration_s
         self._patience = 50 + 4 * (load.concurrency or 16)
         self._start = time.monotonic()
         self._done = self._errors = self._failing = 0
@@ -452,7 +557,8 @@ class _Watch:
         self._done += tick.done
         self._errors += tick.errors
         if tick.done > tick.errors:
-            self._failing, self._good_at = 0, at
+            self._failing = 0
+            self._good_at = at
         else:
             self._failing += tick.errors
         self._last_error = tick.last_error or self._last_error
@@ -466,7 +572,9 @@ class _Watch:
             note += f", TTFT p95 {percentile(sorted(self._ttfts), 95):,.0f} ms"
         if self._errors:
             note += f", {self._errors} errors ({self._last_error})"
-        done = self._done if self._count else min(self._duration_s or 0.0, round(at - self._start, 1))
+        done = (
+            self._done if self._count else min(self._duration_s or 0.0, round(at - self._start, 1))
+        )
         done = min(done, self._total() or done)
         if done and (total := self._total()) > done:
             note += f", ETA {(at - self._start) / done * (total - done):,.0f} s"
@@ -481,5 +589,7 @@ class _Watch:
             return None
         silent_s = time.monotonic() - self._good_at
         if self._failing >= self._patience or (self._failing >= 10 and silent_s > GONE_S):
-            return f"the server is gone: {self._failing} requests in a row failed ({self._last_error})"
+            return (
+                f"the server is gone: {self._failing} requests in a row failed ({self._last_error})"
+            )
         return None

@@ -18,13 +18,16 @@ Z_SQUARE = 1.96**2
 
 
 def requests_needed(slos: Sequence[Slo]) -> int:
-    """Requests that can prove the strictest objective if none of them misses it (Wilson's lower bound)."""
+    """Requests that can prove the strictest objective if none of them misses it (Wilson's lower
+    bound).
+    """
     return max(20, *(math.ceil(Z_SQUARE * slo.share / (1 - slo.share)) + 1 for slo in slos))
 
 
 def judge(level: Level) -> Verdict:
-    """A level passes if each objective's interval lies above what it needs, and fails if one lies below. One whose
-    client was the limit says nothing about the server."""
+    """A level passes if each objective's interval lies above what it needs, and fails if one lies
+    below. One whose client was the limit says nothing about the server.
+    """
     if level.measured and not level.valid:
         return "invalid"
     if level.saturated or not level.measured:
@@ -37,12 +40,15 @@ def judge(level: Level) -> Verdict:
 def out_of_reach(alone: Level) -> Finding:
     """What to say if even requests one at a time miss the objectives."""
     missed = ", ".join(slo.text for slo in alone.slos if not slo.met)
-    return Finding(sure=judge(alone) == "fail", text=f"no rate can: one request at a time misses {missed}")
+    return Finding(
+        sure=judge(alone) == "fail", text=f"no rate can: one request at a time misses {missed}"
+    )
 
 
 class RateSearch:
-    """Doubles until a rate fails, then halves the gap until it is a tenth. An unsure rate is measured again, up to
-    three times, and then taken as it looks."""
+    """Doubles until a rate fails, then halves the gap until it is a tenth. An unsure rate is
+    measured again, up to three times, and then taken as it looks.
+    """
 
     def __init__(self, start_per_s: float) -> None:
         self._next = start_per_s
@@ -66,7 +72,8 @@ class RateSearch:
     def tell(self, rate: float, level: Level, verdict: Verdict) -> None:
         """The final verdict on a rate; `unsure` goes by the point estimates."""
         if verdict == "invalid":
-            self.sure, self._client_limit = False, rate
+            self.sure = False
+            self._client_limit = rate
             return
         if verdict == "unsure":
             self.sure = False
@@ -84,26 +91,46 @@ class RateSearch:
 
     def finding(self) -> Finding:
         if self.passed is None:
-            text = f"no rate met the objectives (down to {self.failed:.3g} requests/s)" if self.failed else ""
+            text = (
+                f"no rate met the objectives (down to {self.failed:.3g} requests/s)"
+                if self.failed
+                else ""
+            )
         else:
-            above = f"; {rate_words(self.failed)}/s does not" if self.failed else "; no higher one was tried"
+            above = (
+                f"; {rate_words(self.failed)}/s does not"
+                if self.failed
+                else "; no higher one was tried"
+            )
             if self._client_limit is not None:
                 above = f"; at {rate_words(self._client_limit)}/s this client was the limit (more --workers, or cores)"
             text = f"{rate_words(self.passed)} requests/s meets the objectives{above}"
             if self._client_limit is None:
-                text += "" if self.sure else " (some verdicts are by point estimate: more --requests would settle them)"
-        return Finding(best_rate_per_s=self.passed, failing_rate_per_s=self.failed, sure=self.sure, text=text)
+                text += (
+                    ""
+                    if self.sure
+                    else " (some verdicts are by point estimate: more --requests would settle them)"
+                )
+        return Finding(
+            best_rate_per_s=self.passed, failing_rate_per_s=self.failed, sure=self.sure, text=text
+        )
 
 
 def knee(levels: Sequence[Level]) -> Finding:
-    """The level with the highest power, throughput / latency (Kleinrock 1979), among at least three of one kind."""
-    usable = [level for level in levels if level.e2e_ms.p50 and level.output_tokens_per_s and level.valid]
+    """The level with the highest power, throughput / latency (Kleinrock 1979), among at least three
+    of one kind.
+    """
+    usable = [
+        level for level in levels if level.e2e_ms.p50 and level.output_tokens_per_s and level.valid
+    ]
     if len(usable) < 3 or len({level.kind for level in usable}) > 1:
         return Finding()
     best = max(usable, key=lambda level: level.output_tokens_per_s / (level.e2e_ms.p50 or math.inf))
     top = max(usable, key=lambda level: level.output_tokens_per_s)
     if best is usable[-1]:
-        return Finding(text=f"no knee up to {best.label}: throughput still grows faster than latency")
+        return Finding(
+            text=f"no knee up to {best.label}: throughput still grows faster than latency"
+        )
     text = f"knee at {best.label}: beyond it latency grows faster than throughput"
     if top is not best:
         text += f"; most throughput at {top.label}: {top.output_tokens_per_s:,.0f} tokens/s"

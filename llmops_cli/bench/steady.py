@@ -27,7 +27,8 @@ class Curve:
         _add(self._points, at_ns, amount)
 
     def stretch(self, start_ns: int, end_ns: int, amount: float) -> None:
-        low, high = start_ns // BIN_NS, end_ns // BIN_NS
+        low = start_ns // BIN_NS
+        high = end_ns // BIN_NS
         if low == high or end_ns <= start_ns:
             self.point(end_ns, amount)
             return
@@ -45,13 +46,16 @@ class Curve:
 
 
 class Shape:
-    """Arrivals, ends and tokens in bins of 10 ms; its size depends on the time, not on the requests."""
+    """Arrivals, ends and tokens in bins of 10 ms; its size depends on the time, not on the
+    requests.
+    """
 
     def __init__(self) -> None:
         self.starts: list[float] = []
         self.ends: list[float] = []
         self.errors: list[float] = []
-        self._tokens, self._served = Curve(), Curve()
+        self._tokens = Curve()
+        self._served = Curve()
         self.first_ns: int | None = None
         self.last_start_ns = self.last_end_ns = 0
         self.requests = self.good = 0
@@ -70,7 +74,9 @@ class Shape:
         self.last_end_ns = max(self.last_end_ns, record.end_ns)
         self._served.stretch(start, record.end_ns, 1)
         self._tokens.point(record.first_ns, min(record.output_tokens, 1))
-        if record.output_tokens > 1:  # one token at the first chunk, the others evenly up to the last
+        if (
+            record.output_tokens > 1
+        ):  # one token at the first chunk, the others evenly up to the last
             self._tokens.stretch(record.first_ns, record.end_ns, record.output_tokens - 1)
 
     def tokens(self) -> list[float]:
@@ -78,8 +84,9 @@ class Shape:
         return self._tokens.values()
 
     def served(self) -> list[float]:
-        """Successful requests in each bin, each spread over the time it took: no wave of ends can fall just
-        inside or outside a window."""
+        """Successful requests in each bin, each spread over the time it took: no wave of ends can
+        fall just inside or outside a window.
+        """
         return self._served.values()
 
     def in_flight(self) -> list[float]:
@@ -103,7 +110,8 @@ class Shape:
 
         if not load.is_stationary:
             return whole(f"a {load.kind} load has no steady state")
-        start, stop = first, max(self.last_start_ns, planned)
+        start = first
+        stop = max(self.last_start_ns, planned)
         if load.kind == "closed":
             streams = load.concurrency or 1
             cumulated = list(accumulate(self.ends))
@@ -111,9 +119,11 @@ class Shape:
             if turned is None:
                 return whole("no stream ended a request")
             start = (turned + 1) * BIN_NS
-            wanted, series = max(FEWEST, streams), self.tokens()
+            wanted = max(FEWEST, streams)
+            series = self.tokens()
         else:
-            wanted, series = FEWEST, self.in_flight()
+            wanted = FEWEST
+            series = self.in_flight()
         if self._starts_between(start, stop) < wanted:
             return whole(f"too few requests: a steady state needs {wanted} after the first wave")
         start = _truncate(series, start, stop)
@@ -126,11 +136,14 @@ class Shape:
 
     def is_growing(self, window: Window) -> bool:
         """Whether requests piled up over the window: the server was offered more than it can do."""
-        series = self.in_flight()[int(window.start_s * 1e9) // BIN_NS : int(window.end_s * 1e9) // BIN_NS + 1]
+        series = self.in_flight()[
+            int(window.start_s * 1e9) // BIN_NS : int(window.end_s * 1e9) // BIN_NS + 1
+        ]
         quarter = len(series) // 4
         if quarter < 10:
             return False
-        early, late = sum(series[:quarter]) / quarter, sum(series[-quarter:]) / quarter
+        early = sum(series[:quarter]) / quarter
+        late = sum(series[-quarter:]) / quarter
         return late > 1.5 * early + 4
 
 
@@ -146,9 +159,11 @@ def _padded(bins: list[float], size: int) -> list[float]:
 
 
 def _truncate(series: Sequence[float], start_ns: int, stop_ns: int) -> int:
-    """Where the warm-up ends: the cut, in the first half, that leaves the mean known best (MSER, White 1997).
+    """Where the warm-up ends: the cut, in the first half, that leaves the mean known best (MSER,
+    White 1997).
 
-    A cut is taken only if it moves the mean by over two standard errors, else it would only waste data.
+    A cut is taken only if it moves the mean by over two standard errors, else it would only waste
+    data.
     """
     values = series[start_ns // BIN_NS : stop_ns // BIN_NS + 1]
     size = len(values) // MSER_BATCHES
@@ -161,7 +176,8 @@ def _truncate(series: Sequence[float], start_ns: int, stop_ns: int) -> int:
         return sum((value - mean) ** 2 for value in kept) / len(kept) ** 2
 
     cut = min(range(MSER_BATCHES // 2), key=lambda c: spread(batches[c:]))
-    kept, all_mean = batches[cut:], sum(batches) / len(batches)
+    kept = batches[cut:]
+    all_mean = sum(batches) / len(batches)
     if abs(sum(kept) / len(kept) - all_mean) <= 2 * math.sqrt(spread(kept)):
         return start_ns
     return start_ns + cut * size * BIN_NS

@@ -1,4 +1,6 @@
-"""From a server's URL and a recipe to what a worker connects to, and what can be asked of the server first."""
+"""From a server's URL and a recipe to what a worker connects to, and what can be asked of the
+server first.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 def headers_of(recipe: BenchRecipe, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The extra headers with $NAME filled in from the environment, and the API key if there is one.
 
-    Raises: UsageError for a secret written out, which would end up in the report; EnvironmentMissing for a
-    variable that is not set.
+    Raises: UsageError for a secret written out, which would end up in the report;
+    EnvironmentMissing for a variable that is not set.
     """
     environ = os.environ if environ is None else environ
     found = {}
@@ -36,7 +38,8 @@ def headers_of(recipe: BenchRecipe, environ: Mapping[str, str] | None = None) ->
             )
     for line in recipe.headers:
         name, colon, value = line.partition(":")
-        name, value = name.strip(), value.strip()
+        name = name.strip()
+        value = value.strip()
         if not colon or not re.fullmatch(r"[\w-]+", name) or any(c in value for c in "\r\n"):
             raise UsageError(f"--header '{line}' is no header", hint="--header 'X-Team: search'")
         if SECRET_HEADERS.fullmatch(name) and not _VARIABLE.search(value):
@@ -53,38 +56,55 @@ def headers_of(recipe: BenchRecipe, environ: Mapping[str, str] | None = None) ->
 def _variable(name: str, environ: Mapping[str, str]) -> str:
     value = environ.get(name, "").strip()
     if not value:
-        raise EnvironmentMissing(f"the environment variable {name} is not set", hint=f"export {name}=...")
+        raise EnvironmentMissing(
+            f"the environment variable {name} is not set", hint=f"export {name}=..."
+        )
     return value
 
 
 def resolve_target(url: str, recipe: BenchRecipe, headers: Mapping[str, str]) -> Target:
-    """Raises: UsageError for a proxy that is no URL, EnvironmentMissing for a name that does not resolve."""
+    """Raises: UsageError for a proxy that is no URL, EnvironmentMissing for a name that does not
+    resolve.
+    """
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     host = parts.hostname or ""
-    connect_host, connect_port = host, port
+    connect_host = host
+    connect_port = port
     if recipe.proxy:
         proxy = urlsplit(recipe.proxy)
         if proxy.scheme != "http" or not proxy.hostname:
             raise UsageError(f"'{recipe.proxy}' is no HTTP proxy", hint="--proxy http://proxy:3128")
-        connect_host, connect_port = proxy.hostname, proxy.port or 3128
+        connect_host = proxy.hostname
+        connect_port = proxy.port or 3128
     try:
         found = socket.getaddrinfo(connect_host, connect_port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise EnvironmentMissing(f"the name {connect_host} does not resolve: {error.strerror}") from error
+        raise EnvironmentMissing(
+            f"the name {connect_host} does not resolve: {error.strerror}"
+        ) from error
     family, _, _, _, address = _reachable(found)
     return Target(
-        scheme=parts.scheme, host=host, port=port, path=parts.path.rstrip("/") + PATHS[recipe.api],
-        family=int(family), address=(str(address[0]), int(address[1])), headers=tuple(headers.items()),
-        proxy=bool(recipe.proxy), insecure=recipe.insecure, timeout_s=recipe.timeout_s,
-    )  # fmt: skip
+        scheme=parts.scheme,
+        host=host,
+        port=port,
+        path=parts.path.rstrip("/") + PATHS[recipe.api],
+        family=int(family),
+        address=(str(address[0]), int(address[1])),
+        headers=tuple(headers.items()),
+        proxy=bool(recipe.proxy),
+        insecure=recipe.insecure,
+        timeout_s=recipe.timeout_s,
+    )
 
 
 Info = tuple[int, int, int, str, tuple[str | int, ...]]
 
 
 def _reachable(found: list) -> Info:  # type: ignore[type-arg] # getaddrinfo's own shape
-    """The first address that accepts a connection: `localhost` is often ::1 where only 127.0.0.1 listens."""
+    """The first address that accepts a connection: `localhost` is often ::1 where only 127.0.0.1
+    listens.
+    """
     for info in found:
         with socket.socket(info[0], socket.SOCK_STREAM) as probe:
             probe.settimeout(2.0)
@@ -117,7 +137,9 @@ def token_counter(url: str, recipe: BenchRecipe, model: str, http: Http) -> tupl
 
     def plain(text: str) -> int | None:
         """llama-server's form: the text alone, without a chat template."""
-        reply = http.post_json(f"{url}/tokenize", {"content": text}, timeout_s=min(10, recipe.timeout_s))
+        reply = http.post_json(
+            f"{url}/tokenize", {"content": text}, timeout_s=min(10, recipe.timeout_s)
+        )
         tokens = (reply or {}).get("tokens")
         return len(tokens) if isinstance(tokens, list) and tokens else None
 

@@ -1,7 +1,8 @@
 """What words cost in the served model's own tokens, asked of the server itself.
 
-A server with /tokenize is asked there; another is sent one-token requests and its usage is read. Words that a
-tokenizer splits at spaces add up, so a few questions are enough for prompts of any exact length.
+A server with /tokenize is asked there; another is sent one-token requests and its usage is read.
+Words that a tokenizer splits at spaces add up, so a few questions are enough for prompts of any
+exact length.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from llmops_cli.bench.plan import Words
 from llmops_cli.bench.workload import WORDS
 
 Ask = Callable[[str], int | None]
-"""Tokens of the text as the user message of a chat (or as a plain prompt); None if the server cannot say."""
+"""Tokens of the text as the user message of a chat (or as a plain prompt); None if the server
+cannot say.
+"""
 
 
 def measure_words(ask: Ask, *, free: bool) -> Words:
     """`free` says whether a question costs nothing, so that each word may be asked for.
 
-    The result is not exact if the server cannot say, or if its counts do not add up; a word is then a token.
+    The result is not exact if the server cannot say, or if its counts do not add up; a word is then
+    a token.
     """
     guess = Words(words=tuple(WORDS), costs=(1,) * len(WORDS), overhead=1)
     first = WORDS[0]
@@ -34,7 +38,10 @@ def measure_words(ask: Ask, *, free: bool) -> Words:
         if not usable:
             return guess
         found = Words(
-            words=tuple(w for w, _ in usable), costs=tuple(c for _, c in usable), overhead=overhead, exact=True
+            words=tuple(w for w, _ in usable),
+            costs=tuple(c for _, c in usable),
+            overhead=overhead,
+            exact=True,
         )
     else:
         found = guess

@@ -1,6 +1,7 @@
 """HTTP/1.1 as bytes: requests out, stamped pieces of a response in, server-sent events to tokens.
 
-Deframing is incremental and cheap enough for the timed path; events are parsed after the response has ended.
+Deframing is incremental and cheap enough for the timed path; events are parsed after the response
+has ended.
 """
 
 from __future__ import annotations
@@ -43,13 +44,24 @@ class Event(msgspec.Struct, gc=False):
     error: Any = None  # Any: text, or an object of the server's own
 
 
-_EVENTS, _EVENT = msgspec.json.Decoder(list[Event]), msgspec.json.Decoder(Event)
+_EVENTS = msgspec.json.Decoder(list[Event])
+_EVENT = msgspec.json.Decoder(Event)
 
 
 class Response:
     """One response as it arrives. `feed` returns True when it is complete."""
 
-    __slots__ = ("_head", "_left", "_rest", "chunked", "first_byte_ns", "keep_alive", "payloads", "stamps", "status")
+    __slots__ = (
+        "_head",
+        "_left",
+        "_rest",
+        "chunked",
+        "first_byte_ns",
+        "keep_alive",
+        "payloads",
+        "stamps",
+        "status",
+    )
 
     def __init__(self) -> None:
         self.status = 0
@@ -104,7 +116,8 @@ class Response:
         length: int | None = None
         for line in lines[1:]:
             name, _, value = line.partition(b":")
-            name, value = name.strip().lower(), value.strip().lower()
+            name = name.strip().lower()
+            value = value.strip().lower()
             if name == b"transfer-encoding" and value.endswith(b"chunked"):
                 self.chunked = True
             elif name == b"content-length" and value.isdigit():
@@ -112,7 +125,9 @@ class Response:
             elif name == b"connection":
                 self.keep_alive = value != b"close"
             elif name == b"content-encoding" and value not in (b"", b"identity"):
-                raise ProtocolError(f"the server compressed its answer ({value.decode(errors='replace')}) unasked")
+                raise ProtocolError(
+                    f"the server compressed its answer ({value.decode(errors='replace')}) unasked"
+                )
         if self.chunked:
             length = None
         elif self.status in (204, 304):
@@ -133,7 +148,8 @@ class Response:
                 return False
             self._left -= len(piece)
             return self._left <= 0
-        raw, at = (self._rest + piece if self._rest else piece), 0
+        raw = self._rest + piece if self._rest else piece
+        at = 0
         while True:
             mark = raw.find(b"\r\n", at)
             if mark < 0:
@@ -181,7 +197,9 @@ def parse_answer(response: Response) -> Answer:
     answer = Answer()
     if not events:
         whole = b"".join(response.payloads)
-        answer.error = "the answer is no event stream" if whole.strip() and not done else "an empty answer"
+        answer.error = (
+            "the answer is no event stream" if whole.strip() and not done else "an empty answer"
+        )
         return answer
     try:
         parsed = _EVENTS.decode(b"[" + b",".join(events) + b"]")
@@ -221,10 +239,13 @@ def _missing(answer: Answer, *, done: bool) -> str | None:
 
 
 def _split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes], list[int], bool]:
-    """The data of each event and when its last byte came; True at the end if [DONE] was among them."""
+    """The data of each event and when its last byte came; True at the end if [DONE] was among
+    them.
+    """
     events: list[bytes] = []
     times: list[int] = []
-    done, rest = False, b""
+    done = False
+    rest = b""
     for payload, at_ns in zip(payloads, stamps, strict=True):
         if not rest and payload[:6] == b"data: " and payload.find(b"\n") == len(payload) - 2:
             data = payload[6:-2]
@@ -238,7 +259,9 @@ def _split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes]
         *blocks, rest = whole.split(b"\n\n")
         for block in blocks:
             data = b"\n".join(
-                line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")
+                line[5:].removeprefix(b" ")
+                for line in block.split(b"\n")
+                if line.startswith(b"data:")
             ).strip()
             if data == b"[DONE]":
                 done = True
@@ -264,8 +287,8 @@ def _decode_one_by_one(events: list[bytes], answer: Answer) -> list[Event]:
 def gaps_of(stamps: list[int], tokens: int) -> tuple[float, ...]:
     """Time per token between chunks as a sparse histogram (core.record.Record.gaps).
 
-    Where a chunk holds several tokens, its gap is spread over them by the usage count: n tokens in m chunks
-    make each of the m - 1 gaps count for (n - 1) / (m - 1) tokens, so the mean is TPOT.
+    Where a chunk holds several tokens, its gap is spread over them by the usage count: n tokens in
+    m chunks make each of the m - 1 gaps count for (n - 1) / (m - 1) tokens, so the mean is TPOT.
     """
     if len(stamps) < 2 or tokens < 2:
         return ()
@@ -283,15 +306,24 @@ def error_text(raw: bytes) -> str:
     try:
         loaded = msgspec.json.decode(raw)
         error = loaded.get("error", loaded.get("detail", loaded.get("message")))
-        return str(error["message"] if isinstance(error, dict) and "message" in error else error)[:200]
+        return str(error["message"] if isinstance(error, dict) and "message" in error else error)[
+            :200
+        ]
     except (msgspec.DecodeError, AttributeError, TypeError):
         return raw[:200].decode(errors="replace")
 
 
 def request_head(
-    *, target: str, host: str, headers: tuple[tuple[str, str], ...], method: str = "POST", prefix: str = ""
+    *,
+    target: str,
+    host: str,
+    headers: tuple[tuple[str, str], ...],
+    method: str = "POST",
+    prefix: str = "",
 ) -> bytes:
-    """Everything up to the Content-Length's number. `prefix` makes an absolute target, which proxies want."""
+    """Everything up to the Content-Length's number. `prefix` makes an absolute target, which
+    proxies want.
+    """
     lines = [
         f"{method} {prefix}{target} HTTP/1.1",
         f"Host: {host}",

@@ -1,7 +1,9 @@
-"""A load worker: `python -m llmops_cli.bench.worker`, told what to do on stdin, one process of a run.
+"""A load worker: `python -m llmops_cli.bench.worker`, told what to do on stdin, one process of a
+run.
 
-It ends when its stdin does, so nothing is left behind, and writes each finished request to disk at once.
-Lines in: a LevelPlan, then `go NANOSECONDS`, and so on. Lines out: `ready`, Ticks, and a LevelDone.
+It ends when its stdin does, so nothing is left behind, and writes each finished request to disk at
+once. Lines in: a LevelPlan, then `go NANOSECONDS`, and so on. Lines out: `ready`, Ticks, and a
+LevelDone.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ SPARE_CONNECTIONS = 32
 
 def main() -> None:
     """Levels until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C goes to the whole terminal; the parent decides
     _raise_file_limit()
     decode = msgspec.json.Decoder(LevelPlan).decode
     while (line := _read_line()) and line != b"stop":
@@ -44,9 +48,18 @@ def main() -> None:
 def _level(plan: LevelPlan) -> None:
     source = Source(plan.work, f"{plan.work.seed}/{plan.level}/{plan.repetition}")
     out = _Out(plan)
-    loop = Loop(plan, _sessions(plan, source), due_ns=_due_ns(plan, source), emit=out.emit, on_tick=out.tick, stop_fd=0)
+    loop = Loop(
+        plan,
+        _sessions(plan, source),
+        due_ns=_due_ns(plan, source),
+        emit=out.emit,
+        on_tick=out.tick,
+        stop_fd=0,
+    )
     out.loop = loop
-    loop.open_connections(plan.streams if plan.load.kind == "closed" else min(SPARE_CONNECTIONS, plan.streams))
+    loop.open_connections(
+        plan.streams if plan.load.kind == "closed" else min(SPARE_CONNECTIONS, plan.streams)
+    )
     loop.prepare_requests()
     gc.collect()
     gc.freeze()  # a full collection in the middle would be measured
@@ -85,7 +98,9 @@ def _sessions(plan: LevelPlan, source: Source) -> Iterator[tuple[int, Conversati
         numbers = _numbers(plan.load.count, plan.load.least_s)
     elif plan.load.kind == "trace":
         numbers = iter(range(len(source)))
-    return ((index, source.session(index)) for index in islice(numbers, plan.worker, None, plan.workers))
+    return (
+        (index, source.session(index)) for index in islice(numbers, plan.worker, None, plan.workers)
+    )
 
 
 def _numbers(wanted: int, least_s: float) -> Iterator[int]:
@@ -144,10 +159,13 @@ class _Out:
             return
         self._told_ns = at
         tick = Tick(
-            done=self._done, errors=self._errors, tokens=self._tokens,
-            in_flight=self.loop.in_flight if self.loop else 0, ttfts_ms=tuple(self._ttfts),
+            done=self._done,
+            errors=self._errors,
+            tokens=self._tokens,
+            in_flight=self.loop.in_flight if self.loop else 0,
+            ttfts_ms=tuple(self._ttfts),
             last_error=self._last_error,
-        )  # fmt: skip
+        )
         _say(b"tick " + msgspec.json.encode(tick))
         self._clear()
 
@@ -161,7 +179,9 @@ _pending = b""
 
 
 def _read_line() -> bytes:
-    """A line of stdin, read without a buffer that the event loop could not see; empty at its end."""
+    """A line of stdin, read without a buffer that the event loop could not see; empty at its
+    end.
+    """
     global _pending  # noqa: PLW0603 - one stdin, one buffer
     while b"\n" not in _pending:
         piece = os.read(0, 1 << 16)

@@ -1,7 +1,8 @@
-"""Request bodies, drawn from a seed: the same recipe makes the same ones, in the worker that sends them.
+"""Request bodies, drawn from a seed: the same recipe makes the same ones, in the worker that sends
+them.
 
-Prompts are cut from a long text of random words with known token costs, so a prompt of any length takes
-microseconds and has exactly the tokens asked for.
+Prompts are cut from a long text of random words with known token costs, so a prompt of any length
+takes microseconds and has exactly the tokens asked for.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ WORDS = """
 RING_WORDS = 8192
 NONCE_WORDS = 5
 HEAD_WORDS = 6
-"""Random words at the beginning of each prompt: with some 90 to choose from, no two prompts share them."""
+"""Random words at the beginning of each prompt: with some 90 to choose from, no two prompts share
+them.
+"""
 TRACE_BLOCK_TOKENS = 512
 """Tokens that one hash id of a Mooncake trace stands for."""
 
@@ -45,7 +48,9 @@ class Turn(msgspec.Struct, gc=False):
 
 
 class Prompts:
-    """Texts of an exact cost in tokens. The first word is always the same; `words.overhead` includes it."""
+    """Texts of an exact cost in tokens. The first word is always the same; `words.overhead`
+    includes it.
+    """
 
     def __init__(self, words: Words, seed: str) -> None:
         self.words = words
@@ -59,7 +64,9 @@ class Prompts:
         self._whole = self._costs[RING_WORDS]
 
     def some(self, tokens: int, rng: random.Random, *, head: int = HEAD_WORDS) -> str:
-        """A text that costs `tokens`, each word with its leading space; `head` of them drawn one by one."""
+        """A text that costs `tokens`, each word with its leading space; `head` of them drawn one by
+        one.
+        """
         parts = []
         for _ in range(head):
             word = rng.choice(self.words.words)
@@ -79,8 +86,18 @@ class Prompts:
         filler = f" {self._filler}" * (rest // self._cost[self._filler])
         return whole + self._text[self._places[start] : self._places[end]] + filler
 
-    def prompt(self, tokens: int, rng: random.Random, *, nonce: str, prefix: str = "", prefix_tokens: int = 0) -> str:
-        """A prompt of `tokens`, its chat template included: first word, nonce, shared prefix, and its own words."""
+    def prompt(
+        self,
+        tokens: int,
+        rng: random.Random,
+        *,
+        nonce: str,
+        prefix: str = "",
+        prefix_tokens: int = 0,
+    ) -> str:
+        """A prompt of `tokens`, its chat template included: first word, nonce, shared prefix, and
+        its own words.
+        """
         left = tokens - self.words.overhead - prefix_tokens
         lead = ""
         if nonce and left > 2 * NONCE_WORDS:
@@ -89,7 +106,9 @@ class Prompts:
         return self.words.words[0] + lead + prefix + (self.some(left, rng) if left > 0 else "")
 
     def nonce_words(self, nonce: str) -> str:
-        return "".join(f" {word}" for word in random.Random(nonce).choices(self.words.words, k=NONCE_WORDS))
+        return "".join(
+            f" {word}" for word in random.Random(nonce).choices(self.words.words, k=NONCE_WORDS)
+        )
 
     def cost(self, text: str) -> int:
         return sum(self._cost[word] for word in text.split())
@@ -100,7 +119,9 @@ class Bodies:
 
     def __init__(self, work: Work) -> None:
         self._chat = work.api == "chat"
-        self._limited = not any(name in work.fields for name in ("max_tokens", "max_completion_tokens"))
+        self._limited = not any(
+            name in work.fields for name in ("max_tokens", "max_completion_tokens")
+        )
         self._start = msgspec.json.encode(work.fields)[:-1] + (b"," if work.fields else b"")
 
     def _open(self, output_tokens: int) -> bytes:
@@ -109,7 +130,12 @@ class Bodies:
     def of_text(self, text: str, output_tokens: int) -> bytes:
         quoted = msgspec.json.encode(text)
         if self._chat:
-            return self._open(output_tokens) + b'"messages":[{"role":"user","content":' + quoted + b"}]}"
+            return (
+                self._open(output_tokens)
+                + b'"messages":[{"role":"user","content":'
+                + quoted
+                + b"}]}"
+            )
         return self._open(output_tokens) + b'"prompt":' + quoted + b"}"
 
     def of_messages(self, messages: list[dict[str, object]], output_tokens: int) -> bytes:
@@ -123,11 +149,19 @@ class Conversation:
     """A session: user turns one after another, each sent with all that was said before."""
 
     def __init__(
-        self, index: int, bodies: Bodies, *, turns: Iterator[tuple[str, int, int]], count: int, think_time_s: float,
+        self,
+        index: int,
+        bodies: Bodies,
+        *,
+        turns: Iterator[tuple[str, int, int]],
+        count: int,
+        think_time_s: float,
         history: list[dict[str, object]] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`turns` are (text, its tokens, wanted output tokens)."""
-        self.index, self._bodies, self._turns = index, bodies, turns
+        self.index = index
+        self._bodies = bodies
+        self._turns = turns
         self.think_time_s = think_time_s
         self._left = count
         self._messages: list[dict[str, object]] = history or []
@@ -147,7 +181,9 @@ class Conversation:
             self._messages.append({"role": "assistant", "content": answer})
         if text:
             self._messages.append({"role": "user", "content": text})
-        wanted = tokens if len(self._messages) == 1 else 0  # what was said before has no length that we wanted
+        wanted = (
+            tokens if len(self._messages) == 1 else 0
+        )  # what was said before has no length that we wanted
         return Turn(self._bodies.of_messages(self._messages, output), wanted, output)
 
 
@@ -162,8 +198,10 @@ class Source:
     """Sessions by number. `seed` differs for each level and repetition."""
 
     def __init__(self, work: Work, seed: str) -> None:
-        self._work, self._seed = work, seed
-        self._input, self._output = parse_lengths(work.input_tokens), parse_lengths(work.output_tokens)
+        self._work = work
+        self._seed = seed
+        self._input = parse_lengths(work.input_tokens)
+        self._output = parse_lengths(work.output_tokens)
         self._bodies = Bodies(work)
         self._rows = Rows(Path(work.spool)) if work.spool else None
 
@@ -188,26 +226,42 @@ class Source:
             return self._from_trace(index)
         turns = self._work.turns or 1
         return Conversation(
-            index, self._bodies, turns=self._draw(rng), count=turns, think_time_s=self._work.think_time_s
+            index,
+            self._bodies,
+            turns=self._draw(rng),
+            count=turns,
+            think_time_s=self._work.think_time_s,
         )
 
     def _draw(self, rng: random.Random) -> Iterator[tuple[str, int, int]]:
         work = self._work
         for turn in count():
-            tokens, output = self._input(rng), self._output(rng)
-            shared = turn == 0 and bool(work.shared_prefix_tokens) and rng.random() < work.shared_prefix_share
+            tokens = self._input(rng)
+            output = self._output(rng)
+            shared = (
+                turn == 0
+                and bool(work.shared_prefix_tokens)
+                and rng.random() < work.shared_prefix_share
+            )
             prefix, cost = self._prefix if shared else ("", 0)
             tokens = max(tokens, cost + 1)
             nonce = work.nonce if turn == 0 else ""
-            yield self._prompts.prompt(tokens, rng, nonce=nonce, prefix=prefix, prefix_tokens=cost), tokens, output
+            yield (
+                self._prompts.prompt(tokens, rng, nonce=nonce, prefix=prefix, prefix_tokens=cost),
+                tokens,
+                output,
+            )
 
     def _from_row(self, index: int, rng: random.Random) -> Conversation:
         assert self._rows is not None
         rounds, place = divmod(index, len(self._rows))
         row = self._rows[place]
         output = row.output_tokens or self._output(rng)
-        messages, texts = list(row.messages), list(row.turns)
-        if self._work.nonce:  # each pass over the file is new to the server's cache, and shares within itself
+        messages = list(row.messages)
+        texts = list(row.turns)
+        if (
+            self._work.nonce
+        ):  # each pass over the file is new to the server's cache, and shares within itself
             mark = f"[{self._work.nonce}{f'-{rounds}' if rounds else ''}] "
             if messages:
                 messages[0] = _marked(messages[0], mark)
@@ -217,10 +271,17 @@ class Source:
             texts = texts[: self._work.turns]
         if not texts:  # a list of messages is one request
             turns: Iterator[tuple[str, int, int]] = iter([("", 0, output)])
-            return Conversation(index, self._bodies, turns=turns, count=1, think_time_s=0.0, history=messages)
+            return Conversation(
+                index, self._bodies, turns=turns, count=1, think_time_s=0.0, history=messages
+            )
         turns = ((text, 0, output) for text in texts)
         return Conversation(
-            index, self._bodies, turns=turns, count=len(texts), think_time_s=self._work.think_time_s, history=messages
+            index,
+            self._bodies,
+            turns=turns,
+            count=len(texts),
+            think_time_s=self._work.think_time_s,
+            history=messages,
         )
 
     def _from_trace(self, index: int) -> Conversation:
@@ -231,7 +292,8 @@ class Source:
         text = prompts.words.words[0]
         if self._work.nonce and left > 2 * NONCE_WORDS:
             lead = prompts.nonce_words(self._work.nonce)
-            text, left = text + lead, left - prompts.cost(lead)
+            text = text + lead
+            left = left - prompts.cost(lead)
         for block in row.hash_ids:
             size = min(left, TRACE_BLOCK_TOKENS)
             if size <= 0:
@@ -259,7 +321,9 @@ class Source:
 
 
 class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A line of a normalized workload file. `turns` are user messages to be answered live, after `messages`."""
+    """A line of a normalized workload file. `turns` are user messages to be answered live, after
+    `messages`.
+    """
 
     messages: list[dict[str, object]] = []
     turns: list[str] = []

@@ -47,7 +47,9 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     pass
 
@@ -72,7 +74,9 @@ def main() -> NoReturn:
         sys.stderr.close()
     except Exception as error:  # noqa: BLE001 - the one boundary
         code = _unexpected(error)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said; a second Ctrl-C must not change the exit code
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # all is said; a second Ctrl-C must not change the exit code
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -88,7 +92,9 @@ def _explain(error: LlmopsError) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """Usage errors of the command-line library keep its words; anything else is our bug and goes to a log."""
+    """Usage errors of the command-line library keep its words; anything else is our bug and goes to
+    a log.
+    """
     import click
 
     if isinstance(error, click.exceptions.Abort):
@@ -113,8 +119,12 @@ def _unexpected(error: Exception) -> int:
         log = folder / "crash.log"
         log.write_text(text)
     except OSError:
-        with tempfile.NamedTemporaryFile("w", prefix="llmops-crash-", suffix=".log", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="llmops-crash-", suffix=".log", delete=False
+        ) as file:
             file.write(text)
             log = Path(file.name)
-    sys.stderr.write(f"error: bug in llmops: {type(error).__name__}: {error}\nhint: the traceback is in {log}\n")
+    sys.stderr.write(
+        f"error: bug in llmops: {type(error).__name__}: {error}\nhint: the traceback is in {log}\n"
+    )
     return 1

@@ -11,27 +11,43 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(as_json: bool = typer.Option(False, "--json", help="Print the facts as JSON on stdout.")) -> None:
-    """What works on this machine, what doesn't, why, and what mends it. Exit code 3 if no engine can run."""
+def doctor(
+    as_json: bool = typer.Option(False, "--json", help="Print the facts as JSON on stdout."),
+) -> None:
+    """What works on this machine, what doesn't, why, and what mends it. Exit code 3 if no engine
+    can run.
+    """
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import EnvironmentMissing
     from llmops_cli.engines import engine_names, load_engine
     from llmops_cli.runtime.env import list_envs
     from llmops_cli.runtime.hardware import installed_versions, probe_hardware
 
-    hardware, envs = probe_hardware(), list_envs()
+    hardware = probe_hardware()
+    envs = list_envs()
     by_name = {env.name: env for env in envs}
     needs = {name: load_engine(name).environment for name in engine_names()}
     works = {
-        name: env is None or by_name[env].python is not None for name, env in needs.items() if env in (None, *by_name)
+        name: env is None or by_name[env].python is not None
+        for name, env in needs.items()
+        if env in (None, *by_name)
     }
     if as_json:
-        print_json({
-            "hardware": hardware, "versions": installed_versions(), "environments": envs, "engines": works,
-        })  # fmt: skip
+        print_json(
+            {
+                "hardware": hardware,
+                "versions": installed_versions(),
+                "environments": envs,
+                "engines": works,
+            }
+        )
     else:
         gpus = hardware["gpus"]
-        names = ", ".join(str(gpu["name"]) for gpu in gpus) if isinstance(gpus, list) and gpus else "none"
+        names = (
+            ", ".join(str(gpu["name"]) for gpu in gpus)
+            if isinstance(gpus, list) and gpus
+            else "none"
+        )
         flags = hardware["cpu_flags"]
         write = sys.stdout.write
         write(f"cpu    {hardware['cpu_model']}, {hardware['cores_logical']} cores usable\n")
@@ -44,7 +60,9 @@ def doctor(as_json: bool = typer.Option(False, "--json", help="Print the facts a
             if works_here:
                 write(f"ok     engine {name}{f': {env.python}' if env else ''}\n")
             elif env is not None:
-                made = f"llmops env create {env.name} (or just use it; downloads about {env.download})"
+                made = (
+                    f"llmops env create {env.name} (or just use it; downloads about {env.download})"
+                )
                 write(f"--     engine {name}: {env.problem}\n       {made}\n")
         for env in envs:
             if env.name not in needs.values():

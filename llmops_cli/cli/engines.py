@@ -9,7 +9,11 @@ def register(app: typer.Typer) -> None:
     app.command()(engines)
 
 
-def engines(as_json: bool = typer.Option(False, "--json", help="Print the matrix on stdout and nothing else.")) -> None:
+def engines(
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the matrix on stdout and nothing else."
+    ),
+) -> None:
     """Which engine serves which formats and has which options."""
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.core.options import COMMON
@@ -34,8 +38,14 @@ def engines(as_json: bool = typer.Option(False, "--json", help="Print the matrix
         ("environment", [engine.environment or "none" for engine in found.values()]),
     ]
     table += [
-        (f"--{option.replace('_', '-')}", ["yes" if option in engine.options else "-" for engine in found.values()])
+        (
+            f"--{option.replace('_', '-')}",
+            ["yes" if option in engine.options else "-" for engine in found.values()],
+        )
         for option in COMMON
     ]
-    own = [", ".join(option for option in engine.options if option not in COMMON) or "-" for engine in found.values()]
+    own = [
+        ", ".join(option for option in engine.options if option not in COMMON) or "-"
+        for engine in found.values()
+    ]
     print_table(matrix_table("option", list(found), [*table, ("--set", own)]))

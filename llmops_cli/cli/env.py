@@ -6,7 +6,11 @@ import sys
 
 import typer
 
-group = typer.Typer(help="Isolated Python environments, one per engine.", no_args_is_help=True, rich_markup_mode=None)
+group = typer.Typer(
+    help="Isolated Python environments, one per engine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -19,13 +23,17 @@ def list_() -> None:
     from llmops_cli.runtime.env import list_envs
 
     for row in list_envs():
-        missing = f"llmops env create {row.name}" + (f"  (downloads about {row.download})" if row.download else "")
+        missing = f"llmops env create {row.name}" + (
+            f"  (downloads about {row.download})" if row.download else ""
+        )
         sys.stdout.write(f"{row.name:12} {row.origin:8} {row.python or missing}\n")
 
 
 @group.command()
 def create(name: str = typer.Argument(help="A name from `llmops env list`.")) -> None:
-    """Make the virtual environment from recipes/envs/NAME.txt, or mend it. Done by itself when an engine needs it."""
+    """Make the virtual environment from recipes/envs/NAME.txt, or mend it. Done by itself when an
+    engine needs it.
+    """
     from llmops_cli.cli.screen import say
     from llmops_cli.runtime.env import create_env
 

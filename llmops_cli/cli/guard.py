@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from llmops_cli.guard.check import Decision, Finding
 
 group = typer.Typer(
-    help="Judge what goes into a model and what comes out of it.", no_args_is_help=True, rich_markup_mode=None
+    help="Judge what goes into a model and what comes out of it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -23,28 +25,44 @@ def register(app: typer.Typer) -> None:
 @group.command()
 def check(
     file: Path = typer.Argument(None, help="The text; - or nothing reads stdin."),
-    policy: Path = typer.Option(None, help="A policy file.  [default: attacks blocked, secrets redacted]"),
-    output: bool = typer.Option(False, "--output", help="The text is a model's answer, not a prompt."),
-    role: str = typer.Option("user", help="Who says it: user, tool, document, or a role of the policy."),
+    policy: Path = typer.Option(
+        None, help="A policy file.  [default: attacks blocked, secrets redacted]"
+    ),
+    output: bool = typer.Option(
+        False, "--output", help="The text is a model's answer, not a prompt."
+    ),
+    role: str = typer.Option(
+        "user", help="Who says it: user, tool, document, or a role of the policy."
+    ),
     route: str = typer.Option(None, help="The route whose part of the policy counts."),
-    system_prompt: Path = typer.Option(None, help="With --output: the prompt that the answer must not give away."),
+    system_prompt: Path = typer.Option(
+        None, help="With --output: the prompt that the answer must not give away."
+    ),
     strict: bool = typer.Option(False, "--strict", help="Exit 5 if the text is blocked."),
-    as_json: bool = typer.Option(False, "--json", help="Print the decision on stdout and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the decision on stdout and nothing else."
+    ),
 ) -> None:
     """The decision for one text: allow, flag, redact or block, and why."""
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import GateFailed
 
-    text, decision = _decide(file, policy, output=output, role=role, route=route, system_prompt=system_prompt)
+    text, decision = _decide(
+        file, policy, output=output, role=role, route=route, system_prompt=system_prompt
+    )
     if as_json:
         print_json(decision)
     else:
         sys.stdout.write(f"{decision.action}\n")
         for finding in decision.findings:
             if finding.action != "allow":
-                sys.stdout.write(f"  {finding.action}: {finding.detector}, {finding.rule}{_place(finding, text)}\n")
+                sys.stdout.write(
+                    f"  {finding.action}: {finding.detector}, {finding.rule}{_place(finding, text)}\n"
+                )
         if decision.action == "redact":
-            sys.stdout.write(decision.text if decision.text.endswith("\n") else f"{decision.text}\n")
+            sys.stdout.write(
+                decision.text if decision.text.endswith("\n") else f"{decision.text}\n"
+            )
     if strict and decision.action == "block":
         raise GateFailed(decision.message or "blocked")
 
@@ -53,10 +71,14 @@ def check(
 def explain(
     file: Path = typer.Argument(None, help="The text; - or nothing reads stdin."),
     policy: Path = typer.Option(None, help="A policy file."),
-    output: bool = typer.Option(False, "--output", help="The text is a model's answer, not a prompt."),
+    output: bool = typer.Option(
+        False, "--output", help="The text is a model's answer, not a prompt."
+    ),
     role: str = typer.Option("user", help="Who says it."),
 ) -> None:
-    """Every piece of evidence, also what did not suffice: rule, weight, place and decoded reading."""
+    """Every piece of evidence, also what did not suffice: rule, weight, place and decoded
+    reading.
+    """
     from llmops_cli.cli.screen import print_table
     from llmops_cli.report.guard import decision_table
 
@@ -66,12 +88,18 @@ def explain(
 
 @group.command("eval")
 def eval_(
-    data: Path = typer.Argument(..., help='Lines of {"text", "label": attack or benign, "family", "source"}.'),
+    data: Path = typer.Argument(
+        ..., help='Lines of {"text", "label": attack or benign, "family", "source"}.'
+    ),
     policy: Path = typer.Option(None, help="A policy file."),
     role: str = typer.Option("user", help="Who says it."),
-    as_json: bool = typer.Option(False, "--json", help="Print the rates on stdout and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the rates on stdout and nothing else."
+    ),
 ) -> None:
-    """Shares flagged of attacks and of honest texts, by family and source, with intervals, and the time it takes."""
+    """Shares flagged of attacks and of honest texts, by family and source, with intervals, and the
+    time it takes.
+    """
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.evaluate import evaluate, read_rows
@@ -100,13 +128,16 @@ def _decide(
     from llmops_cli.guard.policy import DEFAULT, load_policy
 
     guard = Guard(load_policy(policy) if policy else DEFAULT)
-    roles, routes = ("user", "assistant", *guard.policy.roles), tuple(guard.policy.routes)
+    roles = ("user", "assistant", *guard.policy.roles)
+    routes = tuple(guard.policy.routes)
     if role not in roles:
         raise unknown_name("role", role, roles)
     if route is not None and route not in routes:
         raise unknown_name("route", route, routes)
     if system_prompt and not output:
-        raise UsageError("--system-prompt is what an answer must not give away", hint="add --output")
+        raise UsageError(
+            "--system-prompt is what an answer must not give away", hint="add --output"
+        )
     text = read_text(file)
     if output:
         leak = LeakCheck(read_text(system_prompt)) if system_prompt else None

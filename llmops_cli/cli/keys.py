@@ -30,7 +30,9 @@ def create(
     streams: int = typer.Option(None, min=1, help="Requests at the same time."),
     budget_dollars: float = typer.Option(None, min=0, help="A month, at the upstreams' prices."),
     budget_tokens: int = typer.Option(None, min=1, help="A month, prompts and answers together."),
-    as_json: bool = typer.Option(False, "--json", help="Print the key on stdout as JSON and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the key on stdout as JSON and nothing else."
+    ),
 ) -> None:
     """A new key. It is shown once: only its digest is kept."""
     import time
@@ -40,43 +42,78 @@ def create(
     if models is not None and not models.strip(", "):
         raise UsageError("--models names no model", hint="leave it out for all models")
     secret, key = _store().create(
-        name, role=role, models=[m.strip() for m in models.split(",") if m.strip()] if models else None,
+        name,
+        role=role,
+        models=[m.strip() for m in models.split(",") if m.strip()] if models else None,
         expires=time.time() + expires_days * 86400 if expires_days is not None else None,
-        requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute, streams=streams,
-        budget_dollars=budget_dollars, budget_tokens=budget_tokens,
-    )  # fmt: skip
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        streams=streams,
+        budget_dollars=budget_dollars,
+        budget_tokens=budget_tokens,
+    )
     _tell(secret, key, as_json)
 
 
 @group.command("list")
-def list_(as_json: bool = typer.Option(False, "--json", help="Print the keys on stdout as JSON.")) -> None:
+def list_(
+    as_json: bool = typer.Option(False, "--json", help="Print the keys on stdout as JSON."),
+) -> None:
     """Every key, without what it is."""
     from rich.table import Table
 
     from llmops_cli.cli.screen import print_json, print_table
 
-    keys, spent = _store().all(), _spent()
+    keys = _store().all()
+    spent = _spent()
     if as_json:
-        print_json([
-            {**msgspec.to_builtins(key), "dollars": spent[key.id].dollars, "tokens": spent[key.id].tokens}
-            for key in keys
-        ])  # fmt: skip
+        print_json(
+            [
+                {
+                    **msgspec.to_builtins(key),
+                    "dollars": spent[key.id].dollars,
+                    "tokens": spent[key.id].tokens,
+                }
+                for key in keys
+            ]
+        )
         return
     table = Table()
-    for column in ("name", "id", "role", "models", "created", "expires", "a minute", "this month", "state"):
+    for column in (
+        "name",
+        "id",
+        "role",
+        "models",
+        "created",
+        "expires",
+        "a minute",
+        "this month",
+        "state",
+    ):
         table.add_column(column)
     for key in keys:
         limits = [f"{key.requests_per_minute} requests"] * bool(key.requests_per_minute)
         limits += [f"{key.tokens_per_minute} tokens"] * bool(key.tokens_per_minute)
-        table.add_row(key.name, key.id, key.role, ", ".join(key.models) or "all", _day(key.created), _day(key.expires),
-                      ", ".join(limits) or "-", _month(key, spent[key.id]), _state(key))  # fmt: skip
+        table.add_row(
+            key.name,
+            key.id,
+            key.role,
+            ", ".join(key.models) or "all",
+            _day(key.created),
+            _day(key.expires),
+            ", ".join(limits) or "-",
+            _month(key, spent[key.id]),
+            _state(key),
+        )
     print_table(table)
 
 
 @group.command()
 def rotate(
     name: str = typer.Argument(..., help="The key's name or id."),
-    as_json: bool = typer.Option(False, "--json", help="Print the key on stdout as JSON and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the key on stdout as JSON and nothing else."
+    ),
 ) -> None:
     """A new secret for a key with the same rights. The old one stops within a second."""
     secret, key = _store().rotate(name)
@@ -100,23 +137,36 @@ def _store() -> KeyStore:
 
 
 def _spent() -> dict[str, Spent]:
-    """Of this month, by key id; nothing for those that asked nothing. Of a gateway with Redis, see /ui or `top`."""
+    """Of this month, by key id; nothing for those that asked nothing. Of a gateway with Redis, see
+    /ui or `top`.
+    """
     import asyncio
     from collections import defaultdict
 
     from llmops_cli.serve.budget import LocalBudgets, Spent, month_now
     from llmops_cli.serve.state import state_dir
 
-    return defaultdict(lambda: Spent(0.0, 0), asyncio.run(LocalBudgets(state_dir()).spent(month_now())))
+    return defaultdict(
+        lambda: Spent(0.0, 0), asyncio.run(LocalBudgets(state_dir()).spent(month_now()))
+    )
 
 
 def _month(key: Key, spent: Spent) -> str:
     """What was spent, and of how much."""
     shown = [
-        _dollars(spent.dollars) + (f" of {_dollars(key.budget_dollars)}" if key.budget_dollars is not None else "")
+        _dollars(spent.dollars)
+        + (f" of {_dollars(key.budget_dollars)}" if key.budget_dollars is not None else "")
     ]
-    shown += [f"{spent.tokens:,}" + (f" of {key.budget_tokens:,}" if key.budget_tokens else "") + " tokens"]
-    return ", ".join(shown) if spent.tokens or key.budget_tokens or key.budget_dollars is not None else "-"
+    shown += [
+        f"{spent.tokens:,}"
+        + (f" of {key.budget_tokens:,}" if key.budget_tokens else "")
+        + " tokens"
+    ]
+    return (
+        ", ".join(shown)
+        if spent.tokens or key.budget_tokens or key.budget_dollars is not None
+        else "-"
+    )
 
 
 def _dollars(amount: float) -> str:

@@ -13,7 +13,9 @@ def register(app: typer.Typer) -> None:
 
 
 def quantize(
-    model: str = typer.Argument(None, help="A folder, a .gguf file, a hub name, or demo.  [default: demo]"),
+    model: str = typer.Argument(
+        None, help="A folder, a .gguf file, a hub name, or demo.  [default: demo]"
+    ),
     path: Path = typer.Argument(None, help="With `inspect` in MODEL's place: what to look at."),
     method: str = typer.Option(
         None,
@@ -22,33 +24,61 @@ def quantize(
     ),
     engine: str = typer.Option(None, help="The library that does it, where a method has several."),
     scheme: str = typer.Option(
-        None, help="One or more, with commas: Q4_K_M,Q8_0 or W4A16 or dynamic.  [default: by method]"
+        None,
+        help="One or more, with commas: Q4_K_M,Q8_0 or W4A16 or dynamic.  [default: by method]",
     ),
-    sweep: str = typer.Option(None, help="Several methods at once: awq,gptq,gguf:Q4_K_M,int8@ctranslate2"),
+    sweep: str = typer.Option(
+        None, help="Several methods at once: awq,gptq,gguf:Q4_K_M,int8@ctranslate2"
+    ),
     bits: int = typer.Option(None, help="Bits of a weight.  [default: 4]"),
-    group_size: int = typer.Option(None, help="Weights that share a scale; -1: a whole row.  [default: 128]"),
-    symmetric: bool = typer.Option(None, "--symmetric/--asymmetric", help="Without or with a zero point."),
-    ignore: str = typer.Option(None, help="More layers to leave as they are, beside lm_head and routers."),
+    group_size: int = typer.Option(
+        None, help="Weights that share a scale; -1: a whole row.  [default: 128]"
+    ),
+    symmetric: bool = typer.Option(
+        None, "--symmetric/--asymmetric", help="Without or with a zero point."
+    ),
+    ignore: str = typer.Option(
+        None, help="More layers to leave as they are, beside lm_head and routers."
+    ),
     calibration: str = typer.Option(
-        None, help="builtin, generated (the model's own words), or a .txt, .jsonl or .parquet file.  [default: builtin]"
+        None,
+        help="builtin, generated (the model's own words), or a .txt, .jsonl or .parquet file.  [default: builtin]",
     ),
     samples: int = typer.Option(None, help="Calibration samples.  [default: 32 to 128, by method]"),
     seq_len: int = typer.Option(None, help="Tokens of a sample.  [default: 512]"),
     seed: int = typer.Option(None, help="[default: 0]"),
-    imatrix: str = typer.Option(None, help="gguf: auto (4 bits and below), none, or a file.  [default: auto]"),
-    eval_text: str = typer.Option(None, help="Held-out text for perplexity.  [default: the model's, else ours]"),
+    imatrix: str = typer.Option(
+        None, help="gguf: auto (4 bits and below), none, or a file.  [default: auto]"
+    ),
+    eval_text: str = typer.Option(
+        None, help="Held-out text for perplexity.  [default: the model's, else ours]"
+    ),
     eval_tokens: int = typer.Option(None, help="Tokens of held-out text to read.  [default: 8192]"),
-    evals: str = typer.Option(None, "--eval", help="Tasks for the served artifacts: lm-eval:TASK, with commas."),
-    quality: bool = typer.Option(None, "--quality/--no-quality", help="Measure perplexity and KL.  [default: yes]"),
-    verify: bool = typer.Option(None, "--verify/--no-verify", help="Serve it once and let it speak.  [default: yes]"),
-    max_perplexity_increase: str = typer.Option(None, help="Exit 5 beyond it, and mark the artifact: 3%"),
+    evals: str = typer.Option(
+        None, "--eval", help="Tasks for the served artifacts: lm-eval:TASK, with commas."
+    ),
+    quality: bool = typer.Option(
+        None, "--quality/--no-quality", help="Measure perplexity and KL.  [default: yes]"
+    ),
+    verify: bool = typer.Option(
+        None, "--verify/--no-verify", help="Serve it once and let it speak.  [default: yes]"
+    ),
+    max_perplexity_increase: str = typer.Option(
+        None, help="Exit 5 beyond it, and mark the artifact: 3%"
+    ),
     fit: str = typer.Option(None, help="Recommend the best that fits: 6GiB"),
     threads: int = typer.Option(None, help="CPU threads.  [default: all]"),
     recipe: Path = typer.Option(None, help="A YAML recipe, or a saved report to repeat."),
-    output: Path = typer.Option(None, "-o", "--output", help="Folder for the models.  [default: the cache]"),
-    as_json: bool = typer.Option(False, "--json", help="Print the report on stdout and nothing else."),
+    output: Path = typer.Option(
+        None, "-o", "--output", help="Folder for the models.  [default: the cache]"
+    ),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the report on stdout and nothing else."
+    ),
 ) -> None:
-    """Make a model smaller, and measure what that cost. `llmops quantize inspect PATH` tells what a model is."""
+    """Make a model smaller, and measure what that cost. `llmops quantize inspect PATH` tells what a
+    model is.
+    """
     import msgspec
 
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
@@ -71,16 +101,35 @@ def quantize(
         return
     if path is not None:
         raise UsageError(
-            f"one model at a time; '{path}' is one too many", hint="llmops quantize inspect PATH looks at one"
+            f"one model at a time; '{path}' is one too many",
+            hint="llmops quantize inspect PATH looks at one",
         )
     flags: dict[str, object] = {
-        "model": model, "method": method, "engine": engine, "scheme": scheme, "sweep": sweep, "bits": bits,
-        "group_size": group_size, "symmetric": symmetric, "ignore": ignore, "calibration": calibration,
-        "samples": samples, "seq_len": seq_len, "seed": seed, "imatrix": imatrix, "eval_text": eval_text,
-        "eval_tokens": eval_tokens, "quality": quality, "verify": verify, "threads": threads,
-        "eval": evals, "fit_bytes": parse_bytes(fit, "--fit"),
-        "max_perplexity_increase": parse_share(max_perplexity_increase, "--max-perplexity-increase"),
-    }  # fmt: skip
+        "model": model,
+        "method": method,
+        "engine": engine,
+        "scheme": scheme,
+        "sweep": sweep,
+        "bits": bits,
+        "group_size": group_size,
+        "symmetric": symmetric,
+        "ignore": ignore,
+        "calibration": calibration,
+        "samples": samples,
+        "seq_len": seq_len,
+        "seed": seed,
+        "imatrix": imatrix,
+        "eval_text": eval_text,
+        "eval_tokens": eval_tokens,
+        "quality": quality,
+        "verify": verify,
+        "threads": threads,
+        "eval": evals,
+        "fit_bytes": parse_bytes(fit, "--fit"),
+        "max_perplexity_increase": parse_share(
+            max_perplexity_increase, "--max-perplexity-increase"
+        ),
+    }
     resolved, origins = resolve_flags(QuantizeRecipe, flags, file=recipe, key="quantize")
     variants = variants_of(resolved)  # a typo should not cost a training run
     evaluators_of(resolved)
@@ -91,18 +140,30 @@ def quantize(
         source = find_model(resolved.model, on_event=progress.event)
         try:
             report = run(
-                resolved, origins, source, folder=output or quantized_dir(source), on_event=progress.event, warn=say,
+                resolved,
+                origins,
+                source,
+                folder=output or quantized_dir(source),
+                on_event=progress.event,
+                warn=say,
                 evaluators=evaluators_of(resolved, source),
-            )  # fmt: skip
+            )
         except GateFailed as error:
             if not isinstance(error.result, QuantizeReport):
                 raise
-            broken, report = error, error.result
+            broken = error
+            report = error.result
     if resolved.fit_bytes is not None:
-        report = msgspec.structs.replace(report, recommended=best_that_fits(report.artifacts, resolved.fit_bytes))
-    folder = make_run_dir("quantize", f"{Path(resolved.model).name}-{'sweep' if resolved.sweep else resolved.method}")
+        report = msgspec.structs.replace(
+            report, recommended=best_that_fits(report.artifacts, resolved.fit_bytes)
+        )
+    folder = make_run_dir(
+        "quantize", f"{Path(resolved.model).name}-{'sweep' if resolved.sweep else resolved.method}"
+    )
     write_atomic(folder / "report.json", to_json(report))
-    plot = save_quantize_plot(report, folder / "quantize.png") if len(report.artifacts) > 1 else None
+    plot = (
+        save_quantize_plot(report, folder / "quantize.png") if len(report.artifacts) > 1 else None
+    )
     if as_json:
         print_json(report)
     else:

@@ -11,41 +11,71 @@ if TYPE_CHECKING:
     from llmops_cli.core.recipe import RedteamRecipe
     from llmops_cli.core.report import RedteamReport
 
-group = typer.Typer(rich_markup_mode=None, invoke_without_command=True, subcommand_metavar="[show|compare|checklist]")
+group = typer.Typer(
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    subcommand_metavar="[show|compare|checklist]",
+)
 
 
 def register(app: typer.Typer) -> None:
-    app.add_typer(group, name="redteam", help="Attack a served model, and measure how often that succeeds.")
+    app.add_typer(
+        group, name="redteam", help="Attack a served model, and measure how often that succeeds."
+    )
 
 
 @group.callback()
 def redteam(
     context: typer.Context,
     backend: str = typer.Option(None, help="An engine of `llmops engines`.  [default: llamacpp]"),
-    model: str = typer.Option(None, help="A folder, a .gguf file, a hub name, or demo.  [default: demo]"),
-    url: str = typer.Option(None, help="An OpenAI-style server that already runs; its first model unless --model."),
-    suite: str = typer.Option(None, help="quick, full, a plugin's name, or a YAML file.  [default: quick]"),
+    model: str = typer.Option(
+        None, help="A folder, a .gguf file, a hub name, or demo.  [default: demo]"
+    ),
+    url: str = typer.Option(
+        None, help="An OpenAI-style server that already runs; its first model unless --model."
+    ),
+    suite: str = typer.Option(
+        None, help="quick, full, a plugin's name, or a YAML file.  [default: quick]"
+    ),
     families: str = typer.Option(None, help="Only these, with commas."),
-    guard: str = typer.Option(None, help="Judge the same attempts with a guard in front: default, or a policy file."),
+    guard: str = typer.Option(
+        None, help="Judge the same attempts with a guard in front: default, or a policy file."
+    ),
     concurrency: int = typer.Option(None, help="Attempts in flight.  [default: 16]"),
-    max_attempts: int = typer.Option(None, help="Conversations in all, honest ones included.  [default: by suite]"),
+    max_attempts: int = typer.Option(
+        None, help="Conversations in all, honest ones included.  [default: by suite]"
+    ),
     max_tokens: int = typer.Option(None, help="Of an answer.  [default: 128]"),
     temperature: float = typer.Option(None, help="[default: 0]"),
     seed: int = typer.Option(None, help="[default: 0]"),
     rate: float = typer.Option(None, help="Requests a second at most."),
     retries: int = typer.Option(None, help="Of a request, with growing pauses.  [default: 3]"),
     timeout_s: float = typer.Option(None, help="Of a request.  [default: 120]"),
-    token_budget: int = typer.Option(None, help="Refused before the start if the forecast is higher; enforced after."),
-    money_budget: float = typer.Option(None, help="The same in money; needs --price-in and --price-out."),
+    token_budget: int = typer.Option(
+        None, help="Refused before the start if the forecast is higher; enforced after."
+    ),
+    money_budget: float = typer.Option(
+        None, help="The same in money; needs --price-in and --price-out."
+    ),
     price_in: float = typer.Option(None, help="Of a million input tokens."),
     price_out: float = typer.Option(None, help="Of a million output tokens."),
-    twins: bool = typer.Option(None, "--twins/--no-twins", help="Honest questions among the attacks.  [default: yes]"),
-    attacker_url: str = typer.Option(None, help="A model that proposes messages in searches (PAIR, TAP)."),
+    twins: bool = typer.Option(
+        None, "--twins/--no-twins", help="Honest questions among the attacks.  [default: yes]"
+    ),
+    attacker_url: str = typer.Option(
+        None, help="A model that proposes messages in searches (PAIR, TAP)."
+    ),
     attacker_model: str = typer.Option(None, help="Its name."),
-    judge_url: str = typer.Option(None, help="A model whose opinion decides instead of our judges."),
+    judge_url: str = typer.Option(
+        None, help="A model whose opinion decides instead of our judges."
+    ),
     judge_model: str = typer.Option(None, help="Its name."),
-    api_key_env: str = typer.Option(None, help="The variable that holds the API key.  [default: LLMOPS_API_KEY]"),
-    set_: list[str] = typer.Option(None, "--set", help="key=value for the engine. May be repeated."),
+    api_key_env: str = typer.Option(
+        None, help="The variable that holds the API key.  [default: LLMOPS_API_KEY]"
+    ),
+    set_: list[str] = typer.Option(
+        None, "--set", help="key=value for the engine. May be repeated."
+    ),
     fail_if: list[str] = typer.Option(
         None, help="Exit 5 if it holds for sure: 'asr.extraction > 5%'. May be repeated."
     ),
@@ -53,8 +83,12 @@ def redteam(
     sarif: Path = typer.Option(None, help="Also write SARIF."),
     junit: Path = typer.Option(None, help="Also write JUnit XML."),
     recipe: Path = typer.Option(None, help="A YAML recipe, or a saved report to repeat."),
-    output: Path = typer.Option(None, "-o", "--output", help="Folder of the run.  [default: results/...]"),
-    as_json: bool = typer.Option(False, "--json", help="Print the report on stdout and nothing else."),
+    output: Path = typer.Option(
+        None, "-o", "--output", help="Folder of the run.  [default: results/...]"
+    ),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the report on stdout and nothing else."
+    ),
 ) -> None:
     """Attack a served model, by default the demo, and measure how often that succeeds."""
     if context.invoked_subcommand:
@@ -66,26 +100,55 @@ def redteam(
     from llmops_cli.report.redteam import read_gate
 
     flags: dict[str, object] = {
-        "backend": backend, "model": model, "url": url, "suite": suite, "families": families, "guard": guard,
-        "concurrency": concurrency, "max_attempts": max_attempts, "max_tokens": max_tokens, "temperature": temperature,
-        "seed": seed, "rate": rate, "retries": retries, "timeout_s": timeout_s, "token_budget": token_budget,
-        "money_budget": money_budget, "price_in": price_in, "price_out": price_out, "twins": twins,
-        "attacker_url": attacker_url, "attacker_model": attacker_model, "judge_url": judge_url,
-        "judge_model": judge_model, "api_key_env": api_key_env, "options": parse_set(set_),
-    }  # fmt: skip
+        "backend": backend,
+        "model": model,
+        "url": url,
+        "suite": suite,
+        "families": families,
+        "guard": guard,
+        "concurrency": concurrency,
+        "max_attempts": max_attempts,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "seed": seed,
+        "rate": rate,
+        "retries": retries,
+        "timeout_s": timeout_s,
+        "token_budget": token_budget,
+        "money_budget": money_budget,
+        "price_in": price_in,
+        "price_out": price_out,
+        "twins": twins,
+        "attacker_url": attacker_url,
+        "attacker_model": attacker_model,
+        "judge_url": judge_url,
+        "judge_model": judge_model,
+        "api_key_env": api_key_env,
+        "options": parse_set(set_),
+    }
     if resume is not None:
         given = [name for name, value in flags.items() if value is not None]
         if given or output or recipe:
-            raise UsageError("--resume repeats the run's own recipe", hint="llmops redteam --resume FOLDER alone")
+            raise UsageError(
+                "--resume repeats the run's own recipe", hint="llmops redteam --resume FOLDER alone"
+            )
         if not (resume / "recipe.json").is_file():
             raise UsageError(f"{resume} holds no run of llmops redteam")
-        recipe, output = resume / "recipe.json", resume
+        recipe = resume / "recipe.json"
+        output = resume
     resolved, origins = resolve_flags(RedteamRecipe, flags, file=recipe, key="redteam")
     known = load_suite(resolved.suite, families=resolved.families)[0].families
     for gate in fail_if or []:  # before anything is spent
         read_gate(gate, known)
     _run(
-        resolved, origins, output, gates=fail_if or [], sarif=sarif, junit=junit, as_json=as_json, resumed=bool(resume)
+        resolved,
+        origins,
+        output,
+        gates=fail_if or [],
+        sarif=sarif,
+        junit=junit,
+        as_json=as_json,
+        resumed=bool(resume),
     )
 
 
@@ -119,13 +182,20 @@ def _run(
 
             engine = load_engine(resolved.backend)
             if engine.environment:
-                ensure_env(engine.environment, on_line=progress.lines(f"environment {engine.environment}", log=say))
+                ensure_env(
+                    engine.environment,
+                    on_line=progress.lines(f"environment {engine.environment}", log=say),
+                )
             artifact = for_engine(engine, resolved.model, on_event=progress.event, warn=say)
         if output is not None and (output / "attempts.jsonl").exists() and not resumed:
-            raise UsageError(f"{output} holds a run already", hint=f"--resume {output}, or choose another -o")
+            raise UsageError(
+                f"{output} holds a run already", hint=f"--resume {output}, or choose another -o"
+            )
         folder = output or make_run_dir("redteam", Path(resolved.model).name)
         try:
-            report = run(resolved, origins, artifact, folder=folder, on_progress=progress.update, say=say)
+            report = run(
+                resolved, origins, artifact, folder=folder, on_progress=progress.update, say=say
+            )
         except LlmopsError:
             with suppress(OSError):
                 folder.rmdir()  # only if nothing came of it
@@ -160,7 +230,9 @@ def show(
     run: Path = typer.Argument(..., help="A run's folder or report.json."),
     sarif: Path = typer.Option(None, help="Write SARIF."),
     junit: Path = typer.Option(None, help="Write JUnit XML."),
-    as_json: bool = typer.Option(False, "--json", help="Print the report on stdout and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the report on stdout and nothing else."
+    ),
 ) -> None:
     """The table of a run that was made, and its other formats."""
     from llmops_cli.cli.screen import print_json, print_table
@@ -178,14 +250,17 @@ def show(
 def compare(
     before: Path = typer.Argument(..., help="A run's folder or report.json."),
     after: Path = typer.Argument(..., help="Another, of the same or another model."),
-    as_json: bool = typer.Option(False, "--json", help="Print the rows on stdout and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the rows on stdout and nothing else."
+    ),
 ) -> None:
     """Which families succeed more or less often than before, beyond chance."""
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.report.redteam import compare as rows
     from llmops_cli.report.redteam import comparison_table
 
-    first, second = _load(before), _load(after)
+    first = _load(before)
+    second = _load(after)
     if as_json:
         print_json(rows(first, second))
     else:
@@ -198,9 +273,13 @@ def checklist(
     model: str = typer.Option(None, help="A model that it serves.  [default: its first]"),
     key_env: str = typer.Option("LLMOPS_API_KEY", help="The variable that holds a key for it."),
     strict: bool = typer.Option(False, "--strict", help="Exit 5 if something is missing."),
-    as_json: bool = typer.Option(False, "--json", help="Print the list on stdout and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the list on stdout and nothing else."
+    ),
 ) -> None:
-    """Walk the deployment checklist against a running gateway: validation, prompts, filtering, monitoring, access."""
+    """Walk the deployment checklist against a running gateway: validation, prompts, filtering,
+    monitoring, access.
+    """
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.redteam.checklist import checklist as walk

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from llmops_cli.core.report import BenchReport, Report
     from llmops_cli.report.compare import Run
 
-group = typer.Typer(help="Show, compare, export and gate saved runs.", no_args_is_help=True, rich_markup_mode=None)
+group = typer.Typer(
+    help="Show, compare, export and gate saved runs.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +24,9 @@ def register(app: typer.Typer) -> None:
 @group.command()
 def show(
     runs: list[Path] = typer.Argument(help="Run folders, or report.json files."),
-    as_json: bool = typer.Option(False, "--json", help="Print the reports on stdout and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the reports on stdout and nothing else."
+    ),
 ) -> None:
     """Print runs as tables; one that was killed is read from what it had written."""
     from llmops_cli.cli.screen import print_json, print_table, width_of
@@ -39,7 +43,9 @@ def show(
 @group.command("list")
 def list_(
     folder: Path = typer.Argument(Path("results"), help="Where run folders lie."),
-    as_json: bool = typer.Option(False, "--json", help="Print the list on stdout and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the list on stdout and nothing else."
+    ),
 ) -> None:
     """List the runs in a folder, oldest first."""
     from llmops_cli.cli.screen import print_json, print_table, say
@@ -68,7 +74,9 @@ def list_(
 @group.command()
 def html(
     runs: list[Path] = typer.Argument(help="Run folders; several share one page."),
-    output: Path = typer.Option(None, "-o", "--output", help="The file.  [default: report.html in the first run]"),
+    output: Path = typer.Option(
+        None, "-o", "--output", help="The file.  [default: report.html in the first run]"
+    ),
 ) -> None:
     """Write a self-contained page with interactive plots."""
     from llmops_cli.cli.screen import say
@@ -82,8 +90,12 @@ def html(
 @group.command()
 def export(
     run: Path = typer.Argument(help="A run folder."),
-    format_: str = typer.Option("markdown", "--format", help="markdown, junit, openmetrics or parquet."),
-    output: Path = typer.Option(None, "-o", "--output", help="The file.  [default: stdout; parquet needs one]"),
+    format_: str = typer.Option(
+        "markdown", "--format", help="markdown, junit, openmetrics or parquet."
+    ),
+    output: Path = typer.Option(
+        None, "-o", "--output", help="The file.  [default: stdout; parquet needs one]"
+    ),
 ) -> None:
     """Write a run for other tools: Markdown, JUnit XML, OpenMetrics, or its requests as Parquet."""
     from llmops_cli.cli.screen import say
@@ -112,10 +124,16 @@ def export(
 def compare(
     baseline: Path = typer.Argument(help="The run to compare with."),
     others: list[Path] = typer.Argument(help="One or more runs."),
-    metric: list[str] = typer.Option(None, help="A metric, such as normalized_ms.p95. May be repeated."),
-    min_effect: float = typer.Option(None, help="Smallest change in % worth a verdict.  [default: 2]"),
+    metric: list[str] = typer.Option(
+        None, help="A metric, such as normalized_ms.p95. May be repeated."
+    ),
+    min_effect: float = typer.Option(
+        None, help="Smallest change in % worth a verdict.  [default: 2]"
+    ),
     format_: str = typer.Option("table", "--format", help="table or markdown."),
-    as_json: bool = typer.Option(False, "--json", help="Print the comparison on stdout and nothing else."),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the comparison on stdout and nothing else."
+    ),
 ) -> None:
     """Say per metric whether a run is faster or slower than another, or that nobody can tell."""
     from llmops_cli.cli.screen import print_json, print_table, say
@@ -133,7 +151,10 @@ def compare(
             raise unknown_name("metric", name, metric_names())
     first = _load_run(baseline)
     effect = MIN_EFFECT if min_effect is None else min_effect / 100
-    found = [compare_runs(first, _load_run(path), metrics=metric or None, min_effect=effect) for path in others]
+    found = [
+        compare_runs(first, _load_run(path), metrics=metric or None, min_effect=effect)
+        for path in others
+    ]
     for comparison in found:
         if not comparison.differences:
             raise UsageError(
@@ -156,10 +177,16 @@ def compare(
 def gate(
     current: Path = typer.Argument(help="The run to judge."),
     baseline: Path = typer.Option(None, help="The run that '+10%' is relative to."),
-    fail_if: list[str] = typer.Option(help="A condition, as 'ttft_ms.p95 > +10%'. May be repeated."),
+    fail_if: list[str] = typer.Option(
+        help="A condition, as 'ttft_ms.p95 > +10%'. May be repeated."
+    ),
     junit: Path = typer.Option(None, help="Also write the outcome as JUnit XML."),
-    allow_invalid: bool = typer.Option(False, "--allow-invalid", help="Judge an invalid or partial run all the same."),
-    as_json: bool = typer.Option(False, "--json", help="Print the outcome on stdout and nothing else."),
+    allow_invalid: bool = typer.Option(
+        False, "--allow-invalid", help="Judge an invalid or partial run all the same."
+    ),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the outcome on stdout and nothing else."
+    ),
 ) -> None:
     """Exit 5 if a run is worse than it may be, and chance does not explain it."""
     from llmops_cli.cli.screen import print_json
@@ -169,7 +196,8 @@ def gate(
     from llmops_cli.runtime.store import write_atomic
 
     conditions = [parse_condition(text) for text in fail_if]
-    run, against = _load_run(current), _load_run(baseline) if baseline else None
+    run = _load_run(current)
+    against = _load_run(baseline) if baseline else None
     judged = [] if allow_invalid else [*untrusted(run), *(untrusted(against) if against else [])]
     judged += judge_run(run, against, conditions)
     if junit:
@@ -211,7 +239,9 @@ def _load_bench(path: Path) -> tuple[BenchReport, str]:
 
     report, word = _load(path)
     if not isinstance(report, BenchReport):
-        raise UsageError(f"{path} is no bench run ({report.schema})", hint="llmops report show reads the others")
+        raise UsageError(
+            f"{path} is no bench run ({report.schema})", hint="llmops report show reads the others"
+        )
     return report, word
 
 

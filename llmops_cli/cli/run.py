@@ -15,8 +15,12 @@ def register(app: typer.Typer) -> None:
 def run(
     file: Path = typer.Argument(help="A YAML recipe, such as recipes/quickstart.yaml."),
     model: str = typer.Option(None, help="Use this model instead of the recipe's."),
-    output: Path = typer.Option(None, "-o", "--output", help="Folder for the run.  [default: results/...]"),
-    as_json: bool = typer.Option(False, "--json", help="Print the report on stdout and nothing else."),
+    output: Path = typer.Option(
+        None, "-o", "--output", help="Folder for the run.  [default: results/...]"
+    ),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the report on stdout and nothing else."
+    ),
 ) -> None:
     """Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept."""
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
@@ -38,7 +42,8 @@ def run(
         except GateFailed as error:
             if not isinstance(error.result, PipelineReport):
                 raise
-            invalid, report = error, error.result
+            invalid = error
+            report = error.result
     try:
         plot_pipeline(report, folder / "comparison.png")
         say(f"plot: {folder / 'comparison.png'}")

@@ -58,7 +58,9 @@ def print_json(report: object) -> None:
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a plain line when a stage begins, every few seconds, and at its end."""
+    """A bar on a terminal; elsewhere a plain line when a stage begins, every few seconds, and at
+    its end.
+    """
 
     def __init__(self) -> None:
         self._bar: Bars | None = None
@@ -87,7 +89,10 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
@@ -97,8 +102,9 @@ class Progress:
         self.update(str(event["stage"]), float(str(event["done"])), float(str(event["total"])))
 
     def lines(self, stage: str, *, log: Callable[[str], None]) -> Callable[[str], None]:
-        """For a tool that prints: its lines become the note of a stage that has no known length; sentences of ours,
-        which end in no tool's way, are said."""
+        """For a tool that prints: its lines become the note of a stage that has no known length;
+        sentences of ours, which end in no tool's way, are said.
+        """
         count = 0
 
         def on_line(line: str) -> None:
@@ -117,7 +123,8 @@ class Progress:
                 self._tasks[stage] = self._bar.add_task(stage, total=total or None, note="")
             self._bar.update(self._tasks[stage], completed=done, total=total or None, note=note)
             return
-        now, last = time.monotonic(), self._said.get(stage)
+        now = time.monotonic()
+        last = self._said.get(stage)
         if last is None or now - last > PLAIN_EVERY_S or (total and done >= total):
             self._said[stage] = now
             share = f" {done / total:.0%}" if total else f" {done:.0f}"

@@ -16,7 +16,9 @@ RecipeT = TypeVar("RecipeT", BenchRecipe, QuantizeRecipe, TrainRecipe, RedteamRe
 def resolve_flags(
     kind: type[RecipeT], flags: dict[str, object], *, file: Path | None = None, key: str
 ) -> tuple[RecipeT, dict[str, str]]:
-    """`key` is the command's name: a recipe file may hold several commands' recipes under theirs."""
+    """`key` is the command's name: a recipe file may hold several commands' recipes under
+    theirs.
+    """
     return resolve(kind, file=_read(file, key) if file else None, environ=os.environ, flags=flags)
 
 
@@ -90,7 +92,9 @@ def parse_body(pairs: list[str] | None) -> dict[str, object] | None:
 
 
 def engine_options(pairs: list[str] | None, **flags: object) -> dict[str, str] | None:
-    """`--set` pairs and the engine flags that were given, as one table of text; None if there are none."""
+    """`--set` pairs and the engine flags that were given, as one table of text; None if there are
+    none.
+    """
     table = parse_set(pairs) or {}
     for name, value in flags.items():
         if value is None or value == []:

@@ -6,15 +6,27 @@ from pathlib import PurePath
 
 import msgspec
 
-FORMATS = ("hf", "gguf", "awq", "gptq", "compressed-tensors", "auto-round", "bitsandbytes", "torchao", "hqq", "ct2",
-           "remote")  # fmt: skip
+FORMATS = (
+    "hf",
+    "gguf",
+    "awq",
+    "gptq",
+    "compressed-tensors",
+    "auto-round",
+    "bitsandbytes",
+    "torchao",
+    "hqq",
+    "ct2",
+    "remote",
+)
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model on disk, or served elsewhere.
 
-    `digest` is over names, sizes and content (see runtime.store.digest_path); None for a remote model. `parts` are the
-    adapters and the draft model that go with it: what the user called each -> where it is, in the engine's format.
+    `digest` is over names, sizes and content (see runtime.store.digest_path); None for a remote
+    model. `parts` are the adapters and the draft model that go with it: what the user called each
+    -> where it is, in the engine's format.
     """
 
     reference: str
@@ -27,6 +39,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def name(self) -> str:
-        """What is made from it is called after this: the end of the reference, or of the path for `.` and `..`."""
+        """What is made from it is called after this: the end of the reference, or of the path for
+        `.` and `..`.
+        """
         end = PurePath(self.reference).name
         return end if end.strip(".") else PurePath(self.path or "model").name

@@ -52,7 +52,8 @@ class Interrupted(LlmopsError):
 
 
 EXIT_CODES: dict[str, type[LlmopsError]] = {
-    cls.__name__: cls for cls in (UsageError, EnvironmentMissing, EngineFailed, GateFailed, Interrupted)
+    cls.__name__: cls
+    for cls in (UsageError, EnvironmentMissing, EngineFailed, GateFailed, Interrupted)
 }
 
 

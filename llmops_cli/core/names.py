@@ -19,7 +19,9 @@ def load_named(kind: str, name: str, builtin: Mapping[str, str], group: str) -> 
     for entry in metadata.entry_points(group=group):
         if entry.name == name:
             return entry.load()
-    raise unknown_name(kind, name, [*builtin, *(entry.name for entry in metadata.entry_points(group=group))])
+    raise unknown_name(
+        kind, name, [*builtin, *(entry.name for entry in metadata.entry_points(group=group))]
+    )
 
 
 def plugin_names(group: str) -> list[str]:

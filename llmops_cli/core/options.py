@@ -1,4 +1,6 @@
-"""The options that engines share: one name each, checked once. Which engine has which is in its `options`."""
+"""The options that engines share: one name each, checked once. Which engine has which is in its
+`options`.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,16 @@ def _share(text: str) -> str | None:
 
 
 def _switch(text: str) -> str | None:
-    return {"true": "true", "1": "true", "yes": "true", "on": "true",
-            "false": "false", "0": "false", "no": "false", "off": "false"}.get(text.lower())  # fmt: skip
+    return {
+        "true": "true",
+        "1": "true",
+        "yes": "true",
+        "on": "true",
+        "false": "false",
+        "0": "false",
+        "no": "false",
+        "off": "false",
+    }.get(text.lower())
 
 
 def _word(text: str) -> str | None:
@@ -61,24 +71,41 @@ def _speculative(text: str) -> str | None:
 
 COMMON = {
     "dtype": Option(
-        help="Arithmetic of the weights.", example="auto, float32, float16, bfloat16 or int8",
+        help="Arithmetic of the weights.",
+        example="auto, float32, float16, bfloat16 or int8",
         check=_one_of("auto", "float32", "float16", "bfloat16", "int8"),
     ),
     "max_model_len": Option(help="Most tokens of one request.", example="4096", check=_count),
     "max_num_seqs": Option(help="Requests computed at once.", example="16", check=_count),
-    "gpu_memory_utilization": Option(help="Share of GPU memory to take.", example="0.9", check=_share),
-    "tensor_parallel": Option(help="Devices that split each layer.", example="2", check=_count),
-    "pipeline_parallel": Option(help="Devices that split the layers among them.", example="2", check=_count),
-    "data_parallel": Option(help="Copies of the model behind one address.", example="2", check=_count),
-    "kv_cache_dtype": Option(help="Type of the KV cache.", example="auto, fp8, q8_0", check=_word),
-    "prefix_caching": Option(help="Reuse the keys and values of shared beginnings.", example="true", check=_switch),
-    "attention": Option(help="Attention kernel.", example="sdpa, eager, flash_attention_2", check=_word),
-    "speculative": Option(
-        help="Guess tokens ahead.", example="ngram:5, draft:PATH[:5], medusa:PATH or eagle:PATH", check=_speculative
+    "gpu_memory_utilization": Option(
+        help="Share of GPU memory to take.", example="0.9", check=_share
     ),
-    "lora": Option(help="Adapters, chosen per request by model name.", example="NAME=PATH,NAME=PATH", check=_loras),
+    "tensor_parallel": Option(help="Devices that split each layer.", example="2", check=_count),
+    "pipeline_parallel": Option(
+        help="Devices that split the layers among them.", example="2", check=_count
+    ),
+    "data_parallel": Option(
+        help="Copies of the model behind one address.", example="2", check=_count
+    ),
+    "kv_cache_dtype": Option(help="Type of the KV cache.", example="auto, fp8, q8_0", check=_word),
+    "prefix_caching": Option(
+        help="Reuse the keys and values of shared beginnings.", example="true", check=_switch
+    ),
+    "attention": Option(
+        help="Attention kernel.", example="sdpa, eager, flash_attention_2", check=_word
+    ),
+    "speculative": Option(
+        help="Guess tokens ahead.",
+        example="ngram:5, draft:PATH[:5], medusa:PATH or eagle:PATH",
+        check=_speculative,
+    ),
+    "lora": Option(
+        help="Adapters, chosen per request by model name.",
+        example="NAME=PATH,NAME=PATH",
+        check=_loras,
+    ),
     "threads": Option(help="Processor threads.", example="8", check=_count),
-}  # fmt: skip
+}
 
 
 def normalized(options: Mapping[str, str]) -> dict[str, str]:
@@ -92,8 +119,10 @@ def normalized(options: Mapping[str, str]) -> dict[str, str]:
         checked = known.check(value.strip()) if known else value
         if checked is None:
             flag = name.replace("_", "-")
-            raise UsageError(f"--{flag} {value}: no such value", hint=f"{COMMON[name].help} For example {known.example}"
-                             if known else None)  # fmt: skip
+            raise UsageError(
+                f"--{flag} {value}: no such value",
+                hint=f"{COMMON[name].help} For example {known.example}" if known else None,
+            )
         found[name] = checked
     return found
 
@@ -105,14 +134,18 @@ def loras_of(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def speculation_of(options: Mapping[str, str]) -> tuple[str, str, int]:
-    """Kind, path (empty for ngram) and most tokens guessed; the kind is empty without speculation."""
+    """Kind, path (empty for ngram) and most tokens guessed; the kind is empty without
+    speculation.
+    """
     kind, _, rest = options.get("speculative", "").partition(":")
     path, _, tokens = rest.rpartition(":")
     return kind, path, int(tokens or 0)
 
 
 def located(options: Mapping[str, str], parts: Mapping[str, str]) -> dict[str, str]:
-    """The options with the places of adapters and draft models instead of what the user called them."""
+    """The options with the places of adapters and draft models instead of what the user called
+    them.
+    """
     found = dict(options)
     if loras := loras_of(options):
         found["lora"] = ",".join(f"{name}={parts.get(path, path)}" for name, path in loras.items())

@@ -24,8 +24,10 @@ DEFAULT_CONCURRENCY = (1, 4, 16)
 
 
 class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is sent, when, and what counts. One of LOADS makes the levels and the others stay empty; with none of
-    them they are DEFAULT_CONCURRENCY. Grammars: bench.lengths (tokens) and bench.arrivals (ramp, steps)."""
+    """What is sent, when, and what counts. One of LOADS makes the levels and the others stay empty;
+    with none of them they are DEFAULT_CONCURRENCY. Grammars: bench.lengths (tokens) and
+    bench.arrivals (ramp, steps).
+    """
 
     backend: str = "llamacpp"
     model: str = "demo"
@@ -73,11 +75,13 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One method, or a `sweep` of METHOD[:SCHEME][@QUANTIZER]. Options that are null are the method's own defaults.
+    """One method, or a `sweep` of METHOD[:SCHEME][@QUANTIZER]. Options that are null are the
+    method's own defaults.
 
-    `imatrix` (gguf) is auto, none or a file. `calibration` is builtin (the model's own calibration.jsonl if it has one,
-    else the text that ships with the toolkit), generated (the model's own words) or a file of text, JSONL or Parquet.
-    `ignore` names layers to leave alone beside lm_head and routers. `eval` names tasks: lm-eval:TASK.
+    `imatrix` (gguf) is auto, none or a file. `calibration` is builtin (the model's own
+    calibration.jsonl if it has one, else the text that ships with the toolkit), generated (the
+    model's own words) or a file of text, JSONL or Parquet. `ignore` names layers to leave alone
+    beside lm_head and routers. `eval` names tasks: lm-eval:TASK.
     """
 
     model: str = "demo"
@@ -105,8 +109,9 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Attacks on a served model. `suite` is quick, full, a plugin's name or a file; `guard` is default or a policy
-    file. Prices are money for a million tokens."""
+    """Attacks on a served model. `suite` is quick, full, a plugin's name or a file; `guard` is
+    default or a policy file. Prices are money for a million tokens.
+    """
 
     backend: str = "llamacpp"
     model: str = "demo"
@@ -136,7 +141,9 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Supervised training of a chat model on one process. `data` is `demo` or a JSONL file of messages."""
+    """Supervised training of a chat model on one process. `data` is `demo` or a JSONL file of
+    messages.
+    """
 
     data: str = "demo"
     steps: Positive = 800
@@ -190,7 +197,8 @@ def resolve(
     prepared = {name: _split(kind, name, value) for name, value in merged.items()}
     for name, value in prepared.items():
         try:
-            # Field by field, so that the message can name where the bad value came from; strict=False
+            # Field by field, so that the message can name where the bad value came from;
+            # strict=False
             # because the environment and the command line only have strings.
             msgspec.convert({name: value}, kind, strict=False)
         except msgspec.ValidationError as error:
@@ -216,12 +224,14 @@ def _keep_nearest_load(merged: dict[str, object], origins: dict[str, str]) -> No
 
 def _settle_backend(merged: dict[str, object], origins: dict[str, str]) -> None:
     """A URL, wherever it comes from, means the server that runs there."""
-    url, backend = merged.get("url"), merged.get("backend", "remote")
+    url = merged.get("url")
+    backend = merged.get("backend", "remote")
     if not url:
         return
     if backend != "remote" and origins["backend"] != "default":
         raise UsageError(
-            f"--url is a server that runs; backend '{backend}' would start another", hint="give one of them"
+            f"--url is a server that runs; backend '{backend}' would start another",
+            hint="give one of them",
         )
     if "backend" not in merged:
         merged["backend"], origins["backend"] = "remote", origins["url"]

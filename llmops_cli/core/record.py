@@ -5,14 +5,17 @@ from __future__ import annotations
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True, gc=False):
+class Record(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True, gc=False
+):
     """Offsets are nanoseconds on the monotonic clock since the level began.
 
-    `intended_ns` is when the request was due, `sent_ns` when its bytes were handed to the kernel; their gap is the
-    client's own delay. `connect_ns` is how long opening its connection took (0 for an open one). `first_ns` and
-    `end_ns` are the arrivals of the first and last chunk that carried text, `done_ns` the end of the response.
-    `gaps` is a sparse histogram of the time per token between chunks: key, weight, key, weight (core.stats.key_of
-    over milliseconds). Token counts are the server's usage numbers when it sends them, else counted chunks.
+    `intended_ns` is when the request was due, `sent_ns` when its bytes were handed to the kernel;
+    their gap is the client's own delay. `connect_ns` is how long opening its connection took (0 for
+    an open one). `first_ns` and `end_ns` are the arrivals of the first and last chunk that carried
+    text, `done_ns` the end of the response. `gaps` is a sparse histogram of the time per token
+    between chunks: key, weight, key, weight (core.stats.key_of over milliseconds). Token counts are
+    the server's usage numbers when it sends them, else counted chunks.
     """
 
     index: int
@@ -57,11 +60,17 @@ def tpot_ms(record: Record) -> float | None:
 
 def e2e_ms(record: Record) -> float | None:
     """From the intended send to the last chunk with text, without opening a connection."""
-    return None if record.end_ns is None else (record.end_ns - record.intended_ns - record.connect_ns) / 1e6
+    return (
+        None
+        if record.end_ns is None
+        else (record.end_ns - record.intended_ns - record.connect_ns) / 1e6
+    )
 
 
 def normalized_ms(record: Record) -> float | None:
-    """End to end time per output token: what a reader waits per token, queueing and prefill included."""
+    """End to end time per output token: what a reader waits per token, queueing and prefill
+    included.
+    """
     whole = e2e_ms(record)
     return None if whole is None or not record.output_tokens else whole / record.output_tokens
 

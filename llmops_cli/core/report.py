@@ -1,7 +1,7 @@
 """The versioned reports: what was asked, on what, and what came out.
 
-A field may be added without raising the schema number; a change of unit or meaning raises it and adds a
-pure upgrade function to UPGRADES.
+A field may be added without raising the schema number; a change of unit or meaning raises it and
+adds a pure upgrade function to UPGRADES.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Peaks over the whole process tree of the engine or job; None where the machine cannot tell."""
+    """Peaks over the whole process tree of the engine or job; None where the machine cannot
+    tell.
+    """
 
     engine_peak_rss_bytes: int | None = None
     engine_peak_pss_bytes: int | None = None
@@ -66,8 +68,12 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     clock: str = ""
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One step of a level's time series; `engine` and `server` hold what was sampled in that step."""
+class Point(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """One step of a level's time series; `engine` and `server` hold what was sampled in that
+    step.
+    """
 
     t_s: float
     requests_per_s: float = 0.0
@@ -81,7 +87,9 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class SloResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`share` of the requests met the objective, with its 95 % interval; `needed` is the share asked for."""
+    """`share` of the requests met the objective, with its 95 % interval; `needed` is the share
+    asked for.
+    """
 
     text: str
     share: float
@@ -131,7 +139,9 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the levels say together: the knee of a sweep, or the highest rate that met the objectives."""
+    """What the levels say together: the knee of a sweep, or the highest rate that met the
+    objectives.
+    """
 
     knee: str | None = None
     best_rate_per_s: float | None = None
@@ -149,10 +159,11 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One metric of one load in two runs. `ratio` is current / baseline; error rates have a `change` instead.
+    """One metric of one load in two runs. `ratio` is current / baseline; error rates have a
+    `change` instead.
 
-    `p` is adjusted for all the differences of its comparison. `superiority` is the chance that a request is faster
-    in the current run than in the baseline: 0.5 means no effect.
+    `p` is adjusted for all the differences of its comparison. `superiority` is the chance that a
+    request is faster in the current run than in the baseline: 0.5 means no effect.
     """
 
     load: str
@@ -180,8 +191,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an engine that takes the format made of an artifact: greedy words, one stream's speed, its memory, and the
-    share of right answers for each task of each evaluator."""
+    """What an engine that takes the format made of an artifact: greedy words, one stream's speed,
+    its memory, and the share of right answers for each task of each evaluator.
+    """
 
     engine: str
     says: str
@@ -192,9 +204,11 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One quantized model and what it cost. Perplexities are over the same held-out tokens; `kl_divergence` is the mean
-    of KL(base || quantized) per token, in nats; `*_rounding` are plain rounding's at the same bits and groups.
-    `problems` say what is wrong: a limit that was broken, an engine that did not load it."""
+    """One quantized model and what it cost. Perplexities are over the same held-out tokens;
+    `kl_divergence` is the mean of KL(base || quantized) per token, in nats; `*_rounding` are plain
+    rounding's at the same bits and groups. `problems` say what is wrong: a limit that was broken,
+    an engine that did not load it.
+    """
 
     path: str
     method: str
@@ -245,7 +259,9 @@ class TensorKind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a model on disk is. `bits` and `group_size` are of the quantized weights; `loads_in` are engines of ours."""
+    """What a model on disk is. `bits` and `group_size` are of the quantized weights; `loads_in` are
+    engines of ours.
+    """
 
     path: str
     format: str
@@ -262,9 +278,11 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class FamilyResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Attempts of one kind. `asr` is the share that succeeded, with its 95 % Wilson interval; `asr_corrected` takes the
-    judge's known error rates out (only where a fitted judge decided). `guarded_*` are the same attempts with the guard
-    in front, `blocked` how many it stopped; None without a guard. Errors are in no share."""
+    """Attempts of one kind. `asr` is the share that succeeded, with its 95 % Wilson interval;
+    `asr_corrected` takes the judge's known error rates out (only where a fitted judge decided).
+    `guarded_*` are the same attempts with the guard in front, `blocked` how many it stopped; None
+    without a guard. Errors are in no share.
+    """
 
     attempts: int
     successes: int
@@ -284,7 +302,9 @@ class FamilyResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class TwinResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Honest questions in the attacks' setting: how many were refused, and how many the guard stopped."""
+    """Honest questions in the attacks' setting: how many were refused, and how many the guard
+    stopped.
+    """
 
     attempts: int
     refused: int
@@ -316,8 +336,9 @@ class ChecklistItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class RedteamReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`families` by name; `mappings` the same attempts by OWASP, ATLAS and CWE entry. Tokens are the server's own
-    counts where it gives them, else a fourth of the characters."""
+    """`families` by name; `mappings` the same attempts by OWASP, ATLAS and CWE entry. Tokens are
+    the server's own counts where it gives them, else a fourth of the characters.
+    """
 
     schema: str = "llmops.redteam/1"
     manifest: Manifest
@@ -389,21 +410,38 @@ SCHEMAS: dict[str, type[Report]] = {
 
 
 def _level_1_to_2(level: dict[str, Any]) -> dict[str, Any]:
-    """/1 had the client's figures flat, statistics over the whole level, and ITL per chunk, not per token."""
+    """/1 had the client's figures flat, statistics over the whole level, and ITL per chunk, not per
+    token.
+    """
     level = dict(level)
-    client = {"cpu_share": level.pop("client_cpu_share", 0.0), "lag_ms": level.pop("client_lag_ms", {})}
-    span = {"start_s": 0.0, "end_s": level["duration_s"], "found": "whole", "reason": "written before windows"}
+    client = {
+        "cpu_share": level.pop("client_cpu_share", 0.0),
+        "lag_ms": level.pop("client_lag_ms", {}),
+    }
+    span = {
+        "start_s": 0.0,
+        "end_s": level["duration_s"],
+        "found": "whole",
+        "reason": "written before windows",
+    }
     label = f"{level['concurrency']} streams" if level.get("concurrency") else ""
     measured = level["requests"] - level["errors"]
     return {**level, "client": client, "windows": [span], "label": label, "measured": measured}
 
 
 def _bench_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
-    return {**old, "schema": "llmops.bench/2", "levels": [_level_1_to_2(level) for level in old["levels"]]}
+    return {
+        **old,
+        "schema": "llmops.bench/2",
+        "levels": [_level_1_to_2(level) for level in old["levels"]],
+    }
 
 
 def _run_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
-    rows = [{**row, "levels": [_level_1_to_2(level) for level in row.get("levels", [])]} for row in old["rows"]]
+    rows = [
+        {**row, "levels": [_level_1_to_2(level) for level in row.get("levels", [])]}
+        for row in old["rows"]
+    ]
     return {**old, "schema": "llmops.run/2", "rows": rows}
 
 
@@ -424,7 +462,9 @@ def decode_report(raw: bytes) -> Report:
     except msgspec.DecodeError as error:
         raise UsageError(f"not a JSON report: {error}") from error
     if not isinstance(payload, dict) or not isinstance(payload.get("schema"), str):
-        raise UsageError("not a report: no 'schema' field", hint="pass a report.json written by llmops")
+        raise UsageError(
+            "not a report: no 'schema' field", hint="pass a report.json written by llmops"
+        )
     try:
         while payload["schema"] in UPGRADES:
             payload = UPGRADES[payload["schema"]](payload)
@@ -432,7 +472,9 @@ def decode_report(raw: bytes) -> Report:
         raise UsageError(f"broken report: {error}") from error
     kind = SCHEMAS.get(payload["schema"])
     if kind is None:
-        raise UsageError(f"report schema '{payload['schema']}' is unknown to this version", hint="upgrade llmops")
+        raise UsageError(
+            f"report schema '{payload['schema']}' is unknown to this version", hint="upgrade llmops"
+        )
     try:
         return msgspec.convert(payload, kind)
     except msgspec.ValidationError as error:

@@ -10,12 +10,15 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.record import METRICS, Record
 
 SLO_METRICS = {name.removesuffix("_ms"): name for name in METRICS if name != "connect_ms"}
-_TERM = re.compile(r"(\w+?)(?:_p(\d{1,2}(?:\.\d+)?))?\s*(?:=|<=|<)\s*(\d+(?:\.\d+)?)\s*(us|ms|s|%)?")
+_TERM = re.compile(
+    r"(\w+?)(?:_p(\d{1,2}(?:\.\d+)?))?\s*(?:=|<=|<)\s*(\d+(?:\.\d+)?)\s*(us|ms|s|%)?"
+)
 _TO_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, None: 1.0}
 
 
 class Slo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`share` of the requests must have `metric` at or under `limit_ms`. A failed request misses every objective.
+    """`share` of the requests must have `metric` at or under `limit_ms`. A failed request misses
+    every objective.
 
     metric `error_rate` has no limit in ms: at least `share` of the requests must succeed.
     """
@@ -42,7 +45,10 @@ def parse_slos(text: str) -> tuple[Slo, ...]:
 def _term(part: str) -> Slo:
     found = _TERM.fullmatch(part)
     if not found:
-        raise UsageError(f"'{part}' is no objective", hint="for example ttft_p95=200ms,tpot_p95=50ms,error_rate=1%")
+        raise UsageError(
+            f"'{part}' is no objective",
+            hint="for example ttft_p95=200ms,tpot_p95=50ms,error_rate=1%",
+        )
     name, quantile, number, unit = found.groups()
     if name == "error_rate":
         if quantile or unit not in ("%", None):
@@ -55,4 +61,9 @@ def _term(part: str) -> Slo:
         raise unknown_name("objective", name, [*SLO_METRICS, "error_rate"])
     if unit == "%" or not quantile or float(quantile) <= 0:
         raise UsageError(f"'{part}' is no objective", hint=f"for example {name}_p95=200ms")
-    return Slo(text=part, metric=SLO_METRICS[name], share=float(quantile) / 100, limit_ms=float(number) * _TO_MS[unit])
+    return Slo(
+        text=part,
+        metric=SLO_METRICS[name],
+        share=float(quantile) / 100,
+        limit_ms=float(number) * _TO_MS[unit],
+    )

@@ -1,4 +1,6 @@
-"""Percentiles, means and their confidence intervals as docs/METRICS.md defines them. numpy is imported late."""
+"""Percentiles, means and their confidence intervals as docs/METRICS.md defines them. numpy is
+imported late.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,18 @@ STATISTICS = ("mean", *QUANTILES)
 RESAMPLES = 1000
 EXACT_VALUES = 50_000
 BLOCKS = 64
-"""A sample is resampled in at most this many blocks of neighbours in time, since neighbours share a server's state."""
+"""A sample is resampled in at most this many blocks of neighbours in time, since neighbours share a
+server's state.
+"""
 RANK_GROUPS = 2048
 LOG_STEP = math.log(1.005)
 LOG_ZERO = 1e-6
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Mean, percentiles and extremes of one metric; None without samples. `ci95` has a 95 % bootstrap interval
-    of each statistic that has one."""
+    """Mean, percentiles and extremes of one metric; None without samples. `ci95` has a 95 %
+    bootstrap interval of each statistic that has one.
+    """
 
     mean: float | None = None
     p50: float | None = None
@@ -40,7 +45,8 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def percentile(sorted_values: Sequence[float], q: float) -> float:
-    """The q-th percentile (0-100) with linear interpolation between closest ranks (Hyndman-Fan type 7).
+    """The q-th percentile (0-100) with linear interpolation between closest ranks (Hyndman-Fan type
+    7).
 
     Raises: ValueError without values.
     """
@@ -49,7 +55,8 @@ def percentile(sorted_values: Sequence[float], q: float) -> float:
     position = (len(sorted_values) - 1) * q / 100
     low = math.floor(position)
     high = min(low + 1, len(sorted_values) - 1)
-    below, above = float(sorted_values[low]), float(sorted_values[high])
+    below = float(sorted_values[low])
+    above = float(sorted_values[high])
     # clamp: below + d * (above - below) can leave [below, above] by one rounding step
     return min(max(below + (above - below) * (position - low), below), above)
 
@@ -79,8 +86,13 @@ def key_of(value: float) -> int:
 
 def keys_of(values: Iterable[int], scale: float) -> list[int]:
     """The buckets of many values times `scale`; as key_of, without a call for each."""
-    log, floor, shift, zero = math.log, math.floor, math.log(scale), key_of(0.0)
-    return [max(floor((log(value) + shift) / LOG_STEP), zero) if value > 0 else zero for value in values]
+    log = math.log
+    floor = math.floor
+    shift = math.log(scale)
+    zero = key_of(0.0)
+    return [
+        max(floor((log(value) + shift) / LOG_STEP), zero) if value > 0 else zero for value in values
+    ]
 
 
 @cache
@@ -90,19 +102,23 @@ def value_of(key: int) -> float:
 
 
 class Sample:
-    """Values of one metric, each in a block of time: exact up to EXACT_VALUES, then in buckets of 0.5 %.
+    """Values of one metric, each in a block of time: exact up to EXACT_VALUES, then in buckets of
+    0.5 %.
 
     So its memory has a bound, whatever the length of the run.
     """
 
     def __init__(self) -> None:
-        self._values, self._blocks = array("d"), array("H")
+        self._values = array("d")
+        self._blocks = array("H")
         self._buckets: dict[tuple[int, int], float] = {}
         self._correction = 0.0  # what the sum loses when values become buckets
-        self._min, self._max = math.inf, -math.inf
+        self._min = math.inf
+        self._max = -math.inf
 
     def add(self, value: float, block: int = 0) -> None:
-        self._min, self._max = min(self._min, value), max(self._max, value)
+        self._min = min(self._min, value)
+        self._max = max(self._max, value)
         if not self._buckets and len(self._values) < EXACT_VALUES:
             self._values.append(value)
             self._blocks.append(block)
@@ -123,10 +139,13 @@ class Sample:
     def _spill(self) -> None:
         for value, block in zip(self._values, self._blocks, strict=True):
             self._as_bucket(value, block)
-        self._values, self._blocks = array("d"), array("H")
+        self._values = array("d")
+        self._blocks = array("H")
 
     def distribution(self, *, seed: int = 0) -> Distribution:
-        """Statistics with bootstrap intervals: the blocks are drawn with replacement, RESAMPLES times."""
+        """Statistics with bootstrap intervals: the blocks are drawn with replacement, RESAMPLES
+        times.
+        """
         if self._values and self._buckets:
             self._spill()
         if not self._values and not self._buckets:
@@ -136,14 +155,19 @@ class Sample:
         if self._values:
             exact = sorted(self._values)
             points = {name: percentile(exact, q) for name, q in QUANTILES.items()}
-            mean, low, high, count = math.fsum(exact) / len(exact), exact[0], exact[-1], len(exact)
+            mean = math.fsum(exact) / len(exact)
+            low = exact[0]
+            high = exact[-1]
+            count = len(exact)
         else:
             points = {name: _weighted(support, total, q) for name, q in QUANTILES.items()}
             count = round(float(total.sum()))
             mean = (float(total @ support) + self._correction) / float(total.sum())
-            low, high = self._min, self._max
+            low = self._min
+            high = self._max
             if low > high:  # only buckets were added
-                low, high = float(support[0]), float(support[-1])
+                low = float(support[0])
+                high = float(support[-1])
         return Distribution(
             mean=mean,
             p50=points["p50"],
@@ -161,7 +185,9 @@ class Sample:
         import numpy as np
 
         if self._values:
-            return block_weights(np.frombuffer(self._values), np.frombuffer(self._blocks, dtype=np.uint16))
+            return block_weights(
+                np.frombuffer(self._values), np.frombuffer(self._blocks, dtype=np.uint16)
+            )
         keys = sorted({key for _, key in self._buckets})
         places = {key: i for i, key in enumerate(keys)}
         column = np.array([places[key] for _, key in self._buckets])
@@ -173,7 +199,8 @@ class Sample:
 
 
 def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
-    """Values (n,) with their block numbers (n,) -> support (K,) in rising order, and counts by block (B, K).
+    """Values (n,) with their block numbers (n,) -> support (K,) in rising order, and counts by
+    block (B, K).
 
     Over RANK_GROUPS values, neighbours in rank share a column with their mean.
     """
@@ -183,7 +210,9 @@ def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
     groups = min(len(values), RANK_GROUPS)
     column = np.empty(len(values), dtype=np.int64)
     column[order] = np.arange(len(values)) * groups // len(values)
-    support = np.bincount(column, weights=values, minlength=groups) / np.bincount(column, minlength=groups)
+    support = np.bincount(column, weights=values, minlength=groups) / np.bincount(
+        column, minlength=groups
+    )
     used, row = np.unique(blocks, return_inverse=True)
     weights = np.zeros((len(used), groups))
     np.add.at(weights, (row, column), 1.0)
@@ -191,7 +220,9 @@ def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
 
 
 def resample(support: ndarray, weights: ndarray, draws: ndarray) -> dict[str, ndarray]:
-    """Each statistic of resamples: `draws` (R, B) says how often each block was drawn; values are (R,)."""
+    """Each statistic of resamples: `draws` (R, B) says how often each block was drawn; values are
+    (R,).
+    """
     import numpy as np
 
     counts = draws @ weights
@@ -226,18 +257,26 @@ def _bootstrap(support: ndarray, weights: ndarray, seed: int) -> dict[str, tuple
     return {
         name: (float(low), float(high))
         for name in STATISTICS
-        for low, high in [np.quantile(np.concatenate([part[name] for part in parts]), [0.025, 0.975])]
+        for low, high in [
+            np.quantile(np.concatenate([part[name] for part in parts]), [0.025, 0.975])
+        ]
     }
 
 
-def ratio_interval(tops: Sequence[float], bottom: float, *, seed: int = 0) -> tuple[float, float] | None:
-    """A 95 % bootstrap interval of sum(tops) / bottom, for a rate from the counts of equal stretches of time."""
+def ratio_interval(
+    tops: Sequence[float], bottom: float, *, seed: int = 0
+) -> tuple[float, float] | None:
+    """A 95 % bootstrap interval of sum(tops) / bottom, for a rate from the counts of equal
+    stretches of time.
+    """
     import numpy as np
 
     if len(tops) < 2 or not bottom:
         return None
     values = np.asarray(tops, dtype=float)
-    draws = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), size=RESAMPLES)
+    draws = np.random.default_rng(seed).multinomial(
+        len(values), np.full(len(values), 1 / len(values)), size=RESAMPLES
+    )
     low, high = np.quantile(draws @ values / bottom, [0.025, 0.975])
     return float(low), float(high)
 
@@ -246,17 +285,25 @@ def share_interval(hits: int, total: int, *, z: float = 1.96) -> tuple[float, fl
     """Wilson's interval of a proportion (Wilson 1927), 95 % unless told; (0, 1) without trials."""
     if not total:
         return 0.0, 1.0
-    share, square = hits / total, z * z
+    share = hits / total
+    square = z * z
     middle = (share + square / (2 * total)) / (1 + square / total)
-    half = z * math.sqrt(share * (1 - share) / total + square / (4 * total * total)) / (1 + square / total)
+    half = (
+        z
+        * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
+        / (1 + square / total)
+    )
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def two_sided_p(estimate: float, error: float, freedom: float) -> float:
-    """The chance of an estimate this far from 0 under Student's t, by Wallace's normal approximation (1959)."""
+    """The chance of an estimate this far from 0 under Student's t, by Wallace's normal
+    approximation (1959).
+    """
     if error <= 0:
         return 1.0 if estimate == 0 else 0.0
-    t, df = estimate / error, max(1.0, freedom)
+    t = estimate / error
+    df = max(1.0, freedom)
     z = (8 * df + 1) / (8 * df + 3) * math.sqrt(df * math.log1p(t * t / df))
     return math.erfc(z / math.sqrt(2))
 
@@ -270,7 +317,8 @@ def t_limit(freedom: float, *, z: float = 1.96) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values adjusted so that the chance of any false alarm among them stays (Holm 1979)."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, worst = [1.0] * len(p_values), 0.0
+    adjusted = [1.0] * len(p_values)
+    worst = 0.0
     for rank, i in enumerate(order):
         worst = max(worst, min(1.0, p_values[i] * (len(p_values) - rank)))
         adjusted[i] = worst

@@ -23,10 +23,11 @@ ENGINES = {
 
 
 class Engine(Protocol):
-    """`formats` it can serve (best first; empty: needs no model), `environment` it runs in (None: any Python),
-    `options` it takes (common ones of core.options and its own; those in `numbers`, if there are any, are plain
-    numbers; a method `check` may refuse values before any work), and fields that its server wants in each request
-    body of a load test."""
+    """`formats` it can serve (best first; empty: needs no model), `environment` it runs in (None:
+    any Python), `options` it takes (common ones of core.options and its own; those in `numbers`, if
+    there are any, are plain numbers; a method `check` may refuse values before any work), and
+    fields that its server wants in each request body of a load test.
+    """
 
     formats: tuple[str, ...]
     environment: str | None
@@ -34,7 +35,13 @@ class Engine(Protocol):
     bench_body: Mapping[str, object]
 
     def server(
-        self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
+        self,
+        artifact: Artifact,
+        *,
+        options: Mapping[str, str],
+        env: Env | None,
+        port: int,
+        parallel: int,
     ) -> ServerSpec: ...
 
 
@@ -51,15 +58,19 @@ def engine_names() -> list[str]:
 def checked_options(name: str, engine: Engine, options: Mapping[str, str]) -> dict[str, str]:
     """The options in one spelling.
 
-    Raises: UsageError for one that this engine does not have, naming those that have it, or for a bad value.
+    Raises: UsageError for one that this engine does not have, naming those that have it, or for a
+    bad value.
     """
     for key in options:
         if key in engine.options:
             continue
         if key in COMMON:
-            others = [other for other in ENGINES if other != name and key in load_engine(other).options]
+            others = [
+                other for other in ENGINES if other != name and key in load_engine(other).options
+            ]
             raise UsageError(
-                f"engine '{name}' has no --{key.replace('_', '-')}", hint=f"these have: {', '.join(others)}"
+                f"engine '{name}' has no --{key.replace('_', '-')}",
+                hint=f"these have: {', '.join(others)}",
             )
         raise unknown_name("engine option", key, engine.options)
     for key in getattr(engine, "numbers", ()):

@@ -1,4 +1,6 @@
-"""CTranslate2's Generator behind a worker that batches; Hugging Face folders are converted on first use."""
+"""CTranslate2's Generator behind a worker that batches; Hugging Face folders are converted on first
+use.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,37 @@ class Ctranslate2:
     bench_body: Mapping[str, object] = {"ignore_eos": True}
 
     def server(
-        self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
+        self,
+        artifact: Artifact,
+        *,
+        options: Mapping[str, str],
+        env: Env | None,
+        port: int,
+        parallel: int,
     ) -> ServerSpec:
         if env is None or artifact.path is None:
-            raise EnvironmentMissing("engine 'ctranslate2' needs an environment and a converted model")
+            raise EnvironmentMissing(
+                "engine 'ctranslate2' needs an environment and a converted model"
+            )
         argv = [
-            env.python, "{workers}/ct2_server.py", "--model", artifact.path, "--name", artifact.reference,
-            "--port", str(port), "--max-num-seqs", options.get("max_num_seqs", str(parallel)),
-        ]  # fmt: skip
+            env.python,
+            "{workers}/ct2_server.py",
+            "--model",
+            artifact.path,
+            "--name",
+            artifact.reference,
+            "--port",
+            str(port),
+            "--max-num-seqs",
+            options.get("max_num_seqs", str(parallel)),
+        ]
         for name in ("dtype", "max_model_len", "threads", "device"):
             if name in options:
                 argv += [f"--{name.replace('_', '-')}", options[name]]
         return ServerSpec(
-            engine="ctranslate2", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference, env=QUIET
+            engine="ctranslate2",
+            argv=tuple(argv),
+            url=f"http://127.0.0.1:{port}",
+            model=artifact.reference,
+            env=QUIET,
         )

@@ -32,7 +32,13 @@ class Llamacpp:
     bench_body: Mapping[str, object] = {"ignore_eos": True}
 
     def server(
-        self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
+        self,
+        artifact: Artifact,
+        *,
+        options: Mapping[str, str],
+        env: Env | None,
+        port: int,
+        parallel: int,
     ) -> ServerSpec:
         if artifact.path is None or (env is None and "binary" not in options):
             raise EnvironmentMissing("engine 'llamacpp' needs an environment and a model file")
@@ -40,41 +46,85 @@ class Llamacpp:
             return _llama_server(artifact, artifact.path, options, port=port, parallel=parallel)
         assert env is not None
         argv = [
-            env.python, "{workers}/llamacpp_server", "--model", artifact.path, "--name", artifact.reference,
-            "--port", str(port), "--parallel", options.get("max_num_seqs", str(parallel)),
-        ]  # fmt: skip
+            env.python,
+            "{workers}/llamacpp_server",
+            "--model",
+            artifact.path,
+            "--name",
+            artifact.reference,
+            "--port",
+            str(port),
+            "--parallel",
+            options.get("max_num_seqs", str(parallel)),
+        ]
         for name, flag in FLAGS.items():
             if name in options:
                 argv += [flag, options[name]]
         if not is_on(options, "prefix_caching", default=True):
             argv.append("--no-prefix-reuse")
-        return ServerSpec(engine="llamacpp", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference)
+        return ServerSpec(
+            engine="llamacpp",
+            argv=tuple(argv),
+            url=f"http://127.0.0.1:{port}",
+            model=artifact.reference,
+        )
 
     def check(self, options: Mapping[str, str]) -> None:
         """Raises: UsageError for values that this engine cannot have."""
         if (kind := options.get("kv_cache_dtype", "f16")) not in KV_TYPES:
-            raise UsageError(f"llama.cpp has no KV cache of {kind}", hint=f"it has {', '.join(KV_TYPES)}")
+            raise UsageError(
+                f"llama.cpp has no KV cache of {kind}", hint=f"it has {', '.join(KV_TYPES)}"
+            )
         if (kind := speculation_of(options)[0]) in ("medusa", "eagle"):
-            raise UsageError(f"llamacpp has no {kind} heads", hint="ngram:5 or draft:PATH; --backend vllm has them")
+            raise UsageError(
+                f"llamacpp has no {kind} heads",
+                hint="ngram:5 or draft:PATH; --backend vllm has them",
+            )
         if "binary" in options and "lora" in options:
-            raise UsageError("llama-server does not choose adapters by model name", hint="leave binary= out")
+            raise UsageError(
+                "llama-server does not choose adapters by model name", hint="leave binary= out"
+            )
 
 
-def _llama_server(artifact: Artifact, path: str, options: Mapping[str, str], *, port: int, parallel: int) -> ServerSpec:
+def _llama_server(
+    artifact: Artifact, path: str, options: Mapping[str, str], *, port: int, parallel: int
+) -> ServerSpec:
     """llama.cpp's own server. Its context is for all sequences together, ours for each."""
     sequences = int(options.get("max_num_seqs", str(parallel)))
     context = int(options.get("max_model_len", "1024"))
     argv = [
-        options["binary"], "--model", path, "--alias", artifact.reference, "--host", "127.0.0.1", "--port", str(port),
-        "--parallel", str(sequences), "--ctx-size", str(sequences * context), "--metrics", "--no-webui",
-    ]  # fmt: skip
-    for name, flag in (("threads", "--threads"), ("batch", "--batch-size"), ("gpu_layers", "--n-gpu-layers")):
+        options["binary"],
+        "--model",
+        path,
+        "--alias",
+        artifact.reference,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--parallel",
+        str(sequences),
+        "--ctx-size",
+        str(sequences * context),
+        "--metrics",
+        "--no-webui",
+    ]
+    for name, flag in (
+        ("threads", "--threads"),
+        ("batch", "--batch-size"),
+        ("gpu_layers", "--n-gpu-layers"),
+    ):
         if name in options:
             argv += [flag, options[name]]
     if not is_on(options, "prefix_caching", default=True):
         argv.append("--no-cache-prompt")
     if "kv_cache_dtype" in options:
-        argv += ["--cache-type-k", options["kv_cache_dtype"], "--cache-type-v", options["kv_cache_dtype"]]
+        argv += [
+            "--cache-type-k",
+            options["kv_cache_dtype"],
+            "--cache-type-v",
+            options["kv_cache_dtype"],
+        ]
     kind, draft, tokens = speculation_of(options)
     if kind == "ngram":
         argv += [
@@ -86,5 +136,17 @@ def _llama_server(artifact: Artifact, path: str, options: Mapping[str, str], *, 
             str(tokens),
         ]
     elif kind == "draft":
-        argv += ["--spec-type", "draft-simple", "--model-draft", draft, "--spec-draft-n-max", str(tokens)]
-    return ServerSpec(engine="llamacpp", argv=tuple(argv), url=f"http://127.0.0.1:{port}", model=artifact.reference)
+        argv += [
+            "--spec-type",
+            "draft-simple",
+            "--model-draft",
+            draft,
+            "--spec-draft-n-max",
+            str(tokens),
+        ]
+    return ServerSpec(
+        engine="llamacpp",
+        argv=tuple(argv),
+        url=f"http://127.0.0.1:{port}",
+        model=artifact.reference,
+    )

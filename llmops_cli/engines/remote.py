@@ -17,7 +17,13 @@ class Remote:
     bench_body: Mapping[str, object] = {}
 
     def server(
-        self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
+        self,
+        artifact: Artifact,
+        *,
+        options: Mapping[str, str],
+        env: Env | None,
+        port: int,
+        parallel: int,
     ) -> ServerSpec:
         url = options.get("url", "").rstrip("/").removesuffix("/v1")
         if not url:
@@ -26,7 +32,8 @@ class Remote:
             raise UsageError(f"'{url}' is no http(s) URL", hint="--url http://127.0.0.1:8000")
         if "@" in urlsplit(url).netloc:
             raise UsageError(
-                "a password in --url would be saved in the report", hint="--header 'Authorization: $MY_AUTH' instead"
+                "a password in --url would be saved in the report",
+                hint="--header 'Authorization: $MY_AUTH' instead",
             )
         return ServerSpec(
             engine="remote",

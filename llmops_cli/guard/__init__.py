@@ -1,1 +1,3 @@
-"""What enters and leaves a model, judged by a policy: attacks, hidden text, personal data, secrets, leaks."""
+"""What enters and leaves a model, judged by a policy: attacks, hidden text, personal data, secrets,
+leaks.
+"""

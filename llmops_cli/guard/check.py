@@ -1,4 +1,6 @@
-"""The guard: a policy's detectors over what goes in and what comes out, every decision explained."""
+"""The guard: a policy's detectors over what goes in and what comes out, every decision
+explained.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from llmops_cli.runtime.http import Http
 CHARS_PER_TOKEN = 4
 """For length limits in tokens, where no tokenizer is at hand."""
 MARKDOWN_LINK = re.compile(
-    r"!?\[[^\]\n]{0,200}\]\(\s*<?(https?://[^)\s>]{1,2000})|<img[^>]{1,300}src=[\"']?(https?://[^\"'\s>]{1,2000})", re.I
+    r"!?\[[^\]\n]{0,200}\]\(\s*<?(https?://[^)\s>]{1,2000})|<img[^>]{1,300}src=[\"']?(https?://[^\"'\s>]{1,2000})",
+    re.I,
 )
 CARRIES = re.compile(r"[?&][\w.-]{1,40}=[^&#\s]{12,}|/[A-Za-z0-9+/_%=-]{40,}(?:$|[?#/])")
 DETECTORS = "llmops.detectors"
@@ -32,7 +35,9 @@ STRETCH = 2048
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rule of one detector saw: where in the text (`span`, characters), through which decoding (`view`)."""
+    """What one rule of one detector saw: where in the text (`span`, characters), through which
+    decoding (`view`).
+    """
 
     detector: str
     rule: str
@@ -44,7 +49,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """The strongest action of all findings. `text` is what may go on: redacted, or empty if blocked."""
+    """The strongest action of all findings. `text` is what may go on: redacted, or empty if
+    blocked.
+    """
 
     action: Action
     findings: list[Finding]
@@ -69,12 +76,18 @@ class Guard:
         found = _attacks(text, side)
         return self._decide(text, [*found, *_common(text, side)], side)
 
-    def check_output(self, text: str, *, leak: LeakCheck | None = None, route: str | None = None) -> Decision:
+    def check_output(
+        self, text: str, *, leak: LeakCheck | None = None, route: str | None = None
+    ) -> Decision:
         """What the model says, whole."""
         side = self.policy.output_of(route=route)
-        return self._decide(text, [*_leaks(text, leak, side), *_links(text, side), *_common(text, side)], side)
+        return self._decide(
+            text, [*_leaks(text, leak, side), *_links(text, side), *_common(text, side)], side
+        )
 
-    def output_stream(self, *, leak: LeakCheck | None = None, route: str | None = None) -> OutputStream:
+    def output_stream(
+        self, *, leak: LeakCheck | None = None, route: str | None = None
+    ) -> OutputStream:
         return OutputStream(self, self.policy.output_of(route=route), leak)
 
     def _decide(self, text: str, findings: list[Finding], side: Side) -> Decision:
@@ -86,7 +99,9 @@ class Guard:
             message = side.of(blocker.detector).message or self.policy.message
         kept = "" if action == "block" else redact(text, _entities_to_redact(findings))
         score = sum(f.score for f in findings if f.detector in FAMILY.values())
-        return Decision(action=action, findings=findings, text=kept, message=message, score=round(score, 3))
+        return Decision(
+            action=action, findings=findings, text=kept, message=message, score=round(score, 3)
+        )
 
 
 def _entities_to_redact(findings: Sequence[Finding]) -> list[Entity]:
@@ -99,7 +114,9 @@ def _entities_to_redact(findings: Sequence[Finding]) -> list[Entity]:
 
 
 def _attacks(text: str, side: Side) -> list[Finding]:
-    """Evidence adds up over families; once it is enough, the family with most of it says what is done."""
+    """Evidence adds up over families; once it is enough, the family with most of it says what is
+    done.
+    """
     found = scan(text)
     if not found.evidence:
         return []
@@ -108,11 +125,16 @@ def _attacks(text: str, side: Side) -> list[Finding]:
     enough = found.score >= entry.threshold
     return [
         Finding(
-            detector=FAMILY[item.family], rule=item.rule, score=item.weight, span=item.span, view=list(item.view),
-            excerpt=item.text, action=entry.action if enough else "allow",
+            detector=FAMILY[item.family],
+            rule=item.rule,
+            score=item.weight,
+            span=item.span,
+            view=list(item.view),
+            excerpt=item.text,
+            action=entry.action if enough else "allow",
         )
         for item in found.evidence
-    ]  # fmt: skip
+    ]
 
 
 def _common(text: str, side: Side) -> list[Finding]:
@@ -133,7 +155,9 @@ def _personal(text: str, side: Side) -> list[Finding]:
         name = "secrets" if entity.kind in SECRETS else "personal"
         action = actions[name].kinds.get(entity.kind, actions[name].action)
         if action != "allow":
-            found.append(Finding(detector=name, rule=entity.kind, action=action, score=1.0, span=entity.span))
+            found.append(
+                Finding(detector=name, rule=entity.kind, action=action, score=1.0, span=entity.span)
+            )
     return found
 
 
@@ -152,11 +176,19 @@ def _blocked_words(text: str, side: Side) -> list[Finding]:
             said = match[0].strip()
             place = text.lower().find(said)
             span = (place, place + len(said)) if place >= 0 else (0, len(text))
-            found.append(Finding(detector="blocklist", rule=said, action=entry.action, score=1.0, span=span))
+            found.append(
+                Finding(detector="blocklist", rule=said, action=entry.action, score=1.0, span=span)
+            )
     for pattern in entry.patterns:
         for found_at in _pattern(pattern).finditer(text):
             found.append(
-                Finding(detector="blocklist", rule=pattern, action=entry.action, score=1.0, span=found_at.span())
+                Finding(
+                    detector="blocklist",
+                    rule=pattern,
+                    action=entry.action,
+                    score=1.0,
+                    span=found_at.span(),
+                )
             )
     return found
 
@@ -172,7 +204,8 @@ def _pattern(pattern: str) -> re.Pattern[str]:
         compiled: re.Pattern[str] = re2.compile(pattern, options)
     except re2.error as error:
         raise UsageError(
-            f"blocklist pattern {pattern!r}: {error}", hint="RE2 syntax: no look-around, no back-references"
+            f"blocklist pattern {pattern!r}: {error}",
+            hint="RE2 syntax: no look-around, no back-references",
         ) from error
     return compiled
 
@@ -181,12 +214,22 @@ def _too_long(text: str, side: Side) -> list[Finding]:
     entry = side.of("length")
     if entry.action == "allow":
         return []
-    limits = [("chars", entry.chars, len(text)), ("tokens", entry.tokens, -(-len(text) // CHARS_PER_TOKEN))]
+    limits = [
+        ("chars", entry.chars, len(text)),
+        ("tokens", entry.tokens, -(-len(text) // CHARS_PER_TOKEN)),
+    ]
     return [
-        Finding(detector="length", rule=name, action=entry.action, score=1.0, span=(0, len(text)),
-                excerpt=f"{size} > {most}")
-        for name, most, size in limits if most is not None and size > most
-    ]  # fmt: skip
+        Finding(
+            detector="length",
+            rule=name,
+            action=entry.action,
+            score=1.0,
+            span=(0, len(text)),
+            excerpt=f"{size} > {most}",
+        )
+        for name, most, size in limits
+        if most is not None and size > most
+    ]
 
 
 def _leaks(text: str, leak: LeakCheck | None, side: Side) -> list[Finding]:
@@ -197,9 +240,15 @@ def _leaks(text: str, leak: LeakCheck | None, side: Side) -> list[Finding]:
     if found is None or found.share < entry.threshold:
         return []
     return [
-        Finding(detector="system_prompt", rule=found.rule, action=entry.action, score=found.share,
-                span=(0, len(text)), view=list(found.view))
-    ]  # fmt: skip
+        Finding(
+            detector="system_prompt",
+            rule=found.rule,
+            action=entry.action,
+            score=found.share,
+            span=(0, len(text)),
+            view=list(found.view),
+        )
+    ]
 
 
 def _links(text: str, side: Side) -> list[Finding]:
@@ -214,15 +263,23 @@ def _links(text: str, side: Side) -> list[Finding]:
         known = any(host == allowed or host.endswith(f".{allowed}") for allowed in entry.hosts)
         if not known and CARRIES.search(url):
             rule = "image" if match[0][0] in "!<" else "link"
-            found.append(Finding(detector="links", rule=rule, action=entry.action, score=1.0, span=match.span()))
+            found.append(
+                Finding(
+                    detector="links", rule=rule, action=entry.action, score=1.0, span=match.span()
+                )
+            )
     return found
 
 
 def _moderated(text: str, entry: Detector) -> list[Finding]:
     """An OpenAI-compatible moderation endpoint's verdict; it failing is an error, not a pass."""
     if not entry.url:
-        raise UsageError("the moderation detector needs a url", hint="an OpenAI-compatible /v1/moderations")
-    headers = {"Authorization": f"Bearer {os.environ.get(entry.key_env, '')}"} if entry.key_env else {}
+        raise UsageError(
+            "the moderation detector needs a url", hint="an OpenAI-compatible /v1/moderations"
+        )
+    headers = (
+        {"Authorization": f"Bearer {os.environ.get(entry.key_env, '')}"} if entry.key_env else {}
+    )
     answer = Http(headers=headers).post_json(
         entry.url, {"input": text, **({"model": entry.model} if entry.model else {})}, timeout_s=20
     )
@@ -230,12 +287,22 @@ def _moderated(text: str, entry: Detector) -> list[Finding]:
         result = (answer or {})["results"][0]
     except (KeyError, IndexError, TypeError):
         raise EnvironmentMissing(f"no moderation verdict from {entry.url}") from None
-    scores = {str(name): float(value) for name, value in (result.get("category_scores") or {}).items()}
+    scores = {
+        str(name): float(value) for name, value in (result.get("category_scores") or {}).items()
+    }
     over = {name: score for name, score in scores.items() if score >= min(entry.threshold, 1.0)}
     if result.get("flagged") and not over:
-        over = {name: 1.0 for name, hit in (result.get("categories") or {"flagged": True}).items() if hit}
-    return [Finding(detector="moderation", rule=name, action=entry.action, score=score, span=(0, len(text)))
-            for name, score in over.items()]  # fmt: skip
+        over = {
+            name: 1.0
+            for name, hit in (result.get("categories") or {"flagged": True}).items()
+            if hit
+        }
+    return [
+        Finding(
+            detector="moderation", rule=name, action=entry.action, score=score, span=(0, len(text))
+        )
+        for name, score in over.items()
+    ]
 
 
 def _classified(text: str, entry: Detector) -> list[Finding]:
@@ -255,7 +322,9 @@ def _classified(text: str, entry: Detector) -> list[Finding]:
 
 @cache
 def load_classifier(name: str) -> Callable[[str], float]:
-    """`onnx:FOLDER` (model.onnx and tokenizer.json), or an entry point of llmops.detectors: text -> probability."""
+    """`onnx:FOLDER` (model.onnx and tokenizer.json), or an entry point of llmops.detectors: text ->
+    probability.
+    """
     if name.startswith("onnx:"):
         from llmops_cli.guard.onnx import OnnxClassifier
 
@@ -273,14 +342,23 @@ class OutputStream:
     def __init__(self, guard: Guard, side: Side, leak: LeakCheck | None) -> None:
         kinds = {kind: side.of("secrets" if kind in SECRETS else "personal") for kind in KINDS}
         self._redactor = Redactor(
-            {kind for kind, entry in kinds.items() if entry.kinds.get(kind, entry.action) == "redact"}
+            {
+                kind
+                for kind, entry in kinds.items()
+                if entry.kinds.get(kind, entry.action) == "redact"
+            }
         )
-        self._guard, self._side, self._leak = guard, side, leak
-        self._said, self._checked = "", 0
+        self._guard = guard
+        self._side = side
+        self._leak = leak
+        self._said = ""
+        self._checked = 0
         self.decision: Decision | None = None
 
     def feed(self, piece: str) -> str:
-        """What may be shown now; nothing after a block. `decision` is set once something is to be blocked."""
+        """What may be shown now; nothing after a block. `decision` is set once something is to be
+        blocked.
+        """
         if self.decision is not None:
             return ""
         self._said += piece
@@ -299,11 +377,17 @@ class OutputStream:
         return self._redactor.finish()
 
     def _blocked(self) -> bool:
-        """Looks at the answer's last stretch: a leak, a blocked word and a length are found there too."""
+        """Looks at the answer's last stretch: a leak, a blocked word and a length are found there
+        too.
+        """
         stretch = self._said[max(0, self._checked - STRETCH) :]
         self._checked = len(self._said)
-        findings = [*_leaks(stretch, self._leak, self._side), *_blocked_words(stretch, self._side),
-                    *_too_long(self._said, self._side), *_links(stretch, self._side)]  # fmt: skip
+        findings = [
+            *_leaks(stretch, self._leak, self._side),
+            *_blocked_words(stretch, self._side),
+            *_too_long(self._said, self._side),
+            *_links(stretch, self._side),
+        ]
         if not any(finding.action == "block" for finding in findings):
             return False
         self.decision = self._guard._decide(self._said, findings, self._side)

@@ -1,5 +1,7 @@
 # ruff: noqa: RUF001
-"""Letters of other scripts that look like Latin ones. After Unicode's confusables (UTS 39), single letters only."""
+"""Letters of other scripts that look like Latin ones. After Unicode's confusables (UTS 39), single
+letters only.
+"""
 
 BY_LETTER = {
     "a": "ɐɑαаᎪᴀꓮ",
@@ -30,15 +32,26 @@ BY_LETTER = {
     "z": "Ꮓᴢꓜ",
 }
 LATIN = {
-    ord(form): letter for letter, shown in BY_LETTER.items() for char in shown
+    ord(form): letter
+    for letter, shown in BY_LETTER.items()
+    for char in shown
     for form in {char, char.upper(), char.lower()}
     if len(form) == 1 and not form.isascii()
-}  # fmt: skip
+}
 """Code point -> Latin letter."""
 
 LATIN |= {
     ord(char): letter
-    for letter, shown in {"b": "ΒВ", "h": "ΗН", "n": "Ν", "p": "ΡР", "v": "Ѵ", "x": "ΧХ", "y": "ΥУ", "z": "Ζ"}.items()
+    for letter, shown in {
+        "b": "ΒВ",
+        "h": "ΗН",
+        "n": "Ν",
+        "p": "ΡР",
+        "v": "Ѵ",
+        "x": "ΧХ",
+        "y": "ΥУ",
+        "z": "Ζ",
+    }.items()
     for char in shown
 }
 """Capitals that look like another letter than their small ones do."""

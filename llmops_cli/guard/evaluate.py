@@ -1,4 +1,6 @@
-"""How good the guard is on labelled texts: shares flagged with intervals, by family and source, and its time."""
+"""How good the guard is on labelled texts: shares flagged with intervals, by family and source, and
+its time.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ HONEST = ("benign", "0", "false", "safe", "honest")
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares flagged of attacks (`tpr`) and of honest texts (`fpr`), with 95 % intervals; None where there are none."""
+    """Shares flagged of attacks (`tpr`) and of honest texts (`fpr`), with 95 % intervals; None
+    where there are none.
+    """
 
     tpr: float | None
     fpr: float | None
@@ -73,14 +77,20 @@ def read_rows(path: Path) -> Iterator[Row]:
                         hint='lines of {"text": ..., "label": "attack" or "benign", "family", "source"}',
                     ) from error
                 if str(row.label).lower() not in (*ATTACK, *HONEST):
-                    raise UsageError(f"{path}, line {number}: the label is {row.label!r}", hint="attack or benign")
+                    raise UsageError(
+                        f"{path}, line {number}: the label is {row.label!r}",
+                        hint="attack or benign",
+                    )
                 yield row
 
 
 def evaluate(guard: Guard, rows: Iterable[Row], *, role: str = "user") -> Evaluation:
-    """Every row through the guard's input side, one at a time; timed in a second pass, as in a running server."""
+    """Every row through the guard's input side, one at a time; timed in a second pass, as in a
+    running server.
+    """
     verdicts = [(row, guard.check_input(row.text, role=role).flagged) for row in rows]
-    per_kb, per_text = [], []
+    per_kb = []
+    per_text = []
     for row, _ in verdicts:
         start = time.perf_counter()
         guard.check_input(row.text, role=role)
@@ -109,15 +119,18 @@ def _rates(verdicts: list[tuple[Row, bool]]) -> Rates:
     attacks = [flagged for row, flagged in verdicts if row.is_attack]
     benign = [flagged for row, flagged in verdicts if not row.is_attack]
     return Rates(
-        tpr=sum(attacks) / len(attacks) if attacks else None, fpr=sum(benign) / len(benign) if benign else None,
-        n_attack=len(attacks), n_benign=len(benign),
+        tpr=sum(attacks) / len(attacks) if attacks else None,
+        fpr=sum(benign) / len(benign) if benign else None,
+        n_attack=len(attacks),
+        n_benign=len(benign),
         tpr_ci95=share_interval(sum(attacks), len(attacks)) if attacks else None,
         fpr_ci95=share_interval(sum(benign), len(benign)) if benign else None,
-    )  # fmt: skip
+    )
 
 
 def _spread(values: list[float]) -> PerKb:
     ordered = sorted(values)
     return PerKb(
-        round(ordered[len(ordered) // 2], 1), round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))], 1)
+        round(ordered[len(ordered) // 2], 1),
+        round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))], 1),
     )

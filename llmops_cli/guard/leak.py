@@ -17,7 +17,9 @@ LEAST_RUNS = 6
 
 
 class Leak(msgspec.Struct, frozen=True):
-    """`share` of the prompt's runs of words that the answer has; `view` is how the answer hid them."""
+    """`share` of the prompt's runs of words that the answer has; `view` is how the answer hid
+    them.
+    """
 
     rule: str
     share: float
@@ -47,7 +49,9 @@ class LeakCheck:
         for name in ALWAYS:  # a prompt may have none of the words that give a cipher away
             if found := self._in(CIPHERS[name].decode(answer), (name,)):
                 return found
-        return next((leak for view in views_of(answer) if (leak := self._in(view.text, (view.name,)))), None)
+        return next(
+            (leak for view in views_of(answer) if (leak := self._in(view.text, (view.name,)))), None
+        )
 
     def _in(self, text: str, view: tuple[str, ...]) -> Leak | None:
         words = skeleton(normalise(text).text)

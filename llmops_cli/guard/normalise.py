@@ -1,7 +1,8 @@
-"""Text as a reader means it: compatibility forms, look-alikes, invisible characters, and what was hidden in them.
+"""Text as a reader means it: compatibility forms, look-alikes, invisible characters, and what was
+hidden in them.
 
-Joiners and variation selectors belong to Persian, Hindi, Malayalam and emoji; there they stay without a word. Elsewhere
-they are dropped, and a message that they carry is a finding.
+Joiners and variation selectors belong to Persian, Hindi, Malayalam and emoji; there they stay
+without a word. Elsewhere they are dropped, and a message that they carry is a finding.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ def normalise(text: str) -> Normal:
     hidden: list[Hidden] = []
     if INVISIBLE.search(text):
         text = _without_invisible(text, hidden)
-    for typed, plain in TYPOGRAPHIC:  # most texts are ASCII then, and everything after is ten times faster
+    for (
+        typed,
+        plain,
+    ) in TYPOGRAPHIC:  # most texts are ASCII then, and everything after is ten times faster
         text = text.replace(typed, plain)
     if text.isascii():
         return Normal(CONTROL.sub("", text), tuple(hidden))
@@ -63,21 +67,28 @@ def normalise(text: str) -> Normal:
     return Normal(CONTROL.sub("", text), tuple(hidden))
 
 
-TYPOGRAPHIC = tuple(zip("\u2018\u2019\u201c\u201d\u2013\u2014\u2022\u00a0\u2026", "''\"\"--* .", strict=True))
+TYPOGRAPHIC = tuple(
+    zip("\u2018\u2019\u201c\u201d\u2013\u2014\u2022\u00a0\u2026", "''\"\"--* .", strict=True)
+)
 ENCLOSED = re.compile("[\U0001f150-\U0001f1ff]")
 REGIONAL = {0x1F1E6 + i: chr(ord("A") + i) for i in range(26)}
 REGIONAL |= {base + i: chr(ord("A") + i) for base in (0x1F150, 0x1F170) for i in range(26)}
-"""Letters in flags, and white letters in black circles and squares, which have no compatibility form."""
+"""Letters in flags, and white letters in black circles and squares, which have no compatibility
+form.
+"""
 
 
 def _without_invisible(text: str, hidden: list[Hidden]) -> str:
-    parts, end, split = [], 0, []
+    parts = []
+    end = 0
+    split = []
     runs = list(INVISIBLE.finditer(text))
     zero_width = "".join(run[0] for run in runs)
     for run in runs:
         start = run.start()
         parts.append(text[end:start])
-        before, after = text[start - 1] if start else "", text[run.end()] if run.end() < len(text) else ""
+        before = text[start - 1] if start else ""
+        after = text[run.end()] if run.end() < len(text) else ""
         kept = _belongs(run[0], before, after)
         if kept:
             parts.append(run[0] if JOINERS[0] in run[0] or JOINERS[1] in run[0] else "")
@@ -94,7 +105,9 @@ def _without_invisible(text: str, hidden: list[Hidden]) -> str:
     if not hidden and (message := _bits(zero_width)):
         hidden.append(Hidden("zero-width-bits", (runs[0].start(), runs[-1].end()), message))
     if len(split) >= SPLIT_WORDS:
-        hidden.append(Hidden("split-words", (split[0], split[-1] + 1), f"{len(split)} words are split"))
+        hidden.append(
+            Hidden("split-words", (split[0], split[-1] + 1), f"{len(split)} words are split")
+        )
     return "".join(parts)
 
 
@@ -106,19 +119,27 @@ def _belongs(run: str, before: str, after: str) -> bool:
             return joining or (run == "\u200d" and _is_emoji(before))
         if run == "\u200b":
             return _script(before) in SPACES_APART or not _is_latin(before) or not _is_latin(after)
-        return run not in "\u202a\u202b\u202d\u202e" and not (_is_latin(before) and _is_latin(after))
+        return run not in "\u202a\u202b\u202d\u202e" and not (
+            _is_latin(before) and _is_latin(after)
+        )
     if run.strip("\ufe0e\ufe0f\u200d") == "":
         return _is_emoji(before) or before in "0123456789#*"
-    return set(run) <= set("\u200e\u200f\u061c\u200c\u200d\u2066\u2067\u2068\u2069\ufeff") and not _is_latin(before)
+    return set(run) <= set(
+        "\u200e\u200f\u061c\u200c\u200d\u2066\u2067\u2068\u2069\ufeff"
+    ) and not _is_latin(before)
 
 
 def _joins(char: str) -> bool:
     """Letters of scripts whose letters join: Arabic to Thai, Mongolian, and the Arabic forms."""
-    return bool(char) and ("\u0600" <= char <= "\u109f" or "\u1780" <= char <= "\u18af" or "\ufb50" <= char <= "\ufefc")
+    return bool(char) and (
+        "\u0600" <= char <= "\u109f" or "\u1780" <= char <= "\u18af" or "\ufb50" <= char <= "\ufefc"
+    )
 
 
 def _is_emoji(char: str) -> bool:
-    return bool(char) and (unicodedata.category(char) in ("So", "Sk", "Sm") or char in "\ufe0f\u200d")
+    return bool(char) and (
+        unicodedata.category(char) in ("So", "Sk", "Sm") or char in "\ufe0f\u200d"
+    )
 
 
 def _is_latin(char: str) -> bool:
@@ -143,7 +164,9 @@ def _is_flag(before: str, run: str) -> bool:
 
 
 def _carried(run: str) -> str:
-    """The message of tag characters, variation selectors (each a byte) or zero-width bits; empty if there is none."""
+    """The message of tag characters, variation selectors (each a byte) or zero-width bits; empty if
+    there is none.
+    """
     tags = "".join(chr(ord(char) - 0xE0000) for char in run if "\U000e0020" <= char <= "\U000e007e")
     if len(tags) >= CARRIED_LEAST:
         return tags
@@ -161,7 +184,9 @@ def _selector(char: str) -> int:
 
 def _bits(run: str) -> str:
     """Two kinds of zero-width characters as zeros and ones, whichever way gives text."""
-    signs = [char for char in run if char in "\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff"]
+    signs = [
+        char for char in run if char in "\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff"
+    ]
     kinds = sorted(set(signs))
     if len(signs) < BITS_LEAST or len(kinds) not in (2, 3):
         return ""
@@ -170,14 +195,18 @@ def _bits(run: str) -> str:
         for width in (8, 7):
             octets = [int(bits[i : i + width], 2) for i in range(0, len(bits) - width + 1, width)]
             found = "".join(map(chr, octets))
-            if found.isprintable() and sum(char.isalnum() or char == " " for char in found) > 0.8 * len(found):
+            if found.isprintable() and sum(
+                char.isalnum() or char == " " for char in found
+            ) > 0.8 * len(found):
                 return found
     return ""
 
 
 def _overridden(text: str, run: re.Match[str]) -> Iterator[Hidden]:
     """Latin text that is shown backwards."""
-    said = re.split("[\u202a-\u202e\n]", text[run.end() : run.end() + OVERRIDDEN_MOST], maxsplit=1)[0]
+    said = re.split("[\u202a-\u202e\n]", text[run.end() : run.end() + OVERRIDDEN_MOST], maxsplit=1)[
+        0
+    ]
     stop = run.end() + len(said)
     if said and all(char < "\u0590" for char in said if char.isalpha()):
         yield Hidden("bidi-override", (run.start(), stop), said[::-1])
@@ -201,11 +230,20 @@ def _table() -> _Table:
     for char in "'`\u2018\u2019\u02bc\u00b4\u00ad\u200c\u200d":
         table[ord(char)] = None
     for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)):
-        base = "".join(c for c in unicodedata.normalize("NFKD", chr(code)) if not unicodedata.combining(c)).lower()
+        base = "".join(
+            c for c in unicodedata.normalize("NFKD", chr(code)) if not unicodedata.combining(c)
+        ).lower()
         table[code] = base if base.isalnum() else chr(code).lower()
     for code in range(0x300, 0x370):
         table[code] = None
-    table |= {ord("ß"): "ss", ord("æ"): "ae", ord("ø"): "o", ord("ł"): "l", ord("đ"): "d", 0x131: "i"}
+    table |= {
+        ord("ß"): "ss",
+        ord("æ"): "ae",
+        ord("ø"): "o",
+        ord("ł"): "l",
+        ord("đ"): "d",
+        0x131: "i",
+    }
     return table
 
 
@@ -214,7 +252,9 @@ LOOKALIKES = _Table({**TABLE, **LATIN})
 
 
 def skeleton(text: str) -> str:
-    """Lower-case words with one space between and around them: no accents, apostrophes or punctuation."""
+    """Lower-case words with one space between and around them: no accents, apostrophes or
+    punctuation.
+    """
     if not text.isascii():
         text = text.lower()
     return f" {' '.join(text.translate(TABLE).split())} "

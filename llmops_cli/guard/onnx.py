@@ -1,4 +1,6 @@
-"""A text classifier in ONNX form as a score: any sequence classifier that optimum or transformers exported."""
+"""A text classifier in ONNX form as a score: any sequence classifier that optimum or transformers
+exported.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ class OnnxClassifier:
             from tokenizers import Tokenizer
         except ImportError:
             raise EnvironmentMissing(
-                "ONNX classifiers need onnxruntime and tokenizers", hint="pip install onnxruntime tokenizers"
+                "ONNX classifiers need onnxruntime and tokenizers",
+                hint="pip install onnxruntime tokenizers",
             ) from None
         path = Path(folder)
         if not (path / "model.onnx").is_file() or not (path / "tokenizer.json").is_file():
@@ -34,8 +37,15 @@ class OnnxClassifier:
         )
         self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
         self._names = {value.name for value in self._session.get_inputs()}
-        config = json.loads((path / "config.json").read_text()) if (path / "config.json").is_file() else {}
-        labels = {int(index): str(label).lower() for index, label in (config.get("id2label") or {}).items()}
+        config = (
+            json.loads((path / "config.json").read_text())
+            if (path / "config.json").is_file()
+            else {}
+        )
+        labels = {
+            int(index): str(label).lower()
+            for index, label in (config.get("id2label") or {}).items()
+        }
         self._attacks = [i for i, label in labels.items() if label in ATTACK_LABELS] or [1]
 
     def __call__(self, text: str) -> float:
@@ -44,7 +54,11 @@ class OnnxClassifier:
 
     def _score(self, ids: list[int]) -> float:
         row = np.array([ids], dtype=np.int64)
-        feeds = {"input_ids": row, "attention_mask": np.ones_like(row), "token_type_ids": np.zeros_like(row)}
+        feeds = {
+            "input_ids": row,
+            "attention_mask": np.ones_like(row),
+            "token_type_ids": np.zeros_like(row),
+        }
         (logits, *_) = self._session.run(None, {name: feeds[name] for name in self._names})
         if logits.shape[-1] == 1:
             return float(1 / (1 + np.exp(-logits[0, 0])))

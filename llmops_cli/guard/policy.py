@@ -13,20 +13,46 @@ from llmops_cli.guard.personal import KINDS
 
 Action = Literal["allow", "flag", "redact", "block"]
 STRENGTH: dict[str, int] = {"allow": 0, "flag": 1, "redact": 2, "block": 3}
-INPUT = ("injection", "jailbreak", "extraction", "hidden_text", "personal", "secrets", "blocklist", "length",
-         "moderation", "classifier")  # fmt: skip
-OUTPUT = ("system_prompt", "personal", "secrets", "links", "blocklist", "length", "moderation", "classifier")
-FAMILY = {"direct_hijack": "injection", "indirect": "injection", "jailbreak": "jailbreak", "extraction": "extraction",
-          "hidden_text": "hidden_text"}  # fmt: skip
+INPUT = (
+    "injection",
+    "jailbreak",
+    "extraction",
+    "hidden_text",
+    "personal",
+    "secrets",
+    "blocklist",
+    "length",
+    "moderation",
+    "classifier",
+)
+OUTPUT = (
+    "system_prompt",
+    "personal",
+    "secrets",
+    "links",
+    "blocklist",
+    "length",
+    "moderation",
+    "classifier",
+)
+FAMILY = {
+    "direct_hijack": "injection",
+    "indirect": "injection",
+    "jailbreak": "jailbreak",
+    "extraction": "extraction",
+    "hidden_text": "hidden_text",
+}
 """A rule's family -> the detector whose action counts."""
 KEYS = ("input", "output", "routes", "roles", "message")
 REFUSAL = "This request was stopped by the content policy."
 
 
 class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`action` from `threshold` on (evidence of 1 is an attack; shares and probabilities go from 0 to 1). `kinds` of
-    personal data have actions of their own. The rest belongs to one detector each: `words` and `patterns` to blocklist,
-    `chars` and `tokens` to length, `url` and `model` to moderation, `name` to classifier, `hosts` to links."""
+    """`action` from `threshold` on (evidence of 1 is an attack; shares and probabilities go from 0
+    to 1). `kinds` of personal data have actions of their own. The rest belongs to one detector
+    each: `words` and `patterns` to blocklist, `chars` and `tokens` to length, `url` and `model` to
+    moderation, `name` to classifier, `hosts` to links.
+    """
 
     action: Action = "allow"
     threshold: float = 1.0
@@ -53,7 +79,9 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """`routes` and `roles` change single detectors for requests on that path, or messages of that role."""
+    """`routes` and `roles` change single detectors for requests on that path, or messages of that
+    role.
+    """
 
     input: Side
     output: Side
@@ -62,8 +90,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     message: str = REFUSAL
 
     def input_of(self, *, role: str = "user", route: str | None = None) -> Side:
-        layers = [self.input, *([self.routes[route][0]] if route in self.routes else []),
-                  *([self.roles[role]] if role in self.roles else [])]  # fmt: skip
+        layers = [
+            self.input,
+            *([self.routes[route][0]] if route in self.routes else []),
+            *([self.roles[role]] if role in self.roles else []),
+        ]
         return _merged(layers)
 
     def output_of(self, *, route: str | None = None) -> Side:
@@ -71,29 +102,51 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _merged(layers: list[Side]) -> Side:
-    return Side(detectors={name: entry for layer in layers for name, entry in layer.detectors.items()})
+    return Side(
+        detectors={name: entry for layer in layers for name, entry in layer.detectors.items()}
+    )
 
 
 DEFAULT = Policy(
-    input=Side(detectors={
-        **{name: Detector(action="block") for name in ("injection", "jailbreak", "extraction", "hidden_text")},
-        "length": Detector(action="block", chars=400_000),
-    }),
-    output=Side(detectors={
-        "system_prompt": Detector(action="block", threshold=0.0, message="The answer was withheld."),
-        "secrets": Detector(action="redact"),
-        "personal": Detector(action="flag", kinds={
-            "card": "redact", "iban": "redact", "ssn": "redact", "national_id": "redact",
-            "ip": "allow", "mac": "allow", "wallet": "allow",
-        }),
-        "links": Detector(action="flag"),
-    }),
+    input=Side(
+        detectors={
+            **{
+                name: Detector(action="block")
+                for name in ("injection", "jailbreak", "extraction", "hidden_text")
+            },
+            "length": Detector(action="block", chars=400_000),
+        }
+    ),
+    output=Side(
+        detectors={
+            "system_prompt": Detector(
+                action="block", threshold=0.0, message="The answer was withheld."
+            ),
+            "secrets": Detector(action="redact"),
+            "personal": Detector(
+                action="flag",
+                kinds={
+                    "card": "redact",
+                    "iban": "redact",
+                    "ssn": "redact",
+                    "national_id": "redact",
+                    "ip": "allow",
+                    "mac": "allow",
+                    "wallet": "allow",
+                },
+            ),
+            "links": Detector(action="flag"),
+        }
+    ),
     roles={
-        role: Side(detectors={"injection": Detector(action="block", threshold=0.6)}) for role in ("document", "tool")
+        role: Side(detectors={"injection": Detector(action="block", threshold=0.6)})
+        for role in ("document", "tool")
     },
-)  # fmt: skip
-"""Attacks are blocked; secrets and payment data are taken out of answers; what users write of themselves is theirs.
-Documents and results of tools need less evidence: they have no business giving orders."""
+)
+"""Attacks are blocked; secrets and payment data are taken out of answers; what users write of
+themselves is theirs. Documents and results of tools need less evidence: they have no business
+giving orders.
+"""
 
 
 def load_policy(path: Path) -> Policy:
@@ -106,7 +159,9 @@ def load_policy(path: Path) -> Policy:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())[:160]}") from error
     if not isinstance(raw, dict):
-        raise UsageError(f"{path} holds no policy", hint="keys: input, output, routes, roles, message")
+        raise UsageError(
+            f"{path} holds no policy", hint="keys: input, output, routes, roles, message"
+        )
     return _Reader(str(path), text).policy(raw)
 
 
@@ -114,10 +169,13 @@ class _Reader:
     """Turns YAML into a Policy, and a mistake into one line with its place."""
 
     def __init__(self, path: str, text: str) -> None:
-        self._path, self._lines = path, text.splitlines()
+        self._path = path
+        self._lines = text.splitlines()
 
     def _where(self, key: str) -> str:
-        line = next((n for n, line in enumerate(self._lines, 1) if line.strip().startswith(f"{key}:")), None)
+        line = next(
+            (n for n, line in enumerate(self._lines, 1) if line.strip().startswith(f"{key}:")), None
+        )
         return f"{self._path}, line {line}" if line else self._path
 
     def policy(self, raw: dict[str, Any]) -> Policy:  # Any: YAML
@@ -125,7 +183,10 @@ class _Reader:
             if key not in KEYS:
                 raise unknown_name(f"key of the policy ({self._where(key)})", key, KEYS)
         routes = {
-            str(route): (self._side(entry.get("input") or {}, INPUT), self._side(entry.get("output") or {}, OUTPUT))
+            str(route): (
+                self._side(entry.get("input") or {}, INPUT),
+                self._side(entry.get("output") or {}, OUTPUT),
+            )
             for route, entry in (raw.get("routes") or {}).items()
         }
         return Policy(
@@ -133,7 +194,10 @@ class _Reader:
             output=_merged([DEFAULT.output, self._side(raw.get("output") or {}, OUTPUT)]),
             routes=routes,
             roles=DEFAULT.roles
-            | {str(role): self._side(entry or {}, INPUT) for role, entry in (raw.get("roles") or {}).items()},
+            | {
+                str(role): self._side(entry or {}, INPUT)
+                for role, entry in (raw.get("roles") or {}).items()
+            },
             message=str(raw.get("message", REFUSAL)),
         )
 
@@ -148,10 +212,14 @@ class _Reader:
             try:
                 detector = msgspec.convert(fields, Detector)
             except msgspec.ValidationError as error:
-                raise UsageError(f"{self._where(str(name))}: {name}: {str(error).replace('`', '')}",
-                                 hint="actions: allow, flag, redact, block") from error  # fmt: skip
+                raise UsageError(
+                    f"{self._where(str(name))}: {name}: {str(error).replace('`', '')}",
+                    hint="actions: allow, flag, redact, block",
+                ) from error
             for kind in detector.kinds:
                 if kind not in KINDS:
-                    raise unknown_name(f"kind of personal data ({self._where(str(kind))})", kind, KINDS)
+                    raise unknown_name(
+                        f"kind of personal data ({self._where(str(kind))})", kind, KINDS
+                    )
             found[str(name)] = detector
         return Side(detectors=found)

@@ -1,4 +1,6 @@
-"""What keeps instructions and data apart in prompts: delimiters that data cannot forge, a suffix for system prompts."""
+"""What keeps instructions and data apart in prompts: delimiters that data cannot forge, a suffix
+for system prompts.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ SAFETY_SUFFIX = (
 
 
 def delimited(text: str, *, mark: str | None = None) -> str:
-    """The text between markers with a random name, which it cannot close. Source: spotlighting, arXiv:2403.14720."""
+    """The text between markers with a random name, which it cannot close. Source: spotlighting,
+    arXiv:2403.14720.
+    """
     mark = mark or secrets.token_hex(4)
     return f"<untrusted-{mark}>\n{text}\n</untrusted-{mark}>"
 

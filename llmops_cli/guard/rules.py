@@ -1,4 +1,6 @@
-"""Attack phrases as one linear-time automaton (RE2): which rules a text's skeleton contains, and where."""
+"""Attack phrases as one linear-time automaton (RE2): which rules a text's skeleton contains, and
+where.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,15 @@ import yaml
 DATA = Path(__file__).with_name("data") / "rules.yaml"
 MEMORY = 24 << 20
 TOGETHER = 24
-"""Patterns in one automaton: with all of them its states overflow RE2's cache, and it becomes ten times slower."""
+"""Patterns in one automaton: with all of them its states overflow RE2's cache, and it becomes ten
+times slower.
+"""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`any` of the patterns makes the rule count, once, with its weight. Patterns: data/rules.yaml says how."""
+    """`any` of the patterns makes the rule count, once, with its weight. Patterns: data/rules.yaml
+    says how.
+    """
 
     id: str
     family: str
@@ -40,9 +46,12 @@ class RuleSet:
         self._glued = glued
         options = _options()
         pairs = [
-            (number, expand(pattern, macros, glued=glued)) for number, rule in enumerate(rules) for pattern in rule.any
+            (number, expand(pattern, macros, glued=glued))
+            for number, rule in enumerate(rules)
+            for pattern in rule.any
         ]
-        self._owner, self._patterns = [number for number, _ in pairs], [pattern for _, pattern in pairs]
+        self._owner = [number for number, _ in pairs]
+        self._patterns = [pattern for _, pattern in pairs]
         self._sets: list[tuple[int, re2.Set]] = []
         for first in range(0, len(pairs), TOGETHER):
             together = re2.Set.SearchSet(options)
@@ -61,11 +70,16 @@ class RuleSet:
         return found
 
     def spans(self, index: int, skeleton: str) -> Iterator[tuple[int, int]]:
-        """Where the pattern of that number stands, in characters of the skeleton, one after the other."""
-        raw, chars, done = skeleton.encode(), 0, 0
+        """Where the pattern of that number stands, in characters of the skeleton, one after the
+        other.
+        """
+        raw = skeleton.encode()
+        chars = 0
+        done = 0
         for match in _searcher(self._patterns[index]).finditer(raw):
             start = chars + len(raw[done : match.start()].decode(errors="ignore"))
-            chars, done = start + len(match[0].decode(errors="ignore")), match.end()
+            chars = start + len(match[0].decode(errors="ignore"))
+            done = match.end()
             yield start, chars
 
 
@@ -83,15 +97,25 @@ def _options() -> re2.Options:
 
 
 def expand(pattern: str, macros: dict[str, str], *, glued: bool = False) -> str:
-    """RE2's form of a rule's pattern; a word boundary on both sides where it begins or ends with a Latin letter."""
+    """RE2's form of a rule's pattern; a word boundary on both sides where it begins or ends with a
+    Latin letter.
+    """
     for _ in range(3):
         pattern = re.sub(r"<([A-Z]+)>", lambda m: macros[m[1]], pattern)
     pattern = re.sub(r"~(\d{1,2})", r"(?:[^ ]+ ){0,\1}", pattern).replace(r"\S", "[^ ]")
     if glued:
-        return re.sub(r"\(\?:\[\^ \]\+ \)\{0,\d\}", "[a-z]{0,12}", pattern).replace(" ", " ?").replace(" ??", " ?")
+        return (
+            re.sub(r"\(\?:\[\^ \]\+ \)\{0,\d\}", "[a-z]{0,12}", pattern)
+            .replace(" ", " ?")
+            .replace(" ??", " ?")
+        )
     wild = re.compile(r"[\u0e00-\u0eff\u3000-\u9fff\uac00-\ud7af]").search(pattern)
     if wild:  # [^ ] is a byte, and a character of these scripts is three
-        return "(?:" + re.sub(r"\[\^ \]\{0,(\d+)\}", lambda m: f"[^ ]{{0,{3 * int(m[1])}}}", pattern) + ")"
+        return (
+            "(?:"
+            + re.sub(r"\[\^ \]\{0,(\d+)\}", lambda m: f"[^ ]{{0,{3 * int(m[1])}}}", pattern)
+            + ")"
+        )
     return f" (?:{pattern})(?: |$)"
 
 
@@ -105,4 +129,9 @@ def builtin() -> tuple[RuleSet, RuleSet, re2.Set, int]:
     for pattern in file.mention:
         mention.Add(expand(pattern, file.macros))
     mention.Compile()
-    return RuleSet(file.rules, file.macros), RuleSet(strong, file.macros, glued=True), mention, len(file.mention)
+    return (
+        RuleSet(file.rules, file.macros),
+        RuleSet(strong, file.macros, glued=True),
+        mention,
+        len(file.mention),
+    )

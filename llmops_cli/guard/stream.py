@@ -1,7 +1,9 @@
-"""Redaction of text that arrives in pieces: the same result however it is cut, with a short, bounded delay.
+"""Redaction of text that arrives in pieces: the same result however it is cut, with a short,
+bounded delay.
 
-A piece is let go when nothing that began in it can still grow: the last run without a space is held, the numbers before
-it that may belong together, and a private key until its end. LOOKBACK characters of what was let go stay as context.
+A piece is let go when nothing that began in it can still grow: the last run without a space is
+held, the numbers before it that may belong together, and a private key until its end. LOOKBACK
+characters of what was let go stay as context.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class Redactor:
 
     def __init__(self, kinds: Container[str]) -> None:
         self._kinds = kinds
-        self._before, self._held = "", ""
+        self._before = ""
+        self._held = ""
         self.found: list[Entity] = []
         self._at = 0
 
@@ -44,7 +47,11 @@ class Redactor:
         held = self._held
         safe = _growing_from(held)
         begun = KEY_BEGINS.search(held)
-        if begun and not KEY_ENDS.search(held, begun.end()) and len(held) - begun.start() < KEY_MOST:
+        if (
+            begun
+            and not KEY_ENDS.search(held, begun.end())
+            and len(held) - begun.start() < KEY_MOST
+        ):
             safe = min(safe, begun.start())
         dashes = held.rfind("-----")
         if dashes >= 0 and len(held) - dashes < 48 and not begun:
@@ -54,8 +61,10 @@ class Redactor:
     def _release(self, count: int) -> str:
         if count <= 0:
             return ""
-        text, start = self._before + self._held, len(self._before)
-        inside, entities = [], find(text)
+        text = self._before + self._held
+        start = len(self._before)
+        inside = []
+        entities = find(text)
         for entity in entities:  # what reaches beyond the cut waits
             if entity.span[0] < start + count < entity.span[1] and entity.span[0] >= start:
                 count = entity.span[0] - start
@@ -63,22 +72,32 @@ class Redactor:
             first, last = entity.span
             if first >= start and last <= start + count and entity.kind in self._kinds:
                 inside.append(Entity(entity.kind, entity.rule, (first - start, last - start)))
-                self.found.append(Entity(entity.kind, entity.rule, (first - start + self._at, last - start + self._at)))
+                self.found.append(
+                    Entity(
+                        entity.kind,
+                        entity.rule,
+                        (first - start + self._at, last - start + self._at),
+                    )
+                )
         if count == 0:
             return ""
         said = redact(self._held[:count], inside)
         self._before = (self._before + self._held[:count])[-LOOKBACK - 16 :]
-        self._held, self._at = self._held[count:], self._at + count
+        self._held = self._held[count:]
+        self._at = self._at + count
         return said
 
 
 def _growing_from(held: str) -> int:
-    """Where that begins which more text could change: the last run, and the numbers before it that go on in it."""
+    """Where that begins which more text could change: the last run, and the numbers before it that
+    go on in it.
+    """
     start = max(held.rfind(" ", 0, len(held)), held.rfind("\n"), held.rfind("\t")) + 1
     if len(held) - start > HOLD_MOST:
         return len(held)
     earlier = list(RUNS.finditer(held, max(0, start - WINDOW), start))[::-1]
-    safe, end = start, start
+    safe = start
+    end = start
     for run in earlier[:GROUPS_MOST]:
         if "\n" in held[run.end() : end] or end - run.end() > 2:
             break

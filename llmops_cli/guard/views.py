@@ -1,7 +1,8 @@
-"""What a text says once decoded: carriers that hold a message (base64, hex, Morse, ...) and ciphers over all of it.
+"""What a text says once decoded: carriers that hold a message (base64, hex, Morse, ...) and ciphers
+over all of it.
 
-One layer at a time; the detector asks again for what it got, two layers deep. Every pattern here is linear, every candidate
-is decoded once, so time grows with the text alone.
+One layer at a time; the detector asks again for what it got, two layers deep. Every pattern here is
+linear, every candidate is decoded once, so time grows with the text alone.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ PRINTABLE = 0.9
 BASE85_MOST = 2000
 """Characters: Python's decoder is slow, and long runs without frame are something else."""
 MOST = 32
-"""Segments of one kind that are looked at in a layer; a text with more of them is cut into that many."""
+"""Segments of one kind that are looked at in a layer; a text with more of them is cut into that
+many.
+"""
 
 
 class View(msgspec.Struct, frozen=True):
-    """`text` as `name` says it; `span` is where it stood in the text that was decoded. A view that was `glued` has lost
-    the spaces between its words."""
+    """`text` as `name` says it; `span` is where it stood in the text that was decoded. A view that
+    was `glued` has lost the spaces between its words.
+    """
 
     name: str
     text: str
@@ -44,7 +48,10 @@ def _readable(raw: bytes) -> str | None:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-        seen = sum(char.isprintable() or char in "\n\r\t" or unicodedata.category(char) == "Cf" for char in text[:512])
+        seen = sum(
+            char.isprintable() or char in "\n\r\t" or unicodedata.category(char) == "Cf"
+            for char in text[:512]
+        )
         if text.strip() and seen >= PRINTABLE * len(text[:512]):
             return text
     return None
@@ -128,12 +135,15 @@ def _morse(run: str) -> str | None:
     return " ".join("".join(MORSE.get(letter, "") for letter in word) for word in words if word)
 
 
-BRAILLE = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀⠂⠆⠲⠦⠖⠤⠄", "abcdefghijklmnopqrstuvwxyz ,;.?!-'", strict=True))
+BRAILLE = dict(
+    zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀⠂⠆⠲⠦⠖⠤⠄", "abcdefghijklmnopqrstuvwxyz ,;.?!-'", strict=True)
+)
 BRAILLE_DIGITS = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚", "1234567890", strict=True))
 
 
 def _braille(run: str) -> str:
-    found, number = [], False
+    found = []
+    number = False
     for sign in run:
         if sign == "⠼":
             number = True
@@ -143,10 +153,13 @@ def _braille(run: str) -> str:
     return "".join(found)
 
 
-NATO = {word: word[0] for word in (
+NATO = {
+    word: word[0]
+    for word in (
         "alfa alpha bravo charlie delta echo foxtrot golf hotel india juliett juliet kilo lima mike november "
         "oscar papa quebec romeo sierra tango uniform victor whiskey whisky xray yankee zulu"
-    ).split()}  # fmt: skip
+    ).split()
+}
 
 
 def _nato(run: str) -> str:
@@ -156,14 +169,21 @@ def _nato(run: str) -> str:
 def _spaced(run: str) -> str:
     """Letters with one sign between them; two or more are between words."""
     separator = run[1]
-    words = re.split(r"\s{2,}|\s*/\s*|\n" if separator.isspace() else re.escape(separator) + r"?\s+" + re.escape(separator) + "?",
-                     run)  # fmt: skip
+    words = re.split(
+        r"\s{2,}|\s*/\s*|\n"
+        if separator.isspace()
+        else re.escape(separator) + r"?\s+" + re.escape(separator) + "?",
+        run,
+    )
     return " ".join(re.sub(r"[\s.\-_*|~,]", "", word) for word in words)
 
 
 def _escapes(run: str) -> str:
-    return re.sub(r"\\u\{?([0-9a-fA-F]{4,6})\}?|\\x([0-9a-fA-F]{2})",
-                  lambda found: chr(min(int(found[1] or found[2], 16), 0x10FFFF)), run)  # fmt: skip
+    return re.sub(
+        r"\\u\{?([0-9a-fA-F]{4,6})\}?|\\x([0-9a-fA-F]{2})",
+        lambda found: chr(min(int(found[1] or found[2], 16), 0x10FFFF)),
+        run,
+    )
 
 
 def _quoted_printable(run: str) -> str | None:
@@ -171,7 +191,9 @@ def _quoted_printable(run: str) -> str | None:
 
 
 class Carrier(msgspec.Struct, frozen=True):
-    """How a message is carried: what gives it away to one scan over the text, where it is, what it says."""
+    """How a message is carried: what gives it away to one scan over the text, where it is, what it
+    says.
+    """
 
     name: str
     sign: str
@@ -181,23 +203,77 @@ class Carrier(msgspec.Struct, frozen=True):
 
 
 CARRIERS = (
-    Carrier("base64", r"[A-Za-z0-9+/_-]{16}", r"={0,6}(?:[A-Za-z0-9+/_-]{16,}\s{0,2})+={0,6}", _base64),
+    Carrier(
+        "base64", r"[A-Za-z0-9+/_-]{16}", r"={0,6}(?:[A-Za-z0-9+/_-]{16,}\s{0,2})+={0,6}", _base64
+    ),
     Carrier("base32", r"[A-Z2-7]{16}|[a-z2-7]{24}", r"[A-Z2-7]{16,}=*|[a-z2-7]{24,}=*", _base32),
-    Carrier("hex", r"(?:[0-9a-fA-F]{2}[\s:,\-]?(?:0x|\\x)?){8}", r"(?:0x|\\x)?(?:[0-9a-fA-F]{2}[\s:,\-]{0,2}(?:0x|\\x)?){8,}", _hex),
+    Carrier(
+        "hex",
+        r"(?:[0-9a-fA-F]{2}[\s:,\-]?(?:0x|\\x)?){8}",
+        r"(?:0x|\\x)?(?:[0-9a-fA-F]{2}[\s:,\-]{0,2}(?:0x|\\x)?){8,}",
+        _hex,
+    ),
     Carrier("binary", r"(?:[01]{8}[\s,]?){4}", r"(?:[01]{8}[\s,]{0,2}){4,}", _binary),
-    Carrier("decimal codes", r"(?:\d{2,3}[\s,;]{1,2}){8}", r"(?:\d{2,3}[\s,;]{1,2}){8,}\d{2,3}", _codes(10)),
-    Carrier("octal codes", r"(?:[01][0-7]{2}[\s,;\\]{1,2}){8}", r"(?:[01][0-7]{2}[\s,;\\]{1,2}){8,}[01][0-7]{2}", _codes(8)),
+    Carrier(
+        "decimal codes",
+        r"(?:\d{2,3}[\s,;]{1,2}){8}",
+        r"(?:\d{2,3}[\s,;]{1,2}){8,}\d{2,3}",
+        _codes(10),
+    ),
+    Carrier(
+        "octal codes",
+        r"(?:[01][0-7]{2}[\s,;\\]{1,2}){8}",
+        r"(?:[01][0-7]{2}[\s,;\\]{1,2}){8,}[01][0-7]{2}",
+        _codes(8),
+    ),
     Carrier("ascii85", r"<~[!-u\s]{10}", r"<~[!-u\s]{10,}?~>", _base85),
     Carrier("base85", r"[!-~]{24}", r"[!-~]{24,}", _base85),
-    Carrier("url", r"(?:%[0-9a-fA-F]{2}[^%\n]*){3}", r"(?:[^%\n]{0,24}%[0-9a-fA-F]{2}){3,}[^%\n]{0,64}", unquote),
-    Carrier("html", r"(?:&#?\w+;[^&\n]*){2}", r"(?:[^&\n]{0,24}&#?\w{2,8};){2,}[^&\n]{0,64}", html.unescape),
-    Carrier("escapes", r"(?:\\u\{?[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2})[^\n]*\\[ux]", r"(?:[^\\\n]{0,24}\\(?:u\{?[0-9a-fA-F]{4,6}\}?|x[0-9a-fA-F]{2})){3,}[^\\\n]{0,64}", _escapes),
-    Carrier("quoted-printable", r"(?:=[0-9A-F]{2}[^=\n]*){3}", r"(?:[^=\n]{0,24}=[0-9A-F]{2}){3,}[^=\n]{0,64}", _quoted_printable),
-    Carrier("morse", r"(?:[.\-–—−_•·∙․]{1,7}[ /|]{1,3}){5}", r"(?:[.\-–—−_•·∙․]{1,7}[ /|\n]{1,3}){5,}[.\-–—−_•·∙․]{0,7}", _morse),  # noqa: RUF001
+    Carrier(
+        "url",
+        r"(?:%[0-9a-fA-F]{2}[^%\n]*){3}",
+        r"(?:[^%\n]{0,24}%[0-9a-fA-F]{2}){3,}[^%\n]{0,64}",
+        unquote,
+    ),
+    Carrier(
+        "html",
+        r"(?:&#?\w+;[^&\n]*){2}",
+        r"(?:[^&\n]{0,24}&#?\w{2,8};){2,}[^&\n]{0,64}",
+        html.unescape,
+    ),
+    Carrier(
+        "escapes",
+        r"(?:\\u\{?[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2})[^\n]*\\[ux]",
+        r"(?:[^\\\n]{0,24}\\(?:u\{?[0-9a-fA-F]{4,6}\}?|x[0-9a-fA-F]{2})){3,}[^\\\n]{0,64}",
+        _escapes,
+    ),
+    Carrier(
+        "quoted-printable",
+        r"(?:=[0-9A-F]{2}[^=\n]*){3}",
+        r"(?:[^=\n]{0,24}=[0-9A-F]{2}){3,}[^=\n]{0,64}",
+        _quoted_printable,
+    ),
+    Carrier(
+        "morse",
+        r"(?:[.\-–—−_•·∙․]{1,7}[ /|]{1,3}){5}",
+        r"(?:[.\-–—−_•·∙․]{1,7}[ /|\n]{1,3}){5,}[.\-–—−_•·∙․]{0,7}",
+        _morse,
+    ),  # noqa: RUF001
     Carrier("braille", r"[⠀-⣿]{4}", r"[⠀-⣿][⠀-⣿ \n]{3,}", _braille),
-    Carrier("nato", r"(?i)\b(?:alfa|alpha|bravo|charlie|delta|echo|foxtrot|golf|hotel|india|juliett?|kilo|lima|mike|november|oscar|papa|quebec|romeo|sierra|tango|uniform|victor|whiske?y|x-?ray|yankee|zulu)\W+(?:alfa|alpha|bravo|charlie|delta|echo|foxtrot|golf|hotel|india|juliett?|kilo|lima|mike|november|oscar|papa|quebec|romeo|sierra|tango|uniform|victor|whiske?y|x-?ray|yankee|zulu)\b", r"(?i)[a-z][a-z \-,.\n]{20,}", _nato, glued=True),
-    Carrier("spaced", r"(?:^|[^\w])(?:\w[ .\-_*|~,\t\n]{1,3}){6}\w(?:[^\w]|$)", r"(?<!\w)\w[ .\-_*|~,\t](?:\w[ .\-_*|~,\t\n/]{1,3}){4,}\w(?!\w)", _spaced, glued=True),
-)  # fmt: skip
+    Carrier(
+        "nato",
+        r"(?i)\b(?:alfa|alpha|bravo|charlie|delta|echo|foxtrot|golf|hotel|india|juliett?|kilo|lima|mike|november|oscar|papa|quebec|romeo|sierra|tango|uniform|victor|whiske?y|x-?ray|yankee|zulu)\W+(?:alfa|alpha|bravo|charlie|delta|echo|foxtrot|golf|hotel|india|juliett?|kilo|lima|mike|november|oscar|papa|quebec|romeo|sierra|tango|uniform|victor|whiske?y|x-?ray|yankee|zulu)\b",
+        r"(?i)[a-z][a-z \-,.\n]{20,}",
+        _nato,
+        glued=True,
+    ),
+    Carrier(
+        "spaced",
+        r"(?:^|[^\w])(?:\w[ .\-_*|~,\t\n]{1,3}){6}\w(?:[^\w]|$)",
+        r"(?<!\w)\w[ .\-_*|~,\t](?:\w[ .\-_*|~,\t\n/]{1,3}){4,}\w(?!\w)",
+        _spaced,
+        glued=True,
+    ),
+)
 
 ALPHABET = string.ascii_lowercase
 LOWER = str.maketrans(string.ascii_uppercase, ALPHABET)
@@ -205,8 +281,11 @@ EVERY_CASE = ALPHABET + string.ascii_uppercase
 
 
 def _pig_latin(text: str) -> str:
-    return re.sub(r"\b([a-z]+?)([bcdfghjklmnpqrstvwxyz]*)(?:w|y)?ay\b",
-                  lambda m: (m[2] + m[1]) if m[2] else m[1], text.lower())  # fmt: skip
+    return re.sub(
+        r"\b([a-z]+?)([bcdfghjklmnpqrstvwxyz]*)(?:w|y)?ay\b",
+        lambda m: (m[2] + m[1]) if m[2] else m[1],
+        text.lower(),
+    )
 
 
 def _substitution(step: int, shift: int) -> dict[int, int]:
@@ -239,21 +318,68 @@ def _ciphers() -> Iterator[Cipher]:
             name = f"rot{shift}" if shift else ""
             mirrored = "atbash" if shift == 25 else f"atbash, rot{(shift + 1) % 26}"
             if name or backwards:
-                yield Cipher(", ".join(filter(None, ("reversed" * backwards, name))), 1, shift, backwards)
-            yield Cipher(", ".join(filter(None, ("reversed" * backwards, mirrored))), -1, shift, backwards)
+                yield Cipher(
+                    ", ".join(filter(None, ("reversed" * backwards, name))), 1, shift, backwards
+                )
+            yield Cipher(
+                ", ".join(filter(None, ("reversed" * backwards, mirrored))), -1, shift, backwards
+            )
 
 
 CIPHERS = {cipher.name: cipher for cipher in _ciphers()}
 ANCHORS = (
-    "ignore", "disregard", "forget", "override", "bypass", "instructions", "previous", "system", "prompt", "restrictions",
-    "guidelines", "unfiltered", "jailbreak", "pretend", "password", "reveal", "repeat", "developer", "confidential",
-    "directives", "anything", "without", "secret", "character",
-)  # fmt: skip
-"""Every attack phrase has one of these words, or nearly so: what a cipher makes of them tells that it was used."""
-LEET = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g", "@": "a", "$": "s",
-                      "!": "i", "|": "i", "+": "t", "€": "e", "£": "l", "¡": "i"})  # fmt: skip
+    "ignore",
+    "disregard",
+    "forget",
+    "override",
+    "bypass",
+    "instructions",
+    "previous",
+    "system",
+    "prompt",
+    "restrictions",
+    "guidelines",
+    "unfiltered",
+    "jailbreak",
+    "pretend",
+    "password",
+    "reveal",
+    "repeat",
+    "developer",
+    "confidential",
+    "directives",
+    "anything",
+    "without",
+    "secret",
+    "character",
+)
+"""Every attack phrase has one of these words, or nearly so: what a cipher makes of them tells that
+it was used.
+"""
+LEET = str.maketrans(
+    {
+        "0": "o",
+        "1": "i",
+        "3": "e",
+        "4": "a",
+        "5": "s",
+        "7": "t",
+        "8": "b",
+        "9": "g",
+        "@": "a",
+        "$": "s",
+        "!": "i",
+        "|": "i",
+        "+": "t",
+        "€": "e",
+        "£": "l",
+        "¡": "i",
+    }
+)
 LEET_L = {**LEET, ord("1"): "l", ord("|"): "l", ord("!"): "l"}
-LEET_WORD = r"(?:[A-Za-z][0134579@$!|+]{1,2}[A-Za-z]|\b[0134579@$]{1,2}[A-Za-z]{1,3}[0134579@$]?[A-Za-z])"
+LEET_WORD = (
+    r"(?:[A-Za-z][0134579@$!|+]{1,2}[A-Za-z]|\b[0134579@$]{1,2}[A-Za-z]{1,3}[0134579@$]?[A-Za-z])"
+)
 LEET_SIGN = rf"{LEET_WORD}[^\n]*{LEET_WORD}"
 ANCHOR_LEAST = 6
 JOINED_SIGN = r"[\"'“”][^\"'“”\n]+[\"'“”][^\n]*[\"'“”]"
@@ -271,13 +397,18 @@ class _Signs:
         )
         words = [anchor for anchor in ANCHORS if len(anchor) >= ANCHOR_LEAST]
         self._ciphers, self._cipher_names = _set(
-            [("|".join(cipher.encode(word) for word in words), name) for name, cipher in CIPHERS.items()]
+            [
+                ("|".join(cipher.encode(word) for word in words), name)
+                for name, cipher in CIPHERS.items()
+            ]
         )
 
     def of(self, text: str) -> list[str]:
         carried = [self._carrier_names[index] for index in sorted(self._carriers.Match(text) or ())]
         lower = (text if text.isascii() else text.lower()).translate(LOWER)
-        return carried + [self._cipher_names[index] for index in sorted(self._ciphers.Match(lower) or ())]
+        return carried + [
+            self._cipher_names[index] for index in sorted(self._ciphers.Match(lower) or ())
+        ]
 
 
 def _set(pairs: list[tuple[str, str]]) -> tuple[re2.Set, list[str]]:
@@ -321,7 +452,8 @@ def _carried(carrier: Carrier, pattern: re.Pattern[str], text: str) -> Iterator[
     for number, found in enumerate(pattern.finditer(text)):
         if number >= MOST:
             break
-        said, name = carrier.decode(found[0]), carrier.name
+        said = carrier.decode(found[0])
+        name = carrier.name
         if said is None and name == "base64":
             name, said = _disguised(found[0])
         if said and said != found[0]:

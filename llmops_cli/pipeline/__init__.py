@@ -1,1 +1,3 @@
-"""Joins capabilities: resolving `demo`, making the format an engine needs, running a recipe of steps."""
+"""Joins capabilities: resolving `demo`, making the format an engine needs, running a recipe of
+steps.
+"""

@@ -23,22 +23,37 @@ STABLE_S = 60.0
 
 @contextmanager
 def started(
-    model: str, backend: str, options: Mapping[str, str], folder: Path, *, replicas: int = 1, on_event: OnEvent,
-    on_wait: Callable[[float], None], say: Callable[[str], None],
-) -> Iterator[list[str]]:  # fmt: skip
-    """The URLs of the engine's replicas, ready. One that ends is started again at the same address, after a pause that
-    grows; all are stopped when the block ends. Their logs are in `folder`."""
+    model: str,
+    backend: str,
+    options: Mapping[str, str],
+    folder: Path,
+    *,
+    replicas: int = 1,
+    on_event: OnEvent,
+    on_wait: Callable[[float], None],
+    say: Callable[[str], None],
+) -> Iterator[list[str]]:
+    """The URLs of the engine's replicas, ready. One that ends is started again at the same address,
+    after a pause that grows; all are stopped when the block ends. Their logs are in `folder`.
+    """
     engine = load_engine(backend)
     checked = checked_options(backend, engine, dict(options))
     if engine.environment:
         ensure_env(engine.environment, on_line=say)
-    artifact = with_parts(engine, for_engine(engine, model, on_event=on_event, warn=say), checked, on_event=on_event,
-                          warn=say)  # fmt: skip
+    artifact = with_parts(
+        engine,
+        for_engine(engine, model, on_event=on_event, warn=say),
+        checked,
+        on_event=on_event,
+        warn=say,
+    )
     env = find_env(engine.environment) if engine.environment else None
     with ExitStack() as stack:
         urls = []
         for number in range(replicas):
-            spec = engine.server(artifact, options=checked, env=env, port=free_port(), parallel=PARALLEL)
+            spec = engine.server(
+                artifact, options=checked, env=env, port=free_port(), parallel=PARALLEL
+            )
             log = folder / f"{spec.engine}-{number}.log"
             urls.append(stack.enter_context(_kept(spec, log, on_wait=on_wait, say=say)))
         yield urls
@@ -47,13 +62,14 @@ def started(
 @contextmanager
 def _kept(
     spec: ServerSpec, log: Path, *, on_wait: Callable[[float], None], say: Callable[[str], None]
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[str]:
     """A server that is started again when it ends. The first start must succeed."""
     if not spec.argv:
         with running(spec, log_path=log, on_wait=on_wait) as server:
             yield server.url
         return
-    over, ready = threading.Event(), threading.Event()
+    over = threading.Event()
+    ready = threading.Event()
     failure: list[BaseException] = []
 
     def look_after() -> None:
@@ -61,7 +77,9 @@ def _kept(
         while not over.is_set():
             began = time.monotonic()
             try:
-                with running(spec, log_path=log, on_wait=None if ready.is_set() else on_wait) as server:
+                with running(
+                    spec, log_path=log, on_wait=None if ready.is_set() else on_wait
+                ) as server:
                     ready.set()
                     while not over.wait(LOOK_S):
                         server.check_alive()
@@ -70,7 +88,9 @@ def _kept(
                     failure.append(error)
                     ready.set()
                     return
-                pause_s = 1.0 if time.monotonic() - began > STABLE_S else min(PAUSE_MOST_S, pause_s * 2)
+                pause_s = (
+                    1.0 if time.monotonic() - began > STABLE_S else min(PAUSE_MOST_S, pause_s * 2)
+                )
                 say(f"{error.message}; it is started again in {pause_s:.0f} s")
                 over.wait(pause_s)
 

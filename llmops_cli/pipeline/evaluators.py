@@ -1,4 +1,6 @@
-"""Task accuracy of a served model: the demo's own questions, and lm-evaluation-harness where it is installed."""
+"""Task accuracy of a served model: the demo's own questions, and lm-evaluation-harness where it is
+installed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def evaluators_of(recipe: QuantizeRecipe, source: Artifact | None = None) -> lis
     tasks = []
     for wish in recipe.eval:
         if not wish.startswith(LM_EVAL) or wish == LM_EVAL:
-            raise UsageError(f"--eval {wish}: no such evaluator", hint="lm-eval:TASK, or lm-eval:PATH of a task's YAML")
+            raise UsageError(
+                f"--eval {wish}: no such evaluator",
+                hint="lm-eval:TASK, or lm-eval:PATH of a task's YAML",
+            )
         tasks.append(wish.removeprefix(LM_EVAL))
     found = [_lm_eval(task, source) for task in tasks]
     if recipe.model == "demo":
@@ -50,12 +55,25 @@ def _lm_eval(task: str, source: Artifact | None) -> Evaluator:
     def measure(url: str, model: str) -> dict[str, float]:
         assert source is not None
         job = JobSpec(
-            name="lm-eval", python=python, program="eval_lmeval.py",
-            input={"url": url, "model": model, "tokenizer": source.path, "task": task, "context": CONTEXT},
-        )  # fmt: skip
+            name="lm-eval",
+            python=python,
+            program="eval_lmeval.py",
+            input={
+                "url": url,
+                "model": model,
+                "tokenizer": source.path,
+                "task": task,
+                "context": CONTEXT,
+            },
+        )
         with TemporaryDirectory(prefix="llmops-") as scratch:
             output = run_job(job, folder=Path(scratch)).output
-        return {f"{task}/{metric}": value for task, metrics in output["tasks"].items()
-                for metric, value in metrics.items()}  # fmt: skip
+        return {
+            f"{task}/{metric}": value
+            for task, metrics in output["tasks"].items()
+            for metric, value in metrics.items()
+        }
 
-    return Evaluator(name=LM_EVAL + (Path(task).stem if Path(task).is_absolute() else task), measure=measure)
+    return Evaluator(
+        name=LM_EVAL + (Path(task).stem if Path(task).is_absolute() else task), measure=measure
+    )

@@ -20,29 +20,53 @@ if TYPE_CHECKING:
 
 
 def run_gateway(
-    config: GatewayConfig, *, file: Path | None, host: str, port: int, workers: int, tls: tuple[Path, Path] | None,
-    on_event: OnEvent, on_wait: Callable[[float], None], say: Callable[[str], None],
-) -> None:  # fmt: skip
+    config: GatewayConfig,
+    *,
+    file: Path | None,
+    host: str,
+    port: int,
+    workers: int,
+    tls: tuple[Path, Path] | None,
+    on_event: OnEvent,
+    on_wait: Callable[[float], None],
+    say: Callable[[str], None],
+) -> None:
     """Serves until it is told to stop. Raises: LlmopsError."""
     launch = Launch(
-        folder=str(state_dir()), config=config, host=host, file=str(file.resolve()) if file else None,
-        tls_cert=str(tls[0].resolve()) if tls else None, tls_key=str(tls[1].resolve()) if tls else None,
-    )  # fmt: skip
+        folder=str(state_dir()),
+        config=config,
+        host=host,
+        file=str(file.resolve()) if file else None,
+        tls_cert=str(tls[0].resolve()) if tls else None,
+        tls_key=str(tls[1].resolve()) if tls else None,
+    )
     check_start(launch, say)
     listener = bind(host, port)  # before engines are started, which takes minutes
     with TemporaryDirectory(prefix="llmops-") as scratch, ExitStack() as stack:
         urls = {}
         for name, upstream in config.upstreams.items():
             if upstream.engine is not None:
-                from llmops_cli.pipeline.engine import started  # what models need is not there for an endpoint
+                from llmops_cli.pipeline.engine import (
+                    started,
+                )  # what models need is not there for an endpoint
 
                 options = {option: _text(value) for option, value in upstream.options.items()}
-                urls[name] = stack.enter_context(started(
-                    upstream.model or "demo", upstream.engine, options, Path(scratch) / name,
-                    replicas=upstream.replicas, on_event=on_event, on_wait=on_wait, say=say,
-                ))  # fmt: skip
+                urls[name] = stack.enter_context(
+                    started(
+                        upstream.model or "demo",
+                        upstream.engine,
+                        options,
+                        Path(scratch) / name,
+                        replicas=upstream.replicas,
+                        on_event=on_event,
+                        on_wait=on_wait,
+                        say=say,
+                    )
+                )
         shown = ", ".join(
-            each for name, up in config.upstreams.items() for each in ([up.url] if up.url else urls[name])
+            each
+            for name, up in config.upstreams.items()
+            for each in ([up.url] if up.url else urls[name])
         )
         shown += "" if config.keys_required else "  (no keys)"
         say(f"gateway: http{'s' if tls else ''}://{host}:{port}/v1  ->  {shown}")

@@ -27,7 +27,8 @@ OnEvent = Callable[[Json], None]
 
 
 def find_model(reference: str, *, on_event: OnEvent) -> Artifact:
-    """`demo` (trained on first use), a folder, a .gguf file, or an owner/name of the Hugging Face hub.
+    """`demo` (trained on first use), a folder, a .gguf file, or an owner/name of the Hugging Face
+    hub.
 
     Raises: UsageError for a path that is not there or no model.
     """
@@ -39,23 +40,29 @@ def find_model(reference: str, *, on_event: OnEvent) -> Artifact:
     if path.is_file():
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
-                raise UsageError(f"{path} is no GGUF file", hint="pass a model folder, a .gguf file or demo")
+                raise UsageError(
+                    f"{path} is no GGUF file", hint="pass a model folder, a .gguf file or demo"
+                )
         return _artifact(reference, path, "gguf")
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UsageError(
-                f"{path} has no config.json", hint="pass a Hugging Face model folder, a .gguf file or demo"
+                f"{path} has no config.json",
+                hint="pass a Hugging Face model folder, a .gguf file or demo",
             )
         return _artifact(reference, path, _folder_format(path))
     if HUB_NAME.fullmatch(reference) and path.suffix != ".gguf" and not reference.startswith("."):
         return _artifact(reference, _download(reference), "hf")
     raise UsageError(
-        f"no model at {reference}", hint="a folder, a .gguf file, owner/name of the Hugging Face hub, or demo"
+        f"no model at {reference}",
+        hint="a folder, a .gguf file, owner/name of the Hugging Face hub, or demo",
     )
 
 
 def _folder_format(path: Path) -> str:
-    """hf, or how the folder's weights are quantized; ct2 for one that CTranslate2's converter wrote."""
+    """hf, or how the folder's weights are quantized; ct2 for one that CTranslate2's converter
+    wrote.
+    """
     if (path / "model.bin").is_file() and not (path / "model.safetensors").exists():
         config = (path / "config.json").read_text(errors="replace")
         if '"architectures"' not in config:
@@ -85,7 +92,8 @@ def _download(name: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError:
         raise EnvironmentMissing(
-            f"no folder {name}, and hub models need huggingface_hub", hint="pip install 'llmops-cli[train]'"
+            f"no folder {name}, and hub models need huggingface_hub",
+            hint="pip install 'llmops-cli[train]'",
         ) from None
     patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
     for offline in (True, False):
@@ -101,8 +109,12 @@ def _download(name: str) -> Path:
 
 def as_gguf(artifact: Artifact, *, on_event: OnEvent, warn: Callable[[str], None]) -> Artifact:
     """The model as an F16 GGUF file, converted once and kept in the cache."""
-    recipe = QuantizeRecipe(model=artifact.reference, scheme=["F16"], imatrix="none", quality=False, verify=False)
-    report = quantize(recipe, {}, artifact, folder=quantized_dir(artifact), on_event=on_event, warn=warn)
+    recipe = QuantizeRecipe(
+        model=artifact.reference, scheme=["F16"], imatrix="none", quality=False, verify=False
+    )
+    report = quantize(
+        recipe, {}, artifact, folder=quantized_dir(artifact), on_event=on_event, warn=warn
+    )
     made = report.artifacts[0]
     return Artifact(
         reference=artifact.reference,
@@ -122,22 +134,33 @@ def as_ct2(artifact: Artifact, *, on_event: OnEvent) -> Artifact:
             partial = target.with_name(f"{target.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             job = JobSpec(
-                name="ct2-convert", python=env.python, program="ct2_convert.py",
+                name="ct2-convert",
+                python=env.python,
+                program="ct2_convert.py",
                 input={"model": artifact.path, "output": str(partial)},
-            )  # fmt: skip
+            )
             run_job(job, folder=cache_dir() / "jobs" / f"ct2-{target.name}", on_event=on_event)
             partial.rename(target)
     return _artifact(artifact.reference, target, "ct2")
 
 
 def with_parts(
-    engine: Engine, artifact: Artifact, options: Mapping[str, str], *, on_event: OnEvent, warn: Callable[[str], None]
+    engine: Engine,
+    artifact: Artifact,
+    options: Mapping[str, str],
+    *,
+    on_event: OnEvent,
+    warn: Callable[[str], None],
 ) -> Artifact:
-    """The artifact with the adapters and the draft model that the options name, in the engine's format.
+    """The artifact with the adapters and the draft model that the options name, in the engine's
+    format.
 
     Raises: UsageError for an adapter that is none, or is another model's.
     """
-    parts = {path: _adapter(engine, artifact, path, on_event=on_event) for path in loras_of(options).values()}
+    parts = {
+        path: _adapter(engine, artifact, path, on_event=on_event)
+        for path in loras_of(options).values()
+    }
     kind, reference, _ = speculation_of(options)
     if kind == "draft":
         parts[reference] = str(for_engine(engine, reference, on_event=on_event, warn=warn).path)
@@ -152,23 +175,31 @@ def _adapter(engine: Engine, base: Artifact, reference: str, *, on_event: OnEven
         if path.is_dir():
             return _adapter_as_gguf(base, path, on_event=on_event)
         if not path.is_file():
-            raise UsageError(f"no adapter at {reference}", hint="a PEFT folder or a GGUF adapter file")
+            raise UsageError(
+                f"no adapter at {reference}", hint="a PEFT folder or a GGUF adapter file"
+            )
     elif not (path / "adapter_config.json").is_file():
-        raise UsageError(f"{reference} has no adapter_config.json", hint="pass a PEFT adapter folder")
+        raise UsageError(
+            f"{reference} has no adapter_config.json", hint="pass a PEFT adapter folder"
+        )
     return str(path)
 
 
 def _adapter_as_gguf(base: Artifact, folder: Path, *, on_event: OnEvent) -> str:
     """The PEFT adapter for llama.cpp, converted once for each base model."""
-    target = cache_dir() / "adapters" / f"{digest_value([base.digest, digest_path(folder)])[7:19]}.gguf"
+    target = (
+        cache_dir() / "adapters" / f"{digest_value([base.digest, digest_path(folder)])[7:19]}.gguf"
+    )
     with locked(target):
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(".partial")
             job = JobSpec(
-                name="lora-convert", python=find_env("llamacpp").python, program="lora_convert.py",
+                name="lora-convert",
+                python=find_env("llamacpp").python,
+                program="lora_convert.py",
                 input={"base": base.path, "adapter": str(folder), "target": str(partial)},
-            )  # fmt: skip
+            )
             run_job(job, folder=cache_dir() / "jobs" / f"lora-{target.stem}", on_event=on_event)
             partial.rename(target)
     return str(target)
@@ -179,7 +210,9 @@ def quantized_dir(artifact: Artifact) -> Path:
     return cache_dir() / "quantized" / (artifact.digest or "sha256:unknown")[7:19]
 
 
-def for_engine(engine: Engine, reference: str, *, on_event: OnEvent, warn: Callable[[str], None]) -> Artifact:
+def for_engine(
+    engine: Engine, reference: str, *, on_event: OnEvent, warn: Callable[[str], None]
+) -> Artifact:
     """The model in a format that `engine` serves."""
     if not engine.formats:
         return Artifact(reference=reference, format="remote")

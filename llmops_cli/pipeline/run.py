@@ -1,7 +1,8 @@
-"""`llmops run FILE`: train, quantize, bench and evaluate as one recipe, each finished step kept and skipped.
+"""`llmops run FILE`: train, quantize, bench and evaluate as one recipe, each finished step kept and
+skipped.
 
-A recipe is YAML with the keys of PipelineRecipe. State lies in the cache under the recipe's digest, so a
-second run of the same recipe continues where the first one ended, even after kill -9.
+A recipe is YAML with the keys of PipelineRecipe. State lies in the cache under the recipe's digest,
+so a second run of the same recipe continues where the first one ended, even after kill -9.
 """
 
 from __future__ import annotations
@@ -46,8 +47,10 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class PipelineRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Steps in this order; a step whose key is absent is left out. `model` is used where `train` is absent.
-    With `engines` the bench step runs over each of them, and nothing is quantized but what an entry asks for."""
+    """Steps in this order; a step whose key is absent is left out. `model` is used where `train` is
+    absent. With `engines` the bench step runs over each of them, and nothing is quantized but what
+    an entry asks for.
+    """
 
     model: str = "demo"
     train: dict[str, object] | None = None
@@ -69,11 +72,15 @@ def load_recipe(path: Path) -> PipelineRecipe:
     try:
         raw = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise UsageError(f"no recipe at {path}", hint="llmops run recipes/quickstart.yaml") from None
+        raise UsageError(
+            f"no recipe at {path}", hint="llmops run recipes/quickstart.yaml"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(raw, dict):
-        raise UsageError(f"{path} holds no recipe", hint="keys: model, train, quantize, engines, bench, evaluate")
+        raise UsageError(
+            f"{path} holds no recipe", hint="keys: model, train, quantize, engines, bench, evaluate"
+        )
     known = [field.name for field in msgspec.structs.fields(PipelineRecipe)]
     for key in raw:
         if key not in known:
@@ -88,19 +95,35 @@ class Pipeline:
     """One run of a recipe. `on_progress` gets (stage, done, total); `warn` gets sentences."""
 
     def __init__(
-        self, recipe: PipelineRecipe, *, folder: Path, on_progress: Progress, warn: Callable[[str], None]
+        self,
+        recipe: PipelineRecipe,
+        *,
+        folder: Path,
+        on_progress: Progress,
+        warn: Callable[[str], None],
     ) -> None:
-        self._recipe, self._folder, self._on_progress, self._warn = recipe, folder, on_progress, warn
+        self._recipe = recipe
+        self._folder = folder
+        self._on_progress = on_progress
+        self._warn = warn
         self._steps: list[dict[str, object]] = []
         # Everything is checked before the first minute of work is spent.
-        self._train = resolve(TrainRecipe, file=recipe.train)[0] if recipe.train is not None else None
-        self._quantize = resolve(QuantizeRecipe, file={"verify": False, **recipe.quantize, "model": recipe.model})[0]
+        self._train = (
+            resolve(TrainRecipe, file=recipe.train)[0] if recipe.train is not None else None
+        )
+        self._quantize = resolve(
+            QuantizeRecipe, file={"verify": False, **recipe.quantize, "model": recipe.model}
+        )[0]
         self._bench = (
-            resolve(BenchRecipe, file={**recipe.bench, "model": recipe.model})[0] if recipe.bench is not None else None
+            resolve(BenchRecipe, file={**recipe.bench, "model": recipe.model})[0]
+            if recipe.bench is not None
+            else None
         )
         load_engine(self._bench.backend if self._bench else "llamacpp")
         if recipe.engines and self._bench is None:
-            raise UsageError("engines are compared by a load test", hint="bench: {concurrency: [1, 16]}")
+            raise UsageError(
+                "engines are compared by a load test", hint="bench: {concurrency: [1, 16]}"
+            )
         for entry in recipe.engines:
             checked_options(entry.backend, load_engine(entry.backend), entry.options)
 
@@ -111,7 +134,12 @@ class Pipeline:
         if self._recipe.engines:
             return self._finish(clock, [self._engine_row(entry) for entry in self._recipe.engines])
         report = quantize(
-            self._quantize, {}, source, folder=quantized_dir(source), on_event=self._on_event, warn=self._warn
+            self._quantize,
+            {},
+            source,
+            folder=quantized_dir(source),
+            on_event=self._on_event,
+            warn=self._warn,
         )
         for made in report.artifacts:
             self._done(f"quantize {made.scheme}", reused=made.reused)
@@ -120,7 +148,12 @@ class Pipeline:
         return self._finish(clock, rows, python=python, digests={"model": source.digest or ""})
 
     def _finish(
-        self, clock: RunClock, rows: list[Row], *, python: str | None = None, digests: dict[str, str] | None = None
+        self,
+        clock: RunClock,
+        rows: list[Row],
+        *,
+        python: str | None = None,
+        digests: dict[str, str] | None = None,
     ) -> PipelineReport:
         manifest = clock.manifest(self._recipe, {}, python=python, digests=digests)
         whole = PipelineReport(manifest=manifest, rows=rows, steps=self._steps)
@@ -152,9 +185,12 @@ class Pipeline:
         trained = train(self._train, {}, on_event=self._on_event)
         self._done("train", reused=trained.reused)
         return Artifact(
-            reference=self._recipe.model, format="hf", path=trained.path, digest=trained.digest,
+            reference=self._recipe.model,
+            format="hf",
+            path=trained.path,
+            digest=trained.digest,
             size_bytes=None,
-        )  # fmt: skip
+        )
 
     def _row(self, source: Artifact, made: QuantizedArtifact) -> Row:
         artifact = Artifact(
@@ -175,8 +211,12 @@ class Pipeline:
             task_accuracy=measured.skills.get("average"),
             skills=measured.skills,
             levels=bench_report.levels if bench_report else [],
-            engine_peak_rss_bytes=bench_report.memory.engine_peak_rss_bytes if bench_report else None,
-            engine_peak_gpu_bytes=bench_report.memory.engine_peak_gpu_bytes if bench_report else None,
+            engine_peak_rss_bytes=bench_report.memory.engine_peak_rss_bytes
+            if bench_report
+            else None,
+            engine_peak_gpu_bytes=bench_report.memory.engine_peak_gpu_bytes
+            if bench_report
+            else None,
         )
 
     def _engine_row(self, entry: EngineEntry) -> Row:
@@ -187,10 +227,15 @@ class Pipeline:
             ensure_env(engine.environment, on_line=self._warn)
         options = {**self._bench.options, **entry.options}
         artifact = with_parts(
-            engine, self._artifact_for(entry), checked_options(entry.backend, engine, options),
-            on_event=self._on_event, warn=self._warn,
-        )  # fmt: skip
-        recipe = msgspec.structs.replace(self._bench, backend=entry.backend, options=options, allow_invalid=True)
+            engine,
+            self._artifact_for(entry),
+            checked_options(entry.backend, engine, options),
+            on_event=self._on_event,
+            warn=self._warn,
+        )
+        recipe = msgspec.structs.replace(
+            self._bench, backend=entry.backend, options=options, allow_invalid=True
+        )
         key = digest_value([artifact.digest, msgspec.to_builtins(recipe), "engines"])
         saved = cache_dir() / "measured" / f"{key[7:31]}.json"
         step = f"bench {entry.name}"
@@ -200,11 +245,14 @@ class Pipeline:
         else:
             slug = entry.name.replace(" ", "-")
             report = bench(
-                recipe, {}, artifact, folder=self._folder / f"bench-{slug}",
+                recipe,
+                {},
+                artifact,
+                folder=self._folder / f"bench-{slug}",
                 on_progress=lambda stage, done, total, note="": self._on_progress(
                     f"{entry.name}: {stage}", done, total, note
                 ),
-            )  # fmt: skip
+            )
             if all(level.valid for level in report.levels):
                 write_atomic(saved, to_json(report))
             self._done(step, reused=False)
@@ -218,20 +266,40 @@ class Pipeline:
 
     def _artifact_for(self, entry: EngineEntry) -> Artifact:
         if entry.scheme is None:
-            return for_engine(load_engine(entry.backend), self._recipe.model, on_event=self._on_event, warn=self._warn)
+            return for_engine(
+                load_engine(entry.backend),
+                self._recipe.model,
+                on_event=self._on_event,
+                warn=self._warn,
+            )
         source = find_model(self._recipe.model, on_event=self._on_event)
-        recipe = QuantizeRecipe(model=self._recipe.model, scheme=[entry.scheme], quality=False, verify=False)
+        recipe = QuantizeRecipe(
+            model=self._recipe.model, scheme=[entry.scheme], quality=False, verify=False
+        )
         made = quantize(
-            recipe, {}, source, folder=quantized_dir(source), on_event=self._on_event, warn=self._warn
-        ).artifacts[0]  # fmt: skip
+            recipe,
+            {},
+            source,
+            folder=quantized_dir(source),
+            on_event=self._on_event,
+            warn=self._warn,
+        ).artifacts[0]
         return Artifact(
-            reference=source.reference, format="gguf", path=made.path, digest=made.digest, size_bytes=made.size_bytes
+            reference=source.reference,
+            format="gguf",
+            path=made.path,
+            digest=made.digest,
+            size_bytes=made.size_bytes,
         )
 
     def _measure(self, artifact: Artifact, scheme: str) -> Measured:
-        """Bench and evaluation of one artifact, from the cache if nothing that matters has changed."""
+        """Bench and evaluation of one artifact, from the cache if nothing that matters has
+        changed.
+        """
         code = [digest_file(path) for path in sorted((WORKERS / "llamacpp_server").glob("*.py"))]
-        key = digest_value([artifact.digest, self._recipe.bench, msgspec.to_builtins(self._recipe.evaluate), code])
+        key = digest_value(
+            [artifact.digest, self._recipe.bench, msgspec.to_builtins(self._recipe.evaluate), code]
+        )
         saved = cache_dir() / "measured" / f"{key[7:31]}.json"
         if saved.exists():
             self._done(f"bench and evaluate {scheme}", reused=True)
@@ -239,21 +307,26 @@ class Pipeline:
         report = self._run_bench(artifact, scheme) if self._bench else None
         skills = self._run_evaluation(artifact, scheme) if self._recipe.evaluate else {}
         measured = Measured(bench=report, skills=skills)
-        if report is None or all(level.valid for level in report.levels):  # else it is measured again next time
+        if report is None or all(
+            level.valid for level in report.levels
+        ):  # else it is measured again next time
             write_atomic(saved, to_json(measured))
         self._done(f"bench and evaluate {scheme}", reused=False)
         return measured
 
     def _run_bench(self, artifact: Artifact, scheme: str) -> BenchReport:
         assert self._bench is not None
-        # judged at the end of the whole run, so that an unlucky minute does not cost the other steps
+        # judged at the end of the whole run, so that an unlucky minute does not cost the other
+        # steps
         recipe = msgspec.structs.replace(self._bench, allow_invalid=True)
         return bench(
             recipe,
             {},
             artifact,
             folder=self._folder / f"bench-{scheme}",
-            on_progress=lambda stage, done, total, note="": self._on_progress(f"{scheme}: {stage}", done, total, note),
+            on_progress=lambda stage, done, total, note="": self._on_progress(
+                f"{scheme}: {stage}", done, total, note
+            ),
         )
 
     def _run_evaluation(self, artifact: Artifact, scheme: str) -> dict[str, float]:
@@ -266,22 +339,42 @@ class Pipeline:
                 server.url,
                 spec.model,
                 per_skill=self._recipe.evaluate.per_skill,
-                on_progress=lambda stage, done, total: self._on_progress(f"{scheme}: {stage}", done, total),
+                on_progress=lambda stage, done, total: self._on_progress(
+                    f"{scheme}: {stage}", done, total
+                ),
             )
 
 
 CSV_COLUMNS = (
-    "name", "size_bytes", "bits_per_weight", "perplexity", "kl_divergence", "task_accuracy", "concurrency",
-    "ttft_ms_p50", "tpot_ms_p50", "output_tokens_per_s", "engine_peak_rss_bytes",
-)  # fmt: skip
+    "name",
+    "size_bytes",
+    "bits_per_weight",
+    "perplexity",
+    "kl_divergence",
+    "task_accuracy",
+    "concurrency",
+    "ttft_ms_p50",
+    "tpot_ms_p50",
+    "output_tokens_per_s",
+    "engine_peak_rss_bytes",
+)
 
 
 def _csv(report: PipelineReport) -> str:
     """One line per artifact and load level."""
     lines = [",".join(CSV_COLUMNS)]
     for row in report.rows:
-        fixed = [row.name, row.size_bytes, row.bits_per_weight, row.perplexity, row.kl_divergence, row.task_accuracy]
-        speeds = [[x.concurrency, x.ttft_ms.p50, x.tpot_ms.p50, x.output_tokens_per_s] for x in row.levels]
+        fixed = [
+            row.name,
+            row.size_bytes,
+            row.bits_per_weight,
+            row.perplexity,
+            row.kl_divergence,
+            row.task_accuracy,
+        ]
+        speeds = [
+            [x.concurrency, x.ttft_ms.p50, x.tpot_ms.p50, x.output_tokens_per_s] for x in row.levels
+        ]
         for speed in speeds or [[None] * 4]:
             cells = [*fixed, *speed, row.engine_peak_rss_bytes]
             lines.append(",".join("" if cell is None else str(cell) for cell in cells))

@@ -1,4 +1,6 @@
-"""Methods change a model: a wish becomes Variants, a Variant a JobSpec; run.py executes, measures and keeps."""
+"""Methods change a model: a wish becomes Variants, a Variant a JobSpec; run.py executes, measures
+and keeps.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ DATA = frozenset({"calibration", "samples", "seq_len", "seed"})
 
 
 class Quantizer(msgspec.Struct, frozen=True, kw_only=True):
-    """A library that quantizes: where it runs, what it writes, and which of the recipe's options it takes."""
+    """A library that quantizes: where it runs, what it writes, and which of the recipe's options it
+    takes.
+    """
 
     environment: str
     program: str
@@ -21,8 +25,9 @@ class Quantizer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asks for. The first quantizer and the first scheme are the defaults; without schemes `bits`,
-    `group_size` (-1: a whole row) and `symmetric` say how weights are kept."""
+    """What the user asks for. The first quantizer and the first scheme are the defaults; without
+    schemes `bits`, `group_size` (-1: a whole row) and `symmetric` say how weights are kept.
+    """
 
     help: str
     quantizers: tuple[str, ...]
@@ -72,12 +77,21 @@ QUANTIZERS = {
         bits=(2, 3, 4, 8),
     ),
     "torchao": Quantizer(
-        environment="quantize", program="quantize_hf.py", format="torchao", takes=frozenset({"group_size"}), bits=(4, 8)
+        environment="quantize",
+        program="quantize_hf.py",
+        format="torchao",
+        takes=frozenset({"group_size"}),
+        bits=(4, 8),
     ),
     "bitsandbytes": Quantizer(
-        environment="quantize", program="quantize_hf.py", format="bitsandbytes", takes=frozenset({"ignore"})
+        environment="quantize",
+        program="quantize_hf.py",
+        format="bitsandbytes",
+        takes=frozenset({"ignore"}),
     ),
-    "ctranslate2": Quantizer(environment="ctranslate2", program="ct2_convert.py", format="ct2", takes=frozenset()),
+    "ctranslate2": Quantizer(
+        environment="ctranslate2", program="ct2_convert.py", format="ct2", takes=frozenset()
+    ),
     "auto-gptq": Quantizer(
         environment="autogptq",
         program="quantize_autogptq.py",
@@ -90,7 +104,9 @@ QUANTIZERS = {
 
 METHODS = {
     "gguf": Method(
-        help="every type of llama.cpp", quantizers=("llama.cpp",), takes=frozenset({"scheme", "imatrix", "calibration"})
+        help="every type of llama.cpp",
+        quantizers=("llama.cpp",),
+        takes=frozenset({"scheme", "imatrix", "calibration"}),
     ),
     "awq": Method(
         help="4-bit weights scaled by what passes through them, errors compensated",

@@ -51,21 +51,32 @@ class GgufMaker:
         if source.format not in ("hf", "gguf"):
             raise UsageError(f"method 'gguf' reads hf and gguf models, not {source.format}")
         self.env = env = find_env(Gguf.environment)
-        self.recipe, self.source, self.folder = recipe, source, folder
-        self.on_event, self.warn = on_event, warn
+        self.recipe = recipe
+        self.source = source
+        self.folder = folder
+        self.on_event = on_event
+        self.warn = warn
         self.source_path = Path(source.path)
         self.stem = self.source_path.stem if source.format == "gguf" else source.name
         self.threads = recipe.threads or usable_cores()
         self.made: set[str] = set()
         self.text, self.calibration = texts_of(recipe, self.source_path)
         if recipe.calibration == "generated":
-            raise UsageError("the importance matrix reads a text", hint="--calibration builtin, or a file")
+            raise UsageError(
+                "the importance matrix reads a text", hint="--calibration builtin, or a file"
+            )
         if self._imatrix_is_file() and not Path(recipe.imatrix).is_file():
             raise UsageError(f"no file at {recipe.imatrix}")
         self.text_digest = digest_file(self.text)
         versions = versions_in(env.python)
-        self.versions = {name: version for name, version in versions.items() if name in ("llama-cpp-python", "gguf")}
-        self.code = [digest_file(WORKERS / name) for name in CODE] + [versions.get("llama-cpp-python", "")]
+        self.versions = {
+            name: version
+            for name, version in versions.items()
+            if name in ("llama-cpp-python", "gguf")
+        }
+        self.code = [digest_file(WORKERS / name) for name in CODE] + [
+            versions.get("llama-cpp-python", "")
+        ]
 
     def _imatrix_is_file(self) -> bool:
         return self.recipe.imatrix not in ("auto", "none")
@@ -77,10 +88,15 @@ class GgufMaker:
         """The 16-bit file that schemes are made from and compared with."""
         return self.source_path if self.source.format == "gguf" else self.path("F16")
 
-    # -- provenance ------------------------------------------------------------------------------------
+    # -- provenance
+    # ------------------------------------------------------------------------------------
 
     def _key(self, scheme: str) -> str:
-        imatrix = self.recipe.imatrix if not self._imatrix_is_file() else digest_file(Path(self.recipe.imatrix))
+        imatrix = (
+            self.recipe.imatrix
+            if not self._imatrix_is_file()
+            else digest_file(Path(self.recipe.imatrix))
+        )
         wanted = self._imatrix_is_file() or Gguf.wants_imatrix(scheme)
         uses = "none" if scheme in FLOAT_SCHEMES or not wanted else imatrix
         calibration = digest_file(self.calibration) if uses == "auto" else ""
@@ -98,7 +114,11 @@ class GgufMaker:
 
     def _can_compute(self, scheme: str) -> bool:
         """Whether an importance matrix is wanted and can be had here."""
-        if self.recipe.imatrix != "auto" or scheme in FLOAT_SCHEMES or not Gguf.wants_imatrix(scheme):
+        if (
+            self.recipe.imatrix != "auto"
+            or scheme in FLOAT_SCHEMES
+            or not Gguf.wants_imatrix(scheme)
+        ):
             return False
         try:
             return self.source.format == "hf" and bool(find_env("train"))
@@ -108,19 +128,28 @@ class GgufMaker:
     def save(self, scheme: str, provenance: Provenance) -> None:
         write_provenance(Path(f"{self.path(scheme)}.json"), provenance)
 
-    # -- making ----------------------------------------------------------------------------------------
+    # -- making
+    # ----------------------------------------------------------------------------------------
 
     def forecast(self, schemes: list[str]) -> tuple[float, float]:
-        """(disk, memory) in bytes for what is not made yet: a 16-bit base, then each scheme at its nominal bits. Memory
-        is the importance matrix's, whose model is whole in memory; llama.cpp maps files."""
+        """(disk, memory) in bytes for what is not made yet: a 16-bit base, then each scheme at its
+        nominal bits. Memory is the importance matrix's, whose model is whole in memory; llama.cpp
+        maps files.
+        """
         missing = [s for s in schemes if self.load(s) is None]
         base_bytes = size_of(self.source_path)
         need = 0.0
-        if self.source.format == "hf" and any(s != "F16" for s in missing) and self.load("F16") is None:
+        if (
+            self.source.format == "hf"
+            and any(s != "F16" for s in missing)
+            and self.load("F16") is None
+        ):
             need += base_bytes
         need += sum(base_bytes * _nominal_bits(scheme) / 16 for scheme in missing)
         computes = (
-            self.recipe.imatrix == "auto" and any(map(Gguf.wants_imatrix, missing)) and self.source.format == "hf"
+            self.recipe.imatrix == "auto"
+            and any(map(Gguf.wants_imatrix, missing))
+            and self.source.format == "hf"
         )
         return need * 1.05, base_bytes * 1.1 + LIBRARIES_BYTES if computes else 0
 
@@ -129,13 +158,17 @@ class GgufMaker:
             return
         if self.source.format == "gguf":
             if scheme in FLOAT_SCHEMES:
-                raise UsageError(f"{scheme} needs the Hugging Face model; {self.source.reference} is a GGUF file")
+                raise UsageError(
+                    f"{scheme} needs the Hugging Face model; {self.source.reference} is a GGUF file"
+                )
         elif scheme != "F16" and self.load("F16") is None:
             self.make("F16")
         imatrix = self._imatrix_for(scheme)
         partial = self.path(scheme).with_name(f".{self.path(scheme).name}.partial")
         if scheme in FLOAT_SCHEMES:
-            job = Gguf.convert_job(self.env, model=str(self.source_path), output=str(partial), scheme=scheme)
+            job = Gguf.convert_job(
+                self.env, model=str(self.source_path), output=str(partial), scheme=scheme
+            )
         else:
             job = Gguf.quantize_job(
                 self.env,
@@ -156,7 +189,8 @@ class GgufMaker:
             return run_job(job, folder=Path(scratch), on_event=self.on_event)
 
     def _finish(self, scheme: str, partial: Path, result: JobResult, imatrix: Path | None) -> None:
-        output, path = result.output, self.path(scheme)
+        output = result.output
+        path = self.path(scheme)
         provenance = Provenance(
             key=self._key(scheme),
             digest=digest_file(partial),
@@ -183,7 +217,9 @@ class GgufMaker:
         if self._imatrix_is_file():
             return Path(self.recipe.imatrix)
         if self.recipe.imatrix == "none" and scheme in NEEDS_IMATRIX:
-            raise UsageError(f"{scheme} needs an importance matrix", hint="--imatrix auto, or a file")
+            raise UsageError(
+                f"{scheme} needs an importance matrix", hint="--imatrix auto, or a file"
+            )
         if self.recipe.imatrix == "none" or not Gguf.wants_imatrix(scheme):
             return None
         reason = None
@@ -195,7 +231,9 @@ class GgufMaker:
             except EnvironmentMissing as error:
                 reason = error.message
         if scheme in NEEDS_IMATRIX:
-            raise EnvironmentMissing(f"{scheme} needs an importance matrix: {reason}", hint="--imatrix FILE")
+            raise EnvironmentMissing(
+                f"{scheme} needs an importance matrix: {reason}", hint="--imatrix FILE"
+            )
         self.warn(f"{scheme} without importance matrix: {reason}")
         return None
 
@@ -214,18 +252,23 @@ class GgufMaker:
             )
             try:
                 result = self._run(job)
-                write_atomic(Path(f"{path}.json"), msgspec.json.encode(result.output["calibration"]))
+                write_atomic(
+                    Path(f"{path}.json"), msgspec.json.encode(result.output["calibration"])
+                )
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
         return path
 
-    # -- quality ---------------------------------------------------------------------------------------
+    # -- quality
+    # ---------------------------------------------------------------------------------------
 
     def measure(self, schemes: list[str]) -> None:
         """Fills in perplexity and KL divergence of files that lack them for this text."""
         quality_key = digest_value([self.text_digest, self.recipe.eval_tokens, self.code])
-        todo = [s for s in schemes if (p := self.load(s)) is not None and p.quality_key != quality_key]
+        todo = [
+            s for s in schemes if (p := self.load(s)) is not None and p.quality_key != quality_key
+        ]
         if not todo:
             return
         if self.source.format == "hf":
@@ -251,13 +294,20 @@ class GgufMaker:
                 "top1_agreement": entry["top1_agreement"],
                 "eval_tokens": result.output["tokens"],
             }
-            self.save(scheme, msgspec.structs.replace(provenance, quality=quality, quality_key=quality_key))
+            self.save(
+                scheme,
+                msgspec.structs.replace(provenance, quality=quality, quality_key=quality_key),
+            )
 
 
 def _facts(imatrix: Path | None) -> dict[str, Any] | None:
     """What a matrix of ours was computed from."""
     path = Path(f"{imatrix}.json")
-    return msgspec.json.decode(path.read_bytes(), type=dict[str, Any]) if imatrix and path.is_file() else None
+    return (
+        msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        if imatrix and path.is_file()
+        else None
+    )
 
 
 def _nominal_bits(scheme: str) -> float:

@@ -10,10 +10,40 @@ from llmops_cli.core.spec import Env, JobSpec
 FLOAT_SCHEMES = ("F32", "F16", "BF16")
 SCHEMES = (
     *FLOAT_SCHEMES,
-    "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "Q3_K_L", "Q3_K_M",
-    "Q3_K_S", "Q2_K", "Q2_K_S", "IQ4_NL", "IQ4_XS", "IQ3_M", "IQ3_S", "IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_S", "IQ2_XS",
-    "IQ2_XXS", "IQ1_M", "IQ1_S", "TQ2_0", "TQ1_0", "MXFP4_MOE", "NVFP4", "Q2_0", "Q1_0",
-)  # fmt: skip
+    "Q8_0",
+    "Q6_K",
+    "Q5_K_M",
+    "Q5_K_S",
+    "Q5_1",
+    "Q5_0",
+    "Q4_K_M",
+    "Q4_K_S",
+    "Q4_1",
+    "Q4_0",
+    "Q3_K_L",
+    "Q3_K_M",
+    "Q3_K_S",
+    "Q2_K",
+    "Q2_K_S",
+    "IQ4_NL",
+    "IQ4_XS",
+    "IQ3_M",
+    "IQ3_S",
+    "IQ3_XS",
+    "IQ3_XXS",
+    "IQ2_M",
+    "IQ2_S",
+    "IQ2_XS",
+    "IQ2_XXS",
+    "IQ1_M",
+    "IQ1_S",
+    "TQ2_0",
+    "TQ1_0",
+    "MXFP4_MOE",
+    "NVFP4",
+    "Q2_0",
+    "Q1_0",
+)
 """Every file type that llama.cpp's quantizer makes, best quality first within a family."""
 
 NEEDS_IMATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K_S"})
@@ -53,7 +83,9 @@ class Gguf:
         )
 
     @staticmethod
-    def quantize_job(env: Env, *, model: str, output: str, scheme: str, imatrix: str | None, threads: int) -> JobSpec:
+    def quantize_job(
+        env: Env, *, model: str, output: str, scheme: str, imatrix: str | None, threads: int
+    ) -> JobSpec:
         return JobSpec(
             name="quantize",
             python=env.python,
@@ -68,17 +100,27 @@ class Gguf:
         )
 
     @staticmethod
-    def imatrix_job(env: Env, *, model: str, output: str, text: str, tokens: int, threads: int) -> JobSpec:
+    def imatrix_job(
+        env: Env, *, model: str, output: str, text: str, tokens: int, threads: int
+    ) -> JobSpec:
         return JobSpec(
             name="imatrix",
             python=env.python,
             program="imatrix_hf.py",
-            input={"model": model, "output": output, "text": text, "tokens": tokens, "threads": threads},
+            input={
+                "model": model,
+                "output": output,
+                "text": text,
+                "tokens": tokens,
+                "threads": threads,
+            },
             env={"HF_HUB_OFFLINE": "1"},
         )
 
     @staticmethod
-    def quality_job(env: Env, *, base: str, models: list[str], text: str, tokens: int, threads: int) -> JobSpec:
+    def quality_job(
+        env: Env, *, base: str, models: list[str], text: str, tokens: int, threads: int
+    ) -> JobSpec:
         return JobSpec(
             name="quality",
             python=env.python,

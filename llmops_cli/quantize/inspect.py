@@ -37,31 +37,50 @@ def inspect(path: Path) -> Inspection:
     tensors = tensors_of(path)
     if not tensors and (path / "model.bin").is_file():
         kind = "ct2"
-        tensors = [Tensor("model.bin", str(config.get("quantization") or "?"), (), (path / "model.bin").stat().st_size)]
+        tensors = [
+            Tensor(
+                "model.bin",
+                str(config.get("quantization") or "?"),
+                (),
+                (path / "model.bin").stat().st_size,
+            )
+        ]
     else:
         quantized = config.get("quantization_config") or {}
         kind = str(quantized.get("quant_method") or "hf")
     made = read_provenance(path / PROVENANCE)
     how = _how(config.get("quantization_config") or {})
     return Inspection(
-        path=str(path), format=kind, architecture=(config.get("architectures") or [None])[0], size_bytes=size_of(path),
-        kinds=_kinds(tensors), loads_in=_loading(kind), made_from=made.source if made else None,
-        made_from_digest=made.source_digest if made else None, **how,
-    )  # fmt: skip
+        path=str(path),
+        format=kind,
+        architecture=(config.get("architectures") or [None])[0],
+        size_bytes=size_of(path),
+        kinds=_kinds(tensors),
+        loads_in=_loading(kind),
+        made_from=made.source if made else None,
+        made_from_digest=made.source_digest if made else None,
+        **how,
+    )
 
 
 def _loading(kind: str) -> list[str]:
     """Engines that take the format as it is, and those that our converters serve."""
     direct = engines_for(kind)
-    return direct + [name for name in ("llamacpp", "ctranslate2") if kind == "hf" and name not in direct]
+    return direct + [
+        name for name in ("llamacpp", "ctranslate2") if kind == "hf" and name not in direct
+    ]
 
 
 def _how(config: dict[str, Any]) -> dict[str, Any]:
     """Scheme, bits, group and symmetry from any library's quantization_config."""
     groups = config.get("config_groups") or {}
     weights = next((g.get("weights") or {} for g in groups.values() if isinstance(g, dict)), {})
-    inputs = next((g.get("input_activations") for g in groups.values() if isinstance(g, dict)), None)
-    bits = weights.get("num_bits") or config.get("bits") or config.get("w_bit") or config.get("nbits")
+    inputs = next(
+        (g.get("input_activations") for g in groups.values() if isinstance(g, dict)), None
+    )
+    bits = (
+        weights.get("num_bits") or config.get("bits") or config.get("w_bit") or config.get("nbits")
+    )
     bits = bits or (4 if config.get("load_in_4bit") else 8 if config.get("load_in_8bit") else None)
     group = weights.get("group_size") or config.get("group_size") or config.get("q_group_size")
     symmetric = weights.get("symmetric", config.get("sym"))
@@ -70,13 +89,19 @@ def _how(config: dict[str, Any]) -> dict[str, Any]:
     scheme = None
     if bits:
         letters = "FP" if weights.get("type") == "float" else "W"
-        scheme = f"{letters}{bits}" + (f"A{inputs['num_bits']}" if inputs else "A16" if letters == "W" else "")
+        scheme = f"{letters}{bits}" + (
+            f"A{inputs['num_bits']}" if inputs else "A16" if letters == "W" else ""
+        )
     if config.get("kv_cache_scheme"):
         scheme = f"{scheme or ''} KV{config['kv_cache_scheme'].get('num_bits')}".strip()
     if config.get("load_in_4bit"):
         scheme = str(config.get("bnb_4bit_quant_type", "")).upper() or scheme
-    return {"scheme": scheme, "bits": bits,
-            "group_size": group if isinstance(group, int) and group > 0 else None, "symmetric": symmetric}  # fmt: skip
+    return {
+        "scheme": scheme,
+        "bits": bits,
+        "group_size": group if isinstance(group, int) and group > 0 else None,
+        "symmetric": symmetric,
+    }
 
 
 def _kinds(tensors: list[Tensor]) -> list[TensorKind]:
@@ -85,7 +110,10 @@ def _kinds(tensors: list[Tensor]) -> list[TensorKind]:
         by_kind.setdefault(kind_of(tensor.name), []).append(tensor)
     return [
         TensorKind(
-            kind=kind, tensors=len(mine), bytes=sum(t.bytes for t in mine), types=dict(Counter(t.dtype for t in mine))
+            kind=kind,
+            tensors=len(mine),
+            bytes=sum(t.bytes for t in mine),
+            types=dict(Counter(t.dtype for t in mine)),
         )
         for kind, mine in sorted(by_kind.items(), key=lambda pair: -sum(t.bytes for t in pair[1]))
     ]
@@ -96,15 +124,28 @@ def _gguf(path: Path) -> Inspection:
         if file.read(4) != b"GGUF":
             raise UsageError(f"{path} is no GGUF file", hint="pass a model folder or a .gguf file")
     job = JobSpec(
-        name="inspect", python=find_env("llamacpp").python, program="gguf_inspect.py", input={"path": str(path)}
+        name="inspect",
+        python=find_env("llamacpp").python,
+        program="gguf_inspect.py",
+        input={"path": str(path)},
     )
     with TemporaryDirectory(prefix="llmops-") as scratch:
         found = run_job(job, folder=Path(scratch)).output
     made = read_provenance(Path(f"{path}.json"))
-    tensors = [Tensor(name, dtype, tuple(shape), size) for name, dtype, shape, size in found["tensors"]]
+    tensors = [
+        Tensor(name, dtype, tuple(shape), size) for name, dtype, shape, size in found["tensors"]
+    ]
     return Inspection(
-        path=str(path), format="gguf", architecture=found["architecture"], scheme=found["file_type"], bits=None,
-        group_size=None, symmetric=None, size_bytes=path.stat().st_size, kinds=_kinds(tensors),
-        loads_in=engines_for("gguf"), made_from=made.source if made else None,
+        path=str(path),
+        format="gguf",
+        architecture=found["architecture"],
+        scheme=found["file_type"],
+        bits=None,
+        group_size=None,
+        symmetric=None,
+        size_bytes=path.stat().st_size,
+        kinds=_kinds(tensors),
+        loads_in=engines_for("gguf"),
+        made_from=made.source if made else None,
         made_from_digest=made.source_digest if made else None,
-    )  # fmt: skip
+    )

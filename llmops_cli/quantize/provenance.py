@@ -1,4 +1,6 @@
-"""What an artifact was made from, what that cost, and what was measured: it lies beside a file, or in a folder."""
+"""What an artifact was made from, what that cost, and what was measured: it lies beside a file, or
+in a folder.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`llmops quantize`: makes each artifact once, measures what it cost, serves it once; resumes after an interruption."""
+"""`llmops quantize`: makes each artifact once, measures what it cost, serves it once; resumes after
+an interruption.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import msgspec
 import psutil
 
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, GateFailed, LlmopsError, UsageError
+from llmops_cli.core.errors import (
+    EngineFailed,
+    EnvironmentMissing,
+    GateFailed,
+    LlmopsError,
+    UsageError,
+)
 from llmops_cli.core.recipe import QuantizeRecipe
 from llmops_cli.core.report import QuantizedArtifact, QuantizeReport
 from llmops_cli.quantize.files import GgufMaker
@@ -35,11 +43,13 @@ def quantize(
     warn: Warn,
     evaluators: Sequence[Evaluator] = (),
 ) -> QuantizeReport:
-    """Every artifact of the recipe in `folder`, with size, quality, a served word and what the evaluators found.
+    """Every artifact of the recipe in `folder`, with size, quality, a served word and what the
+    evaluators found.
 
-    Raises: UsageError for a model, scheme or text that cannot be used; EnvironmentMissing for a missing library, too
-    little disk space or memory; EngineFailed if a job fails and nothing else was made; GateFailed for a perplexity over
-    `max_perplexity_increase`. Finished artifacts stay and are not made again.
+    Raises: UsageError for a model, scheme or text that cannot be used; EnvironmentMissing for a
+    missing library, too little disk space or memory; EngineFailed if a job fails and nothing else
+    was made; GateFailed for a perplexity over `max_perplexity_increase`. Finished artifacts stay
+    and are not made again.
     """
     if recipe.max_perplexity_increase is not None and not recipe.quality:
         raise UsageError("--max-perplexity-increase needs the quality that --no-quality leaves out")
@@ -60,18 +70,27 @@ def quantize(
         artifacts = [work.describe(variant) for variant in made]
     report = QuantizeReport(
         manifest=clock.manifest(
-            recipe, origins, python=work.python, digests={"model": source.digest or "", "text": work.text_digest}
+            recipe,
+            origins,
+            python=work.python,
+            digests={"model": source.digest or "", "text": work.text_digest},
         ),
         artifacts=artifacts,
         failures=failures,
         accuracy_base=accuracy_base,
     )
     limited = recipe.max_perplexity_increase is not None
-    broken = [f"{a.name}: {problem}" for a in artifacts for problem in a.problems
-              if limited and (problem.startswith("perplexity") or a.perplexity is None)]  # fmt: skip
+    broken = [
+        f"{a.name}: {problem}"
+        for a in artifacts
+        for problem in a.problems
+        if limited and (problem.startswith("perplexity") or a.perplexity is None)
+    ]
     if broken:
         raise GateFailed(
-            "; ".join(broken), hint="the artifact is marked; try more bits or another method", result=report
+            "; ".join(broken),
+            hint="the artifact is marked; try more bits or another method",
+            result=report,
         )
     return report
 
@@ -79,21 +98,36 @@ def quantize(
 class _Work:
     """One source model, whatever its artifacts are made by."""
 
-    def __init__(self, recipe: QuantizeRecipe, source: Artifact, folder: Path, on_event: OnEvent, warn: Warn,
-                 evaluators: Sequence[Evaluator]) -> None:  # fmt: skip
-        self.recipe, self.source, self.folder, self.evaluators = recipe, source, folder, evaluators
-        self.on_event, self.warn = on_event, warn
+    def __init__(
+        self,
+        recipe: QuantizeRecipe,
+        source: Artifact,
+        folder: Path,
+        on_event: OnEvent,
+        warn: Warn,
+        evaluators: Sequence[Evaluator],
+    ) -> None:
+        self.recipe = recipe
+        self.source = source
+        self.folder = folder
+        self.evaluators = evaluators
+        self.on_event = on_event
+        self.warn = warn
         self._gguf: GgufMaker | None = None
         self._folders: FolderMaker | None = None
 
     @property
     def gguf(self) -> GgufMaker:
-        self._gguf = self._gguf or GgufMaker(self.recipe, self.source, self.folder, self.on_event, self.warn)
+        self._gguf = self._gguf or GgufMaker(
+            self.recipe, self.source, self.folder, self.on_event, self.warn
+        )
         return self._gguf
 
     @property
     def folders(self) -> FolderMaker:
-        self._folders = self._folders or FolderMaker(self.recipe, self.source, self.folder, self.on_event, self.warn)
+        self._folders = self._folders or FolderMaker(
+            self.recipe, self.source, self.folder, self.on_event, self.warn
+        )
         return self._folders
 
     @property
@@ -106,12 +140,18 @@ class _Work:
 
     def check_space(self, variants: list[Variant]) -> None:
         """Raises: EnvironmentMissing if what is not made yet cannot fit, with what would."""
-        types, others = [v.scheme for v in variants if v.method == "gguf"], [v for v in variants if v.method != "gguf"]
+        types = [v.scheme for v in variants if v.method == "gguf"]
+        others = [v for v in variants if v.method != "gguf"]
         forecasts = [self.gguf.forecast(types)] if types else []
         forecasts += [self.folders.forecast(others)] if others else []
-        disk, memory = sum(f[0] for f in forecasts), max(f[1] for f in forecasts)
+        disk = sum(f[0] for f in forecasts)
+        memory = max(f[1] for f in forecasts)
         if disk:
-            require_space(self.folder, int(disk), what=f"{len(variants)} artifact(s) of {self.source.reference}")
+            require_space(
+                self.folder,
+                int(disk),
+                what=f"{len(variants)} artifact(s) of {self.source.reference}",
+            )
         available = psutil.virtual_memory().available
         if memory > available:
             raise EnvironmentMissing(
@@ -122,14 +162,18 @@ class _Work:
             )
 
     def make(self, variants: list[Variant]) -> tuple[list[Variant], dict[str, str]]:
-        """What was made, and why the rest was not. One failure does not cost a sweep its other artifacts.
+        """What was made, and why the rest was not. One failure does not cost a sweep its other
+        artifacts.
 
         Raises: the only variant's error, or EngineFailed if all failed.
         """
-        made, failures = [], {}
+        made = []
+        failures = {}
         for variant in variants:
             try:
-                self.gguf.make(variant.scheme) if variant.method == "gguf" else self.folders.make(variant)
+                self.gguf.make(variant.scheme) if variant.method == "gguf" else self.folders.make(
+                    variant
+                )
             except (EngineFailed, EnvironmentMissing, UsageError) as error:
                 if len(variants) == 1:
                     raise
@@ -138,12 +182,15 @@ class _Work:
             else:
                 made.append(variant)
         if not made:
-            raise EngineFailed("nothing was made", hint="; ".join(f"{k}: {v}" for k, v in failures.items())[:500])
+            raise EngineFailed(
+                "nothing was made", hint="; ".join(f"{k}: {v}" for k, v in failures.items())[:500]
+            )
         return made, failures
 
     def measure(self, variants: list[Variant]) -> None:
         """A side that cannot be measured costs neither the other's figures nor the report."""
-        types, others = [v.scheme for v in variants if v.method == "gguf"], [v for v in variants if v.method != "gguf"]
+        types = [v.scheme for v in variants if v.method == "gguf"]
+        others = [v for v in variants if v.method != "gguf"]
         try:
             if types:
                 self.gguf.measure(types)
@@ -152,13 +199,17 @@ class _Work:
         except (EngineFailed, UsageError) as error:
             if len(variants) == 1:
                 raise
-            self.warn(f"quality was not measured: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+            self.warn(
+                f"quality was not measured: {error.message}"
+                + (f" ({error.hint})" if error.hint else "")
+            )
         for variant in variants:
             self._judge(variant)
 
     def _judge(self, variant: Variant) -> None:
         """Marks an artifact whose perplexity grew by more than the limit."""
-        found, limit = self.load(variant), self.recipe.max_perplexity_increase
+        found = self.load(variant)
+        limit = self.recipe.max_perplexity_increase
         if not found.quality:
             return
         problems = [problem for problem in found.problems if not problem.startswith("perplexity")]
@@ -171,13 +222,21 @@ class _Work:
     def serve(self, variants: list[Variant]) -> None:
         for done, variant in enumerate(variants):
             found = self.load(variant)
-            wanted = [e for e in self.evaluators if found.served is None or e.name not in found.served.accuracy]
+            wanted = [
+                e
+                for e in self.evaluators
+                if found.served is None or e.name not in found.served.accuracy
+            ]
             if found.served is not None and found.served.output_tokens_per_s and not wanted:
                 continue
-            self.on_event({"stage": f"serving {variant.name}", "done": done, "total": len(variants)})
+            self.on_event(
+                {"stage": f"serving {variant.name}", "done": done, "total": len(variants)}
+            )
             path = self.path(variant)
             artifact = Artifact(reference=path.name, format=variant.spec.format, path=str(path))
-            problems = [problem for problem in found.problems if not problem.startswith("it does not serve")]
+            problems = [
+                problem for problem in found.problems if not problem.startswith("it does not serve")
+            ]
             served = found.served
             try:
                 pieces = self._folders.pieces if self._folders else []
@@ -189,7 +248,9 @@ class _Work:
                 problems.append(f"it does not serve: {error.message}")
                 self.warn(f"{variant.name} {problems[-1]}")
             if served is None and problems == found.problems:
-                self.warn(f"{variant.name} was not served: no engine here takes {variant.spec.format}")
+                self.warn(
+                    f"{variant.name} was not served: no engine here takes {variant.spec.format}"
+                )
             self.save(variant, msgspec.structs.replace(found, served=served, problems=problems))
 
     def base_accuracy(self) -> dict[str, dict[str, float]]:
@@ -197,7 +258,11 @@ class _Work:
         if not self.evaluators:
             return {}
         path = self.folder / f".base-{(self.source.digest or '')[7:19]}.json"
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, float]]) if path.is_file() else {}
+        found = (
+            msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, float]])
+            if path.is_file()
+            else {}
+        )
         wanted = [evaluator for evaluator in self.evaluators if evaluator.name not in found]
         if wanted:
             self.on_event({"stage": "serving the base", "done": 0, "total": 1})
@@ -208,15 +273,28 @@ class _Work:
                 return found
             found = {**found, **(served.accuracy if served else {})}
             write_atomic(path, msgspec.json.encode(found))
-        return {evaluator.name: found[evaluator.name] for evaluator in self.evaluators if evaluator.name in found}
+        return {
+            evaluator.name: found[evaluator.name]
+            for evaluator in self.evaluators
+            if evaluator.name in found
+        }
 
-    # -- either maker ----------------------------------------------------------------------------------
+    # -- either maker
+    # ----------------------------------------------------------------------------------
 
     def path(self, variant: Variant) -> Path:
-        return self.gguf.path(variant.scheme) if variant.method == "gguf" else self.folders.path(variant)
+        return (
+            self.gguf.path(variant.scheme)
+            if variant.method == "gguf"
+            else self.folders.path(variant)
+        )
 
     def load(self, variant: Variant) -> Provenance:
-        found = self.gguf.load(variant.scheme) if variant.method == "gguf" else self.folders.load(variant)
+        found = (
+            self.gguf.load(variant.scheme)
+            if variant.method == "gguf"
+            else self.folders.load(variant)
+        )
         assert found is not None
         return found
 
@@ -238,7 +316,9 @@ class _Work:
             format=variant.spec.format,
             name=variant.name,
             size_bytes=p.size_bytes,
-            size_base_bytes=size_of(self.gguf.base_path()) if is_gguf else self.folders.base_bytes(),
+            size_base_bytes=size_of(self.gguf.base_path())
+            if is_gguf
+            else self.folders.base_bytes(),
             bits_per_weight=p.bits_per_weight,
             group_size=variant.group_size if variant.group_size > 0 else None,
             perplexity=quality.get("perplexity"),

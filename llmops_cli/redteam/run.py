@@ -1,4 +1,6 @@
-"""`llmops redteam`: every attempt had, judged and written down as it ends; a killed run goes on where it was."""
+"""`llmops redteam`: every attempt had, judged and written down as it ends; a killed run goes on
+where it was.
+"""
 
 from __future__ import annotations
 
@@ -43,44 +45,69 @@ OnProgress = Callable[[str, float, float], None]
 
 
 def redteam(
-    recipe: RedteamRecipe, origins: dict[str, str], artifact: Artifact, *, folder: Path, on_progress: OnProgress,
+    recipe: RedteamRecipe,
+    origins: dict[str, str],
+    artifact: Artifact,
+    *,
+    folder: Path,
+    on_progress: OnProgress,
     say: Callable[[str], None],
-) -> RedteamReport:  # fmt: skip
+) -> RedteamReport:
     """Runs what `folder` does not have yet and writes its report.
 
-    Raises: UsageError for a forecast beyond the budget; EngineFailed if nothing answers; Interrupted after Ctrl-C. What
-    was done stays, and the same folder goes on.
+    Raises: UsageError for a forecast beyond the budget; EngineFailed if nothing answers;
+    Interrupted after Ctrl-C. What was done stays, and the same folder goes on.
     """
     suite, rounds = load_suite(recipe.suite, families=recipe.families)
     if recipe.max_attempts is not None:
         rounds = MOST_ROUNDS
-    attempts = attempts_of(suite, rounds=rounds, seed=recipe.seed, most=recipe.max_attempts, twins=recipe.twins)
+    attempts = attempts_of(
+        suite, rounds=rounds, seed=recipe.seed, most=recipe.max_attempts, twins=recipe.twins
+    )
     tokens, money = forecast(recipe, attempts)
     priced = f" and {money:.2f} in money" if recipe.price_in or recipe.price_out else ""
     say(f"{len(attempts):,} attempts, at most about {tokens:,} tokens{priced}")
-    guard = Guard(DEFAULT if recipe.guard == "default" else load_policy(Path(recipe.guard))) if recipe.guard else None
+    guard = (
+        Guard(DEFAULT if recipe.guard == "default" else load_policy(Path(recipe.guard)))
+        if recipe.guard
+        else None
+    )
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "redteam"):
         write_atomic(folder / PLAN, to_json(recipe))
         done = read_outcomes(folder / ATTEMPTS)
-        clock, started = RunClock(), time.monotonic()
+        clock = RunClock()
+        started = time.monotonic()
         with _Target(recipe, artifact, on_progress) as (url, model, engine_python):
             run = _Run(recipe, suite, guard, folder, url, model, on_progress)
             stopped = run.go([a for a in attempts if a.number not in done], len(attempts))
         outcomes = read_outcomes(folder / ATTEMPTS)
         manifest = clock.manifest(
-            recipe, origins, python=engine_python, seed=recipe.seed, complete=stopped is None,
+            recipe,
+            origins,
+            python=engine_python,
+            seed=recipe.seed,
+            complete=stopped is None,
             digests={"model": artifact.digest} if artifact.digest else {},
-        )  # fmt: skip
+        )
         report = report_of(
-            manifest, suite, attempts, outcomes, duration_s=time.monotonic() - started, spent=run.client.spent,
-            first_request_s=(run.client.first_at - started) if run.client.first_at else None, stopped=stopped,
-            prices=(recipe.price_in, recipe.price_out), guarded=guard is not None,
-        )  # fmt: skip
+            manifest,
+            suite,
+            attempts,
+            outcomes,
+            duration_s=time.monotonic() - started,
+            spent=run.client.spent,
+            first_request_s=(run.client.first_at - started) if run.client.first_at else None,
+            stopped=stopped,
+            prices=(recipe.price_in, recipe.price_out),
+            guarded=guard is not None,
+        )
         write_atomic(folder / REPORT, to_json(report))
     if run.interrupted:
         raise Interrupted(f"interrupted; llmops redteam --resume {folder} goes on")
-    if report.attempts and report.errors >= report.attempts + (report.twins.attempts if report.twins else 0):
+    if report.attempts and report.errors >= report.attempts + (
+        report.twins.attempts if report.twins else 0
+    ):
         kind = max(report.error_kinds, key=lambda name: report.error_kinds[name], default="unknown")
         raise EngineFailed(f"no attempt was answered: {kind}", hint="check --url and --model")
     return report
@@ -88,10 +115,18 @@ def redteam(
 
 def forecast(recipe: RedteamRecipe, attempts: list[Attempt]) -> tuple[int, float]:
     """(tokens, money) at most. Raises: UsageError beyond a budget, before anything is sent."""
-    tokens_in = sum(
-        sum(len(turn) for turn in a.turns[: i + 1]) + len(a.system) for a in attempts for i in range(len(a.turns))
-    ) // CHARS_PER_TOKEN  # fmt: skip
-    calls = sum(len(a.turns) + (a.search.width * a.search.branch * a.search.depth if a.search else 0) for a in attempts)
+    tokens_in = (
+        sum(
+            sum(len(turn) for turn in a.turns[: i + 1]) + len(a.system)
+            for a in attempts
+            for i in range(len(a.turns))
+        )
+        // CHARS_PER_TOKEN
+    )
+    calls = sum(
+        len(a.turns) + (a.search.width * a.search.branch * a.search.depth if a.search else 0)
+        for a in attempts
+    )
     tokens_out = calls * recipe.max_tokens
     money = (tokens_in * recipe.price_in + tokens_out * recipe.price_out) / 1e6
     if recipe.token_budget and tokens_in + tokens_out > recipe.token_budget:
@@ -101,7 +136,9 @@ def forecast(recipe: RedteamRecipe, attempts: list[Attempt]) -> tuple[int, float
             hint="--max-attempts, --max-tokens, or a larger --token-budget",
         )
     if recipe.money_budget and not (recipe.price_in or recipe.price_out):
-        raise UsageError("--money-budget needs prices", hint="--price-in and --price-out, for a million tokens")
+        raise UsageError(
+            "--money-budget needs prices", hint="--price-in and --price-out, for a million tokens"
+        )
     if recipe.money_budget and money > recipe.money_budget:
         raise UsageError(
             f"{len(attempts)} attempts may cost {money:.2f}, the budget is {recipe.money_budget:.2f}",
@@ -114,10 +151,13 @@ class _Target:
     """The served model: ours, started for this run, or the one behind a URL."""
 
     def __init__(self, recipe: RedteamRecipe, artifact: Artifact, on_progress: OnProgress) -> None:
-        self._recipe, self._artifact, self._on_progress = recipe, artifact, on_progress
+        self._recipe = recipe
+        self._artifact = artifact
+        self._on_progress = on_progress
 
     def __enter__(self) -> tuple[str, str, str | None]:
-        recipe, self._stack = self._recipe, None
+        recipe = self._recipe
+        self._stack = None
         if recipe.url:
             url = recipe.url.rstrip("/").removesuffix("/v1")
             model = recipe.model
@@ -127,12 +167,17 @@ class _Target:
         engine = load_engine(recipe.backend)
         options = checked_options(recipe.backend, engine, recipe.options)
         env = find_env(engine.environment) if engine.environment else None
-        spec = engine.server(self._artifact, options=options, env=env, port=free_port(), parallel=recipe.concurrency)
+        spec = engine.server(
+            self._artifact, options=options, env=env, port=free_port(), parallel=recipe.concurrency
+        )
         self._scratch = TemporaryDirectory(prefix="llmops-")
         self._stack = running(
-            spec, log_path=Path(self._scratch.name) / "log",
-            on_wait=lambda waited_s: self._on_progress(f"starting {spec.engine}, seconds", round(waited_s), 0),
-        )  # fmt: skip
+            spec,
+            log_path=Path(self._scratch.name) / "log",
+            on_wait=lambda waited_s: self._on_progress(
+                f"starting {spec.engine}, seconds", round(waited_s), 0
+            ),
+        )
         server = self._stack.__enter__()
         return server.url, spec.model, env.python if env else None
 
@@ -162,30 +207,54 @@ def read_outcomes(path: Path) -> dict[int, Outcome]:
 
 class _Run:
     def __init__(
-        self, recipe: RedteamRecipe, suite: Suite, guard: Guard | None, folder: Path, url: str, model: str,
+        self,
+        recipe: RedteamRecipe,
+        suite: Suite,
+        guard: Guard | None,
+        folder: Path,
+        url: str,
+        model: str,
         on_progress: OnProgress,
-    ) -> None:  # fmt: skip
-        self._recipe, self._suite, self._guard, self._on_progress = recipe, suite, guard, on_progress
+    ) -> None:
+        self._recipe = recipe
+        self._suite = suite
+        self._guard = guard
+        self._on_progress = on_progress
         self.client = self._client(url, model)
         self._attacker = (
-            self._client(recipe.attacker_url, recipe.attacker_model or "default") if recipe.attacker_url else None
+            self._client(recipe.attacker_url, recipe.attacker_model or "default")
+            if recipe.attacker_url
+            else None
         )
-        self._opinion = Opinion(recipe.judge_url, recipe.judge_model or "default") if recipe.judge_url else None
-        self._path, self._pairs = folder / ATTEMPTS, dict[str, Outcome]()
+        self._opinion = (
+            Opinion(recipe.judge_url, recipe.judge_model or "default") if recipe.judge_url else None
+        )
+        self._path = folder / ATTEMPTS
+        self._pairs = dict[str, Outcome]()
         self.interrupted = False
 
     def _client(self, url: str, model: str) -> Client:
         recipe = self._recipe
         return Client(
-            url.rstrip("/").removesuffix("/v1"), model, headers=headers_of(recipe), max_tokens=recipe.max_tokens,
-            temperature=recipe.temperature, seed=recipe.seed, timeout_s=recipe.timeout_s, retries=recipe.retries,
-            rate=recipe.rate, concurrency=recipe.concurrency,
-        )  # fmt: skip
+            url.rstrip("/").removesuffix("/v1"),
+            model,
+            headers=headers_of(recipe),
+            max_tokens=recipe.max_tokens,
+            temperature=recipe.temperature,
+            seed=recipe.seed,
+            timeout_s=recipe.timeout_s,
+            retries=recipe.retries,
+            rate=recipe.rate,
+            concurrency=recipe.concurrency,
+        )
 
     def go(self, todo: list[Attempt], total: int) -> str | None:
         """Has every attempt; why it stopped early, if it did."""
-        self._done, self._total = total - len(todo), total
-        order = sorted(todo, key=lambda a: (a.search is None, -len(a.turns), a.number))  # the long ones first
+        self._done = total - len(todo)
+        self._total = total
+        order = sorted(
+            todo, key=lambda a: (a.search is None, -len(a.turns), a.number)
+        )  # the long ones first
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             return asyncio.run(self._all(order))
@@ -207,7 +276,10 @@ class _Run:
                         return
                     self._write(await self._have(attempt))
 
-            workers = [asyncio.create_task(work()) for _ in range(min(self._recipe.concurrency, len(order)))]
+            workers = [
+                asyncio.create_task(work())
+                for _ in range(min(self._recipe.concurrency, len(order)))
+            ]
             try:
                 await asyncio.gather(*workers)
             finally:
@@ -216,51 +288,89 @@ class _Run:
         return stopped[0] if stopped else None
 
     def _over_budget(self) -> str | None:
-        spent, recipe = self.client.spent, self._recipe
+        spent = self.client.spent
+        recipe = self._recipe
         if recipe.token_budget and spent.input_tokens + spent.output_tokens >= recipe.token_budget:
             return "the token budget is spent"
-        money = (spent.input_tokens * recipe.price_in + spent.output_tokens * recipe.price_out) / 1e6
-        return "the money budget is spent" if recipe.money_budget and money >= recipe.money_budget else None
+        money = (
+            spent.input_tokens * recipe.price_in + spent.output_tokens * recipe.price_out
+        ) / 1e6
+        return (
+            "the money budget is spent"
+            if recipe.money_budget and money >= recipe.money_budget
+            else None
+        )
 
-    # -- one attempt -----------------------------------------------------------------------------------
+    # -- one attempt
+    # -----------------------------------------------------------------------------------
 
     async def _have(self, attempt: Attempt) -> Outcome:
         start = time.monotonic()
         try:
-            said, answer, blocked = await (self._searched(attempt) if attempt.search else self._talked(attempt))
+            said, answer, blocked = await (
+                self._searched(attempt) if attempt.search else self._talked(attempt)
+            )
         except Stopped:
-            return Outcome(number=attempt.number, why="stopped by the target's filter", blocked=True,
-                           guarded=None if self._guard is None else False,
-                           seconds=round(time.monotonic() - start, 3))  # fmt: skip
+            return Outcome(
+                number=attempt.number,
+                why="stopped by the target's filter",
+                blocked=True,
+                guarded=None if self._guard is None else False,
+                seconds=round(time.monotonic() - start, 3),
+            )
         except Failed as failed:
-            return Outcome(number=attempt.number, error=failed.kind, seconds=round(time.monotonic() - start, 3))
+            return Outcome(
+                number=attempt.number, error=failed.kind, seconds=round(time.monotonic() - start, 3)
+            )
         except LlmopsError as error:
-            return Outcome(number=attempt.number, error=error.message[:200], seconds=round(time.monotonic() - start, 3))
+            return Outcome(
+                number=attempt.number,
+                error=error.message[:200],
+                seconds=round(time.monotonic() - start, 3),
+            )
         verdict = judge(attempt, answer)
-        success, why = verdict.success, verdict.why
+        success = verdict.success
+        why = verdict.why
         if self._opinion is not None and not attempt.twin:
-            success, why = await self._opinion.of(attempt, answer), "the judge model says so"
+            success = await self._opinion.of(attempt, answer)
+            why = "the judge model says so"
         guarded: bool | None = None
         if self._guard is not None:
             guarded = False if blocked else self._passes(attempt, answer, success)
         return Outcome(
-            number=attempt.number, success=success, refused=verdict.refused, why=why, answer=answer[:KEPT_CHARS],
-            said=said[:KEPT_CHARS] if attempt.search else "", blocked=blocked, guarded=guarded,
-            compliance=round(verdict.compliance, 3), seconds=round(time.monotonic() - start, 3),
-        )  # fmt: skip
+            number=attempt.number,
+            success=success,
+            refused=verdict.refused,
+            why=why,
+            answer=answer[:KEPT_CHARS],
+            said=said[:KEPT_CHARS] if attempt.search else "",
+            blocked=blocked,
+            guarded=guarded,
+            compliance=round(verdict.compliance, 3),
+            seconds=round(time.monotonic() - start, 3),
+        )
 
     async def _talked(self, attempt: Attempt) -> tuple[str, str, bool | None]:
         """(last message, last answer, whether the guard stopped a message)."""
         messages = [{"role": "system", "content": attempt.system}] if attempt.system else []
         for question, answer in attempt.history:
-            messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+            messages += [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": answer},
+            ]
         blocked = None if self._guard is None else False
         reply = ""
         for turn in attempt.turns:
             if self._guard is not None:
-                blocked = blocked or self._guard.check_input(turn, role=attempt.role).action == "block"
+                blocked = (
+                    blocked or self._guard.check_input(turn, role=attempt.role).action == "block"
+                )
             messages.append({"role": "user", "content": turn})
-            asked = [*messages, {"role": "assistant", "content": attempt.prefill}] if attempt.prefill else messages
+            asked = (
+                [*messages, {"role": "assistant", "content": attempt.prefill}]
+                if attempt.prefill
+                else messages
+            )
             reply = await self.client.say(asked)
             messages.append({"role": "assistant", "content": reply})
         return attempt.turns[-1], reply, blocked
@@ -288,7 +398,12 @@ class _Run:
             return known_forms(self._suite, attempt)
 
         async def propose(goal: str, history: list[tuple[str, str]], count: int) -> list[str]:
-            told = "\n".join(f"- {message}\n  answered: {answer[:300]}" for message, answer in history[-4:]) or "none"
+            told = (
+                "\n".join(
+                    f"- {message}\n  answered: {answer[:300]}" for message, answer in history[-4:]
+                )
+                or "none"
+            )
             prompt = ATTACKER_PROMPT.format(goal=goal, history=told)
             return [await attacker.say([{"role": "user", "content": prompt}]) for _ in range(count)]
 
@@ -298,12 +413,15 @@ class _Run:
         """Whether the success survives the guard on the answer."""
         if not success or self._guard is None:
             return False
-        decision = self._guard.check_output(answer, leak=LeakCheck(attempt.system) if attempt.system else None)
+        decision = self._guard.check_output(
+            answer, leak=LeakCheck(attempt.system) if attempt.system else None
+        )
         if decision.action == "block":
             return False
         return judge(attempt, decision.text).success if decision.text != answer else True
 
-    # -- writing ---------------------------------------------------------------------------------------
+    # -- writing
+    # ---------------------------------------------------------------------------------------
 
     def _write(self, outcome: Outcome) -> None:
         """One line at once; nothing is lost if the process is killed."""

@@ -39,7 +39,11 @@ def markdown(report: BenchReport) -> str:
     ]
     lines += [_row(_cells(level)) for level in report.levels]
     lines += ["", *([report.finding.text] if report.finding.text else [])]
-    lines += [f"- {level.label}: INVALID: {reason}" for level in report.levels for reason in level.invalid_reasons]
+    lines += [
+        f"- {level.label}: INVALID: {reason}"
+        for level in report.levels
+        for reason in level.invalid_reasons
+    ]
     lines += [
         f"- {level.label}: {slo.text} {'met' if slo.met else '**missed**'} ({slo.share:.1%} of the requests)"
         for level in report.levels
@@ -51,10 +55,11 @@ def markdown(report: BenchReport) -> str:
 def comparison_markdown(found: Comparison) -> str:
     """One row per metric and load."""
     lines = [
-        f"## {found.current} against {found.baseline}", "",
+        f"## {found.current} against {found.baseline}",
+        "",
         _row(["load", "metric", "baseline", "current", "change", "95 % interval", "verdict"]),
         _row(["---", "---", "---:", "---:", "---:", "---:", "---"]),
-    ]  # fmt: skip
+    ]
     for d in found.differences:
         change, interval = change_words(d)
         verdict = d.verdict if d.verdict == "can't tell" else f"**{d.verdict}**"
@@ -83,7 +88,10 @@ def change_words(d: Difference) -> tuple[str, str]:
 
 def hardware_line(hardware: dict[str, object]) -> str:
     """Processor, cores, memory and GPUs in a few words."""
-    parts = [str(hardware.get("cpu_model") or "unknown processor"), f"{hardware.get('cores_logical', '?')} cores"]
+    parts = [
+        str(hardware.get("cpu_model") or "unknown processor"),
+        f"{hardware.get('cores_logical', '?')} cores",
+    ]
     memory = hardware.get("ram_bytes")
     if isinstance(memory, int | float):
         parts.append(f"{memory / 2**30:.0f} GiB")
@@ -99,23 +107,38 @@ def _row(cells: Sequence[str]) -> str:
 
 def _cells(level: Level) -> list[str]:
     return [
-        level.label, str(level.requests), str(level.errors), _three(level.ttft_ms), _three(level.tpot_ms),
-        _three(level.e2e_ms), f"{level.requests_per_s:.2f}", f"{level.output_tokens_per_s:.1f}",
+        level.label,
+        str(level.requests),
+        str(level.errors),
+        _three(level.ttft_ms),
+        _three(level.tpot_ms),
+        _three(level.e2e_ms),
+        f"{level.requests_per_s:.2f}",
+        f"{level.output_tokens_per_s:.1f}",
         "yes" if level.valid else "**INVALID**",
-    ]  # fmt: skip
+    ]
 
 
 def _three(found: Distribution) -> str:
-    return " / ".join("-" if value is None else f"{value:.4g}" for value in (found.p50, found.p95, found.p99))
+    return " / ".join(
+        "-" if value is None else f"{value:.4g}" for value in (found.p50, found.p95, found.p99)
+    )
 
 
 def junit(report: BenchReport) -> str:
     """One test case per level (is it valid?) and per objective (was it met?)."""
     cases = []
     for level in report.levels:
-        cases.append((level.label, "valid", "; ".join(level.invalid_reasons), f"{level.errors} errors"))
+        cases.append(
+            (level.label, "valid", "; ".join(level.invalid_reasons), f"{level.errors} errors")
+        )
         cases += [
-            (level.label, slo.text, "" if slo.met else f"{slo.share:.2%} of the requests, {slo.needed:.4g} needed", "")
+            (
+                level.label,
+                slo.text,
+                "" if slo.met else f"{slo.share:.2%} of the requests, {slo.needed:.4g} needed",
+                "",
+            )
             for slo in level.slos
         ]
     if not report.manifest.complete:
@@ -127,14 +150,19 @@ def gate_junit(judged: Sequence[Judged]) -> str:
     """One test case per condition and load."""
     return _suite(
         "llmops report gate",
-        [(j.load, j.condition, "" if j.outcome == "passed" else f"{j.outcome}: {j.text}", j.text) for j in judged],
+        [
+            (j.load, j.condition, "" if j.outcome == "passed" else f"{j.outcome}: {j.text}", j.text)
+            for j in judged
+        ],
     )
 
 
 def _suite(name: str, cases: Sequence[tuple[str, str, str, str]]) -> str:
     """`cases` are (class, name, failure or empty, output)."""
     failures = sum(bool(failure) for _, _, failure, _ in cases)
-    suite = Element("testsuite", name=name, tests=str(len(cases)), failures=str(failures), errors="0")
+    suite = Element(
+        "testsuite", name=name, tests=str(len(cases)), failures=str(failures), errors="0"
+    )
     for group, case, failure, output in cases:
         element = SubElement(suite, "testcase", classname=group, name=case)
         if failure:
@@ -170,10 +198,15 @@ def openmetrics(report: BenchReport) -> str:
         "valid": lambda level: float(level.valid),
     }
     for name, read in gauges.items():
-        samples = [(level.label, value) for level in report.levels if (value := read(level)) is not None]
+        samples = [
+            (level.label, value) for level in report.levels if (value := read(level)) is not None
+        ]
         if samples:
             lines.append(f"# TYPE llmops_bench_{name} gauge")
-            lines += [_sample(f"llmops_bench_{name}", {**labels, "load": load}, value) for load, value in samples]
+            lines += [
+                _sample(f"llmops_bench_{name}", {**labels, "load": load}, value)
+                for load, value in samples
+            ]
     return "\n".join([*lines, "# EOF"]) + "\n"
 
 
@@ -185,7 +218,11 @@ def _sample(name: str, labels: dict[str, str], value: float) -> str:
     return f"{name}{{{pairs}}} {value:.9g}"
 
 
-TEXTS: dict[str, Callable[[BenchReport], str]] = {"markdown": markdown, "junit": junit, "openmetrics": openmetrics}
+TEXTS: dict[str, Callable[[BenchReport], str]] = {
+    "markdown": markdown,
+    "junit": junit,
+    "openmetrics": openmetrics,
+}
 """Formats that are text made from the report alone."""
 
 
@@ -204,7 +241,9 @@ def save_parquet(folder: Path, target: Path) -> None:
         from pyarrow import csv as arrow_csv
         from pyarrow import parquet
     except ImportError:
-        raise EnvironmentMissing("Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'") from None
+        raise EnvironmentMissing(
+            "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
+        ) from None
     try:
         reader = arrow_csv.open_csv(source)
         with parquet.ParquetWriter(target, reader.schema) as writer:

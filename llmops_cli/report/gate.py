@@ -1,4 +1,5 @@
-"""Conditions that fail a build: `ttft_ms.p95 > +10%` against a baseline, `error_rate > 1%` on its own.
+"""Conditions that fail a build: `ttft_ms.p95 > +10%` against a baseline, `error_rate > 1%` on its
+own.
 
 A condition fails only where the value is beyond its limit and chance does not explain it.
 """
@@ -61,7 +62,9 @@ def parse_condition(text: str) -> Condition:
     if is_relative and unit != "%":
         raise UsageError(f"'{text}': a change is in %", hint=HINT)
     if not is_relative and (unit == "%") != (metric == "error_rate"):
-        raise UsageError(f"'{text}': a change needs its sign, as +10%, and a limit its own unit", hint=HINT)
+        raise UsageError(
+            f"'{text}': a change needs its sign, as +10%, and a limit its own unit", hint=HINT
+        )
     if statistic == SHIFT and not is_relative:
         raise UsageError(f"'{text}': a shift is relative to a baseline", hint=HINT)
     if is_relative and metric == "itl_ms":
@@ -70,9 +73,13 @@ def parse_condition(text: str) -> Condition:
         raise UsageError(f"'{text}' would fail without a change", hint=HINT)
     limit = float(number) / (100 if unit == "%" else 1) * (-1 if direction == "-" else 1)
     return Condition(
-        text=text.strip(), metric=metric, statistic=statistic or "", above=sign == ">", limit=limit,
+        text=text.strip(),
+        metric=metric,
+        statistic=statistic or "",
+        above=sign == ">",
+        limit=limit,
         is_relative=is_relative,
-    )  # fmt: skip
+    )
 
 
 def judge_run(current: Run, baseline: Run | None, conditions: Sequence[Condition]) -> list[Judged]:
@@ -88,20 +95,32 @@ def judge_run(current: Run, baseline: Run | None, conditions: Sequence[Condition
     ]
     relative = [condition for condition in conditions if condition.is_relative]
     if relative and baseline is None:
-        raise UsageError(f"'{relative[0].text}' needs something to compare with", hint="--baseline RUN")
+        raise UsageError(
+            f"'{relative[0].text}' needs something to compare with", hint="--baseline RUN"
+        )
     if relative and baseline is not None:
-        found = compare(baseline, current, metrics=list(dict.fromkeys(c.name for c in relative)), min_effect=0.0)
-        by_place = {(difference.load, difference.metric): difference for difference in found.differences}
+        found = compare(
+            baseline, current, metrics=list(dict.fromkeys(c.name for c in relative)), min_effect=0.0
+        )
+        by_place = {
+            (difference.load, difference.metric): difference for difference in found.differences
+        }
         old = {level.label: level for level in baseline.report.levels}
         judged += [
             _relative(
-                condition, level.label, by_place.get((level.label, condition.name)), (old.get(level.label), level)
+                condition,
+                level.label,
+                by_place.get((level.label, condition.name)),
+                (old.get(level.label), level),
             )
             for condition in relative
             for level in current.report.levels
         ]
     if not judged:
-        judged = [Judged(condition=c.text, load="", outcome="unknown", text="nothing was measured") for c in conditions]
+        judged = [
+            Judged(condition=c.text, load="", outcome="unknown", text="nothing was measured")
+            for c in conditions
+        ]
     return judged
 
 
@@ -117,7 +136,10 @@ def _why_not(condition: Condition, sides: tuple[Level | None, Level | None]) -> 
 
 
 def _relative(
-    condition: Condition, load: str, difference: Difference | None, loads: tuple[Level | None, Level | None]
+    condition: Condition,
+    load: str,
+    difference: Difference | None,
+    loads: tuple[Level | None, Level | None],
 ) -> Judged:
     def judged(outcome: str, text: str) -> Judged:
         return Judged(condition=condition.text, load=load, outcome=outcome, text=text)
@@ -126,7 +148,8 @@ def _relative(
         return judged("unknown", f"cannot be judged: {_why_not(condition, loads)}")
     if difference.ratio is not None and difference.ratio_ci95 is not None:
         change, (low, high) = difference.ratio - 1, difference.ratio_ci95
-        low, high = low - 1, high - 1
+        low = low - 1
+        high = high - 1
     else:
         change, (low, high) = difference.change or 0.0, difference.change_ci95 or (0.0, 0.0)
     beyond = change > condition.limit if condition.above else change < condition.limit
@@ -140,13 +163,17 @@ def _absolute(condition: Condition, level: Level) -> Judged:
     value, interval = _value(condition, level)
     form = "{:.2%}" if condition.metric == "error_rate" else "{:.4g}"
     if value is None:
-        return Judged(condition=condition.text, load=level.label, outcome="unknown", text="was not measured")
+        return Judged(
+            condition=condition.text, load=level.label, outcome="unknown", text="was not measured"
+        )
     low, high = interval or (value, value)
     beyond = low > condition.limit if condition.above else high < condition.limit
     return Judged(
-        condition=condition.text, load=level.label, outcome="failed" if beyond else "passed",
+        condition=condition.text,
+        load=level.label,
+        outcome="failed" if beyond else "passed",
         text=f"{form.format(value)} ({form.format(low)} to {form.format(high)})",
-    )  # fmt: skip
+    )
 
 
 def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[float, float] | None]:
@@ -161,18 +188,29 @@ def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[floa
 
 
 def untrusted(run: Run) -> list[Judged]:
-    """A failed condition for a partial run and for each invalid level: a gate must not pass on such numbers."""
+    """A failed condition for a partial run and for each invalid level: a gate must not pass on such
+    numbers.
+    """
     found = [
         Judged(condition="valid", load=level.label, outcome="failed", text=f"{run.name}: {reason}")
         for level in run.report.levels
         for reason in level.invalid_reasons
     ]
     if not run.report.manifest.complete:
-        found.append(Judged(condition="complete", load="the run", outcome="failed", text=f"{run.name} is partial"))
+        found.append(
+            Judged(
+                condition="complete",
+                load="the run",
+                outcome="failed",
+                text=f"{run.name} is partial",
+            )
+        )
     return found
 
 
 def metric_names() -> list[str]:
     """What can be compared between two runs."""
     per_request = [name for name in LATENCIES if name != "itl_ms"]
-    return [f"{name}.{statistic}" for name in per_request for statistic in (SHIFT, *STATISTICS)] + list(SHARES)
+    return [
+        f"{name}.{statistic}" for name in per_request for statistic in (SHIFT, *STATISTICS)
+    ] + list(SHARES)

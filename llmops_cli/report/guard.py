@@ -10,7 +10,10 @@ from llmops_cli.guard.evaluate import Evaluation, Rates
 
 def decision_table(text: str, decision: Decision) -> Table:
     """One row a piece of evidence."""
-    table = Table(title=f"{decision.action} (evidence {decision.score:g}; 1 is an attack)", title_justify="left")
+    table = Table(
+        title=f"{decision.action} (evidence {decision.score:g}; 1 is an attack)",
+        title_justify="left",
+    )
     for name in ("detector", "rule", "weight", "action", "read as", "where"):
         table.add_column(name, justify="right" if name == "weight" else "left")
     for finding in decision.findings:
@@ -18,12 +21,16 @@ def decision_table(text: str, decision: Decision) -> Table:
         said = finding.excerpt or text[start:end]
         said = " ".join(said.split())
         table.add_row(
-            finding.detector, finding.rule, f"{finding.score:g}", finding.action,
+            finding.detector,
+            finding.rule,
+            f"{finding.score:g}",
+            finding.action,
             " > ".join(finding.view) or "as it is",
             "the text" if (start, end) == (0, len(text)) else f"{start}-{end}: {said[:60]}",
-        )  # fmt: skip
+        )
     if decision.message:
-        table.caption, table.caption_justify = decision.message, "left"
+        table.caption = decision.message
+        table.caption_justify = "left"
     return table
 
 
@@ -50,5 +57,7 @@ def _row(table: Table, name: str, rates: Rates) -> None:
         return [str(n), f"{share:.1%}", f"{interval[0]:.1%} to {interval[1]:.1%}"]
 
     table.add_row(
-        name, *cells(rates.n_attack, rates.tpr, rates.tpr_ci95), *cells(rates.n_benign, rates.fpr, rates.fpr_ci95)
+        name,
+        *cells(rates.n_attack, rates.tpr, rates.tpr_ci95),
+        *cells(rates.n_benign, rates.fpr, rates.fpr_ci95),
     )

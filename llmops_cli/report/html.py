@@ -1,4 +1,6 @@
-"""Runs as one HTML file that needs no network: tables, latency CDFs, throughput against latency, time series."""
+"""Runs as one HTML file that needs no network: tables, latency CDFs, throughput against latency,
+time series.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,12 @@ ASSETS = Path(__file__).parent / "assets"
 CDF_POINTS = 240
 MOST_REQUESTS = 200_000
 """A page draws its curves from about this many requests of a run."""
-CDF_METRICS = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "normalized_ms": "E2E per token"}
+CDF_METRICS = {
+    "ttft_ms": "TTFT",
+    "tpot_ms": "TPOT",
+    "e2e_ms": "E2E",
+    "normalized_ms": "E2E per token",
+}
 MEASURES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
 
 Json = dict[str, object]
@@ -36,22 +43,34 @@ def page(runs: Sequence[Run]) -> str:
         "cdf": {metric: _cdf(runs, metric, many=many) for metric in CDF_METRICS},
         "cdfNames": CDF_METRICS,
         "sweep": [
-            {"run": run.name if many else "", "points": [_sweep_point(level) for level in run.report.levels]}
+            {
+                "run": run.name if many else "",
+                "points": [_sweep_point(level) for level in run.report.levels],
+            }
             for run in runs
         ],
         "series": [
-            _series(_label(run, level, many=many), level) for run in runs for level in run.report.levels if level.series
+            _series(_label(run, level, many=many), level)
+            for run in runs
+            for level in run.report.levels
+            if level.series
         ],
     }
     body = "\n".join(_run_section(run, title) for run, title in zip(runs, titles, strict=True))
     return (
-        (ASSETS / "page.html").read_text()
+        (ASSETS / "page.html")
+        .read_text()
         .replace("__TITLE__", escape(" / ".join(titles)))
-        .replace("__STYLE__", (ASSETS / "uPlot.min.css").read_text() + (ASSETS / "page.css").read_text())
+        .replace(
+            "__STYLE__", (ASSETS / "uPlot.min.css").read_text() + (ASSETS / "page.css").read_text()
+        )
         .replace("__BODY__", body)
         .replace("__DATA__", msgspec.json.encode(data).decode().replace("<", "\\u003c"))
-        .replace("__SCRIPT__", (ASSETS / "uPlot.iife.min.js").read_text() + "\n" + (ASSETS / "page.js").read_text())
-    )  # fmt: skip
+        .replace(
+            "__SCRIPT__",
+            (ASSETS / "uPlot.iife.min.js").read_text() + "\n" + (ASSETS / "page.js").read_text(),
+        )
+    )
 
 
 def _title(report: BenchReport) -> str:
@@ -93,13 +112,20 @@ def _sweep_point(level: Level) -> Json:
     return {
         "label": level.label,
         "tokens": level.output_tokens_per_s,
-        **{f"{name}_{q}": getattr(getattr(level, name), q) for name in MEASURES for q in ("p50", "p95")},
+        **{
+            f"{name}_{q}": getattr(getattr(level, name), q)
+            for name in MEASURES
+            for q in ("p50", "p95")
+        },
     }
 
 
 def _series(name: str, level: Level) -> Json:
     points = level.series
-    extras = {kind: sorted({key for p in points for key in getattr(p, kind)}) for kind in ("engine", "server")}
+    extras = {
+        kind: sorted({key for p in points for key in getattr(p, kind)})
+        for kind in ("engine", "server")
+    }
     return {
         "name": name,
         "windows": [[w.start_s, w.end_s] for w in level.windows[:1] if w.found == "steady"],
@@ -110,7 +136,11 @@ def _series(name: str, level: Level) -> Json:
             "in flight": [point.in_flight for point in points],
             "TTFT p50 ms": [point.ttft_ms_p50 for point in points],
             "TTFT p95 ms": [point.ttft_ms_p95 for point in points],
-            **({"errors": [float(p.errors) for p in points]} if any(p.errors for p in points) else {}),
+            **(
+                {"errors": [float(p.errors) for p in points]}
+                if any(p.errors for p in points)
+                else {}
+            ),
             **{
                 f"{kind}: {key}": [getattr(point, kind).get(key) for point in points]
                 for kind, keys in extras.items()
@@ -139,7 +169,8 @@ def _run_section(run: Run, title: str) -> str:
         for text in level.notes:
             said.setdefault(text, []).append(level.label)
         notes += [
-            f'<li class="bad">{escape(level.label)}: INVALID: {escape(text)}</li>' for text in level.invalid_reasons
+            f'<li class="bad">{escape(level.label)}: INVALID: {escape(text)}</li>'
+            for text in level.invalid_reasons
         ]
         notes += [
             f'<li class="{"good" if slo.met else "bad"}">{escape(level.label)}: {escape(slo.text)} '
@@ -149,7 +180,9 @@ def _run_section(run: Run, title: str) -> str:
         ]
     every = len(run.report.levels)
     for text, labels in said.items():
-        notes.append(f"<li>{'' if len(labels) == every else escape(', '.join(labels)) + ': '}{escape(text)}</li>")
+        notes.append(
+            f"<li>{'' if len(labels) == every else escape(', '.join(labels)) + ': '}{escape(text)}</li>"
+        )
     return (
         f"<section><h2>{escape(title)} <small>{escape(run.name)}</small> {' '.join(badges)}</h2>{_table(run.report)}"
         f"<ul>{''.join(notes)}</ul><details><summary>About this run</summary><dl>{lines}</dl></details></section>"

@@ -20,7 +20,9 @@ METRICS = ("ttft_ms", "tpot_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
 
 
 class Requests:
-    """Columns over all requests of a run, in the file's order; a metric that a request lacks is NaN."""
+    """Columns over all requests of a run, in the file's order; a metric that a request lacks is
+    NaN.
+    """
 
     def __init__(self, columns: dict[str, ndarray]) -> None:
         self._columns = columns
@@ -32,7 +34,9 @@ class Requests:
         return len(self._columns["index"])
 
     def measured(self, number: int, level: Level) -> ndarray:
-        """A mask (n,) of the level's requests that its statistics are about: successful, inside the window."""
+        """A mask (n,) of the level's requests that its statistics are about: successful, inside the
+        window.
+        """
         import numpy as np
 
         mask = np.zeros(len(self), dtype=bool)
@@ -45,7 +49,8 @@ class Requests:
 
 
 def load_requests(folder: Path, *, every: int = 1) -> Requests | None:
-    """The run's records.parquet or records.csv; None if it has neither. `every` takes only each n-th request.
+    """The run's records.parquet or records.csv; None if it has neither. `every` takes only each
+    n-th request.
 
     Raises: UsageError for a broken table.
     """
@@ -59,7 +64,9 @@ def load_requests(folder: Path, *, every: int = 1) -> Requests | None:
         header = next(reader, [])
         try:
             places = [header.index(name) for name in (*KEYS, *METRICS, "error")]
-            return _gather([row[place] for place in places] for row in islice(reader, 0, None, every))
+            return _gather(
+                [row[place] for place in places] for row in islice(reader, 0, None, every)
+            )
         except (ValueError, IndexError) as error:
             raise UsageError(f"{path} is no table of ours: {error}") from error
 
@@ -68,7 +75,9 @@ def _parquet_rows(path: Path) -> Iterator[list[object]]:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        raise EnvironmentMissing("Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'") from None
+        raise EnvironmentMissing(
+            "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
+        ) from None
     names = [*KEYS, *METRICS, "error"]
     for batch in ParquetFile(path).iter_batches(columns=names):
         columns = [batch.column(name).to_pylist() for name in names]
@@ -90,7 +99,8 @@ def _gather(rows: Iterable[Sequence[object]]) -> Requests:
             number.append(nan if cell is None or cell == "" else float(cell))  # type: ignore[arg-type]
         failed.append(1 if row[-1] else 0)
     columns: dict[str, ndarray] = {
-        name: np.frombuffer(values, dtype=np.int64) for name, values in zip(KEYS, whole, strict=True)
+        name: np.frombuffer(values, dtype=np.int64)
+        for name, values in zip(KEYS, whole, strict=True)
     }
     columns |= {name: np.frombuffer(values) for name, values in zip(METRICS, parts, strict=True)}
     columns["failed"] = np.frombuffer(failed, dtype=np.int8)

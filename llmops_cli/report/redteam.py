@@ -1,4 +1,6 @@
-"""What attacks came to: tables, a page, SARIF and JUnit, the difference between two runs, and gates on shares."""
+"""What attacks came to: tables, a page, SARIF and JUnit, the difference between two runs, and gates
+on shares.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.report import ChecklistItem, FamilyResult, RedteamReport
 from llmops_cli.core.stats import share_interval
 
-GATE = re.compile(r"\s*(asr|guarded_asr|refused|errors)(?:\.([\w-]+))?\s*(>|<|>=|<=)\s*([\d.]+)\s*(%?)\s*$")
+GATE = re.compile(
+    r"\s*(asr|guarded_asr|refused|errors)(?:\.([\w-]+))?\s*(>|<|>=|<=)\s*([\d.]+)\s*(%?)\s*$"
+)
 
 
 def _share(value: float | None) -> str:
@@ -32,17 +36,31 @@ def _interval(value: tuple[float, float] | None) -> str:
 def redteam_table(report: RedteamReport) -> Table:
     """One row a family; with a guard its shares stand beside."""
     guarded = report.overall.guarded_asr is not None
-    table = Table(title=f"{report.manifest.recipe['model']}: {report.attempts} attempts in {report.duration_s:.1f} s",
-                  title_justify="left")  # fmt: skip
+    table = Table(
+        title=f"{report.manifest.recipe['model']}: {report.attempts} attempts in {report.duration_s:.1f} s",
+        title_justify="left",
+    )
     stopped = report.overall.blocked is not None
     names = ["family", "OWASP", "attempts", "succeed", "share", "95 %", "refused"]
-    for name in [*names, *(["with guard", "95 %"] if guarded else []), *(["stopped"] if stopped else []), "errors"]:
+    for name in [
+        *names,
+        *(["with guard", "95 %"] if guarded else []),
+        *(["stopped"] if stopped else []),
+        "errors",
+    ]:
         table.add_column(name, justify="left" if name in ("family", "OWASP") else "right")
     for name, found in [*report.families.items(), ("all", report.overall)]:
         if name == "all":
             table.add_section()
-        cells = [name, found.owasp, str(found.attempts), str(found.successes), _share(found.asr), _interval(found.ci95),
-                 str(found.refused)]  # fmt: skip
+        cells = [
+            name,
+            found.owasp,
+            str(found.attempts),
+            str(found.successes),
+            _share(found.asr),
+            _interval(found.ci95),
+            str(found.refused),
+        ]
         if guarded:
             cells += [_share(found.guarded_asr), _interval(found.guarded_ci95)]
         if stopped:
@@ -52,11 +70,14 @@ def redteam_table(report: RedteamReport) -> Table:
     if report.twins:
         twins = report.twins
         said = f"honest questions in the same setting: {twins.refused} of {twins.attempts} refused"
-        notes.append(said + (f", {twins.blocked} stopped by the guard" if twins.blocked is not None else ""))
+        notes.append(
+            said + (f", {twins.blocked} stopped by the guard" if twins.blocked is not None else "")
+        )
     if report.stopped:
         notes.append(f"stopped early: {report.stopped}")
     notes += [f"{count} x {kind}" for kind, count in report.error_kinds.items()]
-    table.caption, table.caption_justify = "\n".join(notes), "left"
+    table.caption = "\n".join(notes)
+    table.caption_justify = "left"
     return table
 
 
@@ -65,10 +86,20 @@ def redteam_csv(report: RedteamReport) -> str:
     fields = [field.name for field in msgspec.structs.fields(FamilyResult)]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["family", *fields])
-    for name, found in [*report.families.items(), *report.mappings.items(), ("all", report.overall)]:
+    for name, found in [
+        *report.families.items(),
+        *report.mappings.items(),
+        ("all", report.overall),
+    ]:
         row = msgspec.to_builtins(found)
         writer.writerow(
-            [name, *("..".join(map(str, row[f])) if isinstance(row[f], list | tuple) else row[f] for f in fields)]
+            [
+                name,
+                *(
+                    "..".join(map(str, row[f])) if isinstance(row[f], list | tuple) else row[f]
+                    for f in fields
+                ),
+            ]
         )
     return out.getvalue()
 
@@ -76,29 +107,47 @@ def redteam_csv(report: RedteamReport) -> str:
 def sarif(report: RedteamReport) -> bytes:
     """SARIF 2.1.0: a rule for each family, a result for each example of success."""
     rules = [
-        {"id": name, "shortDescription": {"text": f"Attack family {name}"},
-         "properties": {"owasp": f.owasp, "atlas": f.atlas, "cwe": f.cwe, "asr": f.asr}}
+        {
+            "id": name,
+            "shortDescription": {"text": f"Attack family {name}"},
+            "properties": {"owasp": f.owasp, "atlas": f.atlas, "cwe": f.cwe, "asr": f.asr},
+        }
         for name, f in report.families.items()
-    ]  # fmt: skip
+    ]
     results = [
         {
-            "ruleId": example.family, "level": "warning" if example.stopped_by_guard else "error",
-            "message": {"text": f"{example.attack}{f' ({example.transform})' if example.transform else ''}: {example.why}. "
-                                f"Prompt: {example.prompt[:400]}"},
-            "locations": [{"logicalLocations": [{"name": str(report.manifest.recipe["model"]), "kind": "module"}]}],
+            "ruleId": example.family,
+            "level": "warning" if example.stopped_by_guard else "error",
+            "message": {
+                "text": f"{example.attack}{f' ({example.transform})' if example.transform else ''}: {example.why}. "
+                f"Prompt: {example.prompt[:400]}"
+            },
+            "locations": [
+                {
+                    "logicalLocations": [
+                        {"name": str(report.manifest.recipe["model"]), "kind": "module"}
+                    ]
+                }
+            ],
         }
         for example in report.examples
-    ]  # fmt: skip
+    ]
     driver = {"name": "llmops redteam", "version": __version__, "rules": rules}
-    return msgspec.json.encode({
-        "version": "2.1.0", "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
-    })  # fmt: skip
+    return msgspec.json.encode(
+        {
+            "version": "2.1.0",
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "runs": [{"tool": {"driver": driver}, "results": results}],
+        }
+    )
 
 
 def junit(report: RedteamReport) -> str:
-    """A test case a family: failed where an attack succeeded (with the guard, where one got through)."""
-    cases, failures = [], 0
+    """A test case a family: failed where an attack succeeded (with the guard, where one got
+    through).
+    """
+    cases = []
+    failures = 0
     for name, f in report.families.items():
         through = f.successes if f.guarded_successes is None else f.guarded_successes
         body = ""
@@ -108,9 +157,7 @@ def junit(report: RedteamReport) -> str:
         elif f.errors == f.attempts:
             body = "<skipped message='no answers'/>"
         cases.append(f"<testcase classname='redteam' name={quoteattr(name)}>{body}</testcase>")
-    head = (
-        f"<testsuite name='llmops redteam' tests='{len(cases)}' failures='{failures}' time='{report.duration_s:.1f}'>"
-    )
+    head = f"<testsuite name='llmops redteam' tests='{len(cases)}' failures='{failures}' time='{report.duration_s:.1f}'>"
     return f"<?xml version='1.0' encoding='UTF-8'?>\n{head}{''.join(cases)}</testsuite>\n"
 
 
@@ -171,7 +218,11 @@ def _summary(report: RedteamReport) -> str:
         said += f"; with the guard {report.overall.guarded_successes} ({_share(report.overall.guarded_asr)})"
     if report.twins:
         said += f". Of {report.twins.attempts} honest questions {report.twins.refused} were refused"
-        said += f" and {report.twins.blocked} stopped by the guard" if report.twins.blocked is not None else ""
+        said += (
+            f" and {report.twins.blocked} stopped by the guard"
+            if report.twins.blocked is not None
+            else ""
+        )
     return said + "."
 
 
@@ -199,20 +250,36 @@ def _bar(share: float | None, interval: tuple[float, float] | None, color: str) 
 
 
 def comparison_table(before: RedteamReport, after: RedteamReport) -> Table:
-    """Families that both runs have: the difference of their shares, and whether it is more than chance."""
+    """Families that both runs have: the difference of their shares, and whether it is more than
+    chance.
+    """
     table = Table(title="attack success, before and after", title_justify="left")
     for name in ("family", "before", "after", "difference", "95 %", ""):
         table.add_column(name, justify="left" if name in ("family", "") else "right")
     for row in compare(before, after):
-        table.add_row(row["family"], _share(row["before"]), _share(row["after"]), f"{row['difference']:+.1%}",
-                      f"{row['low']:+.1%} to {row['high']:+.1%}", row["verdict"])  # fmt: skip
+        table.add_row(
+            row["family"],
+            _share(row["before"]),
+            _share(row["after"]),
+            f"{row['difference']:+.1%}",
+            f"{row['low']:+.1%} to {row['high']:+.1%}",
+            row["verdict"],
+        )
     return table
 
 
-def compare(before: RedteamReport, after: RedteamReport) -> list[dict[str, Any]]:  # Any: names and numbers
-    """The difference of two shares with Newcombe's interval (1998, method 10): worse, better, or no difference shown."""
+def compare(
+    before: RedteamReport, after: RedteamReport
+) -> list[dict[str, Any]]:  # Any: names and numbers
+    """The difference of two shares with Newcombe's interval (1998, method 10): worse, better, or no
+    difference shown.
+    """
     rows: list[dict[str, Any]] = []
-    pairs = [(name, before.families[name], after.families[name]) for name in before.families if name in after.families]
+    pairs = [
+        (name, before.families[name], after.families[name])
+        for name in before.families
+        if name in after.families
+    ]
     for name, a, b in [*pairs, ("all", before.overall, after.overall)]:
         if a.asr is None or b.asr is None or a.ci95 is None or b.ci95 is None:
             continue
@@ -220,15 +287,30 @@ def compare(before: RedteamReport, after: RedteamReport) -> list[dict[str, Any]]
         low = change - ((b.asr - b.ci95[0]) ** 2 + (a.ci95[1] - a.asr) ** 2) ** 0.5
         high = change + ((b.ci95[1] - b.asr) ** 2 + (a.asr - a.ci95[0]) ** 2) ** 0.5
         verdict = "worse" if low > 0 else "better" if high < 0 else "no difference shown"
-        rows.append({"family": name, "before": a.asr, "after": b.asr, "difference": change, "low": low, "high": high, "verdict": verdict})  # fmt: skip
+        rows.append(
+            {
+                "family": name,
+                "before": a.asr,
+                "after": b.asr,
+                "difference": change,
+                "low": low,
+                "high": high,
+                "verdict": verdict,
+            }
+        )
     return rows
 
 
 def read_gate(gate: str, families: Collection[str]) -> tuple[str, str | None, str, str, str]:
-    """(metric, family, sign, number, percent). Raises: UsageError for what cannot be read, or a family that is not there."""
+    """(metric, family, sign, number, percent). Raises: UsageError for what cannot be read, or a
+    family that is not there.
+    """
     match = GATE.fullmatch(gate)
     if not match:
-        raise UsageError(f"--fail-if '{gate}' cannot be read", hint="asr > 5%, asr.extraction > 5%, guarded_asr > 1%")
+        raise UsageError(
+            f"--fail-if '{gate}' cannot be read",
+            hint="asr > 5%, asr.extraction > 5%, guarded_asr > 1%",
+        )
     metric, family, sign, number, percent = match.groups()
     if family and family not in families:
         raise unknown_name("family", family, families)
@@ -236,8 +318,8 @@ def read_gate(gate: str, families: Collection[str]) -> tuple[str, str | None, st
 
 
 def broken_gates(report: RedteamReport, gates: Sequence[str]) -> list[str]:
-    """Conditions that hold for sure: `asr.extraction > 5%` only if the interval's lower bound is above it, `<` only if
-    the upper one is below.
+    """Conditions that hold for sure: `asr.extraction > 5%` only if the interval's lower bound is
+    above it, `<` only if the upper one is below.
 
     Raises: UsageError for a condition that cannot be read.
     """
@@ -269,9 +351,18 @@ def _interval_of(result: FamilyResult, metric: str) -> tuple[float, float] | Non
 
 def checklist_table(items: Sequence[ChecklistItem]) -> Table:
     """One row an item."""
-    table = Table(title=f"{sum(item.ok is True for item in items)} of {len(items)} are there", title_justify="left")
+    table = Table(
+        title=f"{sum(item.ok is True for item in items)} of {len(items)} are there",
+        title_justify="left",
+    )
     for name in ("area", "item", "", "seen", "advice"):
         table.add_column(name)
     for item in items:
-        table.add_row(item.area, item.name, {True: "yes", False: "MISSING", None: "?"}[item.ok], item.seen, item.advice)
+        table.add_row(
+            item.area,
+            item.name,
+            {True: "yes", False: "MISSING", None: "?"}[item.ok],
+            item.seen,
+            item.advice,
+        )
     return table

@@ -43,12 +43,15 @@ def _pair(distribution: Distribution) -> str:
     return f"{_ms(distribution.p50)} / {_ms(distribution.p99)}"
 
 
-WIDE, MIDDLE = 165, 110
+WIDE = 165
+MIDDLE = 110
 """Columns of a terminal from which on a table has its intervals and windows, and its p99."""
 
 
 def _spread(distribution: Distribution, width: int) -> str:
-    p50, p95, p99 = _ms(distribution.p50), _ms(distribution.p95), _ms(distribution.p99)
+    p50 = _ms(distribution.p50)
+    p95 = _ms(distribution.p95)
+    p99 = _ms(distribution.p99)
     if width < MIDDLE:
         return f"{p50}  {p95}"
     low, high = distribution.ci95.get("p50", (None, None))
@@ -58,18 +61,38 @@ def _spread(distribution: Distribution, width: int) -> str:
 
 
 def bench_table(report: BenchReport, *, word: str = "", width: int = 180) -> Table:
-    """`word` says what is special about the run, such as `partial`; a narrow table has fewer statistics."""
+    """`word` says what is special about the run, such as `partial`; a narrow table has fewer
+    statistics.
+    """
     recipe = report.manifest.recipe
     where = f"{recipe['url']} " if recipe.get("url") else f"{recipe['backend']} "
-    shown = "p50, p95" if width < MIDDLE else "p50, p95, p99" if width < WIDE else "p50 ± its 95 % interval, p95, p99"
+    shown = (
+        "p50, p95"
+        if width < MIDDLE
+        else "p50, p95, p99"
+        if width < WIDE
+        else "p50 ± its 95 % interval, p95, p99"
+    )
     title = f"{where}{recipe['model']}: {shown} in ms"
     table = Table(
-        title=f"{title}  [bold red]{word}[/]" if word else title, title_justify="left",
-        box=box.SIMPLE_HEAD if width < WIDE else box.HEAVY_HEAD, padding=(0, 0) if width < WIDE else (0, 1),
-    )  # fmt: skip
+        title=f"{title}  [bold red]{word}[/]" if word else title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD if width < WIDE else box.HEAVY_HEAD,
+        padding=(0, 0) if width < WIDE else (0, 1),
+    )
     goodput = any(level.goodput_per_s is not None for level in report.levels)
-    columns = ["requests", "errors", "TTFT", "TPOT", "E2E", *(["req/s"] if width >= MIDDLE else []), "tok/s",
-               *(["goodput/s"] if goodput else []), *(["measured"] if width >= WIDE else []), "valid"]  # fmt: skip
+    columns = [
+        "requests",
+        "errors",
+        "TTFT",
+        "TPOT",
+        "E2E",
+        *(["req/s"] if width >= MIDDLE else []),
+        "tok/s",
+        *(["goodput/s"] if goodput else []),
+        *(["measured"] if width >= WIDE else []),
+        "valid",
+    ]
     table.add_column("load", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
@@ -86,11 +109,15 @@ def bench_table(report: BenchReport, *, word: str = "", width: int = 180) -> Tab
             "measured": _windows(level),
             "valid": "yes" if level.valid else "[bold red]INVALID[/]",
         }
-        table.add_row(level.label or f"{level.concurrency} streams", *(cells[name] for name in columns))
+        table.add_row(
+            level.label or f"{level.concurrency} streams", *(cells[name] for name in columns)
+        )
     if not report.levels:
         table.caption = "no request had ended"
         return table
-    table.caption, table.caption_justify, table.caption_style = "\n".join(_captions(report)), "left", ""
+    table.caption = "\n".join(_captions(report))
+    table.caption_justify = "left"
+    table.caption_style = ""
     return table
 
 
@@ -106,7 +133,10 @@ def _windows(level: Level) -> str:
 def _captions(report: BenchReport) -> list[str]:
     lines = [report.finding.text] if report.finding.text else []
     for level in report.levels:
-        lines += [f"[bold red]INVALID[/] {level.label}: {escape(reason)}" for reason in level.invalid_reasons]
+        lines += [
+            f"[bold red]INVALID[/] {level.label}: {escape(reason)}"
+            for reason in level.invalid_reasons
+        ]
         for slo in level.slos:
             low, high = slo.share_ci95
             lines.append(
@@ -118,33 +148,71 @@ def _captions(report: BenchReport) -> list[str]:
         for note in level.notes:
             notes.setdefault(note, []).append(level.label)
     for note, labels in notes.items():
-        lines.append(escape(note) if len(labels) == len(report.levels) else f"{', '.join(labels)}: {escape(note)}")
-    rss, gpu = report.memory.engine_peak_rss_bytes, report.memory.engine_peak_gpu_bytes
+        lines.append(
+            escape(note)
+            if len(labels) == len(report.levels)
+            else f"{', '.join(labels)}: {escape(note)}"
+        )
+    rss = report.memory.engine_peak_rss_bytes
+    gpu = report.memory.engine_peak_gpu_bytes
     if rss is not None:
-        lines.append(f"engine peak memory {rss / 1e6:,.0f} MB" + (f", GPU {gpu / 1e6:,.0f} MB" if gpu else ""))
+        lines.append(
+            f"engine peak memory {rss / 1e6:,.0f} MB"
+            + (f", GPU {gpu / 1e6:,.0f} MB" if gpu else "")
+        )
     return lines
 
 
 def quantize_table(report: QuantizeReport) -> Table:
-    """One row an artifact; a star marks the Pareto front of size and KL divergence when there are several."""
+    """One row an artifact; a star marks the Pareto front of size and KL divergence when there are
+    several.
+    """
     front = pareto_front(report.artifacts) if len(report.artifacts) > 1 else set()
-    table = Table(title=f"{report.manifest.recipe['model']}: size, quality and cost", title_justify="left")
-    for name in ("artifact", "MB", "of base", "bits/weight", "perplexity", "vs base", "rounded", "KL nats",
-                 "rounded",
-                 "same top-1", "CPU s", "peak MB", "served by", "tok/s"):  # fmt: skip
+    table = Table(
+        title=f"{report.manifest.recipe['model']}: size, quality and cost", title_justify="left"
+    )
+    for name in (
+        "artifact",
+        "MB",
+        "of base",
+        "bits/weight",
+        "perplexity",
+        "vs base",
+        "rounded",
+        "KL nats",
+        "rounded",
+        "same top-1",
+        "CPU s",
+        "peak MB",
+        "served by",
+        "tok/s",
+    ):
         table.add_column(name, justify="left" if name in ("artifact", "served by") else "right")
     for a in report.artifacts:
-        change = a.perplexity / a.perplexity_base - 1 if a.perplexity and a.perplexity_base else None
-        plain = a.perplexity_rounding / a.perplexity_base - 1 if a.perplexity_rounding and a.perplexity_base else None
+        change = (
+            a.perplexity / a.perplexity_base - 1 if a.perplexity and a.perplexity_base else None
+        )
+        plain = (
+            a.perplexity_rounding / a.perplexity_base - 1
+            if a.perplexity_rounding and a.perplexity_base
+            else None
+        )
         table.add_row(
-            f"{a.name or a.scheme}{' *' if a.name in front else ''}", megabytes(a.size_bytes),
-            f"{a.size_bytes / a.size_base_bytes:.0%}" if a.size_base_bytes else "-", _number(a.bits_per_weight, 2),
-            _number(a.perplexity, 4), "-" if change is None else f"{change:+.2%}",
-            "-" if plain is None else f"{plain:+.2%}", _number(a.kl_divergence, 5), _number(a.kl_rounding, 5),
-            "-" if a.top1_agreement is None else f"{a.top1_agreement:.1%}", "kept" if a.reused else _number(a.cpu_s, 1),
-            megabytes(a.peak_rss_bytes), a.served.engine if a.served else "-",
+            f"{a.name or a.scheme}{' *' if a.name in front else ''}",
+            megabytes(a.size_bytes),
+            f"{a.size_bytes / a.size_base_bytes:.0%}" if a.size_base_bytes else "-",
+            _number(a.bits_per_weight, 2),
+            _number(a.perplexity, 4),
+            "-" if change is None else f"{change:+.2%}",
+            "-" if plain is None else f"{plain:+.2%}",
+            _number(a.kl_divergence, 5),
+            _number(a.kl_rounding, 5),
+            "-" if a.top1_agreement is None else f"{a.top1_agreement:.1%}",
+            "kept" if a.reused else _number(a.cpu_s, 1),
+            megabytes(a.peak_rss_bytes),
+            a.served.engine if a.served else "-",
             _number(a.served.output_tokens_per_s if a.served else None, 0),
-        )  # fmt: skip
+        )
     notes = [f"{a.name}: {problem}" for a in report.artifacts for problem in a.problems]
     notes += _accuracy_notes(report)
     for a in report.artifacts:
@@ -152,7 +220,8 @@ def quantize_table(report: QuantizeReport) -> Table:
             notes.append(f"{a.name} is worse than plain rounding at the same bits and groups")
     if front:
         notes.append("* nothing here is both smaller and nearer to the base")
-    table.caption, table.caption_justify = "\n".join([*notes, *(a.path for a in report.artifacts)]), "left"
+    table.caption = "\n".join([*notes, *(a.path for a in report.artifacts)])
+    table.caption_justify = "left"
     return table
 
 
@@ -161,29 +230,45 @@ def _accuracy_notes(report: QuantizeReport) -> list[str]:
     lines = []
     for evaluator, tasks in report.accuracy_base.items():
         for task in ["average"] if "average" in tasks else tasks:
-            each = [f"{a.name} {a.served.accuracy[evaluator][task]:.3f}" for a in report.artifacts
-                    if a.served and evaluator in a.served.accuracy]  # fmt: skip
-            lines.append(f"{evaluator} {task}: base {tasks[task]:.3f}" + "".join(f", {part}" for part in each))
+            each = [
+                f"{a.name} {a.served.accuracy[evaluator][task]:.3f}"
+                for a in report.artifacts
+                if a.served and evaluator in a.served.accuracy
+            ]
+            lines.append(
+                f"{evaluator} {task}: base {tasks[task]:.3f}"
+                + "".join(f", {part}" for part in each)
+            )
     return lines
 
 
 def inspection_table(found: Inspection) -> Table:
     """What `llmops quantize inspect` shows."""
-    how = " ".join(str(part) for part in (
-        found.scheme, f"groups of {found.group_size}" if found.group_size else None,
-        None if found.symmetric is None else "symmetric" if found.symmetric else "asymmetric",
-    ) if part)  # fmt: skip
-    table = Table(title=f"{found.path}: {found.format}, {found.architecture or 'unknown architecture'} {how}".rstrip(),
-                  title_justify="left")  # fmt: skip
+    how = " ".join(
+        str(part)
+        for part in (
+            found.scheme,
+            f"groups of {found.group_size}" if found.group_size else None,
+            None if found.symmetric is None else "symmetric" if found.symmetric else "asymmetric",
+        )
+        if part
+    )
+    table = Table(
+        title=f"{found.path}: {found.format}, {found.architecture or 'unknown architecture'} {how}".rstrip(),
+        title_justify="left",
+    )
     for name in ("tensors of", "number", "MB", "types"):
         table.add_column(name, justify="right" if name in ("number", "MB") else "left")
     for kind in found.kinds:
         types = ", ".join(f"{count} {name}" for name, count in kind.types.items())
         table.add_row(kind.kind, str(kind.tensors), f"{kind.bytes / 1e6:,.2f}", types)
-    lines = [f"{found.size_bytes / 1e6:,.1f} MB; loads in {', '.join(found.loads_in) or 'none of our engines'}"]
+    lines = [
+        f"{found.size_bytes / 1e6:,.1f} MB; loads in {', '.join(found.loads_in) or 'none of our engines'}"
+    ]
     if found.made_from:
         lines.append(f"made from {found.made_from} ({(found.made_from_digest or '')[:19]})")
-    table.caption, table.caption_justify = "\n".join(lines), "left"
+    table.caption = "\n".join(lines)
+    table.caption_justify = "left"
     return table
 
 
@@ -205,16 +290,24 @@ def pipeline_table(report: PipelineReport) -> Table:
         table.add_column(name, justify="right")
     for row in report.rows:
         head = [
-            row.name, megabytes(row.size_bytes), _number(row.bits_per_weight, 2), _number(row.perplexity, 4),
-            _number(row.kl_divergence, 5), "-" if row.task_accuracy is None else f"{row.task_accuracy:.1%}",
-        ]  # fmt: skip
+            row.name,
+            megabytes(row.size_bytes),
+            _number(row.bits_per_weight, 2),
+            _number(row.perplexity, 4),
+            _number(row.kl_divergence, 5),
+            "-" if row.task_accuracy is None else f"{row.task_accuracy:.1%}",
+        ]
         for i, level in enumerate(row.levels):
             streams = str(level.concurrency) + ("" if level.valid else " [bold red]INVALID[/]")
             table.add_row(
-                *(head if i == 0 else [""] * len(head)), streams, _pair(level.ttft_ms), _pair(level.tpot_ms),
-                _number(level.output_tokens_per_s, 0), megabytes(row.engine_peak_rss_bytes) if i == 0 else "",
+                *(head if i == 0 else [""] * len(head)),
+                streams,
+                _pair(level.ttft_ms),
+                _pair(level.tpot_ms),
+                _number(level.output_tokens_per_s, 0),
+                megabytes(row.engine_peak_rss_bytes) if i == 0 else "",
                 end_section=i == len(row.levels) - 1,
-            )  # fmt: skip
+            )
         if not row.levels:
             table.add_row(*head, "-", "-", "-", "-", "-")
     return table
@@ -240,9 +333,13 @@ def _train_table(report: TrainReport) -> Table:
     for name in ("parameters", "steps", "loss", "tokens", "tokens/s", "CPU s"):
         table.add_column(name, justify="right")
     table.add_row(
-        f"{report.parameters:,}", str(report.steps), _number(report.loss, 4), f"{report.tokens:,}",
-        _number(report.tokens_per_s, 0), _number(report.cpu_s, 1),
-    )  # fmt: skip
+        f"{report.parameters:,}",
+        str(report.steps),
+        _number(report.loss, 4),
+        f"{report.tokens:,}",
+        _number(report.tokens_per_s, 0),
+        _number(report.cpu_s, 1),
+    )
     return table
 
 
@@ -251,13 +348,24 @@ def run_list(runs: Sequence[tuple[str, Report, str]]) -> list[dict[str, object]]
     rows: list[dict[str, object]] = []
     for folder, report, word in runs:
         kind = report.schema.removeprefix("llmops.").split("/")[0]
-        row: dict[str, object] = {"folder": folder, "kind": kind, "when": report.manifest.started_at, "state": word}
+        row: dict[str, object] = {
+            "folder": folder,
+            "kind": kind,
+            "when": report.manifest.started_at,
+            "state": word,
+        }
         row["model"] = report.manifest.recipe.get("model")
         if isinstance(report, BenchReport):
-            row["backend"] = report.manifest.recipe.get("url") or report.manifest.recipe.get("backend")
+            row["backend"] = report.manifest.recipe.get("url") or report.manifest.recipe.get(
+                "backend"
+            )
             row["valid"] = all(level.valid for level in report.levels)
-            row["best_output_tokens_per_s"] = max((level.output_tokens_per_s for level in report.levels), default=None)
-            row["lowest_ttft_ms_p50"] = min((x.ttft_ms.p50 for x in report.levels if x.ttft_ms.p50), default=None)
+            row["best_output_tokens_per_s"] = max(
+                (level.output_tokens_per_s for level in report.levels), default=None
+            )
+            row["lowest_ttft_ms_p50"] = min(
+                (x.ttft_ms.p50 for x in report.levels if x.ttft_ms.p50), default=None
+            )
         rows.append(row)
     return rows
 
@@ -265,18 +373,28 @@ def run_list(runs: Sequence[tuple[str, Report, str]]) -> list[dict[str, object]]
 def run_list_table(runs: Sequence[tuple[str, Report, str]]) -> Table:
     table = Table()
     for name in ("when", "kind", "model", "on", "best tok/s", "TTFT p50 from", "", "folder"):
-        table.add_column(name, justify="right" if name in ("best tok/s", "TTFT p50 from") else "left")
+        table.add_column(
+            name, justify="right" if name in ("best tok/s", "TTFT p50 from") else "left"
+        )
     for row in run_list(runs):
-        best, ttft = row.get("best_output_tokens_per_s"), row.get("lowest_ttft_ms_p50")
+        best = row.get("best_output_tokens_per_s")
+        ttft = row.get("lowest_ttft_ms_p50")
         table.add_row(
-            str(row["when"])[:19], str(row["kind"]), str(row["model"] or "-"), str(row.get("backend") or "-"),
-            f"{best:,.0f}" if isinstance(best, float) else "-", _ms(ttft if isinstance(ttft, float) else None),
-            str(row["state"]) or ("" if row.get("valid", True) else "[bold red]INVALID[/]"), str(row["folder"]),
-        )  # fmt: skip
+            str(row["when"])[:19],
+            str(row["kind"]),
+            str(row["model"] or "-"),
+            str(row.get("backend") or "-"),
+            f"{best:,.0f}" if isinstance(best, float) else "-",
+            _ms(ttft if isinstance(ttft, float) else None),
+            str(row["state"]) or ("" if row.get("valid", True) else "[bold red]INVALID[/]"),
+            str(row["folder"]),
+        )
     return table
 
 
-def matrix_table(corner: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Table:
+def matrix_table(
+    corner: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]
+) -> Table:
     """Any grid of words."""
     table = Table(show_lines=False)
     table.add_column(corner, no_wrap=True)
@@ -287,27 +405,50 @@ def matrix_table(corner: str, columns: Sequence[str], rows: Sequence[tuple[str, 
     return table
 
 
-COLORS = {"faster": "green", "fewer errors": "green", "slower": "bold red", "more errors": "bold red"}
+COLORS = {
+    "faster": "green",
+    "fewer errors": "green",
+    "slower": "bold red",
+    "more errors": "bold red",
+}
 
 
 def comparison_table(found: Comparison) -> Table:
     """Baseline beside current, and whether the change is real."""
     table = Table(title=f"{found.current} against {found.baseline}", title_justify="left")
-    for name in ("load", "metric", "baseline", "current", "change", "95 % interval", "p", "P(faster)", "verdict"):
-        table.add_column(name, justify="left" if name in ("load", "metric", "verdict") else "right",
-                         no_wrap=name != "95 % interval")  # fmt: skip
+    for name in (
+        "load",
+        "metric",
+        "baseline",
+        "current",
+        "change",
+        "95 % interval",
+        "p",
+        "P(faster)",
+        "verdict",
+    ):
+        table.add_column(
+            name,
+            justify="left" if name in ("load", "metric", "verdict") else "right",
+            no_wrap=name != "95 % interval",
+        )
     last = None
     for d in found.differences:
         change, interval = change_words(d)
         color = COLORS.get(d.verdict)
         verdict = f"[{color}]{d.verdict}[/]" if color else d.verdict
         table.add_row(
-            d.load if d.load != last else "", d.metric, *values_words(d), change, interval,
-            f"{d.p:.3f}" if d.p >= 0.001 else "<0.001", _number(d.superiority, 2), verdict,
-        )  # fmt: skip
+            d.load if d.load != last else "",
+            d.metric,
+            *values_words(d),
+            change,
+            interval,
+            f"{d.p:.3f}" if d.p >= 0.001 else "<0.001",
+            _number(d.superiority, 2),
+            verdict,
+        )
         last = d.load
-    table.caption, table.caption_justify, table.caption_style = (
-        "p is adjusted for the number of rows; P(faster): the chance that a request is faster than in the baseline",
-        "left", "dim",
-    )  # fmt: skip
+    table.caption = "p is adjusted for the number of rows; P(faster): the chance that a request is faster than in the baseline"
+    table.caption_justify = "left"
+    table.caption_style = "dim"
     return table

@@ -29,13 +29,24 @@ CAUSES = (
         "flash attention is not installed in this environment",
         "--attention sdpa",
     ),
-    (r"No module named '?([\w.]+)", "its environment lacks a library", "llmops env create NAME mends it"),
-    (r"trust_remote_code|requires you to execute the configuration file", "the model wants to run code of its own",
-     "the toolkit never does; use a model whose architecture the engine knows"),
-    (r"[Uu]nsupported (model|architecture)|are not supported for now|does not recognize this architecture|"
-     r"unknown model architecture", "the engine does not know this architecture", "another engine: llmops engines"),
+    (
+        r"No module named '?([\w.]+)",
+        "its environment lacks a library",
+        "llmops env create NAME mends it",
+    ),
+    (
+        r"trust_remote_code|requires you to execute the configuration file",
+        "the model wants to run code of its own",
+        "the toolkit never does; use a model whose architecture the engine knows",
+    ),
+    (
+        r"[Uu]nsupported (model|architecture)|are not supported for now|does not recognize this architecture|"
+        r"unknown model architecture",
+        "the engine does not know this architecture",
+        "another engine: llmops engines",
+    ),
     (r"[Aa]ddress already in use", "its port was taken", "run again"),
-)  # fmt: skip
+)
 
 
 def explain(log_tail: str) -> tuple[str, str] | None:

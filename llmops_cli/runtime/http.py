@@ -18,7 +18,11 @@ class Http:
     """Calls with the same headers. `insecure` accepts any certificate."""
 
     def __init__(
-        self, headers: Mapping[str, str] | None = None, *, proxy: str | None = None, insecure: bool = False
+        self,
+        headers: Mapping[str, str] | None = None,
+        *,
+        proxy: str | None = None,
+        insecure: bool = False,
     ) -> None:
         self._headers = dict(headers or {})
         self._opener: urllib.request.OpenerDirector | None = None
@@ -28,7 +32,9 @@ class Http:
     def status(self, url: str, *, timeout_s: float) -> int | str:
         """The status of a GET, or why there is none."""
         try:
-            with self._open(urllib.request.Request(url, headers=self._headers), timeout_s) as answer:
+            with self._open(
+                urllib.request.Request(url, headers=self._headers), timeout_s
+            ) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -40,7 +46,9 @@ class Http:
     def get_text(self, url: str, *, timeout_s: float) -> str | None:
         """The body of a 200 answer, or None."""
         try:
-            with self._open(urllib.request.Request(url, headers=self._headers), timeout_s) as answer:
+            with self._open(
+                urllib.request.Request(url, headers=self._headers), timeout_s
+            ) as answer:
                 return str(answer.read().decode(errors="replace"))
         except BROKEN:
             return None
@@ -59,8 +67,12 @@ class Http:
         return loaded if isinstance(loaded, dict) else None
 
     def _open(self, request: urllib.request.Request, timeout_s: float) -> http.client.HTTPResponse:
-        if self._opener is None:  # a TLS context reads every certificate of the system, so only when needed
-            handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler(self._proxies)]
+        if (
+            self._opener is None
+        ):  # a TLS context reads every certificate of the system, so only when needed
+            handlers: list[urllib.request.BaseHandler] = [
+                urllib.request.ProxyHandler(self._proxies)
+            ]
             if self._insecure:
                 context = ssl.create_default_context()
                 context.check_hostname = False

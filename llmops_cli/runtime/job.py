@@ -22,17 +22,22 @@ Json = dict[str, Any]
 
 
 class JobResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`output` is what the worker wrote; `memory` its process tree's peaks; `wall_s` from start to end."""
+    """`output` is what the worker wrote; `memory` its process tree's peaks; `wall_s` from start to
+    end.
+    """
 
     output: Json
     memory: Memory
     wall_s: float
 
 
-def run_job(spec: JobSpec, *, folder: Path, on_event: Callable[[Json], None] | None = None) -> JobResult:
+def run_job(
+    spec: JobSpec, *, folder: Path, on_event: Callable[[Json], None] | None = None
+) -> JobResult:
     """Runs the worker to its end; `on_event` sees each event as it comes.
 
-    Raises: the error the worker named, or EngineFailed with its last log lines. Ctrl-C ends the worker too.
+    Raises: the error the worker named, or EngineFailed with its last log lines. Ctrl-C ends the
+    worker too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for stale in ("events.jsonl", "output.json"):
@@ -74,7 +79,9 @@ class _EventTail:
     """Yields the complete lines that were appended since the last read."""
 
     def __init__(self, path: Path, on_event: Callable[[Json], None] | None) -> None:
-        self._path, self._on_event, self._offset = path, on_event, 0
+        self._path = path
+        self._on_event = on_event
+        self._offset = 0
 
     def read(self) -> None:
         if self._on_event is None or not self._path.exists():

@@ -31,11 +31,16 @@ class RunClock:
         complete: bool = True,
         server: str | None = None,
     ) -> Manifest:
-        """`python` is the engine's interpreter, whose package versions count; `server` a server that ran already."""
+        """`python` is the engine's interpreter, whose package versions count; `server` a server
+        that ran already.
+        """
         return Manifest(
             recipe=msgspec.to_builtins(recipe),
             origins=origins,
-            versions={**versions_in(python or sys.executable), **({"server": server} if server else {})},
+            versions={
+                **versions_in(python or sys.executable),
+                **({"server": server} if server else {}),
+            },
             hardware=probe_hardware(),
             git=git_state(Path.cwd()),
             seed=seed,

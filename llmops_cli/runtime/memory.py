@@ -33,7 +33,9 @@ class MemoryMeter:
         self._done.set()
         self._thread.join(timeout=5)
         rss = self._rss
-        if len(self._high_water) == 1:  # one process: the kernel's own high-water mark misses no spike
+        if (
+            len(self._high_water) == 1
+        ):  # one process: the kernel's own high-water mark misses no spike
             rss = max(rss, *self._high_water.values())
         return Memory(
             engine_peak_rss_bytes=rss or None,

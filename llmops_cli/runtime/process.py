@@ -19,9 +19,11 @@ STOP_PATIENCE_S = 8.0
 
 
 class Supervised:
-    """Runs argv under the guard (workers/_guard.py); leaves nothing behind when stopped or when we die.
+    """Runs argv under the guard (workers/_guard.py); leaves nothing behind when stopped or when we
+    die.
 
-    `{workers}` in argv stands for the folder of worker programs, so that specs hold no path of this machine.
+    `{workers}` in argv stands for the folder of worker programs, so that specs hold no path of this
+    machine.
     """
 
     def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], log_path: Path) -> None:
@@ -64,7 +66,9 @@ class Supervised:
             return None
 
     def stop(self) -> Memory:
-        """Ends the whole group (TERM, then KILL) and returns the memory peaks. Safe to call twice."""
+        """Ends the whole group (TERM, then KILL) and returns the memory peaks. Safe to call
+        twice.
+        """
         if self.memory is None:
             self.memory = self._meter.stop()
             if self._guard.stdin:
@@ -86,7 +90,9 @@ class Supervised:
 
 
 def describe_exit(code: int) -> str:
-    """`exit code 1`, or `killed by SIGKILL (out of memory?)`. The guard reports a signal as 128 + its number."""
+    """`exit code 1`, or `killed by SIGKILL (out of memory?)`. The guard reports a signal as 128 +
+    its number.
+    """
     code = 128 - code if code < 0 else code
     if code <= 128:
         return f"exit code {code}"

@@ -1,4 +1,6 @@
-"""Which server answers at a URL, from what it says of itself. Never more than three small requests."""
+"""Which server answers at a URL, from what it says of itself. Never more than three small
+requests.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,12 @@ OWNERS = {
     "mii": "DeepSpeed-MII",
 }
 """`owned_by` in the list of models -> whose server it is."""
-VERSIONS = {"vLLM": "/version", "Ollama": "/api/version", "SGLang": "/get_server_info", "llama.cpp": "/props"}
+VERSIONS = {
+    "vLLM": "/version",
+    "Ollama": "/api/version",
+    "SGLang": "/get_server_info",
+    "llama.cpp": "/props",
+}
 TIMEOUT_S = 3.0
 
 

@@ -34,7 +34,9 @@ class RunningServer:
 
     @property
     def pid(self) -> int | None:
-        """The guard's pid, above the engine's processes; None for a server that we did not start."""
+        """The guard's pid, above the engine's processes; None for a server that we did not
+        start.
+        """
         return None if self._process is None else self._process.pid
 
     def check_alive(self) -> None:
@@ -63,7 +65,8 @@ def running(
 ) -> Iterator[RunningServer]:
     """The server, ready; stopped when the block ends, however it ends.
 
-    `on_wait` is called about once a second with the seconds waited so far. `http` reaches a server that runs already.
+    `on_wait` is called about once a second with the seconds waited so far. `http` reaches a server
+    that runs already.
     Raises: EngineFailed if it dies or misses its deadline, with its last log lines.
     """
     if not spec.argv:
@@ -78,8 +81,12 @@ def running(
         process.stop()
 
 
-def _wait_ready(spec: ServerSpec, process: Supervised, on_wait: Callable[[float], None] | None) -> None:
-    start, told_s, http = time.monotonic(), 0.0, Http()
+def _wait_ready(
+    spec: ServerSpec, process: Supervised, on_wait: Callable[[float], None] | None
+) -> None:
+    start = time.monotonic()
+    told_s = 0.0
+    http = Http()
     while True:
         if _lists_model(http, spec):
             return
@@ -110,11 +117,14 @@ def _lists_model(http: Http, spec: ServerSpec) -> bool:
 def _require_answer(spec: ServerSpec, http: Http) -> None:
     found = http.status(spec.url + MODELS_PATH, timeout_s=10)
     if isinstance(found, str):
-        raise EnvironmentMissing(f"nothing answers at {spec.url}: {found}", hint="start the server, or check --url")
+        raise EnvironmentMissing(
+            f"nothing answers at {spec.url}: {found}", hint="start the server, or check --url"
+        )
 
 
 def _died(spec: ServerSpec, process: Supervised, code: int) -> EngineFailed:
-    tail, ending = process.log_tail(), describe_exit(code)
+    tail = process.log_tail()
+    ending = describe_exit(code)
     known = explain(f"{tail}\n{ending}")
     log = f"its log is {process.log_path}" + (f"; it ends:\n{tail}" if tail else " (empty)")
     if known is None:

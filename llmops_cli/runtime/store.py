@@ -22,9 +22,13 @@ from llmops_cli.core.report import Report, decode_report
 def cannot_write(path: Path, error: OSError) -> EnvironmentMissing:
     """The error for a file that could not be written, by its cause."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EnvironmentMissing(f"no space left writing {path}", hint="free some space, or choose another -o")
+        return EnvironmentMissing(
+            f"no space left writing {path}", hint="free some space, or choose another -o"
+        )
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return EnvironmentMissing(f"cannot write {path}: {reason}", hint="choose a folder you may write with -o")
+    return EnvironmentMissing(
+        f"cannot write {path}: {reason}", hint="choose a folder you may write with -o"
+    )
 
 
 def write_atomic(path: Path, content: bytes) -> None:

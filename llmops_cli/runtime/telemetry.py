@@ -1,4 +1,6 @@
-"""What engine and server look like once a second while a load runs: CPU, memory, GPU, and the server's /metrics."""
+"""What engine and server look like once a second while a load runs: CPU, memory, GPU, and the
+server's /metrics.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +17,31 @@ MOST_SAMPLES = 7200
 
 SERVER_METRICS: dict[str, tuple[str, ...]] = {
     "running": (
-        "vllm:num_requests_running", "tgi_batch_current_size", "sglang:num_running_reqs",
-        "llamacpp:requests_processing", "llmops_running",
+        "vllm:num_requests_running",
+        "tgi_batch_current_size",
+        "sglang:num_running_reqs",
+        "llamacpp:requests_processing",
+        "llmops_running",
     ),
     "queued": (
-        "vllm:num_requests_waiting", "tgi_queue_size", "sglang:num_queue_reqs", "llamacpp:requests_deferred",
+        "vllm:num_requests_waiting",
+        "tgi_queue_size",
+        "sglang:num_queue_reqs",
+        "llamacpp:requests_deferred",
         "llmops_waiting",
     ),
     "kv_cache_use": (
-        "vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc", "sglang:token_usage",
-        "llamacpp:kv_cache_usage_ratio", "llmops_kv_use",
+        "vllm:kv_cache_usage_perc",
+        "vllm:gpu_cache_usage_perc",
+        "sglang:token_usage",
+        "llamacpp:kv_cache_usage_ratio",
+        "llmops_kv_use",
     ),
     "batch_tokens": ("llmops_batch_tokens", "tgi_batch_current_max_tokens"),
-}  # fmt: skip
-"""Our names for what engines call differently. Values of several label sets are added (KV use: averaged)."""
+}
+"""Our names for what engines call differently. Values of several label sets are added (KV use:
+averaged).
+"""
 
 Sample = tuple[int, dict[str, float], dict[str, float]]
 """(monotonic ns, engine, server)"""
@@ -49,15 +62,20 @@ def read_metrics(text: str) -> dict[str, float]:
             continue
         found.setdefault(ours, []).append(value)
     return {
-        name: sum(values) / len(values) if name == "kv_cache_use" else sum(values) for name, values in found.items()
+        name: sum(values) / len(values) if name == "kv_cache_use" else sum(values)
+        for name, values in found.items()
     }
 
 
 class Telemetry:
-    """Samples until `stop`. `guard_pid` is the root of our engine's processes, None for a server we did not start."""
+    """Samples until `stop`. `guard_pid` is the root of our engine's processes, None for a server we
+    did not start.
+    """
 
     def __init__(self, url: str, *, guard_pid: int | None, http: Http) -> None:
-        self._url, self._pid, self._http = f"{url}/metrics", guard_pid, http
+        self._url = f"{url}/metrics"
+        self._pid = guard_pid
+        self._http = http
         self._gpus = gpu_handles()
         self._cpu: dict[int, float] = {}
         self._cpu_at = time.monotonic()
@@ -71,9 +89,15 @@ class Telemetry:
         self._done.set()
         self._thread.join(timeout=5)
 
-    def between(self, start_ns: int, end_ns: int) -> list[tuple[float, dict[str, float], dict[str, float]]]:
+    def between(
+        self, start_ns: int, end_ns: int
+    ) -> list[tuple[float, dict[str, float], dict[str, float]]]:
         """Samples of a stretch, their times in seconds from its start."""
-        return [((at - start_ns) / 1e9, e, s) for at, e, s in list(self._samples) if start_ns <= at <= end_ns]
+        return [
+            ((at - start_ns) / 1e9, e, s)
+            for at, e, s in list(self._samples)
+            if start_ns <= at <= end_ns
+        ]
 
     def _run(self) -> None:
         misses = 0
@@ -113,10 +137,18 @@ class Telemetry:
             except psutil.Error:
                 continue
         at = time.monotonic()
-        used = sum(max(0.0, seconds - self._cpu.get(pid, 0.0)) for pid, seconds in cpu.items() if pid in self._cpu)
-        seconds, known = at - self._cpu_at, bool(self._cpu)
-        self._cpu, self._cpu_at = cpu, at
-        return {"rss_bytes": rss} | ({"cpu_cores": round(used / seconds, 3)} if known and seconds > 0 else {})
+        used = sum(
+            max(0.0, seconds - self._cpu.get(pid, 0.0))
+            for pid, seconds in cpu.items()
+            if pid in self._cpu
+        )
+        seconds = at - self._cpu_at
+        known = bool(self._cpu)
+        self._cpu = cpu
+        self._cpu_at = at
+        return {"rss_bytes": rss} | (
+            {"cpu_cores": round(used / seconds, 3)} if known and seconds > 0 else {}
+        )
 
     def _gpu(self) -> dict[str, float]:
         """Of all GPUs together: mean utilisation, memory and power."""
@@ -131,7 +163,9 @@ class Telemetry:
                 found["gpu_use"] = found.get("gpu_use", 0.0) + rates.gpu / 100 / len(self._gpus)
                 memory = pynvml.nvmlDeviceGetMemoryInfo(handle).used
                 found["gpu_memory_bytes"] = found.get("gpu_memory_bytes", 0.0) + memory
-                found["gpu_power_w"] = found.get("gpu_power_w", 0.0) + pynvml.nvmlDeviceGetPowerUsage(handle) / 1e3
+                found["gpu_power_w"] = (
+                    found.get("gpu_power_w", 0.0) + pynvml.nvmlDeviceGetPowerUsage(handle) / 1e3
+                )
             except pynvml.NVMLError:
                 continue
         return found

@@ -1,1 +1,3 @@
-"""The gateway: one OpenAI-style door in front of engines, with keys, limits, guard, metrics and an audit log."""
+"""The gateway: one OpenAI-style door in front of engines, with keys, limits, guard, metrics and an
+audit log.
+"""

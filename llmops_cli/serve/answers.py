@@ -1,4 +1,6 @@
-"""Answers on their way back: tokens counted, and the guard's say over what they contain, whole or streamed."""
+"""Answers on their way back: tokens counted, and the guard's say over what they contain, whole or
+streamed.
+"""
 
 from __future__ import annotations
 
@@ -48,19 +50,34 @@ _whole = msgspec.json.Decoder(_Whole)
 class Answer:
     """One answer of the upstream. Without a guard its bytes are not touched.
 
-    `hide_usage`: the count was asked for by us, not by the client, who does not get to see it. `keep`: what was shown
-    is kept for the cache.
+    `hide_usage`: the count was asked for by us, not by the client, who does not get to see it.
+    `keep`: what was shown is kept for the cache.
     """
 
     def __init__(
-        self, guard: Guard | None, route: str, *, streamed: bool, hide_usage: bool = False, keep: bool = False
+        self,
+        guard: Guard | None,
+        route: str,
+        *,
+        streamed: bool,
+        hide_usage: bool = False,
+        keep: bool = False,
     ) -> None:
-        self.usage, self.action, self.rule = Usage(), "", ""
+        self.usage = Usage()
+        self.action = ""
+        self.rule = ""
         self.kept: list[bytes] | None = [] if keep else None
-        self._guard, self._hide = guard if streamed else None, hide_usage
+        self._guard = guard if streamed else None
+        self._hide = hide_usage
         self._streams: dict[tuple[int, str], OutputStream] = {}
-        self._held, self._tail, self._last, self._events = b"", b"", b"", 0
-        self._route, self._ours, self._ended, self._done = route, route in COMPLETIONS, False, False
+        self._held = b""
+        self._tail = b""
+        self._last = b""
+        self._events = 0
+        self._route = route
+        self._ours = route in COMPLETIONS
+        self._ended = False
+        self._done = False
 
     def read(self, raw: bytes) -> None:
         """A whole body."""
@@ -73,11 +90,15 @@ class Answer:
             return
         counts = found.usage or (found.response.usage if found.response else None)
         if counts is not None:
-            self.usage = Usage(counts.prompt_tokens or counts.input_tokens or 0,
-                               counts.completion_tokens or counts.output_tokens or 0)  # fmt: skip
+            self.usage = Usage(
+                counts.prompt_tokens or counts.input_tokens or 0,
+                counts.completion_tokens or counts.output_tokens or 0,
+            )
 
     def feed(self, piece: bytes) -> bytes:
-        """What of a stream may go on now: whole events. Raises: UpstreamError for one that is malformed."""
+        """What of a stream may go on now: whole events. Raises: UpstreamError for one that is
+        malformed.
+        """
         if self._ended:
             return b""
         if not self._ours:
@@ -85,7 +106,8 @@ class Answer:
             self._events += piece.count(b"data:")
             return piece
         if self._held:
-            piece, self._held = self._held + piece, b""
+            piece = self._held + piece
+            self._held = b""
         if b"\r" in piece:
             piece = piece.replace(b"\r", b"")  # text holds none, and a line may end with it
         if not piece.endswith(b"\n\n"):
@@ -96,7 +118,12 @@ class Answer:
         count = piece.count(b"\n\n")
         self._events += count
         plain = count == 1 and piece.startswith(b"data: {") and piece.endswith(b"}\n\n")
-        if plain and self._guard is None and b'"usage":{' not in piece and b'"usage": {' not in piece:
+        if (
+            plain
+            and self._guard is None
+            and b'"usage":{' not in piece
+            and b'"usage": {' not in piece
+        ):
             shown = piece
             self._last = piece
         else:
@@ -147,7 +174,8 @@ class Answer:
 
     def _choice(self, choice: dict[str, Any]) -> None:  # Any: OpenAI's fields
         """Every field of a piece that carries words, each a stream of its own."""
-        index, finished = int(choice.get("index") or 0), choice.get("finish_reason") is not None
+        index = int(choice.get("index") or 0)
+        finished = choice.get("finish_reason") is not None
         for place, holder, name in _worded(choice):
             holder[name] = self._stream_of(index, place).feed(holder[name])
         if finished:
@@ -155,7 +183,12 @@ class Answer:
         if any(stream.redacted for stream in self._streams.values()):
             self.action = "redact"
         blocked = next(
-            (s.decision for (i, _), s in self._streams.items() if i == index and s.decision is not None), None
+            (
+                s.decision
+                for (i, _), s in self._streams.items()
+                if i == index and s.decision is not None
+            ),
+            None,
         )
         if blocked is not None:
             choice["finish_reason"], self.action, self._ended = "content_filter", "block", True
@@ -211,8 +244,12 @@ class Answer:
         return rest + self._held_back()
 
 
-def _worded(choice: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:  # Any: OpenAI's fields
-    """(place, holder, field) of everything that a model says: answer, reasoning, refusal, a tool's arguments."""
+def _worded(
+    choice: dict[str, Any],
+) -> Iterator[tuple[str, dict[str, Any], str]]:  # Any: OpenAI's fields
+    """(place, holder, field) of everything that a model says: answer, reasoning, refusal, a tool's
+    arguments.
+    """
     part = choice.get("delta") or choice.get("message") or choice
     for name in ("content", "text", "reasoning_content", "reasoning", "refusal"):
         if isinstance(part.get(name), str):
@@ -224,26 +261,36 @@ def _worded(choice: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]
 
 
 def guarded_body(guard: Guard, raw: bytes, route: str) -> tuple[bytes, str, str]:
-    """(a whole answer with what the policy says: redacted, or replaced; the action; the rule behind it)."""
+    """(a whole answer with what the policy says: redacted, or replaced; the action; the rule behind
+    it).
+    """
     try:
         answer = msgspec.json.decode(raw)
         places = _places(answer)
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         return raw, "", ""
-    action, rule = "", ""
+    action = ""
+    rule = ""
     for choice, place, holder, name in places:
         decision = guard.check_output(holder[name], route=route)
         if decision.action in ("redact", "block"):
             blocked = decision.action == "block"
-            holder[name] = decision.text if not blocked else decision.message if place == "content" else ""
+            holder[name] = (
+                decision.text if not blocked else decision.message if place == "content" else ""
+            )
             if blocked and "finish_reason" in choice:
                 choice["finish_reason"] = "content_filter"
-            action, rule = ("block" if blocked or action == "block" else "redact"), decision.findings[0].rule
+            action = "block" if blocked or action == "block" else "redact"
+            rule = decision.findings[0].rule
     return (msgspec.json.encode(answer) if action else raw), action, rule
 
 
-def _places(answer: Any) -> list[tuple[dict[str, Any], str, dict[str, Any], str]]:  # Any: OpenAI's fields
-    """(choice, place, holder, field) of every text of an answer: a completion's, or a response's."""
+def _places(
+    answer: Any,
+) -> list[tuple[dict[str, Any], str, dict[str, Any], str]]:  # Any: OpenAI's fields
+    """(choice, place, holder, field) of every text of an answer: a completion's, or a
+    response's.
+    """
     if "choices" in answer:
         return [(choice, *found) for choice in answer["choices"] for found in list(_worded(choice))]
     parts = [part for item in answer["output"] for part in item.get("content") or ()]

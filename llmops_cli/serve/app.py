@@ -1,4 +1,6 @@
-"""The gateway as a raw ASGI application: who asks, may they, is what they send whole; the rest is the flow's."""
+"""The gateway as a raw ASGI application: who asks, may they, is what they send whole; the rest is
+the flow's.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,13 @@ Scope = MutableMapping[str, Any]  # Any: ASGI
 
 LOG = logging.getLogger("llmops.gateway")
 POSTS = {
-    "/v1/chat/completions": "chat", "/v1/completions": "completions", "/v1/embeddings": "embeddings",
-    "/v1/moderations": "moderations", "/v1/responses": "responses", "/v1/messages": "messages",
-}  # fmt: skip
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "completions",
+    "/v1/embeddings": "embeddings",
+    "/v1/moderations": "moderations",
+    "/v1/responses": "responses",
+    "/v1/messages": "messages",
+}
 GETS = {"/v1/models": "models", "/metrics": "metrics", "/admin/state": "admin"}
 OPEN = ("/health", "/ready", "/ui", "/openapi.json")
 """No key is asked for: these tell nothing of anybody. The page at /ui asks for one itself."""
@@ -41,12 +47,27 @@ class Gateway:
     """`await gateway(scope, receive, send)`. `site` may be replaced at any time."""
 
     def __init__(
-        self, site: Site, store: KeyStore, *, flow: Flow, audit: AuditLog, metrics: Metrics, console: Console,
-        tracer: Any = None, started: Callable[[], Any] | None = None, stopped: Callable[[], Any] | None = None,
-    ) -> None:  # fmt: skip  # Any: OpenTelemetry, and coroutines
-        self.site, self._store, self._flow = site, store, flow
-        self._audit, self.metrics, self._console, self._tracer = audit, metrics, console, tracer
-        self._started, self._stopped = started, stopped
+        self,
+        site: Site,
+        store: KeyStore,
+        *,
+        flow: Flow,
+        audit: AuditLog,
+        metrics: Metrics,
+        console: Console,
+        tracer: Any = None,
+        started: Callable[[], Any] | None = None,
+        stopped: Callable[[], Any] | None = None,
+    ) -> None:  # Any: OpenTelemetry, and coroutines
+        self.site = site
+        self._store = store
+        self._flow = flow
+        self._audit = audit
+        self.metrics = metrics
+        self._console = console
+        self._tracer = tracer
+        self._started = started
+        self._stopped = stopped
         self._decode = msgspec.json.Decoder(Ask).decode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,21 +77,30 @@ class Gateway:
         if scope["type"] != "http":
             return
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
-        talk, dialect = Talk(path[:64]), Dialect()
+        talk = Talk(path[:64])
+        dialect = Dialect()
         if path.startswith("/v1/messages"):
             dialect = Messages()
         self.metrics.in_flight.inc()
         try:
             await self._serve(scope, path, talk, dialect, receive, send)
         except Refusal as refusal:
-            talk.status, talk.error = refusal.status, refusal.code
+            talk.status = refusal.status
+            talk.error = refusal.code
             self.metrics.refused(refusal.code, talk.key)
-            await answer(send, refusal.status, dialect.refusal(refusal, talk.id), [*talk.head, *refusal.headers])
+            await answer(
+                send,
+                refusal.status,
+                dialect.refusal(refusal, talk.id),
+                [*talk.head, *refusal.headers],
+            )
         except Gone:
-            talk.status, talk.error = 499, "client gone"
+            talk.status = 499
+            talk.error = "client gone"
         except Exception as error:
             LOG.exception("request %s", talk.id)
-            talk.error, begun = f"bug: {type(error).__name__}", talk.status
+            talk.error = f"bug: {type(error).__name__}"
+            begun = talk.status
             talk.status = 500
             if not begun:
                 bug = Refusal(500, "the gateway failed", code="internal_error")
@@ -80,14 +110,20 @@ class Gateway:
             if path in POSTS or talk.status >= 400:
                 self._note(talk)
 
-    async def _serve(self, scope: Scope, path: str, talk: Talk, dialect: Dialect, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, scope: Scope, path: str, talk: Talk, dialect: Dialect, receive: Receive, send: Send
+    ) -> None:
         method = scope["method"]
         wanted = "POST" if path in POSTS else "GET" if path in GETS or path in OPEN else None
         if wanted is None:
             raise Refusal(404, f"there is no {talk.route}", code="not_found")
         if method != wanted:
-            raise Refusal(405, f"{talk.route} is for {wanted}", code="method_not_allowed",
-                          headers=[(b"allow", wanted.encode())])  # fmt: skip
+            raise Refusal(
+                405,
+                f"{talk.route} is for {wanted}",
+                code="method_not_allowed",
+                headers=[(b"allow", wanted.encode())],
+            )
         if path in OPEN:
             await self._public(path, talk, send)
             return
@@ -96,11 +132,14 @@ class Gateway:
             await self._post(scope, path, key, talk, dialect, receive, send)
             return
         if path == "/metrics":
-            body, kind = self.metrics.text(), CONTENT_TYPE
+            body = self.metrics.text()
+            kind = CONTENT_TYPE
         elif path == "/v1/models":
-            body, kind = await self._list(key), b"application/json"
+            body = await self._list(key)
+            kind = b"application/json"
         else:
-            body, kind = await self._console.state(self.site, self._store), b"application/json"
+            body = await self._console.state(self.site, self._store)
+            kind = b"application/json"
         talk.status = 200
         await answer(send, 200, body, talk.head, kind=kind)
 
@@ -111,12 +150,15 @@ class Gateway:
         elif path == "/ready":
             ready = self.site.ready()
             talk.status = 200 if ready else 503
-            await answer(send, talk.status, b'{"ready":%b}' % (b"true" if ready else b"false"), talk.head)
+            await answer(
+                send, talk.status, b'{"ready":%b}' % (b"true" if ready else b"false"), talk.head
+            )
         else:
             body, kind, headers = self._console.page(path)
             await answer(send, 200, body, [*talk.head, *headers], kind=kind)
 
-    # -- who asks --------------------------------------------------------------------------------------
+    # -- who asks
+    # --------------------------------------------------------------------------------------
 
     def _admit(self, scope: Scope, right: str, talk: Talk) -> Key:
         given = None
@@ -133,9 +175,16 @@ class Gateway:
             return OPEN_KEY
         key = self._store.find(given) if given else None
         if key is None:
-            said = "this key is not valid" if given else "a key is needed: Authorization: Bearer llmops_..."
-            raise Refusal(401, said, code="invalid_api_key", headers=[(b"www-authenticate", b"Bearer")])
-        talk.key, talk.key_name = key.id, key.name
+            said = (
+                "this key is not valid"
+                if given
+                else "a key is needed: Authorization: Bearer llmops_..."
+            )
+            raise Refusal(
+                401, said, code="invalid_api_key", headers=[(b"www-authenticate", b"Bearer")]
+            )
+        talk.key = key.id
+        talk.key_name = key.name
         if not key.may(right):
             raise Refusal(403, f"this key may not use {talk.route}", code="forbidden")
         return key
@@ -161,7 +210,10 @@ class Gateway:
 
     def _forwarded(self, peer: str, value: str) -> str:
         """The nearest address that is none of our proxies."""
-        trusted = [ipaddress.ip_network(each, strict=False) for each in self.site.config.limits.trusted_proxies]
+        trusted = [
+            ipaddress.ip_network(each, strict=False)
+            for each in self.site.config.limits.trusted_proxies
+        ]
         for each in [peer, *reversed(value.split(","))]:
             try:
                 address = ipaddress.ip_address(each.strip())
@@ -171,26 +223,39 @@ class Gateway:
                 return str(address)
         return peer
 
-    # -- requests --------------------------------------------------------------------------------------
+    # -- requests
+    # --------------------------------------------------------------------------------------
 
     async def _list(self, key: Key) -> bytes:
         await self.site.looked()
         names = self.site.router.names()
         if not names:
             raise Refusal(503, "the upstream does not list its models", code="upstream_unavailable")
-        entries = [{"id": name, "object": "model", "created": 0, "owned_by": "llmops"} for name in sorted(names)
-                   if key.serves(name)]  # fmt: skip
+        entries = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "llmops"}
+            for name in sorted(names)
+            if key.serves(name)
+        ]
         return msgspec.json.encode({"object": "list", "data": entries})
 
     async def _post(
-        self, scope: Scope, path: str, key: Key, talk: Talk, dialect: Dialect, receive: Receive, send: Send
+        self,
+        scope: Scope,
+        path: str,
+        key: Key,
+        talk: Talk,
+        dialect: Dialect,
+        receive: Receive,
+        send: Send,
     ) -> None:
         site = self.site
         self._headers(scope, talk)
         body = await self._body(scope, receive)
         talk.bytes_in = len(body)
         if b'"image' in body or b'"input_image' in body:
-            talk.images = body.count(b'"image_url"') + body.count(b'"input_image"') + body.count(b'"base64"')
+            talk.images = (
+                body.count(b'"image_url"') + body.count(b'"input_image"') + body.count(b'"base64"')
+            )
         ask, body = self._read(body, path, dialect)
         if path == "/v1/moderations":
             talk.status = 200
@@ -216,7 +281,8 @@ class Gateway:
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > most:
                 raise Refusal(413, f"the body is larger than {most:,} bytes", code="too_large")
-        parts, size = [], 0
+        parts = []
+        size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -255,19 +321,37 @@ class Gateway:
             dialect.model = ask.model
         return ask, body
 
-    # -- bookkeeping -----------------------------------------------------------------------------------
+    # -- bookkeeping
+    # -----------------------------------------------------------------------------------
 
     def _note(self, talk: Talk) -> None:
-        total, usage = time.monotonic() - talk.start, talk.usage
+        total = time.monotonic() - talk.start
+        usage = talk.usage
         self.metrics.done(talk, total)
         lost = self._audit.lost
-        self._audit.write(Entry(
-            at=now(), request=talk.id, route=talk.route, status=talk.status, key=talk.key, model=talk.model,
-            stream=talk.stream, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
-            first_ms=round(talk.first * 1e3, 2), total_ms=round(total * 1e3, 2), guard=talk.guard, error=talk.error,
-            upstream=talk.upstream, side=talk.side if talk.side != "stable" else "", cache=talk.cache,
-            dollars=round(talk.cost, 9), ip=talk.ip,
-        ), talk.bodies)  # fmt: skip
+        self._audit.write(
+            Entry(
+                at=now(),
+                request=talk.id,
+                route=talk.route,
+                status=talk.status,
+                key=talk.key,
+                model=talk.model,
+                stream=talk.stream,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                first_ms=round(talk.first * 1e3, 2),
+                total_ms=round(total * 1e3, 2),
+                guard=talk.guard,
+                error=talk.error,
+                upstream=talk.upstream,
+                side=talk.side if talk.side != "stable" else "",
+                cache=talk.cache,
+                dollars=round(talk.cost, 9),
+                ip=talk.ip,
+            ),
+            talk.bodies,
+        )
         if self._audit.lost > lost:
             self.metrics.audit_lost.inc(self._audit.lost - lost)
         if self._tracer is not None:
@@ -294,21 +378,39 @@ def _number(value: bytes) -> float:
     except ValueError:
         found = 0.0
     if not 0 < found <= 3.6e6:
-        raise Refusal(400, "x-llmops-timeout-ms is a number of milliseconds, at most an hour", code="invalid_header")
+        raise Refusal(
+            400,
+            "x-llmops-timeout-ms is a number of milliseconds, at most an hour",
+            code="invalid_header",
+        )
     return found
 
 
 def moderated(guard: Guard | None, ask: Ask, talk: Talk) -> bytes:
-    """The guard's opinion, in the form of OpenAI's moderations. Without a guard of its own, the default one's."""
+    """The guard's opinion, in the form of OpenAI's moderations. Without a guard of its own, the
+    default one's.
+    """
     from llmops_cli.guard.check import Guard
 
     guard = guard or Guard()
     results = []
     for _, text in ask.texts():
         decision = guard.check_input(text)
-        hit = {finding.detector for finding in decision.findings if finding.action in ("flag", "block")}
+        hit = {
+            finding.detector for finding in decision.findings if finding.action in ("flag", "block")
+        }
         names = ("injection", "jailbreak", "extraction", "hidden_text")
-        scores = {name: min(1.0, sum(f.score for f in decision.findings if f.detector == name)) for name in names}
-        results.append({"flagged": decision.flagged, "categories": {name: name in hit for name in names},
-                        "category_scores": scores})  # fmt: skip
-    return msgspec.json.encode({"id": f"modr-{talk.id}", "model": "llmops-guard", "results": results})
+        scores = {
+            name: min(1.0, sum(f.score for f in decision.findings if f.detector == name))
+            for name in names
+        }
+        results.append(
+            {
+                "flagged": decision.flagged,
+                "categories": {name: name in hit for name in names},
+                "category_scores": scores,
+            }
+        )
+    return msgspec.json.encode(
+        {"id": f"modr-{talk.id}", "model": "llmops-guard", "results": results}
+    )

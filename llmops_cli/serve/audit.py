@@ -1,4 +1,6 @@
-"""The audit log: a JSON line for each request, in a file that is turned over by size. No keys; bodies if asked for."""
+"""The audit log: a JSON line for each request, in a file that is turned over by size. No keys;
+bodies if asked for.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Bodies(NamedTuple):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request. `key` is the key's id; times are milliseconds. Bodies are redacted and cut at 64 KB."""
+    """One request. `key` is the key's id; times are milliseconds. Bodies are redacted and cut at 64
+    KB.
+    """
 
     at: str
     request: str
@@ -55,7 +59,9 @@ class Watched:
     """A `send` that remembers the beginning of what went through it."""
 
     def __init__(self, send: Send) -> None:
-        self._send, self._parts, self._size = send, list[bytes](), 0
+        self._send = send
+        self._parts = list[bytes]()
+        self._size = 0
 
     async def send(self, message: MutableMapping[str, Any]) -> None:  # Any: ASGI
         body = message.get("body", b"")
@@ -69,25 +75,34 @@ class Watched:
 
 
 class AuditLog:
-    """Appends, several processes to one file; a full disk costs the line and is counted, never the request."""
+    """Appends, several processes to one file; a full disk costs the line and is counted, never the
+    request.
+    """
 
     def __init__(self, path: Path | None, *, bodies: bool = False) -> None:
-        self._path, self._file, self._size = path, -1, 0
-        self.lost, self.bodies = 0, bodies and path is not None
+        self._path = path
+        self._file = -1
+        self._size = 0
+        self.lost = 0
+        self.bodies = bodies and path is not None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._open()
 
     def _open(self) -> None:
         assert self._path is not None
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(
+            self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
         self._size = os.fstat(self._file).st_size
 
     def write(self, entry: Entry, bodies: Bodies | None = None) -> None:
         if self._path is None:
             return
         if bodies is not None:
-            entry = msgspec.structs.replace(entry, asked=_safe(bodies.asked), said=_safe(bodies.said))
+            entry = msgspec.structs.replace(
+                entry, asked=_safe(bodies.asked), said=_safe(bodies.said)
+            )
         line = msgspec.json.encode(entry) + b"\n"
         try:
             if self._size + len(line) > TURN_BYTES:
@@ -114,7 +129,11 @@ class AuditLog:
     def _turn(self) -> None:
         """Whoever comes first turns; the others find a new file. Raises: OSError."""
         assert self._path is not None
-        lock = os.open(self._path.with_name(f"{self._path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(
+            self._path.with_name(f"{self._path.name}.lock"),
+            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+            0o600,
+        )
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self._path.exists() and self._path.stat().st_size > TURN_BYTES // 2:
@@ -131,7 +150,8 @@ class AuditLog:
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
-            self._file, self._path = -1, None
+            self._file = -1
+            self._path = None
 
 
 def _safe(raw: bytes) -> str:

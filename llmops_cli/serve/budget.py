@@ -1,7 +1,9 @@
-"""Budgets in dollars and tokens, a key and month (UTC): reserved before a request, settled after it.
+"""Budgets in dollars and tokens, a key and month (UTC): reserved before a request, settled after
+it.
 
-What is settled plus what is reserved never passes the budget, so it can be overshot only by what one answer costs
-more than was reserved for it. A reservation belongs to a process; one that has died takes its reservations with it.
+What is settled plus what is reserved never passes the budget, so it can be overshot only by what
+one answer costs more than was reserved for it. A reservation belongs to a process; one that has
+died takes its reservations with it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from llmops_cli.serve.state import connect
 LOG = logging.getLogger("llmops.gateway")
 MONTH = "%Y-%m"
 PATIENCE_MS = 250
-"""For another process's write, which takes microseconds unless something is wrong; nobody is served meanwhile."""
+"""For another process's write, which takes microseconds unless something is wrong; nobody is served
+meanwhile.
+"""
 
 
 class Spent(NamedTuple):
@@ -34,7 +38,9 @@ class Spent(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """`id` is empty for a key without a budget: then nothing was reserved, but what is spent is still counted."""
+    """`id` is empty for a key without a budget: then nothing was reserved, but what is spent is
+    still counted.
+    """
 
     id: str
     key: str
@@ -67,10 +73,12 @@ def _month(minute: int) -> str:
 def refusal(key: Key, dollars: float, tokens: int) -> Refusal:
     """What a request may cost does not fit into what is left."""
     most = f"${dollars:.4g}" if key.budget_dollars is not None else f"{tokens:,} tokens"
-    of = f"${key.budget_dollars:.4g}" if key.budget_dollars is not None else f"{key.budget_tokens:,} tokens"
-    said = (
-        f"this request may cost {most}, more than is left of the key's {of} this month; a smaller max_tokens costs less"
+    of = (
+        f"${key.budget_dollars:.4g}"
+        if key.budget_dollars is not None
+        else f"{key.budget_tokens:,} tokens"
     )
+    said = f"this request may cost {most}, more than is left of the key's {of} this month; a smaller max_tokens costs less"
     return Refusal(429, said, code="insufficient_quota", headers=[(b"x-should-retry", b"false")])
 
 
@@ -85,7 +93,9 @@ def _lives(named: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in the system's ticks; empty if there is none (proc(5): field 22 of stat)."""
+    """When a process began, in the system's ticks; empty if there is none (proc(5): field 22 of
+    stat).
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -103,7 +113,9 @@ class LocalBudgets:
         self.forget_dead()
 
     def forget_dead(self) -> int:
-        """Reservations of processes that are gone: their requests cost nothing that anybody counted."""
+        """Reservations of processes that are gone: their requests cost nothing that anybody
+        counted.
+        """
         owners = [row[0] for row in self._db.execute("select distinct owner from reservations")]
         gone = [named for named in owners if named != self._me and not _lives(named)]
         for named in gone:
@@ -123,12 +135,17 @@ class LocalBudgets:
                     break
         except sqlite3.Error as error:
             LOG.error("budgets cannot be kept: %s", error)
-            raise Refusal(503, "the key's budget cannot be checked now", code="limits_unavailable") from None
+            raise Refusal(
+                503, "the key's budget cannot be checked now", code="limits_unavailable"
+            ) from None
         raise refusal(key, dollars, tokens)
 
     def _insert(self, key: Key, made: Reservation, dollars: float, tokens: int) -> bool:
         """One statement, so that of two processes only one gets the last dollar."""
-        most = (1e18 if key.budget_dollars is None else key.budget_dollars, key.budget_tokens or 1 << 60)
+        most = (
+            1e18 if key.budget_dollars is None else key.budget_dollars,
+            key.budget_tokens or 1 << 60,
+        )
         done = self._db.execute(
             "insert into reservations select :id, :key, :month, :dollars, :tokens, :owner where"
             " coalesce((select dollars from spend where key = :key and month = :month), 0)"
@@ -137,13 +154,23 @@ class LocalBudgets:
             " coalesce((select tokens from spend where key = :key and month = :month), 0)"
             " + coalesce((select sum(tokens) from reservations where key = :key and month = :month), 0)"
             " + :tokens <= :most_tokens",
-            {"id": made.id, "key": made.key, "month": made.month, "dollars": dollars, "tokens": tokens,
-             "owner": self._me, "most_dollars": most[0], "most_tokens": most[1]},
-        )  # fmt: skip
+            {
+                "id": made.id,
+                "key": made.key,
+                "month": made.month,
+                "dollars": dollars,
+                "tokens": tokens,
+                "owner": self._me,
+                "most_dollars": most[0],
+                "most_tokens": most[1],
+            },
+        )
         return done.rowcount == 1
 
     async def settle(self, reservation: Reservation, dollars: float, tokens: int) -> None:
-        """A key without a budget is written down about once a second, with what could not be written at once."""
+        """A key without a budget is written down about once a second, with what could not be
+        written at once.
+        """
         if reservation.id:
             try:
                 self._write([(reservation, dollars, tokens)])
@@ -183,8 +210,9 @@ class LocalBudgets:
         self.flush()
         rows = self._db.execute(
             "select key, sum(dollars), sum(tokens) from (select key, month, dollars, tokens from spend union all"
-            " select key, month, dollars, tokens from reservations) where month = ? group by key", (month,)
-        )  # fmt: skip
+            " select key, month, dollars, tokens from reservations) where month = ? group by key",
+            (month,),
+        )
         return {key: Spent(dollars, tokens) for key, dollars, tokens in rows}
 
 
@@ -201,5 +229,8 @@ def public_price(model: str) -> Price:
     from genai_prices import Usage, calc_price
 
     million = 1_000_000
-    found = [calc_price(Usage(**{kind: million}), model_ref=model) for kind in ("input_tokens", "output_tokens")]
+    found = [
+        calc_price(Usage(**{kind: million}), model_ref=model)
+        for kind in ("input_tokens", "output_tokens")
+    ]
     return Price(input=float(found[0].input_price), output=float(found[1].output_price))

@@ -1,7 +1,7 @@
 """Answers given before: of the very same request, or of one that means the same. Never across keys.
 
-An entry's name is a digest of the key's id, the model and everything in the body that can change the answer, so that
-two tenants, or two temperatures, have no name in common.
+An entry's name is a digest of the key's id, the model and everything in the body that can change
+the answer, so that two tenants, or two temperatures, have no name in common.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ import msgspec
 from llmops_cli.serve.shared import Link, RedisAway
 
 LOG = logging.getLogger("llmops.gateway")
-IDLE = frozenset(("stream", "stream_options", "user", "metadata", "store", "safety_identifier", "service_tier"))
+IDLE = frozenset(
+    ("stream", "stream_options", "user", "metadata", "store", "safety_identifier", "service_tier")
+)
 """Fields of a body that change nothing of what is answered."""
 ENTRY_MOST = 1 << 20
 BYTES_MOST = 512 << 20
 SWEEP_S = 30.0
 STALE_S = 7 * 86_400.0
 _FACTS = re.compile(
-    r"\d+(?:[.,:]\d+)*|\b(?:not|no|never|without|except|isn't|don't|doesn't|can't|won't)\b", re.IGNORECASE
+    r"\d+(?:[.,:]\d+)*|\b(?:not|no|never|without|except|isn't|don't|doesn't|can't|won't)\b",
+    re.IGNORECASE,
 )
 
 
@@ -46,19 +49,24 @@ class Store(Protocol):
 
 
 class Question(NamedTuple):
-    """A request as the caches see it. `text` may be answered by meaning within `partition`; empty: it may not."""
+    """A request as the caches see it. `text` may be answered by meaning within `partition`; empty:
+    it may not.
+    """
 
     name: str
     partition: str
     text: str
 
 
-def question(raw: dict[str, Any], *, tenant: str, route: str, alias: str, policy: str) -> Question:  # Any: a body
+def question(
+    raw: dict[str, Any], *, tenant: str, route: str, alias: str, policy: str
+) -> Question:  # Any: a body
     """`raw` is the body as sent, decoded; `policy` a digest of the guard's."""
     matters = {name: value for name, value in raw.items() if name not in IDLE}
     matters["model"] = alias
     base = [tenant, route, policy]
-    text, rest = "", dict(matters)
+    text = ""
+    rest = dict(matters)
     messages = matters.get("messages")
     if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
         last = messages[-1]
@@ -69,7 +77,9 @@ def question(raw: dict[str, Any], *, tenant: str, route: str, alias: str, policy
 
 
 def _facts(text: str) -> list[str]:
-    """Numbers and negations: two questions that differ in these mean different things however alike they look."""
+    """Numbers and negations: two questions that differ in these mean different things however alike
+    they look.
+    """
     return sorted(found.lower() for found in _FACTS.findall(text))
 
 
@@ -88,7 +98,9 @@ class LocalStore:
         self._db = sqlite3.connect(path, timeout=2, isolation_level=None)
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma cache_size=-1024")
-        self._db.execute("pragma synchronous=off")  # a cache may lose its last entries with the power
+        self._db.execute(
+            "pragma synchronous=off"
+        )  # a cache may lose its last entries with the power
         self._db.execute(
             "create table if not exists answers (name text primary key, until real not null, body blob not null)"
             " without rowid"
@@ -97,7 +109,9 @@ class LocalStore:
 
     async def get(self, name: str) -> Found | None:
         try:
-            row = self._db.execute("select until, body from answers where name = ?", (name,)).fetchone()
+            row = self._db.execute(
+                "select until, body from answers where name = ?", (name,)
+            ).fetchone()
         except sqlite3.Error as error:
             LOG.warning("the cache cannot be read: %s", error)
             return None
@@ -105,7 +119,9 @@ class LocalStore:
 
     async def put(self, name: str, body: bytes, ttl_s: float) -> None:
         try:
-            self._db.execute("insert or replace into answers values (?, ?, ?)", (name, time.time() + ttl_s, body))
+            self._db.execute(
+                "insert or replace into answers values (?, ?, ?)", (name, time.time() + ttl_s, body)
+            )
             if time.monotonic() - self._swept > SWEEP_S:
                 self._swept = time.monotonic()
                 self._sweep()
@@ -120,8 +136,10 @@ class LocalStore:
             - self._db.execute("pragma freelist_count").fetchone()[0]
         )
         if pages * self._db.execute("pragma page_size").fetchone()[0] > BYTES_MOST:
-            self._db.execute("delete from answers where until < (select until from answers order by until"
-                             " limit 1 offset (select count(*) / 2 from answers))")  # fmt: skip
+            self._db.execute(
+                "delete from answers where until < (select until from answers order by until"
+                " limit 1 offset (select count(*) / 2 from answers))"
+            )
 
     def close(self) -> None:
         self._db.close()

@@ -1,4 +1,6 @@
-"""Canaries: how much of a model's traffic the new side gets, decided from what all workers saw, kept in SQLite."""
+"""Canaries: how much of a model's traffic the new side gets, decided from what all workers saw,
+kept in SQLite.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from llmops_cli.serve.state import connect
 
 LOG = logging.getLogger("llmops.gateway")
 EDGES_S = tuple(0.001 * 1.05**i for i in range(260))
-"""Bounds of the TTFT histogram, 1 ms to 5 minutes, 5 % apart: as exact as the median of a few hundred is."""
+"""Bounds of the TTFT histogram, 1 ms to 5 minutes, 5 % apart: as exact as the median of a few
+hundred is.
+"""
 ENOUGH = 20
 """Requests on each side before anything is concluded."""
 SIDES = ("stable", "canary")
@@ -38,7 +42,8 @@ class Side(msgspec.Struct):
             self.ttft[bucket] = self.ttft.get(bucket, 0) + count
 
     def median_ttft_s(self) -> float | None:
-        total, seen = sum(self.ttft.values()), 0
+        total = sum(self.ttft.values())
+        seen = 0
         for bucket in sorted(self.ttft):
             seen += self.ttft[bucket]
             if seen * 2 >= total:
@@ -62,14 +67,18 @@ class State(msgspec.Struct):
 
 def verdict(config: Canary, sides: dict[str, Side]) -> str:
     """Why the canary must go back; empty if nothing says so."""
-    stable, canary = sides["stable"], sides["canary"]
+    stable = sides["stable"]
+    canary = sides["canary"]
     if canary.requests < ENOUGH:
         return ""
     above = canary.error_rate() - stable.error_rate()
-    noise = 2 * math.sqrt(max(stable.error_rate(), config.errors) / canary.requests)  # two standard errors of a share
+    noise = 2 * math.sqrt(
+        max(stable.error_rate(), config.errors) / canary.requests
+    )  # two standard errors of a share
     if above > config.errors + noise:
         return f"errors {canary.error_rate():.1%} against {stable.error_rate():.1%}"
-    ours, theirs = canary.median_ttft_s(), stable.median_ttft_s()
+    ours = canary.median_ttft_s()
+    theirs = stable.median_ttft_s()
     measured = min(sum(side.ttft.values()) for side in (stable, canary))
     if ours and theirs and measured >= ENOUGH and ours > theirs * config.ttft:
         return f"median TTFT {ours * 1e3:.0f} ms against {theirs * 1e3:.0f} ms"
@@ -77,7 +86,9 @@ def verdict(config: Canary, sides: dict[str, Side]) -> str:
 
 
 class Canaries:
-    """All canaries of one gateway. `tick` runs about once a second in each worker; each step is taken once."""
+    """All canaries of one gateway. `tick` runs about once a second in each worker; each step is
+    taken once.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._db = connect(folder)
@@ -118,14 +129,17 @@ class Canaries:
                 LOG.warning("canary %s: %s", name, error)
 
     def _tick(self, name: str, config: Canary) -> None:
-        digest, now = _digest(config), time.time()
+        digest = _digest(config)
+        now = time.time()
         new = self._new.pop(name, {})
         self._db.execute("begin immediate")
         try:
             row = self._db.execute("select state from canaries where name = ?", (name,)).fetchone()
             state = msgspec.json.decode(row[0], type=State) if row else None
             if state is None or state.digest != digest:
-                state = State(digest=digest, since=now, sides={side: Side(ttft={}) for side in SIDES})
+                state = State(
+                    digest=digest, since=now, sides={side: Side(ttft={}) for side in SIDES}
+                )
                 new = {}
             before = msgspec.json.encode(state)
             if state.state == "running":  # afterwards it shows what was decided on
@@ -133,14 +147,18 @@ class Canaries:
                     state.sides[side].add(more)
                 self._decide(name, config, state, now)
             if msgspec.json.encode(state) != before or row is None:
-                self._db.execute("insert or replace into canaries values (?, ?)", (name, msgspec.json.encode(state)))
+                self._db.execute(
+                    "insert or replace into canaries values (?, ?)",
+                    (name, msgspec.json.encode(state)),
+                )
         finally:
             self._db.execute("commit")
         self._states[name] = state
 
     def _decide(self, name: str, config: Canary, state: State, now: float) -> None:
         if reason := verdict(config, state.sides):
-            state.state, state.reason = "rolled back", reason
+            state.state = "rolled back"
+            state.reason = reason
             LOG.error("canary %s is rolled back: %s", name, reason)
         elif now - state.since >= config.step_s and self._has_seen_enough(config, state):
             last = state.step + 1 >= len(config.steps)
@@ -148,11 +166,18 @@ class Canaries:
                 state.state = "done"
             else:
                 state.step += 1
-            LOG.warning("canary %s: %s", name, "done" if last else f"now {config.steps[state.step]} %")
-            state.since, state.sides["canary"] = now, Side(ttft={})  # the old side stays what is compared with
+            LOG.warning(
+                "canary %s: %s", name, "done" if last else f"now {config.steps[state.step]} %"
+            )
+            state.since, state.sides["canary"] = (
+                now,
+                Side(ttft={}),
+            )  # the old side stays what is compared with
 
     def _has_seen_enough(self, config: Canary, state: State) -> bool:
-        """On both sides; where everything goes to the new one from the start, there is nothing to compare with."""
+        """On both sides; where everything goes to the new one from the start, there is nothing to
+        compare with.
+        """
         compared = state.sides["stable"].requests >= ENOUGH or config.steps[0] == 100
         return compared and state.sides["canary"].requests >= max(config.requests, ENOUGH)
 

@@ -1,4 +1,6 @@
-"""The gateway's YAML file: what it fronts, under which names, within which limits. Mistakes come with their line."""
+"""The gateway's YAML file: what it fronts, under which names, within which limits. Mistakes come
+with their line.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ CAPABILITIES = ("vision", "tools", "json")
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Dollars per million tokens; or what an hour of the machine costs and how many tokens a second it makes."""
+    """Dollars per million tokens; or what an hour of the machine costs and how many tokens a second
+    it makes.
+    """
 
     input: Dollars | None = None
     output: Dollars | None = None
@@ -47,8 +51,10 @@ class TimeoutsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either `url`, or `engine` and `model` to start. `price` is numbers, or `genai` for the public table's. `can`:
-    what it can do, if not everything. `count_tokens` is false for one that knows no `stream_options`."""
+    """Either `url`, or `engine` and `model` to start. `price` is numbers, or `genai` for the public
+    table's. `can`: what it can do, if not everything. `count_tokens` is false for one that knows no
+    `stream_options`.
+    """
 
     url: str | None = None
     engine: str | None = None
@@ -72,7 +78,9 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class When(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request that meets all that is said here goes to `use`. Tokens are estimated from characters."""
+    """A request that meets all that is said here goes to `use`. Tokens are estimated from
+    characters.
+    """
 
     use: list[str | Member]
     longer_than: Count | None = None
@@ -84,12 +92,15 @@ class When(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`use` gets each share of `steps` (percent) for `step_s`, and `requests` in it at least. It is rolled back when
-    its errors are `errors` (a share) above the stable side's or its median TTFT is over `ttft` times
-    the stable one's."""
+    """`use` gets each share of `steps` (percent) for `step_s`, and `requests` in it at least. It is
+    rolled back when its errors are `errors` (a share) above the stable side's or its median TTFT is
+    over `ttft` times the stable one's.
+    """
 
     use: list[str | Member]
-    steps: list[Annotated[int, msgspec.Meta(ge=1, le=100)]] = msgspec.field(default_factory=lambda: [5, 50, 100])
+    steps: list[Annotated[int, msgspec.Meta(ge=1, le=100)]] = msgspec.field(
+        default_factory=lambda: [5, 50, 100]
+    )
     step_s: Seconds = 600.0
     requests: Annotated[int, msgspec.Meta(ge=20)] = 100
     errors: Share = 0.02
@@ -105,14 +116,18 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Hybrid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`small` (another model here) answers first; below a mean token probability of `sure`, the model itself does."""
+    """`small` (another model here) answers first; below a mean token probability of `sure`, the
+    model itself does.
+    """
 
     small: str
     sure: Share = 0.7
 
 
 class Semantic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Answers of questions that mean the same. `model` makes the vectors and is one of the models here."""
+    """Answers of questions that mean the same. `model` makes the vectors and is one of the models
+    here.
+    """
 
     model: str
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.95
@@ -128,7 +143,9 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A name that clients use. `pool` or, for a blue-green switch, `colours` and which of them is `live`."""
+    """A name that clients use. `pool` or, for a blue-green switch, `colours` and which of them is
+    `live`.
+    """
 
     pool: list[str | Member] = []
     colours: dict[str, list[str | Member]] = {}
@@ -154,7 +171,9 @@ class LimitSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`key` is for keys that have no limit of their own. `trusted_proxies` may say in X-Forwarded-For who asks."""
+    """`key` is for keys that have no limit of their own. `trusted_proxies` may say in
+    X-Forwarded-For who asks.
+    """
 
     key: LimitSet = LimitSet()
     ip: LimitSet = LimitSet()
@@ -199,7 +218,9 @@ class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole file. Without `models`, each model that an upstream lists is served under its own name."""
+    """The whole file. Without `models`, each model that an upstream lists is served under its own
+    name.
+    """
 
     upstreams: dict[str, UpstreamConfig]
     models: dict[str, ModelConfig] = {}
@@ -222,7 +243,9 @@ _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
 
 
 def load_config(path: Path) -> GatewayConfig:
-    """The file's. Raises: UsageError with the line, and the nearest name for one that does not exist."""
+    """The file's. Raises: UsageError with the line, and the nearest name for one that does not
+    exist.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -230,10 +253,13 @@ def load_config(path: Path) -> GatewayConfig:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no text") from error
     try:
-        node, raw = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UsageError(f"{path}:{mark.line + 1 if mark else 1}: {error.problem or error.context}") from error
+        raise UsageError(
+            f"{path}:{mark.line + 1 if mark else 1}: {error.problem or error.context}"
+        ) from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())[:160]}") from error
     if not isinstance(raw, dict) or node is None:
@@ -245,7 +271,8 @@ class _Reader:
     """Turns YAML into a GatewayConfig, and a mistake into one line with its place."""
 
     def __init__(self, path: Path, node: yaml.Node) -> None:
-        self._path, self._root = path, node
+        self._path = path
+        self._root = node
 
     def config(self, raw: dict[str, Any]) -> GatewayConfig:  # Any: YAML
         named = {}
@@ -255,10 +282,15 @@ class _Reader:
                 entries = {}
             if not isinstance(entries, dict):
                 raise self._error([section], f"{section} maps names to what they are")
-            named[section] = {str(name): self._convert(entry, kind, [section, name]) for name, entry in entries.items()}
+            named[section] = {
+                str(name): self._convert(entry, kind, [section, name])
+                for name, entry in entries.items()
+            }
         self._no_duplicates(self._root, [])
         if not named["upstreams"]:
-            raise self._error(["upstreams"], "there is no upstream", hint="upstreams: {local: {url: http://...}}")
+            raise self._error(
+                ["upstreams"], "there is no upstream", hint="upstreams: {local: {url: http://...}}"
+            )
         rest = {key: value for key, value in raw.items() if key not in named}
         whole = self._convert({**rest, "upstreams": {}}, GatewayConfig, [])
         found = msgspec.structs.replace(whole, **named)
@@ -269,13 +301,17 @@ class _Reader:
         try:
             return msgspec.convert(raw, kind)
         except msgspec.ValidationError as error:
-            said, inner = str(error), list[Any]()
+            said = str(error)
+            inner = list[Any]()
             if match := _PLACE.search(said):
-                said, inner = said[: match.start()], _steps(match[1])
+                said = said[: match.start()]
+                inner = _steps(match[1])
             if match := _UNKNOWN.search(said):
                 fields = _fields(kind, inner)
                 wrong = unknown_name("field", match[1], fields)
-                raise self._error([*place, *inner, match[1]], wrong.message, hint=wrong.hint) from None
+                raise self._error(
+                    [*place, *inner, match[1]], wrong.message, hint=wrong.hint
+                ) from None
             if match := _ENUM.search(said):
                 wrong = unknown_name("value", match[1], _values(kind, inner))
                 raise self._error([*place, *inner], wrong.message, hint=wrong.hint) from None
@@ -306,14 +342,20 @@ class _Reader:
             if upstream.url and (said := bad_url(upstream.url)):
                 raise self._error([*place, "url"], said, hint="http://127.0.0.1:9000/v1")
             if upstream.key_env and not os.environ.get(upstream.key_env, "").strip():
-                raise self._error([*place, "key_env"], f"the environment variable {upstream.key_env} is not set")
+                raise self._error(
+                    [*place, "key_env"], f"the environment variable {upstream.key_env} is not set"
+                )
         for name, model in config.models.items():
             if not name.isprintable() or not name or len(name) > 128:
-                raise self._error(["models", name], "a model's name has 1 to 128 printable characters")
+                raise self._error(
+                    ["models", name], "a model's name has 1 to 128 printable characters"
+                )
             self._check_model(config, name, model)
         if config.redis and urlsplit(config.redis.url).scheme not in ("redis", "rediss", "unix"):
             raise self._error(
-                ["redis", "url"], f"{config.redis.url} is no address of Redis", hint="redis://127.0.0.1:6379/0"
+                ["redis", "url"],
+                f"{config.redis.url} is no address of Redis",
+                hint="redis://127.0.0.1:6379/0",
             )
         for name in config.limits.models:
             self._known(name, config, ["limits", "models", name])
@@ -326,7 +368,9 @@ class _Reader:
     def _check_model(self, config: GatewayConfig, name: str, model: ModelConfig) -> None:
         place: list[Any] = ["models", name]
         if bool(model.colours) != bool(model.live) or bool(model.pool) == bool(model.colours):
-            raise self._error(place, f"model {name} needs a pool, or colours and which of them is live")
+            raise self._error(
+                place, f"model {name} needs a pool, or colours and which of them is live"
+            )
         if model.live and model.live not in model.colours:
             wrong = unknown_name("colour", model.live, model.colours)
             raise self._error([*place, "live"], wrong.message, hint=wrong.hint)
@@ -334,7 +378,9 @@ class _Reader:
         pools += [(members, ["colours", colour]) for colour, members in model.colours.items()]
         pools += [(rule.use, ["rules", i, "use"]) for i, rule in enumerate(model.rules)]
         pools += [
-            (part.use, [key, "use"]) for key, part in (("canary", model.canary), ("shadow", model.shadow)) if part
+            (part.use, [key, "use"])
+            for key, part in (("canary", model.canary), ("shadow", model.shadow))
+            if part
         ]
         for members, inner in pools:
             for i, member in enumerate(members):
@@ -353,26 +399,36 @@ class _Reader:
         if model.canary and sorted(model.canary.steps) != model.canary.steps:
             raise self._error([*place, "canary", "steps"], "the steps of a canary grow")
 
-    def _known(self, name: str, config: GatewayConfig, place: list[Any]) -> None:  # Any: steps into YAML
+    def _known(
+        self, name: str, config: GatewayConfig, place: list[Any]
+    ) -> None:  # Any: steps into YAML
         if config.models and name not in config.models:
             wrong = unknown_name("model", name, config.models)
             raise self._error(place, wrong.message, hint=wrong.hint)
 
-    def _error(self, place: list[Any], said: str, *, hint: str | None = None) -> LlmopsError:  # Any: steps into YAML
+    def _error(
+        self, place: list[Any], said: str, *, hint: str | None = None
+    ) -> LlmopsError:  # Any: steps into YAML
         dotted = ".".join(map(str, place))
         at = f"{self._path}:{self._line(place)}"
         return UsageError(f"{at}: {dotted}: {said}" if dotted else f"{at}: {said}", hint=hint)
 
     def _line(self, place: list[Any]) -> int:
         """Of the last step that the file has."""
-        node, line = self._root, self._root.start_mark.line
+        node = self._root
+        line = self._root.start_mark.line
         for step in place:
             if isinstance(node, yaml.MappingNode):
                 found = next(((k, v) for k, v in node.value if k.value == str(step)), None)
                 if found is None:
                     break
-                line, node = found[0].start_mark.line, found[1]
-            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                line = found[0].start_mark.line
+                node = found[1]
+            elif (
+                isinstance(node, yaml.SequenceNode)
+                and isinstance(step, int)
+                and step < len(node.value)
+            ):
                 node = node.value[step]
                 line = node.start_mark.line
             else:
@@ -382,7 +438,10 @@ class _Reader:
 
 def _steps(path: str) -> list[Any]:
     """`.pool[0].weight` -> pool, 0, weight."""
-    return [int(number) if number else name for name, number in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path)]
+    return [
+        int(number) if number else name
+        for name, number in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path)
+    ]
 
 
 def _fields(kind: Any, inner: list[Any]) -> Iterator[str] | tuple[str, ...]:  # Any: types
@@ -402,7 +461,12 @@ def _values(kind: Any, inner: list[Any]) -> list[str]:  # Any: types
     for step in inner:
         info = _deeper(info, step)
     options = getattr(info, "types", (info,))
-    return [str(value) for each in options if isinstance(each, msgspec.inspect.LiteralType) for value in each.values]
+    return [
+        str(value)
+        for each in options
+        if isinstance(each, msgspec.inspect.LiteralType)
+        for value in each.values
+    ]
 
 
 def _deeper(info: Any, step: Any) -> Any:  # Any: msgspec's descriptions of types

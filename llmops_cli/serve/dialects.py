@@ -1,7 +1,9 @@
-"""How a client speaks: OpenAI's way, which is ours, or Anthropic's Messages, translated there and back.
+"""How a client speaks: OpenAI's way, which is ours, or Anthropic's Messages, translated there and
+back.
 
-Source: Anthropic's Messages API (version 2023-06-01). `thinking` and `cache_control` have no counterpart and are left
-out; what would change the answer's meaning (documents, server tools) is refused.
+Source: Anthropic's Messages API (version 2023-06-01). `thinking` and `cache_control` have no
+counterpart and are left out; what would change the answer's meaning (documents, server tools) is
+refused.
 """
 
 from __future__ import annotations
@@ -14,18 +16,36 @@ import msgspec
 from llmops_cli.serve.request import Refusal
 
 Json = dict[str, Any]  # Any: either API's fields
-STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "function_call": "tool_use",
-         "content_filter": "refusal"}  # fmt: skip
-ERRORS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
-          408: "timeout_error", 413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error",
-          504: "timeout_error"}  # fmt: skip
-CHOICES: dict[str, Any] = {"auto": "auto", "any": "required", "none": "none"}  # Any: OpenAI's tool_choice
+STOPS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+ERRORS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+CHOICES: dict[str, Any] = {
+    "auto": "auto",
+    "any": "required",
+    "none": "none",
+}  # Any: OpenAI's tool_choice
 
 
 class Dialect:
     """OpenAI's: bytes as they are."""
 
-    is_plain, wants_usage = True, False
+    is_plain = True
+    wants_usage = False
 
     def whole(self, body: bytes, *, status: int = 200) -> bytes:
         del status
@@ -45,16 +65,23 @@ class Dialect:
 class Messages(Dialect):
     """Anthropic's, of one answer."""
 
-    is_plain, wants_usage = False, True
+    is_plain = False
+    wants_usage = True
 
     def __init__(self) -> None:
-        self.model, self._held = "", b""
+        self.model = ""
+        self._held = b""
         self._id = f"msg_{secrets.token_hex(12)}"
         self._begun = self._ended = self._tools = False
-        self._open: tuple[str, int] | None = None  # (kind, the tool call's index) of the block under way
-        self._blocks, self._stop, self._counts = 0, "end_turn", {"input_tokens": 0, "output_tokens": 0}
+        self._open: tuple[str, int] | None = (
+            None  # (kind, the tool call's index) of the block under way
+        )
+        self._blocks = 0
+        self._stop = "end_turn"
+        self._counts = {"input_tokens": 0, "output_tokens": 0}
 
-    # -- whole -----------------------------------------------------------------------------------------
+    # -- whole
+    # -----------------------------------------------------------------------------------------
 
     def whole(self, body: bytes, *, status: int = 200) -> bytes:
         try:
@@ -68,19 +95,28 @@ class Messages(Dialect):
         try:
             choice = said["choices"][0]
             message = choice["message"]
-            return msgspec.json.encode({
-                "id": self._id, "type": "message", "role": "assistant", "model": self.model,
-                "content": _blocks(message), "stop_sequence": None,
-                "stop_reason": _stop(choice.get("finish_reason"), tools=bool(message.get("tool_calls"))),
-                "usage": _usage(said.get("usage") or {}),
-            })  # fmt: skip
+            return msgspec.json.encode(
+                {
+                    "id": self._id,
+                    "type": "message",
+                    "role": "assistant",
+                    "model": self.model,
+                    "content": _blocks(message),
+                    "stop_sequence": None,
+                    "stop_reason": _stop(
+                        choice.get("finish_reason"), tools=bool(message.get("tool_calls"))
+                    ),
+                    "usage": _usage(said.get("usage") or {}),
+                }
+            )
         except (KeyError, IndexError, TypeError):
             return error(502, "the upstream's answer is no chat completion")
 
     def refusal(self, refusal: Refusal, request: str) -> bytes:
         return error(refusal.status, refusal.message, request=request)
 
-    # -- streamed --------------------------------------------------------------------------------------
+    # -- streamed
+    # --------------------------------------------------------------------------------------
 
     def feed(self, events: bytes) -> bytes:
         *whole, self._held = (self._held + events).split(b"\n\n")
@@ -100,7 +136,9 @@ class Messages(Dialect):
             return b""
         if isinstance(chunk.get("error"), dict):
             self._ended = True
-            return b"event: error\ndata: " + error(500, str(chunk["error"].get("message"))) + b"\n\n"
+            return (
+                b"event: error\ndata: " + error(500, str(chunk["error"].get("message"))) + b"\n\n"
+            )
         out = b"" if self._begun else self._start()
         if chunk.get("usage"):
             self._counts = _usage(chunk["usage"])
@@ -112,8 +150,16 @@ class Messages(Dialect):
 
     def _start(self) -> bytes:
         self._begun = True
-        message: Json = {"id": self._id, "type": "message", "role": "assistant", "model": self.model, "content": [],
-                   "stop_reason": None, "stop_sequence": None, "usage": self._counts}  # fmt: skip
+        message: Json = {
+            "id": self._id,
+            "type": "message",
+            "role": "assistant",
+            "model": self.model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": self._counts,
+        }
         return _sse("message_start", message=message)
 
     def _delta(self, delta: Json) -> bytes:
@@ -125,19 +171,28 @@ class Messages(Dialect):
             out += self._block("text", 0, {"type": "text", "text": ""})
             out += self._piece({"type": "text_delta", "text": text})
         for call in delta.get("tool_calls") or ():
-            function, index, self._tools = call.get("function") or {}, int(call.get("index") or 0), True
-            block: Json = {"type": "tool_use", "id": call.get("id") or f"toolu_{secrets.token_hex(8)}",
-                     "name": function.get("name") or "", "input": {}}  # fmt: skip
+            function = call.get("function") or {}
+            index = int(call.get("index") or 0)
+            self._tools = True
+            block: Json = {
+                "type": "tool_use",
+                "id": call.get("id") or f"toolu_{secrets.token_hex(8)}",
+                "name": function.get("name") or "",
+                "input": {},
+            }
             out += self._block("tool", index, block)
             if function.get("arguments"):
-                out += self._piece({"type": "input_json_delta", "partial_json": function["arguments"]})
+                out += self._piece(
+                    {"type": "input_json_delta", "partial_json": function["arguments"]}
+                )
         return out
 
     def _block(self, kind: str, index: int, block: Json) -> bytes:
         """Opens a block of this kind, unless it is open."""
         if self._open == (kind, index):
             return b""
-        out, self._open = self._close(), (kind, index)
+        out = self._close()
+        self._open = (kind, index)
         self._blocks += 1
         return out + _sse("content_block_start", index=self._blocks - 1, content_block=block)
 
@@ -157,12 +212,19 @@ class Messages(Dialect):
         out = b"" if self._begun else self._start()
         self._ended = True
         out += self._close()
-        out += _sse("message_delta", delta={"stop_reason": self._stop, "stop_sequence": None}, usage=self._counts)
+        out += _sse(
+            "message_delta",
+            delta={"stop_reason": self._stop, "stop_sequence": None},
+            usage=self._counts,
+        )
         return out + _sse("message_stop")
 
 
 def _sse(kind: str, **fields: object) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode({"type": kind, **fields}))
+    return b"event: %b\ndata: %b\n\n" % (
+        kind.encode(),
+        msgspec.json.encode({"type": kind, **fields}),
+    )
 
 
 def error(status: int, message: str, *, request: str = "") -> bytes:
@@ -178,7 +240,10 @@ def _stop(reason: str | None, *, tools: bool) -> str:
 
 
 def _usage(counts: Json) -> Json:
-    return {"input_tokens": counts.get("prompt_tokens") or 0, "output_tokens": counts.get("completion_tokens") or 0}
+    return {
+        "input_tokens": counts.get("prompt_tokens") or 0,
+        "output_tokens": counts.get("completion_tokens") or 0,
+    }
 
 
 def _blocks(message: Json) -> list[Json]:
@@ -193,12 +258,19 @@ def _blocks(message: Json) -> list[Json]:
             given = msgspec.json.decode(function.get("arguments") or "{}")
         except msgspec.DecodeError:
             given = {"arguments": function.get("arguments")}
-        found.append({"type": "tool_use", "id": call.get("id") or f"toolu_{secrets.token_hex(8)}",
-                      "name": function.get("name"), "input": given})  # fmt: skip
+        found.append(
+            {
+                "type": "tool_use",
+                "id": call.get("id") or f"toolu_{secrets.token_hex(8)}",
+                "name": function.get("name"),
+                "input": given,
+            }
+        )
     return found
 
 
-# -- requests ------------------------------------------------------------------------------------------
+# -- requests
+# ------------------------------------------------------------------------------------------
 
 
 class Asked(msgspec.Struct):
@@ -231,8 +303,14 @@ def chat_of(body: bytes) -> bytes:
     for message in asked.messages:
         messages += _turn(message)
     chat: Json = {"model": asked.model, "messages": messages, "max_tokens": asked.max_tokens}
-    given = {"stop": asked.stop_sequences, "temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k,
-             "stream": asked.stream, "user": (asked.metadata or {}).get("user_id")}  # fmt: skip
+    given = {
+        "stop": asked.stop_sequences,
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        "top_k": asked.top_k,
+        "stream": asked.stream,
+        "user": (asked.metadata or {}).get("user_id"),
+    }
     chat |= {name: value for name, value in given.items() if value is not None}
     if asked.tools:
         chat["tools"] = [_tool(tool) for tool in asked.tools]
@@ -245,16 +323,29 @@ def chat_of(body: bytes) -> bytes:
 
 def _tool(tool: Json) -> Json:
     if tool.get("type") not in (None, "custom"):
-        raise Refusal(400, f"tools of type {tool['type']!r} run at Anthropic; there are none here", code="unsupported")
-    return {"type": "function", "function": {"name": tool.get("name"), "description": tool.get("description", ""),
-                                             "parameters": tool.get("input_schema") or {"type": "object"}}}  # fmt: skip
+        raise Refusal(
+            400,
+            f"tools of type {tool['type']!r} run at Anthropic; there are none here",
+            code="unsupported",
+        )
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.get("name"),
+            "description": tool.get("description", ""),
+            "parameters": tool.get("input_schema") or {"type": "object"},
+        },
+    }
 
 
 def _turn(message: Json) -> list[Json]:
     """One message of theirs is one of ours, or several: results of tools stand by themselves."""
-    role, content = message.get("role"), message.get("content")
+    role = message.get("role")
+    content = message.get("content")
     if role not in ("user", "assistant", "system"):
-        raise Refusal(400, f"messages have the role user or assistant, not {role!r}", code="invalid_body")
+        raise Refusal(
+            400, f"messages have the role user or assistant, not {role!r}", code="invalid_body"
+        )
     if isinstance(content, str):
         return [{"role": role, "content": content}]
     if not isinstance(content, list):
@@ -267,21 +358,34 @@ def _turn(message: Json) -> list[Json]:
         if kind == "text":
             parts.append({"type": "text", "text": block.get("text", "")})
         elif kind == "image":
-            parts.append({"type": "image_url", "image_url": {"url": _image(block.get("source") or {})}})
+            parts.append(
+                {"type": "image_url", "image_url": {"url": _image(block.get("source") or {})}}
+            )
         elif kind == "tool_use":
             arguments = msgspec.json.encode(block.get("input") or {}).decode()
-            calls.append({"id": block.get("id"), "type": "function",
-                          "function": {"name": block.get("name"), "arguments": arguments}})  # fmt: skip
+            calls.append(
+                {
+                    "id": block.get("id"),
+                    "type": "function",
+                    "function": {"name": block.get("name"), "arguments": arguments},
+                }
+            )
         elif kind == "tool_result":
             out.append(
-                {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": _plain(block.get("content"))}
+                {
+                    "role": "tool",
+                    "tool_call_id": block.get("tool_use_id"),
+                    "content": _plain(block.get("content")),
+                }
             )
         elif kind not in ("thinking", "redacted_thinking"):
             raise Refusal(400, f"content of type {kind!r} is not taken", code="unsupported")
     if parts or calls:
         only_text = all(part["type"] == "text" for part in parts)
         said: Any = "".join(part["text"] for part in parts) if only_text else parts
-        out.append({"role": role, "content": said or None, **({"tool_calls": calls} if calls else {})})
+        out.append(
+            {"role": role, "content": said or None, **({"tool_calls": calls} if calls else {})}
+        )
     return out
 
 

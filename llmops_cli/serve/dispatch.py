@@ -1,4 +1,6 @@
-"""A request finds an upstream that answers: retries, hedges, queues, all before the client has seen a byte."""
+"""A request finds an upstream that answers: retries, hedges, queues, all before the client has seen
+a byte.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +41,13 @@ _any_json = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class RetryBudget:
-    """Retries are a share of the requests, so that a failing upstream is not asked three times as often."""
+    """Retries are a share of the requests, so that a failing upstream is not asked three times as
+    often.
+    """
 
     def __init__(self, share: float) -> None:
-        self._share, self._left = share, BURST
+        self._share = share
+        self._left = BURST
 
     def request(self) -> None:
         self._left = min(BURST, self._left + self._share)
@@ -55,13 +60,21 @@ class RetryBudget:
 
 
 class Exchange:
-    """An answer at one upstream: whole (`body`), or a stream that has begun. `end` must follow, once."""
+    """An answer at one upstream: whole (`body`), or a stream that has begun. `end` must follow,
+    once.
+    """
 
     __slots__ = ("_ended", "_queues", "_tokens", "body", "choice", "reply")
 
-    def __init__(self, choice: Choice, reply: Reply, body: bytes | None, *, tokens: int, queues: Queues) -> None:
-        self.choice, self.reply, self.body = choice, reply, body
-        self._tokens, self._queues, self._ended = tokens, queues, False
+    def __init__(
+        self, choice: Choice, reply: Reply, body: bytes | None, *, tokens: int, queues: Queues
+    ) -> None:
+        self.choice = choice
+        self.reply = reply
+        self.body = body
+        self._tokens = tokens
+        self._queues = queues
+        self._ended = False
 
     def end(self, *, good: bool | None) -> None:
         """`good`: None if this says nothing of the upstream."""
@@ -95,9 +108,12 @@ class Queues:
     """Requests that wait because each upstream of their pool is full. Interactive ones go first."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]]] = {}
+        self._waiting: dict[
+            str, tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]]
+        ] = {}
         self._waking: dict[str, int] = {}
-        self._each_s, self._ended_at = 0.0, 0.0
+        self._each_s = 0.0
+        self._ended_at = 0.0
 
     def depth(self, name: str) -> int:
         waiting = self._waiting.get(name)
@@ -132,7 +148,8 @@ class Queues:
     async def wait(self, name: str, *, urgent: bool, again: bool, seconds: float) -> bool:
         """Whether a place came free in time. Who was woken for nothing stands first again."""
         lines = self._waiting.setdefault(name, (deque(), deque()))
-        line, place = lines[0 if urgent else 1], asyncio.get_running_loop().create_future()
+        line = lines[0 if urgent else 1]
+        place = asyncio.get_running_loop().create_future()
         line.appendleft(place) if again else line.append(place)
         try:
             async with asyncio.timeout(seconds):
@@ -155,12 +172,18 @@ class Dispatcher:
 
     def __init__(
         self, config: GatewayConfig, router: Router, canaries: Canaries, metrics: Metrics
-    ) -> None:  # fmt: skip
-        self._config, self._router, self._canaries, self._metrics = config, router, canaries, metrics
-        self._budget, self.queues = RetryBudget(config.retries.budget), Queues()
+    ) -> None:
+        self._config = config
+        self._router = router
+        self._canaries = canaries
+        self._metrics = metrics
+        self._budget = RetryBudget(config.retries.budget)
+        self.queues = Queues()
         self._shadows: set[asyncio.Task[None]] = set()
 
-    async def open(self, name: str, ask: Ask, talk: Talk, path: str, fields: Fields, tokens: int) -> Exchange:
+    async def open(
+        self, name: str, ask: Ask, talk: Talk, path: str, fields: Fields, tokens: int
+    ) -> Exchange:
         """An exchange with a status below 500. Raises: Refusal; NoAnswer if nobody gave one."""
         alias, model = self._router.model(name)
         choices = self._router.choices(name, ask, talk)
@@ -172,14 +195,18 @@ class Dispatcher:
         new = [choice for choice in choices if choice.side == "canary"]
         if new and not any(choice.upstream.usable() for choice in new):
             self._note(alias, new[0], good=False)  # an open breaker is no reason to be thought well
-        tried, failure, retries = list[Upstream](), None, self._config.retries.most
+        tried = list[Upstream]()
+        failure = None
+        retries = self._config.retries.most
         while (choice := await self._admit(alias, choices, tried, talk)) is not None:
             spare = next((c for c in choices if c is not choice and _free(c, tried)), None)
             try:
                 if model.hedge_after_s is None:
                     exchange = await self._attempt(choice, talk, path, fields, tokens, alias)
                 else:
-                    exchange = await self._ask(model, choice, spare, talk, path, fields, tokens, alias)
+                    exchange = await self._ask(
+                        model, choice, spare, talk, path, fields, tokens, alias
+                    )
             except UpstreamError as error:
                 failure = Failure(504 if error.late else 502, error.kind, late=error.late)
             else:
@@ -198,14 +225,20 @@ class Dispatcher:
 
     def _all_out(self, choices: list[Choice]) -> Failure:
         wait_s = min(choice.upstream.usable_in_s() for choice in choices)
-        return Failure(503, "every upstream of this model is out of service", None, tuple(retry_after(wait_s)))
+        return Failure(
+            503, "every upstream of this model is out of service", None, tuple(retry_after(wait_s))
+        )
 
-    async def _admit(self, alias: str, choices: list[Choice], tried: list[Upstream], talk: Talk) -> Choice | None:
-        """The best choice that is usable and has room, waited for if need be; None if none is usable.
+    async def _admit(
+        self, alias: str, choices: list[Choice], tried: list[Upstream], talk: Talk
+    ) -> Choice | None:
+        """The best choice that is usable and has room, waited for if need be; None if none is
+        usable.
 
         Raises: Refusal (503) if the queue is full, or cannot be passed in time.
         """
-        left_s, waited = talk.left_s(), False
+        left_s = talk.left_s()
+        waited = False
         until = time.monotonic() + (
             self._config.queue.wait_s if left_s is None else min(left_s, self._config.queue.wait_s)
         )
@@ -217,20 +250,41 @@ class Dispatcher:
             free = [choice for choice in free if not choice.upstream.resting()] or free
             if free and (waited or not self.queues.depth(alias)):
                 return next((choice for choice in free if choice.upstream not in tried), free[0])
-            expected_s, left_s = self.queues.expected_s(alias), until - time.monotonic()
+            expected_s = self.queues.expected_s(alias)
+            left_s = until - time.monotonic()
             if not waited and self.queues.depth(alias) >= self._config.queue.depth:
-                raise Refusal(503, "too many requests wait already", code="overloaded", headers=retry_after(expected_s))
+                raise Refusal(
+                    503,
+                    "too many requests wait already",
+                    code="overloaded",
+                    headers=retry_after(expected_s),
+                )
             if left_s <= 0 or (talk.deadline and expected_s > left_s):
-                raise Refusal(503, "there is no place in time", code="overloaded", headers=retry_after(expected_s))
-            waited = await self.queues.wait(alias, urgent=talk.urgency == "interactive", again=waited, seconds=left_s)
+                raise Refusal(
+                    503,
+                    "there is no place in time",
+                    code="overloaded",
+                    headers=retry_after(expected_s),
+                )
+            waited = await self.queues.wait(
+                alias, urgent=talk.urgency == "interactive", again=waited, seconds=left_s
+            )
             waited = waited or bool(free)
 
-    # -- one attempt -----------------------------------------------------------------------------------
+    # -- one attempt
+    # -----------------------------------------------------------------------------------
 
     async def _ask(
-        self, model: ModelConfig, choice: Choice, spare: Choice | None, talk: Talk, path: str, fields: Fields,
-        tokens: int, alias: str,
-    ) -> Exchange:  # fmt: skip
+        self,
+        model: ModelConfig,
+        choice: Choice,
+        spare: Choice | None,
+        talk: Talk,
+        path: str,
+        fields: Fields,
+        tokens: int,
+        alias: str,
+    ) -> Exchange:
         """Raises: UpstreamError."""
         if model.hedge_after_s is None or spare is None:
             return await self._attempt(choice, talk, path, fields, tokens, alias)
@@ -240,10 +294,16 @@ class Dispatcher:
             await asyncio.wait(running, timeout=model.hedge_after_s)
             if not first.done() and self._budget.take():
                 self._metrics.hedged(alias)
-                running.add(asyncio.ensure_future(self._attempt(spare, talk, path, fields, tokens, alias)))
+                running.add(
+                    asyncio.ensure_future(self._attempt(spare, talk, path, fields, tokens, alias))
+                )
             while True:
                 done, pending = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                good = [task for task in done if task.exception() is None and task.result().reply.status not in BAD]
+                good = [
+                    task
+                    for task in done
+                    if task.exception() is None and task.result().reply.status not in BAD
+                ]
                 if good or not pending:
                     winner = good[0] if good else first
                     running.discard(winner)
@@ -255,10 +315,12 @@ class Dispatcher:
 
     async def _attempt(
         self, choice: Choice, talk: Talk, path: str, fields: Fields, tokens: int, alias: str
-    ) -> Exchange:  # fmt: skip
-        """Until a stream has begun, or all of another answer is there: so long nothing was sent to the client, and
-        somebody else can be asked. Raises: UpstreamError."""
-        upstream, start = choice.upstream, time.monotonic()
+    ) -> Exchange:
+        """Until a stream has begun, or all of another answer is there: so long nothing was sent to
+        the client, and somebody else can be asked. Raises: UpstreamError.
+        """
+        upstream = choice.upstream
+        start = time.monotonic()
         upstream.begin(tokens)
         try:
             reply, body = await self._begin(choice, talk, path, fields)
@@ -277,17 +339,20 @@ class Dispatcher:
         else:
             self._metrics.upstream_failed(upstream.name, str(reply.status))
         self._note(alias, choice, good=good, ttft_s=time.monotonic() - start)
-        talk.upstream, talk.side = upstream.name, choice.side
+        talk.upstream = upstream.name
+        talk.side = choice.side
         return Exchange(choice, reply, body, tokens=tokens, queues=self.queues)
 
     async def _begin(
         self, choice: Choice, talk: Talk, path: str, fields: Fields
-    ) -> tuple[Reply, bytes | None]:  # fmt: skip
+    ) -> tuple[Reply, bytes | None]:
         """Raises: UpstreamError."""
         origin = choice.upstream.origin
         if not choice.upstream.config.count_tokens:
             fields = {name: value for name, value in fields.items() if name != "stream_options"}
-        body = msgspec.json.encode({**fields, "model": msgspec.Raw(msgspec.json.encode(choice.model))})
+        body = msgspec.json.encode(
+            {**fields, "model": msgspec.Raw(msgspec.json.encode(choice.model))}
+        )
         headers = [(b"Content-Type", b"application/json"), (b"X-Request-Id", talk.id.encode())]
         if talk.trace is not None:
             headers.append((b"traceparent", talk.trace.parent()))
@@ -317,7 +382,8 @@ class Dispatcher:
         if model is not None and model.canary is not None:
             self._canaries.note(alias, choice.side, good=good, ttft_s=ttft_s if good else 0.0)
 
-    # -- copies that nobody sees -----------------------------------------------------------------------
+    # -- copies that nobody sees
+    # -----------------------------------------------------------------------
 
     def shadow(self, name: str, talk: Talk, path: str, fields: Fields, tokens: int) -> None:
         """Sends a copy where the file says so; what becomes of it is only counted."""
@@ -329,19 +395,27 @@ class Dispatcher:
             self._metrics.shadowed(alias, "skipped")
             return
         copy = Talk(talk.route)
-        task = asyncio.get_running_loop().create_task(self._copy(choices[0], copy, path, fields, tokens, alias))
+        task = asyncio.get_running_loop().create_task(
+            self._copy(choices[0], copy, path, fields, tokens, alias)
+        )
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
 
     async def _copy(
         self, choice: Choice, talk: Talk, path: str, fields: Fields, tokens: int, alias: str
-    ) -> None:  # fmt: skip
-        good, choice = False, choice._replace(side="shadow")
-        upstream, start = choice.upstream, time.monotonic()
+    ) -> None:
+        good = False
+        choice = choice._replace(side="shadow")
+        upstream = choice.upstream
+        start = time.monotonic()
         upstream.begin(tokens)
         try:
-            body = msgspec.json.encode({**fields, "model": msgspec.Raw(msgspec.json.encode(choice.model))})
-            reply = await upstream.origin.ask("POST", path, body, [(b"Content-Type", b"application/json")])
+            body = msgspec.json.encode(
+                {**fields, "model": msgspec.Raw(msgspec.json.encode(choice.model))}
+            )
+            reply = await upstream.origin.ask(
+                "POST", path, body, [(b"Content-Type", b"application/json")]
+            )
             try:
                 await reply.read()
                 good = reply.status < 400
@@ -355,7 +429,10 @@ class Dispatcher:
 
 
 def is_stream(reply: Reply) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in reply.headers)
+    return any(
+        name == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in reply.headers
+    )
 
 
 def _check_json(body: bytes) -> None:
@@ -377,19 +454,33 @@ def _drop(task: asyncio.Future[Exchange]) -> None:
 
 def _free(choice: Choice, tried: list[Upstream]) -> bool:
     upstream = choice.upstream
-    return upstream not in tried and upstream.usable() and not upstream.full() and not upstream.resting()
+    return (
+        upstream not in tried
+        and upstream.usable()
+        and not upstream.full()
+        and not upstream.resting()
+    )
 
 
 def _worth_repeating(failure: Failure) -> bool:
-    """At the same upstream: a connection that broke may work again; what was late or refused will not."""
+    """At the same upstream: a connection that broke may work again; what was late or refused will
+    not.
+    """
     return not failure.late and failure.status in (502, 503)
 
 
 async def _first_words(reply: Reply) -> None:
-    """Until a stream says something: an event that only names the role is no token. Raises: UpstreamError."""
+    """Until a stream says something: an event that only names the role is no token. Raises:
+    UpstreamError.
+    """
     while True:
         begun = reply.peek()
-        if len(begun) > PREAMBLE_MOST or WORDS.search(begun) or _says_error(begun) or not await reply.more():
+        if (
+            len(begun) > PREAMBLE_MOST
+            or WORDS.search(begun)
+            or _says_error(begun)
+            or not await reply.more()
+        ):
             return
 
 
@@ -401,13 +492,17 @@ def _says_error(begun: bytes) -> bool:
 
 def _failed(exchange: Exchange) -> Failure:
     """What was said; and the upstream rests as long as it asks for."""
-    reply, upstream, body = exchange.reply, exchange.choice.upstream, exchange.body or b""
+    reply = exchange.reply
+    upstream = exchange.choice.upstream
+    body = exchange.body or b""
     headers = dict(reply.headers)
     exchange.end(good=None if reply.status == 429 else False)
     after = _seconds(headers.get(b"retry-after"))
     if after:
         upstream.rest(after)
-    kept = tuple((name, value) for name, value in reply.headers if name in (b"retry-after", b"content-type"))
+    kept = tuple(
+        (name, value) for name, value in reply.headers if name in (b"retry-after", b"content-type")
+    )
     return Failure(reply.status, f"the upstream answered {reply.status}", body, kept)
 
 

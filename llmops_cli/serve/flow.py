@@ -1,4 +1,6 @@
-"""A request with a body: limits, guard, budget, cache, an upstream, and its answer on the way back."""
+"""A request with a body: limits, guard, budget, cache, an upstream, and its answer on the way
+back.
+"""
 
 from __future__ import annotations
 
@@ -59,16 +61,27 @@ class Job(NamedTuple):
 
 
 class Flow:
-    """All that one worker does for requests with bodies. `meanings` belongs to the semantic cache."""
+    """All that one worker does for requests with bodies. `meanings` belongs to the semantic
+    cache.
+    """
 
-    def __init__(self, *, budgets: Budgets, store: Store, metrics: Metrics, meanings: Any) -> None:  # Any: Meanings
-        self._budgets, self._store, self.metrics, self.meanings = budgets, store, metrics, meanings
-        self.judged, self.blocked = 0, 0
+    def __init__(
+        self, *, budgets: Budgets, store: Store, metrics: Metrics, meanings: Any
+    ) -> None:  # Any: Meanings
+        self._budgets = budgets
+        self._store = store
+        self.metrics = metrics
+        self.meanings = meanings
+        self.judged = 0
+        self.blocked = 0
 
     async def run(self, site: Site, job: Job, leaving: Leaving) -> None:
         """Answers. Raises: Refusal; Gone."""
-        talk, ask, key = job.talk, job.ask, job.key
-        talk.model, talk.stream = ask.model[:128], bool(ask.stream)
+        talk = job.talk
+        ask = job.ask
+        key = job.key
+        talk.model = ask.model[:128]
+        talk.stream = bool(ask.stream)
         alias, model = site.router.model(ask.model, shows=key.serves)
         if not key.serves(ask.model):
             raise Refusal(403, f"this key may not use {ask.model[:128]!r}", code="forbidden")
@@ -81,32 +94,51 @@ class Flow:
         failed = False
         try:
             self._judge(site, ask, job.path, talk)
-            site.dispatcher.shadow(ask.model, talk, job.path, job.fields, prompt_tokens + answer_tokens)
+            site.dispatcher.shadow(
+                ask.model, talk, job.path, job.fields, prompt_tokens + answer_tokens
+            )
             await self._paid(site, job, model, prompt_tokens, answer_tokens, leaving)
             failed = talk.status >= 500
         except Refusal as refusal:
             failed = refusal.status >= 500
             raise
         finally:
-            await site.limits.settle(claim, talk.usage.input_tokens + talk.usage.output_tokens, failed=failed)
+            await site.limits.settle(
+                claim, talk.usage.input_tokens + talk.usage.output_tokens, failed=failed
+            )
 
     async def _paid(
-        self, site: Site, job: Job, model: ModelConfig, prompt_tokens: int, answer_tokens: int, leaving: Leaving
+        self,
+        site: Site,
+        job: Job,
+        model: ModelConfig,
+        prompt_tokens: int,
+        answer_tokens: int,
+        leaving: Leaving,
     ) -> None:
-        """Within the key's budget: what an answer can cost at most is reserved, and what it did cost is settled."""
-        key, talk, fields = job.key, job.talk, job.fields
-        dollars, tokens = 0.0, 0
+        """Within the key's budget: what an answer can cost at most is reserved, and what it did
+        cost is settled.
+        """
+        key = job.key
+        talk = job.talk
+        fields = job.fields
+        dollars = 0.0
+        tokens = 0
         if key.budget_dollars is not None or key.budget_tokens is not None:
             copies = max(1, min(job.ask.n or 1, 128))
             if job.ask.wanted_tokens() is None and job.path != "/v1/embeddings":
                 most = site.config.limits.unsaid_answer_tokens
-                fields["max_tokens" if job.path != "/v1/responses" else "max_output_tokens"] = _raw(most)
+                fields["max_tokens" if job.path != "/v1/responses" else "max_output_tokens"] = _raw(
+                    most
+                )
                 answer_tokens = most * copies
             tokens = 2 * prompt_tokens + answer_tokens  # dense text has a token every two bytes
             dollars = _most(site, job, model, 2 * prompt_tokens, answer_tokens)
         reservation = await self._budgets.reserve(key, dollars, tokens)
         try:
-            await _until_gone(self._answer(site, job, model, prompt_tokens + answer_tokens), talk, leaving)
+            await _until_gone(
+                self._answer(site, job, model, prompt_tokens + answer_tokens), talk, leaving
+            )
         finally:
             used = talk.usage.input_tokens + talk.usage.output_tokens
             await self._budgets.settle(reservation, talk.cost, used)
@@ -126,14 +158,18 @@ class Flow:
                 self.blocked += 1
                 raise Refusal(400, decision.message or "blocked", code="content_filter")
 
-    # -- cache -----------------------------------------------------------------------------------------
+    # -- cache
+    # -----------------------------------------------------------------------------------------
 
     async def _answer(self, site: Site, job: Job, model: ModelConfig, tokens: int) -> None:
         cache = site.cache_of(model) if job.path != "/v1/responses" else None
-        asked, vector = None, None
+        asked = None
+        vector = None
         if cache is not None and job.talk.cache != "bypass":
             raw = {name: msgspec.json.decode(value) for name, value in job.fields.items()}
-            asked = question(raw, tenant=job.key.id, route=job.path, alias=job.ask.model, policy=site.policy)
+            asked = question(
+                raw, tenant=job.key.id, route=job.path, alias=job.ask.model, policy=site.policy
+            )
             found = await self._store.get(asked.name)
             if found is not None and not found.stale:
                 await self._replay(job, found.body, "hit")
@@ -146,7 +182,12 @@ class Flow:
         try:
             body = await self._asked(site, job, model, tokens, keep=asked is not None)
         except NoAnswer as error:
-            if cache is not None and cache.stale and asked and (old := await self._store.get(asked.name)) is not None:
+            if (
+                cache is not None
+                and cache.stale
+                and asked
+                and (old := await self._store.get(asked.name)) is not None
+            ):
                 self.metrics.fell_back(job.talk.alias, "cache")
                 await self._replay(job, old.body, "stale")
                 return
@@ -155,7 +196,9 @@ class Flow:
         if asked is not None and cache is not None and body is not None and len(body) <= ENTRY_MOST:
             await self._store.put(asked.name, body, cache.ttl_s)
             if vector is not None and cache.semantic is not None:
-                self.meanings.remember(asked.partition, asked.name, vector, most=cache.semantic.entries)
+                self.meanings.remember(
+                    asked.partition, asked.name, vector, most=cache.semantic.entries
+                )
 
     async def _replay(self, job: Job, body: bytes, how: str) -> None:
         """An answer of before, which costs nothing."""
@@ -165,21 +208,33 @@ class Flow:
 
     async def _give(self, job: Job, body: bytes) -> None:
         """A whole answer, in the form that is asked for."""
-        talk, send, head = job.talk, job.send, job.talk.head
-        talk.status, talk.first = 200, time.monotonic() - talk.start
+        talk = job.talk
+        send = job.send
+        head = job.talk.head
+        talk.status = 200
+        talk.first = time.monotonic() - talk.start
         if not job.ask.stream:
             await answer(send, 200, job.dialect.whole(body), head)
             talk.answered = True
             return
         shows = bool(job.ask.stream_options and job.ask.stream_options.include_usage)
-        await send({"type": "http.response.start", "status": 200,
-                    "headers": [*head, (b"content-type", b"text/event-stream; charset=utf-8")]})  # fmt: skip
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [*head, (b"content-type", b"text/event-stream; charset=utf-8")],
+            }
+        )
         for piece in spelt(msgspec.json.decode(body), usage=shows or job.dialect.wants_usage):
-            await send({"type": "http.response.body", "body": job.dialect.feed(piece), "more_body": True})
+            await send(
+                {"type": "http.response.body", "body": job.dialect.feed(piece), "more_body": True}
+            )
         await send({"type": "http.response.body", "body": job.dialect.finish()})
         talk.answered = True
 
-    async def _vector(self, site: Site, cache: CacheConfig, asked: Question, job: Job) -> Any:  # Any: an array, or None
+    async def _vector(
+        self, site: Site, cache: CacheConfig, asked: Question, job: Job
+    ) -> Any:  # Any: an array, or None
         """The question's, from a model of our own; None if that does not answer."""
         from llmops_cli.serve.meaning import unit
 
@@ -187,8 +242,14 @@ class Flow:
         fields = {"model": _raw(cache.semantic.model), "input": _raw(asked.text)}
         inner = Talk("/v1/embeddings")
         try:
-            exchange = await site.dispatcher.open(cache.semantic.model, Ask(model=cache.semantic.model), inner,
-                                                  "/v1/embeddings", fields, len(asked.text) // 4)  # fmt: skip
+            exchange = await site.dispatcher.open(
+                cache.semantic.model,
+                Ask(model=cache.semantic.model),
+                inner,
+                "/v1/embeddings",
+                fields,
+                len(asked.text) // 4,
+            )
         except (NoAnswer, Refusal) as error:
             LOG.warning("semantic cache: %s", error)
             return None
@@ -198,7 +259,9 @@ class Flow:
         except (msgspec.DecodeError, KeyError, IndexError, TypeError, ValueError):
             return None
 
-    async def _nearest(self, job: Job, cache: CacheConfig, asked: Question, vector: Any) -> bool:  # Any: an array
+    async def _nearest(
+        self, job: Job, cache: CacheConfig, asked: Question, vector: Any
+    ) -> bool:  # Any: an array
         """Whether an answer to a question that means the same was given."""
         assert cache.semantic is not None
         near = self.meanings.nearest(asked.partition, vector)
@@ -210,10 +273,14 @@ class Flow:
         await self._replay(job, found.body, "semantic")
         return True
 
-    # -- upstream --------------------------------------------------------------------------------------
+    # -- upstream
+    # --------------------------------------------------------------------------------------
 
-    async def _asked(self, site: Site, job: Job, model: ModelConfig, tokens: int, *, keep: bool) -> bytes | None:
-        """Asks the model, or the smaller one first, then those that may stand in; what may be cached comes back.
+    async def _asked(
+        self, site: Site, job: Job, model: ModelConfig, tokens: int, *, keep: bool
+    ) -> bytes | None:
+        """Asks the model, or the smaller one first, then those that may stand in; what may be
+        cached comes back.
 
         Raises: NoAnswer if nobody answers.
         """
@@ -227,14 +294,18 @@ class Flow:
                 continue
             try:
                 fields = self._with_usage(job)
-                exchange = await site.dispatcher.open(name, job.ask, job.talk, job.path, fields, tokens)
+                exchange = await site.dispatcher.open(
+                    name, job.ask, job.talk, job.path, fields, tokens
+                )
             except NoAnswer as error:
                 failure = failure or error.failure
                 continue
             except Refusal as refusal:
                 if failure is None and (refusal.code != "overloaded" or not model.fallback):
                     raise
-                failure = failure or Failure(refusal.status, refusal.message, None, tuple(refusal.headers))
+                failure = failure or Failure(
+                    refusal.status, refusal.message, None, tuple(refusal.headers)
+                )
                 continue
             if failure is not None:
                 self.metrics.fell_back(job.talk.alias, name)
@@ -246,50 +317,77 @@ class Flow:
     def _with_usage(self, job: Job) -> Fields:
         """The body, its stream asked to tell the tokens at its end."""
         ask = job.ask
-        if not ask.stream or job.path not in COMPLETIONS or (ask.stream_options and ask.stream_options.include_usage):
+        if (
+            not ask.stream
+            or job.path not in COMPLETIONS
+            or (ask.stream_options and ask.stream_options.include_usage)
+        ):
             return job.fields
         return {**job.fields, "stream_options": _ASKED}
 
     async def _small(
         self, site: Site, job: Job, small: str, sure: float, tokens: int
-    ) -> tuple[bool, bytes | None]:  # fmt: skip
-        """(whether the small model's answer was given, that answer): it is, where the model was sure of its words."""
+    ) -> tuple[bool, bytes | None]:
+        """(whether the small model's answer was given, that answer): it is, where the model was
+        sure of its words.
+        """
         talk = job.talk
         idle = ("stream", "stream_options")
-        fields = {name: value for name, value in job.fields.items() if name not in idle} | {"logprobs": _raw(True)}
+        fields = {name: value for name, value in job.fields.items() if name not in idle} | {
+            "logprobs": _raw(True)
+        }
         ask = msgspec.structs.replace(job.ask, stream=False)
         try:
             exchange = await site.dispatcher.open(small, ask, talk, job.path, fields, tokens)
         except (NoAnswer, Refusal):
             return False, None
         exchange.end(good=True)
-        raw, counted = exchange.body or b"", Answer(None, job.path, streamed=False)
+        raw = exchange.body or b""
+        counted = Answer(None, job.path, streamed=False)
         counted.read(raw)
         price = site.price(exchange.choice)
         talk.cost += cost(price, counted.usage.input_tokens, counted.usage.output_tokens)
-        body = sure_answer(raw, sure, keep_logprobs="logprobs" in job.fields) if exchange.reply.status == 200 else None
+        body = (
+            sure_answer(raw, sure, keep_logprobs="logprobs" in job.fields)
+            if exchange.reply.status == 200
+            else None
+        )
         if body is None:
             return False, None
-        talk.usage, talk.first, talk.status = counted.usage, time.monotonic() - talk.start, 200
+        talk.usage = counted.usage
+        talk.first = time.monotonic() - talk.start
+        talk.status = 200
         if site.guard is not None:
             body = self._guarded(site.guard, body, job)
         talk.head.append((b"x-llmops-model", small.encode()))
         await self._give(job, body)
         return True, body
 
-    # -- the way back ----------------------------------------------------------------------------------
+    # -- the way back
+    # ----------------------------------------------------------------------------------
 
     async def _relay(self, site: Site, job: Job, exchange: Exchange, *, keep: bool) -> bytes | None:
         """Passes the answer on; it comes back if it is whole and may be cached."""
-        talk, reply, before = job.talk, exchange.reply, job.talk.usage
-        talk.status, talk.first = reply.status, time.monotonic() - talk.start
+        talk = job.talk
+        reply = exchange.reply
+        before = job.talk.usage
+        talk.status = reply.status
+        talk.first = time.monotonic() - talk.start
         headers = [(name, value) for name, value in reply.headers if name in PASSED]
         streamed = exchange.body is None
-        hide = streamed and job.path in COMPLETIONS and not job.dialect.wants_usage and not (
-            job.ask.stream_options and job.ask.stream_options.include_usage
-        )  # fmt: skip
-        counted = Answer(site.guard if job.path in COMPLETIONS else None, job.path, streamed=streamed, hide_usage=hide,
-                         keep=keep and streamed)  # fmt: skip
+        hide = (
+            streamed
+            and job.path in COMPLETIONS
+            and not job.dialect.wants_usage
+            and not (job.ask.stream_options and job.ask.stream_options.include_usage)
+        )
+        counted = Answer(
+            site.guard if job.path in COMPLETIONS else None,
+            job.path,
+            streamed=streamed,
+            hide_usage=hide,
+            keep=keep and streamed,
+        )
         good: bool | None = None
         whole: bytes | None = None
         try:
@@ -314,8 +412,15 @@ class Flow:
         return whole if talk.guard.startswith("output block") is False else None
 
     def _count(
-        self, site: Site, job: Job, exchange: Exchange, counted: Answer, before: Usage, *, whole: bool
-    ) -> None:  # fmt: skip
+        self,
+        site: Site,
+        job: Job,
+        exchange: Exchange,
+        counted: Answer,
+        before: Usage,
+        *,
+        whole: bool,
+    ) -> None:
         """What was used, and what it costs; of an answer that was cut short, what had come."""
         talk = job.talk
         if not whole:
@@ -324,7 +429,9 @@ class Flow:
         if usage.output_tokens and not usage.input_tokens:
             usage.input_tokens = _prompt_tokens(job.ask, talk)
         talk.cost += cost(site.price(exchange.choice), usage.input_tokens, usage.output_tokens)
-        talk.usage = Usage(before.input_tokens + usage.input_tokens, before.output_tokens + usage.output_tokens)
+        talk.usage = Usage(
+            before.input_tokens + usage.input_tokens, before.output_tokens + usage.output_tokens
+        )
         if counted.action:
             talk.guard = f"output {counted.action}"
             self.metrics.guarded("output", counted.action, counted.rule)
@@ -332,10 +439,19 @@ class Flow:
     async def _stream(
         self, site: Site, job: Job, reply: Any, counted: Answer, headers: list[tuple[bytes, bytes]]
     ) -> None:  # Any: Reply
-        send, dialect, plain = job.send, job.dialect, job.dialect.is_plain
-        await send({"type": "http.response.start", "status": reply.status, "headers": [*job.talk.head, *headers]})
+        send = job.send
+        dialect = job.dialect
+        plain = job.dialect.is_plain
+        await send(
+            {
+                "type": "http.response.start",
+                "status": reply.status,
+                "headers": [*job.talk.head, *headers],
+            }
+        )
         held = site.guard is not None and job.path == "/v1/responses"
-        events, said = list[bytes](), False
+        events = list[bytes]()
+        said = False
         async for piece in reply.pieces():
             if not said and (said := WORDS.search(piece) is not None):
                 job.talk.first = time.monotonic() - job.talk.start
@@ -352,9 +468,15 @@ class Flow:
         await send({"type": "http.response.body", "body": rest})
 
     async def _whole(
-        self, site: Site, job: Job, exchange: Exchange, counted: Answer, headers: list[tuple[bytes, bytes]]
+        self,
+        site: Site,
+        job: Job,
+        exchange: Exchange,
+        counted: Answer,
+        headers: list[tuple[bytes, bytes]],
     ) -> bytes:
-        raw, status = exchange.body or b"", exchange.reply.status
+        raw = exchange.body or b""
+        status = exchange.reply.status
         if status == 200:
             counted.read(raw)
             if site.guard is not None:
@@ -371,9 +493,12 @@ class Flow:
         return shown
 
 
-async def _until_gone(work: Coroutine[Any, Any, None], talk: Talk, leaving: Leaving) -> None:  # Any: what it yields
+async def _until_gone(
+    work: Coroutine[Any, Any, None], talk: Talk, leaving: Leaving
+) -> None:  # Any: what it yields
     """Does the work, and stops as soon as the client has gone. Raises: Gone."""
-    exchange, gone = asyncio.current_task(), False
+    exchange = asyncio.current_task()
+    gone = False
 
     def stop() -> None:
         nonlocal gone
@@ -404,16 +529,22 @@ def _check_lengths(site: Site, ask: Ask, prompt_tokens: int) -> None:
     limits = site.config.limits
     wanted = ask.wanted_tokens() or 0
     if not 0 <= wanted <= limits.answer_tokens:
-        raise Refusal(400, f"max_tokens is not between 0 and {limits.answer_tokens:,}", code="invalid_body")
+        raise Refusal(
+            400, f"max_tokens is not between 0 and {limits.answer_tokens:,}", code="invalid_body"
+        )
     if ask.n is not None and not 1 <= ask.n <= 128:
         raise Refusal(400, "n is not between 1 and 128", code="invalid_body")
     if limits.prompt_tokens is not None and prompt_tokens > limits.prompt_tokens:
-        said = f"the prompt has about {prompt_tokens:,} tokens; {limits.prompt_tokens:,} are allowed"
+        said = (
+            f"the prompt has about {prompt_tokens:,} tokens; {limits.prompt_tokens:,} are allowed"
+        )
         raise Refusal(400, said, code="context_length_exceeded")
 
 
 def _most(site: Site, job: Job, model: ModelConfig, input_tokens: int, output_tokens: int) -> float:
-    """Dollars that a request can cost: at the dearest upstream of whoever may answer, and the small model's on top."""
+    """Dollars that a request can cost: at the dearest upstream of whoever may answer, and the small
+    model's on top.
+    """
 
     def dearest(name: str) -> float:
         try:
@@ -431,7 +562,9 @@ def _raw(value: object) -> msgspec.Raw:
 
 
 def sure_answer(raw: bytes, sure: float, *, keep_logprobs: bool) -> bytes | None:
-    """A small model's answer if the mean probability of its tokens is `sure` at least; None if it is not, or untold."""
+    """A small model's answer if the mean probability of its tokens is `sure` at least; None if it
+    is not, or untold.
+    """
     try:
         whole = msgspec.json.decode(raw)
         choice = whole["choices"][0]
@@ -452,25 +585,37 @@ async def _pass_on(job: Job, failure: Failure) -> None:
     if failure.body is None:
         code = "upstream_timeout" if failure.late else "upstream_unavailable"
         raise Refusal(failure.status, failure.said, code=code, headers=list(failure.headers))
-    job.talk.status, job.talk.error = failure.status, failure.said
-    body = failure.body if job.dialect.is_plain else job.dialect.whole(failure.body, status=failure.status)
+    job.talk.status = failure.status
+    job.talk.error = failure.said
+    body = (
+        failure.body
+        if job.dialect.is_plain
+        else job.dialect.whole(failure.body, status=failure.status)
+    )
     await answer(job.send, failure.status, body, [*job.talk.head, *failure.headers], kind=None)
 
 
 async def _broke_off(job: Job, error: UpstreamError, *, begun: bool) -> None:
-    """Raises: Refusal unless a part was sent already, which then ends with an event that says so."""
+    """Raises: Refusal unless a part was sent already, which then ends with an event that says
+    so.
+    """
     said = f"the upstream broke off: {error.kind}"
     if not begun:
         raise Refusal(504 if error.late else 502, said, code="upstream_error") from None
     failure = {"error": {"message": said, "type": "server_error", "code": "upstream_error"}}
     event = b"data: " + msgspec.json.encode(failure) + b"\n\n"
     await job.send(
-        {"type": "http.response.body", "body": job.dialect.feed(event) if not job.dialect.is_plain else event}
+        {
+            "type": "http.response.body",
+            "body": job.dialect.feed(event) if not job.dialect.is_plain else event,
+        }
     )
 
 
 def guarded_events(guard: Guard, raw: bytes, talk: Talk) -> bytes:
-    """A stream of /v1/responses, which says everything several times: whole if it is harmless, else an error."""
+    """A stream of /v1/responses, which says everything several times: whole if it is harmless, else
+    an error.
+    """
     for line in raw.splitlines():
         if line.startswith(b"data:") and b'"response.completed"' in line:
             texts = _response_texts(line[5:].strip())
@@ -479,7 +624,11 @@ def guarded_events(guard: Guard, raw: bytes, talk: Talk) -> bytes:
             if bad is None:
                 return raw
             talk.guard = f"output block: {bad.findings[0].rule}"
-            failure = {"type": "error", "code": "content_filter", "message": bad.message or "the answer was withheld"}
+            failure = {
+                "type": "error",
+                "code": "content_filter",
+                "message": bad.message or "the answer was withheld",
+            }
             return b"event: error\ndata: " + msgspec.json.encode(failure) + b"\n\n"
     talk.guard = "output block: unfinished"
     return b'event: error\ndata: {"type":"error","code":"content_filter","message":"the answer was not whole"}\n\n'
@@ -488,24 +637,37 @@ def guarded_events(guard: Guard, raw: bytes, talk: Talk) -> bytes:
 def _response_texts(data: bytes) -> list[str]:
     try:
         output = msgspec.json.decode(data)["response"]["output"]
-        return [str(part["text"]) for item in output for part in item.get("content") or () if "text" in part]
+        return [
+            str(part["text"])
+            for item in output
+            for part in item.get("content") or ()
+            if "text" in part
+        ]
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         return []
 
 
 def fields_of(body: bytes) -> Fields:
-    """The body's values, undecoded; of a name that comes twice, the last. Raises: msgspec.DecodeError."""
+    """The body's values, undecoded; of a name that comes twice, the last. Raises:
+    msgspec.DecodeError.
+    """
     return _decode_fields(body)
 
 
 async def answer(
-    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]], *,
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: list[tuple[bytes, bytes]],
+    *,
     kind: bytes | None = b"application/json",
-) -> None:  # fmt: skip
+) -> None:
     """A whole answer, with its length."""
     typed = [(b"content-type", kind)] if kind else []
     length = [(b"content-length", b"%d" % len(body))]
     if answer_whole(send, status, body, [*headers, *typed, *length]):
         return
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *typed, *length]})
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [*headers, *typed, *length]}
+    )
     await send({"type": "http.response.body", "body": body})

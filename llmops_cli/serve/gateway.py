@@ -36,13 +36,18 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise EnvironmentMissing(
-            f"cannot listen at {host}:{port}: {error.strerror or error}", hint="choose another --port"
+            f"cannot listen at {host}:{port}: {error.strerror or error}",
+            hint="choose another --port",
         ) from error
     return listener
 
 
-def serve(launch: Launch, listener: socket.socket, *, workers: int, say: Callable[[str], None]) -> None:
-    """Serves until it is told to stop, then lets what is under way end. Raises: EngineFailed if it ends by itself."""
+def serve(
+    launch: Launch, listener: socket.socket, *, workers: int, say: Callable[[str], None]
+) -> None:
+    """Serves until it is told to stop, then lets what is under way end. Raises: EngineFailed if it
+    ends by itself.
+    """
     if workers > 1:
         _Crew(launch, listener, workers, say).run()
     elif not serve_here(launch, listener):
@@ -50,7 +55,9 @@ def serve(launch: Launch, listener: socket.socket, *, workers: int, say: Callabl
 
 
 def check_start(launch: Launch, say: Callable[[str], None]) -> None:
-    """What would end a worker as soon as it begins is said before. Raises: UsageError, EnvironmentMissing."""
+    """What would end a worker as soon as it begins is said before. Raises: UsageError,
+    EnvironmentMissing.
+    """
     if launch.config.redis:
         Link(launch.config.redis)
     if launch.config.traces:
@@ -66,11 +73,17 @@ def check_start(launch: Launch, say: Callable[[str], None]) -> None:
 class _Crew:
     """Workers that accept from one socket. One that dies is replaced; the others do not notice."""
 
-    def __init__(self, launch: Launch, listener: socket.socket, count: int, say: Callable[[str], None]) -> None:
-        self._launch, self._listener, self._count, self._say = launch, listener, count, say
+    def __init__(
+        self, launch: Launch, listener: socket.socket, count: int, say: Callable[[str], None]
+    ) -> None:
+        self._launch = launch
+        self._listener = listener
+        self._count = count
+        self._say = say
         self._metrics = tempfile.mkdtemp(prefix="llmops-metrics-")
         self._workers: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
-        self._stopping, self._pause_s = False, 0.0
+        self._stopping = False
+        self._pause_s = 0.0
 
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,15 +121,21 @@ class _Crew:
             del self._workers[pid]
             self._forget(pid)
             lived_s = time.monotonic() - began
-            self._pause_s = 0.0 if lived_s > STABLE_S else min(PAUSE_MOST_S, self._pause_s * 2 or 0.25)
+            self._pause_s = (
+                0.0 if lived_s > STABLE_S else min(PAUSE_MOST_S, self._pause_s * 2 or 0.25)
+            )
             if lived_s < 1 and not self._workers and self._pause_s > 1:
-                raise EngineFailed("the workers end as soon as they begin", hint="their errors stand above")
+                raise EngineFailed(
+                    "the workers end as soon as they begin", hint="their errors stand above"
+                )
             self._say(f"worker {pid} ended ({code}); another one takes its place")
             time.sleep(self._pause_s)
             self._start()
 
     def _forget(self, pid: int) -> None:
-        """A dead worker's gauges end, its counts stay: these files are prometheus_client's, one a kind and process."""
+        """A dead worker's gauges end, its counts stay: these files are prometheus_client's, one a
+        kind and process.
+        """
         for left in Path(self._metrics).glob(f"gauge_live*_{pid}.db"):
             left.unlink(missing_ok=True)
 

@@ -1,4 +1,6 @@
-"""API keys: random, shown once, kept as SHA-256; looked up in memory, the database's changes seen within a second."""
+"""API keys: random, shown once, kept as SHA-256; looked up in memory, the database's changes seen
+within a second.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ FIELDS = (
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a key, which is not the key. Times are seconds since 1970; an empty `models` means all."""
+    """What is known of a key, which is not the key. Times are seconds since 1970; an empty `models`
+    means all.
+    """
 
     id: str
     name: str
@@ -62,36 +66,61 @@ class KeyStore:
     def __init__(self, folder: Path) -> None:
         self._db = connect(folder)
         self._by_hash: dict[bytes, Key] = {}
-        self._version, self._checked = -1, 0.0
+        self._version = -1
+        self._checked = 0.0
 
-    # -- managing --------------------------------------------------------------------------------------
+    # -- managing
+    # --------------------------------------------------------------------------------------
 
     def create(
-        self, name: str, *, role: str = "user", models: list[str] | None = None, expires: float | None = None,
-        requests_per_minute: int | None = None, tokens_per_minute: int | None = None, streams: int | None = None,
-        budget_dollars: float | None = None, budget_tokens: int | None = None,
-    ) -> tuple[str, Key]:  # fmt: skip
-        """(the key, never seen again; what is kept of it). Raises: UsageError for a name in use or a bad role."""
+        self,
+        name: str,
+        *,
+        role: str = "user",
+        models: list[str] | None = None,
+        expires: float | None = None,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        streams: int | None = None,
+        budget_dollars: float | None = None,
+        budget_tokens: int | None = None,
+    ) -> tuple[str, Key]:
+        """(the key, never seen again; what is kept of it). Raises: UsageError for a name in use or
+        a bad role.
+        """
         if role not in ROLES:
             raise unknown_name("role", role, ROLES)
         if not name.strip() or not name.isprintable() or len(name) > 100:
             raise UsageError("a key needs a name", hint="--name team-search")
         secret = PREFIX + secrets.token_urlsafe(32)
         key = Key(
-            id=secrets.token_hex(6), name=name, role=role, models=models or [], created=time.time(), expires=expires,
-            requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute, streams=streams,
-            budget_dollars=budget_dollars, budget_tokens=budget_tokens,
-        )  # fmt: skip
+            id=secrets.token_hex(6),
+            name=name,
+            role=role,
+            models=models or [],
+            created=time.time(),
+            expires=expires,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            streams=streams,
+            budget_dollars=budget_dollars,
+            budget_tokens=budget_tokens,
+        )
         try:
             self._db.execute(
-                f"insert into keys ({FIELDS}, hash) values (?,?,?,?,?,?,?,?,?,?,?,?,?)", (*_row(key), digest(secret))
+                f"insert into keys ({FIELDS}, hash) values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (*_row(key), digest(secret)),
             )
         except sqlite3.IntegrityError:
-            raise UsageError(f"there is a key named {name}", hint=f"llmops keys rotate {name}, or revoke it") from None
+            raise UsageError(
+                f"there is a key named {name}", hint=f"llmops keys rotate {name}, or revoke it"
+            ) from None
         return secret, key
 
     def all(self) -> list[Key]:
-        return [_key(row) for row in self._db.execute(f"select {FIELDS} from keys order by created")]
+        return [
+            _key(row) for row in self._db.execute(f"select {FIELDS} from keys order by created")
+        ]
 
     def rotate(self, name: str) -> tuple[str, Key]:
         """A new secret for the same name and rights; the old one stops at once."""
@@ -112,20 +141,27 @@ class KeyStore:
             raise unknown_name("key", name, [key.name for key in found])
         return key
 
-    # -- serving ---------------------------------------------------------------------------------------
+    # -- serving
+    # ---------------------------------------------------------------------------------------
 
     def find(self, secret: str) -> Key | None:
-        """The live key, by its digest, so that no comparison takes longer the more of a key is right."""
+        """The live key, by its digest, so that no comparison takes longer the more of a key is
+        right.
+        """
         now = time.monotonic()
         if now - self._checked > REFRESH_S:
             self._checked = now
             self._refresh()
         hashed = digest(secret)
         key = self._by_hash.get(hashed)
-        if key is None:  # it may be a minute old, or none: to ask whether anything has changed takes microseconds
+        if (
+            key is None
+        ):  # it may be a minute old, or none: to ask whether anything has changed takes microseconds
             self._refresh()
             key = self._by_hash.get(hashed)
-        return None if key is None or (key.expires is not None and key.expires <= time.time()) else key
+        return (
+            None if key is None or (key.expires is not None and key.expires <= time.time()) else key
+        )
 
     def _refresh(self) -> None:
         """Reads the keys again if another connection has changed the database."""
@@ -136,15 +172,30 @@ class KeyStore:
             self._by_hash = {row[-1]: _key(row[:-1]) for row in rows}
 
     def __len__(self) -> int:
-        return int(self._db.execute("select count(*) from keys where revoked is null").fetchone()[0])
+        return int(
+            self._db.execute("select count(*) from keys where revoked is null").fetchone()[0]
+        )
 
 
 def _row(key: Key) -> tuple[object, ...]:
-    return (key.id, key.name, key.role, json.dumps(key.models), key.created, key.expires, key.revoked,
-            key.requests_per_minute, key.tokens_per_minute, key.streams, key.budget_dollars,
-            key.budget_tokens)  # fmt: skip
+    return (
+        key.id,
+        key.name,
+        key.role,
+        json.dumps(key.models),
+        key.created,
+        key.expires,
+        key.revoked,
+        key.requests_per_minute,
+        key.tokens_per_minute,
+        key.streams,
+        key.budget_dollars,
+        key.budget_tokens,
+    )
 
 
 def _key(row: tuple[object, ...]) -> Key:
     names = [name.strip() for name in FIELDS.split(",")]
-    return msgspec.convert({**dict(zip(names, row, strict=True)), "models": json.loads(str(row[3]))}, Key)
+    return msgspec.convert(
+        {**dict(zip(names, row, strict=True)), "models": json.loads(str(row[3]))}, Key
+    )

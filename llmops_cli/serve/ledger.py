@@ -1,7 +1,8 @@
-"""Counts that all processes of one machine share: a file of buckets, mapped into memory, changed under a file lock.
+"""Counts that all processes of one machine share: a file of buckets, mapped into memory, changed
+under a file lock.
 
-A process that is killed leaves nothing behind: the system drops its locks, and what it held (streams) stands in a
-column of its own that the others clear.
+A process that is killed leaves nothing behind: the system drops its locks, and what it held
+(streams) stands in a column of its own that the others clear.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Standing(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """`refused` is the first charge that there was not enough for; then none was taken. `lease` names what is held."""
+    """`refused` is the first charge that there was not enough for; then none was taken. `lease`
+    names what is held.
+    """
 
     refused: Charge | None
     standings: list[Standing]
@@ -67,9 +70,14 @@ class Ledger:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with self._locked():
-                if os.fstat(self._file).st_size != _SIZE or os.pread(self._file, len(_MAGIC), 0) != _MAGIC:
+                if (
+                    os.fstat(self._file).st_size != _SIZE
+                    or os.pread(self._file, len(_MAGIC), 0) != _MAGIC
+                ):
                     os.ftruncate(self._file, 0)
-                    os.ftruncate(self._file, _SIZE)  # a sparse file: only rows in use take memory and disk
+                    os.ftruncate(
+                        self._file, _SIZE
+                    )  # a sparse file: only rows in use take memory and disk
                     os.pwrite(self._file, _MAGIC, 0)
                 self._map = mmap.mmap(self._file, _SIZE)
         except OSError as error:
@@ -78,16 +86,20 @@ class Ledger:
         self._names: dict[tuple[str, str], bytes] = {}
         self._places: dict[bytes, int] = {}
 
-    # -- taking ----------------------------------------------------------------------------------------
+    # -- taking
+    # ----------------------------------------------------------------------------------------
 
     def take(self, charges: Sequence[Charge]) -> Taken:
         """All charges or none."""
-        now, refused = self._clock(), None
+        now = self._clock()
+        refused = None
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             found = [self._left(charge, now) for charge in charges]
             for charge, (left, _) in zip(charges, found, strict=True):
-                if min(charge.amount, charge.most) - left > 1e-9:  # who asks for more than there ever is waits for all
+                if (
+                    min(charge.amount, charge.most) - left > 1e-9
+                ):  # who asks for more than there ever is waits for all
                     refused = charge
                     break
             else:
@@ -96,11 +108,22 @@ class Ledger:
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
         if refused is None:
-            return Taken(None, [Standing(left - c.amount, 0.0) for c, (left, _) in zip(charges, found, strict=True)])
-        return Taken(refused, [Standing(left, _wait_s(c, left)) for c, (left, _) in zip(charges, found, strict=True)])
+            return Taken(
+                None,
+                [
+                    Standing(left - c.amount, 0.0)
+                    for c, (left, _) in zip(charges, found, strict=True)
+                ],
+            )
+        return Taken(
+            refused,
+            [Standing(left, _wait_s(c, left)) for c, (left, _) in zip(charges, found, strict=True)],
+        )
 
     def give_back(self, charges: Sequence[Charge]) -> None:
-        """Amounts that were not used after all (negative: more was), and streams that have ended."""
+        """Amounts that were not used after all (negative: more was), and streams that have
+        ended.
+        """
         now = self._clock()
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
@@ -110,7 +133,8 @@ class Ledger:
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    # -- rows ------------------------------------------------------------------------------------------
+    # -- rows
+    # ------------------------------------------------------------------------------------------
 
     def _left(self, charge: Charge, now: float) -> tuple[float, int]:
         name = self._name(charge)
@@ -121,7 +145,9 @@ class Ledger:
                 _HELD.pack_into(self._map, place, name, now, *[0] * _PROCESSES)
                 return float(charge.most), place
             held = sum(row[2:])
-            if held >= charge.most and (dead := [i for i, n in enumerate(row[2:]) if n and not self._alive(i)]):
+            if held >= charge.most and (
+                dead := [i for i, n in enumerate(row[2:]) if n and not self._alive(i)]
+            ):
                 for i in dead:
                     struct.pack_into("<i", self._map, place + 32 + 4 * i, 0)
                 held = sum(n for i, n in enumerate(row[2:]) if i not in dead)
@@ -140,13 +166,17 @@ class Ledger:
             _ROW.pack_into(self._map, place, self._name(charge), left, now)
             return
         mine = place + 32 + 4 * self._me
-        held = struct.unpack_from("<i", self._map, mine)[0] + round(self._left(charge, now)[0] - left)
+        held = struct.unpack_from("<i", self._map, mine)[0] + round(
+            self._left(charge, now)[0] - left
+        )
         struct.pack_into("<i", self._map, mine, max(0, held))
         struct.pack_into("<d", self._map, place + 16, now)
 
     def _find(self, name: bytes, start: int, row: struct.Struct, rows: int) -> int:
         """The row of this name, else a free one, else the one that was used longest ago."""
-        first, oldest, oldest_at = int.from_bytes(name[:4], "little"), 0, float("inf")
+        first = int.from_bytes(name[:4], "little")
+        oldest = 0
+        oldest_at = float("inf")
         at_offset = 24 if row is _ROW else 16
         for probe in range(_PROBES):
             place = start + (first + probe) % rows * row.size
@@ -155,7 +185,8 @@ class Ledger:
                 return place
             at = struct.unpack_from("<d", self._map, place + at_offset)[0]
             if at < oldest_at:
-                oldest, oldest_at = place, at
+                oldest = place
+                oldest_at = at
         return oldest
 
     def _name(self, charge: Charge) -> bytes:
@@ -169,7 +200,8 @@ class Ledger:
             found = self._names[key] = hashlib.blake2b(raw, digest_size=16).digest()
         return found
 
-    # -- processes -------------------------------------------------------------------------------------
+    # -- processes
+    # -------------------------------------------------------------------------------------
 
     def _place(self) -> int:
         """A column that no living process has, emptied."""
@@ -182,7 +214,9 @@ class Ledger:
                         if self._map[place] or self._map[place : place + 16] != bytes(16):
                             struct.pack_into("<i", self._map, place + 32 + 4 * i, 0)
                 return i
-        raise EnvironmentMissing(f"{_PROCESSES} gateways share this state already", hint="set another LLMOPS_STATE_DIR")
+        raise EnvironmentMissing(
+            f"{_PROCESSES} gateways share this state already", hint="set another LLMOPS_STATE_DIR"
+        )
 
     def _alive(self, process: int) -> bool:
         if process == self._me:
@@ -214,5 +248,7 @@ def _wait_s(charge: Charge, left: float) -> float:
 
 
 def _lock(file: int, byte: int, how: int) -> None:
-    """On the byte that belongs to one process for as long as it lives. (The contents have a lock of another kind.)"""
+    """On the byte that belongs to one process for as long as it lives. (The contents have a lock of
+    another kind.)
+    """
     fcntl.lockf(file, how, 1, byte)

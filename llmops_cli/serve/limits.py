@@ -1,4 +1,6 @@
-"""Requests and tokens a minute, and streams at once: of a key, an address, a model; and what clients are told of it."""
+"""Requests and tokens a minute, and streams at once: of a key, an address, a model; and what
+clients are told of it.
+"""
 
 from __future__ import annotations
 
@@ -50,22 +52,46 @@ class Limits:
     """Tokens are taken from an estimate and settled when the real count is known."""
 
     def __init__(self, counts: Counts, config: LimitsConfig) -> None:
-        self.counts, self._config = counts, config
+        self.counts = counts
+        self._config = config
 
     def charges(self, key: Key, ip: str, model: str, tokens: int) -> list[Charge]:
-        own, theirs = self._config.key, self._config.models.get(model, NO_LIMITS)
+        own = self._config.key
+        theirs = self._config.models.get(model, NO_LIMITS)
         found = list[Charge]()
         requests = key.requests_per_minute or own.requests_per_minute
-        _add(found, f"key:{key.id}", requests, key.tokens_per_minute or own.tokens_per_minute,
-             key.streams or own.streams, tokens)  # fmt: skip
+        _add(
+            found,
+            f"key:{key.id}",
+            requests,
+            key.tokens_per_minute or own.tokens_per_minute,
+            key.streams or own.streams,
+            tokens,
+        )
         if self._config.ip is not NO_LIMITS:
             limit = self._config.ip
-            _add(found, f"ip:{_network(ip)}", limit.requests_per_minute, limit.tokens_per_minute, limit.streams, tokens)
+            _add(
+                found,
+                f"ip:{_network(ip)}",
+                limit.requests_per_minute,
+                limit.tokens_per_minute,
+                limit.streams,
+                tokens,
+            )
         if theirs is not NO_LIMITS:
-            _add(found, f"model:{model}", theirs.requests_per_minute, theirs.tokens_per_minute, theirs.streams, tokens)
+            _add(
+                found,
+                f"model:{model}",
+                theirs.requests_per_minute,
+                theirs.tokens_per_minute,
+                theirs.streams,
+                tokens,
+            )
         return found
 
-    async def take(self, key: Key, ip: str, model: str, tokens: int) -> tuple[Claim, list[tuple[bytes, bytes]]]:
+    async def take(
+        self, key: Key, ip: str, model: str, tokens: int
+    ) -> tuple[Claim, list[tuple[bytes, bytes]]]:
         """(the claim, headers that tell where the key stands). Raises: Refusal (429)."""
         charges = self.charges(key, ip, model, tokens)
         if not charges:
@@ -89,7 +115,12 @@ class Limits:
 
 
 def _add(
-    found: list[Charge], subject: str, requests: int | None, tokens: int | None, streams: int | None, amount: int
+    found: list[Charge],
+    subject: str,
+    requests: int | None,
+    tokens: int | None,
+    streams: int | None,
+    amount: int,
 ) -> None:
     if requests:
         found.append(Charge(subject, "requests", requests, 1.0))
@@ -113,28 +144,44 @@ def _refusal(taken: Taken, charges: list[Charge], headers: list[tuple[bytes, byt
     assert taken.refused is not None
     charge = taken.refused
     wait_s = max(s.wait_s for s in taken.standings)
-    named = {"requests": "requests a minute", "tokens": "tokens a minute", "streams": "requests at once"}[charge.kind]
+    named = {
+        "requests": "requests a minute",
+        "tokens": "tokens a minute",
+        "streams": "requests at once",
+    }[charge.kind]
     owner = WHOSE[charge.subject.partition(":")[0]]
     said = f"{owner} has reached its limit of {charge.most} {named}"
     return Refusal(429, said, code="rate_limit_exceeded", headers=[*headers, *retry_after(wait_s)])
 
 
 _LABELS: dict[Kind, tuple[bytes, bytes, bytes]] = {
-    kind: (f"x-ratelimit-limit-{kind}".encode(), f"x-ratelimit-remaining-{kind}".encode(),
-           f"x-ratelimit-reset-{kind}".encode())
+    kind: (
+        f"x-ratelimit-limit-{kind}".encode(),
+        f"x-ratelimit-remaining-{kind}".encode(),
+        f"x-ratelimit-reset-{kind}".encode(),
+    )
     for kind in ("requests", "tokens")
-}  # fmt: skip
+}
 
 
 def _headers(charges: list[Charge], taken: Taken) -> list[tuple[bytes, bytes]]:
-    """Of the key's own buckets, or of the one that was empty, in the form that OpenAI's clients know."""
+    """Of the key's own buckets, or of the one that was empty, in the form that OpenAI's clients
+    know.
+    """
     found = []
     for charge, standing in zip(charges, taken.standings, strict=True):
-        shown = charge is taken.refused if taken.refused is not None else charge.subject.startswith("key:")
+        shown = (
+            charge is taken.refused
+            if taken.refused is not None
+            else charge.subject.startswith("key:")
+        )
         if charge.kind == "streams" or not shown:
             continue
         limit, remaining, reset = _LABELS[charge.kind]
         wait_s = max(0.0, (charge.most - standing.left) * MINUTE_S / charge.most)
-        found += [(limit, b"%d" % charge.most), (remaining, b"%d" % max(0, int(standing.left))),
-                  (reset, b"%.1fs" % wait_s)]  # fmt: skip
+        found += [
+            (limit, b"%d" % charge.most),
+            (remaining, b"%d" % max(0, int(standing.left))),
+            (reset, b"%.1fs" % wait_s),
+        ]
     return found

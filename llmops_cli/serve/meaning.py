@@ -33,23 +33,35 @@ class Meanings:
 
         Shapes: vector_D (numbers of the embedding), of length 1.
         """
-        rows = self._db.execute("select name, vector from meanings where partition = ?", (partition,)).fetchall()
-        rows = [row for row in rows if len(row[1]) == vector_D.nbytes]  # of another model: never the same
+        rows = self._db.execute(
+            "select name, vector from meanings where partition = ?", (partition,)
+        ).fetchall()
+        rows = [
+            row for row in rows if len(row[1]) == vector_D.nbytes
+        ]  # of another model: never the same
         if not rows:
             return None
-        scores = np.frombuffer(b"".join(row[1] for row in rows), np.float32).reshape(len(rows), -1) @ vector_D
+        scores = (
+            np.frombuffer(b"".join(row[1] for row in rows), np.float32).reshape(len(rows), -1)
+            @ vector_D
+        )
         best = int(scores.argmax())
         return str(rows[best][0]), float(scores[best])
 
-    def remember(self, partition: str, name: str, vector_D: NDArray[np.float32], *, most: int) -> None:
+    def remember(
+        self, partition: str, name: str, vector_D: NDArray[np.float32], *, most: int
+    ) -> None:
         """Beyond `most` of a partition the oldest go."""
         try:
-            self._db.execute("insert or replace into meanings values (?, ?, ?, ?)",
-                             (partition, name, time.time(), vector_D.tobytes()))  # fmt: skip
+            self._db.execute(
+                "insert or replace into meanings values (?, ?, ?, ?)",
+                (partition, name, time.time(), vector_D.tobytes()),
+            )
             self._db.execute(
                 "delete from meanings where partition = :p and at < (select at from meanings where partition = :p"
-                " order by at desc limit 1 offset :most)", {"p": partition, "most": most - 1},
-            )  # fmt: skip
+                " order by at desc limit 1 offset :most)",
+                {"p": partition, "most": most - 1},
+            )
         except sqlite3.Error as error:
             LOG.warning("the cache cannot be written: %s", error)
 

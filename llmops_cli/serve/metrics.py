@@ -1,4 +1,6 @@
-"""What Prometheus reads: of one process, or of all workers of a gateway, dead ones included, whose counts stay."""
+"""What Prometheus reads: of one process, or of all workers of a gateway, dead ones included, whose
+counts stay.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _Mode = Literal["livesum", "livemin", "livemax"]
 
 
 class Metrics:
-    """Keys are named by their id, never by what they are. Latencies are by model; counts by model and key."""
+    """Keys are named by their id, never by what they are. Latencies are by model; counts by model
+    and key.
+    """
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -35,21 +39,31 @@ class Metrics:
         def gauge(name: str, text: str, mode: _Mode, *labels: str) -> Gauge:
             return Gauge(PREFIX + name, text, labels, registry=registry, multiprocess_mode=mode)
 
-        self._requests = counter("requests", "Requests that have ended", "route", "model", "key", "status")
+        self._requests = counter(
+            "requests", "Requests that have ended", "route", "model", "key", "status"
+        )
         self._tokens = counter("tokens", "Tokens", "model", "key", "direction")
         self._cost = counter("cost_dollars", "What the answers cost", "model", "key")
         self._busy = counter("request_seconds_by_key", "Time of all requests", "key")
         self._ttft = histogram("ttft_seconds", "To the first byte of a streamed answer", TIMES_S)
-        self._tpot = histogram("tpot_seconds", "For each output token after the first, streamed", GAPS_S)
+        self._tpot = histogram(
+            "tpot_seconds", "For each output token after the first, streamed", GAPS_S
+        )
         self._total = histogram("request_seconds", "Of the whole request", TIMES_S)
         self._cache = counter("cache", "Looked up in the cache", "model", "result")
-        self._guard = counter("guard", "Decisions of the guard other than to allow", "side", "action", "rule")
+        self._guard = counter(
+            "guard", "Decisions of the guard other than to allow", "side", "action", "rule"
+        )
         self._refused = counter("refused", "Requests refused before an upstream", "code", "key")
         self._upstream = counter("upstream_errors", "Failed attempts", "upstream", "kind")
-        self._by_upstream = counter("upstream_requests", "Answers by who gave them", "upstream", "model", "side")
+        self._by_upstream = counter(
+            "upstream_requests", "Answers by who gave them", "upstream", "model", "side"
+        )
         self._retries = counter("retries", "Second and later attempts", "model")
         self._hedges = counter("hedges", "Second copies of a request that was slow", "model")
-        self._fallbacks = counter("fallbacks", "Answers of another model, or old ones", "model", "to")
+        self._fallbacks = counter(
+            "fallbacks", "Answers of another model, or old ones", "model", "to"
+        )
         self._shadows = counter("shadow", "Copies that nobody saw", "model", "result")
         self._shadow_s = counter("shadow_seconds", "Time of those copies", "model")
         self.audit_lost = counter("audit_lost", "Lines that the audit log could not take")
@@ -61,16 +75,25 @@ class Metrics:
         self._breaker = gauge("breaker", "0 closed, 1 half open, 2 open", "livemax", "upstream")
         self._outstanding = gauge("outstanding_tokens", "Being worked on", "livesum", "upstream")
         self._canary = gauge("canary_percent", "Share of the new side", "livemax", "model")
-        self.block_rate = gauge("guard_block_rate", "Share of requests blocked in the last minute", "livemax")
+        self.block_rate = gauge(
+            "guard_block_rate", "Share of requests blocked in the last minute", "livemax"
+        )
         self.config_ok = gauge("config_ok", "0: the file was changed and cannot be used", "livemin")
         self.config_ok.set(1)
 
-    # -- a request -------------------------------------------------------------------------------------
+    # -- a request
+    # -------------------------------------------------------------------------------------
 
     def done(self, talk: Talk, total_s: float) -> None:
-        usage, model = talk.usage, talk.alias
-        self._child(self._requests, talk.route if talk.status != 404 else "other", model, talk.key,
-                    str(talk.status)).inc()  # fmt: skip
+        usage = talk.usage
+        model = talk.alias
+        self._child(
+            self._requests,
+            talk.route if talk.status != 404 else "other",
+            model,
+            talk.key,
+            str(talk.status),
+        ).inc()
         if talk.key:
             self._child(self._busy, talk.key).inc(total_s)
         if not model:
@@ -86,12 +109,16 @@ class Metrics:
         if talk.stream and talk.first:
             self._child(self._ttft, model).observe(talk.first)
             if usage.output_tokens > 1:
-                self._child(self._tpot, model).observe((total_s - talk.first) / (usage.output_tokens - 1))
+                self._child(self._tpot, model).observe(
+                    (total_s - talk.first) / (usage.output_tokens - 1)
+                )
         self._child(self._total, model).observe(total_s)
         if talk.cache:
             self._child(self._cache, model, talk.cache).inc()
 
-    def _child(self, metric: Any, *labels: str) -> Any:  # Any: the library's counters and histograms alike
+    def _child(
+        self, metric: Any, *labels: str
+    ) -> Any:  # Any: the library's counters and histograms alike
         """The metric with these labels; looked up once, since that takes longer than counting."""
         found = self._children.get((metric, labels))
         if found is None:
@@ -100,7 +127,8 @@ class Metrics:
             found = self._children[(metric, labels)] = metric.labels(*labels)
         return found
 
-    # -- other events ----------------------------------------------------------------------------------
+    # -- other events
+    # ----------------------------------------------------------------------------------
 
     def refused(self, code: str, key: str) -> None:
         self._child(self._refused, code, key).inc()
@@ -132,7 +160,8 @@ class Metrics:
     def canary(self, model: str, percent: int) -> None:
         self._child(self._canary, model).set(percent)
 
-    # -- reading ---------------------------------------------------------------------------------------
+    # -- reading
+    # ---------------------------------------------------------------------------------------
 
     def collected(self) -> CollectorRegistry:
         """Of all workers."""

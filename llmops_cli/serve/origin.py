@@ -1,4 +1,6 @@
-"""HTTP/1.1 to one origin: pooled connections, four timeouts, and a body that passes through as it comes."""
+"""HTTP/1.1 to one origin: pooled connections, four timeouts, and a body that passes through as it
+comes.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ class UpstreamError(Exception):
 
     def __init__(self, kind: str, *, late: bool = False) -> None:
         super().__init__(kind)
-        self.kind, self.late = kind, late
+        self.kind = kind
+        self.late = late
 
 
 class _Wire(asyncio.Protocol):
@@ -49,14 +52,22 @@ class _Wire(asyncio.Protocol):
         self.reset()
 
     def reset(self) -> None:
-        self.status, self.headers = 0, list[tuple[bytes, bytes]]()
+        self.status = 0
+        self.headers = list[tuple[bytes, bytes]]()
         self.pieces: deque[bytes] = deque()
-        self.held, self.complete, self.broken, self.headed, self.begun = 0, False, "", False, False
+        self.held = 0
+        self.complete = False
+        self.broken = ""
+        self.headed = False
+        self.begun = False
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
-        self.paused, self._kept, self.last = False, False, asyncio.get_running_loop().time()
+        self.paused = False
+        self._kept = False
+        self.last = asyncio.get_running_loop().time()
 
-    # -- asyncio.Protocol ------------------------------------------------------------------------------
+    # -- asyncio.Protocol
+    # ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
@@ -82,14 +93,17 @@ class _Wire(asyncio.Protocol):
             if self.headed and self._until_close():
                 self.complete = True
             else:
-                self.broken = "the connection was closed" if exc is None else f"the connection broke: {exc}"
+                self.broken = (
+                    "the connection was closed" if exc is None else f"the connection broke: {exc}"
+                )
         self._wake()
 
     def _until_close(self) -> bool:
         names = {name for name, _ in self.headers}
         return b"content-length" not in names and b"transfer-encoding" not in names
 
-    # -- httptools' callbacks --------------------------------------------------------------------------
+    # -- httptools' callbacks
+    # --------------------------------------------------------------------------
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value))
@@ -114,13 +128,20 @@ class _Wire(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self.status >= 200:
-            self.complete, self._kept = True, self._parser.should_keep_alive()
+            self.complete = True
+            self._kept = self._parser.should_keep_alive()
 
-    # -- for the exchange ------------------------------------------------------------------------------
+    # -- for the exchange
+    # ------------------------------------------------------------------------------
 
     def taken(self, size: int) -> None:
         self.held -= size
-        if self.paused and self.held < HELD_MOST // 2 and self.transport is not None and not self.closed:
+        if (
+            self.paused
+            and self.held < HELD_MOST // 2
+            and self.transport is not None
+            and not self.closed
+        ):
             self.paused = False
             self.transport.resume_reading()
 
@@ -142,7 +163,12 @@ class _Wire(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        if not self.complete or self.closed or self.transport is None or self.transport.is_closing():
+        if (
+            not self.complete
+            or self.closed
+            or self.transport is None
+            or self.transport.is_closing()
+        ):
             return False
         return self._kept
 
@@ -152,21 +178,32 @@ class _Wire(asyncio.Protocol):
 
 
 class Reply:
-    """An answer whose head is there. Leaving it before its end closes the connection: the upstream should stop."""
+    """An answer whose head is there. Leaving it before its end closes the connection: the upstream
+    should stop.
+    """
 
-    def __init__(self, wire: _Wire, timeouts: Timeouts, *, first_by: float, deadline: float) -> None:
-        self._wire, self._timeouts, self._first_by, self._deadline = wire, timeouts, first_by, deadline
-        self.status, self.headers = wire.status, wire.headers
+    def __init__(
+        self, wire: _Wire, timeouts: Timeouts, *, first_by: float, deadline: float
+    ) -> None:
+        self._wire = wire
+        self._timeouts = timeouts
+        self._first_by = first_by
+        self._deadline = deadline
+        self.status = wire.status
+        self.headers = wire.headers
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._watch()
 
     def _watch(self) -> None:
         """One timer for the whole answer, which is cheaper than one for each piece."""
-        wire, now = self._wire, self._loop.time()
+        wire = self._wire
+        now = self._loop.time()
         if wire.complete or wire.broken:
             return
-        next_by = now + self._timeouts.between_s if wire.paused else wire.last + self._timeouts.between_s
+        next_by = (
+            now + self._timeouts.between_s if wire.paused else wire.last + self._timeouts.between_s
+        )
         if not wire.begun:
             next_by = self._first_by
         if now >= self._deadline:
@@ -174,14 +211,18 @@ class Reply:
         elif now >= next_by:
             wire.stop(LATE[1] if wire.begun else LATE[2])
         else:
-            self._timer = self._loop.call_later(min(next_by, self._deadline) - now + 0.01, self._watch)
+            self._timer = self._loop.call_later(
+                min(next_by, self._deadline) - now + 0.01, self._watch
+            )
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """What has come, joined, each time something has. Raises: UpstreamError if it breaks off."""
+        """What has come, joined, each time something has. Raises: UpstreamError if it breaks
+        off.
+        """
         wire = self._wire
         while True:
             if wire.pieces:
@@ -211,7 +252,8 @@ class Reply:
 
     async def more(self) -> bool:
         """Until more has come; False at the end. Raises: UpstreamError."""
-        wire, count = self._wire, len(self._wire.pieces)
+        wire = self._wire
+        count = len(self._wire.pieces)
         while len(wire.pieces) == count:
             if wire.complete:
                 return False
@@ -222,7 +264,8 @@ class Reply:
 
     async def read(self) -> bytes:
         """The whole body. Raises: UpstreamError."""
-        parts, size = [], 0
+        parts = []
+        size = 0
         async for piece in self.pieces():
             parts.append(piece)
             size += len(piece)
@@ -237,10 +280,12 @@ class Origin:
     def __init__(self, url: str, *, timeouts: Timeouts, key: str | None = None) -> None:
         parts = urlsplit(url)
         self.url = url.rstrip("/")
-        self._host, self._secure = parts.hostname or "", parts.scheme == "https"
+        self._host = parts.hostname or ""
+        self._secure = parts.scheme == "https"
         self._port = parts.port or (443 if self._secure else 80)
         self._base = parts.path.rstrip("/")
-        self._timeouts, self._idle = timeouts, deque[_Wire]()
+        self._timeouts = timeouts
+        self._idle = deque[_Wire]()
         self._waiting: set[_Wire] = set()
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._head = f"Host: {host}:{self._port}\r\nConnection: keep-alive\r\n".encode()
@@ -248,20 +293,34 @@ class Origin:
             self._head += f"Authorization: Bearer {key}\r\n".encode()
 
     async def ask(
-        self, method: str, path: str, body: bytes, headers: list[tuple[bytes, bytes]], *, within_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: list[tuple[bytes, bytes]],
+        *,
+        within_s: float | None = None,
     ) -> Reply:
-        """The answer's head. Pooled connections that had died are replaced, since nothing was answered on them.
+        """The answer's head. Pooled connections that had died are replaced, since nothing was
+        answered on them.
 
         Raises: UpstreamError.
         """
         loop = asyncio.get_running_loop()
         start = loop.time()
-        total_s = self._timeouts.total_s if within_s is None else min(within_s, self._timeouts.total_s)
+        total_s = (
+            self._timeouts.total_s if within_s is None else min(within_s, self._timeouts.total_s)
+        )
         first_by = start + min(self._timeouts.first_byte_s, total_s)
         more = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         request = b"%s %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s" % (
-            method.encode(), self._target(path), self._head, more, len(body), body
-        )  # fmt: skip
+            method.encode(),
+            self._target(path),
+            self._head,
+            more,
+            len(body),
+            body,
+        )
         while True:
             wire, fresh = await self._connection()
             wire.reset()
@@ -296,11 +355,17 @@ class Origin:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.connect_s):
-                _, wire = await loop.create_connection(_Wire, self._host, self._port, ssl=self._secure or None)
+                _, wire = await loop.create_connection(
+                    _Wire, self._host, self._port, ssl=self._secure or None
+                )
         except TimeoutError:
-            raise UpstreamError("the upstream cannot be reached: it does not accept connections", late=True) from None
+            raise UpstreamError(
+                "the upstream cannot be reached: it does not accept connections", late=True
+            ) from None
         except OSError as error:
-            raise UpstreamError(f"the upstream cannot be reached: {error.strerror or error}") from None
+            raise UpstreamError(
+                f"the upstream cannot be reached: {error.strerror or error}"
+            ) from None
         return wire, True
 
     def release(self, reply: Reply) -> None:

@@ -1,4 +1,6 @@
-"""uvicorn's HTTP/1.1 with patience that ends: for headers that trickle, or grow, and for clients that do not read."""
+"""uvicorn's HTTP/1.1 with patience that ends: for headers that trickle, or grow, and for clients
+that do not read.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +8,46 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 HEAD_MOST = 64 << 10
 
 
 def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
-    body = b'{"error":{"message":"%b","type":"invalid_request_error","code":"%b"}}' % (message, code)
+    body = b'{"error":{"message":"%b","type":"invalid_request_error","code":"%b"}}' % (
+        message,
+        code,
+    )
     head = b"HTTP/1.1 %b\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     return head % (status, len(body)) + body
 
 
 _MALFORMED = _refusal(b"400 Bad Request", b"this is no HTTP/1.1 request", b"bad_request")
-_TOO_LARGE = _refusal(b"431 Request Header Fields Too Large", b"the headers are too large", b"too_large")
+_TOO_LARGE = _refusal(
+    b"431 Request Header Fields Too Large", b"the headers are too large", b"too_large"
+)
 _TOO_SLOW = _refusal(b"408 Request Timeout", b"the body did not come in time", b"timeout")
 LEFT = "llmops.left"
 
 
-def answer_whole(send: object, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
-    """Writes an answer in one go where uvicorn's `send` would be called twice and look at each header with patterns.
-    False where that is not so simple: then `send` is to be used."""
+def answer_whole(
+    send: object, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
+) -> bool:
+    """Writes an answer in one go where uvicorn's `send` would be called twice and look at each
+    header with patterns. False where that is not so simple: then `send` is to be used.
+    """
     cycle = getattr(send, "__self__", None)
     if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.flow.write_paused:
         return False
     if cycle.disconnected or cycle.scope["method"] == "HEAD" or status not in STATUS_LINE:
         return False
-    head = b"".join([name + b": " + value + b"\r\n" for name, value in (*cycle.default_headers, *headers)])
+    head = b"".join(
+        [name + b": " + value + b"\r\n" for name, value in (*cycle.default_headers, *headers)]
+    )
     if head.count(b"\n") != len(cycle.default_headers) + len(headers) or b"\0" in head:
         return False
     end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
@@ -46,19 +62,22 @@ def answer_whole(send: object, status: int, body: bytes, headers: list[tuple[byt
 
 
 class _Joined:
-    """A transport that sends an answer's head together with what follows at once, which halves the system calls."""
+    """A transport that sends an answer's head together with what follows at once, which halves the
+    system calls.
+    """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop, self._head = transport, loop, b""
-        self.is_closing, self.abort, self.get_extra_info = (
-            transport.is_closing,
-            transport.abort,
-            transport.get_extra_info,
-        )
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+        self.is_closing = transport.is_closing
+        self.abort = transport.abort
+        self.get_extra_info = transport.get_extra_info
 
     def write(self, data: bytes) -> None:
         if self._head:
-            data, self._head = self._head + data, b""
+            data = self._head + data
+            self._head = b""
         elif data.startswith(b"HTTP/1.1 "):
             self._head = data
             self._loop.call_soon(self._flush)
@@ -67,7 +86,8 @@ class _Joined:
 
     def _flush(self) -> None:
         if self._head:
-            head, self._head = self._head, b""
+            head = self._head
+            self._head = b""
             self._transport.write(head)
 
     def close(self) -> None:
@@ -76,8 +96,10 @@ class _Joined:
 
 
 class Patient(HttpToolsProtocol):
-    """`head_s`: from a request's first byte to the end of its headers. `body_s`: from there to the end of its body.
-    `unread_s`: that an answer may wait. What is put into a scope's `LEFT` is called when the client leaves."""
+    """`head_s`: from a request's first byte to the end of its headers. `body_s`: from there to the
+    end of its body. `unread_s`: that an answer may wait. What is put into a scope's `LEFT` is
+    called when the client leaves.
+    """
 
     head_s: ClassVar[float] = 10.0
     body_s: ClassVar[float] = 30.0
@@ -85,7 +107,9 @@ class Patient(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: uvicorn's own
         super().__init__(*args, **kwargs)
-        self._head_bytes, self._raw_bytes, self._heading = 0, 0, True
+        self._head_bytes = 0
+        self._raw_bytes = 0
+        self._heading = True
         self._timer: asyncio.TimerHandle | None = None
         self._left: set[Callable[[], None]] = set()
 
@@ -116,12 +140,15 @@ class Patient(HttpToolsProtocol):
         self.transport.write(_TOO_LARGE if self._head_bytes > HEAD_MOST else _MALFORMED)
         self.transport.close()
 
-    # -- the parser's callbacks: an exception ends the parsing, and uvicorn then calls send_400_response -----
+    # -- the parser's callbacks: an exception ends the parsing, and uvicorn then calls
+    # send_400_response -----
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope[LEFT] = self._left  # type: ignore[literal-required]
-        self._heading, self._head_bytes, self._raw_bytes = True, 0, 0
+        self._heading = True
+        self._head_bytes = 0
+        self._raw_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         self._grown(len(url))
@@ -145,7 +172,8 @@ class Patient(HttpToolsProtocol):
         self._done()
         super().on_message_complete()
 
-    # -- the connection --------------------------------------------------------------------------------
+    # -- the connection
+    # --------------------------------------------------------------------------------
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._done()

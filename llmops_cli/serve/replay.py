@@ -1,4 +1,6 @@
-"""Answers between their two forms: one JSON object, or server-sent events. Chat completions and text completions."""
+"""Answers between their two forms: one JSON object, or server-sent events. Chat completions and
+text completions.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +30,28 @@ def assembled(events: bytes) -> Json | None:
             if "error" in chunk:
                 return None
             if whole is None:
-                whole = {name: value for name, value in chunk.items() if name not in ("choices", "usage")}
+                whole = {
+                    name: value for name, value in chunk.items() if name not in ("choices", "usage")
+                }
             if chunk.get("usage"):
                 whole["usage"] = chunk["usage"]
             for piece in chunk["choices"]:
                 _merge(choices.setdefault(int(piece.get("index") or 0), {}), piece)
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         return None
-    if whole is None or not choices or any(not choice.get("finish_reason") for choice in choices.values()):
+    if (
+        whole is None
+        or not choices
+        or any(not choice.get("finish_reason") for choice in choices.values())
+    ):
         return None
     whole["object"] = str(whole.get("object", "")).removesuffix(".chunk")
     for choice in choices.values():
-        if "message" in choice and not choice["message"]["content"] and choice["message"].get("tool_calls"):
+        if (
+            "message" in choice
+            and not choice["message"]["content"]
+            and choice["message"].get("tool_calls")
+        ):
             choice["message"]["content"] = None
     whole["choices"] = [{"index": index, **choices[index]} for index in sorted(choices)]
     return whole
@@ -71,7 +83,8 @@ def _merge_call(calls: list[Json], piece: Json) -> None:
     index = int(piece.get("index") or 0)
     while len(calls) <= index:
         calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-    call, function = calls[index], piece.get("function") or {}
+    call = calls[index]
+    function = piece.get("function") or {}
     call["id"] = call["id"] or piece.get("id") or ""
     call["function"]["name"] = call["function"]["name"] or function.get("name") or ""
     call["function"]["arguments"] += function.get("arguments") or ""
@@ -79,12 +92,21 @@ def _merge_call(calls: list[Json], piece: Json) -> None:
 
 def spelt(whole: Json, *, usage: bool) -> Iterator[bytes]:
     """The events of an answer, a word each."""
-    chat = any("message" in choice for choice in whole["choices"])  # not every server says what object it is
-    head = {name: value for name, value in whole.items() if name not in ("choices", "usage", "object")}
+    chat = any(
+        "message" in choice for choice in whole["choices"]
+    )  # not every server says what object it is
+    head = {
+        name: value for name, value in whole.items() if name not in ("choices", "usage", "object")
+    }
     head["object"] = "chat.completion.chunk" if chat else whole.get("object", "text_completion")
     for choice in whole["choices"]:
         for piece in _pieces(choice) if chat else _text_pieces(choice):
-            yield event({**head, "choices": [{"index": choice.get("index", 0), "finish_reason": None, **piece}]})
+            yield event(
+                {
+                    **head,
+                    "choices": [{"index": choice.get("index", 0), "finish_reason": None, **piece}],
+                }
+            )
     if usage and whole.get("usage"):
         yield event({**head, "choices": [], "usage": whole["usage"]})
     yield b"data: [DONE]\n\n"

@@ -13,7 +13,9 @@ from llmops_cli.serve.config import CAPABILITIES
 
 CHARS_PER_TOKEN = 4
 HEAD_CHARS = 2048
-"""Of a prompt, for prefix affinity: two or three pages of a system prompt tell one use from another."""
+"""Of a prompt, for prefix affinity: two or three pages of a system prompt tell one use from
+another.
+"""
 
 
 class StreamOptions(msgspec.Struct):
@@ -24,7 +26,9 @@ class Ask(msgspec.Struct):
     """The part of a body that the gateway reads. Other fields pass through unread."""
 
     model: str = ""
-    messages: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET  # Any: OpenAI's content parts
+    messages: list[dict[str, Any]] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # Any: OpenAI's content parts
     prompt: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
     input: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
     stream: bool | None = None
@@ -49,7 +53,8 @@ class Ask(msgspec.Struct):
 
     def head(self) -> str:
         """Where a prompt begins: what an engine's prefix cache would find again."""
-        found, size = [], 0
+        found = []
+        size = 0
         for message in self.messages if isinstance(self.messages, list) else []:
             content = message.get("content")
             text = content if isinstance(content, str) else str(content)
@@ -62,47 +67,75 @@ class Ask(msgspec.Struct):
     def wanted_tokens(self) -> int | None:
         """Of an answer, as asked for; None: not said."""
         return next(
-            (n for n in (self.max_completion_tokens, self.max_tokens, self.max_output_tokens) if n is not None), None
+            (
+                n
+                for n in (self.max_completion_tokens, self.max_tokens, self.max_output_tokens)
+                if n is not None
+            ),
+            None,
         )
 
     def needs(self) -> set[str]:
         found = {
-            name for name, given in zip(CAPABILITIES, (False, self.tools, self.response_format), strict=True) if given
+            name
+            for name, given in zip(
+                CAPABILITIES, (False, self.tools, self.response_format), strict=True
+            )
+            if given
         }
         for message in self.messages if isinstance(self.messages, list) else []:
             content = message.get("content")
-            if isinstance(content, list) and any("image" in str(p.get("type")) for p in content if isinstance(p, dict)):
+            if isinstance(content, list) and any(
+                "image" in str(p.get("type")) for p in content if isinstance(p, dict)
+            ):
                 found.add("vision")
         return found
 
 
-def _texts_of(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:  # Any: OpenAI's content parts
+def _texts_of(
+    messages: list[dict[str, Any]],
+) -> list[tuple[str, str]]:  # Any: OpenAI's content parts
     found = []
     for message in messages:
-        content, role = message.get("content") or message.get("output"), str(message.get("role") or "user")
+        content = message.get("content") or message.get("output")
+        role = str(message.get("role") or "user")
         if message.get("type") == "function_call_output":
             role = "tool"
-        parts = [content] if isinstance(content, str) else [
-            part.get("text") for part in content or () if isinstance(part, dict)
-        ]  # fmt: skip
+        parts = (
+            [content]
+            if isinstance(content, str)
+            else [part.get("text") for part in content or () if isinstance(part, dict)]
+        )
         found += [(role, part) for part in parts if isinstance(part, str)]
-    return [(role, text) for role, text in found if role not in ("system", "developer", "assistant")]
+    return [
+        (role, text) for role, text in found if role not in ("system", "developer", "assistant")
+    ]
 
 
 class Refusal(Exception):
     """An answer of the gateway's own, in OpenAI's form."""
 
     def __init__(
-        self, status: int, message: str, *, code: str, headers: list[tuple[bytes, bytes]] | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        headers: list[tuple[bytes, bytes]] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.message, self.code, self.headers = status, message, code, headers or []
+        self.status = status
+        self.message = message
+        self.code = code
+        self.headers = headers or []
 
     def body(self) -> bytes:
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
         if self.status == 429:
             kind = "rate_limit_error"
-        return msgspec.json.encode({"error": {"message": self.message, "type": kind, "code": self.code}})
+        return msgspec.json.encode(
+            {"error": {"message": self.message, "type": kind, "code": self.code}}
+        )
 
 
 def retry_after(seconds: float) -> list[tuple[bytes, bytes]]:
@@ -113,17 +146,61 @@ class Talk:
     """One request under way: what is decided for it, and what the log and the metrics will say."""
 
     __slots__ = (
-        "alias", "answered", "bodies", "bytes_in", "cache", "cost", "deadline", "error", "first", "guard", "head", "id",
-        "images", "ip", "key", "key_name", "model", "parent", "route", "session", "side", "start", "status", "stream",
-        "trace", "upstream", "urgency", "usage",
-    )  # fmt: skip
+        "alias",
+        "answered",
+        "bodies",
+        "bytes_in",
+        "cache",
+        "cost",
+        "deadline",
+        "error",
+        "first",
+        "guard",
+        "head",
+        "id",
+        "images",
+        "ip",
+        "key",
+        "key_name",
+        "model",
+        "parent",
+        "route",
+        "session",
+        "side",
+        "start",
+        "status",
+        "stream",
+        "trace",
+        "upstream",
+        "urgency",
+        "usage",
+    )
 
     def __init__(self, route: str) -> None:
-        self.id, self.route, self.start = f"{random.getrandbits(64):016x}", route, time.monotonic()
-        self.key, self.key_name, self.ip, self.model, self.alias, self.upstream, self.side = "", "", "", "", "", "", ""
-        self.status, self.first, self.cost, self.bytes_in, self.images = 0, 0.0, 0.0, 0, 0
-        self.stream, self.guard, self.error, self.cache, self.usage = False, "", "", "", Usage()
-        self.session, self.parent, self.urgency, self.deadline = "", "", "interactive", 0.0
+        self.id = f"{random.getrandbits(64):016x}"
+        self.route = route
+        self.start = time.monotonic()
+        self.key = ""
+        self.key_name = ""
+        self.ip = ""
+        self.model = ""
+        self.alias = ""
+        self.upstream = ""
+        self.side = ""
+        self.status = 0
+        self.first = 0.0
+        self.cost = 0.0
+        self.bytes_in = 0
+        self.images = 0
+        self.stream = False
+        self.guard = ""
+        self.error = ""
+        self.cache = ""
+        self.usage = Usage()
+        self.session = ""
+        self.parent = ""
+        self.urgency = "interactive"
+        self.deadline = 0.0
         self.answered = False
         self.trace: Any = None  # Any: an OpenTelemetry span, where that is installed
         self.bodies: Any = None  # Any: what the audit log may keep of them

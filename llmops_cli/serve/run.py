@@ -1,4 +1,6 @@
-"""Puts a gateway together and keeps it going: one process that serves, what it does each second and on a reload."""
+"""Puts a gateway together and keeps it going: one process that serves, what it does each second and
+on a reload.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ ALERT_LEAST = 20
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a process needs to serve. `urls`: where engines that were started answer, by upstream."""
+    """All that a process needs to serve. `urls`: where engines that were started answer, by
+    upstream.
+    """
 
     folder: str
     config: GatewayConfig
@@ -55,33 +59,47 @@ class Service:
     """One serving process."""
 
     def __init__(self, launch: Launch) -> None:
-        self._launch, folder = launch, Path(launch.folder)
+        self._launch = launch
+        folder = Path(launch.folder)
         config = launch.config
-        self.metrics, self.store, self.canaries = Metrics(), KeyStore(folder), Canaries(folder)
+        self.metrics = Metrics()
+        self.store = KeyStore(folder)
+        self.canaries = Canaries(folder)
         self._link = Link(config.redis) if config.redis else None
         self._local_budgets = LocalBudgets(folder)
         counts: Counts = LocalCounts(Ledger(folder))
         budgets: Budgets = self._local_budgets
         answers: Store = LocalStore(folder)
         if self._link is not None:
-            counts, budgets = SharedCounts(self._link, counts), SharedBudgets(self._link, budgets)
+            counts = SharedCounts(self._link, counts)
+            budgets = SharedBudgets(self._link, budgets)
             answers = SharedStore(self._link)
-        self._counts, self._folder = counts, folder
+        self._counts = counts
+        self._folder = folder
         self.flow = Flow(budgets=budgets, store=answers, metrics=self.metrics, meanings=None)
-        self.audit = AuditLog(folder / "audit.jsonl" if config.audit.on else None, bodies=config.audit.bodies)
+        self.audit = AuditLog(
+            folder / "audit.jsonl" if config.audit.on else None, bodies=config.audit.bodies
+        )
         self._tracer = _tracer(config.traces)
         self._site = self._new_site(config, None)
         self.app = Gateway(
-            self._site, self.store, flow=self.flow, audit=self.audit, metrics=self.metrics,
-            console=Console(self.metrics, budgets, self.canaries), tracer=self._tracer, started=self._started,
+            self._site,
+            self.store,
+            flow=self.flow,
+            audit=self.audit,
+            metrics=self.metrics,
+            console=Console(self.metrics, budgets, self.canaries),
+            tracer=self._tracer,
+            started=self._started,
             stopped=self._stopped,
-        )  # fmt: skip
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._seen = self._file_state()
         self._judged: deque[tuple[int, int]] = deque([(0, 0)], maxlen=60)
         self._alerted = False
 
-    # -- configuration ---------------------------------------------------------------------------------
+    # -- configuration
+    # ---------------------------------------------------------------------------------
 
     def _new_site(self, config: GatewayConfig, before: Site | None) -> Site:
         self.canaries.configure(config.models)
@@ -90,8 +108,15 @@ class Service:
 
             self.flow.meanings = Meanings(self._folder)
         beside = Path(self._launch.file).parent if self._launch.file else None
-        return Site(config, urls=self._launch.urls, beside=beside, counts=self._counts, canaries=self.canaries,
-                    metrics=self.metrics, before=before)  # fmt: skip
+        return Site(
+            config,
+            urls=self._launch.urls,
+            beside=beside,
+            counts=self._counts,
+            canaries=self.canaries,
+            metrics=self.metrics,
+            before=before,
+        )
 
     def _file_state(self) -> tuple[int, int]:
         if self._launch.file is None:
@@ -102,7 +127,9 @@ class Service:
         return 0, 0
 
     async def reload(self) -> None:
-        """The file's configuration from the next request on; one that cannot be used changes nothing."""
+        """The file's configuration from the next request on; one that cannot be used changes
+        nothing.
+        """
         if self._launch.file is None:
             return
         self._seen = self._file_state()
@@ -116,15 +143,21 @@ class Service:
             self.metrics.config_ok.set(0)
             LOG.error("the configuration stays as it was: %s", error.message)
             return
-        old, self._site = self._site, site
+        old = self._site
+        self._site = site
         self.app.site = site
         site.watch()
         self._later(old.retire(site))
         self.metrics.config_ok.set(1)
-        LOG.warning("the configuration was read anew%s", f"; {fixed} change with the next start" if fixed else "")
+        LOG.warning(
+            "the configuration was read anew%s",
+            f"; {fixed} change with the next start" if fixed else "",
+        )
 
     async def _live_colours(self, site: Site) -> None:
-        """A blue-green switch waits for the new side to answer. Raises: EngineFailed if it does not."""
+        """A blue-green switch waits for the new side to answer. Raises: EngineFailed if it does
+        not.
+        """
         for name, model in site.config.models.items():
             before = self._site.config.models.get(name)
             if model.live is None or before is None or before.live == model.live:
@@ -141,7 +174,8 @@ class Service:
             if not any(upstream.models is not None and upstream.usable() for upstream in group):
                 raise EngineFailed(f"model {name}: nothing answers on the side {model.live}")
 
-    # -- life ------------------------------------------------------------------------------------------
+    # -- life
+    # ------------------------------------------------------------------------------------------
 
     async def _started(self) -> None:
         self._site.watch()
@@ -149,7 +183,9 @@ class Service:
             self._link.watch()
         self._later(self._ticks())
         with suppress(NotImplementedError, RuntimeError):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._later(self.reload()))
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGHUP, lambda: self._later(self.reload())
+            )
 
     def _later(self, work: Any) -> None:  # Any: a coroutine
         task = asyncio.get_running_loop().create_task(work)
@@ -186,10 +222,16 @@ class Service:
             self.metrics.redis_up.set(self._link.up)
         for name, group in self._site.upstreams.items():
             worst = max(
-                (each.breaker.state for each in group), key=("closed", "half open", "open").index, default="closed"
+                (each.breaker.state for each in group),
+                key=("closed", "half open", "open").index,
+                default="closed",
             )
-            self.metrics.standing(name, up=any(not each.down for each in group), breaker=worst,
-                                  outstanding=sum(each.outstanding for each in group))  # fmt: skip
+            self.metrics.standing(
+                name,
+                up=any(not each.down for each in group),
+                breaker=worst,
+                outstanding=sum(each.outstanding for each in group),
+            )
         for name in self.canaries.states():
             self.metrics.canary(name, self.canaries.share(name))
         self._look_at_blocks()
@@ -197,15 +239,22 @@ class Service:
             await self.reload()
 
     def _look_at_blocks(self) -> None:
-        """An alert where the guard stops more than usual: an attack, or a policy that is too strict."""
+        """An alert where the guard stops more than usual: an attack, or a policy that is too
+        strict.
+        """
         self._judged.append((self.flow.judged, self.flow.blocked))
-        judged, blocked = (new - old for new, old in zip(self._judged[-1], self._judged[0], strict=True))
+        judged, blocked = (
+            new - old for new, old in zip(self._judged[-1], self._judged[0], strict=True)
+        )
         rate = blocked / judged if judged >= ALERT_LEAST else 0.0
         self.metrics.block_rate.set(rate)
         high = rate > self._site.config.guard_alert
         if high and not self._alerted:
             LOG.error(
-                "the guard blocks %.0f %% of the requests (%d of %d in the last minute)", rate * 100, blocked, judged
+                "the guard blocks %.0f %% of the requests (%d of %d in the last minute)",
+                rate * 100,
+                blocked,
+                judged,
             )
         self._alerted = high
 
@@ -219,14 +268,28 @@ def check_bind(host: str, keys: int, *, keys_required: bool) -> None:
     if not local and not keys_required:
         raise UsageError(f"--no-keys at {host} would let everybody in", hint="only on 127.0.0.1")
     if not local and not keys:
-        raise UsageError(f"{host} is reached by others, and there is no key", hint="llmops keys create --name N")
+        raise UsageError(
+            f"{host} is reached by others, and there is no key", hint="llmops keys create --name N"
+        )
 
 
 def fixed_parts(before: GatewayConfig, after: GatewayConfig) -> str:
     """What a reload cannot change, by name."""
-    names = [name for name in ("redis", "audit", "traces") if getattr(before, name) != getattr(after, name)]
-    engines = {n: (u.engine, u.model, u.replicas, u.options) for n, u in before.upstreams.items() if u.engine}
-    later = {n: (u.engine, u.model, u.replicas, u.options) for n, u in after.upstreams.items() if u.engine}
+    names = [
+        name
+        for name in ("redis", "audit", "traces")
+        if getattr(before, name) != getattr(after, name)
+    ]
+    engines = {
+        n: (u.engine, u.model, u.replicas, u.options)
+        for n, u in before.upstreams.items()
+        if u.engine
+    }
+    later = {
+        n: (u.engine, u.model, u.replicas, u.options)
+        for n, u in after.upstreams.items()
+        if u.engine
+    }
     return ", ".join(names + ["engines"] * (engines != later))
 
 
@@ -239,32 +302,51 @@ def _tracer(endpoint: str | None) -> Any:  # Any: an optional library's
 
 
 def _wants_meanings(config: GatewayConfig) -> bool:
-    return any(c is not None and c.semantic for c in (config.cache, *(m.cache for m in config.models.values())))
+    return any(
+        c is not None and c.semantic
+        for c in (config.cache, *(m.cache for m in config.models.values()))
+    )
 
 
 def log_to_stderr() -> None:
     """Warnings and errors of the gateway, a line each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    LOG.handlers, LOG.propagate = [handler], False
+    LOG.handlers = [handler]
+    LOG.propagate = False
     LOG.setLevel(logging.WARNING)
 
 
 def serve_here(launch: Launch, listener: socket.socket) -> bool:
-    """Serves in this process until told to stop, then lets what is under way end. Whether it ever served."""
+    """Serves in this process until told to stop, then lets what is under way end. Whether it ever
+    served.
+    """
     import uvicorn
 
     from llmops_cli.serve.protocol import Patient
 
     log_to_stderr()
     service = Service(launch)
-    Patient.head_s, Patient.body_s = launch.config.limits.header_s, launch.config.limits.body_s
+    Patient.head_s = launch.config.limits.header_s
+    Patient.body_s = launch.config.limits.body_s
     config = uvicorn.Config(
-        service.app, loop="uvloop", http=Patient, ws="none", lifespan="on", access_log=False, log_level="error",
-        server_header=False, proxy_headers=False, date_header=True, timeout_graceful_shutdown=DRAIN_S, backlog=2048,
-        limit_concurrency=launch.config.limits.connections, ssl_certfile=launch.tls_cert, ssl_keyfile=launch.tls_key,
+        service.app,
+        loop="uvloop",
+        http=Patient,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="error",
+        server_header=False,
+        proxy_headers=False,
+        date_header=True,
+        timeout_graceful_shutdown=DRAIN_S,
+        backlog=2048,
+        limit_concurrency=launch.config.limits.connections,
+        ssl_certfile=launch.tls_cert,
+        ssl_keyfile=launch.tls_key,
         timeout_keep_alive=75,
-    )  # fmt: skip
+    )
     server = uvicorn.Server(config)
     gc.freeze()  # what is there now stays; requests leave few cycles behind, so looking for them can be rare
     gc.set_threshold(2_000, 10, 10)

@@ -1,4 +1,6 @@
-"""Limits, budgets and cached answers that several gateways share through Redis; and what happens when it is away."""
+"""Limits, budgets and cached answers that several gateways share through Redis; and what happens
+when it is away.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from llmops_cli.serve.request import Refusal
 LOG = logging.getLogger("llmops.gateway")
 PATIENCE_S = 0.5
 LEASE_S = 60.0
-"""What a gateway holds (a stream, a reservation) is forgotten so long after its last sign of life."""
+"""What a gateway holds (a stream, a reservation) is forgotten so long after its last sign of
+life.
+"""
 RENEW_S = 15.0
 MONTHS_S = 70 * 86_400
 
@@ -124,7 +128,9 @@ class RedisAway(Exception):
 
 
 class Link:
-    """The connection. Once it has failed, nobody waits for it until a ping in the background succeeds."""
+    """The connection. Once it has failed, nobody waits for it until a ping in the background
+    succeeds.
+    """
 
     def __init__(self, config: RedisConfig) -> None:
         try:
@@ -136,15 +142,25 @@ class Link:
             raise EnvironmentMissing(
                 "limits in Redis need its client", hint="pip install 'llmops-cli[redis]'"
             ) from error
-        self._failures: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError, asyncio.TimeoutError)
+        self._failures: tuple[type[Exception], ...] = (
+            RedisError,
+            OSError,
+            TimeoutError,
+            asyncio.TimeoutError,
+        )
         try:
             self.client = client.Redis.from_url(
-                config.url, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S, retry=Retry(NoBackoff(), 0),
-                max_connections=256, health_check_interval=15,
-            )  # fmt: skip
+                config.url,
+                socket_timeout=PATIENCE_S,
+                socket_connect_timeout=PATIENCE_S,
+                retry=Retry(NoBackoff(), 0),
+                max_connections=256,
+                health_check_interval=15,
+            )
         except ValueError as error:
             raise UsageError(f"redis: {error}", hint="redis://127.0.0.1:6379/0") from error
-        self.config, self.up = config, True
+        self.config = config
+        self.up = True
         self._scripts: dict[str, Any] = {}  # Any: the library's scripts
         self._leases: dict[tuple[str, str], None] = {}
         self._task: asyncio.Task[None] | None = None
@@ -153,7 +169,9 @@ class Link:
         """One slot for all keys of a gateway, so that a cluster runs the scripts too."""
         return f"{{{self.config.prefix}}}:{kind}:{subject}"
 
-    async def run(self, script: str, keys: list[str], args: Sequence[object]) -> Any:  # Any: what the script returns
+    async def run(
+        self, script: str, keys: list[str], args: Sequence[object]
+    ) -> Any:  # Any: what the script returns
         """Raises: RedisAway."""
         found = self._scripts.get(script)
         if found is None:
@@ -167,7 +185,10 @@ class Link:
         await self._tried(self.client.set(name, value, px=max(1, int(seconds * 1000))))
 
     async def read(self, name: str) -> dict[bytes, bytes]:
-        return cast("dict[bytes, bytes]", await self._tried(cast("Awaitable[Any]", self.client.hgetall(name))))
+        return cast(
+            "dict[bytes, bytes]",
+            await self._tried(cast("Awaitable[Any]", self.client.hgetall(name))),
+        )
 
     async def names(self, pattern: str) -> list[str]:
         async def scan() -> list[str]:
@@ -188,7 +209,8 @@ class Link:
             self.up = False
             raise RedisAway from error
 
-    # -- signs of life ---------------------------------------------------------------------------------
+    # -- signs of life
+    # ---------------------------------------------------------------------------------
 
     def hold(self, name: str, lease: str) -> None:
         self._leases[name, lease] = None
@@ -202,7 +224,9 @@ class Link:
     async def _live(self) -> None:
         renewed = time.monotonic()
         with suppress(RedisAway):
-            await self._tried(cast("Awaitable[Any]", self.client.ping()))  # so that one that is not there is told of
+            await self._tried(
+                cast("Awaitable[Any]", self.client.ping())
+            )  # so that one that is not there is told of
         while True:
             await asyncio.sleep(0.5)
             if not self.up:
@@ -227,7 +251,9 @@ class Link:
         for i in range(0, len(held), 200):
             some = held[i : i + 200]
             try:
-                await self.run(_RENEW, [name for name, _ in some], [LEASE_S, *[lease for _, lease in some]])
+                await self.run(
+                    _RENEW, [name for name, _ in some], [LEASE_S, *[lease for _, lease in some]]
+                )
             except RedisAway:
                 return
 
@@ -242,15 +268,21 @@ def away(config: RedisConfig) -> None:
     """Raises: Refusal where a gateway may not go on alone."""
     if config.when_down == "refuse":
         raise Refusal(
-            503, "the limits cannot be checked now", code="limits_unavailable", headers=[(b"retry-after", b"1")]
+            503,
+            "the limits cannot be checked now",
+            code="limits_unavailable",
+            headers=[(b"retry-after", b"1")],
         )
 
 
 class SharedCounts:
-    """Buckets in Redis, taken by a script, so that gateways never interleave. `local` counts while Redis is away."""
+    """Buckets in Redis, taken by a script, so that gateways never interleave. `local` counts while
+    Redis is away.
+    """
 
     def __init__(self, link: Link, local: Counts) -> None:
-        self._link, self._local = link, local
+        self._link = link
+        self._local = local
 
     async def take(self, charges: Sequence[Charge]) -> Taken:
         lease = secrets.token_hex(8)
@@ -260,11 +292,14 @@ class SharedCounts:
         except RedisAway:
             away(self._link.config)
             return await self._local.take(charges)
-        refused, lefts = int(found[0]), [float(each) for each in found[1:]]
+        refused = int(found[0])
+        lefts = [float(each) for each in found[1:]]
         standings = []
         for charge, left in zip(charges, lefts, strict=True):
             missing = max(0.0, min(charge.amount, charge.most) - left) if refused else 0.0
-            standings.append(Standing(left, 1.0 if charge.kind == "streams" else missing * 60 / charge.most))
+            standings.append(
+                Standing(left, 1.0 if charge.kind == "streams" else missing * 60 / charge.most)
+            )
         if not refused:
             for charge, name in zip(charges, names, strict=True):
                 if charge.kind == "streams":
@@ -292,14 +327,18 @@ class SharedBudgets:
     """Spending in Redis. `local` counts while Redis is away."""
 
     def __init__(self, link: Link, local: Budgets) -> None:
-        self._link, self._local = link, local
+        self._link = link
+        self._local = local
 
     async def reserve(self, key: Key, dollars: float, tokens: int) -> Reservation:
         month = month_now()
         if key.budget_dollars is None and key.budget_tokens is None:
             return Reservation("", key.id, month)
         name = secrets.token_hex(8)
-        most = (1e18 if key.budget_dollars is None else key.budget_dollars, key.budget_tokens or 1 << 60)
+        most = (
+            1e18 if key.budget_dollars is None else key.budget_dollars,
+            key.budget_tokens or 1 << 60,
+        )
         names = self._names(key.id, month)
         try:
             args = [name, LEASE_S, f"{dollars:.17g}", tokens, *most, MONTHS_S]
@@ -317,7 +356,8 @@ class SharedBudgets:
             return
         if not reservation.id and not dollars and not tokens:
             return
-        names, name = self._names(reservation.key, reservation.month), reservation.id.removeprefix("redis:")
+        names = self._names(reservation.key, reservation.month)
+        name = reservation.id.removeprefix("redis:")
         self._link.drop(names[1], name)
         try:
             await self._link.run(_SETTLE, names, [name, f"{dollars:.17g}", tokens, MONTHS_S])
@@ -331,12 +371,15 @@ class SharedBudgets:
         """Settled spending of all gateways, and what was written here while Redis was away."""
         found = await self._local.spent(month)
         try:
-            for name in await self._link.names(self._link.name("spend", f"*:{month}").replace("{", "\\{")):
+            for name in await self._link.names(
+                self._link.name("spend", f"*:{month}").replace("{", "\\{")
+            ):
                 row = await self._link.read(name)
                 key = name.split(":")[-2]
                 alone = found.get(key, Spent(0.0, 0))
                 found[key] = Spent(
-                    alone.dollars + float(row.get(b"dollars", 0)), alone.tokens + int(row.get(b"tokens", 0))
+                    alone.dollars + float(row.get(b"dollars", 0)),
+                    alone.tokens + int(row.get(b"tokens", 0)),
                 )
         except RedisAway:
             pass

@@ -1,4 +1,6 @@
-"""What one version of the configuration stands for: upstreams, routes, limits, guard. A reload makes another."""
+"""What one version of the configuration stands for: upstreams, routes, limits, guard. A reload
+makes another.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +32,30 @@ CHECKED_WITHIN_S = 5.0
 
 
 class Site:
-    """Requests hold on to the one that they began with. `urls`: where engines that we started answer, by upstream."""
+    """Requests hold on to the one that they began with. `urls`: where engines that we started
+    answer, by upstream.
+    """
 
     def __init__(
-        self, config: GatewayConfig, *, urls: dict[str, list[str]], beside: Path | None, counts: Counts,
-        canaries: Canaries, metrics: Metrics, before: Site | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        config: GatewayConfig,
+        *,
+        urls: dict[str, list[str]],
+        beside: Path | None,
+        counts: Counts,
+        canaries: Canaries,
+        metrics: Metrics,
+        before: Site | None = None,
+    ) -> None:
         self.config = config
-        self._old = {each.url: each for group in before.upstreams.values() for each in group} if before else {}
-        self.upstreams: dict[str, list[Upstream]] = {name: self._upstreams(name, urls) for name in config.upstreams}
+        self._old = (
+            {each.url: each for group in before.upstreams.values() for each in group}
+            if before
+            else {}
+        )
+        self.upstreams: dict[str, list[Upstream]] = {
+            name: self._upstreams(name, urls) for name in config.upstreams
+        }
         self.guard = _guard(config.guard, beside)
         self.policy = _digest(self.guard)
         self.limits = Limits(counts, config.limits)
@@ -49,7 +66,9 @@ class Site:
         self._prices: dict[tuple[str, str], tuple[float, float]] = {}
 
     def _upstreams(self, name: str, urls: dict[str, list[str]]) -> list[Upstream]:
-        """Those that did not change stay the same ones, with their connections and what is known of them."""
+        """Those that did not change stay the same ones, with their connections and what is known of
+        them.
+        """
         config = self.config.upstreams[name]
         key = os.environ.get(config.key_env, "").strip() if config.key_env else None
         found = []
@@ -92,13 +111,15 @@ class Site:
         pools = (model.members() for model in self.config.models.values())
         names = [[m if isinstance(m, str) else m.upstream for m in members] for members in pools]
         return all(
-            any(u.usable() and u.checked.is_set() for name in pool for u in self.upstreams[name]) for pool in names
+            any(u.usable() and u.checked.is_set() for name in pool for u in self.upstreams[name])
+            for pool in names
         )
 
     def cache_of(self, model: ModelConfig) -> CacheConfig | None:
         return model.cache or self.config.cache
 
-    # -- prices ----------------------------------------------------------------------------------------
+    # -- prices
+    # ----------------------------------------------------------------------------------------
 
     def price(self, choice: Choice) -> tuple[float, float]:
         """Dollars of one token in, and of one out."""
@@ -108,7 +129,9 @@ class Site:
         key = (choice.upstream.name, choice.model)
         if key not in self._prices:
             try:
-                self._prices[key] = (public_price(choice.model) if price == "genai" else price).per_token()
+                self._prices[key] = (
+                    public_price(choice.model) if price == "genai" else price
+                ).per_token()
             except LookupError:
                 LOG.error("genai-prices does not know %s: it counts as free", choice.model)
                 self._prices[key] = (0.0, 0.0)
@@ -132,7 +155,11 @@ def _guard(named: str | None, beside: Path | None) -> Guard | None:
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.policy import DEFAULT, load_policy
 
-    return Guard(DEFAULT if named == "default" else load_policy((beside or Path()) / Path(named).expanduser()))
+    return Guard(
+        DEFAULT
+        if named == "default"
+        else load_policy((beside or Path()) / Path(named).expanduser())
+    )
 
 
 def _digest(guard: Guard | None) -> str:
@@ -140,14 +167,18 @@ def _digest(guard: Guard | None) -> str:
 
 
 def _is_private(ask: Ask) -> bool:
-    """Whether somebody's data is in it: names of kinds as in a guard's policy. An address of a network is nobody's."""
+    """Whether somebody's data is in it: names of kinds as in a guard's policy. An address of a
+    network is nobody's.
+    """
     from llmops_cli.guard.personal import find
 
     return any(entity.kind not in ("ip", "mac") for _, text in ask.texts() for entity in find(text))
 
 
 def check_prices(config: GatewayConfig) -> None:
-    """Raises: EnvironmentMissing without the table; UsageError for a model that it does not know."""
+    """Raises: EnvironmentMissing without the table; UsageError for a model that it does not
+    know.
+    """
     for name, model in config.models.items():
         for member in model.members():
             upstream = config.upstreams[member if isinstance(member, str) else member.upstream]
@@ -156,8 +187,11 @@ def check_prices(config: GatewayConfig) -> None:
                 try:
                     public_price(theirs)
                 except ImportError:
-                    raise EnvironmentMissing("price: genai needs its table", hint="pip install genai-prices") from None
+                    raise EnvironmentMissing(
+                        "price: genai needs its table", hint="pip install genai-prices"
+                    ) from None
                 except LookupError:
                     raise UsageError(
-                        f"genai-prices does not know {theirs}", hint="price: {input: 0.5, output: 1.5}"
+                        f"genai-prices does not know {theirs}",
+                        hint="price: {input: 0.5, output: 1.5}",
                     ) from None

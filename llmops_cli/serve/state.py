@@ -1,4 +1,6 @@
-"""Where the gateway keeps what outlives it: LLMOPS_STATE_DIR, an SQLite file in it, and the schema."""
+"""Where the gateway keeps what outlives it: LLMOPS_STATE_DIR, an SQLite file in it, and the
+schema.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +41,16 @@ def state_dir() -> Path:
 
 
 def connect(folder: Path) -> sqlite3.Connection:
-    """The database, made if it is not there, readable by its owner alone. Raises: EnvironmentMissing if it cannot."""
+    """The database, made if it is not there, readable by its owner alone. Raises:
+    EnvironmentMissing if it cannot.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / DATABASE
-        # Only where there is none: to close a file that this process has open in SQLite, too, drops SQLite's locks
-        # on it (sqlite.org/howtocorrupt.html, 2.2), and the next process to end would delete the log under our feet.
+        # Only where there is none: to close a file that this process has open in SQLite, too, drops
+        # SQLite's locks
+        # on it (sqlite.org/howtocorrupt.html, 2.2), and the next process to end would delete the
+        # log under our feet.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         found = sqlite3.connect(path, timeout=10, isolation_level=None)
@@ -59,5 +65,7 @@ def connect(folder: Path) -> sqlite3.Connection:
                     with suppress(sqlite3.OperationalError):  # another process has just added it
                         found.execute(f"alter table {table} add column {name} {kind}")
     except (OSError, sqlite3.Error) as error:
-        raise EnvironmentMissing(f"cannot keep state in {folder}: {error}", hint="set LLMOPS_STATE_DIR") from error
+        raise EnvironmentMissing(
+            f"cannot keep state in {folder}: {error}", hint="set LLMOPS_STATE_DIR"
+        ) from error
     return found

@@ -1,4 +1,6 @@
-"""One upstream: its origin, whether it may be asked (breaker, health, rest), and what it has to do."""
+"""One upstream: its origin, whether it may be asked (breaker, health, rest), and what it has to
+do.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,30 @@ CHECK_TIMEOUTS = TimeoutsConfig(connect_s=2.0, first_byte_s=5.0, between_s=5.0, 
 
 
 class Breaker:
-    """Closed, open, half open. It opens after `in_row` failures in a row, or when half of `many` in ten seconds fail;
-    an open one lets a single probe through after a pause that doubles each time, up to a minute."""
+    """Closed, open, half open. It opens after `in_row` failures in a row, or when half of `many` in
+    ten seconds fail; an open one lets a single probe through after a pause that doubles each time,
+    up to a minute.
+    """
 
-    IN_ROW, MANY, WINDOW_S = 5, 20, 10.0
-    FIRST_S, MOST_S = 1.0, 60.0
+    IN_ROW = 5
+    MANY = 20
+    WINDOW_S = 10.0
+    FIRST_S = 1.0
+    MOST_S = 60.0
 
-    def __init__(self, *, now: Callable[[], float] = time.monotonic, seed: int | None = None) -> None:
-        self._now, self._random = now, random.Random(seed)
+    def __init__(
+        self, *, now: Callable[[], float] = time.monotonic, seed: int | None = None
+    ) -> None:
+        self._now = now
+        self._random = random.Random(seed)
         self.state = "closed"
-        self._row, self._asked, self._failed, self._window = 0, 0, 0, now()
-        self._until, self._pause_s, self._probing = 0.0, self.FIRST_S, False
+        self._row = 0
+        self._asked = 0
+        self._failed = 0
+        self._window = now()
+        self._until = 0.0
+        self._pause_s = self.FIRST_S
+        self._probing = False
 
     def allows(self) -> bool:
         if self.state == "closed":
@@ -43,21 +58,25 @@ class Breaker:
     def begin(self) -> None:
         """A request goes out."""
         if self.state != "closed":
-            self.state, self._probing = "half open", True
+            self.state = "half open"
+            self._probing = True
 
     def succeeded(self) -> None:
         self._count(failed=False)
         if self.state == "open" and not self._probing:
             return  # an answer to what was asked before it opened
-        self._row, self._probing = 0, False
+        self._row = 0
+        self._probing = False
         if self.state != "closed":
-            self.state, self._pause_s = "closed", self.FIRST_S
+            self.state = "closed"
+            self._pause_s = self.FIRST_S
             self._asked = self._failed = 0
 
     def failed(self) -> None:
         self._count(failed=True)
         self._row += 1
-        was_probe, self._probing = self._probing, False
+        was_probe = self._probing
+        self._probing = False
         if was_probe:
             self._pause_s = min(self.MOST_S, self._pause_s * 2)
         if was_probe or (self.state == "closed" and self._is_bad()):
@@ -67,35 +86,52 @@ class Breaker:
     def undecided(self) -> None:
         """A request ended without saying anything of the upstream: its client left."""
         if self._probing:
-            self.state, self._probing = "open", False
+            self.state = "open"
+            self._probing = False
 
     def _is_bad(self) -> bool:
-        return self._row >= self.IN_ROW or (self._asked >= self.MANY and self._failed * 2 >= self._asked)
+        return self._row >= self.IN_ROW or (
+            self._asked >= self.MANY and self._failed * 2 >= self._asked
+        )
 
     def _count(self, *, failed: bool) -> None:
         now = self._now()
         if now - self._window > self.WINDOW_S:
-            self._window, self._asked, self._failed = now, 0, 0
+            self._window = now
+            self._asked = 0
+            self._failed = 0
         self._asked += 1
         self._failed += failed
 
 
 class Upstream:
-    """`outstanding` is the tokens of requests that it is working on. `models` is what it lists; None: it never did."""
+    """`outstanding` is the tokens of requests that it is working on. `models` is what it lists;
+    None: it never did.
+    """
 
-    def __init__(self, name: str, config: UpstreamConfig, url: str, *, key: str | None = None) -> None:
-        self.name, self.config, self.url = name, config, url
+    def __init__(
+        self, name: str, config: UpstreamConfig, url: str, *, key: str | None = None
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.url = url
         self.origin = Origin(url, timeouts=config.timeouts, key=key)
-        self._checker = Origin(url, timeouts=CHECK_TIMEOUTS, key=key)  # never behind a request in a pool
+        self._checker = Origin(
+            url, timeouts=CHECK_TIMEOUTS, key=key
+        )  # never behind a request in a pool
         self.breaker = Breaker()
-        self.in_flight, self.outstanding = 0, 0
+        self.in_flight = 0
+        self.outstanding = 0
         self.models: frozenset[str] | None = None
-        self.down, self.rests_until = False, 0.0
-        self._failed_checks, self._last_byte = 0, time.monotonic()
+        self.down = False
+        self.rests_until = 0.0
+        self._failed_checks = 0
+        self._last_byte = time.monotonic()
         self._check: asyncio.Task[None] | None = None
         self.checked = asyncio.Event()
 
-    # -- may it be asked -------------------------------------------------------------------------------
+    # -- may it be asked
+    # -------------------------------------------------------------------------------
 
     def usable(self) -> bool:
         return not self.down and self.breaker.allows()
@@ -116,7 +152,8 @@ class Upstream:
         """It said when it wants to be asked again."""
         self.rests_until = time.monotonic() + min(REST_MOST_S, max(0.0, seconds))
 
-    # -- asking ----------------------------------------------------------------------------------------
+    # -- asking
+    # ----------------------------------------------------------------------------------------
 
     def begin(self, tokens: int) -> None:
         self.in_flight += 1
@@ -143,7 +180,8 @@ class Upstream:
         self._failed_checks = 0
         self.down = False
 
-    # -- watching it -----------------------------------------------------------------------------------
+    # -- watching it
+    # -----------------------------------------------------------------------------------
 
     def watch(self, on_down: Callable[[Upstream], None]) -> None:
         self._check = asyncio.get_running_loop().create_task(self._checks(on_down))
@@ -156,7 +194,9 @@ class Upstream:
             await asyncio.sleep((CHECK_DOWN_S if quick else CHECK_S) * random.uniform(0.8, 1.2))
 
     async def _look(self, on_down: Callable[[Upstream], None]) -> None:
-        """One active check. Down is who misses three in a row and sent no byte to anybody meanwhile."""
+        """One active check. Down is who misses three in a row and sent no byte to anybody
+        meanwhile.
+        """
         start = time.monotonic()
         try:
             reply = await self._checker.ask("GET", "/v1/models", b"", [])

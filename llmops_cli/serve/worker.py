@@ -1,4 +1,6 @@
-"""A worker process of the gateway: `python -m llmops_cli.serve.worker FD`, what to serve on its standard input."""
+"""A worker process of the gateway: `python -m llmops_cli.serve.worker FD`, what to serve on its
+standard input.
+"""
 
 from __future__ import annotations
 

@@ -13,12 +13,15 @@ PARALLEL = 8
 TIMEOUT_S = 60.0
 
 
-def evaluate(url: str, model: str, *, per_skill: int, on_progress: Callable[[str, int, int], None]) -> dict[str, float]:
+def evaluate(
+    url: str, model: str, *, per_skill: int, on_progress: Callable[[str, int, int], None]
+) -> dict[str, float]:
     """Skill -> share of exactly right answers, and `average` over the skills.
 
     Raises: EngineFailed if the server stops answering.
     """
-    examples, http = evaluation_examples(per_skill), Http()
+    examples = evaluation_examples(per_skill)
+    http = Http()
     right: dict[str, list[bool]] = {}
     with ThreadPoolExecutor(PARALLEL) as pool:
         answers = pool.map(lambda example: _is_right(http, url, model, example), examples)

@@ -18,7 +18,14 @@ from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.job import Json, run_job
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import WORKERS, cache_dir
-from llmops_cli.runtime.store import digest_file, digest_path, digest_value, locked, to_json, write_atomic
+from llmops_cli.runtime.store import (
+    digest_file,
+    digest_path,
+    digest_value,
+    locked,
+    to_json,
+    write_atomic,
+)
 from llmops_cli.train.demo_task import Example, evaluation_examples, training_examples
 
 QUALITY_SEED = 7
@@ -26,7 +33,9 @@ QUALITY_SEED = 7
 
 
 def model_dir(recipe: TrainRecipe) -> Path:
-    """Where the model of this recipe is, or will be: the cache, keyed by recipe, data and training code."""
+    """Where the model of this recipe is, or will be: the cache, keyed by recipe, data and training
+    code.
+    """
     key = {
         "recipe": msgspec.to_builtins(recipe),
         "data": _data_digest(recipe),
@@ -43,13 +52,17 @@ def train(
 ) -> TrainReport:
     """The trained model's report; at once if this recipe was trained before.
 
-    Raises: UsageError for bad data, EnvironmentMissing without torch, EngineFailed if training fails.
+    Raises: UsageError for bad data, EnvironmentMissing without torch, EngineFailed if training
+    fails.
     """
-    target, clock = model_dir(recipe), RunClock()
+    target = model_dir(recipe)
+    clock = RunClock()
     saved = target / "train-report.json"
     with locked(target):
         if saved.exists():
-            return msgspec.structs.replace(msgspec.json.decode(saved.read_bytes(), type=TrainReport), reused=True)
+            return msgspec.structs.replace(
+                msgspec.json.decode(saved.read_bytes(), type=TrainReport), reused=True
+            )
         env = find_env("train")
         partial = target.with_name(f"{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -79,7 +92,8 @@ def train(
             _write_text(partial / "heldout.jsonl", evaluation_examples(150, seed=QUALITY_SEED))
             _write_text(partial / "calibration.jsonl", training_examples(800, seed=QUALITY_SEED))
         shutil.rmtree(partial / ".job")
-        output, digest = result.output, digest_path(partial)
+        output = result.output
+        digest = digest_path(partial)
         report = TrainReport(
             manifest=clock.manifest(
                 recipe,
@@ -109,7 +123,9 @@ def _data_digest(recipe: TrainRecipe) -> str:
         return "demo"
     path = Path(recipe.data)
     if not path.is_file():
-        raise UsageError(f"no training data at {path}", hint='a JSONL file of {"messages": [...]}, or demo')
+        raise UsageError(
+            f"no training data at {path}", hint='a JSONL file of {"messages": [...]}, or demo'
+        )
     return digest_file(path)
 
 
@@ -123,7 +139,9 @@ def _write_data(recipe: TrainRecipe, folder: Path) -> Path:
 
 
 def _write_text(path: Path, examples: Iterable[Example]) -> None:
-    """One chat per line as the model's own template renders it, in an order that mixes the skills."""
+    """One chat per line as the model's own template renders it, in an order that mixes the
+    skills.
+    """
     lines = []
     for example in examples:
         text = "".join(f"<|{m['role']}|>{m['content']}<|end|>" for m in example.messages)

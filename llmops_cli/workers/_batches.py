@@ -1,4 +1,6 @@
-"""Static batching: what waits is computed together until its longest answer ends. Standard library only."""
+"""Static batching: what waits is computed together until its longest answer ends. Standard library
+only.
+"""
 
 import threading
 import time
@@ -16,7 +18,9 @@ class StaticBatches:
     """A thread that gives `run` up to `most` waiting jobs of one `kind` at a time."""
 
     def __init__(self, run: Batch, *, most: int, kind: Callable[[Job], Hashable]) -> None:
-        self._run, self._most, self._kind = run, most, kind
+        self._run = run
+        self._most = most
+        self._kind = kind
         self._waiting: deque[Job] = deque()
         self._wake = threading.Condition()
         self.running = 0

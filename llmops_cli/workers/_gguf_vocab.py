@@ -14,7 +14,8 @@ TEKKEN = (
     rf"{TEKKEN_WORD}*[\p{{Ll}}\p{{Lm}}\p{{Lo}}\p{{M}}]+|{TEKKEN_WORD}+[\p{{Ll}}\p{{Lm}}\p{{Lo}}\p{{M}}]*|"
     r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# Split patterns that llama.cpp implements under a name (src/llama-vocab.cpp). llama-bpe also ignores merges.
+# Split patterns that llama.cpp implements under a name (src/llama-vocab.cpp). llama-bpe also
+# ignores merges.
 SPLITS = {
     CONTRACTIONS + r"\p{N}{1,3}|" + ENDINGS: "dbrx",
     CONTRACTIONS + r"\p{N}|" + ENDINGS: "qwen2",
@@ -23,14 +24,18 @@ SPLITS = {
 SPECIAL_TYPES = ("bos", "eos", "unk", "sep", "pad", "mask")
 
 
-def add_vocab(writer: gguf.GGUFWriter, folder: Path, *, vocab_size: int, space_prefix: bool | None) -> None:
+def add_vocab(
+    writer: gguf.GGUFWriter, folder: Path, *, vocab_size: int, space_prefix: bool | None
+) -> None:
     """Writes tokens, types, merges or scores, special ids and the chat template.
 
     `space_prefix` None means: as the tokenizer's own normalizer says.
     """
     path = folder / "tokenizer.json"
     if (folder / "tokenizer.model").exists():
-        add_sentencepiece(writer, folder, vocab_size, True if space_prefix is None else space_prefix)
+        add_sentencepiece(
+            writer, folder, vocab_size, True if space_prefix is None else space_prefix
+        )
         merges = False
     elif path.exists():
         tokenizer = json.loads(path.read_text())
@@ -52,14 +57,19 @@ def add_vocab(writer: gguf.GGUFWriter, folder: Path, *, vocab_size: int, space_p
             f"{folder} has no tokenizer.json or tokenizer.model",
             "copy the model's tokenizer there",
         )
-    special = gguf.SpecialVocab(folder, load_merges=merges, special_token_types=SPECIAL_TYPES, n_vocab=vocab_size)
+    special = gguf.SpecialVocab(
+        folder, load_merges=merges, special_token_types=SPECIAL_TYPES, n_vocab=vocab_size
+    )
     special.add_special_token["bos"] = adds_bos(folder)
     special.add_to_gguf(writer, quiet=True)
 
 
 def adds_bos(folder: Path) -> bool:
-    """Whether the tokenizer itself puts BOS first; llama.cpp would otherwise guess from the vocabulary's kind."""
-    config_path, path = folder / "tokenizer_config.json", folder / "tokenizer.json"
+    """Whether the tokenizer itself puts BOS first; llama.cpp would otherwise guess from the
+    vocabulary's kind.
+    """
+    config_path = folder / "tokenizer_config.json"
+    path = folder / "tokenizer.json"
     config = json.loads(config_path.read_text()) if config_path.exists() else {}
     if isinstance(config.get("add_bos_token"), bool):
         return bool(config["add_bos_token"])
@@ -79,13 +89,19 @@ def base_tokens(vocab_size: int) -> tuple[list[str], list[int]]:
 def overlay_added(tokens: list[str], types: list[int], added: list[dict[str, Any]]) -> None:
     for entry in added:
         if entry["id"] < len(tokens):
-            text, special = entry["content"], entry.get("special", False)
-            # llama.cpp compares user-defined tokens with raw text, so SentencePiece's space mark is undone.
+            text = entry["content"]
+            special = entry.get("special", False)
+            # llama.cpp compares user-defined tokens with raw text, so SentencePiece's space mark is
+            # undone.
             tokens[entry["id"]] = text if special else text.replace("▁", " ")
-            types[entry["id"]] = int(gguf.TokenType.CONTROL if special else gguf.TokenType.USER_DEFINED)
+            types[entry["id"]] = int(
+                gguf.TokenType.CONTROL if special else gguf.TokenType.USER_DEFINED
+            )
 
 
-def add_byte_level(writer: gguf.GGUFWriter, tokenizer: dict[str, Any], vocab_size: int, path: Path) -> None:
+def add_byte_level(
+    writer: gguf.GGUFWriter, tokenizer: dict[str, Any], vocab_size: int, path: Path
+) -> None:
     tokens, types = base_tokens(vocab_size)
     for text, token in tokenizer["model"]["vocab"].items():
         tokens[token], types[token] = text, int(gguf.TokenType.NORMAL)
@@ -99,14 +115,19 @@ def add_byte_level(writer: gguf.GGUFWriter, tokenizer: dict[str, Any], vocab_siz
 def pre_tokenizer_name(tokenizer: dict[str, Any], path: Path) -> str:
     """The llama.cpp name of this tokenizer's splitting rule.
 
-    Raises JobError for one without a name: a near match would tokenize text differently and nobody would notice.
+    Raises JobError for one without a name: a near match would tokenize text differently and nobody
+    would notice.
     """
     pre = tokenizer.get("pre_tokenizer") or {}
     steps = pre.get("pretokenizers", [pre])
     kinds = [step.get("type") for step in steps]
     if kinds == ["ByteLevel"] and steps[0].get("use_regex", True):
         return "gpt-2"
-    if kinds == ["Digits", "ByteLevel"] and steps[0].get("individual_digits") and steps[1].get("use_regex", True):
+    if (
+        kinds == ["Digits", "ByteLevel"]
+        and steps[0].get("individual_digits")
+        and steps[1].get("use_regex", True)
+    ):
         return "smollm"
     if kinds == ["Split", "ByteLevel"] and not steps[1].get("use_regex", True):
         name = SPLITS.get(steps[0]["pattern"].get("Regex", ""))
@@ -124,13 +145,17 @@ def pre_tokenizer_name(tokenizer: dict[str, Any], path: Path) -> str:
 def add_byte_fallback(
     writer: gguf.GGUFWriter, tokenizer: dict[str, Any], vocab_size: int, space_prefix: bool | None
 ) -> None:
-    """SentencePiece BPE stored as tokenizer.json: a piece's score is minus the rank of the merge that makes it."""
+    """SentencePiece BPE stored as tokenizer.json: a piece's score is minus the rank of the merge
+    that makes it.
+    """
     model = tokenizer["model"]
     tokens, types = base_tokens(vocab_size)
     scores = [-1e6] * vocab_size
     ranks: dict[str, int] = {}
     for rank, merge in enumerate(model["merges"]):
-        ranks.setdefault("".join(merge) if isinstance(merge, list) else merge.replace(" ", ""), rank)
+        ranks.setdefault(
+            "".join(merge) if isinstance(merge, list) else merge.replace(" ", ""), rank
+        )
     for text, token in model["vocab"].items():
         tokens[token] = text
         scores[token] = -float(ranks.get(text, len(ranks)))
@@ -148,12 +173,18 @@ def add_byte_fallback(
 
 
 def prepends_space(tokenizer: dict[str, Any]) -> bool:
-    normalizer, pre = tokenizer.get("normalizer") or {}, tokenizer.get("pre_tokenizer") or {}
+    normalizer = tokenizer.get("normalizer") or {}
+    pre = tokenizer.get("pre_tokenizer") or {}
     steps = normalizer.get("normalizers", [normalizer])
-    return any(s.get("type") == "Prepend" for s in steps) or pre.get("prepend_scheme") in ("always", "first")
+    return any(s.get("type") == "Prepend" for s in steps) or pre.get("prepend_scheme") in (
+        "always",
+        "first",
+    )
 
 
-def add_sentencepiece(writer: gguf.GGUFWriter, folder: Path, vocab_size: int, space_prefix: bool) -> None:
+def add_sentencepiece(
+    writer: gguf.GGUFWriter, folder: Path, vocab_size: int, space_prefix: bool
+) -> None:
     from sentencepiece import SentencePieceProcessor
 
     pieces = SentencePieceProcessor()
@@ -168,8 +199,11 @@ def add_sentencepiece(writer: gguf.GGUFWriter, folder: Path, vocab_size: int, sp
     )
     for token in range(min(pieces.vocab_size(), vocab_size)):
         tokens[token], scores[token] = pieces.IdToPiece(token), pieces.GetScore(token)
-        types[token] = int(next((kind for test, kind in kinds if test(token)), gguf.TokenType.NORMAL))
-    config_path, path = folder / "tokenizer_config.json", folder / "tokenizer.json"
+        types[token] = int(
+            next((kind for test, kind in kinds if test(token)), gguf.TokenType.NORMAL)
+        )
+    config_path = folder / "tokenizer_config.json"
+    path = folder / "tokenizer.json"
     config = json.loads(config_path.read_text()) if config_path.exists() else {}
     added = [{"id": int(i), **entry} for i, entry in config.get("added_tokens_decoder", {}).items()]
     if path.exists():

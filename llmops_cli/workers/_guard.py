@@ -1,7 +1,7 @@
 """Runs a command in its own process group and ends the whole group when its own stdin closes.
 
-The toolkit holds the other end of that pipe, so even kill -9 of the toolkit leaves no engine behind.
-Usage: python -S _guard.py ARGV...
+The toolkit holds the other end of that pipe, so even kill -9 of the toolkit leaves no engine
+behind. Usage: python -S _guard.py ARGV...
 """
 
 import os
@@ -27,7 +27,9 @@ def die_with_parent() -> Callable[[], object] | None:
 
 def main() -> int:
     before_exec = die_with_parent()  # no thread runs yet, so preexec_fn is safe here
-    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=before_exec)  # noqa: PLW1509
+    child = subprocess.Popen(
+        sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=before_exec
+    )  # noqa: PLW1509
 
     def end_group() -> None:
         for sig, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 0.0)):

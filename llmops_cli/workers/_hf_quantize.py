@@ -1,4 +1,6 @@
-"""What every quantizer of Hugging Face folders needs: the model, its calibration, progress, a whole output folder."""
+"""What every quantizer of Hugging Face folders needs: the model, its calibration, progress, a whole
+output folder.
+"""
 
 import os
 import shutil
@@ -15,9 +17,15 @@ from _protocol import Events, JobError, peak_rss_bytes
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 SIDE_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "chat_template.jinja",
-    "vocab.json", "merges.txt", "added_tokens.json",
-)  # fmt: skip
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+)
 
 
 def show_progress(events: Events) -> None:
@@ -29,7 +37,11 @@ def show_progress(events: Events) -> None:
 
         def refresh(self, *_args: Any, **_kwargs: Any) -> bool:
             if self.total:
-                events.progress(str(self.desc or "quantizing").strip(" :")[:60], float(self.n), float(self.total))
+                events.progress(
+                    str(self.desc or "quantizing").strip(" :")[:60],
+                    float(self.n),
+                    float(self.total),
+                )
             return True
 
         def update(self, n: float | None = 1) -> bool | None:
@@ -45,8 +57,10 @@ class Quantizing:
     """One job: `model`, `tokenizer` and `calibration` are made when first asked for."""
 
     def __init__(self, job: dict[str, Any], events: Events) -> None:
-        self.job, self.events = job, events
-        self.source, self.output = Path(job["model"]), Path(job["output"])
+        self.job = job
+        self.events = events
+        self.source = Path(job["model"])
+        self.output = Path(job["output"])
         self._calibration: Calibration | None = None
         self._model: Any = None
         torch.set_num_threads(job["threads"])
@@ -65,25 +79,42 @@ class Quantizing:
         return self._model
 
     def as_stored(self) -> None:
-        """All but the weights that are yet to be packed takes the type that the source has on disk."""
+        """All but the weights that are yet to be packed takes the type that the source has on
+        disk.
+        """
         stored = AutoConfig.from_pretrained(self.source, trust_remote_code=False).dtype
         if stored is None or self.job["compute"] == "auto":
             return
         self.model.config.dtype = stored
         for module in self.model.modules():
-            packed = getattr(getattr(module, "quantization_scheme", None), "weights", None) is not None
-            for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-                if tensor.is_floating_point() and not (packed and name == "weight") and "inv_freq" not in name:
+            packed = (
+                getattr(getattr(module, "quantization_scheme", None), "weights", None) is not None
+            )
+            for name, tensor in [
+                *module.named_parameters(recurse=False),
+                *module.named_buffers(recurse=False),
+            ]:
+                if (
+                    tensor.is_floating_point()
+                    and not (packed and name == "weight")
+                    and "inv_freq" not in name
+                ):
                     tensor.data = tensor.data.to(stored)
 
     @property
     def calibration(self) -> Calibration:
         if self._calibration is None:
-            shape = {"samples": self.job["samples"], "seq_len": self.job["seq_len"], "seed": self.job["seed"]}
+            shape = {
+                "samples": self.job["samples"],
+                "seq_len": self.job["seq_len"],
+                "seed": self.job["seed"],
+            }
             if self.job["calibration"] == "generated":
                 self._calibration = generated(self.model, self.tokenizer, **shape)
             else:
-                self._calibration = calibration_of(self.tokenizer, Path(self.job["calibration"]), **shape)
+                self._calibration = calibration_of(
+                    self.tokenizer, Path(self.job["calibration"]), **shape
+                )
         return self._calibration
 
     def finish(self) -> None:
@@ -102,7 +133,8 @@ def quantize_with(
 ) -> dict[str, Any]:
     """Runs `apply`, which writes the folder job["output"], and says what it cost."""
     work = Quantizing(job, events)
-    start, wall = time.process_time(), time.monotonic()
+    start = time.process_time()
+    wall = time.monotonic()
     try:
         apply(work)
     except JobError:
@@ -111,11 +143,21 @@ def quantize_with(
         raise JobError(
             "EngineFailed", f"{library} ran out of GPU memory", "fewer --samples, shorter --seq-len"
         ) from error
-    except (ValueError, NotImplementedError, AttributeError, KeyError, TypeError, RuntimeError, ImportError) as error:
+    except (
+        ValueError,
+        NotImplementedError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        ImportError,
+    ) as error:
         import traceback
 
         traceback.print_exc()  # the log has it whole
-        raise JobError("EngineFailed", f"{library} failed: {type(error).__name__}: {str(error)[:300]}") from error
+        raise JobError(
+            "EngineFailed", f"{library} failed: {type(error).__name__}: {str(error)[:300]}"
+        ) from error
     work.finish()
     return {
         "cpu_s": time.process_time() - start,

@@ -12,14 +12,18 @@ class HfText:
     def encode_chat(self, messages: list[dict[str, Any]]) -> list[int]:
         if not self.tokenizer.chat_template:
             raise ValueError("this model has no chat template; use /v1/completions")
-        found = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)
+        found = self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True
+        )
         return list(found["input_ids"] if hasattr(found, "keys") else found)
 
     def encode_text(self, text: str) -> list[int]:
         return list(self.tokenizer(text)["input_ids"])
 
     def decode(self, ids: list[int]) -> str:
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return str(
+            self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        )
 
     def end_tokens(self, generation_config: Any = None) -> list[int]:
         found = getattr(generation_config, "eos_token_id", None)

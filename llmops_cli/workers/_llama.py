@@ -7,7 +7,8 @@ import llama_cpp
 import numpy as np
 from _protocol import JobError
 
-WARN, ERROR = 3, 4
+WARN = 3
+ERROR = 4
 
 
 class LogCapture:
@@ -23,7 +24,9 @@ class LogCapture:
             if on_line:
                 on_line(line)
 
-        self._callback = llama_cpp.llama_log_callback(receive)  # must outlive the library's use of it
+        self._callback = llama_cpp.llama_log_callback(
+            receive
+        )  # must outlive the library's use of it
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def last(self) -> str:
@@ -46,10 +49,14 @@ def load_model(path: str, log: LogCapture, *, gpu_layers: int = 0) -> object:
 def tokenize(vocab: object, text: bytes, *, add_special: bool, parse_special: bool) -> list[int]:
     size = len(text) + 16
     buffer = (llama_cpp.llama_token * size)()
-    count = llama_cpp.llama_tokenize(vocab, text, len(text), buffer, size, add_special, parse_special)
+    count = llama_cpp.llama_tokenize(
+        vocab, text, len(text), buffer, size, add_special, parse_special
+    )
     if count < 0:
         buffer = (llama_cpp.llama_token * -count)()
-        count = llama_cpp.llama_tokenize(vocab, text, len(text), buffer, -count, add_special, parse_special)
+        count = llama_cpp.llama_tokenize(
+            vocab, text, len(text), buffer, -count, add_special, parse_special
+        )
     return buffer[:count]
 
 

@@ -13,7 +13,9 @@ class JobError(Exception):
 
     def __init__(self, kind: str, message: str, hint: str | None = None) -> None:
         super().__init__(message)
-        self.kind, self.message, self.hint = kind, message, hint
+        self.kind = kind
+        self.message = message
+        self.hint = hint
 
 
 class Events:
@@ -35,7 +37,9 @@ class Events:
 
 
 def run_worker(work: Callable[[dict[str, Any], Events], dict[str, Any]]) -> None:
-    """Calls `work` with the input and writes what it returns; a JobError becomes the toolkit's error."""
+    """Calls `work` with the input and writes what it returns; a JobError becomes the toolkit's
+    error.
+    """
     folder = Path(sys.argv[1])
     job_input = json.loads((folder / "input.json").read_text())
     try:
@@ -62,7 +66,9 @@ def run_worker(work: Callable[[dict[str, Any], Events], dict[str, Any]]) -> None
 
 
 def peak_rss_bytes() -> int:
-    """This program's high-water mark. Linux's ru_maxrss would begin with that of the process that started it."""
+    """This program's high-water mark. Linux's ru_maxrss would begin with that of the process that
+    started it.
+    """
     import resource
 
     status = Path("/proc/self/status")

@@ -1,4 +1,6 @@
-"""Reads safetensors row by row with plain reads: mapped pages would count as this process's memory."""
+"""Reads safetensors row by row with plain reads: mapped pages would count as this process's
+memory.
+"""
 
 import json
 import math
@@ -17,8 +19,14 @@ REPAIR = "download the file again"
 class TensorFile:
     """One tensor's place: file, byte range, dtype and shape."""
 
-    def __init__(self, path: Path, start: int, stop: int, dtype: str, shape: tuple[int, ...]) -> None:
-        self.path, self.start, self.stop, self.dtype, self.shape = path, start, stop, dtype, shape
+    def __init__(
+        self, path: Path, start: int, stop: int, dtype: str, shape: tuple[int, ...]
+    ) -> None:
+        self.path = path
+        self.start = start
+        self.stop = stop
+        self.dtype = dtype
+        self.shape = shape
 
     def read_blocks(self, *, rows_multiple: int = 1) -> Iterator[np.ndarray]:
         """The tensor as f32 (or f16, unchanged) blocks of whole rows, about BLOCK_BYTES each.
@@ -41,7 +49,8 @@ class TensorFile:
 
 def read_exactly(file: object, size: int, path: Path) -> bytearray:
     buffer = bytearray(size)
-    view, filled = memoryview(buffer), 0
+    view = memoryview(buffer)
+    filled = 0
     while filled < size:
         got = file.readinto(view[filled:])
         if not got:
@@ -60,7 +69,9 @@ def to_float(raw: bytearray, dtype: str) -> np.ndarray:
 
 
 def open_model(folder: Path) -> dict[str, TensorFile]:
-    """Name -> place of every tensor in a folder's model.safetensors, or its shards, all checked against file sizes."""
+    """Name -> place of every tensor in a folder's model.safetensors, or its shards, all checked
+    against file sizes.
+    """
     index = folder / "model.safetensors.index.json"
     if index.exists():
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
@@ -71,7 +82,11 @@ def open_model(folder: Path) -> dict[str, TensorFile]:
         path = folder / name
         if not path.exists():
             what = "shard" if index.exists() else "weights"
-            raise JobError("UsageError", f"{what} missing: {path}", "only safetensors weights are read; " + REPAIR)
+            raise JobError(
+                "UsageError",
+                f"{what} missing: {path}",
+                "only safetensors weights are read; " + REPAIR,
+            )
         tensors |= open_file(path)
     return tensors
 
@@ -82,7 +97,9 @@ def open_file(path: Path) -> dict[str, TensorFile]:
         head = file.read(8)
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
         if 8 + length > size:
-            raise JobError("UsageError", f"{path} is truncated: {size:,} bytes do not hold its header", REPAIR)
+            raise JobError(
+                "UsageError", f"{path} is truncated: {size:,} bytes do not hold its header", REPAIR
+            )
         try:
             header = json.loads(file.read(length))
         except ValueError:
@@ -93,6 +110,8 @@ def open_file(path: Path) -> dict[str, TensorFile]:
             continue
         start, stop = (8 + length + offset for offset in entry["data_offsets"])
         if stop > size:
-            raise JobError("UsageError", f"{path} is truncated: {size:,} of at least {stop:,} bytes", REPAIR)
+            raise JobError(
+                "UsageError", f"{path} is truncated: {size:,} of at least {stop:,} bytes", REPAIR
+            )
         found[name] = TensorFile(path, start, stop, entry["dtype"], tuple(entry["shape"]))
     return found

@@ -1,6 +1,7 @@
 """Serves a CTranslate2 model over HTTP: what waits is computed as one batch of its Generator.
 
-Usage: python ct2_server.py --model FOLDER --port N. The folder holds the converted model and its tokenizer.
+Usage: python ct2_server.py --model FOLDER --port N. The folder holds the converted model and its
+tokenizer.
 """
 
 import argparse
@@ -37,13 +38,16 @@ class Engine:
             compute_type=TYPES.get(args.dtype, args.dtype),
             intra_threads=args.threads or len(os.sched_getaffinity(0)),
         )
-        self.context = args.max_model_len or min(int(self._text.tokenizer.model_max_length), 1 << 20)
-        self.encode_chat, self.encode_text, self.decode = (
-            self._text.encode_chat, self._text.encode_text, self._text.decode,
-        )  # fmt: skip
+        self.context = args.max_model_len or min(
+            int(self._text.tokenizer.model_max_length), 1 << 20
+        )
+        self.encode_chat = self._text.encode_chat
+        self.encode_text = self._text.encode_text
+        self.decode = self._text.decode
         self._ends = set(self._text.end_tokens())
         self._batches = StaticBatches(self._run, most=args.max_num_seqs, kind=self._kind)
-        self.submit, self.gauges = self._batches.submit, self._batches.gauges
+        self.submit = self._batches.submit
+        self.gauges = self._batches.gauges
 
     def _kind(self, job: Job) -> tuple[float, float, int, bool]:
         return job.temperature, job.top_p, job.top_k, job.ignore_eos
@@ -61,8 +65,11 @@ class Engine:
 
         sampling = {"sampling_topk": 1}
         if first.temperature > 0:
-            sampling = {"sampling_temperature": first.temperature, "sampling_topk": first.top_k or 0,
-                        "sampling_topp": first.top_p}  # fmt: skip
+            sampling = {
+                "sampling_temperature": first.temperature,
+                "sampling_topk": first.top_k or 0,
+                "sampling_topp": first.top_p,
+            }
         self._generator.generate_batch(
             [self._text.tokenizer.convert_ids_to_tokens(job.prompt) for job in jobs],
             max_length=longest,

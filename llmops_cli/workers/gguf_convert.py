@@ -1,7 +1,8 @@
-"""Hugging Face folder -> GGUF (F16, BF16 or F32), a block of rows in memory at a time. Needs numpy and gguf.
+"""Hugging Face folder -> GGUF (F16, BF16 or F32), a block of rows in memory at a time. Needs numpy
+and gguf.
 
-Shapes: O output rows, I input columns, H heads. Facts per architecture follow llama.cpp's own converter
-(conversion/*.py of llama.cpp), so that both write the same tensors and keys.
+Shapes: O output rows, I input columns, H heads. Facts per architecture follow llama.cpp's own
+converter (conversion/*.py of llama.cpp), so that both write the same tensors and keys.
 """
 
 import json
@@ -26,7 +27,8 @@ OUT_TYPES = {
     "BF16": (QT.BF16, gguf.LlamaFileType.MOSTLY_BF16),
     "F32": (QT.F32, gguf.LlamaFileType.ALL_F32),
 }
-# architecture in config.json -> (GGUF architecture, rotary halves are interleaved, norms store weight - 1)
+# architecture in config.json -> (GGUF architecture, rotary halves are interleaved, norms store
+# weight - 1)
 ARCHITECTURES = {
     "LlamaForCausalLM": (gguf.MODEL_ARCH.LLAMA, True, False),
     "MistralForCausalLM": (gguf.MODEL_ARCH.LLAMA, True, False),
@@ -54,9 +56,19 @@ class Planned:
     """One GGUF tensor: where its rows come from and how they change on the way."""
 
     def __init__(
-        self, name: str, source: TensorFile | np.ndarray, qtype: QT, *, heads: int = 0, add: float = 0.0
+        self,
+        name: str,
+        source: TensorFile | np.ndarray,
+        qtype: QT,
+        *,
+        heads: int = 0,
+        add: float = 0.0,
     ) -> None:
-        self.name, self.source, self.qtype, self.heads, self.add = name, source, qtype, heads, add
+        self.name = name
+        self.source = source
+        self.qtype = qtype
+        self.heads = heads
+        self.add = add
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,9 +94,13 @@ class Planned:
 
 
 def interleave(block_OI: np.ndarray, heads: int) -> np.ndarray:
-    """Hugging Face keeps the two rotary halves of a head apart; llama.cpp wants them interleaved."""
+    """Hugging Face keeps the two rotary halves of a head apart; llama.cpp wants them
+    interleaved.
+    """
     rows = block_OI.shape[0] // heads // 2
-    return block_OI.reshape(heads, 2, rows, *block_OI.shape[1:]).swapaxes(1, 2).reshape(block_OI.shape)
+    return (
+        block_OI.reshape(heads, 2, rows, *block_OI.shape[1:]).swapaxes(1, 2).reshape(block_OI.shape)
+    )
 
 
 def encode(block: np.ndarray, qtype: QT, name: str) -> np.ndarray:
@@ -98,7 +114,11 @@ def encode(block: np.ndarray, qtype: QT, name: str) -> np.ndarray:
         half = np.ascontiguousarray(block).astype(np.float16)
     if not np.isfinite(half).all():
         if not np.isfinite(block).all():
-            raise JobError("UsageError", f"tensor {name} has NaN or infinite values", "the checkpoint is broken")
+            raise JobError(
+                "UsageError",
+                f"tensor {name} has NaN or infinite values",
+                "the checkpoint is broken",
+            )
         raise BeyondF16(name)
     return half
 
@@ -109,7 +129,9 @@ def text_config(folder: Path) -> tuple[Config, str]:
     try:
         config = json.loads(path.read_text())
     except FileNotFoundError:
-        raise JobError("UsageError", f"{folder} has no config.json", "pass a Hugging Face model folder") from None
+        raise JobError(
+            "UsageError", f"{folder} has no config.json", "pass a Hugging Face model folder"
+        ) from None
     except ValueError:
         raise JobError("UsageError", f"{path} is not JSON", "download it again") from None
     arch = (config.get("architectures") or ["(none)"])[0]
@@ -172,10 +194,16 @@ def check_gemma(config: Config, model_arch: gguf.MODEL_ARCH, head_dim: int) -> N
     layers = config.get("layer_types")
     wanted = [(i + 1) % pattern == 0 for i in range(config["num_hidden_layers"])]
     if layers and [kind == "full_attention" for kind in layers] != wanted:
-        raise JobError("UsageError", f"llama.cpp wants full attention in every {pattern}th layer; this model differs")
+        raise JobError(
+            "UsageError",
+            f"llama.cpp wants full attention in every {pattern}th layer; this model differs",
+        )
     scalar = config.get("query_pre_attn_scalar", head_dim)
     if scalar not in (head_dim, config["hidden_size"] // config["num_attention_heads"]):
-        raise JobError("UsageError", f"query_pre_attn_scalar {scalar} is not what llama.cpp assumes ({head_dim})")
+        raise JobError(
+            "UsageError",
+            f"query_pre_attn_scalar {scalar} is not what llama.cpp assumes ({head_dim})",
+        )
     if model_arch == gguf.MODEL_ARCH.GEMMA3 and (config.get("attn_logit_softcapping") is not None):
         raise JobError("UsageError", "attn_logit_softcapping is not supported for Gemma 3")
 
@@ -186,7 +214,9 @@ def add_rope(writer: gguf.GGUFWriter, config: Config, model_arch: gguf.MODEL_ARC
     writer.add_rope_freq_base(float(rope["rope_theta"]))
     if model_arch == gguf.MODEL_ARCH.GEMMA3:
         local = (config.get("rope_parameters") or {}).get("sliding_attention", {})
-        writer.add_rope_freq_base_swa(float(local.get("rope_theta", config.get("rope_local_base_freq", 10000.0))))
+        writer.add_rope_freq_base_swa(
+            float(local.get("rope_theta", config.get("rope_local_base_freq", 10000.0)))
+        )
     if kind == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope["factor"])
@@ -206,11 +236,20 @@ def add_rope(writer: gguf.GGUFWriter, config: Config, model_arch: gguf.MODEL_ARC
                 add(value)
     elif kind in ("su", "longrope"):
         writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
-        original = rope.get("original_max_position_embeddings") or config["original_max_position_embeddings"]
+        original = (
+            rope.get("original_max_position_embeddings")
+            or config["original_max_position_embeddings"]
+        )
         scale = config["max_position_embeddings"] / original
-        writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(scale) / math.log(original)) if scale > 1 else 1.0)
+        writer.add_rope_scaling_attn_factors(
+            math.sqrt(1 + math.log(scale) / math.log(original)) if scale > 1 else 1.0
+        )
     elif kind not in ("default", "llama3"):
-        raise JobError("UsageError", f"rope scaling '{kind}' is not supported", "known: linear, llama3, longrope, yarn")
+        raise JobError(
+            "UsageError",
+            f"rope scaling '{kind}' is not supported",
+            "known: linear, llama3, longrope, yarn",
+        )
 
 
 def rope_tensors(config: Config) -> Iterator[tuple[str, np.ndarray]]:
@@ -220,17 +259,24 @@ def rope_tensors(config: Config) -> Iterator[tuple[str, np.ndarray]]:
     if rope["rope_type"] == "llama3":
         frequency = 1.0 / rope["rope_theta"] ** (np.arange(0, dim, 2, dtype=np.float32) / dim)
         wavelength = 2 * math.pi / frequency
-        old, low, high = (rope[k] for k in ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor"))
+        old, low, high = (
+            rope[k]
+            for k in ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor")
+        )
         smooth = (old / wavelength - low) / (high - low)
         factors = 1 / ((1 - smooth) / rope["factor"] + smooth)
-        factors = np.where(wavelength < old / high, 1.0, np.where(wavelength > old / low, rope["factor"], factors))
+        factors = np.where(
+            wavelength < old / high, 1.0, np.where(wavelength > old / low, rope["factor"], factors)
+        )
         yield "rope_freqs.weight", factors.astype(np.float32)
     elif rope["rope_type"] in ("su", "longrope"):
         for length in ("long", "short"):
             yield f"rope_factors_{length}.weight", np.array(rope[f"{length}_factor"], np.float32)
 
 
-def plan_tensors(config: Config, arch: str, tensors: dict[str, TensorFile], out: QT, wide: set[str]) -> list[Planned]:
+def plan_tensors(
+    config: Config, arch: str, tensors: dict[str, TensorFile], out: QT, wide: set[str]
+) -> list[Planned]:
     """Every tensor of the GGUF file in order, with its type; nothing is read yet."""
     model_arch, interleaved, norm_plus_one = ARCHITECTURES[arch]
     names = gguf.get_tensor_name_map(model_arch, config["num_hidden_layers"])
@@ -246,9 +292,16 @@ def plan_tensors(config: Config, arch: str, tensors: dict[str, TensorFile], out:
             continue
         name = names.get_name(plain, try_suffixes=(".weight", ".bias"))
         if name is None:
-            raise JobError("UsageError", f"tensor '{source_name}' has no place in a {model_arch.name} GGUF file")
+            raise JobError(
+                "UsageError",
+                f"tensor '{source_name}' has no place in a {model_arch.name} GGUF file",
+            )
         if tensor.dtype not in ITEM_BYTES:
-            raise JobError("UsageError", f"tensor '{source_name}' is {tensor.dtype}", "bf16, f16 and f32 are read")
+            raise JobError(
+                "UsageError",
+                f"tensor '{source_name}' is {tensor.dtype}",
+                "bf16, f16 and f32 are read",
+            )
         heads = 0
         if interleaved and "q_proj." in plain:
             heads = config["num_attention_heads"]
@@ -266,7 +319,9 @@ def plan_tensors(config: Config, arch: str, tensors: dict[str, TensorFile], out:
     return planned
 
 
-def convert(folder: Path, out_path: Path, scheme: str, wide: set[str], events: Events) -> dict[str, Any]:
+def convert(
+    folder: Path, out_path: Path, scheme: str, wide: set[str], events: Events
+) -> dict[str, Any]:
     config, arch = text_config(folder)
     qtype, file_type = OUT_TYPES[scheme]
     model_arch = ARCHITECTURES[arch][0]
@@ -277,22 +332,32 @@ def convert(folder: Path, out_path: Path, scheme: str, wide: set[str], events: E
     add_hparams(writer, config, model_arch)
     writer.add_file_type(file_type)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    add_vocab(writer, folder, vocab_size=config["vocab_size"], space_prefix=False if model_arch in GEMMA else None)
+    add_vocab(
+        writer,
+        folder,
+        vocab_size=config["vocab_size"],
+        space_prefix=False if model_arch in GEMMA else None,
+    )
     for p in planned:
         byte_shape = (*p.shape[:-1], p.shape[-1] * 2)
         if p.qtype == QT.BF16:
-            writer.add_tensor_info(p.name, byte_shape, np.dtype(np.uint8), p.nbytes, raw_dtype=QT.BF16)
+            writer.add_tensor_info(
+                p.name, byte_shape, np.dtype(np.uint8), p.nbytes, raw_dtype=QT.BF16
+            )
         else:
             dtype = np.dtype(np.float32 if p.qtype == QT.F32 else np.float16)
             writer.add_tensor_info(p.name, p.shape, dtype, p.nbytes)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    file, done = writer.fout[0], 0
+    file = writer.fout[0]
+    done = 0
     for p in planned:
         writer.write_padding(file, file.tell())
         for block in p.blocks():
-            block.tofile(file) if block.flags.c_contiguous else np.ascontiguousarray(block).tofile(file)
+            block.tofile(file) if block.flags.c_contiguous else np.ascontiguousarray(block).tofile(
+                file
+            )
             done += block.nbytes
             events.progress("converting", done, total, unit="bytes")
         writer.write_padding(file, p.nbytes)
@@ -307,10 +372,14 @@ def convert(folder: Path, out_path: Path, scheme: str, wide: set[str], events: E
 
 
 def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    cpu_start, baseline = time.process_time(), peak_rss_bytes()
-    folder, out = Path(job["model"]), Path(job["output"])
+    cpu_start = time.process_time()
+    baseline = peak_rss_bytes()
+    folder = Path(job["model"])
+    out = Path(job["output"])
     wide: set[str] = set()
-    attempt: Callable[[], dict[str, Any]] = lambda: convert(folder, out, job["scheme"], wide, events)  # noqa: E731
+    attempt: Callable[[], dict[str, Any]] = lambda: convert(
+        folder, out, job["scheme"], wide, events
+    )  # noqa: E731
     while True:
         try:
             result = attempt()

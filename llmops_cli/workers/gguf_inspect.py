@@ -12,7 +12,9 @@ def work(job: dict[str, Any], _events: Events) -> dict[str, Any]:
     try:
         reader = gguf.GGUFReader(path)
     except (ValueError, OSError, IndexError) as error:
-        raise JobError("UsageError", f"{path} cannot be read: {error}", "is the file complete?") from error
+        raise JobError(
+            "UsageError", f"{path} cannot be read: {error}", "is the file complete?"
+        ) from error
 
     def field(name: str) -> Any:
         found = reader.get_field(name)
@@ -21,9 +23,16 @@ def work(job: dict[str, Any], _events: Events) -> dict[str, Any]:
     number = field("general.file_type")
     return {
         "architecture": field("general.architecture"),
-        "file_type": None if number is None else gguf.LlamaFileType(number).name.removeprefix("MOSTLY_"),
+        "file_type": None
+        if number is None
+        else gguf.LlamaFileType(number).name.removeprefix("MOSTLY_"),
         "tensors": [
-            (tensor.name, tensor.tensor_type.name, [int(n) for n in tensor.shape], int(tensor.n_bytes))
+            (
+                tensor.name,
+                tensor.tensor_type.name,
+                [int(n) for n in tensor.shape],
+                int(tensor.n_bytes),
+            )
             for tensor in reader.tensors
         ],
     }

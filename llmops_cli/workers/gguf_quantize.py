@@ -20,19 +20,25 @@ PROGRESS = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]")
 def ftype_of(scheme: str) -> int:
     ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{scheme}", None)
     if ftype is None:
-        raise JobError("UsageError", f"this llama.cpp knows no type {scheme}", "upgrade llama-cpp-python")
+        raise JobError(
+            "UsageError", f"this llama.cpp knows no type {scheme}", "upgrade llama-cpp-python"
+        )
     return int(ftype)
 
 
 def read_imatrix(path: Path) -> dict[str, np.ndarray]:
-    """Tensor name -> mean squared input per column (flattened over experts), from a GGUF or legacy .dat file."""
+    """Tensor name -> mean squared input per column (flattened over experts), from a GGUF or legacy
+    .dat file.
+    """
     with path.open("rb") as file:
         is_gguf = file.read(4) == b"GGUF"
     try:
         return read_imatrix_gguf(path) if is_gguf else read_imatrix_dat(path)
     except (ValueError, struct.error, KeyError) as error:
         raise JobError(
-            "UsageError", f"{path} is no importance matrix: {error}", "a file from llmops or llama-imatrix"
+            "UsageError",
+            f"{path} is no importance matrix: {error}",
+            "a file from llmops or llama-imatrix",
         ) from None
 
 
@@ -41,7 +47,9 @@ def read_imatrix_gguf(path: Path) -> dict[str, np.ndarray]:
     names = [n.removesuffix(".in_sum2") for n in tensors if n.endswith(".in_sum2")]
     if not names:
         raise ValueError("no .in_sum2 tensors")
-    return {n: (tensors[f"{n}.in_sum2"] / np.maximum(tensors[f"{n}.counts"], 1)).ravel() for n in names}
+    return {
+        n: (tensors[f"{n}.in_sum2"] / np.maximum(tensors[f"{n}.counts"], 1)).ravel() for n in names
+    }
 
 
 def read_imatrix_dat(path: Path) -> dict[str, np.ndarray]:
@@ -64,7 +72,8 @@ def imatrix_array(entries: dict[str, np.ndarray]) -> tuple[Any, list[Any]]:
     keep: list[Any] = [array]
     for slot, (name, values) in zip(array, entries.items(), strict=False):
         values = np.ascontiguousarray(values, np.float32)
-        slot.name, slot.size = name.encode(), values.size
+        slot.name = name.encode()
+        slot.size = values.size
         slot.data = values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
         keep.append(values)
     return ctypes.cast(array, ctypes.POINTER(llama_cpp.llama_model_imatrix_data)), keep
@@ -77,7 +86,9 @@ def tensor_stats(path: Path) -> tuple[int, int]:
 
 
 def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    cpu_start, scheme, out = time.process_time(), job["scheme"], Path(job["output"])
+    cpu_start = time.process_time()
+    scheme = job["scheme"]
+    out = Path(job["output"])
     fallbacks = 0
 
     def on_line(line: str) -> None:
@@ -88,19 +99,30 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
 
     log = LogCapture(on_line)
     params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype, params.nthread = ftype_of(scheme), job["threads"]
+    params.ftype = ftype_of(scheme)
+    params.nthread = job["threads"]
     keep: list[Any] = []
     if job.get("imatrix"):
         params.imatrix, keep = imatrix_array(read_imatrix(Path(job["imatrix"])))
-    status = llama_cpp.llama_model_quantize(job["model"].encode(), str(out).encode(), ctypes.byref(params))
+    status = llama_cpp.llama_model_quantize(
+        job["model"].encode(), str(out).encode(), ctypes.byref(params)
+    )
     del keep
     if status != 0:
         if os.statvfs(out.parent).f_bavail * os.statvfs(out.parent).f_frsize < 1 << 20:
             raise JobError(
-                "EnvironmentMissing", f"no space left writing {out}", "free some space, or choose another -o"
+                "EnvironmentMissing",
+                f"no space left writing {out}",
+                "free some space, or choose another -o",
             )
-        hint = "this type needs an importance matrix: --imatrix auto" if "imatrix" in log.last() else None
-        raise JobError("EngineFailed", f"llama.cpp could not quantize to {scheme}: {log.last()}", hint)
+        hint = (
+            "this type needs an importance matrix: --imatrix auto"
+            if "imatrix" in log.last()
+            else None
+        )
+        raise JobError(
+            "EngineFailed", f"llama.cpp could not quantize to {scheme}: {log.last()}", hint
+        )
     parameters, tensor_bytes = tensor_stats(out)
     return {
         "parameters": parameters,

@@ -1,7 +1,9 @@
-"""Perplexity, KL divergence and agreement of quantized models against their Hugging Face base, and a few words.
+"""Perplexity, KL divergence and agreement of quantized models against their Hugging Face base, and
+a few words.
 
-Each is loaded from disk as a user would load it, one at a time beside the base, so memory does not grow with their
-number. Plain rounding of the base is measured the same way, as the least that a method should beat.
+Each is loaded from disk as a user would load it, one at a time beside the base, so memory does not
+grow with their number. Plain rounding of the base is measured the same way, as the least that a
+method should beat.
 Shapes: N scored tokens, V vocabulary, O rows and I columns of a weight.
 """
 
@@ -36,7 +38,9 @@ class HfScorer:
     @classmethod
     def load(cls, path: str) -> "HfScorer":
         model = AutoModelForCausalLM.from_pretrained(path, dtype="auto", trust_remote_code=False)
-        return cls(model.to("cuda") if torch.cuda.is_available() and model.device.type == "cpu" else model)
+        return cls(
+            model.to("cuda") if torch.cuda.is_available() and model.device.type == "cpu" else model
+        )
 
     @torch.inference_mode()
     def log_probs(self, tokens: list[int]) -> torch.Tensor:
@@ -47,9 +51,13 @@ class HfScorer:
     def say(self, tokens: list[int], count: int) -> list[int]:
         prompt = torch.tensor([tokens], device=self.model.device)
         out = self.model.generate(
-            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=count, do_sample=False, use_cache=True,
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=count,
+            do_sample=False,
+            use_cache=True,
             pad_token_id=0,
-        )  # fmt: skip
+        )
         return list(out[0, len(tokens) :].tolist())
 
 
@@ -63,20 +71,29 @@ class Ct2Scorer:
     def log_probs(self, tokens: list[int]) -> torch.Tensor:
         import numpy as np
 
-        view = self._generator.forward_batch([self._tokenizer.convert_ids_to_tokens(tokens)], return_log_probs=True)
+        view = self._generator.forward_batch(
+            [self._tokenizer.convert_ids_to_tokens(tokens)], return_log_probs=True
+        )
         return torch.from_numpy(np.array(view)[0].astype(np.float32))
 
     def say(self, tokens: list[int], count: int) -> list[int]:
         (result,) = self._generator.generate_batch(
-            [self._tokenizer.convert_ids_to_tokens(tokens)], max_length=count, sampling_topk=1,
+            [self._tokenizer.convert_ids_to_tokens(tokens)],
+            max_length=count,
+            sampling_topk=1,
             include_prompt_in_result=False,
-        )  # fmt: skip
+        )
         return list(result.sequences_ids[0])
 
 
-def rounded(weight_OI: torch.Tensor, *, bits: int, group_size: int, symmetric: bool) -> torch.Tensor:
-    """The weight rounded to the nearest of 2^bits values, per group of columns (whole rows if it is not positive)."""
-    shape, columns = weight_OI.shape, weight_OI.shape[1]
+def rounded(
+    weight_OI: torch.Tensor, *, bits: int, group_size: int, symmetric: bool
+) -> torch.Tensor:
+    """The weight rounded to the nearest of 2^bits values, per group of columns (whole rows if it is
+    not positive).
+    """
+    shape = weight_OI.shape
+    columns = weight_OI.shape[1]
     group = group_size if 0 < group_size <= columns and columns % group_size == 0 else columns
     w = weight_OI.float().reshape(-1, group)
     levels = 2**bits
@@ -84,7 +101,8 @@ def rounded(weight_OI: torch.Tensor, *, bits: int, group_size: int, symmetric: b
         scale = w.abs().amax(1, keepdim=True).clamp(min=1e-12) / ((levels - 1) / 2)
         w = (w / scale).round().clamp(-levels // 2, levels // 2 - 1) * scale
     else:
-        low, high = w.amin(1, keepdim=True).clamp(max=0), w.amax(1, keepdim=True).clamp(min=0)
+        low = w.amin(1, keepdim=True).clamp(max=0)
+        high = w.amax(1, keepdim=True).clamp(min=0)
         scale = (high - low).clamp(min=1e-12) / (levels - 1)
         zero = (-low / scale).round()
         w = ((w / scale + zero).round().clamp(0, levels - 1) - zero) * scale
@@ -94,10 +112,16 @@ def rounded(weight_OI: torch.Tensor, *, bits: int, group_size: int, symmetric: b
 def round_model(base: Any, how: dict[str, Any]) -> HfScorer:
     model = copy.deepcopy(base)
     for name, module in model.named_modules():
-        kept = any(re.search(s[3:], name) if s.startswith("re:") else name.endswith(s) for s in how["ignore"])
+        kept = any(
+            re.search(s[3:], name) if s.startswith("re:") else name.endswith(s)
+            for s in how["ignore"]
+        )
         if isinstance(module, torch.nn.Linear) and not kept:
             module.weight.data = rounded(
-                module.weight.data, bits=how["bits"], group_size=how["group_size"], symmetric=how["symmetric"]
+                module.weight.data,
+                bits=how["bits"],
+                group_size=how["group_size"],
+                symmetric=how["symmetric"],
             )
     return HfScorer(model)
 
@@ -118,18 +142,25 @@ def compare(
         base_NV = base.log_probs(tokens)[first:-1]
         other_NV = base_NV if other is None else other.log_probs(tokens)[first:-1]
         width = min(base_NV.shape[1], other_NV.shape[1])
-        base_NV, other_NV = base_NV[:, :width], other_NV[:, :width]
+        base_NV = base_NV[:, :width]
+        other_NV = other_NV[:, :width]
         targets = torch.tensor(tokens[first + 1 :])
         loss -= float(other_NV.gather(1, targets[:, None]).double().sum())
         if other is not None:
             possible = base_NV > -math.inf
-            divergence += float((base_NV.exp() * (base_NV - other_NV)).where(possible, 0).double().sum())
+            divergence += float(
+                (base_NV.exp() * (base_NV - other_NV)).where(possible, 0).double().sum()
+            )
             agreed += float((base_NV.argmax(1) == other_NV.argmax(1)).sum())
         scored += len(targets)
         next(tick, None)
     perplexity = float(torch.tensor(loss / scored, dtype=torch.float64).exp())
-    return {"perplexity": perplexity, "kl_divergence": max(divergence / scored, 0.0), "top1_agreement": agreed / scored,
-            "tokens": scored}  # fmt: skip
+    return {
+        "perplexity": perplexity,
+        "kl_divergence": max(divergence / scored, 0.0),
+        "top1_agreement": agreed / scored,
+        "tokens": scored,
+    }
 
 
 def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
@@ -137,7 +168,10 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     torch.set_num_threads(job["threads"])
     tokenizer: Any = AutoTokenizer.from_pretrained(job["base"], trust_remote_code=False)
     base = HfScorer.load(job["base"])
-    window = min(job["window"], int(getattr(base.model.config, "max_position_embeddings", 0) or job["window"]))
+    window = min(
+        job["window"],
+        int(getattr(base.model.config, "max_position_embeddings", 0) or job["window"]),
+    )
     pieces = pieces_of(
         Path(job["text"]),
         lambda text: list(tokenizer(text, add_special_tokens=False).input_ids),
@@ -155,8 +189,11 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
 
     tick = ticks()
     found: dict[str, Any] = {
-        "base": compare(base, None, pieces, tick), "models": [], "roundings": [], "pieces": pieces,
-    }  # fmt: skip
+        "base": compare(base, None, pieces, tick),
+        "models": [],
+        "roundings": [],
+        "pieces": pieces,
+    }
     opening = pieces[0][0][: max(2, min(16, len(pieces[0][0]) // 2))]
     for entry in job["models"]:
         try:
@@ -169,7 +206,14 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
             if not all(math.isfinite(value) for value in figures.values()):
                 raise ValueError("its probabilities are not numbers")
             figures["says"] = tokenizer.decode(other.say(opening, WORDS))
-        except (ValueError, RuntimeError, ImportError, KeyError, AttributeError, TypeError) as error:
+        except (
+            ValueError,
+            RuntimeError,
+            ImportError,
+            KeyError,
+            AttributeError,
+            TypeError,
+        ) as error:
             import traceback
 
             traceback.print_exc()

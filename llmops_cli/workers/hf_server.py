@@ -1,7 +1,8 @@
 """Serves a Transformers model over HTTP, with its continuous batching or in plain static batches.
 
-Usage: python hf_server.py --model FOLDER --port N --batching static. Static batches are the baseline: what waits is
-generated together, padded, until the longest answer ends. Speculation is per sequence, so its batches hold one.
+Usage: python hf_server.py --model FOLDER --port N --batching static. Static batches are the
+baseline: what waits is generated together, padded, until the longest answer ends. Speculation is
+per sequence, so its batches hold one.
 """
 
 import argparse
@@ -18,8 +19,12 @@ from _openai import Job, serve
 from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, GenerationConfig, set_seed
 from transformers.generation.streamers import BaseStreamer
 
-PAGE, MOST_CONTEXT, MOST_STEP_TOKENS = 256, 4096, 1024
-"""The cache has room for each sequence's context, up to 4,096 tokens; by default it takes most of the memory."""
+PAGE = 256
+MOST_CONTEXT = 4096
+MOST_STEP_TOKENS = 1024
+"""The cache has room for each sequence's context, up to 4,096 tokens; by default it takes most of
+the memory.
+"""
 
 
 def parse() -> argparse.Namespace:
@@ -43,22 +48,26 @@ class Loaded:
 
     def __init__(self, args: argparse.Namespace) -> None:
         torch.set_num_threads(args.threads or len(os.sched_getaffinity(0)))
-        device = args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        device = (
+            args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        )
         attention = {"attn_implementation": args.attention} if args.attention else {}
         self.model: Any = AutoModelForCausalLM.from_pretrained(
             args.model, dtype=args.dtype, trust_remote_code=False, **attention
         )
         self.model.to(device).eval()
-        self.device, self.text, self.models = device, HfText(args.model), [args.name]
+        self.device = device
+        self.text = HfText(args.model)
+        self.models = [args.name]
         for pair in filter(None, args.lora.split(",")):
             name, _, path = pair.partition("=")
             self.model.load_adapter(path, adapter_name=name)
             self.models.append(name)
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 4096)
         self.ends = self.text.end_tokens(self.model.generation_config)
-        self.encode_chat, self.encode_text, self.decode = (
-            self.text.encode_chat, self.text.encode_text, self.text.decode,
-        )  # fmt: skip
+        self.encode_chat = self.text.encode_chat
+        self.encode_text = self.text.encode_text
+        self.decode = self.text.decode
 
 
 def sampling(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:
@@ -71,7 +80,9 @@ class Stream(BaseStreamer):
     """Tokens of a whole batch as they come. The first call has the prompts."""
 
     def __init__(self, jobs: list[Job], ends: set[int]) -> None:
-        self._jobs, self._ends, self._prompted = jobs, ends, False
+        self._jobs = jobs
+        self._ends = ends
+        self._prompted = False
 
     def put(self, value: torch.Tensor) -> None:
         if not self._prompted:
@@ -99,15 +110,26 @@ class Static(Loaded):
             self._assisted = {"prompt_lookup_num_tokens": int(rest)}
         elif kind == "draft":
             path, _, tokens = rest.rpartition(":")
-            draft: Any = AutoModelForCausalLM.from_pretrained(path, dtype=args.dtype, trust_remote_code=False)
+            draft: Any = AutoModelForCausalLM.from_pretrained(
+                path, dtype=args.dtype, trust_remote_code=False
+            )
             draft.generation_config.num_assistant_tokens = int(tokens)
             self._assisted = {"assistant_model": draft.to(self.device).eval()}
         most = 1 if self._assisted else args.max_num_seqs
         self._batches = StaticBatches(
-            self._run, most=most, kind=lambda job: (job.model, job.temperature, job.top_p, job.top_k, job.ignore_eos,
-                                                    job.seed),
-        )  # fmt: skip
-        self.submit, self.gauges = self._batches.submit, self._batches.gauges
+            self._run,
+            most=most,
+            kind=lambda job: (
+                job.model,
+                job.temperature,
+                job.top_p,
+                job.top_k,
+                job.ignore_eos,
+                job.seed,
+            ),
+        )
+        self.submit = self._batches.submit
+        self.gauges = self._batches.gauges
 
     @torch.inference_mode()
     def _run(self, jobs: list[Job]) -> None:
@@ -122,16 +144,25 @@ class Static(Loaded):
             set_seed(int(first.seed))
         width = max(len(job.prompt) for job in jobs)
         pad = self.ends[0] if self.ends else 0
-        ids = torch.tensor([[pad] * (width - len(job.prompt)) + job.prompt for job in jobs], device=self.device)
-        mask = torch.tensor([[0] * (width - len(j.prompt)) + [1] * len(j.prompt) for j in jobs], device=self.device)
+        ids = torch.tensor(
+            [[pad] * (width - len(job.prompt)) + job.prompt for job in jobs], device=self.device
+        )
+        mask = torch.tensor(
+            [[0] * (width - len(j.prompt)) + [1] * len(j.prompt) for j in jobs], device=self.device
+        )
         longest = max(job.max_tokens for job in jobs)
         self.model.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=longest,
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=longest,
             min_new_tokens=longest if first.ignore_eos else None,
-            eos_token_id=None if first.ignore_eos else self.ends or None, pad_token_id=pad,
-            use_cache=True, streamer=Stream(jobs, set(self.ends)), **self._assisted,
+            eos_token_id=None if first.ignore_eos else self.ends or None,
+            pad_token_id=pad,
+            use_cache=True,
+            streamer=Stream(jobs, set(self.ends)),
+            **self._assisted,
             **sampling(first.temperature, first.top_p, first.top_k),
-        )  # fmt: skip
+        )
 
 
 class Continuous(Loaded):
@@ -148,7 +179,9 @@ class Continuous(Loaded):
         while manager.batch_processor is None and manager.is_running():
             time.sleep(0.05)
         if not manager.is_running():
-            sys.exit(f"the batching thread ended at its start: {manager.background_thread_status.fatal_error}")
+            sys.exit(
+                f"the batching thread ended at its start: {manager.background_thread_status.fatal_error}"
+            )
 
     def gauges(self) -> dict[str, float]:
         return {"running": len(self._jobs)}
@@ -162,22 +195,33 @@ class Continuous(Loaded):
 
         def on_result(result: Any) -> None:
             nonlocal sent
-            fresh, sent = result.generated_tokens[sent:], len(result.generated_tokens)
-            ended = next((i for i, token in enumerate(fresh) if token in self.ends and not job.ignore_eos), None)
+            fresh = result.generated_tokens[sent:]
+            sent = len(result.generated_tokens)
+            ended = next(
+                (i for i, token in enumerate(fresh) if token in self.ends and not job.ignore_eos),
+                None,
+            )
             done = job.put(fresh if ended is None else fresh[:ended])
             if result.error:
                 job.end("error", str(result.error)[:300])
             elif ended is not None or result.is_finished():
                 job.end("stop")
-            if (done or job.finished) and self._jobs.pop(identity, None) and not result.is_finished():
+            if (
+                (done or job.finished)
+                and self._jobs.pop(identity, None)
+                and not result.is_finished()
+            ):
                 manager.cancel_request(identity)
 
         manager = self._manager(job.temperature, job.top_p, job.top_k)
         manager.register_result_handler(identity, on_result)
         accepted = manager.add_request(
-            job.prompt, request_id=identity, max_new_tokens=job.max_tokens, streaming=True,
+            job.prompt,
+            request_id=identity,
+            max_new_tokens=job.max_tokens,
+            streaming=True,
             eos_token_id=[-1] if job.ignore_eos or not self.ends else self.ends,
-        )  # fmt: skip
+        )
         if accepted is None:
             self._jobs.pop(identity, None)
             job.end("error", "the batching thread does not take requests")
@@ -192,10 +236,14 @@ class Continuous(Loaded):
             config.update(**sampling(*key), eos_token_id=self.ends or [-1], pad_token_id=0)
             pages = -(-min(self.context, MOST_CONTEXT) // PAGE)
             cache = ContinuousBatchingConfig(
-                page_size=PAGE, num_blocks=self._most * pages, max_requests_per_batch=self._most,
+                page_size=PAGE,
+                num_blocks=self._most * pages,
+                max_requests_per_batch=self._most,
                 max_batch_tokens=max(MOST_STEP_TOKENS, self._most),
-            )  # fmt: skip
-            manager = self.model.init_continuous_batching(generation_config=config, continuous_batching_config=cache)
+            )
+            manager = self.model.init_continuous_batching(
+                generation_config=config, continuous_batching_config=cache
+            )
             manager.start()
             self._managers[key] = manager
         return self._managers[key]

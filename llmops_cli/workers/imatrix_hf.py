@@ -1,4 +1,5 @@
-"""Importance matrix of a Hugging Face model: mean squared input of each matrix's columns. Needs torch.
+"""Importance matrix of a Hugging Face model: mean squared input of each matrix's columns. Needs
+torch.
 
 Written in llama.cpp's own GGUF imatrix format, so llama-quantize reads it too.
 """
@@ -16,7 +17,9 @@ from gguf_convert import ARCHITECTURES, text_config
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
-def collect(model: Any, windows: list[list[int]], events: Events) -> dict[str, tuple[torch.Tensor, int]]:
+def collect(
+    model: Any, windows: list[list[int]], events: Events
+) -> dict[str, tuple[torch.Tensor, int]]:
     """Module name -> (sum of squared inputs per column, rows seen)."""
     sums: dict[str, tuple[torch.Tensor, int]] = {}
 
@@ -45,13 +48,18 @@ def windows_of(tokenizer: Any, path: Path, *, size: int, limit: int) -> list[lis
         return list(tokenizer(text, add_special_tokens=False).input_ids)
 
     if path.suffix in (".jsonl", ".json", ".parquet"):
-        rows = (encode(row) if isinstance(row, str) else tokenizer.apply_chat_template(row, return_dict=False)
-                for row in rows_of(path))  # fmt: skip
+        rows = (
+            encode(row)
+            if isinstance(row, str)
+            else tokenizer.apply_chat_template(row, return_dict=False)
+            for row in rows_of(path)
+        )
         pieces = [list(ids)[i : i + size] for ids in rows for i in range(0, len(ids), size)]
     else:
         ids = encode(path.read_text())
         pieces = [ids[i : i + size] for i in range(0, len(ids), size)]
-    total, chosen = 0, []
+    total = 0
+    chosen = []
     for piece in pieces:
         total += len(piece)
         if total > limit:
@@ -63,14 +71,20 @@ def windows_of(tokenizer: Any, path: Path, *, size: int, limit: int) -> list[lis
 
 
 def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    cpu_start, folder = time.process_time(), Path(job["model"])
+    cpu_start = time.process_time()
+    folder = Path(job["model"])
     config, arch = text_config(folder)
     torch.set_num_threads(job["threads"])
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     windows = windows_of(
-        tokenizer, Path(job["text"]), size=min(512, config["max_position_embeddings"]), limit=job["tokens"]
+        tokenizer,
+        Path(job["text"]),
+        size=min(512, config["max_position_embeddings"]),
+        limit=job["tokens"],
     )
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=False).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype="auto", trust_remote_code=False
+    ).eval()
     names = gguf.get_tensor_name_map(ARCHITECTURES[arch][0], config["num_hidden_layers"])
     tied = bool(config.get("tie_word_embeddings"))
     writer = gguf.GGUFWriter(job["output"], arch="")

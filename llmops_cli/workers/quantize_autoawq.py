@@ -11,14 +11,26 @@ def apply(work: Quantizing) -> None:
 
     job = work.job
     model: Any = AutoAWQForCausalLM.from_pretrained(
-        str(work.source), trust_remote_code=False, use_cache=False, device_map="cpu", safetensors=True
+        str(work.source),
+        trust_remote_code=False,
+        use_cache=False,
+        device_map="cpu",
+        safetensors=True,
     )
     # all windows, and none longer than it takes: it drops longer ones without a word
     model.quantize(
-        work.tokenizer, calib_data=work.calibration.windows, max_calib_samples=len(work.calibration.windows),
-        max_calib_seq_len=job["seq_len"], n_parallel_calib_samples=8,
-        quant_config={"zero_point": True, "q_group_size": job["group_size"], "w_bit": 4, "version": "GEMM"},
-    )  # fmt: skip
+        work.tokenizer,
+        calib_data=work.calibration.windows,
+        max_calib_samples=len(work.calibration.windows),
+        max_calib_seq_len=job["seq_len"],
+        n_parallel_calib_samples=8,
+        quant_config={
+            "zero_point": True,
+            "q_group_size": job["group_size"],
+            "w_bit": 4,
+            "version": "GEMM",
+        },
+    )
     model.save_quantized(str(work.output))
 
 

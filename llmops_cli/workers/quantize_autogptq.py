@@ -1,4 +1,6 @@
-"""AutoGPTQ, for those who need files of exactly that library. It quantizes on an NVIDIA GPU only; untested by us."""
+"""AutoGPTQ, for those who need files of exactly that library. It quantizes on an NVIDIA GPU only;
+untested by us.
+"""
 
 from typing import Any
 
@@ -18,9 +20,13 @@ def apply(work: Quantizing) -> None:
         desc_act=False,
         model_file_base_name="model",
     )
-    model: Any = AutoGPTQForCausalLM.from_pretrained(str(work.source), config, trust_remote_code=False)
-    windows = [{"input_ids": torch.tensor([w]), "attention_mask": torch.ones(1, len(w), dtype=torch.long)}
-               for w in work.calibration.windows]  # fmt: skip
+    model: Any = AutoGPTQForCausalLM.from_pretrained(
+        str(work.source), config, trust_remote_code=False
+    )
+    windows = [
+        {"input_ids": torch.tensor([w]), "attention_mask": torch.ones(1, len(w), dtype=torch.long)}
+        for w in work.calibration.windows
+    ]
     model.quantize(windows)
     model.save_quantized(str(work.output), use_safetensors=True)
 

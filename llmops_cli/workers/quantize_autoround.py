@@ -1,4 +1,6 @@
-"""AutoRound: rounding learned by signed gradient descent, saved as GPTQ, which vLLM and Transformers load."""
+"""AutoRound: rounding learned by signed gradient descent, saved as GPTQ, which vLLM and
+Transformers load.
+"""
 
 from typing import Any
 
@@ -16,8 +18,13 @@ def apply(work: Quantizing) -> None:
     length = min(job["seq_len"], max(map(len, work.calibration.windows)))
     work.calibration.keep_whole(length)  # it takes windows of one length
     windows = work.calibration.windows
-    batches = [{"input_ids": torch.tensor([w[:length]]), "attention_mask": torch.ones(1, length, dtype=torch.long)}
-               for w in windows]  # fmt: skip
+    batches = [
+        {
+            "input_ids": torch.tensor([w[:length]]),
+            "attention_mask": torch.ones(1, length, dtype=torch.long),
+        }
+        for w in windows
+    ]
     rounding = AutoRound(
         work.model,
         tokenizer=work.tokenizer,
@@ -34,7 +41,9 @@ def apply(work: Quantizing) -> None:
         enable_torch_compile=False,
     )
     rounding.quantize_and_save(str(work.output), format="auto_gptq")
-    if not (work.output / "config.json").exists():  # it makes a folder of its own below the one it is given
+    if not (
+        work.output / "config.json"
+    ).exists():  # it makes a folder of its own below the one it is given
         (made,) = (path.parent for path in work.output.glob("*/config.json"))
         for path in made.iterdir():
             path.rename(work.output / path.name)

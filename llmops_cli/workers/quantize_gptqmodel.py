@@ -3,7 +3,9 @@
 import os
 from typing import Any
 
-os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(max(2, os.cpu_count() or 2)))  # it raises on two cores otherwise
+os.environ.setdefault(
+    "GPTQMODEL_CPU_WORKERS", str(max(2, os.cpu_count() or 2))
+)  # it raises on two cores otherwise
 
 from _hf_quantize import Quantizing, quantize_with, show_progress
 from _protocol import Events, JobError, run_worker
@@ -15,12 +17,22 @@ def apply(work: Quantizing) -> None:
 
     job = work.job
     if job["method"] == "awq" and not torch.cuda.is_available():
-        raise JobError("EnvironmentMissing", "GPTQModel's AWQ needs an NVIDIA GPU", "--engine llmcompressor")
-    method = {"quant_method": "awq", "format": "gemm"} if job["method"] == "awq" else {"act_group_aware": True}
+        raise JobError(
+            "EnvironmentMissing", "GPTQModel's AWQ needs an NVIDIA GPU", "--engine llmcompressor"
+        )
+    method = (
+        {"quant_method": "awq", "format": "gemm"}
+        if job["method"] == "awq"
+        else {"act_group_aware": True}
+    )
     config = QuantizeConfig(
-        bits=job["bits"], group_size=job["group_size"], sym=job["symmetric"],
-        desc_act=False, device="cuda:0" if torch.cuda.is_available() else "cpu", **method,
-    )  # fmt: skip
+        bits=job["bits"],
+        group_size=job["group_size"],
+        sym=job["symmetric"],
+        desc_act=False,
+        device="cuda:0" if torch.cuda.is_available() else "cpu",
+        **method,
+    )
     windows = [{"input_ids": w, "attention_mask": [1] * len(w)} for w in work.calibration.windows]
     model: Any = GPTQModel.load(str(work.source), config, trust_remote_code=False)
     model.quantize(windows, batch_size=1)

@@ -14,15 +14,20 @@ def config_of(job: dict[str, Any]) -> Any:
     if job["quantizer"] == "bitsandbytes":
         if job["method"] == "nf4":
             return BitsAndBytesConfig(
-                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                bnb_4bit_compute_dtype=torch.bfloat16, llm_int8_skip_modules=kept,
-            )  # fmt: skip
+                load_in_4bit=True,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=torch.bfloat16,
+                llm_int8_skip_modules=kept,
+            )
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=kept)
     from torchao.quantization import Int4WeightOnlyConfig, Int8DynamicActivationInt8WeightConfig
 
     if job["bits"] == 8:
         return TorchAoConfig(Int8DynamicActivationInt8WeightConfig(), modules_to_not_convert=kept)
-    return TorchAoConfig(Int4WeightOnlyConfig(group_size=job["group_size"]), modules_to_not_convert=kept)
+    return TorchAoConfig(
+        Int4WeightOnlyConfig(group_size=job["group_size"]), modules_to_not_convert=kept
+    )
 
 
 def apply(work: Quantizing) -> None:
@@ -30,9 +35,12 @@ def apply(work: Quantizing) -> None:
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(
-        work.source, dtype=torch.bfloat16, trust_remote_code=False, quantization_config=config_of(work.job),
+        work.source,
+        dtype=torch.bfloat16,
+        trust_remote_code=False,
+        quantization_config=config_of(work.job),
         device_map="cuda" if torch.cuda.is_available() else "cpu",
-    )  # fmt: skip
+    )
     model.save_pretrained(work.output)
 
 

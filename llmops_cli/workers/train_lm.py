@@ -1,4 +1,5 @@
-"""Trains a small Llama from scratch on chat JSONL, on one process. Needs torch, transformers, tokenizers.
+"""Trains a small Llama from scratch on chat JSONL, on one process. Needs torch, transformers,
+tokenizers.
 
 Shapes: B batch, T tokens, V vocabulary.
 """
@@ -23,9 +24,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 # Qwen2's split: llama.cpp knows it by name, and single digits make arithmetic learnable.
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 Sample = tuple[list[int], list[float]]
 
 
@@ -44,7 +43,9 @@ def read_chats(path: Path) -> list[list[dict[str, str]]]:
             chats.append([{"role": m["role"], "content": m["content"]} for m in messages])
         except (ValueError, KeyError, TypeError) as error:
             raise JobError(
-                "UsageError", f"{path}:{number} is no chat: {error}", 'each line: {"messages": [...]}'
+                "UsageError",
+                f"{path}:{number} is no chat: {error}",
+                'each line: {"messages": [...]}',
             ) from None
     if not chats:
         raise JobError("UsageError", f"{path} has no examples")
@@ -68,7 +69,10 @@ def train_tokenizer(chats: list[list[dict[str, str]]], vocab_size: int) -> PreTr
     )
     tokenizer.train_from_iterator((m["content"] for chat in chats for m in chat), trainer)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=SPECIAL[0], pad_token=SPECIAL[0], eos_token=SPECIAL[-1]
+        tokenizer_object=tokenizer,
+        bos_token=SPECIAL[0],
+        pad_token=SPECIAL[0],
+        eos_token=SPECIAL[-1],
     )
     fast.chat_template = TEMPLATE
     return fast
@@ -120,7 +124,9 @@ def make_optimizers(model: LlamaForCausalLM, learning_rate: float) -> list[torch
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(matrices, lr=learning_rate, momentum=0.95, weight_decay=0.01, adjust_lr_fn="original"),
+        torch.optim.Muon(
+            matrices, lr=learning_rate, momentum=0.95, weight_decay=0.01, adjust_lr_fn="original"
+        ),
         torch.optim.AdamW(rest, lr=learning_rate / 4, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
@@ -153,24 +159,33 @@ def step_loss(model: LlamaForCausalLM, samples: list[Sample], *, bf16: bool) -> 
     for ids_BT, weights_BT in halves:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             logits_BTV = model(ids_BT[:, :-1]).logits
-        losses = functional.cross_entropy(logits_BTV.float().flatten(0, 1), ids_BT[:, 1:].flatten(), reduction="none")
+        losses = functional.cross_entropy(
+            logits_BTV.float().flatten(0, 1), ids_BT[:, 1:].flatten(), reduction="none"
+        )
         loss = (losses * weights_BT[:, 1:].flatten()).sum() / total_weight
         loss.backward()
         total += loss.item()
     return total
 
 
-def train(model: LlamaForCausalLM, samples: list[Sample], recipe: dict[str, Any], events: Events) -> dict[str, Any]:
+def train(
+    model: LlamaForCausalLM, samples: list[Sample], recipe: dict[str, Any], events: Events
+) -> dict[str, Any]:
     optimizers = make_optimizers(model, recipe["learning_rate"])
     base = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     bf16 = use_bf16(recipe["precision"])
-    steps, batch, rng = recipe["steps"], recipe["batch_size"], random.Random(recipe["seed"])
+    steps = recipe["steps"]
+    batch = recipe["batch_size"]
+    rng = random.Random(recipe["seed"])
     order: list[int] = []
-    tokens, curve, loss = 0, [], 0.0
+    tokens = 0
+    curve = []
+    loss = 0.0
     for step in range(steps):
         if len(order) < batch:
             order += rng.sample(range(len(samples)), len(samples))
-        chosen, order = [samples[i] for i in order[:batch]], order[batch:]
+        chosen = [samples[i] for i in order[:batch]]
+        order = order[batch:]
         for optimizer, rates in zip(optimizers, base, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * schedule(step, steps)
@@ -181,7 +196,9 @@ def train(model: LlamaForCausalLM, samples: list[Sample], recipe: dict[str, Any]
             optimizer.zero_grad()
         tokens += sum(len(ids) for ids, _ in chosen)
         if math.isnan(loss):
-            raise JobError("EngineFailed", f"the loss became NaN at step {step + 1}", "lower --learning-rate")
+            raise JobError(
+                "EngineFailed", f"the loss became NaN at step {step + 1}", "lower --learning-rate"
+            )
         if step % max(1, steps // 100) == 0 or step == steps - 1:
             curve.append((step + 1, round(loss, 5)))
         events.progress("training", step + 1, steps, loss=round(loss, 4))
@@ -189,8 +206,10 @@ def train(model: LlamaForCausalLM, samples: list[Sample], recipe: dict[str, Any]
 
 
 def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    recipe, out = job["recipe"], Path(job["output"])
-    start, cpu_start = time.monotonic(), time.process_time()
+    recipe = job["recipe"]
+    out = Path(job["output"])
+    start = time.monotonic()
+    cpu_start = time.process_time()
     torch.manual_seed(recipe["seed"])
     torch.set_num_threads(job["threads"])
     torch.use_deterministic_algorithms(True)
@@ -198,7 +217,9 @@ def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
     chats = read_chats(Path(job["data"]))
     tokenizer = train_tokenizer(chats[:8000], recipe["vocab_size"])
     model = make_model(recipe, len(tokenizer))
-    samples = [encode(tokenizer.backend_tokenizer, chat, recipe["prompt_loss_weight"]) for chat in chats]
+    samples = [
+        encode(tokenizer.backend_tokenizer, chat, recipe["prompt_loss_weight"]) for chat in chats
+    ]
     longest = max(len(ids) for ids, _ in samples)
     if longest > recipe["context"]:
         raise JobError(

@@ -35,7 +35,12 @@ OPTIONS = {
         "threads": "3",
         "kv_cache_dtype": "fp8",
     },
-    "transformers": {"batching": "static", "dtype": "bfloat16", "attention": "sdpa", "lora": "a=/loras/a"},
+    "transformers": {
+        "batching": "static",
+        "dtype": "bfloat16",
+        "attention": "sdpa",
+        "lora": "a=/loras/a",
+    },
     "ctranslate2": {"dtype": "float32", "threads": "2"},
     "sim": {"ttft_ms": "20"},
     "remote": {"url": "http://127.0.0.1:9/v1/"},
@@ -47,7 +52,9 @@ ENV = Env(name="llamacpp", python="/env/bin/python", origin="venv")
 
 
 def describe(name: str) -> dict[str, object]:
-    spec = load_engine(name).server(ARTIFACT, options=OPTIONS.get(name, {}), env=ENV, port=8123, parallel=4)
+    spec = load_engine(name).server(
+        ARTIFACT, options=OPTIONS.get(name, {}), env=ENV, port=8123, parallel=4
+    )
     return dict(msgspec.json.decode(msgspec.json.encode(spec)))
 
 
@@ -76,14 +83,25 @@ def test_options_are_common_or_its_own_and_each_is_taken_or_refused(name: str) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_own_servers_bind_to_loopback_and_hold_no_path_of_this_machine(name: str) -> None:
-    spec = load_engine(name).server(ARTIFACT, options=OPTIONS.get(name, {}), env=ENV, port=8123, parallel=4)
+    spec = load_engine(name).server(
+        ARTIFACT, options=OPTIONS.get(name, {}), env=ENV, port=8123, parallel=4
+    )
     assert spec.url.startswith("http://127.0.0.1:")
     assert str(Path(__file__).parent.parent.parent) not in " ".join(spec.argv)
 
 
 def test_a_llama_server_of_ones_own_gets_the_same_options() -> None:
-    options = {"binary": "/opt/llama-server", "max_model_len": "512", "max_num_seqs": "8", "threads": "2"}
-    argv = load_engine("llamacpp").server(ARTIFACT, options=options, env=None, port=8123, parallel=4).argv
+    options = {
+        "binary": "/opt/llama-server",
+        "max_model_len": "512",
+        "max_num_seqs": "8",
+        "threads": "2",
+    }
+    argv = (
+        load_engine("llamacpp")
+        .server(ARTIFACT, options=options, env=None, port=8123, parallel=4)
+        .argv
+    )
     assert argv[0] == "/opt/llama-server"
     assert argv[argv.index("--ctx-size") + 1] == str(8 * 512)
     assert argv[argv.index("--host") + 1] == "127.0.0.1"
@@ -91,4 +109,6 @@ def test_a_llama_server_of_ones_own_gets_the_same_options() -> None:
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps({name: describe(name) for name in sorted(ENGINES)}, indent=2) + "\n")
+    GOLDEN.write_text(
+        json.dumps({name: describe(name) for name in sorted(ENGINES)}, indent=2) + "\n"
+    )

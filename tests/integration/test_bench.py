@@ -25,14 +25,27 @@ def report_of(tmp_path: Path) -> dict:  # type: ignore[type-arg]
 
 def test_measures_the_scripted_delays(cli: Cli, tmp_path: Path) -> None:
     run = cli(
-        "bench", "--backend", "sim", "--set", "ttft_ms=60", "--set", "itl_ms=8", "--concurrency", "1,8",
-        "--output-tokens", "20", "--requests", "16", "--json",
-    )  # fmt: skip
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "ttft_ms=60",
+        "--set",
+        "itl_ms=8",
+        "--concurrency",
+        "1,8",
+        "--output-tokens",
+        "20",
+        "--requests",
+        "16",
+        "--json",
+    )
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     assert report["schema"] == "llmops.bench/2"
     for level in report["levels"]:
-        # the role-only first event must not count as the first token; noise of a busy machine is allowed for
+        # the role-only first event must not count as the first token; noise of a busy machine is
+        # allowed for
         assert 60 <= level["ttft_ms"]["p50"] < 60 + 15
         assert level["tpot_ms"]["p50"] == pytest.approx(8, rel=0.1)
         assert level["itl_ms"]["p50"] == pytest.approx(8, rel=0.25)
@@ -46,16 +59,38 @@ def test_measures_the_scripted_delays(cli: Cli, tmp_path: Path) -> None:
 
 def test_tokens_in_one_chunk_do_not_change_the_time_per_token(cli: Cli) -> None:
     run = cli(
-        "bench", "--backend", "sim", "--set", "itl_ms=5", "--set", "tokens_per_chunk=4", "--concurrency", "2",
-        "--output-tokens", "41", "--requests", "8", "--json",
-    )  # fmt: skip
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "itl_ms=5",
+        "--set",
+        "tokens_per_chunk=4",
+        "--concurrency",
+        "2",
+        "--output-tokens",
+        "41",
+        "--requests",
+        "8",
+        "--json",
+    )
     (level,) = json.loads(run.stdout)["levels"]
     assert level["tpot_ms"]["p50"] == pytest.approx(5, rel=0.1)
     assert level["itl_ms"]["p50"] == pytest.approx(5, rel=0.2)  # per token, not per chunk
 
 
 def test_failed_requests_are_counted_and_kept_as_records(cli: Cli, tmp_path: Path) -> None:
-    cli("bench", "--backend", "sim", "--set", "fail_every=4", "--concurrency", "4", "--requests", "16")
+    cli(
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "fail_every=4",
+        "--concurrency",
+        "4",
+        "--requests",
+        "16",
+    )
     (level,) = report_of(tmp_path)["levels"]
     assert (level["requests"], level["errors"]) == (16, 4)
     assert level["error_kinds"] == {"HTTP 503": 4}
@@ -65,8 +100,20 @@ def test_failed_requests_are_counted_and_kept_as_records(cli: Cli, tmp_path: Pat
     assert sum("scripted failure" in row["error"] for row in rows) == 4
 
 
-def test_an_engine_that_dies_is_an_error_with_what_was_measured_kept(cli: Cli, tmp_path: Path) -> None:
-    run = cli("bench", "--backend", "sim", "--set", "die_after=10", "--concurrency", "2,4", "--requests", "20")
+def test_an_engine_that_dies_is_an_error_with_what_was_measured_kept(
+    cli: Cli, tmp_path: Path
+) -> None:
+    run = cli(
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "die_after=10",
+        "--concurrency",
+        "2,4",
+        "--requests",
+        "20",
+    )
     assert run.returncode == 4
     assert "engine 'sim' ended (exit code 70)" in run.stderr
     report = report_of(tmp_path)
@@ -76,7 +123,19 @@ def test_an_engine_that_dies_is_an_error_with_what_was_measured_kept(cli: Cli, t
 
 
 def test_a_saved_report_is_a_recipe(cli: Cli, tmp_path: Path) -> None:
-    cli("bench", "--backend", "sim", "--concurrency", "3", "--requests", "3", "--output-tokens", "5", "-o", "first")
+    cli(
+        "bench",
+        "--backend",
+        "sim",
+        "--concurrency",
+        "3",
+        "--requests",
+        "3",
+        "--output-tokens",
+        "5",
+        "-o",
+        "first",
+    )
     run = cli("bench", "--recipe", "first/report.json", "--json")
     again = json.loads(run.stdout)
     assert again["manifest"]["recipe"]["concurrency"] == [3]
@@ -87,11 +146,24 @@ def children_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
-@pytest.mark.parametrize(("sig", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("sig", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
+)
 def test_no_process_is_left_behind(tmp_path: Path, sig: signal.Signals, code: int) -> None:
     # tests that run in the background inherit an ignored SIGINT, and would hand it on
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    argv = [sys.executable, "-m", "llmops_cli", "bench", "--backend", "sim", "--set", "itl_ms=50", "-o", "run"]
+    argv = [
+        sys.executable,
+        "-m",
+        "llmops_cli",
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "itl_ms=50",
+        "-o",
+        "run",
+    ]
     process = subprocess.Popen(
         argv,
         cwd=tmp_path,

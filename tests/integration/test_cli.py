@@ -31,14 +31,18 @@ COMMANDS = (
 
 def help_text(command: str) -> str:
     argv = [sys.executable, "-m", "llmops_cli", *command.split(), "--help"]
-    run = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"})
+    run = subprocess.run(
+        argv, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"}
+    )
     return run.stdout.replace("python -m llmops_cli", "llmops")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_the_golden_one(command: str) -> None:
     """A flag is a deliberate change: python -m tests.integration.test_cli"""
-    assert help_text(command) == (GOLDEN / f"{command.replace(' ', '-') or 'llmops'}.txt").read_text()
+    assert (
+        help_text(command) == (GOLDEN / f"{command.replace(' ', '-') or 'llmops'}.txt").read_text()
+    )
 
 
 def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
@@ -51,47 +55,125 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     loaded = set(run.stdout.split("LOADED", 1)[1].split())
-    heavy = {"rich", "pydantic", "asyncio", "aiohttp", "http", "urllib3", "requests", "httpx", "torch", "llama_cpp"}
+    heavy = {
+        "rich",
+        "pydantic",
+        "asyncio",
+        "aiohttp",
+        "http",
+        "urllib3",
+        "requests",
+        "httpx",
+        "torch",
+        "llama_cpp",
+    }
     assert not loaded & heavy
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert cpu_s < 1.0  # a guard against a heavy import; the figure itself is measured in benchmarks/
+    assert (
+        cpu_s < 1.0
+    )  # a guard against a heavy import; the figure itself is measured in benchmarks/
 
 
 @pytest.mark.parametrize(
     ("args", "code", "message", "hint"),
     [
-        (["bench", "--backend", "lamacpp"], 2, "unknown backend 'lamacpp'", "did you mean 'llamacpp'?"),
+        (
+            ["bench", "--backend", "lamacpp"],
+            2,
+            "unknown backend 'lamacpp'",
+            "did you mean 'llamacpp'?",
+        ),
         (["quantize", "--method", "gguff"], 2, "unknown method 'gguff'", "did you mean 'gguf'?"),
         (["quantize", "--scheme", "Q4_KM"], 2, "unknown scheme 'Q4_KM'", "did you mean 'Q4_K_M'?"),
         (["quantize", "nowhere/at/all"], 2, "no model at nowhere/at/all", "a folder, a .gguf file"),
         (["quantize", "."], 2, "has no config.json", "Hugging Face model folder"),
         (["bench", "--concurrency", "0"], 2, "concurrency='0' (flag)", ""),
-        (["bench", "--set", "quueue=3"], 2, "unknown engine option 'quueue'", "did you mean 'queue'?"),
+        (
+            ["bench", "--set", "quueue=3"],
+            2,
+            "unknown engine option 'quueue'",
+            "did you mean 'queue'?",
+        ),
         (["bench", "--set", "queue"], 2, "not key=value", ""),
         (["bench", "--url", "ftp://x"], 2, "is no http(s) URL", "--url http://"),
-        (["bench", "--url", "http://127.0.0.1:9"], 3, "nothing answers at http://127.0.0.1:9", "--url"),
+        (
+            ["bench", "--url", "http://127.0.0.1:9"],
+            3,
+            "nothing answers at http://127.0.0.1:9",
+            "--url",
+        ),
         (["run", "no.yaml"], 2, "no recipe at no.yaml", "quickstart"),
         (["bench", "--backend", "sim", "-o", "/proc/x"], 3, "cannot write /proc/x", "-o"),
         (["bench", "--url", "http://me:pw@127.0.0.1:9"], 2, "a password in --url", "--header"),
-        (["bench", "--backend", "sim", "--body", "api_key=x"], 2, "a secret in a body", "LLMOPS_API_KEY"),
+        (
+            ["bench", "--backend", "sim", "--body", "api_key=x"],
+            2,
+            "a secret in a body",
+            "LLMOPS_API_KEY",
+        ),
         (
             ["bench", "--backend", "sim", "--header", "Authorization: x"],
             2,
             "would be saved in the report",
             "$MY_SECRET",
         ),
-        (["bench", "--backend", "sim", "--header", "X-A: $NOT_SET"], 3, "NOT_SET is not set", "export NOT_SET"),
-        (["bench", "--backend", "sim", "--rate", "5", "--burst", "3"], 2, "are two loads", "one of them"),
-        (["bench", "--backend", "sim", "--input-tokens", "gauss:5"], 2, "unknown length distribution", "known:"),
-        (["bench", "--backend", "sim", "--slo", "ttft_p95"], 2, "is no objective", "ttft_p95=200ms"),
+        (
+            ["bench", "--backend", "sim", "--header", "X-A: $NOT_SET"],
+            3,
+            "NOT_SET is not set",
+            "export NOT_SET",
+        ),
+        (
+            ["bench", "--backend", "sim", "--rate", "5", "--burst", "3"],
+            2,
+            "are two loads",
+            "one of them",
+        ),
+        (
+            ["bench", "--backend", "sim", "--input-tokens", "gauss:5"],
+            2,
+            "unknown length distribution",
+            "known:",
+        ),
+        (
+            ["bench", "--backend", "sim", "--slo", "ttft_p95"],
+            2,
+            "is no objective",
+            "ttft_p95=200ms",
+        ),
         (["bench", "--backend", "sim", "--search"], 2, "--search needs objectives", "--slo"),
-        (["bench", "--backend", "sim", "--dataset", "no.jsonl"], 2, "no dataset at no.jsonl", "builtin"),
+        (
+            ["bench", "--backend", "sim", "--dataset", "no.jsonl"],
+            2,
+            "no dataset at no.jsonl",
+            "builtin",
+        ),
         (["bench", "--backend", "sim", "--trace", "no.csv"], 2, "no trace at no.csv", ""),
-        (["bench", "--backend", "sim", "--arrival", "poison"], 2, "arrival='poison' (flag)", "known: poisson"),
-        (["bench", "--backend", "sim", "--shared-prefix-tokens", "64"], 2, "does not fit", "--input-tokens"),
-        (["bench", "--url", "http://x", "--backend", "sim"], 2, "would start another", "one of them"),
+        (
+            ["bench", "--backend", "sim", "--arrival", "poison"],
+            2,
+            "arrival='poison' (flag)",
+            "known: poisson",
+        ),
+        (
+            ["bench", "--backend", "sim", "--shared-prefix-tokens", "64"],
+            2,
+            "does not fit",
+            "--input-tokens",
+        ),
+        (
+            ["bench", "--url", "http://x", "--backend", "sim"],
+            2,
+            "would start another",
+            "one of them",
+        ),
         (["bench", "--backend", "sim", "--rate", "inf"], 2, "rate='inf' (flag)", ""),
-        (["bench", "--backend", "sim", "--concurrency", "2,2"], 2, "has a value twice", "--repeats"),
+        (
+            ["bench", "--backend", "sim", "--concurrency", "2,2"],
+            2,
+            "has a value twice",
+            "--repeats",
+        ),
         (["bench", "--backend", "sim", "--set", "ttft_ms=abc"], 2, "not a number", ""),
         (
             ["bench", "--backend", "sim", "--search", "--slo", "ttft_p95=1s", "--concurrency", "2"],
@@ -99,14 +181,29 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
             "finds a rate",
             "",
         ),
-        (["bench", "--backend", "sim", "--tensor-parallel", "2"], 2, "no --tensor-parallel", "these have: vllm"),
+        (
+            ["bench", "--backend", "sim", "--tensor-parallel", "2"],
+            2,
+            "no --tensor-parallel",
+            "these have: vllm",
+        ),
         (["bench", "--max-num-seqs", "0"], 2, "no such value", "16"),
         (["bench", "--backend", "remote"], 2, "needs a server", "--url"),
         (["bench", "--model", "no.gguf"], 2, "no model at no.gguf", ""),
         (["report", "show", "nowhere"], 2, "no report at nowhere", ""),
-        (["report", "gate", "x", "--fail-if", "tfft_ms.p95 > +5%"], 2, "unknown metric 'tfft_ms'", "'ttft_ms'"),
+        (
+            ["report", "gate", "x", "--fail-if", "tfft_ms.p95 > +5%"],
+            2,
+            "unknown metric 'tfft_ms'",
+            "'ttft_ms'",
+        ),
         (["bench", "--nope"], 2, "--nope", "bench --help"),
-        (["env", "create", "lamacpp"], 2, "unknown environment 'lamacpp'", "did you mean 'llamacpp'?"),
+        (
+            ["env", "create", "lamacpp"],
+            2,
+            "unknown environment 'lamacpp'",
+            "did you mean 'llamacpp'?",
+        ),
         (["train", "--data", "none.jsonl"], 2, "no training data at none.jsonl", "JSONL"),
     ],
 )
@@ -122,7 +219,9 @@ def test_wrong_input_gets_one_line_a_hint_and_the_exit_code(
     assert not [*(tmp_path / "results").glob("*/*")], "wrong input leaves nothing behind"
 
 
-def test_an_engine_without_its_library_names_the_command_that_installs_it(cli: Cli, tmp_path: Path) -> None:
+def test_an_engine_without_its_library_names_the_command_that_installs_it(
+    cli: Cli, tmp_path: Path
+) -> None:
     config = tmp_path / "config" / "llmops"
     config.mkdir(parents=True)
     (config / "envs.yaml").write_text("llamacpp: {python: /nowhere/python}\n")

@@ -1,4 +1,6 @@
-"""Every architecture the converter knows: random weights, and the same logits from llama.cpp as from Transformers."""
+"""Every architecture the converter knows: random weights, and the same logits from llama.cpp as
+from Transformers.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,39 @@ from llmops_cli.runtime.paths import WORKERS, recipes_dir
 pytestmark = [pytest.mark.slow]
 
 SIZE = {
-    "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 6, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 256, "vocab_size": 600, "bos_token_id": 1, "eos_token_id": 2,
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "vocab_size": 600,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
     "pad_token_id": 0,
-}  # fmt: skip
+}
 LLAMA3 = {
-    "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "rope_type": "llama3",
+    "rope_theta": 500000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
-}  # fmt: skip
-YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64}
+}
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
 LONGROPE = {
-    "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0 + i / 40 for i in range(32)],
-    "long_factor": [2.0 + i / 10 for i in range(32)], "original_max_position_embeddings": 512,
-}  # fmt: skip
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0 + i / 40 for i in range(32)],
+    "long_factor": [2.0 + i / 10 for i in range(32)],
+    "original_max_position_embeddings": 512,
+}
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "llama": ("Llama", {"tie_word_embeddings": False}, "bpe"),
     "llama-tied": ("Llama", {"tie_word_embeddings": True}, "bpe"),
@@ -47,8 +68,16 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         {"sliding_window": None, "rope_parameters": LONGROPE, "max_position_embeddings": 1024},
         "byte-fallback",
     ),
-    "gemma2": ("Gemma2", {"head_dim": 64, "query_pre_attn_scalar": 64, "sliding_window": 16}, "sentencepiece"),
-    "gemma3": ("Gemma3Text", {"head_dim": 64, "query_pre_attn_scalar": 64, "sliding_window": 16}, "byte-fallback"),
+    "gemma2": (
+        "Gemma2",
+        {"head_dim": 64, "query_pre_attn_scalar": 64, "sliding_window": 16},
+        "sentencepiece",
+    ),
+    "gemma3": (
+        "Gemma3Text",
+        {"head_dim": 64, "query_pre_attn_scalar": 64, "sliding_window": 16},
+        "byte-fallback",
+    ),
 }
 
 
@@ -90,15 +119,29 @@ def sentencepiece_model() -> bytes:
 
     out = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus()), model_writer=out, vocab_size=600, model_type="bpe", byte_fallback=True,
-        pad_id=0, bos_id=1, eos_id=2, unk_id=3, character_coverage=0.99, minloglevel=2, num_threads=1,
-        add_dummy_prefix=False, remove_extra_whitespaces=False, normalization_rule_name="identity",
-    )  # fmt: skip
+        sentence_iterator=iter(corpus()),
+        model_writer=out,
+        vocab_size=600,
+        model_type="bpe",
+        byte_fallback=True,
+        pad_id=0,
+        bos_id=1,
+        eos_id=2,
+        unk_id=3,
+        character_coverage=0.99,
+        minloglevel=2,
+        num_threads=1,
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        normalization_rule_name="identity",
+    )
     return out.getvalue()
 
 
 def write_byte_fallback(folder: Path) -> None:
-    """The same SentencePiece model as Transformers stores it: BPE with byte fallback, spaces as ▁."""
+    """The same SentencePiece model as Transformers stores it: BPE with byte fallback, spaces as
+    ▁.
+    """
     import sentencepiece
     from tokenizers import Tokenizer, decoders, models, normalizers
     from transformers import PreTrainedTokenizerFast
@@ -113,15 +156,25 @@ def write_byte_fallback(folder: Path) -> None:
             if piece[:cut] in vocab and piece[cut:] in vocab:
                 merges.append((token, (piece[:cut], piece[cut:])))
     ordered = [pair for _, pair in sorted(merges)]
-    tokenizer = Tokenizer(models.BPE(vocab, ordered, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer = Tokenizer(
+        models.BPE(vocab, ordered, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
+    )
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
     ).save_pretrained(folder)
 
 
-def make_model(folder: Path, kind: str, extra: dict[str, Any], tokenizer: str, dtype: str = "float32") -> Any:
+def make_model(
+    folder: Path, kind: str, extra: dict[str, Any], tokenizer: str, dtype: str = "float32"
+) -> Any:
     import torch
     import transformers
 
@@ -146,8 +199,14 @@ def make_model(folder: Path, kind: str, extra: dict[str, Any], tokenizer: str, d
 def convert(folder: Path, out: Path, scheme: str = "F32") -> dict[str, Any]:
     job = out.parent / "job"
     job.mkdir(exist_ok=True)
-    (job / "input.json").write_text(json.dumps({"model": str(folder), "output": str(out), "scheme": scheme}))
-    subprocess.run([sys.executable, str(WORKERS / "gguf_convert.py"), str(job)], check=False, capture_output=True)
+    (job / "input.json").write_text(
+        json.dumps({"model": str(folder), "output": str(out), "scheme": scheme})
+    )
+    subprocess.run(
+        [sys.executable, str(WORKERS / "gguf_convert.py"), str(job)],
+        check=False,
+        capture_output=True,
+    )
     return dict(json.loads((job / "output.json").read_text()))
 
 
@@ -174,8 +233,18 @@ print(json.dumps(out))
 """
 
 
-def llama_logits(gguf: Path, tokens: list[int], texts: list[str]) -> tuple[np.ndarray, list[list[int]]]:
-    argv = [sys.executable, "-c", LOGITS, str(gguf), json.dumps(tokens), str(gguf) + ".npy", json.dumps(texts)]
+def llama_logits(
+    gguf: Path, tokens: list[int], texts: list[str]
+) -> tuple[np.ndarray, list[list[int]]]:
+    argv = [
+        sys.executable,
+        "-c",
+        LOGITS,
+        str(gguf),
+        json.dumps(tokens),
+        str(gguf) + ".npy",
+        json.dumps(texts),
+    ]
     run = subprocess.run(argv, capture_output=True, text=True, check=True)
     return np.load(str(gguf) + ".npy"), json.loads(run.stdout)
 
@@ -206,7 +275,9 @@ def test_llama_cpp_computes_what_transformers_computes(tmp_path: Path, name: str
     if tokenizer == "sentencepiece":
         import sentencepiece
 
-        reference = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "hf" / "tokenizer.model"))
+        reference = sentencepiece.SentencePieceProcessor(
+            model_file=str(tmp_path / "hf" / "tokenizer.model")
+        )
         assert tokenized == [reference.EncodeAsIds(text) for text in TEXTS]
     else:
         from transformers import AutoTokenizer
@@ -251,7 +322,9 @@ def test_a_missing_shard_and_an_unknown_rope_are_refused(tmp_path: Path) -> None
     config = json.loads((tmp_path / "hf" / "config.json").read_text())
     odd = {**config, "rope_parameters": {"rope_type": "spiral", "rope_theta": 1e4}}
     (tmp_path / "hf" / "config.json").write_text(json.dumps(odd))
-    assert "rope scaling 'spiral'" in convert(tmp_path / "hf", tmp_path / "x.gguf")["error"]["message"]
+    assert (
+        "rope scaling 'spiral'" in convert(tmp_path / "hf", tmp_path / "x.gguf")["error"]["message"]
+    )
     (tmp_path / "hf" / "config.json").write_text(json.dumps(config))
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
     (tmp_path / "hf" / "model.safetensors.index.json").write_text(json.dumps(index))

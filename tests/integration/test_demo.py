@@ -52,8 +52,11 @@ def demo_gguf(demo: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def url(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    engine, env = load_engine("llamacpp"), find_env("llamacpp")
-    artifact = msgspec.structs.replace(find_model(str(demo_gguf), on_event=lambda _: None), reference="demo")
+    engine = load_engine("llamacpp")
+    env = find_env("llamacpp")
+    artifact = msgspec.structs.replace(
+        find_model(str(demo_gguf), on_event=lambda _: None), reference="demo"
+    )
     options = {"max_model_len": "512", "queue": "40"}
     spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=16)
     with running(spec, log_path=tmp_path_factory.mktemp("engine") / "log") as server:
@@ -61,18 +64,26 @@ def url(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 
 def post(url: str, path: str, body: Json) -> Json:
-    request = urllib.request.Request(url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
             return dict(json.loads(response.read()))
     except urllib.error.HTTPError as error:
         with error:
-            return {"status": error.code, "headers": dict(error.headers), **json.loads(error.read())}
+            return {
+                "status": error.code,
+                "headers": dict(error.headers),
+                **json.loads(error.read()),
+            }
 
 
 def chat(url: str, text: str, **fields: Any) -> Json:
     return post(
-        url, "/v1/chat/completions", {"messages": [{"role": "user", "content": text}], "temperature": 0, **fields}
+        url,
+        "/v1/chat/completions",
+        {"messages": [{"role": "user", "content": text}], "temperature": 0, **fields},
     )
 
 
@@ -80,7 +91,8 @@ def content(reply: Json) -> str:
     return str(reply["choices"][0]["message"]["content"])
 
 
-# -- model and files ---------------------------------------------------------------------------------------
+# -- model and files
+# ---------------------------------------------------------------------------------------
 
 
 def test_the_promised_skills_reach_their_mark_by_real_generation(url: str) -> None:
@@ -89,11 +101,15 @@ def test_the_promised_skills_reach_their_mark_by_real_generation(url: str) -> No
         assert skills[skill] >= 0.9, skills
 
 
-def test_training_again_is_free_and_the_copy_is_the_same_model(demo: Path, demo_cli: Cli, tmp_path: Path) -> None:
+def test_training_again_is_free_and_the_copy_is_the_same_model(
+    demo: Path, demo_cli: Cli, tmp_path: Path
+) -> None:
     run = demo_cli("train", "-o", "copy", "--json")
     report = json.loads(run.stdout)
     assert report["reused"] is True
-    assert (tmp_path / "copy" / "model.safetensors").read_bytes() == (demo / "model.safetensors").read_bytes()
+    assert (tmp_path / "copy" / "model.safetensors").read_bytes() == (
+        demo / "model.safetensors"
+    ).read_bytes()
 
 
 def test_the_same_seed_gives_the_same_digest(cli: Cli) -> None:
@@ -104,18 +120,27 @@ def test_the_same_seed_gives_the_same_digest(cli: Cli) -> None:
     assert digests[0] == digests[1]
 
 
-def test_f16_perplexity_is_the_hugging_face_models(demo: Path, demo_gguf: Path, tmp_path: Path) -> None:
+def test_f16_perplexity_is_the_hugging_face_models(
+    demo: Path, demo_gguf: Path, tmp_path: Path
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     artifact = find_model("demo", on_event=lambda _: None)
     report = quantize(
-        QuantizeRecipe(scheme=["F16"]), {}, artifact, folder=tmp_path, on_event=lambda _: None, warn=lambda _: None
+        QuantizeRecipe(scheme=["F16"]),
+        {},
+        artifact,
+        folder=tmp_path,
+        on_event=lambda _: None,
+        warn=lambda _: None,
     )
     (f16,) = report.artifacts
     tokenizer = AutoTokenizer.from_pretrained(demo)
     model = AutoModelForCausalLM.from_pretrained(demo, dtype=torch.float32)
-    loss, count, total = 0.0, 0, 0
+    loss = 0.0
+    count = 0
+    total = 0
     with torch.no_grad():
         for line in (demo / "heldout.jsonl").read_text().splitlines():
             ids = tokenizer(json.loads(line)["text"], add_special_tokens=False).input_ids
@@ -123,7 +148,9 @@ def test_f16_perplexity_is_the_hugging_face_models(demo: Path, demo_gguf: Path, 
                 break
             total += len(ids)
             logits = model(torch.tensor([ids])).logits[0, :-1]
-            loss += torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="sum").item()
+            loss += torch.nn.functional.cross_entropy(
+                logits, torch.tensor(ids[1:]), reduction="sum"
+            ).item()
             count += len(ids) - 1
     assert f16.eval_tokens == count
     assert f16.perplexity == pytest.approx(float(torch.tensor(loss / count).exp()), rel=1e-3)
@@ -141,7 +168,9 @@ def test_each_scheme_is_smaller_and_further_from_the_base(demo: Path, demo_cli: 
     assert 8 < artifacts[0]["bits_per_weight"] < 9
 
 
-def test_a_second_quantization_makes_only_what_is_missing(demo: Path, demo_cli: Cli, tmp_path: Path) -> None:
+def test_a_second_quantization_makes_only_what_is_missing(
+    demo: Path, demo_cli: Cli, tmp_path: Path
+) -> None:
     demo_cli("quantize", "--scheme", "Q8_0", "-o", "out")
     made = tmp_path / "out" / "demo-Q8_0.gguf"
     before = made.stat().st_mtime_ns
@@ -154,11 +183,14 @@ def test_a_second_quantization_makes_only_what_is_missing(demo: Path, demo_cli: 
     assert json.loads(run.stdout)["artifacts"][0]["reused"] is False
 
 
-# -- bad models --------------------------------------------------------------------------------------------
+# -- bad models
+# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("keep", [4, 100, 5000])
-def test_truncated_weights_are_refused_and_leave_nothing(demo: Path, demo_cli: Cli, tmp_path: Path, keep: int) -> None:
+def test_truncated_weights_are_refused_and_leave_nothing(
+    demo: Path, demo_cli: Cli, tmp_path: Path, keep: int
+) -> None:
     shutil.copytree(demo, tmp_path / "broken")
     weights = tmp_path / "broken" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:keep])
@@ -172,7 +204,9 @@ def test_truncated_weights_are_refused_and_leave_nothing(demo: Path, demo_cli: C
 def test_an_unknown_architecture_is_refused(demo: Path, demo_cli: Cli, tmp_path: Path) -> None:
     shutil.copytree(demo, tmp_path / "odd")
     config = json.loads((tmp_path / "odd" / "config.json").read_text())
-    (tmp_path / "odd" / "config.json").write_text(json.dumps({**config, "architectures": ["MambaForCausalLM"]}))
+    (tmp_path / "odd" / "config.json").write_text(
+        json.dumps({**config, "architectures": ["MambaForCausalLM"]})
+    )
     run = demo_cli("quantize", "odd")
     assert run.returncode == 2
     assert "'MambaForCausalLM' has no GGUF converter" in run.stderr
@@ -196,7 +230,8 @@ def test_a_broken_gguf_file_is_refused(demo_cli: Cli, tmp_path: Path, demo_gguf:
     assert demo_cli("bench", "--model", "not.gguf").returncode == 2
 
 
-# -- the server --------------------------------------------------------------------------------------------
+# -- the server
+# --------------------------------------------------------------------------------------------
 
 
 def test_answers_are_right_and_usage_is_counted(url: str) -> None:
@@ -204,20 +239,29 @@ def test_answers_are_right_and_usage_is_counted(url: str) -> None:
     assert content(reply) == "7."
     assert reply["choices"][0]["finish_reason"] == "stop"
     assert reply["usage"]["completion_tokens"] == 2
-    counted = post(url, "/tokenize", {"messages": [{"role": "user", "content": "What is 3 plus 4?"}]})
+    counted = post(
+        url, "/tokenize", {"messages": [{"role": "user", "content": "What is 3 plus 4?"}]}
+    )
     assert reply["usage"]["prompt_tokens"] == counted["count"]
 
 
-async def stream_text(session: aiohttp.ClientSession, url: str, body: Json) -> tuple[str, int, Json]:
-    text, chunks, usage = "", 0, {}
-    async with session.post(f"{url}/v1/chat/completions", json={**body, "stream": True}) as response:
+async def stream_text(
+    session: aiohttp.ClientSession, url: str, body: Json
+) -> tuple[str, int, Json]:
+    text = ""
+    chunks = 0
+    usage = {}
+    async with session.post(
+        f"{url}/v1/chat/completions", json={**body, "stream": True}
+    ) as response:
         async for line in response.content:
             if line.startswith(b"data: {"):
                 event = json.loads(line[6:])
                 usage = event.get("usage") or usage
                 for choice in event["choices"]:
                     piece = choice["delta"].get("content")
-                    text, chunks = text + (piece or ""), chunks + bool(piece)
+                    text = text + (piece or "")
+                    chunks = chunks + bool(piece)
     return text, chunks, usage
 
 
@@ -238,7 +282,10 @@ def test_greedy_output_is_the_same_alone_and_amid_fifteen_others(url: str) -> No
 
     prompts = [e.prompt for e in evaluation_examples(8)]
     alone = [
-        content(post(url, "/v1/chat/completions", {"messages": p, "temperature": 0, "max_tokens": 40})) for p in prompts
+        content(
+            post(url, "/v1/chat/completions", {"messages": p, "temperature": 0, "max_tokens": 40})
+        )
+        for p in prompts
     ]
 
     async def together() -> list[str]:
@@ -247,7 +294,11 @@ def test_greedy_output_is_the_same_alone_and_amid_fifteen_others(url: str) -> No
 
             async def one(p: list[dict[str, str]]) -> str:
                 async with limit:
-                    return (await stream_text(session, url, {"messages": p, "temperature": 0, "max_tokens": 40}))[0]
+                    return (
+                        await stream_text(
+                            session, url, {"messages": p, "temperature": 0, "max_tokens": 40}
+                        )
+                    )[0]
 
             return list(await asyncio.gather(*(one(p) for p in prompts)))
 
@@ -264,7 +315,8 @@ def test_a_shared_beginning_is_not_computed_twice(url: str) -> None:
 
 def test_seeded_sampling_repeats_and_n_choices_differ(url: str) -> None:
     body = {"temperature": 1.5, "seed": 11, "n": 3, "max_tokens": 20, "ignore_eos": True}
-    first, second = chat(url, "Repeat: a b", **body), chat(url, "Repeat: a b", **body)
+    first = chat(url, "Repeat: a b", **body)
+    second = chat(url, "Repeat: a b", **body)
     texts = [c["message"]["content"] for c in first["choices"]]
     assert texts == [c["message"]["content"] for c in second["choices"]]
     assert len(set(texts)) > 1
@@ -276,7 +328,10 @@ def test_json_schema_is_obeyed_even_by_a_model_that_never_saw_json(url: str) -> 
         "properties": {"name": {"type": "string", "maxLength": 8}, "ok": {"type": "boolean"}},
         "required": ["name", "ok"],
     }
-    fields = {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}, "max_tokens": 200}
+    fields = {
+        "response_format": {"type": "json_schema", "json_schema": {"schema": schema}},
+        "max_tokens": 200,
+    }
     value = json.loads(content(chat(url, "What is 3 plus 4?", **fields)))
     assert isinstance(value["name"], str)
     assert isinstance(value["ok"], bool)
@@ -308,13 +363,21 @@ def test_logit_bias_and_stop_and_length(url: str) -> None:
         ({"messages": []}, "at least one"),
         ({}, "messages"),
         ({"messages": [{"role": "user", "content": "x"}], "temperature": -1}, "temperature"),
-        ({"messages": [{"role": "user", "content": "x "* 3000}]}, "leaves no room"),
-        ({"messages": [{"role": "user", "content": "x"}], "logit_bias": {"999999": 1}}, "not in the vocabulary"),
-        ({"messages": [{"role": "user", "content": "x"}], "response_format": {"type": "yaml"}}, "unknown type"),
+        ({"messages": [{"role": "user", "content": "x " * 3000}]}, "leaves no room"),
+        (
+            {"messages": [{"role": "user", "content": "x"}], "logit_bias": {"999999": 1}},
+            "not in the vocabulary",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x"}], "response_format": {"type": "yaml"}},
+            "unknown type",
+        ),
         ({"messages": [{"role": "user", "content": "x"}], "grammar": "root ::= ("}, "grammar"),
     ],
-)  # fmt: skip
-def test_a_bad_request_is_answered_with_400_and_the_reason(url: str, body: Json, words: str) -> None:
+)
+def test_a_bad_request_is_answered_with_400_and_the_reason(
+    url: str, body: Json, words: str
+) -> None:
     reply = post(url, "/v1/chat/completions", body)
     assert reply["status"] == 400
     assert words in reply["error"]["message"]
@@ -337,7 +400,11 @@ def test_a_model_that_is_not_there_is_answered_with_404_and_those_that_are(url: 
 def test_a_client_that_goes_away_frees_its_slot(url: str) -> None:
     async def leave() -> None:
         async with aiohttp.ClientSession() as session:
-            body = {"messages": [{"role": "user", "content": "Repeat: a"}], "stream": True, "ignore_eos": True}
+            body = {
+                "messages": [{"role": "user", "content": "Repeat: a"}],
+                "stream": True,
+                "ignore_eos": True,
+            }
             async with session.post(f"{url}/v1/chat/completions", json=body) as response:
                 await response.content.readline()
 
@@ -356,7 +423,11 @@ def test_a_full_queue_answers_429_with_retry_after(url: str) -> None:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
             async def one() -> tuple[int, str | None]:
-                body = {"messages": [{"role": "user", "content": "Repeat: a b"}], "max_tokens": 200, "ignore_eos": True}
+                body = {
+                    "messages": [{"role": "user", "content": "Repeat: a b"}],
+                    "max_tokens": 200,
+                    "ignore_eos": True,
+                }
                 async with session.post(f"{url}/v1/chat/completions", json=body) as response:
                     await response.read()
                     return response.status, response.headers.get("retry-after")
@@ -373,14 +444,24 @@ def test_a_full_queue_answers_429_with_retry_after(url: str) -> None:
 
 def test_a_taken_port_is_said_before_the_model_is_loaded(url: str, demo_gguf: Path) -> None:
     port = url.rsplit(":", 1)[1]
-    argv = [sys.executable, str(WORKERS / "llamacpp_server"), "--model", str(demo_gguf), "--port", port]
+    argv = [
+        sys.executable,
+        str(WORKERS / "llamacpp_server"),
+        "--model",
+        str(demo_gguf),
+        "--port",
+        port,
+    ]
     run = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode != 0
     assert "Address already in use" in run.stderr
 
 
-def test_more_work_than_the_pool_holds_is_finished_by_preemption(demo_gguf: Path, tmp_path: Path) -> None:
-    engine, env = load_engine("llamacpp"), find_env("llamacpp")
+def test_more_work_than_the_pool_holds_is_finished_by_preemption(
+    demo_gguf: Path, tmp_path: Path
+) -> None:
+    engine = load_engine("llamacpp")
+    env = find_env("llamacpp")
     artifact = find_model(str(demo_gguf), on_event=lambda _: None)
     options = {"max_model_len": "256", "kv_tokens": "512"}
     spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=8)
@@ -388,8 +469,17 @@ def test_more_work_than_the_pool_holds_is_finished_by_preemption(demo_gguf: Path
         replies: list[Json] = []
 
         def one(i: int) -> None:
-            body = {"messages": [{"role": "user", "content": f"Repeat: {chr(97 + i)}"}], "max_tokens": 200}
-            replies.append(post(server.url, "/v1/chat/completions", {**body, "ignore_eos": True, "temperature": 0}))
+            body = {
+                "messages": [{"role": "user", "content": f"Repeat: {chr(97 + i)}"}],
+                "max_tokens": 200,
+            }
+            replies.append(
+                post(
+                    server.url,
+                    "/v1/chat/completions",
+                    {**body, "ignore_eos": True, "temperature": 0},
+                )
+            )
 
         threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
         for thread in threads:
@@ -400,11 +490,14 @@ def test_more_work_than_the_pool_holds_is_finished_by_preemption(demo_gguf: Path
         assert metric(server.url, "llmops_preemptions_total") > 0
 
 
-# -- commands ----------------------------------------------------------------------------------------------
+# -- commands
+# ----------------------------------------------------------------------------------------------
 
 
 def test_bench_defaults_to_the_demo_model_and_reports_memory(demo: Path, demo_cli: Cli) -> None:
-    run = demo_cli("bench", "--concurrency", "1,4", "--requests", "8", "--output-tokens", "16", "--json")
+    run = demo_cli(
+        "bench", "--concurrency", "1,4", "--requests", "8", "--output-tokens", "16", "--json"
+    )
     report = json.loads(run.stdout)
     assert report["memory"]["engine_peak_rss_bytes"] > 20e6
     for level in report["levels"]:
@@ -427,7 +520,9 @@ def test_run_continues_after_kill_9(demo: Path, tmp_path: Path, shared_cache: Pa
             if "bench and evaluate Q8_0: done" in line:
                 first.kill()
                 break
-    second = subprocess.run([*argv, "--json"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    second = subprocess.run(
+        [*argv, "--json"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
     report = json.loads(second.stdout)
     steps = {step["step"]: step["reused"] for step in report["steps"]}
     assert steps["bench and evaluate Q8_0"] is True

@@ -1,4 +1,6 @@
-"""Every engine for real, on the demo model, through the command that users type. Environments are made on first use."""
+"""Every engine for real, on the demo model, through the command that users type. Environments are
+made on first use.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,14 @@ from tests.conftest import Cli
 REAL = {
     "llamacpp": ("--backend", "llamacpp", "--max-num-seqs", "4", "--threads", "2"),
     "transformers, continuous": ("--backend", "transformers", "--dtype", "float32"),
-    "transformers, static": ("--backend", "transformers", "--set", "batching=static", "--threads", "2"),
+    "transformers, static": (
+        "--backend",
+        "transformers",
+        "--set",
+        "batching=static",
+        "--threads",
+        "2",
+    ),
     "ctranslate2": ("--backend", "ctranslate2", "--dtype", "int8", "--max-num-seqs", "4"),
     "vllm": ("--backend", "vllm", "--max-model-len", "512"),
 }
@@ -42,15 +51,28 @@ REAL = {
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("name", REAL)
 def test_serves_the_demo_model_to_several_streams(name: str, demo_cli: Cli) -> None:
-    run = demo_cli("bench", *REAL[name], "--concurrency", "1,4", "--requests", "12", "--output-tokens", "16", "--json",
-                   "--allow-invalid", timeout_s=1400)  # fmt: skip
+    run = demo_cli(
+        "bench",
+        *REAL[name],
+        "--concurrency",
+        "1,4",
+        "--requests",
+        "12",
+        "--output-tokens",
+        "16",
+        "--json",
+        "--allow-invalid",
+        timeout_s=1400,
+    )
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     assert report["memory"]["engine_peak_rss_bytes"] > 20e6
     for level in report["levels"]:
         assert (level["requests"], level["errors"]) == (12, 0), level["error_kinds"]
         assert level["output_tokens"] == 16 * level["measured"]
-        assert level["input_tokens"] == pytest.approx(64 * level["measured"], abs=2)  # each engine's own count
+        assert level["input_tokens"] == pytest.approx(
+            64 * level["measured"], abs=2
+        )  # each engine's own count
         assert level["ttft_ms"]["p50"] > 0
 
 
@@ -66,11 +88,17 @@ def serving(engine: str, options: dict[str, str], folder: Path) -> Iterator[tupl
     env = ensure_env(made.environment, on_line=print)
     artifact = for_engine(made, "demo", on_event=lambda _: None, warn=print)
     artifact = with_parts(made, artifact, checked, on_event=lambda _: None, warn=print)
-    spec = made.server(artifact, options=located(checked, artifact.parts), env=env, port=free_port(), parallel=4)
+    spec = made.server(
+        artifact, options=located(checked, artifact.parts), env=env, port=free_port(), parallel=4
+    )
 
     def ask(model: str, question: str) -> str:
-        fields = {"model": model, "messages": [{"role": "user", "content": question}], "max_tokens": 40,
-                  "temperature": 0}  # fmt: skip
+        fields = {
+            "model": model,
+            "messages": [{"role": "user", "content": question}],
+            "max_tokens": 40,
+            "temperature": 0,
+        }
         answer = Http().post_json(f"{spec.url}/v1/chat/completions", fields, timeout_s=120)
         assert answer is not None
         return str(answer["choices"][0]["message"]["content"])
@@ -95,18 +123,28 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for color in ("red", "blue"):
         torch.manual_seed(0)
         alpha, scaled = (6, True) if color == "blue" else (24, False)
-        config = LoraConfig(r=8, lora_alpha=alpha, use_rslora=scaled, task_type="CAUSAL_LM",
-                            target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj"])  # fmt: skip
-        tuned = get_peft_model(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), config)
+        config = LoraConfig(
+            r=8,
+            lora_alpha=alpha,
+            use_rslora=scaled,
+            task_type="CAUSAL_LM",
+            target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj"],
+        )
+        tuned = get_peft_model(
+            AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), config
+        )
         chats = [
-            [{"role": "user", "content": q}, {"role": "assistant", "content": f"I am {color}."}] for q in QUESTIONS
+            [{"role": "user", "content": q}, {"role": "assistant", "content": f"I am {color}."}]
+            for q in QUESTIONS
         ]
         texts = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
         batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
         labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
         optimizer = torch.optim.AdamW([p for p in tuned.parameters() if p.requires_grad], lr=1e-2)
         for _ in range(60):
-            tuned(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=labels).loss.backward()
+            tuned(
+                input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=labels
+            ).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
         found[color] = tmp_path_factory.mktemp("adapters") / color
@@ -122,9 +160,13 @@ STATIC = {"batching": "static", "dtype": "float32"}
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("engine", "options"),
-    [("llamacpp", {}), ("llamacpp", {"speculative": "ngram:4"}), ("transformers", STATIC),
-     ("vllm", {"max_model_len": "512", "dtype": "float32", "prefix_caching": "true"})],
-)  # fmt: skip
+    [
+        ("llamacpp", {}),
+        ("llamacpp", {"speculative": "ngram:4"}),
+        ("transformers", STATIC),
+        ("vllm", {"max_model_len": "512", "dtype": "float32", "prefix_caching": "true"}),
+    ],
+)
 def test_two_adapters_are_served_at_once_and_chosen_by_model_name(
     engine: str, options: dict[str, str], adapters: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -137,19 +179,29 @@ def test_two_adapters_are_served_at_once_and_chosen_by_model_name(
             answers = list(pool.map(ask, names, [q for q in QUESTIONS for _ in range(3)]))
         assert answers[1::3] == ["I am red."] * len(QUESTIONS)
         assert answers[2::3] == ["I am blue."] * len(QUESTIONS)
-        assert not any(answer.startswith("I am red") or answer.startswith("I am blue") for answer in answers[::3])
+        assert not any(
+            answer.startswith("I am red") or answer.startswith("I am blue")
+            for answer in answers[::3]
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("engine", "options", "ways"),
-    [("llamacpp", {}, ["ngram:6", "draft:demo:4"]), ("transformers", STATIC, ["ngram:6", "draft:demo:4"])],
+    [
+        ("llamacpp", {}, ["ngram:6", "draft:demo:4"]),
+        ("transformers", STATIC, ["ngram:6", "draft:demo:4"]),
+    ],
 )
 def test_guessing_ahead_changes_no_answer(
     engine: str, options: dict[str, str], ways: list[str], tmp_path: Path
 ) -> None:
-    questions = [*QUESTIONS, "a b c d e f a b c d e f a b c", "What is 12 + 30? What is 12 + 31? What is 12 + 32?"]
+    questions = [
+        *QUESTIONS,
+        "a b c d e f a b c d e f a b c",
+        "What is 12 + 30? What is 12 + 31? What is 12 + 32?",
+    ]
     with serving(engine, options, tmp_path) as (_, ask):
         plain = [ask("demo", question) for question in questions]
     for way in ways:
@@ -185,10 +237,25 @@ def test_an_adapter_of_another_model_and_a_draft_with_other_words_are_refused(
 def test_an_engine_killed_while_streaming_ends_the_run_with_what_was_measured(
     name: str, tmp_path: Path, shared_cache: Path
 ) -> None:
-    argv = [sys.executable, "-m", "llmops_cli", "bench", *REAL[name], "--concurrency", "2", "--requests", "20000",
-            "--output-tokens", "32", "-o", "run"]  # fmt: skip
+    argv = [
+        sys.executable,
+        "-m",
+        "llmops_cli",
+        "bench",
+        *REAL[name],
+        "--concurrency",
+        "2",
+        "--requests",
+        "20000",
+        "--output-tokens",
+        "32",
+        "-o",
+        "run",
+    ]
     environment = {**os.environ, "XDG_CACHE_HOME": str(shared_cache)}
-    process = subprocess.Popen(argv, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        argv, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
     family = psutil.Process(process.pid)
     seen: list[psutil.Process] = []
 
@@ -197,7 +264,11 @@ def test_an_engine_killed_while_streaming_ends_the_run_with_what_was_measured(
         nonlocal seen
         seen = family.children(recursive=True)
         words = ("llamacpp_server", "hf_server", "ct2_server", "api_server")
-        servers = [p for p in seen if any(w in str(p.cmdline()) for w in words) and "_guard" not in str(p.cmdline())]
+        servers = [
+            p
+            for p in seen
+            if any(w in str(p.cmdline()) for w in words) and "_guard" not in str(p.cmdline())
+        ]
         below = [child for p in servers for child in [p, *p.children(recursive=True)]]
         return max(below, key=lambda p: p.memory_info().rss, default=None)
 
@@ -223,11 +294,16 @@ def test_an_engine_killed_while_streaming_ends_the_run_with_what_was_measured(
     ("options", "words"),
     [
         (("--backend", "llamacpp", "--set", "kv_tokens=90000000"), "its KV cache does not fit"),
-        (("--backend", "transformers", "--dtype", "float32", "--max-num-seqs", "20000"), "it ran out of memory"),
+        (
+            ("--backend", "transformers", "--dtype", "float32", "--max-num-seqs", "20000"),
+            "it ran out of memory",
+        ),
         (("--backend", "vllm", "--max-model-len", "512", "--set", "kv_space_gib=900"), "memory"),
     ],
 )
-def test_out_of_memory_at_the_start_is_explained(options: tuple[str, ...], words: str, demo_cli: Cli) -> None:
+def test_out_of_memory_at_the_start_is_explained(
+    options: tuple[str, ...], words: str, demo_cli: Cli
+) -> None:
     run = demo_cli("bench", *options, "--concurrency", "1", "--requests", "2")
     assert run.returncode == 4, run.stderr
     assert words in run.stderr
@@ -239,38 +315,100 @@ def test_a_server_on_a_taken_port_says_so_and_ends(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         spec = load_engine("sim").server(
-            Artifact(reference="sim", format="remote"), options={}, env=None, port=taken.getsockname()[1], parallel=1
+            Artifact(reference="sim", format="remote"),
+            options={},
+            env=None,
+            port=taken.getsockname()[1],
+            parallel=1,
         )
-        with pytest.raises(EngineFailed, match="its port was taken"), running(spec, log_path=tmp_path / "log"):
+        with (
+            pytest.raises(EngineFailed, match="its port was taken"),
+            running(spec, log_path=tmp_path / "log"),
+        ):
             pass
 
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        ("stall_every=3", "timeout"), ("reset_every=3", "connection reset"), ("half_every=3", "the stream ended early"),
-        ("malformed_every=3", "a malformed event"), ("fail_every=3", "HTTP 503"),
+        ("stall_every=3", "timeout"),
+        ("reset_every=3", "connection reset"),
+        ("half_every=3", "the stream ended early"),
+        ("malformed_every=3", "a malformed event"),
+        ("fail_every=3", "HTTP 503"),
     ],
-)  # fmt: skip
+)
 def test_scripted_faults_are_what_the_client_sees(cli: Cli, fault: str, kind: str) -> None:
-    run = cli("bench", "--backend", "sim", "--set", "ttft_ms=5", "--set", "itl_ms=1", "--set", fault, "--warmup", "0",
-              "--concurrency", "1", "--requests", "9", "--output-tokens", "6", "--timeout-s", "0.5", "--json",
-              "--allow-invalid")  # fmt: skip
+    run = cli(
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "ttft_ms=5",
+        "--set",
+        "itl_ms=1",
+        "--set",
+        fault,
+        "--warmup",
+        "0",
+        "--concurrency",
+        "1",
+        "--requests",
+        "9",
+        "--output-tokens",
+        "6",
+        "--timeout-s",
+        "0.5",
+        "--json",
+        "--allow-invalid",
+    )
     (level,) = json.loads(run.stdout)["levels"]
     assert level["error_kinds"] == {kind: 3}
 
 
 def test_a_simulated_batch_limit_makes_requests_wait(cli: Cli) -> None:
-    run = cli("bench", "--backend", "sim", "--set", "ttft_ms=20", "--set", "itl_ms=5", "--max-num-seqs", "2",
-              "--concurrency", "2,8", "--requests", "24", "--output-tokens", "9", "--json")  # fmt: skip
+    run = cli(
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "ttft_ms=20",
+        "--set",
+        "itl_ms=5",
+        "--max-num-seqs",
+        "2",
+        "--concurrency",
+        "2,8",
+        "--requests",
+        "24",
+        "--output-tokens",
+        "9",
+        "--json",
+    )
     two, eight = json.loads(run.stdout)["levels"]
     assert eight["ttft_ms"]["p50"] > 3 * two["ttft_ms"]["p50"]
     assert eight["output_tokens_per_s"] == pytest.approx(two["output_tokens_per_s"], rel=0.25)
 
 
 def test_prefill_costs_time_by_the_token(cli: Cli) -> None:
-    run = cli("bench", "--backend", "sim", "--set", "ttft_ms=5", "--set", "prefill_tokens_per_s=2000", "--concurrency",
-              "1", "--requests", "5", "--input-tokens", "200", "--output-tokens", "2", "--json")  # fmt: skip
+    run = cli(
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "ttft_ms=5",
+        "--set",
+        "prefill_tokens_per_s=2000",
+        "--concurrency",
+        "1",
+        "--requests",
+        "5",
+        "--input-tokens",
+        "200",
+        "--output-tokens",
+        "2",
+        "--json",
+    )
     (level,) = json.loads(run.stdout)["levels"]
     assert level["ttft_ms"]["p50"] == pytest.approx(105, abs=12)
 
@@ -278,7 +416,10 @@ def test_prefill_costs_time_by_the_token(cli: Cli) -> None:
 def test_an_option_that_an_engine_lacks_is_refused_with_those_that_have_it(cli: Cli) -> None:
     for args, words in (
         (("--backend", "ctranslate2", "--lora", "a=b"), "engine 'ctranslate2' has no --lora"),
-        (("--backend", "transformers", "--speculative", "ngram:5"), "continuous batching has no --speculative"),
+        (
+            ("--backend", "transformers", "--speculative", "ngram:5"),
+            "continuous batching has no --speculative",
+        ),
         (("--backend", "vllm", "--dtype", "int7"), "--dtype int7: no such value"),
         (("--backend", "vllm", "--set", "compil=true"), "unknown engine option 'compil'"),
     ):
@@ -304,7 +445,18 @@ def test_a_missing_environment_says_how_to_make_it(cli: Cli) -> None:
 
 def test_an_engine_that_never_gets_ready_and_two_ctrl_c(tmp_path: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    argv = [sys.executable, "-m", "llmops_cli", "bench", "--backend", "sim", "--set", "start_s=60", "-o", "run"]
+    argv = [
+        sys.executable,
+        "-m",
+        "llmops_cli",
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "start_s=60",
+        "-o",
+        "run",
+    ]
     process = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     time.sleep(3)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -329,8 +481,19 @@ def test_the_matrix_of_options(cli: Cli) -> None:
 
 def test_an_engine_of_another_package_is_one_of_ours(cli: Cli) -> None:
     plugin = Path(__file__).parent.parent / "plugin"
-    run = cli("bench", "--backend", "echo", "--concurrency", "2", "--requests", "6", "--output-tokens", "4", "--json",
-              env={"PYTHONPATH": str(plugin)})  # fmt: skip
+    run = cli(
+        "bench",
+        "--backend",
+        "echo",
+        "--concurrency",
+        "2",
+        "--requests",
+        "6",
+        "--output-tokens",
+        "4",
+        "--json",
+        env={"PYTHONPATH": str(plugin)},
+    )
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["levels"][0]["errors"] == 0
     assert "echo" in json.loads(cli("engines", "--json", env={"PYTHONPATH": str(plugin)}).stdout)
@@ -341,9 +504,17 @@ def test_environments_are_made_once_mended_and_removed(cli: Cli, tmp_path: Path)
     folder.mkdir(parents=True)
     (folder / "tiny.txt").write_text("#: modules six\n#: download 11 kB\nsix\n")
     argv = [sys.executable, "-m", "llmops_cli", "env", "create", "tiny"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
-    both = [subprocess.Popen(argv, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            for _ in range(2)]  # fmt: skip
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
+    both = [
+        subprocess.Popen(
+            argv, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
     ended = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
     assert ended[0][0] == ended[1][0]
@@ -352,7 +523,9 @@ def test_environments_are_made_once_mended_and_removed(cli: Cli, tmp_path: Path)
     (module,) = python.parent.parent.glob("lib/python*/site-packages/six.py")
     module.unlink()
     listed = cli("env", "list").stdout
-    assert "llmops env create tiny" in next(line for line in listed.splitlines() if line.startswith("tiny"))
+    assert "llmops env create tiny" in next(
+        line for line in listed.splitlines() if line.startswith("tiny")
+    )
     assert "it has no six" in cli("env", "show", "tiny").stderr
     mended = cli("env", "create", "tiny")
     assert mended.returncode == 0, mended.stderr

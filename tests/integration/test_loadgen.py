@@ -1,4 +1,6 @@
-"""The load generator against servers whose behaviour is known: mockllm's log, and scripted sockets."""
+"""The load generator against servers whose behaviour is known: mockllm's log, and scripted
+sockets.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from tests.conftest import Cli, Mock
 MockStart = Callable[..., Mock]
 
 
-def bench(cli: Cli, url: str, *args: object, code: int = 0, env: dict[str, str] | None = None) -> dict[str, Any]:
+def bench(
+    cli: Cli, url: str, *args: object, code: int = 0, env: dict[str, str] | None = None
+) -> dict[str, Any]:
     run = cli("bench", "--url", url, "-o", "run", "--json", *map(str, args), env=env)
     assert run.returncode == code, run.stderr
     return dict(json.loads(run.stdout))
@@ -40,27 +44,49 @@ def rows(folder: Path) -> list[dict[str, str]]:
 # -- against the log of the mock server
 
 
-@pytest.mark.parametrize("options", [(), ("--role-chunk", "2"), ("--tokens-per-chunk", "4"), ("--role-chunk", "0")])
-def test_times_are_those_of_the_servers_log(cli: Cli, mock: MockStart, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "options", [(), ("--role-chunk", "2"), ("--tokens-per-chunk", "4"), ("--role-chunk", "0")]
+)
+def test_times_are_those_of_the_servers_log(
+    cli: Cli, mock: MockStart, options: tuple[str, ...]
+) -> None:
     server = mock("--ttft-ms", "40", "--itl-ms", "4", *options)
-    (level,) = bench(cli, server.url, "--concurrency", 16, "--requests", 96, "--output-tokens", 32)["levels"]
+    (level,) = bench(cli, server.url, "--concurrency", 16, "--requests", 96, "--output-tokens", 32)[
+        "levels"
+    ]
     told = server.stop()
     assert len(told) == 96
     ttft = statistics.median((a.first_ns - a.received_ns) / 1e6 for a in told)
     tpot = statistics.fmean((a.last_ns - a.first_ns) / 1e6 / (a.tokens - 1) for a in told)
-    assert level["ttft_ms"]["p50"] == pytest.approx(ttft, abs=5)  # a busy machine; the figure is in benchmarks/
+    assert level["ttft_ms"]["p50"] == pytest.approx(
+        ttft, abs=5
+    )  # a busy machine; the figure is in benchmarks/
     assert level["tpot_ms"]["mean"] == pytest.approx(tpot, abs=0.25)
     assert level["itl_ms"]["mean"] == pytest.approx(tpot, rel=0.03)
     assert level["valid"], level["invalid_reasons"]
 
 
-@pytest.mark.parametrize(("option", "kind"), [("--error-rate", "HTTP 500"), ("--drop-rate", "connection closed")])
+@pytest.mark.parametrize(
+    ("option", "kind"), [("--error-rate", "HTTP 500"), ("--drop-rate", "connection closed")]
+)
 def test_failures_are_those_of_the_servers_log(
     cli: Cli, tmp_path: Path, mock: MockStart, option: str, kind: str
 ) -> None:
     server = mock("--ttft-ms", "5", "--itl-ms", "1", option, "0.3")
-    (level,) = bench(cli, server.url, "--concurrency", 8, "--requests", 120, "--output-tokens", 16, "--warmup", 0,
-                     "--slo", "error_rate=1%,ttft_p50=1s")["levels"]  # fmt: skip
+    (level,) = bench(
+        cli,
+        server.url,
+        "--concurrency",
+        8,
+        "--requests",
+        120,
+        "--output-tokens",
+        16,
+        "--warmup",
+        0,
+        "--slo",
+        "error_rate=1%,ttft_p50=1s",
+    )["levels"]
     bad = sum(answer.ending != "ok" for answer in server.stop())
     assert bad > 10
     assert (level["requests"], level["errors"]) == (120, bad)
@@ -73,8 +99,18 @@ def test_failures_are_those_of_the_servers_log(
 
 def test_several_workers_merge_into_one_level(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
     server = mock("--ttft-ms", "10", "--itl-ms", "1")
-    (level,) = bench(cli, server.url, "--concurrency", 9, "--requests", 90, "--workers", 3, "--output-tokens", 8,
-                     )["levels"]  # fmt: skip
+    (level,) = bench(
+        cli,
+        server.url,
+        "--concurrency",
+        9,
+        "--requests",
+        90,
+        "--workers",
+        3,
+        "--output-tokens",
+        8,
+    )["levels"]
     assert level["client"]["workers"] == 3
     assert level["requests"] == 90
     table = rows(tmp_path / "run")
@@ -82,9 +118,22 @@ def test_several_workers_merge_into_one_level(cli: Cli, tmp_path: Path, mock: Mo
     assert {row["worker"] for row in table} == {"0", "1", "2"}
 
 
-def test_an_open_load_keeps_its_times_however_slow_the_server(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
+def test_an_open_load_keeps_its_times_however_slow_the_server(
+    cli: Cli, tmp_path: Path, mock: MockStart
+) -> None:
     server = mock("--ttft-ms", "300", "--itl-ms", "1")
-    args = ("--rate", 20, "--duration-s", 3, "--output-tokens", 4, "--warmup", 0, "--arrival", "constant")
+    args = (
+        "--rate",
+        20,
+        "--duration-s",
+        3,
+        "--output-tokens",
+        4,
+        "--warmup",
+        0,
+        "--arrival",
+        "constant",
+    )
     (level,) = bench(cli, server.url, *args)["levels"]
     times = sorted(int(row["intended_ns"]) for row in rows(tmp_path / "run"))
     assert len(times) == 60
@@ -98,65 +147,149 @@ def test_an_open_load_keeps_its_times_however_slow_the_server(cli: Cli, tmp_path
     assert held["valid"], held["invalid_reasons"]
 
 
-def test_the_same_seed_sends_the_same_requests_at_the_same_times(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
+def test_the_same_seed_sends_the_same_requests_at_the_same_times(
+    cli: Cli, tmp_path: Path, mock: MockStart
+) -> None:
     server = mock("--ttft-ms", "1", "--itl-ms", "1")
     seen = []
     for seed in (5, 5, 6):
-        bench(cli, server.url, "--rate", 30, "--duration-s", 1.5, "--seed", seed, "--output-tokens", "uniform:2-30",
-              "--input-tokens", "zipf:1.1,20-90", "--arrival", "gamma", "--burstiness", 0.5,
-              "--workers", 2)  # fmt: skip
+        bench(
+            cli,
+            server.url,
+            "--rate",
+            30,
+            "--duration-s",
+            1.5,
+            "--seed",
+            seed,
+            "--output-tokens",
+            "uniform:2-30",
+            "--input-tokens",
+            "zipf:1.1,20-90",
+            "--arrival",
+            "gamma",
+            "--burstiness",
+            0.5,
+            "--workers",
+            2,
+        )
         table = sorted(rows(tmp_path / "run"), key=lambda row: int(row["index"]))
-        seen.append([(row["intended_ns"], row["input_wanted"], row["output_wanted"]) for row in table])
+        seen.append(
+            [(row["intended_ns"], row["input_wanted"], row["output_wanted"]) for row in table]
+        )
         shutil.rmtree(tmp_path / "run")
     assert seen[0] == seen[1] != seen[2]
 
 
-def test_conversations_wait_think_and_carry_the_answers(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
+def test_conversations_wait_think_and_carry_the_answers(
+    cli: Cli, tmp_path: Path, mock: MockStart
+) -> None:
     server = mock("--ttft-ms", "5", "--itl-ms", "1")
-    bench(cli, server.url, "--concurrency", 3, "--requests", 6, "--turns", 3, "--think-time-s", 0.2,
-          "--output-tokens", 8)  # fmt: skip
+    bench(
+        cli,
+        server.url,
+        "--concurrency",
+        3,
+        "--requests",
+        6,
+        "--turns",
+        3,
+        "--think-time-s",
+        0.2,
+        "--output-tokens",
+        8,
+    )
     table = rows(tmp_path / "run")
     assert len(table) == 18
     for conversation in range(6):
-        turns = sorted((r for r in table if r["conversation"] == str(conversation)), key=lambda r: int(r["turn"]))
+        turns = sorted(
+            (r for r in table if r["conversation"] == str(conversation)),
+            key=lambda r: int(r["turn"]),
+        )
         assert [turn["turn"] for turn in turns] == ["0", "1", "2"]
         inputs = [int(turn["input_tokens"]) for turn in turns]
         assert inputs == sorted(inputs)
         assert inputs[2] > 2 * inputs[0]
         for before, after in pairwise(turns):
-            assert int(after["intended_ns"]) - int(before["done_ns"]) == pytest.approx(0.2e9, rel=0.15)
+            assert int(after["intended_ns"]) - int(before["done_ns"]) == pytest.approx(
+                0.2e9, rel=0.15
+            )
 
 
 def test_a_trace_is_replayed_at_its_times(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
     server = mock("--ttft-ms", "1", "--itl-ms", "0.1")
-    lines = [{"timestamp": 1000 + 400 * i, "input_length": 50 + i, "output_length": 3 + i} for i in range(10)]
+    lines = [
+        {"timestamp": 1000 + 400 * i, "input_length": 50 + i, "output_length": 3 + i}
+        for i in range(10)
+    ]
     (tmp_path / "trace.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (level,) = bench(cli, server.url, "--trace", "trace.jsonl", "--time-scale", 2)["levels"]
     table = sorted(rows(tmp_path / "run"), key=lambda row: int(row["index"]))
-    assert [int(row["intended_ns"]) for row in table] == pytest.approx([int(2e8 * i) for i in range(10)], abs=2)
+    assert [int(row["intended_ns"]) for row in table] == pytest.approx(
+        [int(2e8 * i) for i in range(10)], abs=2
+    )
     assert [int(row["output_tokens"]) for row in table] == list(range(3, 13))
     assert level["label"] == "trace x2"
 
 
-def test_the_search_finds_the_rate_of_a_server_that_saturates(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
+def test_the_search_finds_the_rate_of_a_server_that_saturates(
+    cli: Cli, tmp_path: Path, mock: MockStart
+) -> None:
     # 4 places of 50 ms each are 80 requests a second; beyond that the wait for a place grows
     server = mock("--ttft-ms", "50", "--itl-ms", "0")
-    report = bench(cli, server.url, "--search", "--rate", 40, "--slo", "ttft_p90=80ms", "--output-tokens", 1,
-                   "--max-in-flight", 4, "--requests", 120)  # fmt: skip
+    report = bench(
+        cli,
+        server.url,
+        "--search",
+        "--rate",
+        40,
+        "--slo",
+        "ttft_p90=80ms",
+        "--output-tokens",
+        1,
+        "--max-in-flight",
+        4,
+        "--requests",
+        120,
+    )
     assert 35 < report["finding"]["best_rate_per_s"] < 81
     assert report["finding"]["failing_rate_per_s"] <= report["finding"]["best_rate_per_s"] * 2
     shutil.rmtree(tmp_path / "run")
-    hopeless = bench(cli, server.url, "--search", "--rate", 20, "--slo", "ttft_p90=10ms", "--output-tokens", 1,
-                     "--requests", 60)  # fmt: skip
+    hopeless = bench(
+        cli,
+        server.url,
+        "--search",
+        "--rate",
+        20,
+        "--slo",
+        "ttft_p90=10ms",
+        "--output-tokens",
+        1,
+        "--requests",
+        60,
+    )
     assert hopeless["finding"]["best_rate_per_s"] is None
     assert "one request at a time misses ttft_p90=10ms" in hopeless["finding"]["text"]
     assert len(hopeless["levels"]) == 2
 
 
-def test_builtin_prompts_files_and_parquet_records(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
+def test_builtin_prompts_files_and_parquet_records(
+    cli: Cli, tmp_path: Path, mock: MockStart
+) -> None:
     pytest.importorskip("pyarrow")
     server = mock("--ttft-ms", "1", "--itl-ms", "0")
-    bench(cli, server.url, "--dataset", "builtin", "--concurrency", 4, "--requests", 40, "--records", "parquet")
+    bench(
+        cli,
+        server.url,
+        "--dataset",
+        "builtin",
+        "--concurrency",
+        4,
+        "--requests",
+        40,
+        "--records",
+        "parquet",
+    )
     from pyarrow.parquet import read_table
 
     table = read_table(tmp_path / "run" / "records.parquet")
@@ -178,10 +311,24 @@ def test_a_client_that_is_the_bottleneck_makes_the_run_invalid(cli: Cli, mock: M
     assert "INVALID" in run.stderr
 
 
-def test_a_server_that_dies_under_the_load_ends_the_run(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
+def test_a_server_that_dies_under_the_load_ends_the_run(
+    cli: Cli, tmp_path: Path, mock: MockStart
+) -> None:
     server = mock("--ttft-ms", "20", "--itl-ms", "2")
     threading.Timer(2.0, server.stop).start()
-    run = cli("bench", "--url", server.url, "-o", "run", "--concurrency", "2", "--duration-s", "40", "--warmup", "0")
+    run = cli(
+        "bench",
+        "--url",
+        server.url,
+        "-o",
+        "run",
+        "--concurrency",
+        "2",
+        "--duration-s",
+        "40",
+        "--warmup",
+        "0",
+    )
     assert run.returncode == 4, run.stderr
     assert "the server is gone" in run.stderr
     report = json.loads((tmp_path / "run" / "report.json").read_text())
@@ -191,7 +338,9 @@ def test_a_server_that_dies_under_the_load_ends_the_run(cli: Cli, tmp_path: Path
 
 def test_a_url_from_anywhere_means_the_server_that_runs_there(cli: Cli, mock: MockStart) -> None:
     server = mock("--ttft-ms", "2", "--itl-ms", "0")
-    run = cli("bench", "--requests", "4", "--concurrency", "1", "--json", env={"LLMOPS_URL": server.url})
+    run = cli(
+        "bench", "--requests", "4", "--concurrency", "1", "--json", env={"LLMOPS_URL": server.url}
+    )
     manifest = json.loads(run.stdout)["manifest"]
     assert (manifest["recipe"]["backend"], manifest["recipe"]["model"]) == ("remote", "mock")
     assert len(server.stop()) == 4
@@ -202,7 +351,9 @@ def test_a_url_from_anywhere_means_the_server_that_runs_there(cli: Cli, mock: Mo
 
 Handler = Callable[[socket.socket, bytes], None]
 EVENT = b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
-USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\ndata: [DONE]\n\n'
+USAGE = (
+    b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\ndata: [DONE]\n\n'
+)
 
 
 def stream(*pieces: bytes) -> bytes:
@@ -211,9 +362,15 @@ def stream(*pieces: bytes) -> bytes:
 
 
 @contextmanager
-def scripted(handler: Handler, *, family: int = socket.AF_INET, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """A server that gives each request's raw bytes to `handler`; a GET gets an empty list of models."""
-    listener = socket.create_server(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0), family=family)
+def scripted(
+    handler: Handler, *, family: int = socket.AF_INET, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """A server that gives each request's raw bytes to `handler`; a GET gets an empty list of
+    models.
+    """
+    listener = socket.create_server(
+        ("::1" if family == socket.AF_INET6 else "127.0.0.1", 0), family=family
+    )
     stopping = threading.Event()
 
     def serve(connection: socket.socket) -> None:
@@ -228,10 +385,18 @@ def scripted(handler: Handler, *, family: int = socket.AF_INET, tls: ssl.SSLCont
                         return
                     pending += piece
                 head, _, rest = pending.partition(b"\r\n\r\n")
-                length = next((int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:")), 0)
+                length = next(
+                    (
+                        int(h[15:])
+                        for h in head.split(b"\r\n")
+                        if h.lower().startswith(b"content-length:")
+                    ),
+                    0,
+                )
                 while len(rest) < length:
                     rest += connection.recv(65536)
-                request, pending = head + b"\r\n\r\n" + rest[:length], rest[length:]
+                request = head + b"\r\n\r\n" + rest[:length]
+                pending = rest[length:]
                 if request.startswith(b"GET"):
                     connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"data":[]}')
                 else:
@@ -260,7 +425,9 @@ def scripted(handler: Handler, *, family: int = socket.AF_INET, tls: ssl.SSLCont
 FEW = ("--concurrency", "2", "--requests", "6", "--output-tokens", "1", "--warmup", "0")
 
 
-def test_headers_key_and_body_fields_arrive_and_no_secret_is_saved(cli: Cli, tmp_path: Path) -> None:
+def test_headers_key_and_body_fields_arrive_and_no_secret_is_saved(
+    cli: Cli, tmp_path: Path
+) -> None:
     seen: list[bytes] = []
 
     def answer(connection: socket.socket, request: bytes) -> None:
@@ -269,8 +436,22 @@ def test_headers_key_and_body_fields_arrive_and_no_secret_is_saved(cli: Cli, tmp
 
     with scripted(answer) as port:
         env = {"LLMOPS_API_KEY": "sk-very-secret", "TEAM_TOKEN": "tok-very-secret"}
-        bench(cli, f"http://127.0.0.1:{port}/v1", "--model", "m", *FEW, "--header", "X-Team-Token: $TEAM_TOKEN",
-              "--body", "top_p=0.5", "--body", "user=me", "--api", "completions", env=env)  # fmt: skip
+        bench(
+            cli,
+            f"http://127.0.0.1:{port}/v1",
+            "--model",
+            "m",
+            *FEW,
+            "--header",
+            "X-Team-Token: $TEAM_TOKEN",
+            "--body",
+            "top_p=0.5",
+            "--body",
+            "user=me",
+            "--api",
+            "completions",
+            env=env,
+        )
     streamed = [request for request in seen if b'"stream":true' in request]
     assert len(streamed) == 6
     head, _, body = streamed[0].partition(b"\r\n\r\n")
@@ -279,7 +460,12 @@ def test_headers_key_and_body_fields_arrive_and_no_secret_is_saved(cli: Cli, tmp
     assert b"X-Team-Token: tok-very-secret" in head
     assert b"Accept-Encoding: identity" in head
     fields = json.loads(body)
-    assert (fields["model"], fields["top_p"], fields["user"], fields["max_tokens"]) == ("m", 0.5, "me", 1)
+    assert (fields["model"], fields["top_p"], fields["user"], fields["max_tokens"]) == (
+        "m",
+        0.5,
+        "me",
+        1,
+    )
     for path in (tmp_path / "run").iterdir():
         assert "very-secret" not in path.read_text(errors="replace"), path
     run = cli("bench", "--url", "http://127.0.0.1:1", "--header", "Authorization: Bearer sk-1")
@@ -298,7 +484,9 @@ def test_headers_key_and_body_fields_arrive_and_no_secret_is_saved(cli: Cli, tmp
         (stream(b'data: {"error": {"message": "no memory"}}\n\n'), "error event"),
     ],
 )
-def test_half_answers_are_errors_and_an_all_failing_run_is_invalid(cli: Cli, reply: bytes, kind: str) -> None:
+def test_half_answers_are_errors_and_an_all_failing_run_is_invalid(
+    cli: Cli, reply: bytes, kind: str
+) -> None:
     def answer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(reply)
 
@@ -314,7 +502,9 @@ def test_half_answers_are_errors_and_an_all_failing_run_is_invalid(cli: Cli, rep
 def test_a_silent_server_times_out(cli: Cli) -> None:
     with scripted(lambda *_: time.sleep(30)) as port:
         start = time.monotonic()
-        (level,) = bench(cli, f"http://127.0.0.1:{port}", "--model", "m", *FEW, "--timeout-s", 1, code=5)["levels"]
+        (level,) = bench(
+            cli, f"http://127.0.0.1:{port}", "--model", "m", *FEW, "--timeout-s", 1, code=5
+        )["levels"]
     assert list(level["error_kinds"]) == ["timeout"]
     assert time.monotonic() - start < 15
 
@@ -340,14 +530,27 @@ def test_refused_requests_are_asked_less_and_less_often(cli: Cli) -> None:
         connection.sendall(b"HTTP/1.1 429 Too Many\r\nContent-Length: 0\r\n\r\n")
 
     with scripted(answer) as port:
-        (level,) = bench(cli, f"http://127.0.0.1:{port}", "--model", "m", "--concurrency", 1, "--duration-s", 2,
-                         "--warmup", 0, code=5)["levels"]  # fmt: skip
+        (level,) = bench(
+            cli,
+            f"http://127.0.0.1:{port}",
+            "--model",
+            "m",
+            "--concurrency",
+            1,
+            "--duration-s",
+            2,
+            "--warmup",
+            0,
+            code=5,
+        )["levels"]
     assert asked < 30
     assert list(level["error_kinds"]) == ["HTTP 429"]
 
 
 def test_prompt_lengths_are_exact_with_a_tokenizer_that_only_takes_plain_text(cli: Cli) -> None:
-    """As llama-server's /tokenize does; the chat template costs seven more, which only its usage tells."""
+    """As llama-server's /tokenize does; the chat template costs seven more, which only its usage
+    tells.
+    """
 
     def answer(connection: socket.socket, request: bytes) -> None:
         head, _, raw = request.partition(b"\r\n\r\n")
@@ -360,14 +563,22 @@ def test_prompt_lengths_are_exact_with_a_tokenizer_that_only_takes_plain_text(cl
             used = 7 + sum(1 + (len(word) > 5) for word in text.split())
             usage = {"prompt_tokens": used, "completion_tokens": 1}
             if fields.get("stream"):
-                connection.sendall(stream(EVENT, b"data: " + json.dumps({"choices": [], "usage": usage}).encode()
-                                          + b"\n\ndata: [DONE]\n\n"))  # fmt: skip
+                connection.sendall(
+                    stream(
+                        EVENT,
+                        b"data: "
+                        + json.dumps({"choices": [], "usage": usage}).encode()
+                        + b"\n\ndata: [DONE]\n\n",
+                    )
+                )
                 return
             reply = json.dumps({"choices": [], "usage": usage}).encode()
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(reply), reply))
 
     with scripted(answer) as port:
-        (level,) = bench(cli, f"http://127.0.0.1:{port}", "--model", "m", *FEW, "--input-tokens", 90)["levels"]
+        (level,) = bench(
+            cli, f"http://127.0.0.1:{port}", "--model", "m", *FEW, "--input-tokens", 90
+        )["levels"]
     assert level["input_tokens"] == 90 * level["measured"]
     assert not any("token" in note for note in level["notes"])
 
@@ -382,15 +593,35 @@ def test_ipv6(cli: Cli) -> None:
 
 def test_tls_with_a_certificate_that_is_trusted_or_not(cli: Cli, tmp_path: Path) -> None:
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days",
-         "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        ],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     with scripted(lambda c, _: c.sendall(stream(EVENT, USAGE)), tls=context) as port:
         url = f"https://127.0.0.1:{port}"
-        (level,) = bench(cli, url, "--model", "m", *FEW, env={"SSL_CERT_FILE": str(tmp_path / "cert.pem")})["levels"]
+        (level,) = bench(
+            cli, url, "--model", "m", *FEW, env={"SSL_CERT_FILE": str(tmp_path / "cert.pem")}
+        )["levels"]
         assert level["errors"] == 0
         shutil.rmtree(tmp_path / "run")
         (level,) = bench(cli, url, "--model", "m", *FEW, "--insecure")["levels"]
@@ -408,8 +639,16 @@ def test_a_proxy_is_used_only_when_asked(cli: Cli, tmp_path: Path) -> None:
         connection.sendall(stream(EVENT, USAGE))
 
     with scripted(answer) as port, scripted(answer) as proxy:
-        url, other = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{proxy}"
-        bench(cli, url, "--model", "m", *FEW, env={"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://x:9"})
+        url = f"http://127.0.0.1:{port}"
+        other = f"http://127.0.0.1:{proxy}"
+        bench(
+            cli,
+            url,
+            "--model",
+            "m",
+            *FEW,
+            env={"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://x:9"},
+        )
         assert all(line.startswith(b"POST /") for line in seen)
         seen.clear()
         shutil.rmtree(tmp_path / "run")
@@ -417,17 +656,33 @@ def test_a_proxy_is_used_only_when_asked(cli: Cli, tmp_path: Path) -> None:
     assert any(line.startswith(b"POST " + url.encode()) for line in seen)
 
 
-def test_a_full_disk_ends_the_run_with_its_reason(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
+def test_a_full_disk_ends_the_run_with_its_reason(
+    cli: Cli, tmp_path: Path, mock: MockStart
+) -> None:
     if os.geteuid() != 0:
         pytest.skip("mounting a small disk needs root")
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], check=False
+    ).returncode:
         pytest.skip("this machine cannot mount a small disk")
     try:
         server = mock("--itl-ms", "0")
-        run = cli("bench", "--url", server.url, "-o", str(small / "run"), "--concurrency", "8", "--requests", "4000",
-                  "--output-tokens", "2", "--allow-invalid")  # fmt: skip
+        run = cli(
+            "bench",
+            "--url",
+            server.url,
+            "-o",
+            str(small / "run"),
+            "--concurrency",
+            "8",
+            "--requests",
+            "4000",
+            "--output-tokens",
+            "2",
+            "--allow-invalid",
+        )
         assert run.returncode == 3, run.stderr
         assert "no space left" in run.stderr
         assert "Traceback" not in run.stderr
@@ -439,8 +694,20 @@ def test_a_second_run_into_the_same_folder_is_refused_while_the_first_goes(
     cli: Cli, tmp_path: Path, mock: MockStart
 ) -> None:
     server = mock("--ttft-ms", "20", "--itl-ms", "10")
-    argv = [sys.executable, "-m", "llmops_cli", "bench", "--url", server.url, "-o", "run", "--duration-s", "6",
-            "--concurrency", "1"]  # fmt: skip
+    argv = [
+        sys.executable,
+        "-m",
+        "llmops_cli",
+        "bench",
+        "--url",
+        server.url,
+        "-o",
+        "run",
+        "--duration-s",
+        "6",
+        "--concurrency",
+        "1",
+    ]
     first = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 10
@@ -458,7 +725,18 @@ def test_a_second_run_into_the_same_folder_is_refused_while_the_first_goes(
 
 
 def test_the_servers_own_metrics_and_the_engines_memory_are_in_the_series(cli: Cli) -> None:
-    run = cli("bench", "--backend", "sim", "--set", "ttft_ms=50", "--concurrency", "2", "--duration-s", "3", "--json")
+    run = cli(
+        "bench",
+        "--backend",
+        "sim",
+        "--set",
+        "ttft_ms=50",
+        "--concurrency",
+        "2",
+        "--duration-s",
+        "3",
+        "--json",
+    )
     (level,) = json.loads(run.stdout)["levels"]
     assert len(level["series"]) >= 3
     engine = [point["engine"] for point in level["series"] if point.get("engine")]

@@ -12,9 +12,18 @@ import pytest
 from llmops_cli.runtime.paths import WORKERS
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's parent-death signal")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="needs Linux's parent-death signal"
+)
 def test_an_engine_ends_even_if_its_guard_is_killed_with_9() -> None:
-    argv = [sys.executable, "-S", str(WORKERS / "_guard.py"), sys.executable, "-c", "import time; time.sleep(60)"]
+    argv = [
+        sys.executable,
+        "-S",
+        str(WORKERS / "_guard.py"),
+        sys.executable,
+        "-c",
+        "import time; time.sleep(60)",
+    ]
     with subprocess.Popen(argv, stdin=subprocess.PIPE) as guard:  # our end of the pipe stays open
         for _ in range(100):
             if children := psutil.Process(guard.pid).children():

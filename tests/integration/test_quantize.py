@@ -1,4 +1,6 @@
-"""Quantizers of Hugging Face folders for real, on the demo model: made, measured, served, resumed, inspected."""
+"""Quantizers of Hugging Face folders for real, on the demo model: made, measured, served, resumed,
+inspected.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,35 @@ def artifacts(text: str) -> dict[str, dict[str, object]]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tuple[Path, dict[str, dict[str, object]]]:
-    """Every kind of method once: without and with calibration, weights and activations, other libraries' formats."""
+def made(
+    tmp_path_factory: pytest.TempPathFactory, shared_cache: Path
+) -> tuple[Path, dict[str, dict[str, object]]]:
+    """Every kind of method once: without and with calibration, weights and activations, other
+    libraries' formats.
+    """
     folder = tmp_path_factory.mktemp("quantized")
-    argv = [sys.executable, "-m", "llmops_cli", "quantize", "--sweep", f"{FREE},awq,gptq,smoothquant,kv-cache,"
-            "int8@ctranslate2,nf4,gguf:Q4_K_M", *QUICK, "--no-verify", "-o", "out", "--json"]  # fmt: skip
-    run = subprocess.run(argv, cwd=folder, env={**os.environ, "XDG_CACHE_HOME": str(shared_cache)},
-                         capture_output=True, text=True, timeout=1400, check=False)  # fmt: skip
+    argv = [
+        sys.executable,
+        "-m",
+        "llmops_cli",
+        "quantize",
+        "--sweep",
+        f"{FREE},awq,gptq,smoothquant,kv-cache,int8@ctranslate2,nf4,gguf:Q4_K_M",
+        *QUICK,
+        "--no-verify",
+        "-o",
+        "out",
+        "--json",
+    ]
+    run = subprocess.run(
+        argv,
+        cwd=folder,
+        env={**os.environ, "XDG_CACHE_HOME": str(shared_cache)},
+        capture_output=True,
+        text=True,
+        timeout=1400,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr[-3000:]
     assert json.loads(run.stdout)["failures"] == {}
     return folder, artifacts(run.stdout)
@@ -61,26 +85,49 @@ def test_each_method_is_smaller_near_the_base_and_says_so(
     assert (next(Path(folder).glob("results/*")) / "quantize.png").stat().st_size > 10_000
 
 
-def test_calibrated_methods_lose_less_than_plain_rounding(made: tuple[Path, dict[str, dict[str, object]]]) -> None:
+def test_calibrated_methods_lose_less_than_plain_rounding(
+    made: tuple[Path, dict[str, dict[str, object]]],
+) -> None:
     _, found = made
     for name in ("awq-W4A16_ASYM-g128", "gptq-W4A16-g128"):
         assert found[name]["perplexity"] < found[name]["perplexity_rounding"], name
 
 
 @pytest.mark.parametrize("method", ["awq", "gptq", "smoothquant", "fp8"])
-def test_vllm_serves_what_was_made(method: str, made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli) -> None:
+def test_vllm_serves_what_was_made(
+    method: str, made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli
+) -> None:
     folder, found = made
     entry = next(entry for name, entry in found.items() if name.startswith(f"{method}-"))
     path = str(Path(folder) / str(entry["path"]))
-    run = demo_cli("bench", "--backend", "vllm", "--model", path, "--max-model-len", "512",
-                   "--concurrency", "2", "--requests", "4", "--output-tokens", "8", "--warmup", "0", "--json",
-                   "--allow-invalid", timeout_s=600)  # fmt: skip
+    run = demo_cli(
+        "bench",
+        "--backend",
+        "vllm",
+        "--model",
+        path,
+        "--max-model-len",
+        "512",
+        "--concurrency",
+        "2",
+        "--requests",
+        "4",
+        "--output-tokens",
+        "8",
+        "--warmup",
+        "0",
+        "--json",
+        "--allow-invalid",
+        timeout_s=600,
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     (level,) = json.loads(run.stdout)["levels"]
     assert (level["requests"], level["errors"]) == (4, 0), level["error_kinds"]
 
 
-def test_inspect_says_what_each_is(made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli) -> None:
+def test_inspect_says_what_each_is(
+    made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli
+) -> None:
     folder, found = made
     wanted = {
         "awq-W4A16_ASYM-g128": ("compressed-tensors", "W4A16", 4, 128, False),
@@ -92,14 +139,23 @@ def test_inspect_says_what_each_is(made: tuple[Path, dict[str, dict[str, object]
         "gguf-Q4_K_M": ("gguf", "Q4_K_M", None, None, None),
     }
     for name, (kind, scheme, bits, group, symmetric) in wanted.items():
-        run = demo_cli("quantize", "inspect", str(Path(folder) / str(found[name]["path"])), "--json")
+        run = demo_cli(
+            "quantize", "inspect", str(Path(folder) / str(found[name]["path"])), "--json"
+        )
         assert run.returncode == 0, run.stderr
         seen = json.loads(run.stdout)
-        assert (seen["format"], seen["scheme"], seen["bits"], seen["group_size"], seen["symmetric"]) == (
-            kind, scheme, bits, group, symmetric), name  # fmt: skip
+        assert (
+            seen["format"],
+            seen["scheme"],
+            seen["bits"],
+            seen["group_size"],
+            seen["symmetric"],
+        ) == (kind, scheme, bits, group, symmetric), name
         assert seen["made_from"] == "demo"
         assert sum(entry["bytes"] for entry in seen["kinds"]) <= seen["size_bytes"]
-    text = demo_cli("quantize", "inspect", str(Path(folder) / str(found["gguf-Q4_K_M"]["path"]))).stderr
+    text = demo_cli(
+        "quantize", "inspect", str(Path(folder) / str(found["gguf-Q4_K_M"]["path"]))
+    ).stderr
     assert "embeddings" in text
     assert "loads in llamacpp" in text
 
@@ -108,10 +164,28 @@ def test_a_second_run_makes_nothing_again_and_equals_the_first(
     made: tuple[Path, dict[str, dict[str, object]]], shared_cache: Path
 ) -> None:
     folder, found = made
-    argv = [sys.executable, "-m", "llmops_cli", "quantize", "--sweep", f"{FREE},gptq", *QUICK, "--no-verify", "-o",
-            "out", "--json"]  # fmt: skip
-    run = subprocess.run(argv, cwd=folder, env={**os.environ, "XDG_CACHE_HOME": str(shared_cache)},
-                         capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+    argv = [
+        sys.executable,
+        "-m",
+        "llmops_cli",
+        "quantize",
+        "--sweep",
+        f"{FREE},gptq",
+        *QUICK,
+        "--no-verify",
+        "-o",
+        "out",
+        "--json",
+    ]
+    run = subprocess.run(
+        argv,
+        cwd=folder,
+        env={**os.environ, "XDG_CACHE_HOME": str(shared_cache)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     for name, entry in artifacts(run.stdout).items():
         assert entry["reused"], name
         assert entry["digest"] == found[name]["digest"]
@@ -121,10 +195,24 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_ends_the_same(
     made: tuple[Path, dict[str, dict[str, object]]], tmp_path: Path, shared_cache: Path
 ) -> None:
     _, found = made
-    argv = [sys.executable, "-m", "llmops_cli", "quantize", "--sweep", "int4,gptq", *QUICK, "--no-verify",
-            "--no-quality", "-o", "out", "--json"]  # fmt: skip
+    argv = [
+        sys.executable,
+        "-m",
+        "llmops_cli",
+        "quantize",
+        "--sweep",
+        "int4,gptq",
+        *QUICK,
+        "--no-verify",
+        "--no-quality",
+        "-o",
+        "out",
+        "--json",
+    ]
     environment = {**os.environ, "XDG_CACHE_HOME": str(shared_cache)}
-    process = subprocess.Popen(argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     for _ in range(600):
         if list((tmp_path / "out").glob("demo-int4*/llmops.json")):
             break
@@ -136,7 +224,15 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_ends_the_same(
     _gone, alive = psutil.wait_procs(below, timeout=15)
     assert not alive
     first = (tmp_path / "out" / "demo-int4-W4A16-g128" / "llmops.json").stat().st_mtime_ns
-    run = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    run = subprocess.run(
+        argv,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     ended = artifacts(run.stdout)
     assert ended["int4-W4A16-g128"]["reused"]
@@ -145,8 +241,19 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_ends_the_same(
     assert not list((tmp_path / "out").glob(".*partial"))
 
 
-def test_the_demos_questions_are_asked_of_the_base_and_of_each_artifact(demo_cli: Cli, tmp_path: Path) -> None:
-    args = ("quantize", "--sweep", "int8@ctranslate2,gguf:Q8_0", "--fit", "2GiB", "-o", "out", "--json")
+def test_the_demos_questions_are_asked_of_the_base_and_of_each_artifact(
+    demo_cli: Cli, tmp_path: Path
+) -> None:
+    args = (
+        "quantize",
+        "--sweep",
+        "int8@ctranslate2,gguf:Q8_0",
+        "--fit",
+        "2GiB",
+        "-o",
+        "out",
+        "--json",
+    )
     run = demo_cli(*args, timeout_s=300)
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
@@ -154,15 +261,31 @@ def test_the_demos_questions_are_asked_of_the_base_and_of_each_artifact(demo_cli
     assert base["average"] > 0.8
     assert {"average", "fact", "secret"} <= set(base)
     for entry in report["artifacts"]:
-        assert abs(entry["served"]["accuracy"]["demo"]["average"] - base["average"]) < 0.1, entry["name"]
+        assert abs(entry["served"]["accuracy"]["demo"]["average"] - base["average"]) < 0.1, entry[
+            "name"
+        ]
         assert entry["served"]["output_tokens_per_s"] > 0
     assert report["recommended"].startswith("best that fits 2.00 GiB")
     assert "demo average: base" in demo_cli(*args[:-1]).stderr
 
 
-def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(demo_cli: Cli, tmp_path: Path) -> None:
-    run = demo_cli("quantize", "--method", "int4", "--bits", "2", "--group-size", "256", "--max-perplexity-increase",
-                   "0.1%", "--no-verify", "-o", "out")  # fmt: skip
+def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(
+    demo_cli: Cli, tmp_path: Path
+) -> None:
+    run = demo_cli(
+        "quantize",
+        "--method",
+        "int4",
+        "--bits",
+        "2",
+        "--group-size",
+        "256",
+        "--max-perplexity-increase",
+        "0.1%",
+        "--no-verify",
+        "-o",
+        "out",
+    )
     assert run.returncode == 5, run.stderr
     assert "perplexity grew by" in run.stderr
     (saved,) = (tmp_path / "out").glob("*/llmops.json")
@@ -182,15 +305,21 @@ def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(demo_cli: Cli, tmp
         (("--method", "awq", "--samples", "100000", "--seq-len", "100000"), 3, "of memory"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(args: tuple[str, ...], code: int, words: str, demo_cli: Cli) -> None:
+def test_what_cannot_be_is_said_in_one_line(
+    args: tuple[str, ...], code: int, words: str, demo_cli: Cli
+) -> None:
     run = demo_cli("quantize", *args, "-o", "out")
     assert run.returncode == code, run.stderr
     assert words in run.stderr
     assert "Traceback" not in run.stderr
 
 
-def test_an_evaluator_that_is_not_installed_is_said_before_any_work(demo_cli: Cli, tmp_path: Path) -> None:
-    run = demo_cli("quantize", "--eval", "lm-eval:arc_easy", env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+def test_an_evaluator_that_is_not_installed_is_said_before_any_work(
+    demo_cli: Cli, tmp_path: Path
+) -> None:
+    run = demo_cli(
+        "quantize", "--eval", "lm-eval:arc_easy", env={"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    )
     assert run.returncode == 3
     assert "llmops env create lm-eval" in run.stderr
 
@@ -207,14 +336,38 @@ def test_calibration_from_chats_parquet_and_the_model_itself(demo_cli: Cli, tmp_
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chats = [[{"role": "user", "content": f"What is {i} + 3?"}, {"role": "assistant", "content": str(i + 3)}]
-             for i in range(60)]  # fmt: skip
-    (tmp_path / "chats.jsonl").write_text("".join(json.dumps({"messages": chat}) + "\n" for chat in chats))
-    pq.write_table(pa.table({"text": [f"The number {i} is after {i - 1}." for i in range(99)]}), tmp_path / "t.parquet")
+    chats = [
+        [
+            {"role": "user", "content": f"What is {i} + 3?"},
+            {"role": "assistant", "content": str(i + 3)},
+        ]
+        for i in range(60)
+    ]
+    (tmp_path / "chats.jsonl").write_text(
+        "".join(json.dumps({"messages": chat}) + "\n" for chat in chats)
+    )
+    pq.write_table(
+        pa.table({"text": [f"The number {i} is after {i - 1}." for i in range(99)]}),
+        tmp_path / "t.parquet",
+    )
     seen = {}
     for source in ("chats.jsonl", "t.parquet", "generated"):
-        run = demo_cli("quantize", "--method", "gptq", "--calibration", source, "--samples", "6", "--seq-len", "64",
-                       "--no-verify", "--no-quality", "-o", f"out-{source}", "--json")  # fmt: skip
+        run = demo_cli(
+            "quantize",
+            "--method",
+            "gptq",
+            "--calibration",
+            source,
+            "--samples",
+            "6",
+            "--seq-len",
+            "64",
+            "--no-verify",
+            "--no-quality",
+            "-o",
+            f"out-{source}",
+            "--json",
+        )
         assert run.returncode == 0, run.stderr
         ((_, entry),) = artifacts(run.stdout).items()
         facts = entry["calibration"]

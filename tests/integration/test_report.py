@@ -1,4 +1,6 @@
-"""`llmops report` over saved runs: tables, exports, the page in a real browser, comparison, and the CI recipe."""
+"""`llmops report` over saved runs: tables, exports, the page in a real browser, comparison, and the
+CI recipe.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,48 @@ from llmops_cli.runtime.paths import recipes_dir
 from tests.conftest import Cli, Mock
 
 MockStart = Callable[..., Mock]
-BROWSER = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-           "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
+BROWSER = (
+    "chromium",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 @pytest.fixture
 def run(cli: Cli, tmp_path: Path, mock: MockStart) -> Path:
     server = mock("--ttft-ms", "20", "--itl-ms", "2", "--jitter", "0.3")
-    done = cli("bench", "--url", server.url, "-o", "run", "--concurrency", "2,8,16", "--requests", "120",
-               "--output-tokens", "8", "--slo", "ttft_p95=10ms")  # fmt: skip
+    done = cli(
+        "bench",
+        "--url",
+        server.url,
+        "-o",
+        "run",
+        "--concurrency",
+        "2,8,16",
+        "--requests",
+        "120",
+        "--output-tokens",
+        "8",
+        "--slo",
+        "ttft_p95=10ms",
+    )
     assert done.returncode == 0, done.stderr
     return tmp_path / "run"
 
 
 def test_the_files_of_a_run_agree(run: Path) -> None:
-    assert sorted(path.name for path in run.iterdir()) == ["records.csv", "report.csv", "report.html", "report.json"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "records.csv",
+        "report.csv",
+        "report.html",
+        "report.json",
+    ]
     report = json.loads((run / "report.json").read_text())
     with (run / "report.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
@@ -55,9 +84,13 @@ def test_show_list_and_export(cli: Cli, run: Path) -> None:
     assert str(run.name) in listed.stdout
     (row,) = json.loads(cli("report", "list", ".", "--json").stdout)
     assert row["kind"] == "bench"
-    assert json.loads(cli("report", "show", "run", "--json").stdout) == json.loads((run / "report.json").read_text())
+    assert json.loads(cli("report", "show", "run", "--json").stdout) == json.loads(
+        (run / "report.json").read_text()
+    )
     assert "| 8 streams | 120 | 0 |" in cli("report", "export", "run").stdout
-    suite = ElementTree.fromstring(cli("report", "export", "run", "--format", "junit").stdout.partition("\n")[2])
+    suite = ElementTree.fromstring(
+        cli("report", "export", "run", "--format", "junit").stdout.partition("\n")[2]
+    )
     assert (suite.get("tests"), suite.get("failures")) == ("6", "3")
     metrics = cli("report", "export", "run", "--format", "openmetrics").stdout
     assert metrics.endswith("# EOF\n")
@@ -70,7 +103,9 @@ def test_openmetrics_is_read_by_prometheus_own_parser(cli: Cli, run: Path) -> No
     text = cli("report", "export", "run", "--format", "openmetrics").stdout
     families = {family.name: family for family in parser.text_string_to_metric_families(text)}
     report = json.loads((run / "report.json").read_text())
-    values = {s.labels["load"]: s.value for s in families["llmops_bench_output_tokens_per_second"].samples}
+    values = {
+        s.labels["load"]: s.value for s in families["llmops_bench_output_tokens_per_second"].samples
+    }
     assert values["8 streams"] == pytest.approx(report["levels"][1]["output_tokens_per_s"])
 
 
@@ -88,19 +123,33 @@ def test_the_page_works_offline_in_a_real_browser(cli: Cli, tmp_path: Path, run:
     assert shutil.which("chromium"), "chromium is missing (Debian: apt-get install chromium)"
     argv = [*BROWSER, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,2200"]
     address = f"file://{run / 'report.html'}"
-    dom = subprocess.run([*argv, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True).stdout
+    dom = subprocess.run(
+        [*argv, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
     assert 'data-ready="yes"' in dom  # the script ran to its end
     assert dom.count("<canvas") >= 5
-    for words in ("Latency distribution", "Throughput against latency", "16 streams", "ttft_p95=10ms"):
+    for words in (
+        "Latency distribution",
+        "Throughput against latency",
+        "16 streams",
+        "ttft_p95=10ms",
+    ):
         assert words in dom
     picture = tmp_path / "page.png"
-    subprocess.run([*argv, f"--screenshot={picture}", address], capture_output=True, timeout=120, check=True)
+    subprocess.run(
+        [*argv, f"--screenshot={picture}", address], capture_output=True, timeout=120, check=True
+    )
     assert picture.stat().st_size > 40_000  # a blank page has a few kilobytes
 
 
 def test_what_is_no_run_is_refused(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for args in (["show", "nowhere"], ["show", "empty"], ["html", "empty"], ["compare", "empty", "empty"]):
+    for args in (
+        ["show", "nowhere"],
+        ["show", "empty"],
+        ["html", "empty"],
+        ["compare", "empty", "empty"],
+    ):
         done = cli("report", *args)
         assert (done.returncode, "no report at" in done.stderr) == (2, True), done.stderr
     done = cli("report", "gate", "empty", "--fail-if", "ttft_ms.p95 > +10")
@@ -110,8 +159,19 @@ def test_what_is_no_run_is_refused(cli: Cli, tmp_path: Path) -> None:
 def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
     for name, ttft in (("a", "40"), ("b", "48")):
         server = mock("--ttft-ms", ttft, "--itl-ms", "1", "--jitter", "0.3")
-        done = cli("bench", "--url", server.url, "-o", name, "--concurrency", "8", "--requests", "200",
-                   "--output-tokens", "4")  # fmt: skip
+        done = cli(
+            "bench",
+            "--url",
+            server.url,
+            "-o",
+            name,
+            "--concurrency",
+            "8",
+            "--requests",
+            "200",
+            "--output-tokens",
+            "4",
+        )
         assert done.returncode == 0, done.stderr
     found = json.loads(cli("report", "compare", "a", "b", "--json").stdout)
     verdicts = {d["metric"]: d for d in found["differences"]}
@@ -123,26 +183,51 @@ def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStar
     assert "slower" in table.stdout
     assert "fewer than 3 repetitions" in table.stderr
     assert "| **slower** |" in cli("report", "compare", "a", "b", "--format", "markdown").stdout
-    gate = cli("report", "gate", "b", "--baseline", "a", "--fail-if", "ttft_ms.shift > +10%", "--junit", "gate.xml")
+    gate = cli(
+        "report",
+        "gate",
+        "b",
+        "--baseline",
+        "a",
+        "--fail-if",
+        "ttft_ms.shift > +10%",
+        "--junit",
+        "gate.xml",
+    )
     assert gate.returncode == 5
     assert "ttft_ms.shift > +10% at 8 streams" in gate.stdout
     suite = ElementTree.parse(tmp_path / "gate.xml").getroot()
     assert suite.get("failures") == "1"
-    assert cli("report", "gate", "a", "--baseline", "b", "--fail-if", "ttft_ms.shift > +10%").returncode == 0
+    assert (
+        cli(
+            "report", "gate", "a", "--baseline", "b", "--fail-if", "ttft_ms.shift > +10%"
+        ).returncode
+        == 0
+    )
 
 
 def test_the_ci_job_passes_until_serving_gets_slower(tmp_path: Path) -> None:
     job = yaml.safe_load((recipes_dir() / "ci" / "github-bench.yml").read_text())["jobs"]["bench"]
     (step,) = [step["run"] for step in job["steps"] if "bench-gate" in step.get("run", "")]
     (tmp_path / "recipes").symlink_to(recipes_dir())
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                   "XDG_CACHE_HOME": str(tmp_path / "cache"),
-                   "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}  # fmt: skip
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }
 
     def ci(ttft_ms: int) -> int:
         options = f"--backend sim --set ttft_ms={ttft_ms} --set itl_ms=2 --concurrency 4 --requests 60 --repeats 3"
-        run = subprocess.run(["bash", "-euc", step], cwd=tmp_path, env={**environment, "BENCH": options},
-                             capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+        run = subprocess.run(
+            ["bash", "-euc", step],
+            cwd=tmp_path,
+            env={**environment, "BENCH": options},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert run.returncode in (0, 5), run.stderr
         return run.returncode
 

@@ -1,7 +1,9 @@
-"""What breaks behind, beside and inside a gateway, and what its clients notice. The engines are `sim`, with faults.
+"""What breaks behind, beside and inside a gateway, and what its clients notice. The engines are
+`sim`, with faults.
 
-Of each fault: every request ends in time, with its answer or with an error that says what happened; a pool with a
-healthy upstream answers as if nothing were; and other models' traffic is as quick as before.
+Of each fault: every request ends in time, with its answer or with an error that says what happened;
+a pool with a healthy upstream answers as if nothing were; and other models' traffic is as quick as
+before.
 """
 
 from __future__ import annotations
@@ -27,7 +29,18 @@ from tests.gateway import Gateway, Starter, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-SCRIPTED = ("fail", "error", "busy", "silent", "slow-headers", "wrong-length", "stall", "reset", "half", "malformed")
+SCRIPTED = (
+    "fail",
+    "error",
+    "busy",
+    "silent",
+    "slow-headers",
+    "wrong-length",
+    "stall",
+    "reset",
+    "half",
+    "malformed",
+)
 FAULTS = (*SCRIPTED, "refuse", "frozen", "killed")
 BEGUN = ("stall", "reset", "half", "malformed", "killed")
 """A stream has begun before these happen, so that nobody can take over."""
@@ -44,7 +57,16 @@ class Sims:
 
     def start(self, name: str, *args: str) -> None:
         port = self.ports.setdefault(name, free_port())
-        argv = [sys.executable, str(WORKERS / "sim_server.py"), "--port", str(port), "--ttft-ms", "20", "--itl-ms", "5"]
+        argv = [
+            sys.executable,
+            str(WORKERS / "sim_server.py"),
+            "--port",
+            str(port),
+            "--ttft-ms",
+            "20",
+            "--itl-ms",
+            "5",
+        ]
         self.running[name] = subprocess.Popen([*argv, *args], stderr=subprocess.DEVNULL)
 
     def stop(self) -> None:
@@ -66,12 +88,19 @@ def config_of(sims: Sims, faults: tuple[str, ...], more: str = "") -> str:
         lines.append(f"  {name}: {{url: 'http://127.0.0.1:{port}/v1', {TIMEOUTS}}}")
     lines.append("models:\n  good: {pool: [healthy]}")
     for fault in faults:
-        lines.append(f"  only-{fault}: {{pool: [{fault}]}}\n  pair-{fault}: {{pool: [{fault}, healthy]}}")
+        lines.append(
+            f"  only-{fault}: {{pool: [{fault}]}}\n  pair-{fault}: {{pool: [{fault}, healthy]}}"
+        )
     return "\n".join(lines) + "\n" + more
 
 
 def body(model: str, *, stream: bool, tokens: int = 6) -> dict[str, Any]:
-    return {"model": model, "stream": stream, "max_tokens": tokens, "messages": [{"role": "user", "content": "Hi"}]}
+    return {
+        "model": model,
+        "stream": stream,
+        "max_tokens": tokens,
+        "messages": [{"role": "user", "content": "Hi"}],
+    }
 
 
 Outcome = tuple[int, bytes, float]
@@ -82,7 +111,8 @@ def ask(gateway: Gateway, model: str, *, stream: bool, tokens: int = 6) -> Outco
     try:
         status, _, said = gateway.ask(body(model, stream=stream, tokens=tokens))
     except (OSError, http.client.HTTPException) as error:
-        status, said = 0, repr(error).encode()
+        status = 0
+        said = repr(error).encode()
     return status, said, time.monotonic() - begun
 
 
@@ -90,7 +120,11 @@ def is_answer(outcome: Outcome, *, stream: bool) -> bool:
     status, said, _ = outcome
     if status != 200:
         return False
-    return said.endswith(b"data: [DONE]\n\n") and b'"error"' not in said if stream else b"token" in said
+    return (
+        said.endswith(b"data: [DONE]\n\n") and b'"error"' not in said
+        if stream
+        else b"token" in said
+    )
 
 
 def is_clear_error(outcome: Outcome) -> bool:
@@ -108,7 +142,8 @@ class Healthy:
     """Traffic to another model, all the time. `times` are whole requests, in seconds."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._stop = gateway, threading.Event()
+        self._gateway = gateway
+        self._stop = threading.Event()
         self.times: list[float] = []
         self.failed: list[Outcome] = []
         self._threads = [threading.Thread(target=self._run, args=(i % 2 == 0,)) for i in range(4)]
@@ -133,7 +168,9 @@ def p99(times: list[float]) -> float:
     return sorted(times)[int(len(times) * 0.99)]
 
 
-def test_thirteen_faults_of_upstreams(sims: Sims, start: Starter, capsys: pytest.CaptureFixture[str]) -> None:
+def test_thirteen_faults_of_upstreams(
+    sims: Sims, start: Starter, capsys: pytest.CaptureFixture[str]
+) -> None:
     sims.start("healthy")
     for fault in SCRIPTED:
         sims.start(fault, f"--{fault}-every", "1")
@@ -145,12 +182,15 @@ def test_thirteen_faults_of_upstreams(sims: Sims, start: Starter, capsys: pytest
     healthy = Healthy(gateway)
     try:
         time.sleep(4)
-        before, rows = list(healthy.times), []
+        before = list(healthy.times)
+        rows = []
         sims.running["frozen"].send_signal(signal.SIGSTOP)
         with concurrent.futures.ThreadPoolExecutor(40) as pool:
             for fault in FAULTS:
                 at = len(healthy.times)
-                rows.append((fault, *_suffer(gateway, sims, fault, pool), p99(healthy.times[at:] or [0.0])))
+                rows.append(
+                    (fault, *_suffer(gateway, sims, fault, pool), p99(healthy.times[at:] or [0.0]))
+                )
     finally:
         healthy.close()
         sims.running["frozen"].send_signal(signal.SIGCONT)
@@ -160,8 +200,10 @@ def test_thirteen_faults_of_upstreams(sims: Sims, start: Starter, capsys: pytest
             f"\nhealthy traffic, p99: {p99(before) * 1e3:.0f} ms before, {p99(during) * 1e3:.0f} ms during all faults"
         )
         for fault, answers, errors, longest_s, own in rows:
-            print(f"  {fault:13} alone: {errors:2} clear errors, {answers:2} answers, longest {longest_s:.1f} s; "
-                  f"healthy p99 {own * 1e3:.0f} ms")  # fmt: skip
+            print(
+                f"  {fault:13} alone: {errors:2} clear errors, {answers:2} answers, longest {longest_s:.1f} s; "
+                f"healthy p99 {own * 1e3:.0f} ms"
+            )
     assert healthy.failed == []
     assert p99(during) < p99(before) + 0.25
 
@@ -169,14 +211,21 @@ def test_thirteen_faults_of_upstreams(sims: Sims, start: Starter, capsys: pytest
 def _suffer(
     gateway: Gateway, sims: Sims, fault: str, pool: concurrent.futures.ThreadPoolExecutor
 ) -> tuple[int, int, float]:
-    """(answers, clear errors, the longest wait) of the faulty one alone; with a healthy one beside it all is well."""
+    """(answers, clear errors, the longest wait) of the faulty one alone; with a healthy one beside
+    it all is well.
+    """
     tokens = 400 if fault == "killed" else 6
-    alone = [(stream, pool.submit(ask, gateway, f"only-{fault}", stream=stream, tokens=tokens))
-             for stream in (True, False) * 4]  # fmt: skip
+    alone = [
+        (stream, pool.submit(ask, gateway, f"only-{fault}", stream=stream, tokens=tokens))
+        for stream in (True, False) * 4
+    ]
     if fault == "killed":
         time.sleep(0.4)
         sims.running["killed"].kill()
-    pairs = [(stream, pool.submit(ask, gateway, f"pair-{fault}", stream=stream)) for stream in (True, False) * 4]
+    pairs = [
+        (stream, pool.submit(ask, gateway, f"pair-{fault}", stream=stream))
+        for stream in (True, False) * 4
+    ]
     answers = errors = 0
     longest_s = 0.0
     for stream, future in alone:
@@ -192,7 +241,9 @@ def _suffer(
     for stream, future in pairs:
         outcome = future.result(timeout=30)
         assert outcome[2] < LONGEST_S, fault
-        ok = is_answer(outcome, stream=stream) or (stream and fault in BEGUN and is_clear_error(outcome))
+        ok = is_answer(outcome, stream=stream) or (
+            stream and fault in BEGUN and is_clear_error(outcome)
+        )
         assert ok, (fault, stream, outcome[0], outcome[1][-300:])
     return answers, errors, longest_s
 
@@ -204,7 +255,10 @@ def test_a_worker_that_freezes_or_dies_harms_only_its_own(sims: Sims, start: Sta
     gateway = start.config(config_of(sims, ()), "--workers", "2")
     time.sleep(1.5)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        asked = [(i % 2 == 0, pool.submit(ask, gateway, "good", stream=i % 2 == 0, tokens=100)) for i in range(16)]
+        asked = [
+            (i % 2 == 0, pool.submit(ask, gateway, "good", stream=i % 2 == 0, tokens=100))
+            for i in range(16)
+        ]
         time.sleep(0.3)
         psutil.Process(gateway.process.pid).children()[0].kill()
         outcomes = [(stream, future.result()) for stream, future in asked]
@@ -212,16 +266,24 @@ def test_a_worker_that_freezes_or_dies_harms_only_its_own(sims: Sims, start: Sta
     assert whole >= 1
     for stream, outcome in outcomes:
         assert outcome[2] < LONGEST_S
-        assert is_answer(outcome, stream=stream) or outcome[0] == 0, "the connection of a dead process ends"
+        assert is_answer(outcome, stream=stream) or outcome[0] == 0, (
+            "the connection of a dead process ends"
+        )
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         again = list(pool.map(lambda i: ask(gateway, "good", stream=i % 2 == 0), range(24)))
     assert all(is_answer(outcome, stream=i % 2 == 0) for i, outcome in enumerate(again))
 
 
-def test_a_full_disk_costs_lines_and_no_requests(sims: Sims, start: Starter, tmp_path: Path) -> None:
-    """The audit log may not grow beyond a size, as on a disk that is full; the gateway says how many lines it lost."""
+def test_a_full_disk_costs_lines_and_no_requests(
+    sims: Sims, start: Starter, tmp_path: Path
+) -> None:
+    """The audit log may not grow beyond a size, as on a disk that is full; the gateway says how
+    many lines it lost.
+    """
     sims.start("healthy")
-    secret, admin, port = start.key("k"), start.key("adm", "--role", "admin"), free_port()
+    secret = start.key("k")
+    admin = start.key("adm", "--role", "admin")
+    port = free_port()
     file = tmp_path / "gateway.yaml"
     file.write_text(config_of(sims, ()))
     start.state.mkdir(exist_ok=True)
@@ -253,11 +315,25 @@ def test_a_full_disk_costs_lines_and_no_requests(sims: Sims, start: Starter, tmp
 
 
 def test_an_engine_of_ours_that_dies_is_started_again(tmp_path: Path, start: Starter) -> None:
-    """`llmops serve` with replicas: one is killed with -9, requests go on, and it comes back at the same address."""
+    """`llmops serve` with replicas: one is killed with -9, requests go on, and it comes back at the
+    same address.
+    """
     import psutil
 
-    secret, port = start.key("k"), free_port()
-    argv = [sys.executable, "-m", "llmops_cli", "serve", "--backend", "sim", "--replicas", "2", "--port", str(port)]
+    secret = start.key("k")
+    port = free_port()
+    argv = [
+        sys.executable,
+        "-m",
+        "llmops_cli",
+        "serve",
+        "--backend",
+        "sim",
+        "--replicas",
+        "2",
+        "--port",
+        str(port),
+    ]
     process = subprocess.Popen(argv, env=start.env, stderr=subprocess.DEVNULL)
     try:
         gateway = Gateway(f"http://127.0.0.1:{port}", start.state, secret, process)

@@ -29,7 +29,12 @@ FINE = "upstreams:\n  one:\n    url: http://127.0.0.1:9/v1\nmodels:\n  a:\n    p
         ("upstreams:\n  one: {}\n", 2, "a url, or an engine", ""),
         ("upstreams:\n  one:\n    url: ftp://x\n", 3, "no URL", ""),
         ("upstreams:\n  one:\n    url: http://me:secret@host/v1\n", 3, "no password", ""),
-        ("upstreams:\n  one:\n    url: http://127.0.0.1:9\n    timeouts:\n      connect_s: soon\n", 5, "float", ""),
+        (
+            "upstreams:\n  one:\n    url: http://127.0.0.1:9\n    timeouts:\n      connect_s: soon\n",
+            5,
+            "float",
+            "",
+        ),
         (FINE.replace("[one]", "[one, oen]"), 6, "unknown upstream 'oen'", "did you mean 'one'"),
         (FINE + "    fallback: [b]\n", 7, "unknown model 'b'", ""),
         (FINE + "    balance: tokns\n", 7, "unknown value 'tokns'", "did you mean 'tokens'"),
@@ -38,17 +43,32 @@ FINE = "upstreams:\n  one:\n    url: http://127.0.0.1:9/v1\nmodels:\n  a:\n    p
         (FINE + "    fallback: [a]\n", 7, "stand in for itself", ""),
         (FINE + "    canary: {use: [one]}\n", 7, "what the pool uses", ""),
         (FINE + "  b:\n", 7, "nothing stands there", ""),
-        (FINE + "    rules:\n    - {longer_then: 3, use: [one]}\n", 8, "longer_then", "did you mean 'longer_than'"),
+        (
+            FINE + "    rules:\n    - {longer_then: 3, use: [one]}\n",
+            8,
+            "longer_then",
+            "did you mean 'longer_than'",
+        ),
         (FINE + "    canary: {use: [{upstream: one, model: x}], steps: [50, 5]}\n", 7, "grow", ""),
         (FINE + "    live: blue\n", 5, "which of them is live", ""),
         (FINE + "limitz: {}\n", 7, "limitz", "did you mean 'limits'"),
         (FINE + "limits:\n  key:\n    streams: 0\n", 9, ">= 1", ""),
         (FINE + "guard: policy.yaml\n", 7, "no policy", ""),
-        (FINE.replace("    url:", "    key_env: SURELY_NOT_SET\n    url:"), 3, "SURELY_NOT_SET is not set", ""),
-        (FINE.replace("url: http://127.0.0.1:9/v1", "engine: lamacpp"), None, "unknown engine", "'llamacpp'"),
+        (
+            FINE.replace("    url:", "    key_env: SURELY_NOT_SET\n    url:"),
+            3,
+            "SURELY_NOT_SET is not set",
+            "",
+        ),
+        (
+            FINE.replace("url: http://127.0.0.1:9/v1", "engine: lamacpp"),
+            None,
+            "unknown engine",
+            "'llamacpp'",
+        ),
         (FINE.replace("    url:", "    price: genai\n    url:"), None, "does not know a", "price:"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_told_with_its_line(
     text: str, line: int | None, said: str, hint: str, tmp_path: Path, demo_cli: Cli
 ) -> None:
@@ -65,7 +85,10 @@ def test_a_mistake_is_told_with_its_line(
 
 def test_a_good_file_passes_and_flags_do_not_mix(tmp_path: Path, demo_cli: Cli) -> None:
     file = tmp_path / "gateway.yaml"
-    file.write_text(FINE + "    hedge_after_s: 1\nlimits: {ip: {requests_per_minute: 10}, models: {a: {streams: 4}}}\n")
+    file.write_text(
+        FINE
+        + "    hedge_after_s: 1\nlimits: {ip: {requests_per_minute: 10}, models: {a: {streams: 4}}}\n"
+    )
     done = demo_cli("serve", "--config", str(file), "--check")
     assert done.returncode == 0
     assert "is fine" in done.stderr
@@ -77,7 +100,10 @@ def test_a_good_file_passes_and_flags_do_not_mix(tmp_path: Path, demo_cli: Cli) 
 def test_the_example_passes(demo_cli: Cli) -> None:
     from llmops_cli.runtime.paths import recipes_dir
 
-    assert demo_cli("serve", "--config", str(recipes_dir() / "gateway.yaml"), "--check").returncode == 0
+    assert (
+        demo_cli("serve", "--config", str(recipes_dir() / "gateway.yaml"), "--check").returncode
+        == 0
+    )
 
 
 def test_a_reload_cannot_open_a_gateway_to_everybody(upstream: Upstream, start: Starter) -> None:
@@ -89,14 +115,18 @@ def test_a_reload_cannot_open_a_gateway_to_everybody(upstream: Upstream, start: 
     assert gateway.ask(CHAT, key="")[0] == 401
 
 
-def test_the_file_is_read_anew_under_load(upstreams: Callable[[int], list[Upstream]], start: Starter) -> None:
+def test_the_file_is_read_anew_under_load(
+    upstreams: Callable[[int], list[Upstream]], start: Starter
+) -> None:
     one, two = upstreams(2)
     one.delay_s = two.delay_s = 0.02
 
     def text(to: Upstream, name: str = "up") -> str:
         return f"upstreams: {{{name}: {{url: '{to.url}'}}}}\nmodels: {{m: {{pool: [{name}]}}}}\n"
 
-    gateway, stop, answers = start.config(text(one)), threading.Event(), list[tuple[int, bytes]]()
+    gateway = start.config(text(one))
+    stop = threading.Event()
+    answers = list[tuple[int, bytes]]()
 
     def load() -> None:
         while not stop.is_set():

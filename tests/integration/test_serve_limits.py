@@ -1,4 +1,6 @@
-"""Limits, budgets and caches: of one process, of several workers, and of gateways that share a Redis."""
+"""Limits, budgets and caches: of one process, of several workers, and of gateways that share a
+Redis.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +40,25 @@ class Redis:
     """A real one, of ours."""
 
     def __init__(self, folder: Path) -> None:
-        self.port, self.folder = free_port(), folder
+        self.port = free_port()
+        self.folder = folder
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
 
     def start(self) -> None:
         server = shutil.which("redis-server")
         assert server, "redis-server is missing (Debian: apt-get install redis-server)"
-        argv = [server, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
+        argv = [
+            server,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self.folder),
+        ]
         self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
@@ -68,16 +81,24 @@ def key_of(**more: Any) -> Key:
     return Key(id="k", name="k", role="user", models=[], created=0.0, **more)
 
 
-def many(gateways: list[Gateway], count: int, key: str, threads: int = 24, **body: Any) -> list[int]:
+def many(
+    gateways: list[Gateway], count: int, key: str, threads: int = 24, **body: Any
+) -> list[int]:
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        asked = [pool.submit(gateways[i % len(gateways)].ask, {**CHAT, **body}, key=key) for i in range(count)]
+        asked = [
+            pool.submit(gateways[i % len(gateways)].ask, {**CHAT, **body}, key=key)
+            for i in range(count)
+        ]
         return [each.result()[0] for each in asked]
 
 
-# -- limits --------------------------------------------------------------------------------------------
+# -- limits
+# --------------------------------------------------------------------------------------------
 
 
-def test_two_gateways_on_one_redis_share_a_limit_exactly(upstream: Upstream, start: Starter, redis: Redis) -> None:
+def test_two_gateways_on_one_redis_share_a_limit_exactly(
+    upstream: Upstream, start: Starter, redis: Redis
+) -> None:
     key = start.key("few", "--requests-per-minute", "30")
     gateways = [start(upstream.url, "--redis", redis.url) for _ in range(2)]
     begun = time.monotonic()
@@ -87,12 +108,21 @@ def test_two_gateways_on_one_redis_share_a_limit_exactly(upstream: Upstream, sta
     assert set(codes) == {200, 429}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(most=st.integers(1, 60), amount=st.integers(1, 7), gateways=st.integers(2, 4), each=st.integers(5, 40))
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    most=st.integers(1, 60),
+    amount=st.integers(1, 7),
+    gateways=st.integers(2, 4),
+    each=st.integers(5, 40),
+)
 def test_what_gateways_take_from_redis_is_what_there_is(
     most: int, amount: int, gateways: int, each: int, redis: Redis
 ) -> None:
-    """However they interleave: never more than the bucket held, and never a refusal while there was enough."""
+    """However they interleave: never more than the bucket held, and never a refusal while there was
+    enough.
+    """
 
     async def go() -> tuple[int, float, float]:
         prefix = f"t{time.monotonic_ns()}"
@@ -100,7 +130,9 @@ def test_what_gateways_take_from_redis_is_what_there_is(
         counts = [SharedCounts(link, _Never()) for link in links]
         charge = [Charge("key:a", "tokens", most, float(amount))]
         begun = time.monotonic()
-        taken = await asyncio.gather(*(counts[i % gateways].take(charge) for i in range(gateways * each)))
+        taken = await asyncio.gather(
+            *(counts[i % gateways].take(charge) for i in range(gateways * each))
+        )
         passed_s = time.monotonic() - begun
         left = (await counts[0].take([Charge("key:a", "tokens", most, 0.0)])).standings[0].left
         for link in links:
@@ -111,7 +143,9 @@ def test_what_gateways_take_from_redis_is_what_there_is(
     filled = most + passed_s * most / 60
     assert granted * amount <= filled + max(0, amount - most) + 1e-6
     asked = gateways * each
-    assert granted == asked or left < min(amount, most), "who was refused could not have been served"
+    assert granted == asked or left < min(amount, most), (
+        "who was refused could not have been served"
+    )
 
 
 class _Never:
@@ -132,9 +166,11 @@ class _Never:
 def test_a_bucket_grants_what_flowed_in_and_no_more(
     most: int, steps: list[tuple[float, float, float]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    now, folder = [1000.0], tmp_path_factory.mktemp("ledger")
+    now = [1000.0]
+    folder = tmp_path_factory.mktemp("ledger")
     ledger = Ledger(folder, clock=lambda: now[0])
-    used, largest = 0.0, 0.0
+    used = 0.0
+    largest = 0.0
     for wait_s, amount, returned in steps:
         now[0] += wait_s
         if ledger.take([Charge("key:a", "tokens", most, amount)]).refused is None:
@@ -156,7 +192,8 @@ def test_streams_of_a_killed_process_are_given_back(tmp_path: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"taken\n"
-    ledger, one = Ledger(tmp_path), [Charge("key:a", "streams", 4, 1)]
+    ledger = Ledger(tmp_path)
+    one = [Charge("key:a", "streams", 4, 1)]
     assert ledger.take(one).refused is None
     assert ledger.take(one).refused is not None
     holder.kill()
@@ -175,12 +212,19 @@ def test_workers_share_limits_keys_and_metrics(upstream: Upstream, start: Starte
     time.sleep(1)
     for _ in range(5):  # whichever worker is asked
         text = gateway.ask(None, path="/metrics", key=admin)[2].decode()
-        counted = sum(float(line.rpartition(" ")[2]) for line in text.splitlines()
-                      if line.startswith("llmops_gateway_requests_total") and "chat" in line)  # fmt: skip
+        counted = sum(
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.startswith("llmops_gateway_requests_total") and "chat" in line
+        )
         assert counted == 60
     assert many([gateway], 30, gateway.key) == [200] * 30
-    subprocess.run([sys.executable, "-m", "llmops_cli", "keys", "revoke", "k0"], env=start.env, check=True,
-                   capture_output=True)  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-m", "llmops_cli", "keys", "revoke", "k0"],
+        env=start.env,
+        check=True,
+        capture_output=True,
+    )
     time.sleep(1.0)
     assert many([gateway], 60, gateway.key) == [401] * 60, "on every worker"
 
@@ -205,7 +249,9 @@ def test_a_worker_that_is_killed_is_replaced(upstream: Upstream, start: Starter)
     assert many([gateway], 40, gateway.key) == [200] * 40
     gateway.process.send_signal(signal.SIGTERM)
     assert gateway.process.wait(20) == 0
-    assert not any(child.is_running() for child in parent.children()) if parent.is_running() else True
+    assert (
+        not any(child.is_running() for child in parent.children()) if parent.is_running() else True
+    )
 
 
 def _status(gateway: Gateway) -> int:
@@ -215,7 +261,9 @@ def _status(gateway: Gateway) -> int:
         return 0
 
 
-def test_limits_of_addresses_and_models(upstreams: Callable[[int], list[Upstream]], start: Starter) -> None:
+def test_limits_of_addresses_and_models(
+    upstreams: Callable[[int], list[Upstream]], start: Starter
+) -> None:
     (one,) = upstreams(1)
     gateway = start.config(
         f"upstreams: {{one: {{url: '{one.url}'}}}}\nmodels: {{a: {{pool: [one]}}, b: {{pool: [one]}}}}\n"
@@ -225,25 +273,33 @@ def test_limits_of_addresses_and_models(upstreams: Callable[[int], list[Upstream
     assert [gateway.ask({**CHAT, "model": "a"})[0] for _ in range(6)] == [200] * 5 + [429]
     status, headers, body = gateway.ask({**CHAT, "model": "a"})
     assert status == 429
-    assert "the model has reached its limit of 5 requests a minute" in json.loads(body)["error"]["message"]
+    assert (
+        "the model has reached its limit of 5 requests a minute"
+        in json.loads(body)["error"]["message"]
+    )
     assert int(headers["retry-after"]) >= 1
     assert [gateway.ask({**CHAT, "model": "b"})[0] for _ in range(8)] == [200] * 7 + [429]
     other = {"X-Forwarded-For": "203.0.113.9, 127.0.0.1"}
-    assert gateway.ask({**CHAT, "model": "b"}, headers=other)[0] == 200, "another client behind the same proxy"
+    assert gateway.ask({**CHAT, "model": "b"}, headers=other)[0] == 200, (
+        "another client behind the same proxy"
+    )
     long = {"model": "b", "messages": [{"role": "user", "content": "word " * 900}]}
     assert gateway.ask(long, headers=other)[0] == 400
 
 
-# -- budgets -------------------------------------------------------------------------------------------
+# -- budgets
+# -------------------------------------------------------------------------------------------
 
-PRICED = (
-    "upstreams: {{one: {{url: '{url}', price: {{input: 0, output: 1000}}}}}}\nmodels: {{m: {{pool: [one]}}}}\n{more}"
-)
+PRICED = "upstreams: {{one: {{url: '{url}', price: {{input: 0, output: 1000}}}}}}\nmodels: {{m: {{pool: [one]}}}}\n{more}"
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_budget_is_not_overshot_under_load(shared: bool, upstream: Upstream, start: Starter, redis: Redis) -> None:
-    """Answers cost 3 tokens x $0.001; each request reserves 10: of $0.30, 200 requests at once may spend all but 9."""
+def test_a_budget_is_not_overshot_under_load(
+    shared: bool, upstream: Upstream, start: Starter, redis: Redis
+) -> None:
+    """Answers cost 3 tokens x $0.001; each request reserves 10: of $0.30, 200 requests at once may
+    spend all but 9.
+    """
     upstream.delay_s = 0.02
     key = start.key("poor", "--budget-dollars", "0.3")
     more = f"redis: {{url: '{redis.url}'}}\n" if shared else ""
@@ -267,7 +323,8 @@ def test_a_budget_is_not_overshot_under_load(shared: bool, upstream: Upstream, s
 
 
 def test_what_is_cancelled_or_killed_costs_what_came(upstream: Upstream, start: Starter) -> None:
-    upstream.words, upstream.delay_s = ["w"] * 200, 0.05
+    upstream.words = ["w"] * 200
+    upstream.delay_s = 0.05
     key = start.key("poor", "--budget-dollars", "0.5")
     gateway = start.config(PRICED.format(url=upstream.url, more=""))
     body = json.dumps({**CHAT, "stream": True, "max_tokens": 200}).encode()
@@ -281,14 +338,19 @@ def test_what_is_cancelled_or_killed_costs_what_came(upstream: Upstream, start: 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         stuck = [pool.submit(_quiet, gateway, key) for _ in range(2)]
         time.sleep(0.5)
-        assert gateway.ask({**CHAT, "max_tokens": 200}, key=key)[0] == 429, "two of 200 are reserved"
+        assert gateway.ask({**CHAT, "max_tokens": 200}, key=key)[0] == 429, (
+            "two of 200 are reserved"
+        )
         gateway.process.kill()
         gateway.process.wait()
         for each in stuck:
             each.result()
-    upstream.words, upstream.delay_s = ["w"], 0.0
+    upstream.words = ["w"]
+    upstream.delay_s = 0.0
     again = start.config(PRICED.format(url=upstream.url, more=""))
-    assert again.ask({**CHAT, "max_tokens": 200}, key=key)[0] == 200, "what was reserved died with its process"
+    assert again.ask({**CHAT, "max_tokens": 200}, key=key)[0] == 200, (
+        "what was reserved died with its process"
+    )
 
 
 def _quiet(gateway: Gateway, key: str) -> None:
@@ -309,9 +371,13 @@ def test_who_may_stand_in_is_reserved_for(upstream: Upstream, start: Starter) ->
     assert "may cost $0.01" in json.loads(body)["error"]["message"]
 
 
-def test_an_answer_without_a_bound_gets_one_where_a_budget_counts(upstream: Upstream, start: Starter) -> None:
+def test_an_answer_without_a_bound_gets_one_where_a_budget_counts(
+    upstream: Upstream, start: Starter
+) -> None:
     key = start.key("poor", "--budget-dollars", "100")
-    gateway = start.config(PRICED.format(url=upstream.url, more="limits: {unsaid_answer_tokens: 777}"))
+    gateway = start.config(
+        PRICED.format(url=upstream.url, more="limits: {unsaid_answer_tokens: 777}")
+    )
     assert gateway.ask(CHAT, key=key)[0] == 200
     assert upstream.seen[-1]["max_tokens"] == 777
     assert gateway.ask(CHAT)[0] == 200
@@ -319,11 +385,15 @@ def test_an_answer_without_a_bound_gets_one_where_a_budget_counts(upstream: Upst
 
 
 @settings(max_examples=25, deadline=None)
-@given(plan=st.lists(st.tuples(st.floats(0.01, 5), st.floats(0, 1)), min_size=1, max_size=60), most=st.floats(0.1, 20))
+@given(
+    plan=st.lists(st.tuples(st.floats(0.01, 5), st.floats(0, 1)), min_size=1, max_size=60),
+    most=st.floats(0.1, 20),
+)
 def test_reserved_and_settled_never_pass_the_budget(
     plan: list[tuple[float, float]], most: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    budgets, key = LocalBudgets(tmp_path_factory.mktemp("budget")), key_of(budget_dollars=most)
+    budgets = LocalBudgets(tmp_path_factory.mktemp("budget"))
+    key = key_of(budget_dollars=most)
 
     async def go() -> None:
         held: list[tuple[Reservation, float]] = []
@@ -342,8 +412,12 @@ def test_reserved_and_settled_never_pass_the_budget(
 
 
 def test_spending_that_cannot_be_written_is_written_later(tmp_path: Path) -> None:
-    """A disk that is full, or a database that somebody holds: no request fails for it, and nothing is forgotten."""
-    budgets, key, other = LocalBudgets(tmp_path), key_of(budget_dollars=10.0), connect(tmp_path)
+    """A disk that is full, or a database that somebody holds: no request fails for it, and nothing
+    is forgotten.
+    """
+    budgets = LocalBudgets(tmp_path)
+    key = key_of(budget_dollars=10.0)
+    other = connect(tmp_path)
 
     async def go() -> float:
         held = await budgets.reserve(key, 3.0, 1)
@@ -365,7 +439,8 @@ def test_budgets_in_redis_forget_who_is_gone(redis: Redis, monkeypatch: pytest.M
 
     async def go() -> list[bool]:
         link = Link(RedisConfig(url=redis.url))
-        budgets, key = SharedBudgets(link, _NoBudgets()), key_of(budget_dollars=1.0)
+        budgets = SharedBudgets(link, _NoBudgets())
+        key = key_of(budget_dollars=1.0)
         found = []
         for wait_s in (0.0, 0.0, 0.6):
             await asyncio.sleep(wait_s)
@@ -391,11 +466,14 @@ class _NoBudgets:
         return {}
 
 
-# -- Redis goes away -----------------------------------------------------------------------------------
+# -- Redis goes away
+# -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("policy", ["alone", "refuse"])
-def test_redis_may_die_and_come_back(policy: str, upstream: Upstream, start: Starter, redis: Redis) -> None:
+def test_redis_may_die_and_come_back(
+    policy: str, upstream: Upstream, start: Starter, redis: Redis
+) -> None:
     key = start.key("few", "--requests-per-minute", "600")
     gateway = start.config(
         f"upstreams: {{one: {{url: '{upstream.url}'}}}}\nredis: {{url: '{redis.url}', when_down: {policy}}}\n"
@@ -413,7 +491,9 @@ def test_redis_may_die_and_come_back(policy: str, upstream: Upstream, start: Sta
     assert "Redis is back" in start.log()
 
 
-def test_a_frozen_redis_delays_only_the_first(upstream: Upstream, start: Starter, redis: Redis) -> None:
+def test_a_frozen_redis_delays_only_the_first(
+    upstream: Upstream, start: Starter, redis: Redis
+) -> None:
     key = start.key("few", "--requests-per-minute", "600")
     gateway = start(upstream.url, "--redis", redis.url)
     assert many([gateway], 10, key) == [200] * 10
@@ -430,7 +510,8 @@ def test_a_frozen_redis_delays_only_the_first(upstream: Upstream, start: Starter
         redis.process.send_signal(signal.SIGCONT)
 
 
-# -- caches --------------------------------------------------------------------------------------------
+# -- caches
+# --------------------------------------------------------------------------------------------
 
 CACHED = (
     "upstreams: {{one: {{url: '{url}'}}}}\nmodels:\n  m: {{pool: [one], cache: {{ttl_s: 60{semantic}}}}}\n"
@@ -465,7 +546,9 @@ def test_the_same_request_is_answered_again_in_either_form(
     ):
         assert gateway.ask({**CHAT, **other})[1].get("x-llmops-cache") is None
     assert len(upstream.seen) == 5
-    assert gateway.ask({**CHAT, "user": "u7"})[1]["x-llmops-cache"] == "hit", "who asks changes no answer"
+    assert gateway.ask({**CHAT, "user": "u7"})[1]["x-llmops-cache"] == "hit", (
+        "who asks changes no answer"
+    )
     assert gateway.ask(CHAT, headers={"X-LLMOPS-Cache": "bypass"})[1].get("x-llmops-cache") is None
     admin = start.key("adm", "--role", "admin")
     time.sleep(1)
@@ -495,8 +578,14 @@ def test_questions_that_mean_the_same(upstream: Upstream, start: Starter) -> Non
     gateway = start.config(CACHED.format(url=upstream.url, semantic=semantic, more=""))
 
     def ask(text: str, **more: Any) -> str | None:
-        body = {"model": "m", "messages": [{"role": "system", "content": "Be brief."},
-                                           {"role": "user", "content": text}], **more}  # fmt: skip
+        body = {
+            "model": "m",
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": text},
+            ],
+            **more,
+        }
         status, headers, _ = gateway.ask(body)
         assert status == 200
         return headers.get("x-llmops-cache")
@@ -510,15 +599,26 @@ def test_questions_that_mean_the_same(upstream: Upstream, start: Starter) -> Non
     assert ask("Is it safe ton") is None, "a negation counts"
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     plan=st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from(["cat", "act", "dog", "god", "What is it?"]), st.booleans()),
-        min_size=4, max_size=16,
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from(["cat", "act", "dog", "god", "What is it?"]),
+            st.booleans(),
+        ),
+        min_size=4,
+        max_size=16,
     )
-)  # fmt: skip
-def test_no_tenant_ever_sees_another_s_answer(plan: list[tuple[int, str, bool]], tenants: Tenants) -> None:
-    """Each tenant's answers name the tenant. Exact and semantic cache are on; whatever they ask, names never cross."""
+)
+def test_no_tenant_ever_sees_another_s_answer(
+    plan: list[tuple[int, str, bool]], tenants: Tenants
+) -> None:
+    """Each tenant's answers name the tenant. Exact and semantic cache are on; whatever they ask,
+    names never cross.
+    """
     for tenant, text, stream in plan:
         body = tenants.ask(tenant, text, stream)
         assert f"for-{tenant}-".encode() in body
@@ -526,10 +626,13 @@ def test_no_tenant_ever_sees_another_s_answer(plan: list[tuple[int, str, bool]],
 
 
 class Tenants:
-    """Three keys on one gateway, whose upstream says the key's own word, which only the test knows."""
+    """Three keys on one gateway, whose upstream says the key's own word, which only the test
+    knows.
+    """
 
     def __init__(self, upstream: Upstream, start: Starter) -> None:
-        self.upstream, self.keys = upstream, [start.key(f"tenant{i}") for i in range(3)]
+        self.upstream = upstream
+        self.keys = [start.key(f"tenant{i}") for i in range(3)]
         semantic = ", semantic: {model: v, threshold: 0.9}"
         self.gateway = start.config(CACHED.format(url=upstream.url, semantic=semantic, more=""))
 

@@ -1,4 +1,6 @@
-"""Where requests go: pools, rules, affinity, canaries, shadows, switches, and what happens when an upstream fails."""
+"""Where requests go: pools, rules, affinity, canaries, shadows, switches, and what happens when an
+upstream fails.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def said(text: str, **more: Any) -> dict[str, Any]:
 
 
 def upstreams_of(**found: Upstream) -> str:
-    return "upstreams:\n" + "".join(f"  {name}: {{url: '{each.url}'}}\n" for name, each in found.items())
+    return "upstreams:\n" + "".join(
+        f"  {name}: {{url: '{each.url}'}}\n" for name, each in found.items()
+    )
 
 
 def ready(gateway: Gateway) -> None:
@@ -34,7 +38,9 @@ def ready(gateway: Gateway) -> None:
     raise AssertionError("never ready")
 
 
-def many(gateway: Gateway, bodies: list[dict[str, Any]], threads: int = 8, **more: Any) -> list[int]:
+def many(
+    gateway: Gateway, bodies: list[dict[str, Any]], threads: int = 8, **more: Any
+) -> list[int]:
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         return [status for status, _, _ in pool.map(lambda body: gateway.ask(body, **more), bodies)]
 
@@ -59,14 +65,17 @@ def test_a_pool_shares_the_load_and_translates_names(upstreams: More, start: Sta
     assert "there is no model 'b': known: a" in json.loads(body)["error"]["message"]
     key = start.key("other", "--models", "z")
     time.sleep(1)
-    assert b"known" not in gateway.ask({**CHAT, "model": "b"}, key=key)[2], "who may not use it is not told of it"
+    assert b"known" not in gateway.ask({**CHAT, "model": "b"}, key=key)[2], (
+        "who may not use it is not told of it"
+    )
 
 
 def test_a_prompt_s_head_and_a_session_stay_where_they_are(upstreams: More, start: Starter) -> None:
     group = upstreams(3)
     names = dict(zip(("x", "y", "z"), group, strict=True))
     gateway = start.config(
-        upstreams_of(**names) + "models: {a: {pool: [x, y, z], balance: prefix}, s: {pool: [x, y, z], balance: sticky}}"
+        upstreams_of(**names)
+        + "models: {a: {pool: [x, y, z], balance: prefix}, s: {pool: [x, y, z], balance: sticky}}"
     )
     ready(gateway)
     places = []
@@ -75,7 +84,10 @@ def test_a_prompt_s_head_and_a_session_stay_where_they_are(upstreams: More, star
         for question in range(3):
             system = {"role": "system", "content": f"Document {document}: " + "words " * 400}
             assert (
-                gateway.ask({"model": "a", "messages": [system, {"role": "user", "content": f"{question}"}]})[0] == 200
+                gateway.ask(
+                    {"model": "a", "messages": [system, {"role": "user", "content": f"{question}"}]}
+                )[0]
+                == 200
             )
         rose = [len(each.seen) - old for each, old in zip(group, before, strict=True)]
         assert sorted(rose) == [0, 0, 3], "one document, one upstream"
@@ -85,7 +97,11 @@ def test_a_prompt_s_head_and_a_session_stay_where_they_are(upstreams: More, star
         before = [len(each.seen) for each in group]
         for question in range(3):
             gateway.ask(said(f"{question}", model="s"), headers={"X-Session-Id": f"s{session}"})
-        assert sorted(len(each.seen) - old for each, old in zip(group, before, strict=True)) == [0, 0, 3]
+        assert sorted(len(each.seen) - old for each, old in zip(group, before, strict=True)) == [
+            0,
+            0,
+            3,
+        ]
 
 
 def test_rules_choose_by_length_urgency_privacy_and_need(upstreams: More, start: Starter) -> None:
@@ -104,7 +120,12 @@ def test_rules_choose_by_length_urgency_privacy_and_need(upstreams: More, start:
         (said("Hi"), {}, near),
         (said("My card is 4111 1111 1111 1111, why was it refused?"), {}, private),
         (
-            {"model": "a", "messages": [{"role": "user", "content": [{"type": "text", "text": "What?"}, image]}]},
+            {
+                "model": "a",
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "What?"}, image]}
+                ],
+            },
             {},
             eyes,
         ),
@@ -114,23 +135,31 @@ def test_rules_choose_by_length_urgency_privacy_and_need(upstreams: More, start:
     for body, headers, expected in cases:
         before = {id(each): len(each.seen) for each in (near, long, cheap, private, eyes)}
         assert gateway.ask(body, headers=headers)[0] == 200
-        went = [each for each in (near, long, cheap, private, eyes) if len(each.seen) > before[id(each)]]
+        went = [
+            each for each in (near, long, cheap, private, eyes) if len(each.seen) > before[id(each)]
+        ]
         assert went == [expected]
 
 
 def test_what_no_upstream_can_do_is_said(upstreams: More, start: Starter) -> None:
     (one,) = upstreams(1)
-    gateway = start.config(f"upstreams: {{one: {{url: '{one.url}', can: [tools]}}}}\nmodels: {{a: {{pool: [one]}}}}")
+    gateway = start.config(
+        f"upstreams: {{one: {{url: '{one.url}', can: [tools]}}}}\nmodels: {{a: {{pool: [one]}}}}"
+    )
     image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     status, _, body = gateway.ask({"model": "a", "messages": [{"role": "user", "content": image}]})
     assert status == 400
     assert "vision" in json.loads(body)["error"]["message"]
-    assert gateway.ask(said("Hi", tools=[{"type": "function", "function": {"name": "f"}}]))[0] == 200
+    assert (
+        gateway.ask(said("Hi", tools=[{"type": "function", "function": {"name": "f"}}]))[0] == 200
+    )
 
 
 def test_adapters_share_the_pool_of_their_model(upstreams: More, start: Starter) -> None:
     (one,) = upstreams(1)
-    gateway = start.config(upstreams_of(one=one) + "models: {a: {pool: [one], adapters: [sql, poems]}}")
+    gateway = start.config(
+        upstreams_of(one=one) + "models: {a: {pool: [one], adapters: [sql, poems]}}"
+    )
     assert gateway.ask(said("Hi", model="sql"))[0] == 200
     assert one.seen[-1]["model"] == "sql"
     key = start.key("only-sql", "--models", "sql")
@@ -141,7 +170,8 @@ def test_adapters_share_the_pool_of_their_model(upstreams: More, start: Starter)
 
 def test_the_small_model_answers_when_it_is_sure(upstreams: More, start: Starter) -> None:
     small, large = upstreams(2)
-    small.words, large.words = ["small"], ["large"]
+    small.words = ["small"]
+    large.words = ["large"]
     gateway = start.config(
         upstreams_of(small=small, large=large)
         + "models:\n  tiny: {pool: [small]}\n  a: {pool: [large], hybrid: {small: tiny, sure: 0.8}}"
@@ -180,17 +210,22 @@ def test_shadows_get_copies_and_delay_nobody(upstreams: More, start: Starter) ->
     assert 'llmops_gateway_shadow_total{model="a",result="fine"} 4.0' in text
 
 
-CANARY = "models: {a: {pool: [old], canary: {use: [new], steps: [50, 100], step_s: 1, requests: 20}}}"
+CANARY = (
+    "models: {a: {pool: [old], canary: {use: [new], steps: [50, 100], step_s: 1, requests: 20}}}"
+)
 
 
 def canary_of(gateway: Gateway, admin: str) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads(gateway.ask(None, path="/admin/state", key=admin)[2])["canaries"]["a"]
+    state: dict[str, Any] = json.loads(gateway.ask(None, path="/admin/state", key=admin)[2])[
+        "canaries"
+    ]["a"]
     return state
 
 
 def test_a_canary_that_is_well_takes_over(upstreams: More, start: Starter) -> None:
     old, new = upstreams(2)
-    gateway, admin = start.config(upstreams_of(old=old, new=new) + CANARY), start.key("adm", "--role", "admin")
+    gateway = start.config(upstreams_of(old=old, new=new) + CANARY)
+    admin = start.key("adm", "--role", "admin")
     ready(gateway)
     for _ in range(12):
         assert set(many(gateway, [said("Hi", stream=True)] * 40)) == {200}
@@ -204,16 +239,22 @@ def test_a_canary_that_is_well_takes_over(upstreams: More, start: Starter) -> No
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("errors", "errors"), ("slow", "TTFT")])
-def test_a_canary_that_is_worse_is_rolled_back(fault: str, reason: str, upstreams: More, start: Starter) -> None:
+def test_a_canary_that_is_worse_is_rolled_back(
+    fault: str, reason: str, upstreams: More, start: Starter
+) -> None:
     old, new = upstreams(2)
     if fault == "errors":
         new.mode = "500"
     else:
-        old.delay_s, new.delay_s = 0.02, 0.2
-    gateway, admin = start.config(upstreams_of(old=old, new=new) + CANARY), start.key("adm", "--role", "admin")
+        old.delay_s = 0.02
+        new.delay_s = 0.2
+    gateway = start.config(upstreams_of(old=old, new=new) + CANARY)
+    admin = start.key("adm", "--role", "admin")
     ready(gateway)
     for _ in range(8):
-        assert set(many(gateway, [said("Hi")] * 40)) == {200}, "who is sent to the new side is answered by the old one"
+        assert set(many(gateway, [said("Hi")] * 40)) == {200}, (
+            "who is sent to the new side is answered by the old one"
+        )
         time.sleep(0.6)
         if canary_of(gateway, admin)["state"] != "running":
             break
@@ -235,7 +276,8 @@ def test_blue_and_green_are_switched_by_the_file(upstreams: More, start: Starter
     )
     gateway = start.config(text.replace("LIVE", "blue"))
     ready(gateway)
-    stop, statuses = threading.Event(), list[int]()
+    stop = threading.Event()
+    statuses = list[int]()
 
     def load() -> None:
         while not stop.is_set():
@@ -267,10 +309,13 @@ def test_blue_and_green_are_switched_by_the_file(upstreams: More, start: Starter
     assert set(statuses) == {200}
 
 
-# -- failing upstreams ---------------------------------------------------------------------------------
+# -- failing upstreams
+# ---------------------------------------------------------------------------------
 
 
-def test_one_that_fails_is_replaced_by_another_and_left_alone(upstreams: More, start: Starter) -> None:
+def test_one_that_fails_is_replaced_by_another_and_left_alone(
+    upstreams: More, start: Starter
+) -> None:
     bad, good = upstreams(2)
     bad.mode = "500"
     gateway = start.config(upstreams_of(bad=bad, good=good) + "models: {a: {pool: [bad, good]}}")
@@ -287,7 +332,9 @@ def test_one_that_fails_is_replaced_by_another_and_left_alone(upstreams: More, s
     assert len(bad.seen) >= before + 2, "and lets them back once it answers"
 
 
-def test_when_everything_is_out_the_answer_is_quick_and_honest(upstreams: More, start: Starter) -> None:
+def test_when_everything_is_out_the_answer_is_quick_and_honest(
+    upstreams: More, start: Starter
+) -> None:
     (bad,) = upstreams(1)
     bad.mode = "500"
     gateway = start.config(upstreams_of(bad=bad) + "models: {a: {pool: [bad]}}")
@@ -304,7 +351,8 @@ def test_another_model_and_an_old_answer_stand_in(upstreams: More, start: Starte
     one, two = upstreams(2)
     two.words = ["second"]
     gateway = start.config(
-        upstreams_of(one=one, two=two) + "models:\n  a: {pool: [one], fallback: [b]}\n  b: {pool: [two]}\n"
+        upstreams_of(one=one, two=two)
+        + "models:\n  a: {pool: [one], fallback: [b]}\n  b: {pool: [two]}\n"
         "  c: {pool: [one], cache: {ttl_s: 0.2, stale: true}}\n"
     )
     ready(gateway)
@@ -323,7 +371,8 @@ def test_a_slow_one_is_hedged(upstreams: More, start: Starter) -> None:
     slow, quick = upstreams(2)
     slow.delay_s = quick.delay_s = 2.0
     gateway = start.config(
-        upstreams_of(slow=slow, quick=quick) + "models: {a: {pool: [slow, quick], hedge_after_s: 0.2}}"
+        upstreams_of(slow=slow, quick=quick)
+        + "models: {a: {pool: [slow, quick], hedge_after_s: 0.2}}"
     )
     ready(gateway)
     quick.delay_s = 0.0
@@ -359,7 +408,8 @@ def test_a_full_pool_queues_sheds_and_keeps_deadlines(upstreams: More, start: St
 
 def test_a_pool_that_is_full_has_a_stand_in(upstreams: More, start: Starter) -> None:
     one, two = upstreams(2)
-    one.delay_s, two.words = 0.5, ["second"]
+    one.delay_s = 0.5
+    two.words = ["second"]
     gateway = start.config(
         f"upstreams: {{one: {{url: '{one.url}', max_in_flight: 1}}, two: {{url: '{two.url}'}}}}\n"
         "models: {a: {pool: [one], fallback: [b]}, b: {pool: [two]}}\nqueue: {depth: 0}\n"
@@ -404,9 +454,12 @@ def test_a_frozen_one_delays_nobody_else(upstreams: More, start: Starter) -> Non
 
 
 def test_a_role_is_no_token(start: Starter, upstreams: More) -> None:
-    """Engines that name the role at once: TTFT is until the first word, in the log as in a client."""
+    """Engines that name the role at once: TTFT is until the first word, in the log as in a
+    client.
+    """
     (one,) = upstreams(1)
-    one.words, one.delay_s = ["", "Hello", " there"], 0.2
+    one.words = ["", "Hello", " there"]
+    one.delay_s = 0.2
     gateway = start.config(upstreams_of(one=one) + "models: {a: {pool: [one]}}")
     ready(gateway)
     assert b"Hello" in gateway.ask(said("Hi", stream=True))[2]
@@ -418,7 +471,8 @@ def test_a_role_is_no_token(start: Starter, upstreams: More) -> None:
 def test_who_got_no_answer_keeps_the_request(start: Starter, upstreams: More) -> None:
     (one,) = upstreams(1)
     gateway = start.config(
-        upstreams_of(one=one) + "models: {a: {pool: [one]}}\nlimits: {models: {a: {requests_per_minute: 2}}}"
+        upstreams_of(one=one)
+        + "models: {a: {pool: [one]}}\nlimits: {models: {a: {requests_per_minute: 2}}}"
     )
     ready(gateway)
     one.mode = "500"

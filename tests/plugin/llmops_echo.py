@@ -16,11 +16,27 @@ class Echo:
     bench_body: Mapping[str, object] = {}
 
     def server(
-        self, artifact: Artifact, *, options: Mapping[str, str], env: Env | None, port: int, parallel: int
+        self,
+        artifact: Artifact,
+        *,
+        options: Mapping[str, str],
+        env: Env | None,
+        port: int,
+        parallel: int,
     ) -> ServerSpec:
         python = env.python if env else sys.executable
-        argv = (python, "{workers}/sim_server.py", "--port", str(port), "--ttft-ms", "3", "--itl-ms", "1",
-                "--max-num-seqs", options.get("max_num_seqs", str(parallel)))  # fmt: skip
+        argv = (
+            python,
+            "{workers}/sim_server.py",
+            "--port",
+            str(port),
+            "--ttft-ms",
+            "3",
+            "--itl-ms",
+            "1",
+            "--max-num-seqs",
+            options.get("max_num_seqs", str(parallel)),
+        )
         return ServerSpec(engine="echo", argv=argv, url=f"http://127.0.0.1:{port}", model="sim")
 
 

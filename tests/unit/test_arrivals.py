@@ -28,18 +28,25 @@ def test_times_rise_are_seeded_and_end_in_time(per_s: float, process: str, seed:
 
 
 @pytest.mark.parametrize(
-    ("process", "burstiness", "spread"), [("constant", 1, 0), ("poisson", 1, 1), ("gamma", 0.25, 2), ("gamma", 4, 0.5)]
+    ("process", "burstiness", "spread"),
+    [("constant", 1, 0), ("poisson", 1, 1), ("gamma", 0.25, 2), ("gamma", 4, 0.5)],
 )
 def test_rate_and_burstiness(process: str, burstiness: float, spread: float) -> None:
-    times = list(due_times_s(rate(20, process=process, burstiness=burstiness, duration_s=400.0), "7"))
+    times = list(
+        due_times_s(rate(20, process=process, burstiness=burstiness, duration_s=400.0), "7")
+    )
     gaps = [b - a for a, b in pairwise(times)]
     assert len(times) / 400 == pytest.approx(20, rel=0.08)
     # a gamma law of shape k has a coefficient of variation of 1 / sqrt(k)
-    assert statistics.stdev(gaps) / statistics.fmean(gaps) == pytest.approx(spread, rel=0.1, abs=1e-9)
+    assert statistics.stdev(gaps) / statistics.fmean(gaps) == pytest.approx(
+        spread, rel=0.1, abs=1e-9
+    )
 
 
 def test_a_ramp_sends_its_mean_rate_and_more_at_its_end() -> None:
-    load = Load(kind="ramp", label="x", rate_per_s=2, ramp_to_per_s=18, duration_s=60, process="constant")
+    load = Load(
+        kind="ramp", label="x", rate_per_s=2, ramp_to_per_s=18, duration_s=60, process="constant"
+    )
     times = list(due_times_s(load, "0"))
     assert len(times) == pytest.approx(600, abs=2)
     assert sum(t < 30 for t in times) == pytest.approx(30 * 6, abs=2)
@@ -65,7 +72,9 @@ def test_the_recipe_makes_the_levels() -> None:
         loads_of(BenchRecipe(rate=[2], burst=3))
 
 
-@pytest.mark.parametrize("fields", [{"ramp": "5"}, {"ramp": "5-0"}, {"steps": ["2 for 10"]}, {"steps": ["0x10"]}])
+@pytest.mark.parametrize(
+    "fields", [{"ramp": "5"}, {"ramp": "5-0"}, {"steps": ["2 for 10"]}, {"steps": ["0x10"]}]
+)
 def test_nonsense_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         loads_of(BenchRecipe(**fields))  # type: ignore[arg-type]

@@ -20,8 +20,17 @@ MS = 1_000_000
 LOAD = Load(kind="burst", label="burst", count=0)
 
 
-def run_of(folder: Path, *, seed: int, factor: float = 1.0, count: int = 400, errors: int = 0, repeats: int = 1,
-           drift: float = 0.0, **manifest: object) -> Run:  # fmt: skip
+def run_of(
+    folder: Path,
+    *,
+    seed: int,
+    factor: float = 1.0,
+    count: int = 400,
+    errors: int = 0,
+    repeats: int = 1,
+    drift: float = 0.0,
+    **manifest: object,
+) -> Run:
     """Skewed latencies; `drift` is how much whole repetitions differ from one another."""
     folder.mkdir()
     rng = random.Random(seed)
@@ -32,20 +41,31 @@ def run_of(folder: Path, *, seed: int, factor: float = 1.0, count: int = 400, er
             ttft = 50 * rng.lognormvariate(0, 0.4) * slow
             start = i * 10 * MS
             failed = i < errors
-            all_records.append(Record(
-                index=i, repetition=repetition, intended_ns=start, sent_ns=start, status=200,
-                first_ns=None if failed else start + int(ttft * MS),
-                end_ns=None if failed else start + int((ttft + 100) * MS),
-                done_ns=start + int((ttft + 100) * MS), output_tokens=0 if failed else 11,
-                error="HTTP 500: no" if failed else None,
-            ))  # fmt: skip
-    parts = [Repetition(records=lambda r=r: [x for x in all_records if x.repetition == r]) for r in range(repeats)]
+            all_records.append(
+                Record(
+                    index=i,
+                    repetition=repetition,
+                    intended_ns=start,
+                    sent_ns=start,
+                    status=200,
+                    first_ns=None if failed else start + int(ttft * MS),
+                    end_ns=None if failed else start + int((ttft + 100) * MS),
+                    done_ns=start + int((ttft + 100) * MS),
+                    output_tokens=0 if failed else 11,
+                    error="HTTP 500: no" if failed else None,
+                )
+            )
+    parts = [
+        Repetition(records=lambda r=r: [x for x in all_records if x.repetition == r])
+        for r in range(repeats)
+    ]
     level = analyse(LOAD, parts)
     recipe: dict[str, object] = {"model": "m", "backend": "sim", "burst": count, "seed": 0}
     report = BenchReport(
         manifest=Manifest(**{"recipe": recipe, "hardware": {"cpu_model": "a"}, **manifest}),  # type: ignore[arg-type]
-        levels=[level], memory=Memory(),
-    )  # fmt: skip
+        levels=[level],
+        memory=Memory(),
+    )
     save_csv(all_records, [LOAD], folder)
     return load_run(folder, report)
 
@@ -63,7 +83,8 @@ def test_the_same_run_twice_raises_few_alarms(tmp_path: Path) -> None:
 
 
 def test_a_change_is_found_with_its_size(tmp_path: Path) -> None:
-    a, b = run_of(tmp_path / "a", seed=1), run_of(tmp_path / "b", seed=2, factor=1.2)
+    a = run_of(tmp_path / "a", seed=1)
+    b = run_of(tmp_path / "b", seed=2, factor=1.2)
     found = {d.metric: d for d in compare(a, b).differences}
     ttft = found["ttft_ms.p50"]
     assert ttft.verdict == "slower"
@@ -76,8 +97,12 @@ def test_a_change_is_found_with_its_size(tmp_path: Path) -> None:
 
 
 def test_tails_need_enough_requests(tmp_path: Path) -> None:
-    few = verdicts(run_of(tmp_path / "a", seed=1, count=120), run_of(tmp_path / "b", seed=2, count=120))
-    many = verdicts(run_of(tmp_path / "c", seed=1, count=1200), run_of(tmp_path / "d", seed=2, count=1200))
+    few = verdicts(
+        run_of(tmp_path / "a", seed=1, count=120), run_of(tmp_path / "b", seed=2, count=120)
+    )
+    many = verdicts(
+        run_of(tmp_path / "c", seed=1, count=1200), run_of(tmp_path / "d", seed=2, count=1200)
+    )
     assert "ttft_ms.p50" in few
     assert "ttft_ms.p95" not in few
     assert "ttft_ms.p99" in many
@@ -94,27 +119,46 @@ def test_drift_between_repetitions_is_no_difference(tmp_path: Path) -> None:
 
 def test_more_errors_are_worse_and_warnings_name_what_differs(tmp_path: Path) -> None:
     a = run_of(tmp_path / "a", seed=1)
-    b = run_of(tmp_path / "b", seed=1, errors=40, hardware={"cpu_model": "b"}, versions={"torch": "2"}, complete=False)
+    b = run_of(
+        tmp_path / "b",
+        seed=1,
+        errors=40,
+        hardware={"cpu_model": "b"},
+        versions={"torch": "2"},
+        complete=False,
+    )
     assert verdicts(a, b)["error_rate"] == "more errors"
     words = " | ".join(compare(a, b).warnings)
-    for part in ("hardware differs: cpu_model a -> b", "version differs: torch none -> 2", "b is partial"):
+    for part in (
+        "hardware differs: cpu_model a -> b",
+        "version differs: torch none -> 2",
+        "b is partial",
+    ):
         assert part in words
 
 
 def outcomes(a: Run | None, b: Run, *conditions: str) -> list[str]:
-    return [judged.outcome for judged in judge_run(b, a, [parse_condition(text) for text in conditions])]
+    return [
+        judged.outcome for judged in judge_run(b, a, [parse_condition(text) for text in conditions])
+    ]
 
 
 def test_a_gate_fails_on_a_real_regression_only(tmp_path: Path) -> None:
-    a, same = run_of(tmp_path / "a", seed=1), run_of(tmp_path / "same", seed=2)
+    a = run_of(tmp_path / "a", seed=1)
+    same = run_of(tmp_path / "same", seed=2)
     slow = run_of(tmp_path / "slow", seed=3, factor=1.3)
-    assert outcomes(a, same, "ttft_ms.p50 > +10%", "ttft_ms.p95 > +10%", "error_rate > +1%") == ["passed"] * 3
+    assert (
+        outcomes(a, same, "ttft_ms.p50 > +10%", "ttft_ms.p95 > +10%", "error_rate > +1%")
+        == ["passed"] * 3
+    )
     assert outcomes(a, slow, "ttft_ms.p50 > +10%") == ["failed"]
     assert outcomes(a, slow, "ttft_ms.p50 > +60%") == ["passed"]
     assert outcomes(slow, a, "ttft_ms.p50 > +10%") == ["passed"]
     assert outcomes(None, slow, "ttft_ms.p50 > 40", "ttft_ms.p50 > 100", "error_rate > 1%") == [
-        "failed", "passed", "passed",
-    ]  # fmt: skip
+        "failed",
+        "passed",
+        "passed",
+    ]
     few = run_of(tmp_path / "few", seed=4, count=50)
     assert outcomes(a, few, "ttft_ms.p99 > +10%") == ["unknown"]
     with pytest.raises(UsageError, match="needs something to compare"):
@@ -129,9 +173,19 @@ def test_a_gate_does_not_trust_partial_or_invalid_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["ttft_ms > +10%", "ttft_ms.p42 > +10%", "ttft > 5", "ttft_ms.p95 = 5", "ttft_ms.p95 < +10%", "ttft_ms.p95 > +10",
-     "ttft_ms.p95 > 10%", "error_rate.p50 > 1%", "itl_ms.p95 > +10%", "output_tokens_per_s > -5%"],
-)  # fmt: skip
+    [
+        "ttft_ms > +10%",
+        "ttft_ms.p42 > +10%",
+        "ttft > 5",
+        "ttft_ms.p95 = 5",
+        "ttft_ms.p95 < +10%",
+        "ttft_ms.p95 > +10",
+        "ttft_ms.p95 > 10%",
+        "error_rate.p50 > 1%",
+        "itl_ms.p95 > +10%",
+        "output_tokens_per_s > -5%",
+    ],
+)
 def test_conditions_without_a_meaning_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_condition(text)

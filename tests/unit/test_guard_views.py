@@ -1,4 +1,6 @@
-"""Metamorphic: what the guard flags in plain text it flags in every encoding, and in an encoding of an encoding."""
+"""Metamorphic: what the guard flags in plain text it flags in every encoding, and in an encoding of
+an encoding.
+"""
 
 from __future__ import annotations
 
@@ -62,11 +64,16 @@ BRAILLE = dict(zip("abcdefghijklmnopqrstuvwxyz ", "⠁⠃⠉⠙⠑⠋⠛⠓⠊�
 
 
 def morse(text: str) -> str:
-    return " / ".join(" ".join(MORSE[c] for c in word if c in MORSE) for word in text.lower().split())
+    return " / ".join(
+        " ".join(MORSE[c] for c in word if c in MORSE) for word in text.lower().split()
+    )
 
 
 def atbash(text: str) -> str:
-    return "".join(chr(219 - ord(c)) if "a" <= c <= "z" else chr(155 - ord(c)) if "A" <= c <= "Z" else c for c in text)
+    return "".join(
+        chr(219 - ord(c)) if "a" <= c <= "z" else chr(155 - ord(c)) if "A" <= c <= "Z" else c
+        for c in text
+    )
 
 
 ENCODINGS: dict[str, Callable[[str], str]] = {
@@ -90,15 +97,27 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "morse": morse,
     "braille": lambda t: "".join(BRAILLE.get(c, "") for c in t.lower()),
     "tags": lambda t: "hi" + "".join(chr(0xE0000 + ord(c)) for c in t if c.isascii()),
-    "selectors": lambda t: "😀" + "".join(chr(0xFE00 + b) if b < 16 else chr(0xE0100 + b - 16) for b in t.encode()),
+    "selectors": lambda t: (
+        "😀" + "".join(chr(0xFE00 + b) if b < 16 else chr(0xE0100 + b - 16) for b in t.encode())
+    ),
     "fullwidth": lambda t: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in t),
     "zero width": lambda t: "".join(c + "\u200b" for c in t),
     "partly url": lambda t: quote(t, safe=""),
 }
 KEEPS_CASE_AND_SIGNS = (
-    "base64", "base64url", "hex", "binary", "decimal", "url", "html", "unicode escapes", "tags", "selectors", "base32",
+    "base64",
+    "base64url",
+    "hex",
+    "binary",
+    "decimal",
+    "url",
+    "html",
+    "unicode escapes",
+    "tags",
+    "selectors",
+    "base32",
     "partly url",
-)  # fmt: skip
+)
 """Everything comes back from these, so anything may be inside them."""
 OUTER_OF_LETTERS = ("rot13", "atbash", "reversed", "spaced", "fullwidth", "zero width")
 """These keep letters, digits and case, so the inner ones that need no more may be inside them."""
@@ -123,12 +142,18 @@ WRAPS = [
 
 def pairs() -> list[tuple[str, str]]:
     found = [(outer, inner) for outer in KEEPS_CASE_AND_SIGNS for inner in ENCODINGS]
-    found += [(outer, inner) for outer in OUTER_OF_LETTERS for inner in INNER_OF_LETTERS if outer != inner]
+    found += [
+        (outer, inner) for outer in OUTER_OF_LETTERS for inner in INNER_OF_LETTERS if outer != inner
+    ]
     found = [
-        (outer, inner) for outer, inner in found if outer != "tags" or inner not in ("braille", "selectors", "tags")
+        (outer, inner)
+        for outer, inner in found
+        if outer != "tags" or inner not in ("braille", "selectors", "tags")
     ]
     return [
-        (outer, inner) for outer, inner in found if (outer, inner) not in (("rot13", "rot13"), ("atbash", "atbash"))
+        (outer, inner)
+        for outer, inner in found
+        if (outer, inner) not in (("rot13", "rot13"), ("atbash", "atbash"))
     ]
 
 
@@ -144,7 +169,10 @@ def test_one_layer(name: str, phrase: str, wrap: str) -> None:
 @settings(max_examples=400, deadline=None)
 def test_two_layers(pair: tuple[str, str], phrase: str, wrap: str) -> None:
     outer, inner = pair
-    assert scan(wrap.format(ENCODINGS[outer](ENCODINGS[inner](phrase)))).score >= ATTACK, (pair, phrase)
+    assert scan(wrap.format(ENCODINGS[outer](ENCODINGS[inner](phrase)))).score >= ATTACK, (
+        pair,
+        phrase,
+    )
 
 
 @given(st.text(max_size=400))

@@ -32,5 +32,9 @@ def test_every_scheme_is_known_to_the_library() -> None:
 
     from llmops_cli.quantize.gguf import FLOAT_SCHEMES, SCHEMES
 
-    known = {n.removeprefix("LLAMA_FTYPE_MOSTLY_") for n in dir(llama_cpp) if n.startswith("LLAMA_FTYPE_MOSTLY_")}
+    known = {
+        n.removeprefix("LLAMA_FTYPE_MOSTLY_")
+        for n in dir(llama_cpp)
+        if n.startswith("LLAMA_FTYPE_MOSTLY_")
+    }
     assert set(SCHEMES) - set(FLOAT_SCHEMES) == known - set(FLOAT_SCHEMES)

@@ -1,4 +1,6 @@
-"""Values win in the order default < file < environment < flag, and each knows where it came from."""
+"""Values win in the order default < file < environment < flag, and each knows where it came
+from.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ maybe = st.none() | st.integers(1, 1000)
 
 
 @given(maybe, maybe, maybe)
-def test_the_last_source_that_speaks_wins(file: int | None, env: int | None, flag: int | None) -> None:
+def test_the_last_source_that_speaks_wins(
+    file: int | None, env: int | None, flag: int | None
+) -> None:
     recipe, origins = resolve(
         BenchRecipe,
         file={} if file is None else {"requests": file},
@@ -21,7 +25,9 @@ def test_the_last_source_that_speaks_wins(file: int | None, env: int | None, fla
         flags={"requests": flag},
     )
     spoken = [("flag", flag), ("env", env), ("file", file), ("default", None)]
-    assert (origins["requests"], recipe.requests) == next(s for s in spoken if s[1] is not None or s[0] == "default")
+    assert (origins["requests"], recipe.requests) == next(
+        s for s in spoken if s[1] is not None or s[0] == "default"
+    )
 
 
 def test_text_becomes_the_type_of_the_field() -> None:

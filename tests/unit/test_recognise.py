@@ -50,13 +50,18 @@ def models(owner: str) -> dict[str, Any]:
         ({"/v1/models": models("llamacpp"), "/props": {"build_info": "b4000"}}, "llama.cpp b4000"),
         ({"/v1/models": models("library"), "/api/version": {"version": "0.9"}}, "Ollama 0.9"),
         ({"/v1/models": models("llmops")}, "llmops"),
-        ({"/v1/models": models("HuggingFaceTB/x"), "/info": {"router": "text-generation-router", "version": "3.1"}},
-         "TGI 3.1"),
+        (
+            {
+                "/v1/models": models("HuggingFaceTB/x"),
+                "/info": {"router": "text-generation-router", "version": "3.1"},
+            },
+            "TGI 3.1",
+        ),
         ({"/v1/models": models("someone")}, None),
         ({"/v1/models": ["odd"]}, None),
         ({}, None),
     ],
-)  # fmt: skip
+)
 def test_servers_by_their_own_words(pages: dict[str, Any], name: str | None) -> None:
     with serving(pages) as url:
         assert recognise(Http(), url) == name

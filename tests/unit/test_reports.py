@@ -40,9 +40,12 @@ ANYTHING = {"description": "any JSON value"}
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    kinds = {name.replace("/", "-"): kind for name, kind in SCHEMAS.items()} | {"llmops.compare": Comparison}
+    kinds = {name.replace("/", "-"): kind for name, kind in SCHEMAS.items()} | {
+        "llmops.compare": Comparison
+    }
     return {
-        f"{name}.schema.json": msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING) for name, kind in kinds.items()
+        f"{name}.schema.json": msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING)
+        for name, kind in kinds.items()
     }
 
 

@@ -1,7 +1,8 @@
-"""However requests are batched, chunked, shared, guessed ahead and preempted, each gets what it would have got alone.
+"""However requests are batched, chunked, shared, guessed ahead and preempted, each gets what it
+would have got alone.
 
-The engine is replaced at its edge by a model of its memory: every sequence's cells, a pool with a limit, and a next
-token that depends on every token before it, so any wrong cell changes the text.
+The engine is replaced at its edge by a model of its memory: every sequence's cells, a pool with a
+limit, and a next token that depends on every token before it, so any wrong cell changes the text.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ VOCAB = 50
 
 
 def next_token(tokens: list[int], adapters: list[int]) -> int:
-    """Depends on every token and on what computed it; two times of three the text repeats itself."""
+    """Depends on every token and on what computed it; two times of three the text repeats
+    itself.
+    """
     hashed = zlib.crc32(bytes([*tokens, *adapters]))
     return tokens[-5] if len(tokens) > 5 and hashed % 3 else hashed % (VOCAB - 1) + 1
 
@@ -34,10 +37,15 @@ class ModelOfLlama:
     """What llama.cpp promises about its memory, and nothing else."""
 
     def __init__(self, *, pool: int, batch: int) -> None:
-        self.pool, self.batch_size, self.vocab_size, self.vocab = pool, batch, VOCAB, None
+        self.pool = pool
+        self.batch_size = batch
+        self.vocab_size = VOCAB
+        self.vocab = None
         self.end_tokens: frozenset[int] = frozenset({0})
         self.can_share_prefixes = True
-        self.sequences: dict[int, list[tuple[int, int, int]]] = {}  # sequence -> [(cell, token, adapter)]
+        self.sequences: dict[
+            int, list[tuple[int, int, int]]
+        ] = {}  # sequence -> [(cell, token, adapter)]
         self.next_cell = self.adapter = 0
         self.rows: dict[int, int] = {}
         self.batches: list[list[tuple[int, int, int, bool]]] = []
@@ -94,7 +102,8 @@ def serve(
     drafter: Drafter | None = None,
 ) -> tuple[list[str], ModelOfLlama, list[Generation], Scheduler]:
     texts: dict[int, str] = {}
-    done, left = threading.Event(), len(prompts)
+    done = threading.Event()
+    left = len(prompts)
 
     def flush(events: list[Event]) -> None:
         nonlocal left
@@ -106,10 +115,21 @@ def serve(
             done.set()
 
     llama = ModelOfLlama(pool=pool, batch=batch)
-    scheduler = Scheduler(llama, slots=slots, queue=1000, prefill_chunk=chunk, reuse=reuse, flush=flush,
-                          drafter=drafter, most_guessed=5)  # fmt: skip
+    scheduler = Scheduler(
+        llama,
+        slots=slots,
+        queue=1000,
+        prefill_chunk=chunk,
+        reuse=reuse,
+        flush=flush,
+        drafter=drafter,
+        most_guessed=5,
+    )
     params = SamplingParams(temperature=0)
-    generations = [Generation(p, params, max_tokens=max_tokens, stops=[], deliver=lambda _: None) for p in prompts]
+    generations = [
+        Generation(p, params, max_tokens=max_tokens, stops=[], deliver=lambda _: None)
+        for p in prompts
+    ]
     for number, generation in enumerate(generations):
         generation.adapter = number % adapters
     scheduler.submit(generations)
@@ -160,28 +180,56 @@ def families(draw: st.DrawFn) -> list[list[int]]:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    families(), st.integers(1, 6), st.integers(200, 1200), st.integers(8, 64), st.integers(1, 32), st.integers(1, 24),
-    st.booleans(), st.integers(1, 3), st.sampled_from(sorted(DRAFTERS)),
-)  # fmt: skip
+    families(),
+    st.integers(1, 6),
+    st.integers(200, 1200),
+    st.integers(8, 64),
+    st.integers(1, 32),
+    st.integers(1, 24),
+    st.booleans(),
+    st.integers(1, 3),
+    st.sampled_from(sorted(DRAFTERS)),
+)
 def test_each_request_gets_what_it_would_have_got_alone(
-    prompts: list[list[int]], slots: int, pool: int, batch: int, chunk: int, max_tokens: int, reuse: bool,
-    adapters: int, drafter: str,
-) -> None:  # fmt: skip
+    prompts: list[list[int]],
+    slots: int,
+    pool: int,
+    batch: int,
+    chunk: int,
+    max_tokens: int,
+    reuse: bool,
+    adapters: int,
+    drafter: str,
+) -> None:
     texts, llama, _, _ = serve(
-        prompts, slots=slots, pool=pool, batch=max(batch, slots), chunk=chunk, max_tokens=max_tokens, reuse=reuse,
-        adapters=adapters, drafter=DRAFTERS[drafter](),
-    )  # fmt: skip
+        prompts,
+        slots=slots,
+        pool=pool,
+        batch=max(batch, slots),
+        chunk=chunk,
+        max_tokens=max_tokens,
+        reuse=reuse,
+        adapters=adapters,
+        drafter=DRAFTERS[drafter](),
+    )
     assert texts == [alone(p, max_tokens, i % adapters) for i, p in enumerate(prompts)]
     assert llama.used() <= pool
 
 
 def test_a_long_prompt_does_not_stall_running_streams() -> None:
-    short, long = [1, 2, 3], list(range(1, 50)) * 20
-    _, llama, _, _ = serve([short, long], slots=2, pool=5000, batch=512, chunk=64, max_tokens=40, reuse=True)
-    running_since = next(i for i, b in enumerate(llama.batches) if any(s == 0 and p == 3 for _, p, s, _ in b))
+    short = [1, 2, 3]
+    long = list(range(1, 50)) * 20
+    _, llama, _, _ = serve(
+        [short, long], slots=2, pool=5000, batch=512, chunk=64, max_tokens=40, reuse=True
+    )
+    running_since = next(
+        i for i, b in enumerate(llama.batches) if any(s == 0 and p == 3 for _, p, s, _ in b)
+    )
     for batch in llama.batches[running_since : running_since + 12]:
         assert sum(sequence == 1 for _, _, sequence, _ in batch) <= 64
-        assert sum(sequence == 0 for _, _, sequence, _ in batch) == 1  # the stream advances in every step
+        assert (
+            sum(sequence == 0 for _, _, sequence, _ in batch) == 1
+        )  # the stream advances in every step
 
 
 def test_right_guesses_save_steps_and_wrong_ones_stop() -> None:
@@ -194,7 +242,10 @@ def test_right_guesses_save_steps_and_wrong_ones_stop() -> None:
 
     class Liar:
         def guess(self, wanted: list[tuple[int, list[int], Draft, int]]) -> dict[int, list[int]]:
-            return {s: [next_token(tokens, [0] * len(tokens)) % 7 + 30] * most for s, tokens, _, most in wanted}
+            return {
+                s: [next_token(tokens, [0] * len(tokens)) % 7 + 30] * most
+                for s, tokens, _, most in wanted
+            }
 
     _, _, _, wrong = serve([prompt], **shape, drafter=Liar())
     assert wrong.counters["guessed_tokens"] < 20
@@ -203,18 +254,29 @@ def test_right_guesses_save_steps_and_wrong_ones_stop() -> None:
 def test_a_shared_beginning_is_computed_once() -> None:
     head = [(i * 7) % 49 + 1 for i in range(400)]
     prompts = [[*head, 1 + i, 2, 3] for i in range(8)]
-    _, llama, generations, _ = serve(prompts, slots=8, pool=9000, batch=512, chunk=128, max_tokens=4, reuse=True)
+    _, llama, generations, _ = serve(
+        prompts, slots=8, pool=9000, batch=512, chunk=128, max_tokens=4, reuse=True
+    )
     assert sum(len(b) for b in llama.batches) < 400 + 8 * 30
     assert [g.cached_tokens for g in generations] == [0] + [400] * 7
 
 
 def test_an_overfull_queue_is_refused_whole() -> None:
     scheduler = Scheduler(
-        ModelOfLlama(pool=100, batch=8), slots=1, queue=2, prefill_chunk=8, reuse=True, flush=lambda _: None
+        ModelOfLlama(pool=100, batch=8),
+        slots=1,
+        queue=2,
+        prefill_chunk=8,
+        reuse=True,
+        flush=lambda _: None,
     )
 
     def request() -> list[Generation]:
-        return [Generation([1], SamplingParams(temperature=0), max_tokens=1, stops=[], deliver=lambda _: None)]
+        return [
+            Generation(
+                [1], SamplingParams(temperature=0), max_tokens=1, stops=[], deliver=lambda _: None
+            )
+        ]
 
     for _ in range(3):
         scheduler.submit(request())

@@ -11,21 +11,45 @@ from llmops_cli.core.stats import Distribution, share_interval
 
 
 def level(
-    *, share: float = 1.0, count: int = 400, needed: float = 0.95, tokens: float = 1.0, e2e: float = 1.0
+    *,
+    share: float = 1.0,
+    count: int = 400,
+    needed: float = 0.95,
+    tokens: float = 1.0,
+    e2e: float = 1.0,
 ) -> Level:
     hits = round(share * count)
-    slo = SloResult(text="x", share=share, share_ci95=share_interval(hits, count), needed=needed, met=share >= needed)
+    slo = SloResult(
+        text="x",
+        share=share,
+        share_ci95=share_interval(hits, count),
+        needed=needed,
+        met=share >= needed,
+    )
     empty = Distribution()
     return Level(
-        concurrency=None, rate_per_s=1.0, label=f"{tokens:g}", requests=count, errors=0, duration_s=1, measured=count,
-        ttft_ms=empty, tpot_ms=empty, itl_ms=empty, e2e_ms=Distribution(p50=e2e), requests_per_s=1,
-        output_tokens_per_s=tokens, total_tokens_per_s=tokens, slos=[slo],
-    )  # fmt: skip
+        concurrency=None,
+        rate_per_s=1.0,
+        label=f"{tokens:g}",
+        requests=count,
+        errors=0,
+        duration_s=1,
+        measured=count,
+        ttft_ms=empty,
+        tpot_ms=empty,
+        itl_ms=empty,
+        e2e_ms=Distribution(p50=e2e),
+        requests_per_s=1,
+        output_tokens_per_s=tokens,
+        total_tokens_per_s=tokens,
+        slos=[slo],
+    )
 
 
 @pytest.mark.parametrize("limit", [0.3, 1.0, 7.3, 42.0])
 def test_the_search_ends_within_a_tenth_of_the_limit(limit: float) -> None:
-    search, probes = RateSearch(1.0), 0
+    search = RateSearch(1.0)
+    probes = 0
     while (rate := search.next_rate()) is not None:
         probes += 1
         found = level(share=1.0 if rate <= limit else 0.2)

@@ -1,4 +1,6 @@
-"""Laws of the gateway's parts: what is parsed, cut anywhere, means the same; what is malformed harms nobody."""
+"""Laws of the gateway's parts: what is parsed, cut anywhere, means the same; what is malformed
+harms nobody.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,14 @@ words = st.lists(st.text(max_size=12), max_size=12)
 def stream_of(pieces: list[str], *, usage: bool = True, separator: str = "\n\n") -> bytes:
     head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     chunks: list[Any] = [
-        {**head, "choices": [{"index": 0, "delta": {"content": p}, "finish_reason": None}]} for p in pieces
+        {**head, "choices": [{"index": 0, "delta": {"content": p}, "finish_reason": None}]}
+        for p in pieces
     ]
     chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     if usage:
-        chunks.append({**head, "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 7}})
+        chunks.append(
+            {**head, "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 7}}
+        )
     events = [f"data: {json.dumps(chunk)}" for chunk in chunks] + ["data: [DONE]"]
     return "".join(event + separator for event in events).encode()
 
@@ -50,7 +55,9 @@ def passed(answer: Answer, pieces: list[bytes]) -> bytes:
 
 @settings(max_examples=200)
 @given(pieces=words, places=st.lists(st.integers(0, 5000), max_size=20), crlf=st.booleans())
-def test_a_stream_passes_whole_wherever_it_is_cut(pieces: list[str], places: list[int], crlf: bool) -> None:
+def test_a_stream_passes_whole_wherever_it_is_cut(
+    pieces: list[str], places: list[int], crlf: bool
+) -> None:
     raw = stream_of(pieces, separator="\r\n\r\n" if crlf else "\n\n")
     answer = Answer(None, CHAT, streamed=True)
     assert passed(answer, cut(raw, places)) == stream_of(pieces)
@@ -62,7 +69,9 @@ def test_a_stream_passes_whole_wherever_it_is_cut(pieces: list[str], places: lis
 
 @settings(max_examples=60, deadline=None)
 @given(pieces=words, places=st.lists(st.integers(0, 5000), max_size=20))
-def test_a_guarded_stream_says_the_same_wherever_it_is_cut(pieces: list[str], places: list[int]) -> None:
+def test_a_guarded_stream_says_the_same_wherever_it_is_cut(
+    pieces: list[str], places: list[int]
+) -> None:
     raw = stream_of([*pieces, " card 4111 1111", " 1111 1111 end"])
     whole = passed(Answer(Guard(), CHAT, streamed=True), [raw])
     assert _said(passed(Answer(Guard(), CHAT, streamed=True), cut(raw, places))) == _said(whole)
@@ -71,17 +80,25 @@ def test_a_guarded_stream_says_the_same_wherever_it_is_cut(pieces: list[str], pl
 
 def _said(events: bytes) -> str:
     chunks = [json.loads(line[6:]) for line in events.splitlines() if line.startswith(b"data: {")]
-    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+    return "".join(
+        choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"]
+    )
 
 
-@given(raw=st.binary(max_size=400), places=st.lists(st.integers(0, 400), max_size=8), guarded=st.booleans())
+@given(
+    raw=st.binary(max_size=400),
+    places=st.lists(st.integers(0, 400), max_size=8),
+    guarded=st.booleans(),
+)
 @example(raw=b"data: {oops\n\n", places=[], guarded=False)
 @example(raw=b"data: []\n\ndata: 3\n\n", places=[], guarded=True)
 @example(raw=b'data: {"choices": 3}\n\n', places=[], guarded=True)
 @example(raw=b'data: {"choices": [3]}\n\n', places=[], guarded=True)
 @example(raw=b'data: {"choices": [{"delta": [1]}]}\n\n', places=[], guarded=True)
 @example(raw=b'data: {"choices": [{"delta": {"tool_calls": [3]}}]}\n\n', places=[], guarded=True)
-def test_garbage_for_a_stream_is_an_error_and_nothing_else(raw: bytes, places: list[int], guarded: bool) -> None:
+def test_garbage_for_a_stream_is_an_error_and_nothing_else(
+    raw: bytes, places: list[int], guarded: bool
+) -> None:
     with pytest.raises(UpstreamError):
         passed(Answer(Guard() if guarded else None, CHAT, streamed=True), cut(raw, places))
         raise UpstreamError("it passed")
@@ -89,8 +106,11 @@ def test_garbage_for_a_stream_is_an_error_and_nothing_else(raw: bytes, places: l
 
 @settings(max_examples=200)
 @given(pieces=words, places=st.lists(st.integers(0, 5000), max_size=20))
-def test_anthropics_events_mean_the_same_wherever_ours_are_cut(pieces: list[str], places: list[int]) -> None:
-    raw, found = stream_of(pieces), []
+def test_anthropics_events_mean_the_same_wherever_ours_are_cut(
+    pieces: list[str], places: list[int]
+) -> None:
+    raw = stream_of(pieces)
+    found = []
     for way in ([raw], cut(raw, places)):
         dialect = Messages()
         said = b"".join(dialect.feed(piece) for piece in way) + dialect.finish()
@@ -99,8 +119,14 @@ def test_anthropics_events_mean_the_same_wherever_ours_are_cut(pieces: list[str]
         assert events[-1]["type"] == "message_stop"
         assert events[-2]["usage"] == {"input_tokens": 5, "output_tokens": 7}
         opened = [e["index"] for e in events if e["type"] == "content_block_start"]
-        assert opened == [e["index"] for e in events if e["type"] == "content_block_stop"] == list(range(len(opened)))
-        found.append("".join(e["delta"]["text"] for e in events if e["type"] == "content_block_delta"))
+        assert (
+            opened
+            == [e["index"] for e in events if e["type"] == "content_block_stop"]
+            == list(range(len(opened)))
+        )
+        found.append(
+            "".join(e["delta"]["text"] for e in events if e["type"] == "content_block_delta")
+        )
     assert found[0] == found[1] == "".join(pieces)
 
 
@@ -108,7 +134,9 @@ def test_anthropics_events_mean_the_same_wherever_ours_are_cut(pieces: list[str]
 @given(raw=st.binary(max_size=300))
 @example(raw=b'{"model": "m", "max_tokens": 3, "messages": [{"role": "user"}]}')
 @example(raw=b'{"model": "m", "max_tokens": 3, "messages": [{"role": "user", "content": [3]}]}')
-@example(raw=b'{"model": "m", "max_tokens": 3, "messages": [{"role": "user", "content": [{"type": "image"}]}]}')
+@example(
+    raw=b'{"model": "m", "max_tokens": 3, "messages": [{"role": "user", "content": [{"type": "image"}]}]}'
+)
 @example(raw=b'{"model": "m", "max_tokens": 3, "messages": [{"role": "root", "content": "x"}]}')
 def test_garbage_for_messages_is_refused(raw: bytes) -> None:
     import msgspec
@@ -121,29 +149,58 @@ def test_garbage_for_messages_is_refused(raw: bytes) -> None:
 
 texts = st.text(max_size=40)
 calls = st.lists(
-    st.fixed_dictionaries({
-        "id": st.text(min_size=1, max_size=5), "type": st.just("function"),
-        "function": st.fixed_dictionaries({"name": st.text(min_size=1, max_size=5), "arguments": texts}),
-    }), min_size=1, max_size=3,
-)  # fmt: skip
+    st.fixed_dictionaries(
+        {
+            "id": st.text(min_size=1, max_size=5),
+            "type": st.just("function"),
+            "function": st.fixed_dictionaries(
+                {"name": st.text(min_size=1, max_size=5), "arguments": texts}
+            ),
+        }
+    ),
+    min_size=1,
+    max_size=3,
+)
 
 
-@given(content=texts, tools=st.none() | calls, count=st.integers(1, 3), reason=st.sampled_from(["stop", "length"]))
-def test_an_answer_is_the_same_after_being_spelt(content: str, tools: Any, count: int, reason: str) -> None:
+@given(
+    content=texts,
+    tools=st.none() | calls,
+    count=st.integers(1, 3),
+    reason=st.sampled_from(["stop", "length"]),
+)
+def test_an_answer_is_the_same_after_being_spelt(
+    content: str, tools: Any, count: int, reason: str
+) -> None:
     message = {
         "role": "assistant",
         "content": content if content or not tools else None,
         **({"tool_calls": tools} if tools else {}),
     }
-    whole = {"id": "x", "object": "chat.completion", "created": 1, "model": "m",
-             "choices": [{"index": i, "message": message, "finish_reason": reason} for i in range(count)],
-             "usage": {"prompt_tokens": 1, "completion_tokens": 2}}  # fmt: skip
+    whole = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [
+            {"index": i, "message": message, "finish_reason": reason} for i in range(count)
+        ],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+    }
     assert assembled(b"".join(spelt(whole, usage=True))) == whole
 
 
 def test_a_server_that_does_not_name_its_objects_is_understood() -> None:
     """Some leave `object` out: what was said must not get lost with it."""
-    whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": " a b"}, "finish_reason": "length"}]}
+    whole = {
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": " a b"},
+                "finish_reason": "length",
+            }
+        ]
+    }
     assert _said(b"".join(spelt(whole, usage=False))) == " a b"
     text = {"choices": [{"index": 0, "text": " a b", "finish_reason": "length"}]}
     assert b"".join(spelt(text, usage=False)).count(b'"text":" ') == 2
@@ -164,7 +221,8 @@ def test_what_is_not_whole_is_not_assembled() -> None:
     assert assembled(b"data: nonsense\n\ndata: [DONE]\n\n") is None
 
 
-# -- HTTP ----------------------------------------------------------------------------------------------
+# -- HTTP
+# ----------------------------------------------------------------------------------------------
 
 
 class _Nowhere:
@@ -207,17 +265,24 @@ def test_half_an_answer_is_never_a_whole_one(end: int) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(raw=st.binary(max_size=200), flip=st.integers(0, len(FINE) - 1), to=st.integers(0, 255))
-def test_garbage_for_an_answer_is_complete_or_broken_but_never_an_exception(raw: bytes, flip: int, to: int) -> None:
+def test_garbage_for_an_answer_is_complete_or_broken_but_never_an_exception(
+    raw: bytes, flip: int, to: int
+) -> None:
     for data in (raw, FINE[:flip] + bytes([to]) + FINE[flip + 1 :], FINE + raw):
         status, _, complete, broken = received([data], closed=True)
         assert complete or broken
         assert not complete or status >= 200
 
 
-# -- decisions -----------------------------------------------------------------------------------------
+# -- decisions
+# -----------------------------------------------------------------------------------------
 
 
-@given(outcomes=st.lists(st.tuples(st.floats(0, 5), st.sampled_from(["good", "bad", "left"])), max_size=200))
+@given(
+    outcomes=st.lists(
+        st.tuples(st.floats(0, 5), st.sampled_from(["good", "bad", "left"])), max_size=200
+    )
+)
 def test_a_breaker_always_lets_somebody_try_again(outcomes: list[tuple[float, str]]) -> None:
     now = [0.0]
     breaker = Breaker(now=lambda: now[0], seed=1)
@@ -295,24 +360,37 @@ BODY: dict[str, Any] = {
 
 def asked(**changes: Any) -> Any:
     more = {"tenant": "t", "route": CHAT, "alias": "m", "policy": ""}
-    return question({**BODY, **{k: v for k, v in changes.items() if k not in more}},
-                    **{k: changes.get(k, v) for k, v in more.items()})  # fmt: skip
+    return question(
+        {**BODY, **{k: v for k, v in changes.items() if k not in more}},
+        **{k: changes.get(k, v) for k, v in more.items()},
+    )
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"tenant": "u"}, {"alias": "n"}, {"policy": "p"}, {"route": "/v1/completions"}, {"temperature": 0.6},
-        {"seed": 1}, {"tools": [1]}, {"response_format": {"type": "json_object"}}, {"logit_bias": {"5": 1}},
-        {"top_p": 0.5}, {"some_new_field": True}, {"messages": [{"role": "system", "content": "x"}, *BODY["messages"]]},
+        {"tenant": "u"},
+        {"alias": "n"},
+        {"policy": "p"},
+        {"route": "/v1/completions"},
+        {"temperature": 0.6},
+        {"seed": 1},
+        {"tools": [1]},
+        {"response_format": {"type": "json_object"}},
+        {"logit_bias": {"5": 1}},
+        {"top_p": 0.5},
+        {"some_new_field": True},
+        {"messages": [{"role": "system", "content": "x"}, *BODY["messages"]]},
     ],
-)  # fmt: skip
+)
 def test_what_can_change_an_answer_is_in_its_name(change: dict[str, Any]) -> None:
     assert asked(**change).name != asked().name
     assert asked(**change).partition != asked().partition
 
 
-@pytest.mark.parametrize("change", [{"stream": True}, {"user": "x"}, {"stream_options": {"include_usage": True}}])
+@pytest.mark.parametrize(
+    "change", [{"stream": True}, {"user": "x"}, {"stream_options": {"include_usage": True}}]
+)
 def test_what_changes_no_answer_is_not(change: dict[str, Any]) -> None:
     assert asked(**change).name == asked().name
 
@@ -321,7 +399,10 @@ def test_only_the_last_question_may_vary_by_meaning() -> None:
     other = [{"role": "user", "content": "3 times 4 is what"}]
     assert asked(messages=other).name != asked().name
     assert asked(messages=other).partition == asked().partition
-    assert asked(messages=[{"role": "user", "content": "What is 3 times 5?"}]).partition != asked().partition
+    assert (
+        asked(messages=[{"role": "user", "content": "What is 3 times 5?"}]).partition
+        != asked().partition
+    )
 
 
 def test_a_price_by_the_hour() -> None:
@@ -330,7 +411,9 @@ def test_a_price_by_the_hour() -> None:
 
 
 def test_checks_that_are_late_do_not_kill_who_answers() -> None:
-    """Three missed checks, with a byte to somebody in between, are no reason to give an upstream up."""
+    """Three missed checks, with a byte to somebody in between, are no reason to give an upstream
+    up.
+    """
 
     async def go(*, alive: bool) -> bool:
         upstream = Upstream("x", UpstreamConfig(url="http://127.0.0.1:9"), "http://127.0.0.1:9")

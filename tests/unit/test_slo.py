@@ -9,7 +9,15 @@ from llmops_cli.core.record import Record
 from llmops_cli.core.slo import parse_slos
 
 MS = 1_000_000
-OK = Record(index=0, intended_ns=0, sent_ns=0, first_ns=150 * MS, end_ns=550 * MS, done_ns=550 * MS, output_tokens=11)
+OK = Record(
+    index=0,
+    intended_ns=0,
+    sent_ns=0,
+    first_ns=150 * MS,
+    end_ns=550 * MS,
+    done_ns=550 * MS,
+    output_tokens=11,
+)
 FAILED = Record(index=0, intended_ns=0, sent_ns=0, done_ns=MS, error="HTTP 500: no")
 
 
@@ -21,16 +29,25 @@ def test_the_grammar() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "met"), [("ttft_p95=150ms", True), ("ttft_p95=149ms", False), ("tpot_p99=40ms", True),
-                      ("tpot_p99=39", False), ("e2e_p50=0.55s", True), ("error_rate=5%", True)],
-)  # fmt: skip
+    ("text", "met"),
+    [
+        ("ttft_p95=150ms", True),
+        ("ttft_p95=149ms", False),
+        ("tpot_p99=40ms", True),
+        ("tpot_p99=39", False),
+        ("e2e_p50=0.55s", True),
+        ("error_rate=5%", True),
+    ],
+)
 def test_what_meets_an_objective(text: str, met: bool) -> None:
     (slo,) = parse_slos(text)
     assert slo.met_by(OK) is met
     assert not slo.met_by(FAILED)
 
 
-@pytest.mark.parametrize("text", ["ttft=200ms", "ttft_p95", "ttft_p0=1ms", "ttft_p95=5%", "error_rate=200%", "=3"])
+@pytest.mark.parametrize(
+    "text", ["ttft=200ms", "ttft_p95", "ttft_p0=1ms", "ttft_p95=5%", "error_rate=200%", "=3"]
+)
 def test_nonsense_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_slos(text)

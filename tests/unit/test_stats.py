@@ -29,7 +29,9 @@ values = st.lists(st.floats(-1e9, 1e9, allow_nan=False), min_size=1, max_size=20
 
 @given(values, st.floats(0, 100))
 def test_agrees_with_numpy(samples: list[float], q: float) -> None:
-    assert percentile(sorted(samples), q) == pytest.approx(float(np.percentile(samples, q)), rel=1e-9, abs=1e-6)
+    assert percentile(sorted(samples), q) == pytest.approx(
+        float(np.percentile(samples, q)), rel=1e-9, abs=1e-6
+    )
 
 
 @given(values)
@@ -59,7 +61,8 @@ def test_many_keys_are_the_keys_of_each(numbers: list[int], scale: float) -> Non
 def test_a_sample_is_exact_until_it_is_large_and_close_after() -> None:
     rng = random.Random(0)
     numbers = [rng.lognormvariate(3, 1) for _ in range(EXACT_VALUES + 20_000)]
-    small, large = Sample(), Sample()
+    small = Sample()
+    large = Sample()
     for i, number in enumerate(numbers):
         large.add(number, i % 64)
         if i < 1000:
@@ -67,9 +70,15 @@ def test_a_sample_is_exact_until_it_is_large_and_close_after() -> None:
     exact = summarize(numbers[:1000])
     found = small.distribution()
     assert (found.mean, found.p50, found.p99, found.min, found.max, found.count) == (
-        exact.mean, exact.p50, exact.p99, exact.min, exact.max, 1000,
-    )  # fmt: skip
-    whole, close = summarize(numbers), large.distribution()
+        exact.mean,
+        exact.p50,
+        exact.p99,
+        exact.min,
+        exact.max,
+        1000,
+    )
+    whole = summarize(numbers)
+    close = large.distribution()
     assert close.mean == pytest.approx(whole.mean, rel=1e-6)
     assert close.p95 == pytest.approx(whole.p95, rel=0.006)
     assert (close.min, close.max, close.count) == (whole.min, whole.max, len(numbers))
@@ -79,7 +88,8 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     inside = dict.fromkeys(("mean", "p50", "p95"), 0)
     truth = {"mean": math.exp(0.125), "p50": 1.0, "p95": math.exp(0.5 * 1.6449)}
     for seed in range(60):
-        rng, sample = random.Random(seed), Sample()
+        rng = random.Random(seed)
+        sample = Sample()
         for i in range(500):
             sample.add(rng.lognormvariate(0, 0.5), i * 64 // 500)
         for name, (low, high) in sample.distribution().ci95.items():

@@ -16,15 +16,30 @@ from llmops_cli.core.slo import parse_slos
 MS = 1_000_000
 
 
-def record(index: int, start_ms: float, ttft_ms: float, e2e_ms: float, *, tokens: int = 11, error: str | None = None
-           ) -> Record:  # fmt: skip
+def record(
+    index: int,
+    start_ms: float,
+    ttft_ms: float,
+    e2e_ms: float,
+    *,
+    tokens: int = 11,
+    error: str | None = None,
+) -> Record:
     start = int(start_ms * MS)
-    first, end = start + int(ttft_ms * MS), start + int(e2e_ms * MS)
+    first = start + int(ttft_ms * MS)
+    end = start + int(e2e_ms * MS)
     return Record(
-        index=index, intended_ns=start, sent_ns=start, first_ns=None if error else first,
-        end_ns=None if error else end, done_ns=end, chunks=tokens, output_tokens=0 if error else tokens, error=error,
+        index=index,
+        intended_ns=start,
+        sent_ns=start,
+        first_ns=None if error else first,
+        end_ns=None if error else end,
+        done_ns=end,
+        chunks=tokens,
+        output_tokens=0 if error else tokens,
+        error=error,
         status=503 if error else 200,
-    )  # fmt: skip
+    )
 
 
 def closed(streams: int, waves: int, *, cold_waves: int = 0) -> list[Record]:
@@ -78,10 +93,14 @@ def test_without_a_steady_state_everything_counts_and_the_reason_is_kept(
 
 def test_requests_that_pile_up_are_seen() -> None:
     records = [record(i, i * 10.0, 50 + i * 5, 100 + i * 5) for i in range(300)]
-    level = analyse(Load(kind="rate", label="x", rate_per_s=100), [Repetition(records=lambda: records)])
+    level = analyse(
+        Load(kind="rate", label="x", rate_per_s=100), [Repetition(records=lambda: records)]
+    )
     assert level.saturated
     fast = [record(i, i * 10.0, 50, 100) for i in range(300)]
-    assert not analyse(Load(kind="rate", label="x", rate_per_s=100), [Repetition(records=lambda: fast)]).saturated
+    assert not analyse(
+        Load(kind="rate", label="x", rate_per_s=100), [Repetition(records=lambda: fast)]
+    ).saturated
 
 
 def test_failed_requests_count_in_every_rate_but_no_latency() -> None:
@@ -90,9 +109,10 @@ def test_failed_requests_count_in_every_rate_but_no_latency() -> None:
         one = records[i]
         records[i] = record(i, one.intended_ns / MS, 1, 2, error=f"HTTP 503: busy {i}")
     level = analyse(
-        Load(kind="closed", label="x", concurrency=4), [Repetition(records=lambda: records)],
+        Load(kind="closed", label="x", concurrency=4),
+        [Repetition(records=lambda: records)],
         slos=parse_slos("e2e_p50=1s,error_rate=10%"),
-    )  # fmt: skip
+    )
     assert (level.requests, level.errors) == (80, 20)
     assert level.error_kinds == {"HTTP 503": 20}
     assert level.e2e_ms.min is not None
@@ -104,9 +124,16 @@ def test_failed_requests_count_in_every_rate_but_no_latency() -> None:
 
 def done(**fields: object) -> LevelDone:
     plain: dict[str, object] = {
-        "cpu_s": 0.1, "duration_s": 10.0, "lags": (0, 500.0), "late": 0, "sent": 80, "reconnects": 0,
-        "peak_rss_bytes": 1, "stopped": False, "max_in_flight": 4,
-    }  # fmt: skip
+        "cpu_s": 0.1,
+        "duration_s": 10.0,
+        "lags": (0, 500.0),
+        "late": 0,
+        "sent": 80,
+        "reconnects": 0,
+        "peak_rss_bytes": 1,
+        "stopped": False,
+        "max_in_flight": 4,
+    }
     return LevelDone(**{**plain, **fields})  # type: ignore[arg-type]
 
 
@@ -118,7 +145,9 @@ def done(**fields: object) -> LevelDone:
         ({"late": 3}, "rate", "of the arrivals left over 10 ms late"),
     ],
 )
-def test_a_client_that_was_the_limit_makes_the_level_invalid(fields: dict[str, object], kind: str, words: str) -> None:
+def test_a_client_that_was_the_limit_makes_the_level_invalid(
+    fields: dict[str, object], kind: str, words: str
+) -> None:
     load = Load(kind=kind, label="x", concurrency=4, rate_per_s=1.0)  # type: ignore[arg-type]
     good = analyse(load, [Repetition(records=lambda: closed(4, 20), done=[done()])])
     assert good.valid, good.invalid_reasons
@@ -129,7 +158,9 @@ def test_a_client_that_was_the_limit_makes_the_level_invalid(fields: dict[str, o
 
 def test_a_level_without_a_success_is_invalid() -> None:
     records = [record(i, i, 1, 2, error="connection refused") for i in range(9)]
-    level = analyse(Load(kind="closed", label="x", concurrency=1), [Repetition(records=lambda: records)])
+    level = analyse(
+        Load(kind="closed", label="x", concurrency=1), [Repetition(records=lambda: records)]
+    )
     assert level.invalid_reasons == ["no request succeeded"]
     assert level.ttft_ms.p50 is None
     assert level.requests_per_s == 0

@@ -17,13 +17,20 @@ from llmops_cli.runtime.telemetry import read_metrics
             {"running": 5, "kv_cache_use": 0.3, "queued": 7},
         ),
         ("tgi_batch_current_size 4\ntgi_queue_size 9\n", {"running": 4, "queued": 9}),
-        ('sglang:num_running_reqs{model_name="m"} 4\nsglang:token_usage{model_name="m"} 0.28 1700000000\n',
-         {"running": 4, "kv_cache_use": 0.28}),
-        ("llamacpp:requests_processing 1\nllamacpp:requests_deferred 2\n", {"running": 1, "queued": 2}),
-        ("llmops_running 1.0\nllmops_waiting 2.0\nllmops_kv_use 0.25\nllmops_batch_tokens 33.0\n",
-         {"running": 1, "queued": 2, "kv_cache_use": 0.25, "batch_tokens": 33}),
+        (
+            'sglang:num_running_reqs{model_name="m"} 4\nsglang:token_usage{model_name="m"} 0.28 1700000000\n',
+            {"running": 4, "kv_cache_use": 0.28},
+        ),
+        (
+            "llamacpp:requests_processing 1\nllamacpp:requests_deferred 2\n",
+            {"running": 1, "queued": 2},
+        ),
+        (
+            "llmops_running 1.0\nllmops_waiting 2.0\nllmops_kv_use 0.25\nllmops_batch_tokens 33.0\n",
+            {"running": 1, "queued": 2, "kv_cache_use": 0.25, "batch_tokens": 33},
+        ),
         ("<html>not metrics</html>\nllmops_running many\n", {}),
     ],
-)  # fmt: skip
+)
 def test_known_gauges(text: str, found: dict[str, float]) -> None:
     assert read_metrics(text) == pytest.approx(found)

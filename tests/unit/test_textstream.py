@@ -22,9 +22,14 @@ def cut(raw: bytes, places: list[int]) -> list[bytes]:
     return [raw[a:b] for a, b in pairwise(marks)]
 
 
-@given(st.text(alphabet="abé🙂 xyz", max_size=60), stops, st.lists(st.integers(0, 300), max_size=20))
-def test_the_pieces_add_up_to_the_text_before_the_first_stop(whole: str, stop: list[str], places: list[int]) -> None:
-    stream, out = TextStream(stop), []
+@given(
+    st.text(alphabet="abé🙂 xyz", max_size=60), stops, st.lists(st.integers(0, 300), max_size=20)
+)
+def test_the_pieces_add_up_to_the_text_before_the_first_stop(
+    whole: str, stop: list[str], places: list[int]
+) -> None:
+    stream = TextStream(stop)
+    out = []
     for piece in cut(whole.encode(), places):
         out.append(stream.feed(piece))
         if stream.stopped:

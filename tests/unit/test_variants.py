@@ -30,7 +30,12 @@ def test_defaults_are_the_methods_own() -> None:
 
 def test_a_sweep_is_a_list_of_methods_schemes_and_quantizers() -> None:
     assert names(sweep=["awq", "gptq:W8A16", "gguf:Q4_0", "gguf:q8_0", "int8@torchao", "awq"]) == [
-        "awq-W4A16_ASYM-g128", "gptq-W8A16-g128", "gguf-Q4_0", "gguf-Q8_0", "int8-W8A8@torchao"]  # fmt: skip
+        "awq-W4A16_ASYM-g128",
+        "gptq-W8A16-g128",
+        "gguf-Q4_0",
+        "gguf-Q8_0",
+        "int8-W8A8@torchao",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,9 +63,13 @@ def test_nonsense_is_refused_before_any_work(fields: dict[str, object], words: s
 
 @pytest.mark.parametrize(
     ("method", "option", "value", "able"),
-    [("fp8", "group_size", 32, "awq"), ("gguf", "samples", 8, "awq"), ("int4", "calibration", "x", "gguf"),
-     ("awq", "imatrix", "none", "gguf")],
-)  # fmt: skip
+    [
+        ("fp8", "group_size", 32, "awq"),
+        ("gguf", "samples", 8, "awq"),
+        ("int4", "calibration", "x", "gguf"),
+        ("awq", "imatrix", "none", "gguf"),
+    ],
+)
 def test_an_option_that_a_method_lacks_names_those_that_have_it(
     method: str, option: str, value: object, able: str
 ) -> None:
@@ -70,7 +79,10 @@ def test_an_option_that_a_method_lacks_names_those_that_have_it(
 
 
 def test_a_scheme_says_whether_it_is_symmetric() -> None:
-    assert names(sweep=["awq:W4A16", "gptq:W4A16_ASYM"]) == ["awq-W4A16-g128", "gptq-W4A16_ASYM-g128"]
+    assert names(sweep=["awq:W4A16", "gptq:W4A16_ASYM"]) == [
+        "awq-W4A16-g128",
+        "gptq-W4A16_ASYM-g128",
+    ]
     assert names(method="awq", scheme=["W8A16"]) == ["awq-W8A16-g128"]
 
 
@@ -78,17 +90,32 @@ def test_every_method_has_quantizers_that_exist_and_a_name_of_its_own() -> None:
     for name, method in METHODS.items():
         assert method.quantizers, name
         assert set(method.quantizers) <= set(QUANTIZERS)
-    every = [v for name, m in METHODS.items() for q in m.quantizers
-             if not QUANTIZERS[q].needs_cuda and (name, q) != ("int4", "torchao")
-             for v in variants_of(QuantizeRecipe(sweep=[f"{name}@{q}"]))]  # fmt: skip
+    every = [
+        v
+        for name, m in METHODS.items()
+        for q in m.quantizers
+        if not QUANTIZERS[q].needs_cuda and (name, q) != ("int4", "torchao")
+        for v in variants_of(QuantizeRecipe(sweep=[f"{name}@{q}"]))
+    ]
     assert len({v.name for v in every}) == len(every)
 
 
-def artifact(name: str, size: int, divergence: float, *, memory: int | None = None) -> QuantizedArtifact:
+def artifact(
+    name: str, size: int, divergence: float, *, memory: int | None = None
+) -> QuantizedArtifact:
     return QuantizedArtifact(
-        path=name, method="m", engine="e", scheme="s", format="gguf", name=name, size_bytes=size, size_base_bytes=100,
-        bits_per_weight=4.0, kl_divergence=divergence, served=Served(engine="x", says="y", peak_rss_bytes=memory),
-    )  # fmt: skip
+        path=name,
+        method="m",
+        engine="e",
+        scheme="s",
+        format="gguf",
+        name=name,
+        size_bytes=size,
+        size_base_bytes=100,
+        bits_per_weight=4.0,
+        kl_divergence=divergence,
+        served=Served(engine="x", says="y", peak_rss_bytes=memory),
+    )
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), min_size=1, max_size=12))
@@ -102,13 +129,19 @@ def test_the_front_holds_exactly_what_nothing_beats(points: list[tuple[int, int]
 
 
 def test_what_fits_is_judged_by_the_memory_it_was_served_in() -> None:
-    made = [artifact("big", 60, 0.1, memory=90), artifact("mid", 50, 0.2, memory=70), artifact("small", 20, 0.9)]
+    made = [
+        artifact("big", 60, 0.1, memory=90),
+        artifact("mid", 50, 0.2, memory=70),
+        artifact("small", 20, 0.9),
+    ]
     assert "mid" in best_that_fits(made, 80)
     assert "small" in best_that_fits(made, 30)
     assert "none fits" in best_that_fits(made, 3)
 
 
-@pytest.mark.parametrize(("text", "size"), [("6GiB", 6 << 30), ("500MB", 500_000_000), ("1.5k", 1500), ("42", 42)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("6GiB", 6 << 30), ("500MB", 500_000_000), ("1.5k", 1500), ("42", 42)]
+)
 def test_sizes_as_people_write_them(text: str, size: int) -> None:
     assert parse_bytes(text, "--fit") == size
 

@@ -1,4 +1,6 @@
-"""Bytes to tokens: any split of the stream gives the same answer, and only text counts as a token."""
+"""Bytes to tokens: any split of the stream gives the same answer, and only text counts as a
+token.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,20 @@ def delta(finish: str | None = None, **fields: Any) -> bytes:
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 4}})
 DONE = event("[DONE]")
 STREAM = chunked(
-    delta(role="assistant", content=""), delta(content="Hé"), delta(content=""), delta(reasoning_content="llo"),
-    delta(content=" wörld"), delta(content="!", finish="stop"), USAGE, DONE,
-)  # fmt: skip
+    delta(role="assistant", content=""),
+    delta(content="Hé"),
+    delta(content=""),
+    delta(reasoning_content="llo"),
+    delta(content=" wörld"),
+    delta(content="!", finish="stop"),
+    USAGE,
+    DONE,
+)
 
 
 def feed(raw: bytes, cuts: list[int]) -> Response:
-    response, places = Response(), sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
+    response = Response()
+    places = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
     done = False
     for number, (start, end) in enumerate(pairwise(places)):
         assert not done
@@ -71,7 +80,9 @@ def test_an_event_is_stamped_when_its_last_byte_comes(cuts: list[int]) -> None:
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
 def test_comments_other_line_ends_and_several_events_in_one_chunk(end: str) -> None:
     text = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
-    raw = chunked(b": ping\n\n" + event(text, end=end) + event(text, end=end), b"event: end\n" + DONE)
+    raw = chunked(
+        b": ping\n\n" + event(text, end=end) + event(text, end=end), b"event: end\n" + DONE
+    )
     answer = parse_answer(feed(raw, []))
     assert (answer.text, len(answer.stamps), answer.error) == ("xx", 2, None)
 
@@ -85,7 +96,10 @@ def test_comments_other_line_ends_and_several_events_in_one_chunk(end: str) -> N
         (chunked(event({"error": {"message": "out of memory"}})), "error event: out of memory"),
         (chunked(b"{}"), "the answer is no event stream"),
         (chunked(DONE), "an empty answer"),
-        (b'HTTP/1.1 429 No\r\nContent-Length: 29\r\n\r\n{"error":{"message":"slower"}}'[:-1], "HTTP 429"),
+        (
+            b'HTTP/1.1 429 No\r\nContent-Length: 29\r\n\r\n{"error":{"message":"slower"}}'[:-1],
+            "HTTP 429",
+        ),
     ],
 )
 def test_what_is_no_answer_says_why(raw: bytes, error: str) -> None:
@@ -96,7 +110,9 @@ def test_what_is_no_answer_says_why(raw: bytes, error: str) -> None:
 
 def test_tool_calls_are_tokens() -> None:
     call = [{"index": 0, "function": {"arguments": "{"}}]
-    answer = parse_answer(feed(chunked(delta(tool_calls=call), delta(finish="tool_calls"), DONE), []))
+    answer = parse_answer(
+        feed(chunked(delta(tool_calls=call), delta(finish="tool_calls"), DONE), [])
+    )
     assert len(answer.stamps) == 1
     assert answer.error is None
 
@@ -133,7 +149,10 @@ def test_time_per_token_between_chunks_averages_to_tpot(gaps_ns: list[int], toke
     for gap in gaps_ns:
         stamps.append(stamps[-1] + gap)
     found = gaps_of(stamps, tokens)
-    weights, values = found[1::2], [value_of(int(key)) for key in found[::2]]
+    weights = found[1::2]
+    values = [value_of(int(key)) for key in found[::2]]
     assert sum(weights) == pytest.approx(tokens - 1, rel=1e-3)
     tpot_ms = stamps[-1] / 1e6 / (tokens - 1)
-    assert sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights) == pytest.approx(tpot_ms, rel=0.004)
+    assert sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights) == pytest.approx(
+        tpot_ms, rel=0.004
+    )

@@ -1,4 +1,6 @@
-"""Request bodies: seeded, of the exact length in the server's tokens, and never by accident in a warm cache."""
+"""Request bodies: seeded, of the exact length in the server's tokens, and never by accident in a
+warm cache.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,31 @@ def count(text: str) -> int:
 EXACT = measure_words(count, free=True)
 
 
-def source(*, words: Words = EXACT, seed: str = "0", rows: list[Row] | None = None, spool: Path | None = None,
-           **fields: Any) -> Source:  # fmt: skip
+def source(
+    *,
+    words: Words = EXACT,
+    seed: str = "0",
+    rows: list[Row] | None = None,
+    spool: Path | None = None,
+    **fields: Any,
+) -> Source:
     if rows is not None:
         assert spool is not None
         import msgspec
 
         spool.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
         fields["spool"] = str(spool)
-    work = Work(**{
-        "kind": "synthetic", "api": "chat", "fields": {"model": "m"}, "input_tokens": 64, "output_tokens": 16,
-        "words": words, **fields,
-    })  # fmt: skip
+    work = Work(
+        **{
+            "kind": "synthetic",
+            "api": "chat",
+            "fields": {"model": "m"},
+            "input_tokens": 64,
+            "output_tokens": 16,
+            "words": words,
+            **fields,
+        }
+    )
     return Source(work, seed)
 
 
@@ -63,7 +78,10 @@ def test_the_same_seed_gives_the_same_requests_in_any_order() -> None:
 
 def test_another_run_shares_no_beginning_unless_asked() -> None:
     def common(a: str, b: str) -> int:
-        return next((i for i, (x, y) in enumerate(zip(a.split(), b.split(), strict=False)) if x != y), len(a.split()))
+        return next(
+            (i for i, (x, y) in enumerate(zip(a.split(), b.split(), strict=False)) if x != y),
+            len(a.split()),
+        )
 
     assert common(prompt_of(source(nonce="aa"), 0), prompt_of(source(nonce="bb"), 0)) <= 3
     assert prompt_of(source(), 0) == prompt_of(source(), 0)
@@ -94,8 +112,11 @@ def test_a_conversation_sends_all_that_was_said_before() -> None:
 
 
 def test_trace_requests_share_blocks_by_their_hashes(tmp_path: Path) -> None:
-    rows = [Row(input_tokens=1100, output_tokens=5, hash_ids=[1, 2, 3]), Row(input_tokens=1100, output_tokens=5,
-            hash_ids=[1, 2, 4]), Row(input_tokens=1100, output_tokens=5, hash_ids=[7, 8, 9])]  # fmt: skip
+    rows = [
+        Row(input_tokens=1100, output_tokens=5, hash_ids=[1, 2, 3]),
+        Row(input_tokens=1100, output_tokens=5, hash_ids=[1, 2, 4]),
+        Row(input_tokens=1100, output_tokens=5, hash_ids=[7, 8, 9]),
+    ]
     made = source(kind="trace", rows=rows, spool=tmp_path / "rows")
     a, b, c = (prompt_of(made, i) for i in range(3))
     assert [count(text) for text in (a, b, c)] == [1100] * 3
@@ -108,7 +129,12 @@ def test_trace_requests_share_blocks_by_their_hashes(tmp_path: Path) -> None:
 def test_rows_go_round_and_each_round_is_new_to_the_cache(tmp_path: Path) -> None:
     rows = [Row(turns=["one"], output_tokens=3), Row(messages=[{"role": "user", "content": "two"}])]
     made = source(kind="file", rows=rows, spool=tmp_path / "rows", nonce="n")
-    assert [prompt_of(made, i) for i in range(4)] == ["[n] one", "[n] two", "[n-1] one", "[n-1] two"]
+    assert [prompt_of(made, i) for i in range(4)] == [
+        "[n] one",
+        "[n] two",
+        "[n-1] one",
+        "[n-1] two",
+    ]
     turn = made.session(0).next_turn(None)
     assert turn is not None
     assert json.loads(turn.body)["max_tokens"] == 3
@@ -116,7 +142,11 @@ def test_rows_go_round_and_each_round_is_new_to_the_cache(tmp_path: Path) -> Non
 
 
 def test_own_body_fields_win_and_completions_get_a_prompt() -> None:
-    turn = source(api="completions", fields={"model": "m", "max_tokens": 7, "top_p": 0.5}).session(0).next_turn(None)
+    turn = (
+        source(api="completions", fields={"model": "m", "max_tokens": 7, "top_p": 0.5})
+        .session(0)
+        .next_turn(None)
+    )
     assert turn is not None
     body = json.loads(turn.body)
     assert (body["max_tokens"], body["top_p"]) == (7, 0.5)
@@ -126,5 +156,7 @@ def test_own_body_fields_win_and_completions_get_a_prompt() -> None:
 def test_words_that_do_not_add_up_are_not_called_exact() -> None:
     assert not measure_words(lambda _: None, free=True).exact
     assert not measure_words(lambda text: len(text) // 4, free=True).exact
-    assert not measure_words(count, free=False).exact  # two tokens for a word, and no way to ask about each
+    assert not measure_words(
+        count, free=False
+    ).exact  # two tokens for a word, and no way to ask about each
     assert measure_words(lambda text: 3 + len(text.split()), free=False).exact

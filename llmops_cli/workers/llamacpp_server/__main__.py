@@ -1,6 +1,8 @@
-"""Serves one GGUF model over HTTP with continuous batching. Usage: python llamacpp_server --model FILE --port N.
+"""Serves one GGUF model over HTTP with continuous batching. Usage: python llamacpp_server --model
+FILE --port N.
 
-Needs llama_cpp, numpy, msgspec, jinja2, prometheus_client and uvicorn. Binds to 127.0.0.1 unless told otherwise.
+Needs llama_cpp, numpy, msgspec, jinja2, prometheus_client and uvicorn. Binds to 127.0.0.1 unless
+told otherwise.
 """
 
 import argparse
@@ -27,11 +29,21 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--parallel", type=int, default=16, help="sequences computed at once")
-    parser.add_argument("--ctx", type=int, default=0, help="most tokens of one request; 0: the model's, up to 4096")
-    parser.add_argument("--kv-tokens", type=int, default=0, help="tokens of the shared KV pool; 0: 1024 per sequence")
+    parser.add_argument(
+        "--ctx", type=int, default=0, help="most tokens of one request; 0: the model's, up to 4096"
+    )
+    parser.add_argument(
+        "--kv-tokens",
+        type=int,
+        default=0,
+        help="tokens of the shared KV pool; 0: 1024 per sequence",
+    )
     parser.add_argument("--batch", type=int, default=512, help="most tokens computed in one step")
     parser.add_argument(
-        "--prefill-chunk", type=int, default=128, help="most prompt tokens in a step with running streams"
+        "--prefill-chunk",
+        type=int,
+        default=128,
+        help="most prompt tokens in a step with running streams",
     )
     parser.add_argument("--queue", type=int, default=256, help="most waiting requests before 429")
     parser.add_argument("--threads", type=int, default=0)
@@ -61,9 +73,14 @@ def deliver_all(events: list[Event]) -> None:
 
 
 async def serve(
-    args: argparse.Namespace, llama: Llama, drafter: Drafter | None, most_guessed: int, context: int,
-    names: list[str], listener: socket.socket,
-) -> None:  # fmt: skip
+    args: argparse.Namespace,
+    llama: Llama,
+    drafter: Drafter | None,
+    most_guessed: int,
+    context: int,
+    names: list[str],
+    listener: socket.socket,
+) -> None:
     loop = asyncio.get_running_loop()
     scheduler = Scheduler(
         llama,
@@ -80,9 +97,15 @@ async def serve(
     template = ChatTemplate(source, bos=llama.bos_text(), eos=llama.eos_text()) if source else None
     app = App(llama, scheduler, models=names, context=context, template=template)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3,
-        server_header=False, timeout_keep_alive=75,
-    )  # fmt: skip
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        timeout_keep_alive=75,
+    )
     print(
         f"serving {args.name} on {args.host}:{args.port}, {args.parallel} sequences, {context} tokens each",
         flush=True,
@@ -99,7 +122,8 @@ def main() -> None:
     threads = args.threads or len(os.sched_getaffinity(0))
     pool = args.kv_tokens or max(args.ctx or 4096, 1024 * args.parallel)
     adapters = dict(pair.split("=", 1) for pair in filter(None, args.lora.split(",")))
-    drafter, most_guessed = None, 0
+    drafter = None
+    most_guessed = 0
     try:
         llama = Llama(
             args.model,
@@ -113,13 +137,19 @@ def main() -> None:
         )
         if args.speculative:
             drafter, most_guessed = make_drafter(
-                args.speculative, llama, sequences=args.parallel, threads=threads, gpu_layers=args.gpu_layers
+                args.speculative,
+                llama,
+                sequences=args.parallel,
+                threads=threads,
+                gpu_layers=args.gpu_layers,
             )
     except LoadError as error:
         sys.exit(str(error))
     context = min(args.ctx or min(llama.train_context, 4096), llama.pool)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(args, llama, drafter, most_guessed, context, [args.name, *adapters], listener))
+        runner.run(
+            serve(args, llama, drafter, most_guessed, context, [args.name, *adapters], listener)
+        )
 
 
 if __name__ == "__main__":

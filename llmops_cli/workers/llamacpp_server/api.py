@@ -34,9 +34,14 @@ MAX_BODY_BYTES = 32 << 20
 class Refused(Exception):
     """An error response: status, OpenAI's error type, message."""
 
-    def __init__(self, status: int, kind: str, message: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    def __init__(
+        self, status: int, kind: str, message: str, headers: list[tuple[bytes, bytes]] | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.kind, self.message, self.headers = status, kind, message, headers or []
+        self.status = status
+        self.kind = kind
+        self.message = message
+        self.headers = headers or []
 
 
 class Disconnected(Exception):
@@ -47,10 +52,19 @@ class App:
     """Routes requests; one per process."""
 
     def __init__(
-        self, llama: Llama, scheduler: Scheduler, *, models: list[str], context: int, template: ChatTemplate | None
+        self,
+        llama: Llama,
+        scheduler: Scheduler,
+        *,
+        models: list[str],
+        context: int,
+        template: ChatTemplate | None,
     ) -> None:
         """`models`: the model's name, then those of its adapters, in their order."""
-        self._llama, self._scheduler, self._names, self._context = llama, scheduler, models, context
+        self._llama = llama
+        self._scheduler = scheduler
+        self._names = models
+        self._context = context
         self._template = template
         self._metrics = Metrics(scheduler)
         self._routes: dict[tuple[str, str], Callable[[Scope, Receive, Send], Awaitable[None]]] = {
@@ -75,23 +89,40 @@ class App:
             await handler(scope, receive, send)
         except Refused as error:
             self._metrics.count(path, error.status)
-            body = {"error": {"message": error.message, "type": error.kind, "param": None, "code": error.status}}
+            body = {
+                "error": {
+                    "message": error.message,
+                    "type": error.kind,
+                    "param": None,
+                    "code": error.status,
+                }
+            }
             await respond(send, error.status, msgspec.json.encode(body), headers=error.headers)
         except Disconnected:
             self._metrics.count(path, 499)
 
-    # -- plain endpoints -------------------------------------------------------------------------------
+    # -- plain endpoints
+    # -------------------------------------------------------------------------------
 
     async def _health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         ok = self._scheduler.alive
-        await respond(send, 200 if ok else 503, msgspec.json.encode({"status": "ok" if ok else "stopped"}))
+        await respond(
+            send, 200 if ok else 503, msgspec.json.encode({"status": "ok" if ok else "stopped"})
+        )
 
     async def _serve_metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await respond(send, 200, self._metrics.text(), content_type=b"text/plain; version=0.0.4; charset=utf-8")
+        await respond(
+            send,
+            200,
+            self._metrics.text(),
+            content_type=b"text/plain; version=0.0.4; charset=utf-8",
+        )
 
     async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        data = [{"id": name, "object": "model", "owned_by": "llmops", "max_model_len": self._context}
-                for name in self._names]  # fmt: skip
+        data = [
+            {"id": name, "object": "model", "owned_by": "llmops", "max_model_len": self._context}
+            for name in self._names
+        ]
         await respond(send, 200, msgspec.json.encode({"object": "list", "data": data}))
 
     async def _tokenize(self, _scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,18 +132,30 @@ class App:
         else:
             text = request.content if request.content is not None else request.prompt
             if text is None:
-                raise Refused(400, "invalid_request_error", "one of content, prompt or messages is needed")
-            tokens = self._llama.tokenize(text, add_special=request.add_special_tokens, parse_special=True)
+                raise Refused(
+                    400, "invalid_request_error", "one of content, prompt or messages is needed"
+                )
+            tokens = self._llama.tokenize(
+                text, add_special=request.add_special_tokens, parse_special=True
+            )
         reply = {"tokens": tokens, "count": len(tokens), "max_model_len": self._context}
         await respond(send, 200, msgspec.json.encode(reply))
 
-    # -- generation ------------------------------------------------------------------------------------
+    # -- generation
+    # ------------------------------------------------------------------------------------
 
     async def _chat(self, _scope: Scope, receive: Receive, send: Send) -> None:
         request = decode(await read_body(receive), ChatRequest)
-        more = {**request.chat_template_kwargs, **({"tools": request.tools} if request.tools else {})}
+        more = {
+            **request.chat_template_kwargs,
+            **({"tools": request.tools} if request.tools else {}),
+        }
         prompt = self._render(request.messages, **more)
-        limit = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
+        limit = (
+            request.max_completion_tokens
+            if request.max_completion_tokens is not None
+            else request.max_tokens
+        )
         top = (request.top_logprobs or 0) if request.logprobs else -1
         await self._generate("/v1/chat/completions", request, [prompt], limit, top, receive, send)
 
@@ -122,19 +165,25 @@ class App:
             raise Refused(400, "invalid_request_error", "echo is not supported")
         prompts = [self._tokens_of(part) for part in split_prompts(request.prompt)]
         top = -1 if request.logprobs is None else request.logprobs
-        limit = 16 if request.max_tokens is None else request.max_tokens  # OpenAI's default for this endpoint
+        limit = (
+            16 if request.max_tokens is None else request.max_tokens
+        )  # OpenAI's default for this endpoint
         await self._generate("/v1/completions", request, prompts, limit, top, receive, send)
 
     def _tokens_of(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
             return self._llama.tokenize(prompt, add_special=True, parse_special=True)
         if any(not 0 <= token < self._llama.vocab_size for token in prompt):
-            raise Refused(400, "invalid_request_error", "prompt: a token id is not in the vocabulary")
+            raise Refused(
+                400, "invalid_request_error", "prompt: a token id is not in the vocabulary"
+            )
         return list(prompt)
 
     def _render(self, messages: list[dict[str, Any]], **more: Any) -> list[int]:
         if self._template is None:
-            raise Refused(400, "invalid_request_error", "this model has no chat template; use /v1/completions")
+            raise Refused(
+                400, "invalid_request_error", "this model has no chat template; use /v1/completions"
+            )
         if not messages:
             raise Refused(400, "invalid_request_error", "messages: at least one is needed")
         try:
@@ -142,16 +191,28 @@ class App:
         except ValueError as error:
             raise Refused(400, "invalid_request_error", str(error)) from error
         bos = self._llama.bos_text()
-        return self._llama.tokenize(text, add_special=not (bos and text.startswith(bos)), parse_special=True)
+        return self._llama.tokenize(
+            text, add_special=not (bos and text.startswith(bos)), parse_special=True
+        )
 
     async def _generate(
-        self, path: str, request: Common, prompts: list[list[int]], limit: int | None, top: int,
-        receive: Receive, send: Send,
-    ) -> None:  # fmt: skip
+        self,
+        path: str,
+        request: Common,
+        prompts: list[list[int]],
+        limit: int | None,
+        top: int,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         chat = path.startswith("/v1/chat")
         model = request.model or self._names[0]
         if model not in self._names:
-            raise Refused(404, "model_not_found", f"no model '{model}' here; there is {', '.join(self._names)}")
+            raise Refused(
+                404,
+                "model_not_found",
+                f"no model '{model}' here; there is {', '.join(self._names)}",
+            )
         inbox: asyncio.Queue[Event | None] = asyncio.Queue()
         generations = self._make_generations(request, prompts, limit, top, inbox)
         for generation in generations:
@@ -160,8 +221,14 @@ class App:
             self._scheduler.submit(generations)
         except QueueFull as full:
             header = [(b"retry-after", str(full.retry_after_s).encode())]
-            raise Refused(429, "overloaded_error", "the queue is full; retry later", header) from None
-        shape = Shape(chat=chat, identity=("chatcmpl-" if chat else "cmpl-") + uuid.uuid4().hex[:24], model=model)
+            raise Refused(
+                429, "overloaded_error", "the queue is full; retry later", header
+            ) from None
+        shape = Shape(
+            chat=chat,
+            identity=("chatcmpl-" if chat else "cmpl-") + uuid.uuid4().hex[:24],
+            model=model,
+        )
         watcher = asyncio.create_task(watch_disconnect(receive, inbox))
         try:
             writer = self._stream if request.stream else self._collect
@@ -196,8 +263,16 @@ class App:
                 raise Refused(400, "context_length_exceeded", message)
             most = room if limit is None else min(max(limit, 1), room)
             for i in range(request.n):
-                seeded = msgspec.structs.replace(params, seed=params.seed + i) if params.seed is not None else params
-                generations.append(Generation(prompt, seeded, max_tokens=most, stops=stops, deliver=inbox.put_nowait))
+                seeded = (
+                    msgspec.structs.replace(params, seed=params.seed + i)
+                    if params.seed is not None
+                    else params
+                )
+                generations.append(
+                    Generation(
+                        prompt, seeded, max_tokens=most, stops=stops, deliver=inbox.put_nowait
+                    )
+                )
         return generations
 
     def _logprobs(self, shape: Shape, event: Event) -> Any:
@@ -215,7 +290,8 @@ class App:
         send: Send,
     ) -> None:
         index_of = {id(generation): i for i, generation in enumerate(generations)}
-        started, open_count = False, len(generations)
+        started = False
+        open_count = len(generations)
         while open_count:
             event = await next_event(inbox)
             if event.error and not started:
@@ -224,12 +300,20 @@ class App:
             if not started:
                 await start_stream(send)
                 started = True
-                if shape.chat:  # with the first token, not before it: a client may time its first event
-                    parts = [shape.chunk(i, "", None, None, role=True) for i in range(len(generations))]
+                if (
+                    shape.chat
+                ):  # with the first token, not before it: a client may time its first event
+                    parts = [
+                        shape.chunk(i, "", None, None, role=True) for i in range(len(generations))
+                    ]
             while True:  # everything that arrived meanwhile goes out in one write
                 index = index_of[id(event.generation)]
                 if event.error:
-                    parts.append(b"data: " + msgspec.json.encode({"error": {"message": event.error}}) + b"\n\n")
+                    parts.append(
+                        b"data: "
+                        + msgspec.json.encode({"error": {"message": event.error}})
+                        + b"\n\n"
+                    )
                 elif event.text or event.logprobs:
                     parts.append(shape.chunk(index, event.text, self._logprobs(shape, event), None))
                 if event.finish:
@@ -243,7 +327,9 @@ class App:
                 if request.stream_options and request.stream_options.include_usage:
                     parts.append(shape.usage_chunk(total_usage(generations)))
                 parts.append(b"data: [DONE]\n\n")
-            await send({"type": "http.response.body", "body": b"".join(parts), "more_body": open_count > 0})
+            await send(
+                {"type": "http.response.body", "body": b"".join(parts), "more_body": open_count > 0}
+            )
 
     async def _collect(
         self,
@@ -270,7 +356,11 @@ class App:
                 [p for e in mine for p in e.logprobs],
                 mine[-1].finish,
             )
-            choices.append(shape.choice(index, merged.text, self._logprobs(shape, merged), merged.finish or "stop"))
+            choices.append(
+                shape.choice(
+                    index, merged.text, self._logprobs(shape, merged), merged.finish or "stop"
+                )
+            )
         await respond(send, 200, shape.whole(choices, total_usage(generations)))
 
 
@@ -286,7 +376,9 @@ def split_prompts(given: Any) -> list[Any]:
 
 
 def flatten(message: dict[str, Any]) -> dict[str, Any]:
-    """Content given as text parts becomes one string, which is what templates of text models expect."""
+    """Content given as text parts becomes one string, which is what templates of text models
+    expect.
+    """
     content = message.get("content")
     if not isinstance(message.get("role"), str):
         raise Refused(400, "invalid_request_error", "messages: each needs a role")
@@ -317,7 +409,8 @@ def decode(body: bytes, kind: Any) -> Any:
 
 
 async def read_body(receive: Receive) -> bytes:
-    parts, size = [], 0
+    parts = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -325,7 +418,9 @@ async def read_body(receive: Receive) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY_BYTES:
-            raise Refused(413, "invalid_request_error", f"the body is over {MAX_BODY_BYTES >> 20} MiB")
+            raise Refused(
+                413, "invalid_request_error", f"the body is over {MAX_BODY_BYTES >> 20} MiB"
+            )
         if not message.get("more_body"):
             return b"".join(parts)
 
@@ -345,14 +440,23 @@ async def next_event(inbox: asyncio.Queue[Event | None]) -> Event:
 
 
 async def respond(
-    send: Send, status: int, body: bytes, *, content_type: bytes = b"application/json",
+    send: Send,
+    status: int,
+    body: bytes,
+    *,
+    content_type: bytes = b"application/json",
     headers: list[tuple[bytes, bytes]] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     base = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*base, *(headers or [])]})
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [*base, *(headers or [])]}
+    )
     await send({"type": "http.response.body", "body": body})
 
 
 async def start_stream(send: Send) -> None:
-    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+    headers = [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+    ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import llama_cpp
 import numpy as np
 
-WARN, ERROR = 3, 4
+WARN = 3
+ERROR = 4
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
 """ggml_type numbers of what a KV cache can hold."""
 BatchItem = tuple[int, int, int, bool]
@@ -24,9 +25,17 @@ class Llama:
     """
 
     def __init__(
-        self, path: str, *, pool: int, sequences: int, batch: int, threads: int, gpu_layers: int, kv_type: str = "f16",
+        self,
+        path: str,
+        *,
+        pool: int,
+        sequences: int,
+        batch: int,
+        threads: int,
+        gpu_layers: int,
+        kv_type: str = "f16",
         adapters: Iterable[str] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._log_lines: list[str] = []
         self._log_callback = llama_cpp.llama_log_callback(self._on_log)
         llama_cpp.llama_log_set(self._log_callback, ctypes.c_void_p(0))
@@ -37,9 +46,13 @@ class Llama:
         if not self._model:
             raise LoadError(f"llama.cpp cannot load {path}: {' '.join(self._log_lines[-3:])}")
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = pool, batch, batch, sequences
+        params.n_ctx = pool
+        params.n_batch = batch
+        params.n_ubatch = batch
+        params.n_seq_max = sequences
         params.n_threads = params.n_threads_batch = threads
-        # One pool of cells for all sequences: a batch is never split by sequence, copying a prefix between
+        # One pool of cells for all sequences: a batch is never split by sequence, copying a prefix
+        # between
         # sequences copies no data, and one long request may use what short ones leave free.
         params.kv_unified = True
         params.flash_attn_type = 1
@@ -48,7 +61,9 @@ class Llama:
         params.no_perf = True
         self.context = llama_cpp.llama_init_from_model(self._model, params)
         if not self.context:
-            raise LoadError(f"llama.cpp cannot make a context of {pool} tokens: {' '.join(self._log_lines[-3:])}")
+            raise LoadError(
+                f"llama.cpp cannot make a context of {pool} tokens: {' '.join(self._log_lines[-3:])}"
+            )
         self._adapters = [self._load_adapter(path) for path in adapters]
         self._adapter = 0
         self.vocab = llama_cpp.llama_model_get_vocab(self._model)
@@ -66,19 +81,27 @@ class Llama:
         np.ctypeslib.as_array(self._batch.n_seq_id, (batch,))[:] = 1
         self._pieces: dict[int, bytes] = {}
         self.end_tokens = frozenset(
-            token for token in range(self.vocab_size) if llama_cpp.llama_vocab_is_eog(self.vocab, token)
+            token
+            for token in range(self.vocab_size)
+            if llama_cpp.llama_vocab_is_eog(self.vocab, token)
         )
-        recurrent = llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model)
+        recurrent = llama_cpp.llama_model_is_recurrent(
+            self._model
+        ) or llama_cpp.llama_model_is_hybrid(self._model)
         self.can_share_prefixes = not recurrent
 
     def _load_adapter(self, path: str) -> int:
         adapter = llama_cpp.llama_adapter_lora_init(self._model, path.encode())
         if not adapter:
-            raise LoadError(f"llama.cpp cannot load the adapter {path}: {' '.join(self._log_lines[-3:])}")
+            raise LoadError(
+                f"llama.cpp cannot load the adapter {path}: {' '.join(self._log_lines[-3:])}"
+            )
         return int(ctypes.cast(adapter, ctypes.c_void_p).value or 0)
 
     def use_adapter(self, number: int) -> None:
-        """0 is the model as it is; 1 and on are the adapters. Holds for all that is computed from then on."""
+        """0 is the model as it is; 1 and on are the adapters. Holds for all that is computed from
+        then on.
+        """
         if number == self._adapter:
             return
         chosen = self._adapters[number - 1 : number] if number else []
@@ -100,14 +123,17 @@ class Llama:
         length = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, size)
         return None if length < 0 else buffer.raw[:length].decode(errors="replace")
 
-    # -- text ------------------------------------------------------------------------------------------
+    # -- text
+    # ------------------------------------------------------------------------------------------
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         raw = text.encode()
         size = len(raw) + 8
         for _ in range(2):
             buffer = (llama_cpp.llama_token * size)()
-            count = llama_cpp.llama_tokenize(self.vocab, raw, len(raw), buffer, size, add_special, parse_special)
+            count = llama_cpp.llama_tokenize(
+                self.vocab, raw, len(raw), buffer, size, add_special, parse_special
+            )
             if count >= 0:
                 return list(buffer[:count])
             size = -count
@@ -134,12 +160,15 @@ class Llama:
     def adds_bos(self) -> bool:
         return bool(llama_cpp.llama_vocab_get_add_bos(self.vocab))
 
-    # -- compute ---------------------------------------------------------------------------------------
+    # -- compute
+    # ---------------------------------------------------------------------------------------
 
     def decode(self, items: list[BatchItem]) -> bool:
         """Runs one batch; False if the pool has no room for it (nothing was changed then)."""
         count = len(items)
-        self._tokens[:count], self._positions[:count], sequences, self._wants_logits[:count] = zip(*items, strict=True)
+        self._tokens[:count], self._positions[:count], sequences, self._wants_logits[:count] = zip(
+            *items, strict=True
+        )
         slots = self._sequences
         for i, sequence in enumerate(sequences):
             slots[i][0] = sequence
@@ -158,7 +187,9 @@ class Llama:
         )
 
     def forget(self, sequence: int, from_position: int = 0) -> bool:
-        """Drops a sequence's cells from a position on; False if this kind of memory can only drop all of them."""
+        """Drops a sequence's cells from a position on; False if this kind of memory can only drop
+        all of them.
+        """
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, from_position, -1))
 
     def share_prefix(self, source: int, target: int, length: int) -> None:

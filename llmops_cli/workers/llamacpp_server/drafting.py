@@ -1,6 +1,8 @@
-"""Guesses of the next tokens, which the model then checks in one step: from the text itself, or by a smaller model.
+"""Guesses of the next tokens, which the model then checks in one step: from the text itself, or by
+a smaller model.
 
-A guess is kept only where the model's own sampler picks the same token, so it changes the speed and nothing else.
+A guess is kept only where the model's own sampler picks the same token, so it changes the speed and
+nothing else.
 """
 
 from typing import Protocol
@@ -15,7 +17,8 @@ def common_prefix(a: list[int], b: list[int]) -> int:
     limit = min(len(a), len(b))
     if a[:limit] == b[:limit]:
         return limit
-    low, high = 0, limit  # a[:low] matches, a[:high] does not; slices compare at C speed
+    low = 0
+    high = limit  # a[:low] matches, a[:high] does not; slices compare at C speed
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle)
@@ -23,10 +26,13 @@ def common_prefix(a: list[int], b: list[int]) -> int:
 
 
 class Draft:
-    """How far ahead to guess for one generation: twice as far after full success, nothing for a while after none."""
+    """How far ahead to guess for one generation: twice as far after full success, nothing for a
+    while after none.
+    """
 
     def __init__(self, most: int) -> None:
-        self._most, self._length = most, most
+        self._most = most
+        self._length = most
         self._pause = self._skip = 0
         self.index: dict[tuple[int, ...], int] = {}
         self.indexed = 0
@@ -39,12 +45,15 @@ class Draft:
 
     def learn(self, guessed: int, right: int) -> None:
         if right == guessed:
-            self._length, self._pause = min(self._most, max(2 * self._length, guessed + 1)), 0
+            self._length = min(self._most, max(2 * self._length, guessed + 1))
+            self._pause = 0
         elif right:
-            self._length, self._pause = right, 0
+            self._length = right
+            self._pause = 0
         else:
             self._pause = min(LONGEST_PAUSE, 2 * self._pause + 1)
-            self._length, self._skip = 1, self._pause
+            self._length = 1
+            self._skip = self._pause
 
 
 class Drafter(Protocol):
@@ -56,7 +65,9 @@ class PromptLookup:
     """What followed the last time the final tokens stood in the text (prompt lookup decoding)."""
 
     def guess(self, wanted: list[tuple[int, list[int], Draft, int]]) -> dict[int, list[int]]:
-        return {sequence: self._one(tokens, draft, most) for sequence, tokens, draft, most in wanted}
+        return {
+            sequence: self._one(tokens, draft, most) for sequence, tokens, draft, most in wanted
+        }
 
     def _one(self, tokens: list[int], draft: Draft, most: int) -> list[int]:
         index = draft.index
@@ -68,12 +79,16 @@ class PromptLookup:
         for size in NGRAMS:
             if found := index.get(tuple(tokens[-size:])):
                 period = len(tokens) - found
-                return [tokens[found + i % period] for i in range(most)]  # past its own end a text repeats itself
+                return [
+                    tokens[found + i % period] for i in range(most)
+                ]  # past its own end a text repeats itself
         return []
 
 
 class DraftModel:
-    """A smaller model with the same vocabulary, which writes ahead for all sequences in one batch."""
+    """A smaller model with the same vocabulary, which writes ahead for all sequences in one
+    batch.
+    """
 
     def __init__(self, llama: Llama) -> None:
         self._llama = llama
@@ -84,7 +99,11 @@ class DraftModel:
         for sequence, tokens, _, _ in wanted:
             self._keep(sequence, tokens)
         while True:
-            behind = [(s, [*tokens, *guesses[s]]) for s, tokens, _, most in wanted if len(guesses[s]) < most]
+            behind = [
+                (s, [*tokens, *guesses[s]])
+                for s, tokens, _, most in wanted
+                if len(guesses[s]) < most
+            ]
             if not behind:
                 return guesses
             try:
@@ -105,7 +124,9 @@ class DraftModel:
         self._cells[sequence] = cells[:same]
 
     def _next(self, behind: list[tuple[int, list[int]]]) -> dict[int, int]:
-        """The likeliest next token of each text. Raises: MemoryError if the pool has no room for them."""
+        """The likeliest next token of each text. Raises: MemoryError if the pool has no room for
+        them.
+        """
         picked: dict[int, int] = {}
         items: list[BatchItem] = []
 
@@ -129,16 +150,28 @@ class DraftModel:
         return picked
 
 
-def make_drafter(text: str, target: Llama, *, sequences: int, threads: int, gpu_layers: int) -> tuple[Drafter, int]:
-    """From `ngram:5` or `draft:PATH:5`, with the most tokens to guess. Raises: LoadError if it cannot work."""
+def make_drafter(
+    text: str, target: Llama, *, sequences: int, threads: int, gpu_layers: int
+) -> tuple[Drafter, int]:
+    """From `ngram:5` or `draft:PATH:5`, with the most tokens to guess. Raises: LoadError if it
+    cannot work.
+    """
     kind, _, rest = text.partition(":")
     if not target.can_share_prefixes:
-        raise LoadError("speculation needs a model that can forget its last tokens; a recurrent one cannot")
+        raise LoadError(
+            "speculation needs a model that can forget its last tokens; a recurrent one cannot"
+        )
     if kind == "ngram":
         return PromptLookup(), int(rest)
     path, _, most = rest.rpartition(":")
-    small = Llama(path, pool=target.pool, sequences=sequences, batch=target.batch_size, threads=threads,
-                  gpu_layers=gpu_layers)  # fmt: skip
+    small = Llama(
+        path,
+        pool=target.pool,
+        sequences=sequences,
+        batch=target.batch_size,
+        threads=threads,
+        gpu_layers=gpu_layers,
+    )
     step = max(1, target.vocab_size // 1000)
     same = small.vocab_size == target.vocab_size and all(
         small.piece(token, special=True) == target.piece(token, special=True)

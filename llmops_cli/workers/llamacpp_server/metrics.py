@@ -1,4 +1,6 @@
-"""Prometheus metrics of the server; gauges and counters are read from the scheduler when scraped."""
+"""Prometheus metrics of the server; gauges and counters are read from the scheduler when
+scraped.
+"""
 
 from collections.abc import Iterator
 
@@ -17,8 +19,13 @@ class SchedulerCollector:
 
     def collect(self) -> Iterator[Metric]:
         for name, value in self._scheduler.counters.items():
-            yield CounterMetricFamily(f"llmops_{name}", f"{name.replace('_', ' ')} since start", value=value)
-        for name, value in {**self._scheduler.load(), "batch_tokens": self._scheduler.step_tokens}.items():
+            yield CounterMetricFamily(
+                f"llmops_{name}", f"{name.replace('_', ' ')} since start", value=value
+            )
+        for name, value in {
+            **self._scheduler.load(),
+            "batch_tokens": self._scheduler.step_tokens,
+        }.items():
             yield GaugeMetricFamily(f"llmops_{name}", f"{name.replace('_', ' ')} now", value=value)
 
 
@@ -26,7 +33,9 @@ class Metrics:
     def __init__(self, scheduler: Scheduler) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(SchedulerCollector(scheduler))
-        self._requests = Counter("llmops_requests", "HTTP requests", ["path", "status"], registry=self._registry)
+        self._requests = Counter(
+            "llmops_requests", "HTTP requests", ["path", "status"], registry=self._registry
+        )
         self._ttft = Histogram(
             "llmops_time_to_first_token_seconds",
             "queue to first token",

@@ -41,13 +41,16 @@ class Sampler:
     """The sampling state of one generation. Free with `close`."""
 
     def __init__(self, llama: Llama, params: SamplingParams) -> None:
-        self._llama, self._params = llama, params
+        self._llama = llama
+        self._params = params
         self._bias = dict(params.logit_bias)
         if params.ignore_eos:
             self._bias |= dict.fromkeys(llama.end_tokens, -np.inf)
         self._bias_ids = np.array(list(self._bias), np.int64)
         self._bias_values = np.array(list(self._bias.values()), np.float32)
-        self._penalizes = bool(params.presence_penalty or params.frequency_penalty or params.repetition_penalty != 1.0)
+        self._penalizes = bool(
+            params.presence_penalty or params.frequency_penalty or params.repetition_penalty != 1.0
+        )
         self._greedy = params.temperature <= 0
         self._grammar = grammar_sampler(llama.vocab, params.grammar) if params.grammar else None
         if params.grammar and not self._grammar:
@@ -57,7 +60,8 @@ class Sampler:
         self._candidates = None if self._simple else np.zeros(llama.vocab_size, CANDIDATE)
 
     def _samplers(self) -> list[object]:
-        p, stages = self._params, []
+        p = self._params
+        stages = []
         if self._penalizes:
             stages.append(
                 llama_cpp.llama_sampler_init_penalties(
@@ -114,7 +118,9 @@ class Sampler:
         return int(array.data[array.selected].id)
 
     def _grammar_allows(self, token: int) -> bool:
-        """Checking one candidate is much cheaper than masking the whole vocabulary, and usually enough."""
+        """Checking one candidate is much cheaper than masking the whole vocabulary, and usually
+        enough.
+        """
         single = np.zeros(1, CANDIDATE)
         single["id"], single["logit"] = token, 1.0
         array = as_token_array(single)
@@ -139,4 +145,6 @@ def describe(logits_V: np.ndarray, token: int, top: int) -> TokenLogprob:
     norm = peak + float(np.log(np.exp(logits_V - peak).sum(dtype=np.float64)))
     best = np.argpartition(logits_V, -top)[-top:] if top else np.array([], np.int64)
     ordered = best[np.argsort(-logits_V[best], kind="stable")]
-    return TokenLogprob(token, float(logits_V[token]) - norm, [(int(i), float(logits_V[i]) - norm) for i in ordered])
+    return TokenLogprob(
+        token, float(logits_V[token]) - norm, [(int(i), float(logits_V[i]) - norm) for i in ordered]
+    )

@@ -1,9 +1,11 @@
-"""Continuous batching: one thread that decides, step by step, which tokens of which requests to compute.
+"""Continuous batching: one thread that decides, step by step, which tokens of which requests to
+compute.
 
-Each step takes one token from every running generation, and guesses of the next if there is a drafter, and fills the
-rest of the batch with prompt tokens, first come first served. A slot keeps its tokens in the KV pool after its request
-ends, so that a later request with the same beginning starts from there. Adapters hold for a whole batch, so each step
-computes one batch for every adapter in use.
+Each step takes one token from every running generation, and guesses of the next if there is a
+drafter, and fills the rest of the batch with prompt tokens, first come first served. A slot keeps
+its tokens in the KV pool after its request ends, so that a later request with the same beginning
+starts from there. Adapters hold for a whole batch, so each step computes one batch for every
+adapter in use.
 """
 
 import threading
@@ -31,12 +33,19 @@ class QueueFull(Exception):
 
 
 class Event:
-    """What one step produced for one generation: text, log-probabilities, and the reason if it ended."""
+    """What one step produced for one generation: text, log-probabilities, and the reason if it
+    ended.
+    """
 
     __slots__ = ("error", "finish", "generation", "logprobs", "text")
 
-    def __init__(self, generation: "Generation", text: str, logprobs: list[TokenLogprob], finish: str | None) -> None:
-        self.generation, self.text, self.logprobs, self.finish = generation, text, logprobs, finish
+    def __init__(
+        self, generation: "Generation", text: str, logprobs: list[TokenLogprob], finish: str | None
+    ) -> None:
+        self.generation = generation
+        self.text = text
+        self.logprobs = logprobs
+        self.finish = finish
         self.error: str | None = None
 
 
@@ -44,14 +53,21 @@ class Generation:
     """One choice of one request, from queue to last token."""
 
     def __init__(
-        self, prompt: list[int], params: SamplingParams, *, max_tokens: int, stops: list[str],
+        self,
+        prompt: list[int],
+        params: SamplingParams,
+        *,
+        max_tokens: int,
+        stops: list[str],
         deliver: Callable[[Event], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.adapter = 0
         self.draft: Draft | None = None
         self.tokens = list(prompt)
         self.prompt_tokens = len(prompt)
-        self.params, self.max_tokens, self.deliver = params, max_tokens, deliver
+        self.params = params
+        self.max_tokens = max_tokens
+        self.deliver = deliver
         self.stream = TextStream(stops)
         self.sampler: Sampler | None = None
         self.output_tokens = 0
@@ -65,7 +81,9 @@ class Generation:
 
 
 class Slot:
-    """One sequence of the KV pool. `cells` are the tokens whose keys and values are there, as `adapter` made them."""
+    """One sequence of the KV pool. `cells` are the tokens whose keys and values are there, as
+    `adapter` made them.
+    """
 
     def __init__(self, sequence: int) -> None:
         self.sequence = sequence
@@ -84,11 +102,22 @@ class Scheduler:
     """Owns the Llama; every other thread only submits, cancels and reads counters."""
 
     def __init__(
-        self, llama: Llama, *, slots: int, queue: int, prefill_chunk: int, reuse: bool,
-        flush: Callable[[list[Event]], None], drafter: Drafter | None = None, most_guessed: int = 0,
-    ) -> None:  # fmt: skip
-        self._drafter, self._most_guessed = drafter, most_guessed
-        self._llama, self._queue_limit, self._prefill_chunk = llama, queue, prefill_chunk
+        self,
+        llama: Llama,
+        *,
+        slots: int,
+        queue: int,
+        prefill_chunk: int,
+        reuse: bool,
+        flush: Callable[[list[Event]], None],
+        drafter: Drafter | None = None,
+        most_guessed: int = 0,
+    ) -> None:
+        self._drafter = drafter
+        self._most_guessed = most_guessed
+        self._llama = llama
+        self._queue_limit = queue
+        self._prefill_chunk = prefill_chunk
         self._reuse = reuse and llama.can_share_prefixes
         self._flush = flush
         self._slots = [Slot(i) for i in range(slots)]
@@ -133,7 +162,9 @@ class Scheduler:
             self._wake.notify()
 
     def load(self) -> dict[str, float]:
-        """Gauges for /metrics. Cells of a running request and of a prefix kept for later both count as used."""
+        """Gauges for /metrics. Cells of a running request and of a prefix kept for later both count
+        as used.
+        """
         cells = sum(len(slot.cells) for slot in self._slots)
         return {
             "running": sum(slot.generation is not None for slot in self._slots),
@@ -142,12 +173,17 @@ class Scheduler:
             "kv_use": cells / self._llama.pool,
         }
 
-    # -- the thread ------------------------------------------------------------------------------------
+    # -- the thread
+    # ------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._stopping and not self._waiting and not any(s.generation for s in self._slots):
+                while (
+                    not self._stopping
+                    and not self._waiting
+                    and not any(s.generation for s in self._slots)
+                ):
                     self._wake.wait()
                 if self._stopping:
                     return
@@ -188,17 +224,25 @@ class Scheduler:
             self._advance(slot, index, guesses.get(slot.sequence, []))
 
     def _active(self, adapter: int) -> list[Slot]:
-        return [slot for slot in self._slots if slot.generation and slot.generation.adapter == adapter]
+        return [
+            slot for slot in self._slots if slot.generation and slot.generation.adapter == adapter
+        ]
 
     def _guess(self, adapter: int) -> dict[int, list[int]]:
-        """Next tokens of running generations, by sequence; together at most half of a chunk of prompt tokens."""
+        """Next tokens of running generations, by sequence; together at most half of a chunk of
+        prompt tokens.
+        """
         running = [s for s in self._active(adapter) if s.generation.started and s.remaining == 1]
         room = min(self._llama.batch_size - len(running), self._prefill_chunk // 2)
         wanted = []
         for slot in running:
             generation = slot.generation
             generation.draft = generation.draft or Draft(self._most_guessed)
-            most = min(generation.draft.wanted(), generation.max_tokens - generation.output_tokens - 1, room)
+            most = min(
+                generation.draft.wanted(),
+                generation.max_tokens - generation.output_tokens - 1,
+                room,
+            )
             if most > 0:
                 wanted.append((slot.sequence, generation.tokens, generation.draft, most))
                 room -= most
@@ -226,7 +270,8 @@ class Scheduler:
             except ValueError as error:
                 self._end(generation, "error", error=str(error))
                 continue
-            slot.generation, slot.used_at = generation, time.monotonic()
+            slot.generation = generation
+            slot.used_at = time.monotonic()
             generation.started = False
 
     def _usable(self, slot: Slot, generation: Generation) -> int:
@@ -234,32 +279,38 @@ class Scheduler:
         return common_prefix(slot.cells, generation.tokens) if same else 0
 
     def _begin(self, slot: Slot) -> bool:
-        """Sets the slot up with the longest beginning found anywhere; False to wait for a better one."""
+        """Sets the slot up with the longest beginning found anywhere; False to wait for a better
+        one.
+        """
         generation = slot.generation
         wanted = generation.tokens
         limit = len(wanted) - 1  # the last prompt token must be computed: its logits are needed
         own = min(self._usable(slot, generation), limit)
-        best, donor = own, None
+        best = own
+        donor = None
         if self._reuse:
             for other in self._slots:
                 if other is slot or other.adapter != generation.adapter:
                     continue
                 have = min(common_prefix(other.cells, wanted), limit)
                 if have > best:
-                    best, donor = have, other
+                    best = have
+                    donor = other
                 if other.generation and other.remaining > 1 and other.generation.started:
                     coming = min(common_prefix(other.generation.tokens, wanted), limit)
                     if coming - best >= DEFER_GAIN:
                         return False
         if best < MIN_SHARED:
-            best, donor = 0, None
+            best = 0
+            donor = None
         if donor is not None:
             self._llama.forget(slot.sequence)
             self._llama.share_prefix(donor.sequence, slot.sequence, best)
         elif not self._llama.forget(slot.sequence, best):
             self._llama.forget(slot.sequence)
             best = 0
-        slot.cells, slot.adapter = wanted[:best], generation.adapter
+        slot.cells = wanted[:best]
+        slot.adapter = generation.adapter
         if generation.cached_tokens is None:
             generation.cached_tokens = best
             self.counters["cached_tokens"] += best
@@ -267,8 +318,12 @@ class Scheduler:
         generation.started = True
         return True
 
-    def _plan(self, adapter: int, guesses: dict[int, list[int]]) -> tuple[list[BatchItem], list[tuple[Slot, int]]]:
-        """The adapter's next batch and, for each slot that gets logits, the index of its first ones in it."""
+    def _plan(
+        self, adapter: int, guesses: dict[int, list[int]]
+    ) -> tuple[list[BatchItem], list[tuple[Slot, int]]]:
+        """The adapter's next batch and, for each slot that gets logits, the index of its first ones
+        in it.
+        """
         items: list[BatchItem] = []
         outputs: list[tuple[Slot, int]] = []
         active = self._active(adapter)
@@ -276,7 +331,9 @@ class Scheduler:
         for slot in running:
             outputs.append((slot, len(items)))
             row = [slot.generation.tokens[-1], *guesses.get(slot.sequence, [])]
-            items += [(token, len(slot.cells) + i, slot.sequence, True) for i, token in enumerate(row)]
+            items += [
+                (token, len(slot.cells) + i, slot.sequence, True) for i, token in enumerate(row)
+            ]
         room = self._llama.batch_size - len(items)
         if running:
             room = min(room, self._prefill_chunk + len(running) - len(items))
@@ -292,12 +349,16 @@ class Scheduler:
             if done:
                 outputs.append((slot, len(items) + len(chunk) - 1))
             last = len(chunk) - 1
-            items += [(t, start + i, slot.sequence, done and i == last) for i, t in enumerate(chunk)]
+            items += [
+                (t, start + i, slot.sequence, done and i == last) for i, t in enumerate(chunk)
+            ]
             room -= len(chunk)
         return items, outputs
 
     def _make_room(self) -> None:
-        """Frees cells: first what no request uses, oldest first, then the generation that came last."""
+        """Frees cells: first what no request uses, oldest first, then the generation that came
+        last.
+        """
         idle = [s for s in self._slots if s.generation is None and s.cells]
         if idle:
             victim = min(idle, key=lambda s: s.used_at)
@@ -321,7 +382,8 @@ class Scheduler:
 
     def _advance(self, slot: Slot, index: int, guesses: list[int]) -> None:
         """Samples the slot's next tokens: one, and one more for every guess that was right."""
-        generation, computed = slot.generation, len(slot.cells) - len(guesses)
+        generation = slot.generation
+        computed = len(slot.cells) - len(guesses)
         right = 0
         while True:
             token = self._take(slot, index + right)
@@ -367,9 +429,12 @@ class Scheduler:
             generation.pending_logprobs = []
 
     def _release(self, slot: Slot, finish: str | None = None) -> None:
-        """Frees the slot but keeps its cells for reuse. Without `finish` nobody listens any more."""
+        """Frees the slot but keeps its cells for reuse. Without `finish` nobody listens any
+        more.
+        """
         generation = slot.generation
-        slot.generation, slot.used_at = None, time.monotonic()
+        slot.generation = None
+        slot.used_at = time.monotonic()
         if not self._reuse:
             self._clear(slot)
         if finish:

@@ -1,10 +1,14 @@
-"""Turns token bytes into text that may be sent: whole UTF-8 characters, nothing past a stop string."""
+"""Turns token bytes into text that may be sent: whole UTF-8 characters, nothing past a stop
+string.
+"""
 
 import codecs
 
 
 class TextStream:
-    """Feed bytes, get text. What could be the beginning of a stop string is held back until it is not."""
+    """Feed bytes, get text. What could be the beginning of a stop string is held back until it is
+    not.
+    """
 
     def __init__(self, stops: list[str]) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -26,13 +30,15 @@ class TextStream:
         if not self._stops:
             return text
         rest = self._cut(self._held + text)
-        rest, self._held = rest + self._held, ""
+        rest = rest + self._held
+        self._held = ""
         return rest
 
     def _cut(self, text: str) -> str:
         found = [position for stop in self._stops if (position := text.find(stop)) >= 0]
         if found:
-            self.stopped, self._held = True, ""
+            self.stopped = True
+            self._held = ""
             return text[: min(found)]
         keep = max(self._overlap(text, stop) for stop in self._stops)
         self._held = text[len(text) - keep :]

@@ -17,7 +17,9 @@ class StreamOptions(msgspec.Struct, kw_only=True):
 
 
 class Common(msgspec.Struct, kw_only=True):
-    """Fields of both endpoints. Unknown ones are ignored, as OpenAI's clients expect of a compatible server."""
+    """Fields of both endpoints. Unknown ones are ignored, as OpenAI's clients expect of a
+    compatible server.
+    """
 
     model: str = ""
     stream: bool = False
@@ -72,13 +74,23 @@ def sampling_of(request: Common, top_logprobs: int, vocab_size: int) -> Sampling
     bias = request.logit_bias or {}
     for token in bias:
         if not 0 <= token < vocab_size:
-            raise BadRequest(f"logit_bias: token {token} is not in the vocabulary (0 to {vocab_size - 1})")
+            raise BadRequest(
+                f"logit_bias: token {token} is not in the vocabulary (0 to {vocab_size - 1})"
+            )
     given = {
         name: value
-        for name in ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
-                     "repetition_penalty", "seed")
+        for name in (
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "presence_penalty",
+            "frequency_penalty",
+            "repetition_penalty",
+            "seed",
+        )
         if (value := getattr(request, name)) is not None
-    }  # fmt: skip
+    }
     return SamplingParams(
         **given,
         logit_bias=bias,
@@ -104,8 +116,12 @@ def grammar_of(request: Common) -> str | None:
         try:
             return str(json_schema_to_gbnf(json.dumps(schema)))
         except Exception as error:  # whatever the converter meets in a schema it does not know
-            raise BadRequest(f"response_format: this schema cannot become a grammar: {error}") from error
-    raise BadRequest(f"response_format: unknown type {kind!r}; known: text, json_object, json_schema")
+            raise BadRequest(
+                f"response_format: this schema cannot become a grammar: {error}"
+            ) from error
+    raise BadRequest(
+        f"response_format: unknown type {kind!r}; known: text, json_object, json_schema"
+    )
 
 
 def stops_of(request: Common) -> list[str]:
@@ -128,26 +144,40 @@ class Shape:
     """How one response's chunks look; the parts that never change are encoded once."""
 
     def __init__(self, *, chat: bool, identity: str, model: str) -> None:
-        self.chat, self.identity, self.model = chat, identity, model
+        self.chat = chat
+        self.identity = identity
+        self.model = model
         self.created = int(time.time())
         kind = "chat.completion.chunk" if chat else "text_completion"
         head = {"id": identity, "object": kind, "created": self.created, "model": model}
         self._head = b"data: " + msgspec.json.encode(head)[:-1]
 
-    def chunk(self, index: int, text: str, logprobs: Any, finish: str | None, *, role: bool = False) -> bytes:
+    def chunk(
+        self, index: int, text: str, logprobs: Any, finish: str | None, *, role: bool = False
+    ) -> bytes:
         """One SSE event of one choice."""
         encode = msgspec.json.encode
         if self.chat:
-            delta = {"role": "assistant", "content": ""} if role else ({"content": text} if text or not finish else {})
+            delta = (
+                {"role": "assistant", "content": ""}
+                if role
+                else ({"content": text} if text or not finish else {})
+            )
             body = b',"delta":' + encode(delta)
         else:
             body = b',"text":' + encode(text)
         return b"".join(
             (
-                self._head, b',"choices":[{"index":%d' % index, body, b',"logprobs":', encode(logprobs),
-                b',"finish_reason":', encode(finish), b"}]}\n\n",
+                self._head,
+                b',"choices":[{"index":%d' % index,
+                body,
+                b',"logprobs":',
+                encode(logprobs),
+                b',"finish_reason":',
+                encode(finish),
+                b"}]}\n\n",
             )
-        )  # fmt: skip
+        )
 
     def usage_chunk(self, usage: dict[str, Any]) -> bytes:
         return self._head + b',"choices":[],"usage":' + msgspec.json.encode(usage) + b"}\n\n"
@@ -158,7 +188,9 @@ class Shape:
         return msgspec.json.encode({**head, "choices": choices, "usage": usage})
 
     def choice(self, index: int, text: str, logprobs: Any, finish: str) -> dict[str, Any]:
-        content = {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
+        content = (
+            {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
+        )
         return {"index": index, **content, "logprobs": logprobs, "finish_reason": finish}
 
 
@@ -169,7 +201,11 @@ def chat_logprobs(entries: list[TokenLogprob], piece: Any) -> dict[str, Any]:
 
     return {
         "content": [
-            {**one(e.token, e.logprob), "top_logprobs": [one(token, value) for token, value in e.top]} for e in entries
+            {
+                **one(e.token, e.logprob),
+                "top_logprobs": [one(token, value) for token, value in e.top],
+            }
+            for e in entries
         ]
     }
 
