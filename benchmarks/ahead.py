@@ -22,7 +22,7 @@ from random_model import circle, make
 
 from llmops_cli.core.options import located
 from llmops_cli.engines import checked_options, load_engine
-from llmops_cli.pipeline.models import for_engine, with_parts
+from llmops_cli.models.prepare import for_engine, with_parts
 from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.server import free_port, running
 

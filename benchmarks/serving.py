@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.random_model import make
 from llmops_cli.bench.workload import WORDS
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.recipe import QuantizeRecipe
+from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.paths import WORKERS
 

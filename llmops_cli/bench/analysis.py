@@ -15,10 +15,10 @@ import msgspec
 
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.plan import LevelDone
+from llmops_cli.bench.record import METRICS, Record
+from llmops_cli.bench.report import Client, Level, Point, SloResult, Window
+from llmops_cli.bench.slo import Slo
 from llmops_cli.bench.steady import BIN_NS, SERIES_POINTS, Shape
-from llmops_cli.core.record import METRICS, Record
-from llmops_cli.core.report import Client, Level, Point, SloResult, Window
-from llmops_cli.core.slo import Slo
 from llmops_cli.core.stats import BLOCKS, Sample, percentile, ratio_interval, share_interval
 
 LAG_LIMIT_MS = 10.0

@@ -13,8 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from llmops_cli.bench.recipe import DEFAULT_CONCURRENCY, LOADS, BenchRecipe
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.recipe import DEFAULT_CONCURRENCY, LOADS, BenchRecipe
 
 LEAST_S = 3.0
 _STEP = re.compile(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)s?")

@@ -16,10 +16,10 @@ import msgspec
 from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.plan import LevelDone
+from llmops_cli.bench.record import METRICS, Record
+from llmops_cli.bench.report import BenchReport, Level
+from llmops_cli.bench.slo import parse_slos
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.core.record import METRICS, Record
-from llmops_cli.core.report import BenchReport, Level
-from llmops_cli.core.slo import parse_slos
 from llmops_cli.runtime.store import cannot_write, load_report, to_json, write_atomic
 
 SPOOLS = "records"

@@ -26,6 +26,7 @@ from llmops_cli.bench.connection import (
     tls_context,
 )
 from llmops_cli.bench.plan import LevelPlan
+from llmops_cli.bench.record import Record
 from llmops_cli.bench.wire import (
     Answer,
     ProtocolError,
@@ -34,7 +35,6 @@ from llmops_cli.bench.wire import (
     parse_answer,
     text_digest,
 )
-from llmops_cli.core.record import Record
 from llmops_cli.core.stats import key_of
 
 READ_BYTES = 1 << 14

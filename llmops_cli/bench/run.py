@@ -19,6 +19,8 @@ from llmops_cli.bench.datasets import normalize
 from llmops_cli.bench.files import Book, Repeat, Spools, finish, level_of, levels_of, read_spools
 from llmops_cli.bench.lengths import parse_lengths
 from llmops_cli.bench.plan import LevelPlan, Tick, Work
+from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.bench.report import BenchReport, Finding, Level
 from llmops_cli.bench.search import (
     MOST_REPEATS,
     RateSearch,
@@ -28,14 +30,13 @@ from llmops_cli.bench.search import (
     out_of_reach,
     requests_needed,
 )
+from llmops_cli.bench.slo import parse_slos
 from llmops_cli.bench.target import headers_of, resolve_target, token_counter
 from llmops_cli.bench.tokens import measure_words
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError, UsageError
 from llmops_cli.core.options import located
-from llmops_cli.core.recipe import BenchRecipe
-from llmops_cli.core.report import BenchReport, Finding, Level, Memory, PipelineReport
-from llmops_cli.core.slo import parse_slos
+from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import ServerSpec
 from llmops_cli.core.stats import percentile
 from llmops_cli.engines import Engine, checked_options, load_engine
@@ -181,9 +182,7 @@ def _drive(
     return server.memory() if server else Memory(), failure
 
 
-def refuse_invalid(
-    reasons: Sequence[str], *, hint: str, result: BenchReport | PipelineReport
-) -> None:
+def refuse_invalid(reasons: Sequence[str], *, hint: str, result: object) -> None:
     """Raises: GateFailed with the first reason, if there is one."""
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from llmops_cli.bench.arrivals import rate_words
-from llmops_cli.core.report import Finding, Level
-from llmops_cli.core.slo import Slo
+from llmops_cli.bench.report import Finding, Level
+from llmops_cli.bench.slo import Slo
 
 Verdict = Literal["pass", "fail", "unsure", "invalid"]
 CLOSE_ENOUGH = 1.1

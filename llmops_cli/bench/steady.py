@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from llmops_cli.bench.arrivals import Load
-from llmops_cli.core.record import Record
-from llmops_cli.core.report import Window
+from llmops_cli.bench.record import Record
+from llmops_cli.bench.report import Window
 
 BIN_NS = 10_000_000
 SERIES_POINTS = 600

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from llmops_cli.bench.plan import Target
+from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.tokens import Ask
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.core.recipe import BenchRecipe
 from llmops_cli.runtime.http import Http
 
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}

@@ -143,15 +143,15 @@ def bench(
     """Load a server and report TTFT, TPOT, ITL, E2E, throughput, goodput and memory
     (docs/METRICS.md).
     """
+    from llmops_cli.bench.page import save_page
+    from llmops_cli.bench.recipe import BenchRecipe
+    from llmops_cli.bench.report import BenchReport
     from llmops_cli.bench.run import bench as run
     from llmops_cli.cli.screen import Progress, print_json, say, show_table, width_of
     from llmops_cli.cli.settings import engine_options, parse_body, resolve_flags
     from llmops_cli.core.errors import GateFailed, LlmopsError, UsageError
-    from llmops_cli.core.recipe import BenchRecipe
-    from llmops_cli.core.report import BenchReport
     from llmops_cli.engines import checked_options, load_engine
-    from llmops_cli.pipeline.models import for_engine, with_parts
-    from llmops_cli.report.html import save_page
+    from llmops_cli.models.prepare import for_engine, with_parts
     from llmops_cli.runtime.env import ensure_env
     from llmops_cli.runtime.store import make_run_dir
 
@@ -248,7 +248,7 @@ def bench(
     if as_json:
         print_json(report)
     else:
-        from llmops_cli.report.tables import bench_table
+        from llmops_cli.bench.show import bench_table
 
         show_table(bench_table(report, width=width_of(sys.stderr)))
         say(f"report: {folder / 'report.json'}    plots: {folder / 'report.html'}")

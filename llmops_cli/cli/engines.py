@@ -18,7 +18,7 @@ def engines(
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.core.options import COMMON
     from llmops_cli.engines import engine_names, load_engine
-    from llmops_cli.report.tables import matrix_table
+    from llmops_cli.show.tables import matrix_table
 
     found = {name: load_engine(name) for name in engine_names()}
     rows = {

@@ -80,7 +80,7 @@ def explain(
     reading.
     """
     from llmops_cli.cli.screen import print_table
-    from llmops_cli.report.guard import decision_table
+    from llmops_cli.guard.show import decision_table
 
     text, decision = _decide(file, policy, output=output, role=role)
     print_table(decision_table(text, decision))
@@ -104,7 +104,7 @@ def eval_(
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.evaluate import evaluate, read_rows
     from llmops_cli.guard.policy import DEFAULT, load_policy
-    from llmops_cli.report.guard import rates_table
+    from llmops_cli.guard.show import rates_table
 
     found = evaluate(Guard(load_policy(policy) if policy else DEFAULT), read_rows(data), role=role)
     if as_json:

@@ -9,8 +9,8 @@ import msgspec
 import typer
 
 if TYPE_CHECKING:
-    from llmops_cli.serve.budget import Spent
-    from llmops_cli.serve.keys import Key, KeyStore
+    from llmops_cli.serve.accounts.budget import Spent
+    from llmops_cli.serve.accounts.keys import Key, KeyStore
 
 group = typer.Typer(help="API keys of the gateway.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -130,7 +130,7 @@ def revoke(name: str = typer.Argument(..., help="The key's name or id.")) -> Non
 
 
 def _store() -> KeyStore:
-    from llmops_cli.serve.keys import KeyStore
+    from llmops_cli.serve.accounts.keys import KeyStore
     from llmops_cli.serve.state import state_dir
 
     return KeyStore(state_dir())
@@ -143,7 +143,7 @@ def _spent() -> dict[str, Spent]:
     import asyncio
     from collections import defaultdict
 
-    from llmops_cli.serve.budget import LocalBudgets, Spent, month_now
+    from llmops_cli.serve.accounts.budget import LocalBudgets, Spent, month_now
     from llmops_cli.serve.state import state_dir
 
     return defaultdict(

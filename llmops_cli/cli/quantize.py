@@ -84,15 +84,16 @@ def quantize(
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
     from llmops_cli.cli.settings import parse_bytes, parse_share, resolve_flags
     from llmops_cli.core.errors import GateFailed, UsageError
-    from llmops_cli.core.recipe import QuantizeRecipe
-    from llmops_cli.core.report import QuantizeReport
-    from llmops_cli.pipeline.evaluators import evaluators_of
-    from llmops_cli.pipeline.models import find_model, quantized_dir
+    from llmops_cli.evaluate.evaluators import evaluators_of
+    from llmops_cli.models.find import find_model
+    from llmops_cli.models.prepare import quantized_dir
+    from llmops_cli.quantize.choice import best_that_fits
+    from llmops_cli.quantize.plot import save_quantize_plot
+    from llmops_cli.quantize.recipe import QuantizeRecipe
+    from llmops_cli.quantize.report import QuantizeReport
     from llmops_cli.quantize.run import quantize as run
+    from llmops_cli.quantize.show import quantize_table
     from llmops_cli.quantize.variants import variants_of
-    from llmops_cli.report.choice import best_that_fits
-    from llmops_cli.report.plots import save_quantize_plot
-    from llmops_cli.report.tables import quantize_table
     from llmops_cli.runtime.env import ensure_env
     from llmops_cli.runtime.store import make_run_dir, to_json, write_atomic
 
@@ -132,7 +133,7 @@ def quantize(
     }
     resolved, origins = resolve_flags(QuantizeRecipe, flags, file=recipe, key="quantize")
     variants = variants_of(resolved)  # a typo should not cost a training run
-    evaluators_of(resolved)
+    evaluators_of(resolved.eval, model=resolved.model)
     broken: GateFailed | None = None
     with Progress() as progress:
         for environment in dict.fromkeys(v.spec.environment for v in variants):
@@ -146,7 +147,7 @@ def quantize(
                 folder=output or quantized_dir(source),
                 on_event=progress.event,
                 warn=say,
-                evaluators=evaluators_of(resolved, source),
+                evaluators=evaluators_of(resolved.eval, model=resolved.model, source=source),
             )
         except GateFailed as error:
             if not isinstance(error.result, QuantizeReport):
@@ -179,9 +180,9 @@ def quantize(
 
 def show_inspection(path: Path, *, as_json: bool) -> None:
     from llmops_cli.cli.screen import Progress, show_table
-    from llmops_cli.pipeline.models import find_model
+    from llmops_cli.models.find import find_model
     from llmops_cli.quantize.inspect import inspect
-    from llmops_cli.report.tables import inspection_table
+    from llmops_cli.quantize.show import inspection_table
     from llmops_cli.runtime.store import to_json
 
     if not path.exists():  # demo, or a hub model that is here

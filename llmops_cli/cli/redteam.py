@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from llmops_cli.core.recipe import RedteamRecipe
-    from llmops_cli.core.report import RedteamReport
+    from llmops_cli.redteam.recipe import RedteamRecipe
+    from llmops_cli.redteam.report import RedteamReport
 
 group = typer.Typer(
     rich_markup_mode=None,
@@ -95,9 +95,9 @@ def redteam(
         return
     from llmops_cli.cli.settings import parse_set, resolve_flags
     from llmops_cli.core.errors import UsageError
-    from llmops_cli.core.recipe import RedteamRecipe
+    from llmops_cli.redteam.recipe import RedteamRecipe
+    from llmops_cli.redteam.show import read_gate
     from llmops_cli.redteam.suite import load_suite
-    from llmops_cli.report.redteam import read_gate
 
     flags: dict[str, object] = {
         "backend": backend,
@@ -169,7 +169,7 @@ def _run(
     from llmops_cli.core.artifact import Artifact
     from llmops_cli.core.errors import GateFailed, LlmopsError, UsageError
     from llmops_cli.redteam.run import redteam as run
-    from llmops_cli.report.redteam import broken_gates, redteam_table
+    from llmops_cli.redteam.show import broken_gates, redteam_table
     from llmops_cli.runtime.store import make_run_dir
 
     with Progress() as progress:
@@ -177,7 +177,7 @@ def _run(
             artifact = Artifact(reference=resolved.model, format="remote")
         else:
             from llmops_cli.engines import load_engine
-            from llmops_cli.pipeline.models import for_engine
+            from llmops_cli.models.prepare import for_engine
             from llmops_cli.runtime.env import ensure_env
 
             engine = load_engine(resolved.backend)
@@ -212,9 +212,9 @@ def _run(
 
 def save(report: RedteamReport, folder: Path, *, sarif: Path | None, junit: Path | None) -> None:
     """The page and the table beside the report, and what was asked for."""
-    from llmops_cli.report.redteam import junit as to_junit
-    from llmops_cli.report.redteam import redteam_csv, redteam_page
-    from llmops_cli.report.redteam import sarif as to_sarif
+    from llmops_cli.redteam.show import junit as to_junit
+    from llmops_cli.redteam.show import redteam_csv, redteam_page
+    from llmops_cli.redteam.show import sarif as to_sarif
     from llmops_cli.runtime.store import write_atomic
 
     write_atomic(folder / "report.html", redteam_page(report).encode("utf-8", "backslashreplace"))
@@ -236,7 +236,7 @@ def show(
 ) -> None:
     """The table of a run that was made, and its other formats."""
     from llmops_cli.cli.screen import print_json, print_table
-    from llmops_cli.report.redteam import redteam_table
+    from llmops_cli.redteam.show import redteam_table
 
     report = _load(run)
     save(report, run if run.is_dir() else run.parent, sarif=sarif, junit=junit)
@@ -256,8 +256,8 @@ def compare(
 ) -> None:
     """Which families succeed more or less often than before, beyond chance."""
     from llmops_cli.cli.screen import print_json, print_table
-    from llmops_cli.report.redteam import compare as rows
-    from llmops_cli.report.redteam import comparison_table
+    from llmops_cli.redteam.show import compare as rows
+    from llmops_cli.redteam.show import comparison_table
 
     first = _load(before)
     second = _load(after)
@@ -283,7 +283,7 @@ def checklist(
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.redteam.checklist import checklist as walk
-    from llmops_cli.report.redteam import checklist_table
+    from llmops_cli.redteam.show import checklist_table
 
     found = walk(url, model=model, key_env=key_env)
     if as_json:
@@ -297,7 +297,7 @@ def checklist(
 
 def _load(path: Path) -> RedteamReport:
     from llmops_cli.core.errors import UsageError
-    from llmops_cli.core.report import RedteamReport
+    from llmops_cli.redteam.report import RedteamReport
     from llmops_cli.runtime.store import load_report
 
     report = load_report(path / "report.json" if path.is_dir() else path)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from llmops_cli.core.report import BenchReport, Report
-    from llmops_cli.report.compare import Run
+    from llmops_cli.bench.compare import Run
+    from llmops_cli.bench.report import BenchReport
+    from llmops_cli.core.report import Report
 
 group = typer.Typer(
     help="Show, compare, export and gate saved runs.", no_args_is_help=True, rich_markup_mode=None
@@ -30,7 +31,7 @@ def show(
 ) -> None:
     """Print runs as tables; one that was killed is read from what it had written."""
     from llmops_cli.cli.screen import print_json, print_table, width_of
-    from llmops_cli.report.tables import table_of
+    from llmops_cli.show.runs import table_of
 
     loaded = [_load(path) for path in runs]
     if as_json:
@@ -50,7 +51,7 @@ def list_(
     """List the runs in a folder, oldest first."""
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.core.errors import UsageError
-    from llmops_cli.report.tables import run_list, run_list_table
+    from llmops_cli.show.runs import run_list, run_list_table
 
     if not folder.is_dir():
         raise UsageError(f"no folder {folder}", hint="llmops report list PATH")
@@ -79,8 +80,8 @@ def html(
     ),
 ) -> None:
     """Write a self-contained page with interactive plots."""
+    from llmops_cli.bench.page import save_page
     from llmops_cli.cli.screen import say
-    from llmops_cli.report.html import save_page
 
     target = output or _folder(runs[0]) / "report.html"
     save_page([(path, _load_bench(path)[0]) for path in runs], target)
@@ -98,9 +99,9 @@ def export(
     ),
 ) -> None:
     """Write a run for other tools: Markdown, JUnit XML, OpenMetrics, or its requests as Parquet."""
+    from llmops_cli.bench.export import TEXTS, save_parquet
     from llmops_cli.cli.screen import say
     from llmops_cli.core.errors import UsageError, unknown_name
-    from llmops_cli.report.export import TEXTS, save_parquet
     from llmops_cli.runtime.store import write_atomic
 
     if format_ not in (*TEXTS, "parquet"):
@@ -136,13 +137,13 @@ def compare(
     ),
 ) -> None:
     """Say per metric whether a run is faster or slower than another, or that nobody can tell."""
+    from llmops_cli.bench.compare import MIN_EFFECT
+    from llmops_cli.bench.compare import compare as compare_runs
+    from llmops_cli.bench.export import comparison_markdown
+    from llmops_cli.bench.gate import metric_names
+    from llmops_cli.bench.show import comparison_table
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.core.errors import UsageError, unknown_name
-    from llmops_cli.report.compare import MIN_EFFECT
-    from llmops_cli.report.compare import compare as compare_runs
-    from llmops_cli.report.export import comparison_markdown
-    from llmops_cli.report.gate import metric_names
-    from llmops_cli.report.tables import comparison_table
 
     if format_ not in ("table", "markdown"):
         raise unknown_name("format", format_, ["table", "markdown"])
@@ -189,10 +190,10 @@ def gate(
     ),
 ) -> None:
     """Exit 5 if a run is worse than it may be, and chance does not explain it."""
+    from llmops_cli.bench.export import gate_junit
+    from llmops_cli.bench.gate import judge_run, parse_condition, untrusted
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import GateFailed
-    from llmops_cli.report.export import gate_junit
-    from llmops_cli.report.gate import judge_run, parse_condition, untrusted
     from llmops_cli.runtime.store import write_atomic
 
     conditions = [parse_condition(text) for text in fail_if]
@@ -222,7 +223,7 @@ def _folder(path: Path) -> Path:
 def _load(path: Path) -> tuple[Report, str]:
     """The report and a word on it; empty for a whole run."""
     from llmops_cli.bench.files import recover
-    from llmops_cli.core.report import BenchReport
+    from llmops_cli.bench.report import BenchReport
     from llmops_cli.runtime.store import load_report
 
     found = recover(_folder(path))
@@ -234,8 +235,8 @@ def _load(path: Path) -> tuple[Report, str]:
 
 
 def _load_bench(path: Path) -> tuple[BenchReport, str]:
+    from llmops_cli.bench.report import BenchReport
     from llmops_cli.core.errors import UsageError
-    from llmops_cli.core.report import BenchReport
 
     report, word = _load(path)
     if not isinstance(report, BenchReport):
@@ -246,6 +247,6 @@ def _load_bench(path: Path) -> tuple[BenchReport, str]:
 
 
 def _load_run(path: Path) -> Run:
-    from llmops_cli.report.compare import load_run
+    from llmops_cli.bench.compare import load_run
 
     return load_run(path, _load_bench(path)[0])

@@ -25,10 +25,10 @@ def run(
     """Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept."""
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
     from llmops_cli.core.errors import EnvironmentMissing, GateFailed
-    from llmops_cli.core.report import PipelineReport
+    from llmops_cli.pipeline.plot import plot_pipeline
+    from llmops_cli.pipeline.report import PipelineReport
     from llmops_cli.pipeline.run import Pipeline, load_recipe
-    from llmops_cli.report.plots import plot_pipeline
-    from llmops_cli.report.tables import pipeline_table
+    from llmops_cli.pipeline.show import pipeline_table
     from llmops_cli.runtime.store import make_run_dir
 
     recipe = load_recipe(file)

@@ -128,7 +128,7 @@ def _from_file(path: Path) -> GatewayConfig:
     from llmops_cli.core.errors import unknown_name
     from llmops_cli.engines import engine_names
     from llmops_cli.serve.config import load_config
-    from llmops_cli.serve.site import check_prices
+    from llmops_cli.serve.snapshot import check_prices
 
     found = load_config(path)
     for upstream in found.upstreams.values():

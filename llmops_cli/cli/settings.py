@@ -7,19 +7,29 @@ import re
 from pathlib import Path
 from typing import TypeVar
 
-from llmops_cli.core.errors import UsageError
-from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, RedteamRecipe, TrainRecipe, resolve
+import msgspec
 
-RecipeT = TypeVar("RecipeT", BenchRecipe, QuantizeRecipe, TrainRecipe, RedteamRecipe)
+from llmops_cli.cli.screen import say
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.resolve import resolve
+
+RecipeT = TypeVar("RecipeT", bound=msgspec.Struct)
 
 
 def resolve_flags(
     kind: type[RecipeT], flags: dict[str, object], *, file: Path | None = None, key: str
 ) -> tuple[RecipeT, dict[str, str]]:
-    """`key` is the command's name: a recipe file may hold several commands' recipes under
-    theirs.
-    """
-    return resolve(kind, file=_read(file, key) if file else None, environ=os.environ, flags=flags)
+    """`key` is the command's name: a recipe file may hold several commands' recipes under theirs."""
+    found = resolve(
+        kind,
+        command=key,
+        file=_read(file, key) if file else None,
+        environ=os.environ,
+        flags=flags,
+    )
+    for warning in found.warnings:
+        say(f"warning: {warning}")
+    return found.recipe, found.origins
 
 
 def _read(path: Path, key: str) -> dict[str, object]:

@@ -32,8 +32,8 @@ def train(
     """Train a small chat model from scratch; the built-in `demo` model by default."""
     from llmops_cli.cli.screen import Progress, print_json, say
     from llmops_cli.cli.settings import resolve_flags
-    from llmops_cli.core.recipe import TrainRecipe
     from llmops_cli.runtime.store import copy_model
+    from llmops_cli.train.recipe import TrainRecipe
     from llmops_cli.train.run import train as run
 
     flags: dict[str, object] = {

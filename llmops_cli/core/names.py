@@ -1,4 +1,4 @@
-"""Names to "module:object", loaded late: the only way engines and methods are found."""
+"""Names to "module:object", loaded late: the only way engines, methods and commands are found."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from importlib import import_module, metadata
 from llmops_cli.core.errors import unknown_name
 
 
+def load_object(place: str) -> object:
+    """What "module:object" names."""
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
+
+
 def load_named(kind: str, name: str, builtin: Mapping[str, str], group: str) -> object:
     """The object behind `name`, from the built-in table or an entry point of `group`.
 
     Raises: UsageError with a did-you-mean for a name nobody provides.
     """
     if name in builtin:
-        module, _, attribute = builtin[name].partition(":")
-        return getattr(import_module(module), attribute)
-    for entry in metadata.entry_points(group=group):
+        return load_object(builtin[name])
+    entries = metadata.entry_points(group=group)
+    for entry in entries:
         if entry.name == name:
             return entry.load()
-    raise unknown_name(
-        kind, name, [*builtin, *(entry.name for entry in metadata.entry_points(group=group))]
-    )
+    raise unknown_name(kind, name, [*builtin, *(entry.name for entry in entries)])
 
 
 def plugin_names(group: str) -> list[str]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from llmops_cli.serve.config import GatewayConfig
-from llmops_cli.serve.gateway import bind, check_start, serve
-from llmops_cli.serve.run import Launch
+from llmops_cli.serve.door.listener import bind, check_start, serve
+from llmops_cli.serve.gateway import Launch
 from llmops_cli.serve.state import state_dir
 
 if TYPE_CHECKING:
-    from llmops_cli.pipeline.models import OnEvent
+    from llmops_cli.models.find import OnEvent
 
 
 def run_gateway(
@@ -46,7 +46,7 @@ def run_gateway(
         urls = {}
         for name, upstream in config.upstreams.items():
             if upstream.engine is not None:
-                from llmops_cli.pipeline.engine import (
+                from llmops_cli.serving.replicas import (
                     started,
                 )  # what models need is not there for an endpoint
 

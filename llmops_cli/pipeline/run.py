@@ -13,13 +13,19 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.bench.report import BenchReport
 from llmops_cli.bench.run import Progress, bench, refuse_invalid
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
-from llmops_cli.core.report import BenchReport, PipelineReport, QuantizedArtifact, Row
+from llmops_cli.core.resolve import resolve
 from llmops_cli.engines import checked_options, load_engine
-from llmops_cli.pipeline.models import find_model, for_engine, quantized_dir, with_parts
+from llmops_cli.evaluate.demo import evaluate
+from llmops_cli.models.find import find_model
+from llmops_cli.models.prepare import for_engine, quantized_dir, with_parts
+from llmops_cli.pipeline.report import PipelineReport, Row
+from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.quantize.report import QuantizedArtifact
 from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.env import ensure_env, find_env
 from llmops_cli.runtime.job import Json
@@ -27,7 +33,7 @@ from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import WORKERS, cache_dir
 from llmops_cli.runtime.server import free_port, running
 from llmops_cli.runtime.store import digest_file, digest_value, to_json, write_atomic
-from llmops_cli.train.evaluate import evaluate
+from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.run import train
 
 
@@ -109,13 +115,19 @@ class Pipeline:
         self._steps: list[dict[str, object]] = []
         # Everything is checked before the first minute of work is spent.
         self._train = (
-            resolve(TrainRecipe, file=recipe.train)[0] if recipe.train is not None else None
+            resolve(TrainRecipe, command="train", file=recipe.train).recipe
+            if recipe.train is not None
+            else None
         )
         self._quantize = resolve(
-            QuantizeRecipe, file={"verify": False, **recipe.quantize, "model": recipe.model}
-        )[0]
+            QuantizeRecipe,
+            command="quantize",
+            file={"verify": False, **recipe.quantize, "model": recipe.model},
+        ).recipe
         self._bench = (
-            resolve(BenchRecipe, file={**recipe.bench, "model": recipe.model})[0]
+            resolve(
+                BenchRecipe, command="bench", file={**recipe.bench, "model": recipe.model}
+            ).recipe
             if recipe.bench is not None
             else None
         )

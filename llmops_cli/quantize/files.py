@@ -11,10 +11,10 @@ import msgspec
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.core.recipe import QuantizeRecipe
 from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.quantize.gguf import FLOAT_SCHEMES, NEEDS_IMATRIX, Gguf
 from llmops_cli.quantize.provenance import Provenance, read_provenance, write_provenance
+from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.texts import texts_of
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.hardware import usable_cores, versions_in

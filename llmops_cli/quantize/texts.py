@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.recipe import QuantizeRecipe
+from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.runtime.paths import recipes_dir
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
-from llmops_cli.core.recipe import QuantizeRecipe
 from llmops_cli.quantize import ALIASES, DATA, METHODS, QUANTIZERS, SAID, Method, Quantizer
 from llmops_cli.quantize.gguf import Gguf
+from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.runtime.hardware import probe_gpus
 
 OPTIONS = (

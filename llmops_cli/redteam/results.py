@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from llmops_cli.core.report import FamilyResult, Manifest, RedteamExample, RedteamReport, TwinResult
+from llmops_cli.core.report import Manifest
 from llmops_cli.core.stats import share_interval
 from llmops_cli.redteam.client import Spent
 from llmops_cli.redteam.compliance import fitted
 from llmops_cli.redteam.judge import pair_differs
+from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport, TwinResult
 from llmops_cli.redteam.suite import Attempt, Suite
 
 EXAMPLES_EACH = 3

@@ -16,8 +16,6 @@ import msgspec
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, Interrupted, LlmopsError, UsageError
-from llmops_cli.core.recipe import RedteamRecipe
-from llmops_cli.core.report import RedteamReport
 from llmops_cli.engines import checked_options, load_engine
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.leak import LeakCheck
@@ -25,6 +23,8 @@ from llmops_cli.guard.policy import DEFAULT, load_policy
 from llmops_cli.redteam.client import CHARS_PER_TOKEN, Client, Failed, Stopped
 from llmops_cli.redteam.judge import judge
 from llmops_cli.redteam.opinion import Opinion
+from llmops_cli.redteam.recipe import RedteamRecipe
+from llmops_cli.redteam.report import RedteamReport
 from llmops_cli.redteam.results import Outcome, report_of
 from llmops_cli.redteam.search import ATTACKER_PROMPT, Propose, known_forms, search
 from llmops_cli.redteam.suite import Attempt, Suite, attempts_of, load_suite

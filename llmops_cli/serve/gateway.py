@@ -1,155 +1,355 @@
-"""`llmops serve`: binds, then serves here, or starts worker processes and looks after them."""
+"""Puts a gateway together and keeps it going: one process that serves, what it does each second and
+on a reload.
+"""
 
 from __future__ import annotations
 
-import os
-import shutil
+import asyncio
+import gc
+import ipaddress
+import logging
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
-from llmops_cli.serve.keys import KeyStore
-from llmops_cli.serve.run import DRAIN_S, Launch, check_bind, serve_here
-from llmops_cli.serve.shared import Link
+from llmops_cli.core.errors import EngineFailed, LlmopsError, UsageError
+from llmops_cli.serve.accounts.budget import Budgets, LocalBudgets
+from llmops_cli.serve.accounts.keys import KeyStore
+from llmops_cli.serve.accounts.ledger import Ledger
+from llmops_cli.serve.accounts.limits import Counts, LocalCounts
+from llmops_cli.serve.accounts.redis_store import Link, SharedBudgets, SharedCounts
+from llmops_cli.serve.answers.cache import LocalStore, SharedStore, Store
+from llmops_cli.serve.answers.flow import Flow
+from llmops_cli.serve.config import GatewayConfig, load_config
+from llmops_cli.serve.door.app import Gateway
+from llmops_cli.serve.snapshot import Site
+from llmops_cli.serve.upstreams.canary import Canaries
+from llmops_cli.serve.watch.audit import AuditLog
+from llmops_cli.serve.watch.console import Console
+from llmops_cli.serve.watch.metrics import Metrics
 
-STABLE_S = 30.0
-PAUSE_MOST_S = 30.0
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Raises: EnvironmentMissing for a port in use."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise EnvironmentMissing(
-            f"cannot listen at {host}:{port}: {error.strerror or error}",
-            hint="choose another --port",
-        ) from error
-    return listener
+LOG = logging.getLogger("llmops.gateway")
+DRAIN_S = 30
+TICK_S = 1.0
+ALERT_LEAST = 20
+"""Judged requests in a minute before a block rate says anything."""
 
 
-def serve(
-    launch: Launch, listener: socket.socket, *, workers: int, say: Callable[[str], None]
-) -> None:
-    """Serves until it is told to stop, then lets what is under way end. Raises: EngineFailed if it
-    ends by itself.
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a process needs to serve. `urls`: where engines that were started answer, by
+    upstream.
     """
-    if workers > 1:
-        _Crew(launch, listener, workers, say).run()
-    elif not serve_here(launch, listener):
-        raise EngineFailed("the gateway did not start")
+
+    folder: str
+    config: GatewayConfig
+    host: str = "127.0.0.1"
+    file: str | None = None
+    urls: dict[str, list[str]] = {}
+    tls_cert: str | None = None
+    tls_key: str | None = None
 
 
-def check_start(launch: Launch, say: Callable[[str], None]) -> None:
-    """What would end a worker as soon as it begins is said before. Raises: UsageError,
-    EnvironmentMissing.
-    """
-    if launch.config.redis:
-        Link(launch.config.redis)
-    if launch.config.traces:
-        from llmops_cli.serve.traces import Tracer
+class Service:
+    """One serving process."""
 
-        Tracer(launch.config.traces).close()
-    keys = len(KeyStore(Path(launch.folder)))
-    check_bind(launch.host, keys, keys_required=launch.config.keys_required)
-    if not keys and launch.config.keys_required:
-        say("there is no key yet: llmops keys create --name N")
-
-
-class _Crew:
-    """Workers that accept from one socket. One that dies is replaced; the others do not notice."""
-
-    def __init__(
-        self, launch: Launch, listener: socket.socket, count: int, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, launch: Launch) -> None:
         self._launch = launch
-        self._listener = listener
-        self._count = count
-        self._say = say
-        self._metrics = tempfile.mkdtemp(prefix="llmops-metrics-")
-        self._workers: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
-        self._stopping = False
-        self._pause_s = 0.0
+        folder = Path(launch.folder)
+        config = launch.config
+        self.metrics = Metrics()
+        self.store = KeyStore(folder)
+        self.canaries = Canaries(folder)
+        self._link = Link(config.redis) if config.redis else None
+        self._local_budgets = LocalBudgets(folder)
+        counts: Counts = LocalCounts(Ledger(folder))
+        budgets: Budgets = self._local_budgets
+        answers: Store = LocalStore(folder)
+        if self._link is not None:
+            counts = SharedCounts(self._link, counts)
+            budgets = SharedBudgets(self._link, budgets)
+            answers = SharedStore(self._link)
+        self._counts = counts
+        self._folder = folder
+        self.flow = Flow(budgets=budgets, store=answers, metrics=self.metrics, meanings=None)
+        self.audit = AuditLog(
+            folder / "audit.jsonl" if config.audit.on else None, bodies=config.audit.bodies
+        )
+        self._tracer = _tracer(config.traces)
+        self._site = self._new_site(config, None)
+        self.app = Gateway(
+            self._site,
+            self.store,
+            flow=self.flow,
+            audit=self.audit,
+            metrics=self.metrics,
+            console=Console(self.metrics, budgets, self.canaries),
+            tracer=self._tracer,
+            started=self._started,
+            stopped=self._stopped,
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._seen = self._file_state()
+        self._judged: deque[tuple[int, int]] = deque([(0, 0)], maxlen=60)
+        self._alerted = False
 
-    def run(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop())
-        signal.signal(signal.SIGHUP, lambda *_: self._tell(signal.SIGHUP))
-        try:
-            for _ in range(self._count):
-                self._start()
-            while not self._stopping:
-                time.sleep(0.1)
-                self._replace_dead()
-            self._drain()
-        finally:
-            for worker, _ in self._workers.values():
-                with suppress(OSError):
-                    worker.kill()
-                worker.wait()
-            shutil.rmtree(self._metrics, ignore_errors=True)
+    # -- configuration
+    # ---------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        fd = self._listener.fileno()
-        env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": self._metrics}
-        argv = [sys.executable, "-m", "llmops_cli.serve.worker", str(fd)]
-        worker = subprocess.Popen(argv, stdin=subprocess.PIPE, pass_fds=(fd,), env=env)
-        assert worker.stdin is not None
-        worker.stdin.write(msgspec.json.encode(self._launch) + b"\n")
-        worker.stdin.flush()  # and it stays open: its end tells the worker that we are gone
-        self._workers[worker.pid] = (worker, time.monotonic())
+    def _new_site(self, config: GatewayConfig, before: Site | None) -> Site:
+        self.canaries.configure(config.models)
+        if self.flow.meanings is None and _wants_meanings(config):
+            from llmops_cli.serve.answers.semantic import Meanings
 
-    def _replace_dead(self) -> None:
-        for pid, (worker, began) in list(self._workers.items()):
-            code = worker.poll()
-            if code is None or self._stopping:
-                continue
-            del self._workers[pid]
-            self._forget(pid)
-            lived_s = time.monotonic() - began
-            self._pause_s = (
-                0.0 if lived_s > STABLE_S else min(PAUSE_MOST_S, self._pause_s * 2 or 0.25)
-            )
-            if lived_s < 1 and not self._workers and self._pause_s > 1:
-                raise EngineFailed(
-                    "the workers end as soon as they begin", hint="their errors stand above"
-                )
-            self._say(f"worker {pid} ended ({code}); another one takes its place")
-            time.sleep(self._pause_s)
-            self._start()
+            self.flow.meanings = Meanings(self._folder)
+        beside = Path(self._launch.file).parent if self._launch.file else None
+        return Site(
+            config,
+            urls=self._launch.urls,
+            beside=beside,
+            counts=self._counts,
+            canaries=self.canaries,
+            metrics=self.metrics,
+            before=before,
+        )
 
-    def _forget(self, pid: int) -> None:
-        """A dead worker's gauges end, its counts stay: these files are prometheus_client's, one a
-        kind and process.
+    def _file_state(self) -> tuple[int, int]:
+        if self._launch.file is None:
+            return 0, 0
+        with suppress(OSError):
+            found = Path(self._launch.file).stat()
+            return found.st_mtime_ns, found.st_ino
+        return 0, 0
+
+    async def reload(self) -> None:
+        """The file's configuration from the next request on; one that cannot be used changes
+        nothing.
         """
-        for left in Path(self._metrics).glob(f"gauge_live*_{pid}.db"):
-            left.unlink(missing_ok=True)
+        if self._launch.file is None:
+            return
+        self._seen = self._file_state()
+        try:
+            config = load_config(Path(self._launch.file))
+            check_bind(self._launch.host, len(self.store), keys_required=config.keys_required)
+            fixed = fixed_parts(self._launch.config, config)
+            site = self._new_site(config, self._site)
+            await self._live_colours(site)
+        except LlmopsError as error:
+            self.metrics.config_ok.set(0)
+            LOG.error("the configuration stays as it was: %s", error.message)
+            return
+        old = self._site
+        self._site = site
+        self.app.site = site
+        site.watch()
+        self._later(old.retire(site))
+        self.metrics.config_ok.set(1)
+        LOG.warning(
+            "the configuration was read anew%s",
+            f"; {fixed} change with the next start" if fixed else "",
+        )
 
-    def _tell(self, number: int) -> None:
-        for worker, _ in list(self._workers.values()):
-            with suppress(OSError):
-                worker.send_signal(number)
+    async def _live_colours(self, site: Site) -> None:
+        """A blue-green switch waits for the new side to answer. Raises: EngineFailed if it does
+        not.
+        """
+        for name, model in site.config.models.items():
+            before = self._site.config.models.get(name)
+            if model.live is None or before is None or before.live == model.live:
+                continue
+            members = [m if isinstance(m, str) else m.upstream for m in model.members()]
+            group = [upstream for member in members for upstream in site.upstreams[member]]
+            for upstream in group:
+                if not upstream.watched:
+                    upstream.watch(lambda _: None)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    for upstream in group:
+                        await upstream.checked.wait()
+            if not any(upstream.models is not None and upstream.usable() for upstream in group):
+                raise EngineFailed(f"model {name}: nothing answers on the side {model.live}")
 
-    def _stop(self) -> None:
-        self._stopping = True
+    # -- life
+    # ------------------------------------------------------------------------------------------
 
-    def _drain(self) -> None:
-        self._tell(signal.SIGTERM)
-        until = time.monotonic() + DRAIN_S + 5
-        for worker, _ in self._workers.values():
-            with suppress(subprocess.TimeoutExpired):
-                worker.wait(max(0.1, until - time.monotonic()))
+    async def _started(self) -> None:
+        self._site.watch()
+        if self._link is not None:
+            self._link.watch()
+        self._later(self._ticks())
+        with suppress(NotImplementedError, RuntimeError):
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGHUP, lambda: self._later(self.reload())
+            )
+
+    def _later(self, work: Any) -> None:  # Any: a coroutine
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _stopped(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for upstream in self._site.all():
+            await upstream.close()
+        self._local_budgets.flush()
+        if self._link is not None:
+            await self._link.close()
+        if self._tracer is not None:
+            self._tracer.close()
+
+    async def _ticks(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await self._tick()
+            except Exception:  # the boundary of a task that must not end
+                LOG.exception("housekeeping")
+
+    async def _tick(self) -> None:
+        self._local_budgets.flush()
+        self.canaries.tick()
+        self.audit.look()
+        self.metrics.tasks.set(len(asyncio.all_tasks()))
+        self.metrics.queued.set(self._site.dispatcher.queues.total())
+        if self._link is not None:
+            self.metrics.redis_up.set(self._link.up)
+        for name, group in self._site.upstreams.items():
+            worst = max(
+                (each.breaker.state for each in group),
+                key=("closed", "half open", "open").index,
+                default="closed",
+            )
+            self.metrics.standing(
+                name,
+                up=any(not each.down for each in group),
+                breaker=worst,
+                outstanding=sum(each.outstanding for each in group),
+            )
+        for name in self.canaries.states():
+            self.metrics.canary(name, self.canaries.share(name))
+        self._look_at_blocks()
+        if self._launch.file is not None and self._file_state() != self._seen:
+            await self.reload()
+
+    def _look_at_blocks(self) -> None:
+        """An alert where the guard stops more than usual: an attack, or a policy that is too
+        strict.
+        """
+        self._judged.append((self.flow.judged, self.flow.blocked))
+        judged, blocked = (
+            new - old for new, old in zip(self._judged[-1], self._judged[0], strict=True)
+        )
+        rate = blocked / judged if judged >= ALERT_LEAST else 0.0
+        self.metrics.block_rate.set(rate)
+        high = rate > self._site.config.guard_alert
+        if high and not self._alerted:
+            LOG.error(
+                "the guard blocks %.0f %% of the requests (%d of %d in the last minute)",
+                rate * 100,
+                blocked,
+                judged,
+            )
+        self._alerted = high
+
+
+def check_bind(host: str, keys: int, *, keys_required: bool) -> None:
+    """Raises: UsageError for an address that others reach without keys in the way."""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not local and not keys_required:
+        raise UsageError(f"--no-keys at {host} would let everybody in", hint="only on 127.0.0.1")
+    if not local and not keys:
+        raise UsageError(
+            f"{host} is reached by others, and there is no key", hint="llmops keys create --name N"
+        )
+
+
+def fixed_parts(before: GatewayConfig, after: GatewayConfig) -> str:
+    """What a reload cannot change, by name."""
+    names = [
+        name
+        for name in ("redis", "audit", "traces")
+        if getattr(before, name) != getattr(after, name)
+    ]
+    engines = {
+        n: (u.engine, u.model, u.replicas, u.options)
+        for n, u in before.upstreams.items()
+        if u.engine
+    }
+    later = {
+        n: (u.engine, u.model, u.replicas, u.options)
+        for n, u in after.upstreams.items()
+        if u.engine
+    }
+    return ", ".join(names + ["engines"] * (engines != later))
+
+
+def _tracer(endpoint: str | None) -> Any:  # Any: an optional library's
+    if endpoint is None:
+        return None
+    from llmops_cli.serve.watch.traces import Tracer
+
+    return Tracer(endpoint)
+
+
+def _wants_meanings(config: GatewayConfig) -> bool:
+    return any(
+        c is not None and c.semantic
+        for c in (config.cache, *(m.cache for m in config.models.values()))
+    )
+
+
+def log_to_stderr() -> None:
+    """Warnings and errors of the gateway, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.handlers = [handler]
+    LOG.propagate = False
+    LOG.setLevel(logging.WARNING)
+
+
+def serve_here(launch: Launch, listener: socket.socket) -> bool:
+    """Serves in this process until told to stop, then lets what is under way end. Whether it ever
+    served.
+    """
+    import uvicorn
+
+    from llmops_cli.serve.door.protocol import Patient
+
+    log_to_stderr()
+    service = Service(launch)
+    Patient.head_s = launch.config.limits.header_s
+    Patient.body_s = launch.config.limits.body_s
+    config = uvicorn.Config(
+        service.app,
+        loop="uvloop",
+        http=Patient,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="error",
+        server_header=False,
+        proxy_headers=False,
+        date_header=True,
+        timeout_graceful_shutdown=DRAIN_S,
+        backlog=2048,
+        limit_concurrency=launch.config.limits.connections,
+        ssl_certfile=launch.tls_cert,
+        ssl_keyfile=launch.tls_key,
+        timeout_keep_alive=75,
+    )
+    server = uvicorn.Server(config)
+    gc.freeze()  # what is there now stays; requests leave few cycles behind, so looking for them can be rare
+    gc.set_threshold(2_000, 10, 10)
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has drained
+        server.run(sockets=[listener])
+    return server.started

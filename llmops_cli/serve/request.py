@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.serve.answers import Usage
+from llmops_cli.serve.answers.usage import Usage
 from llmops_cli.serve.config import CAPABILITIES
 
 CHARS_PER_TOKEN = 4

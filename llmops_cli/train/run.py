@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli import __version__
+from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.recipe import TrainRecipe
-from llmops_cli.core.report import TrainReport
 from llmops_cli.core.spec import JobSpec
+from llmops_cli.evaluate import demo_task
+from llmops_cli.evaluate.demo_task import Example, evaluation_examples, training_examples
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.job import Json, run_job
@@ -23,10 +24,12 @@ from llmops_cli.runtime.store import (
     digest_path,
     digest_value,
     locked,
+    size_of,
     to_json,
     write_atomic,
 )
-from llmops_cli.train.demo_task import Example, evaluation_examples, training_examples
+from llmops_cli.train.recipe import TrainRecipe
+from llmops_cli.train.report import TrainReport
 
 QUALITY_SEED = 7
 """Held-out and calibration texts use seeds that training (seed + 10) and evaluation (99) do not."""
@@ -40,7 +43,7 @@ def model_dir(recipe: TrainRecipe) -> Path:
         "recipe": msgspec.to_builtins(recipe),
         "data": _data_digest(recipe),
         "code": digest_file(WORKERS / "train_lm.py"),
-        "task": digest_file(Path(__file__).with_name("demo_task.py")),
+        "task": digest_file(Path(demo_task.__file__)),
         "version": __version__,
     }
     name = "demo" if recipe.data == "demo" else Path(recipe.data).stem
@@ -116,6 +119,19 @@ def train(
         write_atomic(partial / "train-report.json", to_json(report))
         partial.rename(target)
     return report
+
+
+def demo_model(on_event: Callable[[Json], None]) -> Artifact:
+    """The built-in model, trained on first use."""
+    report = train(TrainRecipe(), {}, on_event=on_event)
+    path = Path(report.path)
+    return Artifact(
+        reference="demo",
+        format="hf",
+        path=str(path),
+        digest=report.digest,
+        size_bytes=size_of(path),
+    )
 
 
 def _data_digest(recipe: TrainRecipe) -> str:

@@ -21,14 +21,17 @@ import aiohttp
 import msgspec
 import pytest
 
-from llmops_cli.core.recipe import QuantizeRecipe, TrainRecipe, resolve
+from llmops_cli.core.resolve import resolve
 from llmops_cli.engines import load_engine
-from llmops_cli.pipeline.models import as_gguf, find_model
+from llmops_cli.evaluate.demo import evaluate
+from llmops_cli.models.find import find_model
+from llmops_cli.models.prepare import as_gguf
+from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.paths import WORKERS
 from llmops_cli.runtime.server import free_port, running
-from llmops_cli.train.evaluate import evaluate
+from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.run import train
 from tests.conftest import Cli
 
@@ -38,8 +41,8 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="session")
 def demo() -> Path:
-    recipe, origins = resolve(TrainRecipe)
-    return Path(train(recipe, origins).path)
+    recipe = resolve(TrainRecipe, command="train").recipe
+    return Path(train(recipe, {}).path)
 
 
 @pytest.fixture(scope="session")
@@ -278,7 +281,7 @@ def test_streaming_gives_the_same_text_as_not_streaming(url: str) -> None:
 
 
 def test_greedy_output_is_the_same_alone_and_amid_fifteen_others(url: str) -> None:
-    from llmops_cli.train.demo_task import evaluation_examples
+    from llmops_cli.evaluate.demo_task import evaluation_examples
 
     prompts = [e.prompt for e in evaluation_examples(8)]
     alone = [

@@ -25,7 +25,8 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.core.options import located
 from llmops_cli.engines import checked_options, load_engine
-from llmops_cli.pipeline.models import find_model, for_engine, with_parts
+from llmops_cli.models.find import find_model
+from llmops_cli.models.prepare import for_engine, with_parts
 from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.server import free_port, running

@@ -420,7 +420,7 @@ def test_an_upstream_that_stalls_is_given_up() -> None:
     import asyncio
 
     from llmops_cli.serve.config import TimeoutsConfig
-    from llmops_cli.serve.origin import Origin, UpstreamError
+    from llmops_cli.serve.upstreams.connection import Origin, UpstreamError
 
     quiet = Upstream()
 

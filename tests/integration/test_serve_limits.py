@@ -23,13 +23,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmops_cli.serve.budget import LocalBudgets, Reservation, month_now
+from llmops_cli.serve.accounts.budget import LocalBudgets, Reservation, month_now
+from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.accounts.ledger import Charge, Ledger
+from llmops_cli.serve.accounts.limits import LocalCounts
+from llmops_cli.serve.accounts.redis_store import Link, SharedBudgets, SharedCounts
 from llmops_cli.serve.config import RedisConfig
-from llmops_cli.serve.keys import Key
-from llmops_cli.serve.ledger import Charge, Ledger
-from llmops_cli.serve.limits import LocalCounts
 from llmops_cli.serve.request import Refusal
-from llmops_cli.serve.shared import Link, SharedBudgets, SharedCounts
 from llmops_cli.serve.state import connect
 from tests.gateway import CHAT, Gateway, Starter, Upstream, free_port
 
@@ -184,7 +184,7 @@ def test_a_bucket_grants_what_flowed_in_and_no_more(
 
 def test_streams_of_a_killed_process_are_given_back(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from llmops_cli.serve.ledger import Charge, Ledger\n"
+        "import sys, time; from pathlib import Path; from llmops_cli.serve.accounts.ledger import Charge, Ledger\n"
         "ledger = Ledger(Path(sys.argv[1]))\n"
         "for _ in range(3): assert ledger.take([Charge('key:a', 'streams', 4, 1)]).refused is None\n"
         "print('taken', flush=True); time.sleep(60)"
@@ -433,7 +433,7 @@ def test_spending_that_cannot_be_written_is_written_later(tmp_path: Path) -> Non
 
 
 def test_budgets_in_redis_forget_who_is_gone(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    from llmops_cli.serve import shared
+    from llmops_cli.serve.accounts import redis_store as shared
 
     monkeypatch.setattr(shared, "LEASE_S", 0.4)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmops_cli.bench.arrivals import Load, due_times_s, loads_of
+from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.recipe import BenchRecipe
 
 
 def rate(per_s: float, **fields: object) -> Load:

@@ -9,12 +9,13 @@ import pytest
 
 from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.compare import Run, compare, load_run
 from llmops_cli.bench.files import save_csv
+from llmops_cli.bench.gate import judge_run, parse_condition, untrusted
+from llmops_cli.bench.record import Record
+from llmops_cli.bench.report import BenchReport
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.record import Record
-from llmops_cli.core.report import BenchReport, Manifest, Memory
-from llmops_cli.report.compare import Run, compare, load_run
-from llmops_cli.report.gate import judge_run, parse_condition, untrusted
+from llmops_cli.core.report import Manifest, Memory
 
 MS = 1_000_000
 LOAD = Load(kind="burst", label="burst", count=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmops_cli.train.demo_task import SKILLS, evaluation_examples, training_examples
+from llmops_cli.evaluate.demo_task import SKILLS, evaluation_examples, training_examples
 
 
 def test_the_same_seed_gives_the_same_chats() -> None:

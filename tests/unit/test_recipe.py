@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.recipe import BenchRecipe, QuantizeRecipe, TrainRecipe, resolve
+from llmops_cli.core.resolve import resolve
+from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.train.recipe import TrainRecipe
 
 maybe = st.none() | st.integers(1, 1000)
 
@@ -18,22 +21,24 @@ maybe = st.none() | st.integers(1, 1000)
 def test_the_last_source_that_speaks_wins(
     file: int | None, env: int | None, flag: int | None
 ) -> None:
-    recipe, origins = resolve(
+    found = resolve(
         BenchRecipe,
+        command="bench",
         file={} if file is None else {"requests": file},
-        environ={} if env is None else {"LLMOPS_REQUESTS": str(env)},
+        environ={} if env is None else {"LLMOPS_BENCH_REQUESTS": str(env)},
         flags={"requests": flag},
     )
     spoken = [("flag", flag), ("env", env), ("file", file), ("default", None)]
-    assert (origins["requests"], recipe.requests) == next(
+    assert (found.origins["requests"], found.recipe.requests) == next(
         s for s in spoken if s[1] is not None or s[0] == "default"
     )
 
 
 def test_text_becomes_the_type_of_the_field() -> None:
-    recipe, _ = resolve(BenchRecipe, flags={"concurrency": "1, 8,32"})
+    recipe = resolve(BenchRecipe, command="bench", flags={"concurrency": "1, 8,32"}).recipe
     assert recipe.concurrency == [1, 8, 32]
-    assert resolve(QuantizeRecipe, flags={"scheme": "Q8_0,Q4_K_M"})[0].scheme == ["Q8_0", "Q4_K_M"]
+    schemes = resolve(QuantizeRecipe, command="quantize", flags={"scheme": "Q8_0,Q4_K_M"})
+    assert schemes.recipe.scheme == ["Q8_0", "Q4_K_M"]
 
 
 @pytest.mark.parametrize(
@@ -46,19 +51,32 @@ def test_text_becomes_the_type_of_the_field() -> None:
 )
 def test_a_bad_value_names_its_field_and_origin(flags: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError) as error:
-        resolve(BenchRecipe, flags=flags)
+        resolve(BenchRecipe, command="bench", flags=flags)
     assert words in error.value.message
 
 
 def test_an_unknown_field_gets_a_suggestion() -> None:
     with pytest.raises(UsageError) as error:
-        resolve(TrainRecipe, file={"learning_rat": 0.1})
+        resolve(TrainRecipe, command="train", file={"learning_rat": 0.1})
     assert "learning_rate" in (error.value.hint or "")
 
 
 def test_a_saved_recipe_resolves_to_itself() -> None:
     import msgspec
 
-    recipe, _ = resolve(BenchRecipe, flags={"concurrency": "2", "options": {"ctx": "512"}})
-    again, _ = resolve(BenchRecipe, file=msgspec.to_builtins(recipe))
+    flags: dict[str, object] = {"concurrency": "2", "options": {"ctx": "512"}}
+    recipe = resolve(BenchRecipe, command="bench", flags=flags).recipe
+    again = resolve(BenchRecipe, command="bench", file=msgspec.to_builtins(recipe)).recipe
     assert again == recipe
+
+
+def test_a_variable_is_named_after_its_command() -> None:
+    environ = {"LLMOPS_TRAIN_STEPS": "5", "LLMOPS_BENCH_STEPS": "2x30"}
+    assert resolve(TrainRecipe, command="train", environ=environ).recipe.steps == 5
+    assert resolve(BenchRecipe, command="bench", environ=environ).recipe.steps == ["2x30"]
+
+
+def test_an_old_variable_works_for_a_release_and_says_its_new_name() -> None:
+    found = resolve(TrainRecipe, command="train", environ={"LLMOPS_STEPS": "5"})
+    assert found.recipe.steps == 5
+    assert "LLMOPS_TRAIN_STEPS" in found.warnings[0]

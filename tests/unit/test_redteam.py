@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.report import FamilyResult, Manifest, RedteamReport
+from llmops_cli.core.report import Manifest
 from llmops_cli.core.stats import share_interval
 from llmops_cli.redteam.compliance import compliance, fitted, spoken_parts
 from llmops_cli.redteam.judge import is_refusal, judge, pair_differs, says
+from llmops_cli.redteam.report import FamilyResult, RedteamReport
 from llmops_cli.redteam.results import correct
+from llmops_cli.redteam.show import broken_gates, compare, redteam_page
 from llmops_cli.redteam.suite import Attempt, attempts_of, builtin, load_suite
 from llmops_cli.redteam.transforms import TRANSFORMS, transform
-from llmops_cli.report.redteam import broken_gates, compare, redteam_page
 
 
 def test_the_same_seed_gives_the_same_attempts_and_another_other_secrets() -> None:

@@ -9,20 +9,24 @@ from typing import Any
 import msgspec
 import pytest
 
+from llmops_cli.bench.report import BenchReport, Comparison
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.report import SCHEMAS, UPGRADES, BenchReport, Comparison, decode_report
+from llmops_cli.core.report import REPORTS, decode_report, report_kind
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "reports"
 SCHEMA_FILES = ROOT / "docs" / "schema"
 
 
-@pytest.mark.parametrize("schema", sorted([*SCHEMAS, *UPGRADES]))
+KINDS = [report_kind(name) for name in REPORTS]
+SCHEMAS = sorted(schema for kind in KINDS for schema in (kind.schema, *kind.upgrades))
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
 def test_golden_report_still_loads(schema: str) -> None:
     path = GOLDEN / f"{schema.replace('/', '-')}.json"
     report = decode_report(path.read_bytes())
-    name = schema.partition("/")[0]
-    assert type(report) is next(kind for key, kind in SCHEMAS.items() if key.startswith(f"{name}/"))
+    assert type(report) is report_kind(schema).type
     assert decode_report(msgspec.json.encode(report)) == report
 
 
@@ -40,7 +44,7 @@ ANYTHING = {"description": "any JSON value"}
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    kinds = {name.replace("/", "-"): kind for name, kind in SCHEMAS.items()} | {
+    kinds = {kind.schema.replace("/", "-"): kind.type for kind in KINDS} | {
         "llmops.compare": Comparison
     }
     return {

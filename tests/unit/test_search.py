@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from llmops_cli.bench.report import Level, SloResult
 from llmops_cli.bench.search import RateSearch, judge, knee, requests_needed
-from llmops_cli.core.report import Level, SloResult
-from llmops_cli.core.slo import parse_slos
+from llmops_cli.bench.slo import parse_slos
 from llmops_cli.core.stats import Distribution, share_interval
 
 

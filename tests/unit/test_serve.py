@@ -14,16 +14,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmops_cli.guard.check import Guard
-from llmops_cli.serve.answers import Answer
-from llmops_cli.serve.budget import public_price
-from llmops_cli.serve.cache import question
-from llmops_cli.serve.canary import EDGES_S, Side, verdict
+from llmops_cli.serve.accounts.budget import public_price
+from llmops_cli.serve.answers.cache import question
+from llmops_cli.serve.answers.dialects import Messages, chat_of
+from llmops_cli.serve.answers.replay import assembled, spelt
+from llmops_cli.serve.answers.usage import Answer
 from llmops_cli.serve.config import Canary, Price, UpstreamConfig
-from llmops_cli.serve.dialects import Messages, chat_of
-from llmops_cli.serve.origin import UpstreamError, _Wire
-from llmops_cli.serve.replay import assembled, spelt
 from llmops_cli.serve.request import Refusal
-from llmops_cli.serve.upstream import Breaker, Upstream
+from llmops_cli.serve.upstreams.canary import EDGES_S, Side, verdict
+from llmops_cli.serve.upstreams.connection import UpstreamError, _Wire
+from llmops_cli.serve.upstreams.upstream import Breaker, Upstream
 
 CHAT = "/v1/chat/completions"
 words = st.lists(st.text(max_size=12), max_size=12)

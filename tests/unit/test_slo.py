@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from llmops_cli.bench.record import Record
+from llmops_cli.bench.slo import parse_slos
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.record import Record
-from llmops_cli.core.slo import parse_slos
 
 MS = 1_000_000
 OK = Record(

@@ -9,9 +9,9 @@ import pytest
 from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.plan import LevelDone
+from llmops_cli.bench.record import Record
+from llmops_cli.bench.slo import parse_slos
 from llmops_cli.bench.steady import Shape
-from llmops_cli.core.record import Record
-from llmops_cli.core.slo import parse_slos
 
 MS = 1_000_000
 

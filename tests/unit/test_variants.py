@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from llmops_cli.cli.settings import parse_bytes, parse_share
 from llmops_cli.core.errors import LlmopsError, UsageError
-from llmops_cli.core.recipe import QuantizeRecipe
-from llmops_cli.core.report import QuantizedArtifact, Served
 from llmops_cli.quantize import METHODS, QUANTIZERS
+from llmops_cli.quantize.choice import best_that_fits, pareto_front
+from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.quantize.report import QuantizedArtifact, Served
 from llmops_cli.quantize.variants import variants_of
-from llmops_cli.report.choice import best_that_fits, pareto_front
 
 
 def names(**fields: object) -> list[str]:

@@ -1,0 +1,216 @@
+"""Conditions that fail a build: `ttft_ms.p95 > +10%` against a baseline, `error_rate > 1%` on its
+own.
+
+A condition fails only where the value is beyond its limit and chance does not explain it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from llmops_cli.bench.compare import FEWEST, RATES, SHIFT, SURE, Run, compare
+from llmops_cli.bench.report import Difference, Level
+from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.stats import STATISTICS, Distribution, share_interval
+
+LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
+SHARES = (*RATES, "goodput_per_s", "error_rate")
+HINT = "for example 'ttft_ms.p95 > +10%', 'output_tokens_per_s < -5%', 'tpot_ms.p99 > 50', 'error_rate > 1%'"
+_CONDITION = re.compile(r"\s*(\w+)(?:\.(\w+))?\s*(>|<)\s*([+-]?)(\d+(?:\.\d+)?)\s*(%|ms)?\s*")
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """`limit` is a share of the baseline if `is_relative`, else in the metric's own unit."""
+
+    text: str
+    metric: str
+    statistic: str
+    above: bool
+    limit: float
+    is_relative: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric}.{self.statistic}" if self.statistic else self.metric
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A condition at one load: passed, failed, or impossible to tell (which fails a gate too)."""
+
+    condition: str
+    load: str
+    outcome: str
+    text: str
+
+
+def parse_condition(text: str) -> Condition:
+    """Raises: UsageError for an unknown metric or statistic, or a condition that makes no sense."""
+    found = _CONDITION.fullmatch(text)
+    if not found:
+        raise UsageError(f"'{text}' is no condition", hint=HINT)
+    metric, statistic, sign, direction, number, unit = found.groups()
+    if metric not in (*LATENCIES, *SHARES):
+        raise unknown_name("metric", metric, [*LATENCIES, *SHARES])
+    if metric in LATENCIES and statistic not in (*STATISTICS, SHIFT):
+        raise unknown_name("statistic", statistic or "", [*STATISTICS, SHIFT])
+    if metric in SHARES and statistic:
+        raise UsageError(f"'{text}': {metric} has no {statistic}", hint=HINT)
+    is_relative = bool(direction)
+    if is_relative and unit != "%":
+        raise UsageError(f"'{text}': a change is in %", hint=HINT)
+    if not is_relative and (unit == "%") != (metric == "error_rate"):
+        raise UsageError(
+            f"'{text}': a change needs its sign, as +10%, and a limit its own unit", hint=HINT
+        )
+    if statistic == SHIFT and not is_relative:
+        raise UsageError(f"'{text}': a shift is relative to a baseline", hint=HINT)
+    if is_relative and metric == "itl_ms":
+        raise UsageError("itl_ms has no value per request to compare", hint="use tpot_ms")
+    if is_relative and metric != "error_rate" and (direction == "+") != (sign == ">"):
+        raise UsageError(f"'{text}' would fail without a change", hint=HINT)
+    limit = float(number) / (100 if unit == "%" else 1) * (-1 if direction == "-" else 1)
+    return Condition(
+        text=text.strip(),
+        metric=metric,
+        statistic=statistic or "",
+        above=sign == ">",
+        limit=limit,
+        is_relative=is_relative,
+    )
+
+
+def judge_run(current: Run, baseline: Run | None, conditions: Sequence[Condition]) -> list[Judged]:
+    """Every condition at every load.
+
+    Raises: UsageError for a relative condition without a baseline.
+    """
+    judged = [
+        _absolute(condition, level)
+        for condition in conditions
+        if not condition.is_relative
+        for level in current.report.levels
+    ]
+    relative = [condition for condition in conditions if condition.is_relative]
+    if relative and baseline is None:
+        raise UsageError(
+            f"'{relative[0].text}' needs something to compare with", hint="--baseline RUN"
+        )
+    if relative and baseline is not None:
+        found = compare(
+            baseline, current, metrics=list(dict.fromkeys(c.name for c in relative)), min_effect=0.0
+        )
+        by_place = {
+            (difference.load, difference.metric): difference for difference in found.differences
+        }
+        old = {level.label: level for level in baseline.report.levels}
+        judged += [
+            _relative(
+                condition,
+                level.label,
+                by_place.get((level.label, condition.name)),
+                (old.get(level.label), level),
+            )
+            for condition in relative
+            for level in current.report.levels
+        ]
+    if not judged:
+        judged = [
+            Judged(condition=c.text, load="", outcome="unknown", text="nothing was measured")
+            for c in conditions
+        ]
+    return judged
+
+
+def _why_not(condition: Condition, sides: tuple[Level | None, Level | None]) -> str:
+    if sides[0] is None:
+        return "the baseline has no such load"
+    least = FEWEST.get(condition.statistic, 1)
+    fewest = min(level.measured for level in sides if level is not None)
+    if fewest < least:
+        more = f"bench --requests {least * 5 // 4}"
+        return f"{condition.statistic} needs {least} requests on both sides, there are {fewest} ({more})"
+    return "a run has no per-request table, or the value is 0"
+
+
+def _relative(
+    condition: Condition,
+    load: str,
+    difference: Difference | None,
+    loads: tuple[Level | None, Level | None],
+) -> Judged:
+    def judged(outcome: str, text: str) -> Judged:
+        return Judged(condition=condition.text, load=load, outcome=outcome, text=text)
+
+    if difference is None:
+        return judged("unknown", f"cannot be judged: {_why_not(condition, loads)}")
+    if difference.ratio is not None and difference.ratio_ci95 is not None:
+        change, (low, high) = difference.ratio - 1, difference.ratio_ci95
+        low = low - 1
+        high = high - 1
+    else:
+        change, (low, high) = difference.change or 0.0, difference.change_ci95 or (0.0, 0.0)
+    beyond = change > condition.limit if condition.above else change < condition.limit
+    text = f"{difference.baseline:.4g} -> {difference.current:.4g}, {change:+.1%} ({low:+.1%} to {high:+.1%})"
+    if beyond and difference.p < SURE:
+        return judged("failed", text)
+    return judged("passed", text + (", within chance" if beyond else ""))
+
+
+def _absolute(condition: Condition, level: Level) -> Judged:
+    value, interval = _value(condition, level)
+    form = "{:.2%}" if condition.metric == "error_rate" else "{:.4g}"
+    if value is None:
+        return Judged(
+            condition=condition.text, load=level.label, outcome="unknown", text="was not measured"
+        )
+    low, high = interval or (value, value)
+    beyond = low > condition.limit if condition.above else high < condition.limit
+    return Judged(
+        condition=condition.text,
+        load=level.label,
+        outcome="failed" if beyond else "passed",
+        text=f"{form.format(value)} ({form.format(low)} to {form.format(high)})",
+    )
+
+
+def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[float, float] | None]:
+    if condition.metric == "error_rate":
+        if not level.requests:
+            return None, None
+        return level.errors / level.requests, share_interval(level.errors, level.requests)
+    found = getattr(level, condition.metric)
+    if isinstance(found, Distribution):
+        return getattr(found, condition.statistic), found.ci95.get(condition.statistic)
+    return found, level.rates_ci95.get(condition.metric)
+
+
+def untrusted(run: Run) -> list[Judged]:
+    """A failed condition for a partial run and for each invalid level: a gate must not pass on such
+    numbers.
+    """
+    found = [
+        Judged(condition="valid", load=level.label, outcome="failed", text=f"{run.name}: {reason}")
+        for level in run.report.levels
+        for reason in level.invalid_reasons
+    ]
+    if not run.report.manifest.complete:
+        found.append(
+            Judged(
+                condition="complete",
+                load="the run",
+                outcome="failed",
+                text=f"{run.name} is partial",
+            )
+        )
+    return found
+
+
+def metric_names() -> list[str]:
+    """What can be compared between two runs."""
+    per_request = [name for name in LATENCIES if name != "itl_ms"]
+    return [
+        f"{name}.{statistic}" for name in per_request for statistic in (SHIFT, *STATISTICS)
+    ] + list(SHARES)

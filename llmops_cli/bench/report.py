@@ -1,0 +1,191 @@
+"""What a load test reports: levels, their metrics (docs/METRICS.md), and comparisons of two runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from llmops_cli.core.report import Manifest, Memory, ReportKind
+from llmops_cli.core.stats import Distribution
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The stretch of a level that its statistics are about, in seconds since the level began."""
+
+    start_s: float
+    end_s: float
+    found: str
+    """steady (warm-up and drain left out) or whole (no steady state can be told, see `reason`)"""
+    reason: str = ""
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the load generator itself fared: whether its numbers can be trusted."""
+
+    workers: int = 1
+    cpu_s: float = 0.0
+    cpu_share: float = 0.0
+    """of the busiest worker: CPU seconds per second"""
+    lag_ms: Distribution = Distribution()
+    sent: int = 0
+    late: int = 0
+    reconnects: int = 0
+    max_in_flight: int = 0
+    peak_rss_bytes: int | None = None
+    clock: str = ""
+
+
+class Point(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """One step of a level's time series; `engine` and `server` hold what was sampled in that
+    step.
+    """
+
+    t_s: float
+    requests_per_s: float = 0.0
+    output_tokens_per_s: float = 0.0
+    in_flight: float = 0.0
+    errors: int = 0
+    ttft_ms_p50: float | None = None
+    ttft_ms_p95: float | None = None
+    engine: dict[str, float] = {}
+    server: dict[str, float] = {}
+
+
+class SloResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`share` of the requests met the objective, with its 95 % interval; `needed` is the share
+    asked for.
+    """
+
+    text: str
+    share: float
+    share_ci95: tuple[float, float]
+    needed: float
+    met: bool
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One load level of a bench run. Metrics are defined in docs/METRICS.md."""
+
+    concurrency: int | None
+    rate_per_s: float | None
+    requests: int
+    errors: int
+    duration_s: float
+    ttft_ms: Distribution
+    tpot_ms: Distribution
+    itl_ms: Distribution
+    e2e_ms: Distribution
+    requests_per_s: float
+    output_tokens_per_s: float
+    total_tokens_per_s: float
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    valid: bool = True
+    invalid_reasons: list[str] = []
+    error_kinds: dict[str, int] = {}
+    label: str = ""
+    kind: str = "closed"
+    repetitions: int = 1
+    measured: int = 0
+    normalized_ms: Distribution = Distribution()
+    queue_delay_ms: Distribution = Distribution()
+    connect_ms: Distribution = Distribution()
+    rates_ci95: dict[str, tuple[float, float]] = {}
+    rates_each: dict[str, list[float]] = {}
+    goodput_per_s: float | None = None
+    slos: list[SloResult] = []
+    windows: list[Window] = []
+    client: Client = Client()
+    saturated: bool = False
+    notes: list[str] = []
+    series_step_s: float = 1.0
+    series: list[Point] = []
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the levels say together: the knee of a sweep, or the highest rate that met the
+    objectives.
+    """
+
+    knee: str | None = None
+    best_rate_per_s: float | None = None
+    failing_rate_per_s: float | None = None
+    sure: bool = True
+    text: str = ""
+
+
+class BenchReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    schema: str = "llmops.bench/2"
+    manifest: Manifest
+    levels: list[Level]
+    memory: Memory
+    finding: Finding = Finding()
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One metric of one load in two runs. `ratio` is current / baseline; error rates have a
+    `change` instead.
+
+    `p` is adjusted for all the differences of its comparison. `superiority` is the chance that a
+    request is faster in the current run than in the baseline: 0.5 means no effect.
+    """
+
+    load: str
+    metric: str
+    baseline: float
+    current: float
+    ratio: float | None = None
+    ratio_ci95: tuple[float, float] | None = None
+    change: float | None = None
+    change_ci95: tuple[float, float] | None = None
+    p: float = 1.0
+    verdict: str = "can't tell"
+    superiority: float | None = None
+    requests: tuple[int, int] = (0, 0)
+    paired: bool = False
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two bench runs side by side; `warnings` say what else differs between them."""
+
+    baseline: str
+    current: str
+    differences: list[Difference]
+    warnings: list[str] = []
+
+
+def level_1_to_2(level: dict[str, Any]) -> dict[str, Any]:
+    """/1 had the client's figures flat, statistics over the whole level, and ITL per chunk, not per
+    token.
+    """
+    level = dict(level)
+    client = {
+        "cpu_share": level.pop("client_cpu_share", 0.0),
+        "lag_ms": level.pop("client_lag_ms", {}),
+    }
+    span = {
+        "start_s": 0.0,
+        "end_s": level["duration_s"],
+        "found": "whole",
+        "reason": "written before windows",
+    }
+    label = f"{level['concurrency']} streams" if level.get("concurrency") else ""
+    measured = level["requests"] - level["errors"]
+    return {**level, "client": client, "windows": [span], "label": label, "measured": measured}
+
+
+def _bench_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **old,
+        "schema": "llmops.bench/2",
+        "levels": [level_1_to_2(level) for level in old["levels"]],
+    }
+
+
+KIND = ReportKind(
+    schema="llmops.bench/2", type=BenchReport, upgrades={"llmops.bench/1": _bench_1_to_2}
+)

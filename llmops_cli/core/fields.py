@@ -1,0 +1,74 @@
+"""What a recipe's field is beside its type: bounds that fields share, and what a user is told.
+
+A field is said once. `Annotated[Positive, Flag(help="...")] = 4` is its type, its check, its flag,
+its line of help and its row in the reference; flags are made from it by `cli.options`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+PositiveNumber = Annotated[float, msgspec.Meta(gt=0, le=1e7)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1e5)]
+Streams = Annotated[int, msgspec.Meta(ge=1, le=20_000)]
+
+
+class Flag(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says of a field.
+
+    `default` stands in the help where the struct's own default is not what happens. `names` replace
+    the flag made of the field's name (`--on/--off` for a switch). `read` makes the field's value of
+    text, for fields with a grammar of their own. `argument`: it stands without a flag.
+    """
+
+    help: str
+    default: str | None = None
+    names: tuple[str, ...] = ()
+    read: Callable[[Any], object] | None = None  # Any: text, or a list of texts
+    repeat: bool = False
+    argument: bool = False
+    hidden: bool = False
+
+
+def flags_of(kind: type[msgspec.Struct]) -> dict[str, Flag]:
+    """The fields that have a flag, in the order of the struct."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        flag = flag_of(hints[field.name])
+        if flag is not None:
+            found[field.name] = flag
+    return found
+
+
+def flag_of(hint: object) -> Flag | None:
+    """The Flag in an annotation, however deep its Annotated are nested."""
+    if get_origin(hint) is not Annotated:
+        return None
+    for extra in getattr(hint, "__metadata__", ()):
+        if isinstance(extra, Flag):
+            return extra
+    return flag_of(get_args(hint)[0])
+
+
+def plain_type(hint: object) -> object:
+    """The annotation without Annotated and without None."""
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    options = [part for part in get_args(hint) if part is not type(None)]
+    if type(None) in get_args(hint) and len(options) == 1:
+        return plain_type(options[0])
+    return hint
+
+
+def choices_of(hint: object) -> list[str]:
+    """The values of a field that has a fixed set of them."""
+    plain = plain_type(hint)
+    return [str(value) for value in get_args(plain)] if get_origin(plain) is Literal else []

@@ -1,0 +1,170 @@
+"""One frozen struct per command, resolved once from defaults < file < environment < flags.
+
+The struct holds the defaults, the checks and the help (core.fields); `resolve` tells where each
+value came from. A struct may settle what its fields mean together with a static method
+`settle(values, origins)`, which sees what was given before it is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.fields import choices_of, flags_of, plain_type
+
+RecipeT = TypeVar("RecipeT", bound=msgspec.Struct)
+Values = dict[str, object]
+Origins = dict[str, str]
+
+
+class Resolved(msgspec.Struct, Generic[RecipeT], frozen=True, kw_only=True):
+    """`origins`: per field default, file, env or flag. `warnings`: what should be written anew."""
+
+    recipe: RecipeT
+    origins: Origins
+    warnings: tuple[str, ...] = ()
+
+
+class Settles(Protocol):
+    """A recipe whose fields depend on one another."""
+
+    @staticmethod
+    def settle(values: Values, origins: Origins) -> None: ...
+
+
+def resolve(
+    kind: type[RecipeT],
+    *,
+    command: str,
+    file: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Resolved[RecipeT]:
+    """The recipe of a command, checked.
+
+    `environ` is read for LLMOPS_<COMMAND>_<FIELD>; a flag that is None was not given.
+    Raises: UsageError naming the field, its origin and a did-you-mean for unknown ones.
+    """
+    names = [field.name for field in msgspec.structs.fields(kind)]
+    values: Values = {}
+    origins = dict.fromkeys(names, "default")
+    for key, value in (file or {}).items():
+        if key not in names:
+            raise unknown_name("recipe field", key, names)
+        values[key] = value
+        origins[key] = "file"
+    warnings = _from_environment(command, names, environ or {}, values, origins)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            values[key] = value
+            origins[key] = "flag"
+    if hasattr(kind, "settle"):
+        cast(Settles, kind).settle(values, origins)
+    prepared = _checked(kind, values, origins)
+    recipe = msgspec.convert(prepared, kind, strict=False)
+    return Resolved(recipe=recipe, origins=origins, warnings=tuple(warnings))
+
+
+def _from_environment(
+    command: str, names: list[str], environ: Mapping[str, str], values: Values, origins: Origins
+) -> list[str]:
+    """Takes LLMOPS_<COMMAND>_<FIELD>, and for this release LLMOPS_<FIELD> with a warning."""
+    warnings = []
+    for name in names:
+        variable = variable_of(command, name)
+        text = environ.get(variable)
+        if text is None:
+            old = f"LLMOPS_{name.upper()}"
+            text = None if name in GLOBAL_FIELDS else environ.get(old)
+            if text is not None:
+                warnings.append(f"{old} is read for this release only; its name is {variable}")
+        if text is not None:
+            values[name] = text
+            origins[name] = "env"
+    return warnings
+
+
+GLOBAL_FIELDS = frozenset({"api_key", "state_dir", "env_create"})
+"""LLMOPS_API_KEY and its like are settings of the whole toolkit, never fields of a recipe."""
+
+
+def variable_of(command: str, field: str) -> str:
+    """The environment variable of a command's field."""
+    return f"LLMOPS_{command}_{field}".upper().replace("-", "_")
+
+
+def _checked(kind: type[msgspec.Struct], values: Values, origins: Origins) -> Values:
+    """The values as the struct's fields want them.
+
+    Field by field, so that a message can name where the bad value came from.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    grammar = flags_of(kind)
+    prepared = {}
+    for name, value in values.items():
+        flag = grammar.get(name)
+        if flag is not None and flag.read is not None and _is_text(value):
+            prepared[name] = flag.read(value)
+        else:
+            prepared[name] = _as_field(hints[name], value)
+        try:
+            # strict=False: the environment and the command line only have strings
+            msgspec.convert({name: prepared[name]}, _lenient(kind, name), strict=False)
+        except msgspec.ValidationError as error:
+            known = choices_of(hints[name])
+            raise UsageError(
+                f"{name}={value!r} ({origins[name]}): {_reason(error)}",
+                hint=f"known: {', '.join(known)}" if known else None,
+            ) from error
+    return prepared
+
+
+def _lenient(kind: type[msgspec.Struct], name: str) -> type[msgspec.Struct]:
+    """A struct of that one field, so that the others' absence is no error."""
+    hint = get_type_hints(kind, include_extras=True)[name]
+    return msgspec.defstruct(f"Only{name}", [(name, hint)])
+
+
+def _reason(error: msgspec.ValidationError) -> str:
+    return str(error).split(" - at ")[0].replace("`", "")
+
+
+def _is_text(value: object) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(part, str) for part in value)
+    return isinstance(value, str)
+
+
+def _as_field(hint: object, value: object) -> object:
+    """Comma-separated text becomes a list, and JSON text a mapping, where the field is one."""
+    plain = plain_type(hint)
+    shape = get_origin(plain) or plain
+    if shape in (list, tuple) and isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if shape in (list, tuple) and isinstance(value, int | float):
+        return [value]
+    is_mapping = shape is dict or _is_struct(plain)
+    if is_mapping and isinstance(value, str):
+        try:
+            return msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return value  # which the field's type refuses
+    if _is_struct(plain) and isinstance(value, dict):
+        return _nested(cast(type[msgspec.Struct], plain), value)
+    return value
+
+
+def _nested(kind: type[msgspec.Struct], value: dict[str, Any]) -> Values:
+    """A struct inside a recipe takes text the same way."""
+    hints = get_type_hints(kind, include_extras=True)
+    for key in value:
+        if key not in hints:
+            raise unknown_name("recipe field", key, hints)
+    return {key: _as_field(hints[key], part) for key, part in value.items()}
+
+
+def _is_struct(plain: object) -> bool:
+    return isinstance(plain, type) and issubclass(plain, msgspec.Struct) and not get_args(plain)

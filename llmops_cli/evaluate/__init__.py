@@ -1,0 +1,1 @@
+"""How good a served model is at its tasks, whoever serves it."""

@@ -1,0 +1,45 @@
+"""What a recipe of steps reports: cost, quality and speed of each artifact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from llmops_cli.bench.report import Level, level_1_to_2
+from llmops_cli.core.report import Manifest, ReportKind
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One artifact in a pipeline's comparison: cost, quality and speed beside one another."""
+
+    name: str
+    size_bytes: int
+    bits_per_weight: float | None = None
+    perplexity: float | None = None
+    kl_divergence: float | None = None
+    task_accuracy: float | None = None
+    skills: dict[str, float] = {}
+    levels: list[Level] = []
+    engine_peak_rss_bytes: int | None = None
+    engine_peak_gpu_bytes: int | None = None
+
+
+class PipelineReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    schema: str = "llmops.run/2"
+    manifest: Manifest
+    rows: list[Row]
+    steps: list[dict[str, object]] = []
+
+
+def _run_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
+    rows = [
+        {**row, "levels": [level_1_to_2(level) for level in row.get("levels", [])]}
+        for row in old["rows"]
+    ]
+    return {**old, "schema": "llmops.run/2", "rows": rows}
+
+
+KIND = ReportKind(
+    schema="llmops.run/2", type=PipelineReport, upgrades={"llmops.run/1": _run_1_to_2}
+)

@@ -1,0 +1,1 @@
+"""From a request to its answer: dialects, tokens counted, what was answered before."""

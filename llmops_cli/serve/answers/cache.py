@@ -1,0 +1,169 @@
+"""Answers given before: of the very same request, or of one that means the same. Never across keys.
+
+An entry's name is a digest of the key's id, the model and everything in the body that can change
+the answer, so that two tenants, or two temperatures, have no name in common.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from llmops_cli.serve.accounts.redis_store import Link, RedisAway
+
+LOG = logging.getLogger("llmops.gateway")
+IDLE = frozenset(
+    ("stream", "stream_options", "user", "metadata", "store", "safety_identifier", "service_tier")
+)
+"""Fields of a body that change nothing of what is answered."""
+ENTRY_MOST = 1 << 20
+BYTES_MOST = 512 << 20
+SWEEP_S = 30.0
+STALE_S = 7 * 86_400.0
+_FACTS = re.compile(
+    r"\d+(?:[.,:]\d+)*|\b(?:not|no|never|without|except|isn't|don't|doesn't|can't|won't)\b",
+    re.IGNORECASE,
+)
+
+
+class Found(NamedTuple):
+    """`body` is the answer as one JSON object; `stale` if its time is over."""
+
+    body: bytes
+    stale: bool
+
+
+class Store(Protocol):
+    """Where entries are kept: the embedded database, or Redis."""
+
+    async def get(self, name: str) -> Found | None: ...
+
+    async def put(self, name: str, body: bytes, ttl_s: float) -> None: ...
+
+
+class Question(NamedTuple):
+    """A request as the caches see it. `text` may be answered by meaning within `partition`; empty:
+    it may not.
+    """
+
+    name: str
+    partition: str
+    text: str
+
+
+def question(
+    raw: dict[str, Any], *, tenant: str, route: str, alias: str, policy: str
+) -> Question:  # Any: a body
+    """`raw` is the body as sent, decoded; `policy` a digest of the guard's."""
+    matters = {name: value for name, value in raw.items() if name not in IDLE}
+    matters["model"] = alias
+    base = [tenant, route, policy]
+    text = ""
+    rest = dict(matters)
+    messages = matters.get("messages")
+    if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
+        last = messages[-1]
+        if last.get("role") == "user" and isinstance(last.get("content"), str):
+            text = last["content"]
+            rest["messages"] = [*messages[:-1], {**last, "content": _facts(text)}]
+    return Question(_digest([*base, matters]), _digest([*base, rest]), text)
+
+
+def _facts(text: str) -> list[str]:
+    """Numbers and negations: two questions that differ in these mean different things however alike
+    they look.
+    """
+    return sorted(found.lower() for found in _FACTS.findall(text))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+class LocalStore:
+    """A file beside the gateway's database, which may be deleted at any time."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "cache.db"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            path.touch(mode=0o600)
+        self._db = sqlite3.connect(path, timeout=2, isolation_level=None)
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma cache_size=-1024")
+        self._db.execute(
+            "pragma synchronous=off"
+        )  # a cache may lose its last entries with the power
+        self._db.execute(
+            "create table if not exists answers (name text primary key, until real not null, body blob not null)"
+            " without rowid"
+        )
+        self._swept = time.monotonic()
+
+    async def get(self, name: str) -> Found | None:
+        try:
+            row = self._db.execute(
+                "select until, body from answers where name = ?", (name,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            LOG.warning("the cache cannot be read: %s", error)
+            return None
+        return None if row is None else Found(row[1], row[0] < time.time())
+
+    async def put(self, name: str, body: bytes, ttl_s: float) -> None:
+        try:
+            self._db.execute(
+                "insert or replace into answers values (?, ?, ?)", (name, time.time() + ttl_s, body)
+            )
+            if time.monotonic() - self._swept > SWEEP_S:
+                self._swept = time.monotonic()
+                self._sweep()
+        except sqlite3.Error as error:
+            LOG.warning("the cache cannot be written: %s", error)
+
+    def _sweep(self) -> None:
+        """What is long stale goes, and the oldest half when there is too much."""
+        self._db.execute("delete from answers where until < ?", (time.time() - STALE_S,))
+        pages = (
+            self._db.execute("pragma page_count").fetchone()[0]
+            - self._db.execute("pragma freelist_count").fetchone()[0]
+        )
+        if pages * self._db.execute("pragma page_size").fetchone()[0] > BYTES_MOST:
+            self._db.execute(
+                "delete from answers where until < (select until from answers order by until"
+                " limit 1 offset (select count(*) / 2 from answers))"
+            )
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class SharedStore:
+    """In Redis, so that several gateways have one cache."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def get(self, name: str) -> Found | None:
+        try:
+            raw = await self._link.get(self._link.name("answer", name))
+        except RedisAway:
+            return None
+        if raw is None:
+            return None
+        until, _, body = raw.partition(b" ")
+        return Found(body, float(until) < time.time())
+
+    async def put(self, name: str, body: bytes, ttl_s: float) -> None:
+        try:
+            value = f"{time.time() + ttl_s:.3f} ".encode() + body
+            await self._link.set(self._link.name("answer", name), value, ttl_s + 3600)
+        except RedisAway:
+            return

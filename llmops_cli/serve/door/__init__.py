@@ -1,0 +1,1 @@
+"""Where a request comes in: sockets, HTTP, who asks and whether they may."""

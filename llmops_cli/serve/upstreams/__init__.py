@@ -1,0 +1,1 @@
+"""Who can answer: routing, health, retries, canaries, the HTTP client."""

@@ -1,0 +1,1 @@
+"""What is seen of the gateway: metrics, audit, traces, the dashboard."""

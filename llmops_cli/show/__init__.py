@@ -1,0 +1,1 @@
+"""What people look at, whatever it is about: tables, pages, words, JUnit."""

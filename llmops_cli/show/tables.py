@@ -1,0 +1,34 @@
+"""Cells and grids that the commands' tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+
+def milliseconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.2f}" if value < 10 else f"{value:,.1f}" if value < 1000 else f"{value:,.0f}"
+
+
+def megabytes(value: int | None) -> str:
+    return "-" if value is None else f"{value / 1e6:,.1f}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def matrix_table(
+    corner: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]
+) -> Table:
+    """Any grid of words."""
+    table = Table(show_lines=False)
+    table.add_column(corner, no_wrap=True)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for name, cells in rows:
+        table.add_row(name, *cells)
+    return table

@@ -1,0 +1,1 @@
+"""Memory, FLOPs, bandwidth and cost as arithmetic. Pure."""
