@@ -244,7 +244,7 @@ def received(pieces: list[bytes], *, closed: bool) -> tuple[int, bytes, bool, st
                 wire.data_received(piece)
         if closed:
             wire.connection_lost(None)
-        return wire.status, b"".join(wire.pieces), wire.complete, wire.broken
+        return wire.status, b"".join(wire.pieces), wire.complete, str(wire.broken or "")
 
     return asyncio.run(go())
 

@@ -23,7 +23,7 @@ from llmops_cli.serve.config import CacheConfig, ModelConfig
 from llmops_cli.serve.door.protocol import answer_whole
 from llmops_cli.serve.request import CHARS_PER_TOKEN, Ask, Refusal, Talk
 from llmops_cli.serve.snapshot import Site
-from llmops_cli.serve.upstreams.connection import UpstreamError
+from llmops_cli.serve.upstreams.connection import UpstreamError, UpstreamTimeout
 from llmops_cli.serve.upstreams.dispatch import WORDS, Exchange, Failure, Fields, NoAnswer
 from llmops_cli.serve.watch.metrics import Metrics
 
@@ -398,8 +398,8 @@ class Flow:
             good = talk.answered = True
         except UpstreamError as error:
             good = False
-            talk.error = error.kind
-            self.metrics.upstream_failed(exchange.choice.upstream.name, error.kind[:40])
+            talk.error = str(error)
+            self.metrics.upstream_failed(exchange.choice.upstream.name, str(error)[:40])
             await _broke_off(job, error, begun=streamed)
         finally:
             exchange.end(good=good)
@@ -599,9 +599,11 @@ async def _broke_off(job: Job, error: UpstreamError, *, begun: bool) -> None:
     """Raises: Refusal unless a part was sent already, which then ends with an event that says
     so.
     """
-    said = f"the upstream broke off: {error.kind}"
+    said = f"the upstream broke off: {error}"
     if not begun:
-        raise Refusal(504 if error.late else 502, said, code="upstream_error") from None
+        raise Refusal(
+            504 if isinstance(error, UpstreamTimeout) else 502, said, code="upstream_error"
+        ) from None
     failure = {"error": {"message": said, "type": "server_error", "code": "upstream_error"}}
     event = b"data: " + msgspec.json.encode(failure) + b"\n\n"
     await job.send(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from llmops_cli.serve.upstreams.connection import UpstreamError
+from llmops_cli.serve.upstreams.connection import MalformedAnswer, UpstreamError
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard, OutputStream
@@ -114,7 +114,7 @@ class Answer:
             piece, cut, self._held = piece.rpartition(b"\n\n")
             piece += cut
             if len(self._held) > EVENT_MOST:
-                raise UpstreamError("malformed answer: an event does not end")
+                raise MalformedAnswer("an event does not end")
         count = piece.count(b"\n\n")
         self._events += count
         plain = count == 1 and piece.startswith(b"data: {") and piece.endswith(b"}\n\n")
@@ -149,9 +149,9 @@ class Answer:
         try:
             chunk = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UpstreamError("malformed answer: an event is no JSON") from None
+            raise MalformedAnswer("an event is no JSON") from None
         if not isinstance(chunk, dict):
-            raise UpstreamError("malformed answer: an event is no object")
+            raise MalformedAnswer("an event is no object")
         choices = chunk.get("choices")
         if chunk.get("usage"):
             self._count(data)
@@ -163,7 +163,7 @@ class Answer:
             for choice in choices:
                 self._choice(choice)
         except (TypeError, ValueError, KeyError, AttributeError):
-            raise UpstreamError("malformed answer: choices of another form") from None
+            raise MalformedAnswer("choices of another form") from None
         out = b"data: " + msgspec.json.encode(chunk) + b"\n\n"
         return out + b"data: [DONE]\n\n" if self._ended else out
 

@@ -18,7 +18,6 @@ IDLE_MOST = 128
 WHOLE_MOST = 64 << 20
 """Bytes of an answer that is not streamed."""
 HEADERS_MOST = 200
-LATE = ("the answer took too long", "the upstream stalled", "the upstream did not answer in time")
 
 
 class Timeouts(Protocol):
@@ -35,12 +34,60 @@ class Timeouts(Protocol):
 
 
 class UpstreamError(Exception):
-    """No answer, or half of one. `late` if it took too long."""
+    """No answer, or half of one."""
 
-    def __init__(self, kind: str, *, late: bool = False) -> None:
-        super().__init__(kind)
-        self.kind = kind
-        self.late = late
+
+class UpstreamTimeout(UpstreamError):
+    """It took too long, and would again."""
+
+
+class ConnectTimeout(UpstreamTimeout):
+    def __init__(self) -> None:
+        super().__init__("the upstream cannot be reached: it does not accept connections")
+
+
+class FirstByteTimeout(UpstreamTimeout):
+    def __init__(self) -> None:
+        super().__init__("the upstream did not answer in time")
+
+
+class ReadTimeout(UpstreamTimeout):
+    """Nothing came for too long in the middle of an answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the upstream stalled")
+
+
+class TotalTimeout(UpstreamTimeout):
+    def __init__(self) -> None:
+        super().__init__("the answer took too long")
+
+
+class ConnectFailed(UpstreamError):
+    def __init__(self, why: object) -> None:
+        super().__init__(f"the upstream cannot be reached: {why}")
+
+
+class ConnectionLost(UpstreamError):
+    """In the middle of an answer, or before it."""
+
+    def __init__(self, why: Exception | None) -> None:
+        if why is None:
+            super().__init__("the connection was closed")
+        else:
+            super().__init__(f"the connection broke: {why}")
+
+
+class UpstreamDown(UpstreamError):
+    """Its checks failed while it was waited for."""
+
+    def __init__(self) -> None:
+        super().__init__("the upstream is down")
+
+
+class MalformedAnswer(UpstreamError):
+    def __init__(self, why: object) -> None:
+        super().__init__(f"malformed answer: {why}")
 
 
 class _Wire(asyncio.Protocol):
@@ -57,7 +104,7 @@ class _Wire(asyncio.Protocol):
         self.pieces: deque[bytes] = deque()
         self.held = 0
         self.complete = False
-        self.broken = ""
+        self.broken: UpstreamError | None = None
         self.headed = False
         self.begun = False
         self._parser = httptools.HttpResponseParser(self)
@@ -80,7 +127,7 @@ class _Wire(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self.broken = f"malformed answer: {error}"
+            self.broken = MalformedAnswer(error)
             self.close()
         self._wake()
 
@@ -93,9 +140,7 @@ class _Wire(asyncio.Protocol):
             if self.headed and self._until_close():
                 self.complete = True
             else:
-                self.broken = (
-                    "the connection was closed" if exc is None else f"the connection broke: {exc}"
-                )
+                self.broken = ConnectionLost(exc)
         self._wake()
 
     def _until_close(self) -> bool:
@@ -108,7 +153,7 @@ class _Wire(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value))
         if len(self.headers) > HEADERS_MOST:
-            self.broken = "malformed answer: too many headers"
+            self.broken = MalformedAnswer("too many headers")
             self.close()
 
     def on_headers_complete(self) -> None:
@@ -153,7 +198,7 @@ class _Wire(asyncio.Protocol):
         finally:
             self._waiter = None
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: UpstreamError) -> None:
         self.broken = why
         self._wake()
 
@@ -207,9 +252,9 @@ class Reply:
         if not wire.begun:
             next_by = self._first_by
         if now >= self._deadline:
-            wire.stop(LATE[0])
+            wire.stop(TotalTimeout())
         elif now >= next_by:
-            wire.stop(LATE[1] if wire.begun else LATE[2])
+            wire.stop(ReadTimeout() if wire.begun else FirstByteTimeout())
         else:
             self._timer = self._loop.call_later(
                 min(next_by, self._deadline) - now + 0.01, self._watch
@@ -234,7 +279,7 @@ class Reply:
             if wire.complete:
                 return
             if wire.broken:
-                raise UpstreamError(wire.broken, late=wire.broken in LATE)
+                raise wire.broken
             await wire.wait()
 
     async def begun(self) -> None:
@@ -242,7 +287,7 @@ class Reply:
         wire = self._wire
         while not (wire.pieces or wire.complete):
             if wire.broken:
-                raise UpstreamError(wire.broken, late=wire.broken in LATE)
+                raise wire.broken
             await wire.wait()
 
     def peek(self) -> bytes:
@@ -258,7 +303,7 @@ class Reply:
             if wire.complete:
                 return False
             if wire.broken:
-                raise UpstreamError(wire.broken, late=wire.broken in LATE)
+                raise wire.broken
             await wire.wait()
         return True
 
@@ -270,7 +315,7 @@ class Reply:
             parts.append(piece)
             size += len(piece)
             if size > WHOLE_MOST:
-                raise UpstreamError("malformed answer: it does not end")
+                raise MalformedAnswer("it does not end")
         return b"".join(parts)
 
 
@@ -325,7 +370,7 @@ class Origin:
             wire, fresh = await self._connection()
             wire.reset()
             self._waiting.add(wire)
-            timer = loop.call_at(first_by, wire.stop, LATE[2])
+            timer = loop.call_at(first_by, wire.stop, FirstByteTimeout())
             try:
                 assert wire.transport is not None
                 wire.transport.write(request)
@@ -340,8 +385,9 @@ class Origin:
             if wire.headed:
                 return Reply(wire, self._timeouts, first_by=first_by, deadline=start + total_s)
             wire.close()
-            if fresh or wire.status or wire.broken in LATE:
-                raise UpstreamError(wire.broken, late=wire.broken in LATE)
+            assert wire.broken is not None
+            if fresh or wire.status or isinstance(wire.broken, UpstreamTimeout):
+                raise wire.broken
 
     def _target(self, path: str) -> bytes:
         """As OpenAI's clients have it: a base address with a path stands for /v1."""
@@ -359,13 +405,9 @@ class Origin:
                     _Wire, self._host, self._port, ssl=self._secure or None
                 )
         except TimeoutError:
-            raise UpstreamError(
-                "the upstream cannot be reached: it does not accept connections", late=True
-            ) from None
+            raise ConnectTimeout from None
         except OSError as error:
-            raise UpstreamError(
-                f"the upstream cannot be reached: {error.strerror or error}"
-            ) from None
+            raise ConnectFailed(error.strerror or error) from None
         return wire, True
 
     def release(self, reply: Reply) -> None:
@@ -380,7 +422,7 @@ class Origin:
     def abandon(self) -> None:
         """Requests that wait for their answer's head fail now."""
         for wire in list(self._waiting):
-            wire.stop("the upstream is down")
+            wire.stop(UpstreamDown())
 
     def close(self) -> None:
         while self._idle:

@@ -17,7 +17,12 @@ import msgspec
 from llmops_cli.serve.config import GatewayConfig, ModelConfig
 from llmops_cli.serve.request import Ask, Refusal, Talk, retry_after
 from llmops_cli.serve.upstreams.canary import Canaries
-from llmops_cli.serve.upstreams.connection import Reply, UpstreamError
+from llmops_cli.serve.upstreams.connection import (
+    MalformedAnswer,
+    Reply,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from llmops_cli.serve.upstreams.routing import Choice, Router
 from llmops_cli.serve.upstreams.upstream import Upstream
 from llmops_cli.serve.watch.metrics import Metrics
@@ -208,7 +213,8 @@ class Dispatcher:
                         model, choice, spare, talk, path, fields, tokens, alias
                     )
             except UpstreamError as error:
-                failure = Failure(504 if error.late else 502, error.kind, late=error.late)
+                late = isinstance(error, UpstreamTimeout)
+                failure = Failure(504 if late else 502, str(error), late=late)
             else:
                 if exchange.reply.status not in BAD and exchange.reply.status != 429:
                     return exchange
@@ -325,8 +331,8 @@ class Dispatcher:
         try:
             reply, body = await self._begin(choice, talk, path, fields)
         except UpstreamError as error:
-            talk.error = error.kind
-            self._metrics.upstream_failed(upstream.name, error.kind[:40])
+            talk.error = str(error)
+            self._metrics.upstream_failed(upstream.name, str(error)[:40])
             self._note(alias, choice, good=False)
             self._over(upstream, tokens, good=False)
             raise
@@ -440,7 +446,7 @@ def _check_json(body: bytes) -> None:
     try:
         _any_json(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise UpstreamError("malformed answer: no JSON") from None
+        raise MalformedAnswer("no JSON") from None
 
 
 def _drop(task: asyncio.Future[Exchange]) -> None:
