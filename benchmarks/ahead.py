@@ -21,6 +21,7 @@ import numpy as np
 from random_model import circle, make
 
 from llmops_cli.core.options import located
+from llmops_cli.core.progress import Silent
 from llmops_cli.engines import checked_options, load_engine
 from llmops_cli.models.prepare import for_engine, with_parts
 from llmops_cli.runtime.env import ensure_env
@@ -77,7 +78,7 @@ def measure(
     engine = load_engine(name)
     checked = checked_options(name, engine, options)
     env = ensure_env(engine.environment, on_line=print) if engine.environment else None
-    quiet = {"on_event": lambda _: None, "warn": print}
+    quiet = {"progress": Silent()}
     artifact = with_parts(engine, for_engine(engine, str(model), **quiet), checked, **quiet)
     spec = engine.server(
         artifact, options=located(checked, artifact.parts), env=env, port=free_port(), parallel=8

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.random_model import make
 from llmops_cli.bench.workload import WORDS
 from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.progress import Silent
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.paths import WORKERS
@@ -300,7 +301,7 @@ def main() -> None:
     artifact = Artifact(
         reference="llama-0.5b", format="hf", path=str(source), digest="sha256:benchmark-llama-0.5b"
     )
-    report = quantize(recipe, {}, artifact, folder=args.work, on_event=lambda _: None, warn=print)
+    report = quantize(recipe, {}, artifact, folder=args.work, progress=Silent())
     for made in report.artifacts:
         compare(Path(made.path), made.scheme, args)
     if not args.no_prefix:

@@ -221,8 +221,8 @@ def bench(
                 engine.environment,
                 on_line=progress.lines(f"environment {engine.environment}", log=say),
             )
-        artifact = for_engine(engine, resolved.model, on_event=progress.event, warn=say)
-        artifact = with_parts(engine, artifact, options, on_event=progress.event, warn=say)
+        artifact = for_engine(engine, resolved.model, progress=progress)
+        artifact = with_parts(engine, artifact, options, progress=progress)
         if output is not None and (output / "report.json").exists():
             raise UsageError(
                 f"{output} holds a run already", hint="choose another -o, or remove it"

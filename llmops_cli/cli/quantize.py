@@ -138,15 +138,14 @@ def quantize(
     with Progress() as progress:
         for environment in dict.fromkeys(v.spec.environment for v in variants):
             ensure_env(environment, on_line=progress.lines(f"environment {environment}", log=say))
-        source = find_model(resolved.model, on_event=progress.event)
+        source = find_model(resolved.model, progress=progress)
         try:
             report = run(
                 resolved,
                 origins,
                 source,
                 folder=output or quantized_dir(source),
-                on_event=progress.event,
-                warn=say,
+                progress=progress,
                 evaluators=evaluators_of(resolved.eval, model=resolved.model, source=source),
             )
         except GateFailed as error:
@@ -187,7 +186,7 @@ def show_inspection(path: Path, *, as_json: bool) -> None:
 
     if not path.exists():  # demo, or a hub model that is here
         with Progress() as progress:
-            path = Path(find_model(str(path), on_event=progress.event).path or path)
+            path = Path(find_model(str(path), progress=progress).path or path)
     found = inspect(path)
     if as_json:
         sys.stdout.write(to_json(found).decode())

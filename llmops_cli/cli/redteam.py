@@ -186,7 +186,7 @@ def _run(
                     engine.environment,
                     on_line=progress.lines(f"environment {engine.environment}", log=say),
                 )
-            artifact = for_engine(engine, resolved.model, on_event=progress.event, warn=say)
+            artifact = for_engine(engine, resolved.model, progress=progress)
         if output is not None and (output / "attempts.jsonl").exists() and not resumed:
             raise UsageError(
                 f"{output} holds a run already", hint=f"--resume {output}, or choose another -o"

@@ -38,7 +38,7 @@ def run(
     invalid: GateFailed | None = None
     with Progress() as progress:
         try:
-            report = Pipeline(recipe, folder=folder, on_progress=progress.update, warn=say).run()
+            report = Pipeline(recipe, folder=folder, progress=progress).run()
         except GateFailed as error:
             if not isinstance(error.result, PipelineReport):
                 raise

@@ -97,9 +97,13 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def event(self, event: dict[str, object]) -> None:
-        """A worker's event line."""
-        self.update(str(event["stage"]), float(str(event["done"])), float(str(event["total"])))
+    def say(self, text: str) -> None:
+        """A line among the bars."""
+        say(text)
+
+    def warn(self, text: str) -> None:
+        """A line among the bars."""
+        say(text)
 
     def lines(self, stage: str, *, log: Callable[[str], None]) -> Callable[[str], None]:
         """For a tool that prints: its lines become the note of a stage that has no known length;
@@ -117,7 +121,7 @@ class Progress:
 
         return on_line
 
-    def update(self, stage: str, done: float, total: float, note: str = "") -> None:
+    def update(self, stage: str, done: float, total: float = 0, note: str = "") -> None:
         if self._bar is not None:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bar.add_task(stage, total=total or None, note="")

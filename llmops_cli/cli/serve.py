@@ -118,7 +118,7 @@ def serve(
             port=port,
             workers=workers,
             tls=(tls_cert, tls_key) if tls_cert else None,
-            on_event=progress.event,
+            progress=progress,
             on_wait=lambda s: progress.update("starting, seconds", round(s), 0),
             say=say,
         )

@@ -45,7 +45,7 @@ def train(
     }
     resolved, origins = resolve_flags(TrainRecipe, flags, file=recipe, key="train")
     with Progress() as progress:
-        report = run(resolved, origins, on_event=progress.event)
+        report = run(resolved, origins, progress=progress)
     if output:
         copy_model(Path(report.path), output)
     if as_json:

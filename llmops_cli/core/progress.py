@@ -29,3 +29,23 @@ class Silent:
 
     def warn(self, text: str) -> None:
         """Says nothing."""
+
+
+class Within:
+    """The progress of one part of a longer work: its stages carry the part's name."""
+
+    def __init__(self, progress: Progress, part: str) -> None:
+        self._progress = progress
+        self._part = part
+
+    def update(self, stage: str, done: float, total: float = 0, note: str = "") -> None:
+        """The stage, after the name of the part."""
+        self._progress.update(f"{self._part}: {stage}", done, total, note)
+
+    def say(self, text: str) -> None:
+        """As it is."""
+        self._progress.say(text)
+
+    def warn(self, text: str) -> None:
+        """As it is."""
+        self._progress.warn(text)

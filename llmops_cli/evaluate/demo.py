@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from llmops_cli.core.errors import EngineFailed
+from llmops_cli.core.progress import Progress
 from llmops_cli.evaluate.demo_task import Example, evaluation_examples
 from llmops_cli.runtime.http import Http
 
@@ -13,9 +13,7 @@ PARALLEL = 8
 TIMEOUT_S = 60.0
 
 
-def evaluate(
-    url: str, model: str, *, per_skill: int, on_progress: Callable[[str, int, int], None]
-) -> dict[str, float]:
+def evaluate(url: str, model: str, *, per_skill: int, progress: Progress) -> dict[str, float]:
     """Skill -> share of exactly right answers, and `average` over the skills.
 
     Raises: EngineFailed if the server stops answering.
@@ -27,7 +25,7 @@ def evaluate(
         answers = pool.map(lambda example: _is_right(http, url, model, example), examples)
         for done, (example, answer) in enumerate(zip(examples, answers, strict=True), 1):
             right.setdefault(example.skill, []).append(answer)
-            on_progress("evaluating", done, len(examples))
+            progress.update("evaluating", done, len(examples))
     scores = {skill: sum(found) / len(found) for skill, found in sorted(right.items())}
     return {**scores, "average": sum(scores.values()) / len(scores)}
 

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.progress import Silent
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.evaluate.demo import evaluate
 from llmops_cli.evaluate.evaluator import CONTEXT, Evaluator
@@ -42,7 +43,7 @@ def evaluators_of(
 
 
 def _demo(url: str, model: str) -> dict[str, float]:
-    return evaluate(url, model, per_skill=PER_SKILL, on_progress=lambda *_: None)
+    return evaluate(url, model, per_skill=PER_SKILL, progress=Silent())
 
 
 def _lm_eval(task: str, source: Artifact | None) -> Evaluator:
@@ -69,7 +70,7 @@ def _lm_eval(task: str, source: Artifact | None) -> Evaluator:
             },
         )
         with TemporaryDirectory(prefix="llmops-") as scratch:
-            output = run_job(job, folder=Path(scratch)).output
+            output = run_job(job, folder=Path(scratch), progress=Silent()).output
         return {
             f"{task}/{metric}": value
             for task, metrics in output["tasks"].items()

@@ -12,27 +12,25 @@ import msgspec
 from llmops_cli.core.artifact import FORMATS, Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.names import load_object
-from llmops_cli.runtime.job import Json
+from llmops_cli.core.progress import Progress
 from llmops_cli.runtime.store import digest_path, size_of
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
-
-OnEvent = Callable[[Json], None]
-MakesModel = Callable[[OnEvent], Artifact]
+MakesModel = Callable[[Progress], Artifact]
 
 BUILT_IN = {"demo": "llmops_cli.train.run:demo_model"}
 """Names that need no folder -> "module:object" of what makes the model on first use."""
 
 
-def find_model(reference: str, *, on_event: OnEvent) -> Artifact:
+def find_model(reference: str, *, progress: Progress) -> Artifact:
     """`demo` (trained on first use), a folder, a .gguf file, or an owner/name of the Hugging Face
     hub.
 
     Raises: UsageError for a path that is not there or no model.
     """
     if reference in BUILT_IN:
-        return cast(MakesModel, load_object(BUILT_IN[reference]))(on_event)
+        return cast(MakesModel, load_object(BUILT_IN[reference]))(progress)
     path = Path(reference).expanduser()
     if path.is_file():
         with path.open("rb") as file:

@@ -13,25 +13,26 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.names import load_object
 from llmops_cli.core.options import loras_of, speculation_of
+from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.engines import ENGINES, Engine, load_engine
-from llmops_cli.models.find import OnEvent, artifact_at, find_model
+from llmops_cli.models.find import artifact_at, find_model
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.paths import cache_dir
 from llmops_cli.runtime.store import digest_path, digest_value, locked
 
-Converts = Callable[[Artifact, OnEvent, Callable[[str], None]], Artifact]
+Converts = Callable[[Artifact, Progress], Artifact]
 CONVERTERS = {"gguf": "llmops_cli.quantize.run:as_gguf"}
 
 
-def as_gguf(artifact: Artifact, *, on_event: OnEvent, warn: Callable[[str], None]) -> Artifact:
+def as_gguf(artifact: Artifact, *, progress: Progress) -> Artifact:
     """The model as an F16 GGUF file, converted once and kept in the cache."""
     convert = cast(Converts, load_object(CONVERTERS["gguf"]))
-    return convert(artifact, on_event, warn)
+    return convert(artifact, progress)
 
 
-def as_ct2(artifact: Artifact, *, on_event: OnEvent) -> Artifact:
+def as_ct2(artifact: Artifact, *, progress: Progress) -> Artifact:
     """The model converted for CTranslate2, once, in the cache."""
     env = find_env("ctranslate2")
     target = cache_dir() / "ct2" / (artifact.digest or "sha256:unknown")[7:19]
@@ -45,7 +46,7 @@ def as_ct2(artifact: Artifact, *, on_event: OnEvent) -> Artifact:
                 program="ct2_convert.py",
                 input={"model": artifact.path, "output": str(partial)},
             )
-            run_job(job, folder=cache_dir() / "jobs" / f"ct2-{target.name}", on_event=on_event)
+            run_job(job, folder=cache_dir() / "jobs" / f"ct2-{target.name}", progress=progress)
             partial.rename(target)
     return artifact_at(artifact.reference, target, "ct2")
 
@@ -55,8 +56,7 @@ def with_parts(
     artifact: Artifact,
     options: Mapping[str, str],
     *,
-    on_event: OnEvent,
-    warn: Callable[[str], None],
+    progress: Progress,
 ) -> Artifact:
     """The artifact with the adapters and the draft model that the options name, in the engine's
     format.
@@ -64,22 +64,22 @@ def with_parts(
     Raises: UsageError for an adapter that is none, or is another model's.
     """
     parts = {
-        path: _adapter(engine, artifact, path, on_event=on_event)
+        path: _adapter(engine, artifact, path, progress=progress)
         for path in loras_of(options).values()
     }
     kind, reference, _ = speculation_of(options)
     if kind == "draft":
-        parts[reference] = str(for_engine(engine, reference, on_event=on_event, warn=warn).path)
+        parts[reference] = str(for_engine(engine, reference, progress=progress).path)
     elif reference:
-        parts[reference] = str(find_model(reference, on_event=on_event).path)
+        parts[reference] = str(find_model(reference, progress=progress).path)
     return msgspec.structs.replace(artifact, parts=parts)
 
 
-def _adapter(engine: Engine, base: Artifact, reference: str, *, on_event: OnEvent) -> str:
+def _adapter(engine: Engine, base: Artifact, reference: str, *, progress: Progress) -> str:
     path = Path(reference).expanduser().resolve()
     if "gguf" in engine.formats:
         if path.is_dir():
-            return _adapter_as_gguf(base, path, on_event=on_event)
+            return _adapter_as_gguf(base, path, progress=progress)
         if not path.is_file():
             raise UsageError(
                 f"no adapter at {reference}", hint="a PEFT folder or a GGUF adapter file"
@@ -91,7 +91,7 @@ def _adapter(engine: Engine, base: Artifact, reference: str, *, on_event: OnEven
     return str(path)
 
 
-def _adapter_as_gguf(base: Artifact, folder: Path, *, on_event: OnEvent) -> str:
+def _adapter_as_gguf(base: Artifact, folder: Path, *, progress: Progress) -> str:
     """The PEFT adapter for llama.cpp, converted once for each base model."""
     target = (
         cache_dir() / "adapters" / f"{digest_value([base.digest, digest_path(folder)])[7:19]}.gguf"
@@ -106,7 +106,7 @@ def _adapter_as_gguf(base: Artifact, folder: Path, *, on_event: OnEvent) -> str:
                 program="lora_convert.py",
                 input={"base": base.path, "adapter": str(folder), "target": str(partial)},
             )
-            run_job(job, folder=cache_dir() / "jobs" / f"lora-{target.stem}", on_event=on_event)
+            run_job(job, folder=cache_dir() / "jobs" / f"lora-{target.stem}", progress=progress)
             partial.rename(target)
     return str(target)
 
@@ -116,20 +116,18 @@ def quantized_dir(artifact: Artifact) -> Path:
     return cache_dir() / "quantized" / (artifact.digest or "sha256:unknown")[7:19]
 
 
-def for_engine(
-    engine: Engine, reference: str, *, on_event: OnEvent, warn: Callable[[str], None]
-) -> Artifact:
+def for_engine(engine: Engine, reference: str, *, progress: Progress) -> Artifact:
     """The model in a format that `engine` serves."""
     if not engine.formats:
         return Artifact(reference=reference, format="remote")
-    artifact = find_model(reference, on_event=on_event)
+    artifact = find_model(reference, progress=progress)
     if artifact.format in engine.formats:
         return artifact
     if artifact.format == "hf":
         if "gguf" in engine.formats:
-            return as_gguf(artifact, on_event=on_event, warn=warn)
+            return as_gguf(artifact, progress=progress)
         if "ct2" in engine.formats:
-            return as_ct2(artifact, on_event=on_event)
+            return as_ct2(artifact, progress=progress)
     able = [name for name in ENGINES if artifact.format in load_engine(name).formats]
     raise UsageError(
         f"this engine serves {', '.join(engine.formats)}; {reference} is {artifact.format}",

@@ -16,7 +16,7 @@ from llmops_cli.serve.gateway import Launch
 from llmops_cli.serve.state import state_dir
 
 if TYPE_CHECKING:
-    from llmops_cli.models.find import OnEvent
+    from llmops_cli.core.progress import Progress
 
 
 def run_gateway(
@@ -27,7 +27,7 @@ def run_gateway(
     port: int,
     workers: int,
     tls: tuple[Path, Path] | None,
-    on_event: OnEvent,
+    progress: Progress,
     on_wait: Callable[[float], None],
     say: Callable[[str], None],
 ) -> None:
@@ -58,7 +58,7 @@ def run_gateway(
                         options,
                         Path(scratch) / name,
                         replicas=upstream.replicas,
-                        on_event=on_event,
+                        progress=progress,
                         on_wait=on_wait,
                         say=say,
                     )

@@ -7,7 +7,6 @@ so a second run of the same recipe continues where the first one ended, even aft
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,9 +14,10 @@ import yaml
 
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.report import BenchReport
-from llmops_cli.bench.run import Progress, bench, refuse_invalid
+from llmops_cli.bench.run import bench, refuse_invalid
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.progress import Progress, Within
 from llmops_cli.core.resolve import resolve
 from llmops_cli.engines import checked_options, load_engine
 from llmops_cli.evaluate.demo import evaluate
@@ -28,7 +28,6 @@ from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.report import QuantizedArtifact
 from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.env import ensure_env, find_env
-from llmops_cli.runtime.job import Json
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import WORKERS, cache_dir
 from llmops_cli.runtime.server import free_port, running
@@ -98,20 +97,18 @@ def load_recipe(path: Path) -> PipelineRecipe:
 
 
 class Pipeline:
-    """One run of a recipe. `on_progress` gets (stage, done, total); `warn` gets sentences."""
+    """One run of a recipe."""
 
     def __init__(
         self,
         recipe: PipelineRecipe,
         *,
         folder: Path,
-        on_progress: Progress,
-        warn: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         self._recipe = recipe
         self._folder = folder
-        self._on_progress = on_progress
-        self._warn = warn
+        self._progress = progress
         self._steps: list[dict[str, object]] = []
         # Everything is checked before the first minute of work is spent.
         self._train = (
@@ -150,8 +147,7 @@ class Pipeline:
             {},
             source,
             folder=quantized_dir(source),
-            on_event=self._on_event,
-            warn=self._warn,
+            progress=self._progress,
         )
         for made in report.artifacts:
             self._done(f"quantize {made.scheme}", reused=made.reused)
@@ -181,20 +177,17 @@ class Pipeline:
             again = "run again to measure that anew, or set bench.allow_invalid in the recipe"
             refuse_invalid(invalid, hint=again, result=whole)
         for text in invalid:
-            self._warn(f"INVALID: {text}")
+            self._progress.warn(f"INVALID: {text}")
         return whole
-
-    def _on_event(self, event: Json) -> None:
-        self._on_progress(event["stage"], event["done"], event["total"])
 
     def _done(self, step: str, *, reused: bool) -> None:
         self._steps.append({"step": step, "reused": reused})
-        self._on_progress(f"{step}: {'kept' if reused else 'done'}", 1, 1)
+        self._progress.update(f"{step}: {'kept' if reused else 'done'}", 1, 1)
 
     def _source(self) -> Artifact:
         if self._train is None:
-            return find_model(self._recipe.model, on_event=self._on_event)
-        trained = train(self._train, {}, on_event=self._on_event)
+            return find_model(self._recipe.model, progress=self._progress)
+        trained = train(self._train, {}, progress=self._progress)
         self._done("train", reused=trained.reused)
         return Artifact(
             reference=self._recipe.model,
@@ -236,14 +229,13 @@ class Pipeline:
         assert self._bench is not None
         engine = load_engine(entry.backend)
         if engine.environment:
-            ensure_env(engine.environment, on_line=self._warn)
+            ensure_env(engine.environment, on_line=self._progress.say)
         options = {**self._bench.options, **entry.options}
         artifact = with_parts(
             engine,
             self._artifact_for(entry),
             checked_options(entry.backend, engine, options),
-            on_event=self._on_event,
-            warn=self._warn,
+            progress=self._progress,
         )
         recipe = msgspec.structs.replace(
             self._bench, backend=entry.backend, options=options, allow_invalid=True
@@ -261,9 +253,7 @@ class Pipeline:
                 {},
                 artifact,
                 folder=self._folder / f"bench-{slug}",
-                on_progress=lambda stage, done, total, note="": self._on_progress(
-                    f"{entry.name}: {stage}", done, total, note
-                ),
+                on_progress=Within(self._progress, entry.name).update,
             )
             if all(level.valid for level in report.levels):
                 write_atomic(saved, to_json(report))
@@ -281,10 +271,9 @@ class Pipeline:
             return for_engine(
                 load_engine(entry.backend),
                 self._recipe.model,
-                on_event=self._on_event,
-                warn=self._warn,
+                progress=self._progress,
             )
-        source = find_model(self._recipe.model, on_event=self._on_event)
+        source = find_model(self._recipe.model, progress=self._progress)
         recipe = QuantizeRecipe(
             model=self._recipe.model, scheme=[entry.scheme], quality=False, verify=False
         )
@@ -293,8 +282,7 @@ class Pipeline:
             {},
             source,
             folder=quantized_dir(source),
-            on_event=self._on_event,
-            warn=self._warn,
+            progress=self._progress,
         ).artifacts[0]
         return Artifact(
             reference=source.reference,
@@ -336,9 +324,7 @@ class Pipeline:
             {},
             artifact,
             folder=self._folder / f"bench-{scheme}",
-            on_progress=lambda stage, done, total, note="": self._on_progress(
-                f"{scheme}: {stage}", done, total, note
-            ),
+            on_progress=Within(self._progress, scheme).update,
         )
 
     def _run_evaluation(self, artifact: Artifact, scheme: str) -> dict[str, float]:
@@ -351,9 +337,7 @@ class Pipeline:
                 server.url,
                 spec.model,
                 per_skill=self._recipe.evaluate.per_skill,
-                on_progress=lambda stage, done, total: self._on_progress(
-                    f"{scheme}: {stage}", done, total
-                ),
+                progress=Within(self._progress, scheme),
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +10,7 @@ import msgspec
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.quantize.gguf import FLOAT_SCHEMES, NEEDS_IMATRIX, Gguf
 from llmops_cli.quantize.provenance import Provenance, read_provenance, write_provenance
@@ -18,11 +18,10 @@ from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.texts import texts_of
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.hardware import usable_cores, versions_in
-from llmops_cli.runtime.job import JobResult, Json, run_job
+from llmops_cli.runtime.job import JobResult, run_job
 from llmops_cli.runtime.paths import WORKERS
 from llmops_cli.runtime.store import digest_file, digest_value, size_of, write_atomic
 
-OnEvent = Callable[[Json], None]
 IMATRIX_TOKENS = 32768
 LIBRARIES_BYTES = 1 << 30
 CODE = (
@@ -44,8 +43,7 @@ class GgufMaker:
         recipe: QuantizeRecipe,
         source: Artifact,
         folder: Path,
-        on_event: OnEvent,
-        warn: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         assert source.path is not None
         if source.format not in ("hf", "gguf"):
@@ -54,8 +52,7 @@ class GgufMaker:
         self.recipe = recipe
         self.source = source
         self.folder = folder
-        self.on_event = on_event
-        self.warn = warn
+        self.progress = progress
         self.source_path = Path(source.path)
         self.stem = self.source_path.stem if source.format == "gguf" else source.name
         self.threads = recipe.threads or usable_cores()
@@ -186,7 +183,7 @@ class GgufMaker:
 
     def _run(self, job: JobSpec) -> JobResult:
         with TemporaryDirectory(prefix="llmops-") as scratch:
-            return run_job(job, folder=Path(scratch), on_event=self.on_event)
+            return run_job(job, folder=Path(scratch), progress=self.progress)
 
     def _finish(self, scheme: str, partial: Path, result: JobResult, imatrix: Path | None) -> None:
         output = result.output
@@ -234,7 +231,7 @@ class GgufMaker:
             raise EnvironmentMissing(
                 f"{scheme} needs an importance matrix: {reason}", hint="--imatrix FILE"
             )
-        self.warn(f"{scheme} without importance matrix: {reason}")
+        self.progress.warn(f"{scheme} without importance matrix: {reason}")
         return None
 
     def _computed_imatrix(self, env: Env) -> Path:

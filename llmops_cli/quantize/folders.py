@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -14,6 +13,7 @@ import psutil
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.quantize import METHODS
 from llmops_cli.quantize.provenance import Provenance, read_provenance, write_provenance
@@ -24,7 +24,7 @@ from llmops_cli.quantize.texts import texts_of
 from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.hardware import probe_gpus, usable_cores, versions_in
-from llmops_cli.runtime.job import Json, run_job
+from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.paths import WORKERS, cache_dir
 from llmops_cli.runtime.store import digest_file, digest_path, digest_value, size_of, write_atomic
 
@@ -49,8 +49,7 @@ class FolderMaker:
         recipe: QuantizeRecipe,
         source: Artifact,
         folder: Path,
-        on_event: Callable[[Json], None],
-        warn: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         assert source.path is not None
         if source.format != "hf":
@@ -62,8 +61,7 @@ class FolderMaker:
         self.source = source
         self.folder = folder
         self.source_path = Path(source.path)
-        self.on_event = on_event
-        self.warn = warn
+        self.progress = progress
         self.text, self.calibration = texts_of(recipe, self.source_path)
         self.text_digest = digest_file(self.text)
         self.threads = recipe.threads or usable_cores()
@@ -189,7 +187,7 @@ class FolderMaker:
     def make(self, variant: Variant) -> None:
         if self.load(variant) is not None:
             return
-        env = ensure_env(variant.spec.environment, on_line=self.warn)
+        env = ensure_env(variant.spec.environment, on_line=self.progress.say)
         target = self.path(variant)
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -215,7 +213,7 @@ class FolderMaker:
             env=OFFLINE,
         )
         try:
-            result = run_job(job, folder=jobs_dir(target.name), on_event=self.on_event)
+            result = run_job(job, folder=jobs_dir(target.name), progress=self.progress)
             size = weight_bytes(partial)
             provenance = Provenance(
                 key=self._key(variant),
@@ -262,7 +260,7 @@ class FolderMaker:
         names = ("bits", "group_size", "symmetric")
         job = JobSpec(
             name="quality",
-            python=ensure_env(environment, on_line=self.warn).python,
+            python=ensure_env(environment, on_line=self.progress.say).python,
             program="hf_quality.py",
             input={
                 "base": str(self.source_path),
@@ -277,7 +275,7 @@ class FolderMaker:
             },
             env=OFFLINE,
         )
-        output = run_job(job, folder=jobs_dir("quality"), on_event=self.on_event).output
+        output = run_job(job, folder=jobs_dir("quality"), progress=self.progress).output
         self._pieces_path().parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self._pieces_path(), msgspec.json.encode(output["pieces"]))
         plain = dict(zip(roundings, output["roundings"], strict=True))
@@ -292,7 +290,7 @@ class FolderMaker:
                         provenance, problems=[problem], quality={}, quality_key=""
                     ),
                 )
-                self.warn(f"{variant.name}: {problem}")
+                self.progress.warn(f"{variant.name}: {problem}")
                 continue
             quality = {
                 "perplexity": figures["perplexity"],

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.progress import Silent
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.quantize.folders import PROVENANCE
 from llmops_cli.quantize.provenance import read_provenance
@@ -130,7 +131,7 @@ def _gguf(path: Path) -> Inspection:
         input={"path": str(path)},
     )
     with TemporaryDirectory(prefix="llmops-") as scratch:
-        found = run_job(job, folder=Path(scratch)).output
+        found = run_job(job, folder=Path(scratch), progress=Silent()).output
     made = read_provenance(Path(f"{path}.json"))
     tensors = [
         Tensor(name, dtype, tuple(shape), size) for name, dtype, shape, size in found["tensors"]

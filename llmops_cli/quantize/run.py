@@ -4,7 +4,7 @@ an interruption.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from llmops_cli.core.errors import (
     LlmopsError,
     UsageError,
 )
+from llmops_cli.core.progress import Progress
 from llmops_cli.evaluate.evaluator import Evaluator
 from llmops_cli.models.prepare import quantized_dir
 from llmops_cli.quantize.files import GgufMaker
@@ -27,12 +28,8 @@ from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.report import QuantizedArtifact, QuantizeReport
 from llmops_cli.quantize.serving import engines_for, serve_once
 from llmops_cli.quantize.variants import Variant, variants_of
-from llmops_cli.runtime.job import Json
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.store import locked, require_space, size_of, write_atomic
-
-OnEvent = Callable[[Json], None]
-Warn = Callable[[str], None]
 
 
 def quantize(
@@ -41,8 +38,7 @@ def quantize(
     source: Artifact,
     *,
     folder: Path,
-    on_event: OnEvent,
-    warn: Warn,
+    progress: Progress,
     evaluators: Sequence[Evaluator] = (),
 ) -> QuantizeReport:
     """Every artifact of the recipe in `folder`, with size, quality, a served word and what the
@@ -61,7 +57,7 @@ def quantize(
     clock = RunClock()
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "quantize"):
-        work = _Work(recipe, source, folder, on_event, warn, evaluators)
+        work = _Work(recipe, source, folder, progress, evaluators)
         work.check_space(variants)
         made, failures = work.make(variants)
         if recipe.quality:
@@ -97,13 +93,13 @@ def quantize(
     return report
 
 
-def as_gguf(artifact: Artifact, on_event: OnEvent, warn: Warn) -> Artifact:
+def as_gguf(artifact: Artifact, progress: Progress) -> Artifact:
     """The model as an F16 GGUF file, converted once and kept in the cache."""
     recipe = QuantizeRecipe(
         model=artifact.reference, scheme=["F16"], imatrix="none", quality=False, verify=False
     )
     folder = quantized_dir(artifact)
-    report = quantize(recipe, {}, artifact, folder=folder, on_event=on_event, warn=warn)
+    report = quantize(recipe, {}, artifact, folder=folder, progress=progress)
     made = report.artifacts[0]
     return Artifact(
         reference=artifact.reference,
@@ -122,30 +118,26 @@ class _Work:
         recipe: QuantizeRecipe,
         source: Artifact,
         folder: Path,
-        on_event: OnEvent,
-        warn: Warn,
+        progress: Progress,
         evaluators: Sequence[Evaluator],
     ) -> None:
         self.recipe = recipe
         self.source = source
         self.folder = folder
         self.evaluators = evaluators
-        self.on_event = on_event
-        self.warn = warn
+        self.progress = progress
         self._gguf: GgufMaker | None = None
         self._folders: FolderMaker | None = None
 
     @property
     def gguf(self) -> GgufMaker:
-        self._gguf = self._gguf or GgufMaker(
-            self.recipe, self.source, self.folder, self.on_event, self.warn
-        )
+        self._gguf = self._gguf or GgufMaker(self.recipe, self.source, self.folder, self.progress)
         return self._gguf
 
     @property
     def folders(self) -> FolderMaker:
         self._folders = self._folders or FolderMaker(
-            self.recipe, self.source, self.folder, self.on_event, self.warn
+            self.recipe, self.source, self.folder, self.progress
         )
         return self._folders
 
@@ -197,7 +189,7 @@ class _Work:
                 if len(variants) == 1:
                     raise
                 failures[variant.name] = error.message + (f" ({error.hint})" if error.hint else "")
-                self.warn(f"{variant.name} was not made: {error.message}")
+                self.progress.warn(f"{variant.name} was not made: {error.message}")
             else:
                 made.append(variant)
         if not made:
@@ -218,7 +210,7 @@ class _Work:
         except (EngineFailed, UsageError) as error:
             if len(variants) == 1:
                 raise
-            self.warn(
+            self.progress.warn(
                 f"quality was not measured: {error.message}"
                 + (f" ({error.hint})" if error.hint else "")
             )
@@ -248,9 +240,7 @@ class _Work:
             ]
             if found.served is not None and found.served.output_tokens_per_s and not wanted:
                 continue
-            self.on_event(
-                {"stage": f"serving {variant.name}", "done": done, "total": len(variants)}
-            )
+            self.progress.update(f"serving {variant.name}", done, len(variants))
             path = self.path(variant)
             artifact = Artifact(reference=path.name, format=variant.spec.format, path=str(path))
             problems = [
@@ -259,15 +249,15 @@ class _Work:
             served = found.served
             try:
                 pieces = self._folders.pieces if self._folders else []
-                now = serve_once(artifact, pieces=pieces, evaluators=wanted, warn=self.warn)
+                now = serve_once(artifact, pieces=pieces, evaluators=wanted, progress=self.progress)
                 if now is not None:
                     before = served.accuracy if served else {}
                     served = msgspec.structs.replace(now, accuracy={**before, **now.accuracy})
             except LlmopsError as error:
                 problems.append(f"it does not serve: {error.message}")
-                self.warn(f"{variant.name} {problems[-1]}")
+                self.progress.warn(f"{variant.name} {problems[-1]}")
             if served is None and problems == found.problems:
-                self.warn(
+                self.progress.warn(
                     f"{variant.name} was not served: no engine here takes {variant.spec.format}"
                 )
             self.save(variant, msgspec.structs.replace(found, served=served, problems=problems))
@@ -284,11 +274,11 @@ class _Work:
         )
         wanted = [evaluator for evaluator in self.evaluators if evaluator.name not in found]
         if wanted:
-            self.on_event({"stage": "serving the base", "done": 0, "total": 1})
+            self.progress.update("serving the base", 0, 1)
             try:
-                served = serve_once(self.source, evaluators=wanted, warn=self.warn)
+                served = serve_once(self.source, evaluators=wanted, progress=self.progress)
             except LlmopsError as error:
-                self.warn(f"the base was not evaluated: {error.message}")
+                self.progress.warn(f"the base was not evaluated: {error.message}")
                 return found
             found = {**found, **(served.accuracy if served else {})}
             write_atomic(path, msgspec.json.encode(found))

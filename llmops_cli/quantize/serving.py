@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +12,7 @@ import msgspec
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, LlmopsError, UsageError
+from llmops_cli.core.progress import Progress
 from llmops_cli.engines import ENGINES, load_engine
 from llmops_cli.evaluate.evaluator import CONTEXT, Evaluator
 from llmops_cli.quantize.report import Served
@@ -40,7 +41,7 @@ def serve_once(
     *,
     pieces: Sequence[tuple[list[int], int]] = (),
     evaluators: Sequence[Evaluator] = (),
-    warn: Callable[[str], None] = lambda _: None,
+    progress: Progress,
 ) -> Served | None:
     """What the first engine says whose environment is there; None if none is. Transformers has
     loaded quantized folders already, when their quality was measured. vLLM tells its perplexity
@@ -77,7 +78,7 @@ def serve_once(
                 try:
                     accuracy[evaluator.name] = evaluator.measure(server.url, spec.model)
                 except LlmopsError as error:
-                    warn(f"{evaluator.name} over {name}: {error.message}")
+                    progress.warn(f"{evaluator.name} over {name}: {error.message}")
             memory = server.memory()
         return Served(
             engine=f"{name} {version}".strip(),

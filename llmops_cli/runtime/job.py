@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from llmops_cli.core.errors import EXIT_CODES, EngineFailed
+from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.runtime.process import Supervised, describe_exit
@@ -31,10 +31,8 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
 
 
-def run_job(
-    spec: JobSpec, *, folder: Path, on_event: Callable[[Json], None] | None = None
-) -> JobResult:
-    """Runs the worker to its end; `on_event` sees each event as it comes.
+def run_job(spec: JobSpec, *, folder: Path, progress: Progress) -> JobResult:
+    """Runs the worker to its end; `progress` hears of each stage as it comes.
 
     Raises: the error the worker named, or EngineFailed with its last log lines. Ctrl-C ends the
     worker too.
@@ -49,7 +47,7 @@ def run_job(
         env=spec.env,
         log_path=folder / f"{spec.name}.log",
     )
-    events = _EventTail(folder / "events.jsonl", on_event)
+    events = _EventTail(folder / "events.jsonl", progress)
     try:
         while (code := process.wait(POLL_EVERY_S)) is None:
             events.read()
@@ -76,15 +74,15 @@ def _read_output(spec: JobSpec, path: Path, process: Supervised, code: int) -> J
 
 
 class _EventTail:
-    """Yields the complete lines that were appended since the last read."""
+    """Tells the complete lines that were appended since the last read."""
 
-    def __init__(self, path: Path, on_event: Callable[[Json], None] | None) -> None:
+    def __init__(self, path: Path, progress: Progress) -> None:
         self._path = path
-        self._on_event = on_event
+        self._progress = progress
         self._offset = 0
 
     def read(self) -> None:
-        if self._on_event is None or not self._path.exists():
+        if not self._path.exists():
             return
         with self._path.open("rb") as file:
             file.seek(self._offset)
@@ -92,4 +90,5 @@ class _EventTail:
         whole = block[: block.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.splitlines():
-            self._on_event(msgspec.json.decode(line))
+            event = msgspec.json.decode(line)
+            self._progress.update(event["stage"], event["done"], event["total"])

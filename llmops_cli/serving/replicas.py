@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from llmops_cli.core.errors import LlmopsError
+from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import ServerSpec
 from llmops_cli.engines import checked_options, load_engine
-from llmops_cli.models.find import OnEvent
 from llmops_cli.models.prepare import for_engine, with_parts
 from llmops_cli.runtime.env import ensure_env, find_env
 from llmops_cli.runtime.server import free_port, running
@@ -30,7 +30,7 @@ def started(
     folder: Path,
     *,
     replicas: int = 1,
-    on_event: OnEvent,
+    progress: Progress,
     on_wait: Callable[[float], None],
     say: Callable[[str], None],
 ) -> Iterator[list[str]]:
@@ -43,10 +43,9 @@ def started(
         ensure_env(engine.environment, on_line=say)
     artifact = with_parts(
         engine,
-        for_engine(engine, model, on_event=on_event, warn=say),
+        for_engine(engine, model, progress=progress),
         checked,
-        on_event=on_event,
-        warn=say,
+        progress=progress,
     )
     env = find_env(engine.environment) if engine.environment else None
     with ExitStack() as stack:

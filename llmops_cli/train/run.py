@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -11,12 +11,13 @@ import msgspec
 from llmops_cli import __version__
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.evaluate import demo_task
 from llmops_cli.evaluate.demo_task import Example, evaluation_examples, training_examples
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.hardware import usable_cores
-from llmops_cli.runtime.job import Json, run_job
+from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import WORKERS, cache_dir
 from llmops_cli.runtime.store import (
@@ -50,9 +51,7 @@ def model_dir(recipe: TrainRecipe) -> Path:
     return cache_dir() / "models" / f"{name}-{digest_value(key)[7:19]}"
 
 
-def train(
-    recipe: TrainRecipe, origins: dict[str, str], *, on_event: Callable[[Json], None] | None = None
-) -> TrainReport:
+def train(recipe: TrainRecipe, origins: dict[str, str], *, progress: Progress) -> TrainReport:
     """The trained model's report; at once if this recipe was trained before.
 
     Raises: UsageError for bad data, EnvironmentMissing without torch, EngineFailed if training
@@ -89,7 +88,7 @@ def train(
                 },
             ),
             folder=partial / ".job",
-            on_event=on_event,
+            progress=progress,
         )
         if recipe.data == "demo":
             _write_text(partial / "heldout.jsonl", evaluation_examples(150, seed=QUALITY_SEED))
@@ -121,9 +120,9 @@ def train(
     return report
 
 
-def demo_model(on_event: Callable[[Json], None]) -> Artifact:
+def demo_model(progress: Progress) -> Artifact:
     """The built-in model, trained on first use."""
-    report = train(TrainRecipe(), {}, on_event=on_event)
+    report = train(TrainRecipe(), {}, progress=progress)
     path = Path(report.path)
     return Artifact(
         reference="demo",

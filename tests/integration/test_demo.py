@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from llmops_cli.core.progress import Silent
 from llmops_cli.core.resolve import resolve
 from llmops_cli.engines import load_engine
 from llmops_cli.evaluate.demo import evaluate
@@ -42,13 +43,13 @@ Json = dict[str, Any]
 @pytest.fixture(scope="session")
 def demo() -> Path:
     recipe = resolve(TrainRecipe, command="train").recipe
-    return Path(train(recipe, {}).path)
+    return Path(train(recipe, {}, progress=Silent()).path)
 
 
 @pytest.fixture(scope="session")
 def demo_gguf(demo: Path) -> Path:
-    artifact = find_model("demo", on_event=lambda _: None)
-    path = as_gguf(artifact, on_event=lambda _: None, warn=lambda _: None).path
+    artifact = find_model("demo", progress=Silent())
+    path = as_gguf(artifact, progress=Silent()).path
     assert path is not None
     return Path(path)
 
@@ -58,7 +59,7 @@ def url(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     engine = load_engine("llamacpp")
     env = find_env("llamacpp")
     artifact = msgspec.structs.replace(
-        find_model(str(demo_gguf), on_event=lambda _: None), reference="demo"
+        find_model(str(demo_gguf), progress=Silent()), reference="demo"
     )
     options = {"max_model_len": "512", "queue": "40"}
     spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=16)
@@ -99,7 +100,7 @@ def content(reply: Json) -> str:
 
 
 def test_the_promised_skills_reach_their_mark_by_real_generation(url: str) -> None:
-    skills = evaluate(url, "demo", per_skill=60, on_progress=lambda *_: None)
+    skills = evaluate(url, "demo", per_skill=60, progress=Silent())
     for skill in ("fact", "addition", "secret", "refusal"):
         assert skills[skill] >= 0.9, skills
 
@@ -129,14 +130,13 @@ def test_f16_perplexity_is_the_hugging_face_models(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    artifact = find_model("demo", on_event=lambda _: None)
+    artifact = find_model("demo", progress=Silent())
     report = quantize(
         QuantizeRecipe(scheme=["F16"]),
         {},
         artifact,
         folder=tmp_path,
-        on_event=lambda _: None,
-        warn=lambda _: None,
+        progress=Silent(),
     )
     (f16,) = report.artifacts
     tokenizer = AutoTokenizer.from_pretrained(demo)
@@ -465,7 +465,7 @@ def test_more_work_than_the_pool_holds_is_finished_by_preemption(
 ) -> None:
     engine = load_engine("llamacpp")
     env = find_env("llamacpp")
-    artifact = find_model(str(demo_gguf), on_event=lambda _: None)
+    artifact = find_model(str(demo_gguf), progress=Silent())
     options = {"max_model_len": "256", "kv_tokens": "512"}
     spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=8)
     with running(spec, log_path=tmp_path / "log") as server:

@@ -24,6 +24,7 @@ import pytest
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.core.options import located
+from llmops_cli.core.progress import Silent
 from llmops_cli.engines import checked_options, load_engine
 from llmops_cli.models.find import find_model
 from llmops_cli.models.prepare import for_engine, with_parts
@@ -87,8 +88,8 @@ def serving(engine: str, options: dict[str, str], folder: Path) -> Iterator[tupl
     checked = checked_options(engine, made, options)
     assert made.environment
     env = ensure_env(made.environment, on_line=print)
-    artifact = for_engine(made, "demo", on_event=lambda _: None, warn=print)
-    artifact = with_parts(made, artifact, checked, on_event=lambda _: None, warn=print)
+    artifact = for_engine(made, "demo", progress=Silent())
+    artifact = with_parts(made, artifact, checked, progress=Silent())
     spec = made.server(
         artifact, options=located(checked, artifact.parts), env=env, port=free_port(), parallel=4
     )
@@ -117,7 +118,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = find_model("demo", on_event=lambda _: None).path
+    model = find_model("demo", progress=Silent()).path
     tokenizer = AutoTokenizer.from_pretrained(model)
     found = {}
     warnings.simplefilter("ignore", FutureWarning)  # of Transformers, about PEFT's use of it
