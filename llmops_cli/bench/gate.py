@@ -6,35 +6,36 @@ A condition fails only where the value is beyond its limit and chance does not e
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Sequence
 
 import msgspec
 
 from llmops_cli.bench.compare import FEWEST, RATES, SHIFT, SURE, Run, compare
 from llmops_cli.bench.report import Difference, Level
+from llmops_cli.core.conditions import (
+    Condition,
+    Grammar,
+    Operator,
+    Unit,
+    parse_condition,
+)
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.stats import STATISTICS, Distribution, share_interval
 
 LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
-SHARES = (*RATES, "goodput_per_s", "error_rate")
-HINT = "for example 'ttft_ms.p95 > +10%', 'output_tokens_per_s < -5%', 'tpot_ms.p99 > 50', 'error_rate > 1%'"
-_CONDITION = re.compile(r"\s*(\w+)(?:\.(\w+))?\s*(>|<)\s*([+-]?)(\d+(?:\.\d+)?)\s*(%|ms)?\s*")
-
-
-class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """`limit` is a share of the baseline if `is_relative`, else in the metric's own unit."""
-
-    text: str
-    metric: str
-    statistic: str
-    above: bool
-    limit: float
-    is_relative: bool
-
-    @property
-    def name(self) -> str:
-        return f"{self.metric}.{self.statistic}" if self.statistic else self.metric
+ERROR_RATE = "error_rate"
+SHARES = (*RATES, "goodput_per_s", ERROR_RATE)
+GRAMMAR = Grammar(
+    metrics=(*LATENCIES, *SHARES),
+    operators=(Operator.ABOVE, Operator.BELOW),
+    units=(Unit.PERCENT, Unit.MILLISECONDS),
+    has_changes=True,
+    example=(
+        "for example 'ttft_ms.p95 > +10%', 'output_tokens_per_s < -5%', 'tpot_ms.p99 > 50', "
+        "'error_rate > 1%'"
+    ),
+)
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,40 +47,38 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     text: str
 
 
-def parse_condition(text: str) -> Condition:
+def parse_gate(text: str) -> Condition:
     """Raises: UsageError for an unknown metric or statistic, or a condition that makes no sense."""
-    found = _CONDITION.fullmatch(text)
-    if not found:
-        raise UsageError(f"'{text}' is no condition", hint=HINT)
-    metric, statistic, sign, direction, number, unit = found.groups()
-    if metric not in (*LATENCIES, *SHARES):
-        raise unknown_name("metric", metric, [*LATENCIES, *SHARES])
-    if metric in LATENCIES and statistic not in (*STATISTICS, SHIFT):
-        raise unknown_name("statistic", statistic or "", [*STATISTICS, SHIFT])
-    if metric in SHARES and statistic:
-        raise UsageError(f"'{text}': {metric} has no {statistic}", hint=HINT)
-    is_relative = bool(direction)
-    if is_relative and unit != "%":
-        raise UsageError(f"'{text}': a change is in %", hint=HINT)
-    if not is_relative and (unit == "%") != (metric == "error_rate"):
-        raise UsageError(
-            f"'{text}': a change needs its sign, as +10%, and a limit its own unit", hint=HINT
-        )
-    if statistic == SHIFT and not is_relative:
-        raise UsageError(f"'{text}': a shift is relative to a baseline", hint=HINT)
-    if is_relative and metric == "itl_ms":
+    condition = parse_condition(text, GRAMMAR)
+    _check_statistic(condition)
+    if condition.is_relative:
+        _check_change(condition)
+    elif (condition.unit is Unit.PERCENT) != (condition.metric == ERROR_RATE):
+        raise _senseless(condition, "a change needs its sign, as +10%, and a limit its own unit")
+    return condition
+
+
+def _check_statistic(condition: Condition) -> None:
+    if condition.metric in SHARES and condition.part:
+        raise _senseless(condition, f"{condition.metric} has no {condition.part}")
+    if condition.metric in LATENCIES and condition.part not in (*STATISTICS, SHIFT):
+        raise unknown_name("statistic", condition.part, [*STATISTICS, SHIFT])
+    if condition.part == SHIFT and not condition.is_relative:
+        raise _senseless(condition, "a shift is relative to a baseline")
+
+
+def _check_change(condition: Condition) -> None:
+    if condition.unit is not Unit.PERCENT:
+        raise _senseless(condition, "a change is in %")
+    if condition.metric == "itl_ms":
         raise UsageError("itl_ms has no value per request to compare", hint="use tpot_ms")
-    if is_relative and metric != "error_rate" and (direction == "+") != (sign == ">"):
-        raise UsageError(f"'{text}' would fail without a change", hint=HINT)
-    limit = float(number) / (100 if unit == "%" else 1) * (-1 if direction == "-" else 1)
-    return Condition(
-        text=text.strip(),
-        metric=metric,
-        statistic=statistic or "",
-        above=sign == ">",
-        limit=limit,
-        is_relative=is_relative,
-    )
+    is_rise = math.copysign(1, condition.value) > 0
+    if condition.metric != ERROR_RATE and is_rise != condition.is_above:
+        raise UsageError(f"'{condition.text}' would fail without a change", hint=GRAMMAR.example)
+
+
+def _senseless(condition: Condition, why: str) -> UsageError:
+    return UsageError(f"'{condition.text}': {why}", hint=GRAMMAR.example)
 
 
 def judge_run(current: Run, baseline: Run | None, conditions: Sequence[Condition]) -> list[Judged]:
@@ -127,11 +126,11 @@ def judge_run(current: Run, baseline: Run | None, conditions: Sequence[Condition
 def _why_not(condition: Condition, sides: tuple[Level | None, Level | None]) -> str:
     if sides[0] is None:
         return "the baseline has no such load"
-    least = FEWEST.get(condition.statistic, 1)
+    least = FEWEST.get(condition.part, 1)
     fewest = min(level.measured for level in sides if level is not None)
     if fewest < least:
         more = f"bench --requests {least * 5 // 4}"
-        return f"{condition.statistic} needs {least} requests on both sides, there are {fewest} ({more})"
+        return f"{condition.part} needs {least} requests on both sides, there are {fewest} ({more})"
     return "a run has no per-request table, or the value is 0"
 
 
@@ -152,7 +151,7 @@ def _relative(
         high = high - 1
     else:
         change, (low, high) = difference.change or 0.0, difference.change_ci95 or (0.0, 0.0)
-    beyond = change > condition.limit if condition.above else change < condition.limit
+    beyond = condition.is_beyond(change)
     text = f"{difference.baseline:.4g} -> {difference.current:.4g}, {change:+.1%} ({low:+.1%} to {high:+.1%})"
     if beyond and difference.p < SURE:
         return judged("failed", text)
@@ -161,13 +160,13 @@ def _relative(
 
 def _absolute(condition: Condition, level: Level) -> Judged:
     value, interval = _value(condition, level)
-    form = "{:.2%}" if condition.metric == "error_rate" else "{:.4g}"
+    form = "{:.2%}" if condition.metric == ERROR_RATE else "{:.4g}"
     if value is None:
         return Judged(
             condition=condition.text, load=level.label, outcome="unknown", text="was not measured"
         )
     low, high = interval or (value, value)
-    beyond = low > condition.limit if condition.above else high < condition.limit
+    beyond = condition.is_sure(low, high)
     return Judged(
         condition=condition.text,
         load=level.label,
@@ -177,13 +176,13 @@ def _absolute(condition: Condition, level: Level) -> Judged:
 
 
 def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[float, float] | None]:
-    if condition.metric == "error_rate":
+    if condition.metric == ERROR_RATE:
         if not level.requests:
             return None, None
         return level.errors / level.requests, share_interval(level.errors, level.requests)
     found = getattr(level, condition.metric)
     if isinstance(found, Distribution):
-        return getattr(found, condition.statistic), found.ci95.get(condition.statistic)
+        return getattr(found, condition.part), found.ci95.get(condition.part)
     return found, level.rates_ci95.get(condition.metric)
 
 

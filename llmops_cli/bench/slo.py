@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from llmops_cli.bench.record import METRICS, Record
-from llmops_cli.core.errors import UsageError, unknown_name
-
-SLO_METRICS = {name.removesuffix("_ms"): name for name in METRICS if name != "connect_ms"}
-_TERM = re.compile(
-    r"(\w+?)(?:_p(\d{1,2}(?:\.\d+)?))?\s*(?:=|<=|<)\s*(\d+(?:\.\d+)?)\s*(us|ms|s|%)?"
+from llmops_cli.core.conditions import (
+    Condition,
+    Grammar,
+    Operator,
+    Unit,
+    parse_conditions,
 )
-_TO_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, None: 1.0}
+from llmops_cli.core.errors import UsageError
+
+ERROR_RATE = "error_rate"
+SLO_METRICS = {name.removesuffix("_ms"): name for name in METRICS if name != "connect_ms"}
+GRAMMAR = Grammar(
+    noun="objective",
+    metrics=(*SLO_METRICS, ERROR_RATE),
+    operators=(Operator.IS, Operator.AT_MOST, Operator.BELOW),
+    units=tuple(Unit),
+    refusal="'{text}' is no objective",
+    example="for example ttft_p95=200ms,tpot_p95=50ms,error_rate=1%",
+)
 
 
 class Slo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,31 +49,31 @@ class Slo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 def parse_slos(text: str) -> tuple[Slo, ...]:
     """Raises: UsageError for an unknown metric or a term without a limit."""
-    return tuple(_term(part.strip()) for part in text.split(",") if part.strip())
+    return tuple(_objective(condition) for condition in parse_conditions(text, GRAMMAR))
 
 
-def _term(part: str) -> Slo:
-    found = _TERM.fullmatch(part)
-    if not found:
+def _objective(condition: Condition) -> Slo:
+    if condition.metric == ERROR_RATE:
+        return _success(condition)
+    return _latency(condition)
+
+
+def _success(condition: Condition) -> Slo:
+    if condition.part or condition.unit not in (Unit.PERCENT, None):
+        raise UsageError(f"'{condition.text}': error_rate is a share", hint="error_rate=1%")
+    if condition.limit >= 1:
+        raise UsageError(f"'{condition.text}': an error rate is under 100 %", hint="error_rate=1%")
+    return Slo(text=condition.text, metric=ERROR_RATE, share=1 - condition.limit)
+
+
+def _latency(condition: Condition) -> Slo:
+    if condition.unit is Unit.PERCENT or not condition.percentile:
         raise UsageError(
-            f"'{part}' is no objective",
-            hint="for example ttft_p95=200ms,tpot_p95=50ms,error_rate=1%",
+            f"'{condition.text}' is no objective", hint=f"for example {condition.metric}_p95=200ms"
         )
-    name, quantile, number, unit = found.groups()
-    if name == "error_rate":
-        if quantile or unit not in ("%", None):
-            raise UsageError(f"'{part}': error_rate is a share", hint="error_rate=1%")
-        share = float(number) / 100 if unit == "%" else float(number)
-        if share >= 1:
-            raise UsageError(f"'{part}': an error rate is under 100 %", hint="error_rate=1%")
-        return Slo(text=part, metric=name, share=1 - share)
-    if name not in SLO_METRICS:
-        raise unknown_name("objective", name, [*SLO_METRICS, "error_rate"])
-    if unit == "%" or not quantile or float(quantile) <= 0:
-        raise UsageError(f"'{part}' is no objective", hint=f"for example {name}_p95=200ms")
     return Slo(
-        text=part,
-        metric=SLO_METRICS[name],
-        share=float(quantile) / 100,
-        limit_ms=float(number) * _TO_MS[unit],
+        text=condition.text,
+        metric=SLO_METRICS[condition.metric],
+        share=condition.percentile / 100,
+        limit_ms=condition.limit,
     )

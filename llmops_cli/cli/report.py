@@ -191,12 +191,12 @@ def gate(
 ) -> None:
     """Exit 5 if a run is worse than it may be, and chance does not explain it."""
     from llmops_cli.bench.export import gate_junit
-    from llmops_cli.bench.gate import judge_run, parse_condition, untrusted
+    from llmops_cli.bench.gate import judge_run, parse_gate, untrusted
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.runtime.store import write_atomic
 
-    conditions = [parse_condition(text) for text in fail_if]
+    conditions = [parse_gate(text) for text in fail_if]
     run = _load_run(current)
     against = _load_run(baseline) if baseline else None
     judged = [] if allow_invalid else [*untrusted(run), *(untrusted(against) if against else [])]

@@ -11,7 +11,7 @@ from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.compare import Run, compare, load_run
 from llmops_cli.bench.files import save_csv
-from llmops_cli.bench.gate import judge_run, parse_condition, untrusted
+from llmops_cli.bench.gate import judge_run, parse_gate, untrusted
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.core.errors import UsageError
@@ -139,9 +139,7 @@ def test_more_errors_are_worse_and_warnings_name_what_differs(tmp_path: Path) ->
 
 
 def outcomes(a: Run | None, b: Run, *conditions: str) -> list[str]:
-    return [
-        judged.outcome for judged in judge_run(b, a, [parse_condition(text) for text in conditions])
-    ]
+    return [judged.outcome for judged in judge_run(b, a, [parse_gate(text) for text in conditions])]
 
 
 def test_a_gate_fails_on_a_real_regression_only(tmp_path: Path) -> None:
@@ -189,4 +187,4 @@ def test_a_gate_does_not_trust_partial_or_invalid_runs(tmp_path: Path) -> None:
 )
 def test_conditions_without_a_meaning_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        parse_condition(text)
+        parse_gate(text)

@@ -1,0 +1,153 @@
+"""Limits on measured values, as users write them: one grammar for `--slo`, `--fail-if` and gates.
+
+    METRIC[.PART] OPERATOR [SIGN]NUMBER[UNIT]
+
+`ttft_ms.p95 > +10%`, `ttft_p95=200ms`, `error_rate > 1%`, `asr.extraction > 5%`. A percentile may
+stand behind `_` too. Which metrics, operators and units there are is up to the place that asks, in
+its `Grammar`; so is what a limit means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from enum import StrEnum
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError, unknown_name
+
+_CONDITION = re.compile(
+    r"""
+    \s*(?P<metric>\w+?)
+    (?:\.(?P<part>[\w-]+(?:\.\d+)?)|_(?P<percentile>p\d{1,2}(?:\.\d+)?))?
+    \s*(?P<operator>>=|<=|>|<|=)
+    \s*(?P<sign>[+-]?)(?P<number>\d+(?:\.\d*)?|\.\d+)
+    \s*(?P<unit>us|ms|s|%)?\s*
+    """,
+    re.VERBOSE,
+)
+
+
+class Operator(StrEnum):
+    ABOVE = ">"
+    AT_LEAST = ">="
+    BELOW = "<"
+    AT_MOST = "<="
+    IS = "="
+
+
+class Unit(StrEnum):
+    MICROSECONDS = "us"
+    MILLISECONDS = "ms"
+    SECONDS = "s"
+    PERCENT = "%"
+
+
+_MS = {Unit.MICROSECONDS: 1e-3, Unit.MILLISECONDS: 1.0, Unit.SECONDS: 1e3}
+
+
+class Grammar(msgspec.Struct, frozen=True, kw_only=True):
+    """What the conditions of one place may say.
+
+    `noun` is what a metric is called there. A text that is no condition gets the error `refusal`,
+    with the text in place of `{text}`, and `example` as its hint. `has_changes`: a number may
+    have a sign, which makes it relative to a baseline.
+    """
+
+    metrics: Collection[str]
+    operators: Collection[Operator]
+    units: Collection[Unit]
+    example: str
+    noun: str = "metric"
+    refusal: str = "'{text}' is no condition"
+    has_changes: bool = False
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """One term, as it was written.
+
+    part: which of the metric: a statistic (`p95`, `shift`), a family; empty for the whole.
+    value: with its sign, in `unit`.
+    is_relative: the value is a change against a baseline.
+    """
+
+    text: str
+    metric: str
+    part: str
+    operator: Operator
+    value: float
+    unit: Unit | None
+    is_relative: bool
+
+    @property
+    def name(self) -> str:
+        """Metric and part: `ttft_ms.p95`."""
+        if not self.part:
+            return self.metric
+        return f"{self.metric}.{self.part}"
+
+    @property
+    def limit(self) -> float:
+        """The value as a share for percent, in ms for times, as it stands without a unit."""
+        if self.unit is None:
+            return self.value
+        if self.unit is Unit.PERCENT:
+            return self.value / 100
+        return self.value * _MS[self.unit]
+
+    @property
+    def percentile(self) -> float | None:
+        """95.0 where the part is `p95`."""
+        if not re.fullmatch(r"p\d{1,2}(\.\d+)?", self.part):
+            return None
+        return float(self.part[1:])
+
+    @property
+    def is_above(self) -> bool:
+        """It speaks of values over the limit."""
+        return self.operator in (Operator.ABOVE, Operator.AT_LEAST)
+
+    def is_beyond(self, value: float) -> bool:
+        """The value lies on the side that the condition speaks of."""
+        if self.is_above:
+            return value > self.limit
+        return value < self.limit
+
+    def is_sure(self, low: float, high: float) -> bool:
+        """The whole interval lies on the side that the condition speaks of."""
+        return self.is_beyond(low) and self.is_beyond(high)
+
+
+def parse_condition(text: str, grammar: Grammar) -> Condition:
+    """Raises: UsageError for a text that is no condition, or an unknown metric."""
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise _refused(text, grammar)
+    operator = Operator(found["operator"])
+    unit = Unit(found["unit"]) if found["unit"] else None
+    sign = found["sign"]
+    is_known_form = operator in grammar.operators and (unit is None or unit in grammar.units)
+    if not is_known_form or (sign and not grammar.has_changes):
+        raise _refused(text, grammar)
+    if found["metric"] not in grammar.metrics:
+        raise unknown_name(grammar.noun, found["metric"], grammar.metrics)
+    return Condition(
+        text=text.strip(),
+        metric=found["metric"],
+        part=found["part"] or found["percentile"] or "",
+        operator=operator,
+        value=float(sign + found["number"]),
+        unit=unit,
+        is_relative=bool(sign),
+    )
+
+
+def parse_conditions(text: str, grammar: Grammar) -> list[Condition]:
+    """A list with commas. Raises: as `parse_condition`."""
+    terms = [term.strip() for term in text.split(",")]
+    return [parse_condition(term, grammar) for term in terms if term]
+
+
+def _refused(text: str, grammar: Grammar) -> UsageError:
+    return UsageError(grammar.refusal.format(text=text), hint=grammar.example)
