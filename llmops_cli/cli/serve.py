@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from llmops_cli.serve.config import GatewayConfig
+    from llmops_cli.gateway_file.config import GatewayConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +63,7 @@ def serve(
     from llmops_cli.cli.screen import Progress, say
     from llmops_cli.cli.settings import parse_set
     from llmops_cli.core.errors import EnvironmentMissing, UsageError
+    from llmops_cli.gateway_file.read import load_config
 
     alone = {
         "MODEL": model,
@@ -87,7 +88,7 @@ def serve(
         if file and not file.is_file():
             raise EnvironmentMissing(f"no file at {file}")
     found = (
-        _from_file(config)
+        load_config(config)
         if config
         else _from_flags(
             model,
@@ -124,20 +125,6 @@ def serve(
         )
 
 
-def _from_file(path: Path) -> GatewayConfig:
-    from llmops_cli.core.errors import unknown_name
-    from llmops_cli.engines import engine_names
-    from llmops_cli.serve.config import load_config
-    from llmops_cli.serve.snapshot import check_prices
-
-    found = load_config(path)
-    for upstream in found.upstreams.values():
-        if upstream.engine and upstream.engine not in engine_names():
-            raise unknown_name("engine", upstream.engine, engine_names())
-    check_prices(found)
-    return found
-
-
 def _from_flags(
     model: str | None,
     backend: str | None,
@@ -155,15 +142,11 @@ def _from_flags(
     import os
 
     from llmops_cli.core.errors import EnvironmentMissing, UsageError
+    from llmops_cli.gateway_file.check import bad_url
+    from llmops_cli.gateway_file.config import AuditConfig, GatewayConfig, RedisConfig
+    from llmops_cli.gateway_file.model import CacheConfig
+    from llmops_cli.gateway_file.upstream import UpstreamConfig
     from llmops_cli.guard.policy import load_policy
-    from llmops_cli.serve.config import (
-        AuditConfig,
-        CacheConfig,
-        GatewayConfig,
-        RedisConfig,
-        UpstreamConfig,
-        bad_url,
-    )
 
     if upstream and (model or backend or replicas):
         raise UsageError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from llmops_cli.serve.config import GatewayConfig
+from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.door.listener import bind, check_start, serve
 from llmops_cli.serve.gateway import Launch
 from llmops_cli.serve.state import state_dir
@@ -50,12 +50,11 @@ def run_gateway(
                     started,
                 )  # what models need is not there for an endpoint
 
-                options = {option: _text(value) for option, value in upstream.options.items()}
                 urls[name] = stack.enter_context(
                     started(
                         upstream.model or "demo",
                         upstream.engine,
-                        options,
+                        upstream.engine_options(),
                         Path(scratch) / name,
                         replicas=upstream.replicas,
                         progress=progress,
@@ -72,7 +71,3 @@ def run_gateway(
         say(f"gateway: http{'s' if tls else ''}://{host}:{port}/v1  ->  {shown}")
         launch = msgspec.structs.replace(launch, urls=urls)
         serve(launch, listener, workers=workers, say=say)
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -19,6 +19,9 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.errors import EngineFailed, LlmopsError, UsageError
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.model import upstream_of
+from llmops_cli.gateway_file.read import load_config
 from llmops_cli.serve.accounts.budget import Budgets, LocalBudgets
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.accounts.ledger import Ledger
@@ -26,7 +29,6 @@ from llmops_cli.serve.accounts.limits import Counts, LocalCounts
 from llmops_cli.serve.accounts.redis_store import Link, SharedBudgets, SharedCounts
 from llmops_cli.serve.answers.cache import LocalStore, SharedStore, Store
 from llmops_cli.serve.answers.flow import Flow
-from llmops_cli.serve.config import GatewayConfig, load_config
 from llmops_cli.serve.door.app import Gateway
 from llmops_cli.serve.snapshot import Site
 from llmops_cli.serve.upstreams.canary import Canaries
@@ -162,8 +164,11 @@ class Service:
             before = self._site.config.models.get(name)
             if model.live is None or before is None or before.live == model.live:
                 continue
-            members = [m if isinstance(m, str) else m.upstream for m in model.members()]
-            group = [upstream for member in members for upstream in site.upstreams[member]]
+            group = [
+                upstream
+                for member in model.members()
+                for upstream in site.upstreams[upstream_of(member)]
+            ]
             for upstream in group:
                 if not upstream.watched:
                     upstream.watch(lambda _: None)

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.gateway_file.upstream import CAPABILITIES
 from llmops_cli.serve.answers.usage import Usage
-from llmops_cli.serve.config import CAPABILITIES
 
 CHARS_PER_TOKEN = 4
 HEAD_CHARS = 2048
@@ -76,7 +76,7 @@ class Ask(msgspec.Struct):
         )
 
     def needs(self) -> set[str]:
-        found = {
+        found: set[str] = {
             name
             for name, given in zip(
                 CAPABILITIES, (False, self.tools, self.response_format), strict=True

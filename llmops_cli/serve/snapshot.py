@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.serve.accounts.budget import public_price
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
+from llmops_cli.gateway_file.prices import public_price
 from llmops_cli.serve.accounts.limits import Counts, Limits
-from llmops_cli.serve.config import CacheConfig, GatewayConfig, ModelConfig
 from llmops_cli.serve.request import Ask
 from llmops_cli.serve.upstreams.canary import Canaries
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
@@ -109,7 +109,7 @@ class Site:
         if not self.config.models:
             return any(each.usable() and each.checked.is_set() for each in self.all())
         pools = (model.members() for model in self.config.models.values())
-        names = [[m if isinstance(m, str) else m.upstream for m in members] for members in pools]
+        names = [[upstream_of(member) for member in members] for members in pools]
         return all(
             any(u.usable() and u.checked.is_set() for name in pool for u in self.upstreams[name])
             for pool in names
@@ -173,25 +173,3 @@ def _is_private(ask: Ask) -> bool:
     from llmops_cli.guard.personal import find
 
     return any(entity.kind not in ("ip", "mac") for _, text in ask.texts() for entity in find(text))
-
-
-def check_prices(config: GatewayConfig) -> None:
-    """Raises: EnvironmentMissing without the table; UsageError for a model that it does not
-    know.
-    """
-    for name, model in config.models.items():
-        for member in model.members():
-            upstream = config.upstreams[member if isinstance(member, str) else member.upstream]
-            theirs = name if isinstance(member, str) else member.model or name
-            if upstream.price == "genai":
-                try:
-                    public_price(theirs)
-                except ImportError:
-                    raise EnvironmentMissing(
-                        "price: genai needs its table", hint="pip install genai-prices"
-                    ) from None
-                except LookupError:
-                    raise UsageError(
-                        f"genai-prices does not know {theirs}",
-                        hint="price: {input: 0.5, output: 1.5}",
-                    ) from None

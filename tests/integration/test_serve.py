@@ -419,7 +419,7 @@ def test_an_upstream_that_stalls_is_given_up() -> None:
     """With timeouts of a test: before the first byte, and in the middle of a stream."""
     import asyncio
 
-    from llmops_cli.serve.config import TimeoutsConfig
+    from llmops_cli.gateway_file.upstream import TimeoutsConfig
     from llmops_cli.serve.upstreams.connection import Origin, UpstreamError
 
     quiet = Upstream()

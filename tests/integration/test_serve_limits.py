@@ -23,12 +23,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llmops_cli.gateway_file.config import RedisConfig
 from llmops_cli.serve.accounts.budget import LocalBudgets, Reservation, month_now
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.accounts.ledger import Charge, Ledger
 from llmops_cli.serve.accounts.limits import LocalCounts
 from llmops_cli.serve.accounts.redis_store import Link, SharedBudgets, SharedCounts
-from llmops_cli.serve.config import RedisConfig
 from llmops_cli.serve.request import Refusal
 from llmops_cli.serve.state import connect
 from tests.gateway import CHAT, Gateway, Starter, Upstream, free_port

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from llmops_cli.gateway_file.model import CanaryConfig
+from llmops_cli.gateway_file.prices import public_price
+from llmops_cli.gateway_file.upstream import Price, UpstreamConfig
 from llmops_cli.guard.check import Guard
-from llmops_cli.serve.accounts.budget import public_price
 from llmops_cli.serve.answers.cache import question
 from llmops_cli.serve.answers.dialects import Messages, chat_of
 from llmops_cli.serve.answers.replay import assembled, spelt
 from llmops_cli.serve.answers.usage import Answer
-from llmops_cli.serve.config import Canary, Price, UpstreamConfig
 from llmops_cli.serve.request import Refusal
 from llmops_cli.serve.upstreams.canary import EDGES_S, Side, verdict
 from llmops_cli.serve.upstreams.connection import UpstreamError, _Wire
@@ -347,7 +348,7 @@ def side(requests: int, errors: int, ttft_s: float) -> Side:
     ],
 )
 def test_what_rolls_a_canary_back(stable: Side, canary: Side, bad: bool) -> None:
-    config = Canary(use=["x"])
+    config = CanaryConfig(use=["x"])
     assert bool(verdict(config, {"stable": stable, "canary": canary})) is bad
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from llmops_cli.serve.accounts.keys import Key
-from llmops_cli.serve.config import Price
 from llmops_cli.serve.request import Refusal
 from llmops_cli.serve.state import connect
 
@@ -219,18 +218,3 @@ class LocalBudgets:
 def cost(price: tuple[float, float], input_tokens: int, output_tokens: int) -> float:
     """Dollars."""
     return price[0] * input_tokens + price[1] * output_tokens
-
-
-def public_price(model: str) -> Price:
-    """Of the table that ships with genai-prices; nothing is looked up on the network.
-
-    Raises: LookupError for a model that it does not know.
-    """
-    from genai_prices import Usage, calc_price
-
-    million = 1_000_000
-    found = [
-        calc_price(Usage(**{kind: million}), model_ref=model)
-        for kind in ("input_tokens", "output_tokens")
-    ]
-    return Price(input=float(found[0].input_price), output=float(found[1].output_price))

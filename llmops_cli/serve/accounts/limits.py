@@ -10,9 +10,9 @@ from typing import Protocol
 
 import msgspec
 
+from llmops_cli.gateway_file.config import LimitsConfig, LimitSet
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.accounts.ledger import MINUTE_S, Charge, Kind, Ledger, Taken
-from llmops_cli.serve.config import LimitsConfig, LimitSet
 from llmops_cli.serve.request import Refusal, retry_after
 
 NO_LIMITS = LimitSet()

@@ -13,11 +13,11 @@ from contextlib import suppress
 from typing import Any, cast
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.gateway_file.config import RedisConfig
 from llmops_cli.serve.accounts.budget import Budgets, Reservation, Spent, month_now, refusal
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.accounts.ledger import Charge, Standing, Taken
 from llmops_cli.serve.accounts.limits import Counts
-from llmops_cli.serve.config import RedisConfig
 from llmops_cli.serve.request import Refusal
 
 LOG = logging.getLogger("llmops.gateway")

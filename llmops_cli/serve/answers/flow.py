@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from llmops_cli.gateway_file.model import CacheConfig, ModelConfig
 from llmops_cli.serve.accounts.budget import Budgets, cost
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.answers.cache import ENTRY_MOST, Question, Store, question
 from llmops_cli.serve.answers.dialects import Dialect
 from llmops_cli.serve.answers.replay import assembled, spelt
 from llmops_cli.serve.answers.usage import COMPLETIONS, Answer, Usage, guarded_body
-from llmops_cli.serve.config import CacheConfig, ModelConfig
 from llmops_cli.serve.door.protocol import answer_whole
 from llmops_cli.serve.request import CHARS_PER_TOKEN, Ask, Refusal, Talk
 from llmops_cli.serve.snapshot import Site

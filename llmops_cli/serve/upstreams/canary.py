@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from llmops_cli.serve.config import Canary, ModelConfig
+from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig
 from llmops_cli.serve.state import connect
 
 LOG = logging.getLogger("llmops.gateway")
@@ -65,7 +65,7 @@ class State(msgspec.Struct):
     sides: dict[str, Side] = {}
 
 
-def verdict(config: Canary, sides: dict[str, Side]) -> str:
+def verdict(config: CanaryConfig, sides: dict[str, Side]) -> str:
     """Why the canary must go back; empty if nothing says so."""
     stable = sides["stable"]
     canary = sides["canary"]
@@ -92,7 +92,7 @@ class Canaries:
 
     def __init__(self, folder: Path) -> None:
         self._db = connect(folder)
-        self._configs: dict[str, Canary] = {}
+        self._configs: dict[str, CanaryConfig] = {}
         self._states: dict[str, State] = {}
         self._new: dict[str, dict[str, Side]] = {}
 
@@ -128,7 +128,7 @@ class Canaries:
             except sqlite3.Error as error:
                 LOG.warning("canary %s: %s", name, error)
 
-    def _tick(self, name: str, config: Canary) -> None:
+    def _tick(self, name: str, config: CanaryConfig) -> None:
         digest = _digest(config)
         now = time.time()
         new = self._new.pop(name, {})
@@ -155,7 +155,7 @@ class Canaries:
             self._db.execute("commit")
         self._states[name] = state
 
-    def _decide(self, name: str, config: Canary, state: State, now: float) -> None:
+    def _decide(self, name: str, config: CanaryConfig, state: State, now: float) -> None:
         if reason := verdict(config, state.sides):
             state.state = "rolled back"
             state.reason = reason
@@ -174,7 +174,7 @@ class Canaries:
                 Side(ttft={}),
             )  # the old side stays what is compared with
 
-    def _has_seen_enough(self, config: Canary, state: State) -> bool:
+    def _has_seen_enough(self, config: CanaryConfig, state: State) -> bool:
         """On both sides; where everything goes to the new one from the start, there is nothing to
         compare with.
         """
@@ -182,6 +182,6 @@ class Canaries:
         return compared and state.sides["canary"].requests >= max(config.requests, ENOUGH)
 
 
-def _digest(config: Canary) -> str:
+def _digest(config: CanaryConfig) -> str:
     raw = json.dumps(msgspec.to_builtins(config), sort_keys=True)
     return hashlib.sha256(raw.encode()).hexdigest()[:16]

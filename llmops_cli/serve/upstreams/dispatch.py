@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from llmops_cli.serve.config import GatewayConfig, ModelConfig
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.serve.request import Ask, Refusal, Talk, retry_after
 from llmops_cli.serve.upstreams.canary import Canaries
 from llmops_cli.serve.upstreams.connection import (

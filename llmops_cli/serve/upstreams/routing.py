@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from llmops_cli.core.errors import unknown_name
-from llmops_cli.serve.config import GatewayConfig, Member, ModelConfig, When
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.model import ModelConfig, PoolMember, RuleConfig
 from llmops_cli.serve.request import CHARS_PER_TOKEN, Ask, Refusal, Talk
 from llmops_cli.serve.upstreams.canary import Canaries
 from llmops_cli.serve.upstreams.upstream import Upstream
@@ -51,7 +52,7 @@ class Router:
             adapter: name for name, model in config.models.items() for adapter in model.adapters
         }
         self._random = random.Random()
-        self._solo = {name: Member(upstream=name) for name in upstreams}
+        self._solo = {name: PoolMember(upstream=name) for name in upstreams}
 
     def names(self) -> set[str]:
         """What clients may ask for."""
@@ -158,7 +159,7 @@ class Router:
             )
         return self._random.random() * 100
 
-    def _expand(self, members: list[str | Member], name: str, alias: str) -> list[Choice]:
+    def _expand(self, members: list[str | PoolMember], name: str, alias: str) -> list[Choice]:
         found = []
         for entry in members:
             member = self._solo[entry] if isinstance(entry, str) else entry
@@ -167,7 +168,7 @@ class Router:
                 found.append(Choice(upstream, theirs, member.weight))
         return found
 
-    def _meets(self, rule: When, ask: Ask, talk: Talk) -> bool:
+    def _meets(self, rule: RuleConfig, ask: Ask, talk: Talk) -> bool:
         tokens = talk.bytes_in // CHARS_PER_TOKEN
         return (
             (rule.longer_than is None or tokens > rule.longer_than)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from llmops_cli.serve.config import TimeoutsConfig, UpstreamConfig
+from llmops_cli.gateway_file.upstream import TimeoutsConfig, UpstreamConfig
 from llmops_cli.serve.upstreams.connection import Origin, Reply, UpstreamError
 
 CHECK_S = 5.0

@@ -1,0 +1,85 @@
+"""The whole of the gateway's file, and its parts that are about no single upstream or model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from llmops_cli.gateway_file.model import CacheConfig, ModelConfig
+from llmops_cli.gateway_file.quantities import Count, Seconds, Share
+from llmops_cli.gateway_file.upstream import UpstreamConfig
+
+
+class LimitSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    streams: Count | None = None
+
+
+class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`key` is for keys that have no limit of their own.
+
+    `trusted_proxies` may say in X-Forwarded-For whose address it is.
+    """
+
+    key: LimitSet = LimitSet()
+    ip: LimitSet = LimitSet()
+    models: dict[str, LimitSet] = {}
+    trusted_proxies: list[str] = []
+    body_bytes: Count = 10 << 20
+    body_s: Seconds = 30.0
+    header_s: Seconds = 10.0
+    prompt_tokens: Count | None = None
+    answer_tokens: Count = 131_072
+    unsaid_answer_tokens: Count = 4096
+    connections: Count = 4096
+
+
+class QueueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where every upstream of a pool has `max_in_flight`: so many wait, so long."""
+
+    depth: Annotated[int, msgspec.Meta(ge=0)] = 256
+    wait_s: Seconds = 30.0
+
+
+class RetriesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`budget`: retries are at most this share of the requests, and ten more in a burst."""
+
+    most: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
+    budget: Share = 0.2
+
+
+class RedisConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`alone`: without Redis each gateway keeps its own counts; `refuse`: it answers 503."""
+
+    url: str
+    when_down: Literal["alone", "refuse"] = "alone"
+    prefix: str = "llmops"
+
+
+class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`bodies`: prompts and answers too, with personal data and secrets taken out."""
+
+    on: bool = True
+    bodies: bool = False
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file.
+
+    Without `models`, each model that an upstream lists is served under its own name.
+    """
+
+    upstreams: dict[str, UpstreamConfig]
+    models: dict[str, ModelConfig] = {}
+    limits: LimitsConfig = LimitsConfig()
+    queue: QueueConfig = QueueConfig()
+    retries: RetriesConfig = RetriesConfig()
+    redis: RedisConfig | None = None
+    guard: str | None = None
+    guard_alert: Share = 0.2
+    cache: CacheConfig | None = None
+    audit: AuditConfig = AuditConfig()
+    keys_required: bool = True
+    traces: str | None = None

@@ -1,0 +1,103 @@
+"""A YAML document that remembers on which line each of its values stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.gateway_file.mistake import Mistake, Place
+
+
+class Document(NamedTuple):
+    """`values` is what the document says, `root` how it is written."""
+
+    path: Path
+    values: dict[str, Any]  # Any: YAML
+    root: yaml.Node
+
+    def line(self, place: Place) -> int:
+        """Of the last step that the document has."""
+        node = self.root
+        line = node.start_mark.line
+        for step in place:
+            found = _step_into(node, step)
+            if found is None:
+                break
+            line, node = found
+        return int(line) + 1
+
+    def error(self, mistake: Mistake) -> UsageError:
+        """To be raised."""
+        at = f"{self.path}:{self.line(mistake.place)}"
+        dotted = ".".join(map(str, mistake.place))
+        if dotted:
+            at = f"{at}: {dotted}"
+        return UsageError(f"{at}: {mistake.message}", hint=mistake.hint)
+
+
+class _Found(NamedTuple):
+    line: int
+    node: yaml.Node
+
+
+def _step_into(node: yaml.Node, step: str | int) -> _Found | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(step):
+                return _Found(key.start_mark.line, value)
+        return None
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item = node.value[step]
+        return _Found(item.start_mark.line, item)
+    return None
+
+
+def read_document(path: Path) -> Document:
+    """Raises: UsageError for what is no mapping in YAML, or has a key twice, with its line."""
+    text = _text_of(path)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise UsageError(f"{path}:{line}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        message = " ".join(str(error).split())
+        raise UsageError(f"{path} is not YAML: {message[:160]}") from error
+    if not isinstance(values, dict) or root is None:
+        raise UsageError(f"{path} holds no configuration", hint="it begins with upstreams:")
+    return Document(path, values, root)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"no configuration at {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no text") from error
+
+
+def refuse_duplicates(document: Document) -> None:
+    """YAML takes the last of two values with one key; nobody means that. Raises: UsageError."""
+    _refuse_duplicates(document.path, document.root, "")
+
+
+def _refuse_duplicates(path: Path, node: yaml.Node, above: str) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            _refuse_duplicates(path, item, f"{above}{number}.")
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        dotted = f"{above}{key.value}"
+        if dotted in seen:
+            line = key.start_mark.line + 1
+            raise UsageError(f"{path}:{line}: {dotted} stands there twice")
+        seen.add(dotted)
+        _refuse_duplicates(path, value, f"{dotted}.")

@@ -1,0 +1,77 @@
+"""What a configuration needs of the machine that it is to run on: variables, a policy, prices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.mistake import Mistake, below
+from llmops_cli.gateway_file.model import ModelConfig, PoolMember, upstream_of
+from llmops_cli.gateway_file.prices import public_price
+from llmops_cli.gateway_file.upstream import UpstreamConfig
+
+DEFAULT_POLICY = "default"
+"""The guard's own policy, which is no file."""
+
+
+def mistakes_here(config: GatewayConfig, folder: Path) -> Iterator[Mistake]:
+    """`folder` is the file's. Raises: EnvironmentMissing without the table of public prices."""
+    for name, upstream in config.upstreams.items():
+        mistakes = _in_upstream(upstream)
+        yield from below(("upstreams", name), mistakes)
+    if config.guard and not _is_policy(config.guard, folder):
+        yield Mistake(("guard",), f"no policy at {config.guard}")
+    for name, model in config.models.items():
+        yield from _in_prices(name, model, config)
+
+
+def _is_policy(guard: str, folder: Path) -> bool:
+    if guard == DEFAULT_POLICY:
+        return True
+    file = folder / Path(guard).expanduser()
+    return file.is_file()
+
+
+def _in_upstream(upstream: UpstreamConfig) -> Iterator[Mistake]:
+    variable = upstream.key_env
+    if variable and not os.environ.get(variable, "").strip():
+        message = f"the environment variable {variable} is not set"
+        yield Mistake(("key_env",), message)
+
+
+def _in_prices(name: str, model: ModelConfig, config: GatewayConfig) -> Iterator[Mistake]:
+    """Who has `price: genai` answers only for models that the public table knows."""
+    for member in model.members():
+        upstream = upstream_of(member)
+        if config.upstreams[upstream].price != "genai":
+            continue
+        theirs = _name_there(name, member)
+        if not _has_public_price(theirs):
+            yield Mistake(
+                ("upstreams", upstream, "price"),
+                f"genai-prices does not know {theirs}",
+                "price: {input: 0.5, output: 1.5}",
+            )
+
+
+def _name_there(name: str, member: str | PoolMember) -> str:
+    """What the upstream calls the model."""
+    if isinstance(member, PoolMember) and member.model:
+        return member.model
+    return name
+
+
+def _has_public_price(model: str) -> bool:
+    try:
+        public_price(model)
+    except LookupError:
+        return False
+    except ImportError:
+        raise EnvironmentMissing(
+            "price: genai needs its table",
+            hint="pip install genai-prices",
+        ) from None
+    return True

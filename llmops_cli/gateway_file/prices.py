@@ -1,0 +1,16 @@
+"""Prices of the public table, which ships with genai-prices: nothing is asked on the network."""
+
+from __future__ import annotations
+
+from llmops_cli.gateway_file.upstream import Price
+
+MILLION = 1_000_000
+
+
+def public_price(model: str) -> Price:
+    """Raises: LookupError for a model that the table does not know; ImportError without it."""
+    from genai_prices import Usage, calc_price
+
+    prompt = calc_price(Usage(input_tokens=MILLION), model_ref=model)
+    answer = calc_price(Usage(output_tokens=MILLION), model_ref=model)
+    return Price(input=float(prompt.input_price), output=float(answer.output_price))

@@ -1,0 +1,102 @@
+"""From the file to a GatewayConfig. What is wrong with it is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from llmops_cli.gateway_file.check import mistakes_in
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.document import Document, read_document, refuse_duplicates
+from llmops_cli.gateway_file.machine import mistakes_here
+from llmops_cli.gateway_file.mistake import Mistake, Place
+from llmops_cli.gateway_file.model import ModelConfig
+from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.gateway_file.validation import mistake_of
+
+NO_UPSTREAM = Mistake(
+    ("upstreams",),
+    "there is no upstream",
+    "upstreams: {local: {url: http://...}}",
+)
+_Struct = TypeVar("_Struct")
+
+
+class GatewayFile(NamedTuple):
+    """What a file says, and where in it."""
+
+    config: GatewayConfig
+    document: Document
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """For a gateway on this machine. Raises: UsageError with the line; EnvironmentMissing."""
+    file = read_file(path)
+    for mistake in mistakes_here(file.config, path.parent):
+        raise file.document.error(mistake)
+    return file.config
+
+
+def read_file(path: Path) -> GatewayFile:
+    """For a gateway anywhere: what only its machine can tell is not looked at.
+
+    Raises: UsageError with the line, and the nearest name for one that does not exist.
+    """
+    document = read_document(path)
+    upstreams = _entries(document, "upstreams", UpstreamConfig)
+    models = _entries(document, "models", ModelConfig)
+    refuse_duplicates(document)
+    if not upstreams:
+        raise document.error(NO_UPSTREAM)
+    config = msgspec.structs.replace(
+        _all_but_entries(document),
+        upstreams=upstreams,
+        models=models,
+    )
+    for mistake in mistakes_in(config):
+        raise document.error(mistake)
+    return GatewayFile(config, document)
+
+
+def _entries(
+    document: Document,
+    section: str,
+    kind: type[_Struct],
+) -> dict[str, _Struct]:
+    """Converted one by one, so that each mistake is told with a name. Raises: UsageError."""
+    values = document.values.get(section)
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        message = f"{section} maps names to what they are"
+        raise document.error(Mistake((section,), message))
+    entries = {}
+    for key, value in values.items():
+        name = str(key)
+        entries[name] = _converted(document, value, kind, (section, name))
+    return entries
+
+
+def _all_but_entries(document: Document) -> GatewayConfig:
+    """Raises: UsageError."""
+    values = dict(document.values)
+    values.pop("models", None)
+    values["upstreams"] = {}
+    return _converted(document, values, GatewayConfig, ())
+
+
+def _converted(
+    document: Document,
+    value: object,
+    kind: type[_Struct],
+    place: Place,
+) -> _Struct:
+    """Raises: UsageError."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        mistake = mistake_of(str(error), kind)
+        there = (*place, *mistake.place)
+        raise document.error(mistake._replace(place=there)) from None

@@ -1,0 +1,78 @@
+"""An upstream of the gateway's file: where it answers, what it can do, what it costs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+
+from llmops_cli.gateway_file.quantities import AboveZero, Count, Dollars, Seconds
+
+Capability = Literal["vision", "tools", "json"]
+CAPABILITIES: tuple[Capability, ...] = ("vision", "tools", "json")
+
+
+class TokenPrice(NamedTuple):
+    """Dollars of one token of a prompt, and of an answer."""
+
+    input: float
+    output: float
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Dollars per million tokens, or what an hour of the machine costs.
+
+    `tokens_per_s` is what the machine of `gpu_hour` makes.
+    """
+
+    input: Dollars | None = None
+    output: Dollars | None = None
+    gpu_hour: Dollars | None = None
+    tokens_per_s: AboveZero | None = None
+
+    def per_token(self) -> TokenPrice:
+        if self.gpu_hour is not None and self.tokens_per_s:
+            dollars_per_s = self.gpu_hour / 3600
+            each = dollars_per_s / self.tokens_per_s
+            return TokenPrice(each, each)
+        return TokenPrice((self.input or 0.0) / 1e6, (self.output or 0.0) / 1e6)
+
+
+class TimeoutsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """To connect, to the first byte of an answer, between two chunks of it, and in all."""
+
+    connect_s: Seconds = 5.0
+    first_byte_s: Seconds = 300.0
+    between_s: Seconds = 120.0
+    total_s: Seconds = 900.0
+
+
+class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Either `url`, or `engine` and `model` to start.
+
+    `price` is numbers, or `genai` for the public table's. `can`: what it can do, if not
+    everything. `count_tokens` is false for one that knows no `stream_options`.
+    """
+
+    url: str | None = None
+    engine: str | None = None
+    model: str | None = None
+    options: dict[str, str | int | float | bool] = {}
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    key_env: str | None = None
+    price: Price | Literal["genai"] | None = None
+    can: list[Capability] | None = None
+    max_in_flight: Count | None = None
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    count_tokens: bool = True
+
+    def engine_options(self) -> dict[str, str]:
+        """As `--set` has them: text."""
+        return {name: option_text(value) for name, value in self.options.items()}
+
+
+def option_text(value: str | float | bool) -> str:
+    """YAML's `true` is the text `true`, not Python's `True`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
