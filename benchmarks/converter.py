@@ -33,7 +33,7 @@ def worker(program: str, work: Path, job: dict[str, object]) -> tuple[dict[str, 
     folder = work / "job"
     folder.mkdir(exist_ok=True)
     (folder / "input.json").write_text(json.dumps(job))
-    cpu_s = cpu_of([sys.executable, str(WORKERS / program), str(folder)])
+    cpu_s = cpu_of([sys.executable, str(WORKERS), program, str(folder)])
     return json.loads((folder / "output.json").read_text()), cpu_s
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     ours = args.work / "ours-F16.gguf"
     theirs = args.work / "peer-F16.gguf"
     job = {"model": str(source), "output": str(ours), "scheme": "F16"}
-    runs = [worker("gguf_convert.py", args.work, job) for _ in range(args.rounds)]
+    runs = [worker("llamacpp.convert", args.work, job) for _ in range(args.rounds)]
     cpu = sorted(cpu_s for _, cpu_s in runs)[args.rounds // 2]
     over = max(out["peak_rss_bytes"] - out["import_rss_bytes"] for out, _ in runs)
     print(
@@ -78,7 +78,7 @@ def main() -> None:
             "imatrix": None,
             "threads": os.cpu_count(),
         }
-        rounds = [worker("gguf_quantize.py", args.work, wish) for _ in range(args.rounds)]
+        rounds = [worker("llamacpp.quantize", args.work, wish) for _ in range(args.rounds)]
         cpu = sorted(cpu_s for _, cpu_s in rounds)[args.rounds // 2]
         print(f"quantize {scheme}: {cpu:.1f} CPU s (whole process)")
         if args.llama_quantize:

@@ -25,7 +25,7 @@ from llmops_cli.runtime.paths import WORKERS
 BY_HAND = """
 import sys
 sys.path.insert(0, sys.argv[4])
-from _calibration import calibration_of
+from _shared.calibration import calibration_of
 from pathlib import Path
 import torch
 from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme

@@ -73,7 +73,8 @@ def peers(
     found = {
         "llmops": [
             sys.executable,
-            str(WORKERS / "llamacpp_server"),
+            str(WORKERS),
+            "llamacpp.server",
             "--model",
             str(gguf),
             "--port",

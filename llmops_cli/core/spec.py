@@ -31,8 +31,8 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A worker program and its input; it writes events.jsonl while it runs and output.json at the
-    end.
+    """A worker program by its dotted name below `workers`, and its input; it writes events.jsonl
+    while it runs and output.json at the end.
     """
 
     name: str

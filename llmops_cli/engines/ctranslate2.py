@@ -34,7 +34,8 @@ class Ctranslate2:
             )
         argv = [
             env.python,
-            "{workers}/ct2_server.py",
+            "{workers}",
+            "ct2.server",
             "--model",
             artifact.path,
             "--name",

@@ -1,4 +1,4 @@
-"""llama.cpp through llama-cpp-python's batch API, served by workers/llamacpp_server."""
+"""llama.cpp through llama-cpp-python's batch API, served by workers/llamacpp/server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class Llamacpp:
         assert env is not None
         argv = [
             env.python,
-            "{workers}/llamacpp_server",
+            "{workers}",
+            "llamacpp.server",
             "--model",
             artifact.path,
             "--name",

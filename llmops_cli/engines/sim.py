@@ -52,7 +52,8 @@ class Sim:
     ) -> ServerSpec:
         argv = [
             env.python if env else sys.executable,
-            "{workers}/sim_server.py",
+            "{workers}",
+            "sim.server",
             "--port",
             str(port),
         ]

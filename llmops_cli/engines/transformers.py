@@ -50,7 +50,8 @@ class Transformers:
             )
         argv = [
             env.python,
-            "{workers}/hf_server.py",
+            "{workers}",
+            "hf.server",
             "--model",
             artifact.path,
             "--name",

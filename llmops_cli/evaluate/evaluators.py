@@ -60,7 +60,7 @@ def _lm_eval(task: str, source: Artifact | None) -> Evaluator:
         job = JobSpec(
             name="lm-eval",
             python=python,
-            program="eval_lmeval.py",
+            program="lmeval.evaluate",
             input={
                 "url": url,
                 "model": model,

@@ -43,7 +43,7 @@ def as_ct2(artifact: Artifact, *, progress: Progress) -> Artifact:
             job = JobSpec(
                 name="ct2-convert",
                 python=env.python,
-                program="ct2_convert.py",
+                program="ct2.convert",
                 input={"model": artifact.path, "output": str(partial)},
             )
             run_job(job, folder=cache_dir() / "jobs" / f"ct2-{target.name}", progress=progress)
@@ -103,7 +103,7 @@ def _adapter_as_gguf(base: Artifact, folder: Path, *, progress: Progress) -> str
             job = JobSpec(
                 name="lora-convert",
                 python=find_env("llamacpp").python,
-                program="lora_convert.py",
+                program="llamacpp.lora",
                 input={"base": base.path, "adapter": str(folder), "target": str(partial)},
             )
             run_job(job, folder=cache_dir() / "jobs" / f"lora-{target.stem}", progress=progress)

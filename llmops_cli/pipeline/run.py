@@ -296,7 +296,7 @@ class Pipeline:
         """Bench and evaluation of one artifact, from the cache if nothing that matters has
         changed.
         """
-        code = [digest_file(path) for path in sorted((WORKERS / "llamacpp_server").glob("*.py"))]
+        code = [digest_file(path) for path in sorted((WORKERS / "llamacpp/server").glob("*.py"))]
         key = digest_value(
             [artifact.digest, self._recipe.bench, msgspec.to_builtins(self._recipe.evaluate), code]
         )

@@ -43,58 +43,58 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
 QUANTIZERS = {
     "llama.cpp": Quantizer(
         environment="llamacpp",
-        program="gguf_quantize.py",
+        program="llamacpp.quantize",
         format="gguf",
         takes=frozenset({"scheme", "imatrix", "calibration"}),
         resumes="each scheme",
     ),
     "llmcompressor": Quantizer(
         environment="quantize",
-        program="quantize_llmcompressor.py",
+        program="quantize.llmcompressor",
         format="compressed-tensors",
         takes=WEIGHTS | DATA | {"scheme"},
         bits=(2, 3, 4, 5, 6, 7, 8),
     ),
     "gptqmodel": Quantizer(
         environment="quantize",
-        program="quantize_gptqmodel.py",
+        program="quantize.gptqmodel",
         format="gptq",
         takes=DATA | {"bits", "group_size", "symmetric", "scheme"},
         bits=(2, 3, 4, 8),
     ),
     "autoawq": Quantizer(
         environment="quantize",
-        program="quantize_autoawq.py",
+        program="quantize.autoawq",
         format="awq",
         takes=DATA | {"bits", "group_size"},
         bits=(4,),
     ),
     "auto-round": Quantizer(
         environment="quantize",
-        program="quantize_autoround.py",
+        program="quantize.autoround",
         format="gptq",
         takes=(WEIGHTS | DATA) - {"ignore"},
         bits=(2, 3, 4, 8),
     ),
     "torchao": Quantizer(
         environment="quantize",
-        program="quantize_hf.py",
+        program="quantize.hf",
         format="torchao",
         takes=frozenset({"group_size"}),
         bits=(4, 8),
     ),
     "bitsandbytes": Quantizer(
         environment="quantize",
-        program="quantize_hf.py",
+        program="quantize.hf",
         format="bitsandbytes",
         takes=frozenset({"ignore"}),
     ),
     "ctranslate2": Quantizer(
-        environment="ctranslate2", program="ct2_convert.py", format="ct2", takes=frozenset()
+        environment="ctranslate2", program="ct2.convert", format="ct2", takes=frozenset()
     ),
     "auto-gptq": Quantizer(
         environment="autogptq",
-        program="quantize_autogptq.py",
+        program="quantize.autogptq",
         format="gptq",
         takes=DATA | {"bits", "group_size", "symmetric", "scheme"},
         bits=(2, 3, 4, 8),

@@ -25,13 +25,13 @@ from llmops_cli.runtime.store import digest_file, digest_value, size_of, write_a
 IMATRIX_TOKENS = 32768
 LIBRARIES_BYTES = 1 << 30
 CODE = (
-    "gguf_convert.py",
-    "_gguf_vocab.py",
-    "_safetensors.py",
-    "gguf_quantize.py",
-    "gguf_quality.py",
-    "imatrix_hf.py",
-    "_calibration.py",
+    "llamacpp/convert.py",
+    "llamacpp/vocabulary.py",
+    "_shared/safetensors.py",
+    "llamacpp/quantize.py",
+    "llamacpp/quality.py",
+    "hf/imatrix.py",
+    "_shared/calibration.py",
 )
 
 

@@ -29,7 +29,7 @@ from llmops_cli.runtime.paths import WORKERS, cache_dir
 from llmops_cli.runtime.store import digest_file, digest_path, digest_value, size_of, write_atomic
 
 PROVENANCE = "llmops.json"
-CODE = ("_calibration.py", "_hf_quantize.py")
+CODE = ("_shared/calibration.py", "quantize/quantizing.py")
 LIBRARIES_BYTES = 1 << 30
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -91,7 +91,7 @@ class FolderMaker:
         )
 
     def _quality_key(self) -> str:
-        code = [digest_file(WORKERS / name) for name in ("hf_quality.py", "_calibration.py")]
+        code = [digest_file(WORKERS / name) for name in ("hf/quality.py", "_shared/calibration.py")]
         return digest_value([self.text_digest, self.recipe.eval_tokens, code])
 
     @property
@@ -122,7 +122,10 @@ class FolderMaker:
             if uses
             else []
         )
-        code = [digest_file(WORKERS / name) for name in (variant.spec.program, *CODE)]
+        code = [
+            digest_file(WORKERS / name)
+            for name in (f"{variant.spec.program.replace('.', '/')}.py", *CODE)
+        ]
         return digest_value(
             [
                 self.source.digest,
@@ -261,7 +264,7 @@ class FolderMaker:
         job = JobSpec(
             name="quality",
             python=ensure_env(environment, on_line=self.progress.say).python,
-            program="hf_quality.py",
+            program="hf.quality",
             input={
                 "base": str(self.source_path),
                 "text": str(self.text),

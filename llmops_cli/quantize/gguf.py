@@ -78,7 +78,7 @@ class Gguf:
         return JobSpec(
             name="convert",
             python=env.python,
-            program="gguf_convert.py",
+            program="llamacpp.convert",
             input={"model": model, "output": output, "scheme": scheme},
         )
 
@@ -89,7 +89,7 @@ class Gguf:
         return JobSpec(
             name="quantize",
             python=env.python,
-            program="gguf_quantize.py",
+            program="llamacpp.quantize",
             input={
                 "model": model,
                 "output": output,
@@ -106,7 +106,7 @@ class Gguf:
         return JobSpec(
             name="imatrix",
             python=env.python,
-            program="imatrix_hf.py",
+            program="hf.imatrix",
             input={
                 "model": model,
                 "output": output,
@@ -124,7 +124,7 @@ class Gguf:
         return JobSpec(
             name="quality",
             python=env.python,
-            program="gguf_quality.py",
+            program="llamacpp.quality",
             input={
                 "base": base,
                 "models": models,

@@ -127,7 +127,7 @@ def _gguf(path: Path) -> Inspection:
     job = JobSpec(
         name="inspect",
         python=find_env("llamacpp").python,
-        program="gguf_inspect.py",
+        program="llamacpp.inspect",
         input={"path": str(path)},
     )
     with TemporaryDirectory(prefix="llmops-") as scratch:

@@ -43,7 +43,7 @@ def run_job(spec: JobSpec, *, folder: Path, progress: Progress) -> JobResult:
     write_atomic(folder / "input.json", msgspec.json.encode(spec.input))
     start = time.monotonic()
     process = Supervised(
-        [spec.python, f"{{workers}}/{spec.program}", str(folder)],
+        [spec.python, "{workers}", spec.program, str(folder)],
         env=spec.env,
         log_path=folder / f"{spec.name}.log",
     )

@@ -19,7 +19,7 @@ STOP_PATIENCE_S = 8.0
 
 
 class Supervised:
-    """Runs argv under the guard (workers/_guard.py); leaves nothing behind when stopped or when we
+    """Runs argv under the guard (workers/_shared/guard.py); leaves nothing behind when stopped or when we
     die.
 
     `{workers}` in argv stands for the folder of worker programs, so that specs hold no path of this
@@ -34,7 +34,7 @@ class Supervised:
         except OSError as error:
             raise cannot_write(log_path, error) from error
         argv = [part.replace("{workers}", str(WORKERS)) for part in argv]
-        guard = [sys.executable, "-S", "-E", str(WORKERS / "_guard.py"), *argv]
+        guard = [sys.executable, "-S", "-E", str(WORKERS / "_shared/guard.py"), *argv]
         try:
             self._guard = subprocess.Popen(
                 guard,

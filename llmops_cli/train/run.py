@@ -43,7 +43,7 @@ def model_dir(recipe: TrainRecipe) -> Path:
     key = {
         "recipe": msgspec.to_builtins(recipe),
         "data": _data_digest(recipe),
-        "code": digest_file(WORKERS / "train_lm.py"),
+        "code": digest_file(WORKERS / "train/lm.py"),
         "task": digest_file(Path(demo_task.__file__)),
         "version": __version__,
     }
@@ -74,7 +74,7 @@ def train(recipe: TrainRecipe, origins: dict[str, str], *, progress: Progress) -
             JobSpec(
                 name="train",
                 python=env.python,
-                program="train_lm.py",
+                program="train.lm",
                 input={
                     "recipe": msgspec.to_builtins(recipe),
                     "data": str(_write_data(recipe, partial)),

@@ -203,7 +203,7 @@ def convert(folder: Path, out: Path, scheme: str = "F32") -> dict[str, Any]:
         json.dumps({"model": str(folder), "output": str(out), "scheme": scheme})
     )
     subprocess.run(
-        [sys.executable, str(WORKERS / "gguf_convert.py"), str(job)],
+        [sys.executable, str(WORKERS), "llamacpp.convert", str(job)],
         check=False,
         capture_output=True,
     )

@@ -449,7 +449,8 @@ def test_a_taken_port_is_said_before_the_model_is_loaded(url: str, demo_gguf: Pa
     port = url.rsplit(":", 1)[1]
     argv = [
         sys.executable,
-        str(WORKERS / "llamacpp_server"),
+        str(WORKERS),
+        "llamacpp.server",
         "--model",
         str(demo_gguf),
         "--port",

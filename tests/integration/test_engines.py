@@ -265,11 +265,11 @@ def test_an_engine_killed_while_streaming_ends_the_run_with_what_was_measured(
         """The process that computes: the largest below the one that the command names."""
         nonlocal seen
         seen = family.children(recursive=True)
-        words = ("llamacpp_server", "hf_server", "ct2_server", "api_server")
+        words = ("llamacpp.server", "hf.server", "ct2.server", "api_server")
         servers = [
             p
             for p in seen
-            if any(w in str(p.cmdline()) for w in words) and "_guard" not in str(p.cmdline())
+            if any(w in str(p.cmdline()) for w in words) and "guard.py" not in str(p.cmdline())
         ]
         below = [child for p in servers for child in [p, *p.children(recursive=True)]]
         return max(below, key=lambda p: p.memory_info().rss, default=None)

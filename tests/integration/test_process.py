@@ -19,7 +19,7 @@ def test_an_engine_ends_even_if_its_guard_is_killed_with_9() -> None:
     argv = [
         sys.executable,
         "-S",
-        str(WORKERS / "_guard.py"),
+        str(WORKERS / "_shared/guard.py"),
         sys.executable,
         "-c",
         "import time; time.sleep(60)",

@@ -59,7 +59,8 @@ class Sims:
         port = self.ports.setdefault(name, free_port())
         argv = [
             sys.executable,
-            str(WORKERS / "sim_server.py"),
+            str(WORKERS),
+            "sim.server",
             "--port",
             str(port),
             "--ttft-ms",
@@ -371,6 +372,6 @@ def _engines(pid: int) -> list[Any]:
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
             line = " ".join(process.cmdline())
-            if "sim_server.py" in line and "_guard" not in line:
+            if "sim.server" in line and "guard.py" not in line:
                 found.append(process)
     return found

@@ -27,7 +27,8 @@ class Echo:
         python = env.python if env else sys.executable
         argv = (
             python,
-            "{workers}/sim_server.py",
+            "{workers}",
+            "sim.server",
             "--port",
             str(port),
             "--ttft-ms",

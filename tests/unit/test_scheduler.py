@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from llmops_cli.runtime.paths import WORKERS
 
-sys.path.insert(0, str(WORKERS / "llamacpp_server"))
-from drafting import Draft, Drafter, DraftModel, PromptLookup
-from sampling import SamplingParams
-from scheduler import Event, Generation, QueueFull, Scheduler
+sys.path.insert(0, str(WORKERS))
+from llamacpp.server.drafting import Draft, Drafter, DraftModel, PromptLookup
+from llamacpp.server.sampling import SamplingParams
+from llamacpp.server.scheduler import Event, Generation, QueueFull, Scheduler
 
 VOCAB = 50
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from llmops_cli.runtime.paths import WORKERS
 
-sys.path.insert(0, str(WORKERS / "llamacpp_server"))
-from textstream import TextStream
+sys.path.insert(0, str(WORKERS))
+from llamacpp.server.textstream import TextStream
 
 text = st.text(max_size=60)
 stops = st.lists(st.text(alphabet="abé🙂 ", min_size=1, max_size=4), max_size=3)

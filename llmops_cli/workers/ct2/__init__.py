@@ -1,0 +1,1 @@
+"""Programs over CTranslate2: the server and the conversion."""

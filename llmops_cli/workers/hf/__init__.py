@@ -1,0 +1,1 @@
+"""Programs over Transformers: the server, quality and importance matrices."""

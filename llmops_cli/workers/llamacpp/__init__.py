@@ -1,0 +1,1 @@
+"""Programs over llama.cpp and GGUF files: the server, conversion, quantization, quality."""

@@ -1,0 +1,1 @@
+"""An OpenAI-style server over llama.cpp with continuous batching."""

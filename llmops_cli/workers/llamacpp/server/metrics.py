@@ -1,0 +1,56 @@
+"""Prometheus metrics of the server; gauges and counters are read from the scheduler when
+scraped.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from llamacpp.server.scheduler import Generation, Scheduler
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class SchedulerCollector:
+    """Reads the scheduler at scrape time, so the hot path updates plain integers."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def collect(self) -> Iterator[Metric]:
+        for name, value in self._scheduler.counters.items():
+            yield CounterMetricFamily(
+                f"llmops_{name}", f"{name.replace('_', ' ')} since start", value=value
+            )
+        for name, value in {
+            **self._scheduler.load(),
+            "batch_tokens": self._scheduler.step_tokens,
+        }.items():
+            yield GaugeMetricFamily(f"llmops_{name}", f"{name.replace('_', ' ')} now", value=value)
+
+
+class Metrics:
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(SchedulerCollector(scheduler))
+        self._requests = Counter(
+            "llmops_requests", "HTTP requests", ["path", "status"], registry=self._registry
+        )
+        self._ttft = Histogram(
+            "llmops_time_to_first_token_seconds",
+            "queue to first token",
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+
+    def count(self, path: str, status: int) -> None:
+        self._requests.labels(path if path.startswith("/v1/") else "other", str(status)).inc()
+
+    def observe(self, generations: list[Generation]) -> None:
+        for generation in generations:
+            if generation.first_at is not None:
+                self._ttft.observe(generation.first_at - generation.queued_at)
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)

@@ -1,0 +1,1 @@
+"""A server with scripted delays, for testing what measures."""
