@@ -19,8 +19,7 @@ STOP_PATIENCE_S = 8.0
 
 
 class Supervised:
-    """Runs argv under the guard (workers/_shared/guard.py); leaves nothing behind when stopped or when we
-    die.
+    """Runs argv under workers/_shared/guard.py; nothing is left behind when stopped or killed.
 
     `{workers}` in argv stands for the folder of worker programs, so that specs hold no path of this
     machine.
