@@ -1,4 +1,5 @@
 # make demo: set up and run the main job end to end.  make test: set up and run every test.
+# make unit: the quick ones (under 40 s).  make coverage: all but the timed ones, with the floor of pyproject.toml.
 # make check: formatting, lint, types, import rules.   All are safe to run again.
 
 PYTHON ?= python3
@@ -6,8 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS := recipes/envs/constraints.txt
+# Test processes at a time: one a core, 2 to 4.
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 2 ] && n=2; [ $$n -gt 4 ] && n=4; echo $$n)
+PARALLEL := -m 'not quiet' -n $(JOBS) --dist loadgroup
 
-.PHONY: demo test unit check format setup benchmarks bench-self bench-serve soak clean help
+.PHONY: demo test quiet unit coverage check format setup benchmarks bench-self bench-serve soak clean help
 
 help:
 	@grep -E '^# ' Makefile
@@ -37,11 +41,26 @@ setup: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/llmops run recipes/quickstart.yaml
 
+# What does not mind company runs in several processes; what measures time then runs alone. Both run, whatever fails.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	@status=0; \
+	$(BIN)/python -m pytest $(PARALLEL) || status=$$?; \
+	$(BIN)/python -m pytest -m quiet || status=$$?; \
+	exit $$status
+
+quiet: $(STAMP)
+	$(BIN)/python -m pytest -m quiet
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest tests/unit tests/contract
+	$(BIN)/python -m pytest tests/unit tests/contract -n 2
+
+# Branches, worker programs included (those that run in $(VENV)).
+coverage: $(STAMP)
+	$(BIN)/coverage erase
+	@status=0; \
+	$(BIN)/coverage run -m pytest $(PARALLEL) || status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report || status=$$?; \
+	exit $$status
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

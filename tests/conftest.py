@@ -18,6 +18,20 @@ import pytest
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
+# Several test processes share the cores: numpy's threads would spin for one another's (five times the time).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+SHARED = ("url", "made", "adapters", "standing")
+"""Fixtures that take long to make and serve many tests: those tests run in one process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        for name in SHARED:
+            if name in used:
+                item.add_marker(pytest.mark.xdist_group(name))
+
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:

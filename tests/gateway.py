@@ -17,6 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from llmops_cli.cli.app import app
+
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
 
 
@@ -288,18 +292,9 @@ class Starter:
         return self._start("--config", str(self.file), *args)
 
     def key(self, name: str, *args: str) -> str:
-        argv = [
-            sys.executable,
-            "-m",
-            "llmops_cli",
-            "keys",
-            "create",
-            "--name",
-            name,
-            *args,
-            "--json",
-        ]
-        made = subprocess.run(argv, env=self.env, capture_output=True, check=True)
+        argv = ["keys", "create", "--name", name, *args, "--json"]
+        made = CliRunner().invoke(app, argv, env={"LLMOPS_STATE_DIR": str(self.state)})
+        assert made.exit_code == 0, made.output
         return str(json.loads(made.stdout)["key"])
 
     def log(self) -> str:

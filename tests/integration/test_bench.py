@@ -23,6 +23,7 @@ def report_of(tmp_path: Path) -> dict:  # type: ignore[type-arg]
     return dict(json.loads(path.read_text()))
 
 
+@pytest.mark.quiet
 def test_measures_the_scripted_delays(cli: Cli, tmp_path: Path) -> None:
     run = cli(
         "bench",
@@ -57,6 +58,7 @@ def test_measures_the_scripted_delays(cli: Cli, tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.quiet
 def test_tokens_in_one_chunk_do_not_change_the_time_per_token(cli: Cli) -> None:
     run = cli(
         "bench",

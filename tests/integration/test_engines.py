@@ -368,6 +368,7 @@ def test_scripted_faults_are_what_the_client_sees(cli: Cli, fault: str, kind: st
     assert level["error_kinds"] == {kind: 3}
 
 
+@pytest.mark.quiet
 def test_a_simulated_batch_limit_makes_requests_wait(cli: Cli) -> None:
     run = cli(
         "bench",
@@ -392,6 +393,7 @@ def test_a_simulated_batch_limit_makes_requests_wait(cli: Cli) -> None:
     assert eight["output_tokens_per_s"] == pytest.approx(two["output_tokens_per_s"], rel=0.25)
 
 
+@pytest.mark.quiet
 def test_prefill_costs_time_by_the_token(cli: Cli) -> None:
     run = cli(
         "bench",

@@ -44,6 +44,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 # -- against the log of the mock server
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(
     "options", [(), ("--role-chunk", "2"), ("--tokens-per-chunk", "4"), ("--role-chunk", "0")]
 )
@@ -66,6 +67,7 @@ def test_times_are_those_of_the_servers_log(
     assert level["valid"], level["invalid_reasons"]
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(
     ("option", "kind"), [("--error-rate", "HTTP 500"), ("--drop-rate", "connection closed")]
 )
@@ -97,6 +99,7 @@ def test_failures_are_those_of_the_servers_log(
     assert len(failed) == bad
 
 
+@pytest.mark.quiet
 def test_several_workers_merge_into_one_level(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
     server = mock("--ttft-ms", "10", "--itl-ms", "1")
     (level,) = bench(
@@ -118,6 +121,7 @@ def test_several_workers_merge_into_one_level(cli: Cli, tmp_path: Path, mock: Mo
     assert {row["worker"] for row in table} == {"0", "1", "2"}
 
 
+@pytest.mark.quiet
 def test_an_open_load_keeps_its_times_however_slow_the_server(
     cli: Cli, tmp_path: Path, mock: MockStart
 ) -> None:
@@ -147,6 +151,7 @@ def test_an_open_load_keeps_its_times_however_slow_the_server(
     assert held["valid"], held["invalid_reasons"]
 
 
+@pytest.mark.quiet
 def test_the_same_seed_sends_the_same_requests_at_the_same_times(
     cli: Cli, tmp_path: Path, mock: MockStart
 ) -> None:
@@ -181,6 +186,7 @@ def test_the_same_seed_sends_the_same_requests_at_the_same_times(
     assert seen[0] == seen[1] != seen[2]
 
 
+@pytest.mark.quiet
 def test_conversations_wait_think_and_carry_the_answers(
     cli: Cli, tmp_path: Path, mock: MockStart
 ) -> None:
@@ -216,6 +222,7 @@ def test_conversations_wait_think_and_carry_the_answers(
             )
 
 
+@pytest.mark.quiet
 def test_a_trace_is_replayed_at_its_times(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
     server = mock("--ttft-ms", "1", "--itl-ms", "0.1")
     lines = [
@@ -232,6 +239,7 @@ def test_a_trace_is_replayed_at_its_times(cli: Cli, tmp_path: Path, mock: MockSt
     assert level["label"] == "trace x2"
 
 
+@pytest.mark.quiet
 def test_the_search_finds_the_rate_of_a_server_that_saturates(
     cli: Cli, tmp_path: Path, mock: MockStart
 ) -> None:
@@ -273,6 +281,7 @@ def test_the_search_finds_the_rate_of_a_server_that_saturates(
     assert len(hopeless["levels"]) == 2
 
 
+@pytest.mark.quiet
 def test_builtin_prompts_files_and_parquet_records(
     cli: Cli, tmp_path: Path, mock: MockStart
 ) -> None:
@@ -301,6 +310,7 @@ def test_builtin_prompts_files_and_parquet_records(
 # -- what the client says of itself
 
 
+@pytest.mark.quiet
 def test_a_client_that_is_the_bottleneck_makes_the_run_invalid(cli: Cli, mock: MockStart) -> None:
     server = mock("--itl-ms", "0")
     args = ("--concurrency", 64, "--requests", 2500, "--output-tokens", 128)
@@ -724,6 +734,7 @@ def test_a_second_run_into_the_same_folder_is_refused_while_the_first_goes(
         assert first.wait(30) == 0
 
 
+@pytest.mark.quiet
 def test_the_servers_own_metrics_and_the_engines_memory_are_in_the_series(cli: Cli) -> None:
     run = cli(
         "bench",

@@ -169,6 +169,7 @@ def p99(times: list[float]) -> float:
     return sorted(times)[int(len(times) * 0.99)]
 
 
+@pytest.mark.quiet
 def test_thirteen_faults_of_upstreams(
     sims: Sims, start: Starter, capsys: pytest.CaptureFixture[str]
 ) -> None:

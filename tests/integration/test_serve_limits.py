@@ -203,6 +203,7 @@ def test_streams_of_a_killed_process_are_given_back(tmp_path: Path) -> None:
     ledger.close()
 
 
+@pytest.mark.quiet
 def test_workers_share_limits_keys_and_metrics(upstream: Upstream, start: Starter) -> None:
     few = start.key("few", "--requests-per-minute", "20")
     gateway = start(upstream.url, "--workers", "3")
@@ -322,6 +323,7 @@ def test_a_budget_is_not_overshot_under_load(
     assert headers["x-should-retry"] == "false"
 
 
+@pytest.mark.quiet
 def test_what_is_cancelled_or_killed_costs_what_came(upstream: Upstream, start: Starter) -> None:
     upstream.words = ["w"] * 200
     upstream.delay_s = 0.05
@@ -491,6 +493,7 @@ def test_redis_may_die_and_come_back(
     assert "Redis is back" in start.log()
 
 
+@pytest.mark.quiet
 def test_a_frozen_redis_delays_only_the_first(
     upstream: Upstream, start: Starter, redis: Redis
 ) -> None:

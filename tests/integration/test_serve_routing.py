@@ -222,6 +222,7 @@ def canary_of(gateway: Gateway, admin: str) -> dict[str, Any]:
     return state
 
 
+@pytest.mark.quiet
 def test_a_canary_that_is_well_takes_over(upstreams: More, start: Starter) -> None:
     old, new = upstreams(2)
     gateway = start.config(upstreams_of(old=old, new=new) + CANARY)
@@ -238,6 +239,7 @@ def test_a_canary_that_is_well_takes_over(upstreams: More, start: Starter) -> No
     assert len(old.seen) == before, "everything goes to the new side"
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(("fault", "reason"), [("errors", "errors"), ("slow", "TTFT")])
 def test_a_canary_that_is_worse_is_rolled_back(
     fault: str, reason: str, upstreams: More, start: Starter
@@ -367,6 +369,7 @@ def test_another_model_and_an_old_answer_stand_in(upstreams: More, start: Starte
     assert gateway.ask(said("Something else?", model="c"))[0] in (500, 503)
 
 
+@pytest.mark.quiet
 def test_a_slow_one_is_hedged(upstreams: More, start: Starter) -> None:
     slow, quick = upstreams(2)
     slow.delay_s = quick.delay_s = 2.0
@@ -383,6 +386,7 @@ def test_a_slow_one_is_hedged(upstreams: More, start: Starter) -> None:
     assert len(slow.seen) + len(quick.seen) > 6
 
 
+@pytest.mark.quiet
 def test_a_full_pool_queues_sheds_and_keeps_deadlines(upstreams: More, start: Starter) -> None:
     (one,) = upstreams(1)
     one.delay_s = 0.5
@@ -430,6 +434,7 @@ def test_who_asks_for_rest_gets_it(upstreams: More, start: Starter) -> None:
     assert len(busy.seen) <= 3, "it asked for seven seconds"
 
 
+@pytest.mark.quiet
 def test_a_frozen_one_delays_nobody_else(upstreams: More, start: Starter) -> None:
     frozen, fine = upstreams(2)
     gateway = start.config(
@@ -453,6 +458,7 @@ def test_a_frozen_one_delays_nobody_else(upstreams: More, start: Starter) -> Non
         gateway.process.kill()
 
 
+@pytest.mark.quiet
 def test_a_role_is_no_token(start: Starter, upstreams: More) -> None:
     """Engines that name the role at once: TTFT is until the first word, in the log as in a
     client.
