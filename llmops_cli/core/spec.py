@@ -31,12 +31,15 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A worker program by its dotted name below `workers`, and its input; it writes events.jsonl
-    while it runs and output.json at the end.
+    """A worker program by its dotted name below `workers`, and its input.
+
+    `launcher` is put between the Python and the program, and starts it several times:
+    `("-m", "torch.distributed.run", "--nproc-per-node", "2")`.
     """
 
     name: str
     python: str
     program: str
     input: dict[str, object]
+    launcher: tuple[str, ...] = ()
     env: dict[str, str] = {}

@@ -6,13 +6,13 @@ Everything made or measured is kept under `cache_key`: a change of any of these 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from llmops_cli.core.spec import Env
 from llmops_cli.runtime.hardware import versions_in
 from llmops_cli.runtime.paths import WORKERS
-from llmops_cli.runtime.store import digest_file, digest_value
+from llmops_cli.runtime.store import digest_file, digest_path, digest_value
 
 NUMERIC_LIBRARIES = frozenset({"python", "numpy", "torch", "transformers", "tokenizers"})
 """Below most programs, so they count even where a program does not import them itself."""
@@ -27,12 +27,24 @@ MODULE_OF = {
 def cache_key(*parts: object, program: str | None, env: Env | None) -> str:
     """A digest of `parts`, of the program's code and of the libraries in `env` that it uses.
 
+    A Path anywhere in `parts` counts by the content of that file or folder, not by its name.
     Without a program, as for an engine that has its own server, every library of `env` counts;
     without `env` none does.
     """
     code = code_digest(program) if program is not None else None
     libraries = library_versions(program, env) if env is not None else {}
-    return digest_value([*parts, code, libraries])
+    return digest_value([_by_content(parts), code, libraries])
+
+
+def _by_content(part: object) -> object:
+    """Plain data with the digest of each file or folder in place of its path."""
+    if isinstance(part, Path):
+        return digest_path(part)
+    if isinstance(part, Mapping):
+        return {name: _by_content(value) for name, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_by_content(value) for value in part]
+    return part
 
 
 def code_digest(program: str, *, workers: Path = WORKERS) -> str:

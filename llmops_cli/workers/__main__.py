@@ -1,7 +1,7 @@
 """Runs one worker by its dotted name: `python {workers} hf.server --port 8000`.
 
-Python puts the folder of this file first on the path, so that `_shared.protocol`, `hf.text` and the others are importable
-in whichever environment this is. Nothing else of the toolkit is.
+Python puts the folder of this file first on the path, so that `_shared.protocol`, `hf.text` and
+the others are importable in whichever environment this is. Nothing else of the toolkit is.
 """
 
 import runpy

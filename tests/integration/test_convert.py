@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -198,7 +199,8 @@ def make_model(
 
 def convert(folder: Path, out: Path, scheme: str = "F32") -> dict[str, Any]:
     job = out.parent / "job"
-    job.mkdir(exist_ok=True)
+    shutil.rmtree(job, ignore_errors=True)
+    job.mkdir()
     (job / "input.json").write_text(
         json.dumps({"model": str(folder), "output": str(out), "scheme": scheme})
     )
@@ -207,6 +209,9 @@ def convert(folder: Path, out: Path, scheme: str = "F32") -> dict[str, Any]:
         check=False,
         capture_output=True,
     )
+    error = job / "error-0.json"
+    if error.exists():
+        return {"error": json.loads(error.read_text())}
     return dict(json.loads((job / "output.json").read_text()))
 
 

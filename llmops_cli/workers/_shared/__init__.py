@@ -1,1 +1,1 @@
-"""What workers of several environments use; standard library and numpy only, but for what a module says."""
+"""What workers of several environments use; few modules need more than the standard library."""

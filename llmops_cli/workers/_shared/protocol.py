@@ -1,11 +1,24 @@
-"""The job side of input.json, events.jsonl and output.json. Standard library only."""
+"""The job side of input.json, events.jsonl and output.json. Standard library only.
 
+Usage: python workers PROGRAM FOLDER [--ranks]. With --ranks a launcher started several processes,
+each with its number in RANK: the first one writes events and output, each one its own error.
+"""
+
+import errno
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+EMIT_EVERY_S = 0.1
+PR_SET_PDEATHSIG = 1
+
+# The input and the output of a job are free-form JSON; each worker knows the shape of its own.
+Json = dict[str, Any]
 
 
 class JobError(Exception):
@@ -19,55 +32,95 @@ class JobError(Exception):
 
 
 class Events:
-    """Appends progress lines, at most ten a second for each stage."""
+    """Appends progress lines, at most ten a second for each stage; without a path to nowhere."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a", buffering=1)
+    def __init__(self, path: Path | None) -> None:
+        self._file = path.open("a", buffering=1) if path is not None else None
         self._last: dict[str, float] = {}
 
     def progress(self, stage: str, done: float, total: float, **more: Any) -> None:
         now = time.monotonic()
-        if done < total and now - self._last.get(stage, 0.0) < 0.1:
+        is_soon = now - self._last.get(stage, 0.0) < EMIT_EVERY_S
+        if done < total and is_soon:
             return
         self._last[stage] = now
         self.emit(stage=stage, done=done, total=total, **more)
 
     def emit(self, **event: Any) -> None:
-        self._file.write(json.dumps(event) + "\n")
+        if self._file is not None:
+            self._file.write(json.dumps(event) + "\n")
 
 
-def run_worker(work: Callable[[dict[str, Any], Events], dict[str, Any]]) -> None:
-    """Calls `work` with the input and writes what it returns; a JobError becomes the toolkit's
-    error.
-    """
+def run_worker(work: Callable[[Json, Events], Json]) -> None:
+    """Calls `work` with the input and writes what it returns, or the error that ended it."""
     folder = Path(sys.argv[1])
+    rank = _rank(sys.argv[2:])
     job_input = json.loads((folder / "input.json").read_text())
     try:
-        output = work(job_input, Events(folder / "events.jsonl"))
-        code = 0
+        output = work(job_input, Events(folder / "events.jsonl" if rank == 0 else None))
     except JobError as error:
-        output = {"error": {"kind": error.kind, "message": error.message, "hint": error.hint}}
-        code = 1
-    except OSError as error:
-        if error.errno != 28:  # ENOSPC
-            raise
-        output = {
-            "error": {
-                "kind": "EnvironmentMissing",
-                "message": f"no space left on the device{f' writing {error.filename}' if error.filename else ''}",
-                "hint": "free some space, or choose another -o",
-            }
-        }
-        code = 1
-    temporary = folder / "output.json.tmp"
-    temporary.write_text(json.dumps(output))
-    temporary.replace(folder / "output.json")
-    sys.exit(code)
+        _write_error(folder, rank, error)
+        sys.exit(1)
+    except Exception as error:
+        known = _full_disk(error)
+        _write_error(folder, rank, known or error)
+        if known is not None:
+            sys.exit(1)
+        raise
+    if rank == 0:
+        _write_json(folder / "output.json", output)
+
+
+def _rank(arguments: list[str]) -> int:
+    """This process's number; 0 without --ranks, whatever RANK says (a pod may have set it)."""
+    if "--ranks" not in arguments:
+        return 0
+    _die_with_launcher()
+    return int(os.environ["RANK"])
+
+
+def _die_with_launcher() -> None:
+    """A launcher's processes may have sessions of their own, where no signal to its group comes."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _full_disk(error: Exception) -> JobError | None:
+    """The error of a full disk, which the user can mend."""
+    if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
+        return None
+    where = f" writing {error.filename}" if error.filename else ""
+    return JobError(
+        "EnvironmentMissing",
+        f"no space left on the device{where}",
+        "free some space, or choose another -o",
+    )
+
+
+def _write_error(folder: Path, rank: int, error: Exception) -> None:
+    """error-RANK.json: what this rank failed of, and when, since the others fail of that failure."""
+    wrong: Json = {"rank": rank, "at_s": time.time()}
+    if isinstance(error, JobError):
+        wrong |= {"kind": error.kind, "message": error.message, "hint": error.hint}
+    else:
+        wrong |= {"kind": None, "message": f"{type(error).__name__}: {error}", "hint": None}
+    _write_json(folder / f"error-{rank}.json", wrong)
+
+
+def _write_json(path: Path, value: Json) -> None:
+    """The file is whole or absent."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(json.dumps(value))
+    temporary.replace(path)
 
 
 def peak_rss_bytes() -> int:
-    """This program's high-water mark. Linux's ru_maxrss would begin with that of the process that
-    started it.
+    """This program's high-water mark.
+
+    Linux's ru_maxrss would begin with that of the process that started it.
     """
     import resource
 

@@ -88,3 +88,18 @@ def test_the_key_holds_parts_program_and_environment() -> None:
         cache_key("a", program=None, env=HERE),
     }
     assert len(keys) == 5
+
+
+def test_a_path_counts_by_its_content(tmp_path: Path) -> None:
+    def key(*names: str) -> str:
+        data = [tmp_path / name for name in names]
+        return cache_key({"data": data, "steps": 3}, program="train.lm", env=None)
+
+    (tmp_path / "a").write_text("one")
+    (tmp_path / "b").write_text("one")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "part").write_text("two")
+    before = key("a", "folder")
+    assert key("b", "folder") == before
+    (tmp_path / "folder" / "part").write_text("2")
+    assert key("a", "folder") != before

@@ -1,0 +1,159 @@
+"""A job of one process and of several: who writes, whose error counts, what stays."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import pytest
+
+from llmops_cli.core.errors import EngineFailed, UsageError
+from llmops_cli.core.progress import Silent
+from llmops_cli.core.spec import JobSpec
+from llmops_cli.runtime.job import JobResult, run_job
+
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from _shared.protocol import JobError, run_worker
+
+def work(job_input, events):
+    rank = int(os.environ.get("RANK", "0"))
+    events.progress("work", 1, 1)
+    said = Path(sys.argv[1]) / f"seen-by-{rank}"
+    said.write_text(str(os.getpid()))
+    if job_input.get("gather"):
+        import torch
+        import torch.distributed as dist
+        dist.init_process_group("gloo")
+        value = torch.tensor([float(rank + 1)])
+        dist.all_reduce(value)
+        dist.destroy_process_group()
+        return {"sum": value.item()}
+    if job_input.get("hang"):
+        time.sleep(60)
+    if rank == job_input.get("refuses"):
+        raise JobError("UsageError", f"rank {rank} refuses", "ask for less")
+    if rank == job_input.get("breaks"):
+        raise ValueError(f"rank {rank} broke")
+    if "refuses" in job_input or "breaks" in job_input:
+        time.sleep(0.3)
+        raise ConnectionError("the other rank went away")
+    return {"rank": rank}
+
+if __name__ == "__main__":
+    run_worker(work)
+"""
+
+LAUNCHER = '''
+"""Starts the rest of its command line so many times; the first that fails ends the others, as others do."""
+import os, subprocess, sys
+count, command = int(sys.argv[1]), sys.argv[2:]
+ranks = [
+    subprocess.Popen([sys.executable, *command], env={**os.environ, "RANK": str(rank)}, start_new_session=True)
+    for rank in range(count)
+]
+codes = [rank.wait() for rank in ranks]
+sys.exit("a rank failed, says the launcher" if any(codes) else 0)
+'''
+
+
+class Jobs:
+    """Runs the program in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sources = folder / "sources"
+        self.sources.mkdir()
+        (self.sources / "tiny.py").write_text(PROGRAM)
+        (self.sources / "launch.py").write_text(LAUNCHER)
+        self.folder = folder / "job"
+        self.two = (str(self.sources / "launch.py"), "2")
+
+    def run(self, *, launcher: tuple[str, ...] = (), **job_input: object) -> JobResult:
+        spec = JobSpec(
+            name="tiny",
+            python=sys.executable,
+            program="tiny",
+            input=job_input,
+            launcher=launcher,
+            env={"PYTHONPATH": str(self.sources)},
+        )
+        return run_job(spec, folder=self.folder, progress=Silent())
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Jobs:
+    return Jobs(tmp_path)
+
+
+def test_one_process_writes_even_if_the_environment_has_a_rank(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert jobs.run().output == {"rank": 1}
+    assert len((jobs.folder / "events.jsonl").read_text().splitlines()) == 1
+
+
+def test_of_two_ranks_the_first_writes_events_and_output(jobs: Jobs) -> None:
+    assert jobs.run(launcher=jobs.two).output == {"rank": 0}
+    assert (jobs.folder / "seen-by-1").exists()
+    assert len((jobs.folder / "events.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_first_error_wins_over_the_other_ranks_and_the_launcher(jobs: Jobs, rank: int) -> None:
+    with pytest.raises(UsageError, match=f"rank {rank} refuses") as caught:
+        jobs.run(launcher=jobs.two, refuses=rank)
+    assert caught.value.hint == "ask for less"
+    kinds = [
+        json.loads((jobs.folder / f"error-{number}.json").read_text())["kind"]
+        for number in (rank, 1 - rank)
+    ]
+    assert kinds == ["UsageError", None]
+
+
+def test_an_unexpected_error_is_named_with_its_rank_and_the_log(jobs: Jobs) -> None:
+    with pytest.raises(EngineFailed, match="rank 1: ValueError: rank 1 broke") as caught:
+        jobs.run(launcher=jobs.two, breaks=1)
+    assert "says the launcher" in str(caught.value.hint)
+    with pytest.raises(EngineFailed, match=r"ended \(exit code 1\): ValueError: rank 0 broke"):
+        jobs.run(breaks=0)
+
+
+def test_what_lies_in_the_folder_stays_but_for_old_messages(jobs: Jobs) -> None:
+    with pytest.raises(UsageError):
+        jobs.run(launcher=jobs.two, refuses=1)
+    (jobs.folder / "checkpoint").write_text("step 7")
+    assert jobs.run().output == {"rank": 0}
+    assert (jobs.folder / "checkpoint").read_text() == "step 7"
+    assert not list(jobs.folder.glob("error-*.json"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the parent-death signal")
+def test_no_rank_outlives_a_launcher_that_is_killed(jobs: Jobs) -> None:
+    import threading
+
+    def kill_the_launcher() -> None:
+        seen = jobs.folder / "seen-by-1"
+        while not (seen.exists() and seen.read_text()):
+            time.sleep(0.02)
+        psutil.Process(int(seen.read_text())).parent().kill()
+
+    threading.Thread(target=kill_the_launcher, daemon=True).start()
+    with pytest.raises(EngineFailed, match="SIGKILL"):
+        jobs.run(launcher=jobs.two, hang=True)
+    pids = [int((jobs.folder / f"seen-by-{rank}").read_text()) for rank in range(2)]
+    deadline = time.monotonic() + 10
+    while any(psutil.pid_exists(pid) for pid in pids):
+        assert time.monotonic() < deadline, pids
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
+def test_the_launcher_of_torch_joins_two_ranks(jobs: Jobs) -> None:
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
+    assert jobs.run(launcher=torchrun, gather=True).output == {"sum": 3.0}
