@@ -12,7 +12,7 @@ import msgspec
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.door.listener import bind, check_start, serve
-from llmops_cli.serve.gateway import Launch
+from llmops_cli.serve.gateway import GatewaySpec
 from llmops_cli.serve.state import state_dir
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run_gateway(
     say: Callable[[str], None],
 ) -> None:
     """Serves until it is told to stop. Raises: LlmopsError."""
-    launch = Launch(
+    launch = GatewaySpec(
         folder=str(state_dir()),
         config=config,
         host=host,

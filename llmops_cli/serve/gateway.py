@@ -29,8 +29,8 @@ from llmops_cli.serve.accounts.limits import Counts, LocalCounts
 from llmops_cli.serve.accounts.redis_store import Link, SharedBudgets, SharedCounts
 from llmops_cli.serve.answers.cache import LocalStore, SharedStore, Store
 from llmops_cli.serve.answers.flow import Flow
-from llmops_cli.serve.door.app import Gateway
-from llmops_cli.serve.snapshot import Site
+from llmops_cli.serve.door.app import App
+from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.canary import Canaries
 from llmops_cli.serve.watch.audit import AuditLog
 from llmops_cli.serve.watch.console import Console
@@ -43,7 +43,7 @@ ALERT_LEAST = 20
 """Judged requests in a minute before a block rate says anything."""
 
 
-class Launch(msgspec.Struct, frozen=True, kw_only=True):
+class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a process needs to serve. `urls`: where engines that were started answer, by
     upstream.
     """
@@ -57,10 +57,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: str | None = None
 
 
-class Service:
+class Gateway:
     """One serving process."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: GatewaySpec) -> None:
         self._launch = launch
         folder = Path(launch.folder)
         config = launch.config
@@ -83,9 +83,9 @@ class Service:
             folder / "audit.jsonl" if config.audit.on else None, bodies=config.audit.bodies
         )
         self._tracer = _tracer(config.traces)
-        self._site = self._new_site(config, None)
-        self.app = Gateway(
-            self._site,
+        self._snapshot = self._new_snapshot(config, None)
+        self.app = App(
+            self._snapshot,
             self.store,
             flow=self.flow,
             audit=self.audit,
@@ -103,14 +103,14 @@ class Service:
     # -- configuration
     # ---------------------------------------------------------------------------------
 
-    def _new_site(self, config: GatewayConfig, before: Site | None) -> Site:
+    def _new_snapshot(self, config: GatewayConfig, before: Snapshot | None) -> Snapshot:
         self.canaries.configure(config.models)
         if self.flow.meanings is None and _wants_meanings(config):
             from llmops_cli.serve.answers.semantic import Meanings
 
             self.flow.meanings = Meanings(self._folder)
         beside = Path(self._launch.file).parent if self._launch.file else None
-        return Site(
+        return Snapshot(
             config,
             urls=self._launch.urls,
             beside=beside,
@@ -139,35 +139,35 @@ class Service:
             config = load_config(Path(self._launch.file))
             check_bind(self._launch.host, len(self.store), keys_required=config.keys_required)
             fixed = fixed_parts(self._launch.config, config)
-            site = self._new_site(config, self._site)
-            await self._live_colours(site)
+            snapshot = self._new_snapshot(config, self._snapshot)
+            await self._live_colours(snapshot)
         except LlmopsError as error:
             self.metrics.config_ok.set(0)
             LOG.error("the configuration stays as it was: %s", error.message)
             return
-        old = self._site
-        self._site = site
-        self.app.site = site
-        site.watch()
-        self._later(old.retire(site))
+        old = self._snapshot
+        self._snapshot = snapshot
+        self.app.snapshot = snapshot
+        snapshot.watch()
+        self._later(old.retire(snapshot))
         self.metrics.config_ok.set(1)
         LOG.warning(
             "the configuration was read anew%s",
             f"; {fixed} change with the next start" if fixed else "",
         )
 
-    async def _live_colours(self, site: Site) -> None:
+    async def _live_colours(self, snapshot: Snapshot) -> None:
         """A blue-green switch waits for the new side to answer. Raises: EngineFailed if it does
         not.
         """
-        for name, model in site.config.models.items():
-            before = self._site.config.models.get(name)
+        for name, model in snapshot.config.models.items():
+            before = self._snapshot.config.models.get(name)
             if model.live is None or before is None or before.live == model.live:
                 continue
             group = [
                 upstream
                 for member in model.members()
-                for upstream in site.upstreams[upstream_of(member)]
+                for upstream in snapshot.upstreams[upstream_of(member)]
             ]
             for upstream in group:
                 if not upstream.watched:
@@ -183,7 +183,7 @@ class Service:
     # ------------------------------------------------------------------------------------------
 
     async def _started(self) -> None:
-        self._site.watch()
+        self._snapshot.watch()
         if self._link is not None:
             self._link.watch()
         self._later(self._ticks())
@@ -201,7 +201,7 @@ class Service:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for upstream in self._site.all():
+        for upstream in self._snapshot.all():
             await upstream.close()
         self._local_budgets.flush()
         if self._link is not None:
@@ -222,10 +222,10 @@ class Service:
         self.canaries.tick()
         self.audit.look()
         self.metrics.tasks.set(len(asyncio.all_tasks()))
-        self.metrics.queued.set(self._site.dispatcher.queues.total())
+        self.metrics.queued.set(self._snapshot.dispatcher.queues.total())
         if self._link is not None:
             self.metrics.redis_up.set(self._link.up)
-        for name, group in self._site.upstreams.items():
+        for name, group in self._snapshot.upstreams.items():
             worst = max(
                 (each.breaker.state for each in group),
                 key=("closed", "half open", "open").index,
@@ -253,7 +253,7 @@ class Service:
         )
         rate = blocked / judged if judged >= ALERT_LEAST else 0.0
         self.metrics.block_rate.set(rate)
-        high = rate > self._site.config.guard_alert
+        high = rate > self._snapshot.config.guard_alert
         if high and not self._alerted:
             LOG.error(
                 "the guard blocks %.0f %% of the requests (%d of %d in the last minute)",
@@ -322,7 +322,7 @@ def log_to_stderr() -> None:
     LOG.setLevel(logging.WARNING)
 
 
-def serve_here(launch: Launch, listener: socket.socket) -> bool:
+def serve_here(launch: GatewaySpec, listener: socket.socket) -> bool:
     """Serves in this process until told to stop, then lets what is under way end. Whether it ever
     served.
     """
@@ -331,7 +331,7 @@ def serve_here(launch: Launch, listener: socket.socket) -> bool:
     from llmops_cli.serve.door.protocol import Patient
 
     log_to_stderr()
-    service = Service(launch)
+    service = Gateway(launch)
     Patient.head_s = launch.config.limits.header_s
     Patient.body_s = launch.config.limits.body_s
     config = uvicorn.Config(

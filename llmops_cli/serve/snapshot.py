@@ -17,7 +17,7 @@ from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
 from llmops_cli.gateway_file.prices import public_price
 from llmops_cli.serve.accounts.limits import Counts, Limits
-from llmops_cli.serve.request import Ask
+from llmops_cli.serve.context import Asked
 from llmops_cli.serve.upstreams.canary import Canaries
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
 from llmops_cli.serve.upstreams.routing import Choice, Router
@@ -31,7 +31,7 @@ LOG = logging.getLogger("llmops.gateway")
 CHECKED_WITHIN_S = 5.0
 
 
-class Site:
+class Snapshot:
     """Requests hold on to the one that they began with. `urls`: where engines that we started
     answer, by upstream.
     """
@@ -45,7 +45,7 @@ class Site:
         counts: Counts,
         canaries: Canaries,
         metrics: Metrics,
-        before: Site | None = None,
+        before: Snapshot | None = None,
     ) -> None:
         self.config = config
         self._old = (
@@ -137,7 +137,7 @@ class Site:
                 self._prices[key] = (0.0, 0.0)
         return self._prices[key]
 
-    async def retire(self, after: Site) -> None:
+    async def retire(self, after: Snapshot) -> None:
         """Closes what the next version does not have, once its requests have ended."""
         kept = {id(each) for each in after.all()}
         gone = [each for each in self.all() if id(each) not in kept]
@@ -166,10 +166,12 @@ def _digest(guard: Guard | None) -> str:
     return hashlib.sha256(msgspec.json.encode(guard.policy)).hexdigest()[:16] if guard else ""
 
 
-def _is_private(ask: Ask) -> bool:
+def _is_private(asked: Asked) -> bool:
     """Whether somebody's data is in it: names of kinds as in a guard's policy. An address of a
     network is nobody's.
     """
     from llmops_cli.guard.personal import find
 
-    return any(entity.kind not in ("ip", "mac") for _, text in ask.texts() for entity in find(text))
+    return any(
+        entity.kind not in ("ip", "mac") for _, text in asked.texts() for entity in find(text)
+    )

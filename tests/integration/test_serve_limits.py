@@ -29,7 +29,7 @@ from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.accounts.ledger import Charge, Ledger
 from llmops_cli.serve.accounts.limits import LocalCounts
 from llmops_cli.serve.accounts.redis_store import Link, SharedBudgets, SharedCounts
-from llmops_cli.serve.request import Refusal
+from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.state import connect
 from tests.gateway import CHAT, Gateway, Starter, Upstream, free_port
 

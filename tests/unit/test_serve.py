@@ -21,12 +21,12 @@ from llmops_cli.serve.answers.cache import question
 from llmops_cli.serve.answers.dialects import Messages, chat_of
 from llmops_cli.serve.answers.replay import assembled, spelt
 from llmops_cli.serve.answers.usage import Answer
-from llmops_cli.serve.request import Refusal
+from llmops_cli.serve.endpoints import CHAT
+from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.canary import EDGES_S, Side, verdict
 from llmops_cli.serve.upstreams.connection import UpstreamError, _Wire
 from llmops_cli.serve.upstreams.upstream import Breaker, Upstream
 
-CHAT = "/v1/chat/completions"
 words = st.lists(st.text(max_size=12), max_size=12)
 
 
@@ -360,7 +360,7 @@ BODY: dict[str, Any] = {
 
 
 def asked(**changes: Any) -> Any:
-    more = {"tenant": "t", "route": CHAT, "alias": "m", "policy": ""}
+    more = {"tenant": "t", "route": CHAT.path, "alias": "m", "policy": ""}
     return question(
         {**BODY, **{k: v for k, v in changes.items() if k not in more}},
         **{k: changes.get(k, v) for k, v in more.items()},

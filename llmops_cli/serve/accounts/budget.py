@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from llmops_cli.serve.accounts.keys import Key
-from llmops_cli.serve.request import Refusal
+from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.state import connect
 
 LOG = logging.getLogger("llmops.gateway")

@@ -13,7 +13,7 @@ import msgspec
 from llmops_cli.gateway_file.config import LimitsConfig, LimitSet
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.accounts.ledger import MINUTE_S, Charge, Kind, Ledger, Taken
-from llmops_cli.serve.request import Refusal, retry_after
+from llmops_cli.serve.refusal import Refusal, retry_after
 
 NO_LIMITS = LimitSet()
 WHOSE = {"key": "the key", "ip": "your address", "model": "the model"}

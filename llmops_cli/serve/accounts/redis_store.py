@@ -18,7 +18,7 @@ from llmops_cli.serve.accounts.budget import Budgets, Reservation, Spent, month_
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.accounts.ledger import Charge, Standing, Taken
 from llmops_cli.serve.accounts.limits import Counts
-from llmops_cli.serve.request import Refusal
+from llmops_cli.serve.refusal import Refusal
 
 LOG = logging.getLogger("llmops.gateway")
 PATIENCE_S = 0.5

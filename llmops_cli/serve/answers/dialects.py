@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.serve.request import Refusal
+from llmops_cli.serve.refusal import Refusal
 
 Json = dict[str, Any]  # Any: either API's fields
 STOPS = {
@@ -46,6 +46,11 @@ class Dialect:
 
     is_plain = True
     wants_usage = False
+    model = ""
+
+    def request(self, body: bytes) -> bytes:
+        """In OpenAI's form."""
+        return body
 
     def whole(self, body: bytes, *, status: int = 200) -> bytes:
         del status
@@ -69,7 +74,6 @@ class Messages(Dialect):
     wants_usage = True
 
     def __init__(self) -> None:
-        self.model = ""
         self._held = b""
         self._id = f"msg_{secrets.token_hex(12)}"
         self._begun = self._ended = self._tools = False
@@ -82,6 +86,9 @@ class Messages(Dialect):
 
     # -- whole
     # -----------------------------------------------------------------------------------------
+
+    def request(self, body: bytes) -> bytes:
+        return chat_of(body)
 
     def whole(self, body: bytes, *, status: int = 200) -> bytes:
         try:
@@ -273,7 +280,7 @@ def _blocks(message: Json) -> list[Json]:
 # ------------------------------------------------------------------------------------------
 
 
-class Asked(msgspec.Struct):
+class MessagesRequest(msgspec.Struct):
     """A request of Anthropic's form, as far as it is translated."""
 
     model: str
@@ -290,7 +297,7 @@ class Asked(msgspec.Struct):
     metadata: Json | None = None
 
 
-_asked = msgspec.json.Decoder(Asked).decode
+_asked = msgspec.json.Decoder(MessagesRequest).decode
 
 
 def chat_of(body: bytes) -> bytes:

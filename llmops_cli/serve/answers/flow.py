@@ -13,18 +13,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from llmops_cli.gateway_file.model import CacheConfig, ModelConfig
+from llmops_cli.gateway_file.model import CacheConfig
 from llmops_cli.serve.accounts.budget import Budgets, cost
-from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.answers.cache import ENTRY_MOST, Question, Store, question
 from llmops_cli.serve.answers.dialects import Dialect
 from llmops_cli.serve.answers.replay import assembled, spelt
-from llmops_cli.serve.answers.usage import COMPLETIONS, Answer, Usage, guarded_body
+from llmops_cli.serve.answers.usage import Answer, guarded_body
+from llmops_cli.serve.context import (
+    COPIES_MOST,
+    Asked,
+    CacheUse,
+    Fields,
+    GuardVerdict,
+    RequestContext,
+    Usage,
+)
 from llmops_cli.serve.door.protocol import answer_whole
-from llmops_cli.serve.request import CHARS_PER_TOKEN, Ask, Refusal, Talk
-from llmops_cli.serve.snapshot import Site
+from llmops_cli.serve.endpoints import EMBEDDINGS, RESPONSES, Endpoint
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.request import CHARS_PER_TOKEN, RequestBody
+from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.connection import UpstreamError, UpstreamTimeout
-from llmops_cli.serve.upstreams.dispatch import WORDS, Exchange, Failure, Fields, NoAnswer
+from llmops_cli.serve.upstreams.dispatch import WORDS, Exchange, Failure, NoAnswer
 from llmops_cli.serve.watch.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -49,15 +59,20 @@ class Gone(Exception):
 
 
 class Job(NamedTuple):
-    """One request that may go on: `path` is the upstream's, `dialect` the client's."""
+    """One request that may go on, and the way back to its client."""
 
-    ask: Ask
-    fields: Fields
-    path: str
-    key: Key
-    talk: Talk
+    context: RequestContext
     dialect: Dialect
     send: Send
+
+    @property
+    def asked(self) -> Asked:
+        return self.context.asked
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The upstream's."""
+        return self.context.asked.endpoint.target
 
 
 class Flow:
@@ -75,84 +90,70 @@ class Flow:
         self.judged = 0
         self.blocked = 0
 
-    async def run(self, site: Site, job: Job, leaving: Leaving) -> None:
+    async def run(self, snapshot: Snapshot, job: Job, leaving: Leaving) -> None:
         """Answers. Raises: Refusal; Gone."""
-        talk = job.talk
-        ask = job.ask
-        key = job.key
-        talk.model = ask.model[:128]
-        talk.stream = bool(ask.stream)
-        alias, model = site.router.model(ask.model, shows=key.serves)
-        if not key.serves(ask.model):
-            raise Refusal(403, f"this key may not use {ask.model[:128]!r}", code="forbidden")
-        talk.alias = alias if site.router.lists(alias) else "unlisted"
-        prompt_tokens = _prompt_tokens(ask, talk)
-        _check_lengths(site, ask, prompt_tokens)
-        answer_tokens = (ask.wanted_tokens() or UNSAID_TOKENS) * max(1, min(ask.n or 1, 128))
-        claim, headers = await site.limits.take(key, talk.ip, alias, prompt_tokens + answer_tokens)
-        talk.head += headers
+        asked = job.context.asked
+        decided = job.context.decided
+        observed = job.context.observed
+        name = asked.body.model
+        alias, decided.settings = snapshot.router.model(name, shows=asked.key.serves)
+        if not asked.key.serves(name):
+            raise Refusal(403, f"this key may not use {asked.model!r}", code="forbidden")
+        decided.alias = alias if snapshot.router.lists(alias) else "unlisted"
+        decided.fields = asked.fields
+        decided.prompt_tokens = asked.prompt_tokens()
+        _check_lengths(snapshot, asked, decided.prompt_tokens)
+        decided.answer_tokens = (asked.answer_tokens() or UNSAID_TOKENS) * asked.copies()
+        claim, headers = await snapshot.limits.take(asked.key, asked.ip, alias, decided.tokens)
+        decided.headers += headers
         failed = False
         try:
-            self._judge(site, ask, job.path, talk)
-            site.dispatcher.shadow(
-                ask.model, talk, job.path, job.fields, prompt_tokens + answer_tokens
-            )
-            await self._paid(site, job, model, prompt_tokens, answer_tokens, leaving)
-            failed = talk.status >= 500
+            self._judge(snapshot, job.context)
+            snapshot.dispatcher.shadow(name, job.context, decided.fields)
+            await self._paid(snapshot, job, leaving)
+            failed = observed.status >= 500
         except Refusal as refusal:
             failed = refusal.status >= 500
             raise
         finally:
-            await site.limits.settle(
-                claim, talk.usage.input_tokens + talk.usage.output_tokens, failed=failed
-            )
+            await snapshot.limits.settle(claim, observed.usage.total_tokens, failed=failed)
 
-    async def _paid(
-        self,
-        site: Site,
-        job: Job,
-        model: ModelConfig,
-        prompt_tokens: int,
-        answer_tokens: int,
-        leaving: Leaving,
-    ) -> None:
+    async def _paid(self, snapshot: Snapshot, job: Job, leaving: Leaving) -> None:
         """Within the key's budget: what an answer can cost at most is reserved, and what it did
         cost is settled.
         """
-        key = job.key
-        talk = job.talk
-        fields = job.fields
+        asked = job.context.asked
+        decided = job.context.decided
+        observed = job.context.observed
+        key = asked.key
         dollars = 0.0
         tokens = 0
         if key.budget_dollars is not None or key.budget_tokens is not None:
-            copies = max(1, min(job.ask.n or 1, 128))
-            if job.ask.wanted_tokens() is None and job.path != "/v1/embeddings":
-                most = site.config.limits.unsaid_answer_tokens
-                fields["max_tokens" if job.path != "/v1/responses" else "max_output_tokens"] = _raw(
-                    most
-                )
-                answer_tokens = most * copies
-            tokens = 2 * prompt_tokens + answer_tokens  # dense text has a token every two bytes
-            dollars = _most(site, job, model, 2 * prompt_tokens, answer_tokens)
+            bound = job.endpoint.bound
+            if bound is not None and asked.answer_tokens() is None:
+                most = snapshot.config.limits.unsaid_answer_tokens
+                decided.fields[bound] = _raw(most)
+                decided.answer_tokens = most * asked.copies()
+            prompt_tokens = 2 * decided.prompt_tokens  # dense text has a token every two bytes
+            tokens = prompt_tokens + decided.answer_tokens
+            dollars = _most(snapshot, job, prompt_tokens, decided.answer_tokens)
         reservation = await self._budgets.reserve(key, dollars, tokens)
         try:
-            await _until_gone(
-                self._answer(site, job, model, prompt_tokens + answer_tokens), talk, leaving
-            )
+            await _until_gone(self._answer(snapshot, job), job.context, leaving)
         finally:
-            used = talk.usage.input_tokens + talk.usage.output_tokens
-            await self._budgets.settle(reservation, talk.cost, used)
+            await self._budgets.settle(reservation, observed.dollars, observed.usage.total_tokens)
 
-    def _judge(self, site: Site, ask: Ask, path: str, talk: Talk) -> None:
+    def _judge(self, snapshot: Snapshot, context: RequestContext) -> None:
         """The guard on what goes in. Raises: Refusal if it blocks."""
-        if site.guard is None:
+        if snapshot.guard is None:
             return
         self.judged += 1
-        for role, text in ask.texts():
-            decision = site.guard.check_input(text, role=role, route=path)
+        route = context.asked.endpoint.target.path
+        for role, text in context.asked.texts():
+            decision = snapshot.guard.check_input(text, role=role, route=route)
             if decision.action != "allow":
                 rule = decision.findings[0].rule
-                talk.guard = f"input {decision.action}: {rule}"
+                context.observed.guard = GuardVerdict("input", decision.action, rule)
                 self.metrics.guarded("input", decision.action, rule)
             if decision.action == "block":
                 self.blocked += 1
@@ -161,26 +162,35 @@ class Flow:
     # -- cache
     # -----------------------------------------------------------------------------------------
 
-    async def _answer(self, site: Site, job: Job, model: ModelConfig, tokens: int) -> None:
-        cache = site.cache_of(model) if job.path != "/v1/responses" else None
+    async def _answer(self, snapshot: Snapshot, job: Job) -> None:
+        cache = None
+        if job.endpoint.caches:
+            cache = snapshot.cache_of(job.context.decided.settings)
         asked = None
         vector = None
-        if cache is not None and job.talk.cache != "bypass":
-            raw = {name: msgspec.json.decode(value) for name, value in job.fields.items()}
+        if cache is not None and not job.asked.bypasses_cache:
+            raw = {
+                name: msgspec.json.decode(value)
+                for name, value in job.context.decided.fields.items()
+            }
             asked = question(
-                raw, tenant=job.key.id, route=job.path, alias=job.ask.model, policy=site.policy
+                raw,
+                tenant=job.asked.key.id,
+                route=job.endpoint.path,
+                alias=job.asked.body.model,
+                policy=snapshot.policy,
             )
             found = await self._store.get(asked.name)
             if found is not None and not found.stale:
-                await self._replay(job, found.body, "hit")
+                await self._replay(job, found.body, CacheUse.HIT)
                 return
             if cache.semantic is not None and asked.text:
-                vector = await self._vector(site, cache, asked, job)
+                vector = await self._vector(snapshot, cache, asked, job)
                 if vector is not None and await self._nearest(job, cache, asked, vector):
                     return
-            job.talk.cache = "miss"
+            job.context.observed.cache = CacheUse.MISS
         try:
-            body = await self._asked(site, job, model, tokens, keep=asked is not None)
+            body = await self._asked(snapshot, job, keep=asked is not None)
         except NoAnswer as error:
             if (
                 cache is not None
@@ -188,8 +198,8 @@ class Flow:
                 and asked
                 and (old := await self._store.get(asked.name)) is not None
             ):
-                self.metrics.fell_back(job.talk.alias, "cache")
-                await self._replay(job, old.body, "stale")
+                self.metrics.fell_back(job.context.decided.alias, "cache")
+                await self._replay(job, old.body, CacheUse.STALE)
                 return
             await _pass_on(job, error.failure)
             return
@@ -200,24 +210,24 @@ class Flow:
                     asked.partition, asked.name, vector, most=cache.semantic.entries
                 )
 
-    async def _replay(self, job: Job, body: bytes, how: str) -> None:
+    async def _replay(self, job: Job, body: bytes, how: CacheUse) -> None:
         """An answer of before, which costs nothing."""
-        job.talk.cache = how
-        job.talk.head.append((b"x-llmops-cache", how.encode()))
+        job.context.observed.cache = how
+        job.context.decided.headers.append((b"x-llmops-cache", how.encode()))
         await self._give(job, body)
 
     async def _give(self, job: Job, body: bytes) -> None:
         """A whole answer, in the form that is asked for."""
-        talk = job.talk
+        context = job.context
         send = job.send
-        head = job.talk.head
-        talk.status = 200
-        talk.first = time.monotonic() - talk.start
-        if not job.ask.stream:
+        head = job.context.decided.headers
+        context.observed.status = 200
+        context.observed.first_s = time.monotonic() - context.asked.start
+        if not job.asked.streams:
             await answer(send, 200, job.dialect.whole(body), head)
-            talk.answered = True
+            context.observed.answered = True
             return
-        shows = bool(job.ask.stream_options and job.ask.stream_options.include_usage)
+        shows = job.asked.body.wants_usage
         await send(
             {
                 "type": "http.response.start",
@@ -230,26 +240,21 @@ class Flow:
                 {"type": "http.response.body", "body": job.dialect.feed(piece), "more_body": True}
             )
         await send({"type": "http.response.body", "body": job.dialect.finish()})
-        talk.answered = True
+        context.observed.answered = True
 
     async def _vector(
-        self, site: Site, cache: CacheConfig, asked: Question, job: Job
+        self, snapshot: Snapshot, cache: CacheConfig, asked: Question, job: Job
     ) -> Any:  # Any: an array, or None
         """The question's, from a model of our own; None if that does not answer."""
         from llmops_cli.serve.answers.semantic import unit
 
         assert cache.semantic is not None
         fields = {"model": _raw(cache.semantic.model), "input": _raw(asked.text)}
-        inner = Talk("/v1/embeddings")
+        inner = RequestContext(EMBEDDINGS.path, EMBEDDINGS)
+        inner.asked.body = RequestBody(model=cache.semantic.model)
+        inner.decided.prompt_tokens = len(asked.text) // CHARS_PER_TOKEN
         try:
-            exchange = await site.dispatcher.open(
-                cache.semantic.model,
-                Ask(model=cache.semantic.model),
-                inner,
-                "/v1/embeddings",
-                fields,
-                len(asked.text) // 4,
-            )
+            exchange = await snapshot.dispatcher.open(cache.semantic.model, inner, fields)
         except (NoAnswer, Refusal) as error:
             LOG.warning("semantic cache: %s", error)
             return None
@@ -270,33 +275,30 @@ class Flow:
         found = await self._store.get(near[0])
         if found is None or found.stale:
             return False
-        await self._replay(job, found.body, "semantic")
+        await self._replay(job, found.body, CacheUse.SEMANTIC)
         return True
 
     # -- upstream
     # --------------------------------------------------------------------------------------
 
-    async def _asked(
-        self, site: Site, job: Job, model: ModelConfig, tokens: int, *, keep: bool
-    ) -> bytes | None:
+    async def _asked(self, snapshot: Snapshot, job: Job, *, keep: bool) -> bytes | None:
         """Asks the model, or the smaller one first, then those that may stand in; what may be
         cached comes back.
 
         Raises: NoAnswer if nobody answers.
         """
-        if model.hybrid is not None and job.path == "/v1/chat/completions":
-            done, body = await self._small(site, job, model.hybrid.small, model.hybrid.sure, tokens)
+        model = job.context.decided.settings
+        if model.hybrid is not None and job.endpoint.logprobs:
+            done, body = await self._small(snapshot, job, model.hybrid.small, model.hybrid.sure)
             if done:
                 return body
         failure: Failure | None = None
-        for name in [job.ask.model, *model.fallback]:
-            if failure is not None and not job.key.serves(name):
+        for name in [job.asked.body.model, *model.fallback]:
+            if failure is not None and not job.asked.key.serves(name):
                 continue
             try:
                 fields = self._with_usage(job)
-                exchange = await site.dispatcher.open(
-                    name, job.ask, job.talk, job.path, fields, tokens
-                )
+                exchange = await snapshot.dispatcher.open(name, job.context, fields)
             except NoAnswer as error:
                 failure = failure or error.failure
                 continue
@@ -308,82 +310,81 @@ class Flow:
                 )
                 continue
             if failure is not None:
-                self.metrics.fell_back(job.talk.alias, name)
-                job.talk.head.append((b"x-llmops-model", name.encode()))
-            return await self._relay(site, job, exchange, keep=keep and failure is None)
+                self.metrics.fell_back(job.context.decided.alias, name)
+                job.context.decided.headers.append((b"x-llmops-model", name.encode()))
+            return await self._relay(snapshot, job, exchange, keep=keep and failure is None)
         assert failure is not None
         raise NoAnswer(failure)
 
     def _with_usage(self, job: Job) -> Fields:
         """The body, its stream asked to tell the tokens at its end."""
-        ask = job.ask
-        if (
-            not ask.stream
-            or job.path not in COMPLETIONS
-            or (ask.stream_options and ask.stream_options.include_usage)
-        ):
-            return job.fields
-        return {**job.fields, "stream_options": _ASKED}
+        body = job.asked.body
+        if not body.stream or not job.endpoint.choices or body.wants_usage:
+            return job.context.decided.fields
+        return {**job.context.decided.fields, "stream_options": _ASKED}
 
     async def _small(
-        self, site: Site, job: Job, small: str, sure: float, tokens: int
+        self, snapshot: Snapshot, job: Job, small: str, sure: float
     ) -> tuple[bool, bytes | None]:
         """(whether the small model's answer was given, that answer): it is, where the model was
         sure of its words.
         """
-        talk = job.talk
+        context = job.context
         idle = ("stream", "stream_options")
-        fields = {name: value for name, value in job.fields.items() if name not in idle} | {
-            "logprobs": _raw(True)
-        }
-        ask = msgspec.structs.replace(job.ask, stream=False)
+        fields = {
+            name: value for name, value in job.context.decided.fields.items() if name not in idle
+        } | {"logprobs": _raw(True)}
         try:
-            exchange = await site.dispatcher.open(small, ask, talk, job.path, fields, tokens)
+            exchange = await snapshot.dispatcher.open(small, context, fields)
         except (NoAnswer, Refusal):
             return False, None
         exchange.end(good=True)
         raw = exchange.body or b""
-        counted = Answer(None, job.path, streamed=False)
+        counted = Answer(None, job.endpoint, streamed=False)
         counted.read(raw)
-        price = site.price(exchange.choice)
-        talk.cost += cost(price, counted.usage.input_tokens, counted.usage.output_tokens)
+        price = snapshot.price(exchange.choice)
+        context.observed.dollars += cost(
+            price, counted.usage.input_tokens, counted.usage.output_tokens
+        )
         body = (
-            sure_answer(raw, sure, keep_logprobs="logprobs" in job.fields)
+            sure_answer(raw, sure, keep_logprobs="logprobs" in job.asked.fields)
             if exchange.reply.status == 200
             else None
         )
         if body is None:
             return False, None
-        talk.usage = counted.usage
-        talk.first = time.monotonic() - talk.start
-        talk.status = 200
-        if site.guard is not None:
-            body = self._guarded(site.guard, body, job)
-        talk.head.append((b"x-llmops-model", small.encode()))
+        context.observed.usage = counted.usage
+        context.observed.first_s = time.monotonic() - context.asked.start
+        context.observed.status = 200
+        if snapshot.guard is not None:
+            body = self._guarded(snapshot.guard, body, job)
+        context.decided.headers.append((b"x-llmops-model", small.encode()))
         await self._give(job, body)
         return True, body
 
     # -- the way back
     # ----------------------------------------------------------------------------------
 
-    async def _relay(self, site: Site, job: Job, exchange: Exchange, *, keep: bool) -> bytes | None:
+    async def _relay(
+        self, snapshot: Snapshot, job: Job, exchange: Exchange, *, keep: bool
+    ) -> bytes | None:
         """Passes the answer on; it comes back if it is whole and may be cached."""
-        talk = job.talk
+        context = job.context
         reply = exchange.reply
-        before = job.talk.usage
-        talk.status = reply.status
-        talk.first = time.monotonic() - talk.start
+        before = job.context.observed.usage
+        context.observed.status = reply.status
+        context.observed.first_s = time.monotonic() - context.asked.start
         headers = [(name, value) for name, value in reply.headers if name in PASSED]
         streamed = exchange.body is None
         hide = (
             streamed
-            and job.path in COMPLETIONS
+            and job.endpoint.choices
             and not job.dialect.wants_usage
-            and not (job.ask.stream_options and job.ask.stream_options.include_usage)
+            and not job.asked.body.wants_usage
         )
         counted = Answer(
-            site.guard if job.path in COMPLETIONS else None,
-            job.path,
+            snapshot.guard if job.endpoint.choices else None,
+            job.endpoint,
             streamed=streamed,
             hide_usage=hide,
             keep=keep and streamed,
@@ -392,28 +393,30 @@ class Flow:
         whole: bytes | None = None
         try:
             if streamed:
-                await self._stream(site, job, reply, counted, headers)
+                await self._stream(snapshot, job, reply, counted, headers)
             else:
-                whole = await self._whole(site, job, exchange, counted, headers)
-            good = talk.answered = True
+                whole = await self._whole(snapshot, job, exchange, counted, headers)
+            good = context.observed.answered = True
         except UpstreamError as error:
             good = False
-            talk.error = str(error)
+            context.observed.error = str(error)
             self.metrics.upstream_failed(exchange.choice.upstream.name, str(error)[:40])
             await _broke_off(job, error, begun=streamed)
         finally:
             exchange.end(good=good)
-            self._count(site, job, exchange, counted, before, whole=good is True)
+            self._count(snapshot, job, exchange, counted, before, whole=good is True)
         if not good or reply.status != 200 or counted.action == "block" or not keep:
             return None
         if streamed:
             kept = assembled(b"".join(counted.kept or ()))
             return None if kept is None else msgspec.json.encode(kept)
-        return whole if talk.guard.startswith("output block") is False else None
+        return (
+            whole if not (context.observed.guard and context.observed.guard.blocks_output) else None
+        )
 
     def _count(
         self,
-        site: Site,
+        snapshot: Snapshot,
         job: Job,
         exchange: Exchange,
         counted: Answer,
@@ -422,22 +425,27 @@ class Flow:
         whole: bool,
     ) -> None:
         """What was used, and what it costs; of an answer that was cut short, what had come."""
-        talk = job.talk
+        context = job.context
         if not whole:
             counted.estimate()
         usage = counted.usage
         if usage.output_tokens and not usage.input_tokens:
-            usage.input_tokens = _prompt_tokens(job.ask, talk)
-        talk.cost += cost(site.price(exchange.choice), usage.input_tokens, usage.output_tokens)
-        talk.usage = Usage(
-            before.input_tokens + usage.input_tokens, before.output_tokens + usage.output_tokens
+            usage.input_tokens = job.context.decided.prompt_tokens
+        context.observed.dollars += cost(
+            snapshot.price(exchange.choice), usage.input_tokens, usage.output_tokens
         )
+        context.observed.usage = before.plus(usage)
         if counted.action:
-            talk.guard = f"output {counted.action}"
+            context.observed.guard = GuardVerdict("output", counted.action)
             self.metrics.guarded("output", counted.action, counted.rule)
 
     async def _stream(
-        self, site: Site, job: Job, reply: Any, counted: Answer, headers: list[tuple[bytes, bytes]]
+        self,
+        snapshot: Snapshot,
+        job: Job,
+        reply: Any,
+        counted: Answer,
+        headers: list[tuple[bytes, bytes]],
     ) -> None:  # Any: Reply
         send = job.send
         dialect = job.dialect
@@ -446,30 +454,30 @@ class Flow:
             {
                 "type": "http.response.start",
                 "status": reply.status,
-                "headers": [*job.talk.head, *headers],
+                "headers": [*job.context.decided.headers, *headers],
             }
         )
-        held = site.guard is not None and job.path == "/v1/responses"
+        held = snapshot.guard is not None and job.endpoint is RESPONSES
         events = list[bytes]()
         said = False
         async for piece in reply.pieces():
             if not said and (said := WORDS.search(piece) is not None):
-                job.talk.first = time.monotonic() - job.talk.start
+                job.context.observed.first_s = time.monotonic() - job.context.asked.start
             shown = counted.feed(piece)
             if held:
                 events.append(shown)
             elif shown and (shown := shown if plain else dialect.feed(shown)):
                 await send({"type": "http.response.body", "body": shown, "more_body": True})
         rest = counted.finish()
-        if held and site.guard is not None:
-            rest = guarded_events(site.guard, b"".join([*events, rest]), job.talk)
+        if held and snapshot.guard is not None:
+            rest = guarded_events(snapshot.guard, b"".join([*events, rest]), job.context)
         if not plain:
             rest = dialect.feed(rest) + dialect.finish()
         await send({"type": "http.response.body", "body": rest})
 
     async def _whole(
         self,
-        site: Site,
+        snapshot: Snapshot,
         job: Job,
         exchange: Exchange,
         counted: Answer,
@@ -479,22 +487,22 @@ class Flow:
         status = exchange.reply.status
         if status == 200:
             counted.read(raw)
-            if site.guard is not None:
-                raw = self._guarded(site.guard, raw, job)
+            if snapshot.guard is not None:
+                raw = self._guarded(snapshot.guard, raw, job)
         shown = raw if job.dialect.is_plain else job.dialect.whole(raw, status=status)
-        await answer(job.send, status, shown, [*job.talk.head, *headers], kind=None)
+        await answer(job.send, status, shown, [*job.context.decided.headers, *headers], kind=None)
         return raw
 
     def _guarded(self, guard: Guard, raw: bytes, job: Job) -> bytes:
-        shown, action, rule = guarded_body(guard, raw, job.path)
+        shown, action, rule = guarded_body(guard, raw, job.endpoint.path)
         if action:
-            job.talk.guard = f"output {action}: {rule}"
+            job.context.observed.guard = GuardVerdict("output", action, rule)
             self.metrics.guarded("output", action, rule)
         return shown
 
 
 async def _until_gone(
-    work: Coroutine[Any, Any, None], talk: Talk, leaving: Leaving
+    work: Coroutine[Any, Any, None], context: RequestContext, leaving: Leaving
 ) -> None:  # Any: what it yields
     """Does the work, and stops as soon as the client has gone. Raises: Gone."""
     exchange = asyncio.current_task()
@@ -502,7 +510,7 @@ async def _until_gone(
 
     def stop() -> None:
         nonlocal gone
-        if exchange is not None and not talk.answered:
+        if exchange is not None and not context.observed.answered:
             gone = True
             exchange.cancel()
 
@@ -517,22 +525,16 @@ async def _until_gone(
         leaving.discard(stop)
 
 
-def _prompt_tokens(ask: Ask, talk: Talk) -> int:
-    """An estimate: a token is four bytes of text, and an image a thousand."""
-    if talk.images:
-        return sum(len(text) for _, text in ask.texts()) // CHARS_PER_TOKEN + 1000 * talk.images + 1
-    return talk.bytes_in // CHARS_PER_TOKEN + 1
-
-
-def _check_lengths(site: Site, ask: Ask, prompt_tokens: int) -> None:
+def _check_lengths(snapshot: Snapshot, asked: Asked, prompt_tokens: int) -> None:
     """Raises: Refusal."""
-    limits = site.config.limits
-    wanted = ask.wanted_tokens() or 0
+    limits = snapshot.config.limits
+    wanted = asked.answer_tokens() or 0
     if not 0 <= wanted <= limits.answer_tokens:
         raise Refusal(
             400, f"max_tokens is not between 0 and {limits.answer_tokens:,}", code="invalid_body"
         )
-    if ask.n is not None and not 1 <= ask.n <= 128:
+    count = asked.body.n
+    if count is not None and not 1 <= count <= COPIES_MOST:
         raise Refusal(400, "n is not between 1 and 128", code="invalid_body")
     if limits.prompt_tokens is not None and prompt_tokens > limits.prompt_tokens:
         said = (
@@ -541,20 +543,21 @@ def _check_lengths(site: Site, ask: Ask, prompt_tokens: int) -> None:
         raise Refusal(400, said, code="context_length_exceeded")
 
 
-def _most(site: Site, job: Job, model: ModelConfig, input_tokens: int, output_tokens: int) -> float:
+def _most(snapshot: Snapshot, job: Job, input_tokens: int, output_tokens: int) -> float:
     """Dollars that a request can cost: at the dearest upstream of whoever may answer, and the small
     model's on top.
     """
 
     def dearest(name: str) -> float:
         try:
-            prices = [site.price(choice) for choice in site.router.choices(name, job.ask, job.talk)]
+            prices = [snapshot.price(choice) for choice in snapshot.router.choices(name, job.asked)]
         except Refusal:
             return 0.0  # it cannot do this, and will not be asked
         return max((cost(price, input_tokens, output_tokens) for price in prices), default=0.0)
 
+    model = job.context.decided.settings
     small = dearest(model.hybrid.small) if model.hybrid else 0.0
-    return small + max(dearest(name) for name in (job.ask.model, *model.fallback))
+    return small + max(dearest(name) for name in (job.asked.body.model, *model.fallback))
 
 
 def _raw(value: object) -> msgspec.Raw:
@@ -585,14 +588,16 @@ async def _pass_on(job: Job, failure: Failure) -> None:
     if failure.body is None:
         code = "upstream_timeout" if failure.late else "upstream_unavailable"
         raise Refusal(failure.status, failure.said, code=code, headers=list(failure.headers))
-    job.talk.status = failure.status
-    job.talk.error = failure.said
+    job.context.observed.status = failure.status
+    job.context.observed.error = failure.said
     body = (
         failure.body
         if job.dialect.is_plain
         else job.dialect.whole(failure.body, status=failure.status)
     )
-    await answer(job.send, failure.status, body, [*job.talk.head, *failure.headers], kind=None)
+    await answer(
+        job.send, failure.status, body, [*job.context.decided.headers, *failure.headers], kind=None
+    )
 
 
 async def _broke_off(job: Job, error: UpstreamError, *, begun: bool) -> None:
@@ -614,25 +619,25 @@ async def _broke_off(job: Job, error: UpstreamError, *, begun: bool) -> None:
     )
 
 
-def guarded_events(guard: Guard, raw: bytes, talk: Talk) -> bytes:
+def guarded_events(guard: Guard, raw: bytes, context: RequestContext) -> bytes:
     """A stream of /v1/responses, which says everything several times: whole if it is harmless, else
     an error.
     """
     for line in raw.splitlines():
         if line.startswith(b"data:") and b'"response.completed"' in line:
             texts = _response_texts(line[5:].strip())
-            decisions = [guard.check_output(text, route="/v1/responses") for text in texts]
+            decisions = [guard.check_output(text, route=RESPONSES.path) for text in texts]
             bad = next((d for d in decisions if d.action in ("redact", "block")), None)
             if bad is None:
                 return raw
-            talk.guard = f"output block: {bad.findings[0].rule}"
+            context.observed.guard = GuardVerdict("output", "block", bad.findings[0].rule)
             failure = {
                 "type": "error",
                 "code": "content_filter",
                 "message": bad.message or "the answer was withheld",
             }
             return b"event: error\ndata: " + msgspec.json.encode(failure) + b"\n\n"
-    talk.guard = "output block: unfinished"
+    context.observed.guard = GuardVerdict("output", "block", "unfinished")
     return b'event: error\ndata: {"type":"error","code":"content_filter","message":"the answer was not whole"}\n\n'
 
 

@@ -9,23 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from llmops_cli.serve.context import Usage
+from llmops_cli.serve.endpoints import COMPLETIONS, Endpoint
 from llmops_cli.serve.upstreams.connection import MalformedAnswer, UpstreamError
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard, OutputStream
 
 
-COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
-"""Routes whose streams are events with choices, then a count if it was asked for, then [DONE]."""
 EVENT_MOST = 8 << 20
 TAIL = 64 << 10
-
-
-class Usage(msgspec.Struct):
-    """Tokens as the upstream counts them; for a stream without a count, its pieces."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
 
 
 class _Counts(msgspec.Struct):
@@ -57,7 +50,7 @@ class Answer:
     def __init__(
         self,
         guard: Guard | None,
-        route: str,
+        endpoint: Endpoint,
         *,
         streamed: bool,
         hide_usage: bool = False,
@@ -74,8 +67,8 @@ class Answer:
         self._tail = b""
         self._last = b""
         self._events = 0
-        self._route = route
-        self._ours = route in COMPLETIONS
+        self._endpoint = endpoint
+        self._ours = endpoint.choices
         self._ended = False
         self._done = False
 
@@ -201,7 +194,7 @@ class Answer:
     def _stream_of(self, index: int, place: str) -> OutputStream:
         assert self._guard is not None
         if (index, place) not in self._streams:
-            self._streams[index, place] = self._guard.output_stream(route=self._route)
+            self._streams[index, place] = self._guard.output_stream(route=self._endpoint.path)
         return self._streams[index, place]
 
     def _close(self, index: int, choice: dict[str, Any]) -> None:  # Any: OpenAI's fields
@@ -221,7 +214,7 @@ class Answer:
         out = []
         for index in dict.fromkeys(number for number, _ in self._streams):
             choice: dict[str, Any] = {"index": index, "delta": {}, "finish_reason": None}
-            if self._route.endswith("/completions") and "chat" not in self._route:
+            if self._endpoint is COMPLETIONS:
                 choice = {"index": index, "finish_reason": None}
             self._close(index, choice)
             if choice.get("delta") or choice.get("text"):

@@ -13,11 +13,27 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from llmops_cli.serve.accounts.keys import Key, KeyStore
-from llmops_cli.serve.answers.dialects import Dialect, Messages, chat_of
+from llmops_cli.serve.answers.dialects import Dialect
 from llmops_cli.serve.answers.flow import Flow, Gone, Job, Receive, Send, answer, fields_of
+from llmops_cli.serve.context import Asked, CacheUse, RequestContext, Urgency
 from llmops_cli.serve.door.protocol import LEFT
-from llmops_cli.serve.request import Ask, Refusal, Talk
-from llmops_cli.serve.snapshot import Site
+from llmops_cli.serve.endpoints import (
+    ENDPOINTS,
+    HEALTH,
+    METRICS,
+    MODELS,
+    MODERATIONS,
+    NOWHERE,
+    PAGES,
+    READY,
+    STATE,
+    Endpoint,
+    Page,
+    dialect_at,
+)
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.request import RequestBody
+from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.watch.audit import AuditLog, Bodies, Entry, Watched, now
 from llmops_cli.serve.watch.console import Console
 from llmops_cli.serve.watch.metrics import CONTENT_TYPE, Metrics
@@ -28,27 +44,16 @@ if TYPE_CHECKING:
 Scope = MutableMapping[str, Any]  # Any: ASGI
 
 LOG = logging.getLogger("llmops.gateway")
-POSTS = {
-    "/v1/chat/completions": "chat",
-    "/v1/completions": "completions",
-    "/v1/embeddings": "embeddings",
-    "/v1/moderations": "moderations",
-    "/v1/responses": "responses",
-    "/v1/messages": "messages",
-}
-GETS = {"/v1/models": "models", "/metrics": "metrics", "/admin/state": "admin"}
-OPEN = ("/health", "/ready", "/ui", "/openapi.json")
-"""No key is asked for: these tell nothing of anybody. The page at /ui asks for one itself."""
-OPEN_KEY = Key(id="open", name="open", role="admin", models=[], created=0.0)
+IMAGE_MARKS = (b'"image_url"', b'"input_image"', b'"base64"')
 SESSION_HEADERS = (b"x-session-id", b"x-llmops-session")
 
 
-class Gateway:
-    """`await gateway(scope, receive, send)`. `site` may be replaced at any time."""
+class App:
+    """`await gateway(scope, receive, send)`. `snapshot` may be replaced at any time."""
 
     def __init__(
         self,
-        site: Site,
+        snapshot: Snapshot,
         store: KeyStore,
         *,
         flow: Flow,
@@ -59,7 +64,7 @@ class Gateway:
         started: Callable[[], Any] | None = None,
         stopped: Callable[[], Any] | None = None,
     ) -> None:  # Any: OpenTelemetry, and coroutines
-        self.site = site
+        self.snapshot = snapshot
         self._store = store
         self._flow = flow
         self._audit = audit
@@ -68,7 +73,7 @@ class Gateway:
         self._tracer = tracer
         self._started = started
         self._stopped = stopped
-        self._decode = msgspec.json.Decoder(Ask).decode
+        self._decode = msgspec.json.Decoder(RequestBody).decode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -77,90 +82,94 @@ class Gateway:
         if scope["type"] != "http":
             return
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
-        talk = Talk(path[:64])
-        dialect = Dialect()
-        if path.startswith("/v1/messages"):
-            dialect = Messages()
+        endpoint = ENDPOINTS.get(path)
+        context = RequestContext(path[:64], endpoint or NOWHERE)
+        dialect = endpoint.dialect() if endpoint else dialect_at(path)
         self.metrics.in_flight.inc()
         try:
-            await self._serve(scope, path, talk, dialect, receive, send)
+            await self._serve(scope, path, context, dialect, receive, send)
         except Refusal as refusal:
-            talk.status = refusal.status
-            talk.error = refusal.code
-            self.metrics.refused(refusal.code, talk.key)
+            context.observed.status = refusal.status
+            context.observed.error = refusal.code
+            self.metrics.refused(refusal.code, context.asked.key_id)
             await answer(
                 send,
                 refusal.status,
-                dialect.refusal(refusal, talk.id),
-                [*talk.head, *refusal.headers],
+                dialect.refusal(refusal, context.asked.id),
+                [*context.decided.headers, *refusal.headers],
             )
         except Gone:
-            talk.status = 499
-            talk.error = "client gone"
+            context.observed.status = 499
+            context.observed.error = "client gone"
         except Exception as error:
-            LOG.exception("request %s", talk.id)
-            talk.error = f"bug: {type(error).__name__}"
-            begun = talk.status
-            talk.status = 500
+            LOG.exception("request %s", context.asked.id)
+            context.observed.error = f"bug: {type(error).__name__}"
+            begun = context.observed.status
+            context.observed.status = 500
             if not begun:
                 bug = Refusal(500, "the gateway failed", code="internal_error")
-                await answer(send, 500, dialect.refusal(bug, talk.id), talk.head)
+                await answer(
+                    send, 500, dialect.refusal(bug, context.asked.id), context.decided.headers
+                )
         finally:
             self.metrics.in_flight.dec()
-            if path in POSTS or talk.status >= 400:
-                self._note(talk)
+            if endpoint is not None or context.observed.status >= 400:
+                self._note(context)
 
     async def _serve(
-        self, scope: Scope, path: str, talk: Talk, dialect: Dialect, receive: Receive, send: Send
+        self,
+        scope: Scope,
+        path: str,
+        context: RequestContext,
+        dialect: Dialect,
+        receive: Receive,
+        send: Send,
     ) -> None:
-        method = scope["method"]
-        wanted = "POST" if path in POSTS else "GET" if path in GETS or path in OPEN else None
-        if wanted is None:
-            raise Refusal(404, f"there is no {talk.route}", code="not_found")
-        if method != wanted:
+        route = ENDPOINTS.get(path) or PAGES.get(path)
+        shown = context.asked.route
+        if route is None:
+            raise Refusal(404, f"there is no {shown}", code="not_found")
+        if scope["method"] != route.method:
             raise Refusal(
                 405,
-                f"{talk.route} is for {wanted}",
+                f"{shown} is for {route.method}",
                 code="method_not_allowed",
-                headers=[(b"allow", wanted.encode())],
+                headers=[(b"allow", route.method.encode())],
             )
-        if path in OPEN:
-            await self._public(path, talk, send)
-            return
-        key = self._admit(scope, POSTS.get(path) or GETS[path], talk)
-        if path in POSTS:
-            await self._post(scope, path, key, talk, dialect, receive, send)
-            return
-        if path == "/metrics":
+        if route.right is not None:
+            self._admit(scope, route.right, context)
+        if isinstance(route, Endpoint):
+            await self._post(scope, context, dialect, receive, send)
+        else:
+            await self._read_page(route, context, send)
+
+    async def _read_page(self, page: Page, context: RequestContext, send: Send) -> None:
+        observed = context.observed
+        headers = context.decided.headers
+        kind = b"application/json"
+        observed.status = 200
+        if page is HEALTH:
+            body = b'{"status":"ok"}'
+        elif page is READY:
+            ready = self.snapshot.ready()
+            observed.status = 200 if ready else 503
+            body = b'{"ready":true}' if ready else b'{"ready":false}'
+        elif page is METRICS:
             body = self.metrics.text()
             kind = CONTENT_TYPE
-        elif path == "/v1/models":
-            body = await self._list(key)
-            kind = b"application/json"
+        elif page is MODELS:
+            body = await self._list(context.asked.key)
+        elif page is STATE:
+            body = await self._console.state(self.snapshot, self._store)
         else:
-            body = await self._console.state(self.site, self._store)
-            kind = b"application/json"
-        talk.status = 200
-        await answer(send, 200, body, talk.head, kind=kind)
-
-    async def _public(self, path: str, talk: Talk, send: Send) -> None:
-        talk.status = 200
-        if path == "/health":
-            await answer(send, 200, b'{"status":"ok"}', talk.head)
-        elif path == "/ready":
-            ready = self.site.ready()
-            talk.status = 200 if ready else 503
-            await answer(
-                send, talk.status, b'{"ready":%b}' % (b"true" if ready else b"false"), talk.head
-            )
-        else:
-            body, kind, headers = self._console.page(path)
-            await answer(send, 200, body, [*talk.head, *headers], kind=kind)
+            body, kind, more = self._console.page(page)
+            headers = [*headers, *more]
+        await answer(send, observed.status, body, headers, kind=kind)
 
     # -- who asks
     # --------------------------------------------------------------------------------------
 
-    def _admit(self, scope: Scope, right: str, talk: Talk) -> Key:
+    def _admit(self, scope: Scope, right: str, context: RequestContext) -> None:
         given = None
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -170,9 +179,9 @@ class Gateway:
             if name == b"x-api-key":
                 given = value.decode("latin-1").strip()
         client = scope.get("client")
-        talk.ip = str(client[0]) if client else ""
-        if given is None and not self.site.config.keys_required:
-            return OPEN_KEY
+        context.asked.ip = str(client[0]) if client else ""
+        if given is None and not self.snapshot.config.keys_required:
+            return
         key = self._store.find(given) if given else None
         if key is None:
             said = (
@@ -183,36 +192,37 @@ class Gateway:
             raise Refusal(
                 401, said, code="invalid_api_key", headers=[(b"www-authenticate", b"Bearer")]
             )
-        talk.key = key.id
-        talk.key_name = key.name
+        context.asked.key = key
+        context.asked.key_id = key.id
+        context.asked.key_name = key.name
         if not key.may(right):
-            raise Refusal(403, f"this key may not use {talk.route}", code="forbidden")
-        return key
+            raise Refusal(403, f"this key may not use {context.asked.route}", code="forbidden")
 
-    def _headers(self, scope: Scope, talk: Talk) -> None:
+    def _headers(self, scope: Scope, context: RequestContext) -> None:
         """What a client may say beside its body. Anything else that it sends is not passed on."""
         for name, value in scope["headers"]:
             if name == b"content-encoding" and value != b"identity":
                 raise Refusal(415, "compressed bodies are not taken", code="unsupported")
             if name in SESSION_HEADERS:
-                talk.session = value.decode("latin-1")[:256]
+                context.asked.session = value.decode("latin-1")[:256]
             elif name == b"x-llmops-urgency":
-                talk.urgency = "batch" if value == b"batch" else "interactive"
+                context.asked.urgency = Urgency.BATCH if value == b"batch" else Urgency.INTERACTIVE
             elif name == b"x-llmops-timeout-ms":
-                talk.deadline = talk.start + _number(value) / 1000
+                context.asked.deadline = context.asked.start + _number(value) / 1000
             elif name in (b"x-llmops-cache", b"cache-control"):
                 if value in (b"bypass", b"no-cache", b"no-store"):
-                    talk.cache = "bypass"
+                    context.asked.bypasses_cache = True
+                    context.observed.cache = CacheUse.BYPASS
             elif name == b"traceparent":
-                talk.parent = value.decode("latin-1")[:64]
-            elif name == b"x-forwarded-for" and self.site.config.limits.trusted_proxies:
-                talk.ip = self._forwarded(talk.ip, value.decode("latin-1"))
+                context.asked.parent = value.decode("latin-1")[:64]
+            elif name == b"x-forwarded-for" and self.snapshot.config.limits.trusted_proxies:
+                context.asked.ip = self._forwarded(context.asked.ip, value.decode("latin-1"))
 
     def _forwarded(self, peer: str, value: str) -> str:
         """The nearest address that is none of our proxies."""
         trusted = [
             ipaddress.ip_network(each, strict=False)
-            for each in self.site.config.limits.trusted_proxies
+            for each in self.snapshot.config.limits.trusted_proxies
         ]
         for each in [peer, *reversed(value.split(","))]:
             try:
@@ -227,8 +237,8 @@ class Gateway:
     # --------------------------------------------------------------------------------------
 
     async def _list(self, key: Key) -> bytes:
-        await self.site.looked()
-        names = self.site.router.names()
+        await self.snapshot.looked()
+        names = self.snapshot.router.names()
         if not names:
             raise Refusal(503, "the upstream does not list its models", code="upstream_unavailable")
         entries = [
@@ -241,42 +251,39 @@ class Gateway:
     async def _post(
         self,
         scope: Scope,
-        path: str,
-        key: Key,
-        talk: Talk,
+        context: RequestContext,
         dialect: Dialect,
         receive: Receive,
         send: Send,
     ) -> None:
-        site = self.site
-        self._headers(scope, talk)
+        snapshot = self.snapshot
+        asked = context.asked
+        self._headers(scope, context)
         body = await self._body(scope, receive)
-        talk.bytes_in = len(body)
-        if b'"image' in body or b'"input_image' in body:
-            talk.images = (
-                body.count(b'"image_url"') + body.count(b'"input_image"') + body.count(b'"base64"')
-            )
-        ask, body = self._read(body, path, dialect)
-        if path == "/v1/moderations":
-            talk.status = 200
-            await answer(send, 200, moderated(site.guard, ask, talk), talk.head)
+        asked.body_bytes = len(body)
+        asked.images = _images_in(body)
+        body = self._read(body, asked, dialect)
+        if asked.endpoint is MODERATIONS:
+            context.observed.status = 200
+            found = moderated(snapshot.guard, context)
+            await answer(send, 200, found, context.decided.headers)
             return
-        if not talk.session and ask.user:
-            talk.session = ask.user
-        await site.looked()
-        inner = "/v1/chat/completions" if path == "/v1/messages" else path
+        if not asked.session and asked.body.user:
+            asked.session = asked.body.user
+        await snapshot.looked()
+        asked.fields = fields_of(body)
         shown = Watched(send) if self._audit.bodies else None
-        job = Job(ask, fields_of(body), inner, key, talk, dialect, shown.send if shown else send)
+        job = Job(context, dialect, shown.send if shown else send)
         if self._tracer is not None:
-            self._tracer.begin(talk, ask)
+            self._tracer.begin(context)
         try:
-            await self._flow.run(site, job, scope[LEFT])
+            await self._flow.run(snapshot, job, scope[LEFT])
         finally:
             if shown is not None:
-                talk.bodies = Bodies(body, shown.said())
+                context.observed.bodies = Bodies(body, shown.said())
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        limits = self.site.config.limits
+        limits = self.snapshot.config.limits
         most = limits.body_bytes
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > most:
@@ -295,67 +302,57 @@ class Gateway:
             if not message.get("more_body"):
                 return b"".join(parts)
 
-    def _read(self, body: bytes, path: str, dialect: Dialect) -> tuple[Ask, bytes]:
-        """(what is asked, the body in OpenAI's form). Raises: Refusal."""
+    def _read(self, body: bytes, asked: Asked, dialect: Dialect) -> bytes:
+        """The body in OpenAI's form; what is read of it is in `asked`. Raises: Refusal."""
         try:
-            if isinstance(dialect, Messages):
-                body = chat_of(body)
-            ask = self._decode(body)
+            body = dialect.request(body)
+            asked.body = self._decode(body)
         except msgspec.ValidationError as error:
             raise Refusal(400, str(error).replace("`", "'"), code="invalid_body") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Refusal(400, f"the body is not JSON: {error}", code="invalid_json") from None
         except RecursionError:
             raise Refusal(400, "the body is nested too deep", code="invalid_json") from None
-        if not ask.model and path != "/v1/moderations":
-            raise Refusal(400, "the body has no model", code="invalid_body")
-        if path in ("/v1/messages", "/v1/chat/completions"):
-            if not ask.messages:
-                raise Refusal(400, "a chat needs messages", code="invalid_body")
-        elif path == "/v1/completions":
-            if ask.prompt is msgspec.UNSET:
-                raise Refusal(400, "a completion needs a prompt", code="invalid_body")
-        elif ask.input is msgspec.UNSET:
-            raise Refusal(400, f"{path} needs an input", code="invalid_body")
-        if isinstance(dialect, Messages):
-            dialect.model = ask.model
-        return ask, body
+        if (said := asked.endpoint.lacks(asked.body)) is not None:
+            raise Refusal(400, said, code="invalid_body")
+        dialect.model = asked.body.model
+        return body
 
     # -- bookkeeping
     # -----------------------------------------------------------------------------------
 
-    def _note(self, talk: Talk) -> None:
-        total = time.monotonic() - talk.start
-        usage = talk.usage
-        self.metrics.done(talk, total)
+    def _note(self, context: RequestContext) -> None:
+        total = time.monotonic() - context.asked.start
+        usage = context.observed.usage
+        self.metrics.done(context, total)
         lost = self._audit.lost
         self._audit.write(
             Entry(
                 at=now(),
-                request=talk.id,
-                route=talk.route,
-                status=talk.status,
-                key=talk.key,
-                model=talk.model,
-                stream=talk.stream,
+                request=context.asked.id,
+                route=context.asked.route,
+                status=context.observed.status,
+                key=context.asked.key_id,
+                model=context.asked.model,
+                stream=context.asked.streams,
                 input_tokens=usage.input_tokens,
                 output_tokens=usage.output_tokens,
-                first_ms=round(talk.first * 1e3, 2),
+                first_ms=round(context.observed.first_s * 1e3, 2),
                 total_ms=round(total * 1e3, 2),
-                guard=talk.guard,
-                error=talk.error,
-                upstream=talk.upstream,
-                side=talk.side if talk.side != "stable" else "",
-                cache=talk.cache,
-                dollars=round(talk.cost, 9),
-                ip=talk.ip,
+                guard=context.observed.guard_shown,
+                error=context.observed.error,
+                upstream=context.observed.upstream,
+                side=context.observed.side if context.observed.side != "stable" else "",
+                cache=context.observed.cache,
+                dollars=round(context.observed.dollars, 9),
+                ip=context.asked.ip,
             ),
-            talk.bodies,
+            context.observed.bodies,
         )
         if self._audit.lost > lost:
             self.metrics.audit_lost.inc(self._audit.lost - lost)
         if self._tracer is not None:
-            self._tracer.end(talk)
+            self._tracer.end(context)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -372,6 +369,12 @@ class Gateway:
                 return
 
 
+def _images_in(body: bytes) -> int:
+    if b'"image' not in body and b'"input_image' not in body:
+        return 0
+    return sum(map(body.count, IMAGE_MARKS))
+
+
 def _number(value: bytes) -> float:
     try:
         found = float(value)
@@ -386,7 +389,7 @@ def _number(value: bytes) -> float:
     return found
 
 
-def moderated(guard: Guard | None, ask: Ask, talk: Talk) -> bytes:
+def moderated(guard: Guard | None, context: RequestContext) -> bytes:
     """The guard's opinion, in the form of OpenAI's moderations. Without a guard of its own, the
     default one's.
     """
@@ -394,7 +397,7 @@ def moderated(guard: Guard | None, ask: Ask, talk: Talk) -> bytes:
 
     guard = guard or Guard()
     results = []
-    for _, text in ask.texts():
+    for _, text in context.asked.texts():
         decision = guard.check_input(text)
         hit = {
             finding.detector for finding in decision.findings if finding.action in ("flag", "block")
@@ -412,5 +415,5 @@ def moderated(guard: Guard | None, ask: Ask, talk: Talk) -> bytes:
             }
         )
     return msgspec.json.encode(
-        {"id": f"modr-{talk.id}", "model": "llmops-guard", "results": results}
+        {"id": f"modr-{context.asked.id}", "model": "llmops-guard", "results": results}
     )

@@ -19,7 +19,7 @@ import msgspec
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.accounts.redis_store import Link
-from llmops_cli.serve.gateway import DRAIN_S, Launch, check_bind, serve_here
+from llmops_cli.serve.gateway import DRAIN_S, GatewaySpec, check_bind, serve_here
 
 STABLE_S = 30.0
 PAUSE_MOST_S = 30.0
@@ -43,7 +43,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    launch: Launch, listener: socket.socket, *, workers: int, say: Callable[[str], None]
+    launch: GatewaySpec, listener: socket.socket, *, workers: int, say: Callable[[str], None]
 ) -> None:
     """Serves until it is told to stop, then lets what is under way end. Raises: EngineFailed if it
     ends by itself.
@@ -54,7 +54,7 @@ def serve(
         raise EngineFailed("the gateway did not start")
 
 
-def check_start(launch: Launch, say: Callable[[str], None]) -> None:
+def check_start(launch: GatewaySpec, say: Callable[[str], None]) -> None:
     """What would end a worker as soon as it begins is said before. Raises: UsageError,
     EnvironmentMissing.
     """
@@ -74,7 +74,7 @@ class _Crew:
     """Workers that accept from one socket. One that dies is replaced; the others do not notice."""
 
     def __init__(
-        self, launch: Launch, listener: socket.socket, count: int, say: Callable[[str], None]
+        self, launch: GatewaySpec, listener: socket.socket, count: int, say: Callable[[str], None]
     ) -> None:
         self._launch = launch
         self._listener = listener

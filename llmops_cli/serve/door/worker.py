@@ -12,11 +12,11 @@ import threading
 
 import msgspec
 
-from llmops_cli.serve.gateway import Launch, serve_here
+from llmops_cli.serve.gateway import GatewaySpec, serve_here
 
 
 def main() -> None:
-    launch = msgspec.json.decode(sys.stdin.buffer.readline(), type=Launch)
+    launch = msgspec.json.decode(sys.stdin.buffer.readline(), type=GatewaySpec)
     threading.Thread(target=_follow_parent, daemon=True).start()
     listener = socket.socket(fileno=int(sys.argv[1]))
     serve_here(launch, listener)

@@ -16,7 +16,8 @@ import msgspec
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import ModelConfig
-from llmops_cli.serve.request import Ask, Refusal, Talk, retry_after
+from llmops_cli.serve.context import Fields, RequestContext, Urgency
+from llmops_cli.serve.refusal import Refusal, retry_after
 from llmops_cli.serve.upstreams.canary import Canaries
 from llmops_cli.serve.upstreams.connection import (
     MalformedAnswer,
@@ -38,10 +39,6 @@ WORDS = re.compile(
     rb'"(?:content|text|reasoning_content|reasoning|refusal|delta|arguments|name|finish_reason)": ?"[^"]'
 )
 """The first of these that is not empty is what a client waits for."""
-
-Fields = dict[str, msgspec.Raw]
-"""A body, its values not decoded."""
-
 
 _any_json = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -187,12 +184,10 @@ class Dispatcher:
         self.queues = Queues()
         self._shadows: set[asyncio.Task[None]] = set()
 
-    async def open(
-        self, name: str, ask: Ask, talk: Talk, path: str, fields: Fields, tokens: int
-    ) -> Exchange:
+    async def open(self, name: str, context: RequestContext, fields: Fields) -> Exchange:
         """An exchange with a status below 500. Raises: Refusal; NoAnswer if nobody gave one."""
         alias, model = self._router.model(name)
-        choices = self._router.choices(name, ask, talk)
+        choices = self._router.choices(name, context.asked)
         if len(choices) > 1 or model.fallback:  # somebody else can be asked until a word was said
             choices = [choice._replace(held=True) for choice in choices]
         if not choices:
@@ -204,15 +199,13 @@ class Dispatcher:
         tried = list[Upstream]()
         failure = None
         retries = self._config.retries.most
-        while (choice := await self._admit(alias, choices, tried, talk)) is not None:
+        while (choice := await self._admit(alias, choices, tried, context)) is not None:
             spare = next((c for c in choices if c is not choice and _free(c, tried)), None)
             try:
                 if model.hedge_after_s is None:
-                    exchange = await self._attempt(choice, talk, path, fields, tokens, alias)
+                    exchange = await self._attempt(choice, context, fields, alias)
                 else:
-                    exchange = await self._ask(
-                        model, choice, spare, talk, path, fields, tokens, alias
-                    )
+                    exchange = await self._ask(model, choice, spare, context, fields, alias)
             except UpstreamError as error:
                 late = isinstance(error, UpstreamTimeout)
                 failure = Failure(504 if late else 502, str(error), late=late)
@@ -237,14 +230,14 @@ class Dispatcher:
         )
 
     async def _admit(
-        self, alias: str, choices: list[Choice], tried: list[Upstream], talk: Talk
+        self, alias: str, choices: list[Choice], tried: list[Upstream], context: RequestContext
     ) -> Choice | None:
         """The best choice that is usable and has room, waited for if need be; None if none is
         usable.
 
         Raises: Refusal (503) if the queue is full, or cannot be passed in time.
         """
-        left_s = talk.left_s()
+        left_s = context.asked.left_s()
         waited = False
         until = time.monotonic() + (
             self._config.queue.wait_s if left_s is None else min(left_s, self._config.queue.wait_s)
@@ -266,7 +259,7 @@ class Dispatcher:
                     code="overloaded",
                     headers=retry_after(expected_s),
                 )
-            if left_s <= 0 or (talk.deadline and expected_s > left_s):
+            if left_s <= 0 or (context.asked.deadline and expected_s > left_s):
                 raise Refusal(
                     503,
                     "there is no place in time",
@@ -274,7 +267,10 @@ class Dispatcher:
                     headers=retry_after(expected_s),
                 )
             waited = await self.queues.wait(
-                alias, urgent=talk.urgency == "interactive", again=waited, seconds=left_s
+                alias,
+                urgent=context.asked.urgency is Urgency.INTERACTIVE,
+                again=waited,
+                seconds=left_s,
             )
             waited = waited or bool(free)
 
@@ -286,24 +282,20 @@ class Dispatcher:
         model: ModelConfig,
         choice: Choice,
         spare: Choice | None,
-        talk: Talk,
-        path: str,
+        context: RequestContext,
         fields: Fields,
-        tokens: int,
         alias: str,
     ) -> Exchange:
         """Raises: UpstreamError."""
         if model.hedge_after_s is None or spare is None:
-            return await self._attempt(choice, talk, path, fields, tokens, alias)
-        first = asyncio.ensure_future(self._attempt(choice, talk, path, fields, tokens, alias))
+            return await self._attempt(choice, context, fields, alias)
+        first = asyncio.ensure_future(self._attempt(choice, context, fields, alias))
         running = {first}
         try:
             await asyncio.wait(running, timeout=model.hedge_after_s)
             if not first.done() and self._budget.take():
                 self._metrics.hedged(alias)
-                running.add(
-                    asyncio.ensure_future(self._attempt(spare, talk, path, fields, tokens, alias))
-                )
+                running.add(asyncio.ensure_future(self._attempt(spare, context, fields, alias)))
             while True:
                 done, pending = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 good = [
@@ -321,18 +313,19 @@ class Dispatcher:
                 _drop(task)
 
     async def _attempt(
-        self, choice: Choice, talk: Talk, path: str, fields: Fields, tokens: int, alias: str
+        self, choice: Choice, context: RequestContext, fields: Fields, alias: str
     ) -> Exchange:
         """Until a stream has begun, or all of another answer is there: so long nothing was sent to
         the client, and somebody else can be asked. Raises: UpstreamError.
         """
         upstream = choice.upstream
+        tokens = context.decided.tokens
         start = time.monotonic()
         upstream.begin(tokens)
         try:
-            reply, body = await self._begin(choice, talk, path, fields)
+            reply, body = await self._begin(choice, context, fields)
         except UpstreamError as error:
-            talk.error = str(error)
+            context.observed.error = str(error)
             self._metrics.upstream_failed(upstream.name, str(error)[:40])
             self._note(alias, choice, good=False)
             self._over(upstream, tokens, good=False)
@@ -346,12 +339,12 @@ class Dispatcher:
         else:
             self._metrics.upstream_failed(upstream.name, str(reply.status))
         self._note(alias, choice, good=good, ttft_s=time.monotonic() - start)
-        talk.upstream = upstream.name
-        talk.side = choice.side
+        context.observed.upstream = upstream.name
+        context.observed.side = choice.side
         return Exchange(choice, reply, body, tokens=tokens, queues=self.queues)
 
     async def _begin(
-        self, choice: Choice, talk: Talk, path: str, fields: Fields
+        self, choice: Choice, context: RequestContext, fields: Fields
     ) -> tuple[Reply, bytes | None]:
         """Raises: UpstreamError."""
         origin = choice.upstream.origin
@@ -360,10 +353,14 @@ class Dispatcher:
         body = msgspec.json.encode(
             {**fields, "model": msgspec.Raw(msgspec.json.encode(choice.model))}
         )
-        headers = [(b"Content-Type", b"application/json"), (b"X-Request-Id", talk.id.encode())]
-        if talk.trace is not None:
-            headers.append((b"traceparent", talk.trace.parent()))
-        reply = await origin.ask("POST", path, body, headers, within_s=talk.left_s())
+        headers = [
+            (b"Content-Type", b"application/json"),
+            (b"X-Request-Id", context.asked.id.encode()),
+        ]
+        if context.observed.trace is not None:
+            headers.append((b"traceparent", context.observed.trace.parent()))
+        path = context.asked.endpoint.target.path
+        reply = await origin.ask("POST", path, body, headers, within_s=context.asked.left_s())
         try:
             await reply.begun()
             whole = None
@@ -392,7 +389,7 @@ class Dispatcher:
     # -- copies that nobody sees
     # -----------------------------------------------------------------------
 
-    def shadow(self, name: str, talk: Talk, path: str, fields: Fields, tokens: int) -> None:
+    def shadow(self, name: str, context: RequestContext, fields: Fields) -> None:
         """Sends a copy where the file says so; what becomes of it is only counted."""
         choices = self._router.shadow(name)
         if not choices:
@@ -401,19 +398,20 @@ class Dispatcher:
         if model.shadow is None or len(self._shadows) >= model.shadow.at_once:
             self._metrics.shadowed(alias, "skipped")
             return
-        copy = Talk(talk.route)
         task = asyncio.get_running_loop().create_task(
-            self._copy(choices[0], copy, path, fields, tokens, alias)
+            self._copy(choices[0], context, fields, alias)
         )
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
 
     async def _copy(
-        self, choice: Choice, talk: Talk, path: str, fields: Fields, tokens: int, alias: str
+        self, choice: Choice, context: RequestContext, fields: Fields, alias: str
     ) -> None:
         good = False
         choice = choice._replace(side="shadow")
         upstream = choice.upstream
+        tokens = context.decided.tokens
+        path = context.asked.endpoint.target.path
         start = time.monotonic()
         upstream.begin(tokens)
         try:

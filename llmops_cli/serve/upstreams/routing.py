@@ -10,7 +10,9 @@ from typing import NamedTuple
 from llmops_cli.core.errors import unknown_name
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import ModelConfig, PoolMember, RuleConfig
-from llmops_cli.serve.request import CHARS_PER_TOKEN, Ask, Refusal, Talk
+from llmops_cli.serve.context import Asked
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.request import CHARS_PER_TOKEN
 from llmops_cli.serve.upstreams.canary import Canaries
 from llmops_cli.serve.upstreams.upstream import Upstream
 
@@ -42,7 +44,7 @@ class Router:
         upstreams: dict[str, list[Upstream]],
         canaries: Canaries,
         *,
-        is_private: Callable[[Ask], bool],
+        is_private: Callable[[Asked], bool],
     ) -> None:
         self._config = config
         self._upstreams = upstreams
@@ -101,7 +103,7 @@ class Router:
             code="model_not_found",
         )
 
-    def choices(self, name: str, ask: Ask, talk: Talk) -> list[Choice]:
+    def choices(self, name: str, asked: Asked) -> list[Choice]:
         """Every upstream that could answer, best first, whether it is usable now or not.
 
         Raises: Refusal if there is no such model, or no upstream that can do what is asked.
@@ -118,11 +120,11 @@ class Router:
             found = found or [
                 Choice(u, name) for _, group in groups for u in group if u.models is None
             ]
-            return self._ordered(found, "tokens", ask, talk) if len(found) > 1 else found
-        rule = next((rule for rule in model.rules if self._meets(rule, ask, talk)), None)
+            return self._ordered(found, "tokens", asked) if len(found) > 1 else found
+        rule = next((rule for rule in model.rules if self._meets(rule, asked)), None)
         members = rule.use if rule else model.members()
         found = self._expand(members, name, alias)
-        needs = ask.needs()
+        needs = asked.body.needs()
         able = [choice for choice in found if choice.upstream.can(needs)] if needs else found
         if not able:
             raise Refusal(
@@ -130,14 +132,14 @@ class Router:
                 f"no upstream of {name[:128]!r} can do {', '.join(sorted(needs))}",
                 code="unsupported",
             )
-        ordered = self._ordered(able, model.balance, ask, talk)
+        ordered = self._ordered(able, model.balance, asked)
         share = self._canaries.share(alias) if model.canary and rule is None else 0
-        if share and model.canary and self._draw(talk) < share:
+        if share and model.canary and self._draw(asked) < share:
             new = [
                 choice._replace(side="canary")
                 for choice in self._expand(model.canary.use, name, alias)
             ]
-            ordered = self._ordered(new, model.balance, ask, talk) + ordered
+            ordered = self._ordered(new, model.balance, asked) + ordered
         return ordered
 
     def shadow(self, name: str) -> list[Choice]:
@@ -149,11 +151,11 @@ class Router:
             return []
         return [c for c in self._expand(model.shadow.use, name, alias) if c.upstream.usable()]
 
-    def _draw(self, talk: Talk) -> float:
+    def _draw(self, asked: Asked) -> float:
         """0 to 100: the same for a session, so that its answers come from one side."""
-        if talk.session:
+        if asked.session:
             return (
-                int.from_bytes(hashlib.sha256(talk.session.encode()).digest()[:4], "big")
+                int.from_bytes(hashlib.sha256(asked.session.encode()).digest()[:4], "big")
                 / 2**32
                 * 100
             )
@@ -168,18 +170,18 @@ class Router:
                 found.append(Choice(upstream, theirs, member.weight))
         return found
 
-    def _meets(self, rule: RuleConfig, ask: Ask, talk: Talk) -> bool:
-        tokens = talk.bytes_in // CHARS_PER_TOKEN
+    def _meets(self, rule: RuleConfig, asked: Asked) -> bool:
+        tokens = asked.body_bytes // CHARS_PER_TOKEN
         return (
             (rule.longer_than is None or tokens > rule.longer_than)
             and (rule.shorter_than is None or tokens < rule.shorter_than)
-            and (rule.urgency is None or talk.urgency == rule.urgency)
-            and (not rule.keys or talk.key in rule.keys or talk.key_name in rule.keys)
-            and (rule.needs is None or rule.needs in ask.needs())
-            and (rule.private is None or self._is_private(ask) == rule.private)
+            and (rule.urgency is None or asked.urgency == rule.urgency)
+            and (not rule.keys or asked.key_id in rule.keys or asked.key_name in rule.keys)
+            and (rule.needs is None or rule.needs in asked.body.needs())
+            and (rule.private is None or self._is_private(asked) == rule.private)
         )
 
-    def _ordered(self, choices: list[Choice], balance: str, ask: Ask, talk: Talk) -> list[Choice]:
+    def _ordered(self, choices: list[Choice], balance: str, asked: Asked) -> list[Choice]:
         if len(choices) < 2:
             return choices
         least = sorted(
@@ -192,7 +194,13 @@ class Router:
         )
         if balance == "cost":
             return sorted(least, key=lambda c: (c.upstream.full(), _price(c.upstream)))
-        anchor = talk.session if balance == "sticky" else ask.head() if balance == "prefix" else ""
+        anchor = (
+            asked.session
+            if balance == "sticky"
+            else asked.endpoint.head(asked.body)
+            if balance == "prefix"
+            else ""
+        )
         if not anchor:
             return least
         ranked = sorted(choices, key=lambda c: _weight(anchor, c.upstream), reverse=True)

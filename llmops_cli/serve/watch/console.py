@@ -13,7 +13,8 @@ from llmops_cli import __version__
 from llmops_cli.serve.accounts.budget import Budgets, Spent, month_now
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.door.openapi import document
-from llmops_cli.serve.snapshot import Site
+from llmops_cli.serve.endpoints import OPENAPI, Page
+from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.canary import Canaries
 from llmops_cli.serve.watch.metrics import PREFIX, Metrics
 
@@ -39,15 +40,15 @@ class Console:
         self._began = time.time()
         self._page: bytes | None = None
 
-    def page(self, path: str) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
+    def page(self, page: Page) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
         """(body, its type, headers)."""
-        if path == "/openapi.json":
+        if page is OPENAPI:
             return msgspec.json.encode(document()), b"application/json", []
         if self._page is None:
             self._page = files("llmops_cli.serve.watch").joinpath("ui.html").read_bytes()
         return self._page, b"text/html; charset=utf-8", PAGE_HEADERS
 
-    async def state(self, site: Site, store: KeyStore) -> bytes:
+    async def state(self, snapshot: Snapshot, store: KeyStore) -> bytes:
         """Everything on one page: counts since the start, of which a reader makes rates."""
         samples = list(self._samples())
         spent = await self._budgets.spent(month_now())
@@ -80,9 +81,9 @@ class Console:
                 "requests": _sum(samples, "requests_total"),
                 "in_flight": _sum(samples, "in_flight"),
                 "queued": _sum(samples, "queued"),
-                "models": self._models(site, samples),
+                "models": self._models(snapshot, samples),
                 "statuses": _by(samples, "requests_total", "status"),
-                "upstreams": self._upstreams(site, samples),
+                "upstreams": self._upstreams(snapshot, samples),
                 "keys": keys,
                 "guard": _rows(samples, "guard_total", ("side", "action", "rule")),
                 "guard_block_rate": _sum(samples, "guard_block_rate"),
@@ -90,7 +91,9 @@ class Console:
                 "refused": _by(samples, "refused_total", "code"),
                 "retries": _sum(samples, "retries_total"),
                 "fallbacks": _sum(samples, "fallbacks_total"),
-                "canaries": {name: self._canary(site, name) for name in self._canaries.states()},
+                "canaries": {
+                    name: self._canary(snapshot, name) for name in self._canaries.states()
+                },
                 "config_ok": _sum(samples, "config_ok") > 0,
                 "audit_lost": _sum(samples, "audit_lost_total"),
             }
@@ -100,8 +103,8 @@ class Console:
         for family in self._metrics.collected().collect():
             yield from family.samples
 
-    def _models(self, site: Site, samples: list[Any]) -> dict[str, Any]:  # Any: JSON
-        names = site.router.names() | set(_by(samples, "request_seconds_count", "model"))
+    def _models(self, snapshot: Snapshot, samples: list[Any]) -> dict[str, Any]:  # Any: JSON
+        names = snapshot.router.names() | set(_by(samples, "request_seconds_count", "model"))
         return {
             name: {
                 "requests": _sum(samples, "requests_total", model=name),
@@ -120,7 +123,9 @@ class Console:
             for name in sorted(names)
         }
 
-    def _upstreams(self, site: Site, samples: list[Any]) -> list[dict[str, Any]]:  # Any: JSON
+    def _upstreams(
+        self, snapshot: Snapshot, samples: list[Any]
+    ) -> list[dict[str, Any]]:  # Any: JSON
         errors = _by(samples, "upstream_errors_total", "upstream")
         answers = _by(samples, "upstream_requests_total", "upstream")
         state = {0.0: "closed", 1.0: "half open", 2.0: "open"}
@@ -134,12 +139,12 @@ class Console:
                 "answers": answers.get(name, 0),
                 "errors": errors.get(name, 0),
             }
-            for name, group in site.upstreams.items()
+            for name, group in snapshot.upstreams.items()
         ]
 
-    def _canary(self, site: Site, name: str) -> dict[str, Any]:  # Any: JSON
+    def _canary(self, snapshot: Snapshot, name: str) -> dict[str, Any]:  # Any: JSON
         state = self._canaries.states()[name]
-        model = site.config.models.get(name)
+        model = snapshot.config.models.get(name)
         return {
             "state": state.state,
             "reason": state.reason,

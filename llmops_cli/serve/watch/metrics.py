@@ -10,7 +10,7 @@ from typing import Any, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from llmops_cli.serve.request import Talk
+from llmops_cli.serve.context import RequestContext
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The library's name for the folder where workers keep their counts; read when it is imported."""
@@ -84,37 +84,39 @@ class Metrics:
     # -- a request
     # -------------------------------------------------------------------------------------
 
-    def done(self, talk: Talk, total_s: float) -> None:
-        usage = talk.usage
-        model = talk.alias
+    def done(self, context: RequestContext, total_s: float) -> None:
+        observed = context.observed
+        usage = observed.usage
+        key = context.asked.key_id
+        model = context.decided.alias
         self._child(
             self._requests,
-            talk.route if talk.status != 404 else "other",
+            context.asked.route if observed.status != 404 else "other",
             model,
-            talk.key,
-            str(talk.status),
+            key,
+            str(observed.status),
         ).inc()
-        if talk.key:
-            self._child(self._busy, talk.key).inc(total_s)
+        if key:
+            self._child(self._busy, key).inc(total_s)
         if not model:
             return
         if usage.input_tokens:
-            self._child(self._tokens, model, talk.key, "input").inc(usage.input_tokens)
+            self._child(self._tokens, model, key, "input").inc(usage.input_tokens)
         if usage.output_tokens:
-            self._child(self._tokens, model, talk.key, "output").inc(usage.output_tokens)
-        if talk.cost:
-            self._child(self._cost, model, talk.key).inc(talk.cost)
-        if talk.upstream:
-            self._child(self._by_upstream, talk.upstream, model, talk.side).inc()
-        if talk.stream and talk.first:
-            self._child(self._ttft, model).observe(talk.first)
+            self._child(self._tokens, model, key, "output").inc(usage.output_tokens)
+        if observed.dollars:
+            self._child(self._cost, model, key).inc(observed.dollars)
+        if observed.upstream:
+            self._child(self._by_upstream, observed.upstream, model, observed.side).inc()
+        if context.asked.streams and observed.first_s:
+            self._child(self._ttft, model).observe(observed.first_s)
             if usage.output_tokens > 1:
                 self._child(self._tpot, model).observe(
-                    (total_s - talk.first) / (usage.output_tokens - 1)
+                    (total_s - observed.first_s) / (usage.output_tokens - 1)
                 )
         self._child(self._total, model).observe(total_s)
-        if talk.cache:
-            self._child(self._cache, model, talk.cache).inc()
+        if observed.cache:
+            self._child(self._cache, model, observed.cache).inc()
 
     def _child(
         self, metric: Any, *labels: str

@@ -8,15 +8,7 @@ from typing import Any
 
 from llmops_cli import __version__
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.serve.request import Ask, Talk
-
-OPERATIONS = {
-    "/v1/chat/completions": "chat",
-    "/v1/messages": "chat",
-    "/v1/responses": "chat",
-    "/v1/completions": "text_completion",
-    "/v1/embeddings": "embeddings",
-}
+from llmops_cli.serve.context import RequestContext
 
 
 class Trace:
@@ -29,8 +21,9 @@ class Trace:
 
     def parent(self) -> bytes:
         """For the upstream, which may go on with the trace (W3C trace context)."""
-        context = self.span.get_span_context()
-        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}".encode()
+        span = self.span.get_span_context()
+        shown = f"00-{span.trace_id:032x}-{span.span_id:016x}-{int(span.trace_flags):02x}"
+        return shown.encode()
 
 
 class Tracer:
@@ -65,46 +58,51 @@ class Tracer:
         self._error = trace.StatusCode.ERROR
         self._context = TraceContextTextMapPropagator().extract
 
-    def begin(self, talk: Talk, ask: Ask) -> None:
-        operation = OPERATIONS.get(talk.route, "chat")
-        context = self._context({"traceparent": talk.parent}) if talk.parent else None
+    def begin(self, context: RequestContext) -> None:
+        asked = context.asked
+        operation = asked.endpoint.operation
+        parent = None
+        if asked.parent:
+            parent = self._context({"traceparent": asked.parent})
         span = self._tracer.start_span(
-            f"{operation} {ask.model}",
+            f"{operation} {asked.body.model}",
             kind=self._kind,
-            context=context,
+            context=parent,
             attributes={
                 "gen_ai.operation.name": operation,
-                "gen_ai.request.model": ask.model,
+                "gen_ai.request.model": asked.body.model,
                 "gen_ai.provider.name": "llmops",
-                "http.route": talk.route,
-                "llmops.request.id": talk.id,
-                "llmops.key.id": talk.key,
-                "llmops.stream": bool(ask.stream),
+                "http.route": asked.route,
+                "llmops.request.id": asked.id,
+                "llmops.key.id": asked.key_id,
+                "llmops.stream": asked.streams,
             },
         )
-        if ask.wanted_tokens() is not None:
-            span.set_attribute("gen_ai.request.max_tokens", ask.wanted_tokens())
-        talk.trace = Trace(span)
+        limit = asked.answer_tokens()
+        if limit is not None:
+            span.set_attribute("gen_ai.request.max_tokens", limit)
+        context.observed.trace = Trace(span)
 
-    def end(self, talk: Talk) -> None:
-        if talk.trace is None:
+    def end(self, context: RequestContext) -> None:
+        observed = context.observed
+        if observed.trace is None:
             return
-        span = talk.trace.span
+        span = observed.trace.span
         span.set_attributes(
             {
-                "http.response.status_code": talk.status,
-                "gen_ai.usage.input_tokens": talk.usage.input_tokens,
-                "gen_ai.usage.output_tokens": talk.usage.output_tokens,
-                "llmops.upstream": talk.upstream,
-                "llmops.cost.dollars": talk.cost,
-                "llmops.cache": talk.cache,
-                "llmops.guard": talk.guard,
-                "llmops.first_byte_s": talk.first,
+                "http.response.status_code": observed.status,
+                "gen_ai.usage.input_tokens": observed.usage.input_tokens,
+                "gen_ai.usage.output_tokens": observed.usage.output_tokens,
+                "llmops.upstream": observed.upstream,
+                "llmops.cost.dollars": observed.dollars,
+                "llmops.cache": observed.cache,
+                "llmops.guard": observed.guard_shown,
+                "llmops.first_byte_s": observed.first_s,
             }
         )
-        if talk.status >= 500 or talk.status == 499:
-            span.set_attribute("error.type", talk.error or str(talk.status))
-            span.set_status(self._status(self._error, talk.error))
+        if observed.status >= 500 or observed.status == 499:
+            span.set_attribute("error.type", observed.error or str(observed.status))
+            span.set_status(self._status(self._error, observed.error))
         span.end()
 
     def close(self) -> None:

@@ -1,0 +1,190 @@
+"""One request under way: what was asked, what was decided for it, and what was observed."""
+
+from __future__ import annotations
+
+import random
+import time
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from llmops_cli.gateway_file.model import ModelConfig
+from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.endpoints import NOWHERE, Endpoint
+from llmops_cli.serve.refusal import Headers
+from llmops_cli.serve.request import CHARS_PER_TOKEN, RequestBody, Text
+
+Fields = dict[str, msgspec.Raw]
+"""A body, its values not decoded."""
+
+IMAGE_TOKENS = 1000
+NAME_CHARS = 128
+"""Of a model's name that only the client knows, in logs and messages."""
+COPIES_MOST = 128
+
+ANYBODY = Key(id="open", name="open", role="admin", models=[], created=0.0)
+"""Whoever asks where no key is needed."""
+NO_BODY = RequestBody()
+NO_SETTINGS = ModelConfig()
+
+
+class Usage(msgspec.Struct):
+    """Tokens as the upstream counts them; for a stream without a count, its pieces."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def plus(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
+        )
+
+
+class Urgency(StrEnum):
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+class CacheUse(StrEnum):
+    """What the cache did for a request; NONE: there is none."""
+
+    NONE = ""
+    HIT = "hit"
+    MISS = "miss"
+    STALE = "stale"
+    SEMANTIC = "semantic"
+    BYPASS = "bypass"
+
+
+class GuardVerdict(msgspec.Struct, frozen=True):
+    """What the guard did with a prompt, or an answer, that it did not just let through."""
+
+    direction: str
+    action: str
+    rule: str = ""
+
+    @property
+    def blocks_output(self) -> bool:
+        return self.direction == "output" and self.action == "block"
+
+    def __str__(self) -> str:
+        shown = f"{self.direction} {self.action}"
+        return f"{shown}: {self.rule}" if self.rule else shown
+
+
+class Asked(msgspec.Struct, kw_only=True):
+    """Who wants what, by when. Read by the door; nothing changes it afterwards.
+
+    `route`: the path as logs show it. `key_id` and `key_name` are empty for anybody.
+    `deadline`: on the monotonic clock; 0: none. `parent`: a W3C trace context.
+    """
+
+    route: str
+    id: str
+    start: float
+    endpoint: Endpoint = NOWHERE
+    body: RequestBody = NO_BODY
+    fields: Fields = {}
+    key: Key = ANYBODY
+    key_id: str = ""
+    key_name: str = ""
+    ip: str = ""
+    session: str = ""
+    parent: str = ""
+    urgency: Urgency = Urgency.INTERACTIVE
+    deadline: float = 0.0
+    bypasses_cache: bool = False
+    body_bytes: int = 0
+    images: int = 0
+
+    @property
+    def model(self) -> str:
+        """As logs and messages show it."""
+        return self.body.model[:NAME_CHARS]
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.body.stream)
+
+    def left_s(self) -> float | None:
+        """Until the client's own deadline."""
+        if not self.deadline:
+            return None
+        return self.deadline - time.monotonic()
+
+    def texts(self) -> list[Text]:
+        """All that somebody outside may have written."""
+        return self.endpoint.texts(self.body)
+
+    def answer_tokens(self) -> int | None:
+        """The most that one answer may have, as asked for; None: not said."""
+        return self.endpoint.answer_tokens(self.body)
+
+    def copies(self) -> int:
+        """How many answers are asked for."""
+        return max(1, min(self.body.n or 1, COPIES_MOST))
+
+    def prompt_tokens(self) -> int:
+        """An estimate: a token is four bytes of text, and an image a thousand."""
+        if not self.images:
+            return self.body_bytes // CHARS_PER_TOKEN + 1
+        chars = sum(len(text) for _, text in self.texts())
+        return chars // CHARS_PER_TOKEN + IMAGE_TOKENS * self.images + 1
+
+
+class Decided(msgspec.Struct):
+    """What the gateway made of it.
+
+    `alias`: the model's name in metrics. `fields`: the body that upstreams get. `headers`: what
+    the client is told beside the answer.
+    """
+
+    headers: Headers
+    alias: str = ""
+    settings: ModelConfig = NO_SETTINGS
+    fields: Fields = {}
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """What the request may take of a limit, or of an upstream."""
+        return self.prompt_tokens + self.answer_tokens
+
+
+class Observed(msgspec.Struct):
+    """What came of it: for the log, the metrics and the trace."""
+
+    status: int = 0
+    error: str = ""
+    first_s: float = 0.0
+    usage: Usage = msgspec.field(default_factory=Usage)
+    dollars: float = 0.0
+    upstream: str = ""
+    side: str = ""
+    cache: CacheUse = CacheUse.NONE
+    guard: GuardVerdict | None = None
+    answered: bool = False
+    trace: Any = None  # Any: an OpenTelemetry span, where that is installed
+    bodies: Any = None  # Any: what the audit log may keep of them
+
+    @property
+    def guard_shown(self) -> str:
+        return "" if self.guard is None else str(self.guard)
+
+
+class RequestContext:
+    """The three, together: what is handed from room to room."""
+
+    __slots__ = ("asked", "decided", "observed")
+
+    def __init__(self, route: str, endpoint: Endpoint = NOWHERE) -> None:
+        name = f"{random.getrandbits(64):016x}"
+        self.asked = Asked(route=route, id=name, start=time.monotonic(), endpoint=endpoint)
+        self.decided = Decided(headers=[(b"x-request-id", name.encode())])
+        self.observed = Observed()

@@ -1,0 +1,200 @@
+"""What the gateway must know of each path: who may use it, which fields of a body hold text or
+limits, how its answers are read, and who answers it. A new endpoint is one more of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from llmops_cli.serve.answers.dialects import Dialect, Messages
+from llmops_cli.serve.request import RequestBody, Text, head_of, texts_in
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A path that takes a body.
+
+    `right`: what a key's role must allow. `operation`: OpenTelemetry's name for it.
+    `required`: fields that a body must have, the prompt last; `missing`: what is said without it.
+    `texts`: every field that holds text which somebody outside may have written.
+    `answer_limits`: fields that bound an answer's tokens, the one that counts first.
+    `bound`: the field in which the gateway itself bounds an answer.
+    `choices`: answers have choices, and streams of them end with [DONE].
+    `logprobs`: how sure a model was of an answer can be asked for.
+    `caches`: an answer may be given again.
+    `translated_to`: the endpoint that upstreams have in its place.
+    """
+
+    path: str
+    right: str
+    summary: str
+    operation: str = ""
+    required: tuple[str, ...] = ("model", "input")
+    missing: str = ""
+    may_be_empty: bool = True
+    texts_in: tuple[str, ...] = ("input",)
+    answer_limits: tuple[str, ...] = ()
+    bound: str | None = None
+    choices: bool = False
+    logprobs: bool = False
+    caches: bool = True
+    dialect: Callable[[], Dialect] = Dialect
+    translated_to: Endpoint | None = None
+
+    @property
+    def method(self) -> str:
+        return "POST"
+
+    @property
+    def target(self) -> Endpoint:
+        """What upstreams are asked."""
+        return self.translated_to or self
+
+    @property
+    def prompt(self) -> str:
+        """The field that is answered."""
+        return self.required[-1]
+
+    def texts(self, body: RequestBody) -> list[Text]:
+        return [found for name in self.texts_in for found in texts_in(getattr(body, name))]
+
+    def head(self, body: RequestBody) -> str:
+        """Where the prompt begins."""
+        return head_of(getattr(body, self.prompt))
+
+    def answer_tokens(self, body: RequestBody) -> int | None:
+        for name in self.answer_limits:
+            found: int | None = getattr(body, name)
+            if found is not None:
+                return found
+        return None
+
+    def lacks(self, body: RequestBody) -> str | None:
+        """What is wrong with a body that has no model, or nothing to answer."""
+        if "model" in self.required and not body.model:
+            return "the body has no model"
+        value = getattr(body, self.prompt)
+        if value is msgspec.UNSET or not (value or self.may_be_empty):
+            return self.missing
+        return None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A path that is only read. `right`: None for what tells nothing of anybody."""
+
+    path: str
+    right: str | None
+    summary: str
+    media_type: str = "application/json"
+    statuses: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> str:
+        return "GET"
+
+
+CHAT = Endpoint(
+    path="/v1/chat/completions",
+    right="chat",
+    summary="Chat",
+    operation="chat",
+    required=("model", "messages"),
+    missing="a chat needs messages",
+    may_be_empty=False,
+    texts_in=("messages",),
+    answer_limits=("max_completion_tokens", "max_tokens"),
+    bound="max_tokens",
+    choices=True,
+    logprobs=True,
+)
+COMPLETIONS = Endpoint(
+    path="/v1/completions",
+    right="completions",
+    summary="Text",
+    operation="text_completion",
+    required=("model", "prompt"),
+    missing="a completion needs a prompt",
+    texts_in=("prompt",),
+    answer_limits=("max_tokens",),
+    bound="max_tokens",
+    choices=True,
+)
+EMBEDDINGS = Endpoint(
+    path="/v1/embeddings",
+    right="embeddings",
+    summary="Vectors",
+    operation="embeddings",
+    missing="/v1/embeddings needs an input",
+)
+RESPONSES = Endpoint(
+    path="/v1/responses",
+    right="responses",
+    summary="OpenAI's Responses, where the upstream has them",
+    operation="chat",
+    missing="/v1/responses needs an input",
+    answer_limits=("max_output_tokens",),
+    bound="max_output_tokens",
+    caches=False,
+)
+MESSAGES = Endpoint(
+    path="/v1/messages",
+    right="messages",
+    summary="Anthropic's Messages, translated",
+    operation="chat",
+    required=("model", "max_tokens", "messages"),
+    missing="a chat needs messages",
+    may_be_empty=False,
+    texts_in=CHAT.texts_in,
+    answer_limits=CHAT.answer_limits,
+    bound=CHAT.bound,
+    dialect=Messages,
+    translated_to=CHAT,
+)
+MODERATIONS = Endpoint(
+    path="/v1/moderations",
+    right="moderations",
+    summary="The guard's opinion",
+    required=("input",),
+    missing="/v1/moderations needs an input",
+    caches=False,
+)
+NOWHERE = Endpoint(path="", right="", summary="")
+"""Of a request for a page, or for nothing that there is."""
+
+MODELS = Page(
+    path="/v1/models",
+    right="models",
+    summary="The models that the key may use",
+    statuses=("401", "403", "503"),
+)
+METRICS = Page(
+    path="/metrics",
+    right="metrics",
+    summary="Prometheus",
+    media_type="text/plain",
+    statuses=MODELS.statuses,
+)
+STATE = Page(path="/admin/state", right="admin", summary="What /ui shows", statuses=MODELS.statuses)
+HEALTH = Page(path="/health", right=None, summary="Alive")
+READY = Page(
+    path="/ready",
+    right=None,
+    summary="Every model has an upstream that can be asked",
+    statuses=("503",),
+)
+UI = Page(path="/ui", right=None, summary="The dashboard", media_type="text/html")
+OPENAPI = Page(path="/openapi.json", right=None, summary="This document")
+
+ENDPOINTS = {
+    endpoint.path: endpoint
+    for endpoint in (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES, MODERATIONS)
+}
+PAGES = {page.path: page for page in (MODELS, METRICS, STATE, HEALTH, READY, UI, OPENAPI)}
+
+
+def dialect_at(path: str) -> Dialect:
+    """How whoever asks there speaks, even if there is nothing at that path."""
+    if path.startswith(MESSAGES.path):
+        return MESSAGES.dialect()
+    return Dialect()

@@ -1,0 +1,36 @@
+"""How the gateway says no."""
+
+from __future__ import annotations
+
+import msgspec
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Refusal(Exception):
+    """An answer of the gateway's own, in OpenAI's form."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str, headers: Headers | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.headers = headers or []
+
+    def body(self) -> bytes:
+        error = {"message": self.message, "type": self._type(), "code": self.code}
+        return msgspec.json.encode({"error": error})
+
+    def _type(self) -> str:
+        if self.status == 429:
+            return "rate_limit_error"
+        if self.status >= 500:
+            return "server_error"
+        return "invalid_request_error"
+
+
+def retry_after(seconds: float) -> Headers:
+    whole = int(seconds + 0.999)
+    return [(b"retry-after", str(max(1, whole)).encode())]
