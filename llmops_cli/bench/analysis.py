@@ -14,11 +14,12 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.plan import LevelDone
 from llmops_cli.bench.record import METRICS, Record
-from llmops_cli.bench.report import Client, Level, Point, SloResult, Window
+from llmops_cli.bench.report import ClientStats, Level, Point, SloResult, Window
 from llmops_cli.bench.slo import Slo
-from llmops_cli.bench.steady import BIN_NS, SERIES_POINTS, Shape
+from llmops_cli.bench.steady import BIN_NS, SERIES_POINTS, Timeline
 from llmops_cli.core.stats import BLOCKS, Sample, percentile, ratio_interval, share_interval
 
 LAG_LIMIT_MS = 10.0
@@ -67,6 +68,7 @@ class _Analysis:
         self._tried = 0
         self._good = 0
         self._kinds: Counter[str] = Counter()
+        self._out_of_files = False
         self._requests = self._measured = self._input = self._output = self._cached = 0
         self._by_chunks = self._short = self._ended_by_length = 0
         self._wanted = self._got = self._input_wanted = self._input_got = 0
@@ -91,7 +93,7 @@ class _Analysis:
             client,
             ttft.p50,
             succeeded=self._requests - errors,
-            kinds=self._kinds,
+            out_of_files=self._out_of_files,
         )
         return Level(
             concurrency=self._load.concurrency,
@@ -148,7 +150,7 @@ class _Analysis:
         )
 
     def _add(self, number: int, repetition: Repetition) -> None:
-        shape = Shape()
+        shape = Timeline()
         for record in repetition.records():
             shape.add(record)
         window = shape.window(self._load)
@@ -164,7 +166,8 @@ class _Analysis:
         for record in repetition.records():
             self._requests += 1
             if record.error is not None:
-                self._kinds[kind_of(record.error)] += 1
+                self._kinds[kind_of(record)] += 1
+                self._out_of_files |= record.error_kind is ErrorKind.OPEN_FILES
             if series is not None:
                 series.add(record)
             if not start_ns <= max(0, record.intended_ns) <= end_ns:
@@ -179,7 +182,7 @@ class _Analysis:
             self._step_s = series.step_s
             self._series = series.points(repetition.samples)
 
-    def _count_rates(self, shape: Shape, window: Window) -> None:
+    def _count_rates(self, shape: Timeline, window: Window) -> None:
         """Ends and tokens inside the window, whole and in slices for the interval."""
         low = int(window.start_s * 1e9) // BIN_NS
         high = int(window.end_s * 1e9) // BIN_NS + 1
@@ -226,7 +229,7 @@ class _Analysis:
             self._input_wanted += record.input_wanted
             self._input_got += record.input_tokens
 
-    def _own_notes(self, errors: int, client: Client) -> list[str]:
+    def _own_notes(self, errors: int, client: ClientStats) -> list[str]:
         notes = []
         if errors:
             notes.append(
@@ -259,7 +262,7 @@ class _Analysis:
 class _Series:
     """The level at steps of a second (of more, where it is longer than SERIES_POINTS seconds)."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Timeline) -> None:
         self._shape = shape
         bins = max(len(shape.ends), len(shape.starts), 1)
         self.step_s = float(max(1, -(-bins * BIN_NS // (10**9 * SERIES_POINTS))))
@@ -309,16 +312,22 @@ class _Series:
         return points
 
 
-def kind_of(error: str) -> str:
-    """What an error is grouped by: its text up to the first colon, with HTTP's status."""
-    return error.split(":", maxsplit=1)[0]
+def kind_of(record: Record) -> str:
+    """What a failed request is counted by. One that was written before errors had kinds goes by
+    the beginning of its text.
+    """
+    if record.error_kind is None:
+        return (record.error or "").split(":", maxsplit=1)[0]
+    if record.error_kind is ErrorKind.HTTP:
+        return f"HTTP {record.status}"
+    return record.error_kind.value
 
 
 def _top(kinds: Counter[str]) -> str:
     return ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(3))
 
 
-def _client(repetitions: Sequence[Repetition]) -> Client:
+def _client(repetitions: Sequence[Repetition]) -> ClientStats:
     done = [part for repetition in repetitions for part in repetition.done]
     lags = Sample()
     for part in done:
@@ -327,7 +336,7 @@ def _client(repetitions: Sequence[Repetition]) -> Client:
     clock = time.get_clock_info("monotonic")
     source = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
     kernel = f", {source.read_text().strip()}" if source.is_file() else ""
-    return Client(
+    return ClientStats(
         workers=max((len(repetition.done) for repetition in repetitions), default=0) or 1,
         cpu_s=sum(part.cpu_s for part in done),
         cpu_share=max(
@@ -348,17 +357,17 @@ def _client(repetitions: Sequence[Repetition]) -> Client:
 def _invalid(
     load: Load,
     repetitions: Sequence[Repetition],
-    client: Client,
+    client: ClientStats,
     ttft_p50: float | None,
     *,
     succeeded: int,
-    kinds: Iterable[str],
+    out_of_files: bool,
 ) -> list[str]:
     """Why the numbers must not be trusted; empty if they may."""
     reasons = [repetition.aborted for repetition in repetitions if repetition.aborted]
     if not succeeded:
         reasons.append("no request succeeded")
-    if any("too many open files" in kind for kind in kinds):
+    if out_of_files:
         reasons.append("the client ran out of open files (ulimit -n)")
     limit_ms = max(LAG_LIMIT_MS, LAG_LIMIT_SHARE * (ttft_p50 or 0))
     lag = client.lag_ms.p95

@@ -70,7 +70,7 @@ WORKLOAD = (
 )
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class SavedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One side of a comparison: a saved run and its requests."""
 
     name: str
@@ -79,8 +79,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(
-    baseline: Run,
-    current: Run,
+    baseline: SavedRun,
+    current: SavedRun,
     *,
     metrics: Sequence[str] | None = None,
     min_effect: float = MIN_EFFECT,
@@ -118,7 +118,7 @@ def _load(level: Level) -> str:
 
 
 def _differences(
-    a: Run, b: Run, number_a: int, number_b: int, metrics: Sequence[str] | None
+    a: SavedRun, b: SavedRun, number_a: int, number_b: int, metrics: Sequence[str] | None
 ) -> Iterator[Difference]:
     level_a = a.report.levels[number_a]
     level_b = b.report.levels[number_b]
@@ -144,7 +144,7 @@ def _differences(
 
 
 def _latencies(
-    a: Run, b: Run, number_a: int, number_b: int, metric: str, statistics: Sequence[str]
+    a: SavedRun, b: SavedRun, number_a: int, number_b: int, metric: str, statistics: Sequence[str]
 ) -> Iterator[Difference]:
     import numpy as np
 
@@ -222,7 +222,7 @@ def _side(requests: Requests, number: int, level: Level, metric: str) -> ndarray
     return rows[:, np.lexsort((rows[3], rows[0]))]
 
 
-def _same_workload(a: Run, b: Run) -> bool:
+def _same_workload(a: SavedRun, b: SavedRun) -> bool:
     left = a.report.manifest.recipe
     right = b.report.manifest.recipe
     return all(left.get(name) == right.get(name) for name in WORKLOAD)
@@ -500,7 +500,7 @@ def _judge(difference: Difference, p: float, min_effect: float) -> Difference:
     return msgspec.structs.replace(difference, p=p, verdict=verdict)
 
 
-def _warnings(a: Run, b: Run) -> Iterator[str]:
+def _warnings(a: SavedRun, b: SavedRun) -> Iterator[str]:
     left = a.report.manifest
     right = b.report.manifest
     for run in (a, b):
@@ -550,11 +550,11 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def load_run(folder: Path, report: BenchReport, *, most: int | None = None) -> Run:
+def load_run(folder: Path, report: BenchReport, *, most: int | None = None) -> SavedRun:
     """A run folder whose report was read already, with about `most` of its requests."""
     from llmops_cli.bench.requests import load_requests
 
     place = folder if folder.is_dir() else folder.parent
     total = sum(level.requests for level in report.levels)
     every = 1 if most is None else max(1, -(-total // most))
-    return Run(name=str(folder), report=report, requests=load_requests(place, every=every))
+    return SavedRun(name=str(folder), report=report, requests=load_requests(place, every=every))

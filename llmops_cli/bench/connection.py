@@ -4,35 +4,13 @@ target.
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 import time
-from typing import Protocol
 
-from llmops_cli.bench.plan import LevelPlan, Target
-from llmops_cli.bench.wire import Response, request_head
-
-
-class Turn(Protocol):
-    """A request body and what was asked for."""
-
-    body: bytes
-    input_wanted: int
-    output_wanted: int
-
-
-class Session(Protocol):
-    """A conversation: its next request given the last answer, or None at its end."""
-
-    index: int
-    think_time_s: float
-
-    @property
-    def needs_answer(self) -> bool:
-        """Whether another turn may follow, so that this answer must be parsed at once."""
-
-    def next_turn(self, answer: str | None) -> Turn | None: ...
+from llmops_cli.bench.plan import Destination, LevelPlan
+from llmops_cli.bench.session import Session, Turn
+from llmops_cli.bench.wire import HttpResponse, request_head
 
 
 class Request:
@@ -63,7 +41,7 @@ class Request:
         self.intended_ns = intended_ns
         self.sent_ns = self.connect_ns = self.done_ns = 0
         self.connection: Connection | None = None
-        self.response = Response()
+        self.response = HttpResponse()
         self.retried = self.held = False
 
 
@@ -82,22 +60,6 @@ class Connection:
         self.used = False
 
 
-def errno_words(error: OSError) -> str:
-    """Why a connection failed; requests are grouped by it."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"failed: the certificate is not trusted ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):
-        return f"failed: TLS: {error.reason or error}"
-    words = {
-        errno.ECONNREFUSED: "refused",
-        errno.ECONNRESET: "reset",
-        errno.EPIPE: "reset",
-        errno.ETIMEDOUT: "timed out",
-        errno.EMFILE: "failed: too many open files",
-    }
-    return words.get(error.errno or 0, f"failed: {error.strerror or error}")
-
-
 def head_of(plan: LevelPlan) -> bytes:
     """The request head up to the request's own number."""
     target = plan.target
@@ -108,7 +70,7 @@ def head_of(plan: LevelPlan) -> bytes:
     return head + f"X-Request-Id: llmops-{plan.level}-{plan.repetition}-".encode()
 
 
-def tls_context(target: Target) -> ssl.SSLContext | None:
+def tls_context(target: Destination) -> ssl.SSLContext | None:
     """None for plain HTTP."""
     if target.scheme != "https":
         return None

@@ -1,4 +1,4 @@
-"""Workload files of the field, normalized line by line into one form (bench.workload.Row).
+"""Workload files of the field, normalized line by line into one form (bench.workload.PromptRow).
 
 Prompts: text, JSONL, CSV, Parquet; ShareGPT conversations; traces of Mooncake, Azure and BurstGPT.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.bench.workload import Row
+from llmops_cli.bench.workload import PromptRow
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 
 Json = dict[str, Any]  # Any: lines of files we did not write
@@ -49,7 +49,7 @@ def normalize(path: Path, spool: Path, *, kind: str) -> int:
     return number
 
 
-def _prompts(path: Path) -> Iterator[Row]:
+def _prompts(path: Path) -> Iterator[PromptRow]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         yield from (_row(line, f"{path} row {n}") for n, line in enumerate(_parquet(path), 1))
@@ -62,14 +62,14 @@ def _prompts(path: Path) -> Iterator[Row]:
     else:
         with path.open(encoding="utf-8", errors="strict") as file:
             try:
-                yield from (Row(turns=[line.rstrip("\n")]) for line in file if line.strip())
+                yield from (PromptRow(turns=[line.rstrip("\n")]) for line in file if line.strip())
             except UnicodeDecodeError as error:
                 raise UsageError(
                     f"{path} is no UTF-8 text", hint="text, .jsonl, .csv, .json or .parquet"
                 ) from error
 
 
-def _row(line: Json, where: str) -> Row:
+def _row(line: Json, where: str) -> PromptRow:
     output = next((int(line[key]) for key in OUTPUT_KEYS if str(line.get(key) or "").isdigit()), 0)
     if isinstance(line.get("messages"), list):
         messages = line["messages"]
@@ -81,20 +81,20 @@ def _row(line: Json, where: str) -> Row:
             messages = messages[:-1]
         if not messages:
             raise UsageError(f"{where}: no user message")
-        return Row(messages=messages, output_tokens=output)
+        return PromptRow(messages=messages, output_tokens=output)
     talk = line.get("conversations", line.get("conversation"))
     if isinstance(talk, list):
         return _sharegpt(talk, where, output)
     for key in PROMPT_KEYS:
         if isinstance(line.get(key), str) and line[key]:
-            return Row(turns=[line[key]], output_tokens=output)
+            return PromptRow(turns=[line[key]], output_tokens=output)
     raise UsageError(
         f"{where}: no prompt in it",
         hint=f"a field prompt, messages or conversations (or {', '.join(PROMPT_KEYS[1:])})",
     )
 
 
-def _sharegpt(talk: list[Json], where: str, output: int) -> Row:
+def _sharegpt(talk: list[Json], where: str, output: int) -> PromptRow:
     system: list[dict[str, object]] = []
     turns: list[str] = []
     for part in talk:
@@ -113,10 +113,10 @@ def _sharegpt(talk: list[Json], where: str, output: int) -> Row:
             raise UsageError(f"{where}: unknown speaker '{speaker}'", hint="human, gpt or system")
     if not turns:
         raise UsageError(f"{where}: nobody asks anything")
-    return Row(messages=system, turns=turns, output_tokens=output)
+    return PromptRow(messages=system, turns=turns, output_tokens=output)
 
 
-def _trace(path: Path) -> Iterator[Row]:
+def _trace(path: Path) -> Iterator[PromptRow]:
     """Rows with `at_s` from the first request on, in rising order as such traces are."""
     first: float | None = None
     for row in _trace_rows(path):
@@ -132,7 +132,7 @@ def _trace(path: Path) -> Iterator[Row]:
         yield row
 
 
-def _trace_rows(path: Path) -> Iterator[Row]:
+def _trace_rows(path: Path) -> Iterator[PromptRow]:
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         yield from _jsonl(path, _mooncake)
         return
@@ -140,7 +140,7 @@ def _trace_rows(path: Path) -> Iterator[Row]:
         fields = {key.strip().lower(): (value or "").strip() for key, value in line.items() if key}
         try:
             if "contexttokens" in fields:  # Azure LLM inference traces
-                yield Row(
+                yield PromptRow(
                     at_s=_seconds(fields["timestamp"]),
                     input_tokens=int(fields["contexttokens"]),
                     output_tokens=int(fields["generatedtokens"]),
@@ -148,7 +148,7 @@ def _trace_rows(path: Path) -> Iterator[Row]:
             elif "request tokens" in fields:  # BurstGPT
                 output = int(float(fields["response tokens"]))
                 if output > 0:  # it records failed requests with an empty answer
-                    yield Row(
+                    yield PromptRow(
                         at_s=float(fields["timestamp"]),
                         input_tokens=int(float(fields["request tokens"])),
                         output_tokens=output,
@@ -162,9 +162,9 @@ def _trace_rows(path: Path) -> Iterator[Row]:
             raise UsageError(f"{path} row {number}: {error}") from error
 
 
-def _mooncake(line: Json, where: str) -> Row:
+def _mooncake(line: Json, where: str) -> PromptRow:
     try:
-        return Row(
+        return PromptRow(
             at_s=float(line["timestamp"]) / 1e3,
             input_tokens=int(line["input_length"]),
             output_tokens=int(line["output_length"]),
@@ -189,7 +189,7 @@ def _seconds(text: str) -> float:
         )
 
 
-def _jsonl(path: Path, make: Callable[[Json, str], Row]) -> Iterator[Row]:
+def _jsonl(path: Path, make: Callable[[Json, str], PromptRow]) -> Iterator[PromptRow]:
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             if not raw.strip():

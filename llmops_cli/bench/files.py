@@ -208,6 +208,7 @@ def save_parquet(records: Iterable[Record], loads: Sequence[Load], folder: Path)
         "finish_reason": pyarrow.string(),
         "text_sha256": pyarrow.string(),
         "error": pyarrow.string(),
+        "error_kind": pyarrow.string(),
     }
     schema = pyarrow.schema(
         [

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from llmops_cli.bench.compare import FEWEST, RATES, SHIFT, SURE, Run, compare
+from llmops_cli.bench.compare import FEWEST, RATES, SHIFT, SURE, SavedRun, compare
 from llmops_cli.bench.report import Difference, Level
 from llmops_cli.core.conditions import (
     Condition,
@@ -81,7 +81,9 @@ def _senseless(condition: Condition, why: str) -> UsageError:
     return UsageError(f"'{condition.text}': {why}", hint=GRAMMAR.example)
 
 
-def judge_run(current: Run, baseline: Run | None, conditions: Sequence[Condition]) -> list[Judged]:
+def judge_run(
+    current: SavedRun, baseline: SavedRun | None, conditions: Sequence[Condition]
+) -> list[Judged]:
     """Every condition at every load.
 
     Raises: UsageError for a relative condition without a baseline.
@@ -186,7 +188,7 @@ def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[floa
     return found, level.rates_ci95.get(condition.metric)
 
 
-def untrusted(run: Run) -> list[Judged]:
+def untrusted(run: SavedRun) -> list[Judged]:
     """A failed condition for a partial run and for each invalid level: a gate must not pass on such
     numbers.
     """

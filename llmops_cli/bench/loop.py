@@ -19,18 +19,24 @@ from collections.abc import Callable, Iterator
 from llmops_cli.bench.connection import (
     Connection,
     Request,
-    Session,
-    Turn,
-    errno_words,
     head_of,
     tls_context,
 )
+from llmops_cli.bench.failure import (
+    ErrorKind,
+    RequestFailure,
+    closed_failure,
+    connection_failure,
+    detailed_failure,
+    timeout_failure,
+)
 from llmops_cli.bench.plan import LevelPlan
 from llmops_cli.bench.record import Record
+from llmops_cli.bench.session import Session, Turn
 from llmops_cli.bench.wire import (
-    Answer,
+    Completion,
+    HttpResponse,
     ProtocolError,
-    Response,
     gaps_of,
     parse_answer,
     text_digest,
@@ -235,7 +241,7 @@ class Loop:
         for connection in list(self._connections.values()):
             request = connection.request
             if request is not None and request.sent_ns + self._timeout_ns <= at:
-                self._fail(connection, f"timeout: no end within {self._target.timeout_s:g} s")
+                self._fail(connection, timeout_failure(self._target.timeout_s))
 
     def _next_session(self, due: int) -> None:
         """Closed load: a free stream takes the next session."""
@@ -317,7 +323,7 @@ class Loop:
             len(body),
             body,
         )
-        request.response = Response()
+        request.response = HttpResponse()
         request.sent_ns = now()
         self.sent += 1
         delay_ns = request.sent_ns - request.intended_ns - request.connect_ns
@@ -456,7 +462,7 @@ class Loop:
                 while not done and (waiting := connection.sock.pending()):  # type: ignore[attr-defined]
                     done = request.response.feed(at_ns, connection.sock.recv(waiting))
         except ProtocolError as error:
-            self._fail(connection, f"protocol: {error}")
+            self._fail(connection, detailed_failure(ErrorKind.PROTOCOL, str(error)))
             return
         if done:
             connection.request = None
@@ -474,13 +480,13 @@ class Loop:
         failed = request.response.status != 200
         if request.session.needs_answer:
             answer = self._parse(request)
-            self._after(request, answer, done_ns, failed=answer.error is not None)
+            self._after(request, answer, done_ns, failed=answer.failure is not None)
         else:
             self._backlog.append(request)
             self._after(request, None, done_ns, failed=failed)
         self._release()
 
-    def _after(self, request: Request, answer: Answer | None, at: int, *, failed: bool) -> None:
+    def _after(self, request: Request, answer: Completion | None, at: int, *, failed: bool) -> None:
         session = request.session
         if answer is not None and not failed:
             due = at + int(session.think_time_s * 1e9)
@@ -509,11 +515,14 @@ class Loop:
     def _parse_one(self) -> None:
         self._parse(self._backlog.popleft())
 
-    def _parse(self, request: Request) -> Answer:
+    def _parse(self, request: Request) -> Completion:
         answer = parse_answer(request.response)
-        if answer.error is None and request.done_ns - request.sent_ns > self._timeout_ns:
-            answer.error = f"timeout: no end within {self._target.timeout_s:g} s"
-        self._failures = self._failures + 1 if answer.error is not None else 0
+        if answer.failure is None and request.done_ns - request.sent_ns > self._timeout_ns:
+            answer.failure = timeout_failure(self._target.timeout_s)
+        if answer.failure is None:
+            self._failures = 0
+        else:
+            self._failures += 1
         self._record(request, answer)
         return answer
 
@@ -533,29 +542,28 @@ class Loop:
             self._open(request)
             return
         if error is None:
-            text = "connection closed " + (
-                "before any answer" if fresh else "in the middle of the answer"
-            )
+            self._give_up(request, closed_failure(before_any_answer=fresh))
         else:
-            text = f"connection {errno_words(error)}"
-        self._give_up(request, text)
+            self._give_up(request, connection_failure(error))
 
-    def _fail(self, connection: Connection, text: str) -> None:
+    def _fail(self, connection: Connection, failure: RequestFailure) -> None:
         request = connection.request
         self._drop(connection)
         if request is not None:
-            self._give_up(request, text)
+            self._give_up(request, failure)
 
     def _refused(self, request: Request | None, error: OSError) -> None:
         if request is not None:
             request.sent_ns = now()
-            self._give_up(request, f"connection {errno_words(error)}")
+            self._give_up(request, connection_failure(error))
 
-    def _give_up(self, request: Request, text: str) -> None:
+    def _give_up(self, request: Request, failure: RequestFailure) -> None:
         self.in_flight -= 1
         request.done_ns = now()
-        answer = parse_answer(request.response) if request.response.status == 200 else Answer()
-        answer.error = text
+        answer = Completion()
+        if request.response.status == 200:
+            answer = parse_answer(request.response)
+        answer.failure = failure
         self._record(request, answer)
         self._failures += 1
         self._after(request, answer, request.done_ns, failed=True)
@@ -571,7 +579,7 @@ class Loop:
 
     # -- records
 
-    def _record(self, request: Request, answer: Answer) -> None:
+    def _record(self, request: Request, answer: Completion) -> None:
         origin = self.origin_ns
         stamps = answer.stamps
         usage = answer.usage
@@ -604,7 +612,8 @@ class Loop:
                 finish_reason=answer.finish_reason,
                 text_sha256=text_digest(answer.text) if answer.text else None,
                 status=request.response.status or None,
-                error=answer.error,
+                error=answer.failure.text if answer.failure else None,
+                error_kind=answer.failure.kind if answer.failure else None,
             )
         )
-        request.response = Response()  # the time-out queue may hold the request for a while yet
+        request.response = HttpResponse()  # the time-out queue may hold the request for a while yet

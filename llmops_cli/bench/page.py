@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from llmops_cli.bench.compare import Run, load_run
+from llmops_cli.bench.compare import SavedRun, load_run
 from llmops_cli.bench.report import BenchReport, Level
 from llmops_cli.core.stats import Distribution
 from llmops_cli.runtime.store import write_atomic
@@ -35,7 +35,7 @@ MEASURES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
 Json = dict[str, object]
 
 
-def page(runs: Sequence[Run]) -> str:
+def page(runs: Sequence[SavedRun]) -> str:
     """The whole page. Several runs share its plots."""
     many = len(runs) > 1
     titles = [_title(run.report) for run in runs]
@@ -78,11 +78,11 @@ def _title(report: BenchReport) -> str:
     return f"{recipe.get('model')} on {recipe.get('url') or recipe.get('backend')}"
 
 
-def _label(run: Run, level: Level, *, many: bool) -> str:
+def _label(run: SavedRun, level: Level, *, many: bool) -> str:
     return f"{run.name}: {level.label}" if many else level.label
 
 
-def _cdf(runs: Sequence[Run], metric: str, *, many: bool) -> Json | None:
+def _cdf(runs: Sequence[SavedRun], metric: str, *, many: bool) -> Json | None:
     """Shares of requests at or below a common grid of values; None without per-request data."""
     import numpy as np
 
@@ -150,7 +150,7 @@ def _series(name: str, level: Level) -> Json:
     }
 
 
-def _run_section(run: Run, title: str) -> str:
+def _run_section(run: SavedRun, title: str) -> str:
     manifest = run.report.manifest
     badges = [] if manifest.complete else ['<span class="bad">partial</span>']
     if any(not level.valid for level in run.report.levels):

@@ -7,9 +7,10 @@ from __future__ import annotations
 import msgspec
 
 from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.failure import ErrorKind
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A resolved server. `address` is what the socket connects to, which is the proxy's if there is
     one.
     """
@@ -44,7 +45,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     exact: bool = False
 
 
-class Work(msgspec.Struct, frozen=True, kw_only=True):
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """How request bodies are made. `kind` synthetic draws them; `file` and `trace` read lines of
     `spool`.
     """
@@ -72,8 +73,8 @@ class LevelPlan(msgspec.Struct, frozen=True, kw_only=True):
     worker: int
     workers: int
     load: Load
-    work: Work
-    target: Target
+    work: Workload
+    target: Destination
     spool: str
     streams: int
     max_in_flight: int | None = None
@@ -105,3 +106,4 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     ttfts_ms: tuple[float, ...]
     last_error: str | None = None
+    last_kind: ErrorKind | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from llmops_cli.bench.failure import ErrorKind
+
 
 class Record(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True, gc=False
@@ -15,7 +17,8 @@ class Record(
     an open one). `first_ns` and `end_ns` are the arrivals of the first and last chunk that carried
     text, `done_ns` the end of the response. `gaps` is a sparse histogram of the time per token
     between chunks: key, weight, key, weight (core.stats.key_of over milliseconds). Token counts are
-    the server's usage numbers when it sends them, else counted chunks.
+    the server's usage numbers when it sends them, else counted chunks. `error` is
+    for people, `error_kind` for decisions.
     """
 
     index: int
@@ -42,6 +45,7 @@ class Record(
     text_sha256: str | None = None
     status: int | None = None
     error: str | None = None
+    error_kind: ErrorKind | None = None
 
 
 def ttft_ms(record: Record) -> float | None:

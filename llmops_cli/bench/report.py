@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from llmops_cli.core.problem import Problem
 from llmops_cli.core.report import Manifest, Memory, ReportKind
 from llmops_cli.core.stats import Distribution
 
@@ -20,7 +22,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reason: str = ""
 
 
-class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ClientStats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the load generator itself fared: whether its numbers can be trusted."""
 
     workers: int = 1
@@ -99,14 +101,14 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     goodput_per_s: float | None = None
     slos: list[SloResult] = []
     windows: list[Window] = []
-    client: Client = Client()
+    client: ClientStats = ClientStats()
     saturated: bool = False
     notes: list[str] = []
     series_step_s: float = 1.0
     series: list[Point] = []
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Conclusion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the levels say together: the knee of a sweep, or the highest rate that met the
     objectives.
     """
@@ -123,7 +125,7 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     manifest: Manifest
     levels: list[Level]
     memory: Memory
-    finding: Finding = Finding()
+    finding: Conclusion = Conclusion()
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,6 +186,21 @@ def _bench_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
         "schema": "llmops.bench/2",
         "levels": [level_1_to_2(level) for level in old["levels"]],
     }
+
+
+class Flaw(StrEnum):
+    """What can be wrong with a finished load test."""
+
+    INVALID = "invalid"
+
+
+def problems_of(report: BenchReport) -> list[Problem]:
+    """Why its numbers must not be trusted; empty if they may."""
+    return [
+        Problem(Flaw.INVALID, f"{level.label}: {reason}")
+        for level in report.levels
+        for reason in level.invalid_reasons
+    ]
 
 
 KIND = ReportKind(

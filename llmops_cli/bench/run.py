@@ -7,20 +7,20 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from llmops_cli.bench.arrivals import Load, loads_of, rate_load
-from llmops_cli.bench.crew import Crew
 from llmops_cli.bench.datasets import normalize
+from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.files import Book, Repeat, Spools, finish, level_of, levels_of, read_spools
 from llmops_cli.bench.lengths import parse_lengths
-from llmops_cli.bench.plan import LevelPlan, Tick, Work
+from llmops_cli.bench.plan import LevelPlan, Tick, Workload
+from llmops_cli.bench.pool import WorkerPool
 from llmops_cli.bench.recipe import BenchRecipe
-from llmops_cli.bench.report import BenchReport, Finding, Level
+from llmops_cli.bench.report import BenchReport, Conclusion, Level
 from llmops_cli.bench.search import (
     MOST_REPEATS,
     RateSearch,
@@ -34,8 +34,9 @@ from llmops_cli.bench.slo import parse_slos
 from llmops_cli.bench.target import headers_of, resolve_target, token_counter
 from llmops_cli.bench.tokens import measure_words
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError, UsageError
+from llmops_cli.core.errors import EngineFailed, Interrupted, LlmopsError, UsageError
 from llmops_cli.core.options import located
+from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import ServerSpec
 from llmops_cli.core.stats import percentile
@@ -59,30 +60,24 @@ LEAST_PROBE_S = 5.0
 GONE_S = 5.0
 
 
-class Progress(Protocol):
-    """A stage, how far it is, and a few figures."""
-
-    def __call__(self, stage: str, done: float, total: float, note: str = "") -> None: ...
-
-
 def bench(
     recipe: BenchRecipe,
     origins: dict[str, str],
     artifact: Artifact,
     *,
     folder: Path,
-    on_progress: Progress,
+    progress: Progress,
 ) -> BenchReport:
     """Runs every level and writes report.json, report.csv and records.csv into `folder`.
 
-    Raises: GateFailed for an invalid run unless `allow_invalid`; EngineFailed or Interrupted after
+    What makes it invalid is asked of `problems_of`. Raises: EngineFailed or Interrupted after
     writing what was measured (manifest.complete is then false).
     """
     engine = load_engine(recipe.backend)
     own = checked_options(recipe.backend, engine, recipe.options)
     given = {name for name, origin in origins.items() if origin != "default"}
     headers = headers_of(recipe)
-    run = _Run(recipe, engine, loads_of(recipe), folder, on_progress)
+    run = _Run(recipe, engine, loads_of(recipe), folder, progress)
     env = find_env(engine.environment) if engine.environment else None
     options = {**located(own, artifact.parts), **({"url": recipe.url} if recipe.url else {})}
     try:
@@ -107,7 +102,7 @@ def bench(
     clock = RunClock()
 
     def report(
-        *, complete: bool, memory: Memory, levels: list[Level], finding: Finding
+        *, complete: bool, memory: Memory, levels: list[Level], finding: Conclusion
     ) -> BenchReport:
         manifest = clock.manifest(
             recipe,
@@ -123,7 +118,7 @@ def bench(
     def keep(levels: list[Level]) -> None:
         write_atomic(
             folder / "report.json",
-            to_json(report(complete=False, memory=Memory(), levels=levels, finding=Finding())),
+            to_json(report(complete=False, memory=Memory(), levels=levels, finding=Conclusion())),
         )
 
     memory, failure = _drive(run, spec, headers, http, keep)
@@ -134,13 +129,6 @@ def bench(
     run.finish(whole)
     if failure:
         raise failure
-    if not recipe.allow_invalid:
-        invalid = [
-            f"{level.label}: {reason}" for level in levels for reason in level.invalid_reasons
-        ]
-        refuse_invalid(
-            invalid, hint=f"the report is in {folder}; --allow-invalid accepts it", result=whole
-        )
     return whole
 
 
@@ -159,17 +147,17 @@ def _drive(
     failure: LlmopsError | None = None
     try:
         with (
-            Crew(run.workers, run.folder / "load.log") as crew,
+            WorkerPool(run.workers, run.folder / "load.log") as pool,
             running(
                 spec,
                 log_path=run.folder / f"{spec.engine}.log",
-                on_wait=lambda waited_s: run.on_progress(
+                on_wait=lambda waited_s: run.progress.update(
                     f"starting {spec.engine}, seconds", round(waited_s), 0
                 ),
                 http=http,
             ) as server,
         ):
-            run.go(crew, server, headers, http, keep)
+            run.go(pool, server, headers, http, keep)
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint=f"what was measured is in {run.folder}")
     except LlmopsError as error:
@@ -180,13 +168,6 @@ def _drive(
         run.give_up()
         raise failure
     return server.memory() if server else Memory(), failure
-
-
-def refuse_invalid(reasons: Sequence[str], *, hint: str, result: object) -> None:
-    """Raises: GateFailed with the first reason, if there is one."""
-    if reasons:
-        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        raise GateFailed(f"INVALID: {reasons[0]}{more}", hint=hint, result=result)
 
 
 def folder_made(folder: Path) -> Path:
@@ -209,12 +190,12 @@ class _Run:
         engine: Engine,
         loads: list[Load],
         folder: Path,
-        on_progress: Progress,
+        progress: Progress,
     ) -> None:
         self._recipe = recipe
         self._engine = engine
         self.folder = folder
-        self.on_progress = on_progress
+        self.progress = progress
         self._loads = loads
         self._slos = parse_slos(recipe.slo) if recipe.slo else ()
         if recipe.search and not self._slos:
@@ -235,7 +216,7 @@ class _Run:
         if recipe.records == "parquet":
             _need_pyarrow()
         self.book = Book(slo=recipe.slo)
-        self.finding: Finding | None = None
+        self.finding: Conclusion | None = None
         self.workers = recipe.workers or self._workers_needed()
         self._spools = Spools(folder_made(folder))
         self._rows = self._read_rows()
@@ -284,14 +265,14 @@ class _Run:
 
     def go(
         self,
-        crew: Crew,
+        pool: WorkerPool,
         server: RunningServer,
         headers: dict[str, str],
         http: Http,
         keep: Callable[[list[Level]], None],
     ) -> None:
         recipe = self._recipe
-        self._crew = crew
+        self._crew = pool
         self._server = server
         self._target = resolve_target(server.url, recipe, headers)
         self._work = self._make_work(server, http)
@@ -315,7 +296,7 @@ class _Run:
         finally:
             self._telemetry.stop()
 
-    def _make_work(self, server: RunningServer, http: Http) -> Work:
+    def _make_work(self, server: RunningServer, http: Http) -> Workload:
         recipe = self._recipe
         kind = "trace" if recipe.trace else "synthetic" if recipe.dataset == "synthetic" else "file"
         if kind == "file":
@@ -335,7 +316,7 @@ class _Run:
             **self._engine.bench_body,
             **recipe.body,
         }
-        return Work(
+        return Workload(
             kind=kind,
             api=recipe.api,
             fields=fields,
@@ -360,7 +341,7 @@ class _Run:
         if work.kind == "trace":
             work = msgspec.structs.replace(work, kind="synthetic", spool=None)
         plans = self._plans(load, WARM_UP, 0, work)
-        self.on_progress("warming up", 0, recipe.warmup)
+        self.progress.update("warming up", 0, recipe.warmup)
         self._crew.run(
             plans,
             on_tick=lambda _: None,
@@ -381,9 +362,9 @@ class _Run:
                 f"the first request failed: {refused[0].error}",
                 hint="check --model, --api, --body and the key",
             )
-        self.on_progress("warming up", recipe.warmup, recipe.warmup)
+        self.progress.update("warming up", recipe.warmup, recipe.warmup)
 
-    def _plans(self, load: Load, number: int, repetition: int, work: Work) -> list[LevelPlan]:
+    def _plans(self, load: Load, number: int, repetition: int, work: Workload) -> list[LevelPlan]:
         streams = load.concurrency or 0
         limit = self._recipe.max_in_flight
 
@@ -410,7 +391,7 @@ class _Run:
     def _repeat(self, number: int, repetition: int) -> None:
         """One repetition of one level, from plan to records on disk."""
         load = self._loads[number]
-        watch = _Watch(load, repetition, self._recipe.repeats, self.on_progress)
+        watch = _Watch(load, repetition, self._recipe.repeats, self.progress)
         started: list[int] = []
         aborted: list[str] = []
         repeat = Repeat()
@@ -534,8 +515,8 @@ class _Watch:
     is any hope.
     """
 
-    def __init__(self, load: Load, repetition: int, repeats: int, on_progress: Progress) -> None:
-        self._on_progress = on_progress
+    def __init__(self, load: Load, repetition: int, repeats: int, progress: Progress) -> None:
+        self._progress = progress
         self._stage = load.label + (f", run {repetition + 1}" if repeats > 1 else "")
         self._count = load.count
         self._duration_s = load.duration_s
@@ -546,7 +527,8 @@ class _Watch:
         self._recent: deque[tuple[float, int]] = deque()
         self._ttfts: deque[float] = deque(maxlen=2000)
         self._last_error: str | None = None
-        on_progress(self._stage, 0, self._total())
+        self._last_kind: ErrorKind | None = None
+        progress.update(self._stage, 0, self._total())
 
     def _total(self) -> float:
         return float(self._count or self._duration_s or 0)
@@ -561,6 +543,7 @@ class _Watch:
         else:
             self._failing += tick.errors
         self._last_error = tick.last_error or self._last_error
+        self._last_kind = tick.last_kind or self._last_kind
         self._ttfts.extend(tick.ttfts_ms)
         self._recent.append((at, tick.tokens))
         while self._recent and at - self._recent[0][0] > 3:
@@ -577,14 +560,14 @@ class _Watch:
         done = min(done, self._total() or done)
         if done and (total := self._total()) > done:
             note += f", ETA {(at - self._start) / done * (total - done):,.0f} s"
-        self._on_progress(self._stage, done, self._total(), note)
+        self._progress.update(self._stage, done, self._total(), note)
 
     def end(self) -> None:
         total = self._total() or self._done
-        self._on_progress(self._stage, total, total)
+        self._progress.update(self._stage, total, total)
 
     def hopeless(self) -> str | None:
-        if not (self._last_error or "").startswith("connection refused"):
+        if self._last_kind is not ErrorKind.REFUSED:
             return None
         silent_s = time.monotonic() - self._good_at
         if self._failing >= self._patience or (self._failing >= 10 and silent_s > GONE_S):

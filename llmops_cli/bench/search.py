@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from llmops_cli.bench.arrivals import rate_words
-from llmops_cli.bench.report import Finding, Level
+from llmops_cli.bench.report import Conclusion, Level
 from llmops_cli.bench.slo import Slo
 
 Verdict = Literal["pass", "fail", "unsure", "invalid"]
@@ -37,10 +37,10 @@ def judge(level: Level) -> Verdict:
     return "pass" if all(slo.share_ci95[0] >= slo.needed for slo in level.slos) else "unsure"
 
 
-def out_of_reach(alone: Level) -> Finding:
+def out_of_reach(alone: Level) -> Conclusion:
     """What to say if even requests one at a time miss the objectives."""
     missed = ", ".join(slo.text for slo in alone.slos if not slo.met)
-    return Finding(
+    return Conclusion(
         sure=judge(alone) == "fail", text=f"no rate can: one request at a time misses {missed}"
     )
 
@@ -89,7 +89,7 @@ class RateSearch:
         else:
             self._next = math.sqrt(self.passed * self.failed)
 
-    def finding(self) -> Finding:
+    def finding(self) -> Conclusion:
         if self.passed is None:
             text = (
                 f"no rate met the objectives (down to {self.failed:.3g} requests/s)"
@@ -111,12 +111,12 @@ class RateSearch:
                     if self.sure
                     else " (some verdicts are by point estimate: more --requests would settle them)"
                 )
-        return Finding(
+        return Conclusion(
             best_rate_per_s=self.passed, failing_rate_per_s=self.failed, sure=self.sure, text=text
         )
 
 
-def knee(levels: Sequence[Level]) -> Finding:
+def knee(levels: Sequence[Level]) -> Conclusion:
     """The level with the highest power, throughput / latency (Kleinrock 1979), among at least three
     of one kind.
     """
@@ -124,14 +124,14 @@ def knee(levels: Sequence[Level]) -> Finding:
         level for level in levels if level.e2e_ms.p50 and level.output_tokens_per_s and level.valid
     ]
     if len(usable) < 3 or len({level.kind for level in usable}) > 1:
-        return Finding()
+        return Conclusion()
     best = max(usable, key=lambda level: level.output_tokens_per_s / (level.e2e_ms.p50 or math.inf))
     top = max(usable, key=lambda level: level.output_tokens_per_s)
     if best is usable[-1]:
-        return Finding(
+        return Conclusion(
             text=f"no knee up to {best.label}: throughput still grows faster than latency"
         )
     text = f"knee at {best.label}: beyond it latency grows faster than throughput"
     if top is not best:
         text += f"; most throughput at {top.label}: {top.output_tokens_per_s:,.0f} tokens/s"
-    return Finding(knee=best.label, text=text)
+    return Conclusion(knee=best.label, text=text)

@@ -45,7 +45,7 @@ class Curve:
         return [max(0.0, a + b) for a, b in zip(_padded(self._points, size), level, strict=True)]
 
 
-class Shape:
+class Timeline:
     """Arrivals, ends and tokens in bins of 10 ms; its size depends on the time, not on the
     requests.
     """

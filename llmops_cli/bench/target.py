@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from llmops_cli.bench.plan import Target
+from llmops_cli.bench.plan import Destination
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.tokens import Ask
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
@@ -62,7 +62,7 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
     return value
 
 
-def resolve_target(url: str, recipe: BenchRecipe, headers: Mapping[str, str]) -> Target:
+def resolve_target(url: str, recipe: BenchRecipe, headers: Mapping[str, str]) -> Destination:
     """Raises: UsageError for a proxy that is no URL, EnvironmentMissing for a name that does not
     resolve.
     """
@@ -84,7 +84,7 @@ def resolve_target(url: str, recipe: BenchRecipe, headers: Mapping[str, str]) ->
             f"the name {connect_host} does not resolve: {error.strerror}"
         ) from error
     family, _, _, _, address = _reachable(found)
-    return Target(
+    return Destination(
         scheme=parts.scheme,
         host=host,
         port=port,

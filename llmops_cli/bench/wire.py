@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.bench.failure import ErrorKind, RequestFailure, detailed_failure, plain_failure
 from llmops_cli.core.stats import keys_of
 
 MOST_HEAD_BYTES = 1 << 16
@@ -30,25 +31,25 @@ class Delta(msgspec.Struct, gc=False):
     tool_calls: list[Any] | None = None  # Any: as the server likes
 
 
-class Choice(msgspec.Struct, gc=False):
+class ChunkChoice(msgspec.Struct, gc=False):
     delta: Delta | None = None
     text: str | None = None
     finish_reason: str | None = None
 
 
-class Event(msgspec.Struct, gc=False):
+class Chunk(msgspec.Struct, gc=False):
     """What we read of a chat or completion chunk; everything else is skipped unparsed."""
 
-    choices: list[Choice] | None = None
+    choices: list[ChunkChoice] | None = None
     usage: dict[str, Any] | None = None  # Any: servers add fields of their own
     error: Any = None  # Any: text, or an object of the server's own
 
 
-_EVENTS = msgspec.json.Decoder(list[Event])
-_EVENT = msgspec.json.Decoder(Event)
+_CHUNKS = msgspec.json.Decoder(list[Chunk])
+_CHUNK = msgspec.json.Decoder(Chunk)
 
 
-class Response:
+class HttpResponse:
     """One response as it arrives. `feed` returns True when it is complete."""
 
     __slots__ = (
@@ -179,30 +180,32 @@ class Response:
         return self._head is None and not self.chunked and self._left is None
 
 
-class Answer(msgspec.Struct, gc=False):
+class Completion(msgspec.Struct, gc=False):
     """What the events of one response said. `stamps` are those of the chunks that carried text."""
 
     stamps: list[int] = []
     text: str = ""
-    usage: dict[str, Any] = {}  # Any: see Event.usage
+    usage: dict[str, Any] = {}  # Any: see Chunk.usage
     finish_reason: str | None = None
-    error: str | None = None
+    failure: RequestFailure | None = None
 
 
-def parse_answer(response: Response) -> Answer:
+def parse_answer(response: HttpResponse) -> Completion:
     """The tokens of a streamed answer, or why it is none."""
     if response.status != 200:
-        return Answer(error=f"HTTP {response.status}: {error_text(b''.join(response.payloads))}")
-    events, stamps, done = _split_events(response.payloads, response.stamps)
-    answer = Answer()
-    if not events:
-        whole = b"".join(response.payloads)
-        answer.error = (
-            "the answer is no event stream" if whole.strip() and not done else "an empty answer"
+        reason = error_text(b"".join(response.payloads))
+        return Completion(
+            failure=RequestFailure(ErrorKind.HTTP, f"HTTP {response.status}: {reason}")
         )
+    events, stamps, done = _split_events(response.payloads, response.stamps)
+    answer = Completion()
+    if not events:
+        said_something = b"".join(response.payloads).strip() and not done
+        kind = ErrorKind.NO_STREAM if said_something else ErrorKind.EMPTY
+        answer.failure = plain_failure(kind)
         return answer
     try:
-        parsed = _EVENTS.decode(b"[" + b",".join(events) + b"]")
+        parsed = _CHUNKS.decode(b"[" + b",".join(events) + b"]")
     except msgspec.DecodeError:
         parsed = _decode_one_by_one(events, answer)
     texts: list[str] = []
@@ -217,11 +220,12 @@ def parse_answer(response: Response) -> Answer:
                 answer.finish_reason = choice.finish_reason
         if event.usage:
             answer.usage = event.usage
-        if event.error and answer.error is None:
-            answer.error = "error event: " + error_text(msgspec.json.encode({"error": event.error}))
+        if event.error and answer.failure is None:
+            reason = error_text(msgspec.json.encode({"error": event.error}))
+            answer.failure = detailed_failure(ErrorKind.ERROR_EVENT, reason)
     answer.text = "".join(texts)
-    if answer.error is None:
-        answer.error = _missing(answer, done=done)
+    if answer.failure is None:
+        answer.failure = _missing(answer, done=done)
     return answer
 
 
@@ -232,10 +236,12 @@ def _text_of(delta: Delta) -> str | None:
     return text
 
 
-def _missing(answer: Answer, *, done: bool) -> str | None:
+def _missing(answer: Completion, *, done: bool) -> RequestFailure | None:
     if not (done or answer.finish_reason):
-        return "the stream ended early"
-    return None if answer.stamps else "no text in the answer"
+        return plain_failure(ErrorKind.ENDED_EARLY)
+    if not answer.stamps:
+        return plain_failure(ErrorKind.NO_TEXT)
+    return None
 
 
 def _split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes], list[int], bool]:
@@ -273,14 +279,14 @@ def _split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes]
     return events, times, done
 
 
-def _decode_one_by_one(events: list[bytes], answer: Answer) -> list[Event]:
+def _decode_one_by_one(events: list[bytes], answer: Completion) -> list[Chunk]:
     parsed = []
     for event in events:
         try:
-            parsed.append(_EVENT.decode(event))
+            parsed.append(_CHUNK.decode(event))
         except msgspec.DecodeError:
-            answer.error = answer.error or "a malformed event"
-            parsed.append(Event())
+            answer.failure = answer.failure or plain_failure(ErrorKind.MALFORMED)
+            parsed.append(Chunk())
     return parsed
 
 

@@ -20,6 +20,7 @@ from itertools import count, islice
 import msgspec
 
 from llmops_cli.bench.arrivals import due_times_s
+from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.loop import Loop
 from llmops_cli.bench.plan import LevelDone, LevelPlan, Tick
 from llmops_cli.bench.record import Record, ttft_ms
@@ -141,6 +142,7 @@ class _Out:
         self._done = self._errors = self._tokens = 0
         self._ttfts: list[float] = []
         self._last_error: str | None = None
+        self._last_kind: ErrorKind | None = None
 
     def emit(self, record: Record) -> None:
         self._file.write(self._encode(record) + b"\n")
@@ -152,6 +154,7 @@ class _Out:
         else:
             self._errors += 1
             self._last_error = record.error
+            self._last_kind = record.error_kind
 
     def tick(self) -> None:
         at = time.monotonic_ns()
@@ -165,6 +168,7 @@ class _Out:
             in_flight=self.loop.in_flight if self.loop else 0,
             ttfts_ms=tuple(self._ttfts),
             last_error=self._last_error,
+            last_kind=self._last_kind,
         )
         _say(b"tick " + msgspec.json.encode(tick))
         self._clear()

@@ -19,7 +19,8 @@ import msgspec
 
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.lengths import parse_lengths
-from llmops_cli.bench.plan import Words, Work
+from llmops_cli.bench.plan import Words, Workload
+from llmops_cli.bench.session import Turn
 
 WORDS = """
     time year people way day man thing woman life child world school state family student group country problem
@@ -37,14 +38,6 @@ them.
 """
 TRACE_BLOCK_TOKENS = 512
 """Tokens that one hash id of a Mooncake trace stands for."""
-
-
-class Turn(msgspec.Struct, gc=False):
-    """A request body and what was asked for."""
-
-    body: bytes
-    input_wanted: int
-    output_wanted: int
 
 
 class Prompts:
@@ -114,10 +107,10 @@ class Prompts:
         return sum(self._cost[word] for word in text.split())
 
 
-class Bodies:
+class RequestBodies:
     """JSON bodies around a text or messages; what all requests share is encoded once."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Workload) -> None:
         self._chat = work.api == "chat"
         self._limited = not any(
             name in work.fields for name in ("max_tokens", "max_completion_tokens")
@@ -151,7 +144,7 @@ class Conversation:
     def __init__(
         self,
         index: int,
-        bodies: Bodies,
+        bodies: RequestBodies,
         *,
         turns: Iterator[tuple[str, int, int]],
         count: int,
@@ -197,12 +190,12 @@ def _marked(message: dict[str, object], mark: str) -> dict[str, object]:
 class Source:
     """Sessions by number. `seed` differs for each level and repetition."""
 
-    def __init__(self, work: Work, seed: str) -> None:
+    def __init__(self, work: Workload, seed: str) -> None:
         self._work = work
         self._seed = seed
         self._input = parse_lengths(work.input_tokens)
         self._output = parse_lengths(work.output_tokens)
-        self._bodies = Bodies(work)
+        self._bodies = RequestBodies(work)
         self._rows = Rows(Path(work.spool)) if work.spool else None
 
     @cached_property
@@ -320,7 +313,7 @@ class Source:
         return len(self._rows) if self._rows else 0
 
 
-class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
+class PromptRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A line of a normalized workload file. `turns` are user messages to be answered live, after
     `messages`.
     """
@@ -341,7 +334,7 @@ class Rows:
         self._starts = array("q", [0])
         for line in self._file:
             self._starts.append(self._starts[-1] + len(line))
-        self._decode = msgspec.json.Decoder(Row).decode
+        self._decode = msgspec.json.Decoder(PromptRow).decode
 
     def close(self) -> None:
         self._file.close()
@@ -349,6 +342,6 @@ class Rows:
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    def __getitem__(self, index: int) -> Row:
+    def __getitem__(self, index: int) -> PromptRow:
         self._file.seek(self._starts[index])
         return self._decode(self._file.read(self._starts[index + 1] - self._starts[index]))

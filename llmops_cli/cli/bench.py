@@ -145,11 +145,12 @@ def bench(
     """
     from llmops_cli.bench.page import save_page
     from llmops_cli.bench.recipe import BenchRecipe
-    from llmops_cli.bench.report import BenchReport
+    from llmops_cli.bench.report import problems_of
     from llmops_cli.bench.run import bench as run
     from llmops_cli.cli.screen import Progress, print_json, say, show_table, width_of
     from llmops_cli.cli.settings import engine_options, parse_body, resolve_flags
     from llmops_cli.core.errors import GateFailed, LlmopsError, UsageError
+    from llmops_cli.core.problem import summary
     from llmops_cli.engines import checked_options, load_engine
     from llmops_cli.models.prepare import for_engine, with_parts
     from llmops_cli.runtime.env import ensure_env
@@ -214,7 +215,6 @@ def bench(
     resolved, origins = resolve_flags(BenchRecipe, flags, file=recipe, key="bench")
     engine = load_engine(resolved.backend)
     options = checked_options(resolved.backend, engine, resolved.options)
-    invalid: GateFailed | None = None
     with Progress() as progress:
         if engine.environment:  # before anything is trained or converted for it
             ensure_env(
@@ -234,12 +234,7 @@ def bench(
         )
         folder = output or make_run_dir("bench", place)
         try:
-            report = run(resolved, origins, artifact, folder=folder, on_progress=progress.update)
-        except GateFailed as error:
-            if not isinstance(error.result, BenchReport):
-                raise
-            invalid = error
-            report = error.result
+            report = run(resolved, origins, artifact, folder=folder, progress=progress)
         except LlmopsError:
             with suppress(OSError):
                 folder.rmdir()  # only if nothing came of it
@@ -252,5 +247,9 @@ def bench(
 
         show_table(bench_table(report, width=width_of(sys.stderr)))
         say(f"report: {folder / 'report.json'}    plots: {folder / 'report.html'}")
-    if invalid:
-        raise invalid
+    problems = problems_of(report)
+    if problems and not resolved.allow_invalid:
+        raise GateFailed(
+            f"INVALID: {summary(problems)}",
+            hint=f"the report is in {folder}; --allow-invalid accepts it",
+        )

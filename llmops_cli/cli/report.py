@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from llmops_cli.bench.compare import Run
+    from llmops_cli.bench.compare import SavedRun
     from llmops_cli.bench.report import BenchReport
     from llmops_cli.core.report import Report
 
@@ -246,7 +246,7 @@ def _load_bench(path: Path) -> tuple[BenchReport, str]:
     return report, word
 
 
-def _load_run(path: Path) -> Run:
+def _load_run(path: Path) -> SavedRun:
     from llmops_cli.bench.compare import load_run
 
     return load_run(path, _load_bench(path)[0])

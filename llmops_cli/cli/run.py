@@ -25,8 +25,9 @@ def run(
     """Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept."""
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
     from llmops_cli.core.errors import EnvironmentMissing, GateFailed
+    from llmops_cli.core.problem import summary
     from llmops_cli.pipeline.plot import plot_pipeline
-    from llmops_cli.pipeline.report import PipelineReport
+    from llmops_cli.pipeline.report import problems_of
     from llmops_cli.pipeline.run import Pipeline, load_recipe
     from llmops_cli.pipeline.show import pipeline_table
     from llmops_cli.runtime.store import make_run_dir
@@ -35,15 +36,9 @@ def run(
     if model is not None:
         recipe = msgspec.structs.replace(recipe, model=model)
     folder = output or make_run_dir("run", file.stem)
-    invalid: GateFailed | None = None
     with Progress() as progress:
-        try:
-            report = Pipeline(recipe, folder=folder, progress=progress).run()
-        except GateFailed as error:
-            if not isinstance(error.result, PipelineReport):
-                raise
-            invalid = error
-            report = error.result
+        pipeline = Pipeline(recipe, folder=folder, progress=progress)
+        report = pipeline.run()
     try:
         plot_pipeline(report, folder / "comparison.png")
         say(f"plot: {folder / 'comparison.png'}")
@@ -54,5 +49,9 @@ def run(
     else:
         show_table(pipeline_table(report))
         say(f"report: {folder / 'report.json'}")
-    if invalid:
-        raise invalid
+    problems = problems_of(report)
+    if problems and not pipeline.allows_invalid:
+        raise GateFailed(
+            f"INVALID: {summary(problems)}",
+            hint="run again to measure that anew, or set bench.allow_invalid in the recipe",
+        )

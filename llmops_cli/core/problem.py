@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -12,3 +13,12 @@ class Problem(msgspec.Struct, frozen=True):
 
     kind: StrEnum
     text: str
+
+
+def summary(problems: Sequence[Problem]) -> str:
+    """The first one, and how many more there are."""
+    first = problems[0].text
+    others = len(problems) - 1
+    if not others:
+        return first
+    return f"{first} (and {others} more)"

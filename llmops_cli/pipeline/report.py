@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.bench.report import Level, level_1_to_2
+from llmops_cli.bench.report import Flaw, Level, level_1_to_2
+from llmops_cli.core.problem import Problem
 from llmops_cli.core.report import Manifest, ReportKind
 
 
@@ -38,6 +39,16 @@ def _run_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
         for row in old["rows"]
     ]
     return {**old, "schema": "llmops.run/2", "rows": rows}
+
+
+def problems_of(report: PipelineReport) -> list[Problem]:
+    """Why its speeds must not be trusted; empty if they may."""
+    return [
+        Problem(Flaw.INVALID, f"{row.name} at {level.label}: {reason}")
+        for row in report.rows
+        for level in row.levels
+        for reason in level.invalid_reasons
+    ]
 
 
 KIND = ReportKind(

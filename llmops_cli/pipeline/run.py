@@ -14,7 +14,7 @@ import yaml
 
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.report import BenchReport
-from llmops_cli.bench.run import bench, refuse_invalid
+from llmops_cli.bench.run import bench
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.progress import Progress, Within
@@ -23,7 +23,7 @@ from llmops_cli.engines import checked_options, load_engine
 from llmops_cli.evaluate.demo import evaluate
 from llmops_cli.models.find import find_model
 from llmops_cli.models.prepare import for_engine, quantized_dir, with_parts
-from llmops_cli.pipeline.report import PipelineReport, Row
+from llmops_cli.pipeline.report import PipelineReport, Row, problems_of
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.report import QuantizedArtifact
 from llmops_cli.quantize.run import quantize
@@ -136,6 +136,10 @@ class Pipeline:
         for entry in recipe.engines:
             checked_options(entry.backend, load_engine(entry.backend), entry.options)
 
+    @property
+    def allows_invalid(self) -> bool:
+        return self._bench is None or self._bench.allow_invalid
+
     def run(self) -> PipelineReport:
         """Raises what its steps raise; finished steps stay finished."""
         clock = RunClock()
@@ -167,17 +171,9 @@ class Pipeline:
         whole = PipelineReport(manifest=manifest, rows=rows, steps=self._steps)
         write_atomic(self._folder / "report.json", to_json(whole))
         write_atomic(self._folder / "report.csv", _csv(whole).encode())
-        invalid = [
-            f"{row.name} at {level.label}: {reason}"
-            for row in rows
-            for level in row.levels
-            for reason in level.invalid_reasons
-        ]
-        if self._bench is not None and not self._bench.allow_invalid:
-            again = "run again to measure that anew, or set bench.allow_invalid in the recipe"
-            refuse_invalid(invalid, hint=again, result=whole)
-        for text in invalid:
-            self._progress.warn(f"INVALID: {text}")
+        if self.allows_invalid:
+            for problem in problems_of(whole):
+                self._progress.warn(f"INVALID: {problem.text}")
         return whole
 
     def _done(self, step: str, *, reused: bool) -> None:
@@ -253,7 +249,7 @@ class Pipeline:
                 {},
                 artifact,
                 folder=self._folder / f"bench-{slug}",
-                on_progress=Within(self._progress, entry.name).update,
+                progress=Within(self._progress, entry.name),
             )
             if all(level.valid for level in report.levels):
                 write_atomic(saved, to_json(report))
@@ -324,7 +320,7 @@ class Pipeline:
             {},
             artifact,
             folder=self._folder / f"bench-{scheme}",
-            on_progress=Within(self._progress, scheme).update,
+            progress=Within(self._progress, scheme),
         )
 
     def _run_evaluation(self, artifact: Artifact, scheme: str) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 
 from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
-from llmops_cli.bench.compare import Run, compare, load_run
+from llmops_cli.bench.compare import SavedRun, compare, load_run
 from llmops_cli.bench.files import save_csv
 from llmops_cli.bench.gate import judge_run, parse_gate, untrusted
 from llmops_cli.bench.record import Record
@@ -31,7 +31,7 @@ def run_of(
     repeats: int = 1,
     drift: float = 0.0,
     **manifest: object,
-) -> Run:
+) -> SavedRun:
     """Skewed latencies; `drift` is how much whole repetitions differ from one another."""
     folder.mkdir()
     rng = random.Random(seed)
@@ -71,7 +71,7 @@ def run_of(
     return load_run(folder, report)
 
 
-def verdicts(a: Run, b: Run) -> dict[str, str]:
+def verdicts(a: SavedRun, b: SavedRun) -> dict[str, str]:
     return {d.metric: d.verdict for d in compare(a, b).differences}
 
 
@@ -138,7 +138,7 @@ def test_more_errors_are_worse_and_warnings_name_what_differs(tmp_path: Path) ->
         assert part in words
 
 
-def outcomes(a: Run | None, b: Run, *conditions: str) -> list[str]:
+def outcomes(a: SavedRun | None, b: SavedRun, *conditions: str) -> list[str]:
     return [judged.outcome for judged in judge_run(b, a, [parse_gate(text) for text in conditions])]
 
 

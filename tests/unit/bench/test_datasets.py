@@ -9,16 +9,16 @@ import msgspec
 import pytest
 
 from llmops_cli.bench.datasets import normalize
-from llmops_cli.bench.workload import Row
+from llmops_cli.bench.workload import PromptRow
 from llmops_cli.core.errors import UsageError
 
 
-def read(tmp_path: Path, name: str, content: str, *, kind: str = "file") -> list[Row]:
+def read(tmp_path: Path, name: str, content: str, *, kind: str = "file") -> list[PromptRow]:
     path = tmp_path / name
     spool = tmp_path / "spool"
     path.write_text(content)
     assert normalize(path, spool, kind=kind) == len(spool.read_text().splitlines())
-    return [msgspec.json.decode(line, type=Row) for line in spool.read_bytes().splitlines()]
+    return [msgspec.json.decode(line, type=PromptRow) for line in spool.read_bytes().splitlines()]
 
 
 def test_prompt_files(tmp_path: Path) -> None:

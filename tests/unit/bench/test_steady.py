@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import random
 
+import msgspec
 import pytest
 
 from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.failure import ErrorKind, connection_failure
 from llmops_cli.bench.plan import LevelDone
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.slo import parse_slos
-from llmops_cli.bench.steady import Shape
+from llmops_cli.bench.steady import Timeline
 
 MS = 1_000_000
 
@@ -24,6 +27,7 @@ def record(
     *,
     tokens: int = 11,
     error: str | None = None,
+    error_kind: ErrorKind | None = None,
 ) -> Record:
     start = int(start_ms * MS)
     first = start + int(ttft_ms * MS)
@@ -38,6 +42,7 @@ def record(
         chunks=tokens,
         output_tokens=0 if error else tokens,
         error=error,
+        error_kind=error_kind,
         status=503 if error else 200,
     )
 
@@ -56,7 +61,7 @@ def closed(streams: int, waves: int, *, cold_waves: int = 0) -> list[Record]:
 
 
 def test_a_closed_level_leaves_out_the_first_wave_and_the_drain() -> None:
-    shape = Shape()
+    shape = Timeline()
     for one in closed(8, 50):
         shape.add(one)
     window = shape.window(Load(kind="closed", label="x", concurrency=8))
@@ -164,3 +169,33 @@ def test_a_level_without_a_success_is_invalid() -> None:
     assert level.invalid_reasons == ["no request succeeded"]
     assert level.ttft_ms.p50 is None
     assert level.requests_per_s == 0
+
+
+def test_failed_requests_are_counted_by_their_kind_and_not_by_their_words() -> None:
+    records = [
+        record(0, 0, 1, 2, error="busy", error_kind=ErrorKind.HTTP),
+        record(1, 1, 1, 2, error="no luck", error_kind=ErrorKind.REFUSED),
+        record(2, 2, 1, 2, error="timeout: written before errors had kinds"),
+    ]
+    level = analyse(
+        Load(kind="closed", label="x", concurrency=1), [Repetition(records=lambda: records)]
+    )
+    assert level.error_kinds == {"HTTP 503": 1, "connection refused": 1, "timeout": 1}
+
+
+def test_records_of_a_run_before_errors_had_kinds_load() -> None:
+    (*whole, kind) = msgspec.to_builtins(record(0, 0, 1, 2, error="timeout: no end"))
+    assert kind is None
+    old = msgspec.json.decode(msgspec.json.encode(whole), type=Record)
+    assert old.error == "timeout: no end"
+    assert old.error_kind is None
+
+
+def test_a_client_without_open_files_makes_the_level_invalid() -> None:
+    failure = connection_failure(OSError(errno.EMFILE, "Too many open files"))
+    records = closed(4, 20)
+    records[0] = record(0, 1, 1, 2, error=failure.text, error_kind=failure.kind)
+    level = analyse(
+        Load(kind="closed", label="x", concurrency=4), [Repetition(records=lambda: records)]
+    )
+    assert level.invalid_reasons == ["the client ran out of open files (ulimit -n)"]

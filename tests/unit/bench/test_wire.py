@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmops_cli.bench.wire import ProtocolError, Response, gaps_of, parse_answer
+from llmops_cli.bench.wire import HttpResponse, ProtocolError, gaps_of, parse_answer
 from llmops_cli.core.stats import value_of
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -44,8 +44,8 @@ STREAM = chunked(
 )
 
 
-def feed(raw: bytes, cuts: list[int]) -> Response:
-    response = Response()
+def feed(raw: bytes, cuts: list[int]) -> HttpResponse:
+    response = HttpResponse()
     places = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
     done = False
     for number, (start, end) in enumerate(pairwise(places)):
@@ -59,7 +59,7 @@ def feed(raw: bytes, cuts: list[int]) -> Response:
 def test_any_split_of_the_stream_gives_the_same_answer(cuts: list[int]) -> None:
     response = feed(STREAM, cuts)
     answer = parse_answer(response)
-    assert (answer.text, answer.error, answer.finish_reason) == ("Héllo wörld!", None, "stop")
+    assert (answer.text, answer.failure, answer.finish_reason) == ("Héllo wörld!", None, "stop")
     assert answer.usage["completion_tokens"] == 4
     assert len(answer.stamps) == 4
     assert answer.stamps == sorted(answer.stamps)
@@ -70,7 +70,7 @@ def test_any_split_of_the_stream_gives_the_same_answer(cuts: list[int]) -> None:
 def test_an_event_is_stamped_when_its_last_byte_comes(cuts: list[int]) -> None:
     first = chunked(delta(content="a"))[:-5]
     whole = chunked(delta(content="a"), delta(content="b", finish="stop"), DONE)
-    response = Response()
+    response = HttpResponse()
     response.feed(1, first[:-10])
     response.feed(2, whole[len(first) - 10 : len(first)])
     response.feed(3, whole[len(first) :])
@@ -84,7 +84,7 @@ def test_comments_other_line_ends_and_several_events_in_one_chunk(end: str) -> N
         b": ping\n\n" + event(text, end=end) + event(text, end=end), b"event: end\n" + DONE
     )
     answer = parse_answer(feed(raw, []))
-    assert (answer.text, len(answer.stamps), answer.error) == ("xx", 2, None)
+    assert (answer.text, len(answer.stamps), answer.failure) == ("xx", 2, None)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,9 @@ def test_comments_other_line_ends_and_several_events_in_one_chunk(end: str) -> N
 )
 def test_what_is_no_answer_says_why(raw: bytes, error: str) -> None:
     answer = parse_answer(feed(raw, []))
-    assert answer.error is not None
-    assert answer.error.startswith(error)
+    assert answer.failure is not None
+    assert answer.failure.text.startswith(error)
+    assert answer.failure.text.startswith(answer.failure.kind)
 
 
 def test_tool_calls_are_tokens() -> None:
@@ -114,11 +115,11 @@ def test_tool_calls_are_tokens() -> None:
         feed(chunked(delta(tool_calls=call), delta(finish="tool_calls"), DONE), [])
     )
     assert len(answer.stamps) == 1
-    assert answer.error is None
+    assert answer.failure is None
 
 
 def test_a_body_that_lasts_until_the_connection_closes() -> None:
-    response = Response()
+    response = HttpResponse()
     response.feed(1, b"HTTP/1.0 200 OK\r\n\r\n" + delta(content="a", finish="stop"))
     assert response.closed()
     assert not response.keep_alive
@@ -140,7 +141,7 @@ def test_an_announcement_comes_before_the_real_head() -> None:
 )
 def test_what_is_not_http_is_refused(raw: bytes) -> None:
     with pytest.raises(ProtocolError):
-        Response().feed(1, raw)
+        HttpResponse().feed(1, raw)
 
 
 @given(st.lists(st.integers(10_000, 10**8), min_size=1, max_size=50), st.integers(2, 400))

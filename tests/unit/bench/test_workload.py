@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmops_cli.bench.plan import Words, Work
+from llmops_cli.bench.plan import Words, Workload
 from llmops_cli.bench.tokens import measure_words
-from llmops_cli.bench.workload import WORDS, Row, Source
+from llmops_cli.bench.workload import WORDS, PromptRow, Source
 
 OVERHEAD = 9
 
@@ -30,7 +30,7 @@ def source(
     *,
     words: Words = EXACT,
     seed: str = "0",
-    rows: list[Row] | None = None,
+    rows: list[PromptRow] | None = None,
     spool: Path | None = None,
     **fields: Any,
 ) -> Source:
@@ -40,7 +40,7 @@ def source(
 
         spool.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
         fields["spool"] = str(spool)
-    work = Work(
+    work = Workload(
         **{
             "kind": "synthetic",
             "api": "chat",
@@ -113,9 +113,9 @@ def test_a_conversation_sends_all_that_was_said_before() -> None:
 
 def test_trace_requests_share_blocks_by_their_hashes(tmp_path: Path) -> None:
     rows = [
-        Row(input_tokens=1100, output_tokens=5, hash_ids=[1, 2, 3]),
-        Row(input_tokens=1100, output_tokens=5, hash_ids=[1, 2, 4]),
-        Row(input_tokens=1100, output_tokens=5, hash_ids=[7, 8, 9]),
+        PromptRow(input_tokens=1100, output_tokens=5, hash_ids=[1, 2, 3]),
+        PromptRow(input_tokens=1100, output_tokens=5, hash_ids=[1, 2, 4]),
+        PromptRow(input_tokens=1100, output_tokens=5, hash_ids=[7, 8, 9]),
     ]
     made = source(kind="trace", rows=rows, spool=tmp_path / "rows")
     a, b, c = (prompt_of(made, i) for i in range(3))
@@ -127,7 +127,10 @@ def test_trace_requests_share_blocks_by_their_hashes(tmp_path: Path) -> None:
 
 
 def test_rows_go_round_and_each_round_is_new_to_the_cache(tmp_path: Path) -> None:
-    rows = [Row(turns=["one"], output_tokens=3), Row(messages=[{"role": "user", "content": "two"}])]
+    rows = [
+        PromptRow(turns=["one"], output_tokens=3),
+        PromptRow(messages=[{"role": "user", "content": "two"}]),
+    ]
     made = source(kind="file", rows=rows, spool=tmp_path / "rows", nonce="n")
     assert [prompt_of(made, i) for i in range(4)] == [
         "[n] one",

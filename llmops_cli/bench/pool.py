@@ -24,7 +24,7 @@ READY_TIMEOUT_S = 60.0
 STOP_PATIENCE_S = 5.0
 
 
-class Crew:
+class WorkerPool:
     """Worker processes that live as long as the block; they also end if we are killed."""
 
     def __init__(self, count: int, log_path: Path) -> None:
@@ -49,7 +49,7 @@ class Crew:
             for _ in range(count)
         ]
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
