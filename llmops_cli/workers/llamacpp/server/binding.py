@@ -1,208 +1,154 @@
-"""llama.cpp behind plain Python: one model, one context, token batches and sequence memory."""
+"""llama.cpp's C functions behind typed Python: models, contexts, adapters, batches of tokens.
+
+The library's decorators leave its functions untyped; here, in vocabulary.py and in samplers.py each
+result gets its type, and nothing else touches ctypes.
+"""
 
 import ctypes
-from collections.abc import Iterable
+from collections import deque
 
 import llama_cpp
+import msgspec
 import numpy as np
+import numpy.typing as npt
+
+ModelHandle = llama_cpp.llama_model_p
+ContextHandle = llama_cpp.llama_context_p
+MemoryHandle = llama_cpp.llama_memory_t
+AdapterHandle = int
 
 WARN = 3
 ERROR = 4
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
 """ggml_type numbers of what a KV cache can hold."""
+
 BatchItem = tuple[int, int, int, bool]
-"""(token, position, sequence, wants logits)"""
+"""(token, position, sequence, wants logits): a plain tuple, made for every token of a step."""
 
 
 class LoadError(Exception):
     """llama.cpp could not load the model or make a context; the message is its own."""
 
 
-class Llama:
-    """A loaded model with a context of `pool` KV cells shared by `sequences` sequences.
+class ContextOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes of a context: `pool` KV cells for `sequences` sequences, `batch` tokens a step."""
 
-    Not thread-safe, apart from the tokenizer methods: llama.cpp's vocabulary is read-only.
-    """
+    pool: int
+    sequences: int
+    batch: int
+    threads: int
+    gpu_layers: int = 0
+    kv_type: str = "f16"
 
-    def __init__(
-        self,
-        path: str,
-        *,
-        pool: int,
-        sequences: int,
-        batch: int,
-        threads: int,
-        gpu_layers: int,
-        kv_type: str = "f16",
-        adapters: Iterable[str] = (),
-    ) -> None:
-        self._log_lines: list[str] = []
-        self._log_callback = llama_cpp.llama_log_callback(self._on_log)
-        llama_cpp.llama_log_set(self._log_callback, ctypes.c_void_p(0))
-        llama_cpp.llama_backend_init()
-        model_params = llama_cpp.llama_model_default_params()
-        model_params.n_gpu_layers = gpu_layers
-        self._model = llama_cpp.llama_model_load_from_file(path.encode(), model_params)
-        if not self._model:
-            raise LoadError(f"llama.cpp cannot load {path}: {' '.join(self._log_lines[-3:])}")
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = pool
-        params.n_batch = batch
-        params.n_ubatch = batch
-        params.n_seq_max = sequences
-        params.n_threads = params.n_threads_batch = threads
-        # One pool of cells for all sequences: a batch is never split by sequence, copying a prefix
-        # between
-        # sequences copies no data, and one long request may use what short ones leave free.
-        params.kv_unified = True
-        params.flash_attn_type = 1
-        params.type_k = params.type_v = KV_TYPES[kv_type]
-        params.swa_full = True  # a pruned window cannot be reused as a prefix
-        params.no_perf = True
-        self.context = llama_cpp.llama_init_from_model(self._model, params)
-        if not self.context:
-            raise LoadError(
-                f"llama.cpp cannot make a context of {pool} tokens: {' '.join(self._log_lines[-3:])}"
-            )
-        self._adapters = [self._load_adapter(path) for path in adapters]
-        self._adapter = 0
-        self.vocab = llama_cpp.llama_model_get_vocab(self._model)
-        self.vocab_size = int(llama_cpp.llama_vocab_n_tokens(self.vocab))
-        self.train_context = int(llama_cpp.llama_model_n_ctx_train(self._model))
-        self.pool = int(llama_cpp.llama_n_ctx(self.context))
-        self.batch_size = batch
-        self._memory = llama_cpp.llama_get_memory(self.context)
-        self._batch = llama_cpp.llama_batch_init(batch, 0, 1)
-        # numpy views of the C arrays: one vector assignment instead of one ctypes access per token
-        self._tokens = np.ctypeslib.as_array(self._batch.token, (batch,))
-        self._positions = np.ctypeslib.as_array(self._batch.pos, (batch,))
-        self._wants_logits = np.ctypeslib.as_array(self._batch.logits, (batch,))
-        self._sequences = [self._batch.seq_id[i] for i in range(batch)]
-        np.ctypeslib.as_array(self._batch.n_seq_id, (batch,))[:] = 1
-        self._pieces: dict[int, bytes] = {}
-        self.end_tokens = frozenset(
-            token
-            for token in range(self.vocab_size)
-            if llama_cpp.llama_vocab_is_eog(self.vocab, token)
-        )
-        recurrent = llama_cpp.llama_model_is_recurrent(
-            self._model
-        ) or llama_cpp.llama_model_is_hybrid(self._model)
-        self.can_share_prefixes = not recurrent
 
-    def _load_adapter(self, path: str) -> int:
-        adapter = llama_cpp.llama_adapter_lora_init(self._model, path.encode())
-        if not adapter:
-            raise LoadError(
-                f"llama.cpp cannot load the adapter {path}: {' '.join(self._log_lines[-3:])}"
-            )
-        return int(ctypes.cast(adapter, ctypes.c_void_p).value or 0)
+class LogTail:
+    """The last warnings and errors of llama.cpp, which says there why something failed."""
 
-    def use_adapter(self, number: int) -> None:
-        """0 is the model as it is; 1 and on are the adapters. Holds for all that is computed from
-        then on.
-        """
-        if number == self._adapter:
-            return
-        chosen = self._adapters[number - 1 : number] if number else []
-        handles = (ctypes.c_void_p * 1)(*chosen)
-        scales = (ctypes.c_float * 1)(1.0)
-        pointer = ctypes.cast(handles, ctypes.POINTER(llama_cpp.llama_adapter_lora_p_ctypes))
-        if llama_cpp.llama_set_adapters_lora(self.context, pointer, len(chosen), scales) != 0:
-            raise RuntimeError("llama.cpp refused the adapter")
-        self._adapter = number
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=20)
+        # The library keeps a pointer to the callback, so it must live as long as this object.
+        self._callback = llama_cpp.llama_log_callback(self._receive)
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
-    def _on_log(self, level: int, text: bytes, _user: object) -> None:
+    def _receive(self, level: int, text: bytes, _user: object) -> None:
         if level in (WARN, ERROR):
-            self._log_lines.append(text.decode(errors="replace").strip())
-            del self._log_lines[:-20]
+            self._lines.append(text.decode(errors="replace").strip())
 
-    def metadata(self, key: str) -> str | None:
-        size = 1 << 18
-        buffer = ctypes.create_string_buffer(size)
-        length = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, size)
-        return None if length < 0 else buffer.raw[:length].decode(errors="replace")
+    def last(self, count: int) -> str:
+        return " ".join([*self._lines][-count:])
 
-    # -- text
-    # ------------------------------------------------------------------------------------------
 
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        raw = text.encode()
-        size = len(raw) + 8
-        for _ in range(2):
-            buffer = (llama_cpp.llama_token * size)()
-            count = llama_cpp.llama_tokenize(
-                self.vocab, raw, len(raw), buffer, size, add_special, parse_special
-            )
-            if count >= 0:
-                return list(buffer[:count])
-            size = -count
-        raise ValueError("cannot tokenize")
+def load_model(path: str, log: LogTail, *, gpu_layers: int) -> ModelHandle:
+    """Raises: LoadError."""
+    llama_cpp.llama_backend_init()
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = gpu_layers
+    model: ModelHandle | None = llama_cpp.llama_model_load_from_file(path.encode(), params)
+    if not model:
+        raise LoadError(f"llama.cpp cannot load {path}: {log.last(3)}")
+    return model
 
-    def piece(self, token: int, *, special: bool = False) -> bytes:
-        """The bytes of one token; control tokens are empty unless `special`."""
-        key = token if not special else -token - 1
-        found = self._pieces.get(key)
-        if found is None:
-            buffer = ctypes.create_string_buffer(512)
-            length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, 512, 0, special)
-            found = self._pieces[key] = buffer.raw[: max(length, 0)]
-        return found
 
-    def bos_text(self) -> str:
-        token = llama_cpp.llama_vocab_bos(self.vocab)
-        return "" if token < 0 else self.piece(token, special=True).decode(errors="replace")
+def make_context(model: ModelHandle, options: ContextOptions, log: LogTail) -> ContextHandle:
+    """Raises: LoadError."""
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = options.pool
+    params.n_batch = options.batch
+    params.n_ubatch = options.batch
+    params.n_seq_max = options.sequences
+    params.n_threads = options.threads
+    params.n_threads_batch = options.threads
+    # One pool of cells for all sequences: a batch is never split by sequence, copying a prefix
+    # between sequences copies no data, and one long request may use what short ones leave free.
+    params.kv_unified = True
+    params.flash_attn_type = 1
+    params.type_k = KV_TYPES[options.kv_type]
+    params.type_v = KV_TYPES[options.kv_type]
+    params.swa_full = True  # a pruned window cannot be reused as a prefix
+    params.no_perf = True
+    context: ContextHandle | None = llama_cpp.llama_init_from_model(model, params)
+    if not context:
+        reason = log.last(3)
+        raise LoadError(f"llama.cpp cannot make a context of {options.pool} tokens: {reason}")
+    return context
 
-    def eos_text(self) -> str:
-        token = llama_cpp.llama_vocab_eos(self.vocab)
-        return "" if token < 0 else self.piece(token, special=True).decode(errors="replace")
 
-    def adds_bos(self) -> bool:
-        return bool(llama_cpp.llama_vocab_get_add_bos(self.vocab))
+def load_adapter(model: ModelHandle, path: str, log: LogTail) -> AdapterHandle:
+    """Raises: LoadError."""
+    adapter = llama_cpp.llama_adapter_lora_init(model, path.encode())
+    if not adapter:
+        raise LoadError(f"llama.cpp cannot load the adapter {path}: {log.last(3)}")
+    address = ctypes.cast(adapter, ctypes.c_void_p).value
+    return address or 0
 
-    # -- compute
-    # ---------------------------------------------------------------------------------------
 
-    def decode(self, items: list[BatchItem]) -> bool:
-        """Runs one batch; False if the pool has no room for it (nothing was changed then)."""
+def set_adapters(context: ContextHandle, adapters: list[AdapterHandle]) -> None:
+    """Makes these, at full strength, the adapters of all that is computed from now on."""
+    count = len(adapters)
+    handles = (ctypes.c_void_p * max(count, 1))(*adapters)
+    scales = (ctypes.c_float * max(count, 1))(*[1.0] * count)
+    pointer = ctypes.cast(handles, ctypes.POINTER(llama_cpp.llama_adapter_lora_p_ctypes))
+    if llama_cpp.llama_set_adapters_lora(context, pointer, count, scales) != 0:
+        raise RuntimeError("llama.cpp refused the adapter")
+
+
+def metadata_of(model: ModelHandle, key: str) -> str | None:
+    """One text from the head of the model's file."""
+    size = 1 << 18
+    buffer = ctypes.create_string_buffer(size)
+    length: int = llama_cpp.llama_model_meta_val_str(model, key.encode(), buffer, size)
+    if length < 0:
+        return None
+    return buffer.raw[:length].decode(errors="replace")
+
+
+def is_recurrent(model: ModelHandle) -> bool:
+    """Whether its memory is a running state, which cannot be cut at a position."""
+    if llama_cpp.llama_model_is_recurrent(model):
+        return True
+    return bool(llama_cpp.llama_model_is_hybrid(model))
+
+
+class TokenBatch:
+    """A llama_batch of fixed room that is filled anew for each step."""
+
+    def __init__(self, room: int) -> None:
+        as_array = np.ctypeslib.as_array
+        self.handle = llama_cpp.llama_batch_init(room, 0, 1)
+        # numpy views of the C arrays: one vector assignment instead of one ctypes access per token
+        self._tokens: npt.NDArray[np.int32] = as_array(self.handle.token, (room,))
+        self._positions: npt.NDArray[np.int32] = as_array(self.handle.pos, (room,))
+        self._wants_logits: npt.NDArray[np.int8] = as_array(self.handle.logits, (room,))
+        self._sequences = [self.handle.seq_id[i] for i in range(room)]
+        as_array(self.handle.n_seq_id, (room,))[:] = 1
+
+    def fill(self, items: list[BatchItem]) -> None:
         count = len(items)
-        self._tokens[:count], self._positions[:count], sequences, self._wants_logits[:count] = zip(
-            *items, strict=True
-        )
+        tokens, positions, sequences, wants_logits = zip(*items, strict=True)
+        self._tokens[:count] = tokens
+        self._positions[:count] = positions
+        self._wants_logits[:count] = wants_logits
         slots = self._sequences
         for i, sequence in enumerate(sequences):
             slots[i][0] = sequence
-        self._batch.n_tokens = count
-        status = llama_cpp.llama_decode(self.context, self._batch)
-        if status == 1:
-            return False
-        if status != 0:
-            raise RuntimeError(f"llama_decode returned {status}: {' '.join(self._log_lines[-2:])}")
-        return True
-
-    def logits(self, batch_index: int) -> np.ndarray:
-        """A view of one output row, shape (vocab,); valid until the next decode."""
-        return np.ctypeslib.as_array(
-            llama_cpp.llama_get_logits_ith(self.context, batch_index), shape=(self.vocab_size,)
-        )
-
-    def forget(self, sequence: int, from_position: int = 0) -> bool:
-        """Drops a sequence's cells from a position on; False if this kind of memory can only drop
-        all of them.
-        """
-        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, from_position, -1))
-
-    def share_prefix(self, source: int, target: int, length: int) -> None:
-        """The first `length` cells of `source` also become `target`'s."""
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
-
-
-def grammar_sampler(vocab: object, grammar: str) -> object | None:
-    return llama_cpp.llama_sampler_init_grammar(vocab, grammar.encode(), b"root")
-
-
-def chain(samplers: Iterable[object]) -> object:
-    whole = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-    for sampler in samplers:
-        llama_cpp.llama_sampler_chain_add(whole, sampler)
-    return whole
+        self.handle.n_tokens = count

@@ -15,25 +15,31 @@ class ChatTemplate:
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
-        environment.filters["tojson"] = lambda value, **kw: json.dumps(
-            value, ensure_ascii=False, **kw
-        )
-        environment.globals["raise_exception"] = self._refuse
-        environment.globals["strftime_now"] = lambda pattern: datetime.datetime.now().strftime(
-            pattern
-        )
+        environment.filters["tojson"] = to_json
+        environment.globals["raise_exception"] = refuse
+        environment.globals["strftime_now"] = strftime_now
         self._template = environment.from_string(source)
-        self._tokens = {"bos_token": bos, "eos_token": eos}
+        self._control_tokens = {"bos_token": bos, "eos_token": eos}
 
-    @staticmethod
-    def _refuse(message: str) -> None:
-        raise TemplateError(message)
-
-    def render(self, messages: list[dict[str, Any]], **more: Any) -> str:
+    # Any: messages and fields are the client's, and only the template knows their types.
+    def render(self, messages: list[dict[str, Any]], **fields: Any) -> str:
         """The prompt text. Raises: ValueError if the template refuses the messages."""
         try:
             return self._template.render(
-                messages=messages, add_generation_prompt=True, **self._tokens, **more
+                messages=messages, add_generation_prompt=True, **self._control_tokens, **fields
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise ValueError(f"the chat template refuses these messages: {error}") from error
+
+
+# Any: a filter gets whatever the template gives it, and json.dumps' own options.
+def to_json(value: object, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, **options)
+
+
+def refuse(message: str) -> None:
+    raise TemplateError(message)
+
+
+def strftime_now(pattern: str) -> str:
+    return datetime.datetime.now().strftime(pattern)

@@ -1,182 +1,172 @@
-"""Guesses of the next tokens, which the model then checks in one step: from the text itself, or by
-a smaller model.
+"""Speculative decoding: drafts of the next tokens, which the model then checks in one step.
 
-A guess is kept only where the model's own sampler picks the same token, so it changes the speed and
-nothing else.
+A drafted token is kept only where the model's own sampler picks the same one, so drafts change the
+speed and nothing else.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from llamacpp.server.binding import BatchItem, Llama, LoadError
+from llamacpp.server.binding import BatchItem
+from llamacpp.server.model import TokenModel
+from llamacpp.server.prefixes import common_prefix
 
-NGRAMS = (3, 2)
+NGRAM_SIZES = (3, 2)
 LONGEST_PAUSE = 32
 
 
-def common_prefix(a: list[int], b: list[int]) -> int:
-    limit = min(len(a), len(b))
-    if a[:limit] == b[:limit]:
-        return limit
-    low = 0
-    high = limit  # a[:low] matches, a[:high] does not; slices compare at C speed
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle)
-    return low
+class DraftWindow:
+    """How far ahead to draft for one generation.
 
-
-class Draft:
-    """How far ahead to guess for one generation: twice as far after full success, nothing for a
-    while after none.
+    Twice as far after full success, nothing for a while after none.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._length = most
-        self._pause = self._skip = 0
-        self.index: dict[tuple[int, ...], int] = {}
-        self.indexed = 0
+        self._pause = 0
+        self._steps_to_skip = 0
 
-    def wanted(self) -> int:
-        if self._skip:
-            self._skip -= 1
+    def next_length(self) -> int:
+        if self._steps_to_skip:
+            self._steps_to_skip -= 1
             return 0
         return self._length
 
-    def learn(self, guessed: int, right: int) -> None:
-        if right == guessed:
-            self._length = min(self._most, max(2 * self._length, guessed + 1))
+    def learn(self, *, drafted: int, accepted: int) -> None:
+        if accepted == drafted:
+            self._length = min(self._most, max(2 * self._length, drafted + 1))
             self._pause = 0
-        elif right:
-            self._length = right
+        elif accepted:
+            self._length = accepted
             self._pause = 0
         else:
-            self._pause = min(LONGEST_PAUSE, 2 * self._pause + 1)
             self._length = 1
-            self._skip = self._pause
+            self._pause = min(LONGEST_PAUSE, 2 * self._pause + 1)
+            self._steps_to_skip = self._pause
 
 
-class Drafter(Protocol):
-    def guess(self, wanted: list[tuple[int, list[int], Draft, int]]) -> dict[int, list[int]]:
-        """For each (sequence, tokens, state, most): at most so many next tokens, by sequence."""
+class NgramIndex:
+    """Where each short run of tokens last stood in one generation's text."""
 
+    def __init__(self) -> None:
+        self._ends: dict[tuple[int, ...], int] = {}
+        self._indexed = 0
 
-class PromptLookup:
-    """What followed the last time the final tokens stood in the text (prompt lookup decoding)."""
-
-    def guess(self, wanted: list[tuple[int, list[int], Draft, int]]) -> dict[int, list[int]]:
-        return {
-            sequence: self._one(tokens, draft, most) for sequence, tokens, draft, most in wanted
-        }
-
-    def _one(self, tokens: list[int], draft: Draft, most: int) -> list[int]:
-        index = draft.index
-        for end in range(max(draft.indexed, 1), len(tokens)):  # every n-gram that something follows
-            for size in NGRAMS:
+    def extend(self, tokens: list[int]) -> None:
+        """Takes in every n-gram that something follows."""
+        for end in range(max(self._indexed, 1), len(tokens)):
+            for size in NGRAM_SIZES:
                 if end >= size:
-                    index[tuple(tokens[end - size : end])] = end
-        draft.indexed = len(tokens)
-        for size in NGRAMS:
-            if found := index.get(tuple(tokens[-size:])):
-                period = len(tokens) - found
-                return [
-                    tokens[found + i % period] for i in range(most)
-                ]  # past its own end a text repeats itself
+                    self._ends[tuple(tokens[end - size : end])] = end
+        self._indexed = len(tokens)
+
+    def continuation(self, tokens: list[int], length: int) -> list[int]:
+        """What followed the last time that the final tokens stood in the text."""
+        for size in NGRAM_SIZES:
+            start = self._ends.get(tuple(tokens[-size:]))
+            if start:
+                # Past its own end a text is taken to repeat itself.
+                period = len(tokens) - start
+                return [tokens[start + i % period] for i in range(length)]
         return []
 
 
-class DraftModel:
-    """A smaller model with the same vocabulary, which writes ahead for all sequences in one
-    batch.
-    """
+class DraftState:
+    """What drafting remembers of one generation."""
 
-    def __init__(self, llama: Llama) -> None:
-        self._llama = llama
+    def __init__(self, most: int) -> None:
+        self.window = DraftWindow(most)
+        self.ngrams = NgramIndex()
+
+
+class DraftRequest(NamedTuple):
+    """One sequence's text so far, and how many next tokens are wanted at most."""
+
+    sequence: int
+    tokens: list[int]
+    state: DraftState
+    most: int
+
+
+class Drafter(Protocol):
+    @property
+    def most(self) -> int:
+        """The longest draft."""
+
+    def draft(self, requests: list[DraftRequest]) -> dict[int, list[int]]:
+        """Next tokens by sequence, as many as were wanted or fewer."""
+
+
+class PromptLookup:
+    """Prompt lookup decoding: the text itself is what the draft is taken from."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def draft(self, requests: list[DraftRequest]) -> dict[int, list[int]]:
+        drafts = {}
+        for request in requests:
+            ngrams = request.state.ngrams
+            ngrams.extend(request.tokens)
+            drafts[request.sequence] = ngrams.continuation(request.tokens, request.most)
+        return drafts
+
+
+class DraftModel:
+    """A smaller model with the same vocabulary; it writes ahead for all sequences in one batch."""
+
+    def __init__(self, model: TokenModel, most: int) -> None:
+        self.most = most
+        self._model = model
         self._cells: dict[int, list[int]] = {}
 
-    def guess(self, wanted: list[tuple[int, list[int], Draft, int]]) -> dict[int, list[int]]:
-        guesses: dict[int, list[int]] = {sequence: [] for sequence, *_ in wanted}
-        for sequence, tokens, _, _ in wanted:
-            self._keep(sequence, tokens)
-        while True:
-            behind = [
-                (s, [*tokens, *guesses[s]])
-                for s, tokens, _, most in wanted
-                if len(guesses[s]) < most
-            ]
-            if not behind:
-                return guesses
-            try:
-                for sequence, token in self._next(behind).items():
-                    guesses[sequence].append(token)
-            except MemoryError:
-                for sequence in [*self._cells]:
-                    self._keep(sequence, [])
-                return guesses
+    def draft(self, requests: list[DraftRequest]) -> dict[int, list[int]]:
+        drafts: dict[int, list[int]] = {request.sequence: [] for request in requests}
+        for request in requests:
+            self._keep_common(request.sequence, request.tokens)
+        while unfinished := [r for r in requests if len(drafts[r.sequence]) < r.most]:
+            texts = {r.sequence: r.tokens + drafts[r.sequence] for r in unfinished}
+            following = self._next_tokens(texts)
+            if following is None:
+                self._forget_all()
+                break
+            for sequence, token in following.items():
+                drafts[sequence].append(token)
+        return drafts
 
-    def _keep(self, sequence: int, tokens: list[int]) -> None:
+    def _keep_common(self, sequence: int, tokens: list[int]) -> None:
         """Forgets what the sequence's cells have beyond the common beginning."""
         cells = self._cells.get(sequence, [])
+        # The last token is computed again, since its logits are needed.
         same = min(common_prefix(cells, tokens), max(len(tokens) - 1, 0))
-        if same < len(cells) and not self._llama.forget(sequence, same):
-            self._llama.forget(sequence)
+        if same < len(cells) and not self._model.forget(sequence, same):
+            self._model.forget(sequence)
             same = 0
         self._cells[sequence] = cells[:same]
 
-    def _next(self, behind: list[tuple[int, list[int]]]) -> dict[int, int]:
-        """The likeliest next token of each text. Raises: MemoryError if the pool has no room for
-        them.
-        """
-        picked: dict[int, int] = {}
-        items: list[BatchItem] = []
+    def _forget_all(self) -> None:
+        for sequence in [*self._cells]:
+            self._keep_common(sequence, [])
 
-        def run() -> None:
-            if not items:
-                return
-            if not self._llama.decode(items):
-                raise MemoryError
-            for index, (token, _, sequence, last) in enumerate(items):
+    def _next_tokens(self, texts: dict[int, list[int]]) -> dict[int, int] | None:
+        """The likeliest next token of each text; None if the pool has no room for them."""
+        likeliest: dict[int, int] = {}
+        items = self._missing_cells(texts)
+        room = self._model.batch_size
+        for start in range(0, len(items), room):
+            batch = items[start : start + room]
+            if not self._model.decode(batch):
+                return None
+            for index, (token, _, sequence, is_last) in enumerate(batch):
                 self._cells[sequence].append(token)
-                if last:
-                    picked[sequence] = int(self._llama.logits(index).argmax())
-            items.clear()
+                if is_last:
+                    likeliest[sequence] = int(self._model.logits(index).argmax())
+        return likeliest
 
-        for sequence, tokens in behind:
+    def _missing_cells(self, texts: dict[int, list[int]]) -> list[BatchItem]:
+        items: list[BatchItem] = []
+        for sequence, tokens in texts.items():
+            last = len(tokens) - 1
             for position in range(len(self._cells[sequence]), len(tokens)):
-                items.append((tokens[position], position, sequence, position == len(tokens) - 1))
-                if len(items) == self._llama.batch_size:
-                    run()
-        run()
-        return picked
-
-
-def make_drafter(
-    text: str, target: Llama, *, sequences: int, threads: int, gpu_layers: int
-) -> tuple[Drafter, int]:
-    """From `ngram:5` or `draft:PATH:5`, with the most tokens to guess. Raises: LoadError if it
-    cannot work.
-    """
-    kind, _, rest = text.partition(":")
-    if not target.can_share_prefixes:
-        raise LoadError(
-            "speculation needs a model that can forget its last tokens; a recurrent one cannot"
-        )
-    if kind == "ngram":
-        return PromptLookup(), int(rest)
-    path, _, most = rest.rpartition(":")
-    small = Llama(
-        path,
-        pool=target.pool,
-        sequences=sequences,
-        batch=target.batch_size,
-        threads=threads,
-        gpu_layers=gpu_layers,
-    )
-    step = max(1, target.vocab_size // 1000)
-    same = small.vocab_size == target.vocab_size and all(
-        small.piece(token, special=True) == target.piece(token, special=True)
-        for token in range(0, target.vocab_size, step)
-    )
-    if not same:
-        raise LoadError(f"the draft model {path} has another vocabulary than the model")
-    return DraftModel(small), int(most)
+                items.append((tokens[position], position, sequence, position == last))
+        return items

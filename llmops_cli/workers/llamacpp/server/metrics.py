@@ -1,13 +1,13 @@
-"""Prometheus metrics of the server; gauges and counters are read from the scheduler when
-scraped.
-"""
+"""Prometheus metrics of the server; the scheduler's figures are read when scraped."""
 
 from collections.abc import Iterator
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from llamacpp.server.scheduler import Generation, Scheduler
+from llamacpp.server.generation import Generation
+from llamacpp.server.scheduler import Scheduler
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -19,18 +19,19 @@ class SchedulerCollector:
         self._scheduler = scheduler
 
     def collect(self) -> Iterator[Metric]:
-        for name, value in self._scheduler.counters.items():
-            yield CounterMetricFamily(
-                f"llmops_{name}", f"{name.replace('_', ' ')} since start", value=value
-            )
-        for name, value in {
-            **self._scheduler.load(),
-            "batch_tokens": self._scheduler.step_tokens,
-        }.items():
-            yield GaugeMetricFamily(f"llmops_{name}", f"{name.replace('_', ' ')} now", value=value)
+        for name, value in msgspec.structs.asdict(self._scheduler.counters).items():
+            yield CounterMetricFamily(f"llmops_{name}", f"{spoken(name)} since start", value=value)
+        for name, value in msgspec.structs.asdict(self._scheduler.load()).items():
+            yield GaugeMetricFamily(f"llmops_{name}", f"{spoken(name)} now", value=value)
 
 
-class Metrics:
+def spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+class ServerMetrics:
+    """Counts requests by path and status, and times first tokens."""
+
     def __init__(self, scheduler: Scheduler) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(SchedulerCollector(scheduler))
@@ -45,7 +46,8 @@ class Metrics:
         )
 
     def count(self, path: str, status: int) -> None:
-        self._requests.labels(path if path.startswith("/v1/") else "other", str(status)).inc()
+        known = path if path.startswith("/v1/") else "other"
+        self._requests.labels(known, str(status)).inc()
 
     def observe(self, generations: list[Generation]) -> None:
         for generation in generations:

@@ -1,18 +1,17 @@
-"""Picks the next token from one row of logits, by llama.cpp's own samplers.
+"""Picks the next token of a generation from one row of logits.
 
 Shapes: V vocabulary.
 """
 
-import ctypes
 import random
 
-import llama_cpp
 import msgspec
 import numpy as np
 
-from llamacpp.server.binding import Llama, chain, grammar_sampler
-
-CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+from llamacpp.server import samplers
+from llamacpp.server.model import LogitsRow
+from llamacpp.server.samplers import Candidates, NativeSampler
+from llamacpp.server.vocabulary import Vocabulary
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +30,20 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     grammar: str | None = None
     top_logprobs: int = -1
 
+    @property
+    def is_greedy(self) -> bool:
+        return self.temperature <= 0
+
+    @property
+    def penalizes(self) -> bool:
+        if self.repetition_penalty != 1.0:
+            return True
+        return bool(self.presence_penalty or self.frequency_penalty)
+
+    @property
+    def wants_logprobs(self) -> bool:
+        return self.top_logprobs >= 0
+
 
 class TokenLogprob(msgspec.Struct, frozen=True):
     token: int
@@ -38,114 +51,142 @@ class TokenLogprob(msgspec.Struct, frozen=True):
     top: list[tuple[int, float]]
 
 
+class GrammarError(ValueError):
+    """llama.cpp cannot parse the grammar that the client gave."""
+
+
 class Sampler:
     """The sampling state of one generation. Free with `close`."""
 
-    def __init__(self, llama: Llama, params: SamplingParams) -> None:
-        self._llama = llama
-        self._params = params
-        self._bias = dict(params.logit_bias)
-        if params.ignore_eos:
-            self._bias |= dict.fromkeys(llama.end_tokens, -np.inf)
-        self._bias_ids = np.array(list(self._bias), np.int64)
-        self._bias_values = np.array(list(self._bias.values()), np.float32)
-        self._penalizes = bool(
-            params.presence_penalty or params.frequency_penalty or params.repetition_penalty != 1.0
-        )
-        self._greedy = params.temperature <= 0
-        self._grammar = grammar_sampler(llama.vocab, params.grammar) if params.grammar else None
-        if params.grammar and not self._grammar:
-            raise ValueError("llama.cpp cannot parse the grammar")
-        self._simple = self._greedy and not self._penalizes and self._grammar is None
-        self._chain = None if self._simple else chain(self._samplers())
-        self._candidates = None if self._simple else np.zeros(llama.vocab_size, CANDIDATE)
+    def __init__(self, vocabulary: Vocabulary, params: SamplingParams, *, window: int) -> None:
+        """`window`: how many last tokens are penalized. Raises: GrammarError."""
+        bias = bias_of(params, vocabulary)
+        self._bias_ids = np.array(list(bias), np.int64)
+        self._bias_values = np.array(list(bias.values()), np.float32)
+        self._top_logprobs = params.top_logprobs
+        self._native: NativeSampling | None = None
+        if not params.is_greedy or params.penalizes or params.grammar:
+            self._native = NativeSampling(vocabulary, params, window=window)
 
-    def _samplers(self) -> list[object]:
-        p = self._params
-        stages = []
-        if self._penalizes:
-            stages.append(
-                llama_cpp.llama_sampler_init_penalties(
-                    self._llama.vocab_size,
-                    self._llama.pool,
-                    p.repetition_penalty,
-                    p.frequency_penalty,
-                    p.presence_penalty,
-                )
-            )
-        if self._greedy:
-            return [*stages, llama_cpp.llama_sampler_init_greedy()]
-        if p.top_k > 0:
-            stages.append(llama_cpp.llama_sampler_init_top_k(p.top_k))
-        if p.top_p < 1:
-            stages.append(llama_cpp.llama_sampler_init_top_p(p.top_p, 1))
-        if p.min_p > 0:
-            stages.append(llama_cpp.llama_sampler_init_min_p(p.min_p, 1))
-        seed = random.getrandbits(32) if p.seed is None else p.seed & 0xFFFFFFFF
-        return [
-            *stages,
-            llama_cpp.llama_sampler_init_temp(p.temperature),
-            llama_cpp.llama_sampler_init_dist(seed),
-        ]
-
-    def pick(self, logits_V: np.ndarray) -> tuple[int, TokenLogprob | None]:
+    def pick(self, row_V: LogitsRow) -> tuple[int, TokenLogprob | None]:
         """The next token, and its log-probability if asked for. Updates penalties and grammar."""
-        logprob_row_V = logits_V
+        biased_V = row_V
         if len(self._bias_ids):
-            logits_V = logits_V.copy()
-            logits_V[self._bias_ids] += self._bias_values
-        if self._simple:
-            token = int(logits_V.argmax())
-        else:
-            token = self._draw(logits_V)
-            if self._grammar is not None and not self._grammar_allows(token):
-                token = self._draw(logits_V, constrained=True)
-            llama_cpp.llama_sampler_accept(self._chain, token)
-            if self._grammar is not None:
-                llama_cpp.llama_sampler_accept(self._grammar, token)
-        if self._params.top_logprobs < 0:
+            biased_V = row_V.copy()
+            biased_V[self._bias_ids] += self._bias_values
+        token = self._choose(biased_V)
+        if self._top_logprobs < 0:
             return token, None
-        return token, describe(logprob_row_V, token, self._params.top_logprobs)
+        return token, logprob_of(row_V, token, self._top_logprobs)
 
-    def _draw(self, logits_V: np.ndarray, *, constrained: bool = False) -> int:
-        candidates = self._candidates
-        candidates["id"] = np.arange(len(logits_V), dtype=np.int32)
-        candidates["logit"] = logits_V
-        candidates["p"] = 0
-        array = as_token_array(candidates)
-        if constrained:
-            llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
-        llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
-        return int(array.data[array.selected].id)
-
-    def _grammar_allows(self, token: int) -> bool:
-        """Checking one candidate is much cheaper than masking the whole vocabulary, and usually
-        enough.
-        """
-        single = np.zeros(1, CANDIDATE)
-        single["id"], single["logit"] = token, 1.0
-        array = as_token_array(single)
-        llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
-        return bool(np.isfinite(array.data[0].logit))
+    def _choose(self, row_V: LogitsRow) -> int:
+        if self._native is None:
+            return int(row_V.argmax())
+        return self._native.pick(row_V)
 
     def close(self) -> None:
-        for sampler in (self._chain, self._grammar):
-            if sampler is not None:
-                llama_cpp.llama_sampler_free(sampler)
-        self._chain = self._grammar = None
+        if self._native is not None:
+            self._native.close()
+            self._native = None
 
 
-def as_token_array(candidates: np.ndarray) -> llama_cpp.llama_token_data_array:
-    data = candidates.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
-    return llama_cpp.llama_token_data_array(data, len(candidates), -1, False)
+class NativeSampling:
+    """What needs more than the largest logit: llama.cpp's chain of samplers, and its grammar."""
+
+    def __init__(self, vocabulary: Vocabulary, params: SamplingParams, *, window: int) -> None:
+        self._grammar: NativeSampler | None = None
+        if params.grammar:
+            self._grammar = samplers.grammar_sampler(vocabulary, params.grammar)
+            if self._grammar is None:
+                raise GrammarError("llama.cpp cannot parse the grammar")
+        stages = stages_of(params, vocabulary_size=vocabulary.size, window=window)
+        self._chain = samplers.chain(stages)
+        self._candidates = Candidates(vocabulary.size)
+        self._probe = Candidates(1)
+
+    def pick(self, row_V: LogitsRow) -> int:
+        token = self._draw(row_V)
+        if self._grammar is None:
+            self._chain.accept(token)
+            return token
+        if not self._allows(self._grammar, token):
+            token = self._draw(row_V, grammar=self._grammar)
+        self._chain.accept(token)
+        self._grammar.accept(token)
+        return token
+
+    def _draw(self, row_V: LogitsRow, *, grammar: NativeSampler | None = None) -> int:
+        candidates = self._candidates
+        candidates.fill(row_V)
+        if grammar is not None:
+            grammar.apply(candidates)
+        self._chain.apply(candidates)
+        return candidates.selected
+
+    def _allows(self, grammar: NativeSampler, token: int) -> bool:
+        """Checking one token costs much less than masking the vocabulary, and is often enough."""
+        self._probe.fill_one(token)
+        grammar.apply(self._probe)
+        return self._probe.first_is_possible
+
+    def close(self) -> None:
+        self._chain.close()
+        if self._grammar is not None:
+            self._grammar.close()
 
 
-def describe(logits_V: np.ndarray, token: int, top: int) -> TokenLogprob:
+def bias_of(params: SamplingParams, vocabulary: Vocabulary) -> dict[int, float]:
+    bias = dict(params.logit_bias)
+    if params.ignore_eos:
+        bias |= dict.fromkeys(vocabulary.end_tokens, -np.inf)
+    return bias
+
+
+def stages_of(params: SamplingParams, *, vocabulary_size: int, window: int) -> list[NativeSampler]:
+    """In llama.cpp's order; the last one chooses."""
+    stages: list[NativeSampler] = []
+    if params.penalizes:
+        penalties = samplers.penalties(
+            vocabulary_size=vocabulary_size,
+            window=window,
+            repetition=params.repetition_penalty,
+            frequency=params.frequency_penalty,
+            presence=params.presence_penalty,
+        )
+        stages.append(penalties)
+    if params.is_greedy:
+        stages.append(samplers.greedy())
+        return stages
+    if params.top_k > 0:
+        stages.append(samplers.top_k(params.top_k))
+    if params.top_p < 1:
+        stages.append(samplers.top_p(params.top_p))
+    if params.min_p > 0:
+        stages.append(samplers.min_p(params.min_p))
+    stages.append(samplers.temperature(params.temperature))
+    stages.append(samplers.draw(seed_of(params)))
+    return stages
+
+
+def seed_of(params: SamplingParams) -> int:
+    if params.seed is None:
+        return random.getrandbits(32)
+    return params.seed & 0xFFFFFFFF
+
+
+def logprob_of(row_V: LogitsRow, token: int, top: int) -> TokenLogprob:
     """Log-probabilities under the model itself: before bias, penalties and temperature."""
-    peak = float(logits_V.max())
-    norm = peak + float(np.log(np.exp(logits_V - peak).sum(dtype=np.float64)))
-    best = np.argpartition(logits_V, -top)[-top:] if top else np.array([], np.int64)
-    ordered = best[np.argsort(-logits_V[best], kind="stable")]
-    return TokenLogprob(
-        token, float(logits_V[token]) - norm, [(int(i), float(logits_V[i]) - norm) for i in ordered]
-    )
+    peak = float(row_V.max())
+    sum_of_exp = np.exp(row_V - peak).sum(dtype=np.float64)
+    norm = peak + float(np.log(sum_of_exp))
+    likeliest = [(other, float(row_V[other]) - norm) for other in likeliest_tokens(row_V, top)]
+    return TokenLogprob(token, float(row_V[token]) - norm, likeliest)
+
+
+def likeliest_tokens(row_V: LogitsRow, count: int) -> list[int]:
+    """Best first."""
+    if count == 0:
+        return []
+    best = np.argpartition(row_V, -count)[-count:]
+    order = np.argsort(-row_V[best], kind="stable")
+    return [int(token) for token in best[order]]

@@ -1,11 +1,8 @@
-"""Continuous batching: one thread that decides, step by step, which tokens of which requests to
-compute.
+"""Continuous batching: one thread that decides, step by step, which tokens to compute.
 
-Each step takes one token from every running generation, and guesses of the next if there is a
-drafter, and fills the rest of the batch with prompt tokens, first come first served. A slot keeps
-its tokens in the KV pool after its request ends, so that a later request with the same beginning
-starts from there. Adapters hold for a whole batch, so each step computes one batch for every
-adapter in use.
+Each step takes one token from every decoding generation, and a draft of the next if there is a
+drafter, and fills the rest of the batch with prompt tokens. Adapters hold for a whole batch, so
+each step computes one batch for every adapter in use.
 """
 
 import threading
@@ -13,15 +10,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from llamacpp.server.binding import BatchItem, Llama
-from llamacpp.server.drafting import Draft, Drafter, common_prefix
-from llamacpp.server.sampling import Sampler, SamplingParams, TokenLogprob
-from llamacpp.server.textstream import TextStream
+import msgspec
 
-MIN_SHARED = 8
-"""Shorter common beginnings are computed again: cheaper than a step of waiting for them."""
-DEFER_GAIN = 64
-"""A prompt waits a step if a neighbour that is being read now will spare it this many tokens."""
+from llamacpp.server.batches import Drafts, StepBatch, plan_batch
+from llamacpp.server.drafting import Drafter, DraftRequest, DraftState
+from llamacpp.server.generation import FinishReason, Generation, GenerationFailure, StepOutput
+from llamacpp.server.model import TokenModel
+from llamacpp.server.sampling import GrammarError, Sampler
+from llamacpp.server.slots import Running, SlotPool
+from llamacpp.server.vocabulary import Vocabulary
+
+LONGEST_RETRY_S = 60
 
 
 class QueueFull(Exception):
@@ -32,111 +31,65 @@ class QueueFull(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Event:
-    """What one step produced for one generation: text, log-probabilities, and the reason if it
-    ended.
-    """
+class SchedulerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Sequences at once, waiting generations, prompt tokens in a step beside running streams."""
 
-    __slots__ = ("error", "finish", "generation", "logprobs", "text")
-
-    def __init__(
-        self, generation: "Generation", text: str, logprobs: list[TokenLogprob], finish: str | None
-    ) -> None:
-        self.generation = generation
-        self.text = text
-        self.logprobs = logprobs
-        self.finish = finish
-        self.error: str | None = None
+    slots: int
+    queue: int
+    prefill_chunk: int
+    reuse: bool
 
 
-class Generation:
-    """One choice of one request, from queue to last token."""
+class SchedulerCounters(msgspec.Struct, kw_only=True):
+    """Since start. Only the scheduler's thread writes them."""
 
-    def __init__(
-        self,
-        prompt: list[int],
-        params: SamplingParams,
-        *,
-        max_tokens: int,
-        stops: list[str],
-        deliver: Callable[[Event], None],
-    ) -> None:
-        self.adapter = 0
-        self.draft: Draft | None = None
-        self.tokens = list(prompt)
-        self.prompt_tokens = len(prompt)
-        self.params = params
-        self.max_tokens = max_tokens
-        self.deliver = deliver
-        self.stream = TextStream(stops)
-        self.sampler: Sampler | None = None
-        self.output_tokens = 0
-        self.cached_tokens: int | None = None
-        self.cancelled = False
-        self.finish: str | None = None
-        self.started = False  # whether its slot was set up; again False after a preemption
-        self.pending_logprobs: list[TokenLogprob] = []
-        self.queued_at = time.monotonic()
-        self.first_at: float | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    steps: int = 0
+    preemptions: int = 0
+    guessed_tokens: int = 0
+    accepted_tokens: int = 0
 
 
-class Slot:
-    """One sequence of the KV pool. `cells` are the tokens whose keys and values are there, as
-    `adapter` made them.
-    """
+class SchedulerLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """As it is now. Cells of running requests and of kept prefixes both count as used."""
 
-    def __init__(self, sequence: int) -> None:
-        self.sequence = sequence
-        self.cells: list[int] = []
-        self.adapter = 0
-        self.generation: Generation | None = None
-        self.used_at = 0.0
-
-    @property
-    def remaining(self) -> int:
-        """Tokens of its generation that are not computed yet: 1 while it generates."""
-        return len(self.generation.tokens) - len(self.cells) if self.generation else 0
+    running: int
+    waiting: int
+    kv_cells: int
+    kv_use: float
+    batch_tokens: int
 
 
 class Scheduler:
-    """Owns the Llama; every other thread only submits, cancels and reads counters."""
+    """Owns the model; every other thread only submits, cancels and reads counters."""
 
     def __init__(
         self,
-        llama: Llama,
+        model: TokenModel,
+        vocabulary: Vocabulary,
+        options: SchedulerOptions,
         *,
-        slots: int,
-        queue: int,
-        prefill_chunk: int,
-        reuse: bool,
-        flush: Callable[[list[Event]], None],
+        flush: Callable[[list[StepOutput]], None],
         drafter: Drafter | None = None,
-        most_guessed: int = 0,
     ) -> None:
-        self._drafter = drafter
-        self._most_guessed = most_guessed
-        self._llama = llama
-        self._queue_limit = queue
-        self._prefill_chunk = prefill_chunk
-        self._reuse = reuse and llama.can_share_prefixes
+        """`flush` gets what a step produced, in the scheduler's thread."""
+        self._model = model
+        self._vocabulary = vocabulary
+        self._options = options
         self._flush = flush
-        self._slots = [Slot(i) for i in range(slots)]
+        self._drafter = drafter
+        self._most_drafted = drafter.most if drafter else 0
+        self._pool = SlotPool(model, options.slots, reuse=options.reuse)
         self._waiting: deque[Generation] = deque()
         self._wake = threading.Condition()
         self._stopping = False
-        self._events: list[Event] = []
-        self.counters = {
-            "prompt_tokens": 0,
-            "cached_tokens": 0,
-            "output_tokens": 0,
-            "steps": 0,
-            "preemptions": 0,
-            "guessed_tokens": 0,
-            "accepted_tokens": 0,
-        }
-        self.step_tokens = 0
+        self._outputs: list[StepOutput] = []
+        self._step_tokens = 0
         self._mean_s = 1.0
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self.counters = SchedulerCounters()
 
     def start(self) -> None:
         self._thread.start()
@@ -154,306 +107,240 @@ class Scheduler:
     def submit(self, generations: list[Generation]) -> None:
         """Queues all or none of a request's generations. Raises: QueueFull."""
         with self._wake:
-            free = sum(slot.generation is None for slot in self._slots)
-            if len(self._waiting) + len(generations) > self._queue_limit + free:
-                waves = 1 + len(self._waiting) // len(self._slots)
-                raise QueueFull(max(1, min(60, round(self._mean_s * waves))))
+            room = self._options.queue + self._pool.count_free()
+            if len(self._waiting) + len(generations) > room:
+                raise QueueFull(self._retry_after_s())
             self._waiting.extend(generations)
             self._wake.notify()
 
-    def load(self) -> dict[str, float]:
-        """Gauges for /metrics. Cells of a running request and of a prefix kept for later both count
-        as used.
-        """
-        cells = sum(len(slot.cells) for slot in self._slots)
-        return {
-            "running": sum(slot.generation is not None for slot in self._slots),
-            "waiting": len(self._waiting),
-            "kv_cells": cells,
-            "kv_use": cells / self._llama.pool,
-        }
+    def _retry_after_s(self) -> int:
+        waves = 1 + len(self._waiting) // self._options.slots
+        return max(1, min(LONGEST_RETRY_S, round(self._mean_s * waves)))
 
-    # -- the thread
-    # ------------------------------------------------------------------------------------
+    def load(self) -> SchedulerLoad:
+        cells = self._pool.count_cells()
+        return SchedulerLoad(
+            running=self._options.slots - self._pool.count_free(),
+            waiting=len(self._waiting),
+            kv_cells=cells,
+            kv_use=cells / self._model.pool,
+            batch_tokens=self._step_tokens,
+        )
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                while (
-                    not self._stopping
-                    and not self._waiting
-                    and not any(s.generation for s in self._slots)
-                ):
-                    self._wake.wait()
-                if self._stopping:
-                    return
+        while self._wait_for_work():
             try:
                 self._step()
             except Exception as error:  # noqa: BLE001 - unknown engine state: fail what runs, keep serving
                 self._fail_all(f"{type(error).__name__}: {error}")
-            if self._events:
-                self._flush(self._events)
-                self._events = []
+            if self._outputs:
+                self._flush(self._outputs)
+                self._outputs = []
+
+    def _wait_for_work(self) -> bool:
+        """False when the scheduler is to stop."""
+        with self._wake:
+            while not self._stopping and not self._waiting and not self._pool.running():
+                self._wake.wait()
+            return not self._stopping
 
     def _step(self) -> None:
         self._drop_cancelled()
         self._admit()
-        self.step_tokens = 0
-        for adapter in sorted({slot.generation.adapter for slot in self._slots if slot.generation}):
+        self._step_tokens = 0
+        running = self._pool.running()
+        for adapter in sorted({each.generation.adapter for each in running}):
             self._compute(adapter)
-
-    def _compute(self, adapter: int) -> None:
-        guesses = self._guess(adapter) if self._drafter else {}
-        items, outputs = self._plan(adapter, guesses)
-        if not items:
-            return
-        self._llama.use_adapter(adapter)
-        while not self._llama.decode(items):
-            if guesses:
-                guesses = {}  # they are worth less than what would be dropped for them
-            else:
-                self._make_room()
-            items, outputs = self._plan(adapter, guesses)
-            if not items:
-                return
-        self.counters["steps"] += 1
-        self.step_tokens += len(items)
-        for token, _, sequence, _ in items:
-            self._slots[sequence].cells.append(token)
-        for slot, index in outputs:
-            self._advance(slot, index, guesses.get(slot.sequence, []))
-
-    def _active(self, adapter: int) -> list[Slot]:
-        return [
-            slot for slot in self._slots if slot.generation and slot.generation.adapter == adapter
-        ]
-
-    def _guess(self, adapter: int) -> dict[int, list[int]]:
-        """Next tokens of running generations, by sequence; together at most half of a chunk of
-        prompt tokens.
-        """
-        running = [s for s in self._active(adapter) if s.generation.started and s.remaining == 1]
-        room = min(self._llama.batch_size - len(running), self._prefill_chunk // 2)
-        wanted = []
-        for slot in running:
-            generation = slot.generation
-            generation.draft = generation.draft or Draft(self._most_guessed)
-            most = min(
-                generation.draft.wanted(),
-                generation.max_tokens - generation.output_tokens - 1,
-                room,
-            )
-            if most > 0:
-                wanted.append((slot.sequence, generation.tokens, generation.draft, most))
-                room -= most
-        return self._drafter.guess(wanted) if wanted else {}
 
     def _drop_cancelled(self) -> None:
         with self._wake:
-            if any(g.cancelled for g in self._waiting):
-                self._waiting = deque(g for g in self._waiting if not g.cancelled)
-        for slot in self._slots:
-            if slot.generation and slot.generation.cancelled:
-                self._release(slot)
+            if any(generation.cancelled for generation in self._waiting):
+                kept = [each for each in self._waiting if not each.cancelled]
+                self._waiting = deque(kept)
+        for running in self._pool.running():
+            if running.generation.cancelled:
+                self._pool.release(running)
+                running.generation.close()
 
     def _admit(self) -> None:
-        """Gives waiting generations the free slot that already holds most of their beginning."""
+        """Gives waiting generations a slot each, as long as there are both."""
         while self._waiting:
-            free = [slot for slot in self._slots if slot.generation is None]
-            if not free:
+            slot = self._pool.best_free(self._waiting[0])
+            if slot is None:
                 return
             with self._wake:
                 generation = self._waiting.popleft()
-            slot = max(free, key=lambda s: (self._usable(s, generation), -s.used_at))
             try:
-                generation.sampler = generation.sampler or Sampler(self._llama, generation.params)
-            except ValueError as error:
-                self._end(generation, "error", error=str(error))
+                sampler = self._sampler_of(generation)
+            except GrammarError as error:
+                failure = GenerationFailure(str(error), is_clients_fault=True)
+                self._end(generation, "error", failure=failure)
                 continue
-            slot.generation = generation
-            slot.used_at = time.monotonic()
-            generation.started = False
+            draft = DraftState(self._most_drafted)
+            self._pool.occupy(Running(generation, slot, sampler, draft))
 
-    def _usable(self, slot: Slot, generation: Generation) -> int:
-        same = self._reuse and slot.adapter == generation.adapter
-        return common_prefix(slot.cells, generation.tokens) if same else 0
+    def _sampler_of(self, generation: Generation) -> Sampler:
+        """The one it has had before a preemption, or a new one. Raises: GrammarError."""
+        if generation.sampler is None:
+            window = self._model.pool
+            generation.sampler = Sampler(self._vocabulary, generation.params, window=window)
+        return generation.sampler
 
-    def _begin(self, slot: Slot) -> bool:
-        """Sets the slot up with the longest beginning found anywhere; False to wait for a better
-        one.
-        """
-        generation = slot.generation
-        wanted = generation.tokens
-        limit = len(wanted) - 1  # the last prompt token must be computed: its logits are needed
-        own = min(self._usable(slot, generation), limit)
-        best = own
-        donor = None
-        if self._reuse:
-            for other in self._slots:
-                if other is slot or other.adapter != generation.adapter:
-                    continue
-                have = min(common_prefix(other.cells, wanted), limit)
-                if have > best:
-                    best = have
-                    donor = other
-                if other.generation and other.remaining > 1 and other.generation.started:
-                    coming = min(common_prefix(other.generation.tokens, wanted), limit)
-                    if coming - best >= DEFER_GAIN:
-                        return False
-        if best < MIN_SHARED:
-            best = 0
-            donor = None
-        if donor is not None:
-            self._llama.forget(slot.sequence)
-            self._llama.share_prefix(donor.sequence, slot.sequence, best)
-        elif not self._llama.forget(slot.sequence, best):
-            self._llama.forget(slot.sequence)
-            best = 0
-        slot.cells = wanted[:best]
-        slot.adapter = generation.adapter
+    def _compute(self, adapter: int) -> None:
+        """Runs and samples one batch of the generations with this adapter."""
+        drafts: Drafts = {}
+        if self._drafter is not None:
+            drafts = self._draft(self._drafter, adapter)
+        batch = self._plan(adapter, drafts)
+        if not batch.items:
+            return
+        self._model.use_adapter(adapter)
+        while not self._model.decode(batch.items):
+            if drafts:
+                drafts = {}  # they are worth less than what would be dropped for them
+            else:
+                self._make_room()
+            batch = self._plan(adapter, drafts)
+            if not batch.items:
+                return
+        self.counters.steps += 1
+        self._step_tokens += len(batch.items)
+        slots = self._pool.slots
+        for token, _, sequence, _ in batch.items:
+            slots[sequence].cells.append(token)
+        for running, index in batch.outputs:
+            self._advance(running, index, drafts.get(running.slot.sequence, []))
+
+    def _active(self, adapter: int) -> list[Running]:
+        return [each for each in self._pool.running() if each.generation.adapter == adapter]
+
+    def _plan(self, adapter: int, drafts: Drafts) -> StepBatch:
+        return plan_batch(
+            self._active(adapter),
+            drafts,
+            batch_size=self._model.batch_size,
+            prefill_chunk=self._options.prefill_chunk,
+            begin=self._begin,
+        )
+
+    def _begin(self, running: Running) -> bool:
+        if not self._pool.begin(running):
+            return False
+        generation = running.generation
         if generation.cached_tokens is None:
-            generation.cached_tokens = best
-            self.counters["cached_tokens"] += best
-            self.counters["prompt_tokens"] += generation.prompt_tokens
-        generation.started = True
+            generation.cached_tokens = len(running.slot.cells)
+            self.counters.cached_tokens += generation.cached_tokens
+            self.counters.prompt_tokens += generation.prompt_tokens
         return True
 
-    def _plan(
-        self, adapter: int, guesses: dict[int, list[int]]
-    ) -> tuple[list[BatchItem], list[tuple[Slot, int]]]:
-        """The adapter's next batch and, for each slot that gets logits, the index of its first ones
-        in it.
-        """
-        items: list[BatchItem] = []
-        outputs: list[tuple[Slot, int]] = []
-        active = self._active(adapter)
-        running = [s for s in active if s.generation.started and s.remaining == 1]
-        for slot in running:
-            outputs.append((slot, len(items)))
-            row = [slot.generation.tokens[-1], *guesses.get(slot.sequence, [])]
-            items += [
-                (token, len(slot.cells) + i, slot.sequence, True) for i, token in enumerate(row)
-            ]
-        room = self._llama.batch_size - len(items)
-        if running:
-            room = min(room, self._prefill_chunk + len(running) - len(items))
-        reading = [s for s in active if s not in running]
-        for slot in sorted(reading, key=lambda s: s.generation.queued_at):
-            if room <= 0:
-                break
-            if not slot.generation.started and not self._begin(slot):
-                continue
-            start = len(slot.cells)
-            chunk = slot.generation.tokens[start : start + room]
-            done = start + len(chunk) == len(slot.generation.tokens)
-            if done:
-                outputs.append((slot, len(items) + len(chunk) - 1))
-            last = len(chunk) - 1
-            items += [
-                (t, start + i, slot.sequence, done and i == last) for i, t in enumerate(chunk)
-            ]
-            room -= len(chunk)
-        return items, outputs
+    def _draft(self, drafter: Drafter, adapter: int) -> Drafts:
+        """Drafts of decoding generations; together at most half of a chunk of prompt tokens."""
+        decoding = [each for each in self._active(adapter) if each.is_decoding]
+        room = min(self._model.batch_size - len(decoding), self._options.prefill_chunk // 2)
+        requests = []
+        for running in decoding:
+            generation = running.generation
+            still_wanted = generation.max_tokens - generation.output_tokens - 1
+            most = min(running.draft.window.next_length(), still_wanted, room)
+            if most > 0:
+                sequence = running.slot.sequence
+                request = DraftRequest(sequence, generation.tokens, running.draft, most)
+                requests.append(request)
+                room -= most
+        if not requests:
+            return {}
+        return drafter.draft(requests)
 
     def _make_room(self) -> None:
-        """Frees cells: first what no request uses, oldest first, then the generation that came
-        last.
-        """
-        idle = [s for s in self._slots if s.generation is None and s.cells]
-        if idle:
-            victim = min(idle, key=lambda s: s.used_at)
-            self._clear(victim)
+        """Frees cells: first what no request uses, then those of the generation that came last."""
+        if self._pool.clear_longest_unused():
             return
-        active = [s for s in self._slots if s.generation]
-        victim = max(active, key=lambda s: s.generation.queued_at)
-        generation = victim.generation
-        self._clear(victim)
-        victim.generation = None
-        if len(active) == 1:
-            self._end(generation, "length")
+        running = self._pool.running()
+        victim = max(running, key=_queued_at)
+        victim.slot.running = None
+        self._pool.clear(victim.slot)
+        if len(running) == 1:
+            self._end(victim.generation, "length")
             return
-        self.counters["preemptions"] += 1
+        self.counters.preemptions += 1
         with self._wake:
-            self._waiting.appendleft(generation)  # its tokens so far become its prompt
+            self._waiting.appendleft(victim.generation)  # its tokens so far become its prompt
 
-    def _clear(self, slot: Slot) -> None:
-        self._llama.forget(slot.sequence)
-        slot.cells = []
+    def _advance(self, running: Running, index: int, draft: list[int]) -> None:
+        """Samples the next tokens: one, and one more for every drafted one that was right."""
+        generation = running.generation
+        if not draft:
+            self._take_token(running, index)
+        else:
+            self._verify(running, index, draft)
+        if generation.finish is not None:
+            self._pool.release(running)
+            self._end(generation, generation.finish)
 
-    def _advance(self, slot: Slot, index: int, guesses: list[int]) -> None:
-        """Samples the slot's next tokens: one, and one more for every guess that was right."""
-        generation = slot.generation
-        computed = len(slot.cells) - len(guesses)
-        right = 0
+    def _verify(self, running: Running, index: int, draft: list[int]) -> None:
+        """Keeps as much of the draft as the sampler agrees with, and the cells of that."""
+        accepted = 0
         while True:
-            token = self._take(slot, index + right)
-            if token is None or right == len(guesses) or token != guesses[right]:
+            token = self._take_token(running, index + accepted)
+            if token is None or accepted == len(draft) or token != draft[accepted]:
                 break
-            right += 1
-        if right < len(guesses):
-            slot.cells = slot.cells[: computed + right]
-            self._llama.forget(slot.sequence, computed + right)
-        if guesses:
-            generation.draft.learn(len(guesses), right)
-            self.counters["guessed_tokens"] += len(guesses)
-            self.counters["accepted_tokens"] += right
-        if generation.finish:
-            self._release(slot, generation.finish)
+            accepted += 1
+        wrong = len(draft) - accepted
+        if wrong:
+            self._pool.cut(running.slot, len(running.slot.cells) - wrong)
+        running.draft.window.learn(drafted=len(draft), accepted=accepted)
+        self.counters.guessed_tokens += len(draft)
+        self.counters.accepted_tokens += accepted
 
-    def _take(self, slot: Slot, index: int) -> int | None:
-        """Picks one token and delivers what became text; None if that was the generation's end."""
-        generation = slot.generation
-        token, logprob = generation.sampler.pick(self._llama.logits(index))
+    def _take_token(self, running: Running, index: int) -> int | None:
+        """Samples one token and sends its text; None if that was the generation's end."""
+        generation = running.generation
+        token, logprob = running.sampler.pick(self._model.logits(index))
         if generation.first_at is None:
             generation.first_at = time.monotonic()
-        if token in self._llama.end_tokens:
+        if token in self._vocabulary.end_tokens:
             generation.finish = "stop"
             return None
         generation.tokens.append(token)
         generation.output_tokens += 1
-        self.counters["output_tokens"] += 1
+        self.counters.output_tokens += 1
         if logprob is not None:
-            generation.pending_logprobs.append(logprob)
-        text = generation.stream.feed(self._llama.piece(token))
-        if generation.stream.stopped:
+            generation.unsent_logprobs.append(logprob)
+        text = generation.detokenizer.feed(self._vocabulary.piece(token))
+        if generation.detokenizer.stopped:
             generation.finish = "stop"
         elif generation.output_tokens >= generation.max_tokens:
             generation.finish = "length"
-        if text or generation.finish:
-            self._emit(generation, text)
-        return None if generation.finish else token
+        if text or (generation.finish is not None and generation.unsent_logprobs):
+            self._outputs.append(StepOutput(generation, text, generation.unsent_logprobs))
+            generation.unsent_logprobs = []
+        if generation.finish is not None:
+            return None
+        return token
 
-    def _emit(self, generation: Generation, text: str) -> None:
-        if text or generation.pending_logprobs:
-            self._events.append(Event(generation, text, generation.pending_logprobs, None))
-            generation.pending_logprobs = []
-
-    def _release(self, slot: Slot, finish: str | None = None) -> None:
-        """Frees the slot but keeps its cells for reuse. Without `finish` nobody listens any
-        more.
-        """
-        generation = slot.generation
-        slot.generation = None
-        slot.used_at = time.monotonic()
-        if not self._reuse:
-            self._clear(slot)
-        if finish:
-            self._end(generation, finish)
-        elif generation.sampler:
-            generation.sampler.close()
-
-    def _end(self, generation: Generation, finish: str, *, error: str | None = None) -> None:
-        event = Event(generation, generation.stream.finish(), generation.pending_logprobs, finish)
-        event.error = error
-        self._events.append(event)
-        if generation.sampler:
-            generation.sampler.close()
+    def _end(
+        self,
+        generation: Generation,
+        finish: FinishReason,
+        *,
+        failure: GenerationFailure | None = None,
+    ) -> None:
+        rest = generation.detokenizer.finish()
+        output = StepOutput(
+            generation, rest, generation.unsent_logprobs, finish=finish, failure=failure
+        )
+        self._outputs.append(output)
+        generation.close()
         self._mean_s += 0.1 * (time.monotonic() - generation.queued_at - self._mean_s)
 
     def _fail_all(self, reason: str) -> None:
-        for slot in self._slots:
-            generation = slot.generation
-            slot.generation = None
-            self._clear(slot)
-            if generation:
-                self._end(generation, "error", error=reason)
+        for slot in self._pool.slots:
+            running = slot.running
+            slot.running = None
+            self._pool.clear(slot)
+            if running is not None:
+                self._end(running.generation, "error", failure=GenerationFailure(reason))
+
+
+def _queued_at(running: Running) -> float:
+    return running.generation.queued_at

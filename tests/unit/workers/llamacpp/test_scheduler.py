@@ -7,7 +7,6 @@ limit, and a next token that depends on every token before it, so any wrong cell
 
 from __future__ import annotations
 
-import sys
 import threading
 import zlib
 
@@ -15,12 +14,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmops_cli.runtime.paths import WORKERS
-
-sys.path.insert(0, str(WORKERS))
-from llamacpp.server.drafting import Draft, Drafter, DraftModel, PromptLookup
+from llamacpp.server.drafting import Drafter, DraftModel, DraftRequest, PromptLookup
+from llamacpp.server.generation import Generation, StepOutput
 from llamacpp.server.sampling import SamplingParams
-from llamacpp.server.scheduler import Event, Generation, QueueFull, Scheduler
+from llamacpp.server.scheduler import QueueFull, Scheduler, SchedulerOptions
 
 VOCAB = 50
 
@@ -33,15 +30,22 @@ def next_token(tokens: list[int], adapters: list[int]) -> int:
     return tokens[-5] if len(tokens) > 5 and hashed % 3 else hashed % (VOCAB - 1) + 1
 
 
+class NumberedVocabulary:
+    """Each token is written as its number; 0 ends the text."""
+
+    size = VOCAB
+    end_tokens = frozenset({0})
+
+    def piece(self, token: int) -> bytes:
+        return b"%d " % token
+
+
 class ModelOfLlama:
     """What llama.cpp promises about its memory, and nothing else."""
 
     def __init__(self, *, pool: int, batch: int) -> None:
         self.pool = pool
         self.batch_size = batch
-        self.vocab_size = VOCAB
-        self.vocab = None
-        self.end_tokens: frozenset[int] = frozenset({0})
         self.can_share_prefixes = True
         self.sequences: dict[
             int, list[tuple[int, int, int]]
@@ -85,9 +89,6 @@ class ModelOfLlama:
         assert len(self.sequences[source]) >= length
         self.sequences[target] = self.sequences[source][:length]
 
-    def piece(self, token: int) -> bytes:
-        return b"%d " % token
-
 
 def serve(
     prompts: list[list[int]],
@@ -105,26 +106,18 @@ def serve(
     done = threading.Event()
     left = len(prompts)
 
-    def flush(events: list[Event]) -> None:
+    def flush(outputs: list[StepOutput]) -> None:
         nonlocal left
-        for event in events:
-            assert event.error is None, event.error
-            texts[id(event.generation)] = texts.get(id(event.generation), "") + event.text
-            left -= event.finish is not None
+        for output in outputs:
+            assert output.failure is None, output.failure
+            texts[id(output.generation)] = texts.get(id(output.generation), "") + output.text
+            left -= output.finish is not None
         if not left:
             done.set()
 
     llama = ModelOfLlama(pool=pool, batch=batch)
-    scheduler = Scheduler(
-        llama,
-        slots=slots,
-        queue=1000,
-        prefill_chunk=chunk,
-        reuse=reuse,
-        flush=flush,
-        drafter=drafter,
-        most_guessed=5,
-    )
+    options = SchedulerOptions(slots=slots, queue=1000, prefill_chunk=chunk, reuse=reuse)
+    scheduler = Scheduler(llama, NumberedVocabulary(), options, flush=flush, drafter=drafter)
     params = SamplingParams(temperature=0)
     generations = [
         Generation(p, params, max_tokens=max_tokens, stops=[], deliver=lambda _: None)
@@ -149,9 +142,11 @@ def alone(prompt: list[int], max_tokens: int, adapter: int = 0) -> str:
 class Guesser:
     """Right, wrong and half right by turns, and as often too short."""
 
-    def guess(self, wanted: list[tuple[int, list[int], Draft, int]]) -> dict[int, list[int]]:
+    most = 5
+
+    def draft(self, requests: list[DraftRequest]) -> dict[int, list[int]]:
         found = {}
-        for sequence, tokens, _, most in wanted:
+        for sequence, tokens, _, most in requests:
             ahead: list[int] = []
             for i in range(len(tokens) % (most + 1)):
                 token = next_token([*tokens, *ahead], [0] * (len(tokens) + i))
@@ -163,9 +158,9 @@ class Guesser:
 DRAFTERS = {
     "none": lambda: None,
     "guesser": Guesser,
-    "prompt lookup": PromptLookup,
-    "draft model": lambda: DraftModel(ModelOfLlama(pool=2000, batch=16)),
-    "draft model without room": lambda: DraftModel(ModelOfLlama(pool=60, batch=16)),
+    "prompt lookup": lambda: PromptLookup(5),
+    "draft model": lambda: DraftModel(ModelOfLlama(pool=2000, batch=16), 5),
+    "draft model without room": lambda: DraftModel(ModelOfLlama(pool=60, batch=16), 5),
 }
 token_lists = st.lists(st.integers(1, VOCAB - 1), min_size=1, max_size=40)
 
@@ -236,19 +231,23 @@ def test_right_guesses_save_steps_and_wrong_ones_stop() -> None:
     shape = {"slots": 1, "pool": 3000, "batch": 64, "chunk": 64, "max_tokens": 120, "reuse": True}
     prompt = [1, 2, 3, 4, 5] * 4
     _, _, _, plain = serve([prompt], **shape)
-    _, _, _, right = serve([prompt], **shape, drafter=DraftModel(ModelOfLlama(pool=3000, batch=64)))
-    assert right.counters["steps"] < plain.counters["steps"] / 4
-    assert right.counters["accepted_tokens"] == right.counters["guessed_tokens"]
+    _, _, _, right = serve(
+        [prompt], **shape, drafter=DraftModel(ModelOfLlama(pool=3000, batch=64), 5)
+    )
+    assert right.counters.steps < plain.counters.steps / 4
+    assert right.counters.accepted_tokens == right.counters.guessed_tokens
 
     class Liar:
-        def guess(self, wanted: list[tuple[int, list[int], Draft, int]]) -> dict[int, list[int]]:
+        most = 5
+
+        def draft(self, requests: list[DraftRequest]) -> dict[int, list[int]]:
             return {
                 s: [next_token(tokens, [0] * len(tokens)) % 7 + 30] * most
-                for s, tokens, _, most in wanted
+                for s, tokens, _, most in requests
             }
 
     _, _, _, wrong = serve([prompt], **shape, drafter=Liar())
-    assert wrong.counters["guessed_tokens"] < 20
+    assert wrong.counters.guessed_tokens < 20
 
 
 def test_a_shared_beginning_is_computed_once() -> None:
@@ -262,14 +261,9 @@ def test_a_shared_beginning_is_computed_once() -> None:
 
 
 def test_an_overfull_queue_is_refused_whole() -> None:
-    scheduler = Scheduler(
-        ModelOfLlama(pool=100, batch=8),
-        slots=1,
-        queue=2,
-        prefill_chunk=8,
-        reuse=True,
-        flush=lambda _: None,
-    )
+    options = SchedulerOptions(slots=1, queue=2, prefill_chunk=8, reuse=True)
+    model = ModelOfLlama(pool=100, batch=8)
+    scheduler = Scheduler(model, NumberedVocabulary(), options, flush=lambda _: None)
 
     def request() -> list[Generation]:
         return [
@@ -286,4 +280,4 @@ def test_an_overfull_queue_is_refused_whole() -> None:
         assert full.retry_after_s >= 1
     else:
         raise AssertionError("the fourth request must be refused")
-    assert scheduler.load()["waiting"] == 3
+    assert scheduler.load().waiting == 3

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmops_cli.runtime.paths import WORKERS
-
-sys.path.insert(0, str(WORKERS))
-from llamacpp.server.textstream import TextStream
+from llamacpp.server.detokenizer import Detokenizer
 
 text = st.text(max_size=60)
 stops = st.lists(st.text(alphabet="abé🙂 ", min_size=1, max_size=4), max_size=3)
@@ -28,7 +24,7 @@ def cut(raw: bytes, places: list[int]) -> list[bytes]:
 def test_the_pieces_add_up_to_the_text_before_the_first_stop(
     whole: str, stop: list[str], places: list[int]
 ) -> None:
-    stream = TextStream(stop)
+    stream = Detokenizer(stop)
     out = []
     for piece in cut(whole.encode(), places):
         out.append(stream.feed(piece))
@@ -47,12 +43,12 @@ def test_the_pieces_add_up_to_the_text_before_the_first_stop(
 
 @given(text, st.lists(st.integers(0, 300), max_size=20))
 def test_no_replacement_character_appears_for_valid_utf8(whole: str, places: list[int]) -> None:
-    stream = TextStream([])
+    stream = Detokenizer([])
     shown = "".join(stream.feed(piece) for piece in cut(whole.encode(), places)) + stream.finish()
     assert shown == whole
 
 
 def test_an_unfinished_character_is_replaced_at_the_end() -> None:
-    stream = TextStream([])
+    stream = Detokenizer([])
     assert stream.feed("é".encode()[:1]) == ""
     assert stream.finish() == "\ufffd"

@@ -1,0 +1,70 @@
+"""Bodies, answers and hang-ups over raw ASGI."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from llamacpp.server.errors import ApiError, Disconnected, Headers
+
+# Any: ASGI says what each key of its messages holds, and no two keys hold the same.
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_BODY_BYTES = 32 << 20
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Raises: Disconnected, ApiError if it is too large."""
+    parts: list[bytes] = []
+    size_bytes = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part = message.get("body", b"")
+        parts.append(part)
+        size_bytes += len(part)
+        if size_bytes > MAX_BODY_BYTES:
+            limit = f"the body is over {MAX_BODY_BYTES >> 20} MiB"
+            raise ApiError(413, "invalid_request_error", limit)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def watch_disconnect(receive: Receive, tell: Callable[[], None]) -> None:
+    """Calls `tell` when the client has gone; runs as a task until then."""
+    with contextlib.suppress(asyncio.CancelledError):
+        message = await receive()
+        while message["type"] != "http.disconnect":
+            message = await receive()
+        tell()
+
+
+async def respond(
+    send: Send,
+    status: int,
+    body: bytes,
+    *,
+    content_type: bytes = b"application/json",
+    headers: Headers | None = None,
+) -> None:
+    length = str(len(body)).encode()
+    all_headers = [(b"content-type", content_type), (b"content-length", length)]
+    all_headers += headers or []
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def start_stream(send: Send) -> None:
+    headers = [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def send_part(send: Send, body: bytes, *, is_last: bool) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": not is_last})

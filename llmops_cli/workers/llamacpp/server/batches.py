@@ -1,0 +1,84 @@
+"""One step's batch: a token of each decoding generation with its draft, then prompt tokens."""
+
+from collections.abc import Callable
+
+from llamacpp.server.binding import BatchItem
+from llamacpp.server.slots import Running
+
+Drafts = dict[int, list[int]]
+"""Drafted next tokens by sequence."""
+
+
+class StepBatch:
+    """Tokens to compute together, and where each generation's first logits will stand."""
+
+    __slots__ = ("items", "outputs")
+
+    def __init__(self) -> None:
+        self.items: list[BatchItem] = []
+        self.outputs: list[tuple[Running, int]] = []
+
+    def add_decoding(self, running: Running, draft: list[int]) -> None:
+        """The last token and the draft after it; each gets logits."""
+        items = self.items
+        sequence = running.slot.sequence
+        position = len(running.slot.cells)
+        self.outputs.append((running, len(items)))
+        items.append((running.generation.tokens[-1], position, sequence, True))
+        for token in draft:
+            position += 1
+            items.append((token, position, sequence, True))
+
+    def add_prefilling(self, running: Running, room: int) -> int:
+        """As many prompt tokens as there is room for; returns how many. The last gets logits."""
+        tokens = running.generation.tokens
+        sequence = running.slot.sequence
+        start = len(running.slot.cells)
+        chunk = tokens[start : start + room]
+        for position, token in enumerate(chunk, start):
+            self.items.append((token, position, sequence, False))
+        if start + len(chunk) == len(tokens):
+            last = len(self.items) - 1
+            self.items[last] = (chunk[-1], start + len(chunk) - 1, sequence, True)
+            self.outputs.append((running, last))
+        return len(chunk)
+
+
+def plan_batch(
+    active: list[Running],
+    drafts: Drafts,
+    *,
+    batch_size: int,
+    prefill_chunk: int,
+    begin: Callable[[Running], bool],
+) -> StepBatch:
+    """The next batch of these generations, prompts first come first served.
+
+    `begin` readies a slot for its prompt; False if the prompt is to wait a step. While streams are
+    decoding, drafts and prompts together get `prefill_chunk` tokens, so that no stream stalls.
+    """
+    batch = StepBatch()
+    decoding = [running for running in active if running.is_decoding]
+    for running in decoding:
+        batch.add_decoding(running, drafts.get(running.slot.sequence, []))
+    if len(decoding) == len(active):
+        return batch
+    room = batch_size - len(batch.items)
+    if decoding:
+        drafted = len(batch.items) - len(decoding)
+        room = min(room, prefill_chunk - drafted)
+    for running in waiting_prompts(active):
+        if room <= 0:
+            break
+        if running.has_begun or begin(running):
+            room -= batch.add_prefilling(running, room)
+    return batch
+
+
+def waiting_prompts(active: list[Running]) -> list[Running]:
+    prompts = [running for running in active if not running.is_decoding]
+    return sorted(prompts, key=_queued_at)
+
+
+def _queued_at(running: Running) -> float:
+    return running.generation.queued_at

@@ -1,0 +1,166 @@
+"""The two endpoints that generate: from a request's body to its generations and their answer."""
+
+import asyncio
+
+import msgspec
+
+from llamacpp.server.answers import Inbox, collect_answer, stream_answer
+from llamacpp.server.asgi import Receive, Scope, Send, read_body, watch_disconnect
+from llamacpp.server.errors import ApiError, BadRequest
+from llamacpp.server.generation import Generation
+from llamacpp.server.metrics import ServerMetrics
+from llamacpp.server.prompts import PromptReader
+from llamacpp.server.requests import (
+    ChatRequest,
+    CompletionRequest,
+    GenerationRequest,
+    decode,
+    prompts_of,
+    sampling_of,
+    stops_of,
+)
+from llamacpp.server.responses import ResponseEncoder
+from llamacpp.server.sampling import SamplingParams
+from llamacpp.server.scheduler import QueueFull, Scheduler
+
+CHAT_PATH = "/v1/chat/completions"
+COMPLETIONS_PATH = "/v1/completions"
+
+
+class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
+    """What both endpoints make of their bodies. `top_logprobs` -1: no log-probabilities."""
+
+    chat: bool
+    request: GenerationRequest
+    prompts: list[list[int]]
+    max_tokens: int | None
+    top_logprobs: int
+
+    @property
+    def path(self) -> str:
+        return CHAT_PATH if self.chat else COMPLETIONS_PATH
+
+
+class Completions:
+    """Answers both endpoints through one scheduler."""
+
+    def __init__(
+        self,
+        reader: PromptReader,
+        scheduler: Scheduler,
+        metrics: ServerMetrics,
+        *,
+        models: list[str],
+        context: int,
+    ) -> None:
+        """`models`: the model's name, then those of its adapters, in their order."""
+        self._reader = reader
+        self._vocabulary = reader.vocabulary
+        self._scheduler = scheduler
+        self._metrics = metrics
+        self._models = models
+        self._context = context
+
+    async def chat(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        request = decode(await read_body(receive), ChatRequest)
+        prompt = self._reader.chat(request.messages, **request.template_fields)
+        call = GenerationCall(
+            chat=True,
+            request=request,
+            prompts=[prompt],
+            max_tokens=request.token_limit,
+            top_logprobs=request.wanted_logprobs,
+        )
+        await self._answer(call, receive, send)
+
+    async def complete(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        request = decode(await read_body(receive), CompletionRequest)
+        if request.echo:
+            raise BadRequest("echo is not supported")
+        call = GenerationCall(
+            chat=False,
+            request=request,
+            prompts=[self._reader.plain(prompt) for prompt in prompts_of(request)],
+            max_tokens=request.token_limit,
+            top_logprobs=request.wanted_logprobs,
+        )
+        await self._answer(call, receive, send)
+
+    async def _answer(self, call: GenerationCall, receive: Receive, send: Send) -> None:
+        request = call.request
+        model = self._model_of(request)
+        inbox: Inbox = asyncio.Queue()
+        generations = self._generations(call, self._models.index(model), inbox)
+        self._submit(generations)
+        encoder = ResponseEncoder(self._vocabulary, chat=call.chat, model=model)
+        watcher = asyncio.create_task(watch_disconnect(receive, lambda: inbox.put_nowait(None)))
+        try:
+            if request.stream:
+                usage = request.wants_usage_chunk
+                await stream_answer(encoder, generations, inbox, send, with_usage=usage)
+            else:
+                await collect_answer(encoder, generations, inbox, send)
+            self._metrics.count(call.path, 200)
+        finally:
+            watcher.cancel()
+            for generation in generations:
+                generation.cancelled = True  # the scheduler drops it before its next step
+            self._metrics.observe(generations)
+
+    def _model_of(self, request: GenerationRequest) -> str:
+        """The first one if none is named. Raises: ApiError."""
+        model = request.model or self._models[0]
+        if model not in self._models:
+            known = ", ".join(self._models)
+            raise ApiError(404, "model_not_found", f"no model '{model}' here; there is {known}")
+        return model
+
+    def _submit(self, generations: list[Generation]) -> None:
+        try:
+            self._scheduler.submit(generations)
+        except QueueFull as full:
+            retry_after = (b"retry-after", str(full.retry_after_s).encode())
+            message = "the queue is full; retry later"
+            raise ApiError(429, "overloaded_error", message, headers=[retry_after]) from None
+
+    def _generations(self, call: GenerationCall, adapter: int, inbox: Inbox) -> list[Generation]:
+        """`n` for every prompt. Raises: BadRequest."""
+        request = call.request
+        params = sampling_of(
+            request, top_logprobs=call.top_logprobs, vocabulary_size=self._vocabulary.size
+        )
+        stops = stops_of(request)
+        generations = []
+        for prompt in call.prompts:
+            max_tokens = self._max_tokens(prompt, call.max_tokens)
+            for choice in range(request.n):
+                generation = Generation(
+                    prompt,
+                    params_of_choice(params, choice),
+                    max_tokens=max_tokens,
+                    stops=stops,
+                    deliver=inbox.put_nowait,
+                    adapter=adapter,
+                )
+                generations.append(generation)
+        return generations
+
+    def _max_tokens(self, prompt: list[int], limit: int | None) -> int:
+        """As many as were asked for and as there is room for. Raises: BadRequest."""
+        if not prompt:
+            raise BadRequest("the prompt is empty")
+        room = self._context - len(prompt)
+        if room < 1:
+            size = f"the prompt has {len(prompt)} tokens"
+            message = f"{size}; a context of {self._context} leaves no room to answer"
+            raise BadRequest(message, kind="context_length_exceeded")
+        if limit is None:
+            return room
+        return min(max(limit, 1), room)
+
+
+def params_of_choice(params: SamplingParams, choice: int) -> SamplingParams:
+    """Each choice of a seeded request has its own seed, or all would be the same."""
+    if params.seed is None:
+        return params
+    return msgspec.structs.replace(params, seed=params.seed + choice)

@@ -1,0 +1,37 @@
+"""Log-probabilities in the two shapes that OpenAI's endpoints have for them."""
+
+from llamacpp.server.sampling import TokenLogprob
+from llamacpp.server.vocabulary import Vocabulary
+
+JsonObject = dict[str, object]
+
+
+def chat_logprobs(picked: list[TokenLogprob], vocabulary: Vocabulary) -> JsonObject:
+    content = []
+    for each in picked:
+        entry = chat_entry(each.token, each.logprob, vocabulary)
+        entry["top_logprobs"] = [
+            chat_entry(token, logprob, vocabulary) for token, logprob in each.top
+        ]
+        content.append(entry)
+    return {"content": content}
+
+
+def chat_entry(token: int, logprob: float, vocabulary: Vocabulary) -> JsonObject:
+    raw = vocabulary.piece(token, special=True)
+    return {"token": raw.decode(errors="replace"), "logprob": logprob, "bytes": list(raw)}
+
+
+def completion_logprobs(picked: list[TokenLogprob], vocabulary: Vocabulary) -> JsonObject:
+    def text(token: int) -> str:
+        return vocabulary.piece(token, special=True).decode(errors="replace")
+
+    top = []
+    for each in picked:
+        alternatives = {text(token): logprob for token, logprob in each.top}
+        top.append(alternatives)
+    return {
+        "tokens": [text(each.token) for each in picked],
+        "token_logprobs": [each.logprob for each in picked],
+        "top_logprobs": top,
+    }

@@ -1,0 +1,114 @@
+"""One loaded model with one context: batches of tokens in, rows of logits out."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import llama_cpp
+import numpy as np
+import numpy.typing as npt
+
+from llamacpp.server.binding import (
+    BatchItem,
+    ContextOptions,
+    LogTail,
+    MemoryHandle,
+    TokenBatch,
+    is_recurrent,
+    load_adapter,
+    load_model,
+    make_context,
+    metadata_of,
+    set_adapters,
+)
+from llamacpp.server.vocabulary import Vocabulary
+
+LogitsRow = npt.NDArray[np.float32]
+"""Shape (vocabulary,)."""
+
+NO_ROOM = 1
+"""llama_decode: no KV cells are free for this batch; nothing was changed."""
+
+
+class TokenModel(Protocol):
+    """What scheduling and drafting need of a model: compute, and a memory of sequences.
+
+    It belongs to one thread.
+    """
+
+    @property
+    def pool(self) -> int:
+        """KV cells that all sequences share."""
+
+    @property
+    def batch_size(self) -> int:
+        """Most tokens of one `decode`."""
+
+    @property
+    def can_share_prefixes(self) -> bool: ...
+
+    def use_adapter(self, number: int) -> None: ...
+
+    def decode(self, items: list[BatchItem]) -> bool: ...
+
+    def logits(self, batch_index: int) -> LogitsRow: ...
+
+    def forget(self, sequence: int, from_position: int = 0) -> bool: ...
+
+    def share_prefix(self, source: int, target: int, length: int) -> None: ...
+
+
+class Llama:
+    """A GGUF model, its adapters, and a context. Not thread-safe, apart from `vocabulary`."""
+
+    def __init__(self, path: str, options: ContextOptions, *, adapters: Iterable[str] = ()) -> None:
+        """Raises: LoadError."""
+        self._log = LogTail()
+        self._model = load_model(path, self._log, gpu_layers=options.gpu_layers)
+        self._context = make_context(self._model, options, self._log)
+        self._adapters = [load_adapter(self._model, path, self._log) for path in adapters]
+        self._adapter_in_use = 0
+        self._memory: MemoryHandle = llama_cpp.llama_get_memory(self._context)
+        self._batch = TokenBatch(options.batch)
+        self.options = options
+        self.vocabulary = Vocabulary(self._model)
+        self.train_context = int(llama_cpp.llama_model_n_ctx_train(self._model))
+        self.pool = int(llama_cpp.llama_n_ctx(self._context))
+        self.batch_size = options.batch
+        self.can_share_prefixes = not is_recurrent(self._model)
+
+    def metadata(self, key: str) -> str | None:
+        return metadata_of(self._model, key)
+
+    def use_adapter(self, number: int) -> None:
+        """0 is the model as it is; 1 and on are the adapters, for all that is computed next."""
+        if number == self._adapter_in_use:
+            return
+        chosen = [] if number == 0 else [self._adapters[number - 1]]
+        set_adapters(self._context, chosen)
+        self._adapter_in_use = number
+
+    def decode(self, items: list[BatchItem]) -> bool:
+        """Runs one batch; False if the pool has no room for it (nothing was changed then)."""
+        self._batch.fill(items)
+        status: int = llama_cpp.llama_decode(self._context, self._batch.handle)
+        if status == NO_ROOM:
+            return False
+        if status != 0:
+            raise RuntimeError(f"llama_decode returned {status}: {self._log.last(2)}")
+        return True
+
+    def logits(self, batch_index: int) -> LogitsRow:
+        """A view of one output row, shape (vocabulary,); valid until the next decode."""
+        row = llama_cpp.llama_get_logits_ith(self._context, batch_index)
+        return np.ctypeslib.as_array(row, shape=(self.vocabulary.size,))
+
+    def forget(self, sequence: int, from_position: int = 0) -> bool:
+        """Drops a sequence's cells from a position on.
+
+        False if this kind of memory can only drop all of them.
+        """
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, from_position, -1))
+
+    def share_prefix(self, source: int, target: int, length: int) -> None:
+        """The first `length` cells of `source` also become `target`'s."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)

@@ -1,0 +1,218 @@
+"""Request bodies in OpenAI's shapes, and their checks."""
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from llamacpp.server.errors import BadRequest
+from llamacpp.server.grammars import grammar_of
+from llamacpp.server.sampling import SamplingParams
+
+Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
+Temperature = Annotated[float, msgspec.Meta(ge=0, le=100)]
+TokenLimit = Annotated[int, msgspec.Meta(ge=0)]
+TopLogprobs = Annotated[int, msgspec.Meta(ge=0, le=20)]
+
+# Any: a message holds what the model's template wants of it, beside its role and content.
+ChatMessage = dict[str, Any]
+Prompt = str | list[int]
+
+MOST_STOPS = 16
+DEFAULT_COMPLETION_TOKENS = 16
+"""OpenAI's, for /v1/completions alone."""
+
+Body = TypeVar("Body")
+
+
+class RequestStreamOptions(msgspec.Struct, kw_only=True):
+    include_usage: bool = False
+
+
+class GenerationRequest(msgspec.Struct, kw_only=True):
+    """Fields of both endpoints.
+
+    Unknown ones are ignored, as OpenAI's clients expect of a compatible server.
+    """
+
+    model: str = ""
+    stream: bool = False
+    stream_options: RequestStreamOptions | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=128)] = 1
+    max_tokens: TokenLimit | None = None
+    temperature: Temperature | None = None
+    top_p: Ratio | None = None
+    top_k: int | None = None
+    min_p: Ratio | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    repetition_penalty: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    logit_bias: dict[int, float] | None = None
+    ignore_eos: bool = False
+    # Any: a JSON schema may stand in it.
+    response_format: dict[str, Any] | None = None
+    grammar: str | None = None
+
+    @property
+    def wants_usage_chunk(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+class ChatRequest(GenerationRequest, kw_only=True):
+    messages: list[ChatMessage]
+    max_completion_tokens: TokenLimit | None = None
+    logprobs: bool | None = None
+    top_logprobs: TopLogprobs | None = None
+    # Any, twice: what the model's own template makes of it is not known here.
+    tools: list[dict[str, Any]] | None = None
+    chat_template_kwargs: dict[str, Any] = {}
+
+    @property
+    def token_limit(self) -> int | None:
+        if self.max_completion_tokens is not None:
+            return self.max_completion_tokens
+        return self.max_tokens
+
+    @property
+    def wanted_logprobs(self) -> int:
+        """How many alternatives of each token; -1 for no log-probabilities at all."""
+        if not self.logprobs:
+            return -1
+        return self.top_logprobs or 0
+
+    @property
+    def template_fields(self) -> dict[str, Any]:
+        if not self.tools:
+            return self.chat_template_kwargs
+        return {**self.chat_template_kwargs, "tools": self.tools}
+
+
+class CompletionRequest(GenerationRequest, kw_only=True):
+    prompt: str | list[str | int | list[int]] = ""
+    logprobs: TopLogprobs | None = None
+    echo: bool = False
+
+    @property
+    def token_limit(self) -> int:
+        if self.max_tokens is None:
+            return DEFAULT_COMPLETION_TOKENS
+        return self.max_tokens
+
+    @property
+    def wanted_logprobs(self) -> int:
+        """How many alternatives of each token; -1 for no log-probabilities at all."""
+        if self.logprobs is None:
+            return -1
+        return self.logprobs
+
+
+class TokenizeRequest(msgspec.Struct, kw_only=True):
+    """`content` is llama-server's name, `prompt` vLLM's."""
+
+    content: str | None = None
+    prompt: str | None = None
+    messages: list[ChatMessage] | None = None
+    add_special_tokens: bool = True
+
+    @property
+    def text(self) -> str | None:
+        if self.content is not None:
+            return self.content
+        return self.prompt
+
+
+def decode(body: bytes, kind: type[Body]) -> Body:
+    """Raises: BadRequest."""
+    try:
+        return msgspec.json.decode(body, type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(str(error).replace("`", "")) from error
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from error
+
+
+def sampling_of(
+    request: GenerationRequest, *, top_logprobs: int, vocabulary_size: int
+) -> SamplingParams:
+    """Raises: BadRequest for a grammar, schema or token id that cannot be used."""
+    bias = request.logit_bias or {}
+    check_bias(bias, vocabulary_size)
+    named = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "min_p": request.min_p,
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
+        "repetition_penalty": request.repetition_penalty,
+        "seed": request.seed,
+    }
+    # Any: the types differ by name, and those of the request are those of the parameters.
+    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    return SamplingParams(
+        **given,
+        logit_bias=bias,
+        ignore_eos=request.ignore_eos,
+        grammar=grammar_of(request.grammar, request.response_format),
+        top_logprobs=top_logprobs,
+    )
+
+
+def check_bias(bias: dict[int, float], vocabulary_size: int) -> None:
+    for token in bias:
+        if not 0 <= token < vocabulary_size:
+            known = f"0 to {vocabulary_size - 1}"
+            raise BadRequest(f"logit_bias: token {token} is not in the vocabulary ({known})")
+
+
+def stops_of(request: GenerationRequest) -> list[str]:
+    """Raises: BadRequest if there are too many."""
+    stops = request.stop or []
+    if isinstance(stops, str):
+        return [stops]
+    if len(stops) > MOST_STOPS:
+        raise BadRequest(f"stop: at most {MOST_STOPS} strings")
+    return stops
+
+
+def prompts_of(request: CompletionRequest) -> list[Prompt]:
+    """OpenAI takes a text, a list of texts, a list of token ids, or a list of such lists.
+
+    Raises: BadRequest if they are mixed.
+    """
+    if isinstance(request.prompt, str):
+        return [request.prompt]
+    tokens: list[int] = []
+    prompts: list[Prompt] = []
+    for part in request.prompt:
+        if isinstance(part, int):
+            tokens.append(part)
+        else:
+            prompts.append(part)
+    if tokens and prompts:
+        raise BadRequest("prompt: mixes token ids with texts")
+    if tokens:
+        return [tokens]
+    return prompts or [""]
+
+
+def flatten(message: ChatMessage) -> ChatMessage:
+    """Content in text parts becomes one string, which is what templates of text models expect.
+
+    Raises: BadRequest.
+    """
+    if not isinstance(message.get("role"), str):
+        raise BadRequest("messages: each needs a role")
+    content = message.get("content")
+    if isinstance(content, list):
+        return {**message, "content": "".join(text_of(part) for part in content)}
+    return {**message, "content": content or ""}
+
+
+def text_of(part: object) -> str:
+    """Raises: BadRequest for anything but a text part."""
+    if not isinstance(part, dict) or part.get("type") != "text":
+        raise BadRequest("messages: only text parts are supported")
+    return str(part.get("text", ""))

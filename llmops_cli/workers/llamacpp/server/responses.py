@@ -1,0 +1,109 @@
+"""The bytes of answers, whole and streamed, in OpenAI's shapes."""
+
+import time
+import uuid
+
+import msgspec
+
+from llamacpp.server.generation import FinishReason, Generation
+from llamacpp.server.logprobs import JsonObject, chat_logprobs, completion_logprobs
+from llamacpp.server.sampling import TokenLogprob
+from llamacpp.server.vocabulary import Vocabulary
+
+DONE = b"data: [DONE]\n\n"
+ASSISTANT_DELTA = b',"delta":{"role":"assistant","content":""}'
+EMPTY_DELTA = b',"delta":{}'
+EMPTY_TEXT = b',"text":""'
+
+
+class ResponseEncoder:
+    """Writes one response; the parts of its chunks that never change are encoded once."""
+
+    def __init__(self, vocabulary: Vocabulary, *, chat: bool, model: str) -> None:
+        self.chat = chat
+        self._vocabulary = vocabulary
+        self._model = model
+        self._id = ("chatcmpl-" if chat else "cmpl-") + uuid.uuid4().hex[:24]
+        self._created = int(time.time())
+        head = self._head("chat.completion.chunk" if chat else "text_completion")
+        self._chunk_head = b"data: " + msgspec.json.encode(head)[:-1]
+
+    def _head(self, kind: str) -> JsonObject:
+        return {"id": self._id, "object": kind, "created": self._created, "model": self._model}
+
+    def role_chunk(self, index: int) -> bytes:
+        """Begins one choice of a chat."""
+        return self._chunk(index, ASSISTANT_DELTA, b"null", b"null")
+
+    def text_chunk(self, index: int, text: str, logprobs: list[TokenLogprob]) -> bytes:
+        """One server-sent event with text of one choice."""
+        body = self._text_body(msgspec.json.encode(text))
+        if not logprobs:
+            return self._chunk(index, body, b"null", b"null")
+        return self._chunk(index, body, msgspec.json.encode(self._logprobs(logprobs)), b"null")
+
+    def _text_body(self, content: bytes) -> bytes:
+        if self.chat:
+            return b',"delta":{"content":' + content + b"}"
+        return b',"text":' + content
+
+    def finish_chunk(self, index: int, reason: FinishReason) -> bytes:
+        body = EMPTY_DELTA if self.chat else EMPTY_TEXT
+        return self._chunk(index, body, b"null", msgspec.json.encode(reason))
+
+    def _chunk(self, index: int, body: bytes, logprobs: bytes, finish: bytes) -> bytes:
+        return b'%b,"choices":[{"index":%d%b,"logprobs":%b,"finish_reason":%b}]}\n\n' % (
+            self._chunk_head,
+            index,
+            body,
+            logprobs,
+            finish,
+        )
+
+    def error_chunk(self, message: str) -> bytes:
+        return b"data: " + msgspec.json.encode({"error": {"message": message}}) + b"\n\n"
+
+    def usage_chunk(self, usage: JsonObject) -> bytes:
+        return self._chunk_head + b',"choices":[],"usage":' + msgspec.json.encode(usage) + b"}\n\n"
+
+    def choice(
+        self, index: int, text: str, logprobs: list[TokenLogprob], finish: FinishReason
+    ) -> JsonObject:
+        choice: JsonObject = {"index": index}
+        if self.chat:
+            choice["message"] = {"role": "assistant", "content": text}
+        else:
+            choice["text"] = text
+        choice["logprobs"] = self._logprobs(logprobs)
+        choice["finish_reason"] = finish
+        return choice
+
+    def whole(self, choices: list[JsonObject], usage: JsonObject) -> bytes:
+        body = self._head("chat.completion" if self.chat else "text_completion")
+        body["choices"] = choices
+        body["usage"] = usage
+        return msgspec.json.encode(body)
+
+    def _logprobs(self, logprobs: list[TokenLogprob]) -> JsonObject | None:
+        if not logprobs:
+            return None
+        if self.chat:
+            return chat_logprobs(logprobs, self._vocabulary)
+        return completion_logprobs(logprobs, self._vocabulary)
+
+
+def usage_of(generations: list[Generation]) -> JsonObject:
+    """A prompt that several choices share is counted once, as OpenAI does."""
+    prompts: dict[tuple[int, ...], Generation] = {}
+    for generation in generations:
+        prompt = tuple(generation.tokens[: generation.prompt_tokens])
+        prompts.setdefault(prompt, generation)
+    prompt_tokens = sum(generation.prompt_tokens for generation in prompts.values())
+    cached_tokens = sum(generation.cached_tokens or 0 for generation in prompts.values())
+    output_tokens = sum(generation.output_tokens for generation in generations)
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": output_tokens,
+        "total_tokens": prompt_tokens + output_tokens,
+        "prompt_tokens_details": {"cached_tokens": cached_tokens},
+    }

@@ -1,0 +1,181 @@
+"""The sequences of the KV pool: who has which, and what earlier requests left there.
+
+A slot keeps its cells after its request ends, so that a later request with the same beginning
+starts from there, or from a copy, which costs nothing.
+"""
+
+import time
+from typing import NamedTuple
+
+from llamacpp.server.drafting import DraftState
+from llamacpp.server.generation import Generation
+from llamacpp.server.model import TokenModel
+from llamacpp.server.prefixes import common_prefix
+from llamacpp.server.sampling import Sampler
+
+MIN_SHARED = 8
+"""Shorter common beginnings are computed again: cheaper than a step of waiting for them."""
+DEFER_GAIN = 64
+"""A prompt waits a step if a neighbour that is being read now will spare it this many tokens."""
+
+
+class Slot:
+    """One sequence. `cells`: the tokens whose keys and values are there, made by `adapter`."""
+
+    __slots__ = ("adapter", "cells", "running", "sequence", "used_at")
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+        self.cells: list[int] = []
+        self.adapter = 0
+        self.running: Running | None = None
+        self.used_at = 0.0
+
+
+class Running:
+    """A generation that has a slot. `has_begun`: the slot holds a beginning of its tokens."""
+
+    __slots__ = ("draft", "generation", "has_begun", "sampler", "slot")
+
+    def __init__(
+        self, generation: Generation, slot: Slot, sampler: Sampler, draft: DraftState
+    ) -> None:
+        self.generation = generation
+        self.slot = slot
+        self.sampler = sampler
+        self.draft = draft
+        self.has_begun = False
+
+    @property
+    def uncomputed(self) -> int:
+        """Tokens without cells: all of a prompt at first, and 1 while it decodes."""
+        return len(self.generation.tokens) - len(self.slot.cells)
+
+    @property
+    def is_decoding(self) -> bool:
+        return self.has_begun and self.uncomputed == 1
+
+    @property
+    def is_prefilling(self) -> bool:
+        return self.has_begun and self.uncomputed > 1
+
+
+class PrefixMatch(NamedTuple):
+    """A beginning that is computed already: in the own slot, or in the donor's."""
+
+    length: int
+    donor: Slot | None = None
+
+
+class SlotPool:
+    """All slots of a model's memory. Everything but the counting belongs to one thread."""
+
+    def __init__(self, model: TokenModel, count: int, *, reuse: bool) -> None:
+        self._model = model
+        self._reuse = reuse and model.can_share_prefixes
+        self.slots = [Slot(sequence) for sequence in range(count)]
+
+    def running(self) -> list[Running]:
+        return [slot.running for slot in self.slots if slot.running is not None]
+
+    def count_free(self) -> int:
+        return sum(slot.running is None for slot in self.slots)
+
+    def count_cells(self) -> int:
+        return sum(len(slot.cells) for slot in self.slots)
+
+    def best_free(self, generation: Generation) -> Slot | None:
+        """The free slot that holds most of the beginning; of equal ones the longest unused."""
+        free = [slot for slot in self.slots if slot.running is None]
+
+        def worth(slot: Slot) -> tuple[int, float]:
+            return self._held_by(slot, generation), -slot.used_at
+
+        return max(free, key=worth, default=None)
+
+    def occupy(self, running: Running) -> None:
+        running.slot.running = running
+        running.slot.used_at = time.monotonic()
+
+    def release(self, running: Running) -> None:
+        """Frees the slot but keeps its cells for reuse."""
+        slot = running.slot
+        slot.running = None
+        slot.used_at = time.monotonic()
+        if not self._reuse:
+            self.clear(slot)
+
+    def clear(self, slot: Slot) -> None:
+        self._model.forget(slot.sequence)
+        slot.cells = []
+
+    def cut(self, slot: Slot, length: int) -> None:
+        """Drops the cells from this position on."""
+        del slot.cells[length:]
+        self._model.forget(slot.sequence, length)
+
+    def clear_longest_unused(self) -> bool:
+        """Frees the cells that one free slot has kept; False if none has any."""
+        idle = [slot for slot in self.slots if slot.running is None and slot.cells]
+        if not idle:
+            return False
+        self.clear(min(idle, key=_used_at))
+        return True
+
+    def begin(self, running: Running) -> bool:
+        """Puts the longest prefix found anywhere into the slot; False to wait for a better one."""
+        match = self._longest_prefix(running)
+        if match is None:
+            return False
+        slot = running.slot
+        length = self._take_over(slot, match)
+        slot.cells = running.generation.tokens[:length]
+        slot.adapter = running.generation.adapter
+        running.has_begun = True
+        return True
+
+    def _take_over(self, slot: Slot, match: PrefixMatch) -> int:
+        """Leaves the match, and nothing else, in the slot's sequence; its length as it became."""
+        length = match.length
+        donor = match.donor
+        if length < MIN_SHARED:
+            length = 0
+            donor = None
+        if donor is not None:
+            self._model.forget(slot.sequence)
+            self._model.share_prefix(donor.sequence, slot.sequence, length)
+            return length
+        if self._model.forget(slot.sequence, length):
+            return length
+        self._model.forget(slot.sequence)
+        return 0
+
+    def _held_by(self, slot: Slot, generation: Generation) -> int:
+        if not self._reuse or slot.adapter != generation.adapter:
+            return 0
+        return common_prefix(slot.cells, generation.tokens)
+
+    def _longest_prefix(self, running: Running) -> PrefixMatch | None:
+        """The longest one now; None if a neighbour is about to have a much longer one."""
+        generation = running.generation
+        wanted = generation.tokens
+        limit = len(wanted) - 1  # the last prompt token must be computed: its logits are needed
+        best = PrefixMatch(min(self._held_by(running.slot, generation), limit))
+        if not self._reuse:
+            return best
+        for other in self.slots:
+            if other is running.slot or other.adapter != generation.adapter:
+                continue
+            held = min(common_prefix(other.cells, wanted), limit)
+            if held > best.length:
+                best = PrefixMatch(held, other)
+            neighbour = other.running
+            if neighbour is not None and neighbour.is_prefilling:
+                coming = min(common_prefix(neighbour.generation.tokens, wanted), limit)
+                if coming - best.length >= DEFER_GAIN:
+                    return None
+        return best
+
+
+def _used_at(slot: Slot) -> float:
+    return slot.used_at

@@ -1,0 +1,63 @@
+"""Text to tokens and back. llama.cpp's vocabulary is read-only, so any thread may ask."""
+
+import ctypes
+
+import llama_cpp
+
+from llamacpp.server.binding import ModelHandle
+
+LONGEST_PIECE_BYTES = 512
+
+
+class Vocabulary:
+    """The tokens of one model."""
+
+    def __init__(self, model: ModelHandle) -> None:
+        self.handle: llama_cpp.llama_vocab_p = llama_cpp.llama_model_get_vocab(model)
+        self.size = int(llama_cpp.llama_vocab_n_tokens(self.handle))
+        self.end_tokens = frozenset(token for token in range(self.size) if self._is_end(token))
+        self._pieces: dict[int, bytes] = {}
+
+    def _is_end(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_eog(self.handle, token))
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        raw = text.encode()
+        room = len(raw) + 8
+        for _ in range(2):
+            buffer = (llama_cpp.llama_token * room)()
+            count: int = llama_cpp.llama_tokenize(
+                self.handle, raw, len(raw), buffer, room, add_special, parse_special
+            )
+            if count >= 0:
+                tokens: list[int] = buffer[:count]
+                return tokens
+            room = -count
+        raise ValueError("cannot tokenize")
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of one token; control tokens are empty unless `special`."""
+        key = -token - 1 if special else token
+        found = self._pieces.get(key)
+        if found is None:
+            found = self._read_piece(token, special=special)
+            self._pieces[key] = found
+        return found
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        buffer = ctypes.create_string_buffer(LONGEST_PIECE_BYTES)
+        length: int = llama_cpp.llama_token_to_piece(
+            self.handle, token, buffer, LONGEST_PIECE_BYTES, 0, special
+        )
+        return buffer.raw[: max(length, 0)]
+
+    def bos_text(self) -> str:
+        return self._control_text(llama_cpp.llama_vocab_bos(self.handle))
+
+    def eos_text(self) -> str:
+        return self._control_text(llama_cpp.llama_vocab_eos(self.handle))
+
+    def _control_text(self, token: int) -> str:
+        if token < 0:
+            return ""
+        return self.piece(token, special=True).decode(errors="replace")
