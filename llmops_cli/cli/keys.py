@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 if TYPE_CHECKING:
-    from llmops_cli.serve.accounts.budget import Spent
+    from llmops_cli.serve.accounts.budget import Spending
     from llmops_cli.serve.accounts.keys import Key, KeyStore
 
 group = typer.Typer(help="API keys of the gateway.", no_args_is_help=True, rich_markup_mode=None)
@@ -136,22 +136,23 @@ def _store() -> KeyStore:
     return KeyStore(state_dir())
 
 
-def _spent() -> dict[str, Spent]:
+def _spent() -> dict[str, Spending]:
     """Of this month, by key id; nothing for those that asked nothing. Of a gateway with Redis, see
     /ui or `top`.
     """
     import asyncio
     from collections import defaultdict
 
-    from llmops_cli.serve.accounts.budget import LocalBudgets, Spent, month_now
+    from llmops_cli.serve.accounts.budget import Spending, month_now
+    from llmops_cli.serve.accounts.local_budgets import LocalBudgets
     from llmops_cli.serve.state import state_dir
 
     return defaultdict(
-        lambda: Spent(0.0, 0), asyncio.run(LocalBudgets(state_dir()).spent(month_now()))
+        lambda: Spending(0.0, 0), asyncio.run(LocalBudgets(state_dir()).spent(month_now()))
     )
 
 
-def _month(key: Key, spent: Spent) -> str:
+def _month(key: Key, spent: Spending) -> str:
     """What was spent, and of how much."""
     shown = [
         _dollars(spent.dollars)

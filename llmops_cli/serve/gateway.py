@@ -22,11 +22,14 @@ from llmops_cli.core.errors import EngineFailed, LlmopsError, UsageError
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import upstream_of
 from llmops_cli.gateway_file.read import load_config
-from llmops_cli.serve.accounts.budget import Budgets, LocalBudgets
+from llmops_cli.serve.accounts.bucket_file import BucketFile, MachineLimiter
+from llmops_cli.serve.accounts.budget import Budgets
+from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.keys import KeyStore
-from llmops_cli.serve.accounts.ledger import Ledger
-from llmops_cli.serve.accounts.limits import Counts, LocalCounts
-from llmops_cli.serve.accounts.redis_store import Link, SharedBudgets, SharedCounts
+from llmops_cli.serve.accounts.local_budgets import LocalBudgets
+from llmops_cli.serve.accounts.redis_budgets import RedisBudgets
+from llmops_cli.serve.accounts.redis_limiter import RedisLimiter
+from llmops_cli.serve.accounts.redis_link import RedisLink
 from llmops_cli.serve.answers.cache import LocalStore, SharedStore, Store
 from llmops_cli.serve.answers.flow import Flow
 from llmops_cli.serve.door.app import App
@@ -67,16 +70,16 @@ class Gateway:
         self.metrics = Metrics()
         self.store = KeyStore(folder)
         self.canaries = Canaries(folder)
-        self._link = Link(config.redis) if config.redis else None
+        self._link = RedisLink(config.redis) if config.redis else None
         self._local_budgets = LocalBudgets(folder)
-        counts: Counts = LocalCounts(Ledger(folder))
+        limiter: Limiter = MachineLimiter(BucketFile(folder))
         budgets: Budgets = self._local_budgets
         answers: Store = LocalStore(folder)
         if self._link is not None:
-            counts = SharedCounts(self._link, counts)
-            budgets = SharedBudgets(self._link, budgets)
+            limiter = RedisLimiter(self._link, limiter)
+            budgets = RedisBudgets(self._link, budgets)
             answers = SharedStore(self._link)
-        self._counts = counts
+        self._limiter = limiter
         self._folder = folder
         self.flow = Flow(budgets=budgets, store=answers, metrics=self.metrics, meanings=None)
         self.audit = AuditLog(
@@ -114,7 +117,7 @@ class Gateway:
             config,
             urls=self._launch.urls,
             beside=beside,
-            counts=self._counts,
+            limiter=self._limiter,
             canaries=self.canaries,
             metrics=self.metrics,
             before=before,

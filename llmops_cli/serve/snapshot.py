@@ -16,7 +16,8 @@ import msgspec
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
 from llmops_cli.gateway_file.prices import public_price
-from llmops_cli.serve.accounts.limits import Counts, Limits
+from llmops_cli.serve.accounts.charge import Limiter
+from llmops_cli.serve.accounts.limits import Limits
 from llmops_cli.serve.context import Asked
 from llmops_cli.serve.upstreams.canary import Canaries
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
@@ -42,7 +43,7 @@ class Snapshot:
         *,
         urls: dict[str, list[str]],
         beside: Path | None,
-        counts: Counts,
+        limiter: Limiter,
         canaries: Canaries,
         metrics: Metrics,
         before: Snapshot | None = None,
@@ -58,7 +59,7 @@ class Snapshot:
         }
         self.guard = _guard(config.guard, beside)
         self.policy = _digest(self.guard)
-        self.limits = Limits(counts, config.limits)
+        self.limits = Limits(limiter, config.limits)
         self.router = Router(config, self.upstreams, canaries, is_private=_is_private)
         self.dispatcher = Dispatcher(config, self.router, canaries, metrics)
         if before is not None:

@@ -1,5 +1,6 @@
-"""API keys: random, shown once, kept as SHA-256; looked up in memory, the database's changes seen
-within a second.
+"""API keys: random, shown once, kept as SHA-256.
+
+They are looked up in memory; changes of the database are seen within a second.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import secrets
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,15 +27,13 @@ ROLES = {
 }
 """Role -> what its keys may call."""
 REFRESH_S = 0.5
-FIELDS = (
-    "id, name, role, models, created, expires, revoked, requests_per_minute, tokens_per_minute, streams,"
-    " budget_dollars, budget_tokens"
-)
+NAME_MOST = 100
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a key, which is not the key. Times are seconds since 1970; an empty `models`
-    means all.
+    """What is known of a key, which is not the key.
+
+    Times are seconds since 1970; an empty `models` means all.
     """
 
     id: str
@@ -56,8 +56,17 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
         return not self.models or model in self.models
 
 
-def digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+FIELDS = Key.__struct_fields__
+COLUMNS = ", ".join(FIELDS)
+
+
+def digest(secret: str) -> bytes:
+    raw = secret.encode("utf-8", "surrogateescape")
+    return hashlib.sha256(raw).digest()
+
+
+def _new_secret() -> str:
+    return PREFIX + secrets.token_urlsafe(32)
 
 
 class KeyStore:
@@ -69,8 +78,7 @@ class KeyStore:
         self._version = -1
         self._checked = 0.0
 
-    # -- managing
-    # --------------------------------------------------------------------------------------
+    # For those who manage them.
 
     def create(
         self,
@@ -85,14 +93,15 @@ class KeyStore:
         budget_dollars: float | None = None,
         budget_tokens: int | None = None,
     ) -> tuple[str, Key]:
-        """(the key, never seen again; what is kept of it). Raises: UsageError for a name in use or
-        a bad role.
+        """The key, never seen again, and what is kept of it.
+
+        Raises: UsageError for a name in use or a bad role.
         """
         if role not in ROLES:
             raise unknown_name("role", role, ROLES)
-        if not name.strip() or not name.isprintable() or len(name) > 100:
+        if not name.strip() or not name.isprintable() or len(name) > NAME_MOST:
             raise UsageError("a key needs a name", hint="--name team-search")
-        secret = PREFIX + secrets.token_urlsafe(32)
+        secret = _new_secret()
         key = Key(
             id=secrets.token_hex(6),
             name=name,
@@ -106,47 +115,50 @@ class KeyStore:
             budget_dollars=budget_dollars,
             budget_tokens=budget_tokens,
         )
-        try:
-            self._db.execute(
-                f"insert into keys ({FIELDS}, hash) values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (*_row(key), digest(secret)),
-            )
-        except sqlite3.IntegrityError:
-            raise UsageError(
-                f"there is a key named {name}", hint=f"llmops keys rotate {name}, or revoke it"
-            ) from None
+        self._insert(key, secret)
         return secret, key
 
+    def _insert(self, key: Key, secret: str) -> None:
+        values = (*_row(key), digest(secret))
+        places = ",".join("?" * len(values))
+        try:
+            self._db.execute(f"insert into keys ({COLUMNS}, hash) values ({places})", values)
+        except sqlite3.IntegrityError:
+            raise UsageError(
+                f"there is a key named {key.name}",
+                hint=f"llmops keys rotate {key.name}, or revoke it",
+            ) from None
+
     def all(self) -> list[Key]:
-        return [
-            _key(row) for row in self._db.execute(f"select {FIELDS} from keys order by created")
-        ]
+        rows = self._db.execute(f"select {COLUMNS} from keys order by created")
+        return [_key(row) for row in rows]
 
     def rotate(self, name: str) -> tuple[str, Key]:
         """A new secret for the same name and rights; the old one stops at once."""
         old = self._live(name)
-        secret = PREFIX + secrets.token_urlsafe(32)
+        secret = _new_secret()
         self._db.execute("update keys set hash = ? where id = ?", (digest(secret), old.id))
         return secret, old
 
     def revoke(self, name: str) -> Key:
         old = self._live(name)
-        self._db.execute("update keys set revoked = ? where id = ?", (time.time(), old.id))
-        return msgspec.structs.replace(old, revoked=time.time())
+        now = time.time()
+        self._db.execute("update keys set revoked = ? where id = ?", (now, old.id))
+        return msgspec.structs.replace(old, revoked=now)
 
     def _live(self, name: str) -> Key:
-        found = [key for key in self.all() if key.revoked is None]
-        key = next((key for key in found if name in (key.name, key.id)), None)
-        if key is None:
-            raise unknown_name("key", name, [key.name for key in found])
-        return key
+        live = [key for key in self.all() if key.revoked is None]
+        for key in live:
+            if name in (key.name, key.id):
+                return key
+        raise unknown_name("key", name, [key.name for key in live])
 
-    # -- serving
-    # ---------------------------------------------------------------------------------------
+    # For the gateway.
 
     def find(self, secret: str) -> Key | None:
-        """The live key, by its digest, so that no comparison takes longer the more of a key is
-        right.
+        """The live key.
+
+        By its digest, so that no comparison takes longer the more of a key is right.
         """
         now = time.monotonic()
         if now - self._checked > REFRESH_S:
@@ -154,48 +166,37 @@ class KeyStore:
             self._refresh()
         hashed = digest(secret)
         key = self._by_hash.get(hashed)
-        if (
-            key is None
-        ):  # it may be a minute old, or none: to ask whether anything has changed takes microseconds
+        if key is None:  # it may be new: to ask whether anything has changed takes microseconds
             self._refresh()
             key = self._by_hash.get(hashed)
-        return (
-            None if key is None or (key.expires is not None and key.expires <= time.time()) else key
-        )
+        if key is None or _is_expired(key):
+            return None
+        return key
 
     def _refresh(self) -> None:
         """Reads the keys again if another connection has changed the database."""
         version = self._db.execute("pragma data_version").fetchone()[0]
         if version != self._version:
             self._version = version
-            rows = self._db.execute(f"select {FIELDS}, hash from keys where revoked is null")
-            self._by_hash = {row[-1]: _key(row[:-1]) for row in rows}
+            rows = self._db.execute(f"select {COLUMNS}, hash from keys where revoked is null")
+            self._by_hash = {hashed: _key(row) for *row, hashed in rows}
 
     def __len__(self) -> int:
-        return int(
-            self._db.execute("select count(*) from keys where revoked is null").fetchone()[0]
-        )
+        counted = self._db.execute("select count(*) from keys where revoked is null")
+        return int(counted.fetchone()[0])
+
+
+def _is_expired(key: Key) -> bool:
+    return key.expires is not None and key.expires <= time.time()
 
 
 def _row(key: Key) -> tuple[object, ...]:
-    return (
-        key.id,
-        key.name,
-        key.role,
-        json.dumps(key.models),
-        key.created,
-        key.expires,
-        key.revoked,
-        key.requests_per_minute,
-        key.tokens_per_minute,
-        key.streams,
-        key.budget_dollars,
-        key.budget_tokens,
-    )
+    values = msgspec.structs.asdict(key)
+    values["models"] = json.dumps(key.models)
+    return tuple(values.values())
 
 
-def _key(row: tuple[object, ...]) -> Key:
-    names = [name.strip() for name in FIELDS.split(",")]
-    return msgspec.convert(
-        {**dict(zip(names, row, strict=True)), "models": json.loads(str(row[3]))}, Key
-    )
+def _key(row: Sequence[object]) -> Key:
+    values = dict(zip(FIELDS, row, strict=True))
+    values["models"] = json.loads(str(values["models"]))
+    return msgspec.convert(values, Key)

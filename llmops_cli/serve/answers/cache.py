@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from llmops_cli.serve.accounts.redis_store import Link, RedisAway
+from llmops_cli.serve.accounts.redis_link import RedisAway, RedisLink
 
 LOG = logging.getLogger("llmops.gateway")
 IDLE = frozenset(
@@ -148,7 +148,7 @@ class LocalStore:
 class SharedStore:
     """In Redis, so that several gateways have one cache."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: RedisLink) -> None:
         self._link = link
 
     async def get(self, name: str) -> Found | None:

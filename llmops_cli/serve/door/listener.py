@@ -18,7 +18,7 @@ import msgspec
 
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.serve.accounts.keys import KeyStore
-from llmops_cli.serve.accounts.redis_store import Link
+from llmops_cli.serve.accounts.redis_link import RedisLink
 from llmops_cli.serve.gateway import DRAIN_S, GatewaySpec, check_bind, serve_here
 
 STABLE_S = 30.0
@@ -59,7 +59,7 @@ def check_start(launch: GatewaySpec, say: Callable[[str], None]) -> None:
     EnvironmentMissing.
     """
     if launch.config.redis:
-        Link(launch.config.redis)
+        RedisLink(launch.config.redis)
     if launch.config.traces:
         from llmops_cli.serve.watch.traces import Tracer
 

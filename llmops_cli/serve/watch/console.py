@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli import __version__
-from llmops_cli.serve.accounts.budget import Budgets, Spent, month_now
+from llmops_cli.serve.accounts.budget import Budgets, Spending, month_now
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.door.openapi import document
 from llmops_cli.serve.endpoints import OPENAPI, Page
@@ -54,7 +54,7 @@ class Console:
         spent = await self._budgets.spent(month_now())
         keys = []
         for key in store.all():
-            of = spent.get(key.id, Spent(0.0, 0))
+            of = spent.get(key.id, Spending(0.0, 0))
             keys.append(
                 {
                     "id": key.id,

@@ -1,0 +1,180 @@
+"""Budgets in the state folder's database, which all processes of the machine share.
+
+A reservation belongs to a process; one that has died takes its reservations with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from llmops_cli.serve.accounts.budget import (
+    Reservation,
+    Spending,
+    budget_of,
+    month_now,
+    refusal,
+)
+from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.state import connect
+
+LOG = logging.getLogger("llmops.gateway")
+PATIENCE_MS = 250
+"""For another process's write, which takes microseconds unless something is wrong.
+
+Nobody is served meanwhile.
+"""
+RESERVE = """
+insert into reservations
+select :id, :key, :month, :dollars, :tokens, :owner
+where
+  coalesce((select dollars from spend where key = :key and month = :month), 0)
+  + coalesce((select sum(dollars) from reservations where key = :key and month = :month), 0)
+  + :dollars <= :most_dollars + 1e-12
+and
+  coalesce((select tokens from spend where key = :key and month = :month), 0)
+  + coalesce((select sum(tokens) from reservations where key = :key and month = :month), 0)
+  + :tokens <= :most_tokens
+"""
+"""One statement, so that of two processes only one gets the last dollar."""
+SPEND = """
+insert into spend values (?, ?, ?, ?)
+on conflict do update set dollars = dollars + excluded.dollars, tokens = tokens + excluded.tokens
+"""
+SPENT = """
+select key, sum(dollars), sum(tokens) from (
+  select key, month, dollars, tokens from spend
+  union all
+  select key, month, dollars, tokens from reservations
+)
+where month = ? group by key
+"""
+
+
+class Settlement(NamedTuple):
+    """What a reservation came to."""
+
+    reservation: Reservation
+    spending: Spending
+
+
+class LocalBudgets:
+    """The budgets of one state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = connect(folder)
+        self._db.execute(f"pragma busy_timeout={PATIENCE_MS}")
+        self._owner = owner()
+        self._unsettled: list[Settlement] = []
+        self.forget_dead()
+
+    def forget_dead(self) -> int:
+        """Reservations of processes that are gone: what they asked for, nobody counted."""
+        rows = self._db.execute("select distinct owner from reservations")
+        others = [row[0] for row in rows if row[0] != self._owner]
+        gone = [other for other in others if not _lives(other)]
+        for other in gone:
+            self._db.execute("delete from reservations where owner = ?", (other,))
+        return len(gone)
+
+    async def reserve(self, key: Key, dollars: float, tokens: int) -> Reservation:
+        month = month_now()
+        budget = budget_of(key)
+        if budget is None:
+            return Reservation("", key.id, month)
+        reservation = Reservation(secrets.token_hex(8), key.id, month)
+        wanted = Spending(dollars, tokens)
+        try:
+            fits = self._insert(reservation, wanted, budget)
+            if not fits and self.forget_dead():
+                fits = self._insert(reservation, wanted, budget)
+        except sqlite3.Error as error:
+            LOG.error("budgets cannot be kept: %s", error)
+            message = "the key's budget cannot be checked now"
+            raise Refusal(503, message, code="limits_unavailable") from None
+        if not fits:
+            raise refusal(key, dollars, tokens)
+        return reservation
+
+    def _insert(self, reservation: Reservation, wanted: Spending, budget: Spending) -> bool:
+        values = {
+            **reservation._asdict(),
+            **wanted._asdict(),
+            "owner": self._owner,
+            "most_dollars": budget.dollars,
+            "most_tokens": budget.tokens,
+        }
+        return self._db.execute(RESERVE, values).rowcount == 1
+
+    async def settle(self, reservation: Reservation, dollars: float, tokens: int) -> None:
+        """A key without a budget is written down about once a second.
+
+        So is what could not be written at once.
+        """
+        settlement = Settlement(reservation, Spending(dollars, tokens))
+        if reservation.id:
+            try:
+                self._write([settlement])
+            except sqlite3.Error as error:
+                LOG.error("spending is written later: %s", error)
+                self._unsettled.append(settlement)
+        elif dollars or tokens:
+            self._unsettled.append(settlement)
+
+    def flush(self) -> None:
+        if not self._unsettled:
+            return
+        sums = dict[Reservation, Spending]()
+        for reservation, spending in self._unsettled:
+            before = sums.get(reservation, Spending())
+            sums[reservation] = before.plus(spending)
+        self._write(Settlement(*each) for each in sums.items())
+        self._unsettled = []
+
+    def _write(self, settlements: Iterable[Settlement]) -> None:
+        self._db.execute("begin immediate")
+        try:
+            for reservation, spending in settlements:
+                self._settle(reservation, spending)
+            self._db.execute("commit")
+        except sqlite3.Error:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            raise
+
+    def _settle(self, reservation: Reservation, spending: Spending) -> None:
+        if reservation.id:
+            self._db.execute("delete from reservations where id = ?", (reservation.id,))
+        self._db.execute(SPEND, (reservation.key, reservation.month, *spending))
+
+    async def spent(self, month: str) -> dict[str, Spending]:
+        self.flush()
+        rows = self._db.execute(SPENT, (month,))
+        return {key: Spending(dollars, tokens) for key, dollars, tokens in rows}
+
+
+def owner() -> str:
+    """This process, told from a later one with the same number."""
+    pid = os.getpid()
+    return f"{pid}-{_started(pid)}"
+
+
+def _lives(owner: str) -> bool:
+    pid, _, started = owner.partition("-")
+    return _started(int(pid)) == started
+
+
+def _started(pid: int) -> str:
+    """When a process began, in the system's ticks; empty if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    after_name = stat.rpartition(")")[2]
+    return after_name.split()[19]  # proc(5): field 22

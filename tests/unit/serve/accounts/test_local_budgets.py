@@ -1,0 +1,70 @@
+"""Budgets in the database: what is reserved, settled, and written later."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmops_cli.serve.accounts.budget import Reservation, month_now
+from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.accounts.local_budgets import LocalBudgets
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.state import connect
+
+
+def key_of(**more: Any) -> Key:
+    return Key(id="k", name="k", role="user", models=[], created=0.0, **more)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    plan=st.lists(st.tuples(st.floats(0.01, 5), st.floats(0, 1)), min_size=1, max_size=60),
+    most=st.floats(0.1, 20),
+)
+def test_reserved_and_settled_never_pass_the_budget(
+    plan: list[tuple[float, float]], most: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    budgets = LocalBudgets(tmp_path_factory.mktemp("budget"))
+    key = key_of(budget_dollars=most)
+
+    async def go() -> None:
+        held: list[tuple[Reservation, float]] = []
+        for i, (dollars, share) in enumerate(plan):
+            with contextlib.suppress(Refusal):
+                held.append((await budgets.reserve(key, dollars, 1), dollars * share))
+            if i % 3 == 2 and held:
+                reservation, spent = held.pop(0)
+                await budgets.settle(reservation, spent, 1)
+            total = (await budgets.spent(month_now())).get("k")
+            assert total is None or total.dollars <= most + 1e-9
+        for reservation, spent in held:
+            await budgets.settle(reservation, spent, 1)
+
+    asyncio.run(go())
+
+
+def test_spending_that_cannot_be_written_is_written_later(tmp_path: Path) -> None:
+    """A disk that is full, or a database that somebody holds: no request fails for it, and nothing
+    is forgotten.
+    """
+    budgets = LocalBudgets(tmp_path)
+    key = key_of(budget_dollars=10.0)
+    other = connect(tmp_path)
+
+    async def go() -> float:
+        held = await budgets.reserve(key, 3.0, 1)
+        other.execute("begin immediate")
+        await budgets.settle(held, 2.0, 5)
+        with pytest.raises(Refusal) as refused:
+            await budgets.reserve(key, 1.0, 1)
+        assert refused.value.status == 503
+        other.execute("commit")
+        return (await budgets.spent(month_now()))["k"].dollars
+
+    assert asyncio.run(go()) == pytest.approx(2.0)
