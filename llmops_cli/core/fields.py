@@ -35,6 +35,7 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
     repeat: bool = False
     argument: bool = False
     hidden: bool = False
+    example: str = ""
 
 
 def flags_of(kind: type[msgspec.Struct]) -> dict[str, Flag]:

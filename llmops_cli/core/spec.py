@@ -1,6 +1,8 @@
-"""What to run, without running it: a named Python, a server, a job."""
+"""What to run, without running it: a named Python, a server, a job; and what its log means."""
 
 from __future__ import annotations
+
+import re
 
 import msgspec
 
@@ -43,3 +45,14 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     input: dict[str, object]
     launcher: tuple[str, ...] = ()
     env: dict[str, str] = {}
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a log (`pattern`, searched for), what it means, and the option that helps."""
+
+    pattern: str
+    cause: str
+    hint: str
+
+    def explains(self, log: str) -> bool:
+        return re.search(self.pattern, log) is not None

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import cast
 
-from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.names import load_named, plugin_names
-from llmops_cli.core.options import COMMON, normalized
-from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.engines.engine import Engine, EngineFacts, Signature
+from llmops_cli.engines.options import COMMON, EngineOptions, read_options
+
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EngineFacts",
+    "Signature",
+    "engine_names",
+    "engines_for",
+    "load_engine",
+    "packages_of",
+    "parse_options",
+]
 
 ENGINES = {
     "llamacpp": "llmops_cli.engines.llamacpp:Llamacpp",
@@ -22,29 +33,6 @@ ENGINES = {
 }
 
 
-class Engine(Protocol):
-    """`formats` it can serve (best first; empty: needs no model), `environment` it runs in (None:
-    any Python), `options` it takes (common ones of core.options and its own; those in `numbers`, if
-    there are any, are plain numbers; a method `check` may refuse values before any work), and
-    fields that its server wants in each request body of a load test.
-    """
-
-    formats: tuple[str, ...]
-    environment: str | None
-    options: tuple[str, ...]
-    bench_body: Mapping[str, object]
-
-    def server(
-        self,
-        artifact: Artifact,
-        *,
-        options: Mapping[str, str],
-        env: Env | None,
-        port: int,
-        parallel: int,
-    ) -> ServerSpec: ...
-
-
 def load_engine(name: str) -> Engine:
     """Raises: UsageError with a did-you-mean."""
     return cast(type[Engine], load_named("backend", name, ENGINES, "llmops.engines"))()
@@ -52,32 +40,51 @@ def load_engine(name: str) -> Engine:
 
 def engine_names() -> list[str]:
     """Built-in engines and those of other packages."""
-    return [*ENGINES, *(name for name in plugin_names("llmops.engines") if name not in ENGINES)]
+    plugins = [name for name in plugin_names("llmops.engines") if name not in ENGINES]
+    return [*ENGINES, *plugins]
 
 
-def checked_options(name: str, engine: Engine, options: Mapping[str, str]) -> dict[str, str]:
-    """The options in one spelling.
+def engines_for(model_format: str) -> list[str]:
+    """Engines of ours that serve the format, best first."""
+    return [name for name in ENGINES if model_format in load_engine(name).facts.formats]
+
+
+def packages_of(environment: str) -> list[str]:
+    """The packages whose versions count in an environment that engines run in."""
+    found: dict[str, None] = {}
+    for name in engine_names():
+        facts = load_engine(name).facts
+        if facts.environment == environment:
+            found.update(dict.fromkeys(facts.packages))
+    return list(found)
+
+
+def parse_options(name: str, engine: Engine, wishes: Mapping[str, str]) -> EngineOptions:
+    """The wishes as this engine's options, checked.
 
     Raises: UsageError for one that this engine does not have, naming those that have it, or for a
     bad value.
     """
-    for key in options:
-        if key in engine.options:
-            continue
-        if key in COMMON:
-            others = [
-                other for other in ENGINES if other != name and key in load_engine(other).options
-            ]
-            raise UsageError(
-                f"engine '{name}' has no --{key.replace('_', '-')}",
-                hint=f"these have: {', '.join(others)}",
-            )
-        raise unknown_name("engine option", key, engine.options)
-    for key in getattr(engine, "numbers", ()):
-        if key in options and not re.fullmatch(r"\d+(\.\d+)?", options[key].strip()):
-            raise UsageError(f"--set {key}={options[key]}: not a number from 0 on")
-    found = normalized(options)
-    check = getattr(engine, "check", None)
-    if check is not None:
-        check(found)
-    return found
+    facts = engine.facts
+    for wish in wishes:
+        if wish not in facts.options:
+            raise _not_taken(name, facts, wish)
+    for number in facts.numbers:
+        text = wishes.get(number)
+        if text is not None and not re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+            raise UsageError(f"--set {number}={text}: not a number from 0 on")
+    options = read_options(wishes)
+    engine.check(options)
+    return options
+
+
+def _not_taken(name: str, facts: EngineFacts, wish: str) -> UsageError:
+    if wish not in COMMON:
+        return unknown_name("engine option", wish, facts.options)
+    others = [
+        other for other in ENGINES if other != name and wish in load_engine(other).facts.options
+    ]
+    return UsageError(
+        f"engine '{name}' has no --{wish.replace('_', '-')}",
+        hint=f"these have: {', '.join(others)}",
+    )

@@ -1,29 +1,43 @@
-"""CTranslate2's Generator behind a worker that batches; Hugging Face folders are converted on first
-use.
-"""
+"""CTranslate2's Generator behind a worker that batches; Hugging Face folders are converted first."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.engines.engine import EngineFacts
+from llmops_cli.engines.options import EngineOptions
 
-QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+FLAGS = {
+    "dtype": "--dtype",
+    "max_model_len": "--max-model-len",
+    "threads": "--threads",
+    "device": "--device",
+}
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
 
 
 class Ctranslate2:
-    formats = ("ct2",)
-    environment = "ctranslate2"
-    options = ("dtype", "max_num_seqs", "max_model_len", "threads", "device")
-    bench_body: Mapping[str, object] = {"ignore_eos": True}
+    facts = EngineFacts(
+        formats=("ct2",),
+        environment="ctranslate2",
+        options=(*FLAGS, "max_num_seqs"),
+        packages=("ctranslate2", "transformers"),
+        bench_body={"ignore_eos": True},
+    )
+
+    def check(self, options: EngineOptions) -> None:
+        """Takes every value of the options that it has."""
 
     def server(
         self,
         artifact: Artifact,
         *,
-        options: Mapping[str, str],
+        options: EngineOptions,
         env: Env | None,
         port: int,
         parallel: int,
@@ -43,11 +57,9 @@ class Ctranslate2:
             "--port",
             str(port),
             "--max-num-seqs",
-            options.get("max_num_seqs", str(parallel)),
+            str(options.max_num_seqs or parallel),
+            *options.arguments(FLAGS),
         ]
-        for name in ("dtype", "max_model_len", "threads", "device"):
-            if name in options:
-                argv += [f"--{name.replace('_', '-')}", options[name]]
         return ServerSpec(
             engine="ctranslate2",
             argv=tuple(argv),

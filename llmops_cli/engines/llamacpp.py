@@ -1,13 +1,12 @@
-"""llama.cpp through llama-cpp-python's batch API, served by workers/llamacpp/server."""
+"""llama.cpp through llama-cpp-python's batch API, served by a worker of ours that batches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.core.options import is_on, speculation_of
 from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.engines.engine import EngineFacts, Signature
+from llmops_cli.engines.options import EngineOptions
 
 FLAGS = {
     "max_model_len": "--ctx",
@@ -21,48 +20,73 @@ FLAGS = {
     "speculative": "--speculative",
     "lora": "--lora",
 }
+LLAMA_SERVER_FLAGS = {
+    "threads": "--threads",
+    "batch": "--batch-size",
+    "gpu_layers": "--n-gpu-layers",
+}
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
+CONTEXT = 1024
 
 
 class Llamacpp:
-    formats = ("gguf",)
-    environment = "llamacpp"
-    options = (*FLAGS, "max_num_seqs", "prefix_caching", "binary")
-    numbers = ("kv_tokens", "batch", "prefill_chunk", "queue", "gpu_layers")
-    bench_body: Mapping[str, object] = {"ignore_eos": True}
+    """`binary=PATH` runs a llama-server of the user's own instead of our worker."""
+
+    facts = EngineFacts(
+        formats=("gguf",),
+        environment="llamacpp",
+        options=(*FLAGS, "max_num_seqs", "prefix_caching", "binary"),
+        numbers=("kv_tokens", "batch", "prefill_chunk", "queue", "gpu_layers"),
+        packages=("llama-cpp-python", "gguf"),
+        signatures=(
+            Signature(name="llama.cpp", owned_by=("llamacpp",), version_path="/props"),
+            Signature(name="llmops", owned_by=("llmops",)),
+        ),
+        bench_body={"ignore_eos": True},
+        metrics={
+            "running": ("llamacpp:requests_processing", "llmops_running"),
+            "queued": ("llamacpp:requests_deferred", "llmops_waiting"),
+            "kv_cache_use": ("llamacpp:kv_cache_usage_ratio", "llmops_kv_use"),
+            "batch_tokens": ("llmops_batch_tokens",),
+        },
+    )
+
+    def check(self, options: EngineOptions) -> None:
+        """Raises: UsageError for values that this engine cannot have."""
+        kv_type = options.kv_cache_dtype or "f16"
+        if kv_type not in KV_TYPES:
+            raise UsageError(
+                f"llama.cpp has no KV cache of {kv_type}", hint=f"it has {', '.join(KV_TYPES)}"
+            )
+        guess = options.speculative
+        if guess is not None and guess.kind in ("medusa", "eagle"):
+            raise UsageError(
+                f"llamacpp has no {guess.kind} heads",
+                hint="ngram:5 or draft:PATH; --backend vllm has them",
+            )
+        if "binary" in options.own and options.lora:
+            raise UsageError(
+                "llama-server does not choose adapters by model name", hint="leave binary= out"
+            )
 
     def server(
         self,
         artifact: Artifact,
         *,
-        options: Mapping[str, str],
+        options: EngineOptions,
         env: Env | None,
         port: int,
         parallel: int,
     ) -> ServerSpec:
-        if artifact.path is None or (env is None and "binary" not in options):
+        binary = options.own.get("binary")
+        if artifact.path is None or (env is None and binary is None):
             raise EnvironmentMissing("engine 'llamacpp' needs an environment and a model file")
-        if "binary" in options:
-            return _llama_server(artifact, artifact.path, options, port=port, parallel=parallel)
-        assert env is not None
-        argv = [
-            env.python,
-            "{workers}",
-            "llamacpp.server",
-            "--model",
-            artifact.path,
-            "--name",
-            artifact.reference,
-            "--port",
-            str(port),
-            "--parallel",
-            options.get("max_num_seqs", str(parallel)),
-        ]
-        for name, flag in FLAGS.items():
-            if name in options:
-                argv += [flag, options[name]]
-        if not is_on(options, "prefix_caching", default=True):
-            argv.append("--no-prefix-reuse")
+        sequences = options.max_num_seqs or parallel
+        if binary is not None:
+            argv = _llama_server(artifact, artifact.path, options, binary, sequences, port)
+        else:
+            assert env is not None
+            argv = _own_server(artifact, artifact.path, options, env, sequences, port)
         return ServerSpec(
             engine="llamacpp",
             argv=tuple(argv),
@@ -70,31 +94,36 @@ class Llamacpp:
             model=artifact.reference,
         )
 
-    def check(self, options: Mapping[str, str]) -> None:
-        """Raises: UsageError for values that this engine cannot have."""
-        if (kind := options.get("kv_cache_dtype", "f16")) not in KV_TYPES:
-            raise UsageError(
-                f"llama.cpp has no KV cache of {kind}", hint=f"it has {', '.join(KV_TYPES)}"
-            )
-        if (kind := speculation_of(options)[0]) in ("medusa", "eagle"):
-            raise UsageError(
-                f"llamacpp has no {kind} heads",
-                hint="ngram:5 or draft:PATH; --backend vllm has them",
-            )
-        if "binary" in options and "lora" in options:
-            raise UsageError(
-                "llama-server does not choose adapters by model name", hint="leave binary= out"
-            )
+
+def _own_server(
+    artifact: Artifact, path: str, options: EngineOptions, env: Env, sequences: int, port: int
+) -> list[str]:
+    argv = [
+        env.python,
+        "{workers}",
+        "llamacpp.server",
+        "--model",
+        path,
+        "--name",
+        artifact.reference,
+        "--port",
+        str(port),
+        "--parallel",
+        str(sequences),
+        *options.arguments(FLAGS),
+    ]
+    if options.prefix_caching is False:
+        argv.append("--no-prefix-reuse")
+    return argv
 
 
 def _llama_server(
-    artifact: Artifact, path: str, options: Mapping[str, str], *, port: int, parallel: int
-) -> ServerSpec:
+    artifact: Artifact, path: str, options: EngineOptions, binary: str, sequences: int, port: int
+) -> list[str]:
     """llama.cpp's own server. Its context is for all sequences together, ours for each."""
-    sequences = int(options.get("max_num_seqs", str(parallel)))
-    context = int(options.get("max_model_len", "1024"))
+    context = options.max_model_len or CONTEXT
     argv = [
-        options["binary"],
+        binary,
         "--model",
         path,
         "--alias",
@@ -109,45 +138,23 @@ def _llama_server(
         str(sequences * context),
         "--metrics",
         "--no-webui",
+        *options.arguments(LLAMA_SERVER_FLAGS),
     ]
-    for name, flag in (
-        ("threads", "--threads"),
-        ("batch", "--batch-size"),
-        ("gpu_layers", "--n-gpu-layers"),
-    ):
-        if name in options:
-            argv += [flag, options[name]]
-    if not is_on(options, "prefix_caching", default=True):
+    if options.prefix_caching is False:
         argv.append("--no-cache-prompt")
-    if "kv_cache_dtype" in options:
-        argv += [
-            "--cache-type-k",
-            options["kv_cache_dtype"],
-            "--cache-type-v",
-            options["kv_cache_dtype"],
-        ]
-    kind, draft, tokens = speculation_of(options)
-    if kind == "ngram":
-        argv += [
-            "--spec-type",
-            "ngram-simple",
-            "--spec-ngram-simple-size-n",
-            "3",
-            "--spec-ngram-simple-size-m",
-            str(tokens),
-        ]
-    elif kind == "draft":
-        argv += [
-            "--spec-type",
-            "draft-simple",
-            "--model-draft",
-            draft,
-            "--spec-draft-n-max",
-            str(tokens),
-        ]
-    return ServerSpec(
-        engine="llamacpp",
-        argv=tuple(argv),
-        url=f"http://127.0.0.1:{port}",
-        model=artifact.reference,
-    )
+    if options.kv_cache_dtype is not None:
+        argv += ["--cache-type-k", options.kv_cache_dtype]
+        argv += ["--cache-type-v", options.kv_cache_dtype]
+    return argv + _llama_server_speculation(options)
+
+
+def _llama_server_speculation(options: EngineOptions) -> list[str]:
+    guess = options.speculative
+    if guess is None:
+        return []
+    tokens = str(guess.tokens)
+    if guess.kind == "ngram":
+        sizes = ["--spec-ngram-simple-size-n", "3", "--spec-ngram-simple-size-m", tokens]
+        return ["--spec-type", "ngram-simple", *sizes]
+    draft = ["--model-draft", guess.path, "--spec-draft-n-max", tokens]
+    return ["--spec-type", "draft-simple", *draft]

@@ -1,17 +1,22 @@
-"""Transformers: its own server with continuous batching, or plain static batches as the baseline of
-all claims.
-"""
+"""Transformers: its own server with continuous batching, or plain static batches, the baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.core.options import speculation_of
 from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.engines.engine import EngineFacts
+from llmops_cli.engines.options import EngineOptions
 
 BATCHING = ("continuous", "static")
+FLAGS = {
+    "dtype": "--dtype",
+    "attention": "--attention",
+    "threads": "--threads",
+    "speculative": "--speculative",
+    "lora": "--lora",
+    "device": "--device",
+}
 QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -21,25 +26,44 @@ QUIET = {
 
 
 class Transformers:
-    formats = ("hf", "compressed-tensors", "gptq", "awq")
-    environment = "transformers"
-    options = (
-        "dtype",
-        "max_num_seqs",
-        "attention",
-        "threads",
-        "speculative",
-        "lora",
-        "batching",
-        "device",
+    """Its quality measurement has loaded quantized folders already, so serving one proves no more."""
+
+    facts = EngineFacts(
+        formats=("hf", "compressed-tensors", "gptq", "awq"),
+        environment="transformers",
+        options=(*FLAGS, "max_num_seqs", "batching"),
+        packages=("transformers", "torch", "accelerate", "peft"),
+        bench_body={"ignore_eos": True},
+        checks_artifacts=False,
     )
-    bench_body: Mapping[str, object] = {"ignore_eos": True}
+
+    def check(self, options: EngineOptions) -> None:
+        """Raises: UsageError for values that this engine cannot have."""
+        batching = options.own.get("batching", "continuous")
+        if batching not in BATCHING:
+            raise UsageError(f"batching={batching}: no such value", hint="continuous or static")
+        if options.dtype == "int8":
+            raise UsageError(
+                "transformers computes in float32, float16 or bfloat16",
+                hint="--backend ctranslate2 has int8",
+            )
+        given = [name for name in ("speculative", "lora") if options.text(name) is not None]
+        if batching == "continuous" and given:
+            raise UsageError(
+                f"continuous batching has no --{given[0]}", hint="--set batching=static has"
+            )
+        guess = options.speculative
+        if guess is not None and guess.kind in ("medusa", "eagle"):
+            raise UsageError(
+                f"transformers has no {guess.kind} heads",
+                hint="ngram:5 or draft:PATH; --backend vllm has them",
+            )
 
     def server(
         self,
         artifact: Artifact,
         *,
-        options: Mapping[str, str],
+        options: EngineOptions,
         env: Env | None,
         port: int,
         parallel: int,
@@ -59,13 +83,11 @@ class Transformers:
             "--port",
             str(port),
             "--batching",
-            options.get("batching", "continuous"),
+            options.own.get("batching", "continuous"),
             "--max-num-seqs",
-            options.get("max_num_seqs", str(parallel)),
+            str(options.max_num_seqs or parallel),
+            *options.arguments(FLAGS),
         ]
-        for name in ("dtype", "attention", "threads", "speculative", "lora", "device"):
-            if name in options:
-                argv += [f"--{name}", options[name]]
         return ServerSpec(
             engine="transformers",
             argv=tuple(argv),
@@ -73,26 +95,3 @@ class Transformers:
             model=artifact.reference,
             env=QUIET,
         )
-
-    def check(self, options: Mapping[str, str]) -> None:
-        """Raises: UsageError for values that this engine cannot have."""
-        batching = options.get("batching", "continuous")
-        if batching not in BATCHING:
-            raise UsageError(f"batching={batching}: no such value", hint="continuous or static")
-        if options.get("dtype") == "int8":
-            raise UsageError(
-                "transformers computes in float32, float16 or bfloat16",
-                hint="--backend ctranslate2 has int8",
-            )
-        if batching == "continuous" and (
-            given := [name for name in ("speculative", "lora") if name in options]
-        ):
-            raise UsageError(
-                f"continuous batching has no --{given[0]}", hint="--set batching=static has"
-            )
-        kind = speculation_of(options)[0]
-        if kind in ("medusa", "eagle"):
-            raise UsageError(
-                f"transformers has no {kind} heads",
-                hint="ngram:5 or draft:PATH; --backend vllm has them",
-            )

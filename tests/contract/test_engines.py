@@ -10,9 +10,9 @@ import pytest
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.options import COMMON
-from llmops_cli.core.spec import Env
-from llmops_cli.engines import ENGINES, checked_options, load_engine
+from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.engines import ENGINES, load_engine, parse_options
+from llmops_cli.engines.options import COMMON
 
 PLUGIN = Path(__file__).parent.parent / "plugin"
 
@@ -51,10 +51,14 @@ ARTIFACT = Artifact(reference="demo", format="gguf", path="/models/demo-F16.gguf
 ENV = Env(name="llamacpp", python="/env/bin/python", origin="venv")
 
 
+def server_of(name: str) -> ServerSpec:
+    engine = load_engine(name)
+    options = parse_options(name, engine, OPTIONS.get(name, {}))
+    return engine.server(ARTIFACT, options=options, env=ENV, port=8123, parallel=4)
+
+
 def describe(name: str) -> dict[str, object]:
-    spec = load_engine(name).server(
-        ARTIFACT, options=OPTIONS.get(name, {}), env=ENV, port=8123, parallel=4
-    )
+    spec = server_of(name)
     return dict(msgspec.json.decode(msgspec.json.encode(spec)))
 
 
@@ -72,20 +76,18 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_options_are_common_or_its_own_and_each_is_taken_or_refused(name: str) -> None:
     engine = load_engine(name)
-    assert len(set(engine.options)) == len(engine.options)
+    assert len(set(engine.facts.options)) == len(engine.facts.options)
     for option in COMMON:
-        if option not in engine.options:
+        if option not in engine.facts.options:
             with pytest.raises(UsageError, match="has no --"):
-                checked_options(name, engine, {option: "1"})
+                parse_options(name, engine, {option: "1"})
     with pytest.raises(UsageError):
-        checked_options(name, engine, {"no_such_option": "1"})
+        parse_options(name, engine, {"no_such_option": "1"})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_own_servers_bind_to_loopback_and_hold_no_path_of_this_machine(name: str) -> None:
-    spec = load_engine(name).server(
-        ARTIFACT, options=OPTIONS.get(name, {}), env=ENV, port=8123, parallel=4
-    )
+    spec = server_of(name)
     assert spec.url.startswith("http://127.0.0.1:")
     assert str(Path(__file__).parent.parent.parent) not in " ".join(spec.argv)
 
@@ -97,11 +99,9 @@ def test_a_llama_server_of_ones_own_gets_the_same_options() -> None:
         "max_num_seqs": "8",
         "threads": "2",
     }
-    argv = (
-        load_engine("llamacpp")
-        .server(ARTIFACT, options=options, env=None, port=8123, parallel=4)
-        .argv
-    )
+    engine = load_engine("llamacpp")
+    parsed = parse_options("llamacpp", engine, options)
+    argv = engine.server(ARTIFACT, options=parsed, env=None, port=8123, parallel=4).argv
     assert argv[0] == "/opt/llama-server"
     assert argv[argv.index("--ctx-size") + 1] == str(8 * 512)
     assert argv[argv.index("--host") + 1] == "127.0.0.1"

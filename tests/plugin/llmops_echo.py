@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.engines import EngineFacts
+from llmops_cli.engines.options import EngineOptions
 
 
 class Echo:
-    formats = ()
-    environment = None
-    options = ("max_num_seqs",)
-    bench_body: Mapping[str, object] = {}
+    facts = EngineFacts(options=("max_num_seqs",))
+
+    def check(self, options: EngineOptions) -> None:
+        """Takes everything."""
 
     def server(
         self,
         artifact: Artifact,
         *,
-        options: Mapping[str, str],
+        options: EngineOptions,
         env: Env | None,
         port: int,
         parallel: int,
@@ -36,7 +37,7 @@ class Echo:
             "--itl-ms",
             "1",
             "--max-num-seqs",
-            options.get("max_num_seqs", str(parallel)),
+            str(options.max_num_seqs or parallel),
         )
         return ServerSpec(engine="echo", argv=argv, url=f"http://127.0.0.1:{port}", model="sim")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmops_cli.runtime.diagnose import explain
+from llmops_cli.engines.causes import explain
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ from llmops_cli.runtime.diagnose import explain
 def test_known_failures(line: str, cause: str, help_: str) -> None:
     found = explain(f"INFO starting\n{line}\n")
     assert found is not None
-    assert cause in found[0]
-    assert help_ in found[1]
+    assert cause in found.cause
+    assert help_ in found.hint
 
 
 def test_an_unknown_failure_is_left_to_the_log() -> None:

@@ -1,0 +1,67 @@
+"""What an engine is to the toolkit. Adding one is a module with these two things and a table line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.spec import Cause, Env, ServerSpec
+from llmops_cli.engines.options import EngineOptions
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server shows whose it is: `owned_by` in its list of models, or a field of its /info
+    (any value where none is given). `version_path`: where it tells its version, if it does.
+    """
+
+    name: str
+    owned_by: tuple[str, ...] = ()
+    info: Mapping[str, str | None] = {}
+    version_path: str | None = None
+
+
+class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that others must know of an engine.
+
+    `formats` it serves, best first (empty: it needs no model); `environment` it runs in (None: any
+    Python); `options` it takes, common ones and its own, of which `numbers` are plain numbers;
+    `packages` whose versions change its numbers; `bench_body`: fields that its server wants in each
+    request of a load test; `metrics`: our gauges -> their names in its /metrics; `causes`: what
+    its log says when it fails; `scores_prompts`: it tells log-probabilities of a prompt's tokens;
+    `checks_artifacts`: serving an artifact here says more than its quality measurement did.
+    """
+
+    formats: tuple[str, ...] = ()
+    environment: str | None = None
+    options: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    signatures: tuple[Signature, ...] = ()
+    bench_body: Mapping[str, object] = {}
+    metrics: Mapping[str, tuple[str, ...]] = {}
+    causes: tuple[Cause, ...] = ()
+    scores_prompts: bool = False
+    checks_artifacts: bool = True
+
+
+class Engine(Protocol):
+    """Pure: it turns an artifact and options into a process description, and starts nothing."""
+
+    facts: EngineFacts
+
+    def check(self, options: EngineOptions) -> None:
+        """Raises: UsageError for values that this engine cannot have."""
+
+    def server(
+        self,
+        artifact: Artifact,
+        *,
+        options: EngineOptions,
+        env: Env | None,
+        port: int,
+        parallel: int,
+    ) -> ServerSpec:
+        """What to run. `parallel`: requests at once where the options do not say."""

@@ -1,0 +1,251 @@
+"""The options that engines share: one name each, parsed once. Which engine takes which, its facts say.
+
+A recipe keeps what was wished for as text (`--set key=value` too); `EngineOptions` is what an engine gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal, cast, get_type_hints
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.fields import Flag, Positive, flags_of
+
+GUESSED_TOKENS = 5
+"""Tokens that speculation guesses ahead unless told otherwise."""
+SWITCH = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
+
+SpeculationKind = Literal["ngram", "draft", "medusa", "eagle"]
+Dtype = Literal["auto", "float32", "float16", "bfloat16", "int8"]
+
+
+class Speculation(msgspec.Struct, frozen=True, kw_only=True):
+    """Guess `tokens` ahead: from the text so far (ngram, no path), by a model or by heads at `path`."""
+
+    kind: SpeculationKind
+    path: str = ""
+    tokens: int = GUESSED_TOKENS
+
+    def __str__(self) -> str:
+        middle = f":{self.path}" if self.path else ""
+        return f"{self.kind}{middle}:{self.tokens}"
+
+
+class Lora(msgspec.Struct, frozen=True, kw_only=True):
+    """An adapter at `path`, which a request names as its model."""
+
+    name: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.path}"
+
+
+def read_speculation(text: str) -> Speculation:
+    """Raises: ValueError for what is neither ngram[:N] nor KIND:PATH[:N]."""
+    kind, _, rest = text.partition(":")
+    if kind == "ngram":
+        return Speculation(kind="ngram", tokens=int(rest or GUESSED_TOKENS))
+    if kind not in ("draft", "medusa", "eagle") or not rest:
+        raise ValueError(text)
+    known = cast(SpeculationKind, kind)
+    path, _, tokens = rest.rpartition(":")
+    if path and tokens.isdigit():
+        return Speculation(kind=known, path=path, tokens=int(tokens))
+    return Speculation(kind=known, path=rest)
+
+
+def read_loras(text: str) -> tuple[Lora, ...]:
+    """Raises: ValueError unless each part is NAME=PATH."""
+    found = []
+    for part in text.split(","):
+        name, _, path = part.partition("=")
+        if not name or not path:
+            raise ValueError(part)
+        found.append(Lora(name=name, path=path))
+    return tuple(found)
+
+
+def read_switch(text: str) -> bool:
+    """Raises: ValueError for a word that is neither yes nor no."""
+    if text.lower() not in SWITCH:
+        raise ValueError(text)
+    return SWITCH[text.lower()]
+
+
+def read_count(text: str) -> int:
+    """Raises: ValueError for what is no number from 1 on."""
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+def read_share(text: str) -> float:
+    """Raises: ValueError for what is not over 0 and at most 1."""
+    share = float(text)
+    if not 0 < share <= 1:
+        raise ValueError(text)
+    return share
+
+
+def read_word(text: str) -> str:
+    """Raises: ValueError for nothing."""
+    if not text:
+        raise ValueError(text)
+    return text
+
+
+def read_dtype(text: str) -> str:
+    """Raises: ValueError for a type that no engine computes in."""
+    if text not in ("auto", "float32", "float16", "bfloat16", "int8"):
+        raise ValueError(text)
+    return text
+
+
+def _count(words: str, example: str) -> Flag:
+    return Flag(help=words, example=example, read=read_count)
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """None where nothing was asked for. `own`: what only one engine has, as text."""
+
+    dtype: Annotated[
+        Dtype | None,
+        Flag(
+            help="Arithmetic of the weights.",
+            example="auto, float32, float16, bfloat16 or int8",
+            read=read_dtype,
+        ),
+    ] = None
+    max_model_len: Annotated[Positive | None, _count("Most tokens of one request.", "4096")] = None
+    max_num_seqs: Annotated[
+        Positive | None,
+        Flag(
+            help="Requests computed at once.",
+            example="16",
+            read=read_count,
+            default="most streams",
+        ),
+    ] = None
+    gpu_memory_utilization: Annotated[
+        float | None, Flag(help="Share of GPU memory to take.", example="0.9", read=read_share)
+    ] = None
+    tensor_parallel: Annotated[Positive | None, _count("Devices that split each layer.", "2")] = (
+        None
+    )
+    pipeline_parallel: Annotated[
+        Positive | None, _count("Devices that split the layers among them.", "2")
+    ] = None
+    data_parallel: Annotated[
+        Positive | None, _count("Copies of the model behind one address.", "2")
+    ] = None
+    kv_cache_dtype: Annotated[
+        str | None, Flag(help="Type of the KV cache.", example="auto, fp8, q8_0", read=read_word)
+    ] = None
+    prefix_caching: Annotated[
+        bool | None,
+        Flag(
+            help="Reuse the keys and values of shared beginnings.",
+            example="true",
+            read=read_switch,
+            names=("--prefix-caching/--no-prefix-caching",),
+        ),
+    ] = None
+    attention: Annotated[
+        str | None,
+        Flag(help="Attention kernel.", example="sdpa, eager, flash_attention_2", read=read_word),
+    ] = None
+    speculative: Annotated[
+        Speculation | None,
+        Flag(
+            help="Guess tokens ahead.",
+            example="ngram:5, draft:PATH[:5], medusa:PATH or eagle:PATH",
+            read=read_speculation,
+        ),
+    ] = None
+    lora: Annotated[
+        tuple[Lora, ...],
+        Flag(
+            help="Adapters, chosen per request by model name.",
+            example="NAME=PATH,NAME=PATH",
+            read=read_loras,
+            repeat=True,
+        ),
+    ] = ()
+    threads: Annotated[Positive | None, _count("Processor threads.", "8")] = None
+    own: dict[str, str] = {}
+
+    def text(self, name: str) -> str | None:
+        """An option, common or the engine's own, as an argument; None if it was not asked for."""
+        if name not in COMMON:
+            return self.own.get(name)
+        value = getattr(self, name)
+        if value is None or value == ():
+            return None
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, tuple):
+            return ",".join(str(part) for part in value)
+        return str(value)
+
+    def arguments(self, flags: Mapping[str, str]) -> list[str]:
+        """`flags`: option name -> the engine's own flag. Both for each option that was asked for."""
+        found = []
+        for name, flag in flags.items():
+            value = self.text(name)
+            if value is not None:
+                found += [flag, value]
+        return found
+
+    def located(self, parts: Mapping[str, str]) -> EngineOptions:
+        """With the places of adapters and draft models instead of what the user called them."""
+        loras = tuple(
+            msgspec.structs.replace(lora, path=parts.get(lora.path, lora.path))
+            for lora in self.lora
+        )
+        guess = self.speculative
+        if guess is not None and guess.path:
+            guess = msgspec.structs.replace(guess, path=parts.get(guess.path, guess.path))
+        return msgspec.structs.replace(self, lora=loras, speculative=guess)
+
+
+COMMON: dict[str, Flag] = flags_of(EngineOptions)
+"""Option name -> what the command line says of it."""
+
+
+def read_options(wishes: Mapping[str, str]) -> EngineOptions:
+    """Common options in their types; the rest is some engine's own.
+
+    Raises: UsageError for a value that a common option cannot have.
+    """
+    common: dict[str, object] = {}
+    own = {}
+    for name, wish in wishes.items():
+        flag = COMMON.get(name)
+        if flag is None:
+            own[name] = wish
+            continue
+        read = cast(Callable[[str], object], flag.read)
+        try:
+            common[name] = read(wish.strip())
+        except ValueError:
+            raise UsageError(
+                f"--{name.replace('_', '-')} {wish}: no such value",
+                hint=f"{flag.help} For example {flag.example}",
+            ) from None
+    return EngineOptions(**common, own=own)  # type: ignore[arg-type] # each was read by its own reader
+
+
+def is_common(name: str) -> bool:
+    return name in get_type_hints(EngineOptions) and name != "own"
