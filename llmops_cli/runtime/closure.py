@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from llmops_cli.core.spec import Env
+from llmops_cli.runtime.digests import digest_file, digest_path, digest_value
 from llmops_cli.runtime.hardware import versions_in
 from llmops_cli.runtime.paths import WORKERS
-from llmops_cli.runtime.store import digest_file, digest_path, digest_value
 
 NUMERIC_LIBRARIES = frozenset({"python", "numpy", "torch", "transformers", "tokenizers"})
 """Below most programs, so they count even where a program does not import them itself."""
@@ -56,14 +56,15 @@ def code_digest(program: str, *, workers: Path = WORKERS) -> str:
 
 def library_versions(program: str | None, env: Env) -> dict[str, str]:
     """The versions in `env` of what the program imports and of what lies below most programs."""
-    versions = versions_in(env.python)
-    versions.pop("llmops-cli", None)
     if program is None:
+        versions = versions_in(env.python)
+        versions.pop("llmops-cli", None)
         return versions
     imported = _libraries(program)
+    packages = [_package_of(module) for module in sorted(imported)]
     return {
         library: version
-        for library, version in versions.items()
+        for library, version in versions_in(env.python, packages).items()
         if library in NUMERIC_LIBRARIES or _module_of(library) in imported
     }
 
@@ -90,6 +91,11 @@ def _libraries(program: str) -> set[str]:
     return {
         module.partition(".")[0] for file in import_closure(program) for module in _imports(file)
     }
+
+
+def _package_of(module: str) -> str:
+    packages = {module: package for package, module in MODULE_OF.items()}
+    return packages.get(module, module.replace("_", "-"))
 
 
 def _module_of(library: str) -> str:

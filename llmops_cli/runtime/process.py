@@ -11,9 +11,9 @@ from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.report import Memory
+from llmops_cli.runtime.files import cannot_write
 from llmops_cli.runtime.memory import MemoryMeter
 from llmops_cli.runtime.paths import WORKERS
-from llmops_cli.runtime.store import cannot_write
 
 STOP_PATIENCE_S = 8.0
 

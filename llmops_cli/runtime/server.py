@@ -11,22 +11,32 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
+from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
-from llmops_cli.core.spec import ServerSpec
-from llmops_cli.runtime.diagnose import explain
+from llmops_cli.core.spec import Cause, ServerSpec
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.process import Supervised, describe_exit
 
 HOST = "127.0.0.1"
 MODELS_PATH = "/v1/models"
+LOOK_EVERY_S = 0.05
+SAY_EVERY_S = 1.0
+CHECK_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 10.0
+
+Explain = Callable[[str], Cause | None]
+"""The end of a log -> what it means, if somebody knows."""
 
 
-class RunningServer:
+class ReadyServer:
     """A server that has answered its ready check."""
 
-    def __init__(self, spec: ServerSpec, process: Supervised | None) -> None:
+    def __init__(
+        self, spec: ServerSpec, process: Supervised | None, explain: Explain | None
+    ) -> None:
         self.spec = spec
         self._process = process
+        self._explain = explain
 
     @property
     def url(self) -> str:
@@ -41,8 +51,11 @@ class RunningServer:
 
     def check_alive(self) -> None:
         """Raises EngineFailed with the last log lines if the engine has ended."""
-        if self._process is not None and (code := self._process.exit_code()) is not None:
-            raise _died(self.spec, self._process, code)
+        if self._process is None:
+            return
+        code = self._process.exit_code()
+        if code is not None:
+            raise _died(self.spec, self._process, code, self._explain)
 
     def memory(self) -> Memory:
         """Peaks after the server was stopped; nothing for one that we did not start."""
@@ -60,53 +73,54 @@ def running(
     spec: ServerSpec,
     *,
     log_path: Path,
-    on_wait: Callable[[float], None] | None = None,
+    progress: Progress,
+    explain: Explain | None = None,
     http: Http | None = None,
-) -> Iterator[RunningServer]:
+) -> Iterator[ReadyServer]:
     """The server, ready; stopped when the block ends, however it ends.
 
-    `on_wait` is called about once a second with the seconds waited so far. `http` reaches a server
-    that runs already.
-    Raises: EngineFailed if it dies or misses its deadline, with its last log lines.
+    `http` reaches a server that runs already; `explain` knows the engine's log lines.
+    Raises: EngineFailed if it dies or misses its deadline, with its last log lines;
+    EnvironmentMissing if nothing answers at the address of one that should run.
     """
     if not spec.argv:
         _require_answer(spec, http or Http())
-        yield RunningServer(spec, None)
+        yield ReadyServer(spec, None, None)
         return
     process = Supervised(spec.argv, env=spec.env, log_path=log_path)
     try:
-        _wait_ready(spec, process, on_wait)
-        yield RunningServer(spec, process)
+        _wait_ready(spec, process, progress, explain)
+        yield ReadyServer(spec, process, explain)
     finally:
         process.stop()
 
 
 def _wait_ready(
-    spec: ServerSpec, process: Supervised, on_wait: Callable[[float], None] | None
+    spec: ServerSpec, process: Supervised, progress: Progress, explain: Explain | None
 ) -> None:
     start = time.monotonic()
-    told_s = 0.0
+    said_s = 0.0
     http = Http()
-    while True:
-        if _lists_model(http, spec):
-            return
-        if (code := process.exit_code()) is not None:
-            raise _died(spec, process, code)
+    while not _lists_model(http, spec):
+        code = process.exit_code()
+        if code is not None:
+            raise _died(spec, process, code, explain)
         waited_s = time.monotonic() - start
         if waited_s > spec.ready_timeout_s:
             raise EngineFailed(
-                f"engine '{spec.engine}' did not list model '{spec.model}' within {spec.ready_timeout_s:.0f} s",
+                f"engine '{spec.engine}' did not list model '{spec.model}' "
+                f"within {spec.ready_timeout_s:.0f} s",
                 hint=f"see {process.log_path}\n{process.log_tail()}",
             )
-        if on_wait and waited_s - told_s >= 1:
-            told_s = waited_s
-            on_wait(waited_s)
-        time.sleep(0.05)
+        if waited_s - said_s >= SAY_EVERY_S:
+            said_s = waited_s
+            progress.update(f"starting {spec.engine}, seconds", round(waited_s))
+        time.sleep(LOOK_EVERY_S)
 
 
 def _lists_model(http: Http, spec: ServerSpec) -> bool:
     """Ready is who lists the model: a health check can be green before the weights are loaded."""
-    text = http.get_text(spec.url + MODELS_PATH, timeout_s=2)
+    text = http.get_text(spec.url + MODELS_PATH, timeout_s=CHECK_TIMEOUT_S)
     try:
         entries = msgspec.json.decode(text or "")["data"]
         return any(entry["id"] == spec.model for entry in entries)
@@ -115,19 +129,23 @@ def _lists_model(http: Http, spec: ServerSpec) -> bool:
 
 
 def _require_answer(spec: ServerSpec, http: Http) -> None:
-    found = http.status(spec.url + MODELS_PATH, timeout_s=10)
+    found = http.status(spec.url + MODELS_PATH, timeout_s=ANSWER_TIMEOUT_S)
     if isinstance(found, str):
         raise EnvironmentMissing(
             f"nothing answers at {spec.url}: {found}", hint="start the server, or check --url"
         )
 
 
-def _died(spec: ServerSpec, process: Supervised, code: int) -> EngineFailed:
+def _died(
+    spec: ServerSpec, process: Supervised, code: int, explain: Explain | None
+) -> EngineFailed:
     tail = process.log_tail()
     ending = describe_exit(code)
-    known = explain(f"{tail}\n{ending}")
-    log = f"its log is {process.log_path}" + (f"; it ends:\n{tail}" if tail else " (empty)")
+    log = f"its log is {process.log_path}"
+    log += f"; it ends:\n{tail}" if tail else " (empty)"
+    known = explain(f"{tail}\n{ending}") if explain else None
     if known is None:
         return EngineFailed(f"engine '{spec.engine}' ended ({ending})", hint=log)
-    cause, hint = known
-    return EngineFailed(f"engine '{spec.engine}' ended ({ending}): {cause}", hint=f"{hint}; {log}")
+    return EngineFailed(
+        f"engine '{spec.engine}' ended ({ending}): {known.cause}", hint=f"{known.hint}; {log}"
+    )

@@ -1,34 +1,43 @@
-"""Files that are whole or absent: atomic writes, run folders, digests, disk-space checks."""
+"""Files that are whole or absent: atomic writes, locks, copies, disk-space checks."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.core.report import Report, decode_report
+from llmops_cli.runtime.paths import cache_dir, config_dir
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def cannot_write(path: Path, error: OSError) -> EnvironmentMissing:
-    """The error for a file that could not be written, by its cause."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EnvironmentMissing(
-            f"no space left writing {path}", hint="free some space, or choose another -o"
-        )
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return EnvironmentMissing(
-        f"cannot write {path}: {reason}", hint="choose a folder you may write with -o"
-    )
+    """The error for a file that could not be written, by its cause; the hint by whose file it is."""
+    if error.errno in NO_SPACE:
+        message = f"no space left writing {path}"
+        elsewhere = f"free some space, or {_elsewhere(path)}"
+    else:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        message = f"cannot write {path}: {reason}"
+        elsewhere = _elsewhere(path)
+    return EnvironmentMissing(message, hint=elsewhere)
+
+
+def _elsewhere(path: Path) -> str:
+    """How the user can have this file in another place."""
+    absolute = path.absolute()
+    if absolute.is_relative_to(cache_dir()):
+        return "set XDG_CACHE_HOME to a folder that you may write"
+    if absolute.is_relative_to(config_dir()):
+        return "set XDG_CONFIG_HOME to a folder that you may write"
+    return "choose a folder you may write with -o"
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -53,55 +62,6 @@ def write_atomic(path: Path, content: bytes) -> None:
 def to_json(value: object) -> bytes:
     """Indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
-
-
-def make_run_dir(command: str, slug: str, *, base: Path | None = None) -> Path:
-    """A new folder <base>/<utc>-<command>-<slug>; `base` is ./results."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    name = f"{stamp}-{command}-{re.sub(r'[^A-Za-z0-9._-]+', '-', slug).strip('-')[:60] or 'run'}"
-    base = base or Path("results")
-    for attempt in range(1000):
-        path = base / (name if attempt == 0 else f"{name}-{attempt + 1}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        return path
-    raise EnvironmentMissing(f"cannot find a free name for {base / name}")
-
-
-def load_report(path: Path) -> Report:
-    """The report at `path`, or at `path`/report.json."""
-    if path.is_dir():
-        path /= "report.json"
-    try:
-        return decode_report(path.read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"no report at {path}") from None
-
-
-def digest_file(path: Path) -> str:
-    """sha256 of the content, as `sha256:<hex>`."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def digest_path(path: Path) -> str:
-    """A file's digest, or one over the names and digests of a folder's visible files."""
-    if path.is_file():
-        return digest_file(path)
-    whole = hashlib.sha256()
-    for child in sorted(path.rglob("*")):
-        if child.is_file() and not child.name.startswith("."):
-            whole.update(f"{child.relative_to(path).as_posix()}\0{digest_file(child)}\n".encode())
-    return f"sha256:{whole.hexdigest()}"
-
-
-def digest_value(value: object) -> str:
-    """sha256 of the canonical JSON of a recipe or any plain value."""
-    return f"sha256:{hashlib.sha256(msgspec.json.encode(value, order='deterministic')).hexdigest()}"
 
 
 def size_of(path: Path) -> int:

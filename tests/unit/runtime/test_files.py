@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.runtime.store import digest_path, make_run_dir, require_space, write_atomic
+from llmops_cli.runtime.digests import digest_path
+from llmops_cli.runtime.files import require_space, write_atomic
+from llmops_cli.runtime.runs import make_run_dir
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Digests of files, folders and plain values, as `sha256:<hex>`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+
+def digest_file(path: Path) -> str:
+    """sha256 of the content, as `sha256:<hex>`."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def digest_path(path: Path) -> str:
+    """A file's digest, or one over the names and digests of a folder's visible files."""
+    if path.is_file():
+        return digest_file(path)
+    whole = hashlib.sha256()
+    for child in sorted(path.rglob("*")):
+        if child.is_file() and not child.name.startswith("."):
+            whole.update(f"{child.relative_to(path).as_posix()}\0{digest_file(child)}\n".encode())
+    return f"sha256:{whole.hexdigest()}"
+
+
+def digest_value(value: object) -> str:
+    """sha256 of the canonical JSON of a recipe or any plain value."""
+    return f"sha256:{hashlib.sha256(msgspec.json.encode(value, order='deterministic')).hexdigest()}"

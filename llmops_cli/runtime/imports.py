@@ -1,0 +1,110 @@
+"""Whether a Python can import what it should. Found is not importable: a library can be there and
+broken, so the modules are really imported, in that Python, and the finding is kept until a file of
+theirs changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from llmops_cli.core.errors import LlmopsError
+from llmops_cli.runtime.files import write_atomic
+from llmops_cli.runtime.paths import cache_dir
+
+IMPORT_TIMEOUT_S = 300.0
+LOOK_TIMEOUT_S = 60.0
+
+_IMPORT = """
+import importlib, json, sys
+bad = {}
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        bad[name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+print("\\n" + json.dumps(bad))
+"""
+_LOOK = """
+import importlib.util, os, sys
+for name in sys.argv[1:]:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        print(name, "-")
+        continue
+    files = []
+    if not spec.submodule_search_locations and spec.has_location:
+        files = [spec.origin]
+    for place in spec.submodule_search_locations or ():
+        for folder, _, names in os.walk(place):
+            files += [os.path.join(folder, each) for each in names if not each.endswith(".pyc")]
+    for file in sorted(files):
+        found = os.stat(file)
+        print(file, found.st_size, found.st_mtime_ns)
+"""
+
+
+def missing_modules(python: str, modules: tuple[str, ...], *, anew: bool = False) -> str:
+    """What that Python cannot import, as the end of a sentence about it; empty if it can all."""
+    if not modules:
+        return ""
+    look = _look(python, modules)
+    if look is None:
+        return "cannot be started"
+    absent = [line.removesuffix(" -") for line in look.splitlines() if line.endswith(" -")]
+    if absent:
+        return f"has no {', '.join(absent)}"
+    key = hashlib.sha256(f"{python}\0{look}".encode()).hexdigest()[:24]
+    kept = cache_dir() / "imports" / f"{key}.json"
+    if not anew:
+        with suppress(OSError, ValueError):
+            return _sentence(dict(json.loads(kept.read_text())))
+    broken = _import(python, modules)
+    with suppress(LlmopsError):  # a cache that cannot be written costs time, not the answer
+        write_atomic(kept, json.dumps(broken).encode())
+    return _sentence(broken)
+
+
+def _sentence(broken: dict[str, str]) -> str:
+    return "; ".join(f"cannot import {name} ({why})" for name, why in broken.items())
+
+
+def _look(python: str, modules: tuple[str, ...]) -> str | None:
+    """The modules' files with sizes and times, without importing them; `NAME -` for one not there."""
+    try:
+        run = subprocess.run(
+            [python, "-c", _LOOK, *modules],
+            capture_output=True,
+            text=True,
+            timeout=LOOK_TIMEOUT_S,
+            check=True,
+            cwd=Path(python).parent,  # never what lies in the user's folder
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return run.stdout
+
+
+def _import(python: str, modules: tuple[str, ...]) -> dict[str, str]:
+    """Module -> why it cannot be imported."""
+    try:
+        run = subprocess.run(
+            [python, "-c", _IMPORT, *modules],
+            capture_output=True,
+            text=True,
+            timeout=IMPORT_TIMEOUT_S,
+            check=True,
+            cwd=Path(python).parent,
+        )
+        return dict(json.loads(run.stdout.splitlines()[-1]))
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr or "").strip().splitlines()[-1:]
+        return dict.fromkeys(modules[:1], f"it ends with {error.returncode}: {''.join(last)}")
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        return dict.fromkeys(modules[:1], str(error))

@@ -1,0 +1,104 @@
+"""Run folders: the one way in which every command keeps what it measured."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.report import Report, decode_report
+from llmops_cli.runtime.files import cannot_write, to_json, write_atomic
+
+REPORT = "report.json"
+MOST_SLUG_CHARS = 60
+MOST_OF_A_SECOND = 1000
+"""Runs that may begin in the same second under the same name."""
+
+
+class RunFolder:
+    """One run's folder. It is made on first use, so what fails before leaves nothing behind."""
+
+    def __init__(self, command: str, slug: str, *, chosen: Path | None = None) -> None:
+        self._command = command
+        self._slug = slug
+        self._chosen = chosen
+        self._path: Path | None = None
+
+    def require_unused(self, *, hint: str = "choose another -o, or remove it") -> None:
+        """Raises: UsageError if the folder that the user chose holds a run already."""
+        if self._chosen is not None and (self._chosen / REPORT).exists():
+            raise UsageError(f"{self._chosen} holds a run already", hint=hint)
+        if self._chosen is not None and self._chosen.is_file():
+            raise UsageError(f"{self._chosen} is a file", hint="-o names a folder")
+
+    @property
+    def path(self) -> Path:
+        """The folder, there. Raises: EnvironmentMissing if it cannot be made."""
+        if self._path is None:
+            self._path = self._made()
+        return self._path
+
+    def write_report(self, report: Report) -> Path:
+        """Saves it whole or not at all; where it is."""
+        target = self.path / REPORT
+        write_atomic(target, to_json(report))
+        return target
+
+    def forget_if_empty(self) -> None:
+        """Removes a folder in which nothing came to be."""
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.rmdir()
+
+    def _made(self) -> Path:
+        if self._chosen is None:
+            return make_run_dir(self._command, self._slug)
+        try:
+            self._chosen.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self._chosen, error) from error
+        return self._chosen
+
+
+def make_run_dir(command: str, slug: str, *, base: Path | None = None) -> Path:
+    """A new folder <base>/<utc>-<command>-<slug>; `base` is ./results."""
+    base = base or Path("results")
+    if base.is_symlink() and not base.exists():
+        raise EnvironmentMissing(
+            f"{base} is a link to {base.readlink()}, which is not there",
+            hint="make that folder, remove the link, or choose a folder with -o",
+        )
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", slug).strip("-")[:MOST_SLUG_CHARS] or "run"
+    name = f"{stamp}-{command}-{safe}"
+    for attempt in range(1, MOST_OF_A_SECOND):
+        path = base / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not base.is_dir():
+                raise EnvironmentMissing(
+                    f"{base} is no folder", hint="choose a folder with -o"
+                ) from None
+            continue
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        return path
+    raise EnvironmentMissing(f"cannot find a free name for {base / name}")
+
+
+def load_report(path: Path) -> Report:
+    """The report at `path`, or at `path`/report.json.
+
+    Raises: UsageError for none, or one that cannot be read.
+    """
+    if path.is_dir():
+        path /= REPORT
+    try:
+        return decode_report(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"no report at {path}") from None
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
