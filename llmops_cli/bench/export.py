@@ -9,7 +9,7 @@ from llmops_cli.bench.gate import Judged
 from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.stats import Distribution
-from llmops_cli.runtime.store import cannot_write, write_atomic
+from llmops_cli.runtime.files import cannot_write, write_atomic
 from llmops_cli.show.junit import junit_suite
 from llmops_cli.show.words import hardware_line
 

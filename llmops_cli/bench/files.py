@@ -20,7 +20,8 @@ from llmops_cli.bench.record import METRICS, Record
 from llmops_cli.bench.report import BenchReport, Level
 from llmops_cli.bench.slo import parse_slos
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.runtime.store import cannot_write, load_report, to_json, write_atomic
+from llmops_cli.runtime.files import cannot_write, to_json, write_atomic
+from llmops_cli.runtime.runs import load_report
 
 SPOOLS = "records"
 SERIES_FIELDS = ("series", "client", "windows", "slos")

@@ -14,7 +14,7 @@ import msgspec
 from llmops_cli.bench.compare import SavedRun, load_run
 from llmops_cli.bench.report import BenchReport, Level
 from llmops_cli.core.stats import Distribution
-from llmops_cli.runtime.store import write_atomic
+from llmops_cli.runtime.files import write_atomic
 from llmops_cli.show.words import hardware_line
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import msgspec
 
 from llmops_cli.bench.plan import LevelDone, LevelPlan, Tick
 from llmops_cli.core.errors import EngineFailed, LlmopsError
+from llmops_cli.runtime.files import cannot_write
 from llmops_cli.runtime.paths import PACKAGE
-from llmops_cli.runtime.store import cannot_write
 
 START_DELAY_NS = 2_000_000
 """Between the word to go and the start, for each worker: all have read it by then."""

@@ -7,13 +7,24 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.fields import Natural, Positive, PositiveNumber, Rate, Streams
+from llmops_cli.core.fields import (
+    Flag,
+    Natural,
+    NonNegative,
+    Positive,
+    PositiveNumber,
+    Rate,
+    Share,
+    Streams,
+)
+from llmops_cli.core.grammar import read_json_pairs, read_pairs
 from llmops_cli.core.resolve import Origins, Values
 
 LOADS = ("concurrency", "rate", "ramp", "steps", "burst", "trace")
 
 
 DEFAULT_CONCURRENCY = (1, 4, 16)
+LoadProcesses = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 
 class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,49 +33,126 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bench.arrivals (ramp, steps).
     """
 
-    backend: str = "llamacpp"
-    model: str = "demo"
-    url: str | None = None
-    api: Literal["chat", "completions"] = "chat"
-    headers: list[str] = []
-    body: dict[str, Any] = {}  # Any: fields of the server's own
-    api_key_env: str = "LLMOPS_API_KEY"
-    proxy: str | None = None
-    insecure: bool = False
+    backend: Annotated[
+        str, Flag(help="An engine of `llmops engines`.", default="llamacpp, remote with --url")
+    ] = "llamacpp"
+    model: Annotated[str, Flag(help="A folder, a .gguf file, a hub name, or demo.")] = "demo"
+    url: Annotated[
+        str | None,
+        Flag(help="An OpenAI-style server that already runs; its first model unless --model."),
+    ] = None
+    api: Annotated[Literal["chat", "completions"], Flag(help="chat or completions.")] = "chat"
+    headers: Annotated[
+        list[str],
+        Flag(
+            help="'Name: value'; $NAME is read from the environment. May be repeated.",
+            names=("--header",),
+            repeat=True,
+        ),
+    ] = []
+    # Any: fields of the server's own
+    body: Annotated[
+        dict[str, Any],
+        Flag(
+            help="A field of each request, key=JSON. May be repeated.",
+            repeat=True,
+            read=read_json_pairs,
+        ),
+    ] = {}
+    api_key_env: Annotated[str, Flag(help="The variable that holds the API key.")] = (
+        "LLMOPS_API_KEY"
+    )
+    proxy: Annotated[
+        str | None,
+        Flag(help="An HTTP proxy. Without it none is used, whatever the environment says."),
+    ] = None
+    insecure: Annotated[bool, Flag(help="Accept any TLS certificate.")] = False
 
-    concurrency: list[Streams] = []
-    rate: list[Rate] = []
-    ramp: str | None = None
-    steps: list[str] = []
-    burst: Positive | None = None
-    trace: str | None = None
-    time_scale: PositiveNumber = 1.0
-    arrival: Literal["poisson", "constant", "gamma"] = "poisson"
-    burstiness: PositiveNumber = 1.0
-    max_in_flight: Positive | None = None
+    concurrency: Annotated[
+        list[Streams], Flag(help="Streams at once, one level each.", default="1,4,16")
+    ] = []
+    rate: Annotated[
+        list[Rate],
+        Flag(help="Requests per second, one level each; sent whether or not answers come."),
+    ] = []
+    ramp: Annotated[
+        str | None, Flag(help="From one rate to another: 1-20, over --duration-s.", default="60 s")
+    ] = None
+    steps: Annotated[list[str], Flag(help="Rates, each held for some seconds: 2x30,5x30.")] = []
+    burst: Annotated[Positive | None, Flag(help="This many requests, all at once.")] = None
+    trace: Annotated[
+        str | None, Flag(help="Replay a trace: Mooncake JSONL, Azure or BurstGPT CSV.")
+    ] = None
+    time_scale: Annotated[PositiveNumber, Flag(help="Replay the trace this much faster.")] = 1.0
+    arrival: Annotated[
+        Literal["poisson", "constant", "gamma"], Flag(help="poisson, constant or gamma, for rates.")
+    ] = "poisson"
+    burstiness: Annotated[
+        PositiveNumber, Flag(help="Shape of gamma arrivals; under 1 is burstier.")
+    ] = 1.0
+    max_in_flight: Annotated[
+        Positive | None,
+        Flag(help="Hold requests back beyond this; the wait counts.", default="none"),
+    ] = None
 
-    requests: Positive | None = None
-    duration_s: PositiveNumber | None = None
-    warmup: Natural = 4
-    repeats: Positive = 1
+    requests: Annotated[
+        Positive | None,
+        Flag(
+            help="Requests (conversations) per level.", default="5 x streams, at least 20 and 3 s"
+        ),
+    ] = None
+    duration_s: Annotated[
+        PositiveNumber | None, Flag(help="Seconds per level.", default="30 for a rate")
+    ] = None
+    warmup: Annotated[Natural, Flag(help="Requests before the first level, not measured.")] = 4
+    repeats: Annotated[Positive, Flag(help="Repetitions of each level.")] = 1
 
-    dataset: str = "synthetic"
-    input_tokens: int | str = 64
-    output_tokens: int | str = 64
-    shared_prefix_tokens: Natural = 0
-    shared_prefix_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
-    turns: Positive | None = None
-    think_time_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    warm_cache: bool = False
+    dataset: Annotated[
+        str, Flag(help="builtin, or a file: text, JSONL, CSV, Parquet, ShareGPT JSON.")
+    ] = "synthetic"
+    input_tokens: Annotated[
+        int | str,
+        Flag(
+            help="Prompt length: 512, uniform:1-9, normal:512,128, lognormal:512,.6, zipf:1.2,32-4096."
+        ),
+    ] = 64
+    output_tokens: Annotated[int | str, Flag(help="Answer length, likewise.")] = 64
+    shared_prefix_tokens: Annotated[Natural, Flag(help="Beginning that prompts share.")] = 0
+    shared_prefix_share: Annotated[Share, Flag(help="Share of the prompts that have it.")] = 1.0
+    turns: Annotated[
+        Positive | None,
+        Flag(help="User turns of a conversation.", default="1, or all in the dataset"),
+    ] = None
+    think_time_s: Annotated[NonNegative, Flag(help="Pause before a follow-up turn.")] = 0.0
+    warm_cache: Annotated[
+        bool,
+        Flag(
+            help="Send the same prompts as the last run; otherwise no run's cache helps the next."
+        ),
+    ] = False
 
-    slo: str | None = None
-    search: bool = False
-    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
-    records: Literal["csv", "parquet"] = "csv"
-    allow_invalid: bool = False
-    seed: int = 0
-    timeout_s: PositiveNumber = 300.0
-    options: dict[str, str] = {}
+    slo: Annotated[
+        str | None, Flag(help="Objectives: ttft_p95=200ms,tpot_p95=50ms,error_rate=1%.")
+    ] = None
+    search: Annotated[bool, Flag(help="Find the highest rate that meets --slo.")] = False
+    workers: Annotated[LoadProcesses | None, Flag(help="Load processes.", default="by need")] = None
+    records: Annotated[
+        Literal["csv", "parquet"], Flag(help="csv or parquet, for the per-request table.")
+    ] = "csv"
+    allow_invalid: Annotated[bool, Flag(help="Exit 0 even if the numbers can't be trusted.")] = (
+        False
+    )
+    seed: Annotated[int, Flag(help="The same seed sends the same requests at the same times.")] = 0
+    timeout_s: Annotated[PositiveNumber, Flag(help="Longest time for one request.")] = 300.0
+    options: Annotated[
+        dict[str, str],
+        Flag(
+            help="An option of one engine, key=value. May be repeated.",
+            names=("--set",),
+            repeat=True,
+            read=read_pairs,
+        ),
+    ] = {}
 
     @staticmethod
     def settle(values: Values, origins: Origins) -> None:

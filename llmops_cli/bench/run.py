@@ -7,7 +7,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -33,23 +33,18 @@ from llmops_cli.bench.search import (
 from llmops_cli.bench.slo import parse_slos
 from llmops_cli.bench.target import headers_of, resolve_target, token_counter
 from llmops_cli.bench.tokens import measure_words
-from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, Interrupted, LlmopsError, UsageError
-from llmops_cli.core.options import located
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
-from llmops_cli.core.spec import ServerSpec
 from llmops_cli.core.stats import percentile
-from llmops_cli.engines import Engine, checked_options, load_engine
-from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.files import to_json, write_atomic
 from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import recipes_dir
-from llmops_cli.runtime.recognise import recognise, served_model
-from llmops_cli.runtime.server import RunningServer, free_port, running
-from llmops_cli.runtime.store import digest_path, to_json, write_atomic
-from llmops_cli.runtime.telemetry import Telemetry
+from llmops_cli.serving.start import RunningServer, started
+from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
+from llmops_cli.serving.telemetry import Telemetry
 
 STREAMS_A_WORKER = 512
 RATE_A_WORKER = 1000.0
@@ -60,84 +55,92 @@ LEAST_PROBE_S = 5.0
 GONE_S = 5.0
 
 
+def target_of(recipe: BenchRecipe, origins: Mapping[str, str]) -> EngineTarget:
+    """What the recipe loads. A server's own first model is taken where nobody named one."""
+    named = recipe.model if not recipe.url or origins.get("model", "default") != "default" else None
+    return EngineTarget(backend=recipe.backend, model=named, url=recipe.url, options=recipe.options)
+
+
 def bench(
     recipe: BenchRecipe,
     origins: dict[str, str],
-    artifact: Artifact,
     *,
     folder: Path,
     progress: Progress,
+    target: PreparedTarget | None = None,
 ) -> BenchReport:
     """Runs every level and writes report.json, report.csv and records.csv into `folder`.
 
-    What makes it invalid is asked of `problems_of`. Raises: EngineFailed or Interrupted after
+    `target`: what is loaded, if somebody has prepared it already. What makes the run invalid is
+    asked of `problems_of`. Raises: EngineFailed or Interrupted after
     writing what was measured (manifest.complete is then false).
     """
-    engine = load_engine(recipe.backend)
-    own = checked_options(recipe.backend, engine, recipe.options)
-    given = {name for name, origin in origins.items() if origin != "default"}
     headers = headers_of(recipe)
-    run = _Run(recipe, engine, loads_of(recipe), folder, progress)
-    env = find_env(engine.environment) if engine.environment else None
-    options = {**located(own, artifact.parts), **({"url": recipe.url} if recipe.url else {})}
+    run = _Run(recipe, loads_of(recipe), folder, progress)
     try:
-        spec = engine.server(
-            artifact, options=options, env=env, port=free_port(), parallel=run.most_streams()
-        )
+        if target is None:
+            target = prepare_target(target_of(recipe, origins), progress=progress)
     except LlmopsError:
         run.give_up()
         raise
     http = Http(headers, proxy=recipe.proxy, insecure=recipe.insecure)
-    if (
-        recipe.backend == "remote"
-        and "model" not in given
-        and (found := served_model(spec.url, http))
-    ):
-        spec = msgspec.structs.replace(spec, model=found)
-        recipe = msgspec.structs.replace(recipe, model=found)
-        origins = {**origins, "model": "server"}
-    known = recognise(http, spec.url) if recipe.backend == "remote" else None
-    digests = {"model": artifact.digest} if artifact.digest else {}
-    digests |= {reference: digest_path(Path(place)) for reference, place in artifact.parts.items()}
-    clock = RunClock()
-
-    def report(
-        *, complete: bool, memory: Memory, levels: list[Level], finding: Conclusion
-    ) -> BenchReport:
-        manifest = clock.manifest(
-            recipe,
-            origins,
-            python=env.python if env else None,
-            seed=recipe.seed,
-            digests=digests,
-            complete=complete,
-            server=known,
-        )
-        return BenchReport(manifest=manifest, levels=levels, memory=memory, finding=finding)
-
-    def keep(levels: list[Level]) -> None:
-        write_atomic(
-            folder / "report.json",
-            to_json(report(complete=False, memory=Memory(), levels=levels, finding=Conclusion())),
-        )
-
-    memory, failure = _drive(run, spec, headers, http, keep)
+    book = _ReportBook(recipe, origins, target, folder)
+    memory, failure = _drive(run, target, headers, http, book)
     levels = run.all_levels()
-    whole = report(
-        complete=failure is None, memory=memory, levels=levels, finding=run.finding or knee(levels)
-    )
+    finding = run.finding or knee(levels)
+    whole = book.report(complete=failure is None, memory=memory, levels=levels, finding=finding)
     run.finish(whole)
     if failure:
         raise failure
     return whole
 
 
+class _ReportBook:
+    """Writes what is known of a run, as often as something is."""
+
+    def __init__(
+        self, recipe: BenchRecipe, origins: dict[str, str], target: PreparedTarget, folder: Path
+    ) -> None:
+        self._recipe = recipe
+        self._origins = origins
+        self._target = target
+        self._folder = folder
+        self._clock = RunClock()
+        self._digests = target.digests()
+        self._versions = target.versions()
+
+    def meet(self, server: RunningServer) -> None:
+        """Takes the names that only the server knows."""
+        self._versions = server.versions()
+        if self._target.is_remote and self._target.target.model is None:
+            self._recipe = msgspec.structs.replace(self._recipe, model=server.model)
+            self._origins = {**self._origins, "model": "server"}
+
+    def report(
+        self, *, complete: bool, memory: Memory, levels: list[Level], finding: Conclusion
+    ) -> BenchReport:
+        manifest = self._clock.manifest(
+            self._recipe,
+            self._origins,
+            versions=self._versions,
+            seed=self._recipe.seed,
+            digests=self._digests,
+            complete=complete,
+        )
+        return BenchReport(manifest=manifest, levels=levels, memory=memory, finding=finding)
+
+    def keep(self, levels: list[Level]) -> None:
+        """A partial report, should this be the last that is heard."""
+        partial = self.report(complete=False, memory=Memory(), levels=levels, finding=Conclusion())
+        write_atomic(self._folder / "report.json", to_json(partial))
+
+
 def _drive(
     run: _Run,
-    spec: ServerSpec,
+    target: PreparedTarget,
     headers: dict[str, str],
     http: Http,
-    keep: Callable[[list[Level]], None],
+    book: _ReportBook,
 ) -> tuple[Memory, LlmopsError | None]:
     """The engine's memory, and what broke the run off after something was measured.
 
@@ -148,16 +151,16 @@ def _drive(
     try:
         with (
             WorkerPool(run.workers, run.folder / "load.log") as pool,
-            running(
-                spec,
-                log_path=run.folder / f"{spec.engine}.log",
-                on_wait=lambda waited_s: run.progress.update(
-                    f"starting {spec.engine}, seconds", round(waited_s), 0
-                ),
+            started(
+                target,
+                folder=run.folder,
+                parallel=run.most_streams(),
+                progress=run.progress,
                 http=http,
             ) as server,
         ):
-            run.go(pool, server, headers, http, keep)
+            book.meet(server)
+            run.go(pool, server, headers, http, book.keep)
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint=f"what was measured is in {run.folder}")
     except LlmopsError as error:
@@ -172,7 +175,7 @@ def _drive(
 
 def folder_made(folder: Path) -> Path:
     """The folder, there. Raises: EnvironmentMissing."""
-    from llmops_cli.runtime.store import cannot_write
+    from llmops_cli.runtime.files import cannot_write
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,13 +190,11 @@ class _Run:
     def __init__(
         self,
         recipe: BenchRecipe,
-        engine: Engine,
         loads: list[Load],
         folder: Path,
         progress: Progress,
     ) -> None:
         self._recipe = recipe
-        self._engine = engine
         self.folder = folder
         self.progress = progress
         self._loads = loads
@@ -302,18 +303,18 @@ class _Run:
         if kind == "file":
             words = measure_words(lambda _: None, free=False)
         else:
-            ask, free = token_counter(server.url, recipe, server.spec.model, http)
+            ask, free = token_counter(server.url, recipe, server.model, http)
             words = measure_words(ask, free=free)
             if not words.exact:
                 self.book.notes.append(
                     "the server's tokenizer could not be asked: a word is taken for a token"
                 )
         fields: dict[str, object] = {
-            "model": server.spec.model,
+            "model": server.model,
             "stream": True,
             "stream_options": {"include_usage": True},
             "temperature": 0,
-            **self._engine.bench_body,
+            **server.facts.bench_body,
             **recipe.body,
         }
         return Workload(

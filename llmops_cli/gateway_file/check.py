@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.engines import checked_options, engine_names, load_engine
+from llmops_cli.engines import engine_names, load_engine, parse_options
 from llmops_cli.gateway_file.config import GatewayConfig, RedisConfig
 from llmops_cli.gateway_file.mistake import Mistake, Place, below, misspelt
 from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig, Pool, upstream_of
@@ -56,7 +56,7 @@ def _in_options(
     place: Place,
 ) -> Iterator[Mistake]:
     try:
-        checked_options(engine, load_engine(engine), options)
+        parse_options(engine, load_engine(engine), options)
     except UsageError as error:
         yield Mistake(place, error.message, error.hint)
 

@@ -13,7 +13,8 @@ from llmops_cli.core.artifact import FORMATS, Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.names import load_object
 from llmops_cli.core.progress import Progress
-from llmops_cli.runtime.store import digest_path, size_of
+from llmops_cli.runtime.digests import digest_path
+from llmops_cli.runtime.files import size_of
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -12,15 +12,16 @@ import msgspec
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.names import load_object
-from llmops_cli.core.options import loras_of, speculation_of
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import JobSpec
-from llmops_cli.engines import ENGINES, Engine, load_engine
+from llmops_cli.engines import Engine, engines_for
+from llmops_cli.engines.options import EngineOptions
 from llmops_cli.models.find import artifact_at, find_model
+from llmops_cli.runtime.digests import digest_path, digest_value
 from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.files import locked
 from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.paths import cache_dir
-from llmops_cli.runtime.store import digest_path, digest_value, locked
 
 Converts = Callable[[Artifact, Progress], Artifact]
 CONVERTERS = {"gguf": "llmops_cli.quantize.run:as_gguf"}
@@ -54,7 +55,7 @@ def as_ct2(artifact: Artifact, *, progress: Progress) -> Artifact:
 def with_parts(
     engine: Engine,
     artifact: Artifact,
-    options: Mapping[str, str],
+    options: EngineOptions,
     *,
     progress: Progress,
 ) -> Artifact:
@@ -64,20 +65,19 @@ def with_parts(
     Raises: UsageError for an adapter that is none, or is another model's.
     """
     parts = {
-        path: _adapter(engine, artifact, path, progress=progress)
-        for path in loras_of(options).values()
+        lora.path: _adapter(engine, artifact, lora.path, progress=progress) for lora in options.lora
     }
-    kind, reference, _ = speculation_of(options)
-    if kind == "draft":
-        parts[reference] = str(for_engine(engine, reference, progress=progress).path)
-    elif reference:
-        parts[reference] = str(find_model(reference, progress=progress).path)
+    guess = options.speculative
+    if guess is not None and guess.kind == "draft":
+        parts[guess.path] = str(for_engine(engine, guess.path, progress=progress).path)
+    elif guess is not None and guess.path:
+        parts[guess.path] = str(find_model(guess.path, progress=progress).path)
     return msgspec.structs.replace(artifact, parts=parts)
 
 
 def _adapter(engine: Engine, base: Artifact, reference: str, *, progress: Progress) -> str:
     path = Path(reference).expanduser().resolve()
-    if "gguf" in engine.formats:
+    if "gguf" in engine.facts.formats:
         if path.is_dir():
             return _adapter_as_gguf(base, path, progress=progress)
         if not path.is_file():
@@ -118,18 +118,18 @@ def quantized_dir(artifact: Artifact) -> Path:
 
 def for_engine(engine: Engine, reference: str, *, progress: Progress) -> Artifact:
     """The model in a format that `engine` serves."""
-    if not engine.formats:
+    if not engine.facts.formats:
         return Artifact(reference=reference, format="remote")
     artifact = find_model(reference, progress=progress)
-    if artifact.format in engine.formats:
+    if artifact.format in engine.facts.formats:
         return artifact
     if artifact.format == "hf":
-        if "gguf" in engine.formats:
+        if "gguf" in engine.facts.formats:
             return as_gguf(artifact, progress=progress)
-        if "ct2" in engine.formats:
+        if "ct2" in engine.facts.formats:
             return as_ct2(artifact, progress=progress)
-    able = [name for name in ENGINES if artifact.format in load_engine(name).formats]
+    able = engines_for(artifact.format)
     raise UsageError(
-        f"this engine serves {', '.join(engine.formats)}; {reference} is {artifact.format}",
+        f"this engine serves {', '.join(engine.facts.formats)}; {reference} is {artifact.format}",
         hint=f"--backend {able[0]}" if able else "convert the model first",
     )

@@ -16,11 +16,12 @@ from llmops_cli.quantize.gguf import FLOAT_SCHEMES, NEEDS_IMATRIX, Gguf
 from llmops_cli.quantize.provenance import Provenance, read_provenance, write_provenance
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.texts import texts_of
+from llmops_cli.runtime.digests import digest_file, digest_value
 from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.files import size_of, write_atomic
 from llmops_cli.runtime.hardware import usable_cores, versions_in
 from llmops_cli.runtime.job import JobResult, run_job
 from llmops_cli.runtime.paths import WORKERS
-from llmops_cli.runtime.store import digest_file, digest_value, size_of, write_atomic
 
 IMATRIX_TOKENS = 32768
 LIBRARIES_BYTES = 1 << 30

@@ -22,11 +22,12 @@ from llmops_cli.quantize.report import Served
 from llmops_cli.quantize.tensors import parameters_of, weight_bytes
 from llmops_cli.quantize.texts import texts_of
 from llmops_cli.quantize.variants import Variant
+from llmops_cli.runtime.digests import digest_file, digest_path, digest_value
 from llmops_cli.runtime.env import ensure_env
+from llmops_cli.runtime.files import size_of, write_atomic
 from llmops_cli.runtime.hardware import probe_gpus, usable_cores, versions_in
 from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.paths import WORKERS, cache_dir
-from llmops_cli.runtime.store import digest_file, digest_path, digest_value, size_of, write_atomic
 
 PROVENANCE = "llmops.json"
 CODE = ("_shared/calibration.py", "quantize/quantizing.py")
@@ -190,7 +191,7 @@ class FolderMaker:
     def make(self, variant: Variant) -> None:
         if self.load(variant) is not None:
             return
-        env = ensure_env(variant.spec.environment, on_line=self.progress.say)
+        env = ensure_env(variant.spec.environment, progress=self.progress)
         target = self.path(variant)
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -263,7 +264,7 @@ class FolderMaker:
         names = ("bits", "group_size", "symmetric")
         job = JobSpec(
             name="quality",
-            python=ensure_env(environment, on_line=self.progress.say).python,
+            python=ensure_env(environment, progress=self.progress).python,
             program="hf.quality",
             input={
                 "base": str(self.source_path),

@@ -12,14 +12,14 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Silent
 from llmops_cli.core.spec import JobSpec
+from llmops_cli.engines import engines_for
 from llmops_cli.quantize.folders import PROVENANCE
 from llmops_cli.quantize.provenance import read_provenance
 from llmops_cli.quantize.report import Inspection, TensorKind
-from llmops_cli.quantize.serving import engines_for
 from llmops_cli.quantize.tensors import Tensor, kind_of, tensors_of
 from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.files import size_of
 from llmops_cli.runtime.job import run_job
-from llmops_cli.runtime.store import size_of
 
 
 def inspect(path: Path) -> Inspection:

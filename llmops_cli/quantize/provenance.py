@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.quantize.report import Served
-from llmops_cli.runtime.store import to_json, write_atomic
+from llmops_cli.runtime.files import to_json, write_atomic
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):

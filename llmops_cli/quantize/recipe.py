@@ -6,7 +6,11 @@ from typing import Annotated
 
 import msgspec
 
-from llmops_cli.core.fields import Positive
+from llmops_cli.core.fields import Flag, NonNegative, Positive
+from llmops_cli.core.grammar import read_share, read_size
+
+Bits = Annotated[int, msgspec.Meta(ge=1, le=8)]
+GroupSize = Annotated[int, msgspec.Meta(ge=-1)]
 
 
 class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,25 +23,72 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     beside lm_head and routers. `eval` names tasks: lm-eval:TASK.
     """
 
-    model: str = "demo"
-    method: str = "gguf"
-    engine: str | None = None
-    scheme: list[str] = []
-    bits: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
-    group_size: Annotated[int, msgspec.Meta(ge=-1)] | None = None
-    symmetric: bool | None = None
-    ignore: list[str] = []
-    calibration: str = "builtin"
-    samples: Positive | None = None
-    seq_len: Positive = 512
-    seed: int = 0
-    imatrix: str = "auto"
-    sweep: list[str] = []
-    eval_text: str | None = None
-    eval_tokens: Positive = 8192
-    eval: list[str] = []
-    fit_bytes: Positive | None = None
-    quality: bool = True
-    verify: bool = True
-    max_perplexity_increase: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    threads: Positive | None = None
+    model: Annotated[
+        str, Flag(help="A folder, a .gguf file, a hub name, or demo.", argument=True)
+    ] = "demo"
+    method: Annotated[
+        str,
+        Flag(
+            help="gguf, awq, gptq, int4 (plain rounding), autoround, smoothquant, int8, fp8, nf4, kv-cache."
+        ),
+    ] = "gguf"
+    engine: Annotated[
+        str | None, Flag(help="The library that does it, where a method has several.")
+    ] = None
+    scheme: Annotated[
+        list[str],
+        Flag(
+            help="One or more, with commas: Q4_K_M,Q8_0 or W4A16 or dynamic.", default="by method"
+        ),
+    ] = []
+    sweep: Annotated[
+        list[str], Flag(help="Several methods at once: awq,gptq,gguf:Q4_K_M,int8@ctranslate2")
+    ] = []
+    bits: Annotated[Bits | None, Flag(help="Bits of a weight.", default="4")] = None
+    group_size: Annotated[
+        GroupSize | None, Flag(help="Weights that share a scale; -1: a whole row.", default="128")
+    ] = None
+    symmetric: Annotated[
+        bool | None, Flag(help="Without or with a zero point.", names=("--symmetric/--asymmetric",))
+    ] = None
+    ignore: Annotated[
+        list[str], Flag(help="More layers to leave as they are, beside lm_head and routers.")
+    ] = []
+    calibration: Annotated[
+        str,
+        Flag(
+            help="builtin, generated (the model's own words), or a .txt, .jsonl or .parquet file."
+        ),
+    ] = "builtin"
+    samples: Annotated[
+        Positive | None, Flag(help="Calibration samples.", default="32 to 128, by method")
+    ] = None
+    seq_len: Annotated[Positive, Flag(help="Tokens of a sample.")] = 512
+    seed: Annotated[int, Flag(help="The same seed takes the same calibration samples.")] = 0
+    imatrix: Annotated[str, Flag(help="gguf: auto (4 bits and below), none, or a file.")] = "auto"
+    eval_text: Annotated[
+        str | None, Flag(help="Held-out text for perplexity.", default="the model's, else ours")
+    ] = None
+    eval_tokens: Annotated[Positive, Flag(help="Tokens of held-out text to read.")] = 8192
+    eval: Annotated[
+        list[str], Flag(help="Tasks for the served artifacts: lm-eval:TASK, with commas.")
+    ] = []
+    quality: Annotated[
+        bool,
+        Flag(help="Measure perplexity and KL.", names=("--quality/--no-quality",), default="yes"),
+    ] = True
+    verify: Annotated[
+        bool,
+        Flag(
+            help="Serve it once and let it speak.", names=("--verify/--no-verify",), default="yes"
+        ),
+    ] = True
+    max_perplexity_increase: Annotated[
+        NonNegative | None,
+        Flag(help="Exit 5 beyond it, and mark the artifact: 3%", read=read_share),
+    ] = None
+    fit_bytes: Annotated[
+        Positive | None,
+        Flag(help="Recommend the best that fits: 6GiB", names=("--fit",), read=read_size),
+    ] = None
+    threads: Annotated[Positive | None, Flag(help="CPU threads.", default="all")] = None

@@ -14,11 +14,11 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import (
     EngineFailed,
     EnvironmentMissing,
-    GateFailed,
     LlmopsError,
     UsageError,
 )
 from llmops_cli.core.progress import Progress
+from llmops_cli.engines import engines_for
 from llmops_cli.evaluate.evaluator import Evaluator
 from llmops_cli.models.prepare import quantized_dir
 from llmops_cli.quantize.files import GgufMaker
@@ -26,10 +26,10 @@ from llmops_cli.quantize.folders import FolderMaker
 from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.report import QuantizedArtifact, QuantizeReport
-from llmops_cli.quantize.serving import engines_for, serve_once
+from llmops_cli.quantize.serving import serve_once
 from llmops_cli.quantize.variants import Variant, variants_of
+from llmops_cli.runtime.files import locked, require_space, size_of, write_atomic
 from llmops_cli.runtime.manifest import RunClock
-from llmops_cli.runtime.store import locked, require_space, size_of, write_atomic
 
 
 def quantize(
@@ -46,8 +46,7 @@ def quantize(
 
     Raises: UsageError for a model, scheme or text that cannot be used; EnvironmentMissing for a
     missing library, too little disk space or memory; EngineFailed if a job fails and nothing else
-    was made; GateFailed for a perplexity over `max_perplexity_increase`. Finished artifacts stay
-    and are not made again.
+    was made. Finished artifacts stay and are not made again.
     """
     if recipe.max_perplexity_increase is not None and not recipe.quality:
         raise UsageError("--max-perplexity-increase needs the quality that --no-quality leaves out")
@@ -66,7 +65,7 @@ def quantize(
             work.serve(made)
         accuracy_base = work.base_accuracy() if recipe.verify else {}
         artifacts = [work.describe(variant) for variant in made]
-    report = QuantizeReport(
+    return QuantizeReport(
         manifest=clock.manifest(
             recipe,
             origins,
@@ -77,20 +76,18 @@ def quantize(
         failures=failures,
         accuracy_base=accuracy_base,
     )
-    limited = recipe.max_perplexity_increase is not None
-    broken = [
-        f"{a.name}: {problem}"
-        for a in artifacts
-        for problem in a.problems
-        if limited and (problem.startswith("perplexity") or a.perplexity is None)
+
+
+def broken_limits(report: QuantizeReport, recipe: QuantizeRecipe) -> list[str]:
+    """Artifacts that lost more than the recipe allows, or of which nobody can tell."""
+    if recipe.max_perplexity_increase is None:
+        return []
+    return [
+        f"{artifact.name}: {problem}"
+        for artifact in report.artifacts
+        for problem in artifact.problems
+        if problem.startswith("perplexity") or artifact.perplexity is None
     ]
-    if broken:
-        raise GateFailed(
-            "; ".join(broken),
-            hint="the artifact is marked; try more bits or another method",
-            result=report,
-        )
-    return report
 
 
 def as_gguf(artifact: Artifact, progress: Progress) -> Artifact:
@@ -249,7 +246,13 @@ class _Work:
             served = found.served
             try:
                 pieces = self._folders.pieces if self._folders else []
-                now = serve_once(artifact, pieces=pieces, evaluators=wanted, progress=self.progress)
+                now = serve_once(
+                    artifact,
+                    folder=self.folder,
+                    pieces=pieces,
+                    evaluators=wanted,
+                    progress=self.progress,
+                )
                 if now is not None:
                     before = served.accuracy if served else {}
                     served = msgspec.structs.replace(now, accuracy={**before, **now.accuracy})
@@ -276,7 +279,9 @@ class _Work:
         if wanted:
             self.progress.update("serving the base", 0, 1)
             try:
-                served = serve_once(self.source, evaluators=wanted, progress=self.progress)
+                served = serve_once(
+                    self.source, folder=self.folder, evaluators=wanted, progress=self.progress
+                )
             except LlmopsError as error:
                 self.progress.warn(f"the base was not evaluated: {error.message}")
                 return found

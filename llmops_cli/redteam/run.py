@@ -7,16 +7,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
-from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, Interrupted, LlmopsError, UsageError
-from llmops_cli.engines import checked_options, load_engine
+from llmops_cli.core.progress import Progress
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.policy import DEFAULT, load_policy
@@ -28,12 +26,11 @@ from llmops_cli.redteam.report import RedteamReport
 from llmops_cli.redteam.results import Outcome, report_of
 from llmops_cli.redteam.search import ATTACKER_PROMPT, Propose, known_forms, search
 from llmops_cli.redteam.suite import Attempt, Suite, attempts_of, load_suite
-from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.files import cannot_write, locked, to_json, write_atomic
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.manifest import RunClock
-from llmops_cli.runtime.recognise import served_model
-from llmops_cli.runtime.server import free_port, running
-from llmops_cli.runtime.store import cannot_write, locked, to_json, write_atomic
+from llmops_cli.serving.start import started
+from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
 
 ATTEMPTS = "attempts.jsonl"
 REPORT = "report.json"
@@ -41,17 +38,15 @@ PLAN = "recipe.json"
 MOST_ROUNDS = 64
 KEPT_CHARS = 900
 """Of an answer, in the file; prompts are drawn again from the seed."""
-OnProgress = Callable[[str, float, float], None]
 
 
 def redteam(
     recipe: RedteamRecipe,
     origins: dict[str, str],
-    artifact: Artifact,
     *,
     folder: Path,
-    on_progress: OnProgress,
-    say: Callable[[str], None],
+    progress: Progress,
+    target: PreparedTarget | None = None,
 ) -> RedteamReport:
     """Runs what `folder` does not have yet and writes its report.
 
@@ -66,38 +61,44 @@ def redteam(
     )
     tokens, money = forecast(recipe, attempts)
     priced = f" and {money:.2f} in money" if recipe.price_in or recipe.price_out else ""
-    say(f"{len(attempts):,} attempts, at most about {tokens:,} tokens{priced}")
+    progress.say(f"{len(attempts):,} attempts, at most about {tokens:,} tokens{priced}")
     guard = (
         Guard(DEFAULT if recipe.guard == "default" else load_policy(Path(recipe.guard)))
         if recipe.guard
         else None
     )
+    if target is None:
+        target = prepare_target(target_of(recipe, origins), progress=progress)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "redteam"):
         write_atomic(folder / PLAN, to_json(recipe))
         done = read_outcomes(folder / ATTEMPTS)
         clock = RunClock()
-        started = time.monotonic()
-        with _Target(recipe, artifact, on_progress) as (url, model, engine_python):
-            run = _Run(recipe, suite, guard, folder, url, model, on_progress)
+        began = time.monotonic()
+        http = Http(headers_of(recipe))
+        with started(
+            target, folder=folder, parallel=recipe.concurrency, progress=progress, http=http
+        ) as server:
+            versions = server.versions()
+            run = _Run(recipe, suite, guard, folder, server.url, server.model, progress)
             stopped = run.go([a for a in attempts if a.number not in done], len(attempts))
         outcomes = read_outcomes(folder / ATTEMPTS)
         manifest = clock.manifest(
             recipe,
             origins,
-            python=engine_python,
+            versions=versions,
             seed=recipe.seed,
             complete=stopped is None,
-            digests={"model": artifact.digest} if artifact.digest else {},
+            digests=target.digests(),
         )
         report = report_of(
             manifest,
             suite,
             attempts,
             outcomes,
-            duration_s=time.monotonic() - started,
+            duration_s=time.monotonic() - began,
             spent=run.client.spent,
-            first_request_s=(run.client.first_at - started) if run.client.first_at else None,
+            first_request_s=(run.client.first_at - began) if run.client.first_at else None,
             stopped=stopped,
             prices=(recipe.price_in, recipe.price_out),
             guarded=guard is not None,
@@ -111,6 +112,17 @@ def redteam(
         kind = max(report.error_kinds, key=lambda name: report.error_kinds[name], default="unknown")
         raise EngineFailed(f"no attempt was answered: {kind}", hint="check --url and --model")
     return report
+
+
+def target_of(recipe: RedteamRecipe, origins: Mapping[str, str]) -> EngineTarget:
+    """What is attacked. A server's own first model is taken where nobody named one."""
+    named = recipe.model if not recipe.url or origins.get("model", "default") != "default" else None
+    return EngineTarget(
+        backend="remote" if recipe.url else recipe.backend,
+        model=named,
+        url=recipe.url,
+        options=recipe.options,
+    )
 
 
 def forecast(recipe: RedteamRecipe, attempts: list[Attempt]) -> tuple[int, float]:
@@ -147,46 +159,6 @@ def forecast(recipe: RedteamRecipe, attempts: list[Attempt]) -> tuple[int, float
     return tokens_in + tokens_out, money
 
 
-class _Target:
-    """The served model: ours, started for this run, or the one behind a URL."""
-
-    def __init__(self, recipe: RedteamRecipe, artifact: Artifact, on_progress: OnProgress) -> None:
-        self._recipe = recipe
-        self._artifact = artifact
-        self._on_progress = on_progress
-
-    def __enter__(self) -> tuple[str, str, str | None]:
-        recipe = self._recipe
-        self._stack = None
-        if recipe.url:
-            url = recipe.url.rstrip("/").removesuffix("/v1")
-            model = recipe.model
-            if model == "demo":
-                model = served_model(url, Http(headers_of(recipe))) or "demo"
-            return url, model, None
-        engine = load_engine(recipe.backend)
-        options = checked_options(recipe.backend, engine, recipe.options)
-        env = find_env(engine.environment) if engine.environment else None
-        spec = engine.server(
-            self._artifact, options=options, env=env, port=free_port(), parallel=recipe.concurrency
-        )
-        self._scratch = TemporaryDirectory(prefix="llmops-")
-        self._stack = running(
-            spec,
-            log_path=Path(self._scratch.name) / "log",
-            on_wait=lambda waited_s: self._on_progress(
-                f"starting {spec.engine}, seconds", round(waited_s), 0
-            ),
-        )
-        server = self._stack.__enter__()
-        return server.url, spec.model, env.python if env else None
-
-    def __exit__(self, *error: object) -> None:
-        if self._stack is not None:
-            self._stack.__exit__(*error)  # type: ignore[arg-type]
-            self._scratch.cleanup()
-
-
 def headers_of(recipe: RedteamRecipe) -> dict[str, str]:
     key = os.environ.get(recipe.api_key_env, "").strip()
     return {"Authorization": f"Bearer {key}"} if key else {}
@@ -214,12 +186,12 @@ class _Run:
         folder: Path,
         url: str,
         model: str,
-        on_progress: OnProgress,
+        progress: Progress,
     ) -> None:
         self._recipe = recipe
         self._suite = suite
         self._guard = guard
-        self._on_progress = on_progress
+        self._progress = progress
         self.client = self._client(url, model)
         self._attacker = (
             self._client(recipe.attacker_url, recipe.attacker_model or "default")
@@ -430,4 +402,4 @@ class _Run:
         except OSError as error:
             raise cannot_write(self._path, error) from error
         self._done += 1
-        self._on_progress("attempts", self._done, self._total)
+        self._progress.update("attempts", self._done, self._total)

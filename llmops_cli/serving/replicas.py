@@ -1,106 +1,110 @@
-"""A model and an engine's name become a running server's URL, kept running until the block ends."""
+"""Engines behind a gateway: several of one kind, each started again at its address when it ends."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from llmops_cli.core.errors import LlmopsError
-from llmops_cli.core.progress import Progress
-from llmops_cli.core.spec import ServerSpec
-from llmops_cli.engines import checked_options, load_engine
-from llmops_cli.models.prepare import for_engine, with_parts
-from llmops_cli.runtime.env import ensure_env, find_env
+from llmops_cli.core.progress import Progress, Silent
+from llmops_cli.core.spec import Cause, ServerSpec
+from llmops_cli.engines.causes import explain
 from llmops_cli.runtime.server import free_port, running
+from llmops_cli.serving.target import EngineTarget, prepare_target
 
 PARALLEL = 16
 LOOK_S = 0.5
+FIRST_PAUSE_S = 1.0
 PAUSE_MOST_S = 60.0
 STABLE_S = 60.0
+"""An engine that lived so long is started again after the first pause, not the next longer one."""
 
 
 @contextmanager
-def started(
-    model: str,
-    backend: str,
-    options: Mapping[str, str],
-    folder: Path,
-    *,
-    replicas: int = 1,
-    progress: Progress,
-    on_wait: Callable[[float], None],
-    say: Callable[[str], None],
+def replicas(
+    target: EngineTarget, *, count: int, folder: Path, progress: Progress
 ) -> Iterator[list[str]]:
-    """The URLs of the engine's replicas, ready. One that ends is started again at the same address,
-    after a pause that grows; all are stopped when the block ends. Their logs are in `folder`.
+    """The URLs of `count` engines, ready; all are stopped when the block ends.
+
+    One that ends is started again at the same address, after a pause that grows. Their logs stay
+    in `folder`. Raises: what the first start of one raises.
     """
-    engine = load_engine(backend)
-    checked = checked_options(backend, engine, dict(options))
-    if engine.environment:
-        ensure_env(engine.environment, on_line=say)
-    artifact = with_parts(
-        engine,
-        for_engine(engine, model, progress=progress),
-        checked,
-        progress=progress,
-    )
-    env = find_env(engine.environment) if engine.environment else None
+    prepared = prepare_target(target, progress=progress)
+    causes = prepared.facts.causes
     with ExitStack() as stack:
         urls = []
-        for number in range(replicas):
-            spec = engine.server(
-                artifact, options=checked, env=env, port=free_port(), parallel=PARALLEL
-            )
+        for number in range(count):
+            spec = prepared.spec(port=free_port(), parallel=PARALLEL)
             log = folder / f"{spec.engine}-{number}.log"
-            urls.append(stack.enter_context(_kept(spec, log, on_wait=on_wait, say=say)))
+            keeper = _Keeper(spec, log, causes, progress)
+            urls.append(stack.enter_context(keeper.kept()))
         yield urls
 
 
-@contextmanager
-def _kept(
-    spec: ServerSpec, log: Path, *, on_wait: Callable[[float], None], say: Callable[[str], None]
-) -> Iterator[str]:
-    """A server that is started again when it ends. The first start must succeed."""
-    if not spec.argv:
-        with running(spec, log_path=log, on_wait=on_wait) as server:
-            yield server.url
-        return
-    over = threading.Event()
-    ready = threading.Event()
-    failure: list[BaseException] = []
+class _Keeper:
+    """Looks after one server in a thread."""
 
-    def look_after() -> None:
-        pause_s = 1.0
-        while not over.is_set():
+    def __init__(
+        self, spec: ServerSpec, log: Path, causes: tuple[Cause, ...], progress: Progress
+    ) -> None:
+        self._spec = spec
+        self._log = log
+        self._causes = causes
+        self._progress = progress
+        self._over = threading.Event()
+        self._settled = threading.Event()
+        """Set once the first start has succeeded or failed."""
+        self._failure: BaseException | None = None
+
+    @contextmanager
+    def kept(self) -> Iterator[str]:
+        """Its URL. The first start must succeed."""
+        if not self._spec.argv:
+            with running(self._spec, log_path=self._log, progress=self._progress) as server:
+                yield server.url
+            return
+        thread = threading.Thread(
+            target=self._look_after, name=f"keeps {self._spec.engine}", daemon=True
+        )
+        thread.start()
+        try:
+            self._settled.wait()
+            if self._failure is not None:
+                raise self._failure
+            yield self._spec.url
+        finally:
+            self._over.set()
+            thread.join()
+
+    def _look_after(self) -> None:
+        pause_s = FIRST_PAUSE_S / 2
+        while not self._over.is_set():
             began = time.monotonic()
             try:
-                with running(
-                    spec, log_path=log, on_wait=None if ready.is_set() else on_wait
-                ) as server:
-                    ready.set()
-                    while not over.wait(LOOK_S):
-                        server.check_alive()
-            except LlmopsError as error:
-                if not ready.is_set():
-                    failure.append(error)
-                    ready.set()
+                self._run_once()
+            except BaseException as error:  # noqa: BLE001 - the main thread raises it
+                if not self._settled.is_set():
+                    self._failure = error
+                    self._settled.set()
                     return
-                pause_s = (
-                    1.0 if time.monotonic() - began > STABLE_S else min(PAUSE_MOST_S, pause_s * 2)
-                )
-                say(f"{error.message}; it is started again in {pause_s:.0f} s")
-                over.wait(pause_s)
+                if not isinstance(error, LlmopsError):
+                    raise
+                lived_s = time.monotonic() - began
+                pause_s = FIRST_PAUSE_S if lived_s > STABLE_S else min(PAUSE_MOST_S, pause_s * 2)
+                self._progress.warn(f"{error.message}; it is started again in {pause_s:.0f} s")
+                self._over.wait(pause_s)
 
-    keeper = threading.Thread(target=look_after, name=f"keeps {spec.engine}", daemon=True)
-    keeper.start()
-    try:
-        ready.wait()
-        if failure:
-            raise failure[0]
-        yield spec.url
-    finally:
-        over.set()
-        keeper.join()
+    def _run_once(self) -> None:
+        """Until it ends or all is over."""
+
+        def known(text: str) -> Cause | None:
+            return explain(text, self._causes)
+
+        watcher = Silent() if self._settled.is_set() else self._progress
+        with running(self._spec, log_path=self._log, progress=watcher, explain=known) as server:
+            self._settled.set()
+            while not self._over.wait(LOOK_S):
+                server.check_alive()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from llmops_cli.core.fields import Positive
+from llmops_cli.core.fields import Flag, Positive, PositiveNumber, Share
 
 
 class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -14,11 +14,13 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     messages.
     """
 
-    data: str = "demo"
-    steps: Positive = 800
-    batch_size: Positive = 32
-    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 0.02
-    prompt_loss_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
+    data: Annotated[str, Flag(help='demo, or a JSONL file of {"messages": [...]}.')] = "demo"
+    steps: Annotated[Positive, Flag(help="Optimizer steps.")] = 800
+    batch_size: Annotated[Positive, Flag(help="Chats per step.")] = 32
+    learning_rate: Annotated[
+        PositiveNumber, Flag(help="Peak rate of Muon; AdamW gets a quarter.")
+    ] = 0.02
+    prompt_loss_weight: Share = 0.1
     hidden_size: Positive = 256
     intermediate_size: Positive = 512
     layers: Positive = 2
@@ -27,5 +29,5 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     vocab_size: Annotated[int, msgspec.Meta(ge=300)] = 1024
     context: Positive = 1024
     precision: str = "auto"
-    seed: int = 0
+    seed: Annotated[int, Flag(help="The same seed gives the same digest on one machine.")] = 0
     threads: Positive | None = None

@@ -15,20 +15,13 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.evaluate import demo_task
 from llmops_cli.evaluate.demo_task import Example, evaluation_examples, training_examples
+from llmops_cli.runtime.digests import digest_file, digest_path, digest_value
 from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.files import locked, size_of, to_json, write_atomic
 from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.paths import WORKERS, cache_dir
-from llmops_cli.runtime.store import (
-    digest_file,
-    digest_path,
-    digest_value,
-    locked,
-    size_of,
-    to_json,
-    write_atomic,
-)
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 

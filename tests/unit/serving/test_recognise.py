@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from llmops_cli.runtime.http import Http
-from llmops_cli.runtime.recognise import recognise
+from llmops_cli.serving.recognise import recognise
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmops_cli.runtime.telemetry import read_metrics
+from llmops_cli.serving.telemetry import read_metrics
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""The one way to a running server, whoever needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.progress import Progress
+from llmops_cli.core.report import Memory
+from llmops_cli.core.spec import Cause
+from llmops_cli.engines import EngineFacts
+from llmops_cli.engines.causes import explain
+from llmops_cli.runtime.http import Http
+from llmops_cli.runtime.runs import RunFolder
+from llmops_cli.runtime.server import ReadyServer, free_port, running
+from llmops_cli.serving.recognise import recognise, served_model
+from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
+
+
+class RunningServer:
+    """A server that answers now.
+
+    `server_name`: what a server that we did not start says it is. `log`: None for such a one.
+    """
+
+    def __init__(
+        self,
+        ready: ReadyServer,
+        prepared: PreparedTarget,
+        *,
+        server_name: str | None,
+        log: Path | None,
+    ) -> None:
+        self._ready = ready
+        self.prepared = prepared
+        self.server_name = server_name
+        self.log = log
+
+    @property
+    def url(self) -> str:
+        """Without a final /v1."""
+        return self._ready.url
+
+    @property
+    def model(self) -> str:
+        """The name by which requests ask for it."""
+        return self._ready.spec.model
+
+    @property
+    def engine(self) -> str:
+        return self._ready.spec.engine
+
+    @property
+    def facts(self) -> EngineFacts:
+        return self.prepared.facts
+
+    @property
+    def python(self) -> str | None:
+        """The engine's interpreter; None if it needs none of its own."""
+        return self.prepared.env.python if self.prepared.env else None
+
+    @property
+    def pid(self) -> int | None:
+        return self._ready.pid
+
+    def versions(self) -> dict[str, str]:
+        """Of the packages that can change its numbers, and the server's own word."""
+        found = self.prepared.versions()
+        if self.server_name:
+            found["server"] = self.server_name
+        return found
+
+    def check_alive(self) -> None:
+        """Raises: EngineFailed with the last log lines if the engine has ended."""
+        self._ready.check_alive()
+
+    def memory(self) -> Memory:
+        """Peaks, once the block has ended; nothing for a server that we did not start."""
+        return self._ready.memory()
+
+
+@contextmanager
+def started(
+    target: EngineTarget | PreparedTarget,
+    *,
+    folder: Path | RunFolder,
+    parallel: int,
+    progress: Progress,
+    log_name: str | None = None,
+    http: Http | None = None,
+) -> Iterator[RunningServer]:
+    """A model and a backend, or a URL, as a running server; stopped when the block ends.
+
+    `parallel`: requests at once that it should be able to compute. Its log, named after the engine
+    or `log_name`, stays in `folder`. `http` reaches a server that runs already.
+    Raises: UsageError, EnvironmentMissing (also when nothing answers at a URL), EngineFailed.
+    """
+    if isinstance(target, EngineTarget):
+        target = prepare_target(target, progress=progress)
+    caller = http or Http()
+    spec = target.spec(port=free_port(), parallel=parallel)
+    place = folder.path if isinstance(folder, RunFolder) and spec.argv else folder
+    log = place / (log_name or f"{spec.engine}.log") if isinstance(place, Path) else Path("unused")
+    causes = target.facts.causes
+
+    def known(text: str) -> Cause | None:
+        return explain(text, causes)
+
+    server_name = None
+    if not spec.argv:
+        server_name = recognise(caller, spec.url)
+        if target.target.model is None:
+            model = served_model(spec.url, caller)
+            spec = msgspec.structs.replace(spec, model=model or spec.model)
+    with running(spec, log_path=log, progress=progress, explain=known, http=caller) as ready:
+        yield RunningServer(ready, target, server_name=server_name, log=log if spec.argv else None)
