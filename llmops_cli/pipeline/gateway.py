@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.door.listener import bind, check_start, serve
 from llmops_cli.serve.gateway import GatewaySpec
 from llmops_cli.serve.state import state_dir
@@ -28,8 +28,6 @@ def run_gateway(
     workers: int,
     tls: tuple[Path, Path] | None,
     progress: Progress,
-    on_wait: Callable[[float], None],
-    say: Callable[[str], None],
 ) -> None:
     """Serves until it is told to stop. Raises: LlmopsError."""
     launch = GatewaySpec(
@@ -40,34 +38,41 @@ def run_gateway(
         tls_cert=str(tls[0].resolve()) if tls else None,
         tls_key=str(tls[1].resolve()) if tls else None,
     )
-    check_start(launch, say)
+    check_start(launch, progress.say)
     listener = bind(host, port)  # before engines are started, which takes minutes
-    with TemporaryDirectory(prefix="llmops-") as scratch, ExitStack() as stack:
+    with ExitStack() as stack:
         urls = {}
         for name, upstream in config.upstreams.items():
             if upstream.engine is not None:
-                from llmops_cli.serving.replicas import (
-                    started,
-                )  # what models need is not there for an endpoint
-
-                urls[name] = stack.enter_context(
-                    started(
-                        upstream.model or "demo",
-                        upstream.engine,
-                        upstream.engine_options(),
-                        Path(scratch) / name,
-                        replicas=upstream.replicas,
-                        progress=progress,
-                        on_wait=on_wait,
-                        say=say,
-                    )
-                )
-        shown = ", ".join(
-            each
-            for name, up in config.upstreams.items()
-            for each in ([up.url] if up.url else urls[name])
-        )
-        shown += "" if config.keys_required else "  (no keys)"
-        say(f"gateway: http{'s' if tls else ''}://{host}:{port}/v1  ->  {shown}")
+                urls[name] = stack.enter_context(_engines(name, upstream, progress))
+        scheme = "https" if tls else "http"
+        places = ", ".join(_addresses(config, urls))
+        openness = "" if config.keys_required else "  (no keys)"
+        progress.say(f"gateway: {scheme}://{host}:{port}/v1  ->  {places}{openness}")
         launch = msgspec.structs.replace(launch, urls=urls)
-        serve(launch, listener, workers=workers, say=say)
+        serve(launch, listener, workers=workers, say=progress.say)
+
+
+def _engines(
+    name: str, upstream: UpstreamConfig, progress: Progress
+) -> AbstractContextManager[list[str]]:
+    """The engines of an upstream, kept running; their logs stay in the state folder."""
+    from llmops_cli.serving.replicas import replicas  # what models need is not there otherwise
+    from llmops_cli.serving.target import EngineTarget
+
+    assert upstream.engine is not None
+    target = EngineTarget(
+        backend=upstream.engine,
+        model=upstream.model or "demo",
+        options=upstream.engine_options(),
+    )
+    folder = state_dir() / "logs" / name
+    return replicas(target, count=upstream.replicas, folder=folder, progress=progress)
+
+
+def _addresses(config: GatewayConfig, urls: dict[str, list[str]]) -> Iterator[str]:
+    for name, upstream in config.upstreams.items():
+        if upstream.url:
+            yield upstream.url
+        else:
+            yield from urls[name]

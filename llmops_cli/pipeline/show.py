@@ -51,4 +51,40 @@ def pipeline_table(report: PipelineReport) -> Table:
     return table
 
 
+CSV_COLUMNS = (
+    "name",
+    "size_bytes",
+    "bits_per_weight",
+    "perplexity",
+    "kl_divergence",
+    "task_accuracy",
+    "concurrency",
+    "ttft_ms_p50",
+    "tpot_ms_p50",
+    "output_tokens_per_s",
+    "engine_peak_rss_bytes",
+)
+
+
+def pipeline_csv(report: PipelineReport) -> str:
+    """One line per artifact and load level."""
+    lines = [",".join(CSV_COLUMNS)]
+    for row in report.rows:
+        fixed = [
+            row.name,
+            row.size_bytes,
+            row.bits_per_weight,
+            row.perplexity,
+            row.kl_divergence,
+            row.task_accuracy,
+        ]
+        speeds = [
+            [x.concurrency, x.ttft_ms.p50, x.tpot_ms.p50, x.output_tokens_per_s] for x in row.levels
+        ]
+        for speed in speeds or [[None] * 4]:
+            cells = [*fixed, *speed, row.engine_peak_rss_bytes]
+            lines.append(",".join("" if cell is None else str(cell) for cell in cells))
+    return "\n".join(lines) + "\n"
+
+
 SHOW = Show(table=lambda report, word, width: pipeline_table(report))

@@ -1,0 +1,127 @@
+"""What a recipe of steps asks for: YAML with the keys of PipelineRecipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.resolve import resolve
+from llmops_cli.engines import load_engine, parse_options
+from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.train.recipe import TrainRecipe
+
+
+class EvaluateRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The demo task by generation: `per_skill` prompts of each skill."""
+
+    per_skill: int = 50
+
+
+class EngineEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One engine of a comparison; `scheme` quantizes to that GGUF type first."""
+
+    name: str
+    backend: str
+    options: dict[str, str] = {}
+    scheme: str | None = None
+
+
+class PipelineRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Steps in this order; a step whose key is absent is left out.
+
+    `model` is used where `train` is absent. With `engines` the bench step runs over each of them,
+    and nothing is quantized but what an entry asks for.
+    """
+
+    model: str = "demo"
+    train: dict[str, object] | None = None
+    quantize: dict[str, object] = {}
+    engines: list[EngineEntry] = []
+    bench: dict[str, object] | None = None
+    evaluate: EvaluateRecipe | None = None
+
+
+class Steps(msgspec.Struct, frozen=True, kw_only=True):
+    """The steps' own recipes, each checked as its command would."""
+
+    train: TrainRecipe | None
+    quantize: QuantizeRecipe
+    bench: BenchRecipe | None
+
+
+def load_recipe(path: Path) -> PipelineRecipe:
+    """Raises: UsageError naming the line or field."""
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(
+            f"no recipe at {path}", hint="llmops run recipes/quickstart.yaml"
+        ) from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder, not a recipe") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(raw, dict):
+        raise UsageError(
+            f"{path} holds no recipe", hint="keys: model, train, quantize, engines, bench, evaluate"
+        )
+    known = [field.name for field in msgspec.structs.fields(PipelineRecipe)]
+    for key in raw:
+        if key not in known:
+            raise unknown_name("recipe key", str(key), known)
+    try:
+        return msgspec.convert(raw, PipelineRecipe)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {str(error).replace('`', '')}") from error
+
+
+def steps_of(recipe: PipelineRecipe) -> Steps:
+    """The steps, checked before the first minute of work is spent. Raises: UsageError."""
+    steps = Steps(train=_train(recipe), quantize=_quantize(recipe), bench=_bench(recipe))
+    load_engine(steps.bench.backend if steps.bench else "llamacpp")
+    if recipe.engines:
+        _check_engines(recipe, steps.bench)
+    elif steps.bench is not None and steps.bench.url:
+        raise UsageError(
+            "bench.url is one server: its speed would stand beside every quantized file",
+            hint="name servers under engines: {name: x, backend: remote, options: {url: ...}}, "
+            "or llmops bench --url",
+        )
+    return steps
+
+
+def _check_engines(recipe: PipelineRecipe, bench: BenchRecipe | None) -> None:
+    if bench is None:
+        raise UsageError(
+            "engines are compared by a load test", hint="bench: {concurrency: [1, 16]}"
+        )
+    if bench.url:
+        raise UsageError(
+            "bench.url and engines exclude one another",
+            hint="give a server its own entry: {name: x, backend: remote, options: {url: ...}}",
+        )
+    for entry in recipe.engines:
+        options = {**bench.options, **entry.options}
+        parse_options(entry.backend, load_engine(entry.backend), options)
+
+
+def _train(recipe: PipelineRecipe) -> TrainRecipe | None:
+    if recipe.train is None:
+        return None
+    return resolve(TrainRecipe, command="train", file=recipe.train).recipe
+
+
+def _quantize(recipe: PipelineRecipe) -> QuantizeRecipe:
+    fields = {"verify": False, **recipe.quantize, "model": recipe.model}
+    return resolve(QuantizeRecipe, command="quantize", file=fields).recipe
+
+
+def _bench(recipe: PipelineRecipe) -> BenchRecipe | None:
+    if recipe.bench is None:
+        return None
+    fields = {**recipe.bench, "model": recipe.model}
+    return resolve(BenchRecipe, command="bench", file=fields).recipe
