@@ -20,12 +20,9 @@ from pathlib import Path
 import numpy as np
 from random_model import circle, make
 
-from llmops_cli.core.options import located
 from llmops_cli.core.progress import Silent
-from llmops_cli.engines import checked_options, load_engine
-from llmops_cli.models.prepare import for_engine, with_parts
-from llmops_cli.runtime.env import ensure_env
-from llmops_cli.runtime.server import free_port, running
+from llmops_cli.serving.start import started
+from llmops_cli.serving.target import EngineTarget
 
 ANSWER = 96
 STREAMS = (1, 8)
@@ -75,17 +72,10 @@ def measure(
     """Tokens/s by kind and streams, seconds to the first token of prompts with a common head, and
     every text.
     """
-    engine = load_engine(name)
-    checked = checked_options(name, engine, options)
-    env = ensure_env(engine.environment, on_line=print) if engine.environment else None
-    quiet = {"progress": Silent()}
-    artifact = with_parts(engine, for_engine(engine, str(model), **quiet), checked, **quiet)
-    spec = engine.server(
-        artifact, options=located(checked, artifact.parts), env=env, port=free_port(), parallel=8
-    )
+    target = EngineTarget(backend=name, model=str(model), options=options)
     found: dict[str, object] = {"texts": []}
-    with running(spec, log_path=work / "engine.log") as server:
-        ask(server.url, spec.model, prompt("new", 20))
+    with started(target, folder=work, parallel=8, progress=Silent()) as server:
+        ask(server.url, server.model, prompt("new", 20))
         for kind in ("copying", "new"):
             for streams in STREAMS:
                 speeds = []
@@ -93,7 +83,9 @@ def measure(
                     prompts = [prompt(kind, (turn * 8 + i) % 20) for i in range(streams)]
                     start = time.monotonic()
                     with ThreadPoolExecutor(streams) as pool:
-                        answers = list(pool.map(lambda p: ask(server.url, spec.model, p), prompts))
+                        answers = list(
+                            pool.map(lambda p: ask(server.url, server.model, p), prompts)
+                        )
                     speeds.append(ANSWER * streams / (time.monotonic() - start))
                     found["texts"] += [text for text, _ in answers]
                 found[f"{kind} {streams}"] = statistics.median(speeds)
@@ -101,7 +93,7 @@ def measure(
         times = []
         for number in range(9):
             text, seconds = ask(
-                server.url, spec.model, [*head, *prompt("copying", number)[:16]], answer=1
+                server.url, server.model, [*head, *prompt("copying", number)[:16]], answer=1
             )
             found["texts"].append(text)
             times.append(seconds)

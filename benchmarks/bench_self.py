@@ -30,7 +30,7 @@ from benchmarks import load_peers
 from benchmarks.random_model import write_tokenizer
 from llmops_cli.bench.compare import compare, load_run
 from llmops_cli.bench.report import BenchReport
-from llmops_cli.runtime.store import load_report
+from llmops_cli.runtime.runs import load_report
 
 HERE = Path(__file__).parent
 PACED = ("--ttft-ms", "50", "--itl-ms", "10")

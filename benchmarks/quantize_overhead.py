@@ -18,6 +18,7 @@ from pathlib import Path
 
 from text_model import make
 
+from llmops_cli.core.progress import Silent
 from llmops_cli.quantize.folders import OFFLINE
 from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.paths import WORKERS
@@ -64,7 +65,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     model = make(args.model)
-    python = ensure_env("quantize", on_line=print).python
+    python = ensure_env("quantize", progress=Silent()).python
     ours = []
     theirs = []
     for number in range(args.rounds):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from llmops_cli.runtime.env import EnvStatus
 
 
 def register(app: typer.Typer) -> None:
@@ -19,54 +24,66 @@ def doctor(
     """
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import EnvironmentMissing
-    from llmops_cli.engines import engine_names, load_engine
+    from llmops_cli.engines import engine_names
     from llmops_cli.runtime.env import list_envs
     from llmops_cli.runtime.hardware import installed_versions, probe_hardware
 
     hardware = probe_hardware()
-    envs = list_envs()
-    by_name = {env.name: env for env in envs}
-    needs = {name: load_engine(name).environment for name in engine_names()}
+    envs = {env.name: env for env in list_envs(anew=True)}
+    needs = _needs(engine_names())
     works = {
-        name: env is None or by_name[env].python is not None
-        for name, env in needs.items()
-        if env in (None, *by_name)
+        name: need is None or envs[need].python is not None
+        for name, need in needs.items()
+        if need is None or need in envs
     }
     if as_json:
         print_json(
             {
                 "hardware": hardware,
                 "versions": installed_versions(),
-                "environments": envs,
+                "environments": list(envs.values()),
                 "engines": works,
             }
         )
     else:
-        gpus = hardware["gpus"]
-        names = (
-            ", ".join(str(gpu["name"]) for gpu in gpus)
-            if isinstance(gpus, list) and gpus
-            else "none"
-        )
-        flags = hardware["cpu_flags"]
-        write = sys.stdout.write
-        write(f"cpu    {hardware['cpu_model']}, {hardware['cores_logical']} cores usable\n")
-        write(f"flags  {' '.join(flags) if isinstance(flags, list) else ''}\n")
-        write(f"ram    {float(str(hardware['ram_bytes'])) / 1e9:.1f} GB\n")
-        write(f"gpus   {names}\n")
-        write(f"os     {hardware['os']}, Python {hardware['python']}\n")
-        for name, works_here in works.items():
-            env = by_name.get(needs[name] or "")
-            if works_here:
-                write(f"ok     engine {name}{f': {env.python}' if env else ''}\n")
-            elif env is not None:
-                made = (
-                    f"llmops env create {env.name} (or just use it; downloads about {env.download})"
-                )
-                write(f"--     engine {name}: {env.problem}\n       {made}\n")
-        for env in envs:
-            if env.name not in needs.values():
-                missing = f"missing; llmops env create {env.name}"
-                write(f"{'ok' if env.python else '--'}     {env.name}: {env.python or missing}\n")
+        for line in (*_machine_lines(hardware), *_engine_lines(works, needs, envs)):
+            sys.stdout.write(f"{line}\n")
     if not any(works[name] for name in works if needs[name] is not None):
         raise EnvironmentMissing("no engine can run here", hint="llmops env create llamacpp")
+
+
+def _needs(names: list[str]) -> dict[str, str | None]:
+    """Engine -> the environment that it runs in."""
+    from llmops_cli.engines import load_engine
+
+    return {name: load_engine(name).facts.environment for name in names}
+
+
+def _machine_lines(hardware: dict[str, Any]) -> Iterator[str]:  # Any: facts of many kinds
+    gpus = ", ".join(str(gpu["name"]) for gpu in hardware["gpus"]) or "none"
+    yield f"cpu    {hardware['cpu_model']}, {hardware['cores_logical']} cores usable"
+    yield f"flags  {' '.join(hardware['cpu_flags'])}"
+    yield f"ram    {hardware['ram_bytes'] / 1e9:.1f} GB"
+    yield f"gpus   {gpus}"
+    yield f"os     {hardware['os']}, Python {hardware['python']}"
+
+
+def _engine_lines(
+    works: dict[str, bool], needs: dict[str, str | None], envs: dict[str, EnvStatus]
+) -> Iterator[str]:
+    for name, is_working in works.items():
+        env = envs.get(needs[name] or "")
+        if is_working:
+            place = f": {env.python}" if env else ""
+            yield f"ok     engine {name}{place}"
+        elif env is not None:
+            size = f"; downloads about {env.download}" if env.download else ""
+            yield f"--     engine {name}: {env.problem}"
+            yield f"       llmops env create {env.name} (or just use it{size})"
+    for env in envs.values():
+        if env.name in needs.values():
+            continue
+        if env.python:
+            yield f"ok     {env.name}: {env.python}"
+        else:
+            yield f"--     {env.name}: {env.problem}; llmops env create {env.name}"

@@ -23,10 +23,9 @@ def list_() -> None:
     from llmops_cli.runtime.env import list_envs
 
     for row in list_envs():
-        missing = f"llmops env create {row.name}" + (
-            f"  (downloads about {row.download})" if row.download else ""
-        )
-        sys.stdout.write(f"{row.name:12} {row.origin:8} {row.python or missing}\n")
+        size = f"  (downloads about {row.download})" if row.download else ""
+        place = row.python or f"llmops env create {row.name}{size}"
+        sys.stdout.write(f"{row.name:12} {row.origin:8} {place}\n")
 
 
 @group.command()
@@ -34,17 +33,18 @@ def create(name: str = typer.Argument(help="A name from `llmops env list`.")) ->
     """Make the virtual environment from recipes/envs/NAME.txt, or mend it. Done by itself when an
     engine needs it.
     """
-    from llmops_cli.cli.screen import say
+    from llmops_cli.cli.screen import Progress
     from llmops_cli.runtime.env import create_env
 
-    env = create_env(name, on_line=say)
+    with Progress() as progress:
+        env = create_env(name, progress=progress)
     sys.stdout.write(f"{env.python}\n")
 
 
 @group.command()
 def remove(name: str = typer.Argument(help="A name from `llmops env list`.")) -> None:
     """Delete the virtual environment that `create` made."""
-    from llmops_cli.runtime.env import remove_env
+    from llmops_cli.runtime.venvs import remove_env
 
     place, size_bytes = remove_env(name)
     sys.stdout.write(f"removed {place} ({size_bytes / 1e6:,.0f} MB)\n")
@@ -53,10 +53,11 @@ def remove(name: str = typer.Argument(help="A name from `llmops env list`.")) ->
 @group.command()
 def show(name: str = typer.Argument(help="A name from `llmops env list`.")) -> None:
     """The interpreter of an environment and the versions that count."""
+    from llmops_cli.engines import packages_of
     from llmops_cli.runtime.env import find_env
     from llmops_cli.runtime.hardware import versions_in
 
-    env = find_env(name)
+    env = find_env(name, anew=True)
     sys.stdout.write(f"{env.name} ({env.origin}): {env.python}\n")
-    for package, version in sorted(versions_in(env.python).items()):
+    for package, version in sorted(versions_in(env.python, packages_of(name)).items()):
         sys.stdout.write(f"  {package} {version}\n")

@@ -102,7 +102,7 @@ def export(
     from llmops_cli.bench.export import TEXTS, save_parquet
     from llmops_cli.cli.screen import say
     from llmops_cli.core.errors import UsageError, unknown_name
-    from llmops_cli.runtime.store import write_atomic
+    from llmops_cli.runtime.files import write_atomic
 
     if format_ not in (*TEXTS, "parquet"):
         raise unknown_name("format", format_, [*TEXTS, "parquet"])
@@ -194,7 +194,7 @@ def gate(
     from llmops_cli.bench.gate import judge_run, parse_gate, untrusted
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import GateFailed
-    from llmops_cli.runtime.store import write_atomic
+    from llmops_cli.runtime.files import write_atomic
 
     conditions = [parse_gate(text) for text in fail_if]
     run = _load_run(current)
@@ -224,7 +224,7 @@ def _load(path: Path) -> tuple[Report, str]:
     """The report and a word on it; empty for a whole run."""
     from llmops_cli.bench.files import recover
     from llmops_cli.bench.report import BenchReport
-    from llmops_cli.runtime.store import load_report
+    from llmops_cli.runtime.runs import load_report
 
     found = recover(_folder(path))
     if found is not None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import typer
 
+from llmops_cli.cli.settings import JSON, OUTPUT
+
 
 def register(app: typer.Typer) -> None:
     app.command()(run)
@@ -15,43 +17,44 @@ def register(app: typer.Typer) -> None:
 def run(
     file: Path = typer.Argument(help="A YAML recipe, such as recipes/quickstart.yaml."),
     model: str = typer.Option(None, help="Use this model instead of the recipe's."),
-    output: Path = typer.Option(
-        None, "-o", "--output", help="Folder for the run.  [default: results/...]"
-    ),
-    as_json: bool = typer.Option(
-        False, "--json", help="Print the report on stdout and nothing else."
-    ),
+    output: Path = OUTPUT,
+    as_json: bool = JSON,
 ) -> None:
     """Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept."""
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
-    from llmops_cli.core.errors import EnvironmentMissing, GateFailed
-    from llmops_cli.core.problem import summary
+    from llmops_cli.cli.settings import refuse_invalid
+    from llmops_cli.core.errors import EnvironmentMissing
     from llmops_cli.pipeline.plot import plot_pipeline
+    from llmops_cli.pipeline.recipe import load_recipe, steps_of
     from llmops_cli.pipeline.report import problems_of
-    from llmops_cli.pipeline.run import Pipeline, load_recipe
+    from llmops_cli.pipeline.run import run_pipeline
     from llmops_cli.pipeline.show import pipeline_table
-    from llmops_cli.runtime.store import make_run_dir
+    from llmops_cli.runtime.runs import RunFolder
 
     recipe = load_recipe(file)
     if model is not None:
         recipe = msgspec.structs.replace(recipe, model=model)
-    folder = output or make_run_dir("run", file.stem)
+    bench = steps_of(recipe).bench
+    folder = RunFolder("run", file.stem, chosen=output)
+    folder.require_unused()
     with Progress() as progress:
-        pipeline = Pipeline(recipe, folder=folder, progress=progress)
-        report = pipeline.run()
+        try:
+            report = run_pipeline(recipe, folder=folder, progress=progress)
+        finally:
+            folder.forget_if_empty()
     try:
-        plot_pipeline(report, folder / "comparison.png")
-        say(f"plot: {folder / 'comparison.png'}")
+        plot_pipeline(report, folder.path / "comparison.png")
+        say(f"plot: {folder.path / 'comparison.png'}")
     except EnvironmentMissing as missing:
         say(f"no plot: {missing.message} ({missing.hint})")
     if as_json:
         print_json(report)
     else:
         show_table(pipeline_table(report))
-        say(f"report: {folder / 'report.json'}")
+        say(f"report: {folder.path / 'report.json'}")
     problems = problems_of(report)
-    if problems and not pipeline.allows_invalid:
-        raise GateFailed(
-            f"INVALID: {summary(problems)}",
-            hint="run again to measure that anew, or set bench.allow_invalid in the recipe",
-        )
+    if bench is not None and not bench.allow_invalid:
+        again = "run again to measure that anew, or set bench.allow_invalid in the recipe"
+        refuse_invalid(problems, hint=again)
+    for problem in problems:
+        say(f"INVALID: {problem.text}")

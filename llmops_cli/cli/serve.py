@@ -61,8 +61,8 @@ def serve(
     engine it starts.
     """
     from llmops_cli.cli.screen import Progress, say
-    from llmops_cli.cli.settings import parse_set
     from llmops_cli.core.errors import EnvironmentMissing, UsageError
+    from llmops_cli.core.grammar import read_pairs
     from llmops_cli.gateway_file.read import load_config
 
     alone = {
@@ -96,7 +96,7 @@ def serve(
             replicas,
             upstream,
             upstream_key_env,
-            parse_set(set_) or {},
+            read_pairs(set_ or []),
             keys=keys is not False,
             guard=guard,
             cache=bool(cache),
@@ -120,8 +120,6 @@ def serve(
             workers=workers,
             tls=(tls_cert, tls_key) if tls_cert else None,
             progress=progress,
-            on_wait=lambda s: progress.update("starting, seconds", round(s), 0),
-            say=say,
         )
 
 

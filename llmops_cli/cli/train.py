@@ -6,53 +6,39 @@ from pathlib import Path
 
 import typer
 
+from llmops_cli.cli.options import Given, recipe_command
+from llmops_cli.cli.settings import JSON, RECIPE
+from llmops_cli.train.recipe import TrainRecipe
+
 
 def register(app: typer.Typer) -> None:
-    app.command()(train)
+    app.command("train")(recipe_command(train, TrainRecipe))
 
 
 def train(
-    data: str = typer.Option(
-        None, "--data", help='demo, or a JSONL file of {"messages": [...]}.  [default: demo]'
-    ),
-    steps: int = typer.Option(None, help="Optimizer steps.  [default: 800]"),
-    batch_size: int = typer.Option(None, help="Chats per step.  [default: 32]"),
-    learning_rate: float = typer.Option(
-        None, help="Peak rate of Muon; AdamW gets a quarter.  [default: 0.02]"
-    ),
-    seed: int = typer.Option(
-        None, help="The same seed gives the same digest on one machine.  [default: 0]"
-    ),
-    recipe: Path = typer.Option(None, help="A YAML recipe, or a saved report to repeat."),
+    given: Given,
+    *,
+    recipe: Path = RECIPE,
     output: Path = typer.Option(None, "-o", "--output", help="Also copy the model to this folder."),
-    as_json: bool = typer.Option(
-        False, "--json", help="Print the report on stdout and nothing else."
-    ),
+    as_json: bool = JSON,
 ) -> None:
     """Train a small chat model from scratch; the built-in `demo` model by default."""
     from llmops_cli.cli.screen import Progress, print_json, say
-    from llmops_cli.cli.settings import resolve_flags
-    from llmops_cli.runtime.store import copy_model
-    from llmops_cli.train.recipe import TrainRecipe
+    from llmops_cli.cli.settings import resolved
+    from llmops_cli.runtime.files import copy_model
     from llmops_cli.train.run import train as run
 
-    flags: dict[str, object] = {
-        "data": data,
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-    }
-    resolved, origins = resolve_flags(TrainRecipe, flags, file=recipe, key="train")
+    found = resolved(TrainRecipe, given, command="train", file=recipe)
     with Progress() as progress:
-        report = run(resolved, origins, progress=progress)
+        report = run(found.recipe, found.origins, progress=progress)
     if output:
         copy_model(Path(report.path), output)
     if as_json:
         print_json(report)
-    else:
-        say(
-            f"{'kept' if report.reused else 'trained'} {report.path}\n"
-            f"{report.parameters:,} parameters, {report.steps} steps, loss {report.loss:.4f}, "
-            f"{report.tokens_per_s:,.0f} tokens/s, {report.cpu_s:.0f} CPU s, digest {report.digest[:19]}"
-        )
+        return
+    say(f"{'kept' if report.reused else 'trained'} {report.path}")
+    say(
+        f"{report.parameters:,} parameters, {report.steps} steps, loss {report.loss:.4f}, "
+        f"{report.tokens_per_s:,.0f} tokens/s, {report.cpu_s:.0f} CPU s, "
+        f"digest {report.digest[:19]}"
+    )

@@ -24,7 +24,7 @@ FORMATS = (
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model on disk, or served elsewhere.
 
-    `digest` is over names, sizes and content (see runtime.store.digest_path); None for a remote
+    `digest` is over names, sizes and content (see runtime.digests.digest_path); None for a remote
     model. `parts` are the adapters and the draft model that go with it: what the user called each
     -> where it is, in the engine's format.
     """

@@ -38,13 +38,7 @@ class EngineFailed(LlmopsError):
 
 
 class GateFailed(LlmopsError):
-    """`result` is the report that failed, which is still worth showing."""
-
     exit_code = 5
-
-    def __init__(self, message: str, *, hint: str | None = None, result: object = None) -> None:
-        super().__init__(message, hint=hint)
-        self.result = result
 
 
 class Interrupted(LlmopsError):

@@ -13,7 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar, cast, get_args, get_origin, 
 import msgspec
 
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.core.fields import choices_of, flags_of, plain_type
+from llmops_cli.core.fields import Flag, choices_of, flags_of, plain_type
+from llmops_cli.core.grammar import Unreadable
 
 RecipeT = TypeVar("RecipeT", bound=msgspec.Struct)
 Values = dict[str, object]
@@ -107,7 +108,7 @@ def _checked(kind: type[msgspec.Struct], values: Values, origins: Origins) -> Va
     for name, value in values.items():
         flag = grammar.get(name)
         if flag is not None and flag.read is not None and _is_text(value):
-            prepared[name] = flag.read(value)
+            prepared[name] = _read(flag, name, value, origins[name])
         else:
             prepared[name] = _as_field(hints[name], value)
         try:
@@ -120,6 +121,17 @@ def _checked(kind: type[msgspec.Struct], values: Values, origins: Origins) -> Va
                 hint=f"known: {', '.join(known)}" if known else None,
             ) from error
     return prepared
+
+
+def _read(flag: Flag, name: str, value: object, origin: str) -> object:
+    """Text in a grammar of the field's own."""
+    assert flag.read is not None
+    try:
+        return flag.read(value)
+    except Unreadable as error:
+        raise UsageError(
+            f"{name}={value!r} ({origin}): {error.what}", hint=f"for example {error.example}"
+        ) from error
 
 
 def _lenient(kind: type[msgspec.Struct], name: str) -> type[msgspec.Struct]:

@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from llmops_cli.cli.app import app
 from tests.conftest import Cli
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "help"
-COMMANDS = (
-    "",
-    "train",
-    "quantize",
-    "bench",
-    "report",
-    "report compare",
-    "report gate",
-    "run",
-    "engines",
-    "env",
-    "doctor",
-)
+
+
+def commands(command: Any, path: str = "") -> Iterator[str]:
+    """Every command and subcommand of the app, found by walking it."""
+    yield path
+    below = [*getattr(command, "commands", {}), *getattr(command, "functions", {})]
+    for name in below:
+        found = getattr(command, "commands", {}).get(name) or command.subcommand(name)
+        yield from commands(found, f"{path} {name}".strip())
+
+
+APP = typer.main.get_command(app)
+COMMANDS = sorted(commands(APP))
 
 
 def help_text(command: str) -> str:
-    argv = [sys.executable, "-m", "llmops_cli", *command.split(), "--help"]
-    run = subprocess.run(
-        argv, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"}
+    run = CliRunner().invoke(
+        app, [*command.split(), "--help"], prog_name="llmops", terminal_width=100
     )
-    return run.stdout.replace("python -m llmops_cli", "llmops")
+    assert run.exit_code == 0, run.output
+    return run.output
+
+
+def golden_file(command: str) -> Path:
+    return GOLDEN / f"{command.replace(' ', '-') or 'llmops'}.txt"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_the_golden_one(command: str) -> None:
     """A flag is a deliberate change: python -m tests.integration.test_cli"""
-    assert (
-        help_text(command) == (GOLDEN / f"{command.replace(' ', '-') or 'llmops'}.txt").read_text()
-    )
+    assert help_text(command) == golden_file(command).read_text()
+
+
+def test_no_golden_help_is_of_a_command_that_is_gone() -> None:
+    assert {path.name for path in GOLDEN.glob("*.txt")} == {golden_file(c).name for c in COMMANDS}
 
 
 def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
@@ -245,6 +255,7 @@ def test_doctor_reports_the_machine_as_json(cli: Cli) -> None:
 
 
 if __name__ == "__main__":
-    GOLDEN.mkdir(parents=True, exist_ok=True)
-    for name in COMMANDS:
-        (GOLDEN / f"{name.replace(' ', '-') or 'llmops'}.txt").write_text(help_text(name))
+    for stale in GOLDEN.glob("*.txt"):
+        stale.unlink()
+    for command in COMMANDS:
+        golden_file(command).write_text(help_text(command))

@@ -23,15 +23,14 @@ import pytest
 
 from llmops_cli.core.progress import Silent
 from llmops_cli.core.resolve import resolve
-from llmops_cli.engines import load_engine
 from llmops_cli.evaluate.demo import evaluate
 from llmops_cli.models.find import find_model
 from llmops_cli.models.prepare import as_gguf
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.run import quantize
-from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.paths import WORKERS
-from llmops_cli.runtime.server import free_port, running
+from llmops_cli.serving.start import started
+from llmops_cli.serving.target import EngineTarget
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.run import train
 from tests.conftest import Cli
@@ -56,14 +55,12 @@ def demo_gguf(demo: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def url(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    engine = load_engine("llamacpp")
-    env = find_env("llamacpp")
     artifact = msgspec.structs.replace(
         find_model(str(demo_gguf), progress=Silent()), reference="demo"
     )
-    options = {"max_model_len": "512", "queue": "40"}
-    spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=16)
-    with running(spec, log_path=tmp_path_factory.mktemp("engine") / "log") as server:
+    target = EngineTarget(artifact=artifact, options={"max_model_len": "512", "queue": "40"})
+    folder = tmp_path_factory.mktemp("engine")
+    with started(target, folder=folder, parallel=16, progress=Silent()) as server:
         yield server.url
 
 
@@ -464,12 +461,9 @@ def test_a_taken_port_is_said_before_the_model_is_loaded(url: str, demo_gguf: Pa
 def test_more_work_than_the_pool_holds_is_finished_by_preemption(
     demo_gguf: Path, tmp_path: Path
 ) -> None:
-    engine = load_engine("llamacpp")
-    env = find_env("llamacpp")
-    artifact = find_model(str(demo_gguf), progress=Silent())
     options = {"max_model_len": "256", "kv_tokens": "512"}
-    spec = engine.server(artifact, options=options, env=env, port=free_port(), parallel=8)
-    with running(spec, log_path=tmp_path / "log") as server:
+    target = EngineTarget(model=str(demo_gguf), options=options)
+    with started(target, folder=tmp_path, parallel=8, progress=Silent()) as server:
         replies: list[Json] = []
 
         def one(i: int) -> None:

@@ -23,14 +23,14 @@ import pytest
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed
-from llmops_cli.core.options import located
 from llmops_cli.core.progress import Silent
-from llmops_cli.engines import checked_options, load_engine
+from llmops_cli.engines import load_engine
+from llmops_cli.engines.causes import explain
 from llmops_cli.models.find import find_model
-from llmops_cli.models.prepare import for_engine, with_parts
-from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.http import Http
-from llmops_cli.runtime.server import free_port, running
+from llmops_cli.runtime.server import running
+from llmops_cli.serving.start import started
+from llmops_cli.serving.target import EngineTarget
 from tests.conftest import Cli
 
 REAL = {
@@ -84,15 +84,7 @@ Asked = Callable[[str, str], str]
 @contextmanager
 def serving(engine: str, options: dict[str, str], folder: Path) -> Iterator[tuple[str, Asked]]:
     """The demo model behind an engine: its URL, and a chat by model name and question."""
-    made = load_engine(engine)
-    checked = checked_options(engine, made, options)
-    assert made.environment
-    env = ensure_env(made.environment, on_line=print)
-    artifact = for_engine(made, "demo", progress=Silent())
-    artifact = with_parts(made, artifact, checked, progress=Silent())
-    spec = made.server(
-        artifact, options=located(checked, artifact.parts), env=env, port=free_port(), parallel=4
-    )
+    target = EngineTarget(backend=engine, model="demo", options=options)
 
     def ask(model: str, question: str) -> str:
         fields = {
@@ -101,12 +93,12 @@ def serving(engine: str, options: dict[str, str], folder: Path) -> Iterator[tupl
             "max_tokens": 40,
             "temperature": 0,
         }
-        answer = Http().post_json(f"{spec.url}/v1/chat/completions", fields, timeout_s=120)
+        answer = Http().post_json(f"{server.url}/v1/chat/completions", fields, timeout_s=120)
         assert answer is not None
         return str(answer["choices"][0]["message"]["content"])
 
-    with running(spec, log_path=folder / "engine.log"):
-        yield spec.url, ask
+    with started(target, folder=folder, parallel=4, progress=Silent()) as server:
+        yield server.url, ask
 
 
 @pytest.fixture(scope="module")
@@ -318,14 +310,14 @@ def test_a_server_on_a_taken_port_says_so_and_ends(tmp_path: Path) -> None:
         taken.listen()
         spec = load_engine("sim").server(
             Artifact(reference="sim", format="remote"),
-            options={},
+            options=EngineOptions(),
             env=None,
             port=taken.getsockname()[1],
             parallel=1,
         )
         with (
             pytest.raises(EngineFailed, match="its port was taken"),
-            running(spec, log_path=tmp_path / "log"),
+            running(spec, log_path=tmp_path / "log", progress=Silent(), explain=explain),
         ):
             pass
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmops_cli.cli.settings import parse_bytes, parse_share
 from llmops_cli.core.errors import LlmopsError, UsageError
 from llmops_cli.quantize import METHODS, QUANTIZERS
 from llmops_cli.quantize.choice import best_that_fits, pareto_front
@@ -137,20 +136,3 @@ def test_what_fits_is_judged_by_the_memory_it_was_served_in() -> None:
     assert "mid" in best_that_fits(made, 80)
     assert "small" in best_that_fits(made, 30)
     assert "none fits" in best_that_fits(made, 3)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("6GiB", 6 << 30), ("500MB", 500_000_000), ("1.5k", 1500), ("42", 42)]
-)
-def test_sizes_as_people_write_them(text: str, size: int) -> None:
-    assert parse_bytes(text, "--fit") == size
-
-
-def test_shares_as_people_write_them() -> None:
-    assert parse_share("3%", "--x") == pytest.approx(0.03)
-    assert parse_share("0.03", "--x") == pytest.approx(0.03)
-    for bad in ("three", "%"):
-        with pytest.raises(UsageError):
-            parse_share(bad, "--x")
-    with pytest.raises(UsageError):
-        parse_bytes("6 apples", "--fit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.engines import checked_options, load_engine
+from llmops_cli.engines import load_engine, parse_options
 from llmops_cli.quantize.gguf import Gguf
 
 
@@ -14,7 +14,7 @@ from llmops_cli.quantize.gguf import Gguf
     [
         (lambda: load_engine("lamacpp"), "llamacpp"),
         (lambda: Gguf.check_scheme("q4km"), "Q4_K_M"),
-        (lambda: checked_options("llamacpp", load_engine("llamacpp"), {"quueue": "4"}), "queue"),
+        (lambda: parse_options("llamacpp", load_engine("llamacpp"), {"quueue": "4"}), "queue"),
     ],
 )
 def test_did_you_mean(call: object, suggestion: str) -> None:

@@ -13,7 +13,7 @@ from llmops_cli.bench.report import BenchReport, Comparison
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.report import REPORTS, decode_report, report_kind
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "reports"
 SCHEMA_FILES = ROOT / "docs" / "schema"
 
@@ -54,7 +54,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 
 def test_the_published_json_schemas_are_the_current_ones() -> None:
-    """After a deliberate change: python -m tests.unit.test_reports"""
+    """After a deliberate change: python -m tests.unit.core.test_report"""
     for name, schema in json_schemas().items():
         assert json.loads((SCHEMA_FILES / name).read_text()) == json.loads(json.dumps(schema)), name
 

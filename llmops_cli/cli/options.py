@@ -1,0 +1,178 @@
+"""A recipe's fields as the flags of a command: names, types, help and defaults, said once.
+
+`recipe_command` gives a Typer command whose function gets what the user gave as one mapping, in
+which a field that was not given is absent.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, get_origin, get_type_hints
+
+import msgspec
+import typer
+from typer.core import TyperCommand
+
+from llmops_cli.core.fields import Flag, flags_of, plain_type
+
+Given = dict[str, object]
+"""Field name -> what the user gave, only for fields that were given."""
+Function = Callable[..., None]
+NO_VALUE: tuple[object, ...] = (None, (), [])
+
+WIDEST_DEFAULT = 40
+SWITCH_TYPES = (bool,)
+NUMBER_TYPES = (int, float)
+
+
+def recipe_command(
+    function: Function,
+    kind: type[msgspec.Struct],
+    *,
+    engine: type[msgspec.Struct] | None = None,
+) -> Function:
+    """`function(given, **rest)` as a command with a flag for each field of `kind` that has one.
+
+    `rest` are the function's own parameters after `given`. With `engine`, its options are flags
+    too, and what was given of them stands as text in `given["options"]`.
+    """
+    own = list(inspect.signature(function).parameters.values())[1:]
+    hints = get_type_hints(function)
+    fields = _parameters(kind, prefix="")
+    knobs = _parameters(engine, prefix="Engine: ") if engine else {}
+
+    def command(**values: Any) -> None:  # Any: as many types as flags
+        given: Given = {}
+        for name in fields:
+            _take(given, name, values.pop(name))
+        options: Given = {}
+        for name in knobs:
+            _take(options, name, values.pop(f"engine_{name}"))
+        if options:
+            pairs = given.get("options") or []
+            assert isinstance(pairs, list)
+            given["options"] = [*pairs, *(f"{name}={as_text(v)}" for name, v in options.items())]
+        function(given, **values)
+
+    parameters = [*fields.values(), *knobs.values(), *own]
+    command.__name__ = function.__name__
+    command.__doc__ = function.__doc__
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: hints.get(p.name, p.annotation) for p in parameters}
+    return command
+
+
+def as_text(value: object) -> str:
+    """A flag's value as `--set` would have it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(str(part) for part in value)
+    return str(value)
+
+
+def _take(given: Given, name: str, value: object) -> None:
+    if value not in NO_VALUE:
+        given[name] = list(value) if isinstance(value, tuple) else value
+
+
+def _parameters(kind: type[msgspec.Struct], *, prefix: str) -> dict[str, inspect.Parameter]:
+    """Field name -> the parameter that Typer makes its option of."""
+    hints = get_type_hints(kind, include_extras=True)
+    defaults = {field.name: field for field in msgspec.structs.fields(kind)}
+    found = {}
+    for name, flag in flags_of(kind).items():
+        if flag.hidden:
+            continue
+        shown = flag.default if flag.default is not None else _shown(defaults[name])
+        words = _help(flag, prefix, shown)
+        parameter = f"engine_{name}" if prefix else name
+        found[name] = inspect.Parameter(
+            parameter,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_option(name, flag, plain_type(hints[name]), words),
+            annotation=_type(flag, plain_type(hints[name])),
+        )
+    return found
+
+
+def _option(name: str, flag: Flag, plain: object, words: str) -> Any:  # Any: Typer's own
+    if flag.argument:
+        return typer.Argument(None, help=words)
+    spelling = f"--{name.replace('_', '-')}"
+    names = flag.names or (spelling,)
+    return typer.Option(None, *names, help=words)
+
+
+def _help(flag: Flag, prefix: str, shown: str) -> str:
+    words = flag.help
+    if prefix:
+        words = prefix + words[0].lower() + words[1:].rstrip(".")
+        words += f": {flag.example}." if flag.example else "."
+    return f"{words}  [default: {shown}]" if shown else words
+
+
+def _shown(field: msgspec.structs.FieldInfo) -> str:
+    """A default worth telling."""
+    default = field.default
+    if default is msgspec.NODEFAULT or isinstance(default, bool) or default in NO_VALUE:
+        return ""
+    if isinstance(default, float):
+        return f"{default:g}"
+    return str(default)
+
+
+def _type(flag: Flag, plain: object) -> object:
+    """What Typer checks; a field with a grammar of its own, or a list, is text."""
+    if flag.repeat:
+        return list[str]
+    if plain is bool:
+        return bool
+    if flag.read is None and plain in NUMBER_TYPES:
+        return plain
+    if flag.example and get_origin(plain) is None and plain in NUMBER_TYPES:
+        return plain
+    return str
+
+
+class WithSubcommands(TyperCommand):
+    """A command that does its main work by itself and has a few others below it.
+
+    `llmops quantize MODEL` quantizes, `llmops quantize inspect PATH` looks.
+    """
+
+    functions: Mapping[str, Function] = {}
+
+    def subcommand(self, name: str) -> TyperCommand:
+        """The command below this one."""
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(name)(self.functions[name])
+        found = typer.main.get_command(app)
+        assert isinstance(found, TyperCommand)
+        return found
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:  # Any: click's context, of which Typer may carry a copy
+        if args and args[0] in self.functions:
+            below = self.subcommand(args[0])
+            below.context_settings = self.context_settings
+            return below.make_context(f"{info_name} {args[0]}", args[1:], parent=parent, **extra)
+        return super().make_context(info_name, args, parent=parent, **extra)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # Any: click's, as above
+        with formatter.section("Commands"):
+            rows = [(name, _first_line(each)) for name, each in self.functions.items()]
+            formatter.write_dl(rows)
+        super().format_epilog(ctx, formatter)
+
+
+def with_subcommands(**functions: Function) -> type[WithSubcommands]:
+    """The class of a command that has these below it."""
+    return type("Command", (WithSubcommands,), {"functions": functions})
+
+
+def _first_line(function: Function) -> str:
+    paragraph = (inspect.getdoc(function) or "").split("\n\n")[0]
+    return " ".join(paragraph.split())
