@@ -14,8 +14,6 @@ from llmops_cli.core.spec import Env, ServerSpec
 from llmops_cli.engines import ENGINES, load_engine, parse_options
 from llmops_cli.engines.options import COMMON
 
-PLUGIN = Path(__file__).parent.parent / "plugin"
-
 GOLDEN = Path(__file__).parent.parent / "golden" / "engines.json"
 OPTIONS = {
     "llamacpp": {
@@ -66,11 +64,6 @@ def describe(name: str) -> dict[str, object]:
 def test_server_spec_is_the_golden_one(name: str) -> None:
     """After a deliberate change: python -m tests.contract.test_engines"""
     assert describe(name) == json.loads(GOLDEN.read_text())[name]
-
-
-@pytest.fixture(autouse=True)
-def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(PLUGIN))
 
 
 @pytest.mark.parametrize("name", NAMES)
