@@ -34,7 +34,7 @@ from llmops_cli.serve.answers.cache import LocalStore, SharedStore, Store
 from llmops_cli.serve.answers.flow import Flow
 from llmops_cli.serve.door.app import App
 from llmops_cli.serve.snapshot import Snapshot
-from llmops_cli.serve.upstreams.canary import Canaries
+from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.watch.audit import AuditLog
 from llmops_cli.serve.watch.console import Console
 from llmops_cli.serve.watch.metrics import Metrics
@@ -229,19 +229,14 @@ class Gateway:
         if self._link is not None:
             self.metrics.redis_up.set(self._link.up)
         for name, group in self._snapshot.upstreams.items():
-            worst = max(
-                (each.breaker.state for each in group),
-                key=("closed", "half open", "open").index,
-                default="closed",
-            )
-            self.metrics.standing(
+            self.metrics.upstream_state(
                 name,
                 up=any(not each.down for each in group),
-                breaker=worst,
+                breaker=max((each.breaker.state.badness for each in group), default=0),
                 outstanding=sum(each.outstanding for each in group),
             )
         for name in self.canaries.states():
-            self.metrics.canary(name, self.canaries.share(name))
+            self.metrics.canary(name, self.canaries.percent(name))
         self._look_at_blocks()
         if self._launch.file is not None and self._file_state() != self._seen:
             await self.reload()

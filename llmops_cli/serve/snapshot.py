@@ -19,9 +19,10 @@ from llmops_cli.gateway_file.prices import public_price
 from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.limits import Limits
 from llmops_cli.serve.context import Asked
-from llmops_cli.serve.upstreams.canary import Canaries
+from llmops_cli.serve.upstreams.canaries import Canaries
+from llmops_cli.serve.upstreams.candidate import Candidate
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
-from llmops_cli.serve.upstreams.routing import Choice, Router
+from llmops_cli.serve.upstreams.routing import Router
 from llmops_cli.serve.upstreams.upstream import Upstream
 from llmops_cli.serve.watch.metrics import Metrics
 
@@ -61,9 +62,10 @@ class Snapshot:
         self.policy = _digest(self.guard)
         self.limits = Limits(limiter, config.limits)
         self.router = Router(config, self.upstreams, canaries, is_private=_is_private)
-        self.dispatcher = Dispatcher(config, self.router, canaries, metrics)
-        if before is not None:
-            self.dispatcher.queues = before.dispatcher.queues
+        queues = before.dispatcher.queues if before is not None else None
+        self.dispatcher: Dispatcher = Dispatcher(
+            config, self.router, canaries, metrics, queues=queues
+        )
         self._prices: dict[tuple[str, str], tuple[float, float]] = {}
 
     def _upstreams(self, name: str, urls: dict[str, list[str]]) -> list[Upstream]:
@@ -122,19 +124,19 @@ class Snapshot:
     # -- prices
     # ----------------------------------------------------------------------------------------
 
-    def price(self, choice: Choice) -> tuple[float, float]:
+    def price(self, candidate: Candidate) -> tuple[float, float]:
         """Dollars of one token in, and of one out."""
-        price = choice.upstream.config.price
+        price = candidate.upstream.config.price
         if price is None:
             return 0.0, 0.0
-        key = (choice.upstream.name, choice.model)
+        key = (candidate.upstream.name, candidate.model)
         if key not in self._prices:
             try:
                 self._prices[key] = (
-                    public_price(choice.model) if price == "genai" else price
+                    public_price(candidate.model) if price == "genai" else price
                 ).per_token()
             except LookupError:
-                LOG.error("genai-prices does not know %s: it counts as free", choice.model)
+                LOG.error("genai-prices does not know %s: it counts as free", candidate.model)
                 self._prices[key] = (0.0, 0.0)
         return self._prices[key]
 

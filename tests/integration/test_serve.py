@@ -420,7 +420,8 @@ def test_an_upstream_that_stalls_is_given_up() -> None:
     import asyncio
 
     from llmops_cli.gateway_file.upstream import TimeoutsConfig
-    from llmops_cli.serve.upstreams.connection import Origin, UpstreamError
+    from llmops_cli.serve.upstreams.errors import UpstreamError
+    from llmops_cli.serve.upstreams.origin import Origin
 
     quiet = Upstream()
 

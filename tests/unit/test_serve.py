@@ -23,9 +23,11 @@ from llmops_cli.serve.answers.replay import assembled, spelt
 from llmops_cli.serve.answers.usage import Answer
 from llmops_cli.serve.endpoints import CHAT
 from llmops_cli.serve.refusal import Refusal
-from llmops_cli.serve.upstreams.canary import EDGES_S, Side, verdict
-from llmops_cli.serve.upstreams.connection import UpstreamError, _Wire
-from llmops_cli.serve.upstreams.upstream import Breaker, Upstream
+from llmops_cli.serve.upstreams.breaker import Breaker
+from llmops_cli.serve.upstreams.canary import EDGES_S, SideStats, verdict
+from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.upstreams.upstream import Upstream
+from llmops_cli.serve.upstreams.wire import Wire
 
 words = st.lists(st.text(max_size=12), max_size=12)
 
@@ -238,14 +240,14 @@ FINE = b"HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello
 
 def received(pieces: list[bytes], *, closed: bool) -> tuple[int, bytes, bool, str]:
     async def go() -> tuple[int, bytes, bool, str]:
-        wire = _Wire()
+        wire = Wire()
         wire.connection_made(_Nowhere())  # type: ignore[arg-type]
         for piece in pieces:
             if not wire.broken:
                 wire.data_received(piece)
         if closed:
             wire.connection_lost(None)
-        return wire.status, b"".join(wire.pieces), wire.complete, str(wire.broken or "")
+        return wire.status, b"".join(wire.chunks), wire.complete, str(wire.broken or "")
 
     return asyncio.run(go())
 
@@ -328,9 +330,9 @@ def test_half_of_many_opens_a_breaker_too() -> None:
     assert breaker.state == "open"
 
 
-def side(requests: int, errors: int, ttft_s: float) -> Side:
+def side(requests: int, errors: int, ttft_s: float) -> SideStats:
     bucket = next(i for i, edge in enumerate(EDGES_S) if edge >= ttft_s)
-    return Side(requests=requests, errors=errors, ttft={bucket: requests - errors})
+    return SideStats(requests=requests, errors=errors, ttft={bucket: requests - errors})
 
 
 @pytest.mark.parametrize(
@@ -347,7 +349,7 @@ def side(requests: int, errors: int, ttft_s: float) -> Side:
         (side(1000, 0, 0.1), side(100, 100, 0.1), True),
     ],
 )
-def test_what_rolls_a_canary_back(stable: Side, canary: Side, bad: bool) -> None:
+def test_what_rolls_a_canary_back(stable: SideStats, canary: SideStats, bad: bool) -> None:
     config = CanaryConfig(use=["x"])
     assert bool(verdict(config, {"stable": stable, "canary": canary})) is bad
 

@@ -33,8 +33,9 @@ from llmops_cli.serve.endpoints import EMBEDDINGS, RESPONSES, Endpoint
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import CHARS_PER_TOKEN, RequestBody
 from llmops_cli.serve.snapshot import Snapshot
-from llmops_cli.serve.upstreams.connection import UpstreamError, UpstreamTimeout
-from llmops_cli.serve.upstreams.dispatch import WORDS, Exchange, Failure, NoAnswer
+from llmops_cli.serve.upstreams.errors import UpstreamError, UpstreamTimeout
+from llmops_cli.serve.upstreams.exchange import Exchange, Failure, NoAnswer
+from llmops_cli.serve.upstreams.first_words import WORDS
 from llmops_cli.serve.watch.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -342,7 +343,7 @@ class Flow:
         raw = exchange.body or b""
         counted = Answer(None, job.endpoint, streamed=False)
         counted.read(raw)
-        price = snapshot.price(exchange.choice)
+        price = snapshot.price(exchange.candidate)
         context.observed.dollars += cost(
             price, counted.usage.input_tokens, counted.usage.output_tokens
         )
@@ -400,7 +401,7 @@ class Flow:
         except UpstreamError as error:
             good = False
             context.observed.error = str(error)
-            self.metrics.upstream_failed(exchange.choice.upstream.name, str(error)[:40])
+            self.metrics.upstream_failed(exchange.candidate.upstream.name, str(error)[:40])
             await _broke_off(job, error, begun=streamed)
         finally:
             exchange.end(good=good)
@@ -432,7 +433,7 @@ class Flow:
         if usage.output_tokens and not usage.input_tokens:
             usage.input_tokens = job.context.decided.prompt_tokens
         context.observed.dollars += cost(
-            snapshot.price(exchange.choice), usage.input_tokens, usage.output_tokens
+            snapshot.price(exchange.candidate), usage.input_tokens, usage.output_tokens
         )
         context.observed.usage = before.plus(usage)
         if counted.action:
@@ -460,7 +461,7 @@ class Flow:
         held = snapshot.guard is not None and job.endpoint is RESPONSES
         events = list[bytes]()
         said = False
-        async for piece in reply.pieces():
+        async for piece in reply.chunks():
             if not said and (said := WORDS.search(piece) is not None):
                 job.context.observed.first_s = time.monotonic() - job.context.asked.start
             shown = counted.feed(piece)
@@ -550,7 +551,9 @@ def _most(snapshot: Snapshot, job: Job, input_tokens: int, output_tokens: int) -
 
     def dearest(name: str) -> float:
         try:
-            prices = [snapshot.price(choice) for choice in snapshot.router.choices(name, job.asked)]
+            prices = [
+                snapshot.price(choice) for choice in snapshot.router.candidates(name, job.asked)
+            ]
         except Refusal:
             return 0.0  # it cannot do this, and will not be asked
         return max((cost(price, input_tokens, output_tokens) for price in prices), default=0.0)
@@ -587,9 +590,9 @@ async def _pass_on(job: Job, failure: Failure) -> None:
     """What the last upstream said, or why nobody could be asked. Raises: Refusal."""
     if failure.body is None:
         code = "upstream_timeout" if failure.late else "upstream_unavailable"
-        raise Refusal(failure.status, failure.said, code=code, headers=list(failure.headers))
+        raise Refusal(failure.status, failure.message, code=code, headers=list(failure.headers))
     job.context.observed.status = failure.status
-    job.context.observed.error = failure.said
+    job.context.observed.error = failure.message
     body = (
         failure.body
         if job.dialect.is_plain

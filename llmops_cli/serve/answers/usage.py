@@ -11,7 +11,7 @@ import msgspec
 
 from llmops_cli.serve.context import Usage
 from llmops_cli.serve.endpoints import COMPLETIONS, Endpoint
-from llmops_cli.serve.upstreams.connection import MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard, OutputStream

@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from llmops_cli.core.errors import unknown_name
 from llmops_cli.gateway_file.config import GatewayConfig
-from llmops_cli.gateway_file.model import ModelConfig, PoolMember, RuleConfig
-from llmops_cli.serve.context import Asked
+from llmops_cli.gateway_file.model import ModelConfig, Pool, PoolMember, RuleConfig
+from llmops_cli.serve.context import NAME_CHARS, Asked
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import CHARS_PER_TOKEN
-from llmops_cli.serve.upstreams.canary import Canaries
+from llmops_cli.serve.upstreams.balance import ordered
+from llmops_cli.serve.upstreams.canaries import Canaries
+from llmops_cli.serve.upstreams.candidate import Candidate
 from llmops_cli.serve.upstreams.upstream import Upstream
 
-BOUND = 1.25
-"""Affinity yields where an upstream has more than this times its share of what is in flight
-(Mirrokni et al., Consistent hashing with bounded loads, 2016).
-"""
 BY_ITSELF = ModelConfig()
+"""Of a model that an upstream lists and the file does not name."""
 
 
-class Choice(NamedTuple):
-    """One upstream, and what it calls the model. `held`: a stream is not passed on before its first
-    word.
-    """
+class Route(NamedTuple):
+    """`alias` is the name in the file whose `settings` count."""
 
-    upstream: Upstream
-    model: str
-    weight: float = 1.0
-    side: str = "stable"
-    held: bool = False
+    alias: str
+    settings: ModelConfig
 
 
 class Router:
@@ -50,183 +44,173 @@ class Router:
         self._upstreams = upstreams
         self._canaries = canaries
         self._is_private = is_private
-        self._adapters = {
-            adapter: name for name, model in config.models.items() for adapter in model.adapters
-        }
+        self._aliases: dict[str, str] = {}
+        for name, model in config.models.items():
+            for adapter in model.adapters:
+                self._aliases[adapter] = name
+        self._plain = {name: PoolMember(upstream=name) for name in upstreams}
         self._random = random.Random()
-        self._solo = {name: PoolMember(upstream=name) for name in upstreams}
+
+    # Names.
 
     def names(self) -> set[str]:
         """What clients may ask for."""
         if self._config.models:
-            return set(self._config.models) | set(self._adapters)
-        return {
-            model
-            for group in self._upstreams.values()
-            for each in group
-            for model in each.models or ()
-        }
+            return set(self._config.models) | set(self._aliases)
+        return set().union(*(each.models or () for each in self._all()))
 
     def lists(self, alias: str) -> bool:
         """Whether it is one of ours: a name that only the client knows is no label for a metric."""
         if self._config.models:
             return alias in self._config.models
-        return any(
-            alias in each.models
-            for group in self._upstreams.values()
-            for each in group
-            if each.models
-        )
+        return any(alias in each.models for each in self._all() if each.models)
 
-    def model(
-        self, name: str, *, shows: Callable[[str], bool] | None = None
-    ) -> tuple[str, ModelConfig]:
-        """(the alias whose settings count, its settings). `shows`: names that whoever asks may be
-        told of.
+    def model(self, name: str, *, shows: Callable[[str], bool] | None = None) -> Route:
+        """`shows`: names that whoever asks may be told of.
 
         Raises: Refusal for a name that does not exist.
         """
         if self._config.models:
-            alias = self._adapters.get(name, name)
+            alias = self._aliases.get(name, name)
             found = self._config.models.get(alias)
             if found is not None:
-                return alias, found
-        elif name in self.names() or any(
-            each.models is None for group in self._upstreams.values() for each in group
-        ):
-            return name, BY_ITSELF
-        known = [each for each in self.names() if shows is not None and shows(each)]
-        hint = unknown_name("model", name, known).hint if known else None
-        raise Refusal(
-            404,
-            f"there is no model {name[:128]!r}" + (f": {hint}" if hint else ""),
-            code="model_not_found",
-        )
+                return Route(alias, found)
+        elif name in self.names() or any(each.models is None for each in self._all()):
+            return Route(name, BY_ITSELF)
+        raise self._no_model(name, shows)
 
-    def choices(self, name: str, asked: Asked) -> list[Choice]:
+    def _no_model(self, name: str, shows: Callable[[str], bool] | None) -> Refusal:
+        message = f"there is no model {name[:NAME_CHARS]!r}"
+        known = [] if shows is None else list(filter(shows, self.names()))
+        if known:
+            hint = unknown_name("model", name, known).hint
+            message = f"{message}: {hint}"
+        return Refusal(404, message, code="model_not_found")
+
+    def _all(self) -> Iterator[Upstream]:
+        for group in self._upstreams.values():
+            yield from group
+
+    # Candidates.
+
+    def candidates(self, name: str, asked: Asked) -> list[Candidate]:
         """Every upstream that could answer, best first, whether it is usable now or not.
 
         Raises: Refusal if there is no such model, or no upstream that can do what is asked.
         """
         alias, model = self.model(name)
         if model is BY_ITSELF:
-            groups = self._upstreams.items()
-            found = [
-                Choice(u, name)
-                for _, group in groups
-                for u in group
-                if u.models and name in u.models
-            ]
-            found = found or [
-                Choice(u, name) for _, group in groups for u in group if u.models is None
-            ]
-            return self._ordered(found, "tokens", asked) if len(found) > 1 else found
-        rule = next((rule for rule in model.rules if self._meets(rule, asked)), None)
-        members = rule.use if rule else model.members()
-        found = self._expand(members, name, alias)
-        needs = asked.body.needs()
-        able = [choice for choice in found if choice.upstream.can(needs)] if needs else found
-        if not able:
-            raise Refusal(
-                400,
-                f"no upstream of {name[:128]!r} can do {', '.join(sorted(needs))}",
-                code="unsupported",
-            )
-        ordered = self._ordered(able, model.balance, asked)
-        share = self._canaries.share(alias) if model.canary and rule is None else 0
-        if share and model.canary and self._draw(asked) < share:
-            new = [
-                choice._replace(side="canary")
-                for choice in self._expand(model.canary.use, name, alias)
-            ]
-            ordered = self._ordered(new, model.balance, asked) + ordered
-        return ordered
+            return ordered(self._listing(name), "tokens", asked, self._random)
+        rule = self._rule(model, asked)
+        pool = rule.use if rule else model.members()
+        able = self._able(self._expand(pool, name, alias), name, asked)
+        best_first = ordered(able, model.balance, asked, self._random)
+        if rule is None and self._draws_canary(alias, model, asked):
+            return self._canary(name, alias, model, asked) + best_first
+        return best_first
 
-    def shadow(self, name: str) -> list[Choice]:
+    def shadow(self, name: str) -> Candidate | None:
         """Who gets a copy of this request, if anybody."""
         if not self._config.models:
-            return []
+            return None
         alias, model = self.model(name)
         if model.shadow is None or self._random.random() >= model.shadow.share:
-            return []
-        return [c for c in self._expand(model.shadow.use, name, alias) if c.upstream.usable()]
+            return None
+        for candidate in self._expand(model.shadow.use, name, alias):
+            if candidate.upstream.usable():
+                return candidate._replace(side="shadow")
+        return None
 
-    def _draw(self, asked: Asked) -> float:
-        """0 to 100: the same for a session, so that its answers come from one side."""
-        if asked.session:
-            return (
-                int.from_bytes(hashlib.sha256(asked.session.encode()).digest()[:4], "big")
-                / 2**32
-                * 100
-            )
-        return self._random.random() * 100
+    def _listing(self, name: str) -> list[Candidate]:
+        """Who lists the model, or else who lists nothing and may have it."""
+        found = [each for each in self._all() if each.models and name in each.models]
+        if not found:
+            found = [each for each in self._all() if each.models is None]
+        return [Candidate(each, name) for each in found]
 
-    def _expand(self, members: list[str | PoolMember], name: str, alias: str) -> list[Choice]:
+    def _expand(self, pool: Pool, name: str, alias: str) -> list[Candidate]:
+        """The pool's upstreams, each replica of them."""
         found = []
-        for entry in members:
-            member = self._solo[entry] if isinstance(entry, str) else entry
+        for entry in pool:
+            member = self._plain[entry] if isinstance(entry, str) else entry
             for upstream in self._upstreams[member.upstream]:
-                theirs = name if name != alias else member.model or _own_name(upstream, name)
-                found.append(Choice(upstream, theirs, member.weight))
+                theirs = _their_name(upstream, member, name, alias)
+                found.append(Candidate(upstream, theirs, member.weight))
         return found
+
+    def _able(self, candidates: list[Candidate], name: str, asked: Asked) -> list[Candidate]:
+        """Those that can do what is asked. Raises: Refusal if there is none."""
+        needs = asked.body.needs()
+        if needs:
+            candidates = [each for each in candidates if each.upstream.can(needs)]
+        if not candidates:
+            wanted = ", ".join(sorted(needs))
+            message = f"no upstream of {name[:NAME_CHARS]!r} can do {wanted}"
+            raise Refusal(400, message, code="unsupported")
+        return candidates
+
+    # Rules.
+
+    def _rule(self, model: ModelConfig, asked: Asked) -> RuleConfig | None:
+        """The first that the request meets."""
+        for rule in model.rules:
+            if self._meets(rule, asked):
+                return rule
+        return None
 
     def _meets(self, rule: RuleConfig, asked: Asked) -> bool:
         tokens = asked.body_bytes // CHARS_PER_TOKEN
-        return (
-            (rule.longer_than is None or tokens > rule.longer_than)
-            and (rule.shorter_than is None or tokens < rule.shorter_than)
-            and (rule.urgency is None or asked.urgency == rule.urgency)
-            and (not rule.keys or asked.key_id in rule.keys or asked.key_name in rule.keys)
-            and (rule.needs is None or rule.needs in asked.body.needs())
-            and (rule.private is None or self._is_private(asked) == rule.private)
-        )
+        if rule.longer_than is not None and tokens <= rule.longer_than:
+            return False
+        if rule.shorter_than is not None and tokens >= rule.shorter_than:
+            return False
+        if rule.urgency is not None and asked.urgency != rule.urgency:
+            return False
+        if rule.keys and asked.key_id not in rule.keys and asked.key_name not in rule.keys:
+            return False
+        if rule.needs is not None and rule.needs not in asked.body.needs():
+            return False
+        return rule.private is None or self._is_private(asked) == rule.private
 
-    def _ordered(self, choices: list[Choice], balance: str, asked: Asked) -> list[Choice]:
-        if len(choices) < 2:
-            return choices
-        least = sorted(
-            choices,
-            key=lambda c: (
-                c.upstream.full(),
-                c.upstream.outstanding / c.weight,
-                self._random.random(),
-            ),
-        )
-        if balance == "cost":
-            return sorted(least, key=lambda c: (c.upstream.full(), _price(c.upstream)))
-        anchor = (
-            asked.session
-            if balance == "sticky"
-            else asked.endpoint.head(asked.body)
-            if balance == "prefix"
-            else ""
-        )
-        if not anchor:
-            return least
-        ranked = sorted(choices, key=lambda c: _weight(anchor, c.upstream), reverse=True)
-        most = BOUND * (1 + sum(c.upstream.in_flight for c in choices)) / len(choices) + 1
-        if balance == "sticky":
-            most = float("inf")
-        near = [c for c in ranked if c.upstream.in_flight < most and not c.upstream.full()]
-        return near + [c for c in least if c not in near]
+    # The canary.
+
+    def _draws_canary(self, alias: str, model: ModelConfig, asked: Asked) -> bool:
+        if model.canary is None:
+            return False
+        percent = self._canaries.percent(alias)
+        return percent > 0 and self._draw(asked) < percent
+
+    def _draw(self, asked: Asked) -> float:
+        """0 to 100: the same for a session, so that its answers come from one side."""
+        if not asked.session:
+            return self._random.random() * 100
+        digest = hashlib.sha256(asked.session.encode()).digest()
+        return int.from_bytes(digest[:4], "big") / 2**32 * 100
+
+    def _canary(
+        self,
+        name: str,
+        alias: str,
+        model: ModelConfig,
+        asked: Asked,
+    ) -> list[Candidate]:
+        assert model.canary is not None
+        new = self._expand(model.canary.use, name, alias)
+        new = [candidate._replace(side="canary") for candidate in new]
+        return ordered(new, model.balance, asked, self._random)
 
 
-def _own_name(upstream: Upstream, name: str) -> str:
-    """What an upstream calls a model that the file does not translate: the same, or the only one
-    that it has.
+def _their_name(upstream: Upstream, member: PoolMember, name: str, alias: str) -> str:
+    """What an upstream calls the model.
+
+    An adapter has its own name everywhere. A model that the file does not translate has the same
+    name there, or that of the only one that the upstream has.
     """
-    if upstream.models is not None and name not in upstream.models and len(upstream.models) == 1:
-        return next(iter(upstream.models))
+    if name != alias:
+        return name
+    if member.model:
+        return member.model
+    models = upstream.models
+    if models is not None and name not in models and len(models) == 1:
+        return next(iter(models))
     return name
-
-
-def _weight(anchor: str, upstream: Upstream) -> bytes:
-    """Rendezvous hashing: an upstream that comes or goes moves only its own share."""
-    return hashlib.blake2b(
-        f"{upstream.url}\0{anchor}".encode("utf-8", "surrogatepass"), digest_size=8
-    ).digest()
-
-
-def _price(upstream: Upstream) -> float:
-    price = upstream.config.price
-    return price.per_token()[1] if price is not None and not isinstance(price, str) else 0.0

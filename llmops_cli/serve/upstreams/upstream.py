@@ -1,6 +1,4 @@
-"""One upstream: its origin, whether it may be asked (breaker, health, rest), and what it has to
-do.
-"""
+"""One upstream: its origin, whether it may be asked (breaker, health, rest), and its load."""
 
 from __future__ import annotations
 
@@ -12,7 +10,9 @@ from collections.abc import Callable
 import msgspec
 
 from llmops_cli.gateway_file.upstream import TimeoutsConfig, UpstreamConfig
-from llmops_cli.serve.upstreams.connection import Origin, Reply, UpstreamError
+from llmops_cli.serve.upstreams.breaker import Breaker
+from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.upstreams.origin import Origin
 
 CHECK_S = 5.0
 CHECK_DOWN_S = 1.0
@@ -21,104 +21,27 @@ REST_MOST_S = 60.0
 CHECK_TIMEOUTS = TimeoutsConfig(connect_s=2.0, first_byte_s=5.0, between_s=5.0, total_s=5.0)
 
 
-class Breaker:
-    """Closed, open, half open. It opens after `in_row` failures in a row, or when half of `many` in
-    ten seconds fail; an open one lets a single probe through after a pause that doubles each time,
-    up to a minute.
-    """
-
-    IN_ROW = 5
-    MANY = 20
-    WINDOW_S = 10.0
-    FIRST_S = 1.0
-    MOST_S = 60.0
-
-    def __init__(
-        self, *, now: Callable[[], float] = time.monotonic, seed: int | None = None
-    ) -> None:
-        self._now = now
-        self._random = random.Random(seed)
-        self.state = "closed"
-        self._row = 0
-        self._asked = 0
-        self._failed = 0
-        self._window = now()
-        self._until = 0.0
-        self._pause_s = self.FIRST_S
-        self._probing = False
-
-    def allows(self) -> bool:
-        if self.state == "closed":
-            return True
-        return not self._probing and self._now() >= self._until
-
-    def opens_in_s(self) -> float:
-        return max(0.0, self._until - self._now()) if self.state != "closed" else 0.0
-
-    def begin(self) -> None:
-        """A request goes out."""
-        if self.state != "closed":
-            self.state = "half open"
-            self._probing = True
-
-    def succeeded(self) -> None:
-        self._count(failed=False)
-        if self.state == "open" and not self._probing:
-            return  # an answer to what was asked before it opened
-        self._row = 0
-        self._probing = False
-        if self.state != "closed":
-            self.state = "closed"
-            self._pause_s = self.FIRST_S
-            self._asked = self._failed = 0
-
-    def failed(self) -> None:
-        self._count(failed=True)
-        self._row += 1
-        was_probe = self._probing
-        self._probing = False
-        if was_probe:
-            self._pause_s = min(self.MOST_S, self._pause_s * 2)
-        if was_probe or (self.state == "closed" and self._is_bad()):
-            self.state = "open"
-            self._until = self._now() + self._pause_s * (1 + self._random.random() / 4)
-
-    def undecided(self) -> None:
-        """A request ended without saying anything of the upstream: its client left."""
-        if self._probing:
-            self.state = "open"
-            self._probing = False
-
-    def _is_bad(self) -> bool:
-        return self._row >= self.IN_ROW or (
-            self._asked >= self.MANY and self._failed * 2 >= self._asked
-        )
-
-    def _count(self, *, failed: bool) -> None:
-        now = self._now()
-        if now - self._window > self.WINDOW_S:
-            self._window = now
-            self._asked = 0
-            self._failed = 0
-        self._asked += 1
-        self._failed += failed
-
-
 class Upstream:
-    """`outstanding` is the tokens of requests that it is working on. `models` is what it lists;
-    None: it never did.
+    """One address that answers requests.
+
+    `outstanding`: tokens of the requests that it is working on. `models`: what it lists; None: it
+    never did.
     """
 
     def __init__(
-        self, name: str, config: UpstreamConfig, url: str, *, key: str | None = None
+        self,
+        name: str,
+        config: UpstreamConfig,
+        url: str,
+        *,
+        key: str | None = None,
     ) -> None:
         self.name = name
         self.config = config
         self.url = url
         self.origin = Origin(url, timeouts=config.timeouts, key=key)
-        self._checker = Origin(
-            url, timeouts=CHECK_TIMEOUTS, key=key
-        )  # never behind a request in a pool
+        # Of its own, so that a check never waits behind a request in the pool.
+        self._checker = Origin(url, timeouts=CHECK_TIMEOUTS, key=key)
         self.breaker = Breaker()
         self.in_flight = 0
         self.outstanding = 0
@@ -130,8 +53,7 @@ class Upstream:
         self._check: asyncio.Task[None] | None = None
         self.checked = asyncio.Event()
 
-    # -- may it be asked
-    # -------------------------------------------------------------------------------
+    # Whether it may be asked.
 
     def usable(self) -> bool:
         return not self.down and self.breaker.allows()
@@ -140,7 +62,8 @@ class Upstream:
         return self.rests_until > 0 and time.monotonic() < self.rests_until
 
     def full(self) -> bool:
-        return self.config.max_in_flight is not None and self.in_flight >= self.config.max_in_flight
+        most = self.config.max_in_flight
+        return most is not None and self.in_flight >= most
 
     def usable_in_s(self) -> float:
         return max(1.0, self.breaker.opens_in_s())
@@ -150,10 +73,10 @@ class Upstream:
 
     def rest(self, seconds: float) -> None:
         """It said when it wants to be asked again."""
-        self.rests_until = time.monotonic() + min(REST_MOST_S, max(0.0, seconds))
+        rest_s = min(REST_MOST_S, max(0.0, seconds))
+        self.rests_until = time.monotonic() + rest_s
 
-    # -- asking
-    # ----------------------------------------------------------------------------------------
+    # While it is asked.
 
     def begin(self, tokens: int) -> None:
         self.in_flight += 1
@@ -180,8 +103,7 @@ class Upstream:
         self._failed_checks = 0
         self.down = False
 
-    # -- watching it
-    # -----------------------------------------------------------------------------------
+    # Its checks.
 
     def watch(self, on_down: Callable[[Upstream], None]) -> None:
         self._check = asyncio.get_running_loop().create_task(self._checks(on_down))
@@ -190,20 +112,23 @@ class Upstream:
         while True:
             await self._look(on_down)
             self.checked.set()
-            quick = self.down or self.models is None or self._failed_checks
-            await asyncio.sleep((CHECK_DOWN_S if quick else CHECK_S) * random.uniform(0.8, 1.2))
+            await asyncio.sleep(self._pause_s() * random.uniform(0.8, 1.2))
+
+    def _pause_s(self) -> float:
+        """Until the next check."""
+        is_in_doubt = self.down or self.models is None or self._failed_checks > 0
+        return CHECK_DOWN_S if is_in_doubt else CHECK_S
 
     async def _look(self, on_down: Callable[[Upstream], None]) -> None:
-        """One active check. Down is who misses three in a row and sent no byte to anybody
-        meanwhile.
-        """
+        """One check. Down is who misses three in a row and sent nobody a byte meanwhile."""
         start = time.monotonic()
         try:
             reply = await self._checker.ask("GET", "/v1/models", b"", [])
             try:
-                self._listed(reply, await reply.read())
+                raw = await reply.read()
             finally:
                 self._checker.release(reply)
+            self._listed(reply.status, raw)
         except UpstreamError:
             if self._last_byte < start:
                 self._failed_checks += 1
@@ -213,14 +138,15 @@ class Upstream:
         else:
             self.alive()
 
-    def _listed(self, reply: Reply, raw: bytes) -> None:
-        """An endpoint that lists nothing, or forbids looking, is alive."""
-        if reply.status != 200:
-            if reply.status >= 500:
-                raise UpstreamError(f"{reply.status}")
+    def _listed(self, status: int, raw: bytes) -> None:
+        """An endpoint that lists nothing, or forbids looking, is alive. Raises: UpstreamError."""
+        if status >= 500:
+            raise UpstreamError(f"{status}")
+        if status != 200:
             return
         try:
-            self.models = frozenset(str(entry["id"]) for entry in msgspec.json.decode(raw)["data"])
+            entries = msgspec.json.decode(raw)["data"]
+            self.models = frozenset(str(entry["id"]) for entry in entries)
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             return
 

@@ -15,7 +15,7 @@ from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.door.openapi import document
 from llmops_cli.serve.endpoints import OPENAPI, Page
 from llmops_cli.serve.snapshot import Snapshot
-from llmops_cli.serve.upstreams.canary import Canaries
+from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.watch.metrics import PREFIX, Metrics
 
 PAGE_HEADERS = [
@@ -148,7 +148,7 @@ class Console:
         return {
             "state": state.state,
             "reason": state.reason,
-            "percent": self._canaries.share(name),
+            "percent": self._canaries.percent(name),
             "since": state.since,
             "steps": model.canary.steps if model and model.canary else [],
             "sides": {

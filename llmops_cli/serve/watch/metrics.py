@@ -154,9 +154,9 @@ class Metrics:
         self._child(self._shadows, model, result).inc()
         self._child(self._shadow_s, model).inc(seconds)
 
-    def standing(self, upstream: str, *, up: bool, breaker: str, outstanding: int) -> None:
+    def upstream_state(self, upstream: str, *, up: bool, breaker: int, outstanding: int) -> None:
         self._child(self._up, upstream).set(up)
-        self._child(self._breaker, upstream).set({"closed": 0, "half open": 1, "open": 2}[breaker])
+        self._child(self._breaker, upstream).set(breaker)
         self._child(self._outstanding, upstream).set(outstanding)
 
     def canary(self, model: str, percent: int) -> None:

@@ -1,0 +1,75 @@
+"""A request waits until an upstream has a place for it, as long as it may."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from llmops_cli.gateway_file.config import QueueConfig
+from llmops_cli.serve.context import Asked, Urgency
+from llmops_cli.serve.refusal import Refusal, retry_after
+from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.queues import Queues
+from llmops_cli.serve.upstreams.upstream import Upstream
+
+
+async def admit(
+    alias: str,
+    candidates: list[Candidate],
+    tried: Collection[Upstream],
+    *,
+    asked: Asked,
+    queues: Queues,
+    config: QueueConfig,
+) -> Candidate | None:
+    """The best candidate that is usable and has a place; None if none is usable.
+
+    Raises: Refusal (503) if the queue is full, or cannot be passed in time.
+    """
+    until = time.monotonic() + _patience_s(asked, config)
+    waited = False
+    while True:
+        usable = [each for each in candidates if each.upstream.usable()]
+        if not usable:
+            return None
+        free = _with_place(usable)
+        if free and (waited or not queues.depth(alias)):
+            return _first_untried(free, tried)
+        expected_s = queues.expected_s(alias)
+        left_s = until - time.monotonic()
+        if not waited and queues.depth(alias) >= config.depth:
+            raise _overloaded("too many requests wait already", expected_s)
+        if left_s <= 0 or (asked.deadline and expected_s > left_s):
+            raise _overloaded("there is no place in time", expected_s)
+        woken = await queues.wait(
+            alias,
+            urgent=asked.urgency is Urgency.INTERACTIVE,
+            again=waited,
+            seconds=left_s,
+        )
+        waited = woken or bool(free)
+
+
+def _patience_s(asked: Asked, config: QueueConfig) -> float:
+    left_s = asked.left_s()
+    if left_s is None:
+        return config.wait_s
+    return min(left_s, config.wait_s)
+
+
+def _with_place(usable: list[Candidate]) -> list[Candidate]:
+    """Those that asked to be left alone only if there is nobody else."""
+    free = [each for each in usable if not each.upstream.full()]
+    rested = [each for each in free if not each.upstream.resting()]
+    return rested or free
+
+
+def _first_untried(free: list[Candidate], tried: Collection[Upstream]) -> Candidate:
+    for candidate in free:
+        if candidate.upstream not in tried:
+            return candidate
+    return free[0]
+
+
+def _overloaded(message: str, expected_s: float) -> Refusal:
+    return Refusal(503, message, code="overloaded", headers=retry_after(expected_s))

@@ -1,0 +1,28 @@
+"""An upstream that could answer a request."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from llmops_cli.serve.upstreams.upstream import Upstream
+
+
+class Candidate(NamedTuple):
+    """`model`: what the upstream calls it.
+
+    `held`: a stream is not passed on before its first words.
+    """
+
+    upstream: Upstream
+    model: str
+    weight: float = 1.0
+    side: str = "stable"
+    held: bool = False
+
+    def is_free(self, tried: Collection[Upstream] = ()) -> bool:
+        """Whether it would answer now, and was not tried."""
+        upstream = self.upstream
+        if upstream in tried or not upstream.usable():
+            return False
+        return not upstream.full() and not upstream.resting()

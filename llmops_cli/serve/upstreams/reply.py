@@ -1,0 +1,139 @@
+"""An upstream's answer: its head, then its body as it comes, within the time that it has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from llmops_cli.serve.upstreams.errors import (
+    FirstByteTimeout,
+    MalformedAnswer,
+    ReadTimeout,
+    TotalTimeout,
+)
+from llmops_cli.serve.upstreams.wire import Wire
+
+WHOLE_MOST = 64 << 20
+"""Bytes of an answer that is not streamed."""
+SLACK_S = 0.01
+
+
+class Reply:
+    """An answer whose head is there.
+
+    Leaving it before its end closes the connection: the upstream should stop.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        between_s: float,
+        first_by: float,
+        deadline: float,
+    ) -> None:
+        """`first_by` and `deadline` are on the loop's clock."""
+        self._wire = wire
+        self._between_s = between_s
+        self._first_by = first_by
+        self._deadline = deadline
+        self.status = wire.status
+        self.headers = wire.headers
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch()
+
+    @property
+    def wire(self) -> Wire:
+        """For the pool that it came from."""
+        return self._wire
+
+    def _watch(self) -> None:
+        """One timer for the whole answer, which is cheaper than one for each chunk."""
+        wire = self._wire
+        if wire.complete or wire.broken:
+            return
+        now = self._loop.time()
+        next_by = self._next_by(now)
+        if now >= self._deadline:
+            wire.stop(TotalTimeout())
+        elif now < next_by:
+            wait_s = min(next_by, self._deadline) - now
+            self._timer = self._loop.call_later(wait_s + SLACK_S, self._watch)
+        elif wire.begun:
+            wire.stop(ReadTimeout())
+        else:
+            wire.stop(FirstByteTimeout())
+
+    def _next_by(self, now: float) -> float:
+        """When the next chunk must have come; one that we do not read has all its time."""
+        wire = self._wire
+        if not wire.begun:
+            return self._first_by
+        if wire.paused:
+            return now + self._between_s
+        return wire.last + self._between_s
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """What has come, joined, each time something has.
+
+        Raises: UpstreamError if it breaks off.
+        """
+        wire = self._wire
+        while True:
+            if wire.chunks:
+                if len(wire.chunks) == 1:
+                    chunk = wire.chunks.popleft()
+                else:
+                    chunk = b"".join(wire.chunks)
+                    wire.chunks.clear()
+                wire.took(len(chunk))
+                yield chunk
+                continue
+            if wire.complete:
+                return
+            if wire.broken:
+                raise wire.broken
+            await wire.wait()
+
+    async def begun(self) -> None:
+        """Until the body has begun, or has ended. Raises: UpstreamError."""
+        wire = self._wire
+        while not (wire.chunks or wire.complete):
+            if wire.broken:
+                raise wire.broken
+            await wire.wait()
+
+    def peek(self) -> bytes:
+        """What has come and was not taken."""
+        chunks = self._wire.chunks
+        if len(chunks) == 1:
+            return chunks[0]
+        return b"".join(chunks)
+
+    async def more(self) -> bool:
+        """Until more has come; False at the end. Raises: UpstreamError."""
+        wire = self._wire
+        count = len(wire.chunks)
+        while len(wire.chunks) == count:
+            if wire.complete:
+                return False
+            if wire.broken:
+                raise wire.broken
+            await wire.wait()
+        return True
+
+    async def read(self) -> bytes:
+        """The whole body. Raises: UpstreamError."""
+        parts = []
+        size = 0
+        async for chunk in self.chunks():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > WHOLE_MOST:
+                raise MalformedAnswer("it does not end")
+        return b"".join(parts)

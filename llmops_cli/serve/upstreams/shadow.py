@@ -1,0 +1,55 @@
+"""Copies of requests whose answers nobody sees: what becomes of them is only counted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from llmops_cli.serve.upstreams.attempt import JSON, Attempts, RoutedRequest, body_for
+from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.watch.metrics import Metrics
+
+
+class Shadows:
+    """Those under way, so that there are not too many."""
+
+    def __init__(self, attempts: Attempts, metrics: Metrics) -> None:
+        self._attempts = attempts
+        self._metrics = metrics
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, candidate: Candidate, request: RoutedRequest) -> None:
+        config = request.settings.shadow
+        if config is None or len(self._tasks) >= config.at_once:
+            self._metrics.shadowed(request.alias, "skipped")
+            return
+        task = asyncio.get_running_loop().create_task(self._copy(candidate, request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _copy(self, candidate: Candidate, request: RoutedRequest) -> None:
+        upstream = candidate.upstream
+        start = time.monotonic()
+        upstream.begin(request.tokens)
+        good = False
+        try:
+            good = await _is_answered(candidate, request)
+        except UpstreamError:
+            pass
+        finally:
+            self._attempts.over(upstream, request.tokens, good=good)
+        result = "fine" if good else "failed"
+        self._metrics.shadowed(request.alias, result, time.monotonic() - start)
+
+
+async def _is_answered(candidate: Candidate, request: RoutedRequest) -> bool:
+    """Raises: UpstreamError."""
+    origin = candidate.upstream.origin
+    body = body_for(candidate, request.fields)
+    reply = await origin.ask("POST", request.path, body, [JSON])
+    try:
+        await reply.read()
+    finally:
+        origin.release(reply)
+    return reply.status < 400

@@ -1,0 +1,143 @@
+"""One HTTP/1.1 connection to an upstream, read as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import cast
+
+import httptools
+
+from llmops_cli.serve.refusal import Headers
+from llmops_cli.serve.upstreams.errors import ConnectionLost, MalformedAnswer, UpstreamError
+
+HELD_MOST = 256 << 10
+"""Bytes that wait for a slow client before the upstream is paused."""
+HEADERS_MOST = 200
+
+
+class Wire(asyncio.Protocol):
+    """One connection, one exchange at a time."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.closed = False
+        self.reset()
+
+    def reset(self) -> None:
+        self.status = 0
+        self.headers: Headers = []
+        self.chunks: deque[bytes] = deque()
+        self.held = 0
+        self.complete = False
+        self.broken: UpstreamError | None = None
+        self.headed = False
+        self.begun = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self.paused = False
+        self._kept = False
+        self.last = asyncio.get_running_loop().time()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's is no subclass of asyncio's.
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.complete:  # more than was promised: not to be used again
+            self.close()
+            return
+        self.last = asyncio.get_running_loop().time()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.broken = MalformedAnswer(error)
+            self.close()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if self.complete or self.broken:
+            pass
+        elif self.headed and self._ends_with_connection():
+            self.complete = True
+        else:
+            self.broken = ConnectionLost(exc)
+        self._wake()
+
+    def _ends_with_connection(self) -> bool:
+        names = {name for name, _ in self.headers}
+        return b"content-length" not in names and b"transfer-encoding" not in names
+
+    # What httptools calls.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+        if len(self.headers) > HEADERS_MOST:
+            self.broken = MalformedAnswer("too many headers")
+            self.close()
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            self.headers.clear()
+            return
+        self.headed = True
+
+    def on_body(self, body: bytes) -> None:
+        self.begun = True
+        self.chunks.append(body)
+        self.held += len(body)
+        if self.held > HELD_MOST and not self.paused and self.transport is not None:
+            self.paused = True
+            self.transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self.status >= 200:
+            self.complete = True
+            self._kept = self._parser.should_keep_alive()
+
+    # For the one exchange.
+
+    def took(self, size: int) -> None:
+        self.held -= size
+        if not self.paused or self.closed or self.held >= HELD_MOST // 2:
+            return
+        if self.transport is not None:
+            self.paused = False
+            self.transport.resume_reading()
+
+    async def wait(self) -> None:
+        """Until something has come, or will not."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def stop(self, why: UpstreamError) -> None:
+        self.broken = why
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    @property
+    def reusable(self) -> bool:
+        return self.complete and self._kept and self.is_open
+
+    @property
+    def is_open(self) -> bool:
+        if self.closed or self.transport is None:
+            return False
+        return not self.transport.is_closing()
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
