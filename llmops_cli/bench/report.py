@@ -204,5 +204,5 @@ def problems_of(report: BenchReport) -> list[Problem]:
 
 
 KIND = ReportKind(
-    schema="llmops.bench/2", type=BenchReport, upgrades={"llmops.bench/1": _bench_1_to_2}
+    schema="llmops.bench/2", report=BenchReport, upgrades={"llmops.bench/1": _bench_1_to_2}
 )

@@ -34,7 +34,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 ok, 1 our bug, 2 usage, 3 environment, 4 engine failed, 5 gate failed, 130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 our bug, 2 usage, 3 environment, 4 engine failed, 5 gate failed, "
+    "130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -92,8 +93,9 @@ def _explain(error: LlmopsError) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """Usage errors of the command-line library keep its words; anything else is our bug and goes to
-    a log.
+    """Usage errors of the command-line library keep its words.
+
+    Anything else is our bug and goes to a log.
     """
     import click
 

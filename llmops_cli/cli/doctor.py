@@ -19,8 +19,9 @@ def register(app: typer.Typer) -> None:
 def doctor(
     as_json: bool = typer.Option(False, "--json", help="Print the facts as JSON on stdout."),
 ) -> None:
-    """What works on this machine, what doesn't, why, and what mends it. Exit code 3 if no engine
-    can run.
+    """What works on this machine, what doesn't, why, and what mends it.
+
+    Exit code 3 if no engine can run.
     """
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import EnvironmentMissing

@@ -30,8 +30,9 @@ def list_() -> None:
 
 @group.command()
 def create(name: str = typer.Argument(help="A name from `llmops env list`.")) -> None:
-    """Make the virtual environment from recipes/envs/NAME.txt, or mend it. Done by itself when an
-    engine needs it.
+    """Make the virtual environment from recipes/envs/NAME.txt, or mend it.
+
+    Done by itself when an engine needs it.
     """
     from llmops_cli.cli.screen import Progress
     from llmops_cli.runtime.env import create_env

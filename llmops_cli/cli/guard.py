@@ -56,9 +56,8 @@ def check(
         sys.stdout.write(f"{decision.action}\n")
         for finding in decision.findings:
             if finding.action != "allow":
-                sys.stdout.write(
-                    f"  {finding.action}: {finding.detector}, {finding.rule}{_place(finding, text)}\n"
-                )
+                rule = f"{finding.detector}, {finding.rule}"
+                sys.stdout.write(f"  {finding.action}: {rule}{_place(finding, text)}\n")
         if decision.action == "redact":
             sys.stdout.write(
                 decision.text if decision.text.endswith("\n") else f"{decision.text}\n"
@@ -76,8 +75,9 @@ def explain(
     ),
     role: str = typer.Option("user", help="Who says it."),
 ) -> None:
-    """Every piece of evidence, also what did not suffice: rule, weight, place and decoded
-    reading.
+    """Every piece of evidence, also what did not suffice.
+
+    Rule, weight, place and decoded reading.
     """
     from llmops_cli.cli.screen import print_table
     from llmops_cli.guard.show import decision_table
@@ -97,8 +97,9 @@ def eval_(
         False, "--json", help="Print the rates on stdout and nothing else."
     ),
 ) -> None:
-    """Shares flagged of attacks and of honest texts, by family and source, with intervals, and the
-    time it takes.
+    """Shares flagged of attacks and of honest texts, with intervals, and the time it takes.
+
+    By family and by source.
     """
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.guard.check import Guard

@@ -137,8 +137,9 @@ def _store() -> KeyStore:
 
 
 def _spent() -> dict[str, Spending]:
-    """Of this month, by key id; nothing for those that asked nothing. Of a gateway with Redis, see
-    /ui or `top`.
+    """Of this month, by key id; nothing for those that asked nothing.
+
+    Of a gateway with Redis, see /ui or `top`.
     """
     import asyncio
     from collections import defaultdict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
@@ -11,6 +12,9 @@ import typer
 from llmops_cli.cli.options import Given, recipe_command, with_subcommands
 from llmops_cli.cli.settings import JSON, RECIPE
 from llmops_cli.quantize.recipe import QuantizeRecipe
+
+if TYPE_CHECKING:
+    from llmops_cli.quantize.report import QuantizeReport
 
 
 def register(app: typer.Typer) -> None:
@@ -27,23 +31,21 @@ def quantize(
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Make a model smaller, and measure what that cost. `llmops quantize inspect PATH` tells what
-    a model is.
+    """Make a model smaller, and measure what that cost.
+
+    `llmops quantize inspect PATH` tells what a model is.
     """
-    from llmops_cli.cli.screen import Progress, print_json, say, show_table
+    from llmops_cli.cli.screen import Progress
     from llmops_cli.cli.settings import resolved
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.evaluate.evaluators import evaluators_of
     from llmops_cli.models.find import find_model
     from llmops_cli.models.prepare import quantized_dir
     from llmops_cli.quantize.choice import best_that_fits
-    from llmops_cli.quantize.plot import save_quantize_plot
     from llmops_cli.quantize.run import broken_limits
     from llmops_cli.quantize.run import quantize as run
-    from llmops_cli.quantize.show import quantize_table
     from llmops_cli.quantize.variants import variants_of
     from llmops_cli.runtime.env import ensure_env
-    from llmops_cli.runtime.runs import RunFolder
 
     found = resolved(QuantizeRecipe, given, command="quantize", file=recipe)
     wish = found.recipe
@@ -64,26 +66,37 @@ def quantize(
     if wish.fit_bytes is not None:
         best = best_that_fits(report.artifacts, wish.fit_bytes)
         report = msgspec.structs.replace(report, recommended=best)
-    kind = "sweep" if wish.sweep else wish.method
-    folder = RunFolder("quantize", f"{Path(wish.model).name}-{kind}")
+    _tell(report, as_json=as_json)
+    broken = broken_limits(report, wish)
+    if broken:
+        raise GateFailed(
+            "; ".join(broken), hint="the artifact is marked; try more bits or another method"
+        )
+
+
+def _tell(report: QuantizeReport, *, as_json: bool) -> None:
+    """Keeps the report and shows it."""
+    from llmops_cli.cli.screen import print_json, say, show_table
+    from llmops_cli.quantize.plot import save_quantize_plot
+    from llmops_cli.quantize.show import quantize_table
+    from llmops_cli.runtime.runs import RunFolder
+
+    recipe = report.manifest.recipe
+    kind = "sweep" if recipe["sweep"] else recipe["method"]
+    folder = RunFolder("quantize", f"{Path(str(recipe['model'])).name}-{kind}")
     saved = folder.write_report(report)
     plot = None
     if len(report.artifacts) > 1:
         plot = save_quantize_plot(report, folder.path / "quantize.png")
     if as_json:
         print_json(report)
-    else:
-        show_table(quantize_table(report))
-        for name, reason in report.failures.items():
-            say(f"{name} was not made: {reason}")
-        if report.recommended:
-            say(report.recommended)
-        say(f"report: {saved}" + (f"    plot: {plot}" if plot else ""))
-    broken = broken_limits(report, wish)
-    if broken:
-        raise GateFailed(
-            "; ".join(broken), hint="the artifact is marked; try more bits or another method"
-        )
+        return
+    show_table(quantize_table(report))
+    for name, reason in report.failures.items():
+        say(f"{name} was not made: {reason}")
+    if report.recommended:
+        say(report.recommended)
+    say(f"report: {saved}" + (f"    plot: {plot}" if plot else ""))
 
 
 def inspect(

@@ -153,8 +153,9 @@ def checklist(
         False, "--json", help="Print the list on stdout and nothing else."
     ),
 ) -> None:
-    """Walk the deployment checklist against a running gateway: validation, prompts, filtering,
-    monitoring, access.
+    """Walk the deployment checklist against a running gateway.
+
+    Validation, prompts, filtering, monitoring, access.
     """
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.core.errors import GateFailed

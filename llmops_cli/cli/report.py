@@ -210,8 +210,10 @@ def gate(
             typer.echo(f"{one.outcome:7} {one.condition} at {one.load}: {one.text}")
     bad = [one for one in judged if one.outcome != "passed"]
     if bad:
+        first = bad[0]
         raise GateFailed(
-            f"{len(bad)} of {len(judged)} conditions not passed; {bad[0].condition} at {bad[0].load}: {bad[0].text}",
+            f"{len(bad)} of {len(judged)} conditions not passed; "
+            f"{first.condition} at {first.load}: {first.text}",
             hint=f"llmops report compare {baseline} {current}" if baseline else None,
         )
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 import msgspec
 
@@ -58,8 +58,9 @@ def print_json(report: object) -> None:
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a plain line when a stage begins, every few seconds, and at
-    its end.
+    """A bar on a terminal.
+
+    Elsewhere a plain line when a stage begins, every few seconds, and at its end.
     """
 
     def __init__(self) -> None:
@@ -67,7 +68,7 @@ class Progress:
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if sys.stderr.isatty():
             from rich.progress import (
                 BarColumn,
@@ -106,8 +107,9 @@ class Progress:
         say(text)
 
     def lines(self, stage: str, *, log: Callable[[str], None]) -> Callable[[str], None]:
-        """For a tool that prints: its lines become the note of a stage that has no known length;
-        sentences of ours, which end in no tool's way, are said.
+        """For a tool that prints: its lines become the note of a stage that has no known length.
+
+        Sentences of ours, which end in no tool's way, are said.
         """
         count = 0
 

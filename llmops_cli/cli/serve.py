@@ -57,9 +57,7 @@ def serve(
         None, "--set", help="key=value for the engine. May be repeated."
     ),
 ) -> None:
-    """A gateway with keys, limits, guard, metrics and audit log, in front of an endpoint or of an
-    engine it starts.
-    """
+    """A gateway in front of an endpoint or an engine: keys, limits, guard, metrics, audit."""
     from llmops_cli.cli.screen import Progress, say
     from llmops_cli.core.errors import EnvironmentMissing, UsageError
     from llmops_cli.core.grammar import read_pairs
@@ -105,9 +103,8 @@ def serve(
         )
     )
     if check:
-        say(
-            f"{config} is fine: {len(found.upstreams)} upstreams, {len(found.models) or 'all their'} models"
-        )
+        models = len(found.models) or "all their"
+        say(f"{config} is fine: {len(found.upstreams)} upstreams, {models} models")
         return
     from llmops_cli.pipeline.gateway import run_gateway
 

@@ -93,9 +93,14 @@ def _page(before: State, now: State) -> Group:
 
     seconds = max(1e-9, now["at"] - before["at"])
     rate = (now["requests"] - before["requests"]) / seconds
-    head = (
-        f"up {now['uptime_s'] / 3600:.1f} h   {rate:.1f} requests/s   {now['in_flight']:.0f} under way   "
-        f"{now['queued']:.0f} waiting   {_share(now)}"
+    head = "   ".join(
+        (
+            f"up {now['uptime_s'] / 3600:.1f} h",
+            f"{rate:.1f} requests/s",
+            f"{now['in_flight']:.0f} under way",
+            f"{now['queued']:.0f} waiting",
+            _share(now),
+        )
     )
     notes = [] if now["config_ok"] else ["the configuration file was changed and cannot be used"]
     notes += [f"audit log: {now['audit_lost']:.0f} lines lost"] if now["audit_lost"] else []
@@ -163,8 +168,9 @@ def _models(before: State, now: State, seconds: float) -> Table:
 
 
 def _ms(old: list[list[Any]], new: list[list[Any]], share: float) -> str:  # Any: a bound, or "+Inf"
-    """The bound of a histogram's bucket in which that share is reached; since the last look, else
-    since the start.
+    """The bound of a histogram's bucket in which that share is reached.
+
+    Since the last look, else since the start.
     """
     earlier = {str(bound): count for bound, count in old}
     recent = [(bound, count - earlier.get(str(bound), 0)) for bound, count in new]

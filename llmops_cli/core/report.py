@@ -69,7 +69,7 @@ class ReportKind(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     schema: str
-    type: type[Any]  # Any: each command has its own
+    report: type[Any]  # Any: each command has its own
     upgrades: Mapping[str, Upgrade] = {}
 
 
@@ -113,6 +113,6 @@ def decode_report(raw: bytes) -> Report:
             hint="upgrade llmops",
         )
     try:
-        return cast(Report, msgspec.convert(payload, kind.type))
+        return cast(Report, msgspec.convert(payload, kind.report))
     except msgspec.ValidationError as error:
         raise UsageError(f"broken report: {error}") from error

@@ -29,8 +29,9 @@ LOG_ZERO = 1e-6
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Mean, percentiles and extremes of one metric; None without samples. `ci95` has a 95 %
-    bootstrap interval of each statistic that has one.
+    """Mean, percentiles and extremes of one metric.
+
+    None without samples. `ci95` has a 95 % bootstrap interval of each statistic that has one.
     """
 
     mean: float | None = None
@@ -220,8 +221,9 @@ def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
 
 
 def resample(support: ndarray, weights: ndarray, draws: ndarray) -> dict[str, ndarray]:
-    """Each statistic of resamples: `draws` (R, B) says how often each block was drawn; values are
-    (R,).
+    """Each statistic of resamples.
+
+    `draws` (R, B) says how often each block was drawn; values are (R,).
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""CTranslate2's Generator behind a worker that batches; Hugging Face folders are converted first."""
+"""CTranslate2's Generator behind a worker that batches; folders are converted first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine is to the toolkit. Adding one is a module with these two things and a table line."""
+"""What an engine is to the toolkit. Adding one is a module with these and a table line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from llmops_cli.engines.options import EngineOptions
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """How a server shows whose it is: `owned_by` in its list of models, or a field of its /info
-    (any value where none is given). `version_path`: where it tells its version, if it does.
+    """How a server shows whose it is.
+
+    `owned_by` in its list of models, or a field of its /info (any value where none is given).
+    `version_path`: where it tells its version, if it does.
     """
 
     name: str

@@ -1,6 +1,7 @@
-"""The options that engines share: one name each, parsed once. Which engine takes which, its facts say.
+"""The options that engines share: one name each, parsed once.
 
-A recipe keeps what was wished for as text (`--set key=value` too); `EngineOptions` is what an engine gets.
+A recipe keeps what was wished for as text (`--set key=value` too); an engine gets EngineOptions.
+Which engine takes which, its facts say.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Dtype = Literal["auto", "float32", "float16", "bfloat16", "int8"]
 
 
 class Speculation(msgspec.Struct, frozen=True, kw_only=True):
-    """Guess `tokens` ahead: from the text so far (ngram, no path), by a model or by heads at `path`."""
+    """Guess `tokens` ahead: from the text so far (ngram), by a model or by heads at `path`."""
 
     kind: SpeculationKind
     path: str = ""
@@ -244,7 +245,7 @@ def read_options(wishes: Mapping[str, str]) -> EngineOptions:
                 f"--{name.replace('_', '-')} {wish}: no such value",
                 hint=f"{flag.help} For example {flag.example}",
             ) from None
-    return EngineOptions(**common, own=own)  # type: ignore[arg-type] # each was read by its own reader
+    return msgspec.convert({**common, "own": own}, EngineOptions)
 
 
 def is_common(name: str) -> bool:

@@ -26,7 +26,7 @@ QUIET = {
 
 
 class Transformers:
-    """Its quality measurement has loaded quantized folders already, so serving one proves no more."""
+    """Measuring the quality of a quantized folder has loaded it, so serving it proves no more."""
 
     facts = EngineFacts(
         formats=("hf", "compressed-tensors", "gptq", "awq"),

@@ -125,8 +125,10 @@ def _switches(options: EngineOptions) -> list[str]:
 
 
 def _adapters(loras: tuple[Lora, ...], *, rank: str) -> list[str]:
-    """One slot stays empty: on CPUs vLLM 0.32 gives requests of the base model what is in the last
-    slot when they share a batch with an adapter's (vllm-project/vllm#48421).
+    """The adapters, and one empty slot.
+
+    On CPUs vLLM 0.32 gives requests of the base model what is in the last slot when they share a
+    batch with an adapter's (vllm-project/vllm#48421).
     """
     slots = str(len(loras) + 1)
     modules = [str(lora) for lora in loras]

@@ -1,3 +1,1 @@
-"""Joins capabilities: resolving `demo`, making the format an engine needs, running a recipe of
-steps.
-"""
+"""Joins capabilities: a recipe of steps, and a gateway with the engines that it names."""

@@ -24,10 +24,11 @@ WORKERS = "{workers}"
 
 
 def measurement_key(target: PreparedTarget, *asked: object) -> str | None:
-    """Of a measurement of an engine that we start: model, adapters, options, engine and its
-    versions, the code of its server, this machine, and what was `asked`.
+    """Of a measurement of an engine that we start, by all that answered.
 
-    None for a server that somebody else runs: nobody knows what answers there tomorrow.
+    That is: model, adapters, options, the engine and its versions, the code of its server, this
+    machine, and what was `asked`. None for a server that somebody else runs: nobody knows what
+    answers there tomorrow.
     """
     if target.is_remote:
         return None

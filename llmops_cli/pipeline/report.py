@@ -52,5 +52,5 @@ def problems_of(report: PipelineReport) -> list[Problem]:
 
 
 KIND = ReportKind(
-    schema="llmops.run/2", type=PipelineReport, upgrades={"llmops.run/1": _run_1_to_2}
+    schema="llmops.run/2", report=PipelineReport, upgrades={"llmops.run/1": _run_1_to_2}
 )

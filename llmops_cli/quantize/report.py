@@ -96,4 +96,4 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     made_from_digest: str | None = None
 
 
-KIND = ReportKind(schema="llmops.quantize/1", type=QuantizeReport)
+KIND = ReportKind(schema="llmops.quantize/1", report=QuantizeReport)

@@ -90,4 +90,4 @@ class RedteamReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     judge_errors: dict[str, dict[str, float]] = {}
 
 
-KIND = ReportKind(schema="llmops.redteam/1", type=RedteamReport)
+KIND = ReportKind(schema="llmops.redteam/1", report=RedteamReport)

@@ -115,8 +115,9 @@ def _imports(file: Path) -> Iterator[str]:
 
 
 def _files_of(module: str, workers: Path) -> Iterator[Path]:
-    """The file of a module of ours and the __init__ of each package around it; nothing for a
-    library.
+    """The file of a module of ours and the __init__ of each package around it.
+
+    Nothing for a library.
     """
     place = workers
     for part in module.split("."):

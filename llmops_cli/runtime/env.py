@@ -24,8 +24,9 @@ from llmops_cli.runtime.venvs import make_venv, problem_of
 
 
 class EnvStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `llmops env list`: `python` is None where nothing provides the environment, and
-    `problem` says why.
+    """One row of `llmops env list`.
+
+    `python` is None where nothing provides the environment, and `problem` says why.
     """
 
     name: str
@@ -37,8 +38,9 @@ class EnvStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_env(name: str, *, anew: bool = False) -> Env:
-    """The Python for environment `name`. `anew`: its libraries are imported again, whatever an
-    earlier look found.
+    """The Python for environment `name`.
+
+    `anew`: its libraries are imported again, whatever an earlier look found.
 
     Raises: EnvironmentMissing with the command that makes it; UsageError for an unknown name.
     """
@@ -66,8 +68,9 @@ def find_env(name: str, *, anew: bool = False) -> Env:
 
 
 def ensure_env(name: str, *, progress: Progress) -> Env:
-    """`find_env`, making or mending the environment first if need be; `progress` is told what that
-    fetches.
+    """`find_env`, making or mending the environment first if need be.
+
+    `progress` is told what that fetches.
 
     Raises: EnvironmentMissing if LLMOPS_ENV_CREATE is 0, or if what the user configured is not
     there.
@@ -84,8 +87,7 @@ def ensure_env(name: str, *, progress: Progress) -> Env:
 
 
 def create_env(name: str, *, progress: Progress) -> Env:
-    """Makes the virtual environment from recipes/envs/NAME.txt, or returns the one already made if
-    its libraries can be imported.
+    """Makes the virtual environment of recipes/envs/NAME.txt, or leaves one that works.
 
     Raises: EngineFailed if the installation fails; nothing half made is used.
     """
@@ -99,10 +101,10 @@ def create_env(name: str, *, progress: Progress) -> Env:
 def list_envs(*, anew: bool = False) -> list[EnvStatus]:
     """Every known environment and what provides it now."""
     known = known_environments()
-    return [_status(name, known.get(name), anew) for name in sorted({*known, *_configured()})]
+    return [_status(name, known.get(name), anew=anew) for name in sorted({*known, *_configured()})]
 
 
-def _status(name: str, wanted: Requirements | None, anew: bool) -> EnvStatus:
+def _status(name: str, wanted: Requirements | None, *, anew: bool) -> EnvStatus:
     env = None
     problem = None
     try:

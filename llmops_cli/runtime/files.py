@@ -19,7 +19,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def cannot_write(path: Path, error: OSError) -> EnvironmentMissing:
-    """The error for a file that could not be written, by its cause; the hint by whose file it is."""
+    """The error for a file that could not be written; its hint by whose file it is."""
     if error.errno in NO_SPACE:
         message = f"no space left writing {path}"
         elsewhere = f"free some space, or {_elsewhere(path)}"

@@ -64,9 +64,7 @@ def probe_hardware() -> dict[str, object]:
 
 
 def usable_cores() -> int:
-    """Cores this process may use, which a container or taskset can make fewer than the machine
-    has.
-    """
+    """Cores this process may use; a container or taskset can make them fewer."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,6 +1,7 @@
-"""Whether a Python can import what it should. Found is not importable: a library can be there and
-broken, so the modules are really imported, in that Python, and the finding is kept until a file of
-theirs changes.
+"""Whether a Python can import what it should.
+
+Found is not importable: a library can be there and broken, so the modules are really imported, in
+that Python, and the finding is kept until a file of theirs changes.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def _sentence(broken: dict[str, str]) -> str:
 
 
 def _look(python: str, modules: tuple[str, ...]) -> str | None:
-    """The modules' files with sizes and times, without importing them; `NAME -` for one not there."""
+    """The modules' files with sizes and times, not imported; `NAME -` for one not there."""
     try:
         run = subprocess.run(
             [python, "-c", _LOOK, *modules],

@@ -32,8 +32,10 @@ class RunClock:
         complete: bool = True,
         server: str | None = None,
     ) -> Manifest:
-        """`versions` are those that count; without them the toolkit's packages in `python`, the
-        engine's interpreter. `server`: what a server that ran already says it is.
+        """`versions` are those that count.
+
+        Without them the toolkit's packages in `python`, the engine's interpreter. `server`: what a
+        server that ran already says it is.
         """
         known = versions or versions_in(python or sys.executable)
         if server:

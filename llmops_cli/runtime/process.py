@@ -65,8 +65,9 @@ class Supervised:
             return None
 
     def stop(self) -> Memory:
-        """Ends the whole group (TERM, then KILL) and returns the memory peaks. Safe to call
-        twice.
+        """Ends the whole group (TERM, then KILL) and returns the memory peaks.
+
+        Safe to call twice.
         """
         if self.memory is None:
             self.memory = self._meter.stop()
@@ -89,8 +90,9 @@ class Supervised:
 
 
 def describe_exit(code: int) -> str:
-    """`exit code 1`, or `killed by SIGKILL (out of memory?)`. The guard reports a signal as 128 +
-    its number.
+    """`exit code 1`, or `killed by SIGKILL (out of memory?)`.
+
+    The guard reports a signal as 128 + its number.
     """
     code = 128 - code if code < 0 else code
     if code <= 128:

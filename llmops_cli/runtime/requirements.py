@@ -37,8 +37,9 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def known_environments() -> dict[str, Requirements]:
-    """Environment name -> its requirements on this machine. Files of the user's own add to ours, or
-    replace them.
+    """Environment name -> its requirements on this machine.
+
+    Files of the user's own add to ours, or replace them.
     """
     files = {}
     for folder in (recipes_dir() / "envs", config_dir() / "envs"):

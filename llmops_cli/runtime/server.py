@@ -44,8 +44,9 @@ class ReadyServer:
 
     @property
     def pid(self) -> int | None:
-        """The guard's pid, above the engine's processes; None for a server that we did not
-        start.
+        """The guard's pid, above the engine's processes.
+
+        None for a server that we did not start.
         """
         return None if self._process is None else self._process.pid
 

@@ -149,7 +149,7 @@ def _tail(path: Path, on_line: Callable[[str], None]) -> Callable[[], None]:
 
 
 def _find_links() -> dict[str, str]:
-    """uv does not know pip's name for it."""
+    """What uv should know by its own name, not pip's."""
     links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")
     return {"UV_FIND_LINKS": links} if links else {}
 

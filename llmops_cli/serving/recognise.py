@@ -37,10 +37,9 @@ def recognise(http: Http, url: str) -> str | None:
 
 
 def _shows(signature: Signature, info: Json) -> bool:
-    for key, value in signature.info.items():
-        if key in info and value in (None, info[key]):
-            return True
-    return False
+    return any(
+        key in info and wanted in (None, info[key]) for key, wanted in signature.info.items()
+    )
 
 
 def _signatures() -> Iterator[Signature]:

@@ -85,7 +85,7 @@ class _Keeper:
             began = time.monotonic()
             try:
                 self._run_once()
-            except BaseException as error:  # noqa: BLE001 - the main thread raises it
+            except BaseException as error:  # the main thread raises it
                 if not self._settled.is_set():
                     self._failure = error
                     self._settled.set()

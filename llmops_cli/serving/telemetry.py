@@ -1,5 +1,6 @@
-"""What an engine and its server look like once a second while a load runs: CPU, memory, GPU, and
-the server's /metrics.
+"""What an engine and its server look like once a second while a load runs.
+
+CPU, memory, GPU, and the server's /metrics.
 """
 
 from __future__ import annotations

@@ -23,4 +23,4 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     reused: bool = False
 
 
-KIND = ReportKind(schema="llmops.train/1", type=TrainReport)
+KIND = ReportKind(schema="llmops.train/1", report=TrainReport)

@@ -26,7 +26,7 @@ SCHEMAS = sorted(schema for kind in KINDS for schema in (kind.schema, *kind.upgr
 def test_golden_report_still_loads(schema: str) -> None:
     path = GOLDEN / f"{schema.replace('/', '-')}.json"
     report = decode_report(path.read_bytes())
-    assert type(report) is report_kind(schema).type
+    assert type(report) is report_kind(schema).report
     assert decode_report(msgspec.json.encode(report)) == report
 
 
@@ -44,7 +44,7 @@ ANYTHING = {"description": "any JSON value"}
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    kinds = {kind.schema.replace("/", "-"): kind.type for kind in KINDS} | {
+    kinds = {kind.schema.replace("/", "-"): kind.report for kind in KINDS} | {
         "llmops.compare": Comparison
     }
     return {
