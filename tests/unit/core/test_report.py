@@ -48,8 +48,22 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "llmops.compare": Comparison
     }
     return {
-        f"{name}.schema.json": msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING)
+        f"{name}.schema.json": one_lined(msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING))
         for name, kind in kinds.items()
+    }
+
+
+def one_lined(schema: Any) -> Any:
+    """Descriptions are docstrings, which Pythons indent differently."""
+    if isinstance(schema, list):
+        return [one_lined(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: " ".join(part.split())
+        if key == "description" and isinstance(part, str)
+        else one_lined(part)
+        for key, part in schema.items()
     }
 
 
