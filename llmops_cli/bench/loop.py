@@ -587,6 +587,9 @@ class Loop:
         counted = tokens if isinstance(tokens, int) else len(stamps)
         details = usage.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+        error = None
+        if answer.failure is not None:
+            error = self._target.without_secrets(answer.failure.text)
         self._emit(
             Record(
                 index=request.index,
@@ -612,7 +615,7 @@ class Loop:
                 finish_reason=answer.finish_reason,
                 text_sha256=text_digest(answer.text) if answer.text else None,
                 status=request.response.status or None,
-                error=answer.failure.text if answer.failure else None,
+                error=error,
                 error_kind=answer.failure.kind if answer.failure else None,
             )
         )

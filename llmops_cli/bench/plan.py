@@ -9,6 +9,9 @@ import msgspec
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.failure import ErrorKind
 
+SHORTEST_SECRET = 8
+"""Characters: a shorter word of a header is no key."""
+
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A resolved server. `address` is what the socket connects to, which is the proxy's if there is
@@ -32,6 +35,14 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
         return (
             host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
         )
+
+    def without_secrets(self, text: str) -> str:
+        """A server's words without our headers' values: some repeat a key that they refuse."""
+        for _, value in self.headers:
+            for word in value.split():
+                if len(word) >= SHORTEST_SECRET:
+                    text = text.replace(word, "[hidden]")
+        return text
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmops_cli.bench.plan import Destination
 from llmops_cli.bench.wire import HttpResponse, ProtocolError, gaps_of, parse_answer
 from llmops_cli.core.stats import value_of
 
@@ -156,4 +157,20 @@ def test_time_per_token_between_chunks_averages_to_tpot(gaps_ns: list[int], toke
     tpot_ms = stamps[-1] / 1e6 / (tokens - 1)
     assert sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights) == pytest.approx(
         tpot_ms, rel=0.004
+    )
+
+
+def test_a_key_that_a_server_repeats_is_hidden() -> None:
+    target = Destination(
+        scheme="http",
+        host="h",
+        port=80,
+        path="/",
+        family=2,
+        address=("127.0.0.1", 80),
+        headers=(("Authorization", "Bearer sk-1234567890"), ("X-Team", "search")),
+    )
+    words = "HTTP 401: Incorrect API key provided: sk-1234567890, of search"
+    assert target.without_secrets(words) == (
+        "HTTP 401: Incorrect API key provided: [hidden], of search"
     )
