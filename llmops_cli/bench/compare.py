@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level
-from llmops_cli.bench.requests import Requests
+from llmops_cli.bench.requests import Requests, load_requests
 from llmops_cli.core.stats import (
     BLOCKS,
     STATISTICS,
@@ -550,11 +550,14 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def load_run(folder: Path, report: BenchReport, *, most: int | None = None) -> SavedRun:
-    """A run folder whose report was read already, with about `most` of its requests."""
-    from llmops_cli.bench.requests import load_requests
-
-    place = folder if folder.is_dir() else folder.parent
+def load_run(
+    folder: Path, report: BenchReport, *, name: str | None = None, most: int | None = None
+) -> SavedRun:
+    """A run whose report was read already, with about `most` of the requests in its folder."""
     total = sum(level.requests for level in report.levels)
-    every = 1 if most is None else max(1, -(-total // most))
-    return SavedRun(name=str(folder), report=report, requests=load_requests(place, every=every))
+    every = 1
+    if most is not None:
+        every = max(1, -(-total // most))
+    return SavedRun(
+        name=name or str(folder), report=report, requests=load_requests(folder, every=every)
+    )

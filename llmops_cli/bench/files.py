@@ -21,7 +21,6 @@ from llmops_cli.bench.report import BenchReport, Level
 from llmops_cli.bench.slo import parse_slos
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.runtime.files import cannot_write, to_json, write_atomic
-from llmops_cli.runtime.runs import load_report
 
 SPOOLS = "records"
 SERIES_FIELDS = ("series", "client", "windows", "slos")
@@ -126,19 +125,17 @@ def levels_of(folder: Path, book: Book) -> list[Level]:
     ]
 
 
-def recover(path: Path) -> tuple[BenchReport, str] | None:
-    """The report of a run that was killed or is still going, and a word on which; None if `path` is
-    neither.
+def reread(path: Path, report: BenchReport) -> tuple[BenchReport, str]:
+    """The report of the run in a folder as it stands, and a word on it; empty for a whole run.
 
-    Every request that ended is in it. A killed run's tables are written, so that this is needed
-    once.
+    Of a run that was killed, or is still going, every request that ended is in it. A killed run's
+    tables are written, so that this is needed once.
     """
     folder = path / SPOOLS
-    if not (folder / "book.json").is_file() or not (path / "report.json").is_file():
-        return None
-    report = load_report(path)
-    if not isinstance(report, BenchReport) or report.manifest.complete:
-        return None
+    if report.manifest.complete:
+        return report, ""
+    if not (folder / "book.json").is_file():
+        return report, "partial"
     book = msgspec.json.decode((folder / "book.json").read_bytes(), type=Book)
     report = msgspec.structs.replace(report, levels=levels_of(folder, book))
     try:

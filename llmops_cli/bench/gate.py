@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import msgspec
-
 from llmops_cli.bench.compare import FEWEST, RATES, SHIFT, SURE, SavedRun, compare
 from llmops_cli.bench.report import Difference, Level
 from llmops_cli.core.conditions import (
@@ -22,6 +20,7 @@ from llmops_cli.core.conditions import (
 )
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.stats import STATISTICS, Distribution, share_interval
+from llmops_cli.show.gates import Judged, Outcome
 
 LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
 ERROR_RATE = "error_rate"
@@ -36,15 +35,6 @@ GRAMMAR = Grammar(
         "'error_rate > 1%'"
     ),
 )
-
-
-class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A condition at one load: passed, failed, or impossible to tell (which fails a gate too)."""
-
-    condition: str
-    load: str
-    outcome: str
-    text: str
 
 
 def parse_gate(text: str) -> Condition:
@@ -81,7 +71,7 @@ def _senseless(condition: Condition, why: str) -> UsageError:
     return UsageError(f"'{condition.text}': {why}", hint=GRAMMAR.example)
 
 
-def judge_run(
+def judge_conditions(
     current: SavedRun, baseline: SavedRun | None, conditions: Sequence[Condition]
 ) -> list[Judged]:
     """Every condition at every load.
@@ -119,7 +109,7 @@ def judge_run(
         ]
     if not judged:
         judged = [
-            Judged(condition=c.text, load="", outcome="unknown", text="nothing was measured")
+            Judged(condition=c.text, load="", outcome=Outcome.UNKNOWN, text="nothing was measured")
             for c in conditions
         ]
     return judged
@@ -142,11 +132,11 @@ def _relative(
     difference: Difference | None,
     loads: tuple[Level | None, Level | None],
 ) -> Judged:
-    def judged(outcome: str, text: str) -> Judged:
+    def judged(outcome: Outcome, text: str) -> Judged:
         return Judged(condition=condition.text, load=load, outcome=outcome, text=text)
 
     if difference is None:
-        return judged("unknown", f"cannot be judged: {_why_not(condition, loads)}")
+        return judged(Outcome.UNKNOWN, f"cannot be judged: {_why_not(condition, loads)}")
     if difference.ratio is not None and difference.ratio_ci95 is not None:
         change, (low, high) = difference.ratio - 1, difference.ratio_ci95
         low = low - 1
@@ -156,8 +146,8 @@ def _relative(
     beyond = condition.is_beyond(change)
     text = f"{difference.baseline:.4g} -> {difference.current:.4g}, {change:+.1%} ({low:+.1%} to {high:+.1%})"
     if beyond and difference.p < SURE:
-        return judged("failed", text)
-    return judged("passed", text + (", within chance" if beyond else ""))
+        return judged(Outcome.FAILED, text)
+    return judged(Outcome.PASSED, text + (", within chance" if beyond else ""))
 
 
 def _absolute(condition: Condition, level: Level) -> Judged:
@@ -165,14 +155,17 @@ def _absolute(condition: Condition, level: Level) -> Judged:
     form = "{:.2%}" if condition.metric == ERROR_RATE else "{:.4g}"
     if value is None:
         return Judged(
-            condition=condition.text, load=level.label, outcome="unknown", text="was not measured"
+            condition=condition.text,
+            load=level.label,
+            outcome=Outcome.UNKNOWN,
+            text="was not measured",
         )
     low, high = interval or (value, value)
     beyond = condition.is_sure(low, high)
     return Judged(
         condition=condition.text,
         load=level.label,
-        outcome="failed" if beyond else "passed",
+        outcome=Outcome.FAILED if beyond else Outcome.PASSED,
         text=f"{form.format(value)} ({form.format(low)} to {form.format(high)})",
     )
 
@@ -193,7 +186,12 @@ def untrusted(run: SavedRun) -> list[Judged]:
     numbers.
     """
     found = [
-        Judged(condition="valid", load=level.label, outcome="failed", text=f"{run.name}: {reason}")
+        Judged(
+            condition="valid",
+            load=level.label,
+            outcome=Outcome.FAILED,
+            text=f"{run.name}: {reason}",
+        )
         for level in run.report.levels
         for reason in level.invalid_reasons
     ]
@@ -202,7 +200,7 @@ def untrusted(run: SavedRun) -> list[Judged]:
             Judged(
                 condition="complete",
                 load="the run",
-                outcome="failed",
+                outcome=Outcome.FAILED,
                 text=f"{run.name} is partial",
             )
         )

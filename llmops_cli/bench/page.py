@@ -4,23 +4,29 @@ time series.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from llmops_cli.bench.compare import SavedRun, load_run
-from llmops_cli.bench.report import BenchReport, Level
+from llmops_cli.bench.report import BenchReport, Level, SloResult
+from llmops_cli.bench.words import grouped_notes
 from llmops_cli.core.stats import Distribution
 from llmops_cli.runtime.files import write_atomic
+from llmops_cli.show.page import (
+    html_badge,
+    html_facts,
+    html_item,
+    html_row,
+    html_table,
+    page_shell,
+)
 from llmops_cli.show.words import hardware_line
 
 if TYPE_CHECKING:
     from numpy import ndarray
 
-ASSETS = Path(__file__).parent.parent / "show" / "assets"
 CDF_POINTS = 240
 MOST_REQUESTS = 200_000
 """A page draws its curves from about this many requests of a run."""
@@ -30,6 +36,7 @@ CDF_METRICS = {
     "e2e_ms": "E2E",
     "normalized_ms": "E2E per token",
 }
+SHOWN_STATISTICS = ("p50", "p95", "p99")
 MEASURES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
 
 Json = dict[str, object]
@@ -37,40 +44,34 @@ Json = dict[str, object]
 
 def page(runs: Sequence[SavedRun]) -> str:
     """The whole page. Several runs share its plots."""
+    return page_shell(
+        title=" / ".join(_title(run.report) for run in runs),
+        body="\n".join(_run_section(run) for run in runs),
+        data=_plots(runs),
+    )
+
+
+def _plots(runs: Sequence[SavedRun]) -> Json:
+    """What page.js draws."""
     many = len(runs) > 1
-    titles = [_title(run.report) for run in runs]
-    data = {
+    series = []
+    for run in runs:
+        for level in run.report.levels:
+            if level.series:
+                series.append(_series(_label(run, level, many=many), level))
+    return {
         "cdf": {metric: _cdf(runs, metric, many=many) for metric in CDF_METRICS},
         "cdfNames": CDF_METRICS,
-        "sweep": [
-            {
-                "run": run.name if many else "",
-                "points": [_sweep_point(level) for level in run.report.levels],
-            }
-            for run in runs
-        ],
-        "series": [
-            _series(_label(run, level, many=many), level)
-            for run in runs
-            for level in run.report.levels
-            if level.series
-        ],
+        "sweep": [_sweep(run, many=many) for run in runs],
+        "series": series,
     }
-    body = "\n".join(_run_section(run, title) for run, title in zip(runs, titles, strict=True))
-    return (
-        (ASSETS / "page.html")
-        .read_text()
-        .replace("__TITLE__", escape(" / ".join(titles)))
-        .replace(
-            "__STYLE__", (ASSETS / "uPlot.min.css").read_text() + (ASSETS / "page.css").read_text()
-        )
-        .replace("__BODY__", body)
-        .replace("__DATA__", msgspec.json.encode(data).decode().replace("<", "\\u003c"))
-        .replace(
-            "__SCRIPT__",
-            (ASSETS / "uPlot.iife.min.js").read_text() + "\n" + (ASSETS / "page.js").read_text(),
-        )
-    )
+
+
+def _sweep(run: SavedRun, *, many: bool) -> Json:
+    return {
+        "run": run.name if many else "",
+        "points": [_sweep_point(level) for level in run.report.levels],
+    }
 
 
 def _title(report: BenchReport) -> str:
@@ -79,150 +80,191 @@ def _title(report: BenchReport) -> str:
 
 
 def _label(run: SavedRun, level: Level, *, many: bool) -> str:
-    return f"{run.name}: {level.label}" if many else level.label
+    if many:
+        return f"{run.name}: {level.label}"
+    return level.label
 
 
 def _cdf(runs: Sequence[SavedRun], metric: str, *, many: bool) -> Json | None:
     """Shares of requests at or below a common grid of values; None without per-request data."""
     import numpy as np
 
-    found: list[tuple[str, ndarray]] = []
-    for run in runs:
-        for number, level in enumerate(run.report.levels):
-            if run.requests is None:
-                continue
-            values = run.requests[metric][run.requests.measured(number, level)]
-            values = np.sort(values[~np.isnan(values) & (values > 0)])
-            if len(values):
-                found.append((_label(run, level, many=many), values))
+    found = list(_sorted_values(runs, metric, many=many))
     if not found:
         return None
     low = min(float(np.quantile(values, 0.001)) for _, values in found)
     high = max(float(np.quantile(values, 0.999)) for _, values in found)
     grid = np.geomspace(low * 0.97, max(high * 1.03, low * 1.05), CDF_POINTS)
-    shares = [np.searchsorted(values, grid, "right") / len(values) for _, values in found]
     return {
         "x": [float(f"{x:.5g}") for x in grid],
         "names": [name for name, _ in found],
-        "y": [[round(float(y), 5) for y in share] for share in shares],
+        "y": [_shares(values, grid) for _, values in found],
     }
+
+
+def _sorted_values(
+    runs: Sequence[SavedRun], metric: str, *, many: bool
+) -> Iterator[tuple[str, ndarray]]:
+    """The positive values of each level that has some."""
+    import numpy as np
+
+    for run in runs:
+        if run.requests is None:
+            continue
+        for number, level in enumerate(run.report.levels):
+            values = run.requests[metric][run.requests.measured(number, level)]
+            values = np.sort(values[~np.isnan(values) & (values > 0)])
+            if len(values):
+                yield _label(run, level, many=many), values
+
+
+def _shares(values: ndarray, grid: ndarray) -> list[float]:
+    import numpy as np
+
+    below = np.searchsorted(values, grid, "right") / len(values)
+    return [round(float(share), 5) for share in below]
 
 
 def _sweep_point(level: Level) -> Json:
-    return {
-        "label": level.label,
-        "tokens": level.output_tokens_per_s,
-        **{
-            f"{name}_{q}": getattr(getattr(level, name), q)
-            for name in MEASURES
-            for q in ("p50", "p95")
-        },
-    }
+    point: Json = {"label": level.label, "tokens": level.output_tokens_per_s}
+    for name in MEASURES:
+        found: Distribution = getattr(level, name)
+        point[f"{name}_p50"] = found.p50
+        point[f"{name}_p95"] = found.p95
+    return point
 
 
 def _series(name: str, level: Level) -> Json:
     points = level.series
-    extras = {
-        kind: sorted({key for p in points for key in getattr(p, kind)})
-        for kind in ("engine", "server")
+    columns: Json = {
+        "output tokens/s": [point.output_tokens_per_s for point in points],
+        "requests/s": [point.requests_per_s for point in points],
+        "in flight": [point.in_flight for point in points],
+        "TTFT p50 ms": [point.ttft_ms_p50 for point in points],
+        "TTFT p95 ms": [point.ttft_ms_p95 for point in points],
     }
+    if any(point.errors for point in points):
+        columns["errors"] = [float(point.errors) for point in points]
+    columns |= _sampled("engine", [point.engine for point in points])
+    columns |= _sampled("server", [point.server for point in points])
     return {
         "name": name,
-        "windows": [[w.start_s, w.end_s] for w in level.windows[:1] if w.found == "steady"],
+        "windows": _steady_windows(level),
         "t": [point.t_s for point in points],
-        "columns": {
-            "output tokens/s": [point.output_tokens_per_s for point in points],
-            "requests/s": [point.requests_per_s for point in points],
-            "in flight": [point.in_flight for point in points],
-            "TTFT p50 ms": [point.ttft_ms_p50 for point in points],
-            "TTFT p95 ms": [point.ttft_ms_p95 for point in points],
-            **(
-                {"errors": [float(p.errors) for p in points]}
-                if any(p.errors for p in points)
-                else {}
-            ),
-            **{
-                f"{kind}: {key}": [getattr(point, kind).get(key) for point in points]
-                for kind, keys in extras.items()
-                for key in keys
-            },
-        },
+        "columns": columns,
     }
 
 
-def _run_section(run: SavedRun, title: str) -> str:
+def _sampled(kind: str, samples: Sequence[Mapping[str, float]]) -> Json:
+    """What was sampled beside the load, a column for each name."""
+    names = sorted({name for sample in samples for name in sample})
+    return {f"{kind}: {name}": [sample.get(name) for sample in samples] for name in names}
+
+
+def _steady_windows(level: Level) -> list[list[float]]:
+    """Of the repetition that the series shows."""
+    if not level.windows or level.windows[0].found != "steady":
+        return []
+    window = level.windows[0]
+    return [[window.start_s, window.end_s]]
+
+
+def _run_section(run: SavedRun) -> str:
+    report = run.report
+    heading = " ".join(
+        [escape(_title(report)), f"<small>{escape(run.name)}</small>", *_badges(report)]
+    )
+    items = "".join(_items(report))
+    return (
+        f"<section><h2>{heading}</h2>{_table(report)}<ul>{items}</ul>"
+        f"<details><summary>About this run</summary>{html_facts(_facts(run))}</details></section>"
+    )
+
+
+def _badges(report: BenchReport) -> Iterator[str]:
+    if not report.manifest.complete:
+        yield html_badge("partial")
+    if any(not level.valid for level in report.levels):
+        yield html_badge("INVALID")
+
+
+def _facts(run: SavedRun) -> dict[str, str]:
     manifest = run.report.manifest
-    badges = [] if manifest.complete else ['<span class="bad">partial</span>']
-    if any(not level.valid for level in run.report.levels):
-        badges.append('<span class="bad">INVALID</span>')
-    facts = {
+    versions = [f"{name} {version}" for name, version in manifest.versions.items()]
+    return {
         "run": run.name,
         "when": f"{manifest.started_at}, {manifest.duration_s:,.0f} s",
         "machine": hardware_line(manifest.hardware),
-        "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+        "versions": ", ".join(versions),
         "command": " ".join(manifest.argv),
     }
-    lines = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items())
-    notes = [f"<li>{escape(run.report.finding.text)}</li>"] if run.report.finding.text else []
-    said: dict[str, list[str]] = {}
-    for level in run.report.levels:
-        for text in level.notes:
-            said.setdefault(text, []).append(level.label)
-        notes += [
-            f'<li class="bad">{escape(level.label)}: INVALID: {escape(text)}</li>'
-            for text in level.invalid_reasons
-        ]
-        notes += [
-            f'<li class="{"good" if slo.met else "bad"}">{escape(level.label)}: {escape(slo.text)} '
-            f"{'met' if slo.met else 'missed'}: {slo.share:.1%} ({slo.share_ci95[0]:.1%} to {slo.share_ci95[1]:.1%})"
-            f", {slo.needed:.4g} needed</li>"
-            for slo in level.slos
-        ]
-    every = len(run.report.levels)
-    for text, labels in said.items():
-        notes.append(
-            f"<li>{'' if len(labels) == every else escape(', '.join(labels)) + ': '}{escape(text)}</li>"
-        )
-    return (
-        f"<section><h2>{escape(title)} <small>{escape(run.name)}</small> {' '.join(badges)}</h2>{_table(run.report)}"
-        f"<ul>{''.join(notes)}</ul><details><summary>About this run</summary><dl>{lines}</dl></details></section>"
+
+
+def _items(report: BenchReport) -> Iterator[str]:
+    """What the levels say beside their numbers."""
+    if report.finding.text:
+        yield html_item(report.finding.text)
+    for level in report.levels:
+        for reason in level.invalid_reasons:
+            yield html_item(f"{level.label}: INVALID: {reason}", kind="bad")
+        for slo in level.slos:
+            yield _slo_item(level, slo)
+    for line in grouped_notes(report.levels):
+        yield html_item(line)
+
+
+def _slo_item(level: Level, slo: SloResult) -> str:
+    low, high = slo.share_ci95
+    outcome = "met" if slo.met else "missed"
+    return html_item(
+        f"{level.label}: {slo.text} {outcome}: {slo.share:.1%} ({low:.1%} to {high:.1%}), "
+        f"{slo.needed:.4g} needed",
+        kind="good" if slo.met else "bad",
     )
 
 
 def _table(report: BenchReport) -> str:
     heads = ["load", "requests", "errors"]
-    heads += [f"{name} {q}" for name in MEASURES.values() for q in ("p50", "p95", "p99")]
+    for name in MEASURES.values():
+        heads += [f"{name} {statistic}" for statistic in SHOWN_STATISTICS]
     heads += ["req/s", "output tok/s", "goodput/s", "measured"]
-    rows = "".join(_table_row(level) for level in report.levels)
-    return (
-        '<div class="wide"><table><thead><tr>'
-        + "".join(f"<th>{escape(head)}</th>" for head in heads)
-        + f"</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    return html_table(heads, [_table_row(level) for level in report.levels])
 
 
 def _table_row(level: Level) -> str:
     cells = [escape(level.label), str(level.requests), str(level.errors)]
     for name in MEASURES:
-        cells += [_cell(getattr(level, name), q) for q in ("p50", "p95", "p99")]
-    goodput = "" if level.goodput_per_s is None else f"{level.goodput_per_s:.2f}"
-    window = level.windows[0] if level.windows else None
-    span = f"{window.start_s:.1f}-{window.end_s:.1f} s ({window.found})" if window else ""
-    cells += [f"{level.requests_per_s:.2f}", f"{level.output_tokens_per_s:,.1f}", goodput, span]
-    kind = "" if level.valid else ' class="bad"'
-    return f"<tr{kind}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        cells += [_cell(getattr(level, name), statistic) for statistic in SHOWN_STATISTICS]
+    cells += [
+        f"{level.requests_per_s:.2f}",
+        f"{level.output_tokens_per_s:,.1f}",
+        "" if level.goodput_per_s is None else f"{level.goodput_per_s:.2f}",
+        _window_words(level),
+    ]
+    return html_row(cells, kind="" if level.valid else "bad")
+
+
+def _window_words(level: Level) -> str:
+    if not level.windows:
+        return ""
+    window = level.windows[0]
+    return f"{window.start_s:.1f}-{window.end_s:.1f} s ({window.found})"
 
 
 def _cell(found: Distribution, statistic: str) -> str:
     value = getattr(found, statistic)
     if value is None:
         return "-"
-    low, high = found.ci95.get(statistic, (None, None))
-    hint = "" if low is None else f' title="95 % interval: {low:.4g} to {high:.4g} ms"'
-    return f"<span{hint}>{value:,.4g}</span>"
+    interval = found.ci95.get(statistic)
+    if interval is None:
+        return f"<span>{value:,.4g}</span>"
+    low, high = interval
+    return f'<span title="95 % interval: {low:.4g} to {high:.4g} ms">{value:,.4g}</span>'
 
 
-def save_page(folders: Sequence[tuple[Path, BenchReport]], target: Path) -> None:
-    """The page of saved runs. Raises: EnvironmentMissing if it cannot be written."""
-    runs = [load_run(folder, report, most=MOST_REQUESTS) for folder, report in folders]
-    write_atomic(target, page(runs).encode())
+def save_page(folder: Path, report: BenchReport) -> Path:
+    """The page of a run beside its report. Raises: EnvironmentMissing if it cannot be written."""
+    target = folder / "report.html"
+    run = load_run(folder, report, most=MOST_REQUESTS)
+    write_atomic(target, page([run]).encode())
+    return target

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmops_cli.bench.report import Level
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.runtime.files import cannot_write, write_atomic
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -105,3 +106,30 @@ def _gather(rows: Iterable[Sequence[object]]) -> Requests:
     columns |= {name: np.frombuffer(values) for name, values in zip(METRICS, parts, strict=True)}
     columns["failed"] = np.frombuffer(failed, dtype=np.int8)
     return Requests(columns)
+
+
+def save_parquet(folder: Path, target: Path) -> None:
+    """The run's per-request table as Parquet.
+
+    Raises: EnvironmentMissing without pyarrow, UsageError if the run has no such table.
+    """
+    source = folder / "records.csv"
+    if (folder / "records.parquet").is_file():
+        write_atomic(target, (folder / "records.parquet").read_bytes())
+        return
+    if not source.is_file():
+        raise UsageError(f"{folder} has no per-request table")
+    try:
+        from pyarrow import csv as arrow_csv
+        from pyarrow import parquet
+    except ImportError:
+        raise EnvironmentMissing(
+            "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
+        ) from None
+    try:
+        reader = arrow_csv.open_csv(source)
+        with parquet.ParquetWriter(target, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+    except OSError as error:
+        raise cannot_write(target, error) from error

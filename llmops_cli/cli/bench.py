@@ -30,7 +30,7 @@ def bench(
     from llmops_cli.bench.report import problems_of
     from llmops_cli.bench.run import bench as run
     from llmops_cli.bench.run import target_of
-    from llmops_cli.bench.show import bench_table
+    from llmops_cli.bench.tables import bench_table
     from llmops_cli.cli.screen import Progress, print_json, say, show_table, width_of
     from llmops_cli.cli.settings import refuse_invalid, resolved
     from llmops_cli.runtime.runs import RunFolder
@@ -49,8 +49,7 @@ def bench(
             )
         finally:
             folder.forget_if_empty()
-        page = folder.path / "report.html"
-        save_page([(folder.path, report)], page)
+        page = save_page(folder.path, report)
     if as_json:
         print_json(report)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from llmops_cli.bench.show import p50_p99
+from llmops_cli.bench.tables import p50_p99
 from llmops_cli.pipeline.report import PipelineReport
 from llmops_cli.show.runs import Show
 from llmops_cli.show.tables import megabytes, number

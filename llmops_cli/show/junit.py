@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 
-def junit_suite(name: str, cases: Sequence[tuple[str, str, str, str]]) -> str:
-    """`cases` are (class, name, failure or empty, output)."""
-    failures = sum(bool(failure) for _, _, failure, _ in cases)
+class Case(NamedTuple):
+    """One test case; it failed if `failure` says why."""
+
+    group: str
+    name: str
+    failure: str = ""
+    output: str = ""
+
+
+def junit_suite(name: str, cases: Sequence[Case]) -> str:
+    """The cases as one suite."""
+    failures = sum(bool(case.failure) for case in cases)
     suite = Element(
         "testsuite", name=name, tests=str(len(cases)), failures=str(failures), errors="0"
     )
-    for group, case, failure, output in cases:
-        element = SubElement(suite, "testcase", classname=group, name=case)
-        if failure:
-            SubElement(element, "failure", message=failure)
-        if output:
-            SubElement(element, "system-out").text = output
+    for case in cases:
+        _add(suite, case)
     indent(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(suite, encoding="unicode") + "\n"
+
+
+def _add(suite: Element, case: Case) -> None:
+    element = SubElement(suite, "testcase", classname=case.group, name=case.name)
+    if case.failure:
+        SubElement(element, "failure", message=case.failure)
+    if case.output:
+        SubElement(element, "system-out").text = case.output

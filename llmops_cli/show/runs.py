@@ -1,15 +1,19 @@
-"""Saved runs of any command: which table each has, and the list of a folder."""
+"""Saved runs of any command, and what `llmops report` can do with each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 from rich.table import Table
 
+from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.names import load_object
 from llmops_cli.core.report import Report, family
+from llmops_cli.runtime.runs import load_report
+from llmops_cli.show.gates import Judged
 from llmops_cli.show.tables import milliseconds
 
 SHOWS = {
@@ -22,15 +26,58 @@ SHOWS = {
 """Schema without its number -> "module:object" of its Show."""
 
 
-class Show(msgspec.Struct, frozen=True, kw_only=True):
-    """What `llmops report` can do with one command's runs.
+class OpenedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A saved run. `name` is how the user called it; `word` says what is special, such as
+    partial.
+    """
 
-    `table(report, word, width)`: `word` says what is special, such as partial. `listed(report)`:
-    its own columns in the list of a folder.
+    name: str
+    path: Path
+    report: Any  # Any: each command has its own
+    word: str = ""
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """A run against another: `result` is what --json prints."""
+
+    result: object
+    table: Table
+    markdown: str
+    warnings: Sequence[str] = ()
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True):
+    """A run for another tool: as text, or as a file where the format is no text."""
+
+    text: Callable[[OpenedRun], str] | None = None
+    save: Callable[[OpenedRun, Path], None] | None = None
+
+
+Reread = Callable[[Path, Any], tuple[Report, str]]  # Any: each command has its own report
+Compare = Callable[[OpenedRun, OpenedRun, Sequence[str], float | None], Compared]
+Gate = Callable[[OpenedRun, OpenedRun | None, Sequence[str], bool], list[Judged]]
+Page = Callable[[Sequence[OpenedRun]], str]
+
+
+class Show(msgspec.Struct, frozen=True, kw_only=True):
+    """What `llmops report` can do with one command's runs; None is what it cannot.
+
+    table(report, word, width): `word` says what is special, such as partial.
+    listed(report): its own columns in the list of a folder.
+    reread(folder, report): the report as it stands, and a word on it, where a run that was killed
+    left more than its report says.
+    compare(baseline, run, metrics, smallest effect as a share).
+    gate(run, baseline, conditions, allows invalid runs).
+    page(runs): one HTML file.
     """
 
     table: Callable[[Any, str, int], Table]  # Any: each command has its own report
     listed: Callable[[Any], dict[str, object]] = lambda report: {}
+    reread: Reread | None = None
+    compare: Compare | None = None
+    gate: Gate | None = None
+    page: Page | None = None
+    exports: Mapping[str, Export] = {}
 
 
 def show_of(report: Report) -> Show:
@@ -38,44 +85,122 @@ def show_of(report: Report) -> Show:
     return cast(Show, load_object(SHOWS[family(report.schema)]))
 
 
+def open_run(place: Path) -> OpenedRun:
+    """A run folder, or the report in one. Raises: UsageError for what is no run."""
+    folder = place if place.is_dir() else place.parent
+    report = load_report(place)
+    reread = show_of(report).reread
+    if reread is not None:
+        report, word = reread(folder, report)
+    else:
+        word = "" if report.manifest.complete else "partial"
+    return OpenedRun(name=str(place), path=folder, report=report, word=word)
+
+
+def compare_runs(
+    baseline: OpenedRun, other: OpenedRun, *, metrics: Sequence[str], min_effect: float | None
+) -> Compared:
+    """Raises: UsageError for runs of two commands, or of one that cannot be compared."""
+    _check_same(baseline, other)
+    compare = show_of(baseline.report).compare
+    if compare is None:
+        raise _cannot("compare", baseline)
+    return compare(baseline, other, metrics, min_effect)
+
+
+def judge_run(
+    run: OpenedRun, baseline: OpenedRun | None, conditions: Sequence[str], *, allow_invalid: bool
+) -> list[Judged]:
+    """Every condition. Raises: UsageError for one that the run's command does not know."""
+    gate = show_of(run.report).gate
+    if gate is None:
+        raise _cannot("gate", run)
+    if baseline is not None:
+        _check_same(run, baseline)
+    return gate(run, baseline, conditions, allow_invalid)
+
+
+def page_of(runs: Sequence[OpenedRun]) -> str:
+    """One page of runs of one command. Raises: UsageError for others."""
+    page = show_of(runs[0].report).page
+    if page is None:
+        raise _cannot("html", runs[0])
+    for run in runs[1:]:
+        _check_same(runs[0], run)
+    return page(runs)
+
+
+def export_of(run: OpenedRun, form: str) -> Export:
+    """Raises: UsageError for a form that the run's command does not have."""
+    exports = show_of(run.report).exports
+    if not exports:
+        raise _cannot("export", run)
+    if form not in exports:
+        raise unknown_name("format", form, exports)
+    return exports[form]
+
+
+def _check_same(run: OpenedRun, other: OpenedRun) -> None:
+    if _kind(run) != _kind(other):
+        raise UsageError(
+            f"{run.name} is a run of {_kind(run)}, {other.name} of {_kind(other)}",
+            hint="give runs of one command",
+        )
+
+
+def _cannot(verb: str, run: OpenedRun) -> UsageError:
+    return UsageError(
+        f"{run.name} is a run of {_kind(run)}, which `report {verb}` has nothing for",
+        hint="llmops report show reads it",
+    )
+
+
+def _kind(run: OpenedRun) -> str:
+    return family(run.report.schema).removeprefix("llmops.")
+
+
 def table_of(report: Report, *, word: str = "", width: int = 180) -> Table:
     """Any report."""
     return show_of(report).table(report, word, width)
 
 
-def run_list(runs: Sequence[tuple[str, Report, str]]) -> list[dict[str, object]]:
-    """(folder, report, word) as rows for --json."""
+def run_list(runs: Sequence[OpenedRun]) -> list[dict[str, object]]:
+    """Rows for --json."""
     rows = []
-    for folder, report, word in runs:
+    for run in runs:
         row: dict[str, object] = {
-            "folder": folder,
-            "kind": family(report.schema).removeprefix("llmops."),
-            "when": report.manifest.started_at,
-            "state": word,
-            "model": report.manifest.recipe.get("model"),
+            "folder": str(run.path),
+            "kind": _kind(run),
+            "when": run.report.manifest.started_at,
+            "state": run.word,
+            "model": run.report.manifest.recipe.get("model"),
         }
-        rows.append(row | show_of(report).listed(report))
+        rows.append(row | show_of(run.report).listed(run.report))
     return rows
 
 
-def run_list_table(runs: Sequence[tuple[str, Report, str]]) -> Table:
+def run_list_table(runs: Sequence[OpenedRun]) -> Table:
     """The same for people."""
     table = Table()
     for name in ("when", "kind", "model", "on", "best tok/s", "TTFT p50 from", "", "folder"):
         numeric = name in ("best tok/s", "TTFT p50 from")
         table.add_column(name, justify="right" if numeric else "left")
     for row in run_list(runs):
-        best = row.get("best_output_tokens_per_s")
-        ttft = row.get("lowest_ttft_ms_p50")
-        unsound = "" if row.get("valid", True) else "[bold red]INVALID[/]"
-        table.add_row(
-            str(row["when"])[:19],
-            str(row["kind"]),
-            str(row["model"] or "-"),
-            str(row.get("backend") or "-"),
-            f"{best:,.0f}" if isinstance(best, float) else "-",
-            milliseconds(ttft if isinstance(ttft, float) else None),
-            str(row["state"]) or unsound,
-            str(row["folder"]),
-        )
+        table.add_row(*_cells(row))
     return table
+
+
+def _cells(row: dict[str, object]) -> list[str]:
+    best = row.get("best_output_tokens_per_s")
+    ttft = row.get("lowest_ttft_ms_p50")
+    unsound = "" if row.get("valid", True) else "[bold red]INVALID[/]"
+    return [
+        str(row["when"])[:19],
+        str(row["kind"]),
+        str(row["model"] or "-"),
+        str(row.get("backend") or "-"),
+        f"{best:,.0f}" if isinstance(best, float) else "-",
+        milliseconds(ttft if isinstance(ttft, float) else None),
+        str(row["state"]) or unsound,
+        str(row["folder"]),
+    ]

@@ -6,19 +6,31 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+MISSING = "-"
+"""What a cell without a value shows."""
+
 
 def milliseconds(value: float | None) -> str:
+    """Four or five digits."""
     if value is None:
-        return "-"
-    return f"{value:,.2f}" if value < 10 else f"{value:,.1f}" if value < 1000 else f"{value:,.0f}"
+        return MISSING
+    if value < 10:
+        return f"{value:,.2f}"
+    if value < 1000:
+        return f"{value:,.1f}"
+    return f"{value:,.0f}"
 
 
 def megabytes(value: int | None) -> str:
-    return "-" if value is None else f"{value / 1e6:,.1f}"
+    if value is None:
+        return MISSING
+    return f"{value / 1e6:,.1f}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:,.{digits}f}"
+    if value is None:
+        return MISSING
+    return f"{value:,.{digits}f}"
 
 
 def matrix_table(

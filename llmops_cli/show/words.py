@@ -5,14 +5,18 @@ from __future__ import annotations
 
 def hardware_line(hardware: dict[str, object]) -> str:
     """Processor, cores, memory and GPUs in a few words."""
-    parts = [
-        str(hardware.get("cpu_model") or "unknown processor"),
-        f"{hardware.get('cores_logical', '?')} cores",
-    ]
+    processor = str(hardware.get("cpu_model") or "unknown processor")
+    parts = [processor, f"{hardware.get('cores_logical', '?')} cores"]
     memory = hardware.get("ram_bytes")
     if isinstance(memory, int | float):
         parts.append(f"{memory / 2**30:.0f} GiB")
     gpus = hardware.get("gpus")
     if isinstance(gpus, list):
-        parts += [str(gpu.get("name", gpu) if isinstance(gpu, dict) else gpu) for gpu in gpus]
+        parts += [_gpu_name(gpu) for gpu in gpus]
     return ", ".join(parts)
+
+
+def _gpu_name(gpu: object) -> str:
+    if isinstance(gpu, dict):
+        return str(gpu.get("name", gpu))
+    return str(gpu)

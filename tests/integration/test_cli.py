@@ -31,6 +31,7 @@ def commands(command: Any, path: str = "") -> Iterator[str]:
 
 APP = typer.main.get_command(app)
 COMMANDS = sorted(commands(APP))
+SAVED_RUN = GOLDEN.parent / "reports" / "llmops.bench-2.json"
 
 
 def help_text(command: str) -> str:
@@ -202,7 +203,7 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
         (["bench", "--model", "no.gguf"], 2, "no model at no.gguf", ""),
         (["report", "show", "nowhere"], 2, "no report at nowhere", ""),
         (
-            ["report", "gate", "x", "--fail-if", "tfft_ms.p95 > +5%"],
+            ["report", "gate", str(SAVED_RUN), "--fail-if", "tfft_ms.p95 > +5%"],
             2,
             "unknown metric 'tfft_ms'",
             "'ttft_ms'",

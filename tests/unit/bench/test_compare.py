@@ -11,7 +11,7 @@ from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.compare import SavedRun, compare, load_run
 from llmops_cli.bench.files import save_csv
-from llmops_cli.bench.gate import judge_run, parse_gate, untrusted
+from llmops_cli.bench.gate import judge_conditions, parse_gate, untrusted
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.core.errors import UsageError
@@ -139,7 +139,10 @@ def test_more_errors_are_worse_and_warnings_name_what_differs(tmp_path: Path) ->
 
 
 def outcomes(a: SavedRun | None, b: SavedRun, *conditions: str) -> list[str]:
-    return [judged.outcome for judged in judge_run(b, a, [parse_gate(text) for text in conditions])]
+    return [
+        judged.outcome
+        for judged in judge_conditions(b, a, [parse_gate(text) for text in conditions])
+    ]
 
 
 def test_a_gate_fails_on_a_real_regression_only(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""A load test as JUnit XML."""
+
+from __future__ import annotations
+
+from llmops_cli.bench.report import BenchReport, Level, SloResult
+from llmops_cli.show.junit import Case, junit_suite
+
+
+def junit(report: BenchReport) -> str:
+    """One test case per level (is it valid?) and per objective (was it met?)."""
+    cases = []
+    for level in report.levels:
+        cases.append(_validity(level))
+        cases += [_objective(level, slo) for slo in level.slos]
+    if not report.manifest.complete:
+        cases.append(Case("run", "complete", "the run is partial"))
+    return junit_suite("llmops bench", cases)
+
+
+def _validity(level: Level) -> Case:
+    return Case(level.label, "valid", "; ".join(level.invalid_reasons), f"{level.errors} errors")
+
+
+def _objective(level: Level, slo: SloResult) -> Case:
+    failure = ""
+    if not slo.met:
+        failure = f"{slo.share:.2%} of the requests, {slo.needed:.4g} needed"
+    return Case(level.label, slo.text, failure)

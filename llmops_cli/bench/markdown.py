@@ -1,0 +1,120 @@
+"""Load tests and their comparisons as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level
+from llmops_cli.bench.words import change_words, values_words
+from llmops_cli.core.report import Manifest
+from llmops_cli.core.stats import Distribution
+from llmops_cli.show.words import hardware_line
+
+COLUMNS = (
+    "load",
+    "requests",
+    "errors",
+    "TTFT ms p50 / p95 / p99",
+    "TPOT ms",
+    "E2E ms",
+    "req/s",
+    "output tok/s",
+    "valid",
+)
+COMPARED = ("load", "metric", "baseline", "current", "change", "95 % interval", "verdict")
+CANT_TELL = "can't tell"
+
+
+def markdown(report: BenchReport) -> str:
+    """The levels as a table, with what the numbers are of."""
+    recipe = report.manifest.recipe
+    lines = [
+        f"## {recipe.get('model')} on {recipe.get('url') or recipe.get('backend')}",
+        "",
+        _origin(report.manifest),
+        "",
+        _row(COLUMNS),
+        _row(["---"] + ["---:"] * (len(COLUMNS) - 1)),
+        *[_row(_cells(level)) for level in report.levels],
+        "",
+        *_remarks(report),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _origin(manifest: Manifest) -> str:
+    version = manifest.versions.get("llmops-cli", "")
+    text = f"{manifest.started_at}, llmops {version}, {hardware_line(manifest.hardware)}"
+    if not manifest.complete:
+        text += ", **partial**"
+    return text
+
+
+def _remarks(report: BenchReport) -> Iterator[str]:
+    if report.finding.text:
+        yield report.finding.text
+    for level in report.levels:
+        for reason in level.invalid_reasons:
+            yield f"- {level.label}: INVALID: {reason}"
+    for level in report.levels:
+        for slo in level.slos:
+            outcome = "met" if slo.met else "**missed**"
+            yield f"- {level.label}: {slo.text} {outcome} ({slo.share:.1%} of the requests)"
+
+
+def comparison_markdown(found: Comparison) -> str:
+    """One row per metric and load."""
+    lines = [
+        f"## {found.current} against {found.baseline}",
+        "",
+        _row(COMPARED),
+        _row(["---", "---", "---:", "---:", "---:", "---:", "---"]),
+        *[_row(_difference_cells(difference)) for difference in found.differences],
+        "",
+        *[f"- {warning}" for warning in found.warnings],
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _difference_cells(difference: Difference) -> list[str]:
+    change, interval = change_words(difference)
+    verdict = difference.verdict
+    if verdict != CANT_TELL:
+        verdict = f"**{verdict}**"
+    return [
+        difference.load,
+        difference.metric,
+        *values_words(difference),
+        change,
+        interval,
+        verdict,
+    ]
+
+
+def _row(cells: Sequence[str]) -> str:
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
+
+
+def _cells(level: Level) -> list[str]:
+    return [
+        level.label,
+        str(level.requests),
+        str(level.errors),
+        _three(level.ttft_ms),
+        _three(level.tpot_ms),
+        _three(level.e2e_ms),
+        f"{level.requests_per_s:.2f}",
+        f"{level.output_tokens_per_s:.1f}",
+        "yes" if level.valid else "**INVALID**",
+    ]
+
+
+def _three(found: Distribution) -> str:
+    return " / ".join(_digits(value) for value in (found.p50, found.p95, found.p99))
+
+
+def _digits(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}"

@@ -1,0 +1,79 @@
+"""A load test as OpenMetrics text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from llmops_cli.bench.report import BenchReport, Level
+from llmops_cli.core.stats import Distribution
+
+SUMMARIES = ("ttft", "tpot", "itl", "e2e", "normalized")
+
+
+def _error_ratio(level: Level) -> float | None:
+    if not level.requests:
+        return None
+    return level.errors / level.requests
+
+
+GAUGES: dict[str, Callable[[Level], float | None]] = {
+    "requests_per_second": lambda level: level.requests_per_s,
+    "output_tokens_per_second": lambda level: level.output_tokens_per_s,
+    "goodput_per_second": lambda level: level.goodput_per_s,
+    "error_ratio": _error_ratio,
+    "valid": lambda level: float(level.valid),
+}
+
+
+def openmetrics(report: BenchReport) -> str:
+    """Summaries and gauges with the labels load, model and backend; seconds where the format wants
+    base units.
+    """
+    lines: list[str] = []
+    for metric in SUMMARIES:
+        lines += _summary(report, metric)
+    for name, read in GAUGES.items():
+        lines += _gauge(report, name, read)
+    return "\n".join([*lines, "# EOF"]) + "\n"
+
+
+def _summary(report: BenchReport, metric: str) -> Iterator[str]:
+    name = f"llmops_bench_{metric}_seconds"
+    yield f"# TYPE {name} summary"
+    yield f"# UNIT {name} seconds"
+    for level in report.levels:
+        labels = _labels(report, level)
+        found: Distribution = getattr(level, f"{metric}_ms")
+        quantiles = {"0.5": found.p50, "0.9": found.p90, "0.95": found.p95, "0.99": found.p99}
+        for quantile, value_ms in quantiles.items():
+            if value_ms is not None:
+                yield _sample(name, {**labels, "quantile": quantile}, value_ms / 1e3)
+        yield _sample(f"{name}_count", labels, found.count)
+
+
+def _gauge(report: BenchReport, name: str, read: Callable[[Level], float | None]) -> Iterator[str]:
+    samples = [(level, read(level)) for level in report.levels]
+    known = [(level, value) for level, value in samples if value is not None]
+    if not known:
+        return
+    yield f"# TYPE llmops_bench_{name} gauge"
+    for level, value in known:
+        yield _sample(f"llmops_bench_{name}", _labels(report, level), value)
+
+
+def _labels(report: BenchReport, level: Level) -> dict[str, str]:
+    recipe = report.manifest.recipe
+    return {
+        "model": str(recipe.get("model")),
+        "backend": str(recipe.get("backend")),
+        "load": level.label,
+    }
+
+
+def _sample(name: str, labels: dict[str, str], value: float) -> str:
+    pairs = ",".join(f'{key}="{_quoted(text)}"' for key, text in labels.items())
+    return f"{name}{{{pairs}}} {value:.9g}"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,209 @@
+"""Load tests and their comparisons as rich tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level, SloResult
+from llmops_cli.bench.words import change_words, grouped_notes, values_words
+from llmops_cli.core.report import Memory
+from llmops_cli.core.stats import Distribution
+from llmops_cli.show.tables import milliseconds, number
+
+WIDE = 165
+MIDDLE = 110
+"""Columns of a terminal from which on a table has its intervals and windows, and its p99."""
+COLORS = {
+    "faster": "green",
+    "fewer errors": "green",
+    "slower": "bold red",
+    "more errors": "bold red",
+}
+COMPARED = (
+    "load",
+    "metric",
+    "baseline",
+    "current",
+    "change",
+    "95 % interval",
+    "p",
+    "P(faster)",
+    "verdict",
+)
+LEGEND = (
+    "p is adjusted for the number of rows; "
+    "P(faster): the chance that a request is faster than in the baseline"
+)
+
+
+def p50_p99(distribution: Distribution) -> str:
+    return f"{milliseconds(distribution.p50)} / {milliseconds(distribution.p99)}"
+
+
+def bench_table(report: BenchReport, *, word: str = "", width: int = 180) -> Table:
+    """`word` says what is special about the run, such as `partial`; a narrow table has fewer
+    statistics.
+    """
+    table = Table(
+        title=_title(report, word, width),
+        title_justify="left",
+        box=box.SIMPLE_HEAD if width < WIDE else box.HEAVY_HEAD,
+        padding=(0, 0) if width < WIDE else (0, 1),
+    )
+    table.add_column("load", no_wrap=True)
+    columns = _columns(report, width)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for level in report.levels:
+        cells = _cells(level, width)
+        load = level.label or f"{level.concurrency} streams"
+        table.add_row(load, *[cells[name] for name in columns])
+    if not report.levels:
+        table.caption = "no request had ended"
+        return table
+    table.caption = "\n".join(_captions(report))
+    table.caption_justify = "left"
+    table.caption_style = ""
+    return table
+
+
+def _title(report: BenchReport, word: str, width: int) -> str:
+    recipe = report.manifest.recipe
+    place = recipe.get("url") or recipe["backend"]
+    title = f"{place} {recipe['model']}: {_shown_statistics(width)} in ms"
+    if word:
+        return f"{title}  [bold red]{word}[/]"
+    return title
+
+
+def _shown_statistics(width: int) -> str:
+    if width < MIDDLE:
+        return "p50, p95"
+    if width < WIDE:
+        return "p50, p95, p99"
+    return "p50 ± its 95 % interval, p95, p99"
+
+
+def _columns(report: BenchReport, width: int) -> list[str]:
+    names = ["requests", "errors", "TTFT", "TPOT", "E2E"]
+    if width >= MIDDLE:
+        names.append("req/s")
+    names.append("tok/s")
+    if any(level.goodput_per_s is not None for level in report.levels):
+        names.append("goodput/s")
+    if width >= WIDE:
+        names.append("measured")
+    names.append("valid")
+    return names
+
+
+def _cells(level: Level, width: int) -> dict[str, str]:
+    return {
+        "requests": str(level.requests),
+        "errors": f"[red]{level.errors}[/]" if level.errors else "0",
+        "TTFT": _spread(level.ttft_ms, width),
+        "TPOT": _spread(level.tpot_ms, width),
+        "E2E": _spread(level.e2e_ms, width),
+        "req/s": number(level.requests_per_s, 2),
+        "tok/s": number(level.output_tokens_per_s, 1 if width >= WIDE else 0),
+        "goodput/s": number(level.goodput_per_s, 2),
+        "measured": _windows(level),
+        "valid": "yes" if level.valid else "[bold red]INVALID[/]",
+    }
+
+
+def _spread(distribution: Distribution, width: int) -> str:
+    p50 = milliseconds(distribution.p50)
+    p95 = milliseconds(distribution.p95)
+    p99 = milliseconds(distribution.p99)
+    if width < MIDDLE:
+        return f"{p50}  {p95}"
+    interval = distribution.ci95.get("p50")
+    if width < WIDE or interval is None or distribution.p50 is None:
+        return f"{p50}  {p95}  {p99}"
+    low, high = interval
+    half = max(high - distribution.p50, distribution.p50 - low)
+    return f"{p50} ±{milliseconds(half)}  {p95}  {p99}"
+
+
+def _windows(level: Level) -> str:
+    """Which seconds count, and whether they are a steady state."""
+    if not level.windows:
+        return "-"
+    first = level.windows[0]
+    text = f"{first.start_s:.1f}-{first.end_s:.1f} s"
+    if len(level.windows) > 1:
+        text += f" x{len(level.windows)}"
+    if first.found != "steady":
+        text += " (all)"
+    return text
+
+
+def _captions(report: BenchReport) -> Iterator[str]:
+    if report.finding.text:
+        yield report.finding.text
+    for level in report.levels:
+        for reason in level.invalid_reasons:
+            yield f"[bold red]INVALID[/] {level.label}: {escape(reason)}"
+        for slo in level.slos:
+            yield _slo_words(level, slo)
+    for line in grouped_notes(report.levels):
+        yield escape(line)
+    if report.memory.engine_peak_rss_bytes is not None:
+        yield _memory_words(report.memory)
+
+
+def _slo_words(level: Level, slo: SloResult) -> str:
+    low, high = slo.share_ci95
+    outcome = "met" if slo.met else "missed"
+    return (
+        f"{level.label}: {slo.text} {outcome}: {slo.share:.1%} ({low:.1%} to {high:.1%}) "
+        f"of the requests, {slo.needed * 100:.4g}% needed"
+    )
+
+
+def _memory_words(memory: Memory) -> str:
+    text = f"engine peak memory {(memory.engine_peak_rss_bytes or 0) / 1e6:,.0f} MB"
+    if memory.engine_peak_gpu_bytes:
+        text += f", GPU {memory.engine_peak_gpu_bytes / 1e6:,.0f} MB"
+    return text
+
+
+def comparison_table(found: Comparison) -> Table:
+    """Baseline beside current, and whether the change is real."""
+    table = Table(title=f"{found.current} against {found.baseline}", title_justify="left")
+    for name in COMPARED:
+        is_text = name in ("load", "metric", "verdict")
+        table.add_column(
+            name,
+            justify="left" if is_text else "right",
+            no_wrap=name != "95 % interval",
+        )
+    last = None
+    for difference in found.differences:
+        load = difference.load if difference.load != last else ""
+        table.add_row(load, *_difference_cells(difference))
+        last = difference.load
+    table.caption = LEGEND
+    table.caption_justify = "left"
+    table.caption_style = "dim"
+    return table
+
+
+def _difference_cells(difference: Difference) -> list[str]:
+    change, interval = change_words(difference)
+    color = COLORS.get(difference.verdict)
+    verdict = f"[{color}]{difference.verdict}[/]" if color else difference.verdict
+    return [
+        difference.metric,
+        *values_words(difference),
+        change,
+        interval,
+        f"{difference.p:.3f}" if difference.p >= 0.001 else "<0.001",
+        number(difference.superiority, 2),
+        verdict,
+    ]

@@ -1,0 +1,41 @@
+"""Levels and differences in words that tables, pages and Markdown share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmops_cli.bench.report import Difference, Level
+
+
+def values_words(difference: Difference) -> tuple[str, str]:
+    """Baseline and current; a shift is of the whole distribution and has no such pair."""
+    if difference.metric.endswith(".shift"):
+        return "", ""
+    if difference.metric == "error_rate":
+        return f"{difference.baseline:.2%}", f"{difference.current:.2%}"
+    return f"{difference.baseline:,.4g}", f"{difference.current:,.4g}"
+
+
+def change_words(difference: Difference) -> tuple[str, str]:
+    """The change and its interval, as text."""
+    if difference.ratio is not None and difference.ratio_ci95 is not None:
+        low, high = difference.ratio_ci95
+        return f"{difference.ratio - 1:+.1%}", f"{low - 1:+.1%} to {high - 1:+.1%}"
+    change = difference.change or 0.0
+    low, high = difference.change_ci95 or (0.0, 0.0)
+    return f"{change * 100:+.2f} points", f"{low * 100:+.2f} to {high * 100:+.2f}"
+
+
+def grouped_notes(levels: Sequence[Level]) -> list[str]:
+    """Each note once, with the levels that it is about where these are not all."""
+    labels_of: dict[str, list[str]] = {}
+    for level in levels:
+        for note in level.notes:
+            labels_of.setdefault(note, []).append(level.label)
+    lines = []
+    for note, labels in labels_of.items():
+        if len(labels) == len(levels):
+            lines.append(note)
+        else:
+            lines.append(f"{', '.join(labels)}: {note}")
+    return lines

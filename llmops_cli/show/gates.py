@@ -1,0 +1,38 @@
+"""What became of the conditions of a gate, whatever command's run was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from llmops_cli.show.junit import Case, junit_suite
+
+
+class Outcome(StrEnum):
+    PASSED = "passed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """It is impossible to tell, which fails a gate too."""
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A condition at one place of a run, such as a load."""
+
+    condition: str
+    load: str
+    outcome: Outcome
+    text: str
+
+
+def gate_junit(judged: Sequence[Judged]) -> str:
+    """One test case per condition and place."""
+    return junit_suite("llmops report gate", [_case(one) for one in judged])
+
+
+def _case(judged: Judged) -> Case:
+    failure = ""
+    if judged.outcome is not Outcome.PASSED:
+        failure = f"{judged.outcome}: {judged.text}"
+    return Case(judged.load, judged.condition, failure, judged.text)

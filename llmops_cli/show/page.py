@@ -1,0 +1,65 @@
+"""The shell of a page: one HTML file that needs no network, with our style and plots."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+import msgspec
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def page_shell(*, title: str, body: str, data: object) -> str:
+    """The whole file. `body` is HTML; `data` is what the plots' script draws."""
+    style = _asset("uPlot.min.css") + _asset("page.css")
+    script = _asset("uPlot.iife.min.js") + "\n" + _asset("page.js")
+    # "<" would end the script element that the data lie in
+    encoded = msgspec.json.encode(data).decode().replace("<", "\\u003c")
+    return (
+        _asset("page.html")
+        .replace("__TITLE__", escape(title))
+        .replace("__STYLE__", style)
+        .replace("__BODY__", body)
+        .replace("__DATA__", encoded)
+        .replace("__SCRIPT__", script)
+    )
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text()
+
+
+def html_table(heads: list[str], rows: list[str]) -> str:
+    """A table as wide as the page; `rows` are HTML."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def html_row(cells: list[str], *, kind: str = "") -> str:
+    """`cells` are HTML; `kind` is a class of the style, such as `bad`."""
+    shown = "".join(f"<td>{cell}</td>" for cell in cells)
+    if kind:
+        return f'<tr class="{kind}">{shown}</tr>'
+    return f"<tr>{shown}</tr>"
+
+
+def html_badge(text: str) -> str:
+    """A word that warns."""
+    return f'<span class="bad">{escape(text)}</span>'
+
+
+def html_item(text: str, *, kind: str = "") -> str:
+    """An item of a list, from plain text."""
+    if kind:
+        return f'<li class="{kind}">{escape(text)}</li>'
+    return f"<li>{escape(text)}</li>"
+
+
+def html_facts(facts: dict[str, str]) -> str:
+    """Names with what they are, from plain text."""
+    lines = [f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()]
+    return f"<dl>{''.join(lines)}</dl>"

@@ -1,0 +1,81 @@
+"""Every command's runs are found by their schema, and say what cannot be done with them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.report import REPORTS, report_kind
+from llmops_cli.show.gates import Outcome
+from llmops_cli.show.runs import (
+    SHOWS,
+    OpenedRun,
+    compare_runs,
+    export_of,
+    judge_run,
+    open_run,
+    page_of,
+    run_list,
+    table_of,
+)
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "reports"
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> dict[str, OpenedRun]:
+    """A run of each command, by its kind."""
+    found = {}
+    for name in REPORTS:
+        folder = tmp_path / name
+        folder.mkdir()
+        schema = report_kind(name).schema.replace("/", "-")
+        shutil.copy(GOLDEN / f"{schema}.json", folder / "report.json")
+        found[name.removeprefix("llmops.")] = open_run(folder)
+    return found
+
+
+def test_every_command_with_a_report_has_a_show() -> None:
+    assert set(SHOWS) == set(REPORTS)
+
+
+def test_every_run_is_shown_and_listed(saved: dict[str, OpenedRun]) -> None:
+    for kind, run in saved.items():
+        assert table_of(run.report).row_count or kind == "bench"
+    rows = run_list(list(saved.values()))
+    assert [row["kind"] for row in rows] == list(saved)
+
+
+def test_a_command_without_a_gate_says_so(saved: dict[str, OpenedRun]) -> None:
+    train = saved["train"]
+    with pytest.raises(UsageError, match="is a run of train, which `report gate` has nothing for"):
+        judge_run(train, None, ["loss > 1"], allow_invalid=False)
+    with pytest.raises(UsageError, match="`report html` has nothing for"):
+        page_of([train])
+    with pytest.raises(UsageError, match="`report export` has nothing for"):
+        export_of(train, "markdown")
+    with pytest.raises(UsageError, match="`report compare` has nothing for"):
+        compare_runs(train, train, metrics=[], min_effect=None)
+
+
+def test_runs_of_two_commands_are_not_mixed(saved: dict[str, OpenedRun]) -> None:
+    with pytest.raises(UsageError, match="is a run of bench, .* of train") as caught:
+        compare_runs(saved["bench"], saved["train"], metrics=[], min_effect=None)
+    assert caught.value.hint == "give runs of one command"
+
+
+def test_a_load_test_has_all_of_it(saved: dict[str, OpenedRun]) -> None:
+    run = saved["bench"]
+    found = compare_runs(run, run, metrics=["error_rate"], min_effect=None)
+    assert "can't tell" in found.markdown
+    judged = judge_run(run, None, ["error_rate > 99%"], allow_invalid=True)
+    assert {one.outcome for one in judged} == {Outcome.PASSED}
+    assert page_of([run]).startswith("<!doctype html>")
+    text = export_of(run, "openmetrics").text
+    assert text is not None
+    assert text(run).endswith("# EOF\n")
+    with pytest.raises(UsageError, match="unknown format 'markdwn'"):
+        export_of(run, "markdwn")
