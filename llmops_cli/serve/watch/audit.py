@@ -1,5 +1,6 @@
-"""The audit log: a JSON line for each request, in a file that is turned over by size. No keys;
-bodies if asked for.
+"""The audit log: a JSON line for each request, in a file that is turned over by size.
+
+No keys; bodies if asked for.
 """
 
 from __future__ import annotations
@@ -29,9 +30,7 @@ class Bodies(NamedTuple):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request. `key` is the key's id; times are milliseconds. Bodies are redacted and cut at 64
-    KB.
-    """
+    """One request. `key` is the key's id; bodies are redacted and cut at BODY_MOST."""
 
     at: str
     request: str
@@ -75,8 +74,9 @@ class Watched:
 
 
 class AuditLog:
-    """Appends, several processes to one file; a full disk costs the line and is counted, never the
-    request.
+    """Appends, several processes to one file.
+
+    A full disk costs the line, which is counted, and never the request.
     """
 
     def __init__(self, path: Path | None, *, bodies: bool = False) -> None:
@@ -91,9 +91,8 @@ class AuditLog:
 
     def _open(self) -> None:
         assert self._path is not None
-        self._file = os.open(
-            self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._file = os.open(self._path, flags, 0o600)
         self._size = os.fstat(self._file).st_size
 
     def write(self, entry: Entry, bodies: Bodies | None = None) -> None:
@@ -101,7 +100,9 @@ class AuditLog:
             return
         if bodies is not None:
             entry = msgspec.structs.replace(
-                entry, asked=_safe(bodies.asked), said=_safe(bodies.said)
+                entry,
+                asked=_safe(bodies.asked),
+                said=_safe(bodies.said),
             )
         line = msgspec.json.encode(entry) + b"\n"
         try:
@@ -118,32 +119,23 @@ class AuditLog:
         with suppress(OSError):
             mine = os.fstat(self._file)
             self._size = mine.st_size
-            try:
-                there = self._path.stat().st_ino
-            except FileNotFoundError:
-                there = 0
-            if there != mine.st_ino:
-                os.close(self._file)
-                self._open()
+            if _inode(self._path) != mine.st_ino:
+                self._reopen()
+
+    def _reopen(self) -> None:
+        os.close(self._file)
+        self._open()
 
     def _turn(self) -> None:
         """Whoever comes first turns; the others find a new file. Raises: OSError."""
         assert self._path is not None
-        lock = os.open(
-            self._path.with_name(f"{self._path.name}.lock"),
-            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
-            0o600,
-        )
+        lock_path = self._path.with_name(f"{self._path.name}.lock")
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self._path.exists() and self._path.stat().st_size > TURN_BYTES // 2:
-                for number in range(KEPT - 1, 0, -1):
-                    older = self._path.with_name(f"{self._path.name}.{number}")
-                    if older.exists():
-                        older.replace(self._path.with_name(f"{self._path.name}.{number + 1}"))
-                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-            os.close(self._file)
-            self._open()
+                _turn_over(self._path)
+            self._reopen()
         finally:
             os.close(lock)
 
@@ -152,6 +144,23 @@ class AuditLog:
             os.close(self._file)
             self._file = -1
             self._path = None
+
+
+def _inode(path: Path) -> int:
+    """0 if there is no such file."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _turn_over(path: Path) -> None:
+    """audit.jsonl becomes audit.jsonl.1, that .2, and so on; the oldest goes."""
+    for number in range(KEPT - 1, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        if older.exists():
+            older.replace(path.with_name(f"{path.name}.{number + 1}"))
+    path.replace(path.with_name(f"{path.name}.1"))
 
 
 def _safe(raw: bytes) -> str:
@@ -164,8 +173,9 @@ def _safe(raw: bytes) -> str:
 
 def now() -> str:
     """UTC, to the millisecond."""
-    moment = time.time()
-    return f"{_shown(int(moment))}.{int(moment * 1000) % 1000:03d}Z"
+    milliseconds = int(time.time() * 1000)
+    second, rest = divmod(milliseconds, 1000)
+    return f"{_shown(second)}.{rest:03d}Z"
 
 
 @lru_cache(1)

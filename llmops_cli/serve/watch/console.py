@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
@@ -11,12 +10,18 @@ import msgspec
 
 from llmops_cli import __version__
 from llmops_cli.serve.accounts.budget import Budgets, Spending, month_now
-from llmops_cli.serve.accounts.keys import KeyStore
+from llmops_cli.serve.accounts.keys import Key, KeyStore
 from llmops_cli.serve.door.openapi import document
 from llmops_cli.serve.endpoints import OPENAPI, Page
+from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.snapshot import Snapshot
+from llmops_cli.serve.upstreams.breaker import BreakerState
 from llmops_cli.serve.upstreams.canaries import Canaries
-from llmops_cli.serve.watch.metrics import PREFIX, Metrics
+from llmops_cli.serve.upstreams.canary import SideStats
+from llmops_cli.serve.watch.metrics import Metrics
+from llmops_cli.serve.watch.samples import Samples
+
+Json = dict[str, Any]  # Any: what JSON can hold
 
 PAGE_HEADERS = [
     (
@@ -28,6 +33,19 @@ PAGE_HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]
+KEY_FIELDS = (
+    "id",
+    "name",
+    "role",
+    "models",
+    "expires",
+    "revoked",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "budget_dollars",
+    "budget_tokens",
+)
+GUARD_LABELS = ("side", "action", "rule")
 
 
 class Console:
@@ -40,169 +58,136 @@ class Console:
         self._began = time.time()
         self._page: bytes | None = None
 
-    def page(self, page: Page) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
-        """(body, its type, headers)."""
+    def page(self, page: Page) -> tuple[bytes, bytes, Headers]:
+        """Its body, type and headers."""
         if page is OPENAPI:
             return msgspec.json.encode(document()), b"application/json", []
         if self._page is None:
-            self._page = files("llmops_cli.serve.watch").joinpath("ui.html").read_bytes()
+            here = files("llmops_cli.serve.watch")
+            self._page = here.joinpath("ui.html").read_bytes()
         return self._page, b"text/html; charset=utf-8", PAGE_HEADERS
 
     async def state(self, snapshot: Snapshot, store: KeyStore) -> bytes:
         """Everything on one page: counts since the start, of which a reader makes rates."""
-        samples = list(self._samples())
-        spent = await self._budgets.spent(month_now())
-        keys = []
-        for key in store.all():
-            of = spent.get(key.id, Spending(0.0, 0))
-            keys.append(
-                {
-                    "id": key.id,
-                    "name": key.name,
-                    "role": key.role,
-                    "models": key.models,
-                    "expires": key.expires,
-                    "revoked": key.revoked,
-                    "requests_per_minute": key.requests_per_minute,
-                    "tokens_per_minute": key.tokens_per_minute,
-                    "budget_dollars": key.budget_dollars,
-                    "budget_tokens": key.budget_tokens,
-                    "dollars": of.dollars,
-                    "tokens": of.tokens,
-                    "requests": _sum(samples, "requests_total", key=key.id),
-                }
-            )
-        return msgspec.json.encode(
-            {
-                "at": time.time(),
-                "version": __version__,
-                "uptime_s": time.time() - self._began,
-                "month": month_now(),
-                "requests": _sum(samples, "requests_total"),
-                "in_flight": _sum(samples, "in_flight"),
-                "queued": _sum(samples, "queued"),
-                "models": self._models(snapshot, samples),
-                "statuses": _by(samples, "requests_total", "status"),
-                "upstreams": self._upstreams(snapshot, samples),
-                "keys": keys,
-                "guard": _rows(samples, "guard_total", ("side", "action", "rule")),
-                "guard_block_rate": _sum(samples, "guard_block_rate"),
-                "cache": _by(samples, "cache_total", "result"),
-                "refused": _by(samples, "refused_total", "code"),
-                "retries": _sum(samples, "retries_total"),
-                "fallbacks": _sum(samples, "fallbacks_total"),
-                "canaries": {
-                    name: self._canary(snapshot, name) for name in self._canaries.states()
-                },
-                "config_ok": _sum(samples, "config_ok") > 0,
-                "audit_lost": _sum(samples, "audit_lost_total"),
-            }
-        )
-
-    def _samples(self) -> Iterable[Any]:  # Any: the library's samples
-        for family in self._metrics.collected().collect():
-            yield from family.samples
-
-    def _models(self, snapshot: Snapshot, samples: list[Any]) -> dict[str, Any]:  # Any: JSON
-        names = snapshot.router.names() | set(_by(samples, "request_seconds_count", "model"))
-        return {
-            name: {
-                "requests": _sum(samples, "requests_total", model=name),
-                "errors": sum(
-                    s.value
-                    for s in _of(samples, "requests_total", model=name)
-                    if s.labels["status"].startswith("5")
-                ),
-                "input_tokens": _sum(samples, "tokens_total", model=name, direction="input"),
-                "output_tokens": _sum(samples, "tokens_total", model=name, direction="output"),
-                "dollars": _sum(samples, "cost_dollars_total", model=name),
-                "ttft": _buckets(samples, "ttft_seconds", name),
-                "tpot": _buckets(samples, "tpot_seconds", name),
-                "e2e": _buckets(samples, "request_seconds", name),
-            }
-            for name in sorted(names)
+        samples = Samples(self._metrics.collected())
+        month = month_now()
+        spent = await self._budgets.spent(month)
+        now = time.time()
+        state = {
+            "at": now,
+            "version": __version__,
+            "uptime_s": now - self._began,
+            "month": month,
+            **_totals(samples),
+            "models": _models(snapshot, samples),
+            "upstreams": _upstreams(snapshot, samples),
+            "keys": _keys(store, spent, samples),
+            "canaries": self._all_canaries(snapshot),
         }
+        return msgspec.json.encode(state)
 
-    def _upstreams(
-        self, snapshot: Snapshot, samples: list[Any]
-    ) -> list[dict[str, Any]]:  # Any: JSON
-        errors = _by(samples, "upstream_errors_total", "upstream")
-        answers = _by(samples, "upstream_requests_total", "upstream")
-        state = {0.0: "closed", 1.0: "half open", 2.0: "open"}
-        return [
-            {
-                "name": name,
-                "url": [each.url for each in group],
-                "up": _sum(samples, "upstream_up", upstream=name) > 0,
-                "breaker": state.get(_sum(samples, "breaker", upstream=name), "closed"),
-                "outstanding": _sum(samples, "outstanding_tokens", upstream=name),
-                "answers": answers.get(name, 0),
-                "errors": errors.get(name, 0),
-            }
-            for name, group in snapshot.upstreams.items()
-        ]
+    def _all_canaries(self, snapshot: Snapshot) -> Json:
+        return {name: self._canary(snapshot, name) for name in self._canaries.states()}
 
-    def _canary(self, snapshot: Snapshot, name: str) -> dict[str, Any]:  # Any: JSON
+    def _canary(self, snapshot: Snapshot, name: str) -> Json:
         state = self._canaries.states()[name]
         model = snapshot.config.models.get(name)
+        steps: list[int] = []
+        if model is not None and model.canary is not None:
+            steps = model.canary.steps
         return {
             "state": state.state,
             "reason": state.reason,
             "percent": self._canaries.percent(name),
             "since": state.since,
-            "steps": model.canary.steps if model and model.canary else [],
-            "sides": {
-                side: {
-                    "requests": found.requests,
-                    "errors": found.errors,
-                    "ttft_s": found.median_ttft_s(),
-                }
-                for side, found in state.sides.items()
-            },
+            "steps": steps,
+            "sides": {side: _side(stats) for side, stats in state.sides.items()},
         }
 
 
-def _of(
-    samples: list[Any], name: str, **labels: str
-) -> Iterable[Any]:  # Any: the library's samples
-    wanted = PREFIX + name
-    return (
-        s
-        for s in samples
-        if s.name == wanted and all(s.labels.get(k) == v for k, v in labels.items())
-    )
+def _side(stats: SideStats) -> Json:
+    return {
+        "requests": stats.requests,
+        "errors": stats.errors,
+        "ttft_s": stats.median_ttft_s(),
+    }
 
 
-def _sum(samples: list[Any], name: str, **labels: str) -> float:  # Any: the library's samples
-    return float(sum(sample.value for sample in _of(samples, name, **labels)))
+def _totals(samples: Samples) -> Json:
+    return {
+        "requests": samples.sum("requests_total"),
+        "in_flight": samples.sum("in_flight"),
+        "queued": samples.sum("queued"),
+        "statuses": samples.by("requests_total", "status"),
+        "guard": samples.rows("guard_total", GUARD_LABELS),
+        "guard_block_rate": samples.sum("guard_block_rate"),
+        "cache": samples.by("cache_total", "result"),
+        "refused": samples.by("refused_total", "code"),
+        "retries": samples.sum("retries_total"),
+        "fallbacks": samples.sum("fallbacks_total"),
+        "config_ok": samples.sum("config_ok") > 0,
+        "audit_lost": samples.sum("audit_lost_total"),
+    }
 
 
-def _by(
-    samples: list[Any], name: str, label: str
-) -> dict[str, float]:  # Any: the library's samples
-    found: dict[str, float] = {}
-    for sample in _of(samples, name):
-        found[sample.labels[label]] = found.get(sample.labels[label], 0.0) + sample.value
-    return found
+def _models(snapshot: Snapshot, samples: Samples) -> Json:
+    """Those that can be asked for, and those that were."""
+    names = set(samples.by("request_seconds_count", "model"))
+    names |= snapshot.router.names()
+    return {name: _model(samples, name) for name in sorted(names)}
 
 
-def _rows(
-    samples: list[Any], name: str, labels: tuple[str, ...]
-) -> list[dict[str, Any]]:  # Any: samples, JSON
-    return [
-        {**{label: s.labels[label] for label in labels}, "count": s.value}
-        for s in _of(samples, name)
-    ]
+def _model(samples: Samples, name: str) -> Json:
+    statuses = samples.by("requests_total", "status", model=name)
+    tokens = samples.by("tokens_total", "direction", model=name)
+    errors = [count for status, count in statuses.items() if status.startswith("5")]
+    return {
+        "requests": sum(statuses.values()),
+        "errors": sum(errors),
+        "input_tokens": tokens.get("input", 0.0),
+        "output_tokens": tokens.get("output", 0.0),
+        "dollars": samples.sum("cost_dollars_total", model=name),
+        "ttft": samples.buckets("ttft_seconds", name),
+        "tpot": samples.buckets("tpot_seconds", name),
+        "e2e": samples.buckets("request_seconds", name),
+    }
 
 
-def _buckets(
-    samples: list[Any], name: str, model: str
-) -> list[tuple[float | str, float]]:  # Any: samples
-    """(upper bound in seconds, count up to it), smallest first."""
-    found: dict[str, float] = {}
-    for sample in _of(samples, f"{name}_bucket", model=model):
-        found[sample.labels["le"]] = found.get(sample.labels["le"], 0.0) + sample.value
-    return sorted(
-        ((le if le == "+Inf" else float(le), n) for le, n in found.items()),
-        key=lambda b: float(b[0]),
-    )
+def _upstreams(snapshot: Snapshot, samples: Samples) -> list[Json]:
+    states = list(BreakerState)
+    up = samples.by("upstream_up", "upstream")
+    breakers = samples.by("breaker", "upstream")
+    outstanding = samples.by("outstanding_tokens", "upstream")
+    answers = samples.by("upstream_requests_total", "upstream")
+    errors = samples.by("upstream_errors_total", "upstream")
+    rows = []
+    for name, group in snapshot.upstreams.items():
+        badness = int(breakers.get(name, 0))
+        row = {
+            "name": name,
+            "url": [each.url for each in group],
+            "up": up.get(name, 0) > 0,
+            "breaker": states[badness],
+            "outstanding": outstanding.get(name, 0.0),
+            "answers": answers.get(name, 0),
+            "errors": errors.get(name, 0),
+        }
+        rows.append(row)
+    return rows
+
+
+def _keys(store: KeyStore, spent: dict[str, Spending], samples: Samples) -> list[Json]:
+    requests = samples.by("requests_total", "key")
+    rows = []
+    for key in store.all():
+        row = _key(key)
+        spending = spent.get(key.id, Spending())
+        row["dollars"] = spending.dollars
+        row["tokens"] = spending.tokens
+        row["requests"] = requests.get(key.id, 0.0)
+        rows.append(row)
+    return rows
+
+
+def _key(key: Key) -> Json:
+    return {name: getattr(key, name) for name in KEY_FIELDS}

@@ -1,5 +1,6 @@
-"""OpenTelemetry: a span for each request, with the names of its conventions for generative AI. An
-optional library.
+"""OpenTelemetry: a span for each request, named by its conventions for generative AI.
+
+An optional library.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from typing import Any
 
 from llmops_cli import __version__
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.serve.context import RequestContext
+from llmops_cli.serve.context import Asked, Observed, RequestContext
+
+TRACES_PATH = "/v1/traces"
+CLIENT_GONE = 499
 
 
 class Trace:
@@ -27,31 +31,23 @@ class Trace:
 
 
 class Tracer:
-    """Sends spans to an OTLP/HTTP collector, in batches, from a thread of its own. Prompts are
-    never in them.
+    """Sends spans to an OTLP/HTTP collector, in batches, from a thread of its own.
+
+    Prompts are never in them.
     """
 
     def __init__(self, endpoint: str) -> None:
+        """Raises: EnvironmentMissing without the library."""
         try:
             from opentelemetry import trace
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-            from opentelemetry.sdk.resources import Resource
-            from opentelemetry.sdk.trace import TracerProvider
-            from opentelemetry.sdk.trace.export import BatchSpanProcessor
             from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+            self._provider = _provider(endpoint)
         except ImportError as error:
             raise EnvironmentMissing(
-                "traces need OpenTelemetry", hint="pip install 'llmops-cli[otel]'"
+                "traces need OpenTelemetry",
+                hint="pip install 'llmops-cli[otel]'",
             ) from error
-        resource = Resource.create(
-            {"service.name": "llmops-gateway", "service.version": __version__}
-        )
-        self._provider = TracerProvider(resource=resource)
-        url = endpoint.rstrip("/")
-        exporter = OTLPSpanExporter(
-            endpoint=url if url.endswith("/v1/traces") else f"{url}/v1/traces"
-        )
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("llmops")
         self._kind = trace.SpanKind.SERVER
         self._status = trace.Status
@@ -60,27 +56,19 @@ class Tracer:
 
     def begin(self, context: RequestContext) -> None:
         asked = context.asked
-        operation = asked.endpoint.operation
         parent = None
         if asked.parent:
             parent = self._context({"traceparent": asked.parent})
+        operation = asked.endpoint.operation
         span = self._tracer.start_span(
             f"{operation} {asked.body.model}",
             kind=self._kind,
             context=parent,
-            attributes={
-                "gen_ai.operation.name": operation,
-                "gen_ai.request.model": asked.body.model,
-                "gen_ai.provider.name": "llmops",
-                "http.route": asked.route,
-                "llmops.request.id": asked.id,
-                "llmops.key.id": asked.key_id,
-                "llmops.stream": asked.streams,
-            },
+            attributes=_request_attributes(asked),
         )
-        limit = asked.answer_tokens()
-        if limit is not None:
-            span.set_attribute("gen_ai.request.max_tokens", limit)
+        most_tokens = asked.answer_tokens()
+        if most_tokens is not None:
+            span.set_attribute("gen_ai.request.max_tokens", most_tokens)
         context.observed.trace = Trace(span)
 
     def end(self, context: RequestContext) -> None:
@@ -88,22 +76,55 @@ class Tracer:
         if observed.trace is None:
             return
         span = observed.trace.span
-        span.set_attributes(
-            {
-                "http.response.status_code": observed.status,
-                "gen_ai.usage.input_tokens": observed.usage.input_tokens,
-                "gen_ai.usage.output_tokens": observed.usage.output_tokens,
-                "llmops.upstream": observed.upstream,
-                "llmops.cost.dollars": observed.dollars,
-                "llmops.cache": observed.cache,
-                "llmops.guard": observed.guard_shown,
-                "llmops.first_byte_s": observed.first_s,
-            }
-        )
-        if observed.status >= 500 or observed.status == 499:
+        span.set_attributes(_response_attributes(observed))
+        if observed.status >= 500 or observed.status == CLIENT_GONE:
             span.set_attribute("error.type", observed.error or str(observed.status))
             span.set_status(self._status(self._error, observed.error))
         span.end()
 
     def close(self) -> None:
         self._provider.shutdown()
+
+
+def _provider(endpoint: str) -> Any:  # Any: an optional library's
+    """Raises: ImportError."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    service = {"service.name": "llmops-gateway", "service.version": __version__}
+    provider = TracerProvider(resource=Resource.create(service))
+    exporter = OTLPSpanExporter(endpoint=_traces_url(endpoint))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
+
+
+def _traces_url(endpoint: str) -> str:
+    url = endpoint.rstrip("/")
+    return url if url.endswith(TRACES_PATH) else url + TRACES_PATH
+
+
+def _request_attributes(asked: Asked) -> dict[str, str | bool]:
+    return {
+        "gen_ai.operation.name": asked.endpoint.operation,
+        "gen_ai.request.model": asked.body.model,
+        "gen_ai.provider.name": "llmops",
+        "http.route": asked.route,
+        "llmops.request.id": asked.id,
+        "llmops.key.id": asked.key_id,
+        "llmops.stream": asked.streams,
+    }
+
+
+def _response_attributes(observed: Observed) -> dict[str, str | int | float]:
+    return {
+        "http.response.status_code": observed.status,
+        "gen_ai.usage.input_tokens": observed.usage.input_tokens,
+        "gen_ai.usage.output_tokens": observed.usage.output_tokens,
+        "llmops.upstream": observed.upstream,
+        "llmops.cost.dollars": observed.dollars,
+        "llmops.cache": observed.cache,
+        "llmops.guard": observed.guard_shown,
+        "llmops.first_byte_s": observed.first_s,
+    }

@@ -1,0 +1,152 @@
+"""The gateway's metrics: name, meaning, labels."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+TIMES_S = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
+GAPS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5)
+
+Merging = Literal["livesum", "livemin", "livemax"]
+"""How the values of several workers become one."""
+
+
+class CounterFamily(NamedTuple):
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+class HistogramFamily(NamedTuple):
+    """Seconds, by model."""
+
+    text: str
+    buckets_s: tuple[float, ...]
+
+
+class GaugeFamily(NamedTuple):
+    text: str
+    merging: Merging
+    labels: tuple[str, ...] = ()
+
+
+COUNTERS = {
+    "requests": CounterFamily(
+        "Requests that have ended",
+        ("route", "model", "key", "status"),
+    ),
+    "tokens": CounterFamily(
+        "Tokens",
+        ("model", "key", "direction"),
+    ),
+    "cost_dollars": CounterFamily(
+        "What the answers cost",
+        ("model", "key"),
+    ),
+    "request_seconds_by_key": CounterFamily(
+        "Time of all requests",
+        ("key",),
+    ),
+    "cache": CounterFamily(
+        "Looked up in the cache",
+        ("model", "result"),
+    ),
+    "guard": CounterFamily(
+        "Decisions of the guard other than to allow",
+        ("side", "action", "rule"),
+    ),
+    "refused": CounterFamily(
+        "Requests refused before an upstream",
+        ("code", "key"),
+    ),
+    "upstream_errors": CounterFamily(
+        "Failed attempts",
+        ("upstream", "kind"),
+    ),
+    "upstream_requests": CounterFamily(
+        "Answers by who gave them",
+        ("upstream", "model", "side"),
+    ),
+    "retries": CounterFamily(
+        "Second and later attempts",
+        ("model",),
+    ),
+    "hedges": CounterFamily(
+        "Second copies of a request that was slow",
+        ("model",),
+    ),
+    "fallbacks": CounterFamily(
+        "Answers of another model, or old ones",
+        ("model", "to"),
+    ),
+    "shadow": CounterFamily(
+        "Copies that nobody saw",
+        ("model", "result"),
+    ),
+    "shadow_seconds": CounterFamily(
+        "Time of those copies",
+        ("model",),
+    ),
+    "audit_lost": CounterFamily(
+        "Lines that the audit log could not take",
+    ),
+}
+HISTOGRAMS = {
+    "ttft_seconds": HistogramFamily(
+        "To the first byte of a streamed answer",
+        TIMES_S,
+    ),
+    "tpot_seconds": HistogramFamily(
+        "For each output token after the first, streamed",
+        GAPS_S,
+    ),
+    "request_seconds": HistogramFamily(
+        "Of the whole request",
+        TIMES_S,
+    ),
+}
+GAUGES = {
+    "in_flight": GaugeFamily(
+        "Requests under way",
+        "livesum",
+    ),
+    "queued": GaugeFamily(
+        "Requests that wait for a place",
+        "livesum",
+    ),
+    "tasks": GaugeFamily(
+        "Of the event loop",
+        "livesum",
+    ),
+    "redis_up": GaugeFamily(
+        "Whether Redis answers",
+        "livemin",
+    ),
+    "upstream_up": GaugeFamily(
+        "Whether checks or traffic say so",
+        "livemin",
+        ("upstream",),
+    ),
+    "breaker": GaugeFamily(
+        "0 closed, 1 half open, 2 open",
+        "livemax",
+        ("upstream",),
+    ),
+    "outstanding_tokens": GaugeFamily(
+        "Being worked on",
+        "livesum",
+        ("upstream",),
+    ),
+    "canary_percent": GaugeFamily(
+        "Share of the new side",
+        "livemax",
+        ("model",),
+    ),
+    "guard_block_rate": GaugeFamily(
+        "Share of requests blocked in the last minute",
+        "livemax",
+    ),
+    "config_ok": GaugeFamily(
+        "0: the file was changed and cannot be used",
+        "livemin",
+    ),
+}
