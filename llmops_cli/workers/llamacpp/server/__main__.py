@@ -54,7 +54,11 @@ def prompt_reader(llama: Llama) -> PromptReader:
     return PromptReader(vocabulary, template)
 
 
-def make_scheduler(args: ServerArguments, llama: Llama, drafter: Drafter | None) -> Scheduler:
+def make_scheduler(
+    args: ServerArguments,
+    llama: Llama,
+    drafter: Drafter | None,
+) -> Scheduler:
     """Its outputs are delivered in the running event loop."""
     loop = asyncio.get_running_loop()
     options = SchedulerOptions(
@@ -85,7 +89,10 @@ def uvicorn_server(app: App) -> uvicorn.Server:
 
 
 async def serve(
-    args: ServerArguments, llama: Llama, drafter: Drafter | None, listener: socket.socket
+    args: ServerArguments,
+    llama: Llama,
+    drafter: Drafter | None,
+    listener: socket.socket,
 ) -> None:
     """Until SIGTERM."""
     context = args.longest_request(train_context=llama.train_context, pool=llama.pool)

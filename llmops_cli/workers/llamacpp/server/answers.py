@@ -1,8 +1,9 @@
 """Sends what generations produce, token by token or at the end, to the client that asked."""
 
 import asyncio
+import contextlib
 
-from llamacpp.server.asgi import Send, respond, send_part, start_stream
+from llamacpp.server.asgi import JsonObject, Receive, Send, respond, send_part, start_stream
 from llamacpp.server.errors import ApiError, Disconnected
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
 from llamacpp.server.responses import DONE, ResponseEncoder, usage_of
@@ -18,6 +19,15 @@ async def next_output(inbox: Inbox) -> StepOutput:
     if output is None:
         raise Disconnected
     return output
+
+
+async def watch_disconnect(receive: Receive, inbox: Inbox) -> None:
+    """Says in the inbox that the client has gone; runs as a task until then."""
+    with contextlib.suppress(asyncio.CancelledError):
+        message = await receive()
+        while message["type"] != "http.disconnect":
+            message = await receive()
+        inbox.put_nowait(None)
 
 
 def error_of(failure: GenerationFailure) -> ApiError:
@@ -60,7 +70,7 @@ class AnswerStream:
 
     def __init__(self, encoder: ResponseEncoder, generations: list[Generation]) -> None:
         self._encoder = encoder
-        self._index_of = {id(generation): i for i, generation in enumerate(generations)}
+        self._generations = generations
         self.unfinished = len(generations)
         self.parts: list[bytes] = []
 
@@ -68,20 +78,23 @@ class AnswerStream:
         """With the first token, not before it: a client may time its first event."""
         if not self._encoder.chat:
             return
-        for index in self._index_of.values():
-            self.parts.append(self._encoder.role_chunk(index))
+        for generation in self._generations:
+            chunk = self._encoder.role_chunk(generation.index)
+            self.parts.append(chunk)
 
     def add(self, output: StepOutput) -> None:
-        index = self._index_of[id(output.generation)]
+        encoder = self._encoder
+        index = output.generation.index
         if output.failure is not None:
-            self.parts.append(self._encoder.error_chunk(output.failure.reason))
             self.unfinished -= 1
+            self.parts.append(encoder.error_chunk(output.failure.reason))
             return
         if output.text or output.logprobs:
-            self.parts.append(self._encoder.text_chunk(index, output.text, output.logprobs))
+            chunk = encoder.text_chunk(index, output.text, output.logprobs)
+            self.parts.append(chunk)
         if output.finish is not None:
-            self.parts.append(self._encoder.finish_chunk(index, output.finish))
             self.unfinished -= 1
+            self.parts.append(encoder.finish_chunk(index, output.finish))
 
     def take(self) -> bytes:
         body = b"".join(self.parts)
@@ -90,25 +103,33 @@ class AnswerStream:
 
 
 async def collect_answer(
-    encoder: ResponseEncoder, generations: list[Generation], inbox: Inbox, send: Send
+    encoder: ResponseEncoder,
+    generations: list[Generation],
+    inbox: Inbox,
+    send: Send,
 ) -> None:
     """Raises: ApiError if any of the generations fails."""
-    outputs: dict[int, list[StepOutput]] = {id(generation): [] for generation in generations}
+    outputs: list[list[StepOutput]] = [[] for _ in generations]
     unfinished = len(generations)
     while unfinished:
         output = await next_output(inbox)
         if output.failure is not None:
             raise error_of(output.failure)
-        outputs[id(output.generation)].append(output)
+        outputs[output.generation.index].append(output)
         if output.finish is not None:
             unfinished -= 1
-    choices = []
-    for index, generation in enumerate(generations):
-        own = outputs[id(generation)]
-        text = "".join(output.text for output in own)
-        finish = own[-1].finish or "stop"
-        choices.append(encoder.choice(index, text, joined_logprobs(own), finish))
-    await respond(send, 200, encoder.whole(choices, usage_of(generations)))
+    choices = [whole_choice(encoder, own) for own in outputs]
+    body = encoder.whole(choices, usage_of(generations))
+    await respond(send, 200, body)
+
+
+def whole_choice(encoder: ResponseEncoder, outputs: list[StepOutput]) -> JsonObject:
+    """One choice, put together from all that its steps produced."""
+    last = outputs[-1]
+    text = "".join(output.text for output in outputs)
+    finish = last.finish or "stop"
+    logprobs = joined_logprobs(outputs)
+    return encoder.choice(last.generation.index, text, logprobs, finish)
 
 
 def joined_logprobs(outputs: list[StepOutput]) -> list[TokenLogprob]:

@@ -2,27 +2,33 @@
 
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
-from llamacpp.server.asgi import Receive, Scope, Send, read_body, respond
+from llamacpp.server.asgi import JsonObject, Receive, Scope, Send, read_body, respond, respond_json
 from llamacpp.server.completions import CHAT_PATH, COMPLETIONS_PATH, Completions
 from llamacpp.server.errors import ApiError, BadRequest, Disconnected
 from llamacpp.server.metrics import ServerMetrics
+from llamacpp.server.prefixes import Tokens
 from llamacpp.server.prompts import PromptReader
 from llamacpp.server.requests import TokenizeRequest, decode
 from llamacpp.server.scheduler import Scheduler
 
-Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Receive, Send], Awaitable[None]]
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that went away."""
+
+PROMETHEUS_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class App:
     """Routes requests; one per process."""
 
     def __init__(
-        self, reader: PromptReader, scheduler: Scheduler, *, models: list[str], context: int
+        self,
+        reader: PromptReader,
+        scheduler: Scheduler,
+        *,
+        models: list[str],
+        context: int,
     ) -> None:
         """`models`: the model's name, then those of its adapters, in their order."""
         self._reader = reader
@@ -40,16 +46,22 @@ class App:
             ("POST", COMPLETIONS_PATH): completions.complete,
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         if scope["type"] != "http":
             return
         path = scope["path"]
         try:
             handler = self._handler(scope["method"], path)
-            await handler(scope, receive, send)
+            await handler(receive, send)
         except ApiError as error:
             self._metrics.count(path, error.status)
-            await respond(send, error.status, error_body(error), headers=error.headers)
+            body = error_body(error)
+            await respond_json(send, body, status=error.status, headers=error.headers)
         except Disconnected:
             self._metrics.count(path, CLIENT_CLOSED_REQUEST)
 
@@ -62,30 +74,39 @@ class App:
         status = 405 if path in known_paths else 404
         raise ApiError(status, "invalid_request_error", f"no {method} {path} here")
 
-    async def _answer_health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def _answer_health(self, _receive: Receive, send: Send) -> None:
         if self._scheduler.alive:
-            await respond(send, 200, msgspec.json.encode({"status": "ok"}))
+            await respond_json(send, {"status": "ok"})
         else:
-            await respond(send, 503, msgspec.json.encode({"status": "stopped"}))
+            await respond_json(send, {"status": "stopped"}, status=503)
 
-    async def _answer_metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def _answer_metrics(self, _receive: Receive, send: Send) -> None:
         text = self._metrics.text()
-        await respond(send, 200, text, content_type=b"text/plain; version=0.0.4; charset=utf-8")
+        await respond(send, 200, text, content_type=PROMETHEUS_TEXT)
 
-    async def _answer_models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        entries = [
-            {"id": name, "object": "model", "owned_by": "llmops", "max_model_len": self._context}
-            for name in self._models
-        ]
-        await respond(send, 200, msgspec.json.encode({"object": "list", "data": entries}))
+    async def _answer_models(self, _receive: Receive, send: Send) -> None:
+        entries = [self._model_entry(name) for name in self._models]
+        await respond_json(send, {"object": "list", "data": entries})
 
-    async def _answer_tokenize(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    def _model_entry(self, name: str) -> JsonObject:
+        return {
+            "id": name,
+            "object": "model",
+            "owned_by": "llmops",
+            "max_model_len": self._context,
+        }
+
+    async def _answer_tokenize(self, receive: Receive, send: Send) -> None:
         request = decode(await read_body(receive), TokenizeRequest)
         tokens = self._tokens_of(request)
-        reply = {"tokens": tokens, "count": len(tokens), "max_model_len": self._context}
-        await respond(send, 200, msgspec.json.encode(reply))
+        reply: JsonObject = {
+            "tokens": tokens,
+            "count": len(tokens),
+            "max_model_len": self._context,
+        }
+        await respond_json(send, reply)
 
-    def _tokens_of(self, request: TokenizeRequest) -> list[int]:
+    def _tokens_of(self, request: TokenizeRequest) -> Tokens:
         if request.messages is not None:
             return self._reader.chat(request.messages)
         text = request.text
@@ -96,11 +117,11 @@ class App:
         )
 
 
-def error_body(error: ApiError) -> bytes:
+def error_body(error: ApiError) -> JsonObject:
     fields = {
         "message": error.message,
         "type": error.kind,
         "param": None,
         "code": error.status,
     }
-    return msgspec.json.encode({"error": fields})
+    return {"error": fields}

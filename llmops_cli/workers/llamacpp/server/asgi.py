@@ -1,9 +1,9 @@
 """Bodies, answers and hang-ups over raw ASGI."""
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+import msgspec
 
 from llamacpp.server.errors import ApiError, Disconnected, Headers
 
@@ -12,6 +12,8 @@ Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+JsonObject = dict[str, object]
 
 MAX_BODY_BYTES = 32 << 20
 
@@ -34,15 +36,6 @@ async def read_body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def watch_disconnect(receive: Receive, tell: Callable[[], None]) -> None:
-    """Calls `tell` when the client has gone; runs as a task until then."""
-    with contextlib.suppress(asyncio.CancelledError):
-        message = await receive()
-        while message["type"] != "http.disconnect":
-            message = await receive()
-        tell()
-
-
 async def respond(
     send: Send,
     status: int,
@@ -54,8 +47,24 @@ async def respond(
     length = str(len(body)).encode()
     all_headers = [(b"content-type", content_type), (b"content-length", length)]
     all_headers += headers or []
-    await send({"type": "http.response.start", "status": status, "headers": all_headers})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": all_headers,
+        }
+    )
     await send({"type": "http.response.body", "body": body})
+
+
+async def respond_json(
+    send: Send,
+    body: JsonObject,
+    *,
+    status: int = 200,
+    headers: Headers | None = None,
+) -> None:
+    await respond(send, status, msgspec.json.encode(body), headers=headers)
 
 
 async def start_stream(send: Send) -> None:
@@ -63,8 +72,25 @@ async def start_stream(send: Send) -> None:
         (b"content-type", b"text/event-stream; charset=utf-8"),
         (b"cache-control", b"no-cache"),
     ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": headers,
+        }
+    )
 
 
-async def send_part(send: Send, body: bytes, *, is_last: bool) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": not is_last})
+async def send_part(
+    send: Send,
+    body: bytes,
+    *,
+    is_last: bool,
+) -> None:
+    await send(
+        {
+            "type": "http.response.body",
+            "body": body,
+            "more_body": not is_last,
+        }
+    )

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 from llamacpp.server.binding import BatchItem
+from llamacpp.server.drafting import Drafts
+from llamacpp.server.prefixes import Tokens
 from llamacpp.server.slots import Running
-
-Drafts = dict[int, list[int]]
-"""Drafted next tokens by sequence."""
 
 
 class StepBatch:
@@ -18,13 +17,14 @@ class StepBatch:
         self.items: list[BatchItem] = []
         self.outputs: list[tuple[Running, int]] = []
 
-    def add_decoding(self, running: Running, draft: list[int]) -> None:
+    def add_decoding(self, running: Running, draft: Tokens) -> None:
         """The last token and the draft after it; each gets logits."""
         items = self.items
         sequence = running.slot.sequence
         position = len(running.slot.cells)
         self.outputs.append((running, len(items)))
-        items.append((running.generation.tokens[-1], position, sequence, True))
+        last = running.generation.tokens[-1]
+        items.append((last, position, sequence, True))
         for token in draft:
             position += 1
             items.append((token, position, sequence, True))
@@ -37,9 +37,10 @@ class StepBatch:
         chunk = tokens[start : start + room]
         for position, token in enumerate(chunk, start):
             self.items.append((token, position, sequence, False))
-        if start + len(chunk) == len(tokens):
+        end = start + len(chunk)
+        if end == len(tokens):
             last = len(self.items) - 1
-            self.items[last] = (chunk[-1], start + len(chunk) - 1, sequence, True)
+            self.items[last] = (chunk[-1], end - 1, sequence, True)
             self.outputs.append((running, last))
         return len(chunk)
 
@@ -60,7 +61,8 @@ def plan_batch(
     batch = StepBatch()
     decoding = [running for running in active if running.is_decoding]
     for running in decoding:
-        batch.add_decoding(running, drafts.get(running.slot.sequence, []))
+        draft = drafts.get(running.slot.sequence, [])
+        batch.add_decoding(running, draft)
     if len(decoding) == len(active):
         return batch
     room = batch_size - len(batch.items)

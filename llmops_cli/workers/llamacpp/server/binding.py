@@ -19,7 +19,16 @@ AdapterHandle = int
 
 WARN = 3
 ERROR = 4
-KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
+KV_TYPES = {
+    "f32": 0,
+    "f16": 1,
+    "q4_0": 2,
+    "q4_1": 3,
+    "q5_0": 6,
+    "q5_1": 7,
+    "q8_0": 8,
+    "bf16": 30,
+}
 """ggml_type numbers of what a KV cache can hold."""
 
 BatchItem = tuple[int, int, int, bool]
@@ -50,7 +59,12 @@ class LogTail:
         self._callback = llama_cpp.llama_log_callback(self._receive)
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
-    def _receive(self, level: int, text: bytes, _user: object) -> None:
+    def _receive(
+        self,
+        level: int,
+        text: bytes,
+        _user: object,
+    ) -> None:
         if level in (WARN, ERROR):
             self._lines.append(text.decode(errors="replace").strip())
 
@@ -58,7 +72,12 @@ class LogTail:
         return " ".join([*self._lines][-count:])
 
 
-def load_model(path: str, log: LogTail, *, gpu_layers: int) -> ModelHandle:
+def load_model(
+    path: str,
+    log: LogTail,
+    *,
+    gpu_layers: int,
+) -> ModelHandle:
     """Raises: LoadError."""
     llama_cpp.llama_backend_init()
     params = llama_cpp.llama_model_default_params()
@@ -69,7 +88,11 @@ def load_model(path: str, log: LogTail, *, gpu_layers: int) -> ModelHandle:
     return model
 
 
-def make_context(model: ModelHandle, options: ContextOptions, log: LogTail) -> ContextHandle:
+def make_context(
+    model: ModelHandle,
+    options: ContextOptions,
+    log: LogTail,
+) -> ContextHandle:
     """Raises: LoadError."""
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = options.pool
@@ -93,7 +116,11 @@ def make_context(model: ModelHandle, options: ContextOptions, log: LogTail) -> C
     return context
 
 
-def load_adapter(model: ModelHandle, path: str, log: LogTail) -> AdapterHandle:
+def load_adapter(
+    model: ModelHandle,
+    path: str,
+    log: LogTail,
+) -> AdapterHandle:
     """Raises: LoadError."""
     adapter = llama_cpp.llama_adapter_lora_init(model, path.encode())
     if not adapter:

@@ -11,9 +11,17 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 class ChatTemplate:
     """The template from the GGUF file, compiled once."""
 
-    def __init__(self, source: str, *, bos: str, eos: str) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        bos: str,
+        eos: str,
+    ) -> None:
         environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols"],
         )
         environment.filters["tojson"] = to_json
         environment.globals["raise_exception"] = refuse
@@ -26,7 +34,10 @@ class ChatTemplate:
         """The prompt text. Raises: ValueError if the template refuses the messages."""
         try:
             return self._template.render(
-                messages=messages, add_generation_prompt=True, **self._control_tokens, **fields
+                messages=messages,
+                add_generation_prompt=True,
+                **self._control_tokens,
+                **fields,
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise ValueError(f"the chat template refuses these messages: {error}") from error
@@ -42,4 +53,5 @@ def refuse(message: str) -> None:
 
 
 def strftime_now(pattern: str) -> str:
-    return datetime.datetime.now().strftime(pattern)
+    now = datetime.datetime.now(datetime.UTC).astimezone()
+    return now.strftime(pattern)

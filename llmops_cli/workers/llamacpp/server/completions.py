@@ -4,11 +4,12 @@ import asyncio
 
 import msgspec
 
-from llamacpp.server.answers import Inbox, collect_answer, stream_answer
-from llamacpp.server.asgi import Receive, Scope, Send, read_body, watch_disconnect
+from llamacpp.server.answers import Inbox, collect_answer, stream_answer, watch_disconnect
+from llamacpp.server.asgi import Receive, Send, read_body
 from llamacpp.server.errors import ApiError, BadRequest
 from llamacpp.server.generation import Generation
 from llamacpp.server.metrics import ServerMetrics
+from llamacpp.server.prefixes import Tokens
 from llamacpp.server.prompts import PromptReader
 from llamacpp.server.requests import (
     ChatRequest,
@@ -32,7 +33,7 @@ class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
 
     chat: bool
     request: GenerationRequest
-    prompts: list[list[int]]
+    prompts: list[Tokens]
     max_tokens: int | None
     top_logprobs: int
 
@@ -61,7 +62,7 @@ class Completions:
         self._models = models
         self._context = context
 
-    async def chat(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def chat(self, receive: Receive, send: Send) -> None:
         request = decode(await read_body(receive), ChatRequest)
         prompt = self._reader.chat(request.messages, **request.template_fields)
         call = GenerationCall(
@@ -73,7 +74,7 @@ class Completions:
         )
         await self._answer(call, receive, send)
 
-    async def complete(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def complete(self, receive: Receive, send: Send) -> None:
         request = decode(await read_body(receive), CompletionRequest)
         if request.echo:
             raise BadRequest("echo is not supported")
@@ -86,14 +87,20 @@ class Completions:
         )
         await self._answer(call, receive, send)
 
-    async def _answer(self, call: GenerationCall, receive: Receive, send: Send) -> None:
+    async def _answer(
+        self,
+        call: GenerationCall,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         request = call.request
         model = self._model_of(request)
         inbox: Inbox = asyncio.Queue()
-        generations = self._generations(call, self._models.index(model), inbox)
+        adapter = self._models.index(model)
+        generations = self._generations(call, adapter, inbox)
         self._submit(generations)
         encoder = ResponseEncoder(self._vocabulary, chat=call.chat, model=model)
-        watcher = asyncio.create_task(watch_disconnect(receive, lambda: inbox.put_nowait(None)))
+        watcher = asyncio.create_task(watch_disconnect(receive, inbox))
         try:
             if request.stream:
                 usage = request.wants_usage_chunk
@@ -123,14 +130,19 @@ class Completions:
             message = "the queue is full; retry later"
             raise ApiError(429, "overloaded_error", message, headers=[retry_after]) from None
 
-    def _generations(self, call: GenerationCall, adapter: int, inbox: Inbox) -> list[Generation]:
+    def _generations(
+        self,
+        call: GenerationCall,
+        adapter: int,
+        inbox: Inbox,
+    ) -> list[Generation]:
         """`n` for every prompt. Raises: BadRequest."""
         request = call.request
         params = sampling_of(
             request, top_logprobs=call.top_logprobs, vocabulary_size=self._vocabulary.size
         )
         stops = stops_of(request)
-        generations = []
+        generations: list[Generation] = []
         for prompt in call.prompts:
             max_tokens = self._max_tokens(prompt, call.max_tokens)
             for choice in range(request.n):
@@ -141,11 +153,12 @@ class Completions:
                     stops=stops,
                     deliver=inbox.put_nowait,
                     adapter=adapter,
+                    index=len(generations),
                 )
                 generations.append(generation)
         return generations
 
-    def _max_tokens(self, prompt: list[int], limit: int | None) -> int:
+    def _max_tokens(self, prompt: Tokens, limit: int | None) -> int:
         """As many as were asked for and as there is room for. Raises: BadRequest."""
         if not prompt:
             raise BadRequest("the prompt is empty")

@@ -4,14 +4,18 @@ A drafted token is kept only where the model's own sampler picks the same one, s
 speed and nothing else.
 """
 
+from itertools import cycle, islice
 from typing import NamedTuple, Protocol
 
 from llamacpp.server.binding import BatchItem
 from llamacpp.server.model import TokenModel
-from llamacpp.server.prefixes import common_prefix
+from llamacpp.server.prefixes import Tokens, common_prefix
 
 NGRAM_SIZES = (3, 2)
 LONGEST_PAUSE = 32
+
+Drafts = dict[int, Tokens]
+"""Drafted next tokens by sequence."""
 
 
 class DraftWindow:
@@ -34,7 +38,8 @@ class DraftWindow:
 
     def learn(self, *, drafted: int, accepted: int) -> None:
         if accepted == drafted:
-            self._length = min(self._most, max(2 * self._length, drafted + 1))
+            longer = max(2 * self._length, drafted + 1)
+            self._length = min(self._most, longer)
             self._pause = 0
         elif accepted:
             self._length = accepted
@@ -52,22 +57,23 @@ class NgramIndex:
         self._ends: dict[tuple[int, ...], int] = {}
         self._indexed = 0
 
-    def extend(self, tokens: list[int]) -> None:
+    def extend(self, tokens: Tokens) -> None:
         """Takes in every n-gram that something follows."""
-        for end in range(max(self._indexed, 1), len(tokens)):
+        first = max(self._indexed, 1)
+        for end in range(first, len(tokens)):
             for size in NGRAM_SIZES:
                 if end >= size:
                     self._ends[tuple(tokens[end - size : end])] = end
         self._indexed = len(tokens)
 
-    def continuation(self, tokens: list[int], length: int) -> list[int]:
+    def continuation(self, tokens: Tokens, length: int) -> Tokens:
         """What followed the last time that the final tokens stood in the text."""
         for size in NGRAM_SIZES:
             start = self._ends.get(tuple(tokens[-size:]))
             if start:
                 # Past its own end a text is taken to repeat itself.
-                period = len(tokens) - start
-                return [tokens[start + i % period] for i in range(length)]
+                repeated = cycle(tokens[start : start + length])
+                return list(islice(repeated, length))
         return []
 
 
@@ -83,7 +89,7 @@ class DraftRequest(NamedTuple):
     """One sequence's text so far, and how many next tokens are wanted at most."""
 
     sequence: int
-    tokens: list[int]
+    tokens: Tokens
     state: DraftState
     most: int
 
@@ -93,8 +99,8 @@ class Drafter(Protocol):
     def most(self) -> int:
         """The longest draft."""
 
-    def draft(self, requests: list[DraftRequest]) -> dict[int, list[int]]:
-        """Next tokens by sequence, as many as were wanted or fewer."""
+    def draft(self, requests: list[DraftRequest]) -> Drafts:
+        """As many tokens as were wanted, or fewer."""
 
 
 class PromptLookup:
@@ -103,7 +109,7 @@ class PromptLookup:
     def __init__(self, most: int) -> None:
         self.most = most
 
-    def draft(self, requests: list[DraftRequest]) -> dict[int, list[int]]:
+    def draft(self, requests: list[DraftRequest]) -> Drafts:
         drafts = {}
         for request in requests:
             ngrams = request.state.ngrams
@@ -118,14 +124,14 @@ class DraftModel:
     def __init__(self, model: TokenModel, most: int) -> None:
         self.most = most
         self._model = model
-        self._cells: dict[int, list[int]] = {}
+        self._cells: dict[int, Tokens] = {}
 
-    def draft(self, requests: list[DraftRequest]) -> dict[int, list[int]]:
-        drafts: dict[int, list[int]] = {request.sequence: [] for request in requests}
+    def draft(self, requests: list[DraftRequest]) -> Drafts:
+        drafts: Drafts = {}
         for request in requests:
+            drafts[request.sequence] = []
             self._keep_common(request.sequence, request.tokens)
-        while unfinished := [r for r in requests if len(drafts[r.sequence]) < r.most]:
-            texts = {r.sequence: r.tokens + drafts[r.sequence] for r in unfinished}
+        while texts := unfinished_texts(requests, drafts):
             following = self._next_tokens(texts)
             if following is None:
                 self._forget_all()
@@ -134,21 +140,23 @@ class DraftModel:
                 drafts[sequence].append(token)
         return drafts
 
-    def _keep_common(self, sequence: int, tokens: list[int]) -> None:
+    def _keep_common(self, sequence: int, tokens: Tokens) -> None:
         """Forgets what the sequence's cells have beyond the common beginning."""
         cells = self._cells.get(sequence, [])
         # The last token is computed again, since its logits are needed.
-        same = min(common_prefix(cells, tokens), max(len(tokens) - 1, 0))
-        if same < len(cells) and not self._model.forget(sequence, same):
-            self._model.forget(sequence)
-            same = 0
+        same = common_prefix(cells, tokens[:-1])
+        if same < len(cells):
+            can_cut = self._model.forget(sequence, same)
+            if not can_cut:
+                self._model.forget(sequence)
+                same = 0
         self._cells[sequence] = cells[:same]
 
     def _forget_all(self) -> None:
         for sequence in [*self._cells]:
             self._keep_common(sequence, [])
 
-    def _next_tokens(self, texts: dict[int, list[int]]) -> dict[int, int] | None:
+    def _next_tokens(self, texts: dict[int, Tokens]) -> dict[int, int] | None:
         """The likeliest next token of each text; None if the pool has no room for them."""
         likeliest: dict[int, int] = {}
         items = self._missing_cells(texts)
@@ -160,13 +168,26 @@ class DraftModel:
             for index, (token, _, sequence, is_last) in enumerate(batch):
                 self._cells[sequence].append(token)
                 if is_last:
-                    likeliest[sequence] = int(self._model.logits(index).argmax())
+                    row = self._model.logits(index)
+                    likeliest[sequence] = int(row.argmax())
         return likeliest
 
-    def _missing_cells(self, texts: dict[int, list[int]]) -> list[BatchItem]:
+    def _missing_cells(self, texts: dict[int, Tokens]) -> list[BatchItem]:
         items: list[BatchItem] = []
         for sequence, tokens in texts.items():
             last = len(tokens) - 1
-            for position in range(len(self._cells[sequence]), len(tokens)):
-                items.append((tokens[position], position, sequence, position == last))
+            computed = len(self._cells[sequence])
+            for position in range(computed, last + 1):
+                is_last = position == last
+                items.append((tokens[position], position, sequence, is_last))
         return items
+
+
+def unfinished_texts(requests: list[DraftRequest], drafts: Drafts) -> dict[int, Tokens]:
+    """Each text with its draft so far, by sequence, where more is wanted."""
+    texts = {}
+    for request in requests:
+        draft = drafts[request.sequence]
+        if len(draft) < request.most:
+            texts[request.sequence] = request.tokens + draft
+    return texts

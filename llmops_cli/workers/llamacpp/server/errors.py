@@ -7,7 +7,12 @@ class ApiError(Exception):
     """An error response: status, OpenAI's error type, message."""
 
     def __init__(
-        self, status: int, kind: str, message: str, *, headers: Headers | None = None
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        *,
+        headers: Headers | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status

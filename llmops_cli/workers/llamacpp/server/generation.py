@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from llamacpp.server.detokenizer import Detokenizer
+from llamacpp.server.prefixes import Tokens
 from llamacpp.server.sampling import Sampler, SamplingParams, TokenLogprob
 
 FinishReason = Literal["stop", "length", "error"]
@@ -46,18 +47,21 @@ class Generation:
 
     def __init__(
         self,
-        prompt: list[int],
+        prompt: Tokens,
         params: SamplingParams,
         *,
         max_tokens: int,
         stops: list[str],
         deliver: Callable[[StepOutput], None],
         adapter: int = 0,
+        index: int = 0,
     ) -> None:
+        """`index` is its number among the choices of its request."""
         self.params = params
         self.max_tokens = max_tokens
         self.deliver = deliver
         self.adapter = adapter
+        self.index = index
         self.cancelled = False
         self.tokens = list(prompt)
         self.prompt_tokens = len(prompt)

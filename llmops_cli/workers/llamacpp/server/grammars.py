@@ -8,10 +8,10 @@ from llama_cpp.llama_grammar import JSON_GBNF, json_schema_to_gbnf
 from llamacpp.server.errors import BadRequest
 
 # Any: a JSON schema, whose keywords hold values of every kind.
-JsonObject = dict[str, Any]
+JsonSchema = dict[str, Any]
 
 
-def grammar_of(grammar: str | None, response_format: JsonObject | None) -> str | None:
+def grammar_of(grammar: str | None, response_format: JsonSchema | None) -> str | None:
     """The grammar itself, else that of the format; None for free text. Raises: BadRequest."""
     if grammar:
         return grammar
@@ -28,7 +28,7 @@ def grammar_of(grammar: str | None, response_format: JsonObject | None) -> str |
     raise BadRequest(f"response_format: unknown type {kind!r}; known: {known}")
 
 
-def schema_in(response_format: JsonObject) -> JsonObject:
+def schema_in(response_format: JsonSchema) -> JsonSchema:
     """OpenAI puts it below `json_schema`; some clients leave that level out."""
     holder = response_format.get("json_schema") or response_format
     if isinstance(holder, dict):
@@ -38,7 +38,7 @@ def schema_in(response_format: JsonObject) -> JsonObject:
     raise BadRequest("response_format: json_schema.schema is missing")
 
 
-def grammar_of_schema(schema: JsonObject) -> str:
+def grammar_of_schema(schema: JsonSchema) -> str:
     try:
         return str(json_schema_to_gbnf(json.dumps(schema)))
     except Exception as error:  # whatever the converter meets in a schema it does not know

@@ -1,9 +1,8 @@
 """Log-probabilities in the two shapes that OpenAI's endpoints have for them."""
 
+from llamacpp.server.asgi import JsonObject
 from llamacpp.server.sampling import TokenLogprob
 from llamacpp.server.vocabulary import Vocabulary
-
-JsonObject = dict[str, object]
 
 
 def chat_logprobs(picked: list[TokenLogprob], vocabulary: Vocabulary) -> JsonObject:
@@ -17,9 +16,17 @@ def chat_logprobs(picked: list[TokenLogprob], vocabulary: Vocabulary) -> JsonObj
     return {"content": content}
 
 
-def chat_entry(token: int, logprob: float, vocabulary: Vocabulary) -> JsonObject:
+def chat_entry(
+    token: int,
+    logprob: float,
+    vocabulary: Vocabulary,
+) -> JsonObject:
     raw = vocabulary.piece(token, special=True)
-    return {"token": raw.decode(errors="replace"), "logprob": logprob, "bytes": list(raw)}
+    return {
+        "token": raw.decode(errors="replace"),
+        "logprob": logprob,
+        "bytes": list(raw),
+    }
 
 
 def completion_logprobs(picked: list[TokenLogprob], vocabulary: Vocabulary) -> JsonObject:

@@ -19,9 +19,11 @@ class SchedulerCollector:
         self._scheduler = scheduler
 
     def collect(self) -> Iterator[Metric]:
-        for name, value in msgspec.structs.asdict(self._scheduler.counters).items():
+        counters = msgspec.structs.asdict(self._scheduler.counters)
+        for name, value in counters.items():
             yield CounterMetricFamily(f"llmops_{name}", f"{spoken(name)} since start", value=value)
-        for name, value in msgspec.structs.asdict(self._scheduler.load()).items():
+        gauges = msgspec.structs.asdict(self._scheduler.load())
+        for name, value in gauges.items():
             yield GaugeMetricFamily(f"llmops_{name}", f"{spoken(name)} now", value=value)
 
 

@@ -54,13 +54,24 @@ class TokenModel(Protocol):
 
     def forget(self, sequence: int, from_position: int = 0) -> bool: ...
 
-    def share_prefix(self, source: int, target: int, length: int) -> None: ...
+    def share_prefix(
+        self,
+        source: int,
+        target: int,
+        length: int,
+    ) -> None: ...
 
 
 class Llama:
     """A GGUF model, its adapters, and a context. Not thread-safe, apart from `vocabulary`."""
 
-    def __init__(self, path: str, options: ContextOptions, *, adapters: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        path: str,
+        options: ContextOptions,
+        *,
+        adapters: Iterable[str] = (),
+    ) -> None:
         """Raises: LoadError."""
         self._log = LogTail()
         self._model = load_model(path, self._log, gpu_layers=options.gpu_layers)
@@ -109,6 +120,11 @@ class Llama:
         """
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, from_position, -1))
 
-    def share_prefix(self, source: int, target: int, length: int) -> None:
+    def share_prefix(
+        self,
+        source: int,
+        target: int,
+        length: int,
+    ) -> None:
         """The first `length` cells of `source` also become `target`'s."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)

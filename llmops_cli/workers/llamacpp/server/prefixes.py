@@ -1,7 +1,9 @@
-"""How far two token lists agree."""
+"""How far two texts agree, token by token."""
+
+Tokens = list[int]
 
 
-def common_prefix(a: list[int], b: list[int]) -> int:
+def common_prefix(a: Tokens, b: Tokens) -> int:
     """Length of the longest beginning that both have. Compares slices, which is at C speed."""
     limit = min(len(a), len(b))
     if a[:limit] == b[:limit]:

@@ -134,7 +134,10 @@ def decode(body: bytes, kind: type[Body]) -> Body:
 
 
 def sampling_of(
-    request: GenerationRequest, *, top_logprobs: int, vocabulary_size: int
+    request: GenerationRequest,
+    *,
+    top_logprobs: int,
+    vocabulary_size: int,
 ) -> SamplingParams:
     """Raises: BadRequest for a grammar, schema or token id that cannot be used."""
     bias = request.logit_bias or {}

@@ -5,8 +5,9 @@ import uuid
 
 import msgspec
 
+from llamacpp.server.asgi import JsonObject
 from llamacpp.server.generation import FinishReason, Generation
-from llamacpp.server.logprobs import JsonObject, chat_logprobs, completion_logprobs
+from llamacpp.server.logprobs import chat_logprobs, completion_logprobs
 from llamacpp.server.sampling import TokenLogprob
 from llamacpp.server.vocabulary import Vocabulary
 
@@ -19,7 +20,13 @@ EMPTY_TEXT = b',"text":""'
 class ResponseEncoder:
     """Writes one response; the parts of its chunks that never change are encoded once."""
 
-    def __init__(self, vocabulary: Vocabulary, *, chat: bool, model: str) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        chat: bool,
+        model: str,
+    ) -> None:
         self.chat = chat
         self._vocabulary = vocabulary
         self._model = model
@@ -29,13 +36,23 @@ class ResponseEncoder:
         self._chunk_head = b"data: " + msgspec.json.encode(head)[:-1]
 
     def _head(self, kind: str) -> JsonObject:
-        return {"id": self._id, "object": kind, "created": self._created, "model": self._model}
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._model,
+        }
 
     def role_chunk(self, index: int) -> bytes:
         """Begins one choice of a chat."""
         return self._chunk(index, ASSISTANT_DELTA, b"null", b"null")
 
-    def text_chunk(self, index: int, text: str, logprobs: list[TokenLogprob]) -> bytes:
+    def text_chunk(
+        self,
+        index: int,
+        text: str,
+        logprobs: list[TokenLogprob],
+    ) -> bytes:
         """One server-sent event with text of one choice."""
         body = self._text_body(msgspec.json.encode(text))
         if not logprobs:
@@ -51,7 +68,13 @@ class ResponseEncoder:
         body = EMPTY_DELTA if self.chat else EMPTY_TEXT
         return self._chunk(index, body, b"null", msgspec.json.encode(reason))
 
-    def _chunk(self, index: int, body: bytes, logprobs: bytes, finish: bytes) -> bytes:
+    def _chunk(
+        self,
+        index: int,
+        body: bytes,
+        logprobs: bytes,
+        finish: bytes,
+    ) -> bytes:
         return b'%b,"choices":[{"index":%d%b,"logprobs":%b,"finish_reason":%b}]}\n\n' % (
             self._chunk_head,
             index,
@@ -67,7 +90,11 @@ class ResponseEncoder:
         return self._chunk_head + b',"choices":[],"usage":' + msgspec.json.encode(usage) + b"}\n\n"
 
     def choice(
-        self, index: int, text: str, logprobs: list[TokenLogprob], finish: FinishReason
+        self,
+        index: int,
+        text: str,
+        logprobs: list[TokenLogprob],
+        finish: FinishReason,
     ) -> JsonObject:
         choice: JsonObject = {"index": index}
         if self.chat:

@@ -93,7 +93,12 @@ def grammar_sampler(vocabulary: Vocabulary, grammar: str) -> NativeSampler | Non
 
 
 def penalties(
-    *, vocabulary_size: int, window: int, repetition: float, frequency: float, presence: float
+    *,
+    vocabulary_size: int,
+    window: int,
+    repetition: float,
+    frequency: float,
+    presence: float,
 ) -> NativeSampler:
     """Lowers the logits of the last `window` tokens."""
     handle = llama_cpp.llama_sampler_init_penalties(

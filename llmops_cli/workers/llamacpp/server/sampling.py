@@ -58,7 +58,13 @@ class GrammarError(ValueError):
 class Sampler:
     """The sampling state of one generation. Free with `close`."""
 
-    def __init__(self, vocabulary: Vocabulary, params: SamplingParams, *, window: int) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        params: SamplingParams,
+        *,
+        window: int,
+    ) -> None:
         """`window`: how many last tokens are penalized. Raises: GrammarError."""
         bias = bias_of(params, vocabulary)
         self._bias_ids = np.array(list(bias), np.int64)
@@ -93,7 +99,13 @@ class Sampler:
 class NativeSampling:
     """What needs more than the largest logit: llama.cpp's chain of samplers, and its grammar."""
 
-    def __init__(self, vocabulary: Vocabulary, params: SamplingParams, *, window: int) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        params: SamplingParams,
+        *,
+        window: int,
+    ) -> None:
         self._grammar: NativeSampler | None = None
         if params.grammar:
             self._grammar = samplers.grammar_sampler(vocabulary, params.grammar)
@@ -142,7 +154,12 @@ def bias_of(params: SamplingParams, vocabulary: Vocabulary) -> dict[int, float]:
     return bias
 
 
-def stages_of(params: SamplingParams, *, vocabulary_size: int, window: int) -> list[NativeSampler]:
+def stages_of(
+    params: SamplingParams,
+    *,
+    vocabulary_size: int,
+    window: int,
+) -> list[NativeSampler]:
     """In llama.cpp's order; the last one chooses."""
     stages: list[NativeSampler] = []
     if params.penalizes:
@@ -174,7 +191,11 @@ def seed_of(params: SamplingParams) -> int:
     return params.seed & 0xFFFFFFFF
 
 
-def logprob_of(row_V: LogitsRow, token: int, top: int) -> TokenLogprob:
+def logprob_of(
+    row_V: LogitsRow,
+    token: int,
+    top: int,
+) -> TokenLogprob:
     """Log-probabilities under the model itself: before bias, penalties and temperature."""
     peak = float(row_V.max())
     sum_of_exp = np.exp(row_V - peak).sum(dtype=np.float64)

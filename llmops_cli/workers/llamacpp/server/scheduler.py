@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from llamacpp.server.batches import Drafts, StepBatch, plan_batch
-from llamacpp.server.drafting import Drafter, DraftRequest, DraftState
+from llamacpp.server.batches import StepBatch, plan_batch
+from llamacpp.server.drafting import Drafter, DraftRequest, Drafts, DraftState
 from llamacpp.server.generation import FinishReason, Generation, GenerationFailure, StepOutput
 from llamacpp.server.model import TokenModel
+from llamacpp.server.prefixes import Tokens
 from llamacpp.server.sampling import GrammarError, Sampler
 from llamacpp.server.slots import Running, SlotPool
 from llamacpp.server.vocabulary import Vocabulary
@@ -88,7 +89,11 @@ class Scheduler:
         self._outputs: list[StepOutput] = []
         self._step_tokens = 0
         self._mean_s = 1.0
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run,
+            name="scheduler",
+            daemon=True,
+        )
         self.counters = SchedulerCounters()
 
     def start(self) -> None:
@@ -115,7 +120,8 @@ class Scheduler:
 
     def _retry_after_s(self) -> int:
         waves = 1 + len(self._waiting) // self._options.slots
-        return max(1, min(LONGEST_RETRY_S, round(self._mean_s * waves)))
+        expected_s = round(self._mean_s * waves)
+        return max(1, min(LONGEST_RETRY_S, expected_s))
 
     def load(self) -> SchedulerLoad:
         cells = self._pool.count_cells()
@@ -140,16 +146,19 @@ class Scheduler:
     def _wait_for_work(self) -> bool:
         """False when the scheduler is to stop."""
         with self._wake:
-            while not self._stopping and not self._waiting and not self._pool.running():
+            while not self._stopping and not self._has_work():
                 self._wake.wait()
             return not self._stopping
+
+    def _has_work(self) -> bool:
+        return bool(self._waiting or self._pool.running())
 
     def _step(self) -> None:
         self._drop_cancelled()
         self._admit()
         self._step_tokens = 0
-        running = self._pool.running()
-        for adapter in sorted({each.generation.adapter for each in running}):
+        adapters = {each.generation.adapter for each in self._pool.running()}
+        for adapter in sorted(adapters):
             self._compute(adapter)
 
     def _drop_cancelled(self) -> None:
@@ -209,7 +218,8 @@ class Scheduler:
         for token, _, sequence, _ in batch.items:
             slots[sequence].cells.append(token)
         for running, index in batch.outputs:
-            self._advance(running, index, drafts.get(running.slot.sequence, []))
+            draft = drafts.get(running.slot.sequence, [])
+            self._advance(running, index, draft)
 
     def _active(self, adapter: int) -> list[Running]:
         return [each for each in self._pool.running() if each.generation.adapter == adapter]
@@ -236,7 +246,8 @@ class Scheduler:
     def _draft(self, drafter: Drafter, adapter: int) -> Drafts:
         """Drafts of decoding generations; together at most half of a chunk of prompt tokens."""
         decoding = [each for each in self._active(adapter) if each.is_decoding]
-        room = min(self._model.batch_size - len(decoding), self._options.prefill_chunk // 2)
+        free = self._model.batch_size - len(decoding)
+        room = min(free, self._options.prefill_chunk // 2)
         requests = []
         for running in decoding:
             generation = running.generation
@@ -266,7 +277,12 @@ class Scheduler:
         with self._wake:
             self._waiting.appendleft(victim.generation)  # its tokens so far become its prompt
 
-    def _advance(self, running: Running, index: int, draft: list[int]) -> None:
+    def _advance(
+        self,
+        running: Running,
+        index: int,
+        draft: Tokens,
+    ) -> None:
         """Samples the next tokens: one, and one more for every drafted one that was right."""
         generation = running.generation
         if not draft:
@@ -277,7 +293,12 @@ class Scheduler:
             self._pool.release(running)
             self._end(generation, generation.finish)
 
-    def _verify(self, running: Running, index: int, draft: list[int]) -> None:
+    def _verify(
+        self,
+        running: Running,
+        index: int,
+        draft: Tokens,
+    ) -> None:
         """Keeps as much of the draft as the sampler agrees with, and the cells of that."""
         accepted = 0
         while True:
@@ -287,9 +308,10 @@ class Scheduler:
             accepted += 1
         wrong = len(draft) - accepted
         if wrong:
-            self._pool.cut(running.slot, len(running.slot.cells) - wrong)
-        running.draft.window.learn(drafted=len(draft), accepted=accepted)
-        self.counters.guessed_tokens += len(draft)
+            self._pool.drop_last(running.slot, wrong)
+        drafted = len(draft)
+        running.draft.window.learn(drafted=drafted, accepted=accepted)
+        self.counters.guessed_tokens += drafted
         self.counters.accepted_tokens += accepted
 
     def _take_token(self, running: Running, index: int) -> int | None:
@@ -331,7 +353,8 @@ class Scheduler:
         )
         self._outputs.append(output)
         generation.close()
-        self._mean_s += 0.1 * (time.monotonic() - generation.queued_at - self._mean_s)
+        took_s = time.monotonic() - generation.queued_at
+        self._mean_s += 0.1 * (took_s - self._mean_s)
 
     def _fail_all(self, reason: str) -> None:
         for slot in self._pool.slots:

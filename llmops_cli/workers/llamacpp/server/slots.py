@@ -10,7 +10,7 @@ from typing import NamedTuple
 from llamacpp.server.drafting import DraftState
 from llamacpp.server.generation import Generation
 from llamacpp.server.model import TokenModel
-from llamacpp.server.prefixes import common_prefix
+from llamacpp.server.prefixes import Tokens, common_prefix
 from llamacpp.server.sampling import Sampler
 
 MIN_SHARED = 8
@@ -26,7 +26,7 @@ class Slot:
 
     def __init__(self, sequence: int) -> None:
         self.sequence = sequence
-        self.cells: list[int] = []
+        self.cells: Tokens = []
         self.adapter = 0
         self.running: Running | None = None
         self.used_at = 0.0
@@ -38,7 +38,11 @@ class Running:
     __slots__ = ("draft", "generation", "has_begun", "sampler", "slot")
 
     def __init__(
-        self, generation: Generation, slot: Slot, sampler: Sampler, draft: DraftState
+        self,
+        generation: Generation,
+        slot: Slot,
+        sampler: Sampler,
+        draft: DraftState,
     ) -> None:
         self.generation = generation
         self.slot = slot
@@ -70,7 +74,13 @@ class PrefixMatch(NamedTuple):
 class SlotPool:
     """All slots of a model's memory. Everything but the counting belongs to one thread."""
 
-    def __init__(self, model: TokenModel, count: int, *, reuse: bool) -> None:
+    def __init__(
+        self,
+        model: TokenModel,
+        count: int,
+        *,
+        reuse: bool,
+    ) -> None:
         self._model = model
         self._reuse = reuse and model.can_share_prefixes
         self.slots = [Slot(sequence) for sequence in range(count)]
@@ -109,10 +119,10 @@ class SlotPool:
         self._model.forget(slot.sequence)
         slot.cells = []
 
-    def cut(self, slot: Slot, length: int) -> None:
-        """Drops the cells from this position on."""
-        del slot.cells[length:]
-        self._model.forget(slot.sequence, length)
+    def drop_last(self, slot: Slot, count: int) -> None:
+        """Drops so many of its last cells."""
+        del slot.cells[-count:]
+        self._model.forget(slot.sequence, len(slot.cells))
 
     def clear_longest_unused(self) -> bool:
         """Frees the cells that one free slot has kept; False if none has any."""
@@ -160,7 +170,8 @@ class SlotPool:
         generation = running.generation
         wanted = generation.tokens
         limit = len(wanted) - 1  # the last prompt token must be computed: its logits are needed
-        best = PrefixMatch(min(self._held_by(running.slot, generation), limit))
+        own = self._held_by(running.slot, generation)
+        best = PrefixMatch(min(own, limit))
         if not self._reuse:
             return best
         for other in self.slots:

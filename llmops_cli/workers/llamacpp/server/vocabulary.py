@@ -21,7 +21,13 @@ class Vocabulary:
     def _is_end(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_eog(self.handle, token))
 
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+    def tokenize(
+        self,
+        text: str,
+        *,
+        add_special: bool,
+        parse_special: bool,
+    ) -> list[int]:
         raw = text.encode()
         room = len(raw) + 8
         for _ in range(2):

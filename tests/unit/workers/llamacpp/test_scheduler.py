@@ -1,5 +1,6 @@
-"""However requests are batched, chunked, shared, guessed ahead and preempted, each gets what it
-would have got alone.
+"""However requests share the engine, each gets what it would have got alone.
+
+They are batched, chunked, drafted ahead and preempted; prefixes are shared.
 
 The engine is replaced at its edge by a model of its memory: every sequence's cells, a pool with a
 limit, and a next token that depends on every token before it, so any wrong cell changes the text.
@@ -18,26 +19,15 @@ from llamacpp.server.drafting import Drafter, DraftModel, DraftRequest, PromptLo
 from llamacpp.server.generation import Generation, StepOutput
 from llamacpp.server.sampling import SamplingParams
 from llamacpp.server.scheduler import QueueFull, Scheduler, SchedulerOptions
+from tests.unit.workers.llamacpp.vocabulary import SIZE, NumberedVocabulary
 
-VOCAB = 50
+VOCAB = SIZE
 
 
 def next_token(tokens: list[int], adapters: list[int]) -> int:
-    """Depends on every token and on what computed it; two times of three the text repeats
-    itself.
-    """
+    """Depends on all tokens and what computed them; two times of three the text repeats itself."""
     hashed = zlib.crc32(bytes([*tokens, *adapters]))
     return tokens[-5] if len(tokens) > 5 and hashed % 3 else hashed % (VOCAB - 1) + 1
-
-
-class NumberedVocabulary:
-    """Each token is written as its number; 0 ends the text."""
-
-    size = VOCAB
-    end_tokens = frozenset({0})
-
-    def piece(self, token: int) -> bytes:
-        return b"%d " % token
 
 
 class ModelOfLlama:

@@ -1,0 +1,128 @@
+"""Request bodies: what they may hold, what they mean, and how they are refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from llamacpp.server.errors import BadRequest
+from llamacpp.server.requests import (
+    ChatRequest,
+    CompletionRequest,
+    TokenizeRequest,
+    decode,
+    flatten,
+    prompts_of,
+    sampling_of,
+    stops_of,
+)
+
+
+def completion(**fields: object) -> CompletionRequest:
+    return decode(json.dumps(fields).encode(), CompletionRequest)
+
+
+def chat(**fields: object) -> ChatRequest:
+    return decode(json.dumps({"messages": [], **fields}).encode(), ChatRequest)
+
+
+@pytest.mark.parametrize(
+    ("given", "prompts"),
+    [
+        ("a", ["a"]),
+        (["a", "b"], ["a", "b"]),
+        ([1, 2], [[1, 2]]),
+        ([[1], [2, 3]], [[1], [2, 3]]),
+        ([], [""]),
+    ],
+)
+def test_a_prompt_has_four_forms(given: object, prompts: list[object]) -> None:
+    assert prompts_of(completion(prompt=given)) == prompts
+
+
+def test_token_ids_and_texts_do_not_mix() -> None:
+    with pytest.raises(BadRequest, match="mixes"):
+        prompts_of(completion(prompt=["a", 3]))
+
+
+@pytest.mark.parametrize(("given", "stops"), [(None, []), ("x", ["x"]), (["x", "y"], ["x", "y"])])
+def test_a_stop_is_one_string_or_many(given: object, stops: list[str]) -> None:
+    assert stops_of(completion(stop=given)) == stops
+
+
+def test_too_many_stops_are_refused() -> None:
+    with pytest.raises(BadRequest, match="at most 16"):
+        stops_of(completion(stop=["x"] * 17))
+
+
+def test_what_is_not_given_is_the_samplers_own_default() -> None:
+    params = sampling_of(completion(top_k=5, seed=0), top_logprobs=-1, vocabulary_size=50)
+    assert params.top_k == 5
+    assert params.seed == 0
+    assert params.temperature == 1.0
+    assert not params.wants_logprobs
+
+
+def test_a_biased_token_must_exist() -> None:
+    with pytest.raises(BadRequest, match="token 50 is not in the vocabulary \\(0 to 49\\)"):
+        sampling_of(completion(logit_bias={"50": 1}), top_logprobs=-1, vocabulary_size=50)
+
+
+@pytest.mark.parametrize(
+    ("fields", "limit"),
+    [({}, None), ({"max_tokens": 3}, 3), ({"max_tokens": 3, "max_completion_tokens": 0}, 0)],
+)
+def test_the_newer_limit_of_a_chat_wins(fields: dict[str, int], limit: int | None) -> None:
+    assert chat(**fields).token_limit == limit
+
+
+def test_completions_end_after_openais_default() -> None:
+    assert completion().token_limit == 16
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({}, -1),
+        ({"top_logprobs": 3}, -1),
+        ({"logprobs": True}, 0),
+        ({"logprobs": True, "top_logprobs": 3}, 3),
+    ],
+)
+def test_a_chat_asks_for_log_probabilities_with_a_word(
+    fields: dict[str, object], wanted: int
+) -> None:
+    assert chat(**fields).wanted_logprobs == wanted
+
+
+def test_tools_reach_the_template() -> None:
+    request = chat(tools=[{"name": "t"}], chat_template_kwargs={"think": False})
+    assert request.template_fields == {"think": False, "tools": [{"name": "t"}]}
+
+
+def test_text_parts_become_one_text() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert flatten({"role": "user", "content": parts}) == {"role": "user", "content": "ab"}
+    assert flatten({"role": "user"}) == {"role": "user", "content": ""}
+
+
+@pytest.mark.parametrize(
+    "message", [{"content": "a"}, {"role": "user", "content": [{"type": "image_url"}]}]
+)
+def test_a_message_without_role_or_with_pictures_is_refused(message: dict[str, object]) -> None:
+    with pytest.raises(BadRequest):
+        flatten(message)
+
+
+def test_both_names_of_the_text_to_tokenize_are_known() -> None:
+    assert decode(b'{"content": "a", "prompt": "b"}', TokenizeRequest).text == "a"
+    assert decode(b'{"prompt": "b"}', TokenizeRequest).text == "b"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"n": 0}', b'{"temperature": -1}'])
+def test_a_body_that_makes_no_sense_is_the_clients_error(body: bytes) -> None:
+    with pytest.raises(BadRequest) as refused:
+        decode(body, CompletionRequest)
+    assert refused.value.status == 400
+    assert "`" not in refused.value.message

@@ -1,0 +1,23 @@
+"""Stands in for llama.cpp's vocabulary in tests."""
+
+from __future__ import annotations
+
+SIZE = 50
+
+
+class NumberedVocabulary:
+    """Each token is written as its number; 0 ends the text, 1 begins it."""
+
+    size = SIZE
+    end_tokens = frozenset({0})
+    handle = None
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        return b"%d " % token
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        tokens = [int(word) for word in text.split()]
+        return [1, *tokens] if add_special else tokens
+
+    def bos_text(self) -> str:
+        return "1 "
