@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from llmops_cli.core.errors import UsageError
 from llmops_cli.core.fields import (
     Flag,
     Natural,
@@ -19,6 +18,7 @@ from llmops_cli.core.fields import (
 )
 from llmops_cli.core.grammar import read_json_pairs, read_pairs
 from llmops_cli.core.resolve import Origins, Values
+from llmops_cli.core.urls import settle_server
 
 LOADS = ("concurrency", "rate", "ramp", "steps", "burst", "trace")
 
@@ -158,7 +158,7 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def settle(values: Values, origins: Origins) -> None:
         """One kind of load, and a URL's own backend."""
         _keep_nearest_load(values, origins)
-        _settle_backend(values, origins)
+        settle_server(values, origins)
 
 
 def _keep_nearest_load(values: Values, origins: Origins) -> None:
@@ -170,19 +170,3 @@ def _keep_nearest_load(values: Values, origins: Origins) -> None:
                     values.pop(name, None)
                     origins[name] = "default"
             return
-
-
-def _settle_backend(values: Values, origins: Origins) -> None:
-    """A URL, wherever it comes from, means the server that runs there."""
-    url = values.get("url")
-    if not url:
-        return
-    backend = values.get("backend", "remote")
-    if backend != "remote" and origins["backend"] != "default":
-        raise UsageError(
-            f"--url is a server that runs; backend '{backend}' would start another",
-            hint="give one of them",
-        )
-    if "backend" not in values:
-        values["backend"] = "remote"
-        origins["backend"] = origins["url"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.core.urls import server_url
 from llmops_cli.engines.engine import EngineFacts, Signature
 from llmops_cli.engines.options import EngineOptions
 
@@ -46,13 +45,7 @@ class Remote:
         url = options.own.get("url", "")
         if not url:
             raise UsageError("backend 'remote' needs a server", hint="--url http://127.0.0.1:8000")
-        if not url.startswith(("http://", "https://")):
-            raise UsageError(f"'{url}' is no http(s) URL", hint="--url http://127.0.0.1:8000")
-        if "@" in urlsplit(url).netloc:
-            raise UsageError(
-                "a password in --url would be saved in the report",
-                hint="--header 'Authorization: $MY_AUTH' instead",
-            )
+        server_url(url, field="url")
 
     def server(
         self,
@@ -64,5 +57,5 @@ class Remote:
         parallel: int,
     ) -> ServerSpec:
         self.check(options)
-        url = options.own["url"].rstrip("/").removesuffix("/v1")
+        url = server_url(options.own["url"], field="url")
         return ServerSpec(engine="remote", argv=(), url=url, model=artifact.reference)

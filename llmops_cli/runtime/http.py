@@ -7,9 +7,34 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
+from urllib.parse import urlsplit
 
 import msgspec
+
+
+class SameHostRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect on the host that was asked; to another one no header goes along."""
+
+    def redirect_request(
+        self,
+        request: urllib.request.Request,
+        answer: IO[bytes],
+        code: int,
+        reason: str,
+        headers: http.client.HTTPMessage,
+        url: str,
+    ) -> urllib.request.Request | None:
+        """The request for the new place; None leaves the redirect as the answer."""
+        if _origin(request.full_url) != _origin(url):
+            return None
+        return super().redirect_request(request, answer, code, reason, headers, url)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
 
 BROKEN = (OSError, ValueError, http.client.HTTPException)
 
@@ -71,7 +96,8 @@ class Http:
             self._opener is None
         ):  # a TLS context reads every certificate of the system, so only when needed
             handlers: list[urllib.request.BaseHandler] = [
-                urllib.request.ProxyHandler(self._proxies)
+                urllib.request.ProxyHandler(self._proxies),
+                SameHostRedirects(),
             ]
             if self._insecure:
                 context = ssl.create_default_context()

@@ -1,0 +1,98 @@
+"""URLs that users name: one form for a server's address, and no secrets in any of them.
+
+What a recipe holds is written to its report, so a password or a key in a URL is refused before
+anything is run. Keys come from environment variables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from llmops_cli.core.errors import UsageError
+
+EXAMPLE = "http://127.0.0.1:8000"
+SECRET_NAME = re.compile(
+    r"(?:^|[_-])(?:key|apikey|token|secret|password|passwd|pwd|auth|authorization|credential"
+    r"|cookie|sig|signature)s?(?:$|[_-])",
+    re.IGNORECASE,
+)
+"""What a parameter, a header or an option with a secret is called."""
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a value under this name is likely to be a secret."""
+    plain = name.replace("-", "_").lower()
+    return bool(SECRET_NAME.search(plain)) and not plain.endswith("_tokens")
+
+
+def refuse_secrets(url: str, *, field: str) -> None:
+    """Raises: UsageError, without the secret, for a URL with a password or a key in it."""
+    flag = _flag(field)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise UsageError(f"{flag} is no URL", hint=f"{flag} {EXAMPLE}") from None
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"a password in {flag} would be saved in the report",
+            hint="put the key into an environment variable and name that",
+        )
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if is_secret_name(name):
+            raise UsageError(
+                f"'{name}' in {flag} would be saved in the report",
+                hint="put the key into an environment variable and name that",
+            )
+
+
+def server_url(url: str, *, field: str) -> str:
+    """The address of an OpenAI-style server, without a slash at the end and without /v1.
+
+    Raises: UsageError for another scheme, a query, or a secret.
+    """
+    flag = _flag(field)
+    plain = url.strip()
+    refuse_secrets(plain, field=field)
+    if not plain.startswith(("http://", "https://")):
+        raise UsageError(f"{flag} '{plain}' is no http(s) URL", hint=f"{flag} {EXAMPLE}")
+    parts = urlsplit(plain)
+    if not _has_host(parts):
+        raise UsageError(f"{flag} '{plain}' names no host", hint=f"{flag} {EXAMPLE}")
+    if parts.query or parts.fragment:
+        raise UsageError(
+            f"{flag} is the address of a server, without a query", hint=f"{flag} {EXAMPLE}"
+        )
+    return plain.rstrip("/").removesuffix("/v1")
+
+
+def settle_server(values: MutableMapping[str, object], origins: MutableMapping[str, str]) -> None:
+    """A URL, wherever it comes from, means the server that runs there.
+
+    For recipes with `url` and `backend`. Raises: UsageError for a URL beside a backend.
+    """
+    url = values.get("url")
+    if not url:
+        return
+    server_url(str(url), field="url")
+    backend = values.get("backend", "remote")
+    if backend != "remote" and origins["backend"] != "default":
+        raise UsageError(
+            f"--url is a server that runs; backend '{backend}' would start another",
+            hint="give one of them",
+        )
+    if "backend" not in values:
+        values["backend"] = "remote"
+        origins["backend"] = origins["url"]
+
+
+def _has_host(parts: SplitResult) -> bool:
+    try:
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
+
+
+def _flag(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
