@@ -1,0 +1,175 @@
+"""Outcomes of many small tasks: a line each, written as they end; a killed run goes on.
+
+With it what such a run may spend: a forecast before anything is sent, a budget while it goes.
+Works for any outcome that has a `number`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.runtime.chat import TokenUse
+from llmops_cli.runtime.files import cannot_write
+
+PER_MILLION = 1e6
+
+
+class Numbered(Protocol):
+    """What came of the task with that number."""
+
+    @property
+    def number(self) -> int: ...
+
+
+OutcomeT = TypeVar("OutcomeT", bound=Numbered)
+TaskT = TypeVar("TaskT")
+
+
+def read_outcomes(path: Path, kind: type[OutcomeT]) -> dict[int, OutcomeT]:
+    """What was written, by number. A line that a kill tore is not there."""
+    found: dict[int, OutcomeT] = {}
+    if not path.is_file():
+        return found
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            outcome = msgspec.json.decode(line, type=kind)
+        except msgspec.DecodeError:
+            continue
+        found[outcome.number] = outcome
+    return found
+
+
+class OutcomesFile(Generic[OutcomeT]):
+    """A file that grows by whole lines. Use as a context."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            self._cut_torn_line()
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def append(self, outcome: OutcomeT) -> None:
+        """Writes one line at once; nothing is lost if the process is killed after."""
+        line = msgspec.json.encode(outcome) + b"\n"
+        try:
+            os.write(self._file, line)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
+
+    def _cut_torn_line(self) -> None:
+        """Otherwise the next outcome would be written behind half a line and be lost with it."""
+        content = self._path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.ftruncate(self._file, whole)
+
+
+class StopReason(StrEnum):
+    """Why a run ended before its last task; reports hold the text."""
+
+    TOKENS = "the token budget is spent"
+    MONEY = "the money budget is spent"
+    INTERRUPTED = "interrupted"
+
+
+class Prices(msgspec.Struct, frozen=True, kw_only=True):
+    """Money for a million tokens."""
+
+    input: float = 0.0
+    output: float = 0.0
+
+    @property
+    def are_given(self) -> bool:
+        return bool(self.input or self.output)
+
+    def cost(self, input_tokens: int, output_tokens: int) -> float:
+        """Money for so many tokens."""
+        return (input_tokens * self.input + output_tokens * self.output) / PER_MILLION
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run will use at most."""
+
+    tasks: int
+    tokens: int
+    money: float
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run may use; None for no limit."""
+
+    tokens: int | None
+    money: float | None
+    prices: Prices
+
+    def require(self, forecast: Forecast) -> None:
+        """Raises: UsageError for a forecast beyond it, before anything is sent."""
+        if self.tokens and forecast.tokens > self.tokens:
+            raise UsageError(
+                f"{forecast.tasks} attempts may take {forecast.tokens:,} tokens, "
+                f"the budget is {self.tokens:,}",
+                hint="--max-attempts, --max-tokens, or a larger --token-budget",
+            )
+        if self.money and not self.prices.are_given:
+            raise UsageError(
+                "--money-budget needs prices",
+                hint="--price-in and --price-out, for a million tokens",
+            )
+        if self.money and forecast.money > self.money:
+            raise UsageError(
+                f"{forecast.tasks} attempts may cost {forecast.money:.2f}, "
+                f"the budget is {self.money:.2f}",
+                hint="--max-attempts, --max-tokens, or a larger --money-budget",
+            )
+
+    def exhausted(self, used: TokenUse) -> StopReason | None:
+        """Why nothing more may be sent, if so."""
+        if self.tokens and used.input_tokens + used.output_tokens >= self.tokens:
+            return StopReason.TOKENS
+        if self.money and self.prices.cost(used.input_tokens, used.output_tokens) >= self.money:
+            return StopReason.MONEY
+        return None
+
+
+async def work_off(
+    tasks: Sequence[TaskT],
+    do: Callable[[TaskT], Awaitable[None]],
+    *,
+    concurrency: int,
+    should_stop: Callable[[], StopReason | None],
+) -> StopReason | None:
+    """Does every task, so many at once, in order; why it stopped early, if it did."""
+    queue = iter(tasks)
+    stopped: list[StopReason] = []
+
+    async def work() -> None:
+        for task in queue:
+            reason = should_stop()
+            if reason is not None:
+                stopped.append(reason)
+                return
+            await do(task)
+
+    workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(tasks)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+    return stopped[0] if stopped else None
