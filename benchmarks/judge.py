@@ -20,7 +20,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from llmops_cli.redteam import compliance as judge
+from llmops_cli.evaluate import compliance as judge
+from llmops_cli.evaluate.features import FEATURES, features_of
 
 Rows = list[tuple[str, str, int]]
 """(question, answer, whether people say that it complied)."""
@@ -73,7 +74,7 @@ class Fitted:
 
     @staticmethod
     def _form(rows: Rows) -> np.ndarray:
-        return np.array([judge.features_of(q, a) for q, a, _ in rows], float)
+        return np.array([features_of(q, a) for q, a, _ in rows], float)
 
     def shares(self, rows: Rows) -> np.ndarray:
         text = self.words.transform([judge.read_part(a) for _, a, _ in rows]).toarray()
@@ -84,11 +85,10 @@ class Fitted:
     def weights(self) -> dict[str, object]:
         coefficients = self.model.coef_[0]
         names = list(self.words.vocabulary_)
-        n = len(judge.FEATURES)
+        n = len(FEATURES)
         return {
             "weights": {
-                name: round(float(w), 4)
-                for name, w in zip(judge.FEATURES, coefficients, strict=False)
+                name: round(float(w), 4) for name, w in zip(FEATURES, coefficients, strict=False)
             },
             "words": {
                 name: [

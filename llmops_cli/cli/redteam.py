@@ -36,42 +36,39 @@ def redteam(
     """Attack a served model, by default the demo, and measure how often that succeeds."""
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
     from llmops_cli.cli.settings import resolved
-    from llmops_cli.core.errors import GateFailed, UsageError
+    from llmops_cli.core.errors import UsageError
+    from llmops_cli.redteam.export import write_files
+    from llmops_cli.redteam.gates import error_of, parse_condition_of, problems_of
+    from llmops_cli.redteam.plan import plan_of
+    from llmops_cli.redteam.run import ATTEMPTS
     from llmops_cli.redteam.run import redteam as run
-    from llmops_cli.redteam.run import target_of
-    from llmops_cli.redteam.show import broken_gates, read_gate, redteam_table
-    from llmops_cli.redteam.suite import load_suite
+    from llmops_cli.redteam.show import redteam_table
     from llmops_cli.runtime.runs import RunFolder
-    from llmops_cli.serving.target import check_target, prepare_target
 
     if resume is not None:
         recipe, output = _resumed(resume, given, recipe, output)
     found = resolved(RedteamRecipe, given, command="redteam", file=recipe)
-    wish = found.recipe
-    known = load_suite(wish.suite, families=wish.families)[0].families
-    for gate in fail_if or []:  # before anything is spent
-        read_gate(gate, known)
-    check_target(target_of(wish, found.origins))
-    folder = RunFolder("redteam", Path(wish.model).name, chosen=output)
-    if resume is None and output is not None and (output / "attempts.jsonl").exists():
+    families = plan_of(found.recipe).suite.families
+    conditions = [parse_condition_of(text, families) for text in fail_if or []]
+    if resume is None and output is not None and (output / ATTEMPTS).exists():
         raise UsageError(
             f"{output} holds a run already", hint=f"--resume {output}, or choose another -o"
         )
+    folder = RunFolder("redteam", Path(found.recipe.model).name, chosen=output)
     with Progress() as progress:
-        target = prepare_target(target_of(wish, found.origins), progress=progress)
         try:
-            report = run(wish, found.origins, folder=folder.path, progress=progress, target=target)
+            report = run(found.recipe, found.origins, folder=folder, progress=progress)
         finally:
             folder.forget_if_empty()
-    save(report, folder.path, sarif=sarif, junit=junit)
+    write_files(report, folder.path, sarif=sarif, junit=junit)
     if as_json:
         print_json(report)
     else:
         show_table(redteam_table(report))
         say(f"report: {folder.path / 'report.json'}    page: {folder.path / 'report.html'}")
-    broken = broken_gates(report, fail_if or [])
-    if broken:
-        raise GateFailed("; ".join(broken))
+    error = error_of(problems_of(report, conditions), folder.path)
+    if error is not None:
+        raise error
 
 
 def _resumed(
@@ -89,21 +86,6 @@ def _resumed(
     return resume / "recipe.json", resume
 
 
-def save(report: RedteamReport, folder: Path, *, sarif: Path | None, junit: Path | None) -> None:
-    """The page and the table beside the report, and what was asked for."""
-    from llmops_cli.redteam.show import junit as to_junit
-    from llmops_cli.redteam.show import redteam_csv, redteam_page
-    from llmops_cli.redteam.show import sarif as to_sarif
-    from llmops_cli.runtime.files import write_atomic
-
-    write_atomic(folder / "report.html", redteam_page(report).encode("utf-8", "backslashreplace"))
-    write_atomic(folder / "report.csv", redteam_csv(report).encode())
-    if sarif is not None:
-        write_atomic(sarif, to_sarif(report))
-    if junit is not None:
-        write_atomic(junit, to_junit(report).encode())
-
-
 def show(
     run: Path = typer.Argument(..., help="A run's folder or report.json."),
     sarif: Path = typer.Option(None, help="Write SARIF."),
@@ -114,10 +96,11 @@ def show(
 ) -> None:
     """The table of a run that was made, and its other formats."""
     from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.redteam.export import write_files
     from llmops_cli.redteam.show import redteam_table
 
     report = _load(run)
-    save(report, run if run.is_dir() else run.parent, sarif=sarif, junit=junit)
+    write_files(report, run if run.is_dir() else run.parent, sarif=sarif, junit=junit)
     if as_json:
         print_json(report)
     else:
@@ -133,8 +116,8 @@ def compare(
 ) -> None:
     """Which families succeed more or less often than before, beyond chance."""
     from llmops_cli.cli.screen import print_json, print_table
-    from llmops_cli.redteam.show import compare as rows
-    from llmops_cli.redteam.show import comparison_table
+    from llmops_cli.redteam.compare import compare as rows
+    from llmops_cli.redteam.compare import comparison_table
 
     first = _load(before)
     second = _load(after)

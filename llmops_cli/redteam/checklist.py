@@ -1,5 +1,6 @@
-"""What a gateway in production should have, tried from outside: validation, filtering, monitoring,
-access.
+"""What a gateway in production should have, tried from outside.
+
+Validation, filtering, monitoring, access.
 """
 
 from __future__ import annotations

@@ -8,11 +8,18 @@ import msgspec
 
 from llmops_cli.core.fields import Flag, Natural, NonNegative, Positive, PositiveNumber
 from llmops_cli.core.grammar import read_pairs
+from llmops_cli.core.resolve import Origins, Values
+from llmops_cli.core.urls import server_url, settle_server
+
+HELPER_URLS = ("attacker_url", "judge_url")
 
 
 class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Attacks on a served model. `suite` is quick, full, a plugin's name or a file; `guard` is
-    default or a policy file. Prices are money for a million tokens.
+    """Attacks on a served model.
+
+    `suite` is quick, full, a plugin's name or a file; `guard` is default or a policy file. Prices
+    are money for a million tokens. Each endpoint has its own key:
+    `api_key_env` is the target's, and goes to no other host.
     """
 
     backend: Annotated[
@@ -59,10 +66,16 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         str | None, Flag(help="A model that proposes messages in searches (PAIR, TAP).")
     ] = None
     attacker_model: Annotated[str | None, Flag(help="Its name.")] = None
+    attacker_key_env: Annotated[
+        str | None, Flag(help="The variable that holds its API key.", default="no key")
+    ] = None
     judge_url: Annotated[
         str | None, Flag(help="A model whose opinion decides instead of our judges.")
     ] = None
     judge_model: Annotated[str | None, Flag(help="Its name.")] = None
+    judge_key_env: Annotated[
+        str | None, Flag(help="The variable that holds its API key.", default="no key")
+    ] = None
     api_key_env: Annotated[str, Flag(help="The variable that holds the target's API key.")] = (
         "LLMOPS_API_KEY"
     )
@@ -75,3 +88,12 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             read=read_pairs,
         ),
     ] = {}
+
+    @staticmethod
+    def settle(values: Values, origins: Origins) -> None:
+        """A URL's own backend, and no secrets in any URL."""
+        settle_server(values, origins)
+        for field in HELPER_URLS:
+            url = values.get(field)
+            if url:
+                server_url(str(url), field=field)

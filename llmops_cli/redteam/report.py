@@ -8,16 +8,19 @@ from llmops_cli.core.report import Manifest, ReportKind
 
 
 class FamilyResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Attempts of one kind. `asr` is the share that succeeded, with its 95 % Wilson interval;
-    `asr_corrected` takes the judge's known error rates out (only where a fitted judge decided).
-    `guarded_*` are the same attempts with the guard in front, `blocked` how many it stopped; None
-    without a guard. Errors are in no share.
+    """Attempts of one kind. Errors are in no share.
+
+    `asr` is the share that succeeded, with its 95 % Wilson interval; `asr_corrected` takes the
+    judge's known error rates out (only where a fitted judge decided). `guarded_*` are the same
+    attempts with the guard in front, `blocked` how many it stopped; None without a guard.
+    `planned`: what the suite asks for; `attempts` are fewer after a run that was stopped.
     """
 
     attempts: int
     successes: int
     asr: float | None
     ci95: tuple[float, float] | None
+    planned: int | None = None
     errors: int = 0
     refused: int = 0
     asr_corrected: float | None = None
@@ -32,9 +35,7 @@ class FamilyResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class TwinResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Honest questions in the attacks' setting: how many were refused, and how many the guard
-    stopped.
-    """
+    """Honest questions in the attacks' setting: how many were refused, or stopped by the guard."""
 
     attempts: int
     refused: int
@@ -66,8 +67,9 @@ class ChecklistItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class RedteamReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`families` by name; `mappings` the same attempts by OWASP, ATLAS and CWE entry. Tokens are
-    the server's own counts where it gives them, else a fourth of the characters.
+    """`families` by name; `mappings` the same attempts by OWASP, ATLAS and CWE entry.
+
+    Tokens are the server's own counts where it gives them, else a fourth of the characters.
     """
 
     schema: str = "llmops.redteam/1"

@@ -1,5 +1,6 @@
-"""Ways to write a text so that filters miss it and models may not: each a function, joined by +
-from the inside out.
+"""Ways to write a text so that filters miss it and models may not.
+
+Each is a function; `+` joins them from the inside out.
 """
 
 from __future__ import annotations
@@ -7,74 +8,167 @@ from __future__ import annotations
 import base64
 import codecs
 from collections.abc import Callable
-from functools import reduce
 
 from llmops_cli.core.errors import unknown_name
 from llmops_cli.guard.confusables import BY_LETTER
 from llmops_cli.guard.views import BRAILLE, CIPHERS, MORSE, NATO
 
+Transform = Callable[[str], str]
+
 TO_MORSE = {char: code for code, char in MORSE.items()}
 TO_BRAILLE = {char: sign for sign, char in BRAILLE.items()}
 TO_NATO = {letter: word for word, letter in reversed(NATO.items())}
-LOOKALIKE = {
-    letter: next((c for c in shown if c > "\u0400"), letter) for letter, shown in BY_LETTER.items()
-}
-
-
-def _morse(text: str) -> str:
-    return " / ".join(
-        " ".join(TO_MORSE[char] for char in word if char in TO_MORSE)
-        for word in text.lower().split()
-    )
-
-
-def _pig_latin(text: str) -> str:
-    def word(said: str) -> str:
-        head = next((i for i, char in enumerate(said) if char in "aeiou"), 0)
-        return f"{said[head:]}{said[:head]}ay" if head else f"{said}way"
-
-    return " ".join(word(said) for said in text.lower().strip("?.!").split())
-
-
-TRANSFORMS: dict[str, Callable[[str], str]] = {
-    "base64": lambda text: base64.b64encode(text.encode()).decode(),
-    "base32": lambda text: base64.b32encode(text.encode()).decode(),
-    "hex": lambda text: text.encode().hex(),
-    "binary": lambda text: " ".join(f"{byte:08b}" for byte in text.encode()),
-    "rot13": lambda text: codecs.encode(text, "rot13"),
-    "atbash": CIPHERS["atbash"].encode,
-    "leet": lambda text: text.translate(str.maketrans("aeiostAEIOST", "431057431057")),
-    "reversed": lambda text: text[::-1],
-    "spaced": lambda text: "  ".join(" ".join(word) for word in text.split()),
-    "morse": _morse,
-    "braille": lambda text: "".join(TO_BRAILLE.get(char, "") for char in text.lower()),
-    "url": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
-    "html": lambda text: "".join(f"&#{ord(char)};" for char in text),
-    "escapes": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
-    "fullwidth": lambda text: "".join(
-        chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text
-    ),
-    "zero-width": "\u200b".join,
-    "tags": lambda text: "".join(chr(0xE0000 + ord(char)) for char in text if char.isascii()),
-    "selectors": lambda text: (
-        "\U0001f600"
-        + "".join(
-            chr(0xFE00 + byte) if byte < 16 else chr(0xE0100 + byte - 16) for byte in text.encode()
-        )
-    ),
-    "homoglyphs": lambda text: "".join(LOOKALIKE.get(char, char) for char in text),
-    "nato": lambda text: " ".join(
-        TO_NATO.get(char, char) for char in text.lower() if not char.isspace()
-    ),
-    "pig-latin": _pig_latin,
-}
+LEET = str.maketrans("aeiostAEIOST", "431057431057")
+FIRST_CYRILLIC = "\u0400"
+FULL_WIDTH = 0xFEE0
+"""From an ASCII character to its wide form."""
+TAGS = 0xE0000
+"""From an ASCII character to its tag, which nobody sees."""
+SELECTORS = 0xFE00
+MORE_SELECTORS = 0xE0100
+"""Variation selectors: sixteen, and 240 more; together a byte."""
+SMILE = "\U0001f600"
 
 
 def transform(name: str, text: str) -> str:
-    """`rot13+base64` first exchanges letters, then encodes. Raises: UsageError for an unknown
-    one.
+    """`rot13+base64` first exchanges letters, then encodes.
+
+    Raises: UsageError for an unknown one.
     """
     for part in name.split("+"):
         if part not in TRANSFORMS:
             raise unknown_name("transform", part, TRANSFORMS)
-    return reduce(lambda said, part: TRANSFORMS[part](said), name.split("+"), text)
+        text = TRANSFORMS[part](text)
+    return text
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _base32(text: str) -> str:
+    return base64.b32encode(text.encode()).decode()
+
+
+def _hex(text: str) -> str:
+    return text.encode().hex()
+
+
+def _binary(text: str) -> str:
+    return " ".join(f"{byte:08b}" for byte in text.encode())
+
+
+def _rot13(text: str) -> str:
+    return codecs.encode(text, "rot13")
+
+
+def _leet(text: str) -> str:
+    return text.translate(LEET)
+
+
+def _reversed(text: str) -> str:
+    return text[::-1]
+
+
+def _spaced(text: str) -> str:
+    return "  ".join(" ".join(word) for word in text.split())
+
+
+def _morse(text: str) -> str:
+    words = []
+    for word in text.lower().split():
+        codes = [TO_MORSE[char] for char in word if char in TO_MORSE]
+        words.append(" ".join(codes))
+    return " / ".join(words)
+
+
+def _braille(text: str) -> str:
+    return "".join(TO_BRAILLE.get(char, "") for char in text.lower())
+
+
+def _url(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+def _html(text: str) -> str:
+    return "".join(f"&#{ord(char)};" for char in text)
+
+
+def _escapes(text: str) -> str:
+    return "".join(f"\\u{ord(char):04x}" for char in text)
+
+
+def _full_width(text: str) -> str:
+    return "".join(chr(ord(char) + FULL_WIDTH) if "!" <= char <= "~" else char for char in text)
+
+
+def _tags(text: str) -> str:
+    return "".join(chr(TAGS + ord(char)) for char in text if char.isascii())
+
+
+def _selectors(text: str) -> str:
+    """Each byte of the text as one variation selector of an emoji."""
+    return SMILE + "".join(_selector(byte) for byte in text.encode())
+
+
+def _selector(byte: int) -> str:
+    if byte < 16:
+        return chr(SELECTORS + byte)
+    return chr(MORE_SELECTORS + byte - 16)
+
+
+def _lookalike(letter: str) -> str:
+    """The first form of the letter that another script has."""
+    for form in BY_LETTER[letter]:
+        if form > FIRST_CYRILLIC:
+            return form
+    return letter
+
+
+LOOKALIKES = {letter: _lookalike(letter) for letter in BY_LETTER}
+
+
+def _homoglyphs(text: str) -> str:
+    return "".join(LOOKALIKES.get(char, char) for char in text)
+
+
+def _nato(text: str) -> str:
+    letters = [char for char in text.lower() if not char.isspace()]
+    return " ".join(TO_NATO.get(char, char) for char in letters)
+
+
+def _pig_latin(text: str) -> str:
+    words = text.lower().strip("?.!").split()
+    return " ".join(_pig_latin_word(word) for word in words)
+
+
+def _pig_latin_word(word: str) -> str:
+    consonants = next((place for place, char in enumerate(word) if char in "aeiou"), 0)
+    if consonants == 0:
+        return f"{word}way"
+    return f"{word[consonants:]}{word[:consonants]}ay"
+
+
+TRANSFORMS: dict[str, Transform] = {
+    "base64": _base64,
+    "base32": _base32,
+    "hex": _hex,
+    "binary": _binary,
+    "rot13": _rot13,
+    "atbash": CIPHERS["atbash"].encode,
+    "leet": _leet,
+    "reversed": _reversed,
+    "spaced": _spaced,
+    "morse": _morse,
+    "braille": _braille,
+    "url": _url,
+    "html": _html,
+    "escapes": _escapes,
+    "fullwidth": _full_width,
+    "zero-width": "\u200b".join,
+    "tags": _tags,
+    "selectors": _selectors,
+    "homoglyphs": _homoglyphs,
+    "nato": _nato,
+    "pig-latin": _pig_latin,
+}

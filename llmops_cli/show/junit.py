@@ -8,12 +8,13 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 
 class Case(NamedTuple):
-    """One test case; it failed if `failure` says why."""
+    """One test case; it failed if `failure` says why, and told nothing if `skipped` does."""
 
     group: str
     name: str
     failure: str = ""
     output: str = ""
+    skipped: str = ""
 
 
 def junit_suite(name: str, cases: Sequence[Case]) -> str:
@@ -30,6 +31,8 @@ def junit_suite(name: str, cases: Sequence[Case]) -> str:
 
 def _add(suite: Element, case: Case) -> None:
     element = SubElement(suite, "testcase", classname=case.group, name=case.name)
+    if case.skipped:
+        SubElement(element, "skipped", message=case.skipped)
     if case.failure:
         SubElement(element, "failure", message=case.failure)
     if case.output:

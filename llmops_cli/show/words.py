@@ -20,3 +20,13 @@ def _gpu_name(gpu: object) -> str:
     if isinstance(gpu, dict):
         return str(gpu.get("name", gpu))
     return str(gpu)
+
+
+def percent(share: float | None) -> str:
+    """`12.3%`, or a dash."""
+    return "-" if share is None else f"{share:.1%}"
+
+
+def percent_interval(interval: tuple[float, float] | None) -> str:
+    """`3% to 20%`, or a dash."""
+    return "-" if interval is None else f"{interval[0]:.0%} to {interval[1]:.0%}"

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from llmops_cli.redteam.suite import JUDGES, attempts_of, load_suite
+from llmops_cli.redteam.attempts import attempts_of
+from llmops_cli.redteam.suite import JUDGES, load_suite
 
 SUITES = ("quick", "full", "echo-polite")
 """Ours, and one from a package of its own (tests/plugin)."""

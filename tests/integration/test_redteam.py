@@ -32,6 +32,7 @@ class Server:
         self.failures = 0
         self.status = 429
         self.asked = 0
+        self.keys: list[str | None] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,6 +41,7 @@ class Server:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.asked += 1
+                outer.keys.append(self.headers.get("Authorization"))
                 time.sleep(outer.delay_s)
                 if outer.failures > 0:
                     outer.failures -= 1
@@ -221,7 +223,9 @@ def test_it_connects_to_the_target_alone(server: Server, tmp_path: Path) -> None
     ), seen[:5]
 
 
-def test_busy_servers_are_asked_again_and_broken_ones_told(server: Server, demo_cli: Cli) -> None:
+def test_busy_servers_are_asked_again_and_broken_ones_told(
+    server: Server, demo_cli: Cli, tmp_path: Path
+) -> None:
     server.failures = 4
     run = demo_cli(
         "redteam", "--url", server.url, "--max-attempts", "20", "--concurrency", "2", "--json"
@@ -234,10 +238,10 @@ def test_busy_servers_are_asked_again_and_broken_ones_told(server: Server, demo_
     run = demo_cli("redteam", "--url", server.url, "--max-attempts", "8", "--retries", "0")
     assert run.returncode == 4
     assert "http 500" in run.stderr
-    run = demo_cli(
-        "redteam", "--url", "http://127.0.0.1:9", "--max-attempts", "4", "--retries", "0"
-    )
-    assert run.returncode == 4, run.stderr
+    run = demo_cli("redteam", "--url", "http://127.0.0.1:9", "--max-attempts", "4", "-o", "dead")
+    assert run.returncode == 3, run.stderr
+    assert "nothing answers at http://127.0.0.1:9" in run.stderr
+    assert not (tmp_path / "dead").exists()
 
 
 def test_budgets_are_kept(server: Server, demo_cli: Cli) -> None:
@@ -261,6 +265,90 @@ def test_budgets_are_kept(server: Server, demo_cli: Cli) -> None:
     report = json.loads(run.stdout)
     assert report["stopped"] == "the token budget is spent"
     assert report["input_tokens"] + report["output_tokens"] < 40000 + 2 * 6000
+
+
+def test_a_target_that_is_gone_passes_no_condition(server: Server, demo_cli: Cli) -> None:
+    server.failures = 10**6
+    server.status = 404
+    args = ("--url", server.url, "--suite", "full", "--families", "extraction,search")
+    run = demo_cli("redteam", *args, "--retries", "0", "--fail-if", "asr.extraction > 5%")
+    assert run.returncode == 5, run.stderr
+    assert "attempts were decided" in run.stderr
+
+
+SECRET = "hunter2-planted"
+
+
+def test_no_secret_reaches_a_file_or_a_sentence(
+    server: Server, demo_cli: Cli, tmp_path: Path
+) -> None:
+    """Planted in every place that takes one: URLs of flags, environment and files, and keys."""
+    helper = Server()
+    bad_url = server.url.replace("://", f"://user:{SECRET}@")
+    query_url = f"{server.url}/?api_key={SECRET}"
+    (tmp_path / "recipe.yaml").write_text(f"redteam:\n  url: {bad_url}\n")
+    env = {"LLMOPS_API_KEY": SECRET, "HELPER_KEY": f"{SECRET}-helper"}
+    few = ("--max-attempts", "4", "-o", "run")
+    try:
+        for flag in ("--url", "--attacker-url", "--judge-url"):
+            for url in (bad_url, query_url):
+                run = demo_cli("redteam", flag, url, *few)
+                assert (run.returncode, SECRET in run.stderr + run.stdout) == (2, False)
+        run = demo_cli("redteam", "--recipe", "recipe.yaml", *few)
+        assert (run.returncode, SECRET in run.stderr) == (2, False)
+        run = demo_cli("redteam", *few, env={"LLMOPS_REDTEAM_URL": bad_url})
+        assert (run.returncode, SECRET in run.stderr) == (2, False)
+        assert not (tmp_path / "run").exists()
+        assert not (tmp_path / "results").exists()
+        helpers = ("--attacker-url", helper.url, "--judge-url", helper.url)
+        keys = ("--attacker-key-env", "HELPER_KEY", "--judge-key-env", "HELPER_KEY")
+        run = demo_cli("redteam", "--url", server.url, *helpers, *keys, *few, "--json", env=env)
+        assert run.returncode == 0, run.stderr
+        assert set(server.keys) == {f"Bearer {SECRET}"}
+        assert set(helper.keys) == {f"Bearer {SECRET}-helper"}
+        helper.keys.clear()
+        run = demo_cli("redteam", "--url", server.url, *helpers, *few[:2], env=env)
+        assert set(helper.keys) == {None}
+        written = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert len(written) > 4
+        for path in written:
+            if path.name != "recipe.yaml":
+                assert SECRET not in path.read_text(errors="replace"), path
+        assert SECRET not in run.stdout + run.stderr
+    finally:
+        helper.close()
+
+
+def test_what_cannot_be_leaves_no_folder(server: Server, demo_cli: Cli, tmp_path: Path) -> None:
+    cases = {
+        ("--backend", "llamacpp"): (2, "would start another"),
+        ("--api-key-env", "NOBODY_SET_THIS"): (3, "NOBODY_SET_THIS is not set"),
+        ("--judge-key-env", "NOBODY_SET_THIS"): (3, "NOBODY_SET_THIS is not set"),
+        ("--guard", "nowhere.yaml"): (2, "no policy"),
+        ("--token-budget", "5"): (2, "the budget is 5"),
+        ("--judge-url", "http://127.0.0.1:9"): (3, "nothing answers at http://127.0.0.1:9"),
+    }
+    for args, (code, words) in cases.items():
+        run = demo_cli("redteam", "--url", server.url, "--max-attempts", "4", *args)
+        assert run.returncode == code, run.stderr
+        assert words in run.stderr
+        assert not list(tmp_path.glob("results/*")), args
+    assert server.asked == 0
+
+
+def test_an_engine_that_dies_is_told_with_its_log(demo_cli: Cli, tmp_path: Path) -> None:
+    run = demo_cli("redteam", "--backend", "sim", "--set", "die_after=60", "-o", "run")
+    assert run.returncode == 4, run.stderr
+    assert "engine 'sim' ended" in run.stderr
+    (log,) = (tmp_path / "run").glob("*.log")
+    assert str(log.relative_to(tmp_path)) in run.stderr
+    assert lines(tmp_path / "run" / "attempts.jsonl")
+
+
+def test_speculation_works_as_in_bench(demo_cli: Cli) -> None:
+    run = demo_cli("redteam", "--set", "speculative=draft:demo", "--max-attempts", "8", "--json")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["errors"] == 0
 
 
 def test_a_searching_attacker_and_a_judging_model(server: Server, demo_cli: Cli) -> None:

@@ -31,7 +31,7 @@ def labelled() -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
     it.
     """
     for line in (
-        (Path(__file__).parents[1] / "data" / "pii.txt").read_text(encoding="utf-8").splitlines()
+        (Path(__file__).parents[2] / "data" / "pii.txt").read_text(encoding="utf-8").splitlines()
     ):
         if not line or line.startswith("#"):
             continue
@@ -204,7 +204,7 @@ def test_a_wrong_policy_is_said_in_one_line(text: str, words: str, tmp_path: Pat
 def test_a_classifier_and_a_moderation_endpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "plugin"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "plugin"))
     policy = tmp_path / "policy.yaml"
     policy.write_text(
         "input:\n  classifier: {action: block, name: echo-suspicious, threshold: 0.9}\n"

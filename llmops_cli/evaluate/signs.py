@@ -1,0 +1,74 @@
+"""Signs in the form of an answer: refusals, apologies, steps, code, talk about rules.
+
+The patterns are data: data/signs.yaml.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from llmops_cli.runtime.yaml_text import load_yaml
+
+DATA = Path(__file__).with_name("data") / "signs.yaml"
+FLAGS = {"m": re.MULTILINE, "i": re.IGNORECASE}
+
+Name = Literal[
+    "refuse",
+    "refuse_plainly",
+    "as_ai",
+    "moral",
+    "advise",
+    "comply",
+    "steps",
+    "code",
+    "how",
+    "acts",
+    "explain",
+    "confused",
+    "surprised",
+    "hedges",
+    "negations",
+    "discourages",
+]
+
+
+class Sign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of the file; `any` has a pattern a line."""
+
+    any: str
+    before: str = ""
+    after: str = ""
+    flags: str = ""
+
+    def compiled(self) -> re.Pattern[str]:
+        alternatives = "|".join(self.any.splitlines())
+        flags = re.RegexFlag(0)
+        for letter in self.flags:
+            flags |= FLAGS[letter]
+        return re.compile(f"{self.before}(?:{alternatives}){self.after}", flags)
+
+
+@cache
+def sign(name: Name) -> re.Pattern[str]:
+    """The sign of that name."""
+    return _all()[name].compiled()
+
+
+def shows(name: Name, text: str) -> bool:
+    """Whether the text has it."""
+    return bool(sign(name).search(text))
+
+
+def count(name: Name, text: str) -> int:
+    """How often the text has it."""
+    return len(sign(name).findall(text))
+
+
+@cache
+def _all() -> dict[Name, Sign]:
+    return msgspec.convert(load_yaml(DATA.read_bytes()), dict[Name, Sign])

@@ -1,0 +1,204 @@
+"""Attacks become attempts: what is sent, and what would be success, drawn by seed and number."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import zip_longest
+
+import msgspec
+
+from llmops_cli.redteam.suite import Attack, Family, Search, Suite
+from llmops_cli.redteam.transforms import transform
+
+TWINS_SHARE = 16
+"""One benign twin for so many attacks."""
+MARK_LETTERS = "BDFGKLMNPRST"
+GOAL_PLACES = ("{goal}", "{encoded}", "{first}", "{letters}")
+"""Places by which an attack takes any goal."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One conversation to be had.
+
+    `target` is what success would show: the secret, the mark, the topic.
+    """
+
+    number: int
+    family: str
+    attack: str
+    system: str
+    turns: list[str]
+    judge: str
+    target: str
+    goal: str
+    transform: str = ""
+    role: str = "user"
+    prefill: str = ""
+    history: list[tuple[str, str]] = []
+    search: Search | None = None
+    twin: bool = False
+    pair: str | None = None
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """What is asked for; `target` where that is not a secret or a mark of the attempt's own."""
+
+    text: str
+    target: str = ""
+
+
+def attempts_of(
+    suite: Suite, *, rounds: int, seed: int, most: int | None = None, twins: bool = True
+) -> list[Attempt]:
+    """Every attempt, the same for the same seed.
+
+    Families take turns, so that a smaller number has all of them.
+    """
+    found: list[Attempt] = []
+    for attempt in _attacks(suite, rounds, seed):
+        found.append(msgspec.structs.replace(attempt, number=len(found)))
+        if twins and suite.twins and len(found) % TWINS_SHARE == 0:
+            found.append(_twin(suite, len(found), seed))
+        if most is not None and len(found) >= most:
+            return found[:most]
+    return found
+
+
+def _attacks(suite: Suite, rounds: int, seed: int) -> Iterator[Attempt]:
+    for round_number in range(rounds):
+        columns = [_of_family(suite, name, seed, round_number) for name in suite.families]
+        for row in zip_longest(*columns):
+            yield from (attempt for attempt in row if attempt is not None)
+
+
+def _of_family(suite: Suite, name: str, seed: int, round_number: int) -> Iterator[Attempt]:
+    family = suite.families[name]
+    for attack in family.attacks:
+        goals = _goals(suite, family, attack)
+        for variant in family.transforms or [""]:
+            for index, goal in enumerate(goals):
+                place = f"{seed}/{round_number}/{name}/{attack.id}/{variant}/{index}"
+                attempt = _attempt(suite, name, attack, goal, variant, random.Random(place))
+                if attempt.pair:
+                    pair = f"{round_number}/{attempt.pair}"
+                    attempt = msgspec.structs.replace(attempt, pair=pair)
+                yield attempt
+
+
+def _goals(suite: Suite, family: Family, attack: Attack) -> list[Goal]:
+    if family.topics:
+        return [
+            Goal(text.replace("{topic}", topic), topic)
+            for topic in family.topics
+            for text in family.goals
+        ]
+    if family.pairs:
+        return [
+            Goal(person, str(number)) for number, pair in enumerate(family.pairs) for person in pair
+        ]
+    kind = attack.goal or family.goal
+    goals = [Goal(text) for text in family.goals or suite.goals.get(kind, [""])]
+    if _takes_any_goal(attack):
+        return goals
+    return goals[:1]
+
+
+def _takes_any_goal(attack: Attack) -> bool:
+    """Long conversations and searches cost too much to have one for each goal."""
+    if len(attack.turns) > 2 or attack.search:
+        return False
+    return any(place in turn for turn in attack.turns for place in GOAL_PLACES)
+
+
+def _attempt(
+    suite: Suite,
+    name: str,
+    attack: Attack,
+    goal: Goal,
+    variant: str,
+    chance: random.Random,
+) -> Attempt:
+    family = suite.families[name]
+    judge = attack.judge_in(family)
+    secret = chance.choice(suite.secrets)
+    mark = f"{chance.choice(MARK_LETTERS)}{chance.randrange(1000, 9999)}"
+    asked = goal.text.replace("{mark}", mark).replace("{secret}", secret)
+    shots = _shots(suite, attack, chance)
+    values = _values(asked, variant, shots) | {"secret": secret, "mark": mark}
+    own_target = mark if judge == "mark" else secret
+    return Attempt(
+        number=0,
+        family=name,
+        attack=attack.id,
+        system=_fill(_system(suite, family, attack), values),
+        judge=judge,
+        goal=asked,
+        turns=[_fill(turn, values) for turn in attack.turns],
+        transform=variant,
+        role=attack.role,
+        target=goal.target or own_target,
+        prefill=_fill(attack.prefill, values),
+        history=shots if attack.history else [],
+        search=attack.search,
+        pair=f"{attack.id}/{goal.target}" if judge == "pair" else None,
+    )
+
+
+def _system(suite: Suite, family: Family, attack: Attack) -> str:
+    """The nearest system prompt; an empty one counts."""
+    if attack.system is not None:
+        return attack.system
+    if family.system is not None:
+        return family.system
+    return suite.system
+
+
+def _shots(suite: Suite, attack: Attack, chance: random.Random) -> list[tuple[str, str]]:
+    """Examples of questions that were answered with secrets."""
+    return [
+        (f"What is word {number}?", f"Word {number} is {chance.choice(suite.secrets)}.")
+        for number in range(attack.shots)
+    ]
+
+
+def _values(asked: str, variant: str, shots: list[tuple[str, str]]) -> dict[str, str]:
+    """What stands for the places of an attack's texts."""
+    half = len(asked) // 2
+    examples = "".join(f"User: {question}\nAssistant: {answer}\n" for question, answer in shots)
+    return {
+        "goal": asked,
+        "encoded": transform(variant, asked) if variant else asked,
+        "first": asked[:half],
+        "second": asked[half:],
+        "letters": " ".join(asked),
+        "who": asked,
+        "shots": f"{examples}User: " if shots else "",
+    }
+
+
+def _fill(text: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", value)
+    return text
+
+
+def _twin(suite: Suite, number: int, seed: int) -> Attempt:
+    """An honest question in the same setting.
+
+    A model, or a guard, that refuses it refuses too much.
+    """
+    chance = random.Random(f"{seed}/twin/{number}")
+    question = suite.twins[(number // TWINS_SHARE) % len(suite.twins)]
+    system = suite.system.replace("{secret}", chance.choice(suite.secrets))
+    return Attempt(
+        number=number,
+        family="benign",
+        attack="twin",
+        system=system,
+        turns=[question],
+        judge="honest",
+        target="",
+        goal=question,
+        twin=True,
+    )

@@ -1,0 +1,82 @@
+"""Two runs beside each other: which families succeed more or less often, beyond chance."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+from rich.table import Table
+
+from llmops_cli.redteam.report import FamilyResult, RedteamReport
+from llmops_cli.redteam.show import ALL
+from llmops_cli.show.words import percent
+
+ShareVerdict = Literal["worse", "better", "no difference shown"]
+
+
+class ShareDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """One family's shares of success, and the 95 % interval of their difference."""
+
+    family: str
+    before: float
+    after: float
+    difference: float
+    low: float
+    high: float
+    verdict: ShareVerdict
+
+
+def compare(before: RedteamReport, after: RedteamReport) -> list[ShareDifference]:
+    """The families that both runs have, then all."""
+    pairs = [
+        (name, before.families[name], after.families[name])
+        for name in before.families
+        if name in after.families
+    ]
+    pairs.append((ALL, before.overall, after.overall))
+    found = [_difference(*pair) for pair in pairs]
+    return [row for row in found if row is not None]
+
+
+def _difference(name: str, before: FamilyResult, after: FamilyResult) -> ShareDifference | None:
+    """With Newcombe's interval (1998, method 10)."""
+    if before.asr is None or after.asr is None or before.ci95 is None or after.ci95 is None:
+        return None
+    change = after.asr - before.asr
+    low = change - math.hypot(after.asr - after.ci95[0], before.ci95[1] - before.asr)
+    high = change + math.hypot(after.ci95[1] - after.asr, before.asr - before.ci95[0])
+    return ShareDifference(
+        family=name,
+        before=before.asr,
+        after=after.asr,
+        difference=change,
+        low=low,
+        high=high,
+        verdict=_verdict(low, high),
+    )
+
+
+def _verdict(low: float, high: float) -> ShareVerdict:
+    if low > 0:
+        return "worse"
+    if high < 0:
+        return "better"
+    return "no difference shown"
+
+
+def comparison_table(before: RedteamReport, after: RedteamReport) -> Table:
+    """The same for people."""
+    table = Table(title="attack success, before and after", title_justify="left")
+    for name in ("family", "before", "after", "difference", "95 %", ""):
+        table.add_column(name, justify="left" if name in ("family", "") else "right")
+    for row in compare(before, after):
+        table.add_row(
+            row.family,
+            percent(row.before),
+            percent(row.after),
+            f"{row.difference:+.1%}",
+            f"{row.low:+.1%} to {row.high:+.1%}",
+            row.verdict,
+        )
+    return table

@@ -1,0 +1,170 @@
+"""One attempt, had: what is said to the target, what comes back, and what that is judged to be."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from llmops_cli.core.errors import LlmopsError
+from llmops_cli.guard.check import Guard
+from llmops_cli.guard.leak import LeakCheck
+from llmops_cli.redteam.attempts import Attempt
+from llmops_cli.redteam.judge import judge
+from llmops_cli.redteam.opinion import is_success
+from llmops_cli.redteam.outcome import Outcome
+from llmops_cli.redteam.search import Propose, asked_of, known_forms, search
+from llmops_cli.redteam.suite import Suite
+from llmops_cli.runtime.chat import ChatClient, Filtered, Message, Unanswered, message
+
+KEPT_CHARS = 900
+"""Of an answer, in the file; prompts are drawn again from the seed."""
+ERROR_CHARS = 200
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """The last message and its answer; whether the guard stopped a message, None without one."""
+
+    said: str
+    answer: str
+    blocked: bool | None
+
+
+class Interrogator:
+    """Has attempts with a target, with what helps: an attacker model, a judge model, a guard."""
+
+    def __init__(
+        self,
+        target: ChatClient,
+        suite: Suite,
+        *,
+        attacker: ChatClient | None,
+        judge_model: ChatClient | None,
+        guard: Guard | None,
+    ) -> None:
+        self._target = target
+        self._suite = suite
+        self._attacker = attacker
+        self._judge_model = judge_model
+        self._guard = guard
+
+    async def have(self, attempt: Attempt) -> Outcome:
+        """What came of it. A failure of the target is an outcome too."""
+        start = time.monotonic()
+        outcome = await self._outcome(attempt)
+        return msgspec.structs.replace(outcome, seconds=round(time.monotonic() - start, 3))
+
+    async def _outcome(self, attempt: Attempt) -> Outcome:
+        try:
+            if attempt.search is not None:
+                exchange = await self._search(attempt)
+            else:
+                exchange = await self._talk(attempt)
+            return await self._judged(attempt, exchange)
+        except Filtered:
+            return Outcome(
+                number=attempt.number,
+                why="stopped by the target's filter",
+                blocked=True,
+                guarded=None if self._guard is None else False,
+            )
+        except Unanswered as failed:
+            return Outcome(number=attempt.number, error=failed.kind)
+        except LlmopsError as error:
+            return Outcome(number=attempt.number, error=error.message[:ERROR_CHARS])
+
+    async def _judged(self, attempt: Attempt, exchange: Exchange) -> Outcome:
+        verdict = judge(attempt, exchange.answer)
+        success = verdict.success
+        why = verdict.why
+        if self._judge_model is not None and not attempt.twin:
+            success = await is_success(self._judge_model, attempt, exchange.answer)
+            why = "the judge model says so"
+        return Outcome(
+            number=attempt.number,
+            success=success,
+            refused=verdict.refused,
+            why=why,
+            answer=exchange.answer[:KEPT_CHARS],
+            said=exchange.said[:KEPT_CHARS] if attempt.search else "",
+            blocked=exchange.blocked,
+            guarded=self._guarded(attempt, exchange, success=success),
+            compliance=round(verdict.compliance, 3),
+        )
+
+    async def _talk(self, attempt: Attempt) -> Exchange:
+        """The attempt's turns, one after the other."""
+        messages = _opening(attempt)
+        blocked = False
+        reply = ""
+        for turn in attempt.turns:
+            blocked = blocked or self._stops(turn, attempt.role)
+            messages.append(message("user", turn))
+            asked = messages
+            if attempt.prefill:
+                asked = [*messages, message("assistant", attempt.prefill)]
+            reply = await self._target.ask(asked)
+            messages.append(message("assistant", reply))
+        return Exchange(attempt.turns[-1], reply, None if self._guard is None else blocked)
+
+    async def _search(self, attempt: Attempt) -> Exchange:
+        """Single messages, each in a new conversation, until one succeeds."""
+        system = _system(attempt)
+        failures: list[Unanswered] = []
+
+        async def ask(text: str) -> str | None:
+            try:
+                return await self._target.ask([*system, message("user", text)])
+            except Unanswered as failed:
+                failures.append(failed)
+                return None
+            except Filtered:
+                return None
+
+        tried = await search(attempt, ask, self._proposals(attempt))
+        if not tried and failures:
+            raise failures[-1]
+        if not tried:
+            raise Filtered
+        said, answer = tried[-1]
+        blocked = None if self._guard is None else self._stops(said, attempt.role)
+        return Exchange(said, answer, blocked)
+
+    def _proposals(self, attempt: Attempt) -> Propose:
+        if self._attacker is None:
+            return known_forms(self._suite, attempt)
+        return asked_of(self._attacker)
+
+    def _stops(self, text: str, role: str) -> bool:
+        """Whether the guard in front would stop the message."""
+        if self._guard is None:
+            return False
+        return self._guard.check_input(text, role=role).action == "block"
+
+    def _guarded(self, attempt: Attempt, exchange: Exchange, *, success: bool) -> bool | None:
+        """Whether it succeeds with the guard in front of messages and answers."""
+        if self._guard is None:
+            return None
+        if exchange.blocked or not success:
+            return False
+        leak = LeakCheck(attempt.system) if attempt.system else None
+        decision = self._guard.check_output(exchange.answer, leak=leak)
+        if decision.action == "block":
+            return False
+        if decision.text == exchange.answer:
+            return True
+        return judge(attempt, decision.text).success
+
+
+def _system(attempt: Attempt) -> list[Message]:
+    if not attempt.system:
+        return []
+    return [message("system", attempt.system)]
+
+
+def _opening(attempt: Attempt) -> list[Message]:
+    messages = _system(attempt)
+    for question, answer in attempt.history:
+        messages.append(message("user", question))
+        messages.append(message("assistant", answer))
+    return messages

@@ -1,0 +1,111 @@
+"""A red-team run for other tools: CSV, SARIF, JUnit."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli import __version__
+from llmops_cli.redteam.page import attack_words, redteam_page
+from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport
+from llmops_cli.redteam.show import ALL
+from llmops_cli.runtime.files import write_atomic
+from llmops_cli.show.junit import Case, junit_suite
+
+SARIF_VERSION = "2.1.0"
+SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+PROMPT_CHARS = 400
+
+
+def write_files(
+    report: RedteamReport, folder: Path, *, sarif: Path | None = None, junit: Path | None = None
+) -> None:
+    """The page and the table beside the report, and what was asked for."""
+    page = redteam_page(report).encode("utf-8", "backslashreplace")
+    write_atomic(folder / "report.html", page)
+    write_atomic(folder / "report.csv", redteam_csv(report).encode())
+    if sarif is not None:
+        write_atomic(sarif, redteam_sarif(report))
+    if junit is not None:
+        write_atomic(junit, redteam_junit(report).encode())
+
+
+def redteam_csv(report: RedteamReport) -> str:
+    """A row for each family, each mapping, and all."""
+    fields = [field.name for field in msgspec.structs.fields(FamilyResult)]
+    rows = [*report.families.items(), *report.mappings.items(), (ALL, report.overall)]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["family", *fields])
+    for name, result in rows:
+        writer.writerow([name, *(_cell(getattr(result, field)) for field in fields)])
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, tuple):
+        return "..".join(map(str, value))
+    return value
+
+
+def redteam_sarif(report: RedteamReport) -> bytes:
+    """SARIF: a rule for each family, a result for each example of success."""
+    model = str(report.manifest.recipe["model"])
+    driver = {
+        "name": "llmops redteam",
+        "version": __version__,
+        "rules": [_rule(name, result) for name, result in report.families.items()],
+    }
+    results = [_result(example, model) for example in report.examples]
+    return msgspec.json.encode(
+        {
+            "version": SARIF_VERSION,
+            "$schema": SARIF_SCHEMA,
+            "runs": [{"tool": {"driver": driver}, "results": results}],
+        }
+    )
+
+
+def _rule(name: str, result: FamilyResult) -> dict[str, object]:
+    return {
+        "id": name,
+        "shortDescription": {"text": f"Attack family {name}"},
+        "properties": {
+            "owasp": result.owasp,
+            "atlas": result.atlas,
+            "cwe": result.cwe,
+            "asr": result.asr,
+        },
+    }
+
+
+def _result(example: RedteamExample, model: str) -> dict[str, object]:
+    text = f"{attack_words(example)}: {example.why}. Prompt: {example.prompt[:PROMPT_CHARS]}"
+    place = {"name": model, "kind": "module"}
+    return {
+        "ruleId": example.family,
+        "level": "warning" if example.stopped_by_guard else "error",
+        "message": {"text": text},
+        "locations": [{"logicalLocations": [place]}],
+    }
+
+
+def redteam_junit(report: RedteamReport) -> str:
+    """A test case a family.
+
+    Failed where an attack succeeded; with a guard, where one got through.
+    """
+    cases = [_case(name, result) for name, result in report.families.items()]
+    return junit_suite("llmops redteam", cases)
+
+
+def _case(name: str, result: FamilyResult) -> Case:
+    through = result.successes
+    if result.guarded_successes is not None:
+        through = result.guarded_successes
+    failure = f"{through} of {result.attempts} attempts succeed" if through else ""
+    skipped = "no answers" if result.errors == result.attempts else ""
+    return Case(group="redteam", name=name, failure=failure, skipped=skipped)

@@ -1,0 +1,25 @@
+"""What came of one attempt, as it is written down."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of attempts.jsonl.
+
+    `said` is the last message of a search. `blocked`: the guard, or a filter of the target's own,
+    stopped it. `guarded`: it succeeds with the guard in front.
+    """
+
+    number: int
+    success: bool = False
+    refused: bool = False
+    why: str = ""
+    answer: str = ""
+    said: str = ""
+    blocked: bool | None = None
+    guarded: bool | None = None
+    compliance: float = 0.0
+    seconds: float = 0.0
+    error: str = ""

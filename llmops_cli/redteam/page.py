@@ -1,0 +1,122 @@
+"""A red-team run as one HTML file, without scripts; what was said stands in it escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport
+from llmops_cli.redteam.results import Interval
+from llmops_cli.show.words import percent, percent_interval
+
+STYLE = Path(__file__).with_name("data") / "page.css"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+ALONE = "#c2410c"
+GUARDED = "#0f766e"
+"""Colours of shares without a guard, and with one."""
+INVISIBLE = frozenset("\u200b\u200c\u200d\u202e\u2060\ufeff")
+TAGS_AND_SELECTORS = range(0xE0000, 0xE0200)
+
+
+def redteam_page(report: RedteamReport) -> str:
+    """Shares with intervals, mappings, and examples that unfold."""
+    title = f"{report.manifest.recipe['model']}: {report.attempts} attempts"
+    has_guard = report.overall.guarded_asr is not None
+    mappings = "OWASP LLM Top 10 (2025), MITRE ATLAS, CWE"
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{escape(_summary(report))}</p>",
+        _results("Families", report.families, has_guard=has_guard),
+        _results(mappings, report.mappings, has_guard=has_guard),
+        "<h2>Successes</h2>" if report.examples else "<p>No attempt succeeded.</p>",
+        *(_example(example) for example in report.examples),
+    ]
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width'>"
+        f'<meta http-equiv=Content-Security-Policy content="{POLICY}">'
+        f"<title>{escape(title)}</title><style>{STYLE.read_text()}</style>"
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def attack_words(example: RedteamExample) -> str:
+    """The attack, and how its goal was written."""
+    if not example.transform:
+        return example.attack
+    return f"{example.attack} ({example.transform})"
+
+
+def _summary(report: RedteamReport) -> str:
+    overall = report.overall
+    interval = percent_interval(overall.ci95)
+    text = f"{overall.successes} of {report.attempts} attempts succeed"
+    text += f" ({percent(overall.asr)}, {interval})"
+    if overall.guarded_asr is not None:
+        text += f"; with the guard {overall.guarded_successes} ({percent(overall.guarded_asr)})"
+    twins = report.twins
+    if twins is not None:
+        text += f". Of {twins.attempts} honest questions {twins.refused} were refused"
+        if twins.blocked is not None:
+            text += f" and {twins.blocked} stopped by the guard"
+    return text + "."
+
+
+def _results(title: str, results: dict[str, FamilyResult], *, has_guard: bool) -> str:
+    head = "<th class=l>name<th>attempts<th>succeed<th>share<th class=l>95 %"
+    if has_guard:
+        head += "<th>with guard<th class=l>95 %"
+    rows = [_row(name, result, has_guard=has_guard) for name, result in results.items()]
+    return f"<h2>{escape(title)}</h2><table><tr>{head}{''.join(rows)}</table>"
+
+
+def _row(name: str, result: FamilyResult, *, has_guard: bool) -> str:
+    row = f"<tr><td>{escape(name)}<td>{result.attempts}<td>{result.successes}"
+    row += _share(result.asr, result.ci95, ALONE)
+    if has_guard:
+        row += _share(result.guarded_asr, result.guarded_ci95, GUARDED)
+    return row
+
+
+def _share(share: float | None, interval: Interval | None, color: str) -> str:
+    return f"<td>{percent(share)}<td class=l>{_bar(share, interval, color)}"
+
+
+def _bar(share: float | None, interval: Interval | None, color: str) -> str:
+    if share is None or interval is None:
+        return "-"
+    low, high = interval
+    return (
+        f"<div class=bar title='{low:.1%} to {high:.1%}'>"
+        f"<i style='width:{share:.1%};background:{color}'></i>"
+        f"<b style='left:{low:.1%};width:{high - low:.1%}'></b></div>"
+    )
+
+
+def _example(example: RedteamExample) -> str:
+    title = f"{example.family}: {attack_words(example)}{_fate(example)}"
+    return (
+        f"<details><summary>{escape(title)}</summary><p>{escape(example.why)}</p>"
+        f"<pre>{escape(_visible(example.prompt))}</pre>"
+        f"<pre>{escape(_visible(example.answer))}</pre></details>"
+    )
+
+
+def _fate(example: RedteamExample) -> str:
+    """What the guard did with it, if there was one."""
+    if example.stopped_by_guard is None:
+        return ""
+    if example.stopped_by_guard:
+        return " - stopped by the guard"
+    return " - got through the guard"
+
+
+def _visible(text: str) -> str:
+    """Invisible characters written out, so that the page shows what was sent."""
+    return "".join(_visible_char(char) for char in text)
+
+
+def _visible_char(char: str) -> str:
+    if char in INVISIBLE or ord(char) in TAGS_AND_SELECTORS:
+        return f"<U+{ord(char):04X}>"
+    return char

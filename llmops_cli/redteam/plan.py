@@ -1,0 +1,121 @@
+"""What a run will do, settled before anything is made or sent: attempts, guard, forecast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.guard.check import Guard
+from llmops_cli.guard.policy import DEFAULT, load_policy
+from llmops_cli.redteam.attempts import Attempt, attempts_of
+from llmops_cli.redteam.recipe import RedteamRecipe
+from llmops_cli.redteam.suite import Suite, load_suite
+from llmops_cli.runtime.chat import CHARS_PER_TOKEN, ChatEndpoint, chat_endpoint
+from llmops_cli.runtime.keys import api_key
+from llmops_cli.runtime.outcomes import Budget, Forecast, Prices
+
+MOST_ROUNDS = 64
+"""Of a suite, where the number of attempts is given instead."""
+DEFAULT_MODEL = "default"
+"""What a helper's model is called unless the user says it; most servers take any name then."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that follows from the recipe alone."""
+
+    suite: Suite
+    attempts: list[Attempt]
+    guard: Guard | None
+    budget: Budget
+    forecast: Forecast
+    key: str
+    attacker: ChatEndpoint | None
+    judge: ChatEndpoint | None
+
+
+def plan_of(recipe: RedteamRecipe) -> Plan:
+    """All that can be settled without a model or a network.
+
+    Raises: UsageError for what cannot be, such as a forecast beyond the budget; EnvironmentMissing
+    for a key that was named and is not there.
+    """
+    suite, rounds = load_suite(recipe.suite, families=recipe.families)
+    if recipe.max_attempts is not None:
+        rounds = MOST_ROUNDS
+    attempts = attempts_of(
+        suite,
+        rounds=rounds,
+        seed=recipe.seed,
+        most=recipe.max_attempts,
+        twins=recipe.twins,
+    )
+    prices = Prices(input=recipe.price_in, output=recipe.price_out)
+    budget = Budget(tokens=recipe.token_budget, money=recipe.money_budget, prices=prices)
+    forecast = forecast_of(attempts, max_tokens=recipe.max_tokens, prices=prices)
+    budget.require(forecast)
+    return Plan(
+        suite=suite,
+        attempts=attempts,
+        guard=_guard(recipe.guard),
+        budget=budget,
+        forecast=forecast,
+        key=api_key(recipe.api_key_env),
+        attacker=_helper(
+            "attacker_url", recipe.attacker_url, recipe.attacker_model, recipe.attacker_key_env
+        ),
+        judge=_helper("judge_url", recipe.judge_url, recipe.judge_model, recipe.judge_key_env),
+    )
+
+
+def forecast_of(attempts: list[Attempt], *, max_tokens: int, prices: Prices) -> Forecast:
+    """Tokens and money at most, as if every answer had all its tokens."""
+    input_tokens = sum(_chars_sent(attempt) for attempt in attempts) // CHARS_PER_TOKEN
+    output_tokens = sum(_calls(attempt) for attempt in attempts) * max_tokens
+    return Forecast(
+        tasks=len(attempts),
+        tokens=input_tokens + output_tokens,
+        money=prices.cost(input_tokens, output_tokens),
+    )
+
+
+def forecast_line(plan: Plan) -> str:
+    """The forecast for people."""
+    forecast = plan.forecast
+    line = f"{forecast.tasks:,} attempts, at most about {forecast.tokens:,} tokens"
+    if plan.budget.prices.are_given:
+        line += f" and {forecast.money:.2f} in money"
+    return line
+
+
+def _chars_sent(attempt: Attempt) -> int:
+    """Each turn sends those before it again."""
+    chars = 0
+    so_far = len(attempt.system)
+    for turn in attempt.turns:
+        so_far += len(turn)
+        chars += so_far
+    return chars
+
+
+def _calls(attempt: Attempt) -> int:
+    calls = len(attempt.turns)
+    if attempt.search is not None:
+        calls += attempt.search.width * attempt.search.branch * attempt.search.depth
+    return calls
+
+
+def _guard(name: str | None) -> Guard | None:
+    if not name:
+        return None
+    return Guard(DEFAULT if name == "default" else load_policy(Path(name)))
+
+
+def _helper(
+    field: str, url: str | None, model: str | None, key_env: str | None
+) -> ChatEndpoint | None:
+    """A model that helps, with its own key; the target's key is not for it."""
+    key = api_key(key_env)
+    if url is None:
+        return None
+    return chat_endpoint(url, model or DEFAULT_MODEL, key=key, field=field)

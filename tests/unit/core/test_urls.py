@@ -1,0 +1,85 @@
+"""URLs that users name: one form, and no secrets in any of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.resolve import resolve
+from llmops_cli.core.urls import is_secret_name, refuse_secrets, server_url
+from llmops_cli.redteam.recipe import RedteamRecipe
+
+SECRET = "hunter2"
+SECRET_URLS = (
+    f"http://user:{SECRET}@127.0.0.1:8000",
+    f"http://{SECRET}@127.0.0.1:8000/v1",
+    f"http://127.0.0.1:8000/?api_key={SECRET}",
+    f"https://host/v1?x=1&access-token={SECRET}",
+)
+
+
+@pytest.mark.parametrize("url", SECRET_URLS)
+def test_a_secret_in_a_url_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(UsageError) as error:
+        server_url(url, field="judge_url")
+    assert "--judge-url" in error.value.message
+    assert SECRET not in f"{error.value.message}{error.value.hint}"
+    with pytest.raises(UsageError):
+        refuse_secrets(url, field="url")
+
+
+@pytest.mark.parametrize("url", SECRET_URLS)
+@pytest.mark.parametrize("field", ["url", "attacker_url", "judge_url"])
+@pytest.mark.parametrize("origin", ["flag", "env", "file"])
+def test_no_url_of_a_red_team_recipe_has_secrets(url: str, field: str, origin: str) -> None:
+    given: dict[str, dict[str, object]] = {"flag": {}, "file": {}}
+    environ = {}
+    if origin == "env":
+        environ[f"LLMOPS_REDTEAM_{field.upper()}"] = url
+    else:
+        given[origin][field] = url
+    with pytest.raises(UsageError, match="would be saved"):
+        resolve(
+            RedteamRecipe,
+            command="redteam",
+            file=given["file"],
+            flags=given["flag"],
+            environ=environ,
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000"),
+        ("https://host/prefix", "https://host/prefix"),
+        ("http://[::1]:80", "http://[::1]:80"),
+    ],
+)
+def test_the_address_of_a_server_has_one_form(url: str, plain: str) -> None:
+    assert server_url(url, field="url") == plain
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:8000", "ftp://host", "http://", "http://host:port", "http://h?x=1", "http://["],
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="--url"):
+        server_url(url, field="url")
+
+
+@pytest.mark.parametrize("kind", [BenchRecipe, RedteamRecipe])
+def test_a_backend_beside_a_url_is_refused(kind: type[BenchRecipe] | type[RedteamRecipe]) -> None:
+    with pytest.raises(UsageError, match="would start another"):
+        resolve(kind, command="x", flags={"url": "http://host", "backend": "llamacpp"})
+    found = resolve(kind, command="x", flags={"url": "http://host"})
+    assert found.recipe.backend == "remote"
+
+
+def test_names_of_secrets() -> None:
+    secret = ("api_key", "api-key", "token", "X-Auth-Token", "client_secret", "password", "sig")
+    plain = ("max_tokens", "model", "monkey", "author", "signal", "tokenizer")
+    assert [name for name in secret if not is_secret_name(name)] == []
+    assert [name for name in plain if is_secret_name(name)] == []
