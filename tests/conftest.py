@@ -145,10 +145,11 @@ def mock(mock_binary: Path, tmp_path: Path) -> Iterator[Callable[..., Mock]]:
     """Starts mock servers with the options of mockllm --help."""
     running: list[Mock] = []
 
-    def start(*options: str) -> Mock:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    def start(*options: str, port: int | None = None) -> Mock:
+        if port is None:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
         running.append(Mock([str(mock_binary), *options], tmp_path / f"mock-{port}.log", port))
         return running[-1]
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn, TextIO
 
 import typer
 
 from llmops_cli import __version__
-from llmops_cli.core.errors import Interrupted, LlmopsError
+from llmops_cli.core.errors import EnvironmentMissing, Interrupted, LlmopsError, UsageError
 
 COMMANDS = (
     "train",
@@ -59,26 +64,80 @@ for _name in COMMANDS:
     import_module(f"llmops_cli.cli.{_name}").register(app)
 
 
+MACHINE_FAULTS = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENAMETOOLONG,
+        errno.ENFILE,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""An operating system's errors that are the machine's, wherever in the code they come up."""
+
+
 def main() -> NoReturn:
     """Runs the command line and ends the process with the documented exit code."""
     import signal
 
     signal.signal(signal.SIGTERM, _terminate)
+    _open_streams()
+    code = _run()
+    # all is said; a second Ctrl-C must not change the exit code
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except LlmopsError as error:
-        code = _explain(error)
+        return _explain(error)
     except KeyboardInterrupt:
-        code = _explain(Interrupted("interrupted"))
+        return _explain(Interrupted("interrupted"))
     except BrokenPipeError:
-        code = 0
-        sys.stderr.close()
+        _leave_stdout()
+        return 0
+    except OSError as error:
+        if error.errno not in MACHINE_FAULTS:
+            return _unexpected(error)
+        _leave_stdout()
+        return _explain(_of_the_machine(error))
     except Exception as error:  # noqa: BLE001 - the one boundary
-        code = _unexpected(error)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # all is said; a second Ctrl-C must not change the exit code
-    sys.exit(code if isinstance(code, int) else 0)
+        return _unexpected(error)
+    return code if isinstance(code, int) else 0
+
+
+def _open_streams() -> None:
+    """What a terminal cannot show is escaped; a stream that is closed takes everything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, _nowhere())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_stdout() -> None:
+    """Nobody reads it, or it is full: the interpreter must not try to flush it at its end."""
+    sys.stdout = _nowhere()
+
+
+def _nowhere() -> TextIO:
+    """A stream that takes everything, to the end of the process."""
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _of_the_machine(error: OSError) -> EnvironmentMissing:
+    place = f" {error.filename}" if error.filename else " output"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    return EnvironmentMissing(f"cannot use{place}: {reason}", hint=hint)
 
 
 def _terminate(_signal: int, _frame: object) -> None:
@@ -86,9 +145,11 @@ def _terminate(_signal: int, _frame: object) -> None:
 
 
 def _explain(error: LlmopsError) -> int:
-    sys.stderr.write(f"error: {error.message}\n")
-    if error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
+    with suppress(OSError):  # a full or closed stderr must not change the exit code
+        sys.stderr.write(f"error: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
+        sys.stderr.flush()
     return error.exit_code
 
 
@@ -103,14 +164,18 @@ def _unexpected(error: Exception) -> int:
         return _explain(Interrupted("interrupted"))
     # typer carries its own copy of click's classes in some versions, so duck-type on what we need
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-        sys.stderr.write(f"error: {error.format_message()}\n")
         context = getattr(error, "ctx", None)
-        if context is not None:
-            sys.stderr.write(f"hint: {context.command_path} --help\n")
-        return 2
+        help_line = f"{context.command_path} --help" if context is not None else None
+        return _explain(UsageError(error.format_message(), hint=help_line))
+    log = _crash_log()
+    message = f"bug in llmops: {type(error).__name__}: {error}"
+    return _explain(LlmopsError(message, hint=f"the traceback is in {log}"))
+
+
+def _crash_log() -> Path:
+    """Where the traceback of the error that is being handled was written."""
     import tempfile
     import traceback
-    from pathlib import Path
 
     from llmops_cli.runtime.paths import cache_dir
 
@@ -126,7 +191,4 @@ def _unexpected(error: Exception) -> int:
         ) as file:
             file.write(text)
             log = Path(file.name)
-    sys.stderr.write(
-        f"error: bug in llmops: {type(error).__name__}: {error}\nhint: the traceback is in {log}\n"
-    )
-    return 1
+    return log

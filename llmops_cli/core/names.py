@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module, metadata
+from importlib import import_module
 
 from llmops_cli.core.errors import unknown_name
 
@@ -21,6 +21,8 @@ def load_named(kind: str, name: str, builtin: Mapping[str, str], group: str) -> 
     """
     if name in builtin:
         return load_object(builtin[name])
+    from importlib import metadata  # late: it costs more than all the rest of --help
+
     entries = metadata.entry_points(group=group)
     for entry in entries:
         if entry.name == name:
@@ -30,4 +32,6 @@ def load_named(kind: str, name: str, builtin: Mapping[str, str], group: str) -> 
 
 def plugin_names(group: str) -> list[str]:
     """Names that other installed packages provide in an entry-point group."""
+    from importlib import metadata
+
     return sorted(entry.name for entry in metadata.entry_points(group=group))

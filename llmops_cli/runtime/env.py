@@ -47,7 +47,7 @@ def find_env(name: str, *, anew: bool = False) -> Env:
     known = known_environments()
     configured = _configured()
     if name in configured:
-        return _of_the_user(name, configured[name])
+        return _of_the_user(name, configured[name], known.get(name), anew=anew)
     if name not in known:
         raise unknown_name("environment", name, [*known, *configured])
     wanted = known[name]
@@ -126,10 +126,16 @@ def _how_to_make(wanted: Requirements) -> str:
     return f"llmops env create {wanted.name} (downloads about {size})"
 
 
-def _of_the_user(name: str, python: str) -> Env:
+def _of_the_user(name: str, python: str, wanted: Requirements | None, *, anew: bool) -> Env:
     if not Path(python).exists():
         raise EnvironmentMissing(
             f"environment '{name}': no Python at {python}", hint=f"mend {_config_file()}"
+        )
+    missing = missing_modules(python, wanted.modules if wanted else (), anew=anew)
+    if missing:
+        raise EnvironmentMissing(
+            f"environment '{name}': {python} {missing}",
+            hint=f"install it there, or leave {name} out of {_config_file()}",
         )
     return Env(name=name, python=python, origin="user")
 

@@ -12,6 +12,7 @@ from llmops_cli.core.report import Report, decode_report
 from llmops_cli.runtime.files import cannot_write, to_json, write_atomic
 
 REPORT = "report.json"
+RESULTS = Path("results")
 MOST_SLUG_CHARS = 60
 MOST_OF_A_SECOND = 1000
 """Runs that may begin in the same second under the same name."""
@@ -25,6 +26,7 @@ class RunFolder:
         self._slug = slug
         self._chosen = chosen
         self._path: Path | None = None
+        self._made_around: list[Path] = []
 
     def require_unused(self, *, hint: str = "choose another -o, or remove it") -> None:
         """Raises: UsageError if the folder that the user chose holds a run already."""
@@ -47,12 +49,17 @@ class RunFolder:
         return target
 
     def forget_if_empty(self) -> None:
-        """Removes a folder in which nothing came to be."""
-        if self._path is not None:
-            with suppress(OSError):
-                self._path.rmdir()
+        """Removes a folder in which nothing came to be, and those around it that it made."""
+        if self._path is None:
+            return
+        with suppress(OSError):
+            self._path.rmdir()
+            for folder in self._made_around:
+                folder.rmdir()
 
     def _made(self) -> Path:
+        wanted = self._chosen or RESULTS / "run"
+        self._made_around = [folder for folder in wanted.parents if not folder.exists()]
         if self._chosen is None:
             return make_run_dir(self._command, self._slug)
         try:
@@ -64,7 +71,7 @@ class RunFolder:
 
 def make_run_dir(command: str, slug: str, *, base: Path | None = None) -> Path:
     """A new folder <base>/<utc>-<command>-<slug>; `base` is ./results."""
-    base = base or Path("results")
+    base = base or RESULTS
     if base.is_symlink() and not base.exists():
         raise EnvironmentMissing(
             f"{base} is a link to {base.readlink()}, which is not there",

@@ -1,0 +1,92 @@
+"""A measurement is kept under all that answered, and a remote server's never."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.progress import Silent
+from llmops_cli.engines.options import EngineOptions
+from llmops_cli.pipeline.kept import Kept, files_read, measurement_key
+from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
+
+
+class Figures(msgspec.Struct):
+    tokens_per_s: float
+
+
+class Watcher(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def sim(**options: str) -> PreparedTarget:
+    return prepare_target(EngineTarget(backend="sim", options=options), progress=Silent())
+
+
+def remote(url: str) -> PreparedTarget:
+    return prepare_target(EngineTarget(backend="remote", url=url), progress=Silent())
+
+
+def test_the_same_engine_has_the_same_key() -> None:
+    assert measurement_key(sim(ttft_ms="5"), "load") == measurement_key(sim(ttft_ms="5"), "load")
+
+
+def test_another_option_load_model_or_engine_has_another_key() -> None:
+    model = Artifact(reference="m", format="gguf", path="/m", digest="sha256:1")
+    changed = PreparedTarget(
+        EngineTarget(backend="sim"),
+        engine=sim().engine,
+        options=EngineOptions(),
+        env=None,
+        artifact=model,
+    )
+    keys = [
+        measurement_key(sim(), "load"),
+        measurement_key(sim(ttft_ms="75"), "load"),
+        measurement_key(sim(), "another load"),
+        measurement_key(changed, "load"),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_server_that_somebody_else_runs_is_never_answered_from_a_cache() -> None:
+    assert measurement_key(remote("http://127.0.0.1:9"), "load") is None
+    kept = Kept(None, Silent())
+    kept.write(Figures(tokens_per_s=1.0))
+    assert kept.read(Figures) is None
+
+
+def test_a_rewritten_file_is_another_load(tmp_path: Path) -> None:
+    data = tmp_path / "prompts.jsonl"
+    data.write_text('{"prompt": "a"}\n')
+    recipe = BenchRecipe(dataset=str(data))
+    before = files_read(recipe)
+    data.write_text('{"prompt": "b"}\n')
+    assert files_read(recipe) != before
+    assert files_read(BenchRecipe()) == {}
+
+
+def test_what_was_kept_is_read_again_and_what_is_cut_is_measured_anew(tmp_path: Path) -> None:
+    watcher = Watcher()
+    kept = Kept("sha256:" + "a" * 64, watcher)
+    assert kept.read(Figures) is None
+    kept.write(Figures(tokens_per_s=41.0))
+    assert kept.read(Figures) == Figures(tokens_per_s=41.0)
+    file = next((tmp_path / "llmops" / "measured").glob("*.json"))
+    for broken in (b"", file.read_bytes()[:10], b'{"tokens_per_s": "fast"}'):
+        file.write_bytes(broken)
+        assert kept.read(Figures) is None
+    assert len(watcher.warnings) == 3

@@ -1,0 +1,59 @@
+"""One writer of run folders: made on first use, named after the run, never another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.runtime.runs import RunFolder, load_report, make_run_dir
+
+
+def test_a_folder_is_made_on_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder("bench", "demo")
+    assert not (tmp_path / "results").exists()
+    assert folder.path.is_dir()
+    assert folder.path == folder.path
+
+
+def test_an_empty_folder_is_forgotten_and_a_used_one_kept(tmp_path: Path) -> None:
+    empty = RunFolder("bench", "demo", chosen=tmp_path / "empty")
+    used = RunFolder("bench", "demo", chosen=tmp_path / "used")
+    (used.path / "engine.log").write_text("why it ended")
+    assert empty.path.is_dir()
+    empty.forget_if_empty()
+    used.forget_if_empty()
+    assert [path.name for path in tmp_path.iterdir()] == ["used"]
+
+
+def test_a_run_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(UsageError, match="holds a run already"):
+        RunFolder("bench", "demo", chosen=tmp_path).require_unused()
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        RunFolder("bench", "demo", chosen=tmp_path / "file").require_unused()
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to(tmp_path / "gone")
+    with pytest.raises(EnvironmentMissing, match="is a link to .*gone, which is not there"):
+        make_run_dir("bench", "demo", base=tmp_path / "results")
+
+
+def test_a_file_in_the_place_of_results_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("")
+    with pytest.raises(EnvironmentMissing, match="results"):
+        make_run_dir("bench", "demo", base=tmp_path / "results")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"schema": "llmops.bench/2"}', b"\xff\xfe"])
+def test_a_broken_report_is_named_with_its_path(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "report.json").write_bytes(content)
+    with pytest.raises(UsageError, match=str(tmp_path / "report.json")):
+        load_report(tmp_path)
