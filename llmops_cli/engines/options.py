@@ -201,7 +201,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
         return str(value)
 
     def arguments(self, flags: Mapping[str, str]) -> list[str]:
-        """`flags`: option name -> the engine's own flag. Both for each option that was asked for."""
+        """The engine's flag (option name -> flag) and the value, for each that was asked for."""
         found = []
         for name, flag in flags.items():
             value = self.text(name)

@@ -26,6 +26,7 @@ from llmops_cli.core.errors import EngineFailed
 from llmops_cli.core.progress import Silent
 from llmops_cli.engines import load_engine
 from llmops_cli.engines.causes import explain
+from llmops_cli.engines.options import EngineOptions
 from llmops_cli.models.find import find_model
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.server import running

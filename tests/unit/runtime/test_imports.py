@@ -1,4 +1,4 @@
-"""Found is not importable: what a Python lacks, what is broken in it, and when that is asked anew."""
+"""Found is not importable: what a Python lacks, and what is broken in it."""
 
 from __future__ import annotations
 
