@@ -10,7 +10,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from websockets.sync.client import connect
 
@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 class Browser:
     """One page. `errors` collects what it complains of, `asked` the addresses of its requests."""
 
-    def __enter__(self) -> Browser:
+    def __enter__(self) -> Self:
         program = shutil.which("chromium")
         assert program, "chromium is missing (Debian: apt-get install chromium)"
         self._folder = tempfile.mkdtemp(prefix="chromium-")

@@ -18,7 +18,8 @@ import pytest
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
-# Several test processes share the cores: numpy's threads would spin for one another's (five times the time).
+# Several test processes share the cores: numpy's threads would spin for one another's, which
+# takes five times the time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 SHARED = ("url", "made", "adapters", "standing")

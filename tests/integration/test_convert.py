@@ -92,7 +92,8 @@ def write_bpe(folder: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
     split = (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n"
+        r"\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
         r"\s+(?!\S)|\s+"
     )
     tokenizer = Tokenizer(models.BPE())

@@ -174,10 +174,7 @@ def test_two_adapters_are_served_at_once_and_chosen_by_model_name(
             answers = list(pool.map(ask, names, [q for q in QUESTIONS for _ in range(3)]))
         assert answers[1::3] == ["I am red."] * len(QUESTIONS)
         assert answers[2::3] == ["I am blue."] * len(QUESTIONS)
-        assert not any(
-            answer.startswith("I am red") or answer.startswith("I am blue")
-            for answer in answers[::3]
-        )
+        assert not any(answer.startswith(("I am red", "I am blue")) for answer in answers[::3])
 
 
 @pytest.mark.slow

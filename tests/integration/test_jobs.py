@@ -50,11 +50,13 @@ if __name__ == "__main__":
 """
 
 LAUNCHER = '''
-"""Starts the rest of its command line so many times; the first that fails ends the others, as others do."""
+"""Starts the rest of its command line so many times; the first that fails ends the others."""
 import os, subprocess, sys
 count, command = int(sys.argv[1]), sys.argv[2:]
 ranks = [
-    subprocess.Popen([sys.executable, *command], env={**os.environ, "RANK": str(rank)}, start_new_session=True)
+    subprocess.Popen(
+        [sys.executable, *command], env={**os.environ, "RANK": str(rank)}, start_new_session=True
+    )
     for rank in range(count)
 ]
 codes = [rank.wait() for rank in ranks]

@@ -218,7 +218,10 @@ def test_the_ci_job_passes_until_serving_gets_slower(tmp_path: Path) -> None:
     }
 
     def ci(ttft_ms: int) -> int:
-        options = f"--backend sim --set ttft_ms={ttft_ms} --set itl_ms=2 --concurrency 4 --requests 60 --repeats 3"
+        options = (
+            f"--backend sim --set ttft_ms={ttft_ms} --set itl_ms=2 --concurrency 4 "
+            f"--requests 60 --repeats 3"
+        )
         run = subprocess.run(
             ["bash", "-euc", step],
             cwd=tmp_path,

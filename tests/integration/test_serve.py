@@ -129,12 +129,18 @@ HOSTILE = [
     (b'{"model": "m", "messages": "Hi"}', 400),
     (b'{"model": "m", "messages": []}', 400),
     (
-        b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1000000000}',
+        (
+            b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": '
+            b"1000000000}"
+        ),
         400,
     ),
     (b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": -4}', 400),
     (
-        b'{"model": "http://169.254.169.254/latest", "messages": [{"role": "user", "content": "Hi"}]}',
+        (
+            b'{"model": "http://169.254.169.254/latest", "messages": [{"role": "user", '
+            b'"content": "Hi"}]}'
+        ),
         404,
     ),
     (b"\xff\xfe", 400),
@@ -157,7 +163,10 @@ def test_paths_methods_and_sizes(upstream: Upstream, start: Starter) -> None:
     assert gateway.ask(CHAT, path="/v1/nothing")[0] == 404
     assert gateway.ask(None, path="/v1/chat/completions", method="GET")[0] == 405
     with socket.create_connection(("127.0.0.1", int(gateway.url.rpartition(":")[2]))) as client:
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {gateway.key}\r\n"
+        )
         client.sendall(f"{head}Content-Length: {11 << 20}\r\n\r\n".encode())
         assert b" 413 " in client.recv(4096)
     assert gateway.ask(CHAT, headers={"Content-Encoding": "gzip"})[0] == 415

@@ -199,11 +199,13 @@ def test_thirteen_faults_of_upstreams(
     during = healthy.times[len(before) :]
     with capsys.disabled():
         print(
-            f"\nhealthy traffic, p99: {p99(before) * 1e3:.0f} ms before, {p99(during) * 1e3:.0f} ms during all faults"
+            f"\nhealthy traffic, p99: {p99(before) * 1e3:.0f} ms before, "
+            f"{p99(during) * 1e3:.0f} ms during all faults"
         )
         for fault, answers, errors, longest_s, own in rows:
             print(
-                f"  {fault:13} alone: {errors:2} clear errors, {answers:2} answers, longest {longest_s:.1f} s; "
+                f"  {fault:13} alone: {errors:2} clear errors, {answers:2} answers, "
+                f"longest {longest_s:.1f} s; "
                 f"healthy p99 {own * 1e3:.0f} ms"
             )
     assert healthy.failed == []
@@ -339,7 +341,7 @@ def test_an_engine_of_ours_that_dies_is_started_again(tmp_path: Path, start: Sta
     process = subprocess.Popen(argv, env=start.env, stderr=subprocess.DEVNULL)
     try:
         gateway = Gateway(f"http://127.0.0.1:{port}", start.state, secret, process)
-        ready: Callable[[], bool] = lambda: gateway.ask(None, path="/ready")[0] == 200  # noqa: E731
+        ready: Callable[[], bool] = lambda: gateway.ask(None, path="/ready")[0] == 200
         for _ in range(200):
             with contextlib.suppress(OSError):
                 if ready():

@@ -164,10 +164,12 @@ def test_litellms_client(upstream: Upstream, start: Starter) -> None:
         gateway,
         """
 import litellm
-asked = dict(model="openai/m", api_base=url + "/v1", api_key=key, messages=[{"role": "user", "content": "Hi"}])
+asked = dict(model="openai/m", api_base=url + "/v1", api_key=key)
+asked["messages"] = [{"role": "user", "content": "Hi"}]
 answer = litellm.completion(**asked)
 print(answer.choices[0].message.content, answer.usage.total_tokens)
-print([c.choices[0].delta.content for c in litellm.completion(**asked, stream=True) if c.choices[0].delta.content])
+pieces = litellm.completion(**asked, stream=True)
+print([c.choices[0].delta.content for c in pieces if c.choices[0].delta.content])
 try:
     litellm.completion(**{**asked, "api_key": "wrong"}, num_retries=0)
 except litellm.AuthenticationError:
@@ -322,8 +324,11 @@ def test_the_open_api_document_is_kept(upstream: Upstream, start: Starter, tmp_p
         "10",
         "--no-color",
         "--checks",
-        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
-        "response_headers_conformance,ignored_auth,negative_data_rejection",
+        (
+            "not_a_server_error,status_code_conformance,content_type_conformance,respon"
+            "se_schema_conformance,"
+            "response_headers_conformance,ignored_auth,negative_data_rejection"
+        ),
     ]
     done = subprocess.run(
         argv, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=110

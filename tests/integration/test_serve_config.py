@@ -47,7 +47,10 @@ def test_a_good_file_passes_and_flags_do_not_mix(tmp_path: Path, demo_cli: Cli) 
     file = tmp_path / "gateway.yaml"
     file.write_text(
         FINE
-        + "    hedge_after_s: 1\nlimits: {ip: {requests_per_minute: 10}, models: {a: {streams: 4}}}\n"
+        + (
+            "    hedge_after_s: 1\nlimits: {ip: {requests_per_minute: 10}, models: {a: "
+            "{streams: 4}}}\n"
+        )
     )
     done = demo_cli("serve", "--config", str(file), "--check")
     assert done.returncode == 0

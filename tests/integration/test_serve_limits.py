@@ -224,8 +224,10 @@ def test_limits_of_addresses_and_models(
 ) -> None:
     (one,) = upstreams(1)
     gateway = start.config(
-        f"upstreams: {{one: {{url: '{one.url}'}}}}\nmodels: {{a: {{pool: [one]}}, b: {{pool: [one]}}}}\n"
-        "limits:\n  ip: {requests_per_minute: 12}\n  models: {a: {requests_per_minute: 5}}\n  prompt_tokens: 500\n"
+        f"upstreams: {{one: {{url: '{one.url}'}}}}\n"
+        f"models: {{a: {{pool: [one]}}, b: {{pool: [one]}}}}\n"
+        "limits:\n  ip: {requests_per_minute: 12}\n"
+        "  models: {a: {requests_per_minute: 5}}\n  prompt_tokens: 500\n"
         "  trusted_proxies: [127.0.0.1]\n"
     )
     assert [gateway.ask({**CHAT, "model": "a"})[0] for _ in range(6)] == [200] * 5 + [429]
@@ -248,7 +250,10 @@ def test_limits_of_addresses_and_models(
 # -- budgets
 # -------------------------------------------------------------------------------------------
 
-PRICED = "upstreams: {{one: {{url: '{url}', price: {{input: 0, output: 1000}}}}}}\nmodels: {{m: {{pool: [one]}}}}\n{more}"
+PRICED = (
+    "upstreams: {{one: {{url: '{url}', price: {{input: 0, output: 1000}}}}}}\n"
+    "models: {{m: {{pool: [one]}}}}\n{more}"
+)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -321,8 +326,10 @@ def test_who_may_stand_in_is_reserved_for(upstream: Upstream, start: Starter) ->
     """Ten tokens cost $0.0001 in the pool and $0.01 at the fallback, which $0.005 could not pay."""
     key = start.key("poor", "--budget-dollars", "0.005")
     gateway = start.config(
-        f"upstreams: {{one: {{url: '{upstream.url}', price: {{output: 10}}}}, dear: {{url: '{upstream.url}',"
-        " price: {output: 1000}}}\nmodels: {a: {pool: [one]}, b: {pool: [one], fallback: [c]}, c: {pool: [dear]}}\n"
+        f"upstreams: {{one: {{url: '{upstream.url}', price: {{output: 10}}}}, dear: {{url: "
+        f"'{upstream.url}',"
+        " price: {output: 1000}}}\nmodels: {a: {pool: [one]}, b: {pool: [one], fallback: "
+        "[c]}, c: {pool: [dear]}}\n"
     )
     assert gateway.ask({**CHAT, "model": "a", "max_tokens": 10}, key=key)[0] == 200
     status, _, body = gateway.ask({**CHAT, "model": "b", "max_tokens": 10}, key=key)
@@ -383,7 +390,8 @@ def test_redis_may_die_and_come_back(
 ) -> None:
     key = start.key("few", "--requests-per-minute", "600")
     gateway = start.config(
-        f"upstreams: {{one: {{url: '{upstream.url}'}}}}\nredis: {{url: '{redis.url}', when_down: {policy}}}\n"
+        f"upstreams: {{one: {{url: '{upstream.url}'}}}}\n"
+        f"redis: {{url: '{redis.url}', when_down: {policy}}}\n"
     )
     assert many([gateway], 20, key) == [200] * 20
     redis.stop()
@@ -422,7 +430,8 @@ def test_a_frozen_redis_delays_only_the_first(
 # --------------------------------------------------------------------------------------------
 
 CACHED = (
-    "upstreams: {{one: {{url: '{url}'}}}}\nmodels:\n  m: {{pool: [one], cache: {{ttl_s: 60{semantic}}}}}\n"
+    "upstreams: {{one: {{url: '{url}'}}}}\nmodels:\n"
+    "  m: {{pool: [one], cache: {{ttl_s: 60{semantic}}}}}\n"
     "  v: {{pool: [one]}}\n{more}"
 )
 

@@ -34,7 +34,8 @@ def test_the_dashboard_in_a_real_browser(
 ) -> None:
     gateway = start.config(
         f"upstreams: {{one: {{url: '{upstream.url}', price: {{input: 10, output: 10}}}}}}\n"
-        "models: {m: {pool: [one], canary: {use: [{upstream: one, model: other}], step_s: 60}}}\nguard: default\n"
+        "models: {m: {pool: [one], canary: {use: [{upstream: one, model: other}], step_s: "
+        "60}}}\nguard: default\n"
     )
     admin = start.key("ops", "--role", "admin")
     user = start.key("<b>user</b>", "--budget-dollars", "1")
@@ -55,7 +56,8 @@ def test_the_dashboard_in_a_real_browser(
         )
         _enter(browser, admin)
         browser.until(
-            "!document.getElementById('page').hidden && document.querySelectorAll('#models tr').length == 2"
+            "!document.getElementById('page').hidden && document.querySelectorAll('#models "
+            "tr').length == 2"
         )
         for _ in range(5):
             gateway.ask(CHAT, key=user)
@@ -73,7 +75,7 @@ def test_the_dashboard_in_a_real_browser(
             gateway.url[7:]
         }, "works offline"
         assert [error for error in browser.errors if "403" not in error] == []
-        assert os.path.getsize(_shot(browser, tmp_path)) > 10_000  # noqa: PTH202
+        assert os.path.getsize(_shot(browser, tmp_path)) > 10_000
         browser.run("document.getElementById('out').click()")
         assert browser.run("document.getElementById('page').hidden && sessionStorage.length == 0")
 
@@ -346,18 +348,27 @@ BODY = json.dumps(CHAT).encode()
         (b"GET /" + b"a" * 80_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b" 431 "),
         (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", b" 400 "),
         (
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"0\r\n\r\n",
+            (
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+                b"0\r\n\r\n"
+            ),
             b" 400 ",
         ),
         (
-            b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+            (
+                b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+                b"Content-Length: 6\r\n\r\nabcde"
+            ),
             b" 400 ",
         ),
         (b"GET /health HTTP/1.1\r\nHost: x\r\nX : y\r\n\r\n", b" 400 "),
         (b"GET /health HTTP/1.1\r\nHost: x\r\nX-A: a\x00b\r\n\r\n", b" 400 "),
         (
-            b"GET http://169.254.169.254/latest HTTP/1.1\r\nHost: 169.254.169.254\r\nConnection: close\r\n\r\n",
+            (
+                b"GET http://169.254.169.254/latest HTTP/1.1\r\nHost: 169.254.169.254\r\n"
+                b"Connection: close\r\n\r\n"
+            ),
             b" 404 ",
         ),
         (b"CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: x\r\n\r\n", b" 40"),
@@ -367,11 +378,17 @@ BODY = json.dumps(CHAT).encode()
         ),
         (b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b" 404 "),
         (
-            b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-API-Key: \xff\xfe\r\nConnection: close\r\n\r\n",
+            (
+                b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-API-Key: \xff\xfe\r\n"
+                b"Connection: close\r\n\r\n"
+            ),
             b" 401 ",
         ),
         (
-            b"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\nConnection: close\r\n\r\n",
+            (
+                b"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n"
+                b"Connection: close\r\n\r\n"
+            ),
             b" 401 ",
         ),
         (b"OPTIONS /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b" 405 "),

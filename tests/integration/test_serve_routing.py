@@ -391,7 +391,8 @@ def test_a_full_pool_queues_sheds_and_keeps_deadlines(upstreams: More, start: St
     (one,) = upstreams(1)
     one.delay_s = 0.5
     gateway = start.config(
-        f"upstreams: {{one: {{url: '{one.url}', max_in_flight: 2}}}}\nmodels: {{a: {{pool: [one]}}}}\n"
+        f"upstreams: {{one: {{url: '{one.url}', max_in_flight: 2}}}}\n"
+        f"models: {{a: {{pool: [one]}}}}\n"
         "queue: {depth: 4, wait_s: 10}\n"
     )
     ready(gateway)
@@ -451,7 +452,7 @@ def test_a_frozen_one_delays_nobody_else(upstreams: More, start: Starter) -> Non
             begun = time.monotonic()
             assert gateway.ask(said("Hi", model="b"))[0] == 200
             times.append(time.monotonic() - begun)
-        assert sorted(times)[-1] < 0.5
+        assert max(times) < 0.5
         frozen.close()
         for each in stuck:
             each.cancel()

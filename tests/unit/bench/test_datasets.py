@@ -105,8 +105,10 @@ def test_traces(tmp_path: Path) -> None:
         ("a.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,many\n", "trace", "row 1"),
         (
             "a.jsonl",
-            '{"timestamp": 5, "input_length": 1, "output_length": 1}\n'
-            '{"timestamp": 4, "input_length": 1, "output_length": 1}\n',
+            (
+                '{"timestamp": 5, "input_length": 1, "output_length": 1}\n'
+                '{"timestamp": 4, "input_length": 1, "output_length": 1}\n'
+            ),
             "trace",
             "do not rise",
         ),

@@ -16,15 +16,20 @@ from llmops_cli.engines.causes import explain
             "--max-model-len",
         ),
         (
-            "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory",
+            (
+                "RuntimeError: [enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't "
+                "allocate memory"
+            ),
             "memory",
             "",
         ),
         ("ValueError: No available memory for the cache blocks.", "KV cache", "--max-model-len"),
         (
-            "ValueError: To serve one request with the model's max seq len (8192), (2.00 GiB KV "
-            "cache is needed, "
-            "which is larger than the available KV cache memory (1.0 GiB).",
+            (
+                "ValueError: To serve one request with the model's max seq len (8192), (2.00 "
+                "GiB KV cache is needed, "
+                "which is larger than the available KV cache memory (1.0 GiB)."
+            ),
             "KV cache",
             "--max-model-len",
         ),

@@ -35,7 +35,10 @@ def file(tmp_path: Path) -> Path:
         ("upstreams:\n  one:\n    url: ftp://x\n", 3, "no URL", ""),
         ("upstreams:\n  one:\n    url: http://me:secret@host/v1\n", 3, "no password", ""),
         (
-            "upstreams:\n  one:\n    url: http://127.0.0.1:9\n    timeouts:\n      connect_s: soon\n",
+            (
+                "upstreams:\n  one:\n    url: http://127.0.0.1:9\n    timeouts:\n"
+                "      connect_s: soon\n"
+            ),
             5,
             "float",
             "",

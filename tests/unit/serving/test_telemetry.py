@@ -11,17 +11,21 @@ from llmops_cli.serving.telemetry import read_metrics
     ("text", "found"),
     [
         (
-            "# TYPE vllm:num_requests_running "
-            'gauge\nvllm:num_requests_running{engine="0",model_name="m"} 3.0\n'
-            'vllm:num_requests_running{engine="1",model_name="m"} '
-            '2.0\nvllm:kv_cache_usage_perc{engine="0"} 0.5\n'
-            'vllm:kv_cache_usage_perc{engine="1"} 0.1\nvllm:num_requests_waiting{engine="0"} 7\n',
+            (
+                "# TYPE vllm:num_requests_running gauge\n"
+                'vllm:num_requests_running{engine="0",model_name="m"} 3.0\n'
+                'vllm:num_requests_running{engine="1",model_name="m"} 2.0\n'
+                'vllm:kv_cache_usage_perc{engine="0"} 0.5\n'
+                'vllm:kv_cache_usage_perc{engine="1"} 0.1\nvllm:num_requests_waiting{engine="0"} 7\n'
+            ),
             {"running": 5, "kv_cache_use": 0.3, "queued": 7},
         ),
         ("tgi_batch_current_size 4\ntgi_queue_size 9\n", {"running": 4, "queued": 9}),
         (
-            'sglang:num_running_reqs{model_name="m"} 4\nsglang:token_usage{model_name="m"} 0.28 '
-            "1700000000\n",
+            (
+                'sglang:num_running_reqs{model_name="m"} 4\n'
+                'sglang:token_usage{model_name="m"} 0.28 1700000000\n'
+            ),
             {"running": 4, "kv_cache_use": 0.28},
         ),
         (
@@ -29,8 +33,10 @@ from llmops_cli.serving.telemetry import read_metrics
             {"running": 1, "queued": 2},
         ),
         (
-            "llmops_running 1.0\nllmops_waiting 2.0\nllmops_kv_use 0.25\nllmops_batch_tokens "
-            "33.0\n",
+            (
+                "llmops_running 1.0\nllmops_waiting 2.0\nllmops_kv_use 0.25\n"
+                "llmops_batch_tokens 33.0\n"
+            ),
             {"running": 1, "queued": 2, "kv_cache_use": 0.25, "batch_tokens": 33},
         ),
         ("<html>not metrics</html>\nllmops_running many\n", {}),

@@ -46,7 +46,8 @@ def test_streams_of_a_killed_process_are_given_back(tmp_path: Path) -> None:
         "from llmops_cli.serve.accounts.bucket_file import BucketFile\n"
         "from llmops_cli.serve.accounts.charge import Charge\n"
         "buckets = BucketFile(Path(sys.argv[1]))\n"
-        "for _ in range(3): assert buckets.take([Charge('key:a', 'streams', 4, 1)]).refused is None\n"
+        "for _ in range(3): assert buckets.take([Charge('key:a', 'streams', 4, "
+        "1)]).refused is None\n"
         "print('taken', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
