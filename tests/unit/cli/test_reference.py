@@ -1,0 +1,14 @@
+"""The reference page is made from the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from llmops_cli.cli.reference import reference
+
+PAGE = Path(__file__).parents[3] / "docs" / "REFERENCE.md"
+
+
+def test_the_page_is_the_current_one() -> None:
+    """After a deliberate change: python -m llmops_cli.cli.reference > docs/REFERENCE.md"""
+    assert PAGE.read_text() == reference()
