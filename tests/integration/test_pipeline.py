@@ -86,6 +86,7 @@ def test_a_usage_error_leaves_no_run_folder(cli: Cli, tmp_path: Path) -> None:
         ["bench", "--backend", "sim", "--set", "quueue=1"],
         ["bench", "--url", "http://127.0.0.1:9"],
         ["redteam", "--backend", "sim", "--set", "quueue=1"],
+        ["redteam", "--url", "http://127.0.0.1:9"],
         ["redteam", "--suite", "no-such-suite"],
     ]
     for command in commands:
