@@ -1,5 +1,6 @@
-"""Static batching: what waits is computed together until its longest answer ends. Standard library
-only.
+"""Static batching: what waits is computed together until its longest answer ends.
+
+Standard library only.
 """
 
 import threading
@@ -8,56 +9,65 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Hashable
 
-from _shared.openai import Job
+from _shared.completion import Completion
 
-Batch = Callable[[list[Job]], None]
 GATHER_S = 0.005
 
 
 class StaticBatches:
-    """A thread that gives `run` up to `most` waiting jobs of one `kind` at a time."""
+    """A thread that gives `run` up to `most` waiting completions of one `kind` at a time."""
 
-    def __init__(self, run: Batch, *, most: int, kind: Callable[[Job], Hashable]) -> None:
+    def __init__(
+        self,
+        run: Callable[[list[Completion]], None],
+        *,
+        most: int,
+        kind: Callable[[Completion], Hashable],
+    ) -> None:
         self._run = run
         self._most = most
         self._kind = kind
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[Completion] = deque()
         self._wake = threading.Condition()
-        self.running = 0
+        self._running = 0
         threading.Thread(target=self._loop, daemon=True, name="batches").start()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, completion: Completion) -> None:
         with self._wake:
-            self._waiting.append(job)
+            self._waiting.append(completion)
             self._wake.notify()
 
     def gauges(self) -> dict[str, float]:
-        return {"running": self.running, "waiting": len(self._waiting)}
+        return {"running": self._running, "waiting": len(self._waiting)}
 
-    def _take(self) -> list[Job]:
+    def _loop(self) -> None:
+        while True:
+            batch = self._take()
+            if batch:
+                self._running = len(batch)
+                self._compute(batch)
+                self._running = 0
+
+    def _take(self) -> list[Completion]:
+        """Those of one kind that wait, in their order."""
         with self._wake:
             while not self._waiting:
                 self._wake.wait()
         time.sleep(GATHER_S)  # those that were sent together are computed together
         with self._wake:
             first = self._kind(self._waiting[0])
-            taken = [job for job in self._waiting if self._kind(job) == first][: self._most]
-            for job in taken:
-                self._waiting.remove(job)
-        return [job for job in taken if not job.cancelled]
+            alike = [waiting for waiting in self._waiting if self._kind(waiting) == first]
+            taken = alike[: self._most]
+            for completion in taken:
+                self._waiting.remove(completion)
+        return [completion for completion in taken if not completion.cancelled]
 
-    def _loop(self) -> None:
-        while True:
-            jobs = self._take()
-            if not jobs:
-                continue
-            self.running = len(jobs)
-            try:
-                self._run(jobs)
-            except Exception as error:  # noqa: BLE001 - one bad batch must not end the server
-                traceback.print_exc()
-                for job in jobs:
-                    job.end("error", f"{type(error).__name__}: {error}"[:300])
-            self.running = 0
-            for job in jobs:
-                job.end("stop")
+    def _compute(self, batch: list[Completion]) -> None:
+        try:
+            self._run(batch)
+        except Exception as error:  # noqa: BLE001 - one bad batch must not end the server
+            traceback.print_exc()
+            for completion in batch:
+                completion.end("error", f"{type(error).__name__}: {error}"[:300])
+        for completion in batch:
+            completion.end("stop")

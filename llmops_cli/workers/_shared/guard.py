@@ -28,7 +28,10 @@ def die_with_parent() -> Callable[[], object] | None:
 def main() -> int:
     before_exec = die_with_parent()  # no thread runs yet, so preexec_fn is safe here
     child = subprocess.Popen(
-        sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=before_exec
+        sys.argv[1:],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=before_exec,  # noqa: PLW1509
     )
 
     def end_group() -> None:

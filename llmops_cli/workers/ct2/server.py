@@ -1,19 +1,24 @@
 """Serves a CTranslate2 model over HTTP: what waits is computed as one batch of its Generator.
 
-Usage: python workers ct2.server --model FOLDER --port N. The folder holds the converted model and its
-tokenizer.
+Usage: python workers ct2.server --model FOLDER --port N. The folder holds the converted model and
+its tokenizer.
 """
 
 import argparse
 import os
+from collections.abc import Callable
+from typing import Any
 
 import ctranslate2
 
 from _shared.batches import StaticBatches
-from _shared.openai import Job, serve
+from _shared.completion import Completion
+from _shared.openai import serve
 from hf.text import HfText
 
-TYPES = {"auto": "default", "float32": "float32", "float16": "float16", "bfloat16": "bfloat16"}
+TYPES = {"auto": "default"}
+"""Our names of number types, where CTranslate2 has another."""
+MOST_CONTEXT = 1 << 20
 
 
 def parse() -> argparse.Namespace:
@@ -29,7 +34,9 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Engine:
+class Ct2Engine:
+    """A Generator, its tokenizer and the batches that wait for it."""
+
     def __init__(self, args: argparse.Namespace) -> None:
         self.models = [args.name]
         self._text = HfText(args.model)
@@ -39,48 +46,58 @@ class Engine:
             compute_type=TYPES.get(args.dtype, args.dtype),
             intra_threads=args.threads or len(os.sched_getaffinity(0)),
         )
-        self.context = args.max_model_len or min(
-            int(self._text.tokenizer.model_max_length), 1 << 20
-        )
+        longest = min(int(self._text.tokenizer.model_max_length), MOST_CONTEXT)
+        self.context = args.max_model_len or longest
         self.encode_chat = self._text.encode_chat
         self.encode_text = self._text.encode_text
         self.decode = self._text.decode
         self._ends = set(self._text.end_tokens())
-        self._batches = StaticBatches(self._run, most=args.max_num_seqs, kind=self._kind)
-        self.submit = self._batches.submit
-        self.gauges = self._batches.gauges
+        batches = StaticBatches(self._compute, most=args.max_num_seqs, kind=settings_of)
+        self.submit = batches.submit
+        self.gauges = batches.gauges
 
-    def _kind(self, job: Job) -> tuple[float, float, int, bool]:
-        return job.temperature, job.top_p, job.top_k, job.ignore_eos
-
-    def _run(self, jobs: list[Job]) -> None:
-        first = jobs[0]
-        longest = max(job.max_tokens for job in jobs)
-
-        def step(result: "ctranslate2.GenerationStepResult") -> bool:
-            job = jobs[result.batch_id]
-            if result.token_id in self._ends and not job.ignore_eos:
-                job.end("stop")
-                return True
-            return job.put([result.token_id])
-
-        sampling = {"sampling_topk": 1}
-        if first.temperature > 0:
-            sampling = {
-                "sampling_temperature": first.temperature,
-                "sampling_topk": first.top_k or 0,
-                "sampling_topp": first.top_p,
-            }
+    def _compute(self, batch: list[Completion]) -> None:
+        first = batch[0]
+        to_names = self._text.tokenizer.convert_ids_to_tokens
+        longest = max(completion.max_tokens for completion in batch)
         self._generator.generate_batch(
-            [self._text.tokenizer.convert_ids_to_tokens(job.prompt) for job in jobs],
+            [to_names(completion.prompt) for completion in batch],
             max_length=longest,
             min_length=longest if first.ignore_eos else 0,
             include_prompt_in_result=False,
-            callback=step,
-            **sampling,
+            callback=self._step_of(batch),
+            **sampling_of(first),
         )
+
+    def _step_of(self, batch: list[Completion]) -> Callable[[Any], bool]:
+        """Called with each new token; True ends that sequence."""
+
+        def step(result: Any) -> bool:
+            completion: Completion = batch[result.batch_id]
+            token: int = result.token_id
+            if token in self._ends and not completion.ignore_eos:
+                completion.end("stop")
+                return True
+            return completion.put([token])
+
+        return step
+
+
+def settings_of(completion: Completion) -> tuple[float, float, int, bool]:
+    """What all completions of a batch must share."""
+    return completion.temperature, completion.top_p, completion.top_k, completion.ignore_eos
+
+
+def sampling_of(completion: Completion) -> dict[str, float]:
+    if completion.temperature <= 0:
+        return {"sampling_topk": 1}
+    return {
+        "sampling_temperature": completion.temperature,
+        "sampling_topk": completion.top_k,
+        "sampling_topp": completion.top_p,
+    }
 
 
 if __name__ == "__main__":
     arguments = parse()
-    serve(Engine(arguments), arguments.port)
+    serve(Ct2Engine(arguments), arguments.port)

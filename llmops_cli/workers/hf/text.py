@@ -1,4 +1,4 @@
-"""A Hugging Face tokenizer with its chat template, as workers._openai wants it."""
+"""A Hugging Face tokenizer with its chat template, as `_shared.openai` wants it."""
 
 from typing import Any
 
@@ -6,27 +6,31 @@ from transformers import AutoTokenizer
 
 
 class HfText:
+    """Text to tokens and back."""
+
     def __init__(self, path: str) -> None:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
 
     def encode_chat(self, messages: list[dict[str, Any]]) -> list[int]:
         if not self.tokenizer.chat_template:
             raise ValueError("this model has no chat template; use /v1/completions")
-        found = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True
-        )
+        found = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True)
         return list(found["input_ids"] if hasattr(found, "keys") else found)
 
     def encode_text(self, text: str) -> list[int]:
         return list(self.tokenizer(text)["input_ids"])
 
-    def decode(self, ids: list[int]) -> str:
-        return str(
-            self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    def decode(self, tokens: list[int]) -> str:
+        text = self.tokenizer.decode(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
+        return str(text)
 
     def end_tokens(self, generation_config: Any = None) -> list[int]:
+        """The tokens that end an answer: the model's, else the tokenizer's."""
         found = getattr(generation_config, "eos_token_id", None)
         if found is None:
             found = self.tokenizer.eos_token_id
-        return [] if found is None else [found] if isinstance(found, int) else list(found)
+        if found is None:
+            return []
+        return [found] if isinstance(found, int) else list(found)

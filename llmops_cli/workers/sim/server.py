@@ -1,4 +1,5 @@
 """An OpenAI-style server that simulates an engine: known delays, limits and scripted faults.
+
 Standard library only.
 
 A request waits for one of `--max-num-seqs` places and for its KV tokens, is read in `--ttft-ms`
@@ -10,27 +11,20 @@ share for every other running request. A word is a token.
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import random
-import socket
-import struct
 import time
-from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
-FAULTS = {
-    "fail": "gets a 503",
-    "error": "gets a 500",
-    "busy": "gets a 429 with Retry-After",
-    "silent": "gets nothing at all",
-    "slow_headers": "gets headers that never end",
-    "wrong_length": "gets less than was promised",
-    "stall": "stops sending",
-    "reset": "is reset",
-    "half": "ends without its end",
-    "malformed": "has a broken event",
-}
+from _shared.choices import closing_choice, opening_choice, piece_choice, usage_of, whole_choice
+from _shared.http import EventStream, HttpRequest, read_request, reply
+from sim.faults import FAULTS, REFUSALS, break_off, refuse
+from sim.places import Places
+
+MAX_HEAD_BYTES = 1 << 24
+DEFAULT_TOKENS = 16
+WORD = " token"
 
 
 def parse() -> argparse.Namespace:
@@ -59,279 +53,196 @@ def parse() -> argparse.Namespace:
         "--die-after", type=int, default=0, help="the process exits at the Nth request"
     )
     for fault, what in FAULTS.items():
-        parser.add_argument(
-            f"--{fault.replace('_', '-')}-every",
-            type=int,
-            default=0,
-            help=f"every Nth request {what}",
-        )
+        flag = f"--{fault.replace('_', '-')}-every"
+        parser.add_argument(flag, type=int, default=0, help=f"every Nth request {what}")
     return parser.parse_args()
 
 
-class Sim:
+@dataclass(frozen=True)
+class SimRequest:
+    """One request as it is computed: what it asks, when it came and what is to go wrong."""
+
+    chat: bool
+    streamed: bool
+    prompt_tokens: int
+    tokens: int
+    received_ns: int
+    fault: str | None
+
+    @property
+    def kv_tokens(self) -> int:
+        return self.prompt_tokens + self.tokens
+
+
+class SimServer:
+    """The routes, and the schedule of every answer."""
+
     def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
-        self.count = 0
-        self.rng = random.Random(args.seed)
-        self.running = self.kv_used = 0
-        self.waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self.times: list[dict[str, float]] = []
-        self.leaked: list[bytes] = []
-
-    # -- places
-
-    async def enter(self, need: int) -> bool:
-        """Whether it had to wait."""
-        if self.fits(need) and not self.waiting:
-            self.take(need)
-            return False
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.append((need, place))
-        await place
-        return True
-
-    def fits(self, need: int) -> bool:
-        limit = self.args.kv_tokens
-        return self.running < self.args.max_num_seqs and (
-            not limit or not self.running or self.kv_used + need <= limit
-        )
-
-    def take(self, need: int) -> None:
-        self.running += 1
-        self.kv_used += need
-
-    def leave(self, need: int) -> None:
-        self.running -= 1
-        self.kv_used -= need
-        while self.waiting and self.fits(self.waiting[0][0]):
-            wanted, place = self.waiting.popleft()
-            if not place.cancelled():
-                self.take(wanted)
-                place.set_result(None)
-
-    # -- HTTP
+        self._args = args
+        self._count = 0
+        self._rng = random.Random(args.seed)
+        self._places = Places(most=args.max_num_seqs, kv_tokens=args.kv_tokens)
+        self._times: list[dict[str, float]] = []
+        self._leaked: list[bytes] = []
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
-                received_ns = time.monotonic_ns()
-                method, path, _ = head.split("\r\n", 1)[0].split(" ")
-                length = next(
-                    (
-                        int(h[15:])
-                        for h in head.split("\r\n")
-                        if h.lower().startswith("content-length:")
-                    ),
-                    0,
-                )
-                body = await reader.readexactly(length)
-                if method == "POST" and path in ("/v1/chat/completions", "/v1/completions"):
-                    await self.generate(json.loads(body), received_ns, writer, chat="chat" in path)
-                elif (method, path) == ("POST", "/tokenize"):
-                    await self.plain(writer, 200, {"count": words(json.loads(body))})
-                elif path == "/metrics":
-                    await self.plain(writer, 200, self.metrics())
-                elif path in ("/health", "/v1/models", "/times"):
-                    reply = (
-                        self.times
-                        if path == "/times"
-                        else {"status": "ok", "data": [{"id": "sim"}]}
-                    )
-                    await self.plain(writer, 200, reply)
-                else:
-                    await self.plain(writer, 404, {"error": {"message": f"no {path}"}})
+            while True:
+                await self._route(await read_request(reader), writer)
         writer.close()
 
-    def metrics(self) -> str:
-        use = self.kv_used / self.args.kv_tokens if self.args.kv_tokens else 0.0
-        return f"llmops_running {self.running}\nllmops_waiting {len(self.waiting)}\nllmops_kv_use {use}\n"
+    async def _route(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
+        route = (request.method, request.path)
+        if request.method == "POST" and request.path.endswith("/completions"):
+            await self._complete(request, writer)
+        elif route == ("POST", "/tokenize"):
+            await reply(writer, 200, {"count": words(request.json())})
+        elif request.path == "/metrics":
+            await reply(writer, 200, self._metrics())
+        elif request.path == "/times":
+            await reply(writer, 200, self._times)
+        elif request.path in ("/health", "/v1/models"):
+            await reply(writer, 200, {"status": "ok", "data": [{"id": "sim"}]})
+        else:
+            await reply(writer, 404, error_body(f"no {request.path}"))
 
-    async def plain(self, writer: asyncio.StreamWriter, status: int, reply: Any) -> None:
-        raw = reply.encode() if isinstance(reply, str) else json.dumps(reply).encode()
-        kind = b"text/plain" if isinstance(reply, str) else b"application/json"
-        writer.write(
-            b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
-            % (status, kind, len(raw), raw)
-        )
-        await writer.drain()
+    def _metrics(self) -> str:
+        places = self._places
+        values = {
+            "running": places.running,
+            "waiting": places.waiting,
+            "kv_use": places.kv_use,
+        }
+        return "".join(f"llmops_{name} {value}\n" for name, value in values.items())
 
-    # -- generation
-
-    def fault(self) -> str | None:
-        every = ((name, getattr(self.args, f"{name}_every")) for name in FAULTS)
-        return next((name for name, n in every if n and self.count % n == 0), None)
-
-    def varied(self, ms: float) -> float:
-        return ms * (1 + self.args.jitter * self.rng.uniform(-1, 1))
-
-    async def generate(
-        self, request: dict[str, Any], received_ns: int, writer: asyncio.StreamWriter, *, chat: bool
-    ) -> None:
-        self.count += 1
-        args = self.args
-        fault = self.fault()
-        if args.die_after and self.count >= args.die_after:
+    async def _complete(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
+        self._count += 1
+        args = self._args
+        if args.die_after and self._count >= args.die_after:
             os._exit(70)
         if args.leak_kb:
-            self.leaked.append(os.urandom(int(args.leak_kb * 1024)))
-        if fault in ("fail", "error", "busy", "silent", "slow_headers", "wrong_length"):
-            await self.refuse(fault, writer)
-            return
-        if len(self.waiting) >= args.queue:
-            await self.plain(writer, 429, {"error": {"message": "the queue is full"}})
-            return
-        tokens = (
-            args.tokens or request.get("max_tokens") or request.get("max_completion_tokens") or 16
-        )
-        prompt = words(request)
-        waited = await self.enter(prompt + tokens)
-        begun_ns = time.monotonic_ns() if waited else received_ns
-        try:
-            await self.answer(
-                request,
-                (received_ns, begun_ns),
-                writer,
-                fault,
-                prompt=prompt,
-                tokens=tokens,
-                chat=chat,
-            )
-        finally:
-            self.leave(prompt + tokens)
-
-    async def refuse(self, fault: str, writer: asyncio.StreamWriter) -> None:
-        """What goes wrong before an answer begins."""
-        if fault in ("fail", "error"):
-            await self.plain(
-                writer, 503 if fault == "fail" else 500, {"error": {"message": "scripted failure"}}
-            )
-        elif fault == "busy":
-            writer.write(b"HTTP/1.1 429 X\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}")
-        elif fault == "silent":
-            await asyncio.sleep(3600)
-        elif fault == "slow_headers":
-            writer.write(b"HTTP/1.1 200 OK\r\n")
-            for number in range(36_000):
-                writer.write(b"X-%d: y\r\n" % number)
-                await asyncio.sleep(0.1)
-                await writer.drain()
+            self._leaked.append(os.urandom(int(args.leak_kb * 1024)))
+        fault = self._fault()
+        if fault in REFUSALS:
+            await refuse(fault, writer)
+        elif self._places.waiting >= args.queue:
+            await reply(writer, 429, error_body("the queue is full"))
         else:
-            writer.write(
-                b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{"id":'
-            )
-            await writer.drain()
-            raise ConnectionResetError
+            await self._compute(self._read(request, fault), writer)
 
-    async def answer(
-        self,
-        request: dict[str, Any],
-        at_ns: tuple[int, int],
-        writer: asyncio.StreamWriter,
-        fault: str | None,
-        *,
-        prompt: int,
-        tokens: int,
-        chat: bool,
-    ) -> None:
-        args = self.args
-        per_chunk = self.args.tokens_per_chunk
-        usage = {
-            "prompt_tokens": prompt,
-            "completion_tokens": tokens,
-            "total_tokens": prompt + tokens,
-        }
-        streamed = bool(request.get("stream"))
-        if streamed:
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-            )
-            if chat:  # a role-only first event, which is not a token
-                self.event(
-                    writer,
-                    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]},
-                )
-        reading_ms = args.ttft_ms + (
-            1e3 * prompt / args.prefill_tokens_per_s if args.prefill_tokens_per_s else 0.0
+    def _fault(self) -> str | None:
+        """What the script wants of this request."""
+        for name in FAULTS:
+            every = getattr(self._args, f"{name}_every")
+            if every and self._count % every == 0:
+                return name
+        return None
+
+    def _read(self, request: HttpRequest, fault: str | None) -> SimRequest:
+        fields = request.json()
+        limit = fields.get("max_tokens") or fields.get("max_completion_tokens")
+        return SimRequest(
+            chat="chat" in request.path,
+            streamed=bool(fields.get("stream")),
+            prompt_tokens=words(fields),
+            tokens=self._args.tokens or limit or DEFAULT_TOKENS,
+            received_ns=request.received_ns,
+            fault=fault,
         )
-        received_ns, begun_ns = at_ns
-        due_ns = begun_ns + int(self.varied(reading_ms) * 1e6)
+
+    async def _compute(self, request: SimRequest, writer: asyncio.StreamWriter) -> None:
+        waited = await self._places.enter(request.kv_tokens)
+        begun_ns = time.monotonic_ns() if waited else request.received_ns
+        try:
+            await self._answer(request, begun_ns, writer)
+        finally:
+            self._places.leave(request.kv_tokens)
+
+    async def _answer(
+        self, request: SimRequest, begun_ns: int, writer: asyncio.StreamWriter
+    ) -> None:
+        events = None
+        if request.streamed:
+            events = EventStream(writer)
+            if request.chat:
+                events.send({"choices": [opening_choice()]})
+        due_ns = begun_ns + self._reading_ns(request.prompt_tokens)
         first_ns = 0
-        chunks = -(-tokens // per_chunk)
+        per_chunk = self._args.tokens_per_chunk
+        chunks = -(-request.tokens // per_chunk)
         for chunk in range(chunks):
             await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
-            if fault and chunk == chunks // 2 and await self.break_off(fault, writer):
-                return
-            text = " token" * min(per_chunk, tokens - chunk * per_chunk)
-            if streamed:
-                choice = {"delta": {"content": text}} if chat else {"text": text}
-                self.event(writer, {"choices": [{"index": 0, **choice, "finish_reason": None}]})
+            if request.fault and chunk == chunks // 2:
+                ended = await break_off(request.fault, writer)
+                if ended:
+                    return
+            if events is not None:
+                tokens = min(per_chunk, request.tokens - chunk * per_chunk)
+                events.send({"choices": [piece_choice(WORD * tokens, chat=request.chat)]})
             first_ns = first_ns or time.monotonic_ns()
-            due_ns += int(
-                self.varied(per_chunk * args.itl_ms * (1 + args.crowding * (self.running - 1)))
-                * 1e6
-            )
-        self.times.append(
+            due_ns += self._step_ns()
+        self._note_times(request.received_ns, first_ns)
+        if events is None:
+            await reply(writer, 200, whole_answer(request))
+            return
+        usage = usage_of(request.prompt_tokens, request.tokens)
+        events.send({"choices": [closing_choice("length", chat=request.chat)]})
+        events.send({"choices": [], "usage": usage})
+        await events.end()
+
+    def _reading_ns(self, prompt_tokens: int) -> int:
+        """How long the prompt takes."""
+        reading_ms = float(self._args.ttft_ms)
+        if self._args.prefill_tokens_per_s:
+            reading_ms += 1e3 * prompt_tokens / self._args.prefill_tokens_per_s
+        return int(self._varied(reading_ms) * 1e6)
+
+    def _step_ns(self) -> int:
+        """How long the next chunk takes beside all that run now."""
+        args = self._args
+        crowd = 1 + args.crowding * (self._places.running - 1)
+        return int(self._varied(args.tokens_per_chunk * args.itl_ms * crowd) * 1e6)
+
+    def _varied(self, delay_ms: float) -> float:
+        jitter: float = self._args.jitter
+        return delay_ms * (1 + jitter * self._rng.uniform(-1, 1))
+
+    def _note_times(self, received_ns: int, first_ns: int) -> None:
+        """What a client should have measured, for GET /times."""
+        ended_ns = time.monotonic_ns()
+        self._times.append(
             {
                 "ttft_ms": (first_ns - received_ns) / 1e6,
-                "e2e_ms": (time.monotonic_ns() - received_ns) / 1e6,
+                "e2e_ms": (ended_ns - received_ns) / 1e6,
             }
         )
-        if not streamed:
-            message = (
-                {"message": {"role": "assistant", "content": " token" * tokens}}
-                if chat
-                else {"text": " token" * tokens}
-            )
-            await self.plain(
-                writer,
-                200,
-                {
-                    "model": "sim",
-                    "choices": [{"index": 0, **message, "finish_reason": "length"}],
-                    "usage": usage,
-                },
-            )
-            return
-        end = {"delta": {}} if chat else {"text": ""}
-        self.event(writer, {"choices": [{"index": 0, **end, "finish_reason": "length"}]})
-        self.event(writer, {"choices": [], "usage": usage})
-        writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
-        await writer.drain()
-
-    async def break_off(self, fault: str, writer: asyncio.StreamWriter) -> bool:
-        """Does what the script says in the middle of an answer; True if that was its end."""
-        if fault == "malformed":
-            writer.write(b"d\r\ndata: {oops\n\n\r\n")
-            return False
-        await writer.drain()
-        if fault == "stall":
-            await asyncio.sleep(3600)
-        if fault == "half":
-            writer.write(b"0\r\n\r\n")
-            await writer.drain()
-            return True
-        raw = writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        writer.transport.abort()
-        raise ConnectionResetError
-
-    def event(self, writer: asyncio.StreamWriter, payload: dict[str, Any]) -> None:
-        raw = b"data: " + json.dumps(payload).encode() + b"\n\n"
-        writer.write(b"%x\r\n%s\r\n" % (len(raw), raw))
 
 
-def words(request: dict[str, Any]) -> int:
+def whole_answer(request: SimRequest) -> dict[str, Any]:
+    return {
+        "model": "sim",
+        "choices": [whole_choice(WORD * request.tokens, "length", chat=request.chat)],
+        "usage": usage_of(request.prompt_tokens, request.tokens),
+    }
+
+
+def error_body(message: str) -> dict[str, Any]:
+    return {"error": {"message": message}}
+
+
+def words(fields: dict[str, Any]) -> int:
     """Tokens of a request: its words, and one for the beginning."""
-    parts = [str(m.get("content") or "") for m in request.get("messages") or ()] or [
-        str(request.get("prompt") or "")
-    ]
-    return 1 + sum(len(part.split()) for part in parts)
+    texts = [str(message.get("content") or "") for message in fields.get("messages") or ()]
+    if not texts:
+        texts = [str(fields.get("prompt") or "")]
+    return 1 + sum(len(text.split()) for text in texts)
 
 
 async def main() -> None:
     args = parse()
     await asyncio.sleep(args.start_s)
-    server = await asyncio.start_server(Sim(args).connection, "127.0.0.1", args.port, limit=1 << 24)
+    connection = SimServer(args).connection
+    server = await asyncio.start_server(connection, "127.0.0.1", args.port, limit=MAX_HEAD_BYTES)
     async with server:
         await server.serve_forever()
 

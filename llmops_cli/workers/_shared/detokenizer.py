@@ -1,0 +1,56 @@
+"""Tokens of a running answer to text that will not change any more. Standard library only."""
+
+from collections.abc import Callable
+
+REPLACEMENT = "\ufffd"
+"""What a tokenizer writes for the first bytes of an unfinished character."""
+
+
+class Detokenizer:
+    """Gives text as tokens come, never a part of a character; ends before a stop string."""
+
+    def __init__(self, decode: Callable[[list[int]], str], stops: list[str]) -> None:
+        self._decode = decode
+        self._stops = stops
+        self._longest_stop = max(map(len, stops), default=0)
+        self._tokens: list[int] = []
+        self._context_from = 0
+        self._given_to = 0
+        self._held = ""
+        self.stopped = False
+
+    def add(self, tokens: list[int], *, last: bool = False) -> str:
+        """The characters that are certain now; with `last` all that are left."""
+        self._tokens += tokens
+        before = self._decode(self._tokens[self._context_from : self._given_to])
+        now = self._decode(self._tokens[self._context_from :])
+        is_cut = now.endswith(REPLACEMENT) and not last
+        if is_cut or len(now) <= len(before):
+            return self._release("", last=last)
+        self._context_from = self._given_to
+        self._given_to = len(self._tokens)
+        return self._release(now[len(before) :], last=last)
+
+    def _release(self, text: str, *, last: bool) -> str:
+        """The text before a stop string, without an end that may yet become one."""
+        text = self._held + text
+        self._held = ""
+        for stop in self._stops:
+            at = text.find(stop)
+            if at >= 0:
+                self.stopped = True
+                return text[:at]
+        if last:
+            return text
+        certain = len(text) - self._possible_stop(text)
+        self._held = text[certain:]
+        return text[:certain]
+
+    def _possible_stop(self, text: str) -> int:
+        """Characters at the end of the text that begin a stop string."""
+        most = min(self._longest_stop - 1, len(text))
+        for count in range(most, 0, -1):
+            end = text[-count:]
+            if any(stop.startswith(end) for stop in self._stops):
+                return count
+        return 0

@@ -1,0 +1,100 @@
+"""HTTP/1.1 for a worker that serves: one request read, one reply or event stream written.
+
+Standard library only. It knows nothing of models.
+"""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+MAX_BODY_BYTES = 32 << 20
+MAX_HEAD_BYTES = 1 << 16
+EVENT_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+# What a client sends is any JSON; whoever reads a field checks it.
+Json = dict[str, Any]
+
+
+class HttpError(Exception):
+    """A request that cannot be served: its status and why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """One request, and when its head had been read."""
+
+    method: str
+    path: str
+    body: bytes
+    received_ns: int
+
+    def json(self) -> Json:
+        try:
+            fields = json.loads(self.body)
+        except ValueError as error:
+            raise HttpError(400, f"the body is not JSON: {error}") from error
+        if not isinstance(fields, dict):
+            raise HttpError(400, "the body is no JSON object")
+        return fields
+
+
+async def read_request(reader: asyncio.StreamReader) -> HttpRequest:
+    """Raises: asyncio.IncompleteReadError at the end of the connection, HttpError if too large."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    received_ns = time.monotonic_ns()
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, *_ = [*first.split(" "), "", ""]
+    length = _content_length(lines)
+    if length > MAX_BODY_BYTES:
+        raise HttpError(413, f"the body is over {MAX_BODY_BYTES >> 20} MiB")
+    body = await reader.readexactly(length)
+    path = target.partition("?")[0]
+    return HttpRequest(method=method, path=path, body=body, received_ns=received_ns)
+
+
+def _content_length(lines: list[str]) -> int:
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "content-length":
+            return int(value)
+    return 0
+
+
+async def reply(writer: asyncio.StreamWriter, status: int, content: object) -> None:
+    """A whole answer: text as it is, anything else as JSON."""
+    if isinstance(content, str):
+        kind = b"text/plain; version=0.0.4"
+        raw = content.encode()
+    else:
+        kind = b"application/json"
+        raw = json.dumps(content).encode()
+    head = b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    writer.write(head % (status, kind, len(raw)) + raw)
+    await writer.drain()
+
+
+class EventStream:
+    """A 200 whose body is server-sent events, one chunk each."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        writer.write(EVENT_STREAM_HEAD)
+
+    def send(self, event: Json) -> None:
+        raw = b"data: " + json.dumps(event).encode() + b"\n\n"
+        self._writer.write(b"%x\r\n%b\r\n" % (len(raw), raw))
+
+    async def drain(self) -> None:
+        await self._writer.drain()
+
+    async def end(self) -> None:
+        self._writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
+        await self._writer.drain()

@@ -1,0 +1,56 @@
+"""Places for running requests and their KV tokens: whoever does not fit waits in line."""
+
+import asyncio
+from collections import deque
+
+
+class Places:
+    """So many requests at once, and so many KV tokens (0: no limit) among them."""
+
+    def __init__(self, *, most: int, kv_tokens: int) -> None:
+        self._most = most
+        self._kv_tokens = kv_tokens
+        self._kv_used = 0
+        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self.running = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    @property
+    def kv_use(self) -> float:
+        """The used share of the KV tokens."""
+        if not self._kv_tokens:
+            return 0.0
+        return self._kv_used / self._kv_tokens
+
+    async def enter(self, need: int) -> bool:
+        """Takes a place with `need` KV tokens; whether it had to wait."""
+        if self._fits(need) and not self._queue:
+            self._take(need)
+            return False
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((need, place))
+        await place
+        return True
+
+    def leave(self, need: int) -> None:
+        self.running -= 1
+        self._kv_used -= need
+        while self._queue and self._fits(self._queue[0][0]):
+            wanted, place = self._queue.popleft()
+            if not place.cancelled():
+                self._take(wanted)
+                place.set_result(None)
+
+    def _fits(self, need: int) -> bool:
+        """A request larger than all KV tokens runs alone."""
+        if self.running >= self._most:
+            return False
+        has_room = not self._kv_tokens or self._kv_used + need <= self._kv_tokens
+        return has_room or not self.running
+
+    def _take(self, need: int) -> None:
+        self.running += 1
+        self._kv_used += need
