@@ -66,6 +66,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file mypy-workers.ini
 	$(BIN)/lint-imports
 
 format: $(STAMP)

@@ -101,7 +101,7 @@ def _full_disk(error: Exception) -> JobError | None:
 
 
 def _write_error(folder: Path, rank: int, error: Exception) -> None:
-    """error-RANK.json: what this rank failed of, and when, since the others fail of that failure."""
+    """error-RANK.json: what this rank failed of and when, as the others only fail of that."""
     wrong: Json = {"rank": rank, "at_s": time.time()}
     if isinstance(error, JobError):
         wrong |= {"kind": error.kind, "message": error.message, "hint": error.hint}

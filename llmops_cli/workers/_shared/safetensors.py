@@ -1,54 +1,63 @@
-"""Reads safetensors row by row with plain reads: mapped pages would count as this process's
-memory.
-"""
+"""Reads safetensors row by row with plain reads: mapped pages would count as our own memory."""
 
 import json
 import math
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from _shared.arrays import Array
 from _shared.protocol import JobError
 
 ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 BLOCK_BYTES = 16 << 20
 REPAIR = "download the file again"
+LENGTH_BYTES = 8
+"""At the beginning of a file: how long its header is."""
 
 
+@dataclass(frozen=True)
 class TensorFile:
     """One tensor's place: file, byte range, dtype and shape."""
 
-    def __init__(
-        self, path: Path, start: int, stop: int, dtype: str, shape: tuple[int, ...]
-    ) -> None:
-        self.path = path
-        self.start = start
-        self.stop = stop
-        self.dtype = dtype
-        self.shape = shape
+    path: Path
+    start: int
+    stop: int
+    dtype: str
+    shape: tuple[int, ...]
 
-    def read_blocks(self, *, rows_multiple: int = 1) -> Iterator[np.ndarray]:
+    def read_blocks(self, *, rows_multiple: int = 1) -> Iterator[Array]:
         """The tensor as f32 (or f16, unchanged) blocks of whole rows, about BLOCK_BYTES each.
 
         Each block's row count is a multiple of `rows_multiple` (which divides the tensor's rows).
         """
-        rows = self.shape[0] if len(self.shape) > 1 else 1
-        row_items = math.prod(self.shape) // rows
-        row_bytes = row_items * ITEM_BYTES[self.dtype]
+        if len(self.shape) <= 1:
+            for block in self._read_rows(1, self.shape, rows_multiple):
+                yield block.reshape(self.shape)
+            return
+        rows, *row_shape = self.shape
+        for block in self._read_rows(rows, tuple(row_shape), rows_multiple):
+            yield block.reshape((-1, *row_shape))
+
+    def _read_rows(
+        self, rows: int, row_shape: tuple[int, ...], rows_multiple: int
+    ) -> Iterator[Array]:
+        row_bytes = math.prod(row_shape) * ITEM_BYTES[self.dtype]
         step = max(1, BLOCK_BYTES // (row_bytes * rows_multiple)) * rows_multiple
-        tail = self.shape[1:] if len(self.shape) > 1 else self.shape
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.start)
             for first in range(0, rows, step):
                 count = min(step, rows - first)
                 raw = read_exactly(file, count * row_bytes, self.path)
-                block = to_float(raw, self.dtype)
-                yield block.reshape((count, *tail) if len(self.shape) > 1 else tail)
+                yield to_float(raw, self.dtype)
 
 
-def read_exactly(file: object, size: int, path: Path) -> bytearray:
+def read_exactly(file: Any, size: int, path: Path) -> bytearray:
+    """From an unbuffered file, which gives what it likes at once."""
     buffer = bytearray(size)
     view = memoryview(buffer)
     filled = 0
@@ -60,59 +69,62 @@ def read_exactly(file: object, size: int, path: Path) -> bytearray:
     return buffer
 
 
-def to_float(raw: bytearray, dtype: str) -> np.ndarray:
+def to_float(raw: bytearray, dtype: str) -> Array:
     """Flat f32, or f16 for F16."""
+    if dtype == "F16":
+        return np.frombuffer(raw, np.float16)
     if dtype == "BF16":
         wide = np.frombuffer(raw, np.uint16).astype(np.uint32)
         wide <<= 16
         return wide.view(np.float32)
-    return np.frombuffer(raw, np.float16 if dtype == "F16" else np.float32)
+    return np.frombuffer(raw, np.float32)
 
 
 def open_model(folder: Path) -> dict[str, TensorFile]:
-    """Name -> place of every tensor in a folder's model.safetensors, or its shards, all checked
-    against file sizes.
-    """
+    """Name -> place of every tensor in model.safetensors or its shards, all checked for length."""
     index = folder / "model.safetensors.index.json"
+    names = ["model.safetensors"]
+    what = "weights"
     if index.exists():
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    else:
-        names = ["model.safetensors"]
+        what = "shard"
     tensors: dict[str, TensorFile] = {}
     for name in names:
         path = folder / name
         if not path.exists():
-            what = "shard" if index.exists() else "weights"
-            raise JobError(
-                "UsageError",
-                f"{what} missing: {path}",
-                "only safetensors weights are read; " + REPAIR,
-            )
+            hint = f"only safetensors weights are read; {REPAIR}"
+            raise JobError("UsageError", f"{what} missing: {path}", hint)
         tensors |= open_file(path)
     return tensors
 
 
 def open_file(path: Path) -> dict[str, TensorFile]:
+    """Name -> place of every tensor in one file."""
+    header, header_bytes = read_header(path)
     size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
-        if 8 + length > size:
-            raise JobError(
-                "UsageError", f"{path} is truncated: {size:,} bytes do not hold its header", REPAIR
-            )
-        try:
-            header = json.loads(file.read(length))
-        except ValueError:
-            raise JobError("UsageError", f"{path} is no safetensors file", REPAIR) from None
     found = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        start, stop = (8 + length + offset for offset in entry["data_offsets"])
+        start, stop = (header_bytes + offset for offset in entry["data_offsets"])
         if stop > size:
-            raise JobError(
-                "UsageError", f"{path} is truncated: {size:,} of at least {stop:,} bytes", REPAIR
-            )
+            message = f"{path} is truncated: {size:,} of at least {stop:,} bytes"
+            raise JobError("UsageError", message, REPAIR)
         found[name] = TensorFile(path, start, stop, entry["dtype"], tuple(entry["shape"]))
     return found
+
+
+def read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header, and how many bytes it takes with its length."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(LENGTH_BYTES)
+        length = struct.unpack("<Q", head)[0] if len(head) == LENGTH_BYTES else size
+        if LENGTH_BYTES + length > size:
+            message = f"{path} is truncated: {size:,} bytes do not hold its header"
+            raise JobError("UsageError", message, REPAIR)
+        try:
+            header = json.loads(file.read(length))
+        except ValueError:
+            raise JobError("UsageError", f"{path} is no safetensors file", REPAIR) from None
+    return dict(header), LENGTH_BYTES + length

@@ -1,18 +1,19 @@
-"""Converts a Hugging Face folder for CTranslate2, in its own precision or as int8, with its
-tokenizer files.
+"""Converts a Hugging Face folder for CTranslate2, in its own precision or as int8.
+
+The tokenizer's files go with it.
 """
 
 import json
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 from ctranslate2.converters import TransformersConverter
 
-from _shared.protocol import Events, JobError, peak_rss_bytes, run_worker
+from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 
-TOKENIZER = (
+STAGE = "converting for ctranslate2"
+TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
@@ -22,40 +23,44 @@ TOKENIZER = (
 )
 
 
-def convert(given: dict[str, Any], events: Events) -> dict[str, Any]:
-    start = time.process_time()
-    source = Path(given["model"])
-    target = Path(given["output"])
-    events.progress("converting for ctranslate2", 0, 1)
-    quantization = "int8" if given.get("bits") == 8 else None
+def work(job: Json, events: Events) -> Json:
+    start_s = time.process_time()
+    source = Path(job["model"])
+    target = Path(job["output"])
+    events.progress(STAGE, 0, 1)
+    convert_weights(source, target, quantization="int8" if job.get("bits") == 8 else None)
+    name_missing_tokens(target / "config.json")
+    for name in TOKENIZER_FILES:
+        if (source / name).is_file():
+            shutil.copy(source / name, target / name)
+    events.progress(STAGE, 1, 1)
+    return {
+        "path": str(target),
+        "cpu_s": time.process_time() - start_s,
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+
+
+def convert_weights(source: Path, target: Path, *, quantization: str | None) -> None:
+    converter = TransformersConverter(str(source), trust_remote_code=False)
     try:
-        TransformersConverter(str(source), trust_remote_code=False).convert(
-            str(target), quantization=quantization, force=True
-        )
+        converter.convert(str(target), quantization=quantization, force=True)
     except (ValueError, KeyError, NotImplementedError) as error:
         raise JobError(
             "UsageError",
             f"CTranslate2 cannot convert this model: {error}",
             "use --backend llamacpp or transformers",
         ) from error
-    config = json.loads((target / "config.json").read_text())
+
+
+def name_missing_tokens(path: Path) -> None:
+    """CTranslate2 writes null for a special token that a model lacks, and cannot read that."""
+    config = json.loads(path.read_text())
     end = config.get("eos_token") or config.get("bos_token") or ""
-    for key in (
-        "bos_token",
-        "unk_token",
-    ):  # CTranslate2 writes null for a model without one, and cannot read it
+    for key in ("bos_token", "unk_token"):
         config[key] = config.get(key) or end
-    (target / "config.json").write_text(json.dumps(config, indent=2))
-    for name in TOKENIZER:
-        if (source / name).is_file():
-            shutil.copy(source / name, target / name)
-    events.progress("converting for ctranslate2", 1, 1)
-    return {
-        "path": str(target),
-        "cpu_s": time.process_time() - start,
-        "peak_rss_bytes": peak_rss_bytes(),
-    }
+    path.write_text(json.dumps(config, indent=2))
 
 
 if __name__ == "__main__":
-    run_worker(convert)
+    run_worker(work)

@@ -1,10 +1,11 @@
-"""Importance matrix of a Hugging Face model: mean squared input of each matrix's columns. Needs
-torch.
+"""Importance matrix of a Hugging Face model: mean squared input of each matrix's columns.
 
 Written in llama.cpp's own GGUF imatrix format, so llama-quantize reads it too.
+Shapes: N tokens, I input columns.
 """
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,105 +14,133 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from _shared.calibration import digest_of, rows_of
-from _shared.protocol import Events, JobError, peak_rss_bytes, run_worker
-from llamacpp.convert import ARCHITECTURES, text_config
+from _shared.calibration import digest_of
+from _shared.documents import DOCUMENT_SUFFIXES, rows_of
+from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
+from llamacpp.architectures import ARCHITECTURES, read_config
+
+WINDOW_TOKENS = 512
 
 
-def collect(
-    model: Any, windows: list[list[int]], events: Events
-) -> dict[str, tuple[torch.Tensor, int]]:
-    """Module name -> (sum of squared inputs per column, rows seen)."""
-    sums: dict[str, tuple[torch.Tensor, int]] = {}
+class ColumnSums:
+    """The sum of squared inputs of one matrix, per column, and how many rows were seen."""
 
-    def watch(name: str) -> Any:
-        def hook(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-            rows = inputs[0].reshape(-1, inputs[0].shape[-1]).float()
-            total, count = sums.get(name, (torch.zeros(rows.shape[1], dtype=torch.float64), 0))
-            sums[name] = (total + rows.square().sum(0, dtype=torch.float64), count + rows.shape[0])
+    def __init__(self) -> None:
+        self.total_I = torch.zeros(0, dtype=torch.float64)
+        self.count = 0
 
-        return hook
+    def add(self, input_NI: torch.Tensor) -> None:
+        squares_I = input_NI.float().square().sum(0, dtype=torch.float64)
+        self.total_I = squares_I if self.count == 0 else self.total_I + squares_I
+        self.count += input_NI.shape[0]
 
+
+def collect(model: Any, windows: list[list[int]], events: Events) -> dict[str, ColumnSums]:
+    """By module, over all windows."""
+    found: dict[str, ColumnSums] = {}
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):
-            module.register_forward_pre_hook(watch(name))
+            module.register_forward_pre_hook(_adder(found, name))
     with torch.no_grad():
-        for done, window in enumerate(windows):
+        for done, window in enumerate(windows, 1):
             model(torch.tensor([window]))
-            events.progress("importance matrix", done + 1, len(windows), unit="windows")
-    return sums
+            events.progress("importance matrix", done, len(windows), unit="windows")
+    return found
+
+
+def _adder(found: dict[str, ColumnSums], name: str) -> Callable[[Any, tuple[Any, ...]], None]:
+    """A hook that adds a module's inputs; a module that is never called gets no sums."""
+
+    def hook(_module: Any, inputs: tuple[Any, ...]) -> None:
+        sums = found.setdefault(name, ColumnSums())
+        sums.add(inputs[0].reshape(-1, inputs[0].shape[-1]))
+
+    return hook
 
 
 def windows_of(tokenizer: Any, path: Path, *, size: int, limit: int) -> list[list[int]]:
-    """Windows of a plain text, or the documents of a .jsonl file ({"text": ...} per line)."""
-
-    def encode(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False).input_ids)
-
-    if path.suffix in (".jsonl", ".json", ".parquet"):
-        rows = (
-            encode(row)
-            if isinstance(row, str)
-            else tokenizer.apply_chat_template(row, return_dict=False)
-            for row in rows_of(path)
-        )
-        pieces = [list(ids)[i : i + size] for ids in rows for i in range(0, len(ids), size)]
-    else:
-        ids = encode(path.read_text())
-        pieces = [ids[i : i + size] for i in range(0, len(ids), size)]
+    """Windows of the text up to `limit` tokens in all; a document begins a new window."""
+    chosen: list[list[int]] = []
     total = 0
-    chosen = []
-    for piece in pieces:
-        total += len(piece)
-        if total > limit:
-            break
-        chosen.append(piece)
-    if not chosen or not chosen[0]:
+    for tokens in _documents(tokenizer, path):
+        for start in range(0, len(tokens), size):
+            window = tokens[start : start + size]
+            total += len(window)
+            if total > limit:
+                return _some(chosen, path)
+            chosen.append(window)
+    return _some(chosen, path)
+
+
+def _documents(tokenizer: Any, path: Path) -> Iterator[list[int]]:
+    """Tokens of a plain text, or of each row of a file of documents or chats."""
+    rows = rows_of(path) if path.suffix in DOCUMENT_SUFFIXES else [path.read_text()]
+    for row in rows:
+        if isinstance(row, str):
+            yield list(tokenizer(row, add_special_tokens=False).input_ids)
+        else:
+            yield list(tokenizer.apply_chat_template(row, return_dict=False))
+
+
+def _some(windows: list[list[int]], path: Path) -> list[list[int]]:
+    if not windows:
         raise JobError("UsageError", f"{path} holds no text", "pass a calibration text")
-    return chosen
+    return windows
 
 
-def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    cpu_start = time.process_time()
-    folder = Path(job["model"])
-    config, arch = text_config(folder)
-    torch.set_num_threads(job["threads"])
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    windows = windows_of(
-        tokenizer,
-        Path(job["text"]),
-        size=min(512, config["max_position_embeddings"]),
-        limit=job["tokens"],
-    )
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype="auto", trust_remote_code=False
-    ).eval()
-    names = gguf.get_tensor_name_map(ARCHITECTURES[arch][0], config["num_hidden_layers"])
+def gguf_names(found: dict[str, ColumnSums], config: Json, arch: str) -> dict[str, ColumnSums]:
+    """The sums by the names that the tensors have in a GGUF file."""
+    names = gguf.get_tensor_name_map(ARCHITECTURES[arch].gguf, config["num_hidden_layers"])
     tied = bool(config.get("tie_word_embeddings"))
-    writer = gguf.GGUFWriter(job["output"], arch="")
-    writer.add_type("imatrix")
-    writer.add_array("imatrix.datasets", [Path(job["text"]).name])
-    writer.add_uint32("imatrix.chunk_count", len(windows))
-    writer.add_uint32("imatrix.chunk_size", max(map(len, windows)))
-    entries = 0
-    for name, (total, count) in sorted(collect(model, windows, events).items()):
-        plain = name.replace("model.language_model.", "model.")
+    named = {}
+    for module, sums in sorted(found.items()):
+        plain = module.replace("model.language_model.", "model.")
         target = names.get_name(f"{plain}.weight", try_suffixes=(".weight",))
         if plain.endswith("lm_head") and tied:
             target = "token_embd.weight"  # the tied matrix is stored once, as the embedding
         if target:
-            writer.add_tensor(f"{target}.in_sum2", total.numpy().astype(np.float32).reshape(1, -1))
-            writer.add_tensor(f"{target}.counts", np.full((1, 1), count, np.float32))
-            entries += 1
+            named[target] = sums
+    return named
+
+
+def write_imatrix(
+    output: str, sums: dict[str, ColumnSums], *, text: Path, windows: list[list[int]]
+) -> None:
+    writer = gguf.GGUFWriter(output, arch="")
+    writer.add_type("imatrix")
+    writer.add_array("imatrix.datasets", [text.name])
+    writer.add_uint32("imatrix.chunk_count", len(windows))
+    writer.add_uint32("imatrix.chunk_size", max(map(len, windows)))
+    for name, columns in sums.items():
+        total_I = columns.total_I.numpy().astype(np.float32)
+        writer.add_tensor(f"{name}.in_sum2", total_I.reshape(1, -1))
+        writer.add_tensor(f"{name}.counts", np.full((1, 1), columns.count, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    used = {"digest": digest_of(windows), "samples": len(windows), "tokens": sum(map(len, windows))}
+
+
+def work(job: Json, events: Events) -> Json:
+    start_s = time.process_time()
+    folder = Path(job["model"])
+    text = Path(job["text"])
+    config, arch = read_config(folder)
+    torch.set_num_threads(job["threads"])
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    size = min(WINDOW_TOKENS, config["max_position_embeddings"])
+    windows = windows_of(tokenizer, text, size=size, limit=job["tokens"])
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=False)
+    sums = gguf_names(collect(model.eval(), windows, events), config, arch)
+    write_imatrix(job["output"], sums, text=text, windows=windows)
     return {
-        "entries": entries,
-        "calibration": used,
-        "cpu_s": time.process_time() - cpu_start,
+        "entries": len(sums),
+        "calibration": {
+            "digest": digest_of(windows),
+            "samples": len(windows),
+            "tokens": sum(map(len, windows)),
+        },
+        "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }
 

@@ -5,38 +5,43 @@ from typing import Any
 
 import gguf
 
-from _shared.protocol import Events, JobError, run_worker
+from _shared.protocol import Events, JobError, Json, run_worker
 
 
-def work(job: dict[str, Any], _events: Events) -> dict[str, Any]:
-    path = Path(job["path"])
-    try:
-        reader = gguf.GGUFReader(path)
-    except (ValueError, OSError, IndexError) as error:
-        raise JobError(
-            "UsageError", f"{path} cannot be read: {error}", "is the file complete?"
-        ) from error
-
-    def field(name: str) -> Any:
-        found = reader.get_field(name)
-        return None if found is None else found.contents()
-
-    number = field("general.file_type")
+def work(job: Json, _events: Events) -> Json:
+    reader = open_gguf(Path(job["path"]))
     return {
-        "architecture": field("general.architecture"),
-        "file_type": None
-        if number is None
-        else gguf.LlamaFileType(number).name.removeprefix("MOSTLY_"),
-        "tensors": [
-            (
-                tensor.name,
-                tensor.tensor_type.name,
-                [int(n) for n in tensor.shape],
-                int(tensor.n_bytes),
-            )
-            for tensor in reader.tensors
-        ],
+        "architecture": field_of(reader, "general.architecture"),
+        "file_type": file_type_of(reader),
+        "tensors": [row_of(tensor) for tensor in reader.tensors],
     }
+
+
+def open_gguf(path: Path) -> gguf.GGUFReader:
+    try:
+        return gguf.GGUFReader(path)
+    except (ValueError, OSError, IndexError) as error:
+        message = f"{path} cannot be read: {error}"
+        raise JobError("UsageError", message, "is the file complete?") from error
+
+
+def field_of(reader: gguf.GGUFReader, name: str) -> Any:
+    found = reader.get_field(name)
+    return None if found is None else found.contents()
+
+
+def file_type_of(reader: gguf.GGUFReader) -> str | None:
+    """The file's scheme by name, such as Q4_K_M."""
+    number = field_of(reader, "general.file_type")
+    if number is None:
+        return None
+    return gguf.LlamaFileType(number).name.removeprefix("MOSTLY_")
+
+
+def row_of(tensor: gguf.ReaderTensor) -> tuple[str, str, list[int], int]:
+    """Name, type, shape and bytes."""
+    shape = [int(size) for size in tensor.shape]
+    return tensor.name, tensor.tensor_type.name, shape, int(tensor.n_bytes)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import llama_cpp
 import numpy as np
 
+from _shared.arrays import Floats
 from _shared.protocol import JobError
 
 WARN = 3
@@ -16,28 +17,28 @@ class LogCapture:
     """Keeps llama.cpp's warnings and errors; hands every line to `on_line`."""
 
     def __init__(self, on_line: Callable[[str], None] | None = None) -> None:
-        self.problems: list[str] = []
-
-        def receive(level: int, text: bytes, _user: object) -> None:
-            line = text.decode(errors="replace")
-            if level in (WARN, ERROR):
-                self.problems.append(line.strip())
-            if on_line:
-                on_line(line)
-
-        self._callback = llama_cpp.llama_log_callback(
-            receive
-        )  # must outlive the library's use of it
+        self._problems: list[str] = []
+        self._on_line = on_line
+        # the callback must outlive the library's use of it
+        self._callback = llama_cpp.llama_log_callback(self._receive)
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
+    def _receive(self, level: int, text: bytes, _user: object) -> None:
+        line = text.decode(errors="replace")
+        if level in (WARN, ERROR):
+            self._problems.append(line.strip())
+        if self._on_line is not None:
+            self._on_line(line)
+
     def last(self) -> str:
-        return " ".join(self.problems[-3:])[-500:]
+        """The newest problems, for an error message."""
+        return " ".join(self._problems[-3:])[-500:]
 
 
 def load_model(path: str, log: LogCapture, *, gpu_layers: int = 0) -> object:
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
-    model = llama_cpp.llama_model_load_from_file(path.encode(), params)
+    model: object = llama_cpp.llama_model_load_from_file(path.encode(), params)
     if not model:
         raise JobError(
             "UsageError",
@@ -48,20 +49,21 @@ def load_model(path: str, log: LogCapture, *, gpu_layers: int = 0) -> object:
 
 
 def tokenize(vocab: object, text: bytes, *, add_special: bool, parse_special: bool) -> list[int]:
+    """Tokens of the text; where the first guess of their number is too small, a second call."""
     size = len(text) + 16
-    buffer = (llama_cpp.llama_token * size)()
-    count = llama_cpp.llama_tokenize(
-        vocab, text, len(text), buffer, size, add_special, parse_special
-    )
-    if count < 0:
-        buffer = (llama_cpp.llama_token * -count)()
+    for _ in range(2):
+        buffer = (llama_cpp.llama_token * size)()
         count = llama_cpp.llama_tokenize(
-            vocab, text, len(text), buffer, -count, add_special, parse_special
+            vocab, text, len(text), buffer, size, add_special, parse_special
         )
-    return buffer[:count]
+        if count >= 0:
+            break
+        size = -count
+    return list(buffer[:count])
 
 
-def logits_rows(context: object, rows: int, vocab_size: int) -> np.ndarray:
+def logits_rows(context: object, rows: int, vocab_size: int) -> Floats:
     """A copy of the last decode's `rows` output rows, shape (rows, vocab_size)."""
     pointer = llama_cpp.llama_get_logits(context)
-    return np.ctypeslib.as_array(pointer, shape=(rows, vocab_size)).copy()
+    found: Floats = np.ctypeslib.as_array(pointer, shape=(rows, vocab_size)).copy()
+    return found

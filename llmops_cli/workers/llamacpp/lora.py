@@ -13,122 +13,164 @@ from typing import Any
 import gguf
 import numpy as np
 
-from _shared.protocol import Events, JobError, run_worker
+from _shared.arrays import Floats
+from _shared.protocol import Events, JobError, Json, run_worker
 from _shared.safetensors import TensorFile, open_file
-from llamacpp.convert import interleave
+from llamacpp.tensors import interleave
 
 WEIGHT = re.compile(
     r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(?:\.default)?\.weight"
 )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+class BaseModel:
+    """What the base's GGUF says of its tensors."""
+
+    def __init__(self, path: str) -> None:
+        self._reader = gguf.GGUFReader(path)
+        self.architecture = str(self._field("general.architecture"))
+        self._shapes = {tensor.name: _shape_of(tensor) for tensor in self._reader.tensors}
+        blocks = int(self._field(f"{self.architecture}.block_count"))
+        numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
+        self._names = gguf.get_tensor_name_map(numbers[self.architecture], blocks)
+
+    def _field(self, name: str) -> Any:
+        found = self._reader.get_field(name)
+        return None if found is None else found.contents()
+
+    def tensor_of(self, module: str) -> tuple[str, tuple[int, ...]] | None:
+        """The name and shape of a module's weight; None where the model has none."""
+        name = self._names.get_name(f"{module}.weight", try_suffixes=(".weight",))
+        if name is None or name not in self._shapes:
+            return None
+        return name, self._shapes[name]
+
+    def heads_to_interleave(self, module: str) -> int:
+        """0 where the rows of a module's weight stay as they are."""
+        if self.architecture != "llama":
+            return 0
+        if module.endswith("q_proj"):
+            return int(self._field("llama.attention.head_count"))
+        if module.endswith("k_proj"):
+            return int(self._field("llama.attention.head_count_kv"))
+        return 0
+
+
+def _shape_of(tensor: Any) -> tuple[int, ...]:
+    """Rows first, as everywhere but in GGUF."""
+    return tuple(int(size) for size in reversed(tensor.shape))
+
+
+def read_config(folder: Path) -> Json:
+    """Raises: JobError for an adapter that llama.cpp does not have."""
     try:
-        config = json.loads((folder / "adapter_config.json").read_text())
+        config = dict(json.loads((folder / "adapter_config.json").read_text()))
     except (OSError, ValueError) as error:
-        raise JobError(
-            "UsageError",
-            f"{folder} is no PEFT adapter: {error}",
-            "a folder with adapter_config.json",
-        ) from error
-    if config.get("peft_type", "LORA") != "LORA" or config.get("use_dora"):
-        raise JobError(
-            "UsageError",
-            f"{folder} is a {config.get('peft_type')} adapter; llama.cpp takes plain LoRA",
-        )
-    return dict(config)
+        message = f"{folder} is no PEFT adapter: {error}"
+        raise JobError("UsageError", message, "a folder with adapter_config.json") from error
+    kind = config.get("peft_type", "LORA")
+    if kind != "LORA" or config.get("use_dora"):
+        message = f"{folder} is a {config.get('peft_type')} adapter; llama.cpp takes plain LoRA"
+        raise JobError("UsageError", message)
+    return config
 
 
-def scale_of(config: dict[str, Any], module: str, rank: int) -> float:
+def scale_of(config: Json, module: str, rank: int) -> float:
     """What PEFT multiplies B A by. `alpha_pattern` names modules by the end of their path."""
-    patterns = config.get("alpha_pattern") or {}
-    alpha = next(
-        (value for key, value in patterns.items() if re.fullmatch(rf"(.*\.)?({key})", module)),
-        config["lora_alpha"],
-    )
-    return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    alpha = config["lora_alpha"]
+    for pattern, value in (config.get("alpha_pattern") or {}).items():
+        if re.fullmatch(rf"(.*\.)?({pattern})", module):
+            alpha = value
+            break
+    divisor = math.sqrt(rank) if config.get("use_rslora") else rank
+    return float(alpha) / divisor
 
 
 def paired(folder: Path) -> dict[str, dict[str, TensorFile]]:
     """Module -> its A and B."""
     path = folder / "adapter_model.safetensors"
     if not path.is_file():
-        raise JobError(
-            "UsageError",
-            f"{folder} has no adapter_model.safetensors",
-            "save the adapter as safetensors",
-        )
+        message = f"{folder} has no adapter_model.safetensors"
+        raise JobError("UsageError", message, "save the adapter as safetensors")
     pairs: dict[str, dict[str, TensorFile]] = {}
     for name, tensor in open_file(path).items():
         match = WEIGHT.fullmatch(name)
         if match is None:
-            raise JobError(
-                "UsageError",
-                f"{path}: llama.cpp has no place for '{name}'",
-                "adapters of linear layers only",
-            )
+            message = f"{path}: llama.cpp has no place for '{name}'"
+            raise JobError("UsageError", message, "adapters of linear layers only")
         pairs.setdefault(match["module"], {})[match["side"]] = tensor
     for module, sides in pairs.items():
-        if set(sides) != {"A", "B"}:
-            raise JobError(
-                "UsageError", f"{path}: {module} has no lora_{'B' if 'A' in sides else 'A'}"
-            )
+        for side in ("A", "B"):
+            if side not in sides:
+                raise JobError("UsageError", f"{path}: {module} has no lora_{side}")
     return pairs
 
 
-def whole(tensor: TensorFile) -> np.ndarray:
+def whole(tensor: TensorFile) -> Floats:
+    """An adapter is small enough to be in memory."""
     return np.concatenate([block.astype(np.float32) for block in tensor.read_blocks()])
 
 
-def convert(given: dict[str, Any], events: Events) -> dict[str, Any]:
-    folder = Path(given["adapter"])
-    base = gguf.GGUFReader(given["base"])
-    config = read_config(folder)
-    pairs = paired(folder)
+class AdapterWriter:
+    """Writes the pairs of one adapter as llama.cpp wants them."""
 
-    def field(name: str) -> Any:
-        found = base.get_field(name)
-        return None if found is None else found.contents()
+    def __init__(self, folder: Path, base: BaseModel, target: str) -> None:
+        self._folder = folder
+        self._base = base
+        self._config = read_config(folder)
+        self._alpha = float(self._config["lora_alpha"])
+        self._writer = gguf.GGUFWriter(target, base.architecture)
+        self._writer.add_type(gguf.GGUFType.ADAPTER)
+        self._writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+        self._writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, self._alpha)
 
-    arch = str(field("general.architecture"))
-    numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
-    names = gguf.get_tensor_name_map(numbers[arch], int(field(f"{arch}.block_count")))
-    shapes = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in base.tensors}
-    alpha = float(config["lora_alpha"])
-    writer = gguf.GGUFWriter(given["target"], arch)
-    writer.add_type(gguf.GGUFType.ADAPTER)
-    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
-    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
-    for done, (module, sides) in enumerate(sorted(pairs.items())):
-        name = names.get_name(f"{module}.weight", try_suffixes=(".weight",))
-        if name not in shapes:
-            raise JobError("UsageError", f"{folder}: the model has no tensor for {module}")
+    def add(self, module: str, sides: dict[str, TensorFile]) -> None:
+        """Raises: JobError for a module that the base model lacks or has in another shape."""
+        found = self._base.tensor_of(module)
+        if found is None:
+            message = f"{self._folder}: the model has no tensor for {module}"
+            raise JobError("UsageError", message)
+        name, shape = found
         a_RI = whole(sides["A"])
         b_OR = whole(sides["B"])
-        if (b_OR.shape[0], a_RI.shape[1]) != shapes[name]:
+        rows = b_OR.shape[0]
+        columns = a_RI.shape[1]
+        if (rows, columns) != shape:
             raise JobError(
                 "UsageError",
-                f"{folder}: {module} is {b_OR.shape[0]} x {a_RI.shape[1]}, the model's {name} {shapes[name]}",
+                f"{self._folder}: {module} is {rows} x {columns}, the model's {name} {shape}",
                 "the adapter belongs to another model",
             )
-        rank = a_RI.shape[0]
-        b_OR = b_OR * np.float32(
-            scale_of(config, module, rank) * rank / alpha
-        )  # llama.cpp multiplies by alpha / rank
-        if arch == "llama" and module.endswith(("q_proj", "k_proj")):
-            heads = int(
-                field(f"{arch}.attention.head_count{'_kv' if module.endswith('k_proj') else ''}")
-            )
+        self._writer.add_tensor(f"{name}.lora_a", a_RI)
+        self._writer.add_tensor(f"{name}.lora_b", self._arranged(module, b_OR))
+
+    def _arranged(self, module: str, b_OR: Floats) -> Floats:
+        """B with PEFT's scale in place of llama.cpp's alpha / rank, in the base's row order."""
+        rank = b_OR.shape[1]
+        scale = scale_of(self._config, module, rank) * rank / self._alpha
+        b_OR = b_OR * np.float32(scale)
+        heads = self._base.heads_to_interleave(module)
+        if heads:
             b_OR = interleave(b_OR, heads)
-        writer.add_tensor(f"{name}.lora_a", a_RI)
-        writer.add_tensor(f"{name}.lora_b", np.ascontiguousarray(b_OR))
-        events.progress("converting the adapter", done + 1, len(pairs))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+        return np.ascontiguousarray(b_OR)
+
+    def finish(self) -> None:
+        self._writer.write_header_to_file()
+        self._writer.write_kv_data_to_file()
+        self._writer.write_tensors_to_file()
+        self._writer.close()
+
+
+def work(job: Json, events: Events) -> Json:
+    folder = Path(job["adapter"])
+    writer = AdapterWriter(folder, BaseModel(job["base"]), job["target"])
+    pairs = paired(folder)
+    for done, (module, sides) in enumerate(sorted(pairs.items()), 1):
+        writer.add(module, sides)
+        events.progress("converting the adapter", done, len(pairs))
+    writer.finish()
     return {"modules": len(pairs)}
 
 
 if __name__ == "__main__":
-    run_worker(convert)
+    run_worker(work)

@@ -1,5 +1,4 @@
-"""Perplexity of a base and of quantized GGUF models over one text, and the KL divergence between
-them.
+"""Perplexity of a base and of quantized GGUF models over one text, and their KL divergence.
 
 All models read the same piece before the next one, so memory does not grow with the text.
 Shapes: N scored tokens, V vocabulary.
@@ -13,114 +12,158 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from _shared.calibration import pieces_of
-from _shared.protocol import Events, JobError, run_worker
+from _shared.arrays import Floats
+from _shared.pieces import Piece, pieces_of
+from _shared.protocol import Events, JobError, Json, run_worker
 from llamacpp.library import LogCapture, load_model, logits_rows, tokenize
 
 BATCH = 128
 
+ScoredRows = tuple[int, Floats]
+"""A position, and logs_NV of the next token there and after it."""
 
-class Scorer:
+
+class GgufScorer:
     """One loaded model that returns log-probabilities for a window."""
 
     def __init__(self, path: str, *, window: int, threads: int, log: LogCapture) -> None:
-        self.model = load_model(path, log)
-        self.vocab = llama_cpp.llama_model_get_vocab(self.model)
-        self.vocab_size = llama_cpp.llama_vocab_n_tokens(self.vocab)
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = window
-        params.n_batch = BATCH
-        params.n_ubatch = BATCH
-        params.n_seq_max = 1
-        params.n_threads = params.n_threads_batch = threads
-        self.context = llama_cpp.llama_init_from_model(self.model, params)
-        if not self.context:
-            raise JobError(
-                "EngineFailed", f"llama.cpp cannot make a context for {path}: {log.last()}"
-            )
-        self.batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
+        self._model = load_model(path, log)
+        self.vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self._vocab_size = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        self._context = llama_cpp.llama_init_from_model(self._model, _params(window, threads))
+        if not self._context:
+            message = f"llama.cpp cannot make a context for {path}: {log.last()}"
+            raise JobError("EngineFailed", message)
+        self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
 
-    def log_probs(self, tokens: list[int], first_scored: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(position of the first row, log-probabilities of the next token, shape (rows, V)), in
-        pieces.
-        """
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), False)
+    def log_probs(self, tokens: list[int], first_scored: int) -> Iterator[ScoredRows]:
+        """From `first_scored` on, in pieces of a batch."""
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), False)
         for start in range(0, len(tokens), BATCH):
-            part = tokens[start : start + BATCH]
-            rows = 0
-            for i, token in enumerate(part):
-                batch = self.batch
-                position = start + i
-                batch.token[i], batch.pos[i], batch.n_seq_id[i] = token, position, 1
-                batch.seq_id[i][0] = 0
-                scored = first_scored <= position < len(tokens) - 1
-                batch.logits[i] = scored
-                rows += scored
-            self.batch.n_tokens = len(part)
-            if llama_cpp.llama_decode(self.context, self.batch) != 0:
+            stop = min(start + BATCH, len(tokens))
+            scored = range(max(start, first_scored), min(stop, len(tokens) - 1))
+            self._fill_batch(tokens, start, stop, scored)
+            if llama_cpp.llama_decode(self._context, self._batch) != 0:
                 raise JobError("EngineFailed", "llama_decode failed while measuring quality")
-            if rows:
-                yield (
-                    max(start, first_scored),
-                    log_softmax(logits_rows(self.context, rows, self.vocab_size)),
-                )
+            if scored:
+                logits_NV = logits_rows(self._context, len(scored), self._vocab_size)
+                yield scored.start, log_softmax(logits_NV)
+
+    def _fill_batch(self, tokens: list[int], start: int, stop: int, scored: range) -> None:
+        batch = self._batch
+        for place, position in enumerate(range(start, stop)):
+            batch.token[place] = tokens[position]
+            batch.pos[place] = position
+            batch.n_seq_id[place] = 1
+            batch.seq_id[place][0] = 0
+            batch.logits[place] = position in scored
+        batch.n_tokens = stop - start
 
 
-def log_softmax(logits_NV: np.ndarray) -> np.ndarray:
+def _params(window: int, threads: int) -> Any:
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = window
+    params.n_batch = BATCH
+    params.n_ubatch = BATCH
+    params.n_seq_max = 1
+    params.n_threads = threads
+    params.n_threads_batch = threads
+    return params
+
+
+def log_softmax(logits_NV: Floats) -> Floats:
+    """In place."""
     logits_NV -= logits_NV.max(axis=1, keepdims=True)
-    logits_NV -= np.log(np.exp(logits_NV).sum(axis=1, keepdims=True, dtype=np.float64)).astype(
-        np.float32
-    )
+    sums_N1 = np.exp(logits_NV).sum(axis=1, keepdims=True, dtype=np.float64)
+    logits_NV -= np.log(sums_N1).astype(np.float32)
     return logits_NV
 
 
-def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    log = LogCapture()
-    start = time.process_time()
-    paths = [job["base"], *job["models"]]
-    header = load_model(job["base"], log)
-    window = min(job["window"], llama_cpp.llama_model_n_ctx_train(header))
-    llama_cpp.llama_model_free(header)
-    scorers = [Scorer(path, window=window, threads=job["threads"], log=log) for path in paths]
-    vocab = scorers[0].vocab
-    pieces = pieces_of(
-        Path(job["text"]),
-        lambda text: tokenize(vocab, text.encode(), add_special=False, parse_special=True),
-        bos=[llama_cpp.llama_vocab_bos(vocab)] if llama_cpp.llama_vocab_get_add_bos(vocab) else [],
-        window=window,
-        limit=job["tokens"],
-    )
-    loss = np.zeros(len(paths))
-    divergence = np.zeros(len(paths))
-    agreed = np.zeros(len(paths))
+class BaseRows:
+    """What the base says of some tokens, computed once for all models."""
+
+    def __init__(self, logs_NV: Floats, tokens: list[int]) -> None:
+        self.logs_NV = logs_NV
+        self.probs_NV = np.exp(logs_NV)
+        self.top_N = logs_NV.argmax(axis=1)
+        self.rows_N = np.arange(len(logs_NV))
+        self.targets_N = np.array(tokens)
+
+
+class QualitySums:
+    """Sums over the scored tokens of one model, against the base."""
+
+    def __init__(self) -> None:
+        self._loss = 0.0
+        self._divergence = 0.0
+        self._agreed = 0
+
+    def add(self, base: BaseRows, logs_NV: Floats) -> None:
+        """The same tokens as this model sees them."""
+        self._loss -= logs_NV[base.rows_N, base.targets_N].sum(dtype=np.float64)
+        terms_NV = base.probs_NV * (base.logs_NV - logs_NV)
+        self._divergence += terms_NV.sum(dtype=np.float64)
+        self._agreed += int((logs_NV.argmax(axis=1) == base.top_N).sum())
+
+    def figures(self, path: str, scored: int) -> Json:
+        return {
+            "path": path,
+            "perplexity": float(np.exp(self._loss / scored)),
+            "kl_divergence": float(max(self._divergence / scored, 0.0)),
+            "top1_agreement": float(self._agreed / scored),
+        }
+
+
+def score(piece: Piece, scorers: list[GgufScorer], sums: list[QualitySums]) -> int:
+    """Adds one piece to the sums of every model; the number of scored tokens."""
+    tokens, first_scored = piece
+    streams = [scorer.log_probs(tokens, first_scored) for scorer in scorers]
     scored = 0
-    for done, (tokens, first_scored) in enumerate(pieces):
-        for parts in zip(
-            *(scorer.log_probs(tokens, first_scored) for scorer in scorers), strict=True
-        ):
-            position, base_NV = parts[0]
-            rows = np.arange(len(base_NV))
-            targets = np.array(tokens[position + 1 : position + 1 + len(base_NV)])
-            base_probs_NV = np.exp(base_NV)
-            base_top = base_NV.argmax(axis=1)
-            for i, (_, logs_NV) in enumerate(parts):
-                loss[i] -= logs_NV[rows, targets].sum(dtype=np.float64)
-                divergence[i] += (base_probs_NV * (base_NV - logs_NV)).sum(dtype=np.float64)
-                agreed[i] += (logs_NV.argmax(axis=1) == base_top).sum()
-            scored += len(base_NV)
-        events.progress("quality", done + 1, len(pieces), unit="pieces")
+    for rows in zip(*streams, strict=True):
+        position, base_NV = rows[0]
+        after = position + 1
+        base = BaseRows(base_NV, tokens[after : after + len(base_NV)])
+        for model, (_, logs_NV) in zip(sums, rows, strict=True):
+            model.add(base, logs_NV)
+        scored += len(base_NV)
+    return scored
+
+
+def read_pieces(job: Json, vocab: object, window: int) -> list[Piece]:
+    """The held-out text as the base's vocabulary reads it."""
+
+    def encode(text: str) -> list[int]:
+        return tokenize(vocab, text.encode(), add_special=False, parse_special=True)
+
+    bos = []
+    if llama_cpp.llama_vocab_get_add_bos(vocab):
+        bos.append(llama_cpp.llama_vocab_bos(vocab))
+    return pieces_of(Path(job["text"]), encode, bos=bos, window=window, limit=job["tokens"])
+
+
+def trained_context(path: str, log: LogCapture) -> int:
+    model = load_model(path, log)
+    context = int(llama_cpp.llama_model_n_ctx_train(model))
+    llama_cpp.llama_model_free(model)
+    return context
+
+
+def work(job: Json, events: Events) -> Json:
+    start_s = time.process_time()
+    log = LogCapture()
+    paths = [job["base"], *job["models"]]
+    window = min(job["window"], trained_context(job["base"], log))
+    scorers = [GgufScorer(path, window=window, threads=job["threads"], log=log) for path in paths]
+    sums = [QualitySums() for _ in paths]
+    pieces = read_pieces(job, scorers[0].vocab, window)
+    scored = 0
+    for done, piece in enumerate(pieces, 1):
+        scored += score(piece, scorers, sums)
+        events.progress("quality", done, len(pieces), unit="pieces")
     return {
         "tokens": scored,
-        "cpu_s": time.process_time() - start,
-        "models": [
-            {
-                "path": path,
-                "perplexity": float(np.exp(loss[i] / scored)),
-                "kl_divergence": float(max(divergence[i] / scored, 0.0)),
-                "top1_agreement": float(agreed[i] / scored),
-            }
-            for i, path in enumerate(paths)
-        ],
+        "cpu_s": time.process_time() - start_s,
+        "models": [model.figures(path, scored) for model, path in zip(sums, paths, strict=True)],
     }
 
 

@@ -1,219 +1,233 @@
 """A Hugging Face tokenizer as GGUF metadata. Refuses what llama.cpp would tokenize differently."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gguf
 
 from _shared.protocol import JobError
+from llamacpp.splits import split_name
 
-ENDINGS = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-TEKKEN_WORD = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
-TEKKEN = (
-    rf"{TEKKEN_WORD}*[\p{{Ll}}\p{{Lm}}\p{{Lo}}\p{{M}}]+|{TEKKEN_WORD}+[\p{{Ll}}\p{{Lm}}\p{{Lo}}\p{{M}}]*|"
-    r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-# Split patterns that llama.cpp implements under a name (src/llama-vocab.cpp). llama-bpe also
-# ignores merges.
-SPLITS = {
-    CONTRACTIONS + r"\p{N}{1,3}|" + ENDINGS: "dbrx",
-    CONTRACTIONS + r"\p{N}|" + ENDINGS: "qwen2",
-    TEKKEN: "tekken",
-}
 SPECIAL_TYPES = ("bos", "eos", "unk", "sep", "pad", "mask")
+UNLISTED_SCORE = -10000.0
+UNMERGED_SCORE = -1e6
+SPACE_MARK = "\u2581"
+"""What SentencePiece writes for a space."""
+
+# tokenizer.json and tokenizer_config.json as they are.
+Json = dict[str, Any]
 
 
-def add_vocab(
-    writer: gguf.GGUFWriter, folder: Path, *, vocab_size: int, space_prefix: bool | None
+def add_vocabulary(
+    writer: gguf.GGUFWriter, folder: Path, *, size: int, space_prefix: bool | None
 ) -> None:
     """Writes tokens, types, merges or scores, special ids and the chat template.
 
     `space_prefix` None means: as the tokenizer's own normalizer says.
+    Raises: JobError for a tokenizer that llama.cpp has not.
     """
-    path = folder / "tokenizer.json"
-    if (folder / "tokenizer.model").exists():
-        add_sentencepiece(
-            writer, folder, vocab_size, True if space_prefix is None else space_prefix
-        )
-        merges = False
-    elif path.exists():
-        tokenizer = json.loads(path.read_text())
-        model = tokenizer["model"]
-        if model.get("type", "BPE") != "BPE":
-            raise JobError(
-                "UsageError",
-                f"{path}: a {model.get('type')} tokenizer is not supported",
-                "BPE and SentencePiece are",
-            )
-        merges = not model.get("byte_fallback")
-        if merges:
-            add_byte_level(writer, tokenizer, vocab_size, path)
-        else:
-            add_byte_fallback(writer, tokenizer, vocab_size, space_prefix)
-    else:
-        raise JobError(
-            "UsageError",
-            f"{folder} has no tokenizer.json or tokenizer.model",
-            "copy the model's tokenizer there",
-        )
+    has_merges = _add_tokens(writer, folder, size, space_prefix)
     special = gguf.SpecialVocab(
-        folder, load_merges=merges, special_token_types=SPECIAL_TYPES, n_vocab=vocab_size
+        folder, load_merges=has_merges, special_token_types=SPECIAL_TYPES, n_vocab=size
     )
     special.add_special_token["bos"] = adds_bos(folder)
     special.add_to_gguf(writer, quiet=True)
 
 
-def adds_bos(folder: Path) -> bool:
-    """Whether the tokenizer itself puts BOS first; llama.cpp would otherwise guess from the
-    vocabulary's kind.
-    """
-    config_path = folder / "tokenizer_config.json"
+def _add_tokens(
+    writer: gguf.GGUFWriter, folder: Path, size: int, space_prefix: bool | None
+) -> bool:
+    """Whether the tokens go with merges; others have scores."""
     path = folder / "tokenizer.json"
-    config = json.loads(config_path.read_text()) if config_path.exists() else {}
-    if isinstance(config.get("add_bos_token"), bool):
-        return bool(config["add_bos_token"])
+    if (folder / "tokenizer.model").exists():
+        vocabulary = sentencepiece_vocabulary(folder, size)
+        vocabulary.add_with_scores(writer, space_prefix=space_prefix is not False)
+        return False
     if not path.exists():
-        return True  # a bare SentencePiece model: Llama, Mistral and Gemma all start with BOS
-    post = json.loads(path.read_text()).get("post_processor") or {}
-    steps = post.get("processors", [post])
-    templates = [step["single"] for step in steps if step.get("type") == "TemplateProcessing"]
-    return any(template and "SpecialToken" in template[0] for template in templates)
+        message = f"{folder} has no tokenizer.json or tokenizer.model"
+        raise JobError("UsageError", message, "copy the model's tokenizer there")
+    tokenizer = json.loads(path.read_text())
+    kind = tokenizer["model"].get("type", "BPE")
+    if kind != "BPE":
+        message = f"{path}: a {kind} tokenizer is not supported"
+        raise JobError("UsageError", message, "BPE and SentencePiece are")
+    if tokenizer["model"].get("byte_fallback"):
+        if space_prefix is None:
+            space_prefix = prepends_space(tokenizer)
+        vocabulary = byte_fallback_vocabulary(tokenizer, size)
+        vocabulary.add_with_scores(writer, space_prefix=space_prefix)
+        return False
+    vocabulary = byte_level_vocabulary(tokenizer, size)
+    vocabulary.add_with_split(writer, split=split_name(tokenizer, path))
+    return True
 
 
-def base_tokens(vocab_size: int) -> tuple[list[str], list[int]]:
-    """A vocabulary of unused padding, to be overwritten where the tokenizer has tokens."""
-    return [f"[PAD{i}]" for i in range(vocab_size)], [int(gguf.TokenType.UNUSED)] * vocab_size
+class Vocabulary:
+    """Tokens by number with their types and scores; unused padding where a tokenizer has none."""
 
+    def __init__(self, size: int, *, score: float = 0.0) -> None:
+        self.tokens = [f"[PAD{number}]" for number in range(size)]
+        self.types = [int(gguf.TokenType.UNUSED)] * size
+        self.scores = [score] * size
 
-def overlay_added(tokens: list[str], types: list[int], added: list[dict[str, Any]]) -> None:
-    for entry in added:
-        if entry["id"] < len(tokens):
+    def set(self, number: int, text: str, kind: gguf.TokenType, *, score: float = 0.0) -> None:
+        self.tokens[number] = text
+        self.types[number] = int(kind)
+        self.scores[number] = score
+
+    def overlay(self, added: list[Json]) -> None:
+        """Tokens that were added to a trained tokenizer."""
+        for entry in added:
+            number = entry["id"]
+            if number >= len(self.tokens):
+                continue
             text = entry["content"]
-            special = entry.get("special", False)
-            # llama.cpp compares user-defined tokens with raw text, so SentencePiece's space mark is
-            # undone.
-            tokens[entry["id"]] = text if special else text.replace("▁", " ")
-            types[entry["id"]] = int(
-                gguf.TokenType.CONTROL if special else gguf.TokenType.USER_DEFINED
-            )
+            if entry.get("special", False):
+                self.tokens[number] = text
+                self.types[number] = int(gguf.TokenType.CONTROL)
+            else:
+                # llama.cpp compares user-defined tokens with raw text
+                self.tokens[number] = text.replace(SPACE_MARK, " ")
+                self.types[number] = int(gguf.TokenType.USER_DEFINED)
+
+    def add_with_split(self, writer: gguf.GGUFWriter, *, split: str) -> None:
+        """As byte-level BPE, which finds tokens by merges."""
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(split)
+        writer.add_token_list(self.tokens)
+        writer.add_token_types(self.types)
+
+    def add_with_scores(self, writer: gguf.GGUFWriter, *, space_prefix: bool) -> None:
+        """As SentencePiece, which finds tokens by scores."""
+        writer.add_tokenizer_model("llama")
+        writer.add_tokenizer_pre("default")
+        writer.add_token_list(self.tokens)
+        writer.add_token_scores(self.scores)
+        writer.add_token_types(self.types)
+        writer.add_add_space_prefix(space_prefix)
 
 
-def add_byte_level(
-    writer: gguf.GGUFWriter, tokenizer: dict[str, Any], vocab_size: int, path: Path
-) -> None:
-    tokens, types = base_tokens(vocab_size)
-    for text, token in tokenizer["model"]["vocab"].items():
-        tokens[token], types[token] = text, int(gguf.TokenType.NORMAL)
-    overlay_added(tokens, types, tokenizer.get("added_tokens", []))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre_tokenizer_name(tokenizer, path))
-    writer.add_token_list(tokens)
-    writer.add_token_types(types)
+def byte_level_vocabulary(tokenizer: Json, size: int) -> Vocabulary:
+    vocabulary = Vocabulary(size)
+    for text, number in tokenizer["model"]["vocab"].items():
+        vocabulary.set(number, text, gguf.TokenType.NORMAL)
+    vocabulary.overlay(tokenizer.get("added_tokens", []))
+    return vocabulary
 
 
-def pre_tokenizer_name(tokenizer: dict[str, Any], path: Path) -> str:
-    """The llama.cpp name of this tokenizer's splitting rule.
+def byte_fallback_vocabulary(tokenizer: Json, size: int) -> Vocabulary:
+    """SentencePiece BPE stored as tokenizer.json.
 
-    Raises JobError for one without a name: a near match would tokenize text differently and nobody
-    would notice.
-    """
-    pre = tokenizer.get("pre_tokenizer") or {}
-    steps = pre.get("pretokenizers", [pre])
-    kinds = [step.get("type") for step in steps]
-    if kinds == ["ByteLevel"] and steps[0].get("use_regex", True):
-        return "gpt-2"
-    if (
-        kinds == ["Digits", "ByteLevel"]
-        and steps[0].get("individual_digits")
-        and steps[1].get("use_regex", True)
-    ):
-        return "smollm"
-    if kinds == ["Split", "ByteLevel"] and not steps[1].get("use_regex", True):
-        name = SPLITS.get(steps[0]["pattern"].get("Regex", ""))
-        if name == "dbrx" and tokenizer["model"].get("ignore_merges"):
-            return "llama-bpe"
-        if name:
-            return name
-    raise JobError(
-        "UsageError",
-        f"{path}: llama.cpp has no known name for this tokenizer's splitting rule ({' + '.join(map(str, kinds))})",
-        "convert with llama.cpp's convert_hf_to_gguf.py, then pass the .gguf file as MODEL",
-    )
-
-
-def add_byte_fallback(
-    writer: gguf.GGUFWriter, tokenizer: dict[str, Any], vocab_size: int, space_prefix: bool | None
-) -> None:
-    """SentencePiece BPE stored as tokenizer.json: a piece's score is minus the rank of the merge
-    that makes it.
+    A piece's score is minus the rank of the merge that makes it.
     """
     model = tokenizer["model"]
-    tokens, types = base_tokens(vocab_size)
-    scores = [-1e6] * vocab_size
+    ranks = _merge_ranks(model["merges"])
+    vocabulary = Vocabulary(size, score=UNMERGED_SCORE)
+    for text, number in model["vocab"].items():
+        kind = gguf.TokenType.BYTE if _is_byte(text) else gguf.TokenType.NORMAL
+        rank = ranks.get(text, len(ranks))
+        vocabulary.set(number, text, kind, score=-float(rank))
+    vocabulary.overlay(tokenizer.get("added_tokens", []))
+    unknown = model["vocab"].get(model.get("unk_token"))
+    if unknown is not None:
+        vocabulary.types[unknown] = int(gguf.TokenType.UNKNOWN)
+    return vocabulary
+
+
+def _merge_ranks(merges: list[Any]) -> dict[str, int]:
+    """What a merge makes -> its first place; a merge is a pair, or a text with a space."""
     ranks: dict[str, int] = {}
-    for rank, merge in enumerate(model["merges"]):
-        ranks.setdefault(
-            "".join(merge) if isinstance(merge, list) else merge.replace(" ", ""), rank
-        )
-    for text, token in model["vocab"].items():
-        tokens[token] = text
-        scores[token] = -float(ranks.get(text, len(ranks)))
-        is_byte = len(text) == 6 and text.startswith("<0x") and text.endswith(">")
-        types[token] = int(gguf.TokenType.BYTE if is_byte else gguf.TokenType.NORMAL)
-    overlay_added(tokens, types, tokenizer.get("added_tokens", []))
-    if model.get("unk_token") in model["vocab"]:
-        types[model["vocab"][model["unk_token"]]] = int(gguf.TokenType.UNKNOWN)
-    writer.add_tokenizer_model("llama")
-    writer.add_tokenizer_pre("default")
-    writer.add_token_list(tokens)
-    writer.add_token_scores(scores)
-    writer.add_token_types(types)
-    writer.add_add_space_prefix(prepends_space(tokenizer) if space_prefix is None else space_prefix)
+    for rank, merge in enumerate(merges):
+        made = "".join(merge) if isinstance(merge, list) else merge.replace(" ", "")
+        ranks.setdefault(made, rank)
+    return ranks
 
 
-def prepends_space(tokenizer: dict[str, Any]) -> bool:
-    normalizer = tokenizer.get("normalizer") or {}
-    pre = tokenizer.get("pre_tokenizer") or {}
-    steps = normalizer.get("normalizers", [normalizer])
-    return any(s.get("type") == "Prepend" for s in steps) or pre.get("prepend_scheme") in (
-        "always",
-        "first",
-    )
+def _is_byte(text: str) -> bool:
+    """Such as <0x0A>."""
+    return len(text) == 6 and text.startswith("<0x") and text.endswith(">")
 
 
-def add_sentencepiece(
-    writer: gguf.GGUFWriter, folder: Path, vocab_size: int, space_prefix: bool
-) -> None:
+def sentencepiece_vocabulary(folder: Path, size: int) -> Vocabulary:
     from sentencepiece import SentencePieceProcessor
 
     pieces = SentencePieceProcessor()
     pieces.LoadFromFile(str(folder / "tokenizer.model"))
-    tokens, types = base_tokens(vocab_size)
-    scores = [-10000.0] * vocab_size
-    kinds = (
+    vocabulary = Vocabulary(size, score=UNLISTED_SCORE)
+    for number in range(min(pieces.vocab_size(), size)):
+        vocabulary.set(
+            number,
+            pieces.IdToPiece(number),
+            _kind_of_piece(pieces, number),
+            score=pieces.GetScore(number),
+        )
+    _overlay_replaceable(vocabulary, _added_tokens(folder))
+    return vocabulary
+
+
+def _kind_of_piece(pieces: Any, number: int) -> gguf.TokenType:
+    kinds: tuple[tuple[Callable[[int], bool], gguf.TokenType], ...] = (
         (pieces.IsUnknown, gguf.TokenType.UNKNOWN),
         (pieces.IsControl, gguf.TokenType.CONTROL),
         (pieces.IsUnused, gguf.TokenType.UNUSED),
         (pieces.IsByte, gguf.TokenType.BYTE),
     )
-    for token in range(min(pieces.vocab_size(), vocab_size)):
-        tokens[token], scores[token] = pieces.IdToPiece(token), pieces.GetScore(token)
-        types[token] = int(
-            next((kind for test, kind in kinds if test(token)), gguf.TokenType.NORMAL)
-        )
-    config_path = folder / "tokenizer_config.json"
+    for is_of_kind, kind in kinds:
+        if is_of_kind(number):
+            return kind
+    return gguf.TokenType.NORMAL
+
+
+def _added_tokens(folder: Path) -> list[Json]:
+    """Of both files, each with its number."""
+    config = _read_if_there(folder / "tokenizer_config.json")
+    added: list[Json] = []
+    for number, entry in config.get("added_tokens_decoder", {}).items():
+        added.append({"id": int(number), **entry})
+    added += _read_if_there(folder / "tokenizer.json").get("added_tokens", [])
+    return added
+
+
+def _overlay_replaceable(vocabulary: Vocabulary, added: list[Json]) -> None:
+    """Only where SentencePiece itself has no unknown token and no byte."""
+    replaceable = (
+        gguf.TokenType.NORMAL,
+        gguf.TokenType.CONTROL,
+        gguf.TokenType.USER_DEFINED,
+        gguf.TokenType.UNUSED,
+    )
+    vocabulary.overlay([entry for entry in added if vocabulary.types[entry["id"]] in replaceable])
+
+
+def prepends_space(tokenizer: Json) -> bool:
+    """Whether the tokenizer puts a space before a text."""
+    pre = tokenizer.get("pre_tokenizer") or {}
+    if pre.get("prepend_scheme") in ("always", "first"):
+        return True
+    normalizer = tokenizer.get("normalizer") or {}
+    steps = normalizer.get("normalizers", [normalizer])
+    return any(step.get("type") == "Prepend" for step in steps)
+
+
+def adds_bos(folder: Path) -> bool:
+    """Whether the tokenizer itself puts BOS first; llama.cpp would otherwise guess."""
+    config = _read_if_there(folder / "tokenizer_config.json")
+    said = config.get("add_bos_token")
+    if isinstance(said, bool):
+        return said
     path = folder / "tokenizer.json"
-    config = json.loads(config_path.read_text()) if config_path.exists() else {}
-    added = [{"id": int(i), **entry} for i, entry in config.get("added_tokens_decoder", {}).items()]
-    if path.exists():
-        added += json.loads(path.read_text()).get("added_tokens", [])
-    keep = [entry for entry in added if types[entry["id"]] in (1, 3, 4, 5)] if added else []
-    overlay_added(tokens, types, keep)
-    writer.add_tokenizer_model("llama")
-    writer.add_tokenizer_pre("default")
-    writer.add_token_list(tokens)
-    writer.add_token_scores(scores)
-    writer.add_token_types(types)
-    writer.add_add_space_prefix(space_prefix)
+    if not path.exists():
+        return True  # a bare SentencePiece model: Llama, Mistral and Gemma all start with BOS
+    post = json.loads(path.read_text()).get("post_processor") or {}
+    for step in post.get("processors", [post]):
+        if step.get("type") == "TemplateProcessing":
+            template = step["single"]
+            if template and "SpecialToken" in template[0]:
+                return True
+    return False
+
+
+def _read_if_there(path: Path) -> Json:
+    return dict(json.loads(path.read_text())) if path.exists() else {}

@@ -1,69 +1,78 @@
 """A task of lm-evaluation-harness against a served model: its own metrics, as shares."""
 
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
-from _shared.protocol import Events, JobError, run_worker
+from _shared.protocol import Events, JobError, Json, run_worker
 
 
-def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    import yaml
-    from lm_eval import simple_evaluate
+def work(job: Json, events: Events) -> Json:
     from lm_eval.tasks import TaskManager
 
     path = Path(job["task"])
-    name = yaml.safe_load(path.read_text())["task"] if path.is_file() else job["task"]
-    manager = TaskManager(include_path=str(path.parent) if path.is_file() else None)
+    is_file = path.is_file()
+    manager = TaskManager(include_path=str(path.parent) if is_file else None)
+    name = name_in(path) if is_file else job["task"]
     if name not in manager.all_tasks:
-        raise JobError(
-            "UsageError",
-            f"lm-eval has no task {name}",
-            "a task's name, or the path of its YAML file",
-        )
-    if path.is_file():
+        message = f"lm-eval has no task {name}"
+        raise JobError("UsageError", message, "a task's name, or the path of its YAML file")
+    if is_file:
         os.chdir(path.parent)  # data files lie beside the task that names them
     events.progress(f"lm-eval {name}", 0, 1, unit="tasks")
+    results = evaluate(job, name, manager)
+    return {"tasks": {task: shares(figures) for task, figures in results.items()}}
+
+
+def name_in(path: Path) -> str:
+    """A task of the user's own."""
+    import yaml
+
+    return str(yaml.safe_load(path.read_text())["task"])
+
+
+def evaluate(job: Json, task: str, manager: Any) -> dict[str, Json]:
+    """Task -> metric -> figure. Raises: JobError for whatever lm-eval raises."""
+    from lm_eval import simple_evaluate
+
+    model = {
+        "model": job["model"],
+        "base_url": f"{job['url']}/v1/completions",
+        "tokenizer": job["tokenizer"],
+        "tokenizer_backend": "huggingface",
+        "tokenized_requests": False,
+        "num_concurrent": 8,
+        "max_retries": 1,
+        "max_length": job["context"],
+    }
     try:
         found = simple_evaluate(
             model="local-completions",
-            model_args={
-                "model": job["model"],
-                "base_url": f"{job['url']}/v1/completions",
-                "tokenizer": job["tokenizer"],
-                "tokenizer_backend": "huggingface",
-                "tokenized_requests": False,
-                "num_concurrent": 8,
-                "max_retries": 1,
-                "max_length": job["context"],
-            },
-            tasks=[name],
+            model_args=model,
+            tasks=[task],
             task_manager=manager,
             bootstrap_iters=0,
             log_samples=False,
         )
     except Exception as error:
-        import traceback
-
         traceback.print_exc()
         raise JobError(
             "EngineFailed",
             f"lm-eval failed: {type(error).__name__}: {str(error)[:200]}",
             "tasks that score given answers need log-probabilities of the prompt, which vLLM has",
         ) from error
-    return {"tasks": {name: shares(figures) for name, figures in found["results"].items()}}
+    return dict(found["results"])
 
 
-def shares(figures: dict[str, Any]) -> dict[str, float]:
+def shares(figures: Json) -> dict[str, float]:
     """Metric -> value, without standard errors and the filters' names."""
-    return {
-        key.partition(",")[0]: float(value)
-        for key, value in figures.items()
-        if "stderr" not in key
-        and isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and key != "sample_len"
-    }
+    found = {}
+    for key, value in figures.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and "stderr" not in key and key != "sample_len":
+            found[key.partition(",")[0]] = float(value)
+    return found
 
 
 if __name__ == "__main__":

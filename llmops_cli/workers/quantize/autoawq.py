@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from _shared.protocol import Events, run_worker
-from quantize.quantizing import Quantizing, quantize_with, show_progress
+from _shared.protocol import Events, Json, run_worker
+from quantize.quantizing import QuantizeJob, quantize_with
 
 
-def apply(work: Quantizing) -> None:
+def apply(work: QuantizeJob) -> None:
     from awq import AutoAWQForCausalLM
 
-    job = work.job
     model: Any = AutoAWQForCausalLM.from_pretrained(
         str(work.source),
         trust_remote_code=False,
@@ -17,25 +16,26 @@ def apply(work: Quantizing) -> None:
         device_map="cpu",
         safetensors=True,
     )
+    config = {
+        "zero_point": True,
+        "q_group_size": work.job["group_size"],
+        "w_bit": 4,
+        "version": "GEMM",
+    }
+    windows = work.calibration.windows
     # all windows, and none longer than it takes: it drops longer ones without a word
     model.quantize(
         work.tokenizer,
-        calib_data=work.calibration.windows,
-        max_calib_samples=len(work.calibration.windows),
-        max_calib_seq_len=job["seq_len"],
+        calib_data=windows,
+        max_calib_samples=len(windows),
+        max_calib_seq_len=work.job["seq_len"],
         n_parallel_calib_samples=8,
-        quant_config={
-            "zero_point": True,
-            "q_group_size": job["group_size"],
-            "w_bit": 4,
-            "version": "GEMM",
-        },
+        quant_config=config,
     )
     model.save_quantized(str(work.output))
 
 
-def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    show_progress(events)
+def work(job: Json, events: Events) -> Json:
     return quantize_with(apply, job, events, library="AutoAWQ")
 
 

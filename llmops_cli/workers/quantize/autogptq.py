@@ -1,14 +1,15 @@
-"""AutoGPTQ, for those who need files of exactly that library. It quantizes on an NVIDIA GPU only;
-untested by us.
+"""AutoGPTQ, for those who need files of exactly that library.
+
+It quantizes on an NVIDIA GPU only; untested by us.
 """
 
 from typing import Any
 
-from _shared.protocol import Events, run_worker
-from quantize.quantizing import Quantizing, quantize_with, show_progress
+from _shared.protocol import Events, Json, run_worker
+from quantize.quantizing import QuantizeJob, quantize_with
 
 
-def apply(work: Quantizing) -> None:
+def apply(work: QuantizeJob) -> None:
     import torch
     from auto_gptq import AutoGPTQForCausalLM, BaseQuantizeConfig
 
@@ -23,16 +24,15 @@ def apply(work: Quantizing) -> None:
     model: Any = AutoGPTQForCausalLM.from_pretrained(
         str(work.source), config, trust_remote_code=False
     )
-    windows = [
-        {"input_ids": torch.tensor([w]), "attention_mask": torch.ones(1, len(w), dtype=torch.long)}
-        for w in work.calibration.windows
-    ]
-    model.quantize(windows)
+    samples = []
+    for window in work.calibration.windows:
+        mask = torch.ones(1, len(window), dtype=torch.long)
+        samples.append({"input_ids": torch.tensor([window]), "attention_mask": mask})
+    model.quantize(samples)
     model.save_quantized(str(work.output), use_safetensors=True)
 
 
-def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    show_progress(events)
+def work(job: Json, events: Events) -> Json:
     return quantize_with(apply, job, events, library="AutoGPTQ")
 
 

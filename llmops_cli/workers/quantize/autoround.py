@@ -1,57 +1,67 @@
-"""AutoRound: rounding learned by signed gradient descent, saved as GPTQ, which vLLM and
-Transformers load.
+"""AutoRound: rounding learned by signed gradient descent.
+
+Saved as GPTQ, which vLLM and Transformers load.
 """
 
+from pathlib import Path
 from typing import Any
 
-from _shared.protocol import Events, run_worker
-from quantize.quantizing import Quantizing, quantize_with, show_progress
+from _shared.protocol import Events, Json, run_worker
+from quantize.quantizing import QuantizeJob, quantize_with
 
 STEPS = 200
+MOST_BATCH = 8
 
 
-def apply(work: Quantizing) -> None:
+def apply(work: QuantizeJob) -> None:
     import torch
     from auto_round import AutoRound
 
     job = work.job
     length = min(job["seq_len"], max(map(len, work.calibration.windows)))
-    work.calibration.keep_whole(length)  # it takes windows of one length
-    windows = work.calibration.windows
-    batches = [
-        {
-            "input_ids": torch.tensor([w[:length]]),
-            "attention_mask": torch.ones(1, length, dtype=torch.long),
-        }
-        for w in windows
-    ]
+    samples = samples_of(work, length)
     rounding = AutoRound(
         work.model,
         tokenizer=work.tokenizer,
         bits=job["bits"],
         group_size=job["group_size"],
         sym=job["symmetric"],
-        dataset=batches,
-        nsamples=len(batches),
+        dataset=samples,
+        nsamples=len(samples),
         seqlen=length,
         iters=STEPS,
         seed=job["seed"],
-        batch_size=min(8, len(batches)),
+        batch_size=min(MOST_BATCH, len(samples)),
         device_map="cuda" if torch.cuda.is_available() else "cpu",
         enable_torch_compile=False,
     )
     rounding.quantize_and_save(str(work.output), format="auto_gptq")
-    if not (
-        work.output / "config.json"
-    ).exists():  # it makes a folder of its own below the one it is given
-        (made,) = (path.parent for path in work.output.glob("*/config.json"))
-        for path in made.iterdir():
-            path.rename(work.output / path.name)
-        made.rmdir()
+    lift_subfolder(work.output)
 
 
-def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    show_progress(events)
+def samples_of(work: QuantizeJob, length: int) -> list[dict[str, Any]]:
+    """It takes windows of one length; shorter ones are told as unused."""
+    import torch
+
+    work.calibration.keep_whole(length)
+    samples = []
+    for window in work.calibration.windows:
+        mask = torch.ones(1, length, dtype=torch.long)
+        samples.append({"input_ids": torch.tensor([window[:length]]), "attention_mask": mask})
+    return samples
+
+
+def lift_subfolder(output: Path) -> None:
+    """It may make a folder of its own below the one it is given."""
+    if (output / "config.json").exists():
+        return
+    (made,) = (path.parent for path in output.glob("*/config.json"))
+    for path in made.iterdir():
+        path.rename(output / path.name)
+    made.rmdir()
+
+
+def work(job: Json, events: Events) -> Json:
     return quantize_with(apply, job, events, library="AutoRound")
 
 

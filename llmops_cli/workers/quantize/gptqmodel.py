@@ -3,44 +3,47 @@
 import os
 from typing import Any
 
-os.environ.setdefault(
-    "GPTQMODEL_CPU_WORKERS", str(max(2, os.cpu_count() or 2))
-)  # it raises on two cores otherwise
+from _shared.protocol import Events, JobError, Json, run_worker
+from quantize.quantizing import QuantizeJob, quantize_with
 
-from _shared.protocol import Events, JobError, run_worker
-from quantize.quantizing import Quantizing, quantize_with, show_progress
+LEAST_WORKERS = 2
+"""It raises with fewer when it is imported."""
 
 
-def apply(work: Quantizing) -> None:
+def apply(work: QuantizeJob) -> None:
+    cpu_workers = max(LEAST_WORKERS, os.cpu_count() or 0)
+    os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(cpu_workers))
     import torch
     from gptqmodel import GPTQModel, QuantizeConfig
 
     job = work.job
-    if job["method"] == "awq" and not torch.cuda.is_available():
-        raise JobError(
-            "EnvironmentMissing", "GPTQModel's AWQ needs an NVIDIA GPU", "--engine llmcompressor"
-        )
-    method = (
-        {"quant_method": "awq", "format": "gemm"}
-        if job["method"] == "awq"
-        else {"act_group_aware": True}
-    )
+    has_gpu = torch.cuda.is_available()
+    if job["method"] == "awq" and not has_gpu:
+        message = "GPTQModel's AWQ needs an NVIDIA GPU"
+        raise JobError("EnvironmentMissing", message, "--engine llmcompressor")
     config = QuantizeConfig(
         bits=job["bits"],
         group_size=job["group_size"],
         sym=job["symmetric"],
         desc_act=False,
-        device="cuda:0" if torch.cuda.is_available() else "cpu",
-        **method,
+        device="cuda:0" if has_gpu else "cpu",
+        **method_options(job["method"]),
     )
-    windows = [{"input_ids": w, "attention_mask": [1] * len(w)} for w in work.calibration.windows]
+    samples = []
+    for window in work.calibration.windows:
+        samples.append({"input_ids": window, "attention_mask": [1] * len(window)})
     model: Any = GPTQModel.load(str(work.source), config, trust_remote_code=False)
-    model.quantize(windows, batch_size=1)
+    model.quantize(samples, batch_size=1)
     model.save(str(work.output))
 
 
-def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    show_progress(events)
+def method_options(method: str) -> dict[str, Any]:
+    if method == "awq":
+        return {"quant_method": "awq", "format": "gemm"}
+    return {"act_group_aware": True}
+
+
+def work(job: Json, events: Events) -> Json:
     return quantize_with(apply, job, events, library="GPTQModel")
 
 

@@ -2,35 +2,46 @@
 
 from typing import Any
 
-from _shared.protocol import Events, run_worker
-from quantize.quantizing import Quantizing, quantize_with, show_progress
+from _shared.protocol import Events, Json, run_worker
+from quantize.quantizing import QuantizeJob, quantize_with
 
 
-def config_of(job: dict[str, Any]) -> Any:
-    import torch
-    from transformers import BitsAndBytesConfig, TorchAoConfig
-
-    kept = [name.removeprefix("re:") for name in job["ignore"]]  # they read every name as a pattern
+def config_of(job: Json) -> Any:
+    """What Transformers is told; it reads every name to leave out as a pattern."""
+    ignored = [name.removeprefix("re:") for name in job["ignore"]]
     if job["quantizer"] == "bitsandbytes":
-        if job["method"] == "nf4":
-            return BitsAndBytesConfig(
-                load_in_4bit=True,
-                bnb_4bit_quant_type="nf4",
-                bnb_4bit_use_double_quant=True,
-                bnb_4bit_compute_dtype=torch.bfloat16,
-                llm_int8_skip_modules=kept,
-            )
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=kept)
-    from torchao.quantization import Int4WeightOnlyConfig, Int8DynamicActivationInt8WeightConfig
+        return _bitsandbytes_config(job["method"], ignored)
+    return _torchao_config(job, ignored)
 
-    if job["bits"] == 8:
-        return TorchAoConfig(Int8DynamicActivationInt8WeightConfig(), modules_to_not_convert=kept)
-    return TorchAoConfig(
-        Int4WeightOnlyConfig(group_size=job["group_size"]), modules_to_not_convert=kept
+
+def _bitsandbytes_config(method: str, ignored: list[str]) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    make: Any = BitsAndBytesConfig  # its constructor has no types
+    if method != "nf4":
+        return make(load_in_8bit=True, llm_int8_skip_modules=ignored)
+    return make(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        llm_int8_skip_modules=ignored,
     )
 
 
-def apply(work: Quantizing) -> None:
+def _torchao_config(job: Json, ignored: list[str]) -> Any:
+    from torchao.quantization import Int4WeightOnlyConfig, Int8DynamicActivationInt8WeightConfig
+    from transformers import TorchAoConfig
+
+    if job["bits"] == 8:
+        scheme: Any = Int8DynamicActivationInt8WeightConfig()
+    else:
+        scheme = Int4WeightOnlyConfig(group_size=job["group_size"])
+    return TorchAoConfig(scheme, modules_to_not_convert=ignored)
+
+
+def apply(work: QuantizeJob) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -44,8 +55,7 @@ def apply(work: Quantizing) -> None:
     model.save_pretrained(work.output)
 
 
-def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    show_progress(events)
+def work(job: Json, events: Events) -> Json:
     return quantize_with(apply, job, events, library=job["quantizer"])
 
 

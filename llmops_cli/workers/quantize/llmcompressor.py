@@ -1,31 +1,35 @@
-"""llm-compressor: awq, gptq, smoothquant, fp8, int8, int4 and KV-cache scales, as
-compressed-tensors.
+"""llm-compressor: awq, gptq, smoothquant, fp8, int8, int4 and KV-cache scales.
+
+Saved as compressed-tensors.
 """
 
 from typing import Any
 
-from _shared.protocol import Events, JobError, run_worker
-from quantize.quantizing import Quantizing, quantize_with, show_progress
+from _shared.protocol import Events, JobError, Json, run_worker
+from quantize.quantizing import QuantizeJob, quantize_with
 
 ROUTERS = ("re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")
 """Small matrices that choose experts: quantizing them saves nothing and costs much."""
+PRESETS = ("FP8", "FP8_DYNAMIC", "FP8_BLOCK", "W8A8")
+CALIBRATED_METHODS = ("awq", "gptq", "smoothquant", "kv-cache")
 
 
-def weights_of(job: dict[str, Any]) -> Any:
+def weights_of(job: Json) -> Any:
     from compressed_tensors.quantization import QuantizationArgs
 
     group = job["group_size"]
+    is_grouped = group > 0
     return QuantizationArgs(
         num_bits=job["bits"],
         type="int",
         symmetric=job["symmetric"],
         dynamic=False,
-        strategy="group" if group > 0 else "channel",
-        group_size=group if group > 0 else None,
+        strategy="group" if is_grouped else "channel",
+        group_size=group if is_grouped else None,
     )
 
 
-def groups_of(job: dict[str, Any]) -> dict[str, Any]:
+def groups_of(job: Json) -> dict[str, Any]:
     """`config_groups` of a scheme: integer weights alone, or with activations."""
     from compressed_tensors.quantization import (
         QuantizationArgs,
@@ -33,96 +37,117 @@ def groups_of(job: dict[str, Any]) -> dict[str, Any]:
         preset_name_to_scheme,
     )
 
-    if job["scheme"] in ("FP8", "FP8_DYNAMIC", "FP8_BLOCK", "W8A8"):
-        return {"group_0": preset_name_to_scheme(job["scheme"], ["Linear"])}
+    scheme = job["scheme"]
+    if scheme in PRESETS:
+        return {"group_0": preset_name_to_scheme(scheme, ["Linear"])}
     activations = None
-    if job["scheme"].endswith("A8"):
+    if scheme.endswith("A8"):
         activations = QuantizationArgs(
             num_bits=8, type="int", strategy="token", dynamic=True, symmetric=True
         )
-    return {
-        "group_0": QuantizationScheme(
-            targets=["Linear"], weights=weights_of(job), input_activations=activations
-        )
-    }
+    group = QuantizationScheme(
+        targets=["Linear"], weights=weights_of(job), input_activations=activations
+    )
+    return {"group_0": group}
 
 
-def modifiers_of(job: dict[str, Any]) -> list[Any]:
+def modifiers_of(job: Json) -> list[Any]:
+    """The steps of a method, in order."""
     from llmcompressor.modifiers.gptq import GPTQModifier
     from llmcompressor.modifiers.quantization import QuantizationModifier
     from llmcompressor.modifiers.transform.awq import AWQModifier
     from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
 
     method = job["method"]
-    ignore = [*job["ignore"], *ROUTERS]
     if method == "kv-cache":
-        scheme = {
-            "num_bits": 8,
-            "type": "int" if job["scheme"] == "INT8" else "float",
-            "strategy": "tensor",
-            "dynamic": False,
-            "symmetric": True,
-        }
-        return [QuantizationModifier(kv_cache_scheme=scheme)]
-    rounding = QuantizationModifier(config_groups=groups_of(job), ignore=ignore)
+        return [QuantizationModifier(kv_cache_scheme=kv_cache_scheme(job["scheme"]))]
+    ignore = [*job["ignore"], *ROUTERS]
+    if method not in ("awq", "gptq", "smoothquant"):
+        return [QuantizationModifier(config_groups=groups_of(job), ignore=ignore)]
     gptq = GPTQModifier(config_groups=groups_of(job), ignore=ignore)
-    if (
-        method == "awq"
-    ):  # scales alone gain little on models without outliers; compensating errors always does
+    if method == "awq":
+        # scales alone gain little on models without outliers; compensating errors always does
         return [AWQModifier(duo_scaling=True), gptq]
-    if method == "gptq":
-        return [gptq]
     if method == "smoothquant":
         return [SmoothQuantModifier(smoothing_strength=0.8), gptq]
-    return [rounding]
+    return [gptq]
 
 
-def apply(work: Quantizing) -> None:
-    import torch
+def kv_cache_scheme(scheme: str) -> dict[str, Any]:
+    return {
+        "num_bits": 8,
+        "type": "int" if scheme == "INT8" else "float",
+        "strategy": "tensor",
+        "dynamic": False,
+        "symmetric": True,
+    }
+
+
+def calibration_options(work: QuantizeJob) -> dict[str, Any]:
+    """Arguments of `oneshot` for methods that look at activations."""
     from datasets import Dataset
-    from llmcompressor import oneshot
-    from llmcompressor.pipelines.cache import IntermediatesCache
 
     job = work.job
+    if job["method"] not in CALIBRATED_METHODS and job["scheme"] != "FP8":
+        return {}
+    windows = work.calibration.windows
+    masks = [[1] * len(window) for window in windows]
+    return {
+        "dataset": Dataset.from_dict({"input_ids": windows, "attention_mask": masks}),
+        "num_calibration_samples": len(windows),
+        "max_seq_length": job["seq_len"],
+        "shuffle_calibration_samples": False,
+    }
+
+
+def check_group_size(model: Any, job: Json) -> None:
+    """Raises: JobError if a matrix that is to be quantized has fewer columns than a group."""
+    import torch
+
+    columns = [
+        module.in_features
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and not is_skipped(name, job["ignore"])
+    ]
+    fewest = min(columns, default=0)
+    if 0 < fewest < job["group_size"]:
+        message = f"a matrix has only {fewest} columns"
+        raise JobError("UsageError", message, f"--group-size {fewest} or smaller")
+
+
+def is_skipped(name: str, ignore: list[str]) -> bool:
+    return any(part in name for part in ignore)
+
+
+def avoid_pinned_memory() -> None:
+    """Pinning needs an accelerator's driver, and is asked for without one too."""
+    import torch
+    from llmcompressor.pipelines.cache import IntermediatesCache
+
+    def no_pinning(*_args: Any, **_kwargs: Any) -> None:
+        return None
+
     if not torch.accelerator.is_available():
-        IntermediatesCache.pin_memory = lambda *_args, **_kwargs: (
-            None
-        )  # it needs an accelerator's driver
-    calibrated = (
-        job["method"] in ("awq", "gptq", "smoothquant", "kv-cache") or job["scheme"] == "FP8"
+        IntermediatesCache.pin_memory = no_pinning
+
+
+def apply(work: QuantizeJob) -> None:
+    from llmcompressor import oneshot
+
+    avoid_pinned_memory()
+    options = calibration_options(work)
+    check_group_size(work.model, work.job)
+    oneshot(
+        model=work.model,
+        recipe=modifiers_of(work.job),
+        tokenizer=work.tokenizer,
+        **options,
     )
-    more: dict[str, Any] = {}
-    if calibrated:
-        windows = work.calibration.windows
-        more = {
-            "dataset": Dataset.from_dict(
-                {"input_ids": windows, "attention_mask": [[1] * len(w) for w in windows]}
-            ),
-            "num_calibration_samples": len(windows),
-            "max_seq_length": job["seq_len"],
-            "shuffle_calibration_samples": False,
-        }
-    model = work.model
-    limit = min(
-        (
-            module.in_features
-            for name, module in model.named_modules()
-            if isinstance(module, torch.nn.Linear)
-            and not any(skip in name for skip in job["ignore"])
-        ),
-        default=0,
-    )
-    if 0 < limit < job["group_size"]:
-        raise JobError(
-            "UsageError", f"a matrix has only {limit} columns", f"--group-size {limit} or smaller"
-        )
-    oneshot(model=model, recipe=modifiers_of(job), tokenizer=work.tokenizer, **more)
     work.as_stored()
-    model.save_pretrained(work.output, save_compressed=True)
+    work.model.save_pretrained(work.output, save_compressed=True)
 
 
-def work(job: dict[str, Any], events: Events) -> dict[str, Any]:
-    show_progress(events)
+def work(job: Json, events: Events) -> Json:
     return quantize_with(apply, job, events, library="llm-compressor")
 
 

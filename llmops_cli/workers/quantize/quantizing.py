@@ -1,21 +1,20 @@
-"""What every quantizer of Hugging Face folders needs: the model, its calibration, progress, a whole
-output folder.
-"""
+"""What every quantizer of Hugging Face folders needs: model, calibration and a whole output."""
 
 import os
 import shutil
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-import tqdm
-import tqdm.auto
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from _shared.calibration import Calibration, calibration_of, generated
-from _shared.protocol import Events, JobError, peak_rss_bytes
+from _shared.calibration import Calibration, calibration_of
+from _shared.protocol import Events, JobError, Json, peak_rss_bytes
+from quantize.bars import show_progress
+from quantize.generated import generated
 
 SIDE_FILES = (
     "tokenizer.json",
@@ -27,39 +26,23 @@ SIDE_FILES = (
     "merges.txt",
     "added_tokens.json",
 )
+LIBRARY_FAILURES = (
+    ValueError,
+    NotImplementedError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    ImportError,
+)
+"""What libraries raise for a model that they cannot quantize."""
 
 
-def show_progress(events: Events) -> None:
-    """The bars that a library draws become events; call it before importing that library."""
-
-    class Bar(tqdm.std.tqdm):  # type: ignore[misc, type-arg]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{**kwargs, "file": open(os.devnull, "w")})  # noqa: SIM115, PTH123
-
-        def refresh(self, *_args: Any, **_kwargs: Any) -> bool:
-            if self.total:
-                events.progress(
-                    str(self.desc or "quantizing").strip(" :")[:60],
-                    float(self.n),
-                    float(self.total),
-                )
-            return True
-
-        def update(self, n: float | None = 1) -> bool | None:
-            done = super().update(n)
-            self.refresh()
-            return done
-
-    for module in (tqdm, tqdm.auto, tqdm.std):
-        module.tqdm = Bar
-
-
-class Quantizing:
+class QuantizeJob:
     """One job: `model`, `tokenizer` and `calibration` are made when first asked for."""
 
-    def __init__(self, job: dict[str, Any], events: Events) -> None:
+    def __init__(self, job: Json) -> None:
         self.job = job
-        self.events = events
         self.source = Path(job["model"])
         self.output = Path(job["output"])
         self._calibration: Calibration | None = None
@@ -72,51 +55,40 @@ class Quantizing:
     def model(self) -> Any:
         """In the job's `compute` type: on a CPU float32 is several times faster than bfloat16."""
         if self._model is None:
-            self._model = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 self.source, dtype=self.job["compute"], trust_remote_code=False
-            ).eval()
+            )
+            self._model = model.eval()
             if torch.cuda.is_available():
                 self._model.to("cuda")
         return self._model
 
+    @property
+    def calibration(self) -> Calibration:
+        if self._calibration is None:
+            self._calibration = self._make_calibration()
+        return self._calibration
+
+    def _make_calibration(self) -> Calibration:
+        shape = {name: self.job[name] for name in ("samples", "seq_len", "seed")}
+        if self.job["calibration"] == "generated":
+            return generated(self.model, self.tokenizer, **shape)
+        return calibration_of(self.tokenizer, Path(self.job["calibration"]), **shape)
+
+    def calibration_facts(self) -> Json | None:
+        """None where nothing was calibrated."""
+        return self._calibration.facts() if self._calibration else None
+
     def as_stored(self) -> None:
-        """All but the weights that are yet to be packed takes the type that the source has on
-        disk.
-        """
+        """All but the weights that are yet to be packed takes the source's type on disk."""
         stored = AutoConfig.from_pretrained(self.source, trust_remote_code=False).dtype
         if stored is None or self.job["compute"] == "auto":
             return
         self.model.config.dtype = stored
         for module in self.model.modules():
-            packed = (
-                getattr(getattr(module, "quantization_scheme", None), "weights", None) is not None
-            )
-            for name, tensor in [
-                *module.named_parameters(recurse=False),
-                *module.named_buffers(recurse=False),
-            ]:
-                if (
-                    tensor.is_floating_point()
-                    and not (packed and name == "weight")
-                    and "inv_freq" not in name
-                ):
+            for name, tensor in own_tensors(module):
+                if is_stored_plain(module, name, tensor):
                     tensor.data = tensor.data.to(stored)
-
-    @property
-    def calibration(self) -> Calibration:
-        if self._calibration is None:
-            shape = {
-                "samples": self.job["samples"],
-                "seq_len": self.job["seq_len"],
-                "seed": self.job["seed"],
-            }
-            if self.job["calibration"] == "generated":
-                self._calibration = generated(self.model, self.tokenizer, **shape)
-            else:
-                self._calibration = calibration_of(
-                    self.tokenizer, Path(self.job["calibration"]), **shape
-                )
-        return self._calibration
 
     def finish(self) -> None:
         """Tokenizer files as they were, and everything on disk."""
@@ -129,40 +101,52 @@ class Quantizing:
                     os.fsync(file.fileno())
 
 
-def quantize_with(
-    apply: Callable[[Quantizing], None], job: dict[str, Any], events: Events, *, library: str
-) -> dict[str, Any]:
+def own_tensors(module: Any) -> list[tuple[str, torch.Tensor]]:
+    """Parameters and buffers of a module without those of its parts."""
+    parameters = module.named_parameters(recurse=False)
+    buffers = module.named_buffers(recurse=False)
+    return [*parameters, *buffers]
+
+
+def is_stored_plain(module: Any, name: str, tensor: torch.Tensor) -> bool:
+    """Whether a tensor is saved as floating point; rotary frequencies stay as they are."""
+    if not tensor.is_floating_point() or "inv_freq" in name:
+        return False
+    scheme = getattr(module, "quantization_scheme", None)
+    is_packed = getattr(scheme, "weights", None) is not None
+    return not (is_packed and name == "weight")
+
+
+Apply = Callable[[QuantizeJob], None]
+"""Writes the quantized folder with one library."""
+
+
+def quantize_with(apply: Apply, job: Json, events: Events, *, library: str) -> Json:
     """Runs `apply`, which writes the folder job["output"], and says what it cost."""
-    work = Quantizing(job, events)
-    start = time.process_time()
-    wall = time.monotonic()
+    show_progress(events)
+    work = QuantizeJob(job)
+    start_s = time.process_time()
+    wall_start_s = time.monotonic()
+    _apply(apply, work, library)
+    work.finish()
+    return {
+        "cpu_s": time.process_time() - start_s,
+        "wall_s": time.monotonic() - wall_start_s,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "calibration": work.calibration_facts(),
+    }
+
+
+def _apply(apply: Apply, work: QuantizeJob, library: str) -> None:
+    """Raises: JobError for whatever the library raises; the log has it whole."""
     try:
         apply(work)
     except JobError:
         raise
     except torch.OutOfMemoryError as error:
-        raise JobError(
-            "EngineFailed", f"{library} ran out of GPU memory", "fewer --samples, shorter --seq-len"
-        ) from error
-    except (
-        ValueError,
-        NotImplementedError,
-        AttributeError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        ImportError,
-    ) as error:
-        import traceback
-
-        traceback.print_exc()  # the log has it whole
-        raise JobError(
-            "EngineFailed", f"{library} failed: {type(error).__name__}: {str(error)[:300]}"
-        ) from error
-    work.finish()
-    return {
-        "cpu_s": time.process_time() - start,
-        "wall_s": time.monotonic() - wall,
-        "peak_rss_bytes": peak_rss_bytes(),
-        "calibration": work._calibration.facts() if work._calibration else None,
-    }
+        message = f"{library} ran out of GPU memory"
+        raise JobError("EngineFailed", message, "fewer --samples, shorter --seq-len") from error
+    except LIBRARY_FAILURES as error:
+        traceback.print_exc()
+        message = f"{library} failed: {type(error).__name__}: {str(error)[:300]}"
+        raise JobError("EngineFailed", message) from error

@@ -1,0 +1,34 @@
+"""Calibration samples that the model itself says when nothing is asked."""
+
+import random
+from typing import Any
+
+import torch
+
+from _shared.calibration import Calibration
+
+BATCH = 8
+
+
+def generated(model: Any, tokenizer: Any, *, samples: int, seq_len: int, seed: int) -> Calibration:
+    """Each begins with a random token and goes on at temperature 1."""
+    torch.manual_seed(seed)
+    special = tokenizer.all_special_ids
+    plain = [token for token in range(len(tokenizer)) if token not in special]
+    starts = random.Random(seed).choices(plain, k=samples)
+    windows: list[list[int]] = []
+    for first in range(0, samples, BATCH):
+        starts_BT = torch.tensor([[start] for start in starts[first : first + BATCH]])
+        starts_BT = starts_BT.to(model.device)
+        tokens_BT = model.generate(
+            starts_BT,
+            attention_mask=torch.ones_like(starts_BT),
+            max_new_tokens=seq_len - 1,
+            min_new_tokens=seq_len - 1,
+            do_sample=True,
+            temperature=1.0,
+            use_cache=True,
+            pad_token_id=0,
+        )
+        windows += tokens_BT.tolist()
+    return Calibration(windows, documents=samples, unused_tokens=0)
