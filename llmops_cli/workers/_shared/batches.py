@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Hashable
 
-from _shared.completion import Completion
+from _shared.completion import PendingCompletion
 
 GATHER_S = 0.005
 
@@ -19,20 +19,20 @@ class StaticBatches:
 
     def __init__(
         self,
-        run: Callable[[list[Completion]], None],
+        run: Callable[[list[PendingCompletion]], None],
         *,
         most: int,
-        kind: Callable[[Completion], Hashable],
+        kind: Callable[[PendingCompletion], Hashable],
     ) -> None:
         self._run = run
         self._most = most
         self._kind = kind
-        self._waiting: deque[Completion] = deque()
+        self._waiting: deque[PendingCompletion] = deque()
         self._wake = threading.Condition()
         self._running = 0
         threading.Thread(target=self._loop, daemon=True, name="batches").start()
 
-    def submit(self, completion: Completion) -> None:
+    def submit(self, completion: PendingCompletion) -> None:
         with self._wake:
             self._waiting.append(completion)
             self._wake.notify()
@@ -48,7 +48,7 @@ class StaticBatches:
                 self._compute(batch)
                 self._running = 0
 
-    def _take(self) -> list[Completion]:
+    def _take(self) -> list[PendingCompletion]:
         """Those of one kind that wait, in their order."""
         with self._wake:
             while not self._waiting:
@@ -62,7 +62,7 @@ class StaticBatches:
                 self._waiting.remove(completion)
         return [completion for completion in taken if not completion.cancelled]
 
-    def _compute(self, batch: list[Completion]) -> None:
+    def _compute(self, batch: list[PendingCompletion]) -> None:
         try:
             self._run(batch)
         except Exception as error:  # noqa: BLE001 - one bad batch must not end the server

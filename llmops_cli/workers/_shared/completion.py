@@ -18,7 +18,7 @@ class TokenChunk(NamedTuple):
     error: str | None = None
 
 
-class Completion:
+class PendingCompletion:
     """What was asked, and the tokens so far.
 
     `put` and `end` may be called from any thread; `cancelled` tells that nobody listens.

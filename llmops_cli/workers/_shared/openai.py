@@ -1,6 +1,6 @@
 """An OpenAI-style server around an engine that computes tokens itself. Standard library only.
 
-The engine answers each Completion from any thread with `put(tokens)` and `end(finish)`.
+The engine answers each PendingCompletion from any thread with `put(tokens)` and `end(finish)`.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from _shared.choices import closing_choice, opening_choice, piece_choice, usage_of, whole_choice
-from _shared.completion import Completion
-from _shared.detokenizer import Detokenizer
+from _shared.completion import PendingCompletion
+from _shared.decoder import IncrementalDecoder
 from _shared.http import MAX_HEAD_BYTES, EventStream, HttpError, HttpRequest, read_request, reply
 
 WATCH_EVERY_S = 0.2
@@ -44,7 +44,7 @@ class TokenEngine(Protocol):
     def decode(self, tokens: list[int]) -> str:
         """Text of tokens, without special ones."""
 
-    def submit(self, completion: Completion) -> None:
+    def submit(self, completion: PendingCompletion) -> None:
         """Begins to compute; returns at once."""
 
     def gauges(self) -> dict[str, float]:
@@ -121,7 +121,7 @@ class Server:
         chat = "chat" in request.path
         completion = self._completion_of(fields, chat=chat)
         answer = CompletionAnswer(
-            completion, Detokenizer(self._engine.decode, stops_of(fields)), chat=chat
+            completion, IncrementalDecoder(self._engine.decode, stops_of(fields)), chat=chat
         )
         self._counts["requests"] += 1
         self._counts["prompt_tokens"] += len(completion.prompt)
@@ -140,7 +140,7 @@ class Server:
                 await watcher  # it must have let go of the reader before the next request is read
             self._counts["output_tokens"] += len(completion.tokens)
 
-    def _completion_of(self, fields: Json, *, chat: bool) -> Completion:
+    def _completion_of(self, fields: Json, *, chat: bool) -> PendingCompletion:
         """Raises: HttpError for what cannot be served."""
         engine = self._engine
         model = str(fields.get("model") or engine.models[0])
@@ -153,7 +153,7 @@ class Server:
         if not prompt or room < 1:
             message = f"the prompt has {len(prompt)} tokens; the context is {engine.context}"
             raise HttpError(400, message)
-        return Completion(prompt, fields, room=room, model=model)
+        return PendingCompletion(prompt, fields, room=room, model=model)
 
     def _prompt_of(self, fields: Json, *, chat: bool) -> list[int]:
         if chat:
@@ -173,7 +173,9 @@ class Server:
 class CompletionAnswer:
     """Writes one completion as it comes, or when it is whole."""
 
-    def __init__(self, completion: Completion, text: Detokenizer, *, chat: bool) -> None:
+    def __init__(
+        self, completion: PendingCompletion, text: IncrementalDecoder, *, chat: bool
+    ) -> None:
         self._completion = completion
         self._text = text
         self._chat = chat
@@ -249,7 +251,7 @@ def stops_of(fields: Json) -> list[str]:
     return [stops] if isinstance(stops, str) else list(stops)
 
 
-async def watch(reader: asyncio.StreamReader, completion: Completion) -> None:
+async def watch(reader: asyncio.StreamReader, completion: PendingCompletion) -> None:
     """The client speaks only when the answer is over; an end before that means it has gone."""
     while not completion.finished:
         await asyncio.sleep(WATCH_EVERY_S)

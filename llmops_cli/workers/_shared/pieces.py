@@ -76,7 +76,5 @@ def _documents(
 def _windows(tokens: list[int], *, bos: list[int], window: int, limit: int) -> list[Piece]:
     step = window - len(bos)
     last_start = min(len(tokens), limit) - step
-    found = []
-    for start in range(0, last_start + 1, step):
-        found.append((bos + tokens[start : start + step], window // 2))
-    return found
+    starts = range(0, last_start + 1, step)
+    return [(bos + tokens[start : start + step], window // 2) for start in starts]

@@ -12,7 +12,7 @@ from typing import Any
 import ctranslate2
 
 from _shared.batches import StaticBatches
-from _shared.completion import Completion
+from _shared.completion import PendingCompletion
 from _shared.openai import serve
 from hf.text import HfText
 
@@ -56,7 +56,7 @@ class Ct2Engine:
         self.submit = batches.submit
         self.gauges = batches.gauges
 
-    def _compute(self, batch: list[Completion]) -> None:
+    def _compute(self, batch: list[PendingCompletion]) -> None:
         first = batch[0]
         to_names = self._text.tokenizer.convert_ids_to_tokens
         longest = max(completion.max_tokens for completion in batch)
@@ -69,11 +69,11 @@ class Ct2Engine:
             **sampling_of(first),
         )
 
-    def _step_of(self, batch: list[Completion]) -> Callable[[Any], bool]:
+    def _step_of(self, batch: list[PendingCompletion]) -> Callable[[Any], bool]:
         """Called with each new token; True ends that sequence."""
 
         def step(result: Any) -> bool:
-            completion: Completion = batch[result.batch_id]
+            completion: PendingCompletion = batch[result.batch_id]
             token: int = result.token_id
             if token in self._ends and not completion.ignore_eos:
                 completion.end("stop")
@@ -83,12 +83,12 @@ class Ct2Engine:
         return step
 
 
-def settings_of(completion: Completion) -> tuple[float, float, int, bool]:
+def settings_of(completion: PendingCompletion) -> tuple[float, float, int, bool]:
     """What all completions of a batch must share."""
     return completion.temperature, completion.top_p, completion.top_k, completion.ignore_eos
 
 
-def sampling_of(completion: Completion) -> dict[str, float]:
+def sampling_of(completion: PendingCompletion) -> dict[str, float]:
     if completion.temperature <= 0:
         return {"sampling_topk": 1}
     return {

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
-from _shared.completion import Completion
+from _shared.completion import PendingCompletion
 from hf.loaded import LoadedModel, sampling_of, up_to_end
 
 PAGE_TOKENS = 256
@@ -27,7 +27,7 @@ class ContinuousEngine(LoadedModel):
     def __init__(self, args: argparse.Namespace) -> None:
         super().__init__(args)
         self._most = args.max_num_seqs
-        self._running: dict[str, Completion] = {}
+        self._running: dict[str, PendingCompletion] = {}
         self._numbers = count(1)
         self._lock = threading.Lock()
         self._manager: Any = None
@@ -42,7 +42,7 @@ class ContinuousEngine(LoadedModel):
     def gauges(self) -> dict[str, float]:
         return {"running": len(self._running)}
 
-    def submit(self, completion: Completion) -> None:
+    def submit(self, completion: PendingCompletion) -> None:
         with self._lock:
             identity = f"r{next(self._numbers)}"
         self._running[identity] = completion
@@ -95,7 +95,7 @@ class _Follower:
     """Hands the results of one request to its completion, and cancels what nobody wants."""
 
     def __init__(
-        self, engine: ContinuousEngine, manager: Any, identity: str, completion: Completion
+        self, engine: ContinuousEngine, manager: Any, identity: str, completion: PendingCompletion
     ) -> None:
         self._engine = engine
         self._manager = manager

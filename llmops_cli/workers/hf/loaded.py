@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from _shared.completion import Completion
+from _shared.completion import PendingCompletion
 from hf.text import HfText
 
 DEFAULT_CONTEXT = 4096
@@ -58,7 +58,9 @@ def sampling_of(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:
     return {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k}
 
 
-def up_to_end(tokens: list[int], ends: list[int], completion: Completion) -> tuple[list[int], bool]:
+def up_to_end(
+    tokens: list[int], ends: list[int], completion: PendingCompletion
+) -> tuple[list[int], bool]:
     """The tokens before the first end token, and whether there was one that counts."""
     if completion.ignore_eos:
         return tokens, False

@@ -27,7 +27,7 @@ BROKEN = (ValueError, RuntimeError, ImportError, KeyError, AttributeError, TypeE
 """What libraries raise for a model that they wrote and cannot read."""
 
 
-class Comparison:
+class BaseComparison:
     """Sums over the scored tokens of one model, against the base."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class Quality:
         return tokens[: max(2, min(MOST_OPENING, len(tokens) // 2))]
 
     def _compare(self, other: Scorer) -> dict[str, float]:
-        comparison = Comparison()
+        comparison = BaseComparison()
         for tokens, first in self.pieces:
             base_NV = self._base.log_probs(tokens)[first:-1]
             other_NV = base_NV

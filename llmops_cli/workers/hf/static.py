@@ -9,7 +9,7 @@ from transformers import set_seed
 from transformers.generation.streamers import BaseStreamer
 
 from _shared.batches import StaticBatches
-from _shared.completion import Completion
+from _shared.completion import PendingCompletion
 from hf.loaded import LoadedModel, load_causal_lm, sampling_of, up_to_end
 
 
@@ -37,7 +37,7 @@ class StaticEngine(LoadedModel):
         return {}
 
     @torch.inference_mode()
-    def _compute(self, batch: list[Completion]) -> None:
+    def _compute(self, batch: list[PendingCompletion]) -> None:
         first = batch[0]
         self._use_adapter(first.model)
         if first.seed is not None:
@@ -68,7 +68,7 @@ class StaticEngine(LoadedModel):
             self.model.set_adapter(name)
 
 
-def settings_of(completion: Completion) -> Hashable:
+def settings_of(completion: PendingCompletion) -> Hashable:
     """What all completions of a batch must share."""
     return (
         completion.model,
@@ -95,7 +95,7 @@ def left_padded(prompts: list[list[int]], pad: int) -> tuple[torch.Tensor, torch
 class BatchStreamer(BaseStreamer):
     """Hands out the tokens of a batch as they come. The first call has the prompts."""
 
-    def __init__(self, batch: list[Completion], ends: list[int]) -> None:
+    def __init__(self, batch: list[PendingCompletion], ends: list[int]) -> None:
         self._batch = batch
         self._ends = ends
         self._has_prompts = False

@@ -28,7 +28,7 @@ def add_vocabulary(
     `space_prefix` None means: as the tokenizer's own normalizer says.
     Raises: JobError for a tokenizer that llama.cpp has not.
     """
-    has_merges = _add_tokens(writer, folder, size, space_prefix)
+    has_merges = _add_tokens(writer, folder, size, space_prefix=space_prefix)
     special = gguf.SpecialVocab(
         folder, load_merges=has_merges, special_token_types=SPECIAL_TYPES, n_vocab=size
     )
@@ -37,7 +37,7 @@ def add_vocabulary(
 
 
 def _add_tokens(
-    writer: gguf.GGUFWriter, folder: Path, size: int, space_prefix: bool | None
+    writer: gguf.GGUFWriter, folder: Path, size: int, *, space_prefix: bool | None
 ) -> bool:
     """Whether the tokens go with merges; others have scores."""
     path = folder / "tokenizer.json"
@@ -64,7 +64,7 @@ def _add_tokens(
     return True
 
 
-class Vocabulary:
+class TokenTable:
     """Tokens by number with their types and scores; unused padding where a tokenizer has none."""
 
     def __init__(self, size: int, *, score: float = 0.0) -> None:
@@ -109,22 +109,22 @@ class Vocabulary:
         writer.add_add_space_prefix(space_prefix)
 
 
-def byte_level_vocabulary(tokenizer: Json, size: int) -> Vocabulary:
-    vocabulary = Vocabulary(size)
+def byte_level_vocabulary(tokenizer: Json, size: int) -> TokenTable:
+    vocabulary = TokenTable(size)
     for text, number in tokenizer["model"]["vocab"].items():
         vocabulary.set(number, text, gguf.TokenType.NORMAL)
     vocabulary.overlay(tokenizer.get("added_tokens", []))
     return vocabulary
 
 
-def byte_fallback_vocabulary(tokenizer: Json, size: int) -> Vocabulary:
+def byte_fallback_vocabulary(tokenizer: Json, size: int) -> TokenTable:
     """SentencePiece BPE stored as tokenizer.json.
 
     A piece's score is minus the rank of the merge that makes it.
     """
     model = tokenizer["model"]
     ranks = _merge_ranks(model["merges"])
-    vocabulary = Vocabulary(size, score=UNMERGED_SCORE)
+    vocabulary = TokenTable(size, score=UNMERGED_SCORE)
     for text, number in model["vocab"].items():
         kind = gguf.TokenType.BYTE if _is_byte(text) else gguf.TokenType.NORMAL
         rank = ranks.get(text, len(ranks))
@@ -150,12 +150,12 @@ def _is_byte(text: str) -> bool:
     return len(text) == 6 and text.startswith("<0x") and text.endswith(">")
 
 
-def sentencepiece_vocabulary(folder: Path, size: int) -> Vocabulary:
+def sentencepiece_vocabulary(folder: Path, size: int) -> TokenTable:
     from sentencepiece import SentencePieceProcessor
 
     pieces = SentencePieceProcessor()
     pieces.LoadFromFile(str(folder / "tokenizer.model"))
-    vocabulary = Vocabulary(size, score=UNLISTED_SCORE)
+    vocabulary = TokenTable(size, score=UNLISTED_SCORE)
     for number in range(min(pieces.vocab_size(), size)):
         vocabulary.set(
             number,
@@ -190,7 +190,7 @@ def _added_tokens(folder: Path) -> list[Json]:
     return added
 
 
-def _overlay_replaceable(vocabulary: Vocabulary, added: list[Json]) -> None:
+def _overlay_replaceable(vocabulary: TokenTable, added: list[Json]) -> None:
     """Only where SentencePiece itself has no unknown token and no byte."""
     replaceable = (
         gguf.TokenType.NORMAL,

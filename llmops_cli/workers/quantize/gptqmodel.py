@@ -29,9 +29,10 @@ def apply(work: QuantizeJob) -> None:
         device="cuda:0" if has_gpu else "cpu",
         **method_options(job["method"]),
     )
-    samples = []
-    for window in work.calibration.windows:
-        samples.append({"input_ids": window, "attention_mask": [1] * len(window)})
+    samples = [
+        {"input_ids": window, "attention_mask": [1] * len(window)}
+        for window in work.calibration.windows
+    ]
     model: Any = GPTQModel.load(str(work.source), config, trust_remote_code=False)
     model.quantize(samples, batch_size=1)
     model.save(str(work.output))

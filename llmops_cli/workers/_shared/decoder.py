@@ -6,7 +6,7 @@ REPLACEMENT = "\ufffd"
 """What a tokenizer writes for the first bytes of an unfinished character."""
 
 
-class Detokenizer:
+class IncrementalDecoder:
     """Gives text as tokens come, never a part of a character; ends before a stop string."""
 
     def __init__(self, decode: Callable[[list[int]], str], stops: list[str]) -> None:
