@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from _shared.choices import closing_choice, opening_choice, piece_choice, usage_of, whole_choice
 from _shared.completion import PendingCompletion
 from _shared.decoder import IncrementalDecoder
-from _shared.http import MAX_HEAD_BYTES, EventStream, HttpError, HttpRequest, read_request, reply
+from _shared.http1 import MAX_HEAD_BYTES, EventStream, HttpError, HttpRequest, read_request, reply
 
 WATCH_EVERY_S = 0.2
 COMPLETIONS = ("/v1/chat/completions", "/v1/completions")

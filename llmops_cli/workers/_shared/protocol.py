@@ -50,14 +50,19 @@ class Events:
         if self._file is not None:
             self._file.write(json.dumps(event) + "\n")
 
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
 
 def run_worker(work: Callable[[Json, Events], Json]) -> None:
     """Calls `work` with the input and writes what it returns, or the error that ended it."""
     folder = Path(sys.argv[1])
     rank = _rank(sys.argv[2:])
     job_input = json.loads((folder / "input.json").read_text())
+    events = Events(folder / "events.jsonl" if rank == 0 else None)
     try:
-        output = work(job_input, Events(folder / "events.jsonl" if rank == 0 else None))
+        output = work(job_input, events)
     except JobError as error:
         _write_error(folder, rank, error)
         sys.exit(1)
@@ -67,6 +72,7 @@ def run_worker(work: Callable[[Json, Events], Json]) -> None:
         if known is not None:
             sys.exit(1)
         raise
+    events.close()
     if rank == 0:
         _write_json(folder / "output.json", output)
 

@@ -107,8 +107,8 @@ class BatchStreamer(BaseStreamer):
         rows = value.reshape(len(self._batch), -1).tolist()
         for completion, row in zip(self._batch, rows, strict=True):
             tokens, ended = up_to_end(row, self._ends, completion)
-            if tokens:
-                completion.put(tokens)
+            for token in tokens:
+                completion.put([token])  # one event each, also of tokens that were guessed together
             if ended:
                 completion.end("stop")
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 
-from _shared.http import reply
+from _shared.http1 import reply
 
 FAULTS = {
     "fail": "gets a 503",

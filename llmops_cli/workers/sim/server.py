@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from _shared.choices import closing_choice, opening_choice, piece_choice, usage_of, whole_choice
-from _shared.http import EventStream, HttpRequest, read_request, reply
+from _shared.http1 import EventStream, HttpRequest, read_request, reply
 from sim.faults import FAULTS, REFUSALS, break_off, refuse
 from sim.places import Places
 

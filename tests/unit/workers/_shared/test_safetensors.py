@@ -1,0 +1,61 @@
+"""Blocks of rows add up to the tensor, and a file that is cut is refused."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import _shared.safetensors as ours
+from _shared.protocol import JobError
+
+
+def write(path: Path, **arrays: np.ndarray) -> None:
+    header = {}
+    offset = 0
+    for name, array in arrays.items():
+        kind = {"float32": "F32", "float16": "F16"}[str(array.dtype)]
+        end = offset + array.nbytes
+        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [offset, end]}
+        offset = end
+    raw = json.dumps(header).encode()
+    body = b"".join(array.tobytes() for array in arrays.values())
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + body)
+
+
+@pytest.mark.parametrize("multiple", [1, 3])
+def test_blocks_of_whole_rows_add_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, multiple: int
+) -> None:
+    matrix = np.arange(60, dtype=np.float32).reshape(12, 5)
+    vector = np.arange(7, dtype=np.float16)
+    write(tmp_path / "model.safetensors", matrix=matrix, vector=vector)
+    monkeypatch.setattr(ours, "BLOCK_BYTES", 90)
+    tensors = ours.open_model(tmp_path)
+    blocks = list(tensors["matrix"].read_blocks(rows_multiple=multiple))
+    assert len(blocks) > 1
+    assert all(len(block) % multiple == 0 for block in blocks)
+    assert np.array_equal(np.concatenate(blocks), matrix)
+    (whole,) = tensors["vector"].read_blocks()
+    assert np.array_equal(whole, vector)
+
+
+def test_bf16_becomes_f32() -> None:
+    raw = bytearray(np.array([0x3F80, 0xC000], np.uint16).tobytes())
+    assert ours.to_float(raw, "BF16").tolist() == [1.0, -2.0]
+
+
+def test_a_cut_file_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    write(path, matrix=np.ones((4, 4), np.float32))
+    whole = path.read_bytes()
+    for size in (4, 40, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(JobError, match="is truncated"):
+            ours.open_model(tmp_path)
+    path.unlink()
+    with pytest.raises(JobError, match="weights missing"):
+        ours.open_model(tmp_path)
