@@ -28,8 +28,9 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import load_peers
 from benchmarks.random_model import write_tokenizer
-from llmops_cli.bench.compare import compare, load_run
+from llmops_cli.bench.compare import compare
 from llmops_cli.bench.report import BenchReport
+from llmops_cli.bench.saved import load_run
 from llmops_cli.runtime.runs import load_report
 
 HERE = Path(__file__).parent

@@ -20,7 +20,8 @@ from llmops_cli.bench.record import METRICS, Record
 from llmops_cli.bench.report import ClientStats, Level, Point, SloResult, Window
 from llmops_cli.bench.slo import Slo
 from llmops_cli.bench.steady import BIN_NS, SERIES_POINTS, Timeline
-from llmops_cli.core.stats import BLOCKS, Sample, percentile, ratio_interval, share_interval
+from llmops_cli.core.sample import BLOCKS, Sample, ratio_interval
+from llmops_cli.core.stats import percentile, share_interval
 
 LAG_LIMIT_MS = 10.0
 LAG_LIMIT_SHARE = 0.1

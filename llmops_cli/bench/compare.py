@@ -11,24 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level
-from llmops_cli.bench.requests import Requests, load_requests
-from llmops_cli.core.stats import (
-    BLOCKS,
-    STATISTICS,
-    block_weights,
-    holm,
-    percentile,
-    resample,
-    share_interval,
-    t_limit,
-    two_sided_p,
-)
+from llmops_cli.bench.report import Comparison, Difference, Level
+from llmops_cli.bench.requests import Requests
+from llmops_cli.bench.saved import SavedRun
+from llmops_cli.core.sample import BLOCKS, block_weights, resample
+from llmops_cli.core.significance import holm, t_limit, two_sided_p
+from llmops_cli.core.stats import STATISTICS, percentile, share_interval
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -68,14 +60,6 @@ WORKLOAD = (
     "warmup",
     "seed",
 )
-
-
-class SavedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a comparison: a saved run and its requests."""
-
-    name: str
-    report: BenchReport
-    requests: Requests | None
 
 
 def compare(
@@ -548,16 +532,3 @@ def _unlike(kind: str, left: dict[str, Any], right: dict[str, Any]) -> Iterator[
 def _short(value: object) -> str:
     text = "none" if value in (None, "", [], {}) else str(value)
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-def load_run(
-    folder: Path, report: BenchReport, *, name: str | None = None, most: int | None = None
-) -> SavedRun:
-    """A run whose report was read already, with about `most` of the requests in its folder."""
-    total = sum(level.requests for level in report.levels)
-    every = 1
-    if most is not None:
-        every = max(1, -(-total // most))
-    return SavedRun(
-        name=name or str(folder), report=report, requests=load_requests(folder, every=every)
-    )

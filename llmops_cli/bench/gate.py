@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from llmops_cli.bench.compare import FEWEST, RATES, SHIFT, SURE, SavedRun, compare
+from llmops_cli.bench.compare import FEWEST, RATES, SHIFT, SURE, compare
 from llmops_cli.bench.report import Difference, Level
+from llmops_cli.bench.saved import SavedRun
 from llmops_cli.core.conditions import (
     Condition,
     Grammar,

@@ -41,7 +41,7 @@ from llmops_cli.bench.wire import (
     parse_answer,
     text_digest,
 )
-from llmops_cli.core.stats import key_of
+from llmops_cli.core.histogram import key_of
 
 READ_BYTES = 1 << 14
 EVENTS_A_WAKE = 256

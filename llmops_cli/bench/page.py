@@ -9,8 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmops_cli.bench.compare import SavedRun, load_run
 from llmops_cli.bench.report import BenchReport, Level, SloResult
+from llmops_cli.bench.saved import SavedRun, load_run
 from llmops_cli.bench.words import grouped_notes
 from llmops_cli.core.stats import Distribution
 from llmops_cli.runtime.files import write_atomic

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from llmops_cli.bench.compare import MIN_EFFECT, SavedRun, compare, load_run
+from llmops_cli.bench.compare import MIN_EFFECT, compare
 from llmops_cli.bench.files import reread
 from llmops_cli.bench.gate import judge_conditions, metric_names, parse_gate, untrusted
 from llmops_cli.bench.junit import junit
@@ -16,6 +16,7 @@ from llmops_cli.bench.openmetrics import openmetrics
 from llmops_cli.bench.page import MOST_REQUESTS, page
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.bench.requests import save_parquet
+from llmops_cli.bench.saved import SavedRun, load_run
 from llmops_cli.bench.tables import bench_table, comparison_table
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.show.gates import Judged

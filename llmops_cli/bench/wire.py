@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.bench.failure import ErrorKind, RequestFailure, detailed_failure, plain_failure
-from llmops_cli.core.stats import keys_of
+from llmops_cli.core.histogram import keys_of
 
 MOST_HEAD_BYTES = 1 << 16
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from llmops_cli.bench.plan import Destination
 from llmops_cli.bench.wire import HttpResponse, ProtocolError, gaps_of, parse_answer
-from llmops_cli.core.stats import value_of
+from llmops_cli.core.histogram import value_of
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

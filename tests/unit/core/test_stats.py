@@ -10,19 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmops_cli.core.stats import (
-    EXACT_VALUES,
-    Sample,
-    holm,
-    key_of,
-    keys_of,
-    percentile,
-    share_interval,
-    summarize,
-    t_limit,
-    two_sided_p,
-    value_of,
-)
+from llmops_cli.core.histogram import key_of, keys_of, value_of
+from llmops_cli.core.sample import EXACT_VALUES, Sample
+from llmops_cli.core.significance import holm, t_limit, two_sided_p
+from llmops_cli.core.stats import percentile, share_interval, summarize
 
 values = st.lists(st.floats(-1e9, 1e9, allow_nan=False), min_size=1, max_size=200)
 

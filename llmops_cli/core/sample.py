@@ -1,0 +1,219 @@
+"""Values of one metric in blocks of time, and intervals by drawing whole blocks again.
+
+Neighbours in time share a server's state, so values are no independent draws: blocks are.
+Shapes: n values, K values of the support in rising order, B blocks, R resamples.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from llmops_cli.core.histogram import key_of, value_of
+from llmops_cli.core.stats import QUANTILES, STATISTICS, Distribution, percentile
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+    from numpy.random import Generator
+
+RESAMPLES = 1000
+RESAMPLES_AT_ONCE = 100
+EXACT_VALUES = 50_000
+BLOCKS = 64
+"""A sample is resampled in at most this many blocks."""
+RANK_GROUPS = 2048
+MIDDLE_95 = (0.025, 0.975)
+
+
+class Sample:
+    """Values of one metric, each in a block of time.
+
+    Exact up to EXACT_VALUES, then in buckets of 0.5 %: its memory has a bound, whatever the length
+    of the run.
+    """
+
+    def __init__(self) -> None:
+        self._values = array("d")
+        self._blocks = array("H")
+        self._buckets: dict[tuple[int, int], float] = {}
+        self._correction = 0.0  # what the sum loses when values become buckets
+        self._min = math.inf
+        self._max = -math.inf
+
+    def add(self, value: float, block: int = 0) -> None:
+        self._min = min(self._min, value)
+        self._max = max(self._max, value)
+        if not self._buckets and len(self._values) < EXACT_VALUES:
+            self._values.append(value)
+            self._blocks.append(block)
+            return
+        self._spill()
+        self._as_bucket(value, block)
+
+    def add_bucket(self, key: int, weight: float, block: int = 0) -> None:
+        """`weight` values of bucket `key`; from here on the sample is one of buckets."""
+        place = (block, key)
+        self._buckets[place] = self._buckets.get(place, 0.0) + weight
+
+    def _as_bucket(self, value: float, block: int) -> None:
+        key = key_of(value)
+        self._correction += value - value_of(key)
+        self.add_bucket(key, 1.0, block)
+
+    def _spill(self) -> None:
+        for value, block in zip(self._values, self._blocks, strict=True):
+            self._as_bucket(value, block)
+        self._values = array("d")
+        self._blocks = array("H")
+
+    def distribution(self, *, seed: int = 0) -> Distribution:
+        """Statistics with bootstrap intervals."""
+        if self._values and self._buckets:
+            self._spill()
+        if self._values:
+            return self._of_values(seed)
+        if self._buckets:
+            return self._of_buckets(seed)
+        return Distribution()
+
+    def _of_values(self, seed: int) -> Distribution:
+        import numpy as np
+
+        exact = sorted(self._values)
+        support, weights = block_weights(
+            np.frombuffer(self._values), np.frombuffer(self._blocks, dtype=np.uint16)
+        )
+        return Distribution(
+            mean=math.fsum(exact) / len(exact),
+            p50=percentile(exact, 50.0),
+            p90=percentile(exact, 90.0),
+            p95=percentile(exact, 95.0),
+            p99=percentile(exact, 99.0),
+            min=exact[0],
+            max=exact[-1],
+            count=len(exact),
+            ci95=_bootstrap(support, weights, seed),
+        )
+
+    def _of_buckets(self, seed: int) -> Distribution:
+        support, weights = self._bucket_weights()
+        total = weights.sum(axis=0)
+        count = float(total.sum())
+        low = self._min
+        high = self._max
+        if low > high:  # only buckets were added
+            low = float(support[0])
+            high = float(support[-1])
+        return Distribution(
+            mean=(float(total @ support) + self._correction) / count,
+            p50=_weighted_percentile(support, total, 50.0),
+            p90=_weighted_percentile(support, total, 90.0),
+            p95=_weighted_percentile(support, total, 95.0),
+            p99=_weighted_percentile(support, total, 99.0),
+            min=low,
+            max=high,
+            count=round(count),
+            ci95=_bootstrap(support, weights, seed),
+        )
+
+    def _bucket_weights(self) -> tuple[ndarray, ndarray]:
+        """Support (K,) and how often each of its values occurs in each block (B, K)."""
+        import numpy as np
+
+        keys = sorted({key for _, key in self._buckets})
+        places = {key: place for place, key in enumerate(keys)}
+        column = np.array([places[key] for _, key in self._buckets])
+        blocks = np.array([block for block, _ in self._buckets])
+        counts = np.array(list(self._buckets.values()))
+        used, row = np.unique(blocks, return_inverse=True)
+        weights = np.zeros((len(used), len(keys)))
+        np.add.at(weights, (row, column), counts)
+        return np.array([value_of(key) for key in keys]), weights
+
+
+def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
+    """Values (n,) with their block numbers (n,) -> support (K,), and counts by block (B, K).
+
+    Over RANK_GROUPS values, neighbours in rank share a column with their mean.
+    """
+    import numpy as np
+
+    order = np.argsort(values, kind="stable")
+    groups = min(len(values), RANK_GROUPS)
+    column = np.empty(len(values), dtype=np.int64)
+    column[order] = np.arange(len(values)) * groups // len(values)
+    sums = np.bincount(column, weights=values, minlength=groups)
+    support = sums / np.bincount(column, minlength=groups)
+    used, row = np.unique(blocks, return_inverse=True)
+    weights = np.zeros((len(used), groups))
+    np.add.at(weights, (row, column), 1.0)
+    return support, weights
+
+
+def block_draws(rng: Generator, blocks: int, count: int) -> ndarray:
+    """How often each block is drawn (count, B), as many as there are, with replacement."""
+    import numpy as np
+
+    return rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=count)
+
+
+def resample(support: ndarray, weights: ndarray, draws: ndarray) -> dict[str, ndarray]:
+    """Each statistic of resamples (R,).
+
+    `draws` (R, B) says how often each block was drawn.
+    """
+    import numpy as np
+
+    counts = draws @ weights
+    cumulated = np.cumsum(counts, axis=1)
+    total = np.maximum(cumulated[:, -1:], 1e-12)
+    found = {"mean": counts @ support / total[:, 0]}
+    for name, q in QUANTILES.items():
+        place = (cumulated < total * q / 100).sum(axis=1)
+        found[name] = support[np.minimum(place, len(support) - 1)]
+    return found
+
+
+def _weighted_percentile(support: ndarray, total: ndarray, q: float) -> float:
+    import numpy as np
+
+    cumulated = np.cumsum(total)
+    place = int(np.searchsorted(cumulated, q / 100 * cumulated[-1]))
+    return float(support[min(place, len(support) - 1)])
+
+
+def _bootstrap(support: ndarray, weights: ndarray, seed: int) -> dict[str, tuple[float, float]]:
+    import numpy as np
+
+    blocks = len(weights)
+    if blocks < 2:
+        return {}
+    rng = np.random.default_rng(seed)
+    parts = [
+        resample(support, weights, block_draws(rng, blocks, RESAMPLES_AT_ONCE))
+        for _ in range(RESAMPLES // RESAMPLES_AT_ONCE)
+    ]
+    found = {}
+    for name in STATISTICS:
+        low, high = np.quantile(np.concatenate([part[name] for part in parts]), MIDDLE_95)
+        found[name] = (float(low), float(high))
+    return found
+
+
+def ratio_interval(
+    tops: Sequence[float], bottom: float, *, seed: int = 0
+) -> tuple[float, float] | None:
+    """A 95 % bootstrap interval of sum(tops) / bottom.
+
+    For a rate from the counts of equal stretches of time.
+    """
+    import numpy as np
+
+    if len(tops) < 2 or not bottom:
+        return None
+    values = np.asarray(tops, dtype=float)
+    draws = block_draws(np.random.default_rng(seed), len(values), RESAMPLES)
+    low, high = np.quantile(draws @ values / bottom, MIDDLE_95)
+    return float(low), float(high)
