@@ -1,15 +1,17 @@
-"""Conditions that fail a build: `ttft_ms.p95 > +10%` against a baseline, `error_rate > 1%` on its
-own.
+"""Conditions that fail a build.
 
-A condition fails only where the value is beyond its limit and chance does not explain it.
+`ttft_ms.p95 > +10%` is against a baseline, `error_rate > 1%` on its own. A condition fails only
+where the value is beyond its limit and chance does not explain it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from llmops_cli.bench.compare import FEWEST, RATES, SHIFT, SURE, compare
+from llmops_cli.bench.compare import ERROR_RATE, SURE, compare
+from llmops_cli.bench.latencies import FEWEST, SHIFT
+from llmops_cli.bench.rates import RATES
 from llmops_cli.bench.report import Difference, Level
 from llmops_cli.bench.saved import SavedRun
 from llmops_cli.core.conditions import (
@@ -24,8 +26,8 @@ from llmops_cli.core.stats import STATISTICS, Distribution, share_interval
 from llmops_cli.show.gates import Judged, Outcome
 
 LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
-ERROR_RATE = "error_rate"
-SHARES = (*RATES, "goodput_per_s", ERROR_RATE)
+SHARES = (*RATES, ERROR_RATE)
+COMPARED_STATISTICS = (SHIFT, *STATISTICS)
 GRAMMAR = Grammar(
     metrics=(*LATENCIES, *SHARES),
     operators=(Operator.ABOVE, Operator.BELOW),
@@ -52,8 +54,8 @@ def parse_gate(text: str) -> Condition:
 def _check_statistic(condition: Condition) -> None:
     if condition.metric in SHARES and condition.part:
         raise _senseless(condition, f"{condition.metric} has no {condition.part}")
-    if condition.metric in LATENCIES and condition.part not in (*STATISTICS, SHIFT):
-        raise unknown_name("statistic", condition.part, [*STATISTICS, SHIFT])
+    if condition.metric in LATENCIES and condition.part not in COMPARED_STATISTICS:
+        raise unknown_name("statistic", condition.part, COMPARED_STATISTICS)
     if condition.part == SHIFT and not condition.is_relative:
         raise _senseless(condition, "a shift is relative to a baseline")
 
@@ -79,99 +81,94 @@ def judge_conditions(
 
     Raises: UsageError for a relative condition without a baseline.
     """
-    judged = [
-        _absolute(condition, level)
-        for condition in conditions
-        if not condition.is_relative
-        for level in current.report.levels
-    ]
     relative = [condition for condition in conditions if condition.is_relative]
     if relative and baseline is None:
         raise UsageError(
             f"'{relative[0].text}' needs something to compare with", hint="--baseline RUN"
         )
-    if relative and baseline is not None:
-        found = compare(
-            baseline, current, metrics=list(dict.fromkeys(c.name for c in relative)), min_effect=0.0
-        )
-        by_place = {
-            (difference.load, difference.metric): difference for difference in found.differences
-        }
-        old = {level.label: level for level in baseline.report.levels}
-        judged += [
-            _relative(
-                condition,
-                level.label,
-                by_place.get((level.label, condition.name)),
-                (old.get(level.label), level),
-            )
-            for condition in relative
-            for level in current.report.levels
-        ]
-    if not judged:
-        judged = [
-            Judged(condition=c.text, load="", outcome=Outcome.UNKNOWN, text="nothing was measured")
-            for c in conditions
-        ]
-    return judged
+    judged = [
+        _judge_level(condition, level)
+        for condition in conditions
+        if not condition.is_relative
+        for level in current.report.levels
+    ]
+    if baseline is not None:
+        judged += _judge_changes(current, baseline, relative)
+    return judged or [_nothing(condition) for condition in conditions]
 
 
-def _why_not(condition: Condition, sides: tuple[Level | None, Level | None]) -> str:
-    if sides[0] is None:
+def _nothing(condition: Condition) -> Judged:
+    return Judged(
+        condition=condition.text, load="", outcome=Outcome.UNKNOWN, text="nothing was measured"
+    )
+
+
+def _judge_changes(
+    current: SavedRun, baseline: SavedRun, conditions: Sequence[Condition]
+) -> Iterator[Judged]:
+    metrics = list(dict.fromkeys(condition.name for condition in conditions))
+    if not metrics:
+        return
+    found = compare(baseline, current, metrics=metrics, min_effect=0.0)
+    by_place = {(one.load, one.metric): one for one in found.differences}
+    old = {level.label: level for level in baseline.report.levels}
+    for condition in conditions:
+        for level in current.report.levels:
+            difference = by_place.get((level.label, condition.name))
+            if difference is None:
+                outcome = Outcome.UNKNOWN
+                text = f"cannot be judged: {_why_not(condition, old.get(level.label), level)}"
+            else:
+                outcome, text = _judge_change(condition, difference)
+            yield Judged(condition=condition.text, load=level.label, outcome=outcome, text=text)
+
+
+def _why_not(condition: Condition, old: Level | None, new: Level) -> str:
+    if old is None:
         return "the baseline has no such load"
     least = FEWEST.get(condition.part, 1)
-    fewest = min(level.measured for level in sides if level is not None)
+    fewest = min(old.measured, new.measured)
     if fewest < least:
         more = f"bench --requests {least * 5 // 4}"
         return f"{condition.part} needs {least} requests on both sides, there are {fewest} ({more})"
     return "a run has no per-request table, or the value is 0"
 
 
-def _relative(
-    condition: Condition,
-    load: str,
-    difference: Difference | None,
-    loads: tuple[Level | None, Level | None],
-) -> Judged:
-    def judged(outcome: Outcome, text: str) -> Judged:
-        return Judged(condition=condition.text, load=load, outcome=outcome, text=text)
+def _judge_change(condition: Condition, difference: Difference) -> tuple[Outcome, str]:
+    change, low, high = _change_of(difference)
+    values = f"{difference.baseline:.4g} -> {difference.current:.4g}"
+    text = f"{values}, {change:+.1%} ({low:+.1%} to {high:+.1%})"
+    if not condition.is_beyond(change):
+        return Outcome.PASSED, text
+    if difference.p < SURE:
+        return Outcome.FAILED, text
+    return Outcome.PASSED, f"{text}, within chance"
 
-    if difference is None:
-        return judged(Outcome.UNKNOWN, f"cannot be judged: {_why_not(condition, loads)}")
+
+def _change_of(difference: Difference) -> tuple[float, float, float]:
+    """As a share of the baseline, or of the requests for error rates, with its interval."""
     if difference.ratio is not None and difference.ratio_ci95 is not None:
-        change, (low, high) = difference.ratio - 1, difference.ratio_ci95
-        low = low - 1
-        high = high - 1
-    else:
-        change, (low, high) = difference.change or 0.0, difference.change_ci95 or (0.0, 0.0)
-    beyond = condition.is_beyond(change)
-    text = f"{difference.baseline:.4g} -> {difference.current:.4g}, {change:+.1%} ({low:+.1%} to {high:+.1%})"
-    if beyond and difference.p < SURE:
-        return judged(Outcome.FAILED, text)
-    return judged(Outcome.PASSED, text + (", within chance" if beyond else ""))
+        low, high = difference.ratio_ci95
+        return difference.ratio - 1, low - 1, high - 1
+    low, high = difference.change_ci95 or (0.0, 0.0)
+    return difference.change or 0.0, low, high
 
 
-def _absolute(condition: Condition, level: Level) -> Judged:
+def _judge_level(condition: Condition, level: Level) -> Judged:
     value, interval = _value(condition, level)
-    form = "{:.2%}" if condition.metric == ERROR_RATE else "{:.4g}"
     if value is None:
-        return Judged(
-            condition=condition.text,
-            load=level.label,
-            outcome=Outcome.UNKNOWN,
-            text="was not measured",
-        )
-    low, high = interval or (value, value)
-    beyond = condition.is_sure(low, high)
-    return Judged(
-        condition=condition.text,
-        load=level.label,
-        outcome=Outcome.FAILED if beyond else Outcome.PASSED,
-        text=f"{form.format(value)} ({form.format(low)} to {form.format(high)})",
-    )
+        outcome = Outcome.UNKNOWN
+        text = "was not measured"
+    else:
+        low, high = interval or (value, value)
+        outcome = Outcome.FAILED if condition.is_sure(low, high) else Outcome.PASSED
+        form = "{:.2%}" if condition.metric == ERROR_RATE else "{:.4g}"
+        text = f"{form.format(value)} ({form.format(low)} to {form.format(high)})"
+    return Judged(condition=condition.text, load=level.label, outcome=outcome, text=text)
 
 
 def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[float, float] | None]:
+    """The value and its interval."""
     if condition.metric == ERROR_RATE:
         if not level.requests:
             return None, None
@@ -183,34 +180,26 @@ def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[floa
 
 
 def untrusted(run: SavedRun) -> list[Judged]:
-    """A failed condition for a partial run and for each invalid level: a gate must not pass on such
-    numbers.
+    """A failed condition for a partial run and for each reason that a level is invalid.
+
+    A gate must not pass on such numbers.
     """
     found = [
-        Judged(
-            condition="valid",
-            load=level.label,
-            outcome=Outcome.FAILED,
-            text=f"{run.name}: {reason}",
-        )
+        _failed("valid", level.label, f"{run.name}: {reason}")
         for level in run.report.levels
         for reason in level.invalid_reasons
     ]
     if not run.report.manifest.complete:
-        found.append(
-            Judged(
-                condition="complete",
-                load="the run",
-                outcome=Outcome.FAILED,
-                text=f"{run.name} is partial",
-            )
-        )
+        found.append(_failed("complete", "the run", f"{run.name} is partial"))
     return found
+
+
+def _failed(condition: str, load: str, text: str) -> Judged:
+    return Judged(condition=condition, load=load, outcome=Outcome.FAILED, text=text)
 
 
 def metric_names() -> list[str]:
     """What can be compared between two runs."""
     per_request = [name for name in LATENCIES if name != "itl_ms"]
-    return [
-        f"{name}.{statistic}" for name in per_request for statistic in (SHIFT, *STATISTICS)
-    ] + list(SHARES)
+    names = [f"{name}.{statistic}" for name in per_request for statistic in COMPARED_STATISTICS]
+    return [*names, *SHARES]

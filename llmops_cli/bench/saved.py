@@ -1,21 +1,17 @@
-""""""
+"""A saved run with its requests."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from llmops_cli.bench.report import BenchReport
+from llmops_cli.bench.report import BenchReport, Level
 from llmops_cli.bench.requests import Requests, load_requests
-
-if TYPE_CHECKING:
-    pass
 
 
 class SavedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a comparison: a saved run and its requests."""
+    """One side of a comparison. Without its table of requests a run has only its levels."""
 
     name: str
     report: BenchReport
@@ -30,6 +26,10 @@ def load_run(
     every = 1
     if most is not None:
         every = max(1, -(-total // most))
-    return SavedRun(
-        name=name or str(folder), report=report, requests=load_requests(folder, every=every)
-    )
+    requests = load_requests(folder, every=every)
+    return SavedRun(name=name or str(folder), report=report, requests=requests)
+
+
+def load_name(level: Level) -> str:
+    """What a level is found by in another run."""
+    return level.label or f"{level.concurrency} streams"

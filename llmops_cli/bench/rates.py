@@ -1,0 +1,102 @@
+"""How the rates and errors of one load differ between two runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from llmops_cli.bench.report import Difference, Level
+from llmops_cli.bench.saved import load_name
+from llmops_cli.core.sample import BLOCKS
+from llmops_cli.core.significance import t_limit, two_sided_p
+from llmops_cli.core.stats import share_interval
+
+RATES = ("requests_per_s", "output_tokens_per_s", "goodput_per_s")
+FEWEST_REPETITIONS = 3
+"""On each side, for their spread to count."""
+WIDTH_OF_95 = 3.92
+"""Standard errors from one end of a 95 % interval to the other."""
+
+
+def rate_difference(metric: str, a: Level, b: Level) -> Difference | None:
+    """None where a run has no such rate."""
+    value_a = getattr(a, metric)
+    value_b = getattr(b, metric)
+    if not value_a or not value_b:
+        return None
+    error, freedom = _rate_error(metric, a, b)
+    estimate = math.log(value_b / value_a)
+    half = t_limit(freedom) * error
+    return Difference(
+        load=load_name(a),
+        metric=metric,
+        baseline=value_a,
+        current=value_b,
+        ratio=math.exp(estimate),
+        ratio_ci95=(math.exp(estimate - half), math.exp(estimate + half)),
+        p=two_sided_p(estimate, error, freedom) if error else 1.0,
+        requests=(a.measured, b.measured),
+    )
+
+
+def _rate_error(metric: str, a: Level, b: Level) -> tuple[float, float]:
+    """The standard error of the log ratio with its degrees of freedom.
+
+    From each run's own interval, or from its repetitions where these differ more.
+    """
+    within = math.hypot(_relative_error(a, metric), _relative_error(b, metric))
+    each = [level.rates_each.get(metric, []) for level in (a, b)]
+    fewest = min(len(values) for values in each)
+    if fewest >= FEWEST_REPETITIONS:
+        between = math.sqrt(sum(_log_variance(values) for values in each))
+        if between > within:
+            return between, float(fewest - 1)
+    return within, float(2 * BLOCKS)
+
+
+def _relative_error(level: Level, metric: str) -> float:
+    middle: float | None = getattr(level, metric)
+    if not middle:
+        return 0.0
+    low, high = level.rates_ci95.get(metric, (0.0, 0.0))
+    return (high - low) / WIDTH_OF_95 / middle
+
+
+def _log_variance(values: Sequence[float]) -> float:
+    """Of the mean of the logarithms."""
+    logs = [math.log(value) for value in values if value > 0]
+    count = max(1, len(logs))
+    mean = sum(logs) / count
+    squares = sum((value - mean) ** 2 for value in logs)
+    return squares / max(1, len(logs) - 1) / count
+
+
+def error_difference(a: Level, b: Level) -> Difference:
+    """Rates as shares; the interval is of their difference, not of a ratio.
+
+    Source: Newcombe 1998, method 10.
+    """
+    share_a = a.errors / max(1, a.requests)
+    share_b = b.errors / max(1, b.requests)
+    low_a, high_a = share_interval(a.errors, a.requests)
+    low_b, high_b = share_interval(b.errors, b.requests)
+    change = share_b - share_a
+    low = change - math.hypot(share_b - low_b, high_a - share_a)
+    high = change + math.hypot(high_b - share_b, share_a - low_a)
+    return Difference(
+        load=load_name(a),
+        metric="error_rate",
+        baseline=share_a,
+        current=share_b,
+        change=change,
+        change_ci95=(low, high),
+        p=two_sided_p(change, _pooled_error(a, b), 1e6),
+        requests=(a.requests, b.requests),
+    )
+
+
+def _pooled_error(a: Level, b: Level) -> float:
+    """The standard error of the difference of two shares if they are the same."""
+    pooled = (a.errors + b.errors) / max(1, a.requests + b.requests)
+    inverse = 1 / max(1, a.requests) + 1 / max(1, b.requests)
+    return math.sqrt(pooled * (1 - pooled) * inverse)

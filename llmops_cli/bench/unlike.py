@@ -1,0 +1,111 @@
+"""What else differs between two runs: why a comparison may mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from llmops_cli.bench.saved import SavedRun, load_name
+from llmops_cli.core.report import Manifest
+
+WORKLOAD = (
+    "api",
+    "body",
+    "concurrency",
+    "rate",
+    "ramp",
+    "steps",
+    "burst",
+    "trace",
+    "time_scale",
+    "arrival",
+    "burstiness",
+    "max_in_flight",
+    "requests",
+    "duration_s",
+    "dataset",
+    "input_tokens",
+    "output_tokens",
+    "shared_prefix_tokens",
+    "shared_prefix_share",
+    "turns",
+    "think_time_s",
+    "warm_cache",
+    "warmup",
+    "seed",
+)
+"""Fields of the recipe that make the requests and their times."""
+ENGINE = ("backend", "options")
+FEWEST_REPETITIONS = 3
+MOST_NAMES = 6
+MOST_CHARACTERS = 40
+
+
+def same_workload(a: SavedRun, b: SavedRun) -> bool:
+    """Both sent the same requests at the same times."""
+    left = a.report.manifest.recipe
+    right = b.report.manifest.recipe
+    return all(left.get(name) == right.get(name) for name in WORKLOAD)
+
+
+def comparison_warnings(a: SavedRun, b: SavedRun) -> Iterator[str]:
+    """A sentence on each."""
+    for run in (a, b):
+        yield from _weaknesses(run)
+    yield from _manifests_differ(a.report.manifest, b.report.manifest)
+    loads_a = {load_name(level) for level in a.report.levels}
+    loads_b = {load_name(level) for level in b.report.levels}
+    unmatched = sorted(loads_a ^ loads_b)
+    if unmatched:
+        yield f"only one run has: {', '.join(unmatched)}"
+    repetitions = [len(level.windows) for run in (a, b) for level in run.report.levels]
+    if min(repetitions, default=0) < FEWEST_REPETITIONS:
+        yield (
+            "fewer than 3 repetitions: drift between runs is not in the intervals "
+            "(bench --repeats 3 sees it)"
+        )
+
+
+def _weaknesses(run: SavedRun) -> Iterator[str]:
+    if not run.report.manifest.complete:
+        yield f"{run.name} is partial"
+    for level in run.report.levels:
+        for reason in level.invalid_reasons:
+            yield f"{run.name} is INVALID at {load_name(level)}: {reason}"
+    if run.requests is None:
+        yield f"{run.name} has no per-request table: latencies cannot be compared"
+
+
+def _manifests_differ(left: Manifest, right: Manifest) -> Iterator[str]:
+    yield from _unlike("hardware", left.hardware, right.hardware)
+    yield from _unlike("version", left.versions, right.versions)
+    for kind, names in (("workload", WORKLOAD), ("engine", ENGINE)):
+        ours = {name: left.recipe.get(name) for name in names}
+        theirs = {name: right.recipe.get(name) for name in names}
+        yield from _unlike(kind, ours, theirs)
+    model_a = left.recipe.get("model")
+    model_b = right.recipe.get("model")
+    if model_a != model_b or left.digests.get("model") != right.digests.get("model"):
+        yield f"model differs: {model_a} -> {model_b}"
+
+
+def _unlike(kind: str, left: Mapping[str, object], right: Mapping[str, object]) -> Iterator[str]:
+    names = [name for name in {**left, **right} if left.get(name) != right.get(name)]
+    if not names:
+        return
+    shown = [
+        f"{name} {_short(left.get(name))} -> {_short(right.get(name))}"
+        for name in names[:MOST_NAMES]
+    ]
+    text = f"{kind} differs: {', '.join(shown)}"
+    if len(names) > MOST_NAMES:
+        text += f" and {len(names) - MOST_NAMES} more"
+    yield text
+
+
+def _short(value: object) -> str:
+    if value in (None, "", [], {}):
+        return "none"
+    text = str(value)
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    return f"{text[: MOST_CHARACTERS - 3]}..."
