@@ -24,7 +24,8 @@ def mistakes_in(config: GatewayConfig) -> Iterator[Mistake]:
         mistakes = _in_model(name, model, config)
         yield from below(("models", name), mistakes)
     if config.redis:
-        yield from below(("redis",), _in_redis(config.redis))
+        mistakes = _in_redis(config.redis)
+        yield from below(("redis",), mistakes)
     for name in config.limits.models:
         yield from _unless_known(name, config, ("limits", "models", name))
 
@@ -77,23 +78,34 @@ def bad_url(url: str) -> str | None:
     return None
 
 
-def _in_model(name: str, model: ModelConfig, config: GatewayConfig) -> Iterator[Mistake]:
-    if not name or not name.isprintable() or len(name) > NAME_MOST:
+def _in_model(
+    name: str,
+    model: ModelConfig,
+    config: GatewayConfig,
+) -> Iterator[Mistake]:
+    if not _is_name(name):
         message = f"a model's name has 1 to {NAME_MOST} printable characters"
         yield Mistake((), message)
     yield from _in_sides(name, model)
     for place, pool in _pools(model).items():
-        yield from below(place, _in_pool(pool, config))
+        mistakes = _in_pool(pool, config)
+        yield from below(place, mistakes)
     yield from _in_other_models(name, model, config)
     if model.canary:
-        yield from below(("canary",), _in_canary(model.canary, model.members()))
+        mistakes = _in_canary(model.canary, model.members())
+        yield from below(("canary",), mistakes)
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= NAME_MOST and name.isprintable()
 
 
 def _in_sides(name: str, model: ModelConfig) -> Iterator[Mistake]:
     """A pool, or colours of which one is live."""
     has_colours = bool(model.colours)
     if has_colours != bool(model.live) or has_colours == bool(model.pool):
-        yield Mistake((), f"model {name} needs a pool, or colours and which of them is live")
+        message = f"model {name} needs a pool, or colours and which of them is live"
+        yield Mistake((), message)
     elif model.live and model.live not in model.colours:
         yield misspelt(("live",), "colour", model.live, model.colours)
 
@@ -119,18 +131,27 @@ def _in_pool(pool: Pool, config: GatewayConfig) -> Iterator[Mistake]:
             yield misspelt((number,), "upstream", upstream, config.upstreams)
 
 
-def _in_other_models(name: str, model: ModelConfig, config: GatewayConfig) -> Iterator[Mistake]:
+def _in_other_models(
+    name: str,
+    model: ModelConfig,
+    config: GatewayConfig,
+) -> Iterator[Mistake]:
     """Those that stand in for this one, or answer first."""
     for number, other in enumerate(model.fallback):
-        place = ("fallback", number)
+        place: Place = ("fallback", number)
         yield from _unless_known(other, config, place)
         if other == name:
             yield Mistake(place, "a model cannot stand in for itself")
     if model.hybrid:
-        yield from _unless_known(model.hybrid.small, config, ("hybrid", "small"))
+        place = ("hybrid", "small")
+        yield from _unless_known(model.hybrid.small, config, place)
 
 
-def _unless_known(name: str, config: GatewayConfig, place: Place) -> Iterator[Mistake]:
+def _unless_known(
+    name: str,
+    config: GatewayConfig,
+    place: Place,
+) -> Iterator[Mistake]:
     """Without `models`, only the upstreams know which there are."""
     if config.models and name not in config.models:
         yield misspelt(place, "model", name, config.models)

@@ -49,10 +49,12 @@ def _step_into(node: yaml.Node, step: str | int) -> _Found | None:
             if key.value == str(step):
                 return _Found(key.start_mark.line, value)
         return None
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        item = node.value[step]
-        return _Found(item.start_mark.line, item)
-    return None
+    if not isinstance(node, yaml.SequenceNode) or not isinstance(step, int):
+        return None
+    if step >= len(node.value):
+        return None
+    item = node.value[step]
+    return _Found(item.start_mark.line, item)
 
 
 def read_document(path: Path) -> Document:
@@ -87,7 +89,11 @@ def refuse_duplicates(document: Document) -> None:
     _refuse_duplicates(document.path, document.root, "")
 
 
-def _refuse_duplicates(path: Path, node: yaml.Node, above: str) -> None:
+def _refuse_duplicates(
+    path: Path,
+    node: yaml.Node,
+    above: str,
+) -> None:
     if isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
             _refuse_duplicates(path, item, f"{above}{number}.")

@@ -42,7 +42,11 @@ def _in_upstream(upstream: UpstreamConfig) -> Iterator[Mistake]:
         yield Mistake(("key_env",), message)
 
 
-def _in_prices(name: str, model: ModelConfig, config: GatewayConfig) -> Iterator[Mistake]:
+def _in_prices(
+    name: str,
+    model: ModelConfig,
+    config: GatewayConfig,
+) -> Iterator[Mistake]:
     """Who has `price: genai` answers only for models that the public table knows."""
     for member in model.members():
         upstream = upstream_of(member)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from llmops_cli.gateway_file.upstream import Price
-
-MILLION = 1_000_000
+from llmops_cli.gateway_file.upstream import MILLION, Price
 
 
 def public_price(model: str) -> Price:
@@ -13,4 +11,7 @@ def public_price(model: str) -> Price:
 
     prompt = calc_price(Usage(input_tokens=MILLION), model_ref=model)
     answer = calc_price(Usage(output_tokens=MILLION), model_ref=model)
-    return Price(input=float(prompt.input_price), output=float(answer.output_price))
+    return Price(
+        input=float(prompt.input_price),
+        output=float(answer.output_price),
+    )

@@ -9,6 +9,8 @@ import msgspec
 from llmops_cli.gateway_file.quantities import AboveZero, Count, Dollars, Seconds
 
 Capability = Literal["vision", "tools", "json"]
+HOUR_S = 3600
+MILLION = 1_000_000
 CAPABILITIES: tuple[Capability, ...] = ("vision", "tools", "json")
 
 
@@ -32,10 +34,12 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def per_token(self) -> TokenPrice:
         if self.gpu_hour is not None and self.tokens_per_s:
-            dollars_per_s = self.gpu_hour / 3600
+            dollars_per_s = self.gpu_hour / HOUR_S
             each = dollars_per_s / self.tokens_per_s
             return TokenPrice(each, each)
-        return TokenPrice((self.input or 0.0) / 1e6, (self.output or 0.0) / 1e6)
+        prompt = self.input or 0.0
+        answer = self.output or 0.0
+        return TokenPrice(prompt / MILLION, answer / MILLION)
 
 
 class TimeoutsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +75,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return {name: option_text(value) for name, value in self.options.items()}
 
 
-def option_text(value: str | float | bool) -> str:
+def option_text(value: object) -> str:
     """YAML's `true` is the text `true`, not Python's `True`."""
     if isinstance(value, bool):
         return str(value).lower()

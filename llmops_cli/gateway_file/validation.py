@@ -34,7 +34,10 @@ def mistake_of(said: str, kind: type) -> Mistake:
 
 def _steps(path: str) -> Place:
     """`.pool[0].weight` -> pool, 0, weight."""
-    return tuple(int(number) if number else name for name, number in _STEP.findall(path))
+    steps: list[str | int] = []
+    for name, number in _STEP.findall(path):
+        steps.append(int(number) if number else name)
+    return tuple(steps)
 
 
 def _fields_at(kind: type, place: Place) -> list[str]:

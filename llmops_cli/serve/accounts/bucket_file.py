@@ -76,7 +76,13 @@ class BucketFile:
             return self._streams.row(name, charge.most, now)
         return self._rates.row(name, charge.most, now)
 
-    def _take(self, charge: Charge, row: BucketRow, amount: float, now: float) -> None:
+    def _take(
+        self,
+        charge: Charge,
+        row: BucketRow,
+        amount: float,
+        now: float,
+    ) -> None:
         if charge.kind == "streams":
             self._streams.hold(row.offset, round(amount), now)
             return

@@ -91,7 +91,12 @@ class RateTable:
         )
         self._offsets: dict[bytes, int] = {}
 
-    def row(self, name: bytes, most: int, now: float) -> BucketRow:
+    def row(
+        self,
+        name: bytes,
+        most: int,
+        now: float,
+    ) -> BucketRow:
         offset = self._offsets.get(name, self._start)
         found, left, at = self.ROW.unpack_from(self._memory, offset)
         if found != name:
@@ -102,7 +107,13 @@ class RateTable:
         refilled = max(0.0, now - at) * most / MINUTE_S
         return BucketRow(min(float(most), left + refilled), offset)
 
-    def write(self, offset: int, name: bytes, left: float, now: float) -> None:
+    def write(
+        self,
+        offset: int,
+        name: bytes,
+        left: float,
+        now: float,
+    ) -> None:
         self.ROW.pack_into(self._memory, offset, name, left, now)
 
     def _find(self, name: bytes) -> int:
@@ -123,7 +134,12 @@ class StreamTable:
     SIZE = ROWS * ROW.size
     HELD_AT = ROW.size - SLOTS * _COUNT.size
 
-    def __init__(self, memory: mmap.mmap, start: int, slots: ProcessSlots) -> None:
+    def __init__(
+        self,
+        memory: mmap.mmap,
+        start: int,
+        slots: ProcessSlots,
+    ) -> None:
         self._memory = memory
         self._slots = slots
         self._table = Table(
@@ -134,7 +150,12 @@ class StreamTable:
             used_at=NAME_BYTES,
         )
 
-    def row(self, name: bytes, most: int, now: float) -> BucketRow:
+    def row(
+        self,
+        name: bytes,
+        most: int,
+        now: float,
+    ) -> BucketRow:
         offset = self._table.find(name)
         found, _, *held = self.ROW.unpack_from(self._memory, offset)
         if found != name:
@@ -145,7 +166,12 @@ class StreamTable:
             streams -= self._clear_dead(offset, held)
         return BucketRow(float(most - streams), offset)
 
-    def hold(self, offset: int, streams: int, now: float) -> None:
+    def hold(
+        self,
+        offset: int,
+        streams: int,
+        now: float,
+    ) -> None:
         """So many more of this process; fewer if negative."""
         mine = self._column(offset, self._slots.mine)
         held = _COUNT.unpack_from(self._memory, mine)[0] + streams

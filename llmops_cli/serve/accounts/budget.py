@@ -43,11 +43,21 @@ class Reservation(NamedTuple):
 class Budgets(Protocol):
     """Where spending is kept: the database, or Redis."""
 
-    async def reserve(self, key: Key, dollars: float, tokens: int) -> Reservation:
+    async def reserve(
+        self,
+        key: Key,
+        dollars: float,
+        tokens: int,
+    ) -> Reservation:
         """Raises: Refusal (429, insufficient_quota)."""
         ...
 
-    async def settle(self, reservation: Reservation, dollars: float, tokens: int) -> None: ...
+    async def settle(
+        self,
+        reservation: Reservation,
+        dollars: float,
+        tokens: int,
+    ) -> None: ...
 
     async def spent(self, month: str) -> dict[str, Spending]:
         """By key id."""
@@ -62,7 +72,11 @@ def budget_of(key: Key) -> Spending | None:
     return Spending(dollars, key.budget_tokens or NO_BOUND_TOKENS)
 
 
-def refusal(key: Key, dollars: float, tokens: int) -> Refusal:
+def refusal(
+    key: Key,
+    dollars: float,
+    tokens: int,
+) -> Refusal:
     """What a request may cost does not fit into what is left."""
     if key.budget_dollars is not None:
         wanted = f"${dollars:.4g}"
@@ -89,6 +103,10 @@ def _month(minute: int) -> str:
     return time.strftime(MONTH, time.gmtime(minute * 60))
 
 
-def cost(price: tuple[float, float], input_tokens: int, output_tokens: int) -> float:
+def cost(
+    price: tuple[float, float],
+    input_tokens: int,
+    output_tokens: int,
+) -> float:
     """Dollars."""
     return price[0] * input_tokens + price[1] * output_tokens

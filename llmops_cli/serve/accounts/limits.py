@@ -37,7 +37,13 @@ class Limits:
         self._limiter = limiter
         self._config = config
 
-    async def take(self, key: Key, ip: str, model: str, tokens: int) -> tuple[Claim, Headers]:
+    async def take(
+        self,
+        key: Key,
+        ip: str,
+        model: str,
+        tokens: int,
+    ) -> tuple[Claim, Headers]:
         """The claim, and headers that tell where the key stands. Raises: Refusal (429)."""
         charges = self._charges(key, ip, model, tokens)
         if not charges:
@@ -48,7 +54,13 @@ class Limits:
             raise _refusal(decision.refused, decision, headers)
         return Claim(charges, tokens, decision.lease), headers
 
-    def _charges(self, key: Key, ip: str, model: str, tokens: int) -> list[Charge]:
+    def _charges(
+        self,
+        key: Key,
+        ip: str,
+        model: str,
+        tokens: int,
+    ) -> list[Charge]:
         config = self._config
         charges = list(_charges(f"key:{key.id}", _limits_of(key, config.key), tokens))
         if config.ip != NO_LIMITS:
@@ -57,7 +69,13 @@ class Limits:
             charges += _charges(f"model:{model}", config.models[model], tokens)
         return charges
 
-    async def settle(self, claim: Claim, used: int, *, failed: bool = False) -> None:
+    async def settle(
+        self,
+        claim: Claim,
+        used: int,
+        *,
+        failed: bool = False,
+    ) -> None:
         """`failed`: nobody answered, so that it was no request."""
         back = []
         for charge in claim.charges:
@@ -79,7 +97,11 @@ def _limits_of(key: Key, default: LimitSet) -> LimitSet:
     )
 
 
-def _charges(subject: str, limits: LimitSet, tokens: int) -> Iterator[Charge]:
+def _charges(
+    subject: str,
+    limits: LimitSet,
+    tokens: int,
+) -> Iterator[Charge]:
     if limits.requests_per_minute:
         yield Charge(subject, "requests", limits.requests_per_minute, 1.0)
     if limits.tokens_per_minute:
@@ -99,7 +121,11 @@ def _network(ip: str) -> str:
         return ip
 
 
-def _refusal(charge: Charge, decision: LimitDecision, headers: Headers) -> Refusal:
+def _refusal(
+    charge: Charge,
+    decision: LimitDecision,
+    headers: Headers,
+) -> Refusal:
     owner = OWNERS[charge.subject.partition(":")[0]]
     wait_s = max(bucket.wait_s for bucket in decision.buckets)
     return Refusal(

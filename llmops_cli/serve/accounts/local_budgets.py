@@ -83,7 +83,12 @@ class LocalBudgets:
             self._db.execute("delete from reservations where owner = ?", (other,))
         return len(gone)
 
-    async def reserve(self, key: Key, dollars: float, tokens: int) -> Reservation:
+    async def reserve(
+        self,
+        key: Key,
+        dollars: float,
+        tokens: int,
+    ) -> Reservation:
         month = month_now()
         budget = budget_of(key)
         if budget is None:
@@ -102,7 +107,12 @@ class LocalBudgets:
             raise refusal(key, dollars, tokens)
         return reservation
 
-    def _insert(self, reservation: Reservation, wanted: Spending, budget: Spending) -> bool:
+    def _insert(
+        self,
+        reservation: Reservation,
+        wanted: Spending,
+        budget: Spending,
+    ) -> bool:
         values = {
             **reservation._asdict(),
             **wanted._asdict(),
@@ -112,7 +122,12 @@ class LocalBudgets:
         }
         return self._db.execute(RESERVE, values).rowcount == 1
 
-    async def settle(self, reservation: Reservation, dollars: float, tokens: int) -> None:
+    async def settle(
+        self,
+        reservation: Reservation,
+        dollars: float,
+        tokens: int,
+    ) -> None:
         """A key without a budget is written down about once a second.
 
         So is what could not be written at once.

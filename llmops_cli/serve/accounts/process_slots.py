@@ -10,7 +10,7 @@ SLOTS = 64
 
 
 class ProcessSlots:
-    """`mine` is this process's. (The file's contents have a lock of another kind: flock.)"""
+    """`mine` is this process's. The file's contents have a lock of another kind: flock."""
 
     def __init__(self, file: int) -> None:
         """Raises: EnvironmentMissing if every slot is taken."""

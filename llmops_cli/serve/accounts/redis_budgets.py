@@ -18,6 +18,7 @@ from llmops_cli.serve.accounts.redis_scripts import RESERVE, SETTLE
 
 MONTHS_S = 70 * 86_400
 """A month is kept until after the end of the next."""
+KINDS = ("spend", "leases", "reserved")
 HERE = "redis:"
 """Reservations with this prefix are kept in Redis, others by the local budgets."""
 
@@ -29,7 +30,12 @@ class RedisBudgets:
         self._link = link
         self._local = local
 
-    async def reserve(self, key: Key, dollars: float, tokens: int) -> Reservation:
+    async def reserve(
+        self,
+        key: Key,
+        dollars: float,
+        tokens: int,
+    ) -> Reservation:
         month = month_now()
         budget = budget_of(key)
         if budget is None:
@@ -49,7 +55,12 @@ class RedisBudgets:
         self._link.hold(names[1], name)
         return Reservation(f"{HERE}{name}", key.id, month)
 
-    async def settle(self, reservation: Reservation, dollars: float, tokens: int) -> None:
+    async def settle(
+        self,
+        reservation: Reservation,
+        dollars: float,
+        tokens: int,
+    ) -> None:
         if reservation.id and not reservation.id.startswith(HERE):
             await self._local.settle(reservation, dollars, tokens)
             return
@@ -82,7 +93,7 @@ class RedisBudgets:
     def _names(self, key: str, month: str) -> list[str]:
         """Of what is spent, of the leases, and of what is reserved."""
         subject = f"{key}:{month}"
-        return [self._link.name(kind, subject) for kind in ("spend", "leases", "reserved")]
+        return [self._link.name(kind, subject) for kind in KINDS]
 
 
 def _spending(row: dict[bytes, bytes]) -> Spending:

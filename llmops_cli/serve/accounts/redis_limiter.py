@@ -26,8 +26,9 @@ class RedisLimiter:
     async def take(self, charges: Sequence[Charge]) -> LimitDecision:
         lease = secrets.token_hex(8)
         names = self._names(charges)
+        args = [lease, self._link.lease_s, *_args(charges)]
         try:
-            answer = await self._link.run(TAKE, names, [lease, self._link.lease_s, *_args(charges)])
+            answer = await self._link.run(TAKE, names, args)
         except RedisAway:
             self._link.refuse_if_told()
             return await self._local.take(charges)
@@ -47,21 +48,32 @@ class RedisLimiter:
         names = self._names(charges)
         for name in names:
             self._link.drop(name, lease)
+        args = [lease, 0, *_args(charges)]
         try:
-            await self._link.run(GIVE_BACK, names, [lease, 0, *_args(charges)])
+            await self._link.run(GIVE_BACK, names, args)
         except RedisAway:
             return  # the lease ends by itself
 
     def _names(self, charges: Sequence[Charge]) -> list[str]:
         return [self._link.name(charge.kind, charge.subject) for charge in charges]
 
-    def _hold(self, charges: Sequence[Charge], names: list[str], lease: str) -> None:
+    def _hold(
+        self,
+        charges: Sequence[Charge],
+        names: list[str],
+        lease: str,
+    ) -> None:
         for charge, name in zip(charges, names, strict=True):
             if charge.kind == "streams":
                 self._link.hold(name, lease)
 
 
-def _state(charge: Charge, left: float, *, is_refused: bool) -> BucketState:
+def _state(
+    charge: Charge,
+    left: float,
+    *,
+    is_refused: bool,
+) -> BucketState:
     if charge.kind == "streams":
         return BucketState(left, STREAM_WAIT_S)
     if not is_refused:

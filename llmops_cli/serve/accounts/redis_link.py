@@ -69,7 +69,12 @@ class RedisLink:
         value = await self._tried(self.client.get(name))
         return cast("bytes | None", value)
 
-    async def set(self, name: str, value: bytes, seconds: float) -> None:
+    async def set(
+        self,
+        name: str,
+        value: bytes,
+        seconds: float,
+    ) -> None:
         milliseconds = max(1, int(seconds * 1000))
         await self._tried(self.client.set(name, value, px=milliseconds))
 

@@ -28,7 +28,13 @@ class FileLock:
 class SharedFile:
     """`memory` is the contents, `lock` what to hold while they are read or changed."""
 
-    def __init__(self, path: Path, *, size: int, magic: bytes) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size: int,
+        magic: bytes,
+    ) -> None:
         """A file without the size and the first bytes that it should have begins anew.
 
         Raises: EnvironmentMissing.

@@ -46,7 +46,12 @@ class RoutedRequest(NamedTuple):
 class Attempts:
     """Asks, and notes what came of it: for the breaker, the canary and the metrics."""
 
-    def __init__(self, canaries: Canaries, metrics: Metrics, queues: Queues) -> None:
+    def __init__(
+        self,
+        canaries: Canaries,
+        metrics: Metrics,
+        queues: Queues,
+    ) -> None:
         self._canaries = canaries
         self._metrics = metrics
         self.queues = queues
@@ -76,12 +81,19 @@ class Attempts:
             upstream.answered()
         else:
             self._metrics.upstream_failed(upstream.name, str(reply.status))
-        self.note(candidate, request, good=good, ttft_s=time.monotonic() - start)
+        ttft_s = time.monotonic() - start
+        self.note(candidate, request, good=good, ttft_s=ttft_s)
         request.context.observed.upstream = upstream.name
         request.context.observed.side = candidate.side
         return Exchange(candidate, reply, body, tokens=request.tokens, queues=self.queues)
 
-    def over(self, upstream: Upstream, tokens: int, *, good: bool | None) -> None:
+    def over(
+        self,
+        upstream: Upstream,
+        tokens: int,
+        *,
+        good: bool | None,
+    ) -> None:
         """The upstream has a place again."""
         upstream.end(tokens, good=good)
         self.queues.freed()
@@ -131,7 +143,8 @@ def body_for(candidate: Candidate, fields: Fields) -> bytes:
     body = dict(fields)
     if not candidate.upstream.config.count_tokens:
         body.pop("stream_options", None)
-    body["model"] = msgspec.Raw(msgspec.json.encode(candidate.model))
+    name = msgspec.json.encode(candidate.model)
+    body["model"] = msgspec.Raw(name)
     return msgspec.json.encode(body)
 
 

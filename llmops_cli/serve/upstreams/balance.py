@@ -16,6 +16,8 @@ BOUND = 1.25
 Source: Mirrokni et al., Consistent hashing with bounded loads, 2016.
 """
 
+NO_BOUND = float("inf")
+
 
 def ordered(
     candidates: list[Candidate],
@@ -32,7 +34,8 @@ def ordered(
     anchor = _anchor(balance, asked)
     if not anchor:
         return by_load
-    near = _near(candidates, anchor, bound=BOUND if balance == "prefix" else float("inf"))
+    bound = BOUND if balance == "prefix" else NO_BOUND
+    near = _near(candidates, anchor, bound=bound)
     return near + [each for each in by_load if each not in near]
 
 
@@ -63,7 +66,12 @@ def _anchor(balance: Balance, asked: Asked) -> str:
     return ""
 
 
-def _near(candidates: list[Candidate], anchor: str, *, bound: float) -> list[Candidate]:
+def _near(
+    candidates: list[Candidate],
+    anchor: str,
+    *,
+    bound: float,
+) -> list[Candidate]:
     """The anchor's own upstreams, in order, but for those that have too much to do."""
     in_flight = sum(each.upstream.in_flight for each in candidates)
     most = bound * (1 + in_flight) / len(candidates) + 1

@@ -58,7 +58,14 @@ class Canaries:
     def states(self) -> dict[str, CanaryState]:
         return dict(self._states)
 
-    def note(self, name: str, side: str, *, good: bool, ttft_s: float) -> None:
+    def note(
+        self,
+        name: str,
+        side: str,
+        *,
+        good: bool,
+        ttft_s: float,
+    ) -> None:
         """One request, told to the other workers at the next tick."""
         sides = self._new.get(name)
         if sides is None:
@@ -80,7 +87,7 @@ class Canaries:
             kept = self._kept(name)
             state = _continued(kept, config)
             if state is None:
-                state = CanaryState(digest=_digest(config), since=time.time(), sides=new_sides())
+                state = _new(config)
                 new = {}
             if state.state is CanaryStatus.RUNNING:  # afterwards it shows what was decided on
                 for side, more in new.items():
@@ -99,6 +106,14 @@ class Canaries:
         return None if row is None else bytes(row[0])
 
 
+def _new(config: CanaryConfig) -> CanaryState:
+    return CanaryState(
+        digest=_digest(config),
+        since=time.time(),
+        sides=new_sides(),
+    )
+
+
 def _continued(kept: bytes | None, config: CanaryConfig) -> CanaryState | None:
     """The state that is kept, if it is this configuration's."""
     if kept is None:
@@ -107,7 +122,11 @@ def _continued(kept: bytes | None, config: CanaryConfig) -> CanaryState | None:
     return state if state.digest == _digest(config) else None
 
 
-def _decide(name: str, config: CanaryConfig, state: CanaryState) -> None:
+def _decide(
+    name: str,
+    config: CanaryConfig,
+    state: CanaryState,
+) -> None:
     """Back, on, or neither yet."""
     reason = verdict(config, state.sides)
     if reason:
@@ -130,8 +149,11 @@ def _decide(name: str, config: CanaryConfig, state: CanaryState) -> None:
 
 def _has_seen_enough(config: CanaryConfig, state: CanaryState) -> bool:
     """On both sides; where all goes to the new one from the start, nothing is compared."""
-    is_compared = state.sides[STABLE].requests >= ENOUGH or config.steps[0] == 100
-    return is_compared and state.sides[CANARY].requests >= max(config.requests, ENOUGH)
+    needed = max(config.requests, ENOUGH)
+    if state.sides[CANARY].requests < needed:
+        return False
+    is_alone = config.steps[0] == 100
+    return is_alone or state.sides[STABLE].requests >= ENOUGH
 
 
 def _digest(config: CanaryConfig) -> str:

@@ -91,7 +91,11 @@ def verdict(config: CanaryConfig, sides: dict[str, SideStats]) -> str:
     return _worse_errors(config, stable, canary) or _worse_ttft(config, stable, canary)
 
 
-def _worse_errors(config: CanaryConfig, stable: SideStats, canary: SideStats) -> str:
+def _worse_errors(
+    config: CanaryConfig,
+    stable: SideStats,
+    canary: SideStats,
+) -> str:
     above = canary.error_rate() - stable.error_rate()
     expected = max(stable.error_rate(), config.errors)
     noise = 2 * math.sqrt(expected / canary.requests)  # two standard errors of a share
@@ -100,7 +104,11 @@ def _worse_errors(config: CanaryConfig, stable: SideStats, canary: SideStats) ->
     return f"errors {canary.error_rate():.1%} against {stable.error_rate():.1%}"
 
 
-def _worse_ttft(config: CanaryConfig, stable: SideStats, canary: SideStats) -> str:
+def _worse_ttft(
+    config: CanaryConfig,
+    stable: SideStats,
+    canary: SideStats,
+) -> str:
     if min(stable.measured(), canary.measured()) < ENOUGH:
         return ""
     ours_s = canary.median_ttft_s()

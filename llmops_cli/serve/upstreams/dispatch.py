@@ -56,7 +56,12 @@ class Dispatcher:
         self._attempts = Attempts(canaries, metrics, self.queues)
         self._shadows = Shadows(self._attempts, metrics)
 
-    async def open(self, name: str, context: RequestContext, fields: Fields) -> Exchange:
+    async def open(
+        self,
+        name: str,
+        context: RequestContext,
+        fields: Fields,
+    ) -> Exchange:
         """An exchange with a status below 500. Raises: Refusal; NoAnswer if nobody gave one."""
         alias, settings = self._router.model(name)
         request = RoutedRequest(alias, settings, context, fields)
@@ -84,7 +89,12 @@ class Dispatcher:
             if not await self._may_retry(failure, candidates, tried, alias):
                 raise NoAnswer(failure)
 
-    def shadow(self, name: str, context: RequestContext, fields: Fields) -> None:
+    def shadow(
+        self,
+        name: str,
+        context: RequestContext,
+        fields: Fields,
+    ) -> None:
         """Sends a copy where the file says so."""
         candidate = self._router.shadow(name)
         if candidate is not None:
@@ -136,16 +146,16 @@ class Dispatcher:
         after_s: float,
     ) -> Exchange:
         """Raises: UpstreamError."""
-        others = [each for each in candidates if each is not candidate and each.is_free(tried)]
         first = self._attempts.attempt(candidate, request)
-        if not others:
+        spare = _spare(candidate, candidates, tried)
+        if spare is None:
             return await first
 
         def second() -> Asking | None:
             if not self._budget.take():
                 return None
             self._metrics.hedged(request.alias)
-            return self._attempts.attempt(others[0], request)
+            return self._attempts.attempt(spare, request)
 
         return await hedged(first, second, after_s=after_s)
 
@@ -166,5 +176,18 @@ class Dispatcher:
             return False
         self._metrics.retried(alias)
         if not others:
-            await asyncio.sleep(PAUSE_S * 2 ** len(tried) * random.uniform(0.5, 1.0))
+            pause_s = PAUSE_S * 2 ** len(tried)
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
         return True
+
+
+def _spare(
+    candidate: Candidate,
+    candidates: list[Candidate],
+    tried: list[Upstream],
+) -> Candidate | None:
+    """The best of the others that is free."""
+    for other in candidates:
+        if other is not candidate and other.is_free(tried):
+            return other
+    return None

@@ -11,7 +11,12 @@ from llmops_cli.serve.upstreams.exchange import Exchange
 Asking = Coroutine[Any, Any, Exchange]  # Any: what a coroutine is sent, which is nothing
 
 
-async def hedged(first: Asking, second: Callable[[], Asking | None], *, after_s: float) -> Exchange:
+async def hedged(
+    first: Asking,
+    second: Callable[[], Asking | None],
+    *,
+    after_s: float,
+) -> Exchange:
     """`second` is called when the first has not answered after `after_s`; None: it may not be.
 
     Raises: UpstreamError if neither answers.

@@ -24,7 +24,13 @@ IDLE_MOST = 128
 class Origin:
     """One address, such as http://127.0.0.1:9000/v1."""
 
-    def __init__(self, url: str, *, timeouts: TimeoutsConfig, key: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeouts: TimeoutsConfig,
+        key: str | None = None,
+    ) -> None:
         parts = urlsplit(url)
         self.url = url.rstrip("/")
         self._host = parts.hostname or ""
@@ -78,7 +84,13 @@ class Origin:
             if is_fresh or wire.status or isinstance(wire.broken, UpstreamTimeout):
                 raise wire.broken
 
-    def _request(self, method: str, path: str, body: bytes, headers: Headers) -> bytes:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Headers,
+    ) -> bytes:
         return b"%s %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s" % (
             method.encode(),
             self._target(path),
@@ -88,7 +100,12 @@ class Origin:
             body,
         )
 
-    async def _send(self, wire: Wire, request: bytes, first_by: float) -> None:
+    async def _send(
+        self,
+        wire: Wire,
+        request: bytes,
+        first_by: float,
+    ) -> None:
         """Until the answer's head is there, or the connection is broken."""
         wire.reset()
         self._waiting.add(wire)

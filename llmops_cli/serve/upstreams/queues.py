@@ -34,7 +34,13 @@ class Queue:
                     turn.set_result(None)
                     return
 
-    async def wait(self, *, urgent: bool, again: bool, seconds: float) -> bool:
+    async def wait(
+        self,
+        *,
+        urgent: bool,
+        again: bool,
+        seconds: float,
+    ) -> bool:
         line = self._interactive if urgent else self._batch
         turn = asyncio.get_running_loop().create_future()
         if again:
@@ -86,7 +92,14 @@ class Queues:
         for queue in list(self._queues.values()):
             queue.wake()
 
-    async def wait(self, name: str, *, urgent: bool, again: bool, seconds: float) -> bool:
+    async def wait(
+        self,
+        name: str,
+        *,
+        urgent: bool,
+        again: bool,
+        seconds: float,
+    ) -> bool:
         """Whether a place came free in time. Who was woken for nothing stands first `again`."""
         queue = self._queues.setdefault(name, Queue())
         try:

@@ -9,17 +9,22 @@ from typing import NamedTuple
 
 from llmops_cli.core.errors import unknown_name
 from llmops_cli.gateway_file.config import GatewayConfig
-from llmops_cli.gateway_file.model import ModelConfig, Pool, PoolMember, RuleConfig
+from llmops_cli.gateway_file.model import ModelConfig, Pool, PoolMember
 from llmops_cli.serve.context import NAME_CHARS, Asked
 from llmops_cli.serve.refusal import Refusal
-from llmops_cli.serve.request import CHARS_PER_TOKEN
 from llmops_cli.serve.upstreams.balance import ordered
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.rules import first_met
 from llmops_cli.serve.upstreams.upstream import Upstream
 
+NOTHING: frozenset[str] = frozenset()
 BY_ITSELF = ModelConfig()
 """Of a model that an upstream lists and the file does not name."""
+
+
+Shows = Callable[[str], bool]
+"""Whether somebody may be told of a model."""
 
 
 class Route(NamedTuple):
@@ -57,15 +62,18 @@ class Router:
         """What clients may ask for."""
         if self._config.models:
             return set(self._config.models) | set(self._aliases)
-        return set().union(*(each.models or () for each in self._all()))
+        names: set[str] = set()
+        for upstream in self._all():
+            names |= upstream.models or NOTHING
+        return names
 
     def lists(self, alias: str) -> bool:
         """Whether it is one of ours: a name that only the client knows is no label for a metric."""
         if self._config.models:
             return alias in self._config.models
-        return any(alias in each.models for each in self._all() if each.models)
+        return alias in self.names()
 
-    def model(self, name: str, *, shows: Callable[[str], bool] | None = None) -> Route:
+    def model(self, name: str, *, shows: Shows | None = None) -> Route:
         """`shows`: names that whoever asks may be told of.
 
         Raises: Refusal for a name that does not exist.
@@ -75,13 +83,16 @@ class Router:
             found = self._config.models.get(alias)
             if found is not None:
                 return Route(alias, found)
-        elif name in self.names() or any(each.models is None for each in self._all()):
+        elif self._may_be_served(name):
             return Route(name, BY_ITSELF)
         raise self._no_model(name, shows)
 
-    def _no_model(self, name: str, shows: Callable[[str], bool] | None) -> Refusal:
+    def _may_be_served(self, name: str) -> bool:
+        return any(_may_have(upstream, name) for upstream in self._all())
+
+    def _no_model(self, name: str, shows: Shows | None) -> Refusal:
         message = f"there is no model {name[:NAME_CHARS]!r}"
-        known = [] if shows is None else list(filter(shows, self.names()))
+        known = list(filter(shows, self.names())) if shows else []
         if known:
             hint = unknown_name("model", name, known).hint
             message = f"{message}: {hint}"
@@ -101,9 +112,10 @@ class Router:
         alias, model = self.model(name)
         if model is BY_ITSELF:
             return ordered(self._listing(name), "tokens", asked, self._random)
-        rule = self._rule(model, asked)
+        rule = first_met(model.rules, asked, self._is_private)
         pool = rule.use if rule else model.members()
-        able = self._able(self._expand(pool, name, alias), name, asked)
+        members = self._expand(pool, name, alias)
+        able = self._able(members, name, asked)
         best_first = ordered(able, model.balance, asked, self._random)
         if rule is None and self._draws_canary(alias, model, asked):
             return self._canary(name, alias, model, asked) + best_first
@@ -123,12 +135,21 @@ class Router:
 
     def _listing(self, name: str) -> list[Candidate]:
         """Who lists the model, or else who lists nothing and may have it."""
-        found = [each for each in self._all() if each.models and name in each.models]
-        if not found:
-            found = [each for each in self._all() if each.models is None]
-        return [Candidate(each, name) for each in found]
+        listing = []
+        silent = []
+        for upstream in self._all():
+            if upstream.models is None:
+                silent.append(Candidate(upstream, name))
+            elif name in upstream.models:
+                listing.append(Candidate(upstream, name))
+        return listing or silent
 
-    def _expand(self, pool: Pool, name: str, alias: str) -> list[Candidate]:
+    def _expand(
+        self,
+        pool: Pool,
+        name: str,
+        alias: str,
+    ) -> list[Candidate]:
         """The pool's upstreams, each replica of them."""
         found = []
         for entry in pool:
@@ -138,7 +159,12 @@ class Router:
                 found.append(Candidate(upstream, theirs, member.weight))
         return found
 
-    def _able(self, candidates: list[Candidate], name: str, asked: Asked) -> list[Candidate]:
+    def _able(
+        self,
+        candidates: list[Candidate],
+        name: str,
+        asked: Asked,
+    ) -> list[Candidate]:
         """Those that can do what is asked. Raises: Refusal if there is none."""
         needs = asked.body.needs()
         if needs:
@@ -149,32 +175,14 @@ class Router:
             raise Refusal(400, message, code="unsupported")
         return candidates
 
-    # Rules.
-
-    def _rule(self, model: ModelConfig, asked: Asked) -> RuleConfig | None:
-        """The first that the request meets."""
-        for rule in model.rules:
-            if self._meets(rule, asked):
-                return rule
-        return None
-
-    def _meets(self, rule: RuleConfig, asked: Asked) -> bool:
-        tokens = asked.body_bytes // CHARS_PER_TOKEN
-        if rule.longer_than is not None and tokens <= rule.longer_than:
-            return False
-        if rule.shorter_than is not None and tokens >= rule.shorter_than:
-            return False
-        if rule.urgency is not None and asked.urgency != rule.urgency:
-            return False
-        if rule.keys and asked.key_id not in rule.keys and asked.key_name not in rule.keys:
-            return False
-        if rule.needs is not None and rule.needs not in asked.body.needs():
-            return False
-        return rule.private is None or self._is_private(asked) == rule.private
-
     # The canary.
 
-    def _draws_canary(self, alias: str, model: ModelConfig, asked: Asked) -> bool:
+    def _draws_canary(
+        self,
+        alias: str,
+        model: ModelConfig,
+        asked: Asked,
+    ) -> bool:
         if model.canary is None:
             return False
         percent = self._canaries.percent(alias)
@@ -200,7 +208,17 @@ class Router:
         return ordered(new, model.balance, asked, self._random)
 
 
-def _their_name(upstream: Upstream, member: PoolMember, name: str, alias: str) -> str:
+def _may_have(upstream: Upstream, name: str) -> bool:
+    """One that lists nothing may have any model."""
+    return upstream.models is None or name in upstream.models
+
+
+def _their_name(
+    upstream: Upstream,
+    member: PoolMember,
+    name: str,
+    alias: str,
+) -> str:
     """What an upstream calls the model.
 
     An adapter has its own name everywhere. A model that the file does not translate has the same

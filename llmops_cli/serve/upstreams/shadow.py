@@ -40,7 +40,8 @@ class Shadows:
         finally:
             self._attempts.over(upstream, request.tokens, good=good)
         result = "fine" if good else "failed"
-        self._metrics.shadowed(request.alias, result, time.monotonic() - start)
+        seconds = time.monotonic() - start
+        self._metrics.shadowed(request.alias, result, seconds)
 
 
 async def _is_answered(candidate: Candidate, request: RoutedRequest) -> bool:

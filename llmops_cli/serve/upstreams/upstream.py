@@ -18,7 +18,13 @@ CHECK_S = 5.0
 CHECK_DOWN_S = 1.0
 CHECKS_FAILED = 3
 REST_MOST_S = 60.0
-CHECK_TIMEOUTS = TimeoutsConfig(connect_s=2.0, first_byte_s=5.0, between_s=5.0, total_s=5.0)
+CHECK_TIMEOUTS = TimeoutsConfig(
+    connect_s=2.0,
+    first_byte_s=5.0,
+    between_s=5.0,
+    total_s=5.0,
+)
+OnDown = Callable[["Upstream"], None]
 
 
 class Upstream:
@@ -105,21 +111,22 @@ class Upstream:
 
     # Its checks.
 
-    def watch(self, on_down: Callable[[Upstream], None]) -> None:
+    def watch(self, on_down: OnDown) -> None:
         self._check = asyncio.get_running_loop().create_task(self._checks(on_down))
 
-    async def _checks(self, on_down: Callable[[Upstream], None]) -> None:
+    async def _checks(self, on_down: OnDown) -> None:
         while True:
             await self._look(on_down)
             self.checked.set()
-            await asyncio.sleep(self._pause_s() * random.uniform(0.8, 1.2))
+            jitter = random.uniform(0.8, 1.2)
+            await asyncio.sleep(self._pause_s() * jitter)
 
     def _pause_s(self) -> float:
         """Until the next check."""
         is_in_doubt = self.down or self.models is None or self._failed_checks > 0
         return CHECK_DOWN_S if is_in_doubt else CHECK_S
 
-    async def _look(self, on_down: Callable[[Upstream], None]) -> None:
+    async def _look(self, on_down: OnDown) -> None:
         """One check. Down is who misses three in a row and sent nobody a byte meanwhile."""
         start = time.monotonic()
         try:

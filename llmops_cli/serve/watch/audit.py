@@ -130,10 +130,11 @@ class AuditLog:
         """Whoever comes first turns; the others find a new file. Raises: OSError."""
         assert self._path is not None
         lock_path = self._path.with_name(f"{self._path.name}.lock")
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        lock = os.open(lock_path, flags, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if self._path.exists() and self._path.stat().st_size > TURN_BYTES // 2:
+            if _size(self._path) > TURN_BYTES // 2:
                 _turn_over(self._path)
             self._reopen()
         finally:
@@ -150,6 +151,14 @@ def _inode(path: Path) -> int:
     """0 if there is no such file."""
     try:
         return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _size(path: Path) -> int:
+    """0 if there is no such file."""
+    try:
+        return path.stat().st_size
     except FileNotFoundError:
         return 0
 

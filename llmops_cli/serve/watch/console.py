@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli import __version__
+from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.serve.accounts.budget import Budgets, Spending, month_now
 from llmops_cli.serve.accounts.keys import Key, KeyStore
 from llmops_cli.serve.door.openapi import document
@@ -17,18 +18,18 @@ from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.breaker import BreakerState
 from llmops_cli.serve.upstreams.canaries import Canaries
-from llmops_cli.serve.upstreams.canary import SideStats
+from llmops_cli.serve.upstreams.canary import CanaryState, SideStats
 from llmops_cli.serve.watch.metrics import Metrics
 from llmops_cli.serve.watch.samples import Samples
 
 Json = dict[str, Any]  # Any: what JSON can hold
 
+CONTENT_POLICY = (
+    b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline';"
+    b" connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
+)
 PAGE_HEADERS = [
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline';"
-        b" connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'",
-    ),
+    (b"content-security-policy", CONTENT_POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
@@ -51,7 +52,12 @@ GUARD_LABELS = ("side", "action", "rule")
 class Console:
     """Numbers come from the metrics, so that all workers are in them."""
 
-    def __init__(self, metrics: Metrics, budgets: Budgets, canaries: Canaries) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        budgets: Budgets,
+        canaries: Canaries,
+    ) -> None:
         self._metrics = metrics
         self._budgets = budgets
         self._canaries = canaries
@@ -87,21 +93,31 @@ class Console:
         return msgspec.json.encode(state)
 
     def _all_canaries(self, snapshot: Snapshot) -> Json:
-        return {name: self._canary(snapshot, name) for name in self._canaries.states()}
+        shown = {}
+        for name, state in self._canaries.states().items():
+            model = snapshot.config.models.get(name)
+            shown[name] = self._canary(name, state, model)
+        return shown
 
-    def _canary(self, snapshot: Snapshot, name: str) -> Json:
-        state = self._canaries.states()[name]
-        model = snapshot.config.models.get(name)
+    def _canary(
+        self,
+        name: str,
+        state: CanaryState,
+        model: ModelConfig | None,
+    ) -> Json:
         steps: list[int] = []
         if model is not None and model.canary is not None:
             steps = model.canary.steps
+        sides = {}
+        for side, stats in state.sides.items():
+            sides[side] = _side(stats)
         return {
             "state": state.state,
             "reason": state.reason,
             "percent": self._canaries.percent(name),
             "since": state.since,
             "steps": steps,
-            "sides": {side: _side(stats) for side, stats in state.sides.items()},
+            "sides": sides,
         }
 
 
@@ -140,10 +156,13 @@ def _models(snapshot: Snapshot, samples: Samples) -> Json:
 def _model(samples: Samples, name: str) -> Json:
     statuses = samples.by("requests_total", "status", model=name)
     tokens = samples.by("tokens_total", "direction", model=name)
-    errors = [count for status, count in statuses.items() if status.startswith("5")]
+    errors = 0.0
+    for status, count in statuses.items():
+        if status.startswith("5"):
+            errors += count
     return {
         "requests": sum(statuses.values()),
-        "errors": sum(errors),
+        "errors": errors,
         "input_tokens": tokens.get("input", 0.0),
         "output_tokens": tokens.get("output", 0.0),
         "dollars": samples.sum("cost_dollars_total", model=name),
@@ -176,7 +195,11 @@ def _upstreams(snapshot: Snapshot, samples: Samples) -> list[Json]:
     return rows
 
 
-def _keys(store: KeyStore, spent: dict[str, Spending], samples: Samples) -> list[Json]:
+def _keys(
+    store: KeyStore,
+    spent: dict[str, Spending],
+    samples: Samples,
+) -> list[Json]:
     requests = samples.by("requests_total", "key")
     rows = []
     for key in store.all():

@@ -20,6 +20,9 @@ PREFIX = "llmops_gateway_"
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 CHILDREN_MOST = 50_000
 
+Labelled = tuple[str, tuple[str, ...]]
+"""A metric's name, and values of its labels."""
+
 
 class Metrics:
     """Keys are named by their id, never by what they are.
@@ -30,7 +33,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._families: dict[str, Any] = {}  # Any: the library's counters, histograms and gauges
-        self._children: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._children: dict[Labelled, Any] = {}
         self._define()
         self.audit_lost: Counter = self._families["audit_lost"]
         self.in_flight: Gauge = self._families["in_flight"]
@@ -88,7 +91,12 @@ class Metrics:
             self._count_use(context, model, key)
             self._observe_times(context, model, total_s)
 
-    def _count_use(self, context: RequestContext, model: str, key: str) -> None:
+    def _count_use(
+        self,
+        context: RequestContext,
+        model: str,
+        key: str,
+    ) -> None:
         observed = context.observed
         usage = observed.usage
         if usage.input_tokens:
@@ -102,7 +110,12 @@ class Metrics:
         if observed.cache:
             self._child("cache", model, observed.cache).inc()
 
-    def _observe_times(self, context: RequestContext, model: str, total_s: float) -> None:
+    def _observe_times(
+        self,
+        context: RequestContext,
+        model: str,
+        total_s: float,
+    ) -> None:
         self._child("request_seconds", model).observe(total_s)
         first_s = context.observed.first_s
         if not first_s or not context.asked.streams:
@@ -110,14 +123,20 @@ class Metrics:
         self._child("ttft_seconds", model).observe(first_s)
         later_tokens = context.observed.usage.output_tokens - 1
         if later_tokens > 0:
-            self._child("tpot_seconds", model).observe((total_s - first_s) / later_tokens)
+            tpot_s = (total_s - first_s) / later_tokens
+            self._child("tpot_seconds", model).observe(tpot_s)
 
     # What happens to one under way.
 
     def refused(self, code: str, key: str) -> None:
         self._child("refused", code, key).inc()
 
-    def guarded(self, side: str, action: str, rule: str) -> None:
+    def guarded(
+        self,
+        side: str,
+        action: str,
+        rule: str,
+    ) -> None:
         self._child("guard", side, action, rule).inc()
 
     def upstream_failed(self, upstream: str, kind: str) -> None:
@@ -132,13 +151,25 @@ class Metrics:
     def fell_back(self, model: str, to: str) -> None:
         self._child("fallbacks", model, to).inc()
 
-    def shadowed(self, model: str, result: str, seconds: float = 0.0) -> None:
+    def shadowed(
+        self,
+        model: str,
+        result: str,
+        seconds: float = 0.0,
+    ) -> None:
         self._child("shadow", model, result).inc()
         self._child("shadow_seconds", model).inc(seconds)
 
     # How things are.
 
-    def upstream_state(self, upstream: str, *, up: bool, breaker: int, outstanding: int) -> None:
+    def upstream_state(
+        self,
+        upstream: str,
+        *,
+        up: bool,
+        breaker: int,
+        outstanding: int,
+    ) -> None:
         self._child("upstream_up", upstream).set(up)
         self._child("breaker", upstream).set(breaker)
         self._child("outstanding_tokens", upstream).set(outstanding)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
 from llmops_cli.serve.watch.metrics import PREFIX
 
+Row = dict[str, str | float]
 Bucket = tuple[float | str, float]
 """Upper bound in seconds (the last is "+Inf"), and the count up to it."""
 
@@ -31,7 +32,10 @@ class Samples:
                 yield sample
 
     def sum(self, name: str, **labels: str) -> float:
-        return float(sum(sample.value for sample in self.of(name, **labels)))
+        total = 0.0
+        for sample in self.of(name, **labels):
+            total += sample.value
+        return total
 
     def by(self, name: str, label: str, **labels: str) -> dict[str, float]:
         """Sums by the values of a label."""
@@ -40,11 +44,13 @@ class Samples:
             sums[sample.labels[label]] += sample.value
         return dict(sums)
 
-    def rows(self, name: str, labels: tuple[str, ...]) -> list[dict[str, str | float]]:
+    def rows(self, name: str, labels: Iterable[str]) -> list[Row]:
         """Each sample's labels, and its count."""
         rows = []
         for sample in self.of(name):
-            row: dict[str, str | float] = {label: sample.labels[label] for label in labels}
+            row: Row = {}
+            for label in labels:
+                row[label] = sample.labels[label]
             row["count"] = sample.value
             rows.append(row)
         return rows
@@ -52,8 +58,11 @@ class Samples:
     def buckets(self, name: str, model: str) -> list[Bucket]:
         """Of a histogram, smallest first."""
         counts = self.by(f"{name}_bucket", "le", model=model)
-        bounds = sorted(counts, key=float)
-        return [(_bound(bound), counts[bound]) for bound in bounds]
+        buckets = []
+        for bound in sorted(counts, key=float):
+            bucket = (_bound(bound), counts[bound])
+            buckets.append(bucket)
+        return buckets
 
 
 def _bound(bound: str) -> float | str:

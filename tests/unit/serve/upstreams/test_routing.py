@@ -154,7 +154,7 @@ def test_without_models_the_upstreams_say_which_there_are(pool: Pool) -> None:
     assert [each.upstream.name for each in router.candidates("n", asked())] == ["b"]
     with pytest.raises(Refusal, match="there is no model 'o': known: m, n"):
         router.model("o", shows=lambda _: True)
-    with pytest.raises(Refusal, match="there is no model 'o'$"):
+    with pytest.raises(Refusal, match=r"there is no model 'o'$"):
         router.model("o")
 
 
