@@ -11,8 +11,9 @@ import msgspec
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
-from llmops_cli.serve.door.listener import bind, check_start, serve
-from llmops_cli.serve.gateway import GatewaySpec
+from llmops_cli.serve.door.listener import bind
+from llmops_cli.serve.door.server import check_start, serve
+from llmops_cli.serve.spec import GatewaySpec
 from llmops_cli.serve.state import state_dir
 
 if TYPE_CHECKING:

@@ -1,3 +1,4 @@
-"""The gateway: one OpenAI-style door in front of engines, with keys, limits, guard, metrics and an
-audit log.
+"""The gateway: one OpenAI-style door in front of engines.
+
+With keys, limits, guard, metrics and an audit log.
 """

@@ -1,5 +1,7 @@
-"""What the gateway must know of each path: who may use it, which fields of a body hold text or
-limits, how its answers are read, and who answers it. A new endpoint is one more of these.
+"""What the gateway must know of each path.
+
+Who may use it, which fields of a body hold text or limits, how its answers are read, and what
+upstreams are asked. A new endpoint is one more of these.
 """
 
 from __future__ import annotations
@@ -8,8 +10,19 @@ from collections.abc import Callable
 
 import msgspec
 
-from llmops_cli.serve.answers.dialects import Dialect, Messages
+from llmops_cli.serve.answers.dialects.chat import ChatChoices
+from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, Json, Place, places_of_whole
+from llmops_cli.serve.answers.dialects.completions import TextChoices
+from llmops_cli.serve.answers.dialects.dialect import Dialect, OpenAI
+from llmops_cli.serve.answers.dialects.messages import Messages
+from llmops_cli.serve.answers.dialects.responses import places_of_response
 from llmops_cli.serve.request import RequestBody, Text, head_of, texts_in
+
+
+def no_places(answer: Json) -> list[Place]:
+    """Of answers that say nothing in words."""
+    del answer
+    return []
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +33,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     `texts`: every field that holds text which somebody outside may have written.
     `answer_limits`: fields that bound an answer's tokens, the one that counts first.
     `bound`: the field in which the gateway itself bounds an answer.
-    `choices`: answers have choices, and streams of them end with [DONE].
+    `choices`: how an answer's choices look; streams of them end with [DONE]. None: it has none.
+    `places`: where texts stand in a whole answer.
     `logprobs`: how sure a model was of an answer can be asked for.
     `caches`: an answer may be given again.
     `translated_to`: the endpoint that upstreams have in its place.
@@ -36,10 +50,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     texts_in: tuple[str, ...] = ("input",)
     answer_limits: tuple[str, ...] = ()
     bound: str | None = None
-    choices: bool = False
+    choices: ChoiceFormat | None = None
+    places: Callable[[Json], list[Place]] = no_places
     logprobs: bool = False
     caches: bool = True
-    dialect: Callable[[], Dialect] = Dialect
+    dialect: Callable[[], Dialect] = OpenAI
     translated_to: Endpoint | None = None
 
     @property
@@ -105,7 +120,8 @@ CHAT = Endpoint(
     texts_in=("messages",),
     answer_limits=("max_completion_tokens", "max_tokens"),
     bound="max_tokens",
-    choices=True,
+    choices=ChatChoices(),
+    places=places_of_whole,
     logprobs=True,
 )
 COMPLETIONS = Endpoint(
@@ -118,7 +134,8 @@ COMPLETIONS = Endpoint(
     texts_in=("prompt",),
     answer_limits=("max_tokens",),
     bound="max_tokens",
-    choices=True,
+    choices=TextChoices(),
+    places=places_of_whole,
 )
 EMBEDDINGS = Endpoint(
     path="/v1/embeddings",
@@ -135,6 +152,7 @@ RESPONSES = Endpoint(
     missing="/v1/responses needs an input",
     answer_limits=("max_output_tokens",),
     bound="max_output_tokens",
+    places=places_of_response,
     caches=False,
 )
 MESSAGES = Endpoint(
@@ -197,4 +215,4 @@ def dialect_at(path: str) -> Dialect:
     """How whoever asks there speaks, even if there is nothing at that path."""
     if path.startswith(MESSAGES.path):
         return MESSAGES.dialect()
-    return Dialect()
+    return OpenAI()

@@ -64,7 +64,7 @@ def _has_image(message: Json) -> bool:
 
 
 def texts_in(value: object) -> Iterator[Text]:
-    """What somebody outside may have written, of a field that holds a string, strings or messages."""
+    """What somebody outside may have written, in a string, strings or messages."""
     if isinstance(value, str):
         yield "user", value
     elif isinstance(value, list):

@@ -1,6 +1,4 @@
-"""What one version of the configuration stands for: upstreams, routes, limits, guard. A reload
-makes another.
-"""
+"""What one version of the configuration stands for: upstreams, routes, limits, prices, guard."""
 
 from __future__ import annotations
 
@@ -15,12 +13,12 @@ import msgspec
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
-from llmops_cli.gateway_file.prices import public_price
+from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.limits import Limits
 from llmops_cli.serve.context import Asked
+from llmops_cli.serve.prices import PriceTable
 from llmops_cli.serve.upstreams.canaries import Canaries
-from llmops_cli.serve.upstreams.candidate import Candidate
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
 from llmops_cli.serve.upstreams.routing import Router
 from llmops_cli.serve.upstreams.upstream import Upstream
@@ -31,11 +29,15 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("llmops.gateway")
 CHECKED_WITHIN_S = 5.0
+RETIRE_LOOK_S = 0.5
+NOBODYS = ("ip", "mac")
+"""Kinds of a guard's policy that are no person's."""
 
 
 class Snapshot:
-    """Requests hold on to the one that they began with. `urls`: where engines that we started
-    answer, by upstream.
+    """Requests hold on to the one that they began with; a reload makes another.
+
+    `urls`: where engines that we started answer, by upstream. `beside`: the file's folder.
     """
 
     def __init__(
@@ -50,38 +52,17 @@ class Snapshot:
         before: Snapshot | None = None,
     ) -> None:
         self.config = config
-        self._old = (
-            {each.url: each for group in before.upstreams.values() for each in group}
-            if before
-            else {}
-        )
-        self.upstreams: dict[str, list[Upstream]] = {
-            name: self._upstreams(name, urls) for name in config.upstreams
-        }
+        known: list[Upstream] = [] if before is None else before.all()
+        self.upstreams = _upstreams(config, urls, known)
         self.guard = _guard(config.guard, beside)
         self.policy = _digest(self.guard)
         self.limits = Limits(limiter, config.limits)
         self.router = Router(config, self.upstreams, canaries, is_private=_is_private)
-        queues = before.dispatcher.queues if before is not None else None
+        queues = None if before is None else before.dispatcher.queues
         self.dispatcher: Dispatcher = Dispatcher(
             config, self.router, canaries, metrics, queues=queues
         )
-        self._prices: dict[tuple[str, str], tuple[float, float]] = {}
-
-    def _upstreams(self, name: str, urls: dict[str, list[str]]) -> list[Upstream]:
-        """Those that did not change stay the same ones, with their connections and what is known of
-        them.
-        """
-        config = self.config.upstreams[name]
-        key = os.environ.get(config.key_env, "").strip() if config.key_env else None
-        found = []
-        for url in [config.url] if config.url else urls.get(name, []):
-            old = self._old.get(url)
-            if old is not None and old.config == config and old.name == name:
-                found.append(old)
-            else:
-                found.append(Upstream(name, config, url, key=key))
-        return found
+        self.price = PriceTable().of
 
     def all(self) -> list[Upstream]:
         return [each for group in self.upstreams.values() for each in group]
@@ -110,35 +91,15 @@ class Snapshot:
     def ready(self) -> bool:
         """Whether some upstream of every model can be asked."""
         if not self.config.models:
-            return any(each.usable() and each.checked.is_set() for each in self.all())
-        pools = (model.members() for model in self.config.models.values())
-        names = [[upstream_of(member) for member in members] for members in pools]
-        return all(
-            any(u.usable() and u.checked.is_set() for name in pool for u in self.upstreams[name])
-            for pool in names
-        )
+            return any(map(_is_ready, self.all()))
+        return all(map(self._can_answer, self.config.models.values()))
+
+    def _can_answer(self, model: ModelConfig) -> bool:
+        names = [upstream_of(member) for member in model.members()]
+        return any(_is_ready(each) for name in names for each in self.upstreams[name])
 
     def cache_of(self, model: ModelConfig) -> CacheConfig | None:
         return model.cache or self.config.cache
-
-    # -- prices
-    # ----------------------------------------------------------------------------------------
-
-    def price(self, candidate: Candidate) -> tuple[float, float]:
-        """Dollars of one token in, and of one out."""
-        price = candidate.upstream.config.price
-        if price is None:
-            return 0.0, 0.0
-        key = (candidate.upstream.name, candidate.model)
-        if key not in self._prices:
-            try:
-                self._prices[key] = (
-                    public_price(candidate.model) if price == "genai" else price
-                ).per_token()
-            except LookupError:
-                LOG.error("genai-prices does not know %s: it counts as free", candidate.model)
-                self._prices[key] = (0.0, 0.0)
-        return self._prices[key]
 
     async def retire(self, after: Snapshot) -> None:
         """Closes what the next version does not have, once its requests have ended."""
@@ -146,10 +107,35 @@ class Snapshot:
         gone = [each for each in self.all() if id(each) not in kept]
         for upstream in gone:
             upstream.stop_watching()
-        while any(each.in_flight for each in gone):
-            await asyncio.sleep(0.5)
+        while any(each.in_flight for each in gone):  # noqa: ASYNC110  nobody hurries here
+            await asyncio.sleep(RETIRE_LOOK_S)
         for upstream in gone:
             await upstream.close()
+
+
+def _upstreams(
+    config: GatewayConfig, urls: dict[str, list[str]], known: list[Upstream]
+) -> dict[str, list[Upstream]]:
+    """Those that did not change stay the same ones, with their connections."""
+    by_url = {each.url: each for each in known}
+    found: dict[str, list[Upstream]] = {}
+    for name, settings in config.upstreams.items():
+        theirs = [settings.url] if settings.url else urls.get(name, [])
+        found[name] = [_upstream(name, settings, url, by_url.get(url)) for url in theirs]
+    return found
+
+
+def _upstream(name: str, config: UpstreamConfig, url: str, known: Upstream | None) -> Upstream:
+    if known is not None and known.config == config and known.name == name:
+        return known
+    key = None
+    if config.key_env:
+        key = os.environ.get(config.key_env, "").strip()
+    return Upstream(name, config, url, key=key)
+
+
+def _is_ready(upstream: Upstream) -> bool:
+    return upstream.usable() and upstream.checked.is_set()
 
 
 def _guard(named: str | None, beside: Path | None) -> Guard | None:
@@ -158,23 +144,24 @@ def _guard(named: str | None, beside: Path | None) -> Guard | None:
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.policy import DEFAULT, load_policy
 
-    return Guard(
-        DEFAULT
-        if named == "default"
-        else load_policy((beside or Path()) / Path(named).expanduser())
-    )
+    if named == "default":
+        return Guard(DEFAULT)
+    folder = beside or Path()
+    return Guard(load_policy(folder / Path(named).expanduser()))
 
 
 def _digest(guard: Guard | None) -> str:
-    return hashlib.sha256(msgspec.json.encode(guard.policy)).hexdigest()[:16] if guard else ""
+    """Of its policy."""
+    if guard is None:
+        return ""
+    return hashlib.sha256(msgspec.json.encode(guard.policy)).hexdigest()[:16]
 
 
 def _is_private(asked: Asked) -> bool:
-    """Whether somebody's data is in it: names of kinds as in a guard's policy. An address of a
-    network is nobody's.
-    """
+    """Whether somebody's data is in it. An address of a network is nobody's."""
     from llmops_cli.guard.personal import find
 
-    return any(
-        entity.kind not in ("ip", "mac") for _, text in asked.texts() for entity in find(text)
-    )
+    for _, text in asked.texts():
+        if any(entity.kind not in NOBODYS for entity in find(text)):
+            return True
+    return False

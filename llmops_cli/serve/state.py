@@ -1,6 +1,4 @@
-"""Where the gateway keeps what outlives it: LLMOPS_STATE_DIR, an SQLite file in it, and the
-schema.
-"""
+"""Where the gateway keeps what outlives it: LLMOPS_STATE_DIR, and an SQLite file in it."""
 
 from __future__ import annotations
 
@@ -15,17 +13,33 @@ from llmops_cli.runtime.paths import cache_dir
 DATABASE = "gateway.db"
 SCHEMA = """
 create table if not exists keys (
-  id text primary key, name text not null, hash blob not null unique, role text not null, models text not null,
-  created real not null, expires real, revoked real, requests_per_minute integer, tokens_per_minute integer,
+  id text primary key,
+  name text not null,
+  hash blob not null unique,
+  role text not null,
+  models text not null,
+  created real not null,
+  expires real,
+  revoked real,
+  requests_per_minute integer,
+  tokens_per_minute integer,
   streams integer
 );
 create unique index if not exists keys_live_name on keys (name) where revoked is null;
 create table if not exists canaries (name text primary key, state blob not null);
 create table if not exists spend (
-  key text not null, month text not null, dollars real not null, tokens integer not null, primary key (key, month)
+  key text not null,
+  month text not null,
+  dollars real not null,
+  tokens integer not null,
+  primary key (key, month)
 );
 create table if not exists reservations (
-  id text primary key, key text not null, month text not null, dollars real not null, tokens integer not null,
+  id text primary key,
+  key text not null,
+  month text not null,
+  dollars real not null,
+  tokens integer not null,
   owner text not null
 );
 create index if not exists reservations_key on reservations (key, month);
@@ -37,35 +51,54 @@ ADDED = {"keys": (("budget_dollars", "real"), ("budget_tokens", "integer"))}
 def state_dir() -> Path:
     """LLMOPS_STATE_DIR, else a folder in the cache."""
     named = os.environ.get("LLMOPS_STATE_DIR", "").strip()
-    return Path(named).expanduser() if named else cache_dir() / "state"
+    if named:
+        return Path(named).expanduser()
+    return cache_dir() / "state"
 
 
 def connect(folder: Path) -> sqlite3.Connection:
-    """The database, made if it is not there, readable by its owner alone. Raises:
-    EnvironmentMissing if it cannot.
+    """The database, made if it is not there, readable by its owner alone.
+
+    Raises: EnvironmentMissing if it cannot.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / DATABASE
-        # Only where there is none: to close a file that this process has open in SQLite, too, drops
-        # SQLite's locks
-        # on it (sqlite.org/howtocorrupt.html, 2.2), and the next process to end would delete the
-        # log under our feet.
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        found = sqlite3.connect(path, timeout=10, isolation_level=None)
-        found.execute("pragma journal_mode=wal")
-        found.execute("pragma synchronous=normal")
-        found.execute("pragma cache_size=-256")  # KB; rows are few
-        found.executescript(SCHEMA)
-        for table, columns in ADDED.items():
-            have = {row[1] for row in found.execute(f"pragma table_info({table})")}
-            for name, kind in columns:
-                if name not in have:
-                    with suppress(sqlite3.OperationalError):  # another process has just added it
-                        found.execute(f"alter table {table} add column {name} {kind}")
+        _make(path)
+        return _opened(path)
     except (OSError, sqlite3.Error) as error:
         raise EnvironmentMissing(
             f"cannot keep state in {folder}: {error}", hint="set LLMOPS_STATE_DIR"
         ) from error
-    return found
+
+
+def _make(path: Path) -> None:
+    """Only where there is none.
+
+    To close a file that this process has open in SQLite, too, drops SQLite's locks on it
+    (sqlite.org/howtocorrupt.html, 2.2), and the next process to end would delete the log under
+    our feet.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=10, isolation_level=None)
+    database.execute("pragma journal_mode=wal")
+    database.execute("pragma synchronous=normal")
+    database.execute("pragma cache_size=-256")  # KB; rows are few
+    database.executescript(SCHEMA)
+    for table, columns in ADDED.items():
+        _add_columns(database, table, columns)
+    return database
+
+
+def _add_columns(
+    database: sqlite3.Connection, table: str, columns: tuple[tuple[str, str], ...]
+) -> None:
+    have = {row[1] for row in database.execute(f"pragma table_info({table})")}
+    for name, kind in columns:
+        if name not in have:
+            with suppress(sqlite3.OperationalError):  # another process has just added it
+                database.execute(f"alter table {table} add column {name} {kind}")

@@ -19,6 +19,7 @@ import msgspec
 from llmops_cli.serve.accounts.redis_link import RedisAway, RedisLink
 
 LOG = logging.getLogger("llmops.gateway")
+Json = dict[str, Any]  # Any: a body
 IDLE = frozenset(
     ("stream", "stream_options", "user", "metadata", "store", "safety_identifier", "service_tier")
 )
@@ -27,13 +28,22 @@ ENTRY_MOST = 1 << 20
 BYTES_MOST = 512 << 20
 SWEEP_S = 30.0
 STALE_S = 7 * 86_400.0
+SCHEMA = """
+create table if not exists answers (name text primary key, until real not null, body blob not null)
+without rowid
+"""
+FORGET_OLDEST_HALF = """
+delete from answers where until < (
+  select until from answers order by until limit 1 offset (select count(*) / 2 from answers)
+)
+"""
 _FACTS = re.compile(
     r"\d+(?:[.,:]\d+)*|\b(?:not|no|never|without|except|isn't|don't|doesn't|can't|won't)\b",
     re.IGNORECASE,
 )
 
 
-class Found(NamedTuple):
+class Entry(NamedTuple):
     """`body` is the answer as one JSON object; `stale` if its time is over."""
 
     body: bytes
@@ -43,14 +53,15 @@ class Found(NamedTuple):
 class Store(Protocol):
     """Where entries are kept: the embedded database, or Redis."""
 
-    async def get(self, name: str) -> Found | None: ...
+    async def get(self, name: str) -> Entry | None: ...
 
     async def put(self, name: str, body: bytes, ttl_s: float) -> None: ...
 
 
 class Question(NamedTuple):
-    """A request as the caches see it. `text` may be answered by meaning within `partition`; empty:
-    it may not.
+    """A request as the caches see it.
+
+    `text` may be answered by meaning within `partition`; empty: it may not.
     """
 
     name: str
@@ -58,27 +69,32 @@ class Question(NamedTuple):
     text: str
 
 
-def question(
-    raw: dict[str, Any], *, tenant: str, route: str, alias: str, policy: str
-) -> Question:  # Any: a body
-    """`raw` is the body as sent, decoded; `policy` a digest of the guard's."""
-    matters = {name: value for name, value in raw.items() if name not in IDLE}
+def question(body: Json, *, tenant: str, route: str, alias: str, policy: str) -> Question:
+    """`body` as sent, decoded; `policy`: a digest of the guard's."""
+    matters = {name: value for name, value in body.items() if name not in IDLE}
     matters["model"] = alias
     base = [tenant, route, policy]
-    text = ""
-    rest = dict(matters)
-    messages = matters.get("messages")
-    if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
-        last = messages[-1]
-        if last.get("role") == "user" and isinstance(last.get("content"), str):
-            text = last["content"]
-            rest["messages"] = [*messages[:-1], {**last, "content": _facts(text)}]
+    text, rest = _apart(matters)
     return Question(_digest([*base, matters]), _digest([*base, rest]), text)
 
 
+def _apart(matters: Json) -> tuple[str, Json]:
+    """(the last thing that the user says, the rest with nothing of it but its facts)."""
+    messages = matters.get("messages")
+    if not isinstance(messages, list) or not messages or not isinstance(messages[-1], dict):
+        return "", matters
+    last = messages[-1]
+    text = last.get("content")
+    if last.get("role") != "user" or not isinstance(text, str):
+        return "", matters
+    facts = {**last, "content": _facts(text)}
+    return text, {**matters, "messages": [*messages[:-1], facts]}
+
+
 def _facts(text: str) -> list[str]:
-    """Numbers and negations: two questions that differ in these mean different things however alike
-    they look.
+    """Numbers and negations.
+
+    Two questions that differ in these mean different things however alike they look.
     """
     return sorted(found.lower() for found in _FACTS.findall(text))
 
@@ -98,30 +114,27 @@ class LocalStore:
         self._db = sqlite3.connect(path, timeout=2, isolation_level=None)
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma cache_size=-1024")
-        self._db.execute(
-            "pragma synchronous=off"
-        )  # a cache may lose its last entries with the power
-        self._db.execute(
-            "create table if not exists answers (name text primary key, until real not null, body blob not null)"
-            " without rowid"
-        )
+        # A cache may lose its last entries with the power.
+        self._db.execute("pragma synchronous=off")
+        self._db.execute(SCHEMA)
         self._swept = time.monotonic()
 
-    async def get(self, name: str) -> Found | None:
+    async def get(self, name: str) -> Entry | None:
         try:
-            row = self._db.execute(
-                "select until, body from answers where name = ?", (name,)
-            ).fetchone()
+            found = self._db.execute("select until, body from answers where name = ?", (name,))
+            row = found.fetchone()
         except sqlite3.Error as error:
             LOG.warning("the cache cannot be read: %s", error)
             return None
-        return None if row is None else Found(row[1], row[0] < time.time())
+        if row is None:
+            return None
+        until, body = row
+        return Entry(body, until < time.time())
 
     async def put(self, name: str, body: bytes, ttl_s: float) -> None:
         try:
-            self._db.execute(
-                "insert or replace into answers values (?, ?, ?)", (name, time.time() + ttl_s, body)
-            )
+            row = (name, time.time() + ttl_s, body)
+            self._db.execute("insert or replace into answers values (?, ?, ?)", row)
             if time.monotonic() - self._swept > SWEEP_S:
                 self._swept = time.monotonic()
                 self._sweep()
@@ -131,15 +144,15 @@ class LocalStore:
     def _sweep(self) -> None:
         """What is long stale goes, and the oldest half when there is too much."""
         self._db.execute("delete from answers where until < ?", (time.time() - STALE_S,))
-        pages = (
-            self._db.execute("pragma page_count").fetchone()[0]
-            - self._db.execute("pragma freelist_count").fetchone()[0]
-        )
-        if pages * self._db.execute("pragma page_size").fetchone()[0] > BYTES_MOST:
-            self._db.execute(
-                "delete from answers where until < (select until from answers order by until"
-                " limit 1 offset (select count(*) / 2 from answers))"
-            )
+        if self._size_bytes() > BYTES_MOST:
+            self._db.execute(FORGET_OLDEST_HALF)
+
+    def _size_bytes(self) -> int:
+        pages = self._pragma("page_count") - self._pragma("freelist_count")
+        return pages * self._pragma("page_size")
+
+    def _pragma(self, name: str) -> int:
+        return int(self._db.execute(f"pragma {name}").fetchone()[0])
 
     def close(self) -> None:
         self._db.close()
@@ -151,7 +164,7 @@ class SharedStore:
     def __init__(self, link: RedisLink) -> None:
         self._link = link
 
-    async def get(self, name: str) -> Found | None:
+    async def get(self, name: str) -> Entry | None:
         try:
             raw = await self._link.get(self._link.name("answer", name))
         except RedisAway:
@@ -159,7 +172,7 @@ class SharedStore:
         if raw is None:
             return None
         until, _, body = raw.partition(b" ")
-        return Found(body, float(until) < time.time())
+        return Entry(body, float(until) < time.time())
 
     async def put(self, name: str, body: bytes, ttl_s: float) -> None:
         try:

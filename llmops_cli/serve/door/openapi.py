@@ -1,10 +1,11 @@
-"""The gateway's own OpenAPI document: what it takes and what it answers, as far as it looks."""
+"""The gateway's own OpenAPI document, made from its endpoints: what it takes and answers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from llmops_cli import __version__
+from llmops_cli.serve.endpoints import ENDPOINTS, MESSAGES, PAGES, Endpoint, Page
 
 Json = dict[str, Any]  # Any: an OpenAPI document
 _ERROR_CODES = {
@@ -23,90 +24,23 @@ _ERROR_CODES = {
     "503": "No upstream can be asked now.",
     "504": "The upstream did not answer in time.",
 }
+_EVERYWHERE = ("405", "431", "500")
 _TEXT: Json = {"oneOf": [{"type": "string"}, {"type": "array", "items": {}}]}
+_TOKENS: Json = {"type": "integer", "minimum": 0, "maximum": 131_072}
 _COMMON: Json = {
     "model": {"type": "string", "minLength": 1, "maxLength": 256},
     "stream": {"type": ["boolean", "null"]},
-    "max_tokens": {"type": ["integer", "null"], "minimum": 0, "maximum": 131_072},
+    "max_tokens": {**_TOKENS, "type": ["integer", "null"]},
     "user": {"type": ["string", "null"]},
 }
-_MESSAGE: Json = {
-    "type": "object",
-    "required": ["role", "content"],
-    "properties": {
-        "role": {"type": "string", "enum": ["system", "developer", "user", "assistant", "tool"]},
-        "content": {"type": "string"},
-    },
-}
-
-
-def _post(summary: str, fields: Json, required: list[str], *, model: bool = True) -> Json:
-    properties = {**(_COMMON if model else {}), **fields}
-    schema = {"type": "object", "required": required, "properties": properties}
-    return {
-        "post": {
-            "summary": summary,
-            "security": [{"bearer": []}, {"header": []}],
-            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-            "responses": {
-                "200": {
-                    "description": "The answer: JSON, or server-sent events for `stream`.",
-                    "content": {
-                        "application/json": {"schema": {"type": "object"}},
-                        "text/event-stream": {"schema": {"type": "string"}},
-                    },
-                },
-                **_errors(),
-            },
-        }
-    }
-
-
-def _get(
-    summary: str, kind: str, *, key: bool = True, codes: tuple[str, ...] = ("401", "403", "503")
-) -> Json:
-    security: list[Json] = [{"bearer": []}, {"header": []}] if key else []
-    schema = {"type": "object"} if kind == "application/json" else {"type": "string"}
-    found = {
-        code: value
-        for code, value in _errors().items()
-        if code in codes or code in ("405", "431", "500")
-    }
-    return {
-        "get": {
-            "summary": summary,
-            "security": security,
-            "responses": {
-                "200": {"description": "As said.", "content": {kind: {"schema": schema}}},
-                **found,
-            },
-        }
-    }
-
-
-def _errors() -> Json:
-    reference = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    return {
-        code: {"description": said, "content": reference} for code, said in _ERROR_CODES.items()
-    }
+_ROLES = ["system", "developer", "user", "assistant", "tool"]
+_ANTHROPIC_ROLES = ["user", "assistant"]
 
 
 def document() -> Json:
     """OpenAPI 3.1."""
-    messages = {"type": "array", "minItems": 1, "items": _MESSAGE}
-    anthropic = {
-        "type": "array",
-        "minItems": 1,
-        "items": {
-            "type": "object",
-            "required": ["role", "content"],
-            "properties": {
-                "role": {"type": "string", "enum": ["user", "assistant"]},
-                "content": {"type": "string"},
-            },
-        },
-    }
-    most: Json = {"max_tokens": {"type": "integer", "minimum": 0, "maximum": 131_072}}
+    paths = {path: {"post": _post(endpoint)} for path, endpoint in ENDPOINTS.items()}
+    paths |= {path: {"get": _get(page)} for path, page in PAGES.items()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -114,57 +48,86 @@ def document() -> Json:
             "version": __version__,
             "description": "OpenAI's API and Anthropic's Messages in front of any engine.",
         },
-        "paths": {
-            "/v1/chat/completions": _post("Chat", {"messages": messages}, ["model", "messages"]),
-            "/v1/completions": _post("Text", {"prompt": _TEXT}, ["model", "prompt"]),
-            "/v1/embeddings": _post("Vectors", {"input": _TEXT}, ["model", "input"]),
-            "/v1/responses": _post(
-                "OpenAI's Responses, where the upstream has them",
-                {"input": _TEXT},
-                ["model", "input"],
-            ),
-            "/v1/messages": _post(
-                "Anthropic's Messages, translated",
-                {"messages": anthropic, **most},
-                ["model", "messages", "max_tokens"],
-            ),
-            "/v1/moderations": _post(
-                "The guard's opinion", {"input": _TEXT}, ["input"], model=False
-            ),
-            "/v1/models": _get("The models that the key may use", "application/json"),
-            "/health": _get("Alive", "application/json", key=False, codes=()),
-            "/ready": _get(
-                "Every model has an upstream that can be asked",
-                "application/json",
-                key=False,
-                codes=("503",),
-            ),
-            "/metrics": _get("Prometheus", "text/plain"),
-            "/admin/state": _get("What /ui shows", "application/json"),
-            "/ui": _get("The dashboard", "text/html", key=False, codes=()),
-            "/openapi.json": _get("This document", "application/json", key=False, codes=()),
-        },
+        "paths": paths,
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
-            "schemas": {
-                "Error": {
-                    "type": "object",
-                    "required": ["error"],
-                    "properties": {
-                        "error": {
-                            "type": "object",
-                            "required": ["message"],
-                            "properties": {
-                                "message": {"type": "string"},
-                                "type": {"type": "string"},
-                                "code": {"type": "string"},
-                            },
-                        }
-                    },
-                }
-            },
+            "schemas": {"Error": _error_schema()},
         },
     }
+
+
+def _post(endpoint: Endpoint) -> Json:
+    body = {
+        "type": "object",
+        "required": list(endpoint.required),
+        "properties": _properties(endpoint),
+    }
+    answer = {
+        "description": "The answer: JSON, or server-sent events for `stream`.",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/event-stream": {"schema": {"type": "string"}},
+        },
+    }
+    return {
+        "summary": endpoint.summary,
+        "security": _security(endpoint.right),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {"200": answer, **_errors(tuple(_ERROR_CODES))},
+    }
+
+
+def _properties(endpoint: Endpoint) -> Json:
+    found: Json = {}
+    if "model" in endpoint.required:
+        found |= _COMMON
+    if "max_tokens" in endpoint.required:
+        found["max_tokens"] = _TOKENS
+    found[endpoint.prompt] = _prompt(endpoint)
+    return found
+
+
+def _prompt(endpoint: Endpoint) -> Json:
+    if endpoint.prompt != "messages":
+        return _TEXT
+    roles = _ANTHROPIC_ROLES if endpoint is MESSAGES else _ROLES
+    message = {
+        "type": "object",
+        "required": ["role", "content"],
+        "properties": {
+            "role": {"type": "string", "enum": roles},
+            "content": {"type": "string"},
+        },
+    }
+    return {"type": "array", "minItems": 1, "items": message}
+
+
+def _get(page: Page) -> Json:
+    is_json = page.media_type == "application/json"
+    schema = {"type": "object" if is_json else "string"}
+    answer = {"description": "As said.", "content": {page.media_type: {"schema": schema}}}
+    return {
+        "summary": page.summary,
+        "security": _security(page.right),
+        "responses": {"200": answer, **_errors((*page.statuses, *_EVERYWHERE))},
+    }
+
+
+def _security(right: str | None) -> list[Json]:
+    if right is None:
+        return []
+    return [{"bearer": []}, {"header": []}]
+
+
+def _errors(codes: tuple[str, ...]) -> Json:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {code: {"description": _ERROR_CODES[code], "content": content} for code in sorted(codes)}
+
+
+def _error_schema() -> Json:
+    texts = {name: {"type": "string"} for name in ("message", "type", "code")}
+    error = {"type": "object", "required": ["message"], "properties": texts}
+    return {"type": "object", "required": ["error"], "properties": {"error": error}}

@@ -1,5 +1,6 @@
-"""uvicorn's HTTP/1.1 with patience that ends: for headers that trickle, or grow, and for clients
-that do not read.
+"""uvicorn's HTTP/1.1 with patience that ends.
+
+For headers that trickle, or grow, and for clients that do not read.
 """
 
 from __future__ import annotations
@@ -8,63 +9,36 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_MOST = 64 << 10
+ON_DISCONNECT = "llmops.on_disconnect"
+"""Of a scope: functions that are called when the client leaves."""
 
 
 def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
-    body = b'{"error":{"message":"%b","type":"invalid_request_error","code":"%b"}}' % (
-        message,
-        code,
+    error = b'{"message":"%b","type":"invalid_request_error","code":"%b"}' % (message, code)
+    body = b'{"error":%b}' % error
+    lines = (
+        b"HTTP/1.1 " + status,
+        b"connection: close",
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        b"",
+        body,
     )
-    head = b"HTTP/1.1 %b\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    return head % (status, len(body)) + body
+    return b"\r\n".join(lines)
 
 
-_MALFORMED = _refusal(b"400 Bad Request", b"this is no HTTP/1.1 request", b"bad_request")
-_TOO_LARGE = _refusal(
+MALFORMED = _refusal(b"400 Bad Request", b"this is no HTTP/1.1 request", b"bad_request")
+TOO_LARGE = _refusal(
     b"431 Request Header Fields Too Large", b"the headers are too large", b"too_large"
 )
-_TOO_SLOW = _refusal(b"408 Request Timeout", b"the body did not come in time", b"timeout")
-LEFT = "llmops.left"
+TOO_SLOW = _refusal(b"408 Request Timeout", b"the body did not come in time", b"timeout")
 
 
-def answer_whole(
-    send: object, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
-) -> bool:
-    """Writes an answer in one go where uvicorn's `send` would be called twice and look at each
-    header with patterns. False where that is not so simple: then `send` is to be used.
-    """
-    cycle = getattr(send, "__self__", None)
-    if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.flow.write_paused:
-        return False
-    if cycle.disconnected or cycle.scope["method"] == "HEAD" or status not in STATUS_LINE:
-        return False
-    head = b"".join(
-        [name + b": " + value + b"\r\n" for name, value in (*cycle.default_headers, *headers)]
-    )
-    if head.count(b"\n") != len(cycle.default_headers) + len(headers) or b"\0" in head:
-        return False
-    end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.message_event.set()
-    cycle.transport.write(b"".join((STATUS_LINE[status], head, end, body)))
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True
-
-
-class _Joined:
-    """A transport that sends an answer's head together with what follows at once, which halves the
-    system calls.
-    """
+class CoalescingTransport:
+    """Sends an answer's head together with what follows, which halves the system calls."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -95,10 +69,12 @@ class _Joined:
         self._transport.close()
 
 
-class Patient(HttpToolsProtocol):
-    """`head_s`: from a request's first byte to the end of its headers. `body_s`: from there to the
-    end of its body. `unread_s`: that an answer may wait. What is put into a scope's `LEFT` is
-    called when the client leaves.
+class TimedProtocol(HttpToolsProtocol):
+    """Each wait for a client has an end.
+
+    `head_s`: from a request's first byte to the end of its headers. `body_s`: from there to the
+    end of its body. `unread_s`: that an answer may wait. What is put into a scope's
+    `ON_DISCONNECT` is called when the client leaves.
     """
 
     head_s: ClassVar[float] = 10.0
@@ -111,11 +87,11 @@ class Patient(HttpToolsProtocol):
         self._raw_bytes = 0
         self._heading = True
         self._timer: asyncio.TimerHandle | None = None
-        self._left: set[Callable[[], None]] = set()
+        self._on_disconnect: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = cast("asyncio.Transport", _Joined(transport, self.loop))
+        self.transport = cast("asyncio.Transport", CoalescingTransport(transport, self.loop))
         self._timer = self.loop.call_later(self.head_s, self._give_up)
 
     def data_received(self, data: bytes) -> None:
@@ -137,15 +113,14 @@ class Patient(HttpToolsProtocol):
         """What the parser cannot read, or what we stopped it at."""
         del msg
         self._done()
-        self.transport.write(_TOO_LARGE if self._head_bytes > HEAD_MOST else _MALFORMED)
+        self.transport.write(TOO_LARGE if self._head_bytes > HEAD_MOST else MALFORMED)
         self.transport.close()
 
-    # -- the parser's callbacks: an exception ends the parsing, and uvicorn then calls
-    # send_400_response -----
+    # -- the parser's callbacks: an exception ends the parsing, then comes send_400_response
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope[LEFT] = self._left  # type: ignore[literal-required]
+        self.scope[ON_DISCONNECT] = self._on_disconnect  # type: ignore[literal-required]
         self._heading = True
         self._head_bytes = 0
         self._raw_bytes = 0
@@ -173,13 +148,12 @@ class Patient(HttpToolsProtocol):
         super().on_message_complete()
 
     # -- the connection
-    # --------------------------------------------------------------------------------
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._done()
         super().connection_lost(exc)
-        for leave in list(self._left):
-            leave()
+        for tell in list(self._on_disconnect):
+            tell()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -199,7 +173,7 @@ class Patient(HttpToolsProtocol):
         self._timer = None
         if self.transport is not None and not self.transport.is_closing():
             if not self.cycle.response_started:
-                self.transport.write(_TOO_SLOW)
+                self.transport.write(TOO_SLOW)
             self.transport.close()
 
     def _give_up(self) -> None:

@@ -1,5 +1,6 @@
-"""A worker process of the gateway: `python -m llmops_cli.serve.door.worker FD`, what to serve on its
-standard input.
+"""A worker process of the gateway: `python -m llmops_cli.serve.door.worker FD`.
+
+What to serve comes as a line on its standard input, which stays open as long as the parent lives.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import threading
 
 import msgspec
 
-from llmops_cli.serve.gateway import GatewaySpec, serve_here
+from llmops_cli.serve.door.server import serve_here
+from llmops_cli.serve.spec import GatewaySpec
 
 
 def main() -> None:
-    launch = msgspec.json.decode(sys.stdin.buffer.readline(), type=GatewaySpec)
+    line = sys.stdin.buffer.readline()
+    spec = msgspec.json.decode(line, type=GatewaySpec)
     threading.Thread(target=_follow_parent, daemon=True).start()
     listener = socket.socket(fileno=int(sys.argv[1]))
-    serve_here(launch, listener)
+    serve_here(spec, listener)
 
 
 def _follow_parent() -> None:

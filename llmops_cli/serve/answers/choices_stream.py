@@ -1,0 +1,158 @@
+"""A stream of choices on its way to a client: events made whole, tokens counted, texts guarded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, assembled
+from llmops_cli.serve.answers.dialects.sse import DONE, END, data_of
+from llmops_cli.serve.answers.stream_guard import StreamGuard
+from llmops_cli.serve.answers.usage import usage_in
+from llmops_cli.serve.context import GuardVerdict, Usage
+from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.check import Guard
+
+EVENT_MOST = 8 << 20
+
+
+class ChoicesStream:
+    """Without a guard its bytes are not touched."""
+
+    def __init__(
+        self,
+        route: str,
+        form: ChoiceFormat,
+        guard: Guard | None,
+        *,
+        hides_usage: bool = False,
+        keeps: bool = False,
+    ) -> None:
+        self.usage = Usage()
+        self._form = form
+        self._guard = None if guard is None else StreamGuard(guard, route, form)
+        self._hides_usage = hides_usage
+        self._kept: list[bytes] | None = [] if keeps else None
+        self._held = b""
+        self._last = b""
+        self._events = 0
+        self._blocked = False
+        self._done = False
+
+    @property
+    def verdict(self) -> GuardVerdict | None:
+        return None if self._guard is None else self._guard.verdict
+
+    def feed(self, piece: bytes) -> bytes:
+        """Whole events. Raises: UpstreamError for one that is malformed."""
+        if self._blocked:
+            return b""
+        if self._held:
+            piece = self._held + piece
+            self._held = b""
+        if b"\r" in piece:
+            piece = piece.replace(b"\r", b"")  # text holds none, and a line may end with it
+        if not piece.endswith(END):
+            piece = self._hold_back(piece)
+        count = piece.count(END)
+        self._events += count
+        # The way of nearly all events, once a token: nothing is decoded.
+        if (
+            count == 1
+            and self._guard is None
+            and piece.startswith(b"data: {")
+            and piece.endswith(b"}\n\n")
+            and b'"usage":{' not in piece
+            and b'"usage": {' not in piece
+        ):
+            self._last = piece
+            shown = piece
+        else:
+            shown = b"".join([self._event(event) for event in piece.split(END)[:-1]])
+        if self._kept is not None:
+            self._kept.append(piece if self._guard is None else shown)
+        return shown
+
+    def _hold_back(self, piece: bytes) -> bytes:
+        """The events that are whole; what follows them waits. Raises: UpstreamError."""
+        whole, end, self._held = piece.rpartition(END)
+        if len(self._held) > EVENT_MOST:
+            raise MalformedAnswer("an event does not end")
+        return whole + end
+
+    def _event(self, event: bytes) -> bytes:
+        """One event as it may go on: without its count, or with its text as the guard wants it.
+
+        Raises: UpstreamError for one that is no JSON.
+        """
+        if self._blocked or not event:
+            return b""
+        data = data_of(event)
+        if not data:
+            return event + END  # a comment that keeps the connection open
+        if data == b"[DONE]":
+            self._done = True
+            return self._rest() + event + END
+        self._last = event
+        chunk = _decoded(data)
+        choices = chunk.get("choices")
+        if chunk.get("usage"):
+            self.usage = usage_in(data) or self.usage
+            if self._hides_usage and not choices:
+                return b""
+        if self._guard is None or not isinstance(choices, list):
+            return event + END
+        return self._guarded(self._guard, chunk)
+
+    def _guarded(self, guard: StreamGuard, chunk: dict[str, Any]) -> bytes:  # Any: OpenAI's fields
+        try:
+            for choice in chunk["choices"]:
+                guard.rewrite(choice)
+        except (TypeError, ValueError, KeyError, AttributeError):
+            raise MalformedAnswer("choices of another form") from None
+        shown = b"data: " + msgspec.json.encode(chunk) + END
+        if guard.has_blocked:
+            self._blocked = True
+            return shown + DONE
+        return shown
+
+    def _rest(self) -> bytes:
+        return b"" if self._guard is None else self._guard.rest()
+
+    def finish(self) -> bytes:
+        """What was held back at the stream's end. Raises: UpstreamError if this was not its end."""
+        self.estimate()
+        if self._blocked:
+            return b""
+        rest = self.feed(END) if self._held.strip() else b""
+        if not self._done and not self._has_ended():
+            raise UpstreamError("the stream ended early")
+        return rest + self._rest()
+
+    def _has_ended(self) -> bool:
+        """Some servers end without saying so; a reason to finish is an end too."""
+        return b'"finish_reason":"' in self._last.replace(b": ", b":")
+
+    def estimate(self) -> None:
+        """An upstream that did not count: its events stand for tokens."""
+        if not self.usage.output_tokens:
+            self.usage.output_tokens = max(0, self._events - 2)
+
+    def whole(self) -> bytes | None:
+        if self._kept is None or (self.verdict is not None and self.verdict.action == "block"):
+            return None
+        found = assembled(b"".join(self._kept), self._form)
+        return None if found is None else msgspec.json.encode(found)
+
+
+def _decoded(data: bytes) -> dict[str, Any]:  # Any: OpenAI's fields
+    try:
+        chunk = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise MalformedAnswer("an event is no JSON") from None
+    if not isinstance(chunk, dict):
+        raise MalformedAnswer("an event is no object")
+    return chunk

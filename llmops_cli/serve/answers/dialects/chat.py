@@ -1,0 +1,74 @@
+"""Choices of a chat completion: messages whole, deltas in a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from llmops_cli.serve.answers.dialects.choices import words
+
+Json = dict[str, Any]  # Any: OpenAI's fields
+SPELT = ("reasoning_content", "reasoning", "refusal", "content")
+"""What a message says, in the order in which a stream tells it."""
+
+
+class ChatChoices:
+    def chunk_object(self, whole: Json) -> str:
+        del whole  # not every server says what object it is
+        return "chat.completion.chunk"
+
+    def pieces(self, choice: Json) -> Iterator[Json]:
+        message = choice["message"]
+        yield {"delta": {"role": message.get("role", "assistant"), "content": ""}}
+        for name in SPELT:
+            for word in words(message.get(name)):
+                yield {"delta": {name: word}}
+        for index, call in enumerate(message.get("tool_calls") or ()):
+            yield {"delta": {"tool_calls": [{"index": index, **call}]}}
+        last: Json = {"delta": {}, "finish_reason": choice.get("finish_reason") or "stop"}
+        if choice.get("logprobs"):
+            last["logprobs"] = choice["logprobs"]
+        yield last
+
+    def merge(self, choice: Json, piece: Json) -> None:
+        if "delta" not in piece:
+            return
+        message = choice.setdefault("message", {"role": "assistant", "content": None})
+        delta = piece["delta"] or {}
+        for name in SPELT:
+            if delta.get(name) is not None:
+                message[name] = (message.get(name) or "") + delta[name]
+        for call in delta.get("tool_calls") or ():
+            _merge_call(message.setdefault("tool_calls", []), call)
+
+    def tidy(self, choice: Json) -> None:
+        """Who only calls tools says nothing, which is not an empty text."""
+        message = choice.get("message")
+        if message and not message["content"] and message.get("tool_calls"):
+            message["content"] = None
+
+    def empty(self, index: int) -> Json:
+        return {"index": index, "delta": {}, "finish_reason": None}
+
+    def append(self, choice: Json, name: str, text: str) -> None:
+        delta = choice.setdefault("delta", {})
+        if name.startswith("tool "):
+            call = {"index": int(name.removeprefix("tool ")), "function": {"arguments": text}}
+            delta.setdefault("tool_calls", []).append(call)
+        else:
+            delta[name] = str(delta.get(name) or "") + text
+
+    def replace(self, choice: Json, text: str) -> None:
+        choice.setdefault("delta", {})["content"] = text
+
+
+def _merge_call(calls: list[Json], piece: Json) -> None:
+    """A piece of a tool call: the first brings its name, the rest its arguments."""
+    index = int(piece.get("index") or 0)
+    while len(calls) <= index:
+        calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+    call = calls[index]
+    function = piece.get("function") or {}
+    call["id"] = call["id"] or piece.get("id") or ""
+    call["function"]["name"] = call["function"]["name"] or function.get("name") or ""
+    call["function"]["arguments"] += function.get("arguments") or ""

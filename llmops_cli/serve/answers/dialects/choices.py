@@ -1,0 +1,139 @@
+"""Answers with choices, in their two forms: one JSON object, or server-sent events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from llmops_cli.serve.answers.dialects.sse import DONE, data_lines, event
+
+Json = dict[str, Any]  # Any: OpenAI's fields
+TEXT_FIELDS = ("content", "text", "reasoning_content", "reasoning", "refusal")
+"""Fields of a choice, or of its message, that hold what a model says."""
+APART = ("choices", "usage", "object")
+_WORDS = re.compile(r"\s*\S+\s*$|\s*\S+|\s+", re.DOTALL)
+
+
+class Place(NamedTuple):
+    """Where a text stands. `name` is the same in each piece of a stream."""
+
+    choice: Json
+    name: str
+    holder: Json
+    field: str
+
+    @property
+    def text(self) -> str:
+        return str(self.holder[self.field])
+
+
+class ChoiceFormat(Protocol):
+    """How choices of one endpoint look."""
+
+    def chunk_object(self, whole: Json) -> str:
+        """What events call themselves."""
+
+    def pieces(self, choice: Json) -> Iterator[Json]:
+        """A whole choice as a stream tells it."""
+
+    def merge(self, choice: Json, piece: Json) -> None:
+        """A stream's piece into what there is of the choice."""
+
+    def tidy(self, choice: Json) -> None:
+        """Of a choice that is whole now."""
+
+    def empty(self, index: int) -> Json:
+        """A piece that says nothing yet."""
+
+    def append(self, choice: Json, name: str, text: str) -> None:
+        """More words for a place, into a piece."""
+
+    def replace(self, choice: Json, text: str) -> None:
+        """A piece that says this and nothing else."""
+
+
+def words(text: str | None) -> list[str]:
+    """With the space before each."""
+    return _WORDS.findall(text or "")
+
+
+def places_of(choice: Json) -> Iterator[Place]:
+    """Everything that a model says: answer, reasoning, refusal, a tool's arguments."""
+    part = choice.get("delta") or choice.get("message") or choice
+    for field in TEXT_FIELDS:
+        if isinstance(part.get(field), str):
+            name = "content" if field == "text" else field
+            yield Place(choice, name, part, field)
+    for number, call in enumerate(part.get("tool_calls") or ()):
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+            index = call.get("index", number)
+            yield Place(choice, f"tool {index}", function, "arguments")
+
+
+def places_of_whole(answer: Json) -> list[Place]:
+    return [place for choice in answer["choices"] for place in places_of(choice)]
+
+
+def assembled(events: bytes, form: ChoiceFormat) -> Json | None:
+    """The object that a stream spelt out; None if it is not whole, or not one of ours."""
+    if b"[DONE]" not in events[-64:]:
+        return None
+    whole: Json = {}
+    choices: dict[int, Json] = {}
+    try:
+        for data in data_lines(events):
+            if data == b"[DONE]":
+                continue
+            chunk = msgspec.json.decode(data)
+            if "error" in chunk:
+                return None
+            _add(chunk, whole, choices, form)
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        return None
+    if not choices or not all(choice.get("finish_reason") for choice in choices.values()):
+        return None
+    whole["object"] = str(whole.get("object", "")).removesuffix(".chunk")
+    for choice in choices.values():
+        form.tidy(choice)
+    whole["choices"] = [{"index": index, **choices[index]} for index in sorted(choices)]
+    return whole
+
+
+def _add(chunk: Json, whole: Json, choices: dict[int, Json], form: ChoiceFormat) -> None:
+    if not whole:
+        whole |= {name: value for name, value in chunk.items() if name not in ("choices", "usage")}
+    if chunk.get("usage"):
+        whole["usage"] = chunk["usage"]
+    for piece in chunk["choices"]:
+        choice = choices.setdefault(int(piece.get("index") or 0), {})
+        form.merge(choice, piece)
+        merge_ending(choice, piece)
+
+
+def merge_ending(choice: Json, piece: Json) -> None:
+    """What all choices have."""
+    if piece.get("finish_reason"):
+        choice["finish_reason"] = piece["finish_reason"]
+    if piece.get("logprobs"):
+        found = choice.setdefault("logprobs", {})
+        for name, values in piece["logprobs"].items():
+            if isinstance(values, list):
+                found.setdefault(name, []).extend(values)
+
+
+def spelt(whole: Json, form: ChoiceFormat, *, usage: bool) -> Iterator[bytes]:
+    """The events of an answer, a word each."""
+    head = {name: value for name, value in whole.items() if name not in APART}
+    head["object"] = form.chunk_object(whole)
+    for choice in whole["choices"]:
+        index = choice.get("index", 0)
+        for piece in form.pieces(choice):
+            shown = {"index": index, "finish_reason": None, **piece}
+            yield event({**head, "choices": [shown]})
+    if usage and whole.get("usage"):
+        yield event({**head, "choices": [], "usage": whole["usage"]})
+    yield DONE

@@ -1,0 +1,60 @@
+"""What a client's way of speaking must be able to do. OpenAI's is ours."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from llmops_cli.serve.refusal import Refusal
+
+
+class Dialect(Protocol):
+    """Of one request: it may remember what it has told.
+
+    `is_plain`: bytes pass as they are, so that nobody need be asked about each.
+    `wants_usage`: a stream must tell its tokens, whether the client asked for that or not.
+    `model`: as the client named it.
+    """
+
+    is_plain: bool
+    wants_usage: bool
+    model: str
+
+    def request(self, body: bytes) -> bytes:
+        """The body in OpenAI's form. Raises: msgspec.DecodeError; Refusal."""
+
+    def whole(self, body: bytes, *, status: int = 200) -> bytes:
+        """A whole answer, or an upstream's error."""
+
+    def feed(self, events: bytes) -> bytes:
+        """What a piece of a stream means."""
+
+    def finish(self) -> bytes:
+        """What is said at a stream's end."""
+
+    def refusal(self, refusal: Refusal, request_id: str) -> bytes:
+        """The gateway's own no."""
+
+
+class OpenAI:
+    """Bytes as they are."""
+
+    is_plain = True
+    wants_usage = False
+    model = ""
+
+    def request(self, body: bytes) -> bytes:
+        return body
+
+    def whole(self, body: bytes, *, status: int = 200) -> bytes:
+        del status
+        return body
+
+    def feed(self, events: bytes) -> bytes:
+        return events
+
+    def finish(self) -> bytes:
+        return b""
+
+    def refusal(self, refusal: Refusal, request_id: str) -> bytes:
+        del request_id
+        return refusal.body()

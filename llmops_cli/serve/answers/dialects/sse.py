@@ -1,0 +1,32 @@
+"""Server-sent events, as OpenAI's and Anthropic's APIs use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+END = b"\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+def event(chunk: object) -> bytes:
+    return b"data: " + msgspec.json.encode(chunk) + END
+
+
+def named_event(name: str, chunk: object) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(chunk))
+
+
+def data_of(event: bytes) -> bytes:
+    """The data of one event, without the words around it; empty if it has none."""
+    if event.startswith(b"data:") and b"\n" not in event:
+        return event[5:].strip()
+    return b"\n".join(data_lines(event)).strip()
+
+
+def data_lines(events: bytes) -> Iterator[bytes]:
+    """The data of each line that has some."""
+    for line in events.split(b"\n"):
+        if line.startswith(b"data:"):
+            yield line[5:].strip()

@@ -1,0 +1,77 @@
+"""Who answers: the model that was asked for, or one that stands in."""
+
+from __future__ import annotations
+
+import msgspec
+
+from llmops_cli.serve.answers.admitted import AdmittedRequest
+from llmops_cli.serve.answers.hybrid import SmallModel
+from llmops_cli.serve.answers.relay import Relay
+from llmops_cli.serve.context import Fields
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.upstreams.exchange import Exchange, Failure, NoAnswer
+from llmops_cli.serve.watch.metrics import Metrics
+
+_WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
+
+
+class Generator:
+    def __init__(self, relay: Relay, metrics: Metrics) -> None:
+        self._relay = relay
+        self._metrics = metrics
+        self._small_model = SmallModel(relay)
+
+    async def generate(self, request: AdmittedRequest, *, keeps: bool) -> bytes | None:
+        """An answer is given to the client; what may be cached of it comes back.
+
+        Raises: NoAnswer if nobody answers; Refusal.
+        """
+        hybrid = request.decided.settings.hybrid
+        if hybrid is not None and request.target.logprobs:
+            answer = await self._small_model.answer(request, hybrid)
+            if answer is not None:
+                return answer
+        try:
+            exchange = await _open(request, request.asked.body.model)
+        except (NoAnswer, Refusal) as error:
+            exchange = await self._stand_in(request, _failure_of(request, error))
+            keeps = False
+        return await self._relay.pass_on(request, exchange, keeps=keeps)
+
+    async def _stand_in(self, request: AdmittedRequest, failure: Failure) -> Exchange:
+        """Another model's. Raises: NoAnswer."""
+        for name in request.decided.settings.fallback:
+            if not request.asked.key.serves(name):
+                continue
+            try:
+                exchange = await _open(request, name)
+            except (NoAnswer, Refusal):
+                continue
+            self._metrics.fell_back(request.decided.alias, name)
+            request.decided.headers.append((b"x-llmops-model", name.encode()))
+            return exchange
+        raise NoAnswer(failure)
+
+
+async def _open(request: AdmittedRequest, name: str) -> Exchange:
+    """Raises: NoAnswer; Refusal."""
+    dispatcher = request.snapshot.dispatcher
+    return await dispatcher.open(name, request.context, _with_usage(request))
+
+
+def _failure_of(request: AdmittedRequest, error: NoAnswer | Refusal) -> Failure:
+    """Why the model itself does not answer. Raises: Refusal where no other may stand in."""
+    if isinstance(error, NoAnswer):
+        return error.failure
+    if error.code != "overloaded" or not request.decided.settings.fallback:
+        raise error
+    return Failure(error.status, error.message, None, tuple(error.headers))
+
+
+def _with_usage(request: AdmittedRequest) -> Fields:
+    """The body, its stream asked to tell the tokens at its end."""
+    fields = request.decided.fields
+    body = request.asked.body
+    if not body.stream or request.target.choices is None or body.wants_usage:
+        return fields
+    return {**fields, "stream_options": _WITH_USAGE}

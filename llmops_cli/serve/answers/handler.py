@@ -1,0 +1,151 @@
+"""A request with a body: limits, guard, budget, then an answer of before or an upstream's."""
+
+from __future__ import annotations
+
+import logging
+
+from llmops_cli.serve.accounts.budget import Budgets
+from llmops_cli.serve.answers.admitted import AdmittedRequest
+from llmops_cli.serve.answers.cached import AnswerCache, CacheLookup
+from llmops_cli.serve.answers.disconnect import DisconnectHooks, until_gone
+from llmops_cli.serve.answers.generate import Generator
+from llmops_cli.serve.answers.relay import Relay, pass_failure_on
+from llmops_cli.serve.answers.replay import replay
+from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most
+from llmops_cli.serve.context import COPIES_MOST, CacheUse, GuardVerdict
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.upstreams.exchange import NoAnswer
+from llmops_cli.serve.watch.metrics import Metrics
+
+LOG = logging.getLogger("llmops.gateway")
+UNSAID_TOKENS = 256
+"""What an answer takes of a limit before it is known, where nothing says how long it may be."""
+
+
+class RequestHandler:
+    """All that one worker does for requests with bodies.
+
+    `judged` and `blocked` count prompts that the guard has read, and stopped.
+    """
+
+    def __init__(self, *, budgets: Budgets, cache: AnswerCache, metrics: Metrics) -> None:
+        self._budgets = budgets
+        self._metrics = metrics
+        self._relay = Relay(metrics)
+        self._generator = Generator(self._relay, metrics)
+        self.cache = cache
+        self.judged = 0
+        self.blocked = 0
+
+    async def handle(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
+        """Answers. Raises: Refusal; ClientGone."""
+        alias = self._settle_model(request)
+        self._settle_lengths(request)
+        asked = request.asked
+        limits = request.snapshot.limits
+        claim, headers = await limits.take(asked.key, asked.ip, alias, request.decided.tokens)
+        request.decided.headers += headers
+        failed = False
+        try:
+            self._judge(request)
+            self._shadow(request)
+            await self._within_budget(request, hooks)
+            failed = request.observed.status >= 500
+        except Refusal as refusal:
+            failed = refusal.status >= 500
+            raise
+        finally:
+            used = request.observed.usage.total_tokens
+            await limits.settle(claim, used, failed=failed)
+
+    # -- what is decided
+
+    def _settle_model(self, request: AdmittedRequest) -> str:
+        """The name whose settings and limits count. Raises: Refusal."""
+        asked = request.asked
+        decided = request.decided
+        router = request.snapshot.router
+        name = asked.body.model
+        alias, decided.settings = router.model(name, shows=asked.key.serves)
+        if not asked.key.serves(name):
+            raise Refusal(403, f"this key may not use {asked.model!r}", code="forbidden")
+        decided.alias = alias if router.lists(alias) else "unlisted"
+        decided.fields = asked.fields
+        return alias
+
+    def _settle_lengths(self, request: AdmittedRequest) -> None:
+        """What prompt and answer may take. Raises: Refusal for what is longer than allowed."""
+        asked = request.asked
+        limits = request.snapshot.config.limits
+        wanted = asked.answer_tokens()
+        if wanted is not None and not 0 <= wanted <= limits.answer_tokens:
+            said = f"max_tokens is not between 0 and {limits.answer_tokens:,}"
+            raise Refusal(400, said, code="invalid_body")
+        count = asked.body.n
+        if count is not None and not 1 <= count <= COPIES_MOST:
+            raise Refusal(400, f"n is not between 1 and {COPIES_MOST}", code="invalid_body")
+        tokens = asked.prompt_tokens()
+        if limits.prompt_tokens is not None and tokens > limits.prompt_tokens:
+            said = f"the prompt has about {tokens:,} tokens; {limits.prompt_tokens:,} are allowed"
+            raise Refusal(400, said, code="context_length_exceeded")
+        request.decided.prompt_tokens = tokens
+        request.decided.answer_tokens = (wanted or UNSAID_TOKENS) * asked.copies()
+
+    def _judge(self, request: AdmittedRequest) -> None:
+        """The guard on what goes in. Raises: Refusal if it blocks."""
+        guard = request.snapshot.guard
+        if guard is None:
+            return
+        self.judged += 1
+        for role, text in request.asked.texts():
+            decision = guard.check_input(text, role=role, route=request.target.path)
+            if decision.action == "allow":
+                continue
+            verdict = GuardVerdict("input", decision.action, decision.findings[0].rule)
+            self._relay.note_verdict(request, verdict)
+            if decision.action == "block":
+                self.blocked += 1
+                raise Refusal(400, decision.message or "blocked", code="content_filter")
+
+    def _shadow(self, request: AdmittedRequest) -> None:
+        name = request.asked.body.model
+        request.snapshot.dispatcher.shadow(name, request.context, request.decided.fields)
+
+    # -- the answer
+
+    async def _within_budget(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
+        """What an answer can cost at most is reserved, and what it did cost is settled."""
+        key = request.asked.key
+        observed = request.observed
+        dollars = 0.0
+        tokens = 0
+        if has_budget(key):
+            dollars, tokens = reserve_at_most(request)
+        reservation = await self._budgets.reserve(key, dollars, tokens)
+        try:
+            await until_gone(self._answer(request), observed, hooks)
+        finally:
+            await self._budgets.settle(reservation, observed.dollars, observed.usage.total_tokens)
+
+    async def _answer(self, request: AdmittedRequest) -> None:
+        lookup = await self.cache.look_up(request)
+        if lookup is not None and lookup.found is not None:
+            await replay(request, lookup.found, lookup.use)
+            return
+        try:
+            body = await self._generator.generate(request, keeps=lookup is not None)
+        except NoAnswer as error:
+            if lookup is None or not await self._stale(request, lookup):
+                await pass_failure_on(request, error.failure)
+            return
+        if lookup is not None and body is not None:
+            await self.cache.keep(lookup, body)
+
+    async def _stale(self, request: AdmittedRequest, lookup: CacheLookup) -> bool:
+        """Whether an answer whose time is over was given, where nobody has a better one."""
+        old = await self.cache.stale(lookup)
+        if old is None:
+            return False
+        self._metrics.fell_back(request.decided.alias, "cache")
+        await replay(request, old, CacheUse.STALE)
+        return True

@@ -1,0 +1,167 @@
+"""An upstream's answer on its way to the client: whole, or piece by piece as it comes."""
+
+from __future__ import annotations
+
+from llmops_cli.serve.accounts.budget import cost
+from llmops_cli.serve.answers.admitted import AdmittedRequest
+from llmops_cli.serve.answers.dialects.sse import event
+from llmops_cli.serve.answers.readers import StreamReader, stream_reader
+from llmops_cli.serve.answers.usage import usage_in
+from llmops_cli.serve.answers.whole_guard import guarded_answer
+from llmops_cli.serve.context import GuardVerdict, Usage
+from llmops_cli.serve.refusal import Headers, Refusal
+from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.upstreams.exchange import Exchange, Failure
+from llmops_cli.serve.upstreams.first_words import WORDS
+from llmops_cli.serve.upstreams.reply import Reply
+from llmops_cli.serve.watch.metrics import Metrics
+
+PASSED = (b"content-type", b"retry-after")
+"""Headers of the upstream that clients see; everything else is ours."""
+
+
+class Relay:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def pass_on(
+        self, request: AdmittedRequest, exchange: Exchange, *, keeps: bool
+    ) -> bytes | None:
+        """The answer comes back if it is whole, and `keeps` says that it may be kept."""
+        reply = exchange.reply
+        request.observed.status = reply.status
+        request.observed.first_s = request.elapsed_s()
+        headers = [header for header in reply.headers if header[0] in PASSED]
+        if exchange.body is None:
+            body = await self._pass_stream(request, exchange, headers, keeps=keeps)
+        else:
+            body = await self._pass_whole(request, exchange, exchange.body, headers)
+        return body if keeps and reply.status == 200 else None
+
+    # -- whole
+
+    async def _pass_whole(
+        self, request: AdmittedRequest, exchange: Exchange, raw: bytes, headers: Headers
+    ) -> bytes | None:
+        usage = Usage()
+        verdict = None
+        body = raw
+        good = None
+        try:
+            if exchange.reply.status == 200:
+                usage = usage_in(raw) or usage
+                body, verdict = self._guarded(request, raw)
+            await request.answer_whole(exchange.reply.status, body, headers)
+            request.observed.answered = True
+            good = True
+        finally:
+            exchange.end(good=good)
+            self.settle(request, exchange, usage)
+        if verdict is not None and verdict.action == "block":
+            return None
+        return body
+
+    def _guarded(self, request: AdmittedRequest, raw: bytes) -> tuple[bytes, GuardVerdict | None]:
+        guard = request.snapshot.guard
+        if guard is None:
+            return raw, None
+        body, verdict = guarded_answer(guard, raw, request.target)
+        self.note_verdict(request, verdict)
+        return body, verdict
+
+    def guarded(self, request: AdmittedRequest, raw: bytes) -> bytes:
+        """A whole answer as the guard lets it go."""
+        return self._guarded(request, raw)[0]
+
+    # -- streamed
+
+    async def _pass_stream(
+        self, request: AdmittedRequest, exchange: Exchange, headers: Headers, *, keeps: bool
+    ) -> bytes | None:
+        body = request.asked.body
+        reader = stream_reader(
+            request.target,
+            request.snapshot.guard,
+            hides_usage=not body.wants_usage and not request.dialect.wants_usage,
+            keeps=keeps,
+        )
+        good: bool | None = None
+        try:
+            await self._pump(request, exchange.reply, reader, headers)
+            request.observed.answered = True
+            good = True
+        except UpstreamError as error:
+            good = False
+            self._note_failure(request, exchange, error)
+            await _end_with_error(request, error)
+        finally:
+            if not good:
+                reader.estimate()
+            exchange.end(good=good)
+            self.settle(request, exchange, reader.usage)
+            self.note_verdict(request, reader.verdict)
+        return reader.whole() if good else None
+
+    async def _pump(
+        self, request: AdmittedRequest, reply: Reply, reader: StreamReader, headers: Headers
+    ) -> None:
+        """Raises: UpstreamError."""
+        send = request.send
+        dialect = request.dialect
+        feed = reader.feed
+        plain = dialect.is_plain
+        has_words = False
+        await request.begin_stream(reply.status, headers)
+        async for piece in reply.chunks():
+            if not has_words and WORDS.search(piece) is not None:
+                has_words = True
+                request.observed.first_s = request.elapsed_s()
+            shown = feed(piece)
+            if not plain:
+                shown = dialect.feed(shown)
+            if shown:
+                await send({"type": "http.response.body", "body": shown, "more_body": True})
+        rest = reader.finish()
+        if not plain:
+            rest = dialect.feed(rest) + dialect.finish()
+        await request.end_stream(rest)
+
+    # -- what came of it
+
+    def _note_failure(
+        self, request: AdmittedRequest, exchange: Exchange, error: UpstreamError
+    ) -> None:
+        request.observed.error = str(error)
+        self._metrics.upstream_failed(exchange.candidate.upstream.name, str(error)[:40])
+
+    def settle(self, request: AdmittedRequest, exchange: Exchange, usage: Usage) -> None:
+        """What was used, and what it costs; of an answer that was cut short, what had come."""
+        observed = request.observed
+        if usage.output_tokens and not usage.input_tokens:
+            usage.input_tokens = request.decided.prompt_tokens
+        price = request.snapshot.price(exchange.candidate)
+        observed.dollars += cost(price, usage.input_tokens, usage.output_tokens)
+        observed.usage = observed.usage.plus(usage)
+
+    def note_verdict(self, request: AdmittedRequest, verdict: GuardVerdict | None) -> None:
+        if verdict is not None:
+            request.observed.guard = verdict
+            self._metrics.guarded(verdict.direction, verdict.action, verdict.rule)
+
+
+async def pass_failure_on(request: AdmittedRequest, failure: Failure) -> None:
+    """What the last upstream said, or why nobody could be asked. Raises: Refusal."""
+    headers = list(failure.headers)
+    if failure.body is None:
+        code = "upstream_timeout" if failure.late else "upstream_unavailable"
+        raise Refusal(failure.status, failure.message, code=code, headers=headers)
+    request.observed.status = failure.status
+    request.observed.error = failure.message
+    await request.answer_whole(failure.status, failure.body, headers)
+
+
+async def _end_with_error(request: AdmittedRequest, error: UpstreamError) -> None:
+    """A stream that was begun ends with an event that says so."""
+    said = f"the upstream broke off: {error}"
+    failure = {"error": {"message": said, "type": "server_error", "code": "upstream_error"}}
+    await request.end_stream(request.dialect.feed(event(failure)))

@@ -1,0 +1,81 @@
+"""The guard's say over a stream's choices: each text that a model says is a stream of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, places_of
+from llmops_cli.serve.answers.dialects.sse import event
+from llmops_cli.serve.context import GuardVerdict
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.check import Decision, Guard, OutputStream
+
+Json = dict[str, Any]  # Any: OpenAI's fields
+
+
+class StreamGuard:
+    def __init__(self, guard: Guard, route: str, form: ChoiceFormat) -> None:
+        self.verdict: GuardVerdict | None = None
+        self._guard = guard
+        self._route = route
+        self._form = form
+        self._streams: dict[tuple[int, str], OutputStream] = {}
+
+    @property
+    def has_blocked(self) -> bool:
+        return self.verdict is not None and self.verdict.action == "block"
+
+    def rewrite(self, choice: Json) -> None:
+        """A piece of one choice, in place. Raises: TypeError and the like for another form."""
+        index = int(choice.get("index") or 0)
+        is_last = choice.get("finish_reason") is not None
+        for place in places_of(choice):
+            place.holder[place.field] = self._stream(index, place.name).feed(place.text)
+        if is_last:
+            self._append_rest(index, choice)
+        if any(stream.redacted for stream in self._streams.values()):
+            self.verdict = GuardVerdict("output", "redact")
+        decision = self._block_of(index)
+        if decision is not None:
+            self._block(choice, decision)
+
+    def _stream(self, index: int, name: str) -> OutputStream:
+        key = (index, name)
+        if key not in self._streams:
+            self._streams[key] = self._guard.output_stream(route=self._route)
+        return self._streams[key]
+
+    def _block_of(self, index: int) -> Decision | None:
+        for (number, _), stream in self._streams.items():
+            if number == index and stream.decision is not None:
+                return stream.decision
+        return None
+
+    def _block(self, choice: Json, decision: Decision) -> None:
+        self.verdict = GuardVerdict("output", "block", decision.findings[0].rule)
+        choice["finish_reason"] = "content_filter"
+        for place in places_of(choice):
+            place.holder[place.field] = ""
+        self._form.replace(choice, decision.message or "")
+
+    def _append_rest(self, index: int, choice: Json) -> None:
+        """What was held back goes into the last piece."""
+        for (number, name), stream in list(self._streams.items()):
+            if number != index:
+                continue
+            rest = stream.finish()
+            if rest:
+                self._form.append(choice, name, rest)
+
+    def rest(self) -> bytes:
+        """What no last piece brought out, as events of their own."""
+        found = []
+        for index in dict.fromkeys(number for number, _ in self._streams):
+            empty = self._form.empty(index)
+            choice = self._form.empty(index)
+            self._append_rest(index, choice)
+            if choice != empty:
+                found.append(event({"choices": [choice]}))
+        self._streams.clear()
+        return b"".join(found)

@@ -1,0 +1,101 @@
+"""Who asks, and what may be said in headers."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.serve.accounts.keys import KeyStore
+from llmops_cli.serve.context import CacheUse, RequestContext, Urgency
+from llmops_cli.serve.door.respond import Scope
+from llmops_cli.serve.refusal import Refusal
+
+SESSION_HEADERS = (b"x-session-id", b"x-llmops-session")
+CACHE_HEADERS = (b"x-llmops-cache", b"cache-control")
+BYPASSES = (b"bypass", b"no-cache", b"no-store")
+SESSION_CHARS = 256
+PARENT_CHARS = 64
+TIMEOUT_MOST_MS = 3.6e6
+
+
+def admit(
+    scope: Scope, context: RequestContext, store: KeyStore, config: GatewayConfig, right: str
+) -> None:
+    """Raises: Refusal for who may not do this."""
+    asked = context.asked
+    client = scope.get("client")
+    asked.ip = str(client[0]) if client else ""
+    given = _given_key(scope)
+    if given is None and not config.keys_required:
+        return
+    key = store.find(given) if given else None
+    if key is None:
+        said = "a key is needed: Authorization: Bearer llmops_..."
+        if given:
+            said = "this key is not valid"
+        challenge = (b"www-authenticate", b"Bearer")
+        raise Refusal(401, said, code="invalid_api_key", headers=[challenge])
+    asked.key = key
+    asked.key_id = key.id
+    asked.key_name = key.name
+    if not key.may(right):
+        raise Refusal(403, f"this key may not use {asked.route}", code="forbidden")
+
+
+def _given_key(scope: Scope) -> str | None:
+    """The first header that could hold one decides."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            kind, _, rest = value.decode("latin-1").partition(" ")
+            return rest.strip() if kind.lower() == "bearer" else None
+        if name == b"x-api-key":
+            return str(value.decode("latin-1").strip())
+    return None
+
+
+def read_headers(scope: Scope, context: RequestContext, trusted_proxies: list[str]) -> None:
+    """What a client may say beside its body; anything else that it sends is not passed on.
+
+    Raises: Refusal.
+    """
+    asked = context.asked
+    for name, value in scope["headers"]:
+        if name == b"content-encoding" and value != b"identity":
+            raise Refusal(415, "compressed bodies are not taken", code="unsupported")
+        if name in SESSION_HEADERS:
+            asked.session = value.decode("latin-1")[:SESSION_CHARS]
+        elif name == b"x-llmops-urgency":
+            asked.urgency = Urgency.BATCH if value == b"batch" else Urgency.INTERACTIVE
+        elif name == b"x-llmops-timeout-ms":
+            asked.deadline = asked.start + _timeout_ms(value) / 1000
+        elif name in CACHE_HEADERS and value in BYPASSES:
+            asked.bypasses_cache = True
+            context.observed.cache = CacheUse.BYPASS
+        elif name == b"traceparent":
+            asked.parent = value.decode("latin-1")[:PARENT_CHARS]
+        elif name == b"x-forwarded-for" and trusted_proxies:
+            asked.ip = _forwarded(asked.ip, value.decode("latin-1"), trusted_proxies)
+
+
+def _timeout_ms(value: bytes) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= TIMEOUT_MOST_MS:
+        said = "x-llmops-timeout-ms is a number of milliseconds, at most an hour"
+        raise Refusal(400, said, code="invalid_header")
+    return found
+
+
+def _forwarded(peer: str, value: str, trusted_proxies: list[str]) -> str:
+    """The nearest address that is none of our proxies."""
+    trusted = [ipaddress.ip_network(each, strict=False) for each in trusted_proxies]
+    for each in [peer, *reversed(value.split(","))]:
+        try:
+            address = ipaddress.ip_address(each.strip())
+        except ValueError:
+            return peer
+        if not any(address in network for network in trusted):
+            return str(address)
+    return peer

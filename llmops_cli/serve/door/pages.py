@@ -1,0 +1,64 @@
+"""Paths that are only read: the state of things, for machines and for people."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from llmops_cli.serve.accounts.keys import Key, KeyStore
+from llmops_cli.serve.context import RequestContext
+from llmops_cli.serve.door.respond import JSON
+from llmops_cli.serve.endpoints import HEALTH, METRICS, MODELS, READY, STATE, Page
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.snapshot import Snapshot
+from llmops_cli.serve.watch.console import Console
+from llmops_cli.serve.watch.metrics import CONTENT_TYPE, Metrics
+
+
+class PageAnswer(NamedTuple):
+    body: bytes
+    kind: bytes = JSON
+    status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Pages:
+    def __init__(self, store: KeyStore, metrics: Metrics, console: Console) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._console = console
+
+    async def read(self, page: Page, snapshot: Snapshot, context: RequestContext) -> PageAnswer:
+        """Raises: Refusal."""
+        if page is HEALTH:
+            return PageAnswer(b'{"status":"ok"}')
+        if page is READY:
+            return _ready(snapshot)
+        if page is METRICS:
+            return PageAnswer(self._metrics.text(), CONTENT_TYPE)
+        if page is MODELS:
+            return PageAnswer(await _models(snapshot, context.asked.key))
+        if page is STATE:
+            return PageAnswer(await self._console.state(snapshot, self._store))
+        body, kind, headers = self._console.page(page)
+        return PageAnswer(body, kind, headers=tuple(headers))
+
+
+def _ready(snapshot: Snapshot) -> PageAnswer:
+    if snapshot.ready():
+        return PageAnswer(b'{"ready":true}')
+    return PageAnswer(b'{"ready":false}', status=503)
+
+
+async def _models(snapshot: Snapshot, key: Key) -> bytes:
+    await snapshot.looked()
+    names = snapshot.router.names()
+    if not names:
+        raise Refusal(503, "the upstream does not list its models", code="upstream_unavailable")
+    entries = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "llmops"}
+        for name in sorted(names)
+        if key.serves(name)
+    ]
+    return msgspec.json.encode({"object": "list", "data": entries})

@@ -1,0 +1,101 @@
+"""`llmops serve`: what is checked before, then the server in this process or in several."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+
+from llmops_cli.core.errors import EngineFailed
+from llmops_cli.serve.accounts.keys import KeyStore
+from llmops_cli.serve.accounts.redis_link import RedisLink
+from llmops_cli.serve.door.protocol import TimedProtocol
+from llmops_cli.serve.door.worker_pool import DRAIN_S, WorkerPool
+from llmops_cli.serve.gateway import Gateway
+from llmops_cli.serve.spec import GatewaySpec, check_bind
+
+LOG = logging.getLogger("llmops.gateway")
+BACKLOG = 2048
+KEEP_ALIVE_S = 75
+
+
+def check_start(spec: GatewaySpec, say: Callable[[str], None]) -> None:
+    """What would end a worker as soon as it begins is said before.
+
+    Raises: UsageError, EnvironmentMissing.
+    """
+    if spec.config.redis:
+        RedisLink(spec.config.redis)
+    if spec.config.traces:
+        from llmops_cli.serve.watch.traces import Tracer
+
+        Tracer(spec.config.traces).close()
+    keys = len(KeyStore(Path(spec.folder)))
+    check_bind(spec.host, keys, keys_required=spec.config.keys_required)
+    if not keys and spec.config.keys_required:
+        say("there is no key yet: llmops keys create --name N")
+
+
+def serve(
+    spec: GatewaySpec, listener: socket.socket, *, workers: int, say: Callable[[str], None]
+) -> None:
+    """Serves until it is told to stop, then lets what is under way end.
+
+    Raises: EngineFailed if it ends by itself.
+    """
+    if workers > 1:
+        WorkerPool(spec, listener, workers, say).run()
+    elif not serve_here(spec, listener):
+        raise EngineFailed("the gateway did not start")
+
+
+def serve_here(spec: GatewaySpec, listener: socket.socket) -> bool:
+    """Serves in this process. Whether it ever did."""
+    _log_to_stderr()
+    limits = spec.config.limits
+    TimedProtocol.head_s = limits.header_s
+    TimedProtocol.body_s = limits.body_s
+    config = uvicorn.Config(
+        Gateway(spec).app,
+        loop="uvloop",
+        http=TimedProtocol,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="error",
+        server_header=False,
+        proxy_headers=False,
+        date_header=True,
+        timeout_graceful_shutdown=DRAIN_S,
+        backlog=BACKLOG,
+        limit_concurrency=limits.connections,
+        ssl_certfile=spec.tls_cert,
+        ssl_keyfile=spec.tls_key,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    server = uvicorn.Server(config)
+    _collect_rarely()
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has drained
+        server.run(sockets=[listener])
+    return server.started
+
+
+def _collect_rarely() -> None:
+    """What is there now stays; requests leave few cycles behind, so they are looked for rarely."""
+    gc.freeze()
+    gc.set_threshold(2_000, 10, 10)
+
+
+def _log_to_stderr() -> None:
+    """Warnings and errors of the gateway, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.handlers = [handler]
+    LOG.propagate = False
+    LOG.setLevel(logging.WARNING)

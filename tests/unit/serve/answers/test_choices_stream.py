@@ -1,0 +1,114 @@
+"""Laws of streams: cut anywhere, they mean the same; what is malformed is never a whole answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from llmops_cli.guard.check import Guard
+from llmops_cli.serve.answers.choices_stream import ChoicesStream
+from llmops_cli.serve.answers.dialects.chat import ChatChoices
+from llmops_cli.serve.endpoints import CHAT
+from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
+from tests.unit.serve.streams import cut, places, stream_of, text_in, words
+
+
+def chat_stream(guard: Guard | None = None, *, hides_usage: bool = False) -> ChoicesStream:
+    return ChoicesStream(CHAT.path, ChatChoices(), guard, hides_usage=hides_usage, keeps=True)
+
+
+def passed(stream: ChoicesStream, pieces: list[bytes]) -> bytes:
+    return b"".join(map(stream.feed, pieces)) + stream.finish()
+
+
+@settings(max_examples=200)
+@given(pieces=words, places=places, crlf=st.booleans())
+def test_a_stream_passes_whole_wherever_it_is_cut(
+    pieces: list[str], places: list[int], crlf: bool
+) -> None:
+    raw = stream_of(pieces, separator="\r\n\r\n" if crlf else "\n\n")
+    stream = chat_stream()
+    assert passed(stream, cut(raw, places)) == stream_of(pieces)
+    assert stream.usage.input_tokens == 5
+    assert stream.usage.output_tokens == 7
+
+
+@settings(max_examples=200)
+@given(pieces=words, places=places)
+def test_a_count_that_nobody_asked_for_is_read_and_hidden(
+    pieces: list[str], places: list[int]
+) -> None:
+    stream = chat_stream(hides_usage=True)
+    assert passed(stream, cut(stream_of(pieces), places)) == stream_of(pieces, usage=False)
+    assert stream.usage.output_tokens == 7
+
+
+@settings(max_examples=60, deadline=None)
+@given(pieces=words, places=places)
+def test_a_guarded_stream_says_the_same_wherever_it_is_cut(
+    pieces: list[str], places: list[int]
+) -> None:
+    raw = stream_of([*pieces, " card 4111 1111", " 1111 1111 end"])
+    whole = passed(chat_stream(Guard()), [raw])
+    assert text_in(passed(chat_stream(Guard()), cut(raw, places))) == text_in(whole)
+    assert b"1111 1111" not in whole
+
+
+def test_a_guarded_stream_that_says_data_is_no_malformed_one() -> None:
+    raw = stream_of(["the line is data: 3", " and data:4"])
+    assert text_in(passed(chat_stream(Guard()), [raw])) == "the line is data: 3 and data:4"
+
+
+NOT_WHOLE = (
+    b"data: {oops\n\n",
+    b"data: []\n\ndata: 3\n\n",
+    b'data: {"choices": 3}\n\n',
+    b'data: {"choices": [3]}\n\n',
+    b'data: {"choices": [{"delta": [1]}]}\n\n',
+    b'data: {"choices": [{"delta": {"tool_calls": [3]}}]}\n\n',
+)
+
+
+@given(
+    raw=st.binary(max_size=400) | st.sampled_from(NOT_WHOLE),
+    places=st.lists(st.integers(0, 400), max_size=8),
+    guarded=st.booleans(),
+)
+@example(raw=b"", places=[], guarded=False)
+@example(raw=b": a comment\n\n", places=[], guarded=True)
+def test_garbage_is_never_a_whole_answer(raw: bytes, places: list[int], guarded: bool) -> None:
+    """And no other exception than the one that tells so."""
+    stream = chat_stream(Guard() if guarded else None)
+    with pytest.raises(UpstreamError):
+        passed(stream, cut(raw, places))
+
+
+@pytest.mark.parametrize("raw", NOT_WHOLE[:2])
+def test_an_event_that_is_no_object_ends_the_stream_at_once(raw: bytes) -> None:
+    with pytest.raises(MalformedAnswer):
+        chat_stream().feed(raw)
+
+
+@pytest.mark.parametrize("raw", NOT_WHOLE[3:5])
+def test_a_guard_lets_no_choice_pass_that_it_cannot_read(raw: bytes) -> None:
+    with pytest.raises(MalformedAnswer):
+        chat_stream(Guard()).feed(raw)
+
+
+def test_a_stream_that_breaks_off_is_told() -> None:
+    stream = chat_stream()
+    first, end, _ = stream_of(["a", "b"]).partition(b"\n\n")
+    stream.feed(first + end)
+    with pytest.raises(UpstreamError, match="ended early"):
+        stream.finish()
+
+
+def test_a_whole_stream_is_kept_as_one_object() -> None:
+    stream = chat_stream()
+    passed(stream, [stream_of(["a", " b"])])
+    kept = stream.whole()
+    assert kept is not None
+    assert json.loads(kept)["choices"][0]["message"]["content"] == "a b"

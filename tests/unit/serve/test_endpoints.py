@@ -1,0 +1,89 @@
+"""What the gateway knows of each path."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from llmops_cli.serve.door.openapi import document
+from llmops_cli.serve.endpoints import (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    ENDPOINTS,
+    MESSAGES,
+    PAGES,
+    RESPONSES,
+    Endpoint,
+    dialect_at,
+)
+from llmops_cli.serve.request import RequestBody
+
+FIELDS = {field.name for field in msgspec.structs.fields(RequestBody)}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
+def test_every_field_that_an_endpoint_names_is_read(endpoint: Endpoint) -> None:
+    named = {*endpoint.required, *endpoint.texts_in, *endpoint.answer_limits}
+    assert named <= FIELDS
+    assert endpoint.prompt in endpoint.texts_in, "what is answered is judged"
+    if endpoint.bound is not None:
+        assert endpoint.bound in endpoint.answer_limits, "a bound of ours is one that counts"
+
+
+def body_of(**fields: object) -> RequestBody:
+    return msgspec.convert({"model": "m", **fields}, RequestBody)
+
+
+def test_texts_stand_in_the_endpoints_own_fields() -> None:
+    messages = [
+        {"role": "system", "content": "ours"},
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]},
+        {"role": "tool", "content": "b"},
+    ]
+    body = body_of(messages=messages, prompt=["c", "d"], input="e")
+    assert CHAT.texts(body) == [("user", "a"), ("tool", "b")]
+    assert COMPLETIONS.texts(body) == [("user", "c"), ("user", "d")]
+    assert EMBEDDINGS.texts(body) == [("user", "e")]
+
+
+def test_responses_take_messages_and_results_of_tools() -> None:
+    result = {"type": "function_call_output", "output": "b"}
+    body = body_of(input=[{"role": "user", "content": "a"}, result])
+    assert RESPONSES.texts(body) == [("user", "a"), ("tool", "b")]
+
+
+def test_the_field_that_bounds_an_answer() -> None:
+    body = body_of(max_tokens=5, max_completion_tokens=3, max_output_tokens=7)
+    assert CHAT.answer_tokens(body) == 3
+    assert COMPLETIONS.answer_tokens(body) == 5
+    assert RESPONSES.answer_tokens(body) == 7
+    assert EMBEDDINGS.answer_tokens(body) is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fields", "lack"),
+    [
+        (CHAT, {"model": "", "messages": [{}]}, "the body has no model"),
+        (CHAT, {}, "a chat needs messages"),
+        (CHAT, {"messages": []}, "a chat needs messages"),
+        (CHAT, {"messages": [{}]}, None),
+        (COMPLETIONS, {"input": "x"}, "a completion needs a prompt"),
+        (COMPLETIONS, {"prompt": ""}, None),
+        (EMBEDDINGS, {}, "/v1/embeddings needs an input"),
+        (RESPONSES, {"input": []}, None),
+    ],
+)
+def test_what_a_body_lacks(endpoint: Endpoint, fields: dict[str, object], lack: str | None) -> None:
+    assert endpoint.lacks(body_of(**fields)) == lack
+
+
+def test_a_translated_endpoint_is_another_one_upstream() -> None:
+    assert MESSAGES.target is CHAT
+    assert CHAT.target is CHAT
+    assert dialect_at("/v1/messages/none").wants_usage
+    assert dialect_at("/v1/none").is_plain
+
+
+def test_the_document_has_every_path() -> None:
+    assert set(document()["paths"]) == {*ENDPOINTS, *PAGES}

@@ -1,0 +1,62 @@
+"""An upstream's answer is whole, or broken, however it is cut."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmops_cli.serve.upstreams.wire import Wire
+from tests.unit.serve.streams import cut
+
+
+class _Nowhere:
+    """A transport that takes everything."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: name == "is_closing"
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n"
+FINE = HEAD + b"5\r\nHello\r\n3\r\n...\r\n0\r\n\r\n"
+
+
+def received(pieces: list[bytes], *, closed: bool) -> tuple[int, bytes, bool, str]:
+    async def go() -> tuple[int, bytes, bool, str]:
+        wire = Wire()
+        wire.connection_made(_Nowhere())  # type: ignore[arg-type]
+        for piece in pieces:
+            if not wire.broken:
+                wire.data_received(piece)
+        if closed:
+            wire.connection_lost(None)
+        return wire.status, b"".join(wire.chunks), wire.complete, str(wire.broken or "")
+
+    return asyncio.run(go())
+
+
+@settings(max_examples=60, deadline=None)
+@given(places=st.lists(st.integers(0, 200), max_size=12))
+def test_an_answer_is_read_wherever_it_is_cut(places: list[int]) -> None:
+    assert received(cut(FINE, places), closed=False) == (200, b"Hello...", True, "")
+
+
+@settings(max_examples=60, deadline=None)
+@given(end=st.integers(0, len(FINE) - 1))
+def test_half_an_answer_is_never_a_whole_one(end: int) -> None:
+    _, _, complete, broken = received([FINE[:end]], closed=True)
+    assert not complete
+    assert broken
+
+
+@settings(max_examples=150, deadline=None)
+@given(raw=st.binary(max_size=200), flip=st.integers(0, len(FINE) - 1), to=st.integers(0, 255))
+def test_garbage_for_an_answer_is_complete_or_broken_but_never_an_exception(
+    raw: bytes, flip: int, to: int
+) -> None:
+    for data in (raw, FINE[:flip] + bytes([to]) + FINE[flip + 1 :], FINE + raw):
+        status, _, complete, broken = received([data], closed=True)
+        assert complete or broken
+        assert not complete or status >= 200
