@@ -28,6 +28,7 @@ def resolved(
     *,
     command: str,
     file: Path | None = None,
+    old_names: bool = True,
 ) -> Resolved[RecipeT]:
     """The command's recipe; a file may hold several commands' recipes under their names."""
     found = resolve(
@@ -36,6 +37,7 @@ def resolved(
         file=_read(file, command) if file else None,
         environ=os.environ,
         flags=given,
+        old_names=old_names,
     )
     for warning in found.warnings:
         say(f"warning: {warning}")

@@ -43,10 +43,12 @@ def resolve(
     file: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
+    old_names: bool = True,
 ) -> Resolved[RecipeT]:
     """The recipe of a command, checked.
 
     `environ` is read for LLMOPS_<COMMAND>_<FIELD>; a flag that is None was not given.
+    `old_names`: LLMOPS_<FIELD> too, as the command had it before.
     Raises: UsageError naming the field, its origin and a did-you-mean for unknown ones.
     """
     names = [field.name for field in msgspec.structs.fields(kind)]
@@ -57,7 +59,9 @@ def resolve(
             raise unknown_name("recipe field", key, names)
         values[key] = value
         origins[key] = "file"
-    warnings = _from_environment(command, names, environ or {}, values, origins)
+    warnings = _from_environment(
+        command, names, environ or {}, values, origins, old_names=old_names
+    )
     for key, value in (flags or {}).items():
         if value is not None:
             values[key] = value
@@ -70,14 +74,20 @@ def resolve(
 
 
 def _from_environment(
-    command: str, names: list[str], environ: Mapping[str, str], values: Values, origins: Origins
+    command: str,
+    names: list[str],
+    environ: Mapping[str, str],
+    values: Values,
+    origins: Origins,
+    *,
+    old_names: bool,
 ) -> list[str]:
     """Takes LLMOPS_<COMMAND>_<FIELD>, and for this release LLMOPS_<FIELD> with a warning."""
     warnings = []
     for name in names:
         variable = variable_of(command, name)
         text = environ.get(variable)
-        if text is None:
+        if text is None and old_names:
             old = f"LLMOPS_{name.upper()}"
             text = None if name in GLOBAL_FIELDS else environ.get(old)
             if text is not None:
