@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.engines import engine_names, load_engine, parse_options
 from llmops_cli.gateway_file.config import GatewayConfig, RedisConfig
-from llmops_cli.gateway_file.mistake import Mistake, Place, below, misspelt
+from llmops_cli.gateway_file.mistake import Mistake, Mistakes, Place, below, misspelt
 from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig, Pool, upstream_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 NAME_MOST = 128
 
 
-def mistakes_in(config: GatewayConfig) -> Iterator[Mistake]:
+def mistakes_in(config: GatewayConfig) -> Mistakes:
     """All that no gateway could run with."""
     for name, upstream in config.upstreams.items():
         mistakes = _in_upstream(name, upstream)
@@ -30,7 +30,7 @@ def mistakes_in(config: GatewayConfig) -> Iterator[Mistake]:
         yield from _unless_known(name, config, ("limits", "models", name))
 
 
-def _in_upstream(name: str, upstream: UpstreamConfig) -> Iterator[Mistake]:
+def _in_upstream(name: str, upstream: UpstreamConfig) -> Mistakes:
     if bool(upstream.url) == bool(upstream.engine):
         yield Mistake((), f"upstream {name} needs a url, or an engine to start")
     if upstream.url:
@@ -41,7 +41,7 @@ def _in_upstream(name: str, upstream: UpstreamConfig) -> Iterator[Mistake]:
         yield from _in_engine(upstream.engine, upstream.engine_options())
 
 
-def _in_engine(engine: str, options: Mapping[str, str]) -> Iterator[Mistake]:
+def _in_engine(engine: str, options: Mapping[str, str]) -> Mistakes:
     names = engine_names()
     if engine not in names:
         yield misspelt(("engine",), "engine", engine, names)
@@ -55,7 +55,7 @@ def _in_options(
     engine: str,
     options: Mapping[str, str],
     place: Place,
-) -> Iterator[Mistake]:
+) -> Mistakes:
     try:
         parse_options(engine, load_engine(engine), options)
     except UsageError as error:
@@ -82,7 +82,7 @@ def _in_model(
     name: str,
     model: ModelConfig,
     config: GatewayConfig,
-) -> Iterator[Mistake]:
+) -> Mistakes:
     if not _is_name(name):
         message = f"a model's name has 1 to {NAME_MOST} printable characters"
         yield Mistake((), message)
@@ -100,7 +100,7 @@ def _is_name(name: str) -> bool:
     return 0 < len(name) <= NAME_MOST and name.isprintable()
 
 
-def _in_sides(name: str, model: ModelConfig) -> Iterator[Mistake]:
+def _in_sides(name: str, model: ModelConfig) -> Mistakes:
     """A pool, or colours of which one is live."""
     has_colours = bool(model.colours)
     if has_colours != bool(model.live) or has_colours == bool(model.pool):
@@ -124,7 +124,7 @@ def _pools(model: ModelConfig) -> dict[Place, Pool]:
     return pools
 
 
-def _in_pool(pool: Pool, config: GatewayConfig) -> Iterator[Mistake]:
+def _in_pool(pool: Pool, config: GatewayConfig) -> Mistakes:
     for number, member in enumerate(pool):
         upstream = upstream_of(member)
         if upstream not in config.upstreams:
@@ -135,7 +135,7 @@ def _in_other_models(
     name: str,
     model: ModelConfig,
     config: GatewayConfig,
-) -> Iterator[Mistake]:
+) -> Mistakes:
     """Those that stand in for this one, or answer first."""
     for number, other in enumerate(model.fallback):
         place: Place = ("fallback", number)
@@ -151,20 +151,20 @@ def _unless_known(
     name: str,
     config: GatewayConfig,
     place: Place,
-) -> Iterator[Mistake]:
+) -> Mistakes:
     """Without `models`, only the upstreams know which there are."""
     if config.models and name not in config.models:
         yield misspelt(place, "model", name, config.models)
 
 
-def _in_canary(canary: CanaryConfig, members: Pool) -> Iterator[Mistake]:
+def _in_canary(canary: CanaryConfig, members: Pool) -> Mistakes:
     if all(member in members for member in canary.use):
         yield Mistake(("use",), "the canary uses what the pool uses")
     if sorted(canary.steps) != canary.steps:
         yield Mistake(("steps",), "the steps of a canary grow")
 
 
-def _in_redis(redis: RedisConfig) -> Iterator[Mistake]:
+def _in_redis(redis: RedisConfig) -> Mistakes:
     scheme = urlsplit(redis.url).scheme
     if scheme not in ("redis", "rediss", "unix"):
         message = f"{redis.url} is no address of Redis"

@@ -38,23 +38,23 @@ class Document(NamedTuple):
         return UsageError(f"{at}: {mistake.message}", hint=mistake.hint)
 
 
-class _Found(NamedTuple):
+class _Child(NamedTuple):
     line: int
     node: yaml.Node
 
 
-def _step_into(node: yaml.Node, step: str | int) -> _Found | None:
+def _step_into(node: yaml.Node, step: str | int) -> _Child | None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value == str(step):
-                return _Found(key.start_mark.line, value)
+                return _Child(key.start_mark.line, value)
         return None
     if not isinstance(node, yaml.SequenceNode) or not isinstance(step, int):
         return None
     if step >= len(node.value):
         return None
     item = node.value[step]
-    return _Found(item.start_mark.line, item)
+    return _Child(item.start_mark.line, item)
 
 
 def read_document(path: Path) -> Document:

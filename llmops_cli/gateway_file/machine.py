@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.gateway_file.config import GatewayConfig
-from llmops_cli.gateway_file.mistake import Mistake, below
+from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
 from llmops_cli.gateway_file.model import ModelConfig, PoolMember, upstream_of
 from llmops_cli.gateway_file.prices import public_price
 from llmops_cli.gateway_file.upstream import UpstreamConfig
@@ -17,7 +16,7 @@ DEFAULT_POLICY = "default"
 """The guard's own policy, which is no file."""
 
 
-def mistakes_here(config: GatewayConfig, folder: Path) -> Iterator[Mistake]:
+def mistakes_here(config: GatewayConfig, folder: Path) -> Mistakes:
     """`folder` is the file's. Raises: EnvironmentMissing without the table of public prices."""
     for name, upstream in config.upstreams.items():
         mistakes = _in_upstream(upstream)
@@ -35,7 +34,7 @@ def _is_policy(guard: str, folder: Path) -> bool:
     return file.is_file()
 
 
-def _in_upstream(upstream: UpstreamConfig) -> Iterator[Mistake]:
+def _in_upstream(upstream: UpstreamConfig) -> Mistakes:
     variable = upstream.key_env
     if variable and not os.environ.get(variable, "").strip():
         message = f"the environment variable {variable} is not set"
@@ -46,7 +45,7 @@ def _in_prices(
     name: str,
     model: ModelConfig,
     config: GatewayConfig,
-) -> Iterator[Mistake]:
+) -> Mistakes:
     """Who has `price: genai` answers only for models that the public table knows."""
     for member in model.members():
         upstream = upstream_of(member)

@@ -17,6 +17,9 @@ class Mistake(NamedTuple):
     hint: str | None = None
 
 
+Mistakes = Iterator[Mistake]
+
+
 def misspelt(
     place: Place,
     kind: str,
@@ -28,7 +31,7 @@ def misspelt(
     return Mistake(place, wrong.message, wrong.hint)
 
 
-def below(place: Place, mistakes: Iterable[Mistake]) -> Iterator[Mistake]:
+def below(place: Place, mistakes: Iterable[Mistake]) -> Mistakes:
     """The mistakes of what stands at a place."""
     for mistake in mistakes:
         yield mistake._replace(place=(*place, *mistake.place))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from llmops_cli.gateway_file.quantities import AboveZero, Count, Seconds, Share
+from llmops_cli.gateway_file.quantities import AboveZero, Count, Percent, Seconds, Share
 from llmops_cli.gateway_file.upstream import Capability
 
 Balance = Literal["tokens", "prefix", "sticky", "cost"]
@@ -44,6 +44,10 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     keys: list[str] = []
 
 
+def _first_steps() -> list[int]:
+    return [5, 50, 100]
+
+
 class CanaryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`use` gets each share of `steps` (percent) for `step_s`, and `requests` in it at least.
 
@@ -52,9 +56,7 @@ class CanaryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     use: Pool
-    steps: list[Annotated[int, msgspec.Meta(ge=1, le=100)]] = msgspec.field(
-        default_factory=lambda: [5, 50, 100]
-    )
+    steps: list[Percent] = msgspec.field(default_factory=_first_steps)
     step_s: Seconds = 600.0
     requests: Annotated[int, msgspec.Meta(ge=20)] = 100
     errors: Share = 0.02

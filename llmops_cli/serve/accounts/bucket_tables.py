@@ -28,7 +28,7 @@ class BucketRow(NamedTuple):
     offset: int
 
 
-class Table:
+class RowTable:
     """Rows of one layout, each found by its name: 16 bytes that are a digest."""
 
     def __init__(
@@ -82,7 +82,7 @@ class RateTable:
     def __init__(self, memory: mmap.mmap, start: int) -> None:
         self._memory = memory
         self._start = start
-        self._table = Table(
+        self._table = RowTable(
             memory,
             start=start,
             rows=self.ROWS,
@@ -142,7 +142,7 @@ class StreamTable:
     ) -> None:
         self._memory = memory
         self._slots = slots
-        self._table = Table(
+        self._table = RowTable(
             memory,
             start=start,
             rows=self.ROWS,

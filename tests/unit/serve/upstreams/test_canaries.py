@@ -1,0 +1,81 @@
+"""A canary's steps, over several workers and reloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig
+from llmops_cli.serve.upstreams.canaries import Canaries
+from llmops_cli.serve.upstreams.canary import CanaryStatus
+
+STEP_S = 1e-6
+
+
+def models(**changes: object) -> dict[str, ModelConfig]:
+    values = {"use": ["new"], "steps": [10, 100], "step_s": STEP_S, "requests": 20, **changes}
+    canary = CanaryConfig(**values)  # type: ignore[arg-type]
+    return {"m": ModelConfig(pool=["old"], canary=canary)}
+
+
+def begun(folder: Path, **changes: object) -> Canaries:
+    found = Canaries(folder)
+    found.configure(models(**changes))
+    return found
+
+
+def serve(canaries: Canaries, count: int, *, good: bool = True) -> None:
+    for _ in range(count):
+        canaries.note("m", "stable", good=True, ttft_s=0.1)
+        canaries.note("m", "canary", good=good, ttft_s=0.1)
+
+
+def test_each_step_is_taken_when_enough_was_seen(tmp_path: Path) -> None:
+    canaries = begun(tmp_path)
+    seen = [canaries.percent("m")]
+    for count in (19, 1, 20):
+        serve(canaries, count)
+        canaries.tick()
+        seen.append(canaries.percent("m"))
+    assert seen == [10, 10, 100, 100]
+    assert canaries.states()["m"].state is CanaryStatus.DONE
+
+
+def test_workers_add_what_they_saw(tmp_path: Path) -> None:
+    one = begun(tmp_path)
+    other = begun(tmp_path)
+    serve(one, 12)
+    serve(other, 12)
+    one.tick()
+    assert one.percent("m") == 10
+    other.tick()
+    one.tick()
+    assert (one.percent("m"), other.percent("m")) == (100, 100)
+
+
+def test_errors_take_it_back_for_all_and_for_good(tmp_path: Path) -> None:
+    one = begun(tmp_path)
+    serve(one, 30, good=False)
+    one.tick()
+    other = begun(tmp_path)
+    for worker in (one, other):
+        state = worker.states()["m"]
+        assert worker.percent("m") == 0
+        assert state.state is CanaryStatus.ROLLED_BACK
+        assert state.reason == "errors 100.0% against 0.0%"
+    serve(other, 50)
+    other.tick()
+    assert other.percent("m") == 0
+
+
+@pytest.mark.parametrize("step_s", [STEP_S, 600.0])
+def test_a_changed_canary_begins_anew(tmp_path: Path, step_s: float) -> None:
+    canaries = begun(tmp_path)
+    serve(canaries, 30, good=False)
+    canaries.tick()
+    canaries.configure(models(steps=[25, 100], step_s=step_s))
+    assert canaries.percent("m") == 25
+    canaries.configure({})
+    assert canaries.percent("m") == 0
+    assert canaries.states() == {}
