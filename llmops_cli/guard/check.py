@@ -15,9 +15,10 @@ import msgspec
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
 from llmops_cli.guard.injection import scan
 from llmops_cli.guard.leak import LeakCheck
-from llmops_cli.guard.normalise import normalise, skeleton
+from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.personal import KINDS, SECRETS, Entity, find, redact
 from llmops_cli.guard.policy import DEFAULT, FAMILY, STRENGTH, Action, Detector, Policy, Side
+from llmops_cli.guard.skeleton import skeleton
 from llmops_cli.guard.stream import Redactor
 from llmops_cli.runtime.http import Http
 
@@ -25,7 +26,7 @@ CHARS_PER_TOKEN = 4
 """For length limits in tokens, where no tokenizer is at hand."""
 MARKDOWN_LINK = re.compile(
     r"!?\[[^\]\n]{0,200}\]\(\s*<?(https?://[^)\s>]{1,2000})|<img[^>]{1,300}src=[\"']?(https?://[^\"'\s>]{1,2000})",
-    re.I,
+    re.IGNORECASE,
 )
 CARRIES = re.compile(r"[?&][\w.-]{1,40}=[^&#\s]{12,}|/[A-Za-z0-9+/_%=-]{40,}(?:$|[?#/])")
 DETECTORS = "llmops.detectors"

@@ -15,7 +15,7 @@ from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.check import Guard
 
 
-class Row(msgspec.Struct, frozen=True):
+class LabelledText(msgspec.Struct, frozen=True):
     """One labelled text. `label` is attack or benign (or 1 and 0)."""
 
     text: str
@@ -60,7 +60,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     us_per_text: PerKb
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[LabelledText]:
     """Raises: UsageError naming the line."""
     try:
         lines = path.open("rb")
@@ -70,7 +70,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    row = msgspec.json.decode(line, type=Row)
+                    row = msgspec.json.decode(line, type=LabelledText)
                 except msgspec.DecodeError as error:
                     raise UsageError(
                         f"{path}, line {number}: {str(error).replace('`', '')}",
@@ -84,7 +84,7 @@ def read_rows(path: Path) -> Iterator[Row]:
                 yield row
 
 
-def evaluate(guard: Guard, rows: Iterable[Row], *, role: str = "user") -> Evaluation:
+def evaluate(guard: Guard, rows: Iterable[LabelledText], *, role: str = "user") -> Evaluation:
     """Every row through the guard's input side, one at a time; timed in a second pass, as in a
     running server.
     """
@@ -108,14 +108,14 @@ def evaluate(guard: Guard, rows: Iterable[Row], *, role: str = "user") -> Evalua
     )
 
 
-def _by(verdicts: list[tuple[Row, bool]], field: str) -> dict[str, Rates]:
-    groups: dict[str, list[tuple[Row, bool]]] = {}
+def _by(verdicts: list[tuple[LabelledText, bool]], field: str) -> dict[str, Rates]:
+    groups: dict[str, list[tuple[LabelledText, bool]]] = {}
     for row, flagged in verdicts:
         groups.setdefault(str(getattr(row, field)), []).append((row, flagged))
     return {name: _rates(found) for name, found in sorted(groups.items())}
 
 
-def _rates(verdicts: list[tuple[Row, bool]]) -> Rates:
+def _rates(verdicts: list[tuple[LabelledText, bool]]) -> Rates:
     attacks = [flagged for row, flagged in verdicts if row.is_attack]
     benign = [flagged for row, flagged in verdicts if not row.is_attack]
     return Rates(

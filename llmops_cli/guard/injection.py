@@ -8,8 +8,9 @@ import re
 
 import msgspec
 
-from llmops_cli.guard.normalise import lookalike_skeleton, normalise, skeleton
+from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.rules import Rule, RuleSet, builtin
+from llmops_cli.guard.skeleton import lookalike_skeleton, skeleton
 from llmops_cli.guard.structure import structure_of
 from llmops_cli.guard.views import View, views_of
 

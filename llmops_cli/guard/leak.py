@@ -6,8 +6,10 @@ import secrets
 
 import msgspec
 
-from llmops_cli.guard.normalise import normalise, skeleton
-from llmops_cli.guard.views import CIPHERS, views_of
+from llmops_cli.guard.ciphers import CIPHERS
+from llmops_cli.guard.normalise import normalise
+from llmops_cli.guard.skeleton import skeleton
+from llmops_cli.guard.views import views_of
 
 RUN = 6
 """Words in a row: chance does not repeat so many of a prompt."""

@@ -32,7 +32,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     any: tuple[str, ...]
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     macros: dict[str, str]
     rules: list[Rule]
     mention: list[str]
@@ -123,7 +123,7 @@ def expand(pattern: str, macros: dict[str, str], *, glued: bool = False) -> str:
 def builtin() -> tuple[RuleSet, RuleSet, re2.Set, int]:
     """(rules, the same for glued text, what mentions attacks, how many kinds of mention)."""
     raw = yaml.load(DATA.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    file = msgspec.convert(raw, _File)
+    file = msgspec.convert(raw, _RulesFile)
     strong = [rule for rule in file.rules if rule.weight >= 0.6]
     mention = re2.Set.SearchSet(_options())
     for pattern in file.mention:

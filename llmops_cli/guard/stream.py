@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from llmops_cli.guard.personal import LOOKBACK, Entity, find, redact
+from llmops_cli.guard.context import LOOKBACK
+from llmops_cli.guard.personal import Entity, find, redact
 
 HOLD_MOST = 4096
 KEY_MOST = 9000

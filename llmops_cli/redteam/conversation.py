@@ -12,7 +12,7 @@ from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.redteam.judge import judge
 from llmops_cli.redteam.opinion import is_success
-from llmops_cli.redteam.outcome import Outcome
+from llmops_cli.redteam.outcome import AttemptOutcome
 from llmops_cli.redteam.search import Propose, asked_of, known_forms, search
 from llmops_cli.redteam.suite import Suite
 from llmops_cli.runtime.chat import ChatClient, Filtered, Message, Unanswered, message
@@ -22,7 +22,7 @@ KEPT_CHARS = 900
 ERROR_CHARS = 200
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class LastExchange(msgspec.Struct, frozen=True):
     """The last message and its answer; whether the guard stopped a message, None without one."""
 
     said: str
@@ -48,13 +48,13 @@ class Interrogator:
         self._judge_model = judge_model
         self._guard = guard
 
-    async def have(self, attempt: Attempt) -> Outcome:
+    async def have(self, attempt: Attempt) -> AttemptOutcome:
         """What came of it. A failure of the target is an outcome too."""
         start = time.monotonic()
         outcome = await self._outcome(attempt)
         return msgspec.structs.replace(outcome, seconds=round(time.monotonic() - start, 3))
 
-    async def _outcome(self, attempt: Attempt) -> Outcome:
+    async def _outcome(self, attempt: Attempt) -> AttemptOutcome:
         try:
             if attempt.search is not None:
                 exchange = await self._search(attempt)
@@ -62,25 +62,25 @@ class Interrogator:
                 exchange = await self._talk(attempt)
             return await self._judged(attempt, exchange)
         except Filtered:
-            return Outcome(
+            return AttemptOutcome(
                 number=attempt.number,
                 why="stopped by the target's filter",
                 blocked=True,
                 guarded=None if self._guard is None else False,
             )
         except Unanswered as failed:
-            return Outcome(number=attempt.number, error=failed.kind)
+            return AttemptOutcome(number=attempt.number, error=failed.kind)
         except LlmopsError as error:
-            return Outcome(number=attempt.number, error=error.message[:ERROR_CHARS])
+            return AttemptOutcome(number=attempt.number, error=error.message[:ERROR_CHARS])
 
-    async def _judged(self, attempt: Attempt, exchange: Exchange) -> Outcome:
+    async def _judged(self, attempt: Attempt, exchange: LastExchange) -> AttemptOutcome:
         verdict = judge(attempt, exchange.answer)
         success = verdict.success
         why = verdict.why
         if self._judge_model is not None and not attempt.twin:
             success = await is_success(self._judge_model, attempt, exchange.answer)
             why = "the judge model says so"
-        return Outcome(
+        return AttemptOutcome(
             number=attempt.number,
             success=success,
             refused=verdict.refused,
@@ -92,7 +92,7 @@ class Interrogator:
             compliance=round(verdict.compliance, 3),
         )
 
-    async def _talk(self, attempt: Attempt) -> Exchange:
+    async def _talk(self, attempt: Attempt) -> LastExchange:
         """The attempt's turns, one after the other."""
         messages = _opening(attempt)
         blocked = False
@@ -105,9 +105,9 @@ class Interrogator:
                 asked = [*messages, message("assistant", attempt.prefill)]
             reply = await self._target.ask(asked)
             messages.append(message("assistant", reply))
-        return Exchange(attempt.turns[-1], reply, None if self._guard is None else blocked)
+        return LastExchange(attempt.turns[-1], reply, None if self._guard is None else blocked)
 
-    async def _search(self, attempt: Attempt) -> Exchange:
+    async def _search(self, attempt: Attempt) -> LastExchange:
         """Single messages, each in a new conversation, until one succeeds."""
         system = _system(attempt)
         failures: list[Unanswered] = []
@@ -128,7 +128,7 @@ class Interrogator:
             raise Filtered
         said, answer = tried[-1]
         blocked = None if self._guard is None else self._stops(said, attempt.role)
-        return Exchange(said, answer, blocked)
+        return LastExchange(said, answer, blocked)
 
     def _proposals(self, attempt: Attempt) -> Propose:
         if self._attacker is None:
@@ -141,7 +141,7 @@ class Interrogator:
             return False
         return self._guard.check_input(text, role=role).action == "block"
 
-    def _guarded(self, attempt: Attempt, exchange: Exchange, *, success: bool) -> bool | None:
+    def _guarded(self, attempt: Attempt, exchange: LastExchange, *, success: bool) -> bool | None:
         """Whether it succeeds with the guard in front of messages and answers."""
         if self._guard is None:
             return None

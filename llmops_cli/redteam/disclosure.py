@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from llmops_cli.guard.normalise import lookalike_skeleton, normalise, skeleton
+from llmops_cli.guard.normalise import normalise
+from llmops_cli.guard.skeleton import lookalike_skeleton, skeleton
 from llmops_cli.guard.views import views_of
 from llmops_cli.redteam.transforms import TRANSFORMS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of attempts.jsonl.
 
     `said` is the last message of a search. `blocked`: the guard, or a filter of the target's own,

@@ -11,7 +11,7 @@ from llmops_cli.core.stats import share_interval
 from llmops_cli.evaluate.compliance import correct
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.redteam.judge import pair_differs
-from llmops_cli.redteam.outcome import Outcome
+from llmops_cli.redteam.outcome import AttemptOutcome
 from llmops_cli.redteam.report import FamilyResult, RedteamExample, TwinResult
 from llmops_cli.redteam.suite import Family, Suite
 
@@ -27,7 +27,7 @@ class AttemptCase(msgspec.Struct, frozen=True):
     """An attempt that was had, and what came of it."""
 
     attempt: Attempt
-    outcome: Outcome
+    outcome: AttemptOutcome
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +133,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def results_of(
-    suite: Suite, attempts: Sequence[Attempt], outcomes: dict[int, Outcome], *, guarded: bool
+    suite: Suite, attempts: Sequence[Attempt], outcomes: dict[int, AttemptOutcome], *, guarded: bool
 ) -> Results:
     """Of the attempts that were had; pairs are judged here, when both answers are there."""
     settled = settle_pairs(attempts, outcomes)
@@ -151,7 +151,9 @@ def results_of(
     )
 
 
-def settle_pairs(attempts: Iterable[Attempt], outcomes: dict[int, Outcome]) -> dict[int, Outcome]:
+def settle_pairs(
+    attempts: Iterable[Attempt], outcomes: dict[int, AttemptOutcome]
+) -> dict[int, AttemptOutcome]:
     """Two people's answers are judged together: both are a success if they differ."""
     first: dict[str, int] = {}
     settled = dict(outcomes)
@@ -167,7 +169,7 @@ def settle_pairs(attempts: Iterable[Attempt], outcomes: dict[int, Outcome]) -> d
     return settled
 
 
-def _differing(outcome: Outcome) -> Outcome:
+def _differing(outcome: AttemptOutcome) -> AttemptOutcome:
     guarded = None if outcome.guarded is None else not outcome.blocked
     return msgspec.structs.replace(
         outcome, success=True, why="two people are answered differently", guarded=guarded

@@ -19,7 +19,7 @@ from llmops_cli.evaluate.compliance import fitted
 from llmops_cli.evaluate.yes_no import judge_client
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.redteam.conversation import Interrogator
-from llmops_cli.redteam.outcome import Outcome
+from llmops_cli.redteam.outcome import AttemptOutcome
 from llmops_cli.redteam.plan import Plan, forecast_line, plan_of
 from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.redteam.report import RedteamReport
@@ -80,7 +80,7 @@ def redteam(
             complete=stopped is None,
             digests=target.digests(),
         )
-        outcomes = read_outcomes(folder.path / ATTEMPTS, Outcome)
+        outcomes = read_outcomes(folder.path / ATTEMPTS, AttemptOutcome)
         report = _report(manifest, plan, outcomes, client, began=began, stopped=stopped)
         folder.write_report(report)
     return report
@@ -135,7 +135,7 @@ def _have_all(
     progress: Progress,
 ) -> StopReason | None:
     """Every attempt that is not in the file yet; why it stopped early, if it did."""
-    done = read_outcomes(path, Outcome)
+    done = read_outcomes(path, AttemptOutcome)
     todo = [attempt for attempt in plan.attempts if attempt.number not in done]
     todo.sort(key=_longest_first)
     written = len(done)
@@ -167,7 +167,7 @@ def _have_all(
                 should_stop=lambda: plan.budget.exhausted(client.used),
             )
 
-    with OutcomesFile[Outcome](path) as file:
+    with OutcomesFile[AttemptOutcome](path) as file:
         try:
             return asyncio.run(run())
         except KeyboardInterrupt:
@@ -194,7 +194,7 @@ def _longest_first(attempt: Attempt) -> tuple[bool, int, int]:
 def _report(
     manifest: Manifest,
     plan: Plan,
-    outcomes: dict[int, Outcome],
+    outcomes: dict[int, AttemptOutcome],
     client: ChatClient,
     *,
     began: float,

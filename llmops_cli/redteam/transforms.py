@@ -10,8 +10,9 @@ import codecs
 from collections.abc import Callable
 
 from llmops_cli.core.errors import unknown_name
+from llmops_cli.guard.ciphers import CIPHERS
 from llmops_cli.guard.confusables import BY_LETTER
-from llmops_cli.guard.views import BRAILLE, CIPHERS, MORSE, NATO
+from llmops_cli.guard.writing import BRAILLE, MORSE, NATO
 
 Transform = Callable[[str], str]
 

@@ -8,7 +8,7 @@ import pytest
 
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.redteam.conversation import Interrogator
-from llmops_cli.redteam.outcome import Outcome
+from llmops_cli.redteam.outcome import AttemptOutcome
 from llmops_cli.redteam.suite import Search, builtin
 from llmops_cli.runtime.chat import (
     ChatClient,
@@ -50,7 +50,7 @@ def searching(search: Search) -> Attempt:
     )
 
 
-def had(attempt: Attempt, target: ChatClient, **more: ChatClient) -> Outcome:
+def had(attempt: Attempt, target: ChatClient, **more: ChatClient) -> AttemptOutcome:
     interrogator = Interrogator(
         target,
         builtin(),

@@ -1,0 +1,259 @@
+"""Carriers of a message within a text: base64, hex, codes, escapes, other alphabets.
+
+Every pattern here is linear, every candidate is decoded once, so time grows with the text alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+import string
+import unicodedata
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import msgspec
+
+from llmops_cli.guard.writing import read_braille, read_morse, read_nato, read_spaced
+
+Decode = Callable[[str], str | None]
+"""What a run of characters says; None if it is no message."""
+
+PRINTABLE_SHARE = 0.9
+WORDS_SHARE = 0.8
+LOOKED_AT = 512
+"""Characters of a decoded text that tell whether it is one."""
+BASE85_MOST = 2000
+"""Characters: Python's decoder is slow, and long runs without frame are something else."""
+CODE_POINTS = 0x10FFFF
+MORSE_SIGN = r"[.\-–—−_•·∙․]"  # noqa: RUF001
+NATO_WORD = (
+    r"(?:alfa|alpha|bravo|charlie|delta|echo|foxtrot|golf|hotel|india|juliett?|kilo|lima|mike"
+    r"|november|oscar|papa|quebec|romeo|sierra|tango|uniform|victor|whiske?y|x-?ray|yankee|zulu)"
+)
+BETWEEN_LETTERS = r"[ .\-_*|~,\t]"
+
+
+class Carrier(msgspec.Struct, frozen=True, kw_only=True):
+    """What gives a carrier away to one scan over the text, where it is, what it says.
+
+    A message that was `glued` has lost the spaces between its words.
+    """
+
+    name: str
+    sign: str
+    pattern: str
+    decode: Decode
+    glued: bool = False
+
+
+def read_base64(run: str) -> str | None:
+    """Standard or URL-safe, padded or not."""
+    plain = re.sub(r"[\s\\]+", "", run).strip("=").replace("-", "+").replace("_", "/")
+    if len(plain) % 4 == 1:
+        plain = plain[:-1]
+    padding = "=" * (-len(plain) % 4)
+    try:
+        return _readable(base64.b64decode(plain + padding, validate=True))
+    except (binascii.Error, ValueError):
+        return None
+
+
+def read_base32(run: str) -> str | None:
+    """Any case, padded or not."""
+    plain = re.sub(r"\s+", "", run).strip("=").upper()
+    while len(plain) % 8 in (1, 3, 6):
+        plain = plain[:-1]
+    padding = "=" * (-len(plain) % 8)
+    try:
+        return _readable(base64.b32decode(plain + padding))
+    except (binascii.Error, ValueError):
+        return None
+
+
+def read_hex(run: str) -> str | None:
+    """Pairs of digits, with or without signs between."""
+    digits = re.sub(r"0x|\\x|[\s:,\-]", "", run)
+    if not digits or not all(char in string.hexdigits for char in digits):
+        return None
+    whole = len(digits) // 2 * 2
+    return _readable(bytes.fromhex(digits[:whole]))
+
+
+def _base85(run: str) -> str | None:
+    is_framed = run.startswith("<~")
+    if not is_framed and (
+        len(run) > BASE85_MOST or run.replace("/", "").replace("+", "").isalnum()
+    ):
+        return None
+    decoders: tuple[Callable[[bytes], bytes], ...] = (base64.b85decode, base64.a85decode)
+    if is_framed:
+        decoders = (base64.a85decode,)
+    body = run.removeprefix("<~").removesuffix("~>").encode()
+    for decode in decoders:
+        try:
+            found = _readable(decode(body))
+        except ValueError:
+            continue
+        if found and sum(char.isalpha() or char == " " for char in found) > WORDS_SHARE * len(
+            found
+        ):
+            return found
+    return None
+
+
+def _binary(run: str) -> str | None:
+    bits = re.sub(r"\D", "", run)
+    starts = range(0, len(bits) - 7, 8)
+    return _readable(bytes(int(bits[start : start + 8], 2) for start in starts))
+
+
+def _decimal(run: str) -> str | None:
+    return _codes(run, 10)
+
+
+def _octal(run: str) -> str | None:
+    return _codes(run, 8)
+
+
+def _codes(run: str, base: int) -> str | None:
+    values = [int(code, base) for code in re.findall(r"\d+", run)]
+    return _readable(bytes(values)) if all(value < 256 for value in values) else None
+
+
+def _escapes(run: str) -> str:
+    return re.sub(r"\\u\{?([0-9a-fA-F]{4,6})\}?|\\x([0-9a-fA-F]{2})", _escaped, run)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return chr(min(int(found[1] or found[2], 16), CODE_POINTS))
+
+
+def _quoted_printable(run: str) -> str | None:
+    return _readable(binascii.a2b_qp(run.encode()))
+
+
+def _readable(raw: bytes) -> str | None:
+    """UTF-8 (or UTF-16) text that is mostly printable; None for other bytes."""
+    is_wide = raw.count(0) > len(raw) // 3
+    for encoding in ("utf-8", "utf-16-le") if is_wide else ("utf-8",):
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        head = text[:LOOKED_AT]
+        seen = sum(map(_is_seen, head))
+        if text.strip() and seen >= PRINTABLE_SHARE * len(head):
+            return text
+    return None
+
+
+def _is_seen(char: str) -> bool:
+    return char.isprintable() or char in "\n\r\t" or unicodedata.category(char) == "Cf"
+
+
+CARRIERS = (
+    Carrier(
+        name="base64",
+        sign=r"[A-Za-z0-9+/_-]{16}",
+        pattern=r"={0,6}(?:[A-Za-z0-9+/_-]{16,}\s{0,2})+={0,6}",
+        decode=read_base64,
+    ),
+    Carrier(
+        name="base32",
+        sign=r"[A-Z2-7]{16}|[a-z2-7]{24}",
+        pattern=r"[A-Z2-7]{16,}=*|[a-z2-7]{24,}=*",
+        decode=read_base32,
+    ),
+    Carrier(
+        name="hex",
+        sign=r"(?:[0-9a-fA-F]{2}[\s:,\-]?(?:0x|\\x)?){8}",
+        pattern=r"(?:0x|\\x)?(?:[0-9a-fA-F]{2}[\s:,\-]{0,2}(?:0x|\\x)?){8,}",
+        decode=read_hex,
+    ),
+    Carrier(
+        name="binary",
+        sign=r"(?:[01]{8}[\s,]?){4}",
+        pattern=r"(?:[01]{8}[\s,]{0,2}){4,}",
+        decode=_binary,
+    ),
+    Carrier(
+        name="decimal codes",
+        sign=r"(?:\d{2,3}[\s,;]{1,2}){8}",
+        pattern=r"(?:\d{2,3}[\s,;]{1,2}){8,}\d{2,3}",
+        decode=_decimal,
+    ),
+    Carrier(
+        name="octal codes",
+        sign=r"(?:[01][0-7]{2}[\s,;\\]{1,2}){8}",
+        pattern=r"(?:[01][0-7]{2}[\s,;\\]{1,2}){8,}[01][0-7]{2}",
+        decode=_octal,
+    ),
+    Carrier(
+        name="ascii85",
+        sign=r"<~[!-u\s]{10}",
+        pattern=r"<~[!-u\s]{10,}?~>",
+        decode=_base85,
+    ),
+    Carrier(
+        name="base85",
+        sign=r"[!-~]{24}",
+        pattern=r"[!-~]{24,}",
+        decode=_base85,
+    ),
+    Carrier(
+        name="url",
+        sign=r"(?:%[0-9a-fA-F]{2}[^%\n]*){3}",
+        pattern=r"(?:[^%\n]{0,24}%[0-9a-fA-F]{2}){3,}[^%\n]{0,64}",
+        decode=unquote,
+    ),
+    Carrier(
+        name="html",
+        sign=r"(?:&#?\w+;[^&\n]*){2}",
+        pattern=r"(?:[^&\n]{0,24}&#?\w{2,8};){2,}[^&\n]{0,64}",
+        decode=html.unescape,
+    ),
+    Carrier(
+        name="escapes",
+        sign=r"(?:\\u\{?[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2})[^\n]*\\[ux]",
+        pattern=(
+            r"(?:[^\\\n]{0,24}\\(?:u\{?[0-9a-fA-F]{4,6}\}?|x[0-9a-fA-F]{2})){3,}[^\\\n]{0,64}"
+        ),
+        decode=_escapes,
+    ),
+    Carrier(
+        name="quoted-printable",
+        sign=r"(?:=[0-9A-F]{2}[^=\n]*){3}",
+        pattern=r"(?:[^=\n]{0,24}=[0-9A-F]{2}){3,}[^=\n]{0,64}",
+        decode=_quoted_printable,
+    ),
+    Carrier(
+        name="morse",
+        sign=rf"(?:{MORSE_SIGN}{{1,7}}[ /|]{{1,3}}){{5}}",
+        pattern=rf"(?:{MORSE_SIGN}{{1,7}}[ /|\n]{{1,3}}){{5,}}{MORSE_SIGN}{{0,7}}",
+        decode=read_morse,
+    ),
+    Carrier(
+        name="braille",
+        sign=r"[⠀-⣿]{4}",
+        pattern=r"[⠀-⣿][⠀-⣿ \n]{3,}",
+        decode=read_braille,
+    ),
+    Carrier(
+        name="nato",
+        sign=rf"(?i)\b{NATO_WORD}\W+{NATO_WORD}\b",
+        pattern=r"(?i)[a-z][a-z \-,.\n]{20,}",
+        decode=read_nato,
+        glued=True,
+    ),
+    Carrier(
+        name="spaced",
+        sign=r"(?:^|[^\w])(?:\w[ .\-_*|~,\t\n]{1,3}){6}\w(?:[^\w]|$)",
+        pattern=rf"(?<!\w)\w{BETWEEN_LETTERS}(?:\w[ .\-_*|~,\t\n/]{{1,3}}){{4,}}\w(?!\w)",
+        decode=read_spaced,
+        glued=True,
+    ),
+)
+BY_NAME = {carrier.name: carrier for carrier in CARRIERS}

@@ -1,0 +1,70 @@
+"""A text's skeleton: lower-case words with one space between, which rules are written for."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from llmops_cli.guard.confusables import LATIN
+
+APOSTROPHES = "'`\u2018\u2019\u02bc\u00b4\u00ad\u200c\u200d"
+ACCENTED = (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))
+COMBINING = range(0x300, 0x370)
+OTHER_LATIN = {
+    ord("ß"): "ss",
+    ord("æ"): "ae",
+    ord("ø"): "o",
+    ord("ł"): "l",
+    ord("đ"): "d",
+    ord("ı"): "i",
+}
+"""Letters that no decomposition takes apart."""
+
+
+class CharTable(dict[int, str | None]):
+    """What is not a letter, mark or digit becomes a space, when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        found = char if unicodedata.category(char)[0] in "LNM" else " "
+        self[code] = found
+        return found
+
+
+def _table() -> CharTable:
+    table = CharTable()
+    for code in range(128):
+        char = chr(code)
+        table[code] = char.lower() if char.isalnum() else " "
+    for char in APOSTROPHES:
+        table[ord(char)] = None
+    for code in ACCENTED:
+        base = _base(chr(code))
+        table[code] = base if base.isalnum() else chr(code).lower()
+    for code in COMBINING:
+        table[code] = None
+    table |= OTHER_LATIN
+    return table
+
+
+def _base(char: str) -> str:
+    """The letter without its accents."""
+    parts = unicodedata.normalize("NFKD", char)
+    return "".join(part for part in parts if not unicodedata.combining(part)).lower()
+
+
+TABLE = _table()
+LOOKALIKES = CharTable({**TABLE, **LATIN})
+
+
+def skeleton(text: str) -> str:
+    """Words with a space between and around them: no accents, apostrophes or punctuation."""
+    if not text.isascii():
+        text = text.lower()
+    return f" {' '.join(text.translate(TABLE).split())} "
+
+
+def lookalike_skeleton(text: str) -> str | None:
+    """The same with look-alikes of other scripts read as Latin letters; None if there are none."""
+    if text.isascii() or not LATIN.keys() & set(map(ord, text)):
+        return None
+    return f" {' '.join(text.translate(LOOKALIKES).split())} "
