@@ -39,10 +39,10 @@ def quantize(
     from llmops_cli.cli.settings import resolved
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.evaluate.evaluators import evaluators_of
+    from llmops_cli.models.convert import quantized_dir
     from llmops_cli.models.find import find_model
-    from llmops_cli.models.prepare import quantized_dir
     from llmops_cli.quantize.choice import best_that_fits
-    from llmops_cli.quantize.run import broken_limits
+    from llmops_cli.quantize.report import problems_of
     from llmops_cli.quantize.run import quantize as run
     from llmops_cli.quantize.variants import variants_of
     from llmops_cli.runtime.env import ensure_env
@@ -67,10 +67,11 @@ def quantize(
         best = best_that_fits(report.artifacts, wish.fit_bytes)
         report = msgspec.structs.replace(report, recommended=best)
     _tell(report, as_json=as_json)
-    broken = broken_limits(report, wish)
-    if broken:
+    problems = problems_of(report, max_increase=wish.max_perplexity_increase)
+    if problems:
         raise GateFailed(
-            "; ".join(broken), hint="the artifact is marked; try more bits or another method"
+            "; ".join(problem.text for problem in problems),
+            hint="the artifact is marked; try more bits or another method",
         )
 
 

@@ -26,11 +26,13 @@ def train(
     from llmops_cli.cli.screen import Progress, print_json, say
     from llmops_cli.cli.settings import resolved
     from llmops_cli.runtime.files import copy_model
+    from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.train.run import train as run
 
     found = resolved(TrainRecipe, given, command="train", file=recipe)
     with Progress() as progress:
         report = run(found.recipe, found.origins, progress=progress)
+    saved = RunFolder("train", Path(report.path).name).write_report(report)
     if output:
         copy_model(Path(report.path), output)
     if as_json:
@@ -42,3 +44,4 @@ def train(
         f"{report.tokens_per_s:,.0f} tokens/s, {report.cpu_s:.0f} CPU s, "
         f"digest {report.digest[:19]}"
     )
+    say(f"report: {saved}")

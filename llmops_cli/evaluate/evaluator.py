@@ -6,13 +6,19 @@ from collections.abc import Callable
 
 import msgspec
 
+from llmops_cli.core.progress import Progress
+
 CONTEXT = 1024
+"""Tokens that a server must have room for to be evaluated."""
+
+Scores = dict[str, float]
+"""Task -> share of right answers."""
+MeasuresScores = Callable[[str, str, Progress], Scores]
+"""URL, model's name there, progress -> scores."""
 
 
 class Evaluator(msgspec.Struct, frozen=True, kw_only=True):
-    """Task accuracy over the OpenAI API: `measure(url, model)` gives a share for each of its
-    tasks.
-    """
+    """Task accuracy over the OpenAI API: `measure(url, model, progress)` gives the scores."""
 
     name: str
-    measure: Callable[[str, str], dict[str, float]]
+    measure: MeasuresScores

@@ -13,10 +13,12 @@ from llmops_cli.core.artifact import FORMATS, Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.names import load_object
 from llmops_cli.core.progress import Progress
-from llmops_cli.runtime.digests import digest_path
+from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.files import size_of
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+GGUF_MAGIC = b"GGUF"
 
 MakesModel = Callable[[Progress], Artifact]
 
@@ -25,29 +27,20 @@ BUILT_IN = {"demo": "llmops_cli.train.run:demo_model"}
 
 
 def find_model(reference: str, *, progress: Progress) -> Artifact:
-    """`demo` (trained on first use), a folder, a .gguf file, or an owner/name of the Hugging Face
-    hub.
+    """A built-in name, a folder, a .gguf file, or an owner/name of the Hugging Face hub.
 
     Raises: UsageError for a path that is not there or no model.
     """
     if reference in BUILT_IN:
-        return cast(MakesModel, load_object(BUILT_IN[reference]))(progress)
+        makes = cast(MakesModel, load_object(BUILT_IN[reference]))
+        return makes(progress)
     path = Path(reference).expanduser()
     if path.is_file():
-        with path.open("rb") as file:
-            if file.read(4) != b"GGUF":
-                raise UsageError(
-                    f"{path} is no GGUF file", hint="pass a model folder, a .gguf file or demo"
-                )
+        require_gguf(path)
         return artifact_at(reference, path, "gguf")
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise UsageError(
-                f"{path} has no config.json",
-                hint="pass a Hugging Face model folder, a .gguf file or demo",
-            )
         return artifact_at(reference, path, _folder_format(path))
-    if HUB_NAME.fullmatch(reference) and path.suffix != ".gguf" and not reference.startswith("."):
+    if _is_hub_name(reference):
         return artifact_at(reference, _download(reference), "hf")
     raise UsageError(
         f"no model at {reference}",
@@ -55,31 +48,53 @@ def find_model(reference: str, *, progress: Progress) -> Artifact:
     )
 
 
-def _folder_format(path: Path) -> str:
-    """hf, or how the folder's weights are quantized; ct2 for one that CTranslate2's converter
-    wrote.
-    """
-    if (path / "model.bin").is_file() and not (path / "model.safetensors").exists():
-        config = (path / "config.json").read_text(errors="replace")
-        if '"architectures"' not in config:
-            return "ct2"
-    try:
-        config_fields = msgspec.json.decode((path / "config.json").read_bytes())
-        method = config_fields["quantization_config"]["quant_method"]
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return "hf"
-    return str(method) if method in FORMATS else "hf"
+def require_gguf(path: Path) -> None:
+    """Raises: UsageError for a file that does not begin as GGUF files do."""
+    with path.open("rb") as file:
+        if file.read(len(GGUF_MAGIC)) != GGUF_MAGIC:
+            raise UsageError(
+                f"{path} is no GGUF file", hint="pass a model folder, a .gguf file or demo"
+            )
 
 
-def artifact_at(reference: str, path: Path, kind: str, *, digest: str | None = None) -> Artifact:
+def artifact_at(reference: str, path: Path, model_format: str) -> Artifact:
+    """The model at `path` as it is now."""
     path = path.resolve()
     return Artifact(
         reference=reference,
-        format=kind,
+        format=model_format,
         path=str(path),
-        digest=digest or digest_path(path),
+        digest=content_digest(path),
         size_bytes=size_of(path),
     )
+
+
+def _folder_format(folder: Path) -> str:
+    """Hf, or how the folder's weights are quantized; ct2 for what CTranslate2's converter wrote."""
+    config_path = folder / "config.json"
+    if not config_path.is_file():
+        raise UsageError(
+            f"{folder} has no config.json",
+            hint="pass a Hugging Face model folder, a .gguf file or demo",
+        )
+    raw = config_path.read_bytes()
+    has_ct2_weights = (folder / "model.bin").is_file()
+    has_hf_weights = (folder / "model.safetensors").exists()
+    if has_ct2_weights and not has_hf_weights and b'"architectures"' not in raw:
+        return "ct2"
+    try:
+        method = msgspec.json.decode(raw)["quantization_config"]["quant_method"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return "hf"
+    if method in FORMATS:
+        return str(method)
+    return "hf"
+
+
+def _is_hub_name(reference: str) -> bool:
+    if reference.startswith(".") or reference.endswith(".gguf"):
+        return False
+    return HUB_NAME.fullmatch(reference) is not None
 
 
 def _download(name: str) -> Path:
@@ -91,12 +106,14 @@ def _download(name: str) -> Path:
             f"no folder {name}, and hub models need huggingface_hub",
             hint="pip install 'llmops-cli[train]'",
         ) from None
-    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    reason = ""
     for offline in (True, False):
         try:
-            return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=offline))
+            found = snapshot_download(name, allow_patterns=HUB_FILES, local_files_only=offline)
         except Exception as error:  # noqa: BLE001 - the hub raises its own, requests' and OS errors alike
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        else:
+            return Path(found)
     raise EnvironmentMissing(
         f"no folder {name}, and the hub gave no such model: {reason[:160]}",
         hint="check the name and the network",

@@ -13,8 +13,8 @@ from llmops_cli.bench.run import bench
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.progress import Progress, Within
 from llmops_cli.evaluate.demo import evaluate
+from llmops_cli.models.convert import quantized_dir
 from llmops_cli.models.find import find_model
-from llmops_cli.models.prepare import quantized_dir
 from llmops_cli.pipeline.kept import Kept, all_valid, files_read, measurement_key
 from llmops_cli.pipeline.recipe import EngineEntry, PipelineRecipe, Steps, steps_of
 from llmops_cli.pipeline.report import PipelineReport, Row

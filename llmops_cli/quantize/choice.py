@@ -1,47 +1,84 @@
-"""Which of several artifacts to take: the Pareto front of size and quality, and the best that
-fits.
-"""
+"""Which of several artifacts to take: the Pareto front of size and quality, and what fits best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from llmops_cli.quantize.report import QuantizedArtifact
+
+GIB = 2**30
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """An artifact that can be chosen: nothing is wrong with it, and its loss is known."""
+
+    name: str
+    path: str
+    size_bytes: int
+    need_bytes: int
+    loss: float
+
+
+def candidates_of(artifacts: Sequence[QuantizedArtifact]) -> list[Candidate]:
+    """Those that can be chosen. `loss` is the KL divergence from the base, in nats."""
+    found = []
+    for artifact in artifacts:
+        if artifact.kl_divergence is None or artifact.problems:
+            continue
+        found.append(
+            Candidate(
+                name=artifact.name,
+                path=artifact.path,
+                size_bytes=artifact.size_bytes,
+                need_bytes=need_bytes(artifact),
+                loss=artifact.kl_divergence,
+            )
+        )
+    return found
+
+
+def need_bytes(artifact: QuantizedArtifact) -> int:
+    """The memory in which it was served, or its size if that is unknown."""
+    served_bytes = 0
+    if artifact.served is not None:
+        served_bytes = artifact.served.peak_rss_bytes or 0
+    return max(artifact.size_bytes, served_bytes)
 
 
 def pareto_front(artifacts: Sequence[QuantizedArtifact]) -> set[str]:
-    """Names of those that no other beats in both size and loss (KL divergence)."""
-    rated = [a for a in artifacts if a.kl_divergence is not None and not a.problems]
-    return {
-        a.name
-        for a in rated
-        if not any(
-            b is not a
-            and b.size_bytes <= a.size_bytes
-            and (b.kl_divergence or 0) <= (a.kl_divergence or 0)
-            and (b.size_bytes, b.kl_divergence) != (a.size_bytes, a.kl_divergence)
-            for b in rated
-        )
-    }
+    """Names of those that no other beats in both size and loss."""
+    rated = candidates_of(artifacts)
+    front = set()
+    for candidate in rated:
+        if not any(_beats(other, candidate) for other in rated):
+            front.add(candidate.name)
+    return front
+
+
+def _beats(one: Candidate, other: Candidate) -> bool:
+    """Better in size or loss, and in neither worse."""
+    if one.size_bytes > other.size_bytes or one.loss > other.loss:
+        return False
+    return one.size_bytes < other.size_bytes or one.loss < other.loss
 
 
 def best_that_fits(artifacts: Sequence[QuantizedArtifact], room_bytes: int) -> str:
-    """One line: the artifact that loses least among those whose serving memory (or size, if
-    unknown) fits.
-    """
-
-    def need(a: QuantizedArtifact) -> int:
-        return max(a.size_bytes, a.served.peak_rss_bytes or 0 if a.served else 0)
-
-    fitting = [
-        a
-        for a in artifacts
-        if a.kl_divergence is not None and not a.problems and need(a) <= room_bytes
-    ]
-    if not any(a.kl_divergence is not None and not a.problems for a in artifacts):
+    """One line: the artifact that loses least among those that fit."""
+    rated = candidates_of(artifacts)
+    if not rated:
         return "no artifact has a quality to choose by"
+    room = f"{room_bytes / GIB:.2f} GiB"
+    fitting = [candidate for candidate in rated if candidate.need_bytes <= room_bytes]
     if not fitting:
-        smallest = min(artifacts, key=need)
-        return f"none fits {room_bytes / 2**30:.2f} GiB; the smallest, {smallest.name}, needs {need(smallest) / 2**30:.2f}"
-    best = min(fitting, key=lambda a: (a.kl_divergence or 0, a.size_bytes))
-    return f"best that fits {room_bytes / 2**30:.2f} GiB: {best.name}, {need(best) / 2**30:.2f} GiB, at {best.path}"
+        smallest = min(artifacts, key=need_bytes)
+        need = f"{need_bytes(smallest) / GIB:.2f}"
+        return f"none fits {room}; the smallest, {smallest.name}, needs {need}"
+    best = min(fitting, key=_loss_then_size)
+    need = f"{best.need_bytes / GIB:.2f} GiB"
+    return f"best that fits {room}: {best.name}, {need}, at {best.path}"
+
+
+def _loss_then_size(candidate: Candidate) -> tuple[float, int]:
+    return candidate.loss, candidate.size_bytes

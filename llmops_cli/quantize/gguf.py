@@ -1,13 +1,12 @@
-"""The GGUF method: which jobs make which files. Pure; run.py does the work."""
+"""The types of llama.cpp's quantizer, and which of them want an importance matrix. Pure."""
 
 from __future__ import annotations
 
 import re
 
 from llmops_cli.core.errors import unknown_name
-from llmops_cli.core.spec import Env, JobSpec
+from llmops_cli.models.convert import FLOAT_SCHEMES
 
-FLOAT_SCHEMES = ("F32", "F16", "BF16")
 SCHEMES = (
     *FLOAT_SCHEMES,
     "Q8_0",
@@ -45,6 +44,7 @@ SCHEMES = (
     "Q1_0",
 )
 """Every file type that llama.cpp's quantizer makes, best quality first within a family."""
+DEFAULT_SCHEME = "Q4_K_M"
 
 NEEDS_IMATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K_S"})
 """llama.cpp refuses or ruins these without an importance matrix (tools/quantize/quantize.cpp)."""
@@ -52,85 +52,16 @@ HELPED_BY_IMATRIX = re.compile(r"(IQ|Q[1-4]_)")
 """At four bits and below the matrix lowers the loss enough to be worth its minutes."""
 
 
-class Gguf:
-    """HF folder -> F16 GGUF -> each scheme."""
+def canonical_scheme(scheme: str) -> str:
+    """As llama.cpp writes it. Raises: UsageError with a did-you-mean."""
+    canonical = scheme.upper()
+    if canonical not in SCHEMES:
+        raise unknown_name("scheme", scheme, SCHEMES)
+    return canonical
 
-    name = "gguf"
-    engine = "llama.cpp"
-    format = "gguf"
-    environment = "llamacpp"
-    default_schemes = ("Q4_K_M",)
 
-    @staticmethod
-    def check_scheme(scheme: str) -> str:
-        """The canonical name. Raises: UsageError with a did-you-mean."""
-        canonical = scheme.upper()
-        if canonical not in SCHEMES:
-            raise unknown_name("scheme", scheme, SCHEMES)
-        return canonical
-
-    @staticmethod
-    def wants_imatrix(scheme: str) -> bool:
-        return scheme in NEEDS_IMATRIX or bool(HELPED_BY_IMATRIX.match(scheme))
-
-    @staticmethod
-    def convert_job(env: Env, *, model: str, output: str, scheme: str) -> JobSpec:
-        return JobSpec(
-            name="convert",
-            python=env.python,
-            program="llamacpp.convert",
-            input={"model": model, "output": output, "scheme": scheme},
-        )
-
-    @staticmethod
-    def quantize_job(
-        env: Env, *, model: str, output: str, scheme: str, imatrix: str | None, threads: int
-    ) -> JobSpec:
-        return JobSpec(
-            name="quantize",
-            python=env.python,
-            program="llamacpp.quantize",
-            input={
-                "model": model,
-                "output": output,
-                "scheme": scheme,
-                "imatrix": imatrix,
-                "threads": threads,
-            },
-        )
-
-    @staticmethod
-    def imatrix_job(
-        env: Env, *, model: str, output: str, text: str, tokens: int, threads: int
-    ) -> JobSpec:
-        return JobSpec(
-            name="imatrix",
-            python=env.python,
-            program="hf.imatrix",
-            input={
-                "model": model,
-                "output": output,
-                "text": text,
-                "tokens": tokens,
-                "threads": threads,
-            },
-            env={"HF_HUB_OFFLINE": "1"},
-        )
-
-    @staticmethod
-    def quality_job(
-        env: Env, *, base: str, models: list[str], text: str, tokens: int, threads: int
-    ) -> JobSpec:
-        return JobSpec(
-            name="quality",
-            python=env.python,
-            program="llamacpp.quality",
-            input={
-                "base": base,
-                "models": models,
-                "text": text,
-                "tokens": tokens,
-                "threads": threads,
-                "window": 512,
-            },
-        )
+def wants_imatrix(scheme: str) -> bool:
+    """Whether an importance matrix is worth computing for it."""
+    if scheme in FLOAT_SCHEMES:
+        return False
+    return scheme in NEEDS_IMATRIX or HELPED_BY_IMATRIX.match(scheme) is not None

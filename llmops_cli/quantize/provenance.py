@@ -1,47 +1,33 @@
-"""What an artifact was made from, what that cost, and what was measured: it lies beside a file, or
-in a folder.
+"""What was measured of a quantized model, kept with what it was made from.
+
+It lies beside a file (FILE.json), or in a folder (llmops.json).
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from llmops_cli.quantize.report import Served
-from llmops_cli.runtime.files import to_json, write_atomic
+from llmops_cli.models.provenance import Made
+from llmops_cli.quantize.report import ArtifactProblem, ProblemKind, Served
+
+IN_FOLDER = "llmops.json"
+CARD = "README.md"
+WRITTEN_LATER = frozenset({IN_FOLDER, CARD})
+"""What we write into a folder after its digest was taken."""
 
 
-class Provenance(msgspec.Struct, frozen=True, kw_only=True):
-    """`key` is over everything that went in: an artifact with another key is made again."""
+class Provenance(Made, frozen=True, kw_only=True):
+    """All in one JSON object, so it adds to `Made` and does not hold one."""
 
-    key: str
-    digest: str
-    size_bytes: int
-    bits_per_weight: float
-    cpu_s: float
-    wall_s: float
-    peak_rss_bytes: int | None
-    source: str = ""
-    source_digest: str = ""
-    recipe: dict[str, Any] = {}  # Any: the variant's fields
-    versions: dict[str, str] = {}
-    calibration: dict[str, Any] | None = None  # Any: the worker's own figures
+    recipe: dict[str, Any] = msgspec.field(default_factory=dict)  # Any: the variant's fields
     imatrix: str = "none"
-    fallback_tensors: int = 0
-    quality: dict[str, float] = {}
+    quality: dict[str, float] = msgspec.field(default_factory=dict)
     quality_key: str = ""
     served: Served | None = None
-    problems: list[str] = []
+    problems: list[ArtifactProblem] = msgspec.field(default_factory=list)
 
-
-def read_provenance(path: Path) -> Provenance | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Provenance)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def write_provenance(path: Path, provenance: Provenance) -> None:
-    write_atomic(path, to_json(provenance))
+    def problems_but(self, *kinds: ProblemKind) -> list[ArtifactProblem]:
+        """Its problems of all other kinds."""
+        return [problem for problem in self.problems if problem.kind not in kinds]

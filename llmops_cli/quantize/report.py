@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from llmops_cli.core.report import Manifest, ReportKind
+from llmops_cli.core.problem import Problem
+from llmops_cli.core.report import Json, Manifest, ReportKind
+
+SCHEMA = "llmops.quantize/2"
+
+
+class ProblemKind(StrEnum):
+    """What can be wrong with an artifact."""
+
+    PERPLEXITY_GREW = "perplexity-grew"
+    NOT_MEASURED = "not-measured"
+    NOT_LOADED = "not-loaded"
+    NOT_SERVED = "not-served"
+    UNKNOWN = "unknown"
+    """Told by a version that wrote sentences only."""
+
+
+class ArtifactProblem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A problem as reports keep it."""
+
+    kind: ProblemKind
+    text: str
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an engine that takes the format made of an artifact: greedy words, one stream's speed,
     its memory, and the share of right answers for each task of each evaluator.
+
+    The speed is the median over `repeats`, `output_tokens_per_s_interval` where that median lies
+    (95 % where there are six repeats or more, else their range). `invalid_reasons` say why it
+    should not be compared; such a speed is measured again by the next run. `key` is over all that
+    answered.
     """
 
     engine: str
@@ -20,6 +47,16 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     peak_rss_bytes: int | None = None
     perplexity: float | None = None
     accuracy: dict[str, dict[str, float]] = {}
+    measured_at: str | None = None
+    repeats: int | None = None
+    output_tokens_per_s_interval: tuple[float, float] | None = None
+    invalid_reasons: list[str] = []
+    key: str = ""
+
+    @property
+    def has_valid_speed(self) -> bool:
+        """Whether the speed may be kept and compared."""
+        return bool(self.output_tokens_per_s and self.measured_at and not self.invalid_reasons)
 
 
 class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,12 +92,12 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     fallback_tensors: int = 0
     served: Served | None = None
     loads_in: list[str] = []
-    problems: list[str] = []
+    problems: list[ArtifactProblem] = []
     reused: bool = False
 
 
 class QuantizeReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    schema: str = "llmops.quantize/1"
+    schema: str = SCHEMA
     manifest: Manifest
     artifacts: list[QuantizedArtifact]
     failures: dict[str, str] = {}
@@ -96,4 +133,36 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     made_from_digest: str | None = None
 
 
-KIND = ReportKind(schema="llmops.quantize/1", report=QuantizeReport)
+def problems_of(report: QuantizeReport, *, max_increase: float | None) -> list[Problem]:
+    """What breaks the limit on perplexity. An artifact that was not measured does not keep it."""
+    if max_increase is None:
+        return []
+    found = []
+    for artifact in report.artifacts:
+        for problem in _breaking(artifact):
+            found.append(Problem(problem.kind, f"{artifact.name}: {problem.text}"))
+    return found
+
+
+def _breaking(artifact: QuantizedArtifact) -> list[ArtifactProblem]:
+    if artifact.perplexity is not None:
+        return [p for p in artifact.problems if p.kind is ProblemKind.PERPLEXITY_GREW]
+    if artifact.problems:
+        return artifact.problems
+    text = "its perplexity was not measured"
+    return [ArtifactProblem(kind=ProblemKind.NOT_MEASURED, text=text)]
+
+
+def problems_with_kinds(report: Json) -> Json:
+    """Schema 1 kept sentences; nothing is guessed from their wording."""
+    artifacts = []
+    for artifact in report["artifacts"]:
+        texts = artifact.get("problems", [])
+        problems = [{"kind": str(ProblemKind.UNKNOWN), "text": text} for text in texts]
+        artifacts.append({**artifact, "problems": problems})
+    return {**report, "schema": SCHEMA, "artifacts": artifacts}
+
+
+KIND = ReportKind(
+    schema=SCHEMA, report=QuantizeReport, upgrades={"llmops.quantize/1": problems_with_kinds}
+)

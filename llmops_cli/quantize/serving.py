@@ -1,10 +1,9 @@
-"""The last check of an artifact: an engine that takes its format loads it and speaks."""
+"""The last check of an artifact: an engine that takes its format loads it, speaks, and is timed."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,143 +12,180 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, LlmopsError, UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.engines import engines_for, load_engine
-from llmops_cli.evaluate.evaluator import CONTEXT, Evaluator
+from llmops_cli.evaluate.evaluator import CONTEXT, Evaluator, Scores
+from llmops_cli.evaluate.perplexity import served_perplexity
+from llmops_cli.models.config import context_of
 from llmops_cli.quantize.report import Served
+from llmops_cli.quantize.speed import measure_speed
+from llmops_cli.quantize.task import ScoredTokens
+from llmops_cli.runtime.closure import cache_key
+from llmops_cli.runtime.hardware import probe_hardware
 from llmops_cli.runtime.http import Http
-from llmops_cli.serving.start import started
+from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
 
 PROMPT = "The quick brown fox"
 TOKENS = 48
+TIMEOUT_S = 300.0
+KV_SPACE_GIB = "1"
+WORKERS_ARGUMENT = "{workers}"
 
 
-def serve_once(
-    artifact: Artifact,
-    *,
-    folder: Path,
-    pieces: Sequence[tuple[list[int], int]] = (),
-    evaluators: Sequence[Evaluator] = (),
-    progress: Progress,
-) -> Served | None:
-    """What the first engine says whose environment is there; None if none is.
+class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How an artifact would be served here: by which engine, with room for `context` tokens."""
 
-    One that scores prompts tells its perplexity over `pieces` (tokens, first position). An
-    evaluator that fails costs its own figures only.
+    prepared: PreparedTarget
+    context: int
 
-    Raises: EngineFailed if it does not start, or says nothing.
-    """
+    @property
+    def label(self) -> str:
+        """The engine with its version."""
+        name = self.prepared.target.backend
+        versions = self.prepared.versions()
+        for package in self.prepared.facts.packages:
+            if package in versions:
+                return f"{name} {versions[package]}"
+        return name
+
+    def key(self) -> str:
+        """Over all that answers: model, engine, its code and libraries, options and machine."""
+        prepared = self.prepared
+        return cache_key(
+            prepared.artifact.digest,
+            prepared.target.backend,
+            dict(prepared.target.options),
+            [PROMPT, TOKENS, dict(prepared.facts.bench_body)],
+            machine_facts(),
+            program=self._program(),
+            env=prepared.env,
+        )
+
+    def _program(self) -> str | None:
+        """The worker that serves, where it is one of ours."""
+        argv = self.prepared.spec(port=1, parallel=1).argv
+        if WORKERS_ARGUMENT not in argv:
+            return None
+        return argv[argv.index(WORKERS_ARGUMENT) + 1]
+
+
+class Spoken(msgspec.Struct, frozen=True, kw_only=True):
+    """One completion, and how fast it came."""
+
+    text: str
+    tokens_per_s: float
+
+
+def serving_plan(artifact: Artifact, *, progress: Progress) -> ServingPlan | None:
+    """By the first engine that takes the format and whose environment is there; None if none is."""
+    context = _context(artifact)
+    wanted = {"max_model_len": str(context), "kv_space_gib": KV_SPACE_GIB}
     for name in engines_for(artifact.format):
         facts = load_engine(name).facts
         if artifact.format != "hf" and not facts.checks_artifacts:
             continue
-        context = _context_of(artifact)
-        wanted = {"max_model_len": str(context), "kv_space_gib": "1"}
         target = EngineTarget(
             backend=name,
             artifact=artifact,
-            options={key: value for key, value in wanted.items() if key in facts.options},
+            options={option: value for option, value in wanted.items() if option in facts.options},
             make_environment=False,
         )
         try:
             prepared = prepare_target(target, progress=progress)
         except EnvironmentMissing:
             continue
-        return _served(prepared, folder, context, pieces, evaluators, progress)
+        return ServingPlan(prepared=prepared, context=context)
     return None
 
 
-def _served(
-    prepared: PreparedTarget,
+def serve_once(
+    plan: ServingPlan,
+    *,
     folder: Path,
-    context: int,
-    pieces: Sequence[tuple[list[int], int]],
-    evaluators: Sequence[Evaluator],
+    pieces: Sequence[ScoredTokens] = (),
+    evaluators: Sequence[Evaluator] = (),
     progress: Progress,
 ) -> Served:
-    """Its log stays in `folder`, hidden, for the error that may name it."""
-    log_name = f".served-{prepared.target.backend}.log"
+    """What the engine says, how fast, in which memory, and what evaluators find.
+
+    One that scores prompts tells its perplexity over `pieces`. An evaluator that fails costs its
+    own figures only. The log stays in `folder`, hidden, for the error that may name it.
+    Raises: EngineFailed if it does not start or answer, UsageError if it says nothing.
+    """
+    perplexity = None
     with started(
-        prepared, folder=folder, parallel=1, progress=progress, log_name=log_name
+        plan.prepared,
+        folder=folder,
+        parallel=1,
+        progress=progress,
+        log_name=f".served-{plan.prepared.target.backend}.log",
     ) as server:
-        said, speed = _speak(server.url, server.model, dict(server.facts.bench_body))
-        perplexity = None
+        body = _body(server)
+        said = _speak(server.url, body)  # the first answer warms the engine and is not timed
+        speed = measure_speed(lambda: _speak(server.url, body).tokens_per_s)
         if server.facts.scores_prompts:
-            perplexity = _perplexity(server.url, server.model, pieces, context)
-        accuracy = {}
-        for evaluator in evaluators:
-            try:
-                accuracy[evaluator.name] = evaluator.measure(server.url, server.model)
-            except LlmopsError as error:
-                progress.warn(f"{evaluator.name} over {server.engine}: {error.message}")
+            perplexity = served_perplexity(server.url, server.model, pieces, context=plan.context)
+        accuracy = _evaluate(server, evaluators, progress)
         memory = server.memory()
     return Served(
-        engine=_engine_and_version(prepared),
-        says=said,
-        output_tokens_per_s=speed,
+        engine=plan.label,
+        says=said.text,
+        output_tokens_per_s=speed.tokens_per_s,
+        output_tokens_per_s_interval=speed.interval,
+        repeats=speed.repeats,
+        measured_at=speed.measured_at,
+        invalid_reasons=speed.invalid_reasons,
         peak_rss_bytes=memory.engine_peak_rss_bytes,
         perplexity=perplexity,
         accuracy=accuracy,
+        key=plan.key(),
     )
 
 
-def _engine_and_version(prepared: PreparedTarget) -> str:
-    versions = prepared.versions()
-    known = [versions[name] for name in prepared.facts.packages if name in versions]
-    return " ".join([prepared.target.backend, *known[:1]])
+def machine_facts() -> list[object]:
+    """What of this machine decides a speed."""
+    hardware = probe_hardware()
+    return [hardware.get(fact) for fact in ("cpu_model", "cores_logical", "ram_bytes", "gpus")]
 
 
-def _context_of(artifact: Artifact) -> int:
+def _body(server: RunningServer) -> dict[str, object]:
+    return {
+        "model": server.model,
+        "prompt": PROMPT,
+        "max_tokens": TOKENS,
+        "temperature": 0,
+        **dict(server.facts.bench_body),
+    }
+
+
+def _evaluate(
+    server: RunningServer, evaluators: Sequence[Evaluator], progress: Progress
+) -> dict[str, Scores]:
+    found = {}
+    for evaluator in evaluators:
+        try:
+            found[evaluator.name] = evaluator.measure(server.url, server.model, progress)
+        except LlmopsError as error:
+            progress.warn(f"{evaluator.name} over {server.engine}: {error.message}")
+    return found
+
+
+def _context(artifact: Artifact) -> int:
     """At most CONTEXT tokens, fewer if the model has fewer."""
-    config = Path(artifact.path or "") / "config.json"
-    if not config.is_file():
+    folder = Path(artifact.path or "")
+    if not (folder / "config.json").is_file():
         return CONTEXT
-    found = msgspec.json.decode(config.read_bytes()).get("max_position_embeddings")
-    return min(CONTEXT, found) if isinstance(found, int) else CONTEXT
+    return min(CONTEXT, context_of(folder) or CONTEXT)
 
 
-def _perplexity(
-    url: str, model: str, pieces: Sequence[tuple[list[int], int]], context: int
-) -> float | None:
-    """Over the pieces' scored tokens, from the engine's own log-probabilities of the prompt; None
-    if it gives none.
-    """
-    loss = 0.0
-    scored = 0
-    for tokens, first in pieces:
-        kept = tokens[: context - 1]
-        fields = {
-            "model": model,
-            "prompt": kept,
-            "max_tokens": 1,
-            "temperature": 0,
-            "prompt_logprobs": 0,
-        }
-        answer = Http().post_json(f"{url}/v1/completions", fields, timeout_s=300)
-        rows = (
-            answer["choices"][0].get("prompt_logprobs")
-            if answer and answer.get("choices")
-            else None
-        )
-        if not rows:
-            return None
-        for token, row in list(zip(kept, rows, strict=True))[first + 1 :]:
-            loss -= row[str(token)]["logprob"]
-            scored += 1
-    return math.exp(loss / scored) if scored else None
-
-
-def _speak(url: str, model: str, more: dict[str, object]) -> tuple[str, float]:
-    """Greedy text and tokens per second of one stream, the second time it is asked."""
-    fields = {"model": model, "prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0, **more}
-    text = ""
-    seconds = math.inf
-    for _ in range(2):
-        start = time.monotonic()
-        answer = Http().post_json(f"{url}/v1/completions", fields, timeout_s=300)
-        seconds = time.monotonic() - start
-        if not answer or not answer.get("choices"):
-            raise EngineFailed("it loads, but does not answer")
-        text = str(answer["choices"][0].get("text", ""))
+def _speak(url: str, body: Mapping[str, object]) -> Spoken:
+    """Greedy text of one stream."""
+    start = time.monotonic()
+    answer = Http().post_json(f"{url}/v1/completions", body, timeout_s=TIMEOUT_S)
+    seconds = time.monotonic() - start
+    if not answer or not answer.get("choices"):
+        raise EngineFailed("it loads, but does not answer")
+    text = str(answer["choices"][0].get("text", ""))
     if not text.strip():
         raise UsageError("it loads, but says nothing")
-    return text, TOKENS / seconds
+    tokens = (answer.get("usage") or {}).get("completion_tokens") or TOKENS
+    return Spoken(text=text, tokens_per_s=tokens / seconds)

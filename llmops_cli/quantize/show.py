@@ -2,121 +2,171 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from llmops_cli.quantize.choice import pareto_front
-from llmops_cli.quantize.report import Inspection, QuantizeReport
+from llmops_cli.quantize.report import Inspection, QuantizedArtifact, QuantizeReport, Served
 from llmops_cli.show.runs import Show
 from llmops_cli.show.tables import megabytes, number
 
+COLUMNS = (
+    "artifact",
+    "MB",
+    "of base",
+    "bits/weight",
+    "perplexity",
+    "vs base",
+    "rounded",
+    "KL nats",
+    "rounded",
+    "same top-1",
+    "CPU s",
+    "peak MB",
+    "served by",
+    "tok/s",
+)
+WORDS = frozenset({"artifact", "served by"})
+"""Columns of words; the others hold numbers."""
+
 
 def quantize_table(report: QuantizeReport) -> Table:
-    """One row an artifact; a star marks the Pareto front of size and KL divergence when there are
-    several.
-    """
-    front = pareto_front(report.artifacts) if len(report.artifacts) > 1 else set()
-    table = Table(
-        title=f"{report.manifest.recipe['model']}: size, quality and cost", title_justify="left"
-    )
-    for name in (
-        "artifact",
-        "MB",
-        "of base",
-        "bits/weight",
-        "perplexity",
-        "vs base",
-        "rounded",
-        "KL nats",
-        "rounded",
-        "same top-1",
-        "CPU s",
-        "peak MB",
-        "served by",
-        "tok/s",
-    ):
-        table.add_column(name, justify="left" if name in ("artifact", "served by") else "right")
-    for a in report.artifacts:
-        change = (
-            a.perplexity / a.perplexity_base - 1 if a.perplexity and a.perplexity_base else None
-        )
-        plain = (
-            a.perplexity_rounding / a.perplexity_base - 1
-            if a.perplexity_rounding and a.perplexity_base
-            else None
-        )
-        table.add_row(
-            f"{a.name or a.scheme}{' *' if a.name in front else ''}",
-            megabytes(a.size_bytes),
-            f"{a.size_bytes / a.size_base_bytes:.0%}" if a.size_base_bytes else "-",
-            number(a.bits_per_weight, 2),
-            number(a.perplexity, 4),
-            "-" if change is None else f"{change:+.2%}",
-            "-" if plain is None else f"{plain:+.2%}",
-            number(a.kl_divergence, 5),
-            number(a.kl_rounding, 5),
-            "-" if a.top1_agreement is None else f"{a.top1_agreement:.1%}",
-            "kept" if a.reused else number(a.cpu_s, 1),
-            megabytes(a.peak_rss_bytes),
-            a.served.engine if a.served else "-",
-            number(a.served.output_tokens_per_s if a.served else None, 0),
-        )
-    notes = [f"{a.name}: {problem}" for a in report.artifacts for problem in a.problems]
-    notes += _accuracy_notes(report)
-    for a in report.artifacts:
-        if a.kl_divergence and a.kl_rounding and a.kl_divergence > a.kl_rounding:
-            notes.append(f"{a.name} is worse than plain rounding at the same bits and groups")
+    """One row an artifact; a star marks the Pareto front of size and loss."""
+    front: set[str] = set()
+    if len(report.artifacts) > 1:
+        front = pareto_front(report.artifacts)
+    title = f"{report.manifest.recipe['model']}: size, quality and cost"
+    table = Table(title=title, title_justify="left")
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in WORDS else "right")
+    for artifact in report.artifacts:
+        table.add_row(*_row(artifact, is_on_front=artifact.name in front))
+    lines = [*_notes(report), *_accuracy_notes(report)]
     if front:
-        notes.append("* nothing here is both smaller and nearer to the base")
-    table.caption = "\n".join([*notes, *(a.path for a in report.artifacts)])
+        lines.append("* nothing here is both smaller and nearer to the base")
+    lines += [artifact.path for artifact in report.artifacts]
+    table.caption = "\n".join(lines)
     table.caption_justify = "left"
     return table
+
+
+def speed_text(served: Served | None) -> str:
+    """5,977±3%: the median and half its interval; a question mark if it does not count."""
+    if served is None or served.output_tokens_per_s is None:
+        return "-"
+    text = number(served.output_tokens_per_s, 0)
+    if served.output_tokens_per_s_interval is not None:
+        low, high = served.output_tokens_per_s_interval
+        text += f"±{(high - low) / 2 / served.output_tokens_per_s:.0%}"
+    if not served.has_valid_speed:
+        text += "?"
+    return text
+
+
+def _row(artifact: QuantizedArtifact, *, is_on_front: bool) -> list[str]:
+    served = artifact.served
+    star = " *" if is_on_front else ""
+    return [
+        f"{artifact.name or artifact.scheme}{star}",
+        megabytes(artifact.size_bytes),
+        _share(artifact.size_bytes, artifact.size_base_bytes),
+        number(artifact.bits_per_weight, 2),
+        number(artifact.perplexity, 4),
+        _growth(artifact.perplexity, artifact.perplexity_base),
+        _growth(artifact.perplexity_rounding, artifact.perplexity_base),
+        number(artifact.kl_divergence, 5),
+        number(artifact.kl_rounding, 5),
+        "-" if artifact.top1_agreement is None else f"{artifact.top1_agreement:.1%}",
+        "kept" if artifact.reused else number(artifact.cpu_s, 1),
+        megabytes(artifact.peak_rss_bytes),
+        served.engine if served else "-",
+        speed_text(served),
+    ]
+
+
+def _share(size_bytes: int, base_bytes: int) -> str:
+    return f"{size_bytes / base_bytes:.0%}" if base_bytes else "-"
+
+
+def _growth(value: float | None, base: float | None) -> str:
+    if not value or not base:
+        return "-"
+    return f"{value / base - 1:+.2%}"
+
+
+def _notes(report: QuantizeReport) -> list[str]:
+    """What is wrong, and what should not be compared."""
+    lines = []
+    for artifact in report.artifacts:
+        lines += [f"{artifact.name}: {problem.text}" for problem in artifact.problems]
+        lines += _speed_notes(artifact)
+        loss = artifact.kl_divergence
+        if loss and artifact.kl_rounding and loss > artifact.kl_rounding:
+            lines.append(
+                f"{artifact.name} is worse than plain rounding at the same bits and groups"
+            )
+    return lines
+
+
+def _speed_notes(artifact: QuantizedArtifact) -> list[str]:
+    served = artifact.served
+    if served is None or not served.invalid_reasons:
+        return []
+    reasons = " and ".join(served.invalid_reasons)
+    again = "it is measured again next time"
+    return [f"{artifact.name}: its speed does not count, since {reasons}; {again}"]
 
 
 def _accuracy_notes(report: QuantizeReport) -> list[str]:
     """A line a task: the base, then each artifact. The demo's skills are told by their average."""
     lines = []
     for evaluator, tasks in report.accuracy_base.items():
-        for task in ["average"] if "average" in tasks else tasks:
-            each = [
-                f"{a.name} {a.served.accuracy[evaluator][task]:.3f}"
-                for a in report.artifacts
-                if a.served and evaluator in a.served.accuracy
-            ]
-            lines.append(
-                f"{evaluator} {task}: base {tasks[task]:.3f}"
-                + "".join(f", {part}" for part in each)
-            )
+        told = ["average"] if "average" in tasks else list(tasks)
+        for task in told:
+            parts = [f"{evaluator} {task}: base {tasks[task]:.3f}"]
+            parts += _accuracies(report.artifacts, evaluator, task)
+            lines.append(", ".join(parts))
     return lines
+
+
+def _accuracies(artifacts: Sequence[QuantizedArtifact], evaluator: str, task: str) -> list[str]:
+    found = []
+    for artifact in artifacts:
+        if artifact.served and evaluator in artifact.served.accuracy:
+            found.append(f"{artifact.name} {artifact.served.accuracy[evaluator][task]:.3f}")
+    return found
 
 
 def inspection_table(found: Inspection) -> Table:
     """What `llmops quantize inspect` shows."""
-    how = " ".join(
-        str(part)
-        for part in (
-            found.scheme,
-            f"groups of {found.group_size}" if found.group_size else None,
-            None if found.symmetric is None else "symmetric" if found.symmetric else "asymmetric",
-        )
-        if part
-    )
-    table = Table(
-        title=f"{found.path}: {found.format}, {found.architecture or 'unknown architecture'} {how}".rstrip(),
-        title_justify="left",
-    )
+    architecture = found.architecture or "unknown architecture"
+    title = f"{found.path}: {found.format}, {architecture} {_weights_text(found)}".rstrip()
+    table = Table(title=title, title_justify="left")
     for name in ("tensors of", "number", "MB", "types"):
         table.add_column(name, justify="right" if name in ("number", "MB") else "left")
     for kind in found.kinds:
         types = ", ".join(f"{count} {name}" for name, count in kind.types.items())
         table.add_row(kind.kind, str(kind.tensors), f"{kind.bytes / 1e6:,.2f}", types)
-    lines = [
-        f"{found.size_bytes / 1e6:,.1f} MB; loads in {', '.join(found.loads_in) or 'none of our engines'}"
-    ]
+    engines = ", ".join(found.loads_in) or "none of our engines"
+    lines = [f"{found.size_bytes / 1e6:,.1f} MB; loads in {engines}"]
     if found.made_from:
-        lines.append(f"made from {found.made_from} ({(found.made_from_digest or '')[:19]})")
+        digest = (found.made_from_digest or "")[:19]
+        lines.append(f"made from {found.made_from} ({digest})")
     table.caption = "\n".join(lines)
     table.caption_justify = "left"
     return table
+
+
+def _weights_text(found: Inspection) -> str:
+    parts = []
+    if found.scheme:
+        parts.append(found.scheme)
+    if found.group_size:
+        parts.append(f"groups of {found.group_size}")
+    if found.symmetric is not None:
+        parts.append("symmetric" if found.symmetric else "asymmetric")
+    return " ".join(parts)
 
 
 SHOW = Show(table=lambda report, word, width: quantize_table(report))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
-from llmops_cli.quantize import ALIASES, DATA, METHODS, QUANTIZERS, SAID, Method, Quantizer
-from llmops_cli.quantize.gguf import Gguf
+from llmops_cli.quantize.gguf import DEFAULT_SCHEME, canonical_scheme
+from llmops_cli.quantize.methods import ALIASES, DATA, METHODS, QUANTIZERS, SAID, Method, Quantizer
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.runtime.hardware import probe_gpus
 
@@ -90,7 +90,7 @@ def _of_wish(wish: str, recipe: QuantizeRecipe, given: frozenset[str]) -> list[V
         _refuse_options(name, method, quantizer, given)
     schemes = [scheme] if scheme else ([] if recipe.sweep else recipe.scheme)
     if name == "gguf":
-        types = [Gguf.check_scheme(scheme) for scheme in schemes or Gguf.default_schemes]
+        types = [canonical_scheme(scheme) for scheme in schemes or [DEFAULT_SCHEME]]
         return [
             Variant(
                 method=name, quantizer=quantizer, scheme=kind, bits=0, group_size=-1, symmetric=True

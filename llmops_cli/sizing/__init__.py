@@ -1,1 +1,1 @@
-"""Memory, FLOPs, bandwidth and cost as arithmetic. Pure."""
+"""Arithmetic of memory, disk and time before they are spent. Pure: no files, no machine."""

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.quantize import METHODS, QUANTIZERS
+from llmops_cli.quantize.methods import METHODS, QUANTIZERS
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.variants import OPTIONS, Variant, variants_of
 from llmops_cli.runtime.hardware import probe_gpus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmops_cli.quantize import METHODS, QUANTIZERS
+from llmops_cli.quantize.methods import METHODS, QUANTIZERS
 from llmops_cli.quantize.variants import OPTIONS
 from llmops_cli.runtime.env import known_environments
 from llmops_cli.runtime.paths import WORKERS

@@ -24,8 +24,8 @@ import pytest
 from llmops_cli.core.progress import Silent
 from llmops_cli.core.resolve import resolve
 from llmops_cli.evaluate.demo import evaluate
+from llmops_cli.models.convert import as_gguf
 from llmops_cli.models.find import find_model
-from llmops_cli.models.prepare import as_gguf
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.paths import WORKERS

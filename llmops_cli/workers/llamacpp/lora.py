@@ -163,7 +163,7 @@ class AdapterWriter:
 
 def work(job: Json, events: Events) -> Json:
     folder = Path(job["adapter"])
-    writer = AdapterWriter(folder, BaseModel(job["base"]), job["target"])
+    writer = AdapterWriter(folder, BaseModel(job["base"]), job["output"])
     pairs = paired(folder)
     for done, (module, sides) in enumerate(sorted(pairs.items()), 1):
         writer.add(module, sides)

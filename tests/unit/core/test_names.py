@@ -6,14 +6,14 @@ import pytest
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.engines import load_engine, parse_options
-from llmops_cli.quantize.gguf import Gguf
+from llmops_cli.quantize.gguf import canonical_scheme
 
 
 @pytest.mark.parametrize(
     ("call", "suggestion"),
     [
         (lambda: load_engine("lamacpp"), "llamacpp"),
-        (lambda: Gguf.check_scheme("q4km"), "Q4_K_M"),
+        (lambda: canonical_scheme("q4km"), "Q4_K_M"),
         (lambda: parse_options("llamacpp", load_engine("llamacpp"), {"quueue": "4"}), "queue"),
     ],
 )
@@ -24,7 +24,7 @@ def test_did_you_mean(call: object, suggestion: str) -> None:
 
 
 def test_schemes_are_case_insensitive() -> None:
-    assert Gguf.check_scheme("q4_k_m") == "Q4_K_M"
+    assert canonical_scheme("q4_k_m") == "Q4_K_M"
 
 
 def test_every_scheme_is_known_to_the_library() -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmops_cli.core.errors import LlmopsError, UsageError
-from llmops_cli.quantize import METHODS, QUANTIZERS
 from llmops_cli.quantize.choice import best_that_fits, pareto_front
+from llmops_cli.quantize.methods import METHODS, QUANTIZERS
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.report import QuantizedArtifact, Served
 from llmops_cli.quantize.variants import variants_of

@@ -1,0 +1,36 @@
+"""A model folder's config.json, as far as the toolkit reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+
+
+def read_config(folder: Path) -> dict[str, Any]:  # Any: each architecture has fields of its own
+    """Raises: UsageError for one that is not there, or no JSON object."""
+    path = folder / "config.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        raise UsageError(
+            f"{folder} has no config.json", hint="pass a model folder or a .gguf file"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not JSON: {error}") from None
+
+
+def text_config(folder: Path) -> dict[str, Any]:
+    """The same, with the fields of a multi-modal model's text part in their usual place."""
+    config = read_config(folder)
+    part = config.get("text_config")
+    return {**config, **part} if isinstance(part, dict) else config
+
+
+def context_of(folder: Path) -> int | None:
+    """Tokens that the model was made for; None if its config does not tell."""
+    found = text_config(folder).get("max_position_embeddings")
+    return found if isinstance(found, int) else None

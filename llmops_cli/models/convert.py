@@ -1,0 +1,200 @@
+"""The same weights in another format, made once and kept: GGUF, CTranslate2, adapters."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.progress import Progress
+from llmops_cli.core.spec import Env, JobSpec
+from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
+from llmops_cli.runtime.closure import cache_key, library_versions
+from llmops_cli.runtime.contents import content_digest
+from llmops_cli.runtime.digests import digest_path
+from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.files import locked, size_of
+from llmops_cli.runtime.job import JobResult, run_job
+from llmops_cli.runtime.paths import cache_dir
+
+BASE_SCHEME = "F16"
+FLOAT_SCHEMES = ("F32", "F16", "BF16")
+"""GGUF types that are made from the Hugging Face model and lose little or nothing."""
+
+
+class Conversion(msgspec.Struct, frozen=True, kw_only=True):
+    """One model to be made by one program, and all that decides what comes out."""
+
+    name: str
+    program: str
+    env: Env
+    target: Path
+    key: str
+    input: Mapping[str, object]
+    source: Artifact
+    variables: Mapping[str, str] = {}
+
+
+def as_gguf(artifact: Artifact, *, progress: Progress) -> Artifact:
+    """The model as a 16-bit GGUF file, converted once and kept in the cache."""
+    target = quantized_dir(artifact) / f"{artifact.name}-{BASE_SCHEME}.gguf"
+    conversion = gguf_conversion(artifact, target, BASE_SCHEME)
+    made = convert(conversion, progress=progress)
+    return Artifact(
+        reference=artifact.reference,
+        format="gguf",
+        path=str(target.resolve()),
+        digest=made.digest,
+        size_bytes=made.size_bytes,
+    )
+
+
+def as_ct2(artifact: Artifact, *, progress: Progress) -> Artifact:
+    """The model converted for CTranslate2, once, in the cache."""
+    env = find_env("ctranslate2")
+    program = "ct2.convert"
+    key = cache_key("ct2", artifact.digest, program=program, env=env)
+    conversion = Conversion(
+        name="ct2-convert",
+        program=program,
+        env=env,
+        target=cache_dir() / "ct2" / short(key),
+        key=key,
+        input={"model": artifact.path},
+        source=artifact,
+    )
+    made = convert(conversion, progress=progress)
+    return Artifact(
+        reference=artifact.reference,
+        format="ct2",
+        path=str(conversion.target.resolve()),
+        digest=made.digest,
+        size_bytes=made.size_bytes,
+    )
+
+
+def adapter_as_gguf(base: Artifact, folder: Path, *, progress: Progress) -> Path:
+    """A PEFT adapter as llama.cpp reads it, converted once for each base model."""
+    env = find_env("llamacpp")
+    program = "llamacpp.lora"
+    key = cache_key("lora", base.digest, content_digest(folder), program=program, env=env)
+    conversion = Conversion(
+        name="lora-convert",
+        program=program,
+        env=env,
+        target=cache_dir() / "adapters" / f"{short(key)}.gguf",
+        key=key,
+        input={"base": base.path, "adapter": str(folder)},
+        source=base,
+    )
+    convert(conversion, progress=progress)
+    return conversion.target
+
+
+def gguf_conversion(source: Artifact, target: Path, scheme: str) -> Conversion:
+    """How a Hugging Face model becomes a GGUF file of F32, F16 or BF16."""
+    env = find_env("llamacpp")
+    program = "llamacpp.convert"
+    return Conversion(
+        name="convert",
+        program=program,
+        env=env,
+        target=target,
+        key=cache_key("gguf", source.digest, scheme, program=program, env=env),
+        input={"model": source.path, "scheme": scheme},
+        source=source,
+    )
+
+
+def convert(conversion: Conversion, *, progress: Progress) -> Made:
+    """What the conversion makes, made now unless it is there and whole.
+
+    Raises: what its program raises; nothing half made stays.
+    """
+    with locked(conversion.target):
+        made = kept_conversion(conversion, progress=progress)
+        if made is None:
+            made = _make(conversion, progress)
+    return made
+
+
+def kept_conversion(conversion: Conversion, *, progress: Progress) -> Made | None:
+    """What was converted before; None if it must be made."""
+    return kept_model(
+        conversion.target,
+        Made,
+        key=conversion.key,
+        record=record_beside(conversion.target),
+        progress=progress,
+    )
+
+
+def _make(conversion: Conversion, progress: Progress) -> Made:
+    target = conversion.target
+    partial = target.with_name(f".{target.name}.partial")
+    job_folder = cache_dir() / "jobs" / f"{conversion.name}-{short(conversion.key)}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove(partial)
+    try:
+        result = run_job(
+            JobSpec(
+                name=conversion.name,
+                python=conversion.env.python,
+                program=conversion.program,
+                input={**conversion.input, "output": str(partial)},
+                env=dict(conversion.variables),
+            ),
+            folder=job_folder,
+            progress=progress,
+        )
+        made = _described(conversion, partial, result)
+        remove(target)
+        partial.rename(target)
+    finally:
+        remove(partial)
+    write_provenance(record_beside(target), made)
+    remove(job_folder)  # its log stays where it failed
+    return made
+
+
+def _described(conversion: Conversion, partial: Path, result: JobResult) -> Made:
+    """Its provenance; what the program did not tell stays unknown."""
+    output = result.output
+    bits_per_weight = None
+    if "tensor_bytes" in output:
+        bits_per_weight = output["tensor_bytes"] * 8 / output["parameters"]
+    return Made(
+        key=conversion.key,
+        digest=digest_path(partial),
+        size_bytes=size_of(partial),
+        bits_per_weight=bits_per_weight,
+        cpu_s=output.get("cpu_s", 0.0),
+        wall_s=result.wall_s,
+        peak_rss_bytes=output.get("peak_rss_bytes"),
+        source=conversion.source.reference,
+        source_digest=conversion.source.digest or "",
+        versions=library_versions(conversion.program, conversion.env),
+        calibration=output.get("calibration"),
+        fallback_tensors=output.get("fallback_tensors", 0),
+    )
+
+
+def quantized_dir(artifact: Artifact) -> Path:
+    """Where files made from this model are kept when the user names no folder."""
+    return cache_dir() / "quantized" / short(artifact.digest or "sha256:unknown")
+
+
+def short(digest: str) -> str:
+    """As much of a digest as a name of a file needs."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def remove(path: Path) -> None:
+    """A file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

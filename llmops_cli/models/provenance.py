@@ -1,0 +1,69 @@
+"""What a kept model was made from and at what cost, and whether it still is what was made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from llmops_cli.core.progress import Progress
+from llmops_cli.runtime.contents import content_digest, read_state
+from llmops_cli.runtime.files import to_json, write_atomic
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """`key` is over everything that went in: a model with another key is made again.
+
+    `digest` is over what came out: files that differ from it are not trusted.
+    """
+
+    key: str
+    digest: str
+    size_bytes: int
+    bits_per_weight: float | None = None
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_rss_bytes: int | None = None
+    source: str = ""
+    source_digest: str = ""
+    versions: dict[str, str] = {}
+    calibration: dict[str, Any] | None = None  # Any: the program's own figures
+    fallback_tensors: int = 0
+
+
+M = TypeVar("M", bound=Made)
+
+
+def record_beside(path: Path) -> Path:
+    """Where the provenance of a file, or of a folder that must hold nothing else, lies."""
+    return path.with_name(f"{path.name}.json")
+
+
+def kept_model(
+    path: Path,
+    kind: type[M],
+    *,
+    key: str,
+    record: Path,
+    progress: Progress,
+    leaving: Collection[str] = (),
+) -> M | None:
+    """The provenance of the model at `path` if it was made from the same and is what was made.
+
+    `leaving`: names in its folder that may change. One whose content is another is told of.
+    """
+    made = read_state(record, kind, progress=progress)
+    if made is None or made.key != key or not path.exists():
+        return None
+    if content_digest(path, leaving=leaving) != made.digest:
+        progress.warn(f"{path} is not what was made: its content has changed; it is made again")
+        record.unlink(missing_ok=True)
+        return None
+    return made
+
+
+def write_provenance(record: Path, made: Made) -> None:
+    """Saves it, readable."""
+    write_atomic(record, to_json(made))

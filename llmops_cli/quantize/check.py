@@ -1,0 +1,128 @@
+"""Serves what was made, once for each artifact, and the base for what evaluators find of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import LlmopsError
+from llmops_cli.evaluate.evaluator import Evaluator, Scores
+from llmops_cli.models.convert import short
+from llmops_cli.quantize.makers import Makers
+from llmops_cli.quantize.provenance import Provenance
+from llmops_cli.quantize.report import ArtifactProblem, ProblemKind, Served
+from llmops_cli.quantize.serving import ServingPlan, serve_once, serving_plan
+from llmops_cli.quantize.task import QuantizeTask
+from llmops_cli.quantize.variants import Variant
+from llmops_cli.runtime.contents import read_state
+from llmops_cli.runtime.files import write_atomic
+
+
+class ServedCheck:
+    """One run's served checks. A speed that counts is kept while all that answered is the same."""
+
+    def __init__(self, task: QuantizeTask, makers: Makers, evaluators: Sequence[Evaluator]) -> None:
+        self._task = task
+        self._makers = makers
+        self._evaluators = evaluators
+
+    def serve(self, variants: Sequence[Variant]) -> None:
+        """Fills in what each says, how fast, and what evaluators find, where that is not known."""
+        for done, variant in enumerate(variants):
+            provenance = self._makers.load(variant)
+            artifact = self._artifact(variant, provenance)
+            plan = serving_plan(artifact, progress=self._task.progress)
+            if plan is None:
+                self._tell_unserved(variant, provenance)
+                continue
+            kept = _kept(provenance.served, plan)
+            wanted = self._unknown_to(kept)
+            if kept is not None and kept.has_valid_speed and not wanted:
+                continue
+            self._task.progress.update(f"serving {variant.name}", done, len(variants))
+            self._serve(variant, plan, kept, wanted)
+
+    def base_accuracy(self) -> dict[str, Scores]:
+        """What the evaluators find for the source model itself, once for each server of it."""
+        plan = None
+        if self._evaluators:
+            plan = serving_plan(self._task.source, progress=self._task.progress)
+        if plan is None:
+            return {}
+        path = self._task.folder / f".base-{short(plan.key())}.json"
+        found = read_state(path, dict[str, Scores], progress=self._task.progress) or {}
+        wanted = [e for e in self._evaluators if e.name not in found]
+        if wanted:
+            self._task.progress.update("serving the base", 0, 1)
+            try:
+                served = serve_once(
+                    plan,
+                    folder=self._task.folder,
+                    evaluators=wanted,
+                    progress=self._task.progress,
+                )
+            except LlmopsError as error:
+                self._task.progress.warn(f"the base was not evaluated: {error.message}")
+            else:
+                found = {**found, **served.accuracy}
+                write_atomic(path, msgspec.json.encode(found))
+        names = [e.name for e in self._evaluators]
+        return {name: found[name] for name in names if name in found}
+
+    def _artifact(self, variant: Variant, provenance: Provenance) -> Artifact:
+        path = self._makers.of(variant).path(variant)
+        return Artifact(
+            reference=path.name,
+            format=variant.spec.format,
+            path=str(path),
+            digest=provenance.digest,
+        )
+
+    def _unknown_to(self, served: Served | None) -> list[Evaluator]:
+        if served is None:
+            return list(self._evaluators)
+        return [e for e in self._evaluators if e.name not in served.accuracy]
+
+    def _tell_unserved(self, variant: Variant, provenance: Provenance) -> None:
+        if provenance.served is None:
+            self._task.progress.warn(
+                f"{variant.name} was not served: no engine here takes {variant.spec.format}"
+            )
+
+    def _serve(
+        self,
+        variant: Variant,
+        plan: ServingPlan,
+        kept: Served | None,
+        wanted: Sequence[Evaluator],
+    ) -> None:
+        provenance = self._makers.load(variant)
+        problems = provenance.problems_but(ProblemKind.NOT_SERVED)
+        served = provenance.served
+        try:
+            served = serve_once(
+                plan,
+                folder=self._task.folder,
+                pieces=self._makers.scored_tokens(),
+                evaluators=wanted,
+                progress=self._task.progress,
+            )
+        except LlmopsError as error:
+            text = f"it does not serve: {error.message}"
+            problems.append(ArtifactProblem(kind=ProblemKind.NOT_SERVED, text=text))
+            self._task.progress.warn(f"{variant.name} {text}")
+        else:
+            if kept is not None:
+                accuracy = {**kept.accuracy, **served.accuracy}
+                served = msgspec.structs.replace(served, accuracy=accuracy)
+        found = msgspec.structs.replace(provenance, served=served, problems=problems)
+        self._makers.save(variant, found)
+
+
+def _kept(served: Served | None, plan: ServingPlan) -> Served | None:
+    """What was found before, if the same would answer now."""
+    if served is None or served.key != plan.key():
+        return None
+    return served

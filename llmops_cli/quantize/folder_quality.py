@@ -1,0 +1,163 @@
+"""How much quantized folders have lost: perplexity and KL divergence beside the base's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from llmops_cli.core.spec import Env, JobSpec
+from llmops_cli.models.convert import short
+from llmops_cli.quantize.jobs import OFFLINE, run_measuring
+from llmops_cli.quantize.provenance import Provenance
+from llmops_cli.quantize.quality import Rounding, folder_quality, unmeasured
+from llmops_cli.quantize.report import ArtifactProblem, ProblemKind, Served
+from llmops_cli.quantize.task import Maker, QuantizeTask, ScoredTokens
+from llmops_cli.quantize.variants import Variant
+from llmops_cli.runtime.closure import cache_key
+from llmops_cli.runtime.contents import read_state
+from llmops_cli.runtime.digests import digest_file, digest_value
+from llmops_cli.runtime.env import ensure_env
+from llmops_cli.runtime.files import write_atomic
+from llmops_cli.runtime.job import Json
+from llmops_cli.runtime.paths import cache_dir
+
+PROGRAM = "hf.quality"
+WINDOW = 512
+"""Tokens of context over which perplexity is measured."""
+PLAIN_ROUNDING = "int4"
+"""The method that is nothing else, and is not compared with itself."""
+
+Measurable = tuple[Variant, Provenance]
+
+
+class MakesFolders(Maker, Protocol):
+    """A maker that leaves some layers as they are."""
+
+    @property
+    def ignored_layers(self) -> list[str]:
+        """Their names."""
+
+
+class FolderQuality:
+    """Measures the folders that `maker` made, one job an environment."""
+
+    def __init__(self, task: QuantizeTask, maker: MakesFolders, *, text: Path) -> None:
+        self._task = task
+        self._maker = maker
+        self._text = text
+        self.text_digest = digest_file(text)
+
+    def measure(self, variants: Sequence[Variant]) -> None:
+        """Fills in what folders lack for this text."""
+        environments = dict.fromkeys(variant.spec.environment for variant in variants)
+        for environment in environments:
+            env = ensure_env(environment, progress=self._task.progress)
+            key = cache_key(
+                self.text_digest,
+                self._task.recipe.eval_tokens,
+                WINDOW,
+                program=PROGRAM,
+                env=env,
+            )
+            here = [v for v in variants if v.spec.environment == environment]
+            todo = unmeasured(self._maker, here, key)
+            if todo:
+                self._measure_in(env, todo, key)
+
+    def scored_tokens(self) -> list[ScoredTokens]:
+        """What quality was measured over; empty if it was not yet."""
+        path = self._tokens_path()
+        found = read_state(path, list[ScoredTokens], progress=self._task.progress)
+        return found or []
+
+    def _measure_in(self, env: Env, todo: Sequence[Measurable], key: str) -> None:
+        roundings = _roundings(variant for variant, _ in todo)
+        job = self._job(env, todo, roundings)
+        output = run_measuring(job, progress=self._task.progress)
+        write_atomic(self._tokens_path(), msgspec.json.encode(output["pieces"]))
+        plain = dict(zip(roundings, output["roundings"], strict=True))
+        for (variant, provenance), figures in zip(todo, output["models"], strict=True):
+            if "error" in figures:
+                self._save_failure(variant, provenance, str(figures["error"]))
+                continue
+            rounding = None
+            if variant.method != PLAIN_ROUNDING and variant.rounding is not None:
+                rounding = plain[variant.rounding]
+            quality = folder_quality(figures, base=output["base"], rounding=rounding)
+            self._save(variant, provenance, quality, key=key, says=figures["says"])
+
+    def _job(self, env: Env, todo: Sequence[Measurable], roundings: Sequence[Rounding]) -> JobSpec:
+        models: list[Json] = []
+        for variant, _ in todo:
+            path = str(self._maker.path(variant))
+            models.append({"path": path, "format": variant.spec.format})
+        ignored = self._maker.ignored_layers
+        return JobSpec(
+            name="quality",
+            python=env.python,
+            program=PROGRAM,
+            input={
+                "base": str(self._task.source_path),
+                "text": str(self._text),
+                "tokens": self._task.recipe.eval_tokens,
+                "window": WINDOW,
+                "threads": self._task.threads,
+                "models": models,
+                "roundings": [_rounding_fields(rounding, ignored) for rounding in roundings],
+            },
+            env=OFFLINE,
+        )
+
+    def _save(
+        self,
+        variant: Variant,
+        provenance: Provenance,
+        quality: dict[str, float],
+        *,
+        key: str,
+        says: str,
+    ) -> None:
+        library = "ctranslate2" if variant.spec.format == "ct2" else "transformers"
+        engine = f"{library} {provenance.versions.get(library, '')}".strip()
+        found = msgspec.structs.replace(
+            provenance,
+            quality=quality,
+            quality_key=key,
+            problems=[],
+            served=provenance.served or Served(engine=engine, says=says),
+        )
+        self._maker.save(variant, found)
+
+    def _save_failure(self, variant: Variant, provenance: Provenance, error: str) -> None:
+        problem = ArtifactProblem(kind=ProblemKind.NOT_LOADED, text=f"it does not load: {error}")
+        found = msgspec.structs.replace(provenance, problems=[problem], quality={}, quality_key="")
+        self._maker.save(variant, found)
+        self._task.progress.warn(f"{variant.name}: {problem.text}")
+
+    def _tokens_path(self) -> Path:
+        key = digest_value(
+            [self._task.source.digest, self.text_digest, self._task.recipe.eval_tokens, WINDOW]
+        )
+        return cache_dir() / "heldout" / f"{short(key)}.json"
+
+
+def _roundings(variants: Iterable[Variant]) -> list[Rounding]:
+    """Each plain rounding that some variant is compared with, once."""
+    found: dict[Rounding, None] = {}
+    for variant in variants:
+        if variant.rounding is not None and variant.method != PLAIN_ROUNDING:
+            found[variant.rounding] = None
+    return list(found)
+
+
+def _rounding_fields(rounding: Rounding, ignored: Sequence[str]) -> Json:
+    bits, group_size, symmetric = rounding
+    return {
+        "bits": bits,
+        "group_size": group_size,
+        "symmetric": symmetric,
+        "ignore": list(ignored),
+    }

@@ -1,0 +1,197 @@
+"""The GGUF files of a model: converted once, quantized to every type, measured by llama.cpp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.spec import JobSpec
+from llmops_cli.models.convert import (
+    BASE_SCHEME,
+    FLOAT_SCHEMES,
+    Conversion,
+    convert,
+    gguf_conversion,
+)
+from llmops_cli.models.provenance import kept_model, record_beside, write_provenance
+from llmops_cli.quantize.imatrix import ImportanceMatrix
+from llmops_cli.quantize.jobs import run_measuring
+from llmops_cli.quantize.provenance import Provenance
+from llmops_cli.quantize.quality import gguf_quality, unmeasured
+from llmops_cli.quantize.task import QuantizeTask, ScoredTokens
+from llmops_cli.quantize.texts import texts_of
+from llmops_cli.quantize.variants import Variant
+from llmops_cli.runtime.closure import cache_key
+from llmops_cli.runtime.digests import digest_file
+from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.files import size_of
+from llmops_cli.sizing.quantization import Forecast, gguf_forecast
+
+QUANTIZE = "llamacpp.quantize"
+QUALITY = "llamacpp.quality"
+ENVIRONMENT = "llamacpp"
+WINDOW = 512
+"""Tokens of context over which perplexity is measured."""
+
+
+class GgufMaker:
+    """The GGUF files of one source model in one folder; FILE.json beside each is its provenance."""
+
+    def __init__(self, task: QuantizeTask) -> None:
+        source = task.source
+        if source.format not in ("hf", "gguf"):
+            raise UsageError(f"method 'gguf' reads hf and gguf models, not {source.format}")
+        self._task = task
+        self._env = find_env(ENVIRONMENT)
+        self._stem = task.source_path.stem if source.format == "gguf" else source.name
+        self._text, calibration = texts_of(task.recipe, task.source_path)
+        self._matrix = ImportanceMatrix(task, stem=self._stem, text=calibration)
+        self._keys: dict[str, str] = {}
+        self._made: set[str] = set()
+        self.text_digest = digest_file(self._text)
+
+    def path(self, variant: Variant) -> Path:
+        return self._path_of(variant.scheme)
+
+    def base_bytes(self) -> int:
+        return size_of(self._base_path())
+
+    def was_made(self, variant: Variant) -> bool:
+        return variant.scheme in self._made
+
+    def load(self, variant: Variant) -> Provenance | None:
+        return self._load(variant.scheme)
+
+    def save(self, variant: Variant, provenance: Provenance) -> None:
+        write_provenance(record_beside(self.path(variant)), provenance)
+
+    def forecast(self, variants: Sequence[Variant]) -> Forecast:
+        missing = [v.scheme for v in variants if self.load(v) is None]
+        needs_base = self._task.source.format == "hf" and any(
+            scheme != BASE_SCHEME for scheme in missing
+        )
+        return gguf_forecast(
+            size_of(self._task.source_path),
+            missing,
+            converts_base=needs_base and self._load(BASE_SCHEME) is None,
+            computes_matrix=any(self._matrix.is_computed_for(scheme) for scheme in missing),
+        )
+
+    def make(self, variant: Variant) -> None:
+        self._make(variant.scheme)
+
+    def measure(self, variants: Sequence[Variant]) -> None:
+        recipe = self._task.recipe
+        key = cache_key(
+            self.text_digest, recipe.eval_tokens, WINDOW, program=QUALITY, env=self._env
+        )
+        todo = unmeasured(self, variants, key)
+        if not todo:
+            return
+        if self._task.source.format == "hf":
+            self._make(BASE_SCHEME)  # to compare with, should someone have removed it
+        job = JobSpec(
+            name="quality",
+            python=self._env.python,
+            program=QUALITY,
+            input={
+                "base": str(self._base_path()),
+                "models": [str(self.path(variant)) for variant, _ in todo],
+                "text": str(self._text),
+                "tokens": recipe.eval_tokens,
+                "threads": self._task.threads,
+                "window": WINDOW,
+            },
+        )
+        output = run_measuring(job, progress=self._task.progress)
+        base, *measured = output["models"]
+        for (variant, provenance), figures in zip(todo, measured, strict=True):
+            quality = gguf_quality(figures, base=base, tokens=output["tokens"])
+            found = msgspec.structs.replace(provenance, quality=quality, quality_key=key)
+            self.save(variant, found)
+
+    def scored_tokens(self) -> list[ScoredTokens]:
+        return []  # llama.cpp's server tells no log-probabilities of a prompt
+
+    def _path_of(self, scheme: str) -> Path:
+        return self._task.folder / f"{self._stem}-{scheme}.gguf"
+
+    def _base_path(self) -> Path:
+        """The 16-bit file that schemes are made from and compared with."""
+        if self._task.source.format == "gguf":
+            return self._task.source_path
+        return self._path_of(BASE_SCHEME)
+
+    def _load(self, scheme: str) -> Provenance | None:
+        path = self._path_of(scheme)
+        found = kept_model(
+            path,
+            Provenance,
+            key=self._key(scheme),
+            record=record_beside(path),
+            progress=self._task.progress,
+        )
+        if found is not None and found.imatrix == "none" and self._matrix.is_computable(scheme):
+            return None  # made where it could not be computed
+        return found
+
+    def _key(self, scheme: str) -> str:
+        if scheme not in self._keys:
+            self._keys[scheme] = self._key_of(scheme)
+        return self._keys[scheme]
+
+    def _key_of(self, scheme: str) -> str:
+        source = self._task.source
+        if scheme in FLOAT_SCHEMES:
+            return gguf_conversion(source, self._path_of(scheme), scheme).key
+        base = source.digest if source.format == "gguf" else self._key(BASE_SCHEME)
+        return cache_key(base, scheme, self._matrix.key(scheme), program=QUANTIZE, env=self._env)
+
+    def _make(self, scheme: str) -> None:
+        if self._load(scheme) is not None:
+            return
+        if scheme in FLOAT_SCHEMES:
+            self._require_folder(scheme)
+            matrix = None
+            conversion = gguf_conversion(self._task.source, self._path_of(scheme), scheme)
+        else:
+            if self._task.source.format == "hf":
+                self._make(BASE_SCHEME)
+            matrix = self._matrix.file_for(scheme)
+            conversion = self._quantization(scheme, matrix)
+        made = convert(conversion, progress=self._task.progress)
+        fields = msgspec.structs.asdict(made)
+        fields["calibration"] = self._matrix.facts(matrix)
+        provenance = Provenance(
+            **fields,
+            recipe={"method": "gguf", "scheme": scheme},
+            imatrix=matrix.name if matrix else "none",
+        )
+        write_provenance(record_beside(conversion.target), provenance)
+        self._made.add(scheme)
+
+    def _require_folder(self, scheme: str) -> None:
+        source = self._task.source
+        if source.format == "gguf":
+            raise UsageError(
+                f"{scheme} needs the Hugging Face model; {source.reference} is a GGUF file"
+            )
+
+    def _quantization(self, scheme: str, matrix: Path | None) -> Conversion:
+        return Conversion(
+            name="quantize",
+            program=QUANTIZE,
+            env=self._env,
+            target=self._path_of(scheme),
+            key=self._key(scheme),
+            input={
+                "model": str(self._base_path()),
+                "scheme": scheme,
+                "imatrix": str(matrix) if matrix else None,
+                "threads": self._task.threads,
+            },
+            source=self._task.source,
+        )

@@ -1,0 +1,131 @@
+"""Which importance matrix a GGUF type is quantized with: none, the user's, or one computed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.spec import Env
+from llmops_cli.models.convert import FLOAT_SCHEMES, Conversion, convert, short
+from llmops_cli.models.provenance import Made, record_beside
+from llmops_cli.quantize.gguf import NEEDS_IMATRIX, wants_imatrix
+from llmops_cli.quantize.task import QuantizeTask
+from llmops_cli.runtime.closure import cache_key, code_digest
+from llmops_cli.runtime.contents import read_state
+from llmops_cli.runtime.digests import digest_file
+from llmops_cli.runtime.env import find_env
+
+NONE = "none"
+AUTO = "auto"
+TOKENS = 32768
+PROGRAM = "hf.imatrix"
+ENVIRONMENT = "train"
+
+
+class ImportanceMatrix:
+    """The matrix of one source model; `text` is what it is computed from."""
+
+    def __init__(self, task: QuantizeTask, *, stem: str, text: Path) -> None:
+        wish = task.recipe.imatrix
+        self._task = task
+        self._stem = stem
+        self._text = text
+        self._own = None if wish in (AUTO, NONE) else Path(wish)
+        if task.recipe.calibration == "generated":
+            raise UsageError(
+                "the importance matrix reads a text", hint="--calibration builtin, or a file"
+            )
+        if self._own is not None and not self._own.is_file():
+            raise UsageError(f"no file at {self._own}")
+
+    def key(self, scheme: str) -> object:
+        """What of it decides the file of this type."""
+        if scheme in FLOAT_SCHEMES:
+            return NONE
+        if self._own is not None:
+            return digest_file(self._own)
+        if self._task.recipe.imatrix == NONE or not wants_imatrix(scheme):
+            return NONE
+        return [AUTO, digest_file(self._text), code_digest(PROGRAM)]
+
+    def is_computable(self, scheme: str) -> bool:
+        """Whether one is wanted and can be computed here."""
+        if self._own is not None or self._task.recipe.imatrix == NONE:
+            return False
+        if not wants_imatrix(scheme) or self._task.source.format != "hf":
+            return False
+        try:
+            find_env(ENVIRONMENT)
+        except EnvironmentMissing:
+            return False
+        return True
+
+    def is_computed_for(self, scheme: str) -> bool:
+        """Whether one is wanted, whatever is installed."""
+        is_auto = self._task.recipe.imatrix == AUTO
+        return is_auto and wants_imatrix(scheme) and self._task.source.format == "hf"
+
+    def file_for(self, scheme: str) -> Path | None:
+        """The matrix to quantize with, computed now if need be; None: without.
+
+        Raises: UsageError or EnvironmentMissing for a type that is nothing without one.
+        """
+        if scheme in FLOAT_SCHEMES:
+            return None
+        if self._own is not None:
+            return self._own
+        if self._task.recipe.imatrix == NONE:
+            if scheme in NEEDS_IMATRIX:
+                raise UsageError(
+                    f"{scheme} needs an importance matrix", hint="--imatrix auto, or a file"
+                )
+            return None
+        if not wants_imatrix(scheme):
+            return None
+        return self._computed_or_told(scheme)
+
+    def facts(self, matrix: Path | None) -> dict[str, Any] | None:  # Any: the program's own figures
+        """What a matrix of ours was computed from."""
+        if matrix is None or matrix == self._own:
+            return None
+        made = read_state(record_beside(matrix), Made, progress=self._task.progress)
+        return made.calibration if made else None
+
+    def _computed_or_told(self, scheme: str) -> Path | None:
+        if self._task.source.format == "hf":
+            try:
+                return self._computed(find_env(ENVIRONMENT))
+            except EnvironmentMissing as error:
+                reason = error.message
+        else:
+            reason = "an importance matrix can only be computed from a Hugging Face folder"
+        if scheme in NEEDS_IMATRIX:
+            raise EnvironmentMissing(
+                f"{scheme} needs an importance matrix: {reason}", hint="--imatrix FILE"
+            )
+        self._task.progress.warn(f"{scheme} without importance matrix: {reason}")
+        return None
+
+    def _computed(self, env: Env) -> Path:
+        task = self._task
+        key = cache_key(
+            "imatrix", task.source.digest, digest_file(self._text), TOKENS, program=PROGRAM, env=env
+        )
+        conversion = Conversion(
+            name="imatrix",
+            program=PROGRAM,
+            env=env,
+            target=task.folder / f"{self._stem}-imatrix-{short(key)}.gguf",
+            key=key,
+            input={
+                "model": str(task.source_path),
+                "text": str(self._text),
+                "tokens": TOKENS,
+                "threads": task.threads,
+            },
+            source=task.source,
+            variables={"HF_HUB_OFFLINE": "1"},
+        )
+        convert(conversion, progress=task.progress)
+        return conversion.target

@@ -1,0 +1,187 @@
+"""Which methods there are, which libraries make them, and which options each takes."""
+
+from __future__ import annotations
+
+import msgspec
+
+WEIGHTS = frozenset({"bits", "group_size", "symmetric", "ignore", "scheme"})
+
+
+DATA = frozenset({"calibration", "samples", "seq_len", "seed"})
+
+
+class Quantizer(msgspec.Struct, frozen=True, kw_only=True):
+    """A library that quantizes: where it runs, what it writes, and which of the recipe's options it
+    takes.
+    """
+
+    environment: str
+    program: str
+    format: str
+    takes: frozenset[str]
+    bits: tuple[int, ...] = ()
+    needs_cuda: bool = False
+    resumes: str = "a finished artifact"
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asks for. The first quantizer and the first scheme are the defaults; without
+    schemes `bits`, `group_size` (-1: a whole row) and `symmetric` say how weights are kept.
+    """
+
+    help: str
+    quantizers: tuple[str, ...]
+    takes: frozenset[str]
+    schemes: tuple[str, ...] = ()
+    bits: int = 4
+    group_size: int = 128
+    symmetric: bool = True
+    calibrated: bool = False
+    samples: int = 64
+
+
+QUANTIZERS = {
+    "llama.cpp": Quantizer(
+        environment="llamacpp",
+        program="llamacpp.quantize",
+        format="gguf",
+        takes=frozenset({"scheme", "imatrix", "calibration"}),
+        resumes="each scheme",
+    ),
+    "llmcompressor": Quantizer(
+        environment="quantize",
+        program="quantize.llmcompressor",
+        format="compressed-tensors",
+        takes=WEIGHTS | DATA | {"scheme"},
+        bits=(2, 3, 4, 5, 6, 7, 8),
+    ),
+    "gptqmodel": Quantizer(
+        environment="quantize",
+        program="quantize.gptqmodel",
+        format="gptq",
+        takes=DATA | {"bits", "group_size", "symmetric", "scheme"},
+        bits=(2, 3, 4, 8),
+    ),
+    "autoawq": Quantizer(
+        environment="quantize",
+        program="quantize.autoawq",
+        format="awq",
+        takes=DATA | {"bits", "group_size"},
+        bits=(4,),
+    ),
+    "auto-round": Quantizer(
+        environment="quantize",
+        program="quantize.autoround",
+        format="gptq",
+        takes=(WEIGHTS | DATA) - {"ignore"},
+        bits=(2, 3, 4, 8),
+    ),
+    "torchao": Quantizer(
+        environment="quantize",
+        program="quantize.hf",
+        format="torchao",
+        takes=frozenset({"group_size"}),
+        bits=(4, 8),
+    ),
+    "bitsandbytes": Quantizer(
+        environment="quantize",
+        program="quantize.hf",
+        format="bitsandbytes",
+        takes=frozenset({"ignore"}),
+    ),
+    "ctranslate2": Quantizer(
+        environment="ctranslate2", program="ct2.convert", format="ct2", takes=frozenset()
+    ),
+    "auto-gptq": Quantizer(
+        environment="autogptq",
+        program="quantize.autogptq",
+        format="gptq",
+        takes=DATA | {"bits", "group_size", "symmetric", "scheme"},
+        bits=(2, 3, 4, 8),
+        needs_cuda=True,
+    ),
+}
+
+
+METHODS = {
+    "gguf": Method(
+        help="every type of llama.cpp",
+        quantizers=("llama.cpp",),
+        takes=frozenset({"scheme", "imatrix", "calibration"}),
+    ),
+    "awq": Method(
+        help="4-bit weights scaled by what passes through them, errors compensated",
+        quantizers=("llmcompressor", "autoawq", "gptqmodel"),
+        takes=WEIGHTS | DATA,
+        symmetric=False,
+        calibrated=True,
+        samples=16,
+    ),
+    "gptq": Method(
+        help="4-bit weights, errors compensated column by column",
+        quantizers=("llmcompressor", "gptqmodel", "auto-gptq"),
+        takes=WEIGHTS | DATA,
+        calibrated=True,
+        samples=128,
+    ),
+    "int4": Method(
+        help="4-bit weights rounded to nearest, the baseline to beat",
+        quantizers=("llmcompressor", "torchao"),
+        takes=WEIGHTS,
+    ),
+    "autoround": Method(
+        help="2- to 8-bit weights whose rounding is learned",
+        quantizers=("auto-round",),
+        takes=WEIGHTS | DATA,
+        calibrated=True,
+    ),
+    "smoothquant": Method(
+        help="8-bit weights and activations, outliers moved into weights",
+        quantizers=("llmcompressor",),
+        takes=DATA | {"ignore"},
+        schemes=("W8A8",),
+        bits=8,
+        group_size=-1,
+        calibrated=True,
+    ),
+    "int8": Method(
+        help="8-bit weights and activations",
+        takes=frozenset({"ignore"}),
+        schemes=("W8A8",),
+        bits=8,
+        group_size=-1,
+        quantizers=("llmcompressor", "ctranslate2", "torchao", "bitsandbytes"),
+    ),
+    "fp8": Method(
+        help="8-bit floating point, scales found while serving or beforehand",
+        quantizers=("llmcompressor",),
+        takes=DATA | {"scheme", "ignore"},
+        schemes=("FP8_DYNAMIC", "FP8", "FP8_BLOCK"),
+        bits=8,
+        group_size=-1,
+    ),
+    "nf4": Method(
+        help="4-bit normal float, quantized when loaded",
+        quantizers=("bitsandbytes",),
+        takes=frozenset({"ignore"}),
+        schemes=("NF4",),
+        group_size=-1,
+    ),
+    "kv-cache": Method(
+        help="scales for an 8-bit KV cache; weights stay",
+        quantizers=("llmcompressor",),
+        takes=DATA | {"scheme"},
+        schemes=("FP8", "INT8"),
+        bits=16,
+        group_size=-1,
+        calibrated=True,
+        samples=32,
+    ),
+}
+
+
+ALIASES = {"rtn": "int4"}
+
+
+SAID = {"dynamic": "FP8_DYNAMIC", "static": "FP8", "block": "FP8_BLOCK"}
+"""Schemes as people say them."""

@@ -1,0 +1,94 @@
+"""How weights are kept, from any library's quantization_config. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Config = dict[str, Any]  # Any: each library has fields of its own
+
+BITS_FIELDS = ("bits", "w_bit", "nbits")
+GROUP_FIELDS = ("group_size", "q_group_size")
+LOAD_BITS = {"load_in_4bit": 4, "load_in_8bit": 8}
+
+
+class WeightFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """None: the config does not tell, or there is no such thing. Groups are input channels."""
+
+    scheme: str | None = None
+    bits: int | None = None
+    group_size: int | None = None
+    symmetric: bool | None = None
+
+
+def weight_format(config: Config) -> WeightFormat:
+    """What a quantization_config says; of compressed-tensors' groups, the first."""
+    group = _first_group(config)
+    weights = group.get("weights") or {}
+    bits = weights.get("num_bits") or _bits(config)
+    group_size = weights.get("group_size") or _first(config, GROUP_FIELDS)
+    if not isinstance(group_size, int) or group_size <= 0:
+        group_size = None
+    return WeightFormat(
+        scheme=_scheme(config, group, bits),
+        bits=bits,
+        group_size=group_size,
+        symmetric=_symmetric(config, weights),
+    )
+
+
+def _first_group(config: Config) -> Config:
+    for group in (config.get("config_groups") or {}).values():
+        if isinstance(group, dict):
+            return group
+    return {}
+
+
+def _bits(config: Config) -> int | None:
+    told: int | None = _first(config, BITS_FIELDS)
+    if told:
+        return told
+    for field, bits in LOAD_BITS.items():
+        if config.get(field):
+            return bits
+    return None
+
+
+def _symmetric(config: Config, weights: Config) -> bool | None:
+    told: bool | None = weights.get("symmetric", config.get("sym"))
+    if told is None and "zero_point" in config:
+        return not config["zero_point"]
+    return told
+
+
+def _scheme(config: Config, group: Config, bits: int | None) -> str | None:
+    if config.get("load_in_4bit"):
+        kind = str(config.get("bnb_4bit_quant_type", "")).upper()
+        if kind:
+            return kind
+    parts = []
+    if bits:
+        parts.append(_letters(group, bits))
+    if config.get("kv_cache_scheme"):
+        parts.append(f"KV{config['kv_cache_scheme'].get('num_bits')}")
+    return " ".join(parts) or None
+
+
+def _letters(group: Config, bits: int) -> str:
+    """W4A16, W8A8, FP8A8, and FP8 where activations stay."""
+    is_float = (group.get("weights") or {}).get("type") == "float"
+    inputs = group.get("input_activations")
+    text = f"{'FP' if is_float else 'W'}{bits}"
+    if inputs:
+        return f"{text}A{inputs['num_bits']}"
+    if is_float:
+        return text
+    return f"{text}A16"
+
+
+def _first(config: Config, fields: tuple[str, ...]) -> Any:  # Any: whatever the library wrote
+    for field in fields:
+        if config.get(field):
+            return config[field]
+    return None

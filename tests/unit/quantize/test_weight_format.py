@@ -1,0 +1,50 @@
+"""Every library's quantization_config, read alike."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmops_cli.quantize.weight_format import Config, weight_format
+
+
+def groups(**group: object) -> Config:
+    return {"config_groups": {"group_0": group}}
+
+
+@pytest.mark.parametrize(
+    ("config", "scheme", "bits", "group_size", "symmetric"),
+    [
+        ({}, None, None, None, None),
+        ({"bits": 4, "group_size": 128, "sym": True}, "W4A16", 4, 128, True),
+        ({"w_bit": 4, "q_group_size": 64, "zero_point": True}, "W4A16", 4, 64, False),
+        ({"bits": 8, "group_size": -1}, "W8A16", 8, None, None),
+        ({"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, "NF4", 4, None, None),
+        ({"load_in_8bit": True}, "W8A16", 8, None, None),
+        (
+            groups(
+                weights={"num_bits": 8, "type": "float", "symmetric": True},
+                input_activations={"num_bits": 8},
+            ),
+            "FP8A8",
+            8,
+            None,
+            True,
+        ),
+        (groups(weights={"num_bits": 4, "group_size": 128}), "W4A16", 4, 128, None),
+        ({"kv_cache_scheme": {"num_bits": 8}}, "KV8", None, None, None),
+    ],
+)
+def test_a_config_says_how_weights_are_kept(
+    config: Config,
+    scheme: str | None,
+    bits: int | None,
+    group_size: int | None,
+    symmetric: bool | None,
+) -> None:
+    found = weight_format(config)
+    assert (found.scheme, found.bits, found.group_size, found.symmetric) == (
+        scheme,
+        bits,
+        group_size,
+        symmetric,
+    )

@@ -1,0 +1,71 @@
+"""A trained model is kept only if its files are those that training wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.core.report import Manifest, Memory
+from llmops_cli.runtime.contents import content_digest
+from llmops_cli.runtime.files import to_json, write_atomic
+from llmops_cli.train.report import TrainReport
+from llmops_cli.train.run import REPORT, kept_report
+from tests.unit.heard import Heard
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "demo-1"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"\1" * 5000)
+    report = TrainReport(
+        manifest=Manifest(recipe={}),
+        path=".",
+        digest=content_digest(folder, leaving={REPORT}),
+        parameters=1,
+        steps=1,
+        loss=1.0,
+        tokens=1,
+        tokens_per_s=1.0,
+        cpu_s=1.0,
+        memory=Memory(),
+    )
+    write_atomic(folder / REPORT, to_json(report))
+    return folder
+
+
+def test_a_whole_model_is_kept(model: Path) -> None:
+    heard = Heard()
+    found = kept_report(model, heard)
+    assert found is not None
+    assert found.reused
+    assert heard.warnings == []
+
+
+def test_a_zeroed_layer_is_trained_again(model: Path) -> None:
+    with (model / "model.safetensors").open("r+b") as file:
+        file.write(b"\0" * 100)
+    heard = Heard()
+    assert kept_report(model, heard) is None
+    assert "it is trained again" in heard.warnings[0]
+
+
+@pytest.mark.parametrize("raw", [b"", b'{"schema": "llmops.train/1", "man'])
+def test_a_report_that_is_cut_is_no_bug_but_training_again(raw: bytes, model: Path) -> None:
+    (model / REPORT).write_bytes(raw)
+    heard = Heard()
+    assert kept_report(model, heard) is None
+    assert len(heard.warnings) == 1
+
+
+def test_a_moved_cache_is_where_it_is(model: Path, tmp_path: Path) -> None:
+    moved = model.rename(tmp_path / "elsewhere")
+    found = kept_report(moved, Heard())
+    assert found is not None
+    assert found.path == str(moved)
