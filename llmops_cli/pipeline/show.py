@@ -4,53 +4,25 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from llmops_cli.bench.report import Level
 from llmops_cli.bench.tables import p50_p99
-from llmops_cli.pipeline.report import PipelineReport
+from llmops_cli.pipeline.report import PipelineReport, Row
 from llmops_cli.show.runs import Show
 from llmops_cli.show.tables import megabytes, number
 
-
-def pipeline_table(report: PipelineReport) -> Table:
-    table = Table(title="comparison", title_justify="left")
-    for name in (
-        "model",
-        "MB",
-        "bits/weight",
-        "perplexity",
-        "KL nats",
-        "task",
-        "streams",
-        "TTFT ms",
-        "TPOT ms",
-        "output tok/s",
-        "peak MB",
-    ):
-        table.add_column(name, justify="right")
-    for row in report.rows:
-        head = [
-            row.name,
-            megabytes(row.size_bytes),
-            number(row.bits_per_weight, 2),
-            number(row.perplexity, 4),
-            number(row.kl_divergence, 5),
-            "-" if row.task_accuracy is None else f"{row.task_accuracy:.1%}",
-        ]
-        for i, level in enumerate(row.levels):
-            streams = str(level.concurrency) + ("" if level.valid else " [bold red]INVALID[/]")
-            table.add_row(
-                *(head if i == 0 else [""] * len(head)),
-                streams,
-                p50_p99(level.ttft_ms),
-                p50_p99(level.tpot_ms),
-                number(level.output_tokens_per_s, 0),
-                megabytes(row.engine_peak_rss_bytes) if i == 0 else "",
-                end_section=i == len(row.levels) - 1,
-            )
-        if not row.levels:
-            table.add_row(*head, "-", "-", "-", "-", "-")
-    return table
-
-
+COLUMNS = (
+    "model",
+    "MB",
+    "bits/weight",
+    "perplexity",
+    "KL nats",
+    "task",
+    "streams",
+    "TTFT ms",
+    "TPOT ms",
+    "output tok/s",
+    "peak MB",
+)
 CSV_COLUMNS = (
     "name",
     "size_bytes",
@@ -66,25 +38,74 @@ CSV_COLUMNS = (
 )
 
 
+def pipeline_table(report: PipelineReport) -> Table:
+    """A line for each artifact and load."""
+    table = Table(title="comparison", title_justify="left")
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
+    for row in report.rows:
+        _add(table, row)
+    return table
+
+
+def _add(table: Table, row: Row) -> None:
+    """An artifact's facts stand beside its first load only."""
+    facts = _facts(row)
+    peak = megabytes(row.engine_peak_rss_bytes)
+    if not row.levels:
+        table.add_row(*facts, "-", "-", "-", "-", "-")
+    for level in row.levels:
+        is_last = level is row.levels[-1]
+        table.add_row(*facts, *_speeds(level), peak, end_section=is_last)
+        facts = [""] * len(facts)
+        peak = ""
+
+
+def _facts(row: Row) -> list[str]:
+    accuracy = row.task_accuracy
+    return [
+        row.name,
+        megabytes(row.size_bytes),
+        number(row.bits_per_weight, 2),
+        number(row.perplexity, 4),
+        number(row.kl_divergence, 5),
+        "-" if accuracy is None else f"{accuracy:.1%}",
+    ]
+
+
+def _speeds(level: Level) -> list[str]:
+    mark = "" if level.valid else " [bold red]INVALID[/]"
+    return [
+        f"{level.concurrency}{mark}",
+        p50_p99(level.ttft_ms),
+        p50_p99(level.tpot_ms),
+        number(level.output_tokens_per_s, 0),
+    ]
+
+
 def pipeline_csv(report: PipelineReport) -> str:
     """One line per artifact and load level."""
     lines = [",".join(CSV_COLUMNS)]
     for row in report.rows:
-        fixed = [
-            row.name,
-            row.size_bytes,
-            row.bits_per_weight,
-            row.perplexity,
-            row.kl_divergence,
-            row.task_accuracy,
-        ]
-        speeds = [
-            [x.concurrency, x.ttft_ms.p50, x.tpot_ms.p50, x.output_tokens_per_s] for x in row.levels
-        ]
-        for speed in speeds or [[None] * 4]:
-            cells = [*fixed, *speed, row.engine_peak_rss_bytes]
+        facts = [row.name, row.size_bytes, row.bits_per_weight]
+        quality = [row.perplexity, row.kl_divergence, row.task_accuracy]
+        for speed in _csv_speeds(row):
+            cells = [*facts, *quality, *speed, row.engine_peak_rss_bytes]
             lines.append(",".join("" if cell is None else str(cell) for cell in cells))
     return "\n".join(lines) + "\n"
+
+
+def _csv_speeds(row: Row) -> list[list[float | None]]:
+    return [_csv_speed(level) for level in row.levels] or [[None] * 4]
+
+
+def _csv_speed(level: Level) -> list[float | None]:
+    return [
+        level.concurrency,
+        level.ttft_ms.p50,
+        level.tpot_ms.p50,
+        level.output_tokens_per_s,
+    ]
 
 
 SHOW = Show(table=lambda report, word, width: pipeline_table(report))
