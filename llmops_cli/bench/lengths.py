@@ -1,5 +1,6 @@
-"""Token lengths: `512`, `uniform:128-1024`, `normal:512,128`, `lognormal:512,0.6`,
-`zipf:1.2,32-4096`.
+"""Token lengths, fixed or drawn from a distribution.
+
+`512`, `uniform:128-1024`, `normal:512,128`, `lognormal:512,0.6`, `zipf:1.2,32-4096`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ import math
 import random
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from llmops_cli.core.errors import UsageError, unknown_name
 
@@ -15,48 +17,61 @@ Lengths = Callable[[random.Random], int]
 """Draws one length, at least 1."""
 
 MOST_TOKENS = 10_000_000
-HINT = "for example 512, uniform:128-1024, normal:512,128, lognormal:512,0.6 or zipf:1.2,32-4096"
-_NUMBER = r"(\d+(?:\.\d+)?)"
+EXAMPLE = "for example 512, uniform:128-1024, normal:512,128, lognormal:512,0.6 or zipf:1.2,32-4096"
+_NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 _RANGE = r"(\d+)-(\d+)"
-_GRAMMAR = {
-    "uniform": re.compile(_RANGE),
-    "normal": re.compile(rf"{_NUMBER},{_NUMBER}(?:,{_RANGE})?"),
-    "lognormal": re.compile(rf"{_NUMBER},{_NUMBER}(?:,{_RANGE})?"),
-    "zipf": re.compile(rf"{_NUMBER},{_RANGE}"),
-}
+
+
+class Bounds(NamedTuple):
+    """The shortest and the longest length."""
+
+    low: int
+    high: int
+
+    def clamp(self, length: float) -> int:
+        return min(max(round(length), self.low), self.high)
 
 
 def parse_lengths(text: int | str) -> Lengths:
-    """`normal` and `lognormal` take mean (lognormal: median), deviation (of the logarithm) and an
-    optional range.
+    """`normal` takes mean and deviation, `lognormal` the median and the deviation of the logarithm.
 
-    Raises: UsageError for anything else.
+    Both may have a range after them. Raises: UsageError for anything else.
     """
     plain = str(text).strip()
     if plain.isdigit():
         return _fixed(int(plain))
     kind, colon, rest = plain.partition(":")
     if not colon:
-        raise UsageError(f"'{plain}' is no token length", hint=HINT)
-    if kind not in _GRAMMAR:
-        raise unknown_name("length distribution", kind, _GRAMMAR)
-    found = _GRAMMAR[kind].fullmatch(rest.strip())
-    if not found:
-        raise UsageError(f"'{plain}' is no token length", hint=HINT)
-    return _MAKERS[kind]([float(part) for part in found.groups() if part is not None], plain)
+        raise _no_length(plain)
+    if kind not in _DISTRIBUTIONS:
+        raise unknown_name("length distribution", kind, _DISTRIBUTIONS)
+    grammar, make = _DISTRIBUTIONS[kind]
+    found = grammar.fullmatch(rest.strip())
+    if found is None:
+        raise _no_length(plain)
+    numbers = [float(part) for part in found.groups() if part is not None]
+    return make(numbers, plain)
+
+
+def _no_length(text: str) -> UsageError:
+    return UsageError(f"'{text}' is no token length", hint=EXAMPLE)
+
+
+def _bounds(numbers: list[float], text: str) -> Bounds:
+    """The range at the end of a text; any length where it has none."""
+    bounds = Bounds(1, MOST_TOKENS)
+    if numbers:
+        low, high = numbers
+        bounds = Bounds(int(low), int(high))
+    if not 1 <= bounds.low <= bounds.high <= MOST_TOKENS:
+        raise UsageError(f"'{text}': the range must rise from at least 1", hint=EXAMPLE)
+    return bounds
 
 
 def _fixed(length: int) -> Lengths:
     if not 1 <= length <= MOST_TOKENS:
-        raise UsageError(f"{length} is no token length", hint=HINT)
+        raise _no_length(str(length))
     return lambda _: length
-
-
-def _bounds(numbers: list[float], text: str) -> tuple[int, int]:
-    low, high = (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 else (1, MOST_TOKENS)
-    if not 1 <= low <= high <= MOST_TOKENS:
-        raise UsageError(f"'{text}': the range must rise from at least 1", hint=HINT)
-    return low, high
 
 
 def _uniform(numbers: list[float], text: str) -> Lengths:
@@ -65,32 +80,54 @@ def _uniform(numbers: list[float], text: str) -> Lengths:
 
 
 def _normal(numbers: list[float], text: str) -> Lengths:
-    (mean, deviation), (low, high) = numbers[:2], _bounds(numbers[2:], text)
-    return lambda rng: min(max(round(rng.gauss(mean, deviation)), low), high)
+    mean, deviation, *rest = numbers
+    bounds = _bounds(rest, text)
+    return lambda rng: bounds.clamp(rng.gauss(mean, deviation))
 
 
 def _lognormal(numbers: list[float], text: str) -> Lengths:
-    (median, sigma), (low, high) = numbers[:2], _bounds(numbers[2:], text)
+    median, sigma, *rest = numbers
+    bounds = _bounds(rest, text)
     if median <= 0:
-        raise UsageError(f"'{text}': the median must be positive", hint=HINT)
-    return lambda rng: min(max(round(rng.lognormvariate(math.log(median), sigma)), low), high)
+        raise UsageError(f"'{text}': the median must be positive", hint=EXAMPLE)
+    mu = math.log(median)
+    return lambda rng: bounds.clamp(rng.lognormvariate(mu, sigma))
 
 
 def _zipf(numbers: list[float], text: str) -> Lengths:
-    """P(length) falls as length ** -exponent over the range, by inverting the continuous
-    distribution function.
+    """P(length) falls as length ** -exponent over the range.
+
+    Drawn by inverting the continuous distribution function.
     """
-    exponent, (low, high) = numbers[0], _bounds(numbers[1:], text)
+    exponent, *rest = numbers
+    bounds = _bounds(rest, text)
+    if abs(exponent - 1) < 1e-9:
+        return _reciprocal(bounds)
+    power = 1 - exponent
+    start = bounds.low**power
+    width = (bounds.high + 1) ** power - start
 
     def draw(rng: random.Random) -> int:
-        u = rng.random()
-        if abs(exponent - 1) < 1e-9:
-            return min(int(low * ((high + 1) / low) ** u), high)
-        a = low ** (1 - exponent)
-        b = (high + 1) ** (1 - exponent)
-        return min(int((a + u * (b - a)) ** (1 / (1 - exponent))), high)
+        length = (start + rng.random() * width) ** (1 / power)
+        return min(int(length), bounds.high)
 
     return draw
 
 
-_MAKERS = {"uniform": _uniform, "normal": _normal, "lognormal": _lognormal, "zipf": _zipf}
+def _reciprocal(bounds: Bounds) -> Lengths:
+    """The limit of zipf at exponent 1."""
+    ratio = (bounds.high + 1) / bounds.low
+
+    def draw(rng: random.Random) -> int:
+        length = bounds.low * ratio ** rng.random()
+        return min(int(length), bounds.high)
+
+    return draw
+
+
+_DISTRIBUTIONS = {
+    "uniform": (re.compile(_RANGE), _uniform),
+    "normal": (re.compile(rf"{_NUMBER},{_NUMBER}(?:,{_RANGE})?"), _normal),
+    "lognormal": (re.compile(rf"{_NUMBER},{_NUMBER}(?:,{_RANGE})?"), _lognormal),
+    "zipf": (re.compile(rf"{_NUMBER},{_RANGE}"), _zipf),
+}

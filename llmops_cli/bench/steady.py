@@ -1,4 +1,4 @@
-"""The shape of a level over time, and which stretch of it is steady."""
+"""A level over time, and which stretch of it is steady."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ BIN_NS = 10_000_000
 SERIES_POINTS = 600
 MSER_BATCHES = 40
 FEWEST = 10
+"""Requests that a steady state needs."""
+LEAST_OF_PLAN = 0.7
+"""Of its planned time, before which a level has been stopped."""
+FEWEST_BINS = 10
+"""In a quarter of a window, to tell whether requests pile up."""
 
 
 class Curve:
@@ -46,8 +51,9 @@ class Curve:
 
 
 class Timeline:
-    """Arrivals, ends and tokens in bins of 10 ms; its size depends on the time, not on the
-    requests.
+    """Arrivals, ends and tokens in bins of 10 ms.
+
+    Its size depends on the time, not on the requests.
     """
 
     def __init__(self) -> None:
@@ -57,8 +63,10 @@ class Timeline:
         self._tokens = Curve()
         self._served = Curve()
         self.first_ns: int | None = None
-        self.last_start_ns = self.last_end_ns = 0
-        self.requests = self.good = 0
+        self.last_start_ns = 0
+        self.last_end_ns = 0
+        self.requests = 0
+        self.good = 0
 
     def add(self, record: Record) -> None:
         start = max(0, record.intended_ns)
@@ -74,9 +82,8 @@ class Timeline:
         self.last_end_ns = max(self.last_end_ns, record.end_ns)
         self._served.stretch(start, record.end_ns, 1)
         self._tokens.point(record.first_ns, min(record.output_tokens, 1))
-        if (
-            record.output_tokens > 1
-        ):  # one token at the first chunk, the others evenly up to the last
+        if record.output_tokens > 1:
+            # one token at the first chunk, the others evenly up to the last
             self._tokens.stretch(record.first_ns, record.end_ns, record.output_tokens - 1)
 
     def tokens(self) -> list[float]:
@@ -84,8 +91,9 @@ class Timeline:
         return self._tokens.values()
 
     def served(self) -> list[float]:
-        """Successful requests in each bin, each spread over the time it took: no wave of ends can
-        fall just inside or outside a window.
+        """Successful requests in each bin, each spread over the time it took.
+
+        So no wave of ends can fall just inside or outside a window.
         """
         return self._served.values()
 
@@ -98,49 +106,65 @@ class Timeline:
     def window(self, load: Load) -> Window:
         """Without the warm-up and the drain where the data allow it (docs/METRICS.md)."""
         first = self.first_ns or 0
-        end = max(self.last_end_ns, first + 1)
-        # an open load ends when its time is up, not with its last arrival
-        planned = int((load.duration_s or 0) * 1e9) if load.kind != "closed" else 0
-        if planned * 0.7 > self.last_end_ns:  # it was stopped before
-            planned = 0
-        end = max(end, planned)
-
-        def whole(reason: str) -> Window:
+        planned = self._planned_end_ns(load)
+        end = max(self.last_end_ns, first + 1, planned)
+        if load.is_stationary:
+            stop = max(self.last_start_ns, planned)
+            reason, start = self._steady_start(load, first, stop)
+        else:
+            reason = f"a {load.kind} load has no steady state"
+        if reason:
             return Window(start_s=first / 1e9, end_s=end / 1e9, found="whole", reason=reason)
+        return Window(start_s=start / 1e9, end_s=stop / 1e9, found="steady")
 
-        if not load.is_stationary:
-            return whole(f"a {load.kind} load has no steady state")
+    def _planned_end_ns(self, load: Load) -> int:
+        """An open load ends when its time is up, not with its last arrival.
+
+        0 if it was stopped before, or is closed.
+        """
+        if load.kind == "closed":
+            return 0
+        planned = int((load.duration_s or 0) * 1e9)
+        if planned * LEAST_OF_PLAN > self.last_end_ns:
+            return 0
+        return planned
+
+    def _steady_start(self, load: Load, first: int, stop: int) -> tuple[str, int]:
+        """Why there is no steady state, or the nanosecond at which it begins."""
+        wanted = FEWEST
         start = first
-        stop = max(self.last_start_ns, planned)
         if load.kind == "closed":
             streams = load.concurrency or 1
-            cumulated = list(accumulate(self.ends))
-            turned = next((i for i, ended in enumerate(cumulated) if ended >= streams), None)
-            if turned is None:
-                return whole("no stream ended a request")
-            start = (turned + 1) * BIN_NS
             wanted = max(FEWEST, streams)
-            series = self.tokens()
-        else:
-            wanted = FEWEST
-            series = self.in_flight()
+            waves = self._first_wave_ns(streams)
+            if waves is None:
+                return "no stream ended a request", 0
+            start = waves
         if self._starts_between(start, stop) < wanted:
-            return whole(f"too few requests: a steady state needs {wanted} after the first wave")
+            return f"too few requests: a steady state needs {wanted} after the first wave", 0
+        series = self.tokens() if load.kind == "closed" else self.in_flight()
         start = _truncate(series, start, stop)
         if self._starts_between(start, stop) < wanted:
-            return whole("it never settled")
-        return Window(start_s=start / 1e9, end_s=stop / 1e9, found="steady")
+            return "it never settled", 0
+        return "", start
+
+    def _first_wave_ns(self, streams: int) -> int | None:
+        """When as many requests had ended as there are streams."""
+        for place, ended in enumerate(accumulate(self.ends)):
+            if ended >= streams:
+                return (place + 1) * BIN_NS
+        return None
 
     def _starts_between(self, start_ns: int, stop_ns: int) -> float:
         return sum(self.starts[start_ns // BIN_NS : stop_ns // BIN_NS + 1])
 
     def is_growing(self, window: Window) -> bool:
         """Whether requests piled up over the window: the server was offered more than it can do."""
-        series = self.in_flight()[
-            int(window.start_s * 1e9) // BIN_NS : int(window.end_s * 1e9) // BIN_NS + 1
-        ]
+        first = int(window.start_s * 1e9) // BIN_NS
+        last = int(window.end_s * 1e9) // BIN_NS
+        series = self.in_flight()[first : last + 1]
         quarter = len(series) // 4
-        if quarter < 10:
+        if quarter < FEWEST_BINS:
             return False
         early = sum(series[:quarter]) / quarter
         late = sum(series[-quarter:]) / quarter
@@ -159,25 +183,30 @@ def _padded(bins: list[float], size: int) -> list[float]:
 
 
 def _truncate(series: Sequence[float], start_ns: int, stop_ns: int) -> int:
-    """Where the warm-up ends: the cut, in the first half, that leaves the mean known best (MSER,
-    White 1997).
+    """Where the warm-up ends: the cut, in the first half, that leaves the mean known best.
 
     A cut is taken only if it moves the mean by over two standard errors, else it would only waste
-    data.
+    data. Source: MSER, White 1997.
     """
     values = series[start_ns // BIN_NS : stop_ns // BIN_NS + 1]
     size = len(values) // MSER_BATCHES
     if size < 1:
         return start_ns
-    batches = [sum(values[i * size : (i + 1) * size]) / size for i in range(MSER_BATCHES)]
-
-    def spread(kept: list[float]) -> float:
-        mean = sum(kept) / len(kept)
-        return sum((value - mean) ** 2 for value in kept) / len(kept) ** 2
-
-    cut = min(range(MSER_BATCHES // 2), key=lambda c: spread(batches[c:]))
+    batches = [_mean(values[i * size : (i + 1) * size]) for i in range(MSER_BATCHES)]
+    cut = min(range(MSER_BATCHES // 2), key=lambda place: _mean_variance(batches[place:]))
     kept = batches[cut:]
-    all_mean = sum(batches) / len(batches)
-    if abs(sum(kept) / len(kept) - all_mean) <= 2 * math.sqrt(spread(kept)):
+    moved = abs(_mean(kept) - _mean(batches))
+    if moved <= 2 * math.sqrt(_mean_variance(kept)):
         return start_ns
     return start_ns + cut * size * BIN_NS
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _mean_variance(values: Sequence[float]) -> float:
+    """Of their mean."""
+    mean = _mean(values)
+    squares = sum((value - mean) ** 2 for value in values)
+    return squares / len(values) ** 2

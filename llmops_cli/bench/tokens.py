@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from llmops_cli.bench.plan import Words
-from llmops_cli.bench.workload import WORDS
+from llmops_cli.bench.vocabulary import WORDS
 
 Ask = Callable[[str], int | None]
-"""Tokens of the text as the user message of a chat (or as a plain prompt); None if the server
-cannot say.
+"""Tokens of the text as the user message of a chat (or as a plain prompt).
+
+None if the server cannot say.
 """
+FIRST = WORDS[0]
+ONE_EACH = (1,) * len(WORDS)
 
 
 def measure_words(ask: Ask, *, free: bool) -> Words:
@@ -24,31 +27,40 @@ def measure_words(ask: Ask, *, free: bool) -> Words:
     The result is not exact if the server cannot say, or if its counts do not add up; a word is then
     a token.
     """
-    guess = Words(words=tuple(WORDS), costs=(1,) * len(WORDS), overhead=1)
-    first = WORDS[0]
-    overhead = ask(first)
-    whole = None if overhead is None else ask(" ".join([first, *WORDS]))
-    if overhead is None or whole is None:
-        return guess
+    found = _measured(ask, free=free)
+    if found is None or not _adds_up(found, ask):
+        return Words(words=tuple(WORDS), costs=ONE_EACH, overhead=1)
+    return found
+
+
+def _measured(ask: Ask, *, free: bool) -> Words | None:
+    overhead = ask(FIRST)
+    if overhead is None:
+        return None
+    whole = ask(" ".join([FIRST, *WORDS]))
+    if whole is None:
+        return None
     if whole - overhead == len(WORDS):  # the usual vocabulary: one token a word
-        found = Words(words=tuple(WORDS), costs=guess.costs, overhead=overhead, exact=True)
-    elif free:
-        costs = [(ask(f"{first} {word}") or 0) - overhead for word in WORDS]
-        usable = [(word, cost) for word, cost in zip(WORDS, costs, strict=True) if cost > 0]
-        if not usable:
-            return guess
-        found = Words(
-            words=tuple(w for w, _ in usable),
-            costs=tuple(c for _, c in usable),
-            overhead=overhead,
-            exact=True,
-        )
-    else:
-        found = guess
-    return found if found.exact and _adds_up(found, ask) else guess
+        return Words(words=tuple(WORDS), costs=ONE_EACH, overhead=overhead, exact=True)
+    if not free:
+        return None
+    return _each_asked(ask, overhead)
+
+
+def _each_asked(ask: Ask, overhead: int) -> Words | None:
+    words: list[str] = []
+    costs: list[int] = []
+    for word in WORDS:
+        cost = (ask(f"{FIRST} {word}") or 0) - overhead
+        if cost > 0:
+            words.append(word)
+            costs.append(cost)
+    if not words:
+        return None
+    return Words(words=tuple(words), costs=tuple(costs), overhead=overhead, exact=True)
 
 
 def _adds_up(words: Words, ask: Ask) -> bool:
-    sample = list(zip(words.words, words.costs, strict=True))[::-3]
-    text = " ".join([words.words[0], *(word for word, _ in sample)])
-    return ask(text) == words.overhead + sum(cost for _, cost in sample)
+    sample = words.words[::-3]
+    cost = sum(words.costs[::-3])
+    return ask(" ".join([words.words[0], *sample])) == words.overhead + cost

@@ -20,11 +20,12 @@ from itertools import count, islice
 import msgspec
 
 from llmops_cli.bench.arrivals import due_times_s
+from llmops_cli.bench.conversation import Conversation
 from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.loop import Loop
 from llmops_cli.bench.plan import LevelDone, LevelPlan, Tick
 from llmops_cli.bench.record import Record, ttft_ms
-from llmops_cli.bench.workload import Conversation, Source
+from llmops_cli.bench.workload import Source
 
 TICK_NS = 250_000_000
 MOST_TTFTS = 256

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from llmops_cli.bench.datasets import normalize
-from llmops_cli.bench.workload import PromptRow
+from llmops_cli.bench.rows import PromptRow
 from llmops_cli.core.errors import UsageError
 
 

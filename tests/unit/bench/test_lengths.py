@@ -44,6 +44,10 @@ def test_shapes() -> None:
     assert min(draw("normal:10,100")) == 1
 
 
+def test_the_example_of_the_help_is_read() -> None:
+    assert draw("lognormal:512,.6", 20) == draw("lognormal:512,0.6", 20)
+
+
 def test_a_seed_gives_the_same_lengths() -> None:
     assert draw("lognormal:512,0.6", 20, seed=3) == draw("lognormal:512,0.6", 20, seed=3)
     assert draw("lognormal:512,0.6", 20, seed=3) != draw("lognormal:512,0.6", 20, seed=4)

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmops_cli.bench.plan import Words, Workload
+from llmops_cli.bench.rows import PromptRow
 from llmops_cli.bench.tokens import measure_words
-from llmops_cli.bench.workload import WORDS, PromptRow, Source
+from llmops_cli.bench.vocabulary import WORDS
+from llmops_cli.bench.workload import Source
 
 OVERHEAD = 9
 

@@ -1,0 +1,95 @@
+"""Conversations and the bodies of their requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from llmops_cli.bench.plan import Workload
+from llmops_cli.bench.session import Turn
+
+Message = dict[str, object]
+OPEN_MESSAGES = b'"messages":'
+OPEN_ONE_MESSAGE = b'"messages":[{"role":"user","content":'
+OPEN_PROMPT = b'"prompt":'
+
+
+class RequestBodies:
+    """JSON bodies around a text or messages; what all requests share is encoded once."""
+
+    def __init__(self, work: Workload) -> None:
+        self._chat = work.api == "chat"
+        names = ("max_tokens", "max_completion_tokens")
+        self._limited = not any(name in work.fields for name in names)
+        self._start = msgspec.json.encode(work.fields)[:-1]
+        if work.fields:
+            self._start += b","
+
+    def _open(self, output_tokens: int) -> bytes:
+        if self._limited:
+            return self._start + b'"max_tokens":%d,' % output_tokens
+        return self._start
+
+    def of_text(self, text: str, output_tokens: int) -> bytes:
+        quoted = msgspec.json.encode(text)
+        start = self._open(output_tokens)
+        if self._chat:
+            return start + OPEN_ONE_MESSAGE + quoted + b"}]}"
+        return start + OPEN_PROMPT + quoted + b"}"
+
+    def of_messages(self, messages: list[Message], output_tokens: int) -> bytes:
+        if not self._chat:
+            text = "\n".join(str(message["content"]) for message in messages)
+            return self.of_text(text, output_tokens)
+        encoded = msgspec.json.encode(messages)
+        return self._open(output_tokens) + OPEN_MESSAGES + encoded + b"}"
+
+
+class UserTurn(NamedTuple):
+    """What the user says next, what it costs, and the answer's wanted length."""
+
+    text: str
+    tokens: int
+    output_tokens: int
+
+
+class Conversation:
+    """A session: user turns one after another, each sent with all that was said before."""
+
+    def __init__(
+        self,
+        index: int,
+        bodies: RequestBodies,
+        *,
+        turns: Iterator[UserTurn],
+        count: int,
+        think_time_s: float,
+        history: list[Message] | None = None,
+    ) -> None:
+        self.index = index
+        self._bodies = bodies
+        self._turns = turns
+        self.think_time_s = think_time_s
+        self._left = count
+        self._messages: list[Message] = history or []
+
+    @property
+    def needs_answer(self) -> bool:
+        return self._left > 0
+
+    def next_turn(self, answer: str | None) -> Turn | None:
+        if self._left <= 0:
+            return None
+        self._left -= 1
+        text, tokens, output = next(self._turns)
+        if not self._messages and not self._left:
+            return Turn(self._bodies.of_text(text, output), tokens, output)
+        if answer is not None:
+            self._messages.append({"role": "assistant", "content": answer})
+        if text:
+            self._messages.append({"role": "user", "content": text})
+        # what was said before has no length that we wanted
+        wanted = tokens if len(self._messages) == 1 else 0
+        return Turn(self._bodies.of_messages(self._messages, output), wanted, output)

@@ -1,0 +1,67 @@
+"""Files line by line, with the place of each line in its errors."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from llmops_cli.bench.rows import PromptRow
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+
+Json = dict[str, Any]  # Any: lines of files we did not write
+
+
+def jsonl_rows(path: Path, make: Callable[[Json, str], PromptRow]) -> Iterator[PromptRow]:
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            if not raw.strip():
+                continue
+            where = f"{path} line {number}"
+            try:
+                line = msgspec.json.decode(raw)
+            except msgspec.DecodeError as error:
+                raise UsageError(f"{where}: {error}") from error
+            if isinstance(line, str):
+                line = {"prompt": line}
+            if not isinstance(line, dict):
+                raise UsageError(f"{where}: not an object")
+            yield make(line, where)
+
+
+def json_list(path: Path) -> list[Json]:
+    try:
+        loaded = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from error
+    if not isinstance(loaded, list) or not all(isinstance(line, dict) for line in loaded):
+        raise UsageError(f"{path} is no list of conversations or prompts")
+    return loaded
+
+
+def csv_lines(path: Path) -> Iterator[dict[str, str]]:
+    csv.field_size_limit(1 << 27)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            yield from csv.DictReader(file)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} is no CSV: {error}") from error
+
+
+def parquet_lines(path: Path) -> Iterator[Json]:
+    try:
+        from pyarrow import ArrowInvalid
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise EnvironmentMissing(
+            "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
+        ) from None
+    try:
+        for batch in ParquetFile(path).iter_batches(batch_size=1024):
+            yield from batch.to_pylist()
+    except ArrowInvalid as error:
+        raise UsageError(f"{path} is no Parquet file: {error}") from error

@@ -1,0 +1,45 @@
+"""Normalized workload files, read by line number."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+
+import msgspec
+
+
+class PromptRow(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A line of a normalized workload file.
+
+    `turns` are user messages to be answered live, after `messages`.
+    """
+
+    messages: list[dict[str, object]] = []
+    turns: list[str] = []
+    output_tokens: int = 0
+    input_tokens: int = 0
+    at_s: float = 0.0
+    hash_ids: list[int] = []
+
+
+class Rows:
+    """Lines of a file by number, without holding them."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._starts = array("q", [0])
+        for line in self._file:
+            self._starts.append(self._starts[-1] + len(line))
+        self._decode = msgspec.json.Decoder(PromptRow).decode
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, index: int) -> PromptRow:
+        start = self._starts[index]
+        size = self._starts[index + 1] - start
+        self._file.seek(start)
+        return self._decode(self._file.read(size))
