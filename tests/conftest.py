@@ -11,16 +11,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 # Several test processes share the cores: numpy's threads would spin for one another's, which
 # takes five times the time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# The laws are about values. Hypothesis' own 200 ms an example is wall time, which another process
+# may take.
+settings.register_profile("in company", deadline=timedelta(seconds=5))
+settings.load_profile("in company")
 
 SHARED = ("url", "made", "adapters", "standing")
 """Fixtures that take long to make and serve many tests: those tests run in one process."""
