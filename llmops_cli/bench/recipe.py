@@ -18,7 +18,7 @@ from llmops_cli.core.fields import (
 )
 from llmops_cli.core.grammar import read_json_pairs, read_pairs
 from llmops_cli.core.resolve import Origins, Values
-from llmops_cli.core.urls import settle_server
+from llmops_cli.core.urls import refuse_secrets, settle_server
 
 LOADS = ("concurrency", "rate", "ramp", "steps", "burst", "trace")
 
@@ -159,6 +159,9 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """One kind of load, and a URL's own backend."""
         _keep_nearest_load(values, origins)
         settle_server(values, origins)
+        proxy = values.get("proxy")
+        if proxy:
+            refuse_secrets(str(proxy), field="proxy")
 
 
 def _keep_nearest_load(values: Values, origins: Origins) -> None:

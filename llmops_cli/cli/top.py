@@ -49,16 +49,20 @@ def top(
 
 
 def _look(url: str, key_env: str) -> State:
-    """Raises: EnvironmentMissing."""
+    """Raises: EnvironmentMissing; UsageError for a URL with a password."""
     import urllib.error
     import urllib.request
 
     import msgspec
 
-    from llmops_cli.core.errors import EnvironmentMissing
+    from llmops_cli.core.errors import EnvironmentMissing, UsageError
 
     base = url.rstrip("/").removesuffix("/v1")
     base = base if "://" in base else f"http://{base}"
+    if "@" in base:
+        raise UsageError(
+            "a gateway's URL holds no password", hint=f"put its key into the variable {key_env}"
+        )
     key = os.environ.get(key_env, "").strip()
     request = urllib.request.Request(
         f"{base}/admin/state", headers={"Authorization": f"Bearer {key}"} if key else {}
