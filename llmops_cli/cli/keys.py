@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from llmops_cli.serve.accounts.budget import Spending
     from llmops_cli.serve.accounts.keys import Key, KeyStore
 
+DAY_S = 86_400
+
 group = typer.Typer(help="API keys of the gateway.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -41,11 +43,14 @@ def create(
 
     if models is not None and not models.strip(", "):
         raise UsageError("--models names no model", hint="leave it out for all models")
+    named = [model.strip() for model in (models or "").split(",")]
+    allowed = [model for model in named if model]
+    expires = None if expires_days is None else time.time() + expires_days * DAY_S
     secret, key = _store().create(
         name,
         role=role,
-        models=[m.strip() for m in models.split(",") if m.strip()] if models else None,
-        expires=time.time() + expires_days * 86400 if expires_days is not None else None,
+        models=allowed or None,
+        expires=expires,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         streams=streams,
@@ -60,52 +65,21 @@ def list_(
     as_json: bool = typer.Option(False, "--json", help="Print the keys on stdout as JSON."),
 ) -> None:
     """Every key, without what it is."""
-    from rich.table import Table
-
     from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.serve.accounts.budget import Spending
+    from llmops_cli.serve.accounts.show import keys_table
 
     keys = _store().all()
     spent = _spent()
-    if as_json:
-        print_json(
-            [
-                {
-                    **msgspec.to_builtins(key),
-                    "dollars": spent[key.id].dollars,
-                    "tokens": spent[key.id].tokens,
-                }
-                for key in keys
-            ]
-        )
+    if not as_json:
+        print_table(keys_table(keys, spent))
         return
-    table = Table()
-    for column in (
-        "name",
-        "id",
-        "role",
-        "models",
-        "created",
-        "expires",
-        "a minute",
-        "this month",
-        "state",
-    ):
-        table.add_column(column)
+    rows = []
     for key in keys:
-        limits = [f"{key.requests_per_minute} requests"] * bool(key.requests_per_minute)
-        limits += [f"{key.tokens_per_minute} tokens"] * bool(key.tokens_per_minute)
-        table.add_row(
-            key.name,
-            key.id,
-            key.role,
-            ", ".join(key.models) or "all",
-            _day(key.created),
-            _day(key.expires),
-            ", ".join(limits) or "-",
-            _month(key, spent[key.id]),
-            _state(key),
-        )
-    print_table(table)
+        used = spent.get(key.id, Spending())
+        spending = {"dollars": used.dollars, "tokens": used.tokens}
+        rows.append(msgspec.to_builtins(key) | spending)
+    print_json(rows)
 
 
 @group.command()
@@ -142,37 +116,13 @@ def _spent() -> dict[str, Spending]:
     Of a gateway with Redis, see /ui or `top`.
     """
     import asyncio
-    from collections import defaultdict
 
-    from llmops_cli.serve.accounts.budget import Spending, month_now
+    from llmops_cli.serve.accounts.budget import month_now
     from llmops_cli.serve.accounts.local_budgets import LocalBudgets
     from llmops_cli.serve.state import state_dir
 
-    return defaultdict(
-        lambda: Spending(0.0, 0), asyncio.run(LocalBudgets(state_dir()).spent(month_now()))
-    )
-
-
-def _month(key: Key, spent: Spending) -> str:
-    """What was spent, and of how much."""
-    shown = [
-        _dollars(spent.dollars)
-        + (f" of {_dollars(key.budget_dollars)}" if key.budget_dollars is not None else "")
-    ]
-    shown += [
-        f"{spent.tokens:,}"
-        + (f" of {key.budget_tokens:,}" if key.budget_tokens else "")
-        + " tokens"
-    ]
-    return (
-        ", ".join(shown)
-        if spent.tokens or key.budget_tokens or key.budget_dollars is not None
-        else "-"
-    )
-
-
-def _dollars(amount: float) -> str:
-    return f"${amount:.2f}" if amount >= 1 or not amount else f"${amount:.4g}"
+    budgets = LocalBudgets(state_dir())
+    return dict(asyncio.run(budgets.spent(month_now())))
 
 
 def _tell(secret: str, key: Key, as_json: bool) -> None:
@@ -183,17 +133,3 @@ def _tell(secret: str, key: Key, as_json: bool) -> None:
     else:
         sys.stdout.write(f"{secret}\n")
         say(f"{key.name} ({key.id}), role {key.role}. It is not shown again.")
-
-
-def _day(moment: float | None) -> str:
-    from datetime import UTC, datetime
-
-    return "-" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _state(key: Key) -> str:
-    import time
-
-    if key.revoked is not None:
-        return "revoked"
-    return "expired" if key.expires is not None and key.expires <= time.time() else "live"

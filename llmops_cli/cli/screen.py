@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PLAIN_EVERY_S = 5.0
+WIDEST_TABLE = 180
 
 
 def say(text: str) -> None:
@@ -28,7 +28,7 @@ def console() -> Console:
     """Rich on stderr; wide enough for our tables where it is no terminal."""
     from rich.console import Console
 
-    return Console(stderr=True, width=None if sys.stderr.isatty() else 180)
+    return Console(stderr=True, width=_fixed_width(sys.stderr))
 
 
 def show_table(table: Table) -> None:
@@ -39,21 +39,25 @@ def print_table(table: Table) -> None:
     """A table that is the command's result: on stdout."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else width_of(sys.stdout)).print(table)
+    Console(width=_fixed_width(sys.stdout)).print(table)
 
 
 def width_of(stream: TextIO) -> int:
     """Columns of a terminal, or what our widest table takes."""
-    if not stream.isatty():
-        return 180
     import shutil
 
-    return shutil.get_terminal_size().columns
+    return _fixed_width(stream) or shutil.get_terminal_size().columns
+
+
+def _fixed_width(stream: TextIO) -> int | None:
+    """None for a terminal, which has its own width."""
+    return None if stream.isatty() else WIDEST_TABLE
 
 
 def print_json(report: object) -> None:
     """The report and nothing else, on stdout."""
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    text = msgspec.json.format(msgspec.json.encode(report), indent=2)
+    sys.stdout.buffer.write(text + b"\n")
     sys.stdout.flush()
 
 
@@ -106,32 +110,25 @@ class Progress:
         """A line among the bars."""
         say(text)
 
-    def lines(self, stage: str, *, log: Callable[[str], None]) -> Callable[[str], None]:
-        """For a tool that prints: its lines become the note of a stage that has no known length.
-
-        Sentences of ours, which end in no tool's way, are said.
-        """
-        count = 0
-
-        def on_line(line: str) -> None:
-            nonlocal count
-            count += 1
-            if line.startswith(("creating environment", "environment ")):
-                log(line)
-            elif line.strip():
-                self.update(stage, count, 0, line.strip()[:90])
-
-        return on_line
-
     def update(self, stage: str, done: float, total: float = 0, note: str = "") -> None:
         if self._bar is not None:
-            if stage not in self._tasks:
-                self._tasks[stage] = self._bar.add_task(stage, total=total or None, note="")
-            self._bar.update(self._tasks[stage], completed=done, total=total or None, note=note)
-            return
+            self._move(self._bar, stage, done, total or None, note)
+        elif self._is_due(stage, done, total):
+            share = f"{done / total:.0%}" if total else f"{done:.0f}"
+            ending = f", {note}" if note else ""
+            say(f"{stage} {share}{ending}")
+
+    def _move(self, bar: Bars, stage: str, done: float, total: float | None, note: str) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = bar.add_task(stage, total=total, note="")
+        bar.update(self._tasks[stage], completed=done, total=total, note=note)
+
+    def _is_due(self, stage: str, done: float, total: float) -> bool:
+        """When a stage begins, every few seconds, and at its end."""
         now = time.monotonic()
         last = self._said.get(stage)
-        if last is None or now - last > PLAIN_EVERY_S or (total and done >= total):
-            self._said[stage] = now
-            share = f" {done / total:.0%}" if total else f" {done:.0f}"
-            say(f"{stage}{share}{f', {note}' if note else ''}")
+        is_over = bool(total) and done >= total
+        if last is not None and not is_over and now - last <= PLAIN_EVERY_S:
+            return False
+        self._said[stage] = now
+        return True
