@@ -20,6 +20,10 @@ class TokenPrice(NamedTuple):
     input: float
     output: float
 
+    def cost(self, input_tokens: int, output_tokens: int) -> float:
+        """Dollars."""
+        return self.input * input_tokens + self.output * output_tokens
+
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Dollars per million tokens, or what an hour of the machine costs.

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 
 from llmops_cli.gateway_file.prices import public_price
+from llmops_cli.gateway_file.upstream import TokenPrice
 from llmops_cli.serve.upstreams.candidate import Candidate
 
 LOG = logging.getLogger("llmops.gateway")
-FREE = (0.0, 0.0)
+FREE = TokenPrice(0.0, 0.0)
 
 
 class PriceTable:
     """Looked up once for each upstream and model."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], tuple[float, float]] = {}
+        self._known: dict[tuple[str, str], TokenPrice] = {}
 
-    def of(self, candidate: Candidate) -> tuple[float, float]:
+    def of(self, candidate: Candidate) -> TokenPrice:
         """Dollars of one token in, and of one out."""
         if candidate.upstream.config.price is None:
             return FREE
@@ -29,7 +30,7 @@ class PriceTable:
         return found
 
 
-def _look_up(candidate: Candidate) -> tuple[float, float]:
+def _look_up(candidate: Candidate) -> TokenPrice:
     price = candidate.upstream.config.price
     if price is None:
         return FREE

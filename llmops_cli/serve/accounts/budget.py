@@ -101,12 +101,3 @@ def month_now() -> str:
 @lru_cache(1)
 def _month(minute: int) -> str:
     return time.strftime(MONTH, time.gmtime(minute * 60))
-
-
-def cost(
-    price: tuple[float, float],
-    input_tokens: int,
-    output_tokens: int,
-) -> float:
-    """Dollars."""
-    return price[0] * input_tokens + price[1] * output_tokens

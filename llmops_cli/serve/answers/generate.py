@@ -9,7 +9,7 @@ from llmops_cli.serve.answers.hybrid import SmallModel
 from llmops_cli.serve.answers.relay import Relay
 from llmops_cli.serve.context import Fields
 from llmops_cli.serve.refusal import Refusal
-from llmops_cli.serve.upstreams.exchange import Exchange, Failure, NoAnswer
+from llmops_cli.serve.upstreams.exchange import Failure, NoAnswer, UpstreamExchange
 from llmops_cli.serve.watch.metrics import Metrics
 
 _WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
@@ -38,7 +38,7 @@ class Generator:
             keeps = False
         return await self._relay.pass_on(request, exchange, keeps=keeps)
 
-    async def _stand_in(self, request: AdmittedRequest, failure: Failure) -> Exchange:
+    async def _stand_in(self, request: AdmittedRequest, failure: Failure) -> UpstreamExchange:
         """Another model's. Raises: NoAnswer."""
         for name in request.decided.settings.fallback:
             if not request.asked.key.serves(name):
@@ -53,7 +53,7 @@ class Generator:
         raise NoAnswer(failure)
 
 
-async def _open(request: AdmittedRequest, name: str) -> Exchange:
+async def _open(request: AdmittedRequest, name: str) -> UpstreamExchange:
     """Raises: NoAnswer; Refusal."""
     dispatcher = request.snapshot.dispatcher
     return await dispatcher.open(name, request.context, _with_usage(request))

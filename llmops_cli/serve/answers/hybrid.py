@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from llmops_cli.gateway_file.model import HybridConfig
-from llmops_cli.serve.accounts.budget import cost
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.relay import Relay
 from llmops_cli.serve.answers.replay import give
@@ -36,7 +35,7 @@ class SmallModel:
         raw = exchange.body or b""
         usage = usage_in(raw) or Usage()
         price = request.snapshot.price(exchange.candidate)
-        request.observed.dollars += cost(price, usage.input_tokens, usage.output_tokens)
+        request.observed.dollars += price.cost(usage.input_tokens, usage.output_tokens)
         if exchange.reply.status != 200:
             return None
         keeps_logprobs = "logprobs" in request.asked.fields

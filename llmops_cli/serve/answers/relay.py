@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from llmops_cli.serve.accounts.budget import cost
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.dialects.sse import event
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
@@ -11,7 +10,7 @@ from llmops_cli.serve.answers.whole_guard import guarded_answer
 from llmops_cli.serve.context import GuardVerdict, Usage
 from llmops_cli.serve.refusal import Headers, Refusal
 from llmops_cli.serve.upstreams.errors import UpstreamError
-from llmops_cli.serve.upstreams.exchange import Exchange, Failure
+from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import WORDS
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.watch.metrics import Metrics
@@ -25,7 +24,7 @@ class Relay:
         self._metrics = metrics
 
     async def pass_on(
-        self, request: AdmittedRequest, exchange: Exchange, *, keeps: bool
+        self, request: AdmittedRequest, exchange: UpstreamExchange, *, keeps: bool
     ) -> bytes | None:
         """The answer comes back if it is whole, and `keeps` says that it may be kept."""
         reply = exchange.reply
@@ -41,7 +40,7 @@ class Relay:
     # -- whole
 
     async def _pass_whole(
-        self, request: AdmittedRequest, exchange: Exchange, raw: bytes, headers: Headers
+        self, request: AdmittedRequest, exchange: UpstreamExchange, raw: bytes, headers: Headers
     ) -> bytes | None:
         usage = Usage()
         verdict = None
@@ -76,7 +75,7 @@ class Relay:
     # -- streamed
 
     async def _pass_stream(
-        self, request: AdmittedRequest, exchange: Exchange, headers: Headers, *, keeps: bool
+        self, request: AdmittedRequest, exchange: UpstreamExchange, headers: Headers, *, keeps: bool
     ) -> bytes | None:
         body = request.asked.body
         reader = stream_reader(
@@ -129,18 +128,18 @@ class Relay:
     # -- what came of it
 
     def _note_failure(
-        self, request: AdmittedRequest, exchange: Exchange, error: UpstreamError
+        self, request: AdmittedRequest, exchange: UpstreamExchange, error: UpstreamError
     ) -> None:
         request.observed.error = str(error)
         self._metrics.upstream_failed(exchange.candidate.upstream.name, str(error)[:40])
 
-    def settle(self, request: AdmittedRequest, exchange: Exchange, usage: Usage) -> None:
+    def settle(self, request: AdmittedRequest, exchange: UpstreamExchange, usage: Usage) -> None:
         """What was used, and what it costs; of an answer that was cut short, what had come."""
         observed = request.observed
         if usage.output_tokens and not usage.input_tokens:
             usage.input_tokens = request.decided.prompt_tokens
         price = request.snapshot.price(exchange.candidate)
-        observed.dollars += cost(price, usage.input_tokens, usage.output_tokens)
+        observed.dollars += price.cost(usage.input_tokens, usage.output_tokens)
         observed.usage = observed.usage.plus(usage)
 
     def note_verdict(self, request: AdmittedRequest, verdict: GuardVerdict | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from llmops_cli.serve.accounts.budget import cost
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.refusal import Refusal
@@ -47,5 +46,5 @@ def _at_most(request: AdmittedRequest, name: str, input_tokens: int, output_toke
         candidates = snapshot.router.candidates(name, request.asked)
     except Refusal:
         return 0.0  # it cannot do this, and will not be asked
-    found = (cost(snapshot.price(each), input_tokens, output_tokens) for each in candidates)
+    found = (snapshot.price(each).cost(input_tokens, output_tokens) for each in candidates)
     return max(found, default=0.0)

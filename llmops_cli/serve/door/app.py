@@ -32,7 +32,7 @@ from llmops_cli.serve.endpoints import (
 )
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
-from llmops_cli.serve.watch.audit import Bodies, Watched
+from llmops_cli.serve.watch.audit import AuditBodies, BodyRecorder
 from llmops_cli.serve.watch.metrics import Metrics
 
 LOG = logging.getLogger("llmops.gateway")
@@ -153,12 +153,12 @@ class App:
             request = AdmittedRequest(snapshot, context, dialect, send)
             await self._handler.handle(request, hooks)
             return
-        watched = Watched(send)
+        recorder = BodyRecorder(send)
         try:
-            request = AdmittedRequest(snapshot, context, dialect, watched.send)
+            request = AdmittedRequest(snapshot, context, dialect, recorder.send)
             await self._handler.handle(request, hooks)
         finally:
-            context.observed.bodies = Bodies(body, watched.said())
+            context.observed.bodies = AuditBodies(body, recorder.recorded())
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from llmops_cli.serve.context import RequestContext
-from llmops_cli.serve.watch.audit import AuditLog, Entry, now
+from llmops_cli.serve.watch.audit import AuditEntry, AuditLog, now
 from llmops_cli.serve.watch.metrics import Metrics
 
 
@@ -44,11 +44,11 @@ class RequestLog:
         self._audit.close()
 
 
-def _entry(context: RequestContext, total_s: float) -> Entry:
+def _entry(context: RequestContext, total_s: float) -> AuditEntry:
     asked = context.asked
     observed = context.observed
     side = observed.side
-    return Entry(
+    return AuditEntry(
         at=now(),
         request=asked.id,
         route=asked.route,

@@ -13,7 +13,7 @@ from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.candidate import Candidate
 from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
-from llmops_cli.serve.upstreams.exchange import BAD, Exchange
+from llmops_cli.serve.upstreams.exchange import BAD, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import first_words, says_error
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.reply import Reply
@@ -56,7 +56,7 @@ class Attempts:
         self._metrics = metrics
         self.queues = queues
 
-    async def attempt(self, candidate: Candidate, request: RoutedRequest) -> Exchange:
+    async def attempt(self, candidate: Candidate, request: RoutedRequest) -> UpstreamExchange:
         """Until a stream has begun, or all of another answer is there.
 
         So long nothing was sent to the client, and somebody else can be asked.
@@ -85,7 +85,7 @@ class Attempts:
         self.note(candidate, request, good=good, ttft_s=ttft_s)
         request.context.observed.upstream = upstream.name
         request.context.observed.side = candidate.side
-        return Exchange(candidate, reply, body, tokens=request.tokens, queues=self.queues)
+        return UpstreamExchange(candidate, reply, body, tokens=request.tokens, queues=self.queues)
 
     def over(
         self,

@@ -17,9 +17,9 @@ from llmops_cli.serve.upstreams.candidate import Candidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.exchange import (
     TOO_MANY,
-    Exchange,
     Failure,
     NoAnswer,
+    UpstreamExchange,
     no_reply,
     out_of_service,
     refused,
@@ -61,7 +61,7 @@ class Dispatcher:
         name: str,
         context: RequestContext,
         fields: Fields,
-    ) -> Exchange:
+    ) -> UpstreamExchange:
         """An exchange with a status below 500. Raises: Refusal; NoAnswer if nobody gave one."""
         alias, settings = self._router.model(name)
         request = RoutedRequest(alias, settings, context, fields)
@@ -82,7 +82,7 @@ class Dispatcher:
             if candidate is None:
                 raise NoAnswer(failure or out_of_service(candidates))
             answer = await self._try(candidate, candidates, tried, request)
-            if isinstance(answer, Exchange):
+            if isinstance(answer, UpstreamExchange):
                 return answer
             failure = answer
             tried.append(candidate.upstream)
@@ -124,7 +124,7 @@ class Dispatcher:
         candidates: list[Candidate],
         tried: list[Upstream],
         request: RoutedRequest,
-    ) -> Exchange | Failure:
+    ) -> UpstreamExchange | Failure:
         after_s = request.settings.hedge_after_s
         try:
             if after_s is None:
@@ -144,7 +144,7 @@ class Dispatcher:
         tried: list[Upstream],
         request: RoutedRequest,
         after_s: float,
-    ) -> Exchange:
+    ) -> UpstreamExchange:
         """Raises: UpstreamError."""
         first = self._attempts.attempt(candidate, request)
         spare = _spare(candidate, candidates, tried)

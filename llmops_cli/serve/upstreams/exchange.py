@@ -16,7 +16,7 @@ TOO_MANY = 429
 KEPT_HEADERS = (b"retry-after", b"content-type")
 
 
-class Exchange:
+class UpstreamExchange:
     """An answer at one upstream: whole (`body`), or a stream that has begun.
 
     `end` must follow, once.
@@ -88,7 +88,7 @@ def no_reply(error: UpstreamError) -> Failure:
     return Failure(504 if late else 502, str(error), late=late)
 
 
-def refused(exchange: Exchange) -> Failure:
+def refused(exchange: UpstreamExchange) -> Failure:
     """The upstream answered with an error: it rests as long as it asks for."""
     reply = exchange.reply
     exchange.end(good=None if reply.status == TOO_MANY else False)

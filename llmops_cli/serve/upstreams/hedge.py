@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from llmops_cli.serve.upstreams.exchange import Exchange
+from llmops_cli.serve.upstreams.exchange import UpstreamExchange
 
-Asking = Coroutine[Any, Any, Exchange]  # Any: what a coroutine is sent, which is nothing
+Asking = Coroutine[Any, Any, UpstreamExchange]  # Any: what a coroutine is sent, which is nothing
 
 
 async def hedged(
@@ -16,7 +16,7 @@ async def hedged(
     second: Callable[[], Asking | None],
     *,
     after_s: float,
-) -> Exchange:
+) -> UpstreamExchange:
     """`second` is called when the first has not answered after `after_s`; None: it may not be.
 
     Raises: UpstreamError if neither answers.
@@ -42,11 +42,11 @@ async def hedged(
             _drop(loser)
 
 
-def _is_good(task: asyncio.Future[Exchange]) -> bool:
+def _is_good(task: asyncio.Future[UpstreamExchange]) -> bool:
     return task.exception() is None and not task.result().is_bad
 
 
-def _drop(task: asyncio.Future[Exchange]) -> None:
+def _drop(task: asyncio.Future[UpstreamExchange]) -> None:
     """The loser is stopped, wherever it is."""
     if not task.done():
         task.cancel()

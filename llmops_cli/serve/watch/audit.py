@@ -22,14 +22,14 @@ BODY_MOST = 64 << 10
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]  # Any: ASGI
 
 
-class Bodies(NamedTuple):
+class AuditBodies(NamedTuple):
     """What was asked and what was answered."""
 
     asked: bytes
     said: bytes
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request. `key` is the key's id; bodies are redacted and cut at BODY_MOST."""
 
     at: str
@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     said: str = ""
 
 
-class Watched:
+class BodyRecorder:
     """A `send` that remembers the beginning of what went through it."""
 
     def __init__(self, send: Send) -> None:
@@ -69,7 +69,7 @@ class Watched:
             self._size += len(body)
         await self._send(message)
 
-    def said(self) -> bytes:
+    def recorded(self) -> bytes:
         return b"".join(self._parts)
 
 
@@ -95,7 +95,7 @@ class AuditLog:
         self._file = os.open(self._path, flags, 0o600)
         self._size = os.fstat(self._file).st_size
 
-    def write(self, entry: Entry, bodies: Bodies | None = None) -> None:
+    def write(self, entry: AuditEntry, bodies: AuditBodies | None = None) -> None:
         if self._path is None:
             return
         if bodies is not None:

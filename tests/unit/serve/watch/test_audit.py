@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from llmops_cli.serve.watch import audit
-from llmops_cli.serve.watch.audit import AuditLog, Bodies, Entry
+from llmops_cli.serve.watch.audit import AuditBodies, AuditEntry, AuditLog
 
 
-def entry(name: str) -> Entry:
-    return Entry(at="now", request=name, route="/v1/chat/completions", status=200)
+def entry(name: str) -> AuditEntry:
+    return AuditEntry(at="now", request=name, route="/v1/chat/completions", status=200)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def test_defaults_are_left_out_and_bodies_are_redacted(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     log = AuditLog(path, bodies=True)
     log.write(entry("a"))
-    log.write(entry("b"), Bodies(b"card 4111 1111 1111 1111", b"fine"))
+    log.write(entry("b"), AuditBodies(b"card 4111 1111 1111 1111", b"fine"))
     log.close()
     first, second = lines(path)
     assert first == {
