@@ -70,7 +70,7 @@ def artifact_at(reference: str, path: Path, model_format: str) -> Artifact:
 
 
 def _folder_format(folder: Path) -> str:
-    """Hf, or how the folder's weights are quantized; ct2 for what CTranslate2's converter wrote."""
+    """hf, or how the folder's weights are quantized; ct2 for what CTranslate2's converter wrote."""
     config_path = folder / "config.json"
     if not config_path.is_file():
         raise UsageError(
@@ -110,7 +110,7 @@ def _download(name: str) -> Path:
     for offline in (True, False):
         try:
             found = snapshot_download(name, allow_patterns=HUB_FILES, local_files_only=offline)
-        except Exception as error:  # noqa: BLE001 - the hub raises its own, requests' and OS errors alike
+        except Exception as error:  # noqa: BLE001 - the hub raises errors of many libraries
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         else:
             return Path(found)

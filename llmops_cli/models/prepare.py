@@ -47,8 +47,9 @@ def with_parts(
     *,
     progress: Progress,
 ) -> Artifact:
-    """The artifact with the adapters and the draft model that the options name, in the engine's
-    format.
+    """The artifact with the adapters and the draft model that the options name.
+
+    Each is in the engine's format.
 
     Raises: UsageError for an adapter that is none, or is another model's.
     """

@@ -24,7 +24,9 @@ class ServedCheck:
     """One run's served checks. A speed that counts is kept while all that answered is the same."""
 
     def __init__(self, task: QuantizeTask, makers: Makers, evaluators: Sequence[Evaluator]) -> None:
-        self._task = task
+        self._source = task.source
+        self._progress = task.progress
+        self._folder = task.folder
         self._makers = makers
         self._evaluators = evaluators
 
@@ -33,7 +35,7 @@ class ServedCheck:
         for done, variant in enumerate(variants):
             provenance = self._makers.load(variant)
             artifact = self._artifact(variant, provenance)
-            plan = serving_plan(artifact, progress=self._task.progress)
+            plan = serving_plan(artifact, progress=self._progress)
             if plan is None:
                 self._tell_unserved(variant, provenance)
                 continue
@@ -41,30 +43,30 @@ class ServedCheck:
             wanted = self._unknown_to(kept)
             if kept is not None and kept.has_valid_speed and not wanted:
                 continue
-            self._task.progress.update(f"serving {variant.name}", done, len(variants))
+            self._progress.update(f"serving {variant.name}", done, len(variants))
             self._serve(variant, plan, kept, wanted)
 
     def base_accuracy(self) -> dict[str, Scores]:
         """What the evaluators find for the source model itself, once for each server of it."""
         plan = None
         if self._evaluators:
-            plan = serving_plan(self._task.source, progress=self._task.progress)
+            plan = serving_plan(self._source, progress=self._progress)
         if plan is None:
             return {}
-        path = self._task.folder / f".base-{short(plan.key())}.json"
-        found = read_state(path, dict[str, Scores], progress=self._task.progress) or {}
+        path = self._folder / f".base-{short(plan.key())}.json"
+        found = read_state(path, dict[str, Scores], progress=self._progress) or {}
         wanted = [e for e in self._evaluators if e.name not in found]
         if wanted:
-            self._task.progress.update("serving the base", 0, 1)
+            self._progress.update("serving the base", 0, 1)
             try:
                 served = serve_once(
                     plan,
-                    folder=self._task.folder,
+                    folder=self._folder,
                     evaluators=wanted,
-                    progress=self._task.progress,
+                    progress=self._progress,
                 )
             except LlmopsError as error:
-                self._task.progress.warn(f"the base was not evaluated: {error.message}")
+                self._progress.warn(f"the base was not evaluated: {error.message}")
             else:
                 found = {**found, **served.accuracy}
                 write_atomic(path, msgspec.json.encode(found))
@@ -87,7 +89,7 @@ class ServedCheck:
 
     def _tell_unserved(self, variant: Variant, provenance: Provenance) -> None:
         if provenance.served is None:
-            self._task.progress.warn(
+            self._progress.warn(
                 f"{variant.name} was not served: no engine here takes {variant.spec.format}"
             )
 
@@ -104,15 +106,15 @@ class ServedCheck:
         try:
             served = serve_once(
                 plan,
-                folder=self._task.folder,
+                folder=self._folder,
                 pieces=self._makers.scored_tokens(),
                 evaluators=wanted,
-                progress=self._task.progress,
+                progress=self._progress,
             )
         except LlmopsError as error:
             text = f"it does not serve: {error.message}"
             problems.append(ArtifactProblem(kind=ProblemKind.NOT_SERVED, text=text))
-            self._task.progress.warn(f"{variant.name} {text}")
+            self._progress.warn(f"{variant.name} {text}")
         else:
             if kept is not None:
                 accuracy = {**kept.accuracy, **served.accuracy}

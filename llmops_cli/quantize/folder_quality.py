@@ -45,7 +45,11 @@ class FolderQuality:
     """Measures the folders that `maker` made, one job an environment."""
 
     def __init__(self, task: QuantizeTask, maker: MakesFolders, *, text: Path) -> None:
-        self._task = task
+        self._source = task.source
+        self._source_path = task.source_path
+        self._recipe = task.recipe
+        self._progress = task.progress
+        self._threads = task.threads
         self._maker = maker
         self._text = text
         self.text_digest = digest_file(text)
@@ -54,10 +58,10 @@ class FolderQuality:
         """Fills in what folders lack for this text."""
         environments = dict.fromkeys(variant.spec.environment for variant in variants)
         for environment in environments:
-            env = ensure_env(environment, progress=self._task.progress)
+            env = ensure_env(environment, progress=self._progress)
             key = cache_key(
                 self.text_digest,
-                self._task.recipe.eval_tokens,
+                self._recipe.eval_tokens,
                 WINDOW,
                 program=PROGRAM,
                 env=env,
@@ -70,13 +74,13 @@ class FolderQuality:
     def scored_tokens(self) -> list[ScoredTokens]:
         """What quality was measured over; empty if it was not yet."""
         path = self._tokens_path()
-        found = read_state(path, list[ScoredTokens], progress=self._task.progress)
+        found = read_state(path, list[ScoredTokens], progress=self._progress)
         return found or []
 
     def _measure_in(self, env: Env, todo: Sequence[Measurable], key: str) -> None:
         roundings = _roundings(variant for variant, _ in todo)
         job = self._job(env, todo, roundings)
-        output = run_measuring(job, progress=self._task.progress)
+        output = run_measuring(job, progress=self._progress)
         write_atomic(self._tokens_path(), msgspec.json.encode(output["pieces"]))
         plain = dict(zip(roundings, output["roundings"], strict=True))
         for (variant, provenance), figures in zip(todo, output["models"], strict=True):
@@ -100,11 +104,11 @@ class FolderQuality:
             python=env.python,
             program=PROGRAM,
             input={
-                "base": str(self._task.source_path),
+                "base": str(self._source_path),
                 "text": str(self._text),
-                "tokens": self._task.recipe.eval_tokens,
+                "tokens": self._recipe.eval_tokens,
                 "window": WINDOW,
-                "threads": self._task.threads,
+                "threads": self._threads,
                 "models": models,
                 "roundings": [_rounding_fields(rounding, ignored) for rounding in roundings],
             },
@@ -135,11 +139,11 @@ class FolderQuality:
         problem = ArtifactProblem(kind=ProblemKind.NOT_LOADED, text=f"it does not load: {error}")
         found = msgspec.structs.replace(provenance, problems=[problem], quality={}, quality_key="")
         self._maker.save(variant, found)
-        self._task.progress.warn(f"{variant.name}: {problem.text}")
+        self._progress.warn(f"{variant.name}: {problem.text}")
 
     def _tokens_path(self) -> Path:
         key = digest_value(
-            [self._task.source.digest, self.text_digest, self._task.recipe.eval_tokens, WINDOW]
+            [self._source.digest, self.text_digest, self._recipe.eval_tokens, WINDOW]
         )
         return cache_dir() / "heldout" / f"{short(key)}.json"
 

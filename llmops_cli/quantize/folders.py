@@ -52,7 +52,12 @@ class FolderMaker:
                 f"{source.reference} is {source.format}",
                 hint="pass the original model",
             )
-        self._task = task
+        self._source = task.source
+        self._source_path = task.source_path
+        self._recipe = task.recipe
+        self._progress = task.progress
+        self._folder = task.folder
+        self._threads = task.threads
         text, self._calibration = texts_of(task.recipe, task.source_path)
         self._quality = FolderQuality(task, self, text=text)
         self._keys: dict[Variant, str] = {}
@@ -62,13 +67,13 @@ class FolderMaker:
     @property
     def ignored_layers(self) -> list[str]:
         """What stays as it is."""
-        return list(dict.fromkeys(["lm_head", *self._task.recipe.ignore]))
+        return list(dict.fromkeys(["lm_head", *self._recipe.ignore]))
 
     def path(self, variant: Variant) -> Path:
-        return self._task.folder / f"{self._task.source.name}-{variant.name}"
+        return self._folder / f"{self._source.name}-{variant.name}"
 
     def base_bytes(self) -> int:
-        return weight_bytes(self._task.source_path)
+        return weight_bytes(self._source_path)
 
     def was_made(self, variant: Variant) -> bool:
         return variant.name in self._made
@@ -83,21 +88,21 @@ class FolderMaker:
             Provenance,
             key=self._key(variant),
             record=record,
-            progress=self._task.progress,
+            progress=self._progress,
             leaving=WRITTEN_LATER,
         )
 
     def save(self, variant: Variant, provenance: Provenance) -> None:
         folder = self.path(variant)
         write_provenance(folder / IN_FOLDER, provenance)
-        card = model_card(self._task.source.reference, variant, provenance)
+        card = model_card(self._source.reference, variant, provenance)
         write_atomic(folder / CARD, card.encode())
 
     def forecast(self, variants: Sequence[Variant]) -> Forecast:
         missing = [variant for variant in variants if self.load(variant) is None]
         bits = [variant.bits for variant in missing]
         return Forecast(
-            disk_bytes=folder_disk_bytes(size_of(self._task.source_path), bits),
+            disk_bytes=folder_disk_bytes(size_of(self._source_path), bits),
             memory_bytes=max(map(self._memory_bytes, missing), default=0),
         )
 
@@ -112,7 +117,7 @@ class FolderMaker:
             result = run_making(
                 self._job(variant, env, partial),
                 name=target.name,
-                progress=self._task.progress,
+                progress=self._progress,
             )
             provenance = self._described(variant, env, partial, result)
             write_provenance(partial / IN_FOLDER, provenance)
@@ -130,10 +135,10 @@ class FolderMaker:
         return self._quality.scored_tokens()
 
     def _env(self, variant: Variant) -> Env:
-        return ensure_env(variant.spec.environment, progress=self._task.progress)
+        return ensure_env(variant.spec.environment, progress=self._progress)
 
     def _samples(self, variant: Variant) -> int:
-        return self._task.recipe.samples or METHODS[variant.method].samples
+        return self._recipe.samples or METHODS[variant.method].samples
 
     def _compute(self) -> str:
         """float32 on a CPU, where it is several times faster than bfloat16, if there is room."""
@@ -145,7 +150,7 @@ class FolderMaker:
     def _key(self, variant: Variant) -> str:
         if variant not in self._keys:
             self._keys[variant] = cache_key(
-                self._task.source.digest,
+                self._source.digest,
                 msgspec.to_builtins(variant),
                 self.ignored_layers,
                 self._compute(),
@@ -158,20 +163,20 @@ class FolderMaker:
     def _data_key(self, variant: Variant) -> list[object]:
         if not uses_data(variant):
             return []
-        recipe = self._task.recipe
+        recipe = self._recipe
         text = "generated"
         if recipe.calibration != "generated":
             text = digest_file(self._calibration)
         return [text, self._samples(variant), recipe.seq_len, recipe.seed]
 
     def _memory_bytes(self, variant: Variant) -> int:
-        config = text_config(self._task.source_path)
+        config = text_config(self._source_path)
         copies = 1
-        if self._task.recipe.quality:  # the base, beside it one at a time
+        if self._recipe.quality:  # the base, beside it one at a time
             copies = 3 if variant.rounding is not None else 2
         tokens = 0
         if uses_data(variant):
-            tokens = self._samples(variant) * self._task.recipe.seq_len
+            tokens = self._samples(variant) * self._recipe.seq_len
         return folder_memory_bytes(
             FolderMemory(
                 weights_bytes=self.base_bytes(),
@@ -185,7 +190,7 @@ class FolderMaker:
         )
 
     def _job(self, variant: Variant, env: Env, output: Path) -> JobSpec:
-        recipe = self._task.recipe
+        recipe = self._recipe
         calibration = recipe.calibration
         if calibration != "generated":
             calibration = str(self._calibration)
@@ -194,11 +199,11 @@ class FolderMaker:
             python=env.python,
             program=variant.spec.program,
             input={
-                "model": str(self._task.source_path),
+                "model": str(self._source_path),
                 "output": str(output),
                 **msgspec.to_builtins(variant),
                 "ignore": self.ignored_layers,
-                "threads": self._task.threads,
+                "threads": self._threads,
                 "samples": self._samples(variant),
                 "seq_len": recipe.seq_len,
                 "seed": recipe.seed,
@@ -210,7 +215,7 @@ class FolderMaker:
 
     def _described(self, variant: Variant, env: Env, folder: Path, result: JobResult) -> Provenance:
         size_bytes = weight_bytes(folder)
-        parameters = max(parameters_of(self._task.source_path), 1)
+        parameters = max(parameters_of(self._source_path), 1)
         return Provenance(
             key=self._key(variant),
             digest=content_digest(folder, leaving=WRITTEN_LATER),
@@ -219,8 +224,8 @@ class FolderMaker:
             cpu_s=result.output["cpu_s"],
             wall_s=result.wall_s,
             peak_rss_bytes=result.output["peak_rss_bytes"],
-            source=self._task.source.reference,
-            source_digest=self._task.source.digest or "",
+            source=self._source.reference,
+            source_digest=self._source.digest or "",
             recipe=msgspec.to_builtins(variant),
             versions=versions_in(env.python),
             calibration=result.output.get("calibration"),

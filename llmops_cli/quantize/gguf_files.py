@@ -44,7 +44,12 @@ class GgufMaker:
         source = task.source
         if source.format not in ("hf", "gguf"):
             raise UsageError(f"method 'gguf' reads hf and gguf models, not {source.format}")
-        self._task = task
+        self._source = task.source
+        self._source_path = task.source_path
+        self._recipe = task.recipe
+        self._progress = task.progress
+        self._folder = task.folder
+        self._threads = task.threads
         self._env = find_env(ENVIRONMENT)
         self._stem = task.source_path.stem if source.format == "gguf" else source.name
         self._text, calibration = texts_of(task.recipe, task.source_path)
@@ -70,11 +75,11 @@ class GgufMaker:
 
     def forecast(self, variants: Sequence[Variant]) -> Forecast:
         missing = [v.scheme for v in variants if self.load(v) is None]
-        needs_base = self._task.source.format == "hf" and any(
+        needs_base = self._source.format == "hf" and any(
             scheme != BASE_SCHEME for scheme in missing
         )
         return gguf_forecast(
-            size_of(self._task.source_path),
+            size_of(self._source_path),
             missing,
             converts_base=needs_base and self._load(BASE_SCHEME) is None,
             computes_matrix=any(self._matrix.is_computed_for(scheme) for scheme in missing),
@@ -84,14 +89,14 @@ class GgufMaker:
         self._make(variant.scheme)
 
     def measure(self, variants: Sequence[Variant]) -> None:
-        recipe = self._task.recipe
+        recipe = self._recipe
         key = cache_key(
             self.text_digest, recipe.eval_tokens, WINDOW, program=QUALITY, env=self._env
         )
         todo = unmeasured(self, variants, key)
         if not todo:
             return
-        if self._task.source.format == "hf":
+        if self._source.format == "hf":
             self._make(BASE_SCHEME)  # to compare with, should someone have removed it
         job = JobSpec(
             name="quality",
@@ -102,11 +107,11 @@ class GgufMaker:
                 "models": [str(self.path(variant)) for variant, _ in todo],
                 "text": str(self._text),
                 "tokens": recipe.eval_tokens,
-                "threads": self._task.threads,
+                "threads": self._threads,
                 "window": WINDOW,
             },
         )
-        output = run_measuring(job, progress=self._task.progress)
+        output = run_measuring(job, progress=self._progress)
         base, *measured = output["models"]
         for (variant, provenance), figures in zip(todo, measured, strict=True):
             quality = gguf_quality(figures, base=base, tokens=output["tokens"])
@@ -117,12 +122,12 @@ class GgufMaker:
         return []  # llama.cpp's server tells no log-probabilities of a prompt
 
     def _path_of(self, scheme: str) -> Path:
-        return self._task.folder / f"{self._stem}-{scheme}.gguf"
+        return self._folder / f"{self._stem}-{scheme}.gguf"
 
     def _base_path(self) -> Path:
         """The 16-bit file that schemes are made from and compared with."""
-        if self._task.source.format == "gguf":
-            return self._task.source_path
+        if self._source.format == "gguf":
+            return self._source_path
         return self._path_of(BASE_SCHEME)
 
     def _load(self, scheme: str) -> Provenance | None:
@@ -132,7 +137,7 @@ class GgufMaker:
             Provenance,
             key=self._key(scheme),
             record=record_beside(path),
-            progress=self._task.progress,
+            progress=self._progress,
         )
         if found is not None and found.imatrix == "none" and self._matrix.is_computable(scheme):
             return None  # made where it could not be computed
@@ -144,7 +149,7 @@ class GgufMaker:
         return self._keys[scheme]
 
     def _key_of(self, scheme: str) -> str:
-        source = self._task.source
+        source = self._source
         if scheme in FLOAT_SCHEMES:
             return gguf_conversion(source, self._path_of(scheme), scheme).key
         base = source.digest if source.format == "gguf" else self._key(BASE_SCHEME)
@@ -156,15 +161,15 @@ class GgufMaker:
         if scheme in FLOAT_SCHEMES:
             self._require_folder(scheme)
             matrix = None
-            conversion = gguf_conversion(self._task.source, self._path_of(scheme), scheme)
+            conversion = gguf_conversion(self._source, self._path_of(scheme), scheme)
         else:
-            if self._task.source.format == "hf":
+            if self._source.format == "hf":
                 self._make(BASE_SCHEME)
             matrix = self._matrix.file_for(scheme)
             conversion = self._quantization(scheme, matrix)
-        made = convert(conversion, progress=self._task.progress)
+        made = convert(conversion, progress=self._progress)
         fields = msgspec.structs.asdict(made)
-        fields["calibration"] = self._matrix.facts(matrix)
+        fields["calibration"] = self._matrix.facts(matrix)  # what the matrix was computed from
         provenance = Provenance(
             **fields,
             recipe={"method": "gguf", "scheme": scheme},
@@ -174,7 +179,7 @@ class GgufMaker:
         self._made.add(scheme)
 
     def _require_folder(self, scheme: str) -> None:
-        source = self._task.source
+        source = self._source
         if source.format == "gguf":
             raise UsageError(
                 f"{scheme} needs the Hugging Face model; {source.reference} is a GGUF file"
@@ -191,7 +196,7 @@ class GgufMaker:
                 "model": str(self._base_path()),
                 "scheme": scheme,
                 "imatrix": str(matrix) if matrix else None,
-                "threads": self._task.threads,
+                "threads": self._threads,
             },
-            source=self._task.source,
+            source=self._source,
         )

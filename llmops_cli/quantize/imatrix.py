@@ -29,6 +29,9 @@ class ImportanceMatrix:
     def __init__(self, task: QuantizeTask, *, stem: str, text: Path) -> None:
         wish = task.recipe.imatrix
         self._task = task
+        self._source = task.source
+        self._recipe = task.recipe
+        self._progress = task.progress
         self._stem = stem
         self._text = text
         self._own = None if wish in (AUTO, NONE) else Path(wish)
@@ -45,15 +48,15 @@ class ImportanceMatrix:
             return NONE
         if self._own is not None:
             return digest_file(self._own)
-        if self._task.recipe.imatrix == NONE or not wants_imatrix(scheme):
+        if self._recipe.imatrix == NONE or not wants_imatrix(scheme):
             return NONE
         return [AUTO, digest_file(self._text), code_digest(PROGRAM)]
 
     def is_computable(self, scheme: str) -> bool:
         """Whether one is wanted and can be computed here."""
-        if self._own is not None or self._task.recipe.imatrix == NONE:
+        if self._own is not None or self._recipe.imatrix == NONE:
             return False
-        if not wants_imatrix(scheme) or self._task.source.format != "hf":
+        if not wants_imatrix(scheme) or self._source.format != "hf":
             return False
         try:
             find_env(ENVIRONMENT)
@@ -63,8 +66,8 @@ class ImportanceMatrix:
 
     def is_computed_for(self, scheme: str) -> bool:
         """Whether one is wanted, whatever is installed."""
-        is_auto = self._task.recipe.imatrix == AUTO
-        return is_auto and wants_imatrix(scheme) and self._task.source.format == "hf"
+        is_auto = self._recipe.imatrix == AUTO
+        return is_auto and wants_imatrix(scheme) and self._source.format == "hf"
 
     def file_for(self, scheme: str) -> Path | None:
         """The matrix to quantize with, computed now if need be; None: without.
@@ -75,7 +78,7 @@ class ImportanceMatrix:
             return None
         if self._own is not None:
             return self._own
-        if self._task.recipe.imatrix == NONE:
+        if self._recipe.imatrix == NONE:
             if scheme in NEEDS_IMATRIX:
                 raise UsageError(
                     f"{scheme} needs an importance matrix", hint="--imatrix auto, or a file"
@@ -89,11 +92,11 @@ class ImportanceMatrix:
         """What a matrix of ours was computed from."""
         if matrix is None or matrix == self._own:
             return None
-        made = read_state(record_beside(matrix), Made, progress=self._task.progress)
+        made = read_state(record_beside(matrix), Made, progress=self._progress)
         return made.calibration if made else None
 
     def _computed_or_told(self, scheme: str) -> Path | None:
-        if self._task.source.format == "hf":
+        if self._source.format == "hf":
             try:
                 return self._computed(find_env(ENVIRONMENT))
             except EnvironmentMissing as error:
@@ -104,7 +107,7 @@ class ImportanceMatrix:
             raise EnvironmentMissing(
                 f"{scheme} needs an importance matrix: {reason}", hint="--imatrix FILE"
             )
-        self._task.progress.warn(f"{scheme} without importance matrix: {reason}")
+        self._progress.warn(f"{scheme} without importance matrix: {reason}")
         return None
 
     def _computed(self, env: Env) -> Path:

@@ -71,9 +71,7 @@ class Makers:
         return Forecast(disk_bytes=disk_bytes, memory_bytes=memory_bytes)
 
     def measure(self, variants: Sequence[Variant]) -> None:
-        """Fills in quality. A side that cannot be measured costs neither the other's figures nor
-        the report.
-        """
+        """Fills in quality; a side that cannot be measured costs nothing but its own figures."""
         for group in _by_maker(variants):
             try:
                 self.of(group[0]).measure(group)

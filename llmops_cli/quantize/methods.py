@@ -11,8 +11,9 @@ DATA = frozenset({"calibration", "samples", "seq_len", "seed"})
 
 
 class Quantizer(msgspec.Struct, frozen=True, kw_only=True):
-    """A library that quantizes: where it runs, what it writes, and which of the recipe's options it
-    takes.
+    """A library that quantizes.
+
+    Where it runs, what it writes, and which of the recipe's options it takes.
     """
 
     environment: str
@@ -25,8 +26,9 @@ class Quantizer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asks for. The first quantizer and the first scheme are the defaults; without
-    schemes `bits`, `group_size` (-1: a whole row) and `symmetric` say how weights are kept.
+    """What the user asks for. The first quantizer and the first scheme are the defaults.
+
+    Without schemes `bits`, `group_size` (-1: a whole row) and `symmetric` say how weights are kept.
     """
 
     help: str

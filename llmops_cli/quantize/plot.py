@@ -1,78 +1,103 @@
-"""Plots of reports as PNG. matplotlib is imported late."""
+"""Artifacts as a picture: loss against size, and how fast each serves. matplotlib comes late."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmops_cli.quantize.choice import pareto_front
-from llmops_cli.quantize.report import QuantizeReport
+from llmops_cli.quantize.report import QuantizedArtifact, QuantizeReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SMALLEST_LOSS = 1e-7
+"""A logarithmic axis has no zero."""
+MB = 1e6
+FIGURE_INCHES = (13, 5.2)
+BEST = "C0"
+OTHER = "0.65"
 
 
 def save_quantize_plot(report: QuantizeReport, path: Path) -> Path | None:
-    """Size against KL divergence, with the Pareto front; speed and memory of serving. None without
-    matplotlib.
-    """
+    """The picture's place; None without matplotlib, or without any measured loss."""
     rated = [a for a in report.artifacts if a.kl_divergence is not None]
+    if not rated:
+        return None
     try:
         import matplotlib
     except ImportError:
         return None
-    if not rated:
-        return None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (quality, speed) = pyplot.subplots(
-        1, 2, figsize=(13, 5.2), layout="constrained", width_ratios=(3, 2)
+    figure, axes = pyplot.subplots(
+        1, 2, figsize=FIGURE_INCHES, layout="constrained", width_ratios=(3, 2)
     )
+    _draw_quality(axes[0], rated)
+    _draw_speed(axes[1], rated)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+    return path
+
+
+def _place(artifact: QuantizedArtifact) -> tuple[float, float]:
+    """Size in MB, and loss."""
+    loss = artifact.kl_divergence or 0.0
+    return artifact.size_bytes / MB, max(loss, SMALLEST_LOSS)
+
+
+def _draw_quality(axes: Axes, rated: Sequence[QuantizedArtifact]) -> None:
+    """Size against KL divergence, with the Pareto front as steps."""
     front = pareto_front(rated)
-    for a in rated:
-        best = a.name in front
-        quality.scatter(
-            a.size_bytes / 1e6,
-            max(a.kl_divergence or 0, 1e-7),
-            s=70,
-            color="C0" if best else "0.65",
-            zorder=3,
-        )
-        quality.annotate(
-            a.name,
-            (a.size_bytes / 1e6, max(a.kl_divergence or 0, 1e-7)),
-            textcoords="offset points",
-            xytext=(7, 4),
-            fontsize=8,
-            color="black" if best else "0.45",
-        )
-    line = sorted(
-        (a.size_bytes / 1e6, max(a.kl_divergence or 0, 1e-7)) for a in rated if a.name in front
-    )
-    quality.plot(
-        *zip(*line, strict=True), drawstyle="steps-post", color="C0", alpha=0.5
-    ) if line else None
-    quality.set(
+    for artifact in rated:
+        _draw_point(axes, artifact, is_best=artifact.name in front)
+    line = sorted(_place(artifact) for artifact in rated if artifact.name in front)
+    if line:
+        sizes = [size for size, _ in line]
+        losses = [loss for _, loss in line]
+        axes.plot(sizes, losses, drawstyle="steps-post", color=BEST, alpha=0.5)
+    axes.set(
         title="Loss against size (the line: nothing is both smaller and nearer to the base)",
         yscale="log",
         xlabel="weights in MB",
         ylabel="mean KL divergence in nats",
     )
-    quality.set_xlim(left=0, right=max(a.size_bytes for a in rated) / 1e6 * 1.25)
-    quality.grid(alpha=0.3)
-    served = [a for a in rated if a.served and a.served.output_tokens_per_s]
-    names = [f"{a.name}\n{a.served.engine if a.served else ''}" for a in served]
-    speed.barh(names, [a.served.output_tokens_per_s or 0 for a in served if a.served], color="C2")
-    for at, a in enumerate(served):
-        memory = a.served.peak_rss_bytes if a.served else None
-        if a.served and memory:
-            speed.annotate(
-                f" {memory / 1e6:,.0f} MB",
-                (a.served.output_tokens_per_s or 0, at),
-                va="center",
-                fontsize=7,
-            )
-    speed.set(title="Serving one stream, with peak memory", xlabel="output tokens/s")
-    speed.tick_params(axis="y", labelsize=7)
-    speed.margins(x=0.15)
-    speed.invert_yaxis()
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
-    return path
+    largest = max(artifact.size_bytes for artifact in rated)
+    axes.set_xlim(left=0, right=largest / MB * 1.25)
+    axes.grid(alpha=0.3)
+
+
+def _draw_point(axes: Axes, artifact: QuantizedArtifact, *, is_best: bool) -> None:
+    place = _place(artifact)
+    axes.scatter(*place, s=70, color=BEST if is_best else OTHER, zorder=3)
+    axes.annotate(
+        artifact.name,
+        place,
+        textcoords="offset points",
+        xytext=(7, 4),
+        fontsize=8,
+        color="black" if is_best else "0.45",
+    )
+
+
+def _draw_speed(axes: Axes, rated: Sequence[QuantizedArtifact]) -> None:
+    """One stream's tokens a second, with the memory beside the bar."""
+    names: list[str] = []
+    speeds: list[float] = []
+    for artifact in rated:
+        served = artifact.served
+        if served is None or not served.output_tokens_per_s:
+            continue
+        if served.peak_rss_bytes:
+            text = f" {served.peak_rss_bytes / MB:,.0f} MB"
+            place = (served.output_tokens_per_s, len(names))
+            axes.annotate(text, place, va="center", fontsize=7)
+        names.append(f"{artifact.name}\n{served.engine}")
+        speeds.append(served.output_tokens_per_s)
+    axes.barh(names, speeds, color="C2")
+    axes.set(title="Serving one stream, with peak memory", xlabel="output tokens/s")
+    axes.tick_params(axis="y", labelsize=7)
+    axes.margins(x=0.15)
+    axes.invert_yaxis()

@@ -14,9 +14,9 @@ GroupSize = Annotated[int, msgspec.Meta(ge=-1)]
 
 
 class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One method, or a `sweep` of METHOD[:SCHEME][@QUANTIZER]. Options that are null are the
-    method's own defaults.
+    """One method, or a `sweep` of METHOD[:SCHEME][@QUANTIZER].
 
+    Options that are null are the method's own defaults.
     `imatrix` (gguf) is auto, none or a file. `calibration` is builtin (the model's own
     calibration.jsonl if it has one, else the text that ships with the toolkit), generated (the
     model's own words) or a file of text, JSONL or Parquet. `ignore` names layers to leave alone
@@ -29,7 +29,8 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     method: Annotated[
         str,
         Flag(
-            help="gguf, awq, gptq, int4 (plain rounding), autoround, smoothquant, int8, fp8, nf4, kv-cache."
+            help="gguf, awq, gptq, int4 (plain rounding), autoround, smoothquant, int8, fp8, "
+            "nf4, kv-cache."
         ),
     ] = "gguf"
     engine: Annotated[

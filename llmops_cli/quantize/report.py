@@ -32,8 +32,10 @@ class ArtifactProblem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an engine that takes the format made of an artifact: greedy words, one stream's speed,
-    its memory, and the share of right answers for each task of each evaluator.
+    """What an engine that takes the format made of an artifact.
+
+    Greedy words, one stream's speed, memory, and the share of right answers for each task of each
+    evaluator.
 
     The speed is the median over `repeats`, `output_tokens_per_s_interval` where that median lies
     (95 % where there are six repeats or more, else their range). `invalid_reasons` say why it
@@ -60,10 +62,11 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One quantized model and what it cost. Perplexities are over the same held-out tokens;
-    `kl_divergence` is the mean of KL(base || quantized) per token, in nats; `*_rounding` are plain
-    rounding's at the same bits and groups. `problems` say what is wrong: a limit that was broken,
-    an engine that did not load it.
+    """One quantized model and what it cost.
+
+    Perplexities are over the same held-out tokens; `kl_divergence` is the mean of
+    KL(base || quantized) per token, in nats; `*_rounding` are plain rounding's at the same bits and
+    groups. `problems` say what is wrong: a limit that was broken, an engine that did not load it.
     """
 
     path: str
@@ -115,8 +118,9 @@ class TensorKind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a model on disk is. `bits` and `group_size` are of the quantized weights; `loads_in` are
-    engines of ours.
+    """What a model on disk is.
+
+    `bits` and `group_size` are of the quantized weights; `loads_in` are engines of ours.
     """
 
     path: str
@@ -139,8 +143,8 @@ def problems_of(report: QuantizeReport, *, max_increase: float | None) -> list[P
         return []
     found = []
     for artifact in report.artifacts:
-        for problem in _breaking(artifact):
-            found.append(Problem(problem.kind, f"{artifact.name}: {problem.text}"))
+        name = artifact.name
+        found += [Problem(p.kind, f"{name}: {p.text}") for p in _breaking(artifact)]
     return found
 
 

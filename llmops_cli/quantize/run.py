@@ -35,8 +35,9 @@ def quantize(
     progress: Progress,
     evaluators: Sequence[Evaluator] = (),
 ) -> QuantizeReport:
-    """Every artifact of the recipe in `folder`, with size, quality, a served word and what the
-    evaluators found. What is wrong with one is in its `problems`, see `problems_of`.
+    """Every artifact of the recipe in `folder`, with size, quality, and how it serves.
+
+    What is wrong with one is in its `problems`, see `problems_of`.
 
     Raises: UsageError for a model, scheme or text that cannot be used; EnvironmentMissing for a
     missing library, too little disk space or memory; EngineFailed if a job fails and nothing else

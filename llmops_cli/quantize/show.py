@@ -133,8 +133,11 @@ def _accuracy_notes(report: QuantizeReport) -> list[str]:
 def _accuracies(artifacts: Sequence[QuantizedArtifact], evaluator: str, task: str) -> list[str]:
     found = []
     for artifact in artifacts:
-        if artifact.served and evaluator in artifact.served.accuracy:
-            found.append(f"{artifact.name} {artifact.served.accuracy[evaluator][task]:.3f}")
+        scores = artifact.served.accuracy if artifact.served else {}
+        if evaluator not in scores:
+            continue
+        share = scores[evaluator][task]
+        found.append(f"{artifact.name} {share:.3f}")
     return found
 
 

@@ -8,24 +8,29 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.runtime.paths import recipes_dir
 
+OWN_CALIBRATION = ("builtin", "generated")
+
 
 def texts_of(recipe: QuantizeRecipe, model: Path) -> tuple[Path, Path]:
-    """(held-out text, calibration text): the user's, else those that lie beside the model, else the
-    toolkit's own.
+    """(held-out text, calibration text): the user's, else the model's, else the toolkit's own.
 
     Raises: UsageError for a file that is not there.
     """
-
-    def own(name: str) -> Path:
-        beside = model / f"{name}.jsonl"
-        return beside if beside.is_file() else recipes_dir() / "data" / f"{name}.txt"
-
-    builtin = recipe.calibration in ("builtin", "generated")
-    found = (
-        Path(recipe.eval_text) if recipe.eval_text else own("heldout"),
-        own("calibration") if builtin else Path(recipe.calibration),
-    )
-    for path in found:
+    heldout = _own("heldout", model)
+    if recipe.eval_text:
+        heldout = Path(recipe.eval_text)
+    calibration = _own("calibration", model)
+    if recipe.calibration not in OWN_CALIBRATION:
+        calibration = Path(recipe.calibration)
+    for path in (heldout, calibration):
         if not path.is_file():
             raise UsageError(f"no file at {path}")
-    return found
+    return heldout, calibration
+
+
+def _own(name: str, model: Path) -> Path:
+    """The text that lies beside the model, else ours."""
+    beside = model / f"{name}.jsonl"
+    if beside.is_file():
+        return beside
+    return recipes_dir() / "data" / f"{name}.txt"

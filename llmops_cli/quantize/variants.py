@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
 from llmops_cli.quantize.gguf import DEFAULT_SCHEME, canonical_scheme
-from llmops_cli.quantize.methods import ALIASES, DATA, METHODS, QUANTIZERS, SAID, Method, Quantizer
+from llmops_cli.quantize.methods import (
+    ALIASES,
+    DATA,
+    METHODS,
+    QUANTIZERS,
+    SAID,
+    Method,
+    Quantizer,
+)
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.runtime.hardware import probe_gpus
 
+GGUF = "gguf"
 OPTIONS = (
     "bits",
     "group_size",
@@ -22,6 +33,18 @@ OPTIONS = (
     "seq_len",
     "seed",
 )
+"""Fields of the recipe that not every method has."""
+ASYMMETRIC = "ASYM"
+EXAMPLES = ("W4A16", "W4A16_ASYM", "W8A16", "W3A16")
+IGNORED_ANYWAY = "lm_head"
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """`METHOD[:SCHEME][@QUANTIZER]` as it was written."""
+
+    method: str
+    scheme: str = ""
+    quantizer: str = ""
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +59,17 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """As tables and folders call it: awq-W4A16_ASYM-g128, gguf-Q4_K_M; @quantizer where it is
-        not the default.
+        """As tables and folders call it: awq-W4A16_ASYM-g128, gguf-Q4_K_M.
+
+        `@quantizer` follows where it is not the method's default.
         """
-        group = f"-g{self.group_size}" if self.group_size > 0 else ""
-        other = "" if self.quantizer == METHODS[self.method].quantizers[0] else f"@{self.quantizer}"
-        return f"{self.method}-{self.scheme}{group}{other}"
+        name = f"{self.method}-{self.scheme}"
+        if self.group_size > 0:
+            name += f"-g{self.group_size}"
+        default = METHODS[self.method].quantizers[0]
+        if self.quantizer != default:
+            name += f"@{self.quantizer}"
+        return name
 
     @property
     def spec(self) -> Quantizer:
@@ -49,11 +77,14 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rounding(self) -> tuple[int, int, bool] | None:
-        """Bits, group and symmetry of the plain rounding to compare with; None where that means
-        nothing.
+        """Bits, group and symmetry of the plain rounding to compare with.
+
+        None where that means nothing.
         """
-        weights_only = self.scheme.startswith("W") and self.scheme.partition("_")[0].endswith("A16")
-        return (self.bits, self.group_size, self.symmetric) if weights_only else None
+        weights = self.scheme.partition("_")[0]
+        if weights.startswith("W") and weights.endswith("A16"):
+            return (self.bits, self.group_size, self.symmetric)
+        return None
 
 
 def variants_of(recipe: QuantizeRecipe) -> list[Variant]:
@@ -62,14 +93,14 @@ def variants_of(recipe: QuantizeRecipe) -> list[Variant]:
     Raises: UsageError for an unknown method, quantizer or scheme, or an option (one that is not as
     it would be by default) that one of them lacks; in a sweep, that all of them lack.
     """
-    plain = QuantizeRecipe()
-    recipe = msgspec.structs.replace(
-        recipe, ignore=[name for name in recipe.ignore if name != "lm_head"]
-    )
-    given = frozenset(name for name in OPTIONS if getattr(recipe, name) != getattr(plain, name))
+    ignored = [name for name in recipe.ignore if name != IGNORED_ANYWAY]
+    recipe = msgspec.structs.replace(recipe, ignore=ignored)
+    given = _given_options(recipe)
     if recipe.sweep:
-        _refuse_in_sweep(recipe, given)
-    wishes = recipe.sweep or [recipe.method + (f"@{recipe.engine}" if recipe.engine else "")]
+        wishes = [parse_wish(text) for text in recipe.sweep]
+        _refuse_in_sweep(recipe, wishes, given)
+    else:
+        wishes = [Wish(method=_canonical(recipe.method), quantizer=recipe.engine or "")]
     found: dict[Variant, None] = {}
     for wish in wishes:
         for variant in _of_wish(wish, recipe, given):
@@ -77,138 +108,186 @@ def variants_of(recipe: QuantizeRecipe) -> list[Variant]:
     return list(found)
 
 
-def _of_wish(wish: str, recipe: QuantizeRecipe, given: frozenset[str]) -> list[Variant]:
-    """`METHOD[:SCHEME][@QUANTIZER]`."""
-    text, _, engine = wish.partition("@")
-    name, _, scheme = text.partition(":")
-    name = ALIASES.get(name.strip(), name.strip())
-    if name not in METHODS:
-        raise unknown_name("method", name, [*METHODS, *ALIASES])
-    method = METHODS[name]
-    quantizer = _quantizer(name, method, engine)
+def parse_wish(text: str) -> Wish:
+    """Reads `METHOD[:SCHEME][@QUANTIZER]`."""
+    before, _, quantizer = text.partition("@")
+    method, _, scheme = before.partition(":")
+    return Wish(method=_canonical(method), scheme=scheme, quantizer=quantizer.strip())
+
+
+def _canonical(method: str) -> str:
+    name = method.strip()
+    return ALIASES.get(name, name)
+
+
+def _given_options(recipe: QuantizeRecipe) -> frozenset[str]:
+    """Options that are not as they would be by default."""
+    plain = QuantizeRecipe()
+    changed = set()
+    for name in OPTIONS:
+        if getattr(recipe, name) != getattr(plain, name):
+            changed.add(name)
+    return frozenset(changed)
+
+
+def _of_wish(wish: Wish, recipe: QuantizeRecipe, given: frozenset[str]) -> list[Variant]:
+    if wish.method not in METHODS:
+        raise unknown_name("method", wish.method, [*METHODS, *ALIASES])
+    method = METHODS[wish.method]
+    quantizer = _quantizer(wish, method)
     if not recipe.sweep:
-        _refuse_options(name, method, quantizer, given)
-    schemes = [scheme] if scheme else ([] if recipe.sweep else recipe.scheme)
-    if name == "gguf":
-        types = [canonical_scheme(scheme) for scheme in schemes or [DEFAULT_SCHEME]]
-        return [
-            Variant(
-                method=name, quantizer=quantizer, scheme=kind, bits=0, group_size=-1, symmetric=True
-            )
-            for kind in types
-        ]
-    found = [_variant(name, method, quantizer, scheme, recipe) for scheme in schemes or [""]]
-    data = sorted(given & DATA)
-    if (
-        name == "fp8"
-        and data
-        and not recipe.sweep
-        and all(variant.scheme != "FP8" for variant in found)
-    ):
-        raise UsageError(
-            f"fp8 finds its scales while serving, without --{data[0].replace('_', '-')}",
-            hint="--scheme static calibrates them",
-        )
+        _refuse_options(wish.method, method, quantizer, given)
+    schemes = _schemes(wish, recipe)
+    if wish.method == GGUF:
+        return [_gguf_variant(quantizer, scheme) for scheme in schemes or [DEFAULT_SCHEME]]
+    found = [
+        _folder_variant(wish.method, method, quantizer, scheme, recipe)
+        for scheme in schemes or [""]
+    ]
+    if wish.method == "fp8" and not recipe.sweep:
+        _refuse_data_for_dynamic(found, given)
     return found
 
 
-def _refuse_in_sweep(recipe: QuantizeRecipe, given: frozenset[str]) -> None:
+def _schemes(wish: Wish, recipe: QuantizeRecipe) -> list[str]:
+    if wish.scheme:
+        return [wish.scheme]
+    if recipe.sweep:
+        return []
+    return recipe.scheme
+
+
+def _gguf_variant(quantizer: str, scheme: str) -> Variant:
+    return Variant(
+        method=GGUF,
+        quantizer=quantizer,
+        scheme=canonical_scheme(scheme),
+        bits=0,
+        group_size=-1,
+        symmetric=True,
+    )
+
+
+def _quantizer(wish: Wish, method: Method) -> str:
+    """The library that does it. Raises: UsageError, or EnvironmentMissing for want of a GPU."""
+    name = wish.quantizer or method.quantizers[0]
+    if name not in QUANTIZERS:
+        raise unknown_name("quantizer", name, QUANTIZERS)
+    if name not in method.quantizers:
+        able = ", ".join(method.quantizers)
+        raise UsageError(
+            f"{name} has no method {wish.method}", hint=f"{wish.method} is made by {able}"
+        )
+    if QUANTIZERS[name].needs_cuda and not probe_gpus():
+        others = [other for other in method.quantizers if not QUANTIZERS[other].needs_cuda]
+        raise EnvironmentMissing(
+            f"{name} quantizes on an NVIDIA GPU only; there is none", hint=f"--engine {others[0]}"
+        )
+    return name
+
+
+def _flag(option: str) -> str:
+    return "--" + option.replace("_", "-")
+
+
+def _refuse_in_sweep(recipe: QuantizeRecipe, wishes: Iterable[Wish], given: frozenset[str]) -> None:
     if recipe.engine or recipe.scheme:
         raise UsageError(
             "a sweep names its engines and schemes itself", hint="--sweep awq@autoawq,gguf:Q4_K_M"
         )
-    names = [wish.partition("@")[0].partition(":")[0].strip() for wish in recipe.sweep]
-    methods = [
-        METHODS[ALIASES.get(name, name)] for name in names if ALIASES.get(name, name) in METHODS
-    ]
+    methods = [METHODS[wish.method] for wish in wishes if wish.method in METHODS]
+    if not methods:
+        return
     for option in sorted(given):
-        if methods and not any(option in method.takes for method in methods):
-            raise UsageError(f"nothing in this sweep has --{option.replace('_', '-')}")
-
-
-def _quantizer(name: str, method: Method, engine: str) -> str:
-    engine = engine.strip() or method.quantizers[0]
-    if engine not in QUANTIZERS:
-        raise unknown_name("quantizer", engine, QUANTIZERS)
-    if engine not in method.quantizers:
-        raise UsageError(
-            f"{engine} has no method {name}",
-            hint=f"{name} is made by {', '.join(method.quantizers)}",
-        )
-    if QUANTIZERS[engine].needs_cuda and not probe_gpus():
-        able = [other for other in method.quantizers if not QUANTIZERS[other].needs_cuda]
-        raise EnvironmentMissing(
-            f"{engine} quantizes on an NVIDIA GPU only; there is none", hint=f"--engine {able[0]}"
-        )
-    return engine
+        if not any(option in method.takes for method in methods):
+            raise UsageError(f"nothing in this sweep has {_flag(option)}")
 
 
 def _refuse_options(name: str, method: Method, quantizer: str, given: frozenset[str]) -> None:
     for option in OPTIONS:
         if option not in given:
             continue
-        flag = f"--{option.replace('_', '-')}"
+        flag = _flag(option)
         if option not in method.takes:
             able = [other for other, entry in METHODS.items() if option in entry.takes]
             raise UsageError(f"method {name} has no {flag}", hint=f"these have: {', '.join(able)}")
         if option not in QUANTIZERS[quantizer].takes:
             able = [other for other in method.quantizers if option in QUANTIZERS[other].takes]
-            raise UsageError(
-                f"{quantizer} has no {flag}", hint=f"--engine {able[0]}" if able else None
-            )
+            hint = f"--engine {able[0]}" if able else None
+            raise UsageError(f"{quantizer} has no {flag}", hint=hint)
 
 
-def _variant(
+def _refuse_data_for_dynamic(variants: Iterable[Variant], given: frozenset[str]) -> None:
+    """Scales that are found while serving need no calibration."""
+    data = sorted(given & DATA)
+    if data and all(variant.scheme != "FP8" for variant in variants):
+        raise UsageError(
+            f"fp8 finds its scales while serving, without {_flag(data[0])}",
+            hint="--scheme static calibrates them",
+        )
+
+
+def _folder_variant(
     name: str, method: Method, quantizer: str, scheme: str, recipe: QuantizeRecipe
 ) -> Variant:
-    spec = QUANTIZERS[quantizer]
     if method.schemes:
-        canonical = SAID.get(scheme.lower(), scheme.upper()) or method.schemes[0]
-        if canonical not in method.schemes:
-            raise unknown_name(f"scheme of {name}", scheme, method.schemes)
         return Variant(
             method=name,
             quantizer=quantizer,
-            scheme=canonical,
+            scheme=_named_scheme(name, method, scheme),
             bits=method.bits,
             group_size=method.group_size,
             symmetric=method.symmetric,
         )
     bits = recipe.bits or method.bits
-    symmetric = recipe.symmetric
+    symmetric = method.symmetric if recipe.symmetric is None else recipe.symmetric
     if scheme:
-        text, _, rest = scheme.upper().partition("_")
-        symmetric = rest != "ASYM"
-        if not (
-            text.startswith("W") and text.endswith("A16") and text[1:-3].isdigit()
-        ) or rest not in ("", "ASYM"):
-            raise unknown_name(
-                f"scheme of {name}", scheme, ("W4A16", "W4A16_ASYM", "W8A16", "W3A16")
-            )
-        bits = int(text[1:-3])
-    if spec.bits and bits not in spec.bits:
-        raise UsageError(
-            f"{quantizer} has no {bits}-bit weights",
-            hint=f"--bits {', '.join(map(str, spec.bits))}",
-        )
+        bits, symmetric = _parse_weights(name, scheme)
+    _refuse_weights(quantizer, bits, recipe.group_size)
+    if quantizer == "autoawq":
+        symmetric = False
+    elif quantizer == "torchao":
+        symmetric = True
+    suffix = "" if symmetric else f"_{ASYMMETRIC}"
+    return Variant(
+        method=name,
+        quantizer=quantizer,
+        scheme=f"W{bits}A16{suffix}",
+        bits=bits,
+        group_size=recipe.group_size or method.group_size,
+        symmetric=symmetric,
+    )
+
+
+def _named_scheme(name: str, method: Method, scheme: str) -> str:
+    """One of the method's own, whose first is the default."""
+    if not scheme:
+        return method.schemes[0]
+    canonical = SAID.get(scheme.lower(), scheme.upper())
+    if canonical not in method.schemes:
+        raise unknown_name(f"scheme of {name}", scheme, method.schemes)
+    return canonical
+
+
+def _parse_weights(name: str, scheme: str) -> tuple[int, bool]:
+    """Bits and symmetry of W4A16, or W4A16_ASYM."""
+    weights, _, suffix = scheme.upper().partition("_")
+    digits = weights.removeprefix("W").removesuffix("A16")
+    is_known = weights == f"W{digits}A16" and digits.isdigit()
+    if not is_known or suffix not in ("", ASYMMETRIC):
+        raise unknown_name(f"scheme of {name}", scheme, EXAMPLES)
+    return int(digits), suffix != ASYMMETRIC
+
+
+def _refuse_weights(quantizer: str, bits: int, group_size: int | None) -> None:
+    able = QUANTIZERS[quantizer].bits
+    if able and bits not in able:
+        numbers = ", ".join(map(str, able))
+        raise UsageError(f"{quantizer} has no {bits}-bit weights", hint=f"--bits {numbers}")
     if quantizer == "torchao" and not probe_gpus():
         raise EnvironmentMissing(
             "torchao packs 4-bit weights for NVIDIA GPUs only; there is none",
             hint="--engine llmcompressor",
         )
-    if symmetric is None:
-        symmetric = method.symmetric
-    if recipe.group_size == 0:
+    if group_size == 0:
         raise UsageError("--group-size 0: no such value", hint="-1 is a whole row")
-    if quantizer == "autoawq":
-        symmetric = False
-    elif quantizer == "torchao":
-        symmetric = True
-    return Variant(
-        method=name,
-        quantizer=quantizer,
-        scheme=f"W{bits}A16{'' if symmetric else '_ASYM'}",
-        bits=bits,
-        group_size=recipe.group_size or method.group_size,
-        symmetric=symmetric,
-    )

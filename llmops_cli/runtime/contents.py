@@ -44,10 +44,7 @@ def content_digest(path: Path, *, leaving: Collection[str] = ()) -> str:
     `leaving`: names directly in the folder that do not count.
     """
     memory = _Memory(path.resolve())
-    if path.is_file():
-        found = memory.digest(path)
-    else:
-        found = memory.digest_of_folder(path, leaving)
+    found = memory.digest(path) if path.is_file() else memory.digest_of_folder(path, leaving)
     memory.save()
     return found
 

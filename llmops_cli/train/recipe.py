@@ -10,8 +10,9 @@ from llmops_cli.core.fields import Flag, Positive, PositiveNumber, Share
 
 
 class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Supervised training of a chat model on one process. `data` is `demo` or a JSONL file of
-    messages.
+    """Supervised training of a chat model on one process.
+
+    `data` is `demo` or a JSONL file of messages.
     """
 
     data: Annotated[str, Flag(help='demo, or a JSONL file of {"messages": [...]}.')] = "demo"
