@@ -69,8 +69,7 @@ class Console:
         if page is OPENAPI:
             return msgspec.json.encode(document()), b"application/json", []
         if self._page is None:
-            here = files("llmops_cli.serve.watch")
-            self._page = here.joinpath("ui.html").read_bytes()
+            self._page = _dashboard()
         return self._page, b"text/html; charset=utf-8", PAGE_HEADERS
 
     async def state(self, snapshot: Snapshot, store: KeyStore) -> bytes:
@@ -119,6 +118,16 @@ class Console:
             "steps": steps,
             "sides": sides,
         }
+
+
+def _dashboard() -> bytes:
+    """One page without references, so that its policy can forbid everything else."""
+    folder = files("llmops_cli.serve.watch").joinpath("ui")
+    page = folder.joinpath("page.html").read_text(encoding="utf-8")
+    for name, file in (("{style}", "style.css"), ("{script}", "script.js")):
+        text = folder.joinpath(file).read_text(encoding="utf-8")
+        page = page.replace(name, text)
+    return page.encode()
 
 
 def _side(stats: SideStats) -> Json:
