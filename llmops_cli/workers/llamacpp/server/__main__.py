@@ -12,7 +12,7 @@ import sys
 import uvicorn
 import uvloop
 
-from llamacpp.server.api import App
+from llamacpp.server.api import OpenAiApp
 from llamacpp.server.arguments import ServerArguments, parse_arguments
 from llamacpp.server.binding import LoadError
 from llamacpp.server.chat import ChatTemplate
@@ -74,7 +74,7 @@ def make_scheduler(
     return Scheduler(llama, llama.vocabulary, options, flush=flush, drafter=drafter)
 
 
-def uvicorn_server(app: App) -> uvicorn.Server:
+def uvicorn_server(app: OpenAiApp) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -98,7 +98,7 @@ async def serve(
     context = args.longest_request(train_context=llama.train_context, pool=llama.pool)
     scheduler = make_scheduler(args, llama, drafter)
     models = [args.name, *args.adapters]
-    app = App(prompt_reader(llama), scheduler, models=models, context=context)
+    app = OpenAiApp(prompt_reader(llama), scheduler, models=models, context=context)
     scheduler.start()
     sizes = f"{args.parallel} sequences, {context} tokens each"
     print(f"serving {args.name} on {args.host}:{args.port}, {sizes}", flush=True)
@@ -112,7 +112,8 @@ def main() -> None:
     args = parse_arguments()
     listener = listen(args.host, args.port)
     try:
-        llama = Llama(args.model, args.context_options, adapters=args.adapters.values())
+        adapters = args.adapters.values()
+        llama = Llama(args.model, args.context_options, adapters=adapters)
         drafter = make_drafter(args.speculative, llama)
     except LoadError as error:
         sys.exit(str(error))

@@ -19,7 +19,7 @@ CLIENT_CLOSED_REQUEST = 499
 PROMETHEUS_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class App:
+class OpenAiApp:
     """Routes requests; one per process."""
 
     def __init__(

@@ -51,8 +51,12 @@ class ServerArguments(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def adapters(self) -> dict[str, str]:
         """Files of LoRA adapters by name."""
-        pairs = [pair.partition("=") for pair in self.lora.split(",") if pair]
-        return {name: path for name, _, path in pairs}
+        files = {}
+        for pair in self.lora.split(","):
+            name, _, path = pair.partition("=")
+            if name:
+                files[name] = path
+        return files
 
     @property
     def context_options(self) -> ContextOptions:

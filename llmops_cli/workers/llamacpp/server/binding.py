@@ -66,7 +66,8 @@ class LogTail:
         _user: object,
     ) -> None:
         if level in (WARN, ERROR):
-            self._lines.append(text.decode(errors="replace").strip())
+            line = text.decode(errors="replace")
+            self._lines.append(line.strip())
 
     def last(self, count: int) -> str:
         return " ".join([*self._lines][-count:])
@@ -132,8 +133,10 @@ def load_adapter(
 def set_adapters(context: ContextHandle, adapters: list[AdapterHandle]) -> None:
     """Makes these, at full strength, the adapters of all that is computed from now on."""
     count = len(adapters)
-    handles = (ctypes.c_void_p * max(count, 1))(*adapters)
-    scales = (ctypes.c_float * max(count, 1))(*[1.0] * count)
+    room = max(count, 1)
+    full_strength = [1.0] * count
+    handles = (ctypes.c_void_p * room)(*adapters)
+    scales = (ctypes.c_float * room)(*full_strength)
     pointer = ctypes.cast(handles, ctypes.POINTER(llama_cpp.llama_adapter_lora_p_ctypes))
     if llama_cpp.llama_set_adapters_lora(context, pointer, count, scales) != 0:
         raise RuntimeError("llama.cpp refused the adapter")

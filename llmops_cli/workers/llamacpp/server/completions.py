@@ -169,7 +169,8 @@ class Completions:
             raise BadRequest(message, kind="context_length_exceeded")
         if limit is None:
             return room
-        return min(max(limit, 1), room)
+        at_least_one = max(limit, 1)
+        return min(at_least_one, room)
 
 
 def params_of_choice(params: SamplingParams, choice: int) -> SamplingParams:

@@ -47,8 +47,9 @@ class Detokenizer:
 
 def first_stop(text: str, stops: list[str]) -> int | None:
     """Where the first of the stop strings begins."""
-    places = [text.find(stop) for stop in stops]
-    return min((place for place in places if place >= 0), default=None)
+    found = [stop for stop in stops if stop in text]
+    places = [text.index(stop) for stop in found]
+    return min(places, default=None)
 
 
 def overlap(text: str, stop: str) -> int:

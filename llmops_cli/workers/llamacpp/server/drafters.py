@@ -25,7 +25,11 @@ def make_drafter(text: str, target: Llama) -> Drafter | None:
 
 def load_draft_model(path: str, target: Llama) -> Llama:
     """With room for as much text as the target has. Raises: LoadError."""
-    options = msgspec.structs.replace(target.options, pool=target.pool, kv_type="f16")
+    options = msgspec.structs.replace(
+        target.options,
+        pool=target.pool,
+        kv_type="f16",
+    )
     small = Llama(path, options)
     if not is_same_vocabulary(small.vocabulary, target.vocabulary):
         raise LoadError(f"the draft model {path} has another vocabulary than the model")
@@ -37,7 +41,8 @@ def is_same_vocabulary(one: Vocabulary, other: Vocabulary) -> bool:
     if one.size != other.size:
         return False
     step = max(1, other.size // 1000)
-    return all(
-        one.piece(token, special=True) == other.piece(token, special=True)
-        for token in range(0, other.size, step)
-    )
+    for token in range(0, other.size, step):
+        piece = one.piece(token, special=True)
+        if piece != other.piece(token, special=True):
+            return False
+    return True

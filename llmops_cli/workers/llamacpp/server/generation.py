@@ -74,6 +74,13 @@ class Generation:
         self.queued_at = time.monotonic()
         self.first_at: float | None = None
 
+    @property
+    def ttft_s(self) -> float | None:
+        """From the queue to the first token."""
+        if self.first_at is None:
+            return None
+        return self.first_at - self.queued_at
+
     def close(self) -> None:
         if self.sampler is not None:
             self.sampler.close()

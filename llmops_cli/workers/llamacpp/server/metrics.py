@@ -38,7 +38,10 @@ class ServerMetrics:
         self._registry = CollectorRegistry()
         self._registry.register(SchedulerCollector(scheduler))
         self._requests = Counter(
-            "llmops_requests", "HTTP requests", ["path", "status"], registry=self._registry
+            "llmops_requests",
+            "HTTP requests",
+            ["path", "status"],
+            registry=self._registry,
         )
         self._ttft = Histogram(
             "llmops_time_to_first_token_seconds",
@@ -53,8 +56,9 @@ class ServerMetrics:
 
     def observe(self, generations: list[Generation]) -> None:
         for generation in generations:
-            if generation.first_at is not None:
-                self._ttft.observe(generation.first_at - generation.queued_at)
+            ttft_s = generation.ttft_s
+            if ttft_s is not None:
+                self._ttft.observe(ttft_s)
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

@@ -94,7 +94,9 @@ class Llama:
         """0 is the model as it is; 1 and on are the adapters, for all that is computed next."""
         if number == self._adapter_in_use:
             return
-        chosen = [] if number == 0 else [self._adapters[number - 1]]
+        chosen = []
+        if number > 0:
+            chosen.append(self._adapters[number - 1])
         set_adapters(self._context, chosen)
         self._adapter_in_use = number
 

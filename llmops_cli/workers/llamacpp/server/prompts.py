@@ -35,7 +35,7 @@ class PromptReader:
         """Raises: BadRequest for ids that no token has."""
         if isinstance(prompt, str):
             return self.vocabulary.tokenize(prompt, add_special=True, parse_special=True)
-        size = self.vocabulary.size
-        if not all(0 <= token < size for token in prompt):
-            raise BadRequest("prompt: a token id is not in the vocabulary")
+        for token in prompt:
+            if not 0 <= token < self.vocabulary.size:
+                raise BadRequest("prompt: a token id is not in the vocabulary")
         return list(prompt)

@@ -142,7 +142,8 @@ def sampling_of(
     """Raises: BadRequest for a grammar, schema or token id that cannot be used."""
     bias = request.logit_bias or {}
     check_bias(bias, vocabulary_size)
-    named = {
+    # Any: the types differ by name, and those of the request are those of the parameters.
+    named: dict[str, Any] = {
         "temperature": request.temperature,
         "top_p": request.top_p,
         "top_k": request.top_k,
@@ -152,15 +153,18 @@ def sampling_of(
         "repetition_penalty": request.repetition_penalty,
         "seed": request.seed,
     }
-    # Any: the types differ by name, and those of the request are those of the parameters.
-    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     return SamplingParams(
-        **given,
+        **without_none(named),
         logit_bias=bias,
         ignore_eos=request.ignore_eos,
         grammar=grammar_of(request.grammar, request.response_format),
         top_logprobs=top_logprobs,
     )
+
+
+def without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    """What was given; for the rest the parameters have defaults of their own."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def check_bias(bias: dict[int, float], vocabulary_size: int) -> None:
@@ -210,7 +214,8 @@ def flatten(message: ChatMessage) -> ChatMessage:
         raise BadRequest("messages: each needs a role")
     content = message.get("content")
     if isinstance(content, list):
-        return {**message, "content": "".join(text_of(part) for part in content)}
+        text = "".join(text_of(part) for part in content)
+        return {**message, "content": text}
     return {**message, "content": content or ""}
 
 

@@ -30,7 +30,9 @@ class ResponseEncoder:
         self.chat = chat
         self._vocabulary = vocabulary
         self._model = model
-        self._id = ("chatcmpl-" if chat else "cmpl-") + uuid.uuid4().hex[:24]
+        prefix = "chatcmpl" if chat else "cmpl"
+        unique = uuid.uuid4().hex[:24]
+        self._id = f"{prefix}-{unique}"
         self._created = int(time.time())
         head = self._head("chat.completion.chunk" if chat else "text_completion")
         self._chunk_head = b"data: " + msgspec.json.encode(head)[:-1]
@@ -57,7 +59,8 @@ class ResponseEncoder:
         body = self._text_body(msgspec.json.encode(text))
         if not logprobs:
             return self._chunk(index, body, b"null", b"null")
-        return self._chunk(index, body, msgspec.json.encode(self._logprobs(logprobs)), b"null")
+        encoded = msgspec.json.encode(self._logprobs(logprobs))
+        return self._chunk(index, body, encoded, b"null")
 
     def _text_body(self, content: bytes) -> bytes:
         if self.chat:
@@ -66,7 +69,8 @@ class ResponseEncoder:
 
     def finish_chunk(self, index: int, reason: FinishReason) -> bytes:
         body = EMPTY_DELTA if self.chat else EMPTY_TEXT
-        return self._chunk(index, body, b"null", msgspec.json.encode(reason))
+        finish = msgspec.json.encode(reason)
+        return self._chunk(index, body, b"null", finish)
 
     def _chunk(
         self,
@@ -84,7 +88,8 @@ class ResponseEncoder:
         )
 
     def error_chunk(self, message: str) -> bytes:
-        return b"data: " + msgspec.json.encode({"error": {"message": message}}) + b"\n\n"
+        body = {"error": {"message": message}}
+        return b"data: " + msgspec.json.encode(body) + b"\n\n"
 
     def usage_chunk(self, usage: JsonObject) -> bytes:
         return self._chunk_head + b',"choices":[],"usage":' + msgspec.json.encode(usage) + b"}\n\n"

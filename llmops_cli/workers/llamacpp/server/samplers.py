@@ -12,7 +12,13 @@ import numpy.typing as npt
 
 from llamacpp.server.vocabulary import Vocabulary
 
-CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+CANDIDATE = np.dtype(
+    [
+        ("id", np.int32),
+        ("logit", np.float32),
+        ("p", np.float32),
+    ]
+)
 """llama_token_data."""
 
 
@@ -26,7 +32,8 @@ class Candidates:
 
     def __init__(self, count: int) -> None:
         self._rows = np.zeros(count, CANDIDATE)
-        self._pointer = self._rows.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
+        pointer_type = ctypes.POINTER(llama_cpp.llama_token_data)
+        self._pointer = self._rows.ctypes.data_as(pointer_type)
         self._reset()
 
     def fill(self, logits_V: npt.NDArray[np.float32]) -> None:
@@ -51,11 +58,13 @@ class Candidates:
     @property
     def selected(self) -> int:
         """The token that the last sampler of a chain has chosen."""
-        return int(self.array.data[self.array.selected].id)
+        chosen = self.array.data[self.array.selected]
+        return int(chosen.id)
 
     @property
     def first_is_possible(self) -> bool:
-        return bool(np.isfinite(self.array.data[0].logit))
+        first = self.array.data[0]
+        return bool(np.isfinite(first.logit))
 
 
 class NativeSampler:
@@ -86,7 +95,8 @@ def chain(samplers: list[NativeSampler]) -> NativeSampler:
 
 def grammar_sampler(vocabulary: Vocabulary, grammar: str) -> NativeSampler | None:
     """Rules out tokens that the GBNF grammar does not allow; None if it cannot be parsed."""
-    handle = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, grammar.encode(), b"root")
+    source = grammar.encode()
+    handle = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, source, b"root")
     if not handle:
         return None
     return NativeSampler(handle)

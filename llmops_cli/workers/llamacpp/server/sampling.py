@@ -67,8 +67,9 @@ class Sampler:
     ) -> None:
         """`window`: how many last tokens are penalized. Raises: GrammarError."""
         bias = bias_of(params, vocabulary)
+        values = list(bias.values())
         self._bias_ids = np.array(list(bias), np.int64)
-        self._bias_values = np.array(list(bias.values()), np.float32)
+        self._bias_values = np.array(values, np.float32)
         self._top_logprobs = params.top_logprobs
         self._native: NativeSampling | None = None
         if not params.is_greedy or params.penalizes or params.grammar:
@@ -198,9 +199,13 @@ def logprob_of(
 ) -> TokenLogprob:
     """Log-probabilities under the model itself: before bias, penalties and temperature."""
     peak = float(row_V.max())
-    sum_of_exp = np.exp(row_V - peak).sum(dtype=np.float64)
+    exp_V = np.exp(row_V - peak)
+    sum_of_exp = exp_V.sum(dtype=np.float64)
     norm = peak + float(np.log(sum_of_exp))
-    likeliest = [(other, float(row_V[other]) - norm) for other in likeliest_tokens(row_V, top)]
+    likeliest = []
+    for other in likeliest_tokens(row_V, top):
+        pair = (other, float(row_V[other]) - norm)
+        likeliest.append(pair)
     return TokenLogprob(token, float(row_V[token]) - norm, likeliest)
 
 

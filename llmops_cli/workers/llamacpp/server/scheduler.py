@@ -137,7 +137,7 @@ class Scheduler:
         while self._wait_for_work():
             try:
                 self._step()
-            except Exception as error:  # noqa: BLE001 - unknown engine state: fail what runs, keep serving
+            except Exception as error:  # noqa: BLE001 - fail what runs, keep serving
                 self._fail_all(f"{type(error).__name__}: {error}")
             if self._outputs:
                 self._flush(self._outputs)

@@ -15,7 +15,7 @@ class Vocabulary:
     def __init__(self, model: ModelHandle) -> None:
         self.handle: llama_cpp.llama_vocab_p = llama_cpp.llama_model_get_vocab(model)
         self.size = int(llama_cpp.llama_vocab_n_tokens(self.handle))
-        self.end_tokens = frozenset(token for token in range(self.size) if self._is_end(token))
+        self.end_tokens = frozenset(filter(self._is_end, range(self.size)))
         self._pieces: dict[int, bytes] = {}
 
     def _is_end(self, token: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llamacpp.server.api import App
+from llamacpp.server.api import OpenAiApp
 from llamacpp.server.chat import ChatTemplate
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
 from llamacpp.server.prompts import PromptReader
@@ -84,7 +84,9 @@ def ask(
 ) -> Reply:
     template = ChatTemplate(TEMPLATE, bos="1 ", eos="0 ")
     reader = PromptReader(NumberedVocabulary(), template)
-    app = App(reader, scheduler or ScriptedScheduler(script), models=["m", "lora"], context=20)
+    app = OpenAiApp(
+        reader, scheduler or ScriptedScheduler(script), models=["m", "lora"], context=20
+    )
     sent: list[dict[str, Any]] = []
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     messages = [{"type": "http.request", "body": raw, "more_body": False}]
