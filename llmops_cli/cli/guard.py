@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from llmops_cli.guard.check import Decision, Finding
+    from llmops_cli.guard.decision import Decision, Finding
 
 group = typer.Typer(
     help="Judge what goes into a model and what comes out of it.",

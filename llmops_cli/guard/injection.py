@@ -1,18 +1,25 @@
-"""Does a text try to take over, pry open or leak? Evidence is added up over its plain form and
-every decoded one.
+"""Does a text try to take over, pry open or leak?
+
+Evidence is added up over its plain form and every decoded one.
 """
 
 from __future__ import annotations
 
 import re
+from collections import deque
 
 import msgspec
 
+from llmops_cli.guard.invisible import SPLIT_RULE, Hidden
 from llmops_cli.guard.normalise import normalise
-from llmops_cli.guard.rules import Rule, RuleSet, builtin
+from llmops_cli.guard.rules import Rule, builtin
 from llmops_cli.guard.skeleton import lookalike_skeleton, skeleton
 from llmops_cli.guard.structure import structure_of
-from llmops_cli.guard.views import View, views_of
+from llmops_cli.guard.views import JOINED, LEET, PIG_LATIN, View, views_of
+
+Held = tuple[Rule, list[int]]
+"""A rule that holds, and the numbers of its patterns that do."""
+
 
 ATTACK = 1.0
 DISGUISE = 0.3
@@ -20,9 +27,10 @@ DISGUISE = 0.3
 DEPTH = 2
 MOST_VIEWS = 64
 QUOTED = re.compile(
-    r"\"[^\"\n]{4,300}\"|“[^”\n]{4,300}”|`[^`\n]{4,300}`|«[^»\n]{4,300}»|„[^“\n]{4,300}“|'[^'\n]{12,300}'(?=\W)"
+    r"\"[^\"\n]{4,300}\"|“[^”\n]{4,300}”|`[^`\n]{4,300}`|«[^»\n]{4,300}»|„[^“\n]{4,300}“"
+    r"|'[^'\n]{12,300}'(?=\W)"
 )
-LAST = ("leet", "joined", "pig latin")
+LAST = (LEET, JOINED, PIG_LATIN)
 """Readings that lose too much for another layer below them."""
 LONG_WORD = re.compile("[a-z]{24,200}")
 WORD = re.compile(r"[^\W_](?:['`\u2018\u2019]|[^\W_])*")
@@ -30,6 +38,10 @@ PLACED_MOST = 20_000
 PLACED_RULES = 1
 """Characters, and the weightiest rules: beyond them evidence has the whole text for a place."""
 MENTIONS = 2
+EXCERPT_CHARS = 80
+LEAD_CHARS = 40
+HIDDEN_TEXT = "hidden_text"
+SPLIT_WEIGHT = 0.5
 RECOUNTED = re.compile(
     r"(?<! you)(?<! must)(?<! need)(?<! have) (?:to|that|which|who|not|never|could|may|might|can|will|would|que|zu|"
     r"from|it|they|attacker|user|by|of|while|then) $"
@@ -38,8 +50,9 @@ RECOUNTED = re.compile(
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """A rule that holds, in which view (empty: the text itself), and where in the text as it
-    came.
+    """A rule that holds.
+
+    In which view (empty: the text itself), and where in the text as it came.
     """
 
     rule: str
@@ -51,9 +64,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """`score` 1 and more is an attack; `evidence` adds up to it, the strongest reading of the text
-    first.
-    """
+    """`score` 1 and more is an attack; `evidence` adds up to it."""
 
     score: float
     evidence: tuple[Evidence, ...] = ()
@@ -68,53 +79,59 @@ class Scan(msgspec.Struct, frozen=True):
 
 
 def scan(text: str) -> Scan:
-    """Linear in the text: one pass for words, one for rules, one for signs of a carrier, then what
-    was carried.
+    """Linear in the text.
+
+    One pass for words, one for rules, one for signs of a carrier, then what was carried.
     """
     normal = normalise(text)
-    hidden = [
-        Evidence(
-            h.rule,
-            "hidden_text",
-            0.5 if h.rule == "split-words" else ATTACK,
-            (),
-            h.span,
-            h.text[:80],
-        )
-        for h in normal.hidden
-    ]
     words = skeleton(normal.text)
     held = _held(normal.text, words)
     plain = {rule.id for rule, _ in held}
-    placed = sorted(held, key=lambda item: -item[0].weight)[:PLACED_RULES]
-    spans = {rule.id: _place(text, words, found) for rule, found in placed}
-    evidence = [_evidence(rule, (), spans.get(rule.id, (0, len(text)))) for rule, _ in held]
-    disguised = lookalike_skeleton(normal.text)
-    if disguised is not None and disguised != words:
-        more = [rule for rule in builtin()[0].matches(disguised) if rule.id not in plain]
-        evidence += [_evidence(rule, ("lookalikes",), (0, len(text))) for rule in more]
-    score = sum(item.weight for item in evidence) + (
-        DISGUISE if any(item.view for item in evidence) else 0
-    )
+    evidence = [*_plain_evidence(text, words, held), *_lookalikes(text, normal.text, words, plain)]
+    score = sum(item.weight for item in evidence)
+    if any(item.view for item in evidence):
+        score += DISGUISE
     if score >= ATTACK and _only_mentioned(normal.text, held):
         score = ATTACK / 2
+    hidden = [_of_hidden(item) for item in normal.hidden]
     best = _best_view(normal.text, plain)
-    return Scan(
-        round(score + best.score + sum(item.weight for item in hidden), 3),
-        (*hidden, *evidence, *best.evidence),
-    )
+    total = score + best.score + sum(item.weight for item in hidden)
+    return Scan(round(total, 3), (*hidden, *evidence, *best.evidence))
 
 
-def _held(text: str, words: str) -> list[tuple[Rule, list[int]]]:
-    held = list(builtin()[0].matches(words).items())
+def _held(text: str, words: str) -> list[Held]:
+    """The rules that hold for the words, and for the text's structure."""
+    held = list(builtin().rules.matches(words).items())
     if LONG_WORD.search(words):  # words written as one: IgnoreAllPreviousInstructions
         together = " ".join(LONG_WORD.findall(words))
-        held += [
-            (rule, [])
-            for rule in builtin()[1].matches(together)
-            if rule not in {known for known, _ in held}
-        ]
-    return held + [(rule, []) for rule in structure_of(text, words.split())]
+        known = {rule for rule, _ in held}
+        glued = builtin().glued.matches(together)
+        held += [(rule, []) for rule in glued if rule not in known]
+    held += [(rule, []) for rule in structure_of(text, words.split())]
+    return held
+
+
+def _plain_evidence(text: str, words: str, held: list[Held]) -> list[Evidence]:
+    """Of the text as it is; the weightiest rules with their place in it."""
+    heaviest = sorted(held, key=lambda item: -item[0].weight)[:PLACED_RULES]
+    spans = {rule.id: _place(text, words, patterns) for rule, patterns in heaviest}
+    whole = (0, len(text))
+    return [_evidence(rule, (), spans.get(rule.id, whole)) for rule, _ in held]
+
+
+def _lookalikes(text: str, normal: str, words: str, plain: set[str]) -> list[Evidence]:
+    """Of rules that hold only with other scripts' letters read as Latin ones."""
+    disguised = lookalike_skeleton(normal)
+    if disguised is None or disguised == words:
+        return []
+    rules = builtin().rules.matches(disguised)
+    whole = (0, len(text))
+    return [_evidence(rule, ("lookalikes",), whole) for rule in rules if rule.id not in plain]
+
+
+def _of_hidden(found: Hidden) -> Evidence:
+    weight = SPLIT_WEIGHT if found.rule == SPLIT_RULE else ATTACK
+    return Evidence(found.rule, HIDDEN_TEXT, weight, (), found.span, found.text[:EXCERPT_CHARS])
 
 
 def _evidence(rule: Rule, view: tuple[str, ...], span: tuple[int, int]) -> Evidence:
@@ -122,91 +139,94 @@ def _evidence(rule: Rule, view: tuple[str, ...], span: tuple[int, int]) -> Evide
 
 
 def _place(text: str, words: str, patterns: list[int]) -> tuple[int, int]:
-    """Where in the text the first of the rule's patterns stands; all of it where characters were
-    dropped or changed.
+    """Where in the text the first of the rule's patterns stands.
+
+    All of it where characters were dropped or changed.
     """
     whole = (0, len(text))
-    if not patterns:
+    if not patterns or len(text) > PLACED_MOST:
         return whole
-    span = next(builtin()[0].spans(patterns[0], words), None)
-    places = (
-        [match.span() for match in WORD.finditer(text)] if span and len(text) <= PLACED_MOST else []
-    )
-    if span is None or len(places) != words.count(" ") - 1:
+    span = next(builtin().rules.spans(patterns[0], words), None)
+    if span is None:
+        return whole
+    places = [match.span() for match in WORD.finditer(text)]
+    if len(places) != words.count(" ") - 1:
         return whole
     start, end = span
-    first = words.count(" ", 0, start + 1)
-    last = words.count(" ", 0, end - 1)
-    return places[max(first, 1) - 1][0], places[min(max(last, 1), len(places)) - 1][1]
+    first = max(words.count(" ", 0, start + 1), 1)
+    last = min(max(words.count(" ", 0, end - 1), 1), len(places))
+    return places[first - 1][0], places[last - 1][1]
 
 
-def _only_mentioned(text: str, held: list[tuple[Rule, list[int]]]) -> bool:
-    """Whether a text about attacks only quotes or recounts what would count: `instructing it to
-    ignore ...`.
+def _only_mentioned(text: str, held: list[Held]) -> bool:
+    """Whether a text about attacks only quotes or recounts what would count.
+
+    Such as `instructing it to ignore ...`.
     """
-    rules, _, mention, _ = builtin()
     words = skeleton(text)
-    if len(mention.Match(words.encode()) or ()) < MENTIONS:
+    if len(builtin().mention.Match(words.encode()) or ()) < MENTIONS:
         return False
     rest = QUOTED.sub(" ", text)
     if rest != text:
         words = skeleton(rest)
         held = _held(rest, words)
-    return (
-        sum(
-            rule.weight
-            for rule, found in held
-            if not all(_recounted(rules, index, words) for index in found)
-        )
-        < ATTACK
-    )
+    said = [rule.weight for rule, patterns in held if not _all_recounted(patterns, words)]
+    return sum(said) < ATTACK
 
 
-def _recounted(rules: RuleSet, index: int, words: str) -> bool:
+def _all_recounted(patterns: list[int], words: str) -> bool:
     """Whether every place is reported speech: what somebody is told to do, or does."""
-    return all(
-        RECOUNTED.search(words[max(start - 40, 0) : start + 1])
-        for start, _ in rules.spans(index, words)
-    )
+    return all(_is_recounted(pattern, words) for pattern in patterns)
+
+
+def _is_recounted(pattern: int, words: str) -> bool:
+    for start, _ in builtin().rules.spans(pattern, words):
+        lead = words[max(start - LEAD_CHARS, 0) : start + 1]
+        if not RECOUNTED.search(lead):
+            return False
+    return True
 
 
 def _best_view(text: str, plain: set[str]) -> Scan:
     """The decoded reading with most evidence that the text itself does not show."""
     best = Scan(0.0)
     seen = 0
-    queue: list[tuple[str, tuple[str, ...], tuple[int, int]]] = [(text, (), (0, len(text)))]
+    queue: deque[tuple[str, tuple[str, ...], tuple[int, int]]] = deque()
+    queue.append((text, (), (0, len(text))))
     while queue and seen < MOST_VIEWS:
-        here, names, where = queue.pop(0)
+        here, names, where = queue.popleft()
         for view in views_of(here):
             seen += 1
-            span = view.span if not names else where
-            found = _read(view, (*names, view.name), span, plain)
+            path = (*names, view.name)
+            span = where if names else view.span
+            found = _read(view, path, span, plain)
             if found.score > best.score:
                 best = found
-            if len(names) + 1 < DEPTH and view.name not in LAST:
-                queue.append((view.text, (*names, view.name), span))
+            if len(path) < DEPTH and view.name not in LAST:
+                queue.append((view.text, path, span))
             if seen >= MOST_VIEWS:
                 break
     return best
 
 
 def _read(view: View, names: tuple[str, ...], span: tuple[int, int], plain: set[str]) -> Scan:
+    """The evidence of one decoded reading that the text itself does not show."""
     normal = normalise(view.text)
     words = skeleton(normal.text)
-    rules, glued, _, _ = builtin()
-    held = list(rules.matches(words))
+    held = list(builtin().rules.matches(words))
     if view.glued or " " not in words.strip():
-        held += [rule for rule in glued.matches(words) if rule not in held]
+        held += [rule for rule in builtin().glued.matches(words) if rule not in held]
     held += structure_of(normal.text, words.split())
+    excerpt = view.text[:EXCERPT_CHARS]
     evidence = [
-        Evidence(r.id, r.family, r.weight, names, span, view.text[:80])
-        for r in held
-        if r.id not in plain
+        Evidence(rule.id, rule.family, rule.weight, names, span, excerpt)
+        for rule in held
+        if rule.id not in plain
     ]
-    evidence += [
-        Evidence(h.rule, "hidden_text", ATTACK, names, span, h.text[:80]) for h in normal.hidden
-    ]
-    if view.name == "joined":  # the same words again: only a whole attack tells something new
+    for item in normal.hidden:
+        text = item.text[:EXCERPT_CHARS]
+        evidence.append(Evidence(item.rule, HIDDEN_TEXT, ATTACK, names, span, text))
+    if view.name == JOINED:  # the same words again: only a whole attack tells something new
         evidence = [item for item in evidence if item.weight >= ATTACK]
     if not evidence:
         return Scan(0.0)

@@ -42,6 +42,7 @@ BITS_LEAST = 16
 WORDS_SHARE = 0.8
 """Letters, digits and spaces in what zero-width bits say, if it is text."""
 SPLIT_WORDS = 3
+SPLIT_RULE = "split-words"
 OVERRIDDEN_MOST = 200
 FLAG = re.compile("[a-z]{2}[a-z0-9]{1,3}")
 BLACK_FLAG = "\U0001f3f4"
@@ -84,7 +85,7 @@ def without_invisible(text: str) -> tuple[str, tuple[Hidden, ...]]:
         hidden += _spread(runs)
     if len(split) >= SPLIT_WORDS:
         span = (split[0], split[-1] + 1)
-        hidden.append(Hidden("split-words", span, f"{len(split)} words are split"))
+        hidden.append(Hidden(SPLIT_RULE, span, f"{len(split)} words are split"))
     return "".join(parts), tuple(hidden)
 
 

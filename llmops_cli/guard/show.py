@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from llmops_cli.guard.check import Decision
+from llmops_cli.guard.decision import Decision
 from llmops_cli.guard.evaluate import Evaluation, Rates
 
 

@@ -9,7 +9,9 @@ from llmops_cli.serve.answers.dialects.sse import event
 from llmops_cli.serve.context import GuardVerdict
 
 if TYPE_CHECKING:
-    from llmops_cli.guard.check import Decision, Guard, OutputStream
+    from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.decision import Decision
+    from llmops_cli.guard.output import OutputStream
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 

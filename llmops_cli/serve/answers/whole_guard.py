@@ -11,7 +11,8 @@ from llmops_cli.serve.context import GuardVerdict
 from llmops_cli.serve.endpoints import Endpoint
 
 if TYPE_CHECKING:
-    from llmops_cli.guard.check import Decision, Guard
+    from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.decision import Decision
 
 
 class GuardedAnswer(NamedTuple):

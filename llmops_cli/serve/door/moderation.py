@@ -9,7 +9,8 @@ import msgspec
 from llmops_cli.serve.context import Asked
 
 if TYPE_CHECKING:
-    from llmops_cli.guard.check import Decision, Guard
+    from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.decision import Decision
 
 CATEGORIES = ("injection", "jailbreak", "extraction", "hidden_text")
 

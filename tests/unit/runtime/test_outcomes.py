@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops_cli.core.errors import UsageError
@@ -39,6 +39,7 @@ def test_no_file_no_outcomes(tmp_path: Path) -> None:
 
 
 @given(text=st.text(), cut=st.integers(1, 60))
+@settings(deadline=None)
 def test_a_torn_line_takes_no_other_with_it(
     text: str, cut: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -1,0 +1,195 @@
+"""Detectors of one text, each by its entry in the policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.guard.decision import Finding
+from llmops_cli.guard.injection import scan
+from llmops_cli.guard.leak import LeakCheck
+from llmops_cli.guard.models import classified, moderated
+from llmops_cli.guard.normalise import normalise
+from llmops_cli.guard.personal import SECRETS, find
+from llmops_cli.guard.policy import FAMILY, Detector, Side
+from llmops_cli.guard.skeleton import skeleton
+
+CHARS_PER_TOKEN = 4
+"""For length limits in tokens, where no tokenizer is at hand."""
+MARKDOWN_LINK = re.compile(
+    r"!?\[[^\]\n]{0,200}\]\(\s*<?(https?://[^)\s>]{1,2000})"
+    r"|<img[^>]{1,300}src=[\"']?(https?://[^\"'\s>]{1,2000})",
+    re.IGNORECASE,
+)
+CARRIES = re.compile(r"[?&][\w.-]{1,40}=[^&#\s]{12,}|/[A-Za-z0-9+/_%=-]{40,}(?:$|[?#/])")
+"""Parts of an address that could carry data out."""
+
+
+def attacks(text: str, side: Side) -> list[Finding]:
+    """Evidence adds up over families.
+
+    Once it is enough, the family with most of it says what is done.
+    """
+    found = scan(text)
+    if not found.evidence:
+        return []
+    entry = side.of(FAMILY[found.family])
+    is_enough = found.score >= entry.threshold
+    return [
+        Finding(
+            detector=FAMILY[item.family],
+            rule=item.rule,
+            score=item.weight,
+            span=item.span,
+            view=list(item.view),
+            excerpt=item.text,
+            action=entry.action if is_enough else "allow",
+        )
+        for item in found.evidence
+    ]
+
+
+def common(text: str, side: Side) -> list[Finding]:
+    """Detectors of both directions."""
+    found = [*personal(text, side), *blocked_words(text, side), *too_long(text, side)]
+    moderation = side.of("moderation")
+    if moderation.action != "allow":
+        found += moderated(text, moderation)
+    classifier = side.of("classifier")
+    if classifier.action != "allow":
+        found += classified(text, classifier)
+    return found
+
+
+def personal(text: str, side: Side) -> list[Finding]:
+    """Personal data and secrets, by their kinds' own actions."""
+    entries = {name: side.of(name) for name in ("personal", "secrets")}
+    if all(entry.action == "allow" and not entry.kinds for entry in entries.values()):
+        return []
+    found = []
+    for entity in find(text):
+        name = "secrets" if entity.kind in SECRETS else "personal"
+        entry = entries[name]
+        action = entry.kinds.get(entity.kind, entry.action)
+        if action != "allow":
+            finding = Finding(
+                detector=name, rule=entity.kind, action=action, score=1.0, span=entity.span
+            )
+            found.append(finding)
+    return found
+
+
+def blocked_words(text: str, side: Side) -> list[Finding]:
+    """Words in any writing, and patterns as they are."""
+    entry = side.of("blocklist")
+    if entry.action == "allow":
+        return []
+    return [*_words(text, entry), *_patterns(text, entry)]
+
+
+def _words(text: str, entry: Detector) -> Iterator[Finding]:
+    if not entry.words:
+        return
+    pattern = _word_pattern(tuple(entry.words))
+    for match in pattern.finditer(skeleton(normalise(text).text)):
+        word = match[0].strip()
+        place = text.lower().find(word)
+        span = (place, place + len(word)) if place >= 0 else (0, len(text))
+        yield _blocked(entry, word, span)
+
+
+def _patterns(text: str, entry: Detector) -> Iterator[Finding]:
+    for pattern in entry.patterns:
+        for match in _pattern(pattern).finditer(text):
+            yield _blocked(entry, pattern, match.span())
+
+
+def _blocked(entry: Detector, rule: str, span: tuple[int, int]) -> Finding:
+    return Finding(detector="blocklist", rule=rule, action=entry.action, score=1.0, span=span)
+
+
+@cache
+def _word_pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(skeleton(word)) for word in words))
+
+
+@cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """RE2's, which has the same methods and takes linear time."""
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        compiled: re.Pattern[str] = re2.compile(pattern, options)
+    except re2.error as error:
+        raise UsageError(
+            f"blocklist pattern {pattern!r}: {error}",
+            hint="RE2 syntax: no look-around, no back-references",
+        ) from error
+    return compiled
+
+
+def too_long(text: str, side: Side) -> list[Finding]:
+    """Texts over a limit of characters or tokens."""
+    entry = side.of("length")
+    if entry.action == "allow":
+        return []
+    tokens = -(-len(text) // CHARS_PER_TOKEN)
+    limits = [("chars", entry.chars, len(text)), ("tokens", entry.tokens, tokens)]
+    return [
+        Finding(
+            detector="length",
+            rule=name,
+            action=entry.action,
+            score=1.0,
+            span=(0, len(text)),
+            excerpt=f"{size} > {most}",
+        )
+        for name, most, size in limits
+        if most is not None and size > most
+    ]
+
+
+def leaks(text: str, leak: LeakCheck | None, side: Side) -> list[Finding]:
+    """Parts of the system prompt in an answer."""
+    entry = side.of("system_prompt")
+    if leak is None or entry.action == "allow":
+        return []
+    found = leak.check(text)
+    if found is None or found.share < entry.threshold:
+        return []
+    finding = Finding(
+        detector="system_prompt",
+        rule=found.rule,
+        action=entry.action,
+        score=found.share,
+        span=(0, len(text)),
+        view=list(found.view),
+    )
+    return [finding]
+
+
+def links(text: str, side: Side) -> list[Finding]:
+    """Images and links whose address could carry data out, to hosts that are not known."""
+    entry = side.of("links")
+    if entry.action == "allow" or "http" not in text:
+        return []
+    found = []
+    for match in MARKDOWN_LINK.finditer(text):
+        url = match[1] or match[2]
+        if _is_known(url, entry) or not CARRIES.search(url):
+            continue
+        rule = "image" if match[0][0] in "!<" else "link"
+        finding = Finding(
+            detector="links", rule=rule, action=entry.action, score=1.0, span=match.span()
+        )
+        found.append(finding)
+    return found
+
+
+def _is_known(url: str, entry: Detector) -> bool:
+    host = url.split("/")[2].rpartition("@")[2].partition(":")[0]
+    return any(host == known or host.endswith(f".{known}") for known in entry.hosts)

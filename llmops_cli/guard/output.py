@@ -1,0 +1,71 @@
+"""A model's answer as it comes: redacted on the way, cut off where it must be blocked."""
+
+from __future__ import annotations
+
+from llmops_cli.guard.decision import Decision, decide
+from llmops_cli.guard.detectors import blocked_words, leaks, links, too_long
+from llmops_cli.guard.leak import LeakCheck
+from llmops_cli.guard.personal import KINDS, SECRETS
+from llmops_cli.guard.policy import Policy, Side
+from llmops_cli.guard.stream import Redactor
+
+CHECK_EVERY = 64
+STRETCH = 2048
+"""Characters: how often a stream is looked at, and how much of it."""
+
+
+class OutputStream:
+    """Feed it an answer's pieces. `decision` is set once something is to be blocked."""
+
+    def __init__(self, policy: Policy, side: Side, leak: LeakCheck | None) -> None:
+        self._redactor = Redactor(_redacted_kinds(side))
+        self._policy = policy
+        self._side = side
+        self._leak = leak
+        self._said = ""
+        self._checked = 0
+        self.decision: Decision | None = None
+
+    def feed(self, piece: str) -> str:
+        """What may be shown now; nothing after a block."""
+        if self.decision is not None:
+            return ""
+        self._said += piece
+        if len(self._said) - self._checked >= CHECK_EVERY and self._is_blocked():
+            return ""
+        return self._redactor.feed(piece)
+
+    @property
+    def redacted(self) -> bool:
+        """Whether something was taken out so far."""
+        return bool(self._redactor.found)
+
+    def finish(self) -> str:
+        """The rest that may be shown."""
+        if self.decision is not None or self._is_blocked():
+            return ""
+        return self._redactor.finish()
+
+    def _is_blocked(self) -> bool:
+        """Looks at the last stretch: a leak, a blocked word and a length are found there too."""
+        stretch = self._said[max(0, self._checked - STRETCH) :]
+        self._checked = len(self._said)
+        findings = [
+            *leaks(stretch, self._leak, self._side),
+            *blocked_words(stretch, self._side),
+            *too_long(self._said, self._side),
+            *links(stretch, self._side),
+        ]
+        if not any(finding.action == "block" for finding in findings):
+            return False
+        self.decision = decide(self._said, findings, side=self._side, policy=self._policy)
+        return True
+
+
+def _redacted_kinds(side: Side) -> set[str]:
+    found = set()
+    for kind in KINDS:
+        entry = side.of("secrets" if kind in SECRETS else "personal")
+        if entry.kinds.get(kind, entry.action) == "redact":
+            found.add(kind)
+    return found
