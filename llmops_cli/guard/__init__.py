@@ -1,3 +1,4 @@
-"""What enters and leaves a model, judged by a policy: attacks, hidden text, personal data, secrets,
-leaks.
+"""What enters and leaves a model, judged by a policy.
+
+Attacks, hidden text, personal data, secrets, leaks.
 """

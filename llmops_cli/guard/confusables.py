@@ -1,6 +1,7 @@
 # ruff: noqa: RUF001
-"""Letters of other scripts that look like Latin ones. After Unicode's confusables (UTS 39), single
-letters only.
+"""Letters of other scripts that look like Latin ones.
+
+After Unicode's confusables (UTS 39), single letters only.
 """
 
 BY_LETTER = {

@@ -1,6 +1,4 @@
-"""How good the guard is on labelled texts: shares flagged with intervals, by family and source, and
-its time.
-"""
+"""How good the guard is on labelled texts: shares flagged, by family and source, and its time."""
 
 from __future__ import annotations
 
@@ -29,12 +27,14 @@ class LabelledText(msgspec.Struct, frozen=True):
 
 
 ATTACK = ("attack", "1", "true", "unsafe", "injection", "jailbreak", "malicious")
+FORM = 'lines of {"text": ..., "label": "attack" or "benign", "family", "source"}'
 HONEST = ("benign", "0", "false", "safe", "honest")
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares flagged of attacks (`tpr`) and of honest texts (`fpr`), with 95 % intervals; None
-    where there are none.
+    """Shares flagged of attacks (`tpr`) and of honest texts (`fpr`), with 95 % intervals.
+
+    None where there are no such texts.
     """
 
     tpr: float | None
@@ -69,36 +69,31 @@ def read_rows(path: Path) -> Iterator[LabelledText]:
     with lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                try:
-                    row = msgspec.json.decode(line, type=LabelledText)
-                except msgspec.DecodeError as error:
-                    raise UsageError(
-                        f"{path}, line {number}: {str(error).replace('`', '')}",
-                        hint='lines of {"text": ..., "label": "attack" or "benign", "family", "source"}',
-                    ) from error
-                if str(row.label).lower() not in (*ATTACK, *HONEST):
-                    raise UsageError(
-                        f"{path}, line {number}: the label is {row.label!r}",
-                        hint="attack or benign",
-                    )
-                yield row
+                yield _read_row(line, f"{path}, line {number}")
+
+
+def _read_row(line: bytes, where: str) -> LabelledText:
+    try:
+        row = msgspec.json.decode(line, type=LabelledText)
+    except msgspec.DecodeError as error:
+        reason = str(error).replace("`", "")
+        raise UsageError(f"{where}: {reason}", hint=FORM) from error
+    if str(row.label).lower() not in (*ATTACK, *HONEST):
+        raise UsageError(f"{where}: the label is {row.label!r}", hint="attack or benign")
+    return row
 
 
 def evaluate(guard: Guard, rows: Iterable[LabelledText], *, role: str = "user") -> Evaluation:
-    """Every row through the guard's input side, one at a time; timed in a second pass, as in a
-    running server.
+    """Every row through the guard's input side, one at a time.
+
+    Timed in a second pass, as in a running server.
     """
     verdicts = [(row, guard.check_input(row.text, role=role).flagged) for row in rows]
-    per_kb = []
-    per_text = []
-    for row, _ in verdicts:
-        start = time.perf_counter()
-        guard.check_input(row.text, role=role)
-        spent = (time.perf_counter() - start) * 1e6
-        per_text.append(spent)
-        per_kb.append(spent / max(len(row.text.encode(errors="replace")) / 1024, 1.0))
     if not verdicts:
         raise UsageError("no rows to evaluate")
+    per_text = [_spent_us(guard, row.text, role) for row, _ in verdicts]
+    sizes_kb = [max(len(row.text.encode(errors="replace")) / 1024, 1.0) for row, _ in verdicts]
+    per_kb = [spent / size for spent, size in zip(per_text, sizes_kb, strict=True)]
     return Evaluation(
         overall=_rates(verdicts),
         families=_by(verdicts, "family"),
@@ -106,6 +101,12 @@ def evaluate(guard: Guard, rows: Iterable[LabelledText], *, role: str = "user") 
         us_per_kb=_spread(per_kb),
         us_per_text=_spread(per_text),
     )
+
+
+def _spent_us(guard: Guard, text: str, role: str) -> float:
+    start = time.perf_counter()
+    guard.check_input(text, role=role)
+    return (time.perf_counter() - start) * 1e6
 
 
 def _by(verdicts: list[tuple[LabelledText, bool]], field: str) -> dict[str, Rates]:
@@ -118,14 +119,23 @@ def _by(verdicts: list[tuple[LabelledText, bool]], field: str) -> dict[str, Rate
 def _rates(verdicts: list[tuple[LabelledText, bool]]) -> Rates:
     attacks = [flagged for row, flagged in verdicts if row.is_attack]
     benign = [flagged for row, flagged in verdicts if not row.is_attack]
+    tpr, tpr_ci95 = _share(attacks)
+    fpr, fpr_ci95 = _share(benign)
     return Rates(
-        tpr=sum(attacks) / len(attacks) if attacks else None,
-        fpr=sum(benign) / len(benign) if benign else None,
+        tpr=tpr,
+        fpr=fpr,
         n_attack=len(attacks),
         n_benign=len(benign),
-        tpr_ci95=share_interval(sum(attacks), len(attacks)) if attacks else None,
-        fpr_ci95=share_interval(sum(benign), len(benign)) if benign else None,
+        tpr_ci95=tpr_ci95,
+        fpr_ci95=fpr_ci95,
     )
+
+
+def _share(flagged: list[bool]) -> tuple[float | None, tuple[float, float] | None]:
+    if not flagged:
+        return None, None
+    count = sum(flagged)
+    return count / len(flagged), share_interval(count, len(flagged))
 
 
 def _spread(values: list[float]) -> PerKb:

@@ -1,4 +1,4 @@
-"""Does a text try to take over, pry open or leak?
+"""Whether a text tries to take over, pry open or leak.
 
 Evidence is added up over its plain form and every decoded one.
 """
@@ -43,8 +43,9 @@ LEAD_CHARS = 40
 HIDDEN_TEXT = "hidden_text"
 SPLIT_WEIGHT = 0.5
 RECOUNTED = re.compile(
-    r"(?<! you)(?<! must)(?<! need)(?<! have) (?:to|that|which|who|not|never|could|may|might|can|will|would|que|zu|"
-    r"from|it|they|attacker|user|by|of|while|then) $"
+    r"(?<! you)(?<! must)(?<! need)(?<! have) "
+    r"(?:to|that|which|who|not|never|could|may|might|can|will|would|que|zu"
+    r"|from|it|they|attacker|user|by|of|while|then) $"
 )
 """The word before a phrase that is told about, not said."""
 

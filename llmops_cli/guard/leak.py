@@ -19,9 +19,7 @@ LEAST_RUNS = 6
 
 
 class Leak(msgspec.Struct, frozen=True):
-    """`share` of the prompt's runs of words that the answer has; `view` is how the answer hid
-    them.
-    """
+    """`share` of the prompt's runs of words that the answer has; `view`: how it hid them."""
 
     rule: str
     share: float
@@ -46,14 +44,18 @@ class LeakCheck:
 
     def check(self, answer: str) -> Leak | None:
         """The worst of the answer's plain and decoded readings, if it is one."""
-        if found := self._in(answer, ()):
+        found = self._in(answer, ())
+        if found:
             return found
         for name in ALWAYS:  # a prompt may have none of the words that give a cipher away
-            if found := self._in(CIPHERS[name].decode(answer), (name,)):
+            found = self._in(CIPHERS[name].decode(answer), (name,))
+            if found:
                 return found
-        return next(
-            (leak for view in views_of(answer) if (leak := self._in(view.text, (view.name,)))), None
-        )
+        for view in views_of(answer):
+            found = self._in(view.text, (view.name,))
+            if found:
+                return found
+        return None
 
     def _in(self, text: str, view: tuple[str, ...]) -> Leak | None:
         words = skeleton(normalise(text).text)
@@ -61,6 +63,7 @@ class LeakCheck:
             return Leak("canary", 1.0, view)
         common = self._runs & runs_of(words.split())
         share = len(common) / max(len(self._runs), 1)
-        if common and (share >= LEAST_SHARE or len(common) >= LEAST_RUNS):
+        is_leak = share >= LEAST_SHARE or len(common) >= LEAST_RUNS
+        if common and is_leak:
             return Leak("n-grams", round(share, 3), view)
         return None

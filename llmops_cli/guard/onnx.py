@@ -1,6 +1,4 @@
-"""A text classifier in ONNX form as a score: any sequence classifier that optimum or transformers
-exported.
-"""
+"""A text classifier in ONNX form as a score, as optimum or transformers export them."""
 
 from __future__ import annotations
 
@@ -13,6 +11,10 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError
 
 ATTACK_LABELS = ("injection", "jailbreak", "unsafe", "malicious", "label_1", "1", "attack", "toxic")
 WINDOW = 512
+"""Tokens."""
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+CONFIG = "config.json"
 
 
 class OnnxClassifier:
@@ -28,29 +30,23 @@ class OnnxClassifier:
                 hint="pip install onnxruntime tokenizers",
             ) from None
         path = Path(folder)
-        if not (path / "model.onnx").is_file() or not (path / "tokenizer.json").is_file():
-            raise UsageError(f"{folder} has no model.onnx and tokenizer.json")
+        model = path / MODEL
+        tokenizer = path / TOKENIZER
+        if not model.is_file() or not tokenizer.is_file():
+            raise UsageError(f"{folder} has no {MODEL} and {TOKENIZER}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
-            str(path / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            str(model), options, providers=["CPUExecutionProvider"]
         )
-        self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+        self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._names = {value.name for value in self._session.get_inputs()}
-        config = (
-            json.loads((path / "config.json").read_text())
-            if (path / "config.json").is_file()
-            else {}
-        )
-        labels = {
-            int(index): str(label).lower()
-            for index, label in (config.get("id2label") or {}).items()
-        }
-        self._attacks = [i for i, label in labels.items() if label in ATTACK_LABELS] or [1]
+        self._attacks = _attack_classes(path / CONFIG)
 
     def __call__(self, text: str) -> float:
         ids = self._tokenizer.encode(text).ids or [0]
-        return max(self._score(ids[start : start + WINDOW]) for start in range(0, len(ids), WINDOW))
+        windows = [ids[start : start + WINDOW] for start in range(0, len(ids), WINDOW)]
+        return max(self._score(window) for window in windows)
 
     def _score(self, ids: list[int]) -> float:
         row = np.array([ids], dtype=np.int64)
@@ -64,3 +60,15 @@ class OnnxClassifier:
             return float(1 / (1 + np.exp(-logits[0, 0])))
         shares = np.exp(logits[0] - logits[0].max())
         return float(shares[self._attacks].sum() / shares.sum())
+
+
+def _attack_classes(config: Path) -> list[int]:
+    """Numbers of the classes whose labels mean an attack; 1 where the labels tell nothing."""
+    if not config.is_file():
+        return [1]
+    labels = json.loads(config.read_text()).get("id2label") or {}
+    return [int(number) for number, label in labels.items() if _is_attack(label)] or [1]
+
+
+def _is_attack(label: object) -> bool:
+    return str(label).lower() in ATTACK_LABELS

@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.urls import refuse_secrets
 from llmops_cli.guard.personal import KINDS
 
 Action = Literal["allow", "flag", "redact", "block"]
@@ -48,10 +49,11 @@ REFUSAL = "This request was stopped by the content policy."
 
 
 class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`action` from `threshold` on (evidence of 1 is an attack; shares and probabilities go from 0
-    to 1). `kinds` of personal data have actions of their own. The rest belongs to one detector
-    each: `words` and `patterns` to blocklist, `chars` and `tokens` to length, `url` and `model` to
-    moderation, `name` to classifier, `hosts` to links.
+    """`action` from `threshold` on: evidence of 1 is an attack, shares go from 0 to 1.
+
+    `kinds` of personal data have actions of their own. The rest belongs to one detector each:
+    `words` and `patterns` to blocklist, `chars` and `tokens` to length, `url`, `model` and
+    `key_env` to moderation, `name` to classifier, `hosts` to links.
     """
 
     action: Action = "allow"
@@ -79,9 +81,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """`routes` and `roles` change single detectors for requests on that path, or messages of that
-    role.
-    """
+    """`routes` and `roles` change single detectors, for requests on that path or messages of it."""
 
     input: Side
     output: Side
@@ -90,21 +90,27 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     message: str = REFUSAL
 
     def input_of(self, *, role: str = "user", route: str | None = None) -> Side:
-        layers = [
-            self.input,
-            *([self.routes[route][0]] if route in self.routes else []),
-            *([self.roles[role]] if role in self.roles else []),
-        ]
+        layers = [self.input]
+        if route in self.routes:
+            layers.append(self.routes[route][0])
+        if role in self.roles:
+            layers.append(self.roles[role])
         return _merged(layers)
 
     def output_of(self, *, route: str | None = None) -> Side:
-        return _merged([self.output, *([self.routes[route][1]] if route in self.routes else [])])
+        """The output side for a route."""
+        layers = [self.output]
+        if route in self.routes:
+            layers.append(self.routes[route][1])
+        return _merged(layers)
 
 
 def _merged(layers: list[Side]) -> Side:
-    return Side(
-        detectors={name: entry for layer in layers for name, entry in layer.detectors.items()}
-    )
+    """Later layers' detectors before earlier ones'."""
+    detectors: dict[str, Detector] = {}
+    for layer in layers:
+        detectors |= layer.detectors
+    return Side(detectors=detectors)
 
 
 DEFAULT = Policy(
@@ -162,64 +168,74 @@ def load_policy(path: Path) -> Policy:
         raise UsageError(
             f"{path} holds no policy", hint="keys: input, output, routes, roles, message"
         )
-    return _Reader(str(path), text).policy(raw)
+    return PolicyReader(str(path), text).policy(raw)
 
 
-class _Reader:
+class PolicyReader:
     """Turns YAML into a Policy, and a mistake into one line with its place."""
 
     def __init__(self, path: str, text: str) -> None:
         self._path = path
         self._lines = text.splitlines()
 
-    def _where(self, key: str) -> str:
-        line = next(
-            (n for n, line in enumerate(self._lines, 1) if line.strip().startswith(f"{key}:")), None
-        )
-        return f"{self._path}, line {line}" if line else self._path
-
     def policy(self, raw: dict[str, Any]) -> Policy:  # Any: YAML
+        """Over the default one. Raises: UsageError."""
         for key in map(str, raw):
             if key not in KEYS:
                 raise unknown_name(f"key of the policy ({self._where(key)})", key, KEYS)
-        routes = {
-            str(route): (
-                self._side(entry.get("input") or {}, INPUT),
-                self._side(entry.get("output") or {}, OUTPUT),
-            )
-            for route, entry in (raw.get("routes") or {}).items()
-        }
         return Policy(
-            input=_merged([DEFAULT.input, self._side(raw.get("input") or {}, INPUT)]),
-            output=_merged([DEFAULT.output, self._side(raw.get("output") or {}, OUTPUT)]),
-            routes=routes,
-            roles=DEFAULT.roles
-            | {
-                str(role): self._side(entry or {}, INPUT)
-                for role, entry in (raw.get("roles") or {}).items()
-            },
+            input=_merged([DEFAULT.input, self._input(raw)]),
+            output=_merged([DEFAULT.output, self._output(raw)]),
+            routes=self._routes(raw.get("routes") or {}),
+            roles=DEFAULT.roles | self._roles(raw.get("roles") or {}),
             message=str(raw.get("message", REFUSAL)),
         )
 
-    def _side(self, raw: dict[str, Any], known: tuple[str, ...]) -> Side:  # Any: YAML
+    def _routes(self, raw: dict[str, Any]) -> dict[str, tuple[Side, Side]]:  # Any: YAML
+        return {
+            str(route): (self._input(entry), self._output(entry)) for route, entry in raw.items()
+        }
+
+    def _roles(self, raw: dict[str, Any]) -> dict[str, Side]:  # Any: YAML
+        return {str(role): self._side(entry or {}, INPUT) for role, entry in raw.items()}
+
+    def _input(self, raw: dict[str, Any]) -> Side:  # Any: YAML
+        return self._side(raw.get("input") or {}, INPUT)
+
+    def _output(self, raw: dict[str, Any]) -> Side:  # Any: YAML
+        return self._side(raw.get("output") or {}, OUTPUT)
+
+    def _side(self, raw: Any, known: tuple[str, ...]) -> Side:  # Any: YAML
         if not isinstance(raw, dict):
             raise UsageError(f"{self._path}: a side of a policy maps detectors to what they do")
         found = {}
-        for name, entry in raw.items():
+        for key, entry in raw.items():
+            name = str(key)
             if name not in known:
-                raise unknown_name(f"detector ({self._where(str(name))})", str(name), known)
-            fields = {"action": entry} if isinstance(entry, str) else entry
-            try:
-                detector = msgspec.convert(fields, Detector)
-            except msgspec.ValidationError as error:
-                raise UsageError(
-                    f"{self._where(str(name))}: {name}: {str(error).replace('`', '')}",
-                    hint="actions: allow, flag, redact, block",
-                ) from error
-            for kind in detector.kinds:
-                if kind not in KINDS:
-                    raise unknown_name(
-                        f"kind of personal data ({self._where(str(kind))})", kind, KINDS
-                    )
-            found[str(name)] = detector
+                raise unknown_name(f"detector ({self._where(name)})", name, known)
+            found[name] = self._detector(name, entry)
         return Side(detectors=found)
+
+    def _detector(self, name: str, entry: Any) -> Detector:  # Any: YAML
+        fields = {"action": entry} if isinstance(entry, str) else entry
+        try:
+            detector = msgspec.convert(fields, Detector)
+        except msgspec.ValidationError as error:
+            reason = str(error).replace("`", "")
+            raise UsageError(
+                f"{self._where(name)}: {name}: {reason}",
+                hint="actions: allow, flag, redact, block",
+            ) from error
+        for kind in detector.kinds:
+            if kind not in KINDS:
+                where = self._where(str(kind))
+                raise unknown_name(f"kind of personal data ({where})", kind, KINDS)
+        if detector.url is not None:
+            refuse_secrets(detector.url, field="url")
+        return detector
+
+    def _where(self, key: str) -> str:
+        for number, line in enumerate(self._lines, 1):
+            if line.strip().startswith(f"{key}:"):
+                return f"{self._path}, line {number}"
+        return self._path

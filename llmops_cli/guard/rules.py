@@ -22,11 +22,14 @@ WIDE = re.compile(r"[\u0e00-\u0eff\u3000-\u9fff\uac00-\ud7af]")
 """Scripts that write no spaces."""
 SOME_CHARS = re.compile(r"\[\^ \]\{0,(\d+)\}")
 TOGETHER = 24
-"""Patterns in one automaton: with all its states overflow RE2's cache, which is ten times slower."""
+"""Patterns in one automaton: with all, its states overflow RE2's cache: ten times slower."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`any` of the patterns makes the rule count, once, with its weight; data/rules.yaml says how."""
+    """`any` of the patterns makes the rule count, once, with its weight.
+
+    How they are written: data/rules.yaml.
+    """
 
     id: str
     family: str

@@ -36,8 +36,9 @@ def decision_table(text: str, decision: Decision) -> Table:
 
 def rates_table(found: Evaluation) -> Table:
     """Overall, then families, then sources."""
+    spent = found.us_per_kb
     table = Table(
-        title=f"guard: {found.us_per_kb.p50:g} us per KB at the median, {found.us_per_kb.p95:g} at p95",
+        title=f"guard: {spent.p50:g} us per KB at the median, {spent.p95:g} at p95",
         title_justify="left",
     )
     for name in ("", "attacks", "flagged", "95 %", "honest", "flagged", "95 %"):

@@ -15,7 +15,7 @@ OTHER_LATIN = {
     ord("ø"): "o",
     ord("ł"): "l",
     ord("đ"): "d",
-    ord("ı"): "i",
+    0x131: "i",
 }
 """Letters that no decomposition takes apart."""
 

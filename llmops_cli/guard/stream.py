@@ -1,5 +1,4 @@
-"""Redaction of text that arrives in pieces: the same result however it is cut, with a short,
-bounded delay.
+"""Redaction of text that arrives in pieces: the same result however it is cut, a short delay.
 
 A piece is let go when nothing that began in it can still grow: the last run without a space is
 held, the numbers before it that may belong together, and a private key until its end. LOOKBACK
@@ -16,6 +15,8 @@ from llmops_cli.guard.personal import Entity, find, redact
 
 HOLD_MOST = 4096
 KEY_MOST = 9000
+DASHES = "-----"
+KEY_HEAD_MOST = 48
 RUNS = re.compile(r"\S+")
 GROUP = re.compile(r"[\w().+/-]{1,12}")
 GROUPS_MOST = 12
@@ -48,65 +49,74 @@ class Redactor:
         held = self._held
         safe = _growing_from(held)
         begun = KEY_BEGINS.search(held)
-        if (
-            begun
-            and not KEY_ENDS.search(held, begun.end())
-            and len(held) - begun.start() < KEY_MOST
-        ):
+        if begun is None:
+            dashes = held.rfind(DASHES)
+            if dashes >= 0 and len(held) - dashes < KEY_HEAD_MOST:
+                safe = min(safe, dashes)
+        elif not KEY_ENDS.search(held, begun.end()) and len(held) - begun.start() < KEY_MOST:
             safe = min(safe, begun.start())
-        dashes = held.rfind("-----")
-        if dashes >= 0 and len(held) - dashes < 48 and not begun:
-            safe = min(safe, dashes)
         return safe
 
     def _release(self, count: int) -> str:
         if count <= 0:
             return ""
-        text = self._before + self._held
         start = len(self._before)
-        inside = []
-        entities = find(text)
-        for entity in entities:  # what reaches beyond the cut waits
-            if entity.span[0] < start + count < entity.span[1] and entity.span[0] >= start:
-                count = entity.span[0] - start
-        for entity in entities:
-            first, last = entity.span
-            if first >= start and last <= start + count and entity.kind in self._kinds:
-                inside.append(Entity(entity.kind, entity.rule, (first - start, last - start)))
-                self.found.append(
-                    Entity(
-                        entity.kind,
-                        entity.rule,
-                        (first - start + self._at, last - start + self._at),
-                    )
-                )
+        entities = find(self._before + self._held)
+        count = _cut_before(entities, start, count)
         if count == 0:
             return ""
-        said = redact(self._held[:count], inside)
+        said = redact(self._held[:count], self._taken(entities, start, count))
         self._before = (self._before + self._held[:count])[-LOOKBACK - 16 :]
         self._held = self._held[count:]
-        self._at = self._at + count
+        self._at += count
         return said
+
+    def _taken(self, entities: list[Entity], start: int, count: int) -> list[Entity]:
+        """What is redacted of the next `count` characters, with places among what is held."""
+        inside = []
+        for entity in entities:
+            first, last = entity.span
+            if first < start or last > start + count or entity.kind not in self._kinds:
+                continue
+            inside.append(_moved(entity, -start))
+            self.found.append(_moved(entity, self._at - start))
+        return inside
+
+
+def _cut_before(entities: list[Entity], start: int, count: int) -> int:
+    """So many of the held characters that nothing which reaches beyond them is cut: it waits."""
+    for entity in entities:
+        first, last = entity.span
+        if start <= first < start + count < last:
+            count = first - start
+    return count
+
+
+def _moved(entity: Entity, by: int) -> Entity:
+    first, last = entity.span
+    return Entity(entity.kind, entity.rule, (first + by, last + by))
 
 
 def _growing_from(held: str) -> int:
-    """Where that begins which more text could change: the last run, and the numbers before it that
-    go on in it.
+    """Where that begins which more text could change.
+
+    The last run, and the numbers before it that go on in it.
     """
-    start = max(held.rfind(" ", 0, len(held)), held.rfind("\n"), held.rfind("\t")) + 1
+    start = max(held.rfind(" "), held.rfind("\n"), held.rfind("\t")) + 1
     if len(held) - start > HOLD_MOST:
         return len(held)
-    earlier = list(RUNS.finditer(held, max(0, start - WINDOW), start))[::-1]
+    earlier = list(RUNS.finditer(held, max(0, start - WINDOW), start))
+    earlier.reverse()
     safe = start
     end = start
     for run in earlier[:GROUPS_MOST]:
         if "\n" in held[run.end() : end] or end - run.end() > 2:
             break
-        numeric = any(map(str.isdigit, run[0])) or run[0][0] in "+("
-        whole = GROUP.fullmatch(run[0]) and (numeric or len(run[0]) <= LETTERS_MOST)
-        if numeric or (run[0].isupper() and len(run[0]) <= LETTERS_MOST):
+        is_short = len(run[0]) <= LETTERS_MOST
+        is_numeric = run[0][0] in "+(" or any(map(str.isdigit, run[0]))
+        if is_numeric or (is_short and run[0].isupper()):
             safe = run.start()
-        if not whole:
+        if not GROUP.fullmatch(run[0]) or not (is_numeric or is_short):
             break
         end = run.start()
     return safe
