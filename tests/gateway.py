@@ -48,6 +48,10 @@ class Handler(BaseHTTPRequestHandler):
         if mode == "stall":
             time.sleep(60)
             return
+        if mode == "repeat the key":
+            key = self.headers.get("Authorization", "")
+            self._json(401, {"error": {"message": f"Incorrect API key provided: {key}"}})
+            return
         if mode == "500":
             self._json(self.outer.status, {"error": {"message": "broken"}})
             return
