@@ -6,7 +6,7 @@ import logging
 
 from llmops_cli.gateway_file.prices import public_price
 from llmops_cli.gateway_file.upstream import TokenPrice
-from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 
 LOG = logging.getLogger("llmops.gateway")
 FREE = TokenPrice(0.0, 0.0)
@@ -18,7 +18,7 @@ class PriceTable:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], TokenPrice] = {}
 
-    def of(self, candidate: Candidate) -> TokenPrice:
+    def of(self, candidate: RoutingCandidate) -> TokenPrice:
         """Dollars of one token in, and of one out."""
         if candidate.upstream.config.price is None:
             return FREE
@@ -30,7 +30,7 @@ class PriceTable:
         return found
 
 
-def _look_up(candidate: Candidate) -> TokenPrice:
+def _look_up(candidate: RoutingCandidate) -> TokenPrice:
     price = candidate.upstream.config.price
     if price is None:
         return FREE

@@ -8,20 +8,20 @@ from collections.abc import Collection
 from llmops_cli.gateway_file.config import QueueConfig
 from llmops_cli.serve.context import Asked, Urgency
 from llmops_cli.serve.refusal import Refusal, retry_after
-from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 
 async def admit(
     alias: str,
-    candidates: list[Candidate],
+    candidates: list[RoutingCandidate],
     tried: Collection[Upstream],
     *,
     asked: Asked,
     queues: Queues,
     config: QueueConfig,
-) -> Candidate | None:
+) -> RoutingCandidate | None:
     """The best candidate that is usable and has a place; None if none is usable.
 
     Raises: Refusal (503) if the queue is full, or cannot be passed in time.
@@ -57,14 +57,14 @@ def _patience_s(asked: Asked, config: QueueConfig) -> float:
     return min(left_s, config.wait_s)
 
 
-def _with_place(usable: list[Candidate]) -> list[Candidate]:
+def _with_place(usable: list[RoutingCandidate]) -> list[RoutingCandidate]:
     """Those that asked to be left alone only if there is nobody else."""
     free = [each for each in usable if not each.upstream.full()]
     rested = [each for each in free if not each.upstream.resting()]
     return rested or free
 
 
-def _first_untried(free: list[Candidate], tried: Collection[Upstream]) -> Candidate:
+def _first_untried(free: list[RoutingCandidate], tried: Collection[Upstream]) -> RoutingCandidate:
     for candidate in free:
         if candidate.upstream not in tried:
             return candidate

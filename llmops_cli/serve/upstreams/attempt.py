@@ -11,7 +11,7 @@ from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.serve.context import Fields, RequestContext
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.canaries import Canaries
-from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import BAD, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import first_words, says_error
@@ -56,7 +56,9 @@ class Attempts:
         self._metrics = metrics
         self.queues = queues
 
-    async def attempt(self, candidate: Candidate, request: RoutedRequest) -> UpstreamExchange:
+    async def attempt(
+        self, candidate: RoutingCandidate, request: RoutedRequest
+    ) -> UpstreamExchange:
         """Until a stream has begun, or all of another answer is there.
 
         So long nothing was sent to the client, and somebody else can be asked.
@@ -100,7 +102,7 @@ class Attempts:
 
     def note(
         self,
-        candidate: Candidate,
+        candidate: RoutingCandidate,
         request: RoutedRequest,
         *,
         good: bool,
@@ -114,7 +116,7 @@ class Attempts:
         self._canaries.note(request.alias, candidate.side, good=good, ttft_s=ttft_s)
 
 
-async def _ask(candidate: Candidate, request: RoutedRequest) -> tuple[Reply, bytes | None]:
+async def _ask(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[Reply, bytes | None]:
     """The reply, and its body if it is no stream. Raises: UpstreamError."""
     origin = candidate.upstream.origin
     reply = await origin.ask(
@@ -138,7 +140,7 @@ async def _ask(candidate: Candidate, request: RoutedRequest) -> tuple[Reply, byt
     return reply, body
 
 
-def body_for(candidate: Candidate, fields: Fields) -> bytes:
+def body_for(candidate: RoutingCandidate, fields: Fields) -> bytes:
     """The body, with the upstream's own name for the model."""
     body = dict(fields)
     if not candidate.upstream.config.count_tokens:

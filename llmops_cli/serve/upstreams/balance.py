@@ -7,7 +7,7 @@ import random
 
 from llmops_cli.gateway_file.model import Balance
 from llmops_cli.serve.context import Asked
-from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 BOUND = 1.25
@@ -20,11 +20,11 @@ NO_BOUND = float("inf")
 
 
 def ordered(
-    candidates: list[Candidate],
+    candidates: list[RoutingCandidate],
     balance: Balance,
     asked: Asked,
     rng: random.Random,
-) -> list[Candidate]:
+) -> list[RoutingCandidate]:
     """Best first."""
     if len(candidates) < 2:
         return candidates
@@ -39,17 +39,17 @@ def ordered(
     return near + [each for each in by_load if each not in near]
 
 
-def _by_load(candidates: list[Candidate], rng: random.Random) -> list[Candidate]:
+def _by_load(candidates: list[RoutingCandidate], rng: random.Random) -> list[RoutingCandidate]:
     """Those with a place first, then the fewest outstanding tokens for their weight."""
 
-    def load(candidate: Candidate) -> tuple[bool, float, float]:
+    def load(candidate: RoutingCandidate) -> tuple[bool, float, float]:
         upstream = candidate.upstream
         return upstream.full(), upstream.outstanding / candidate.weight, rng.random()
 
     return sorted(candidates, key=load)
 
 
-def _cost(candidate: Candidate) -> tuple[bool, float]:
+def _cost(candidate: RoutingCandidate) -> tuple[bool, float]:
     upstream = candidate.upstream
     price = upstream.config.price
     if price is None or price == "genai":
@@ -67,11 +67,11 @@ def _anchor(balance: Balance, asked: Asked) -> str:
 
 
 def _near(
-    candidates: list[Candidate],
+    candidates: list[RoutingCandidate],
     anchor: str,
     *,
     bound: float,
-) -> list[Candidate]:
+) -> list[RoutingCandidate]:
     """The anchor's own upstreams, in order, but for those that have too much to do."""
     in_flight = sum(each.upstream.in_flight for each in candidates)
     most = bound * (1 + in_flight) / len(candidates) + 1

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 
-class Candidate(NamedTuple):
+class RoutingCandidate(NamedTuple):
     """`model`: what the upstream calls it.
 
     `held`: a stream is not passed on before its first words.

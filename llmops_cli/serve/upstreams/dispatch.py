@@ -13,7 +13,7 @@ from llmops_cli.serve.context import Fields, RequestContext
 from llmops_cli.serve.upstreams.admission import admit
 from llmops_cli.serve.upstreams.attempt import Attempts, RoutedRequest
 from llmops_cli.serve.upstreams.canaries import Canaries
-from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.exchange import (
     TOO_MANY,
@@ -102,7 +102,7 @@ class Dispatcher:
             request = RoutedRequest(alias, settings, context, fields)
             self._shadows.send(candidate, request)
 
-    def _candidates(self, name: str, request: RoutedRequest) -> list[Candidate]:
+    def _candidates(self, name: str, request: RoutedRequest) -> list[RoutingCandidate]:
         """Raises: Refusal; NoAnswer if there is none."""
         candidates = self._router.candidates(name, request.context.asked)
         if not candidates:
@@ -112,7 +112,7 @@ class Dispatcher:
             return [candidate._replace(held=True) for candidate in candidates]
         return candidates
 
-    def _note_dead_canary(self, candidates: list[Candidate], request: RoutedRequest) -> None:
+    def _note_dead_canary(self, candidates: list[RoutingCandidate], request: RoutedRequest) -> None:
         """An open breaker is no reason to be thought well of."""
         canary = [candidate for candidate in candidates if candidate.side == "canary"]
         if canary and not any(candidate.upstream.usable() for candidate in canary):
@@ -120,8 +120,8 @@ class Dispatcher:
 
     async def _try(
         self,
-        candidate: Candidate,
-        candidates: list[Candidate],
+        candidate: RoutingCandidate,
+        candidates: list[RoutingCandidate],
         tried: list[Upstream],
         request: RoutedRequest,
     ) -> UpstreamExchange | Failure:
@@ -139,8 +139,8 @@ class Dispatcher:
 
     async def _hedged(
         self,
-        candidate: Candidate,
-        candidates: list[Candidate],
+        candidate: RoutingCandidate,
+        candidates: list[RoutingCandidate],
         tried: list[Upstream],
         request: RoutedRequest,
         after_s: float,
@@ -162,7 +162,7 @@ class Dispatcher:
     async def _may_retry(
         self,
         failure: Failure,
-        candidates: list[Candidate],
+        candidates: list[RoutingCandidate],
         tried: list[Upstream],
         alias: str,
     ) -> bool:
@@ -182,10 +182,10 @@ class Dispatcher:
 
 
 def _spare(
-    candidate: Candidate,
-    candidates: list[Candidate],
+    candidate: RoutingCandidate,
+    candidates: list[RoutingCandidate],
     tried: list[Upstream],
-) -> Candidate | None:
+) -> RoutingCandidate | None:
     """The best of the others that is free."""
     for other in candidates:
         if other is not candidate and other.is_free(tried):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from llmops_cli.serve.refusal import Headers, retry_after
-from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError, UpstreamTimeout
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.reply import Reply
@@ -26,7 +26,7 @@ class UpstreamExchange:
 
     def __init__(
         self,
-        candidate: Candidate,
+        candidate: RoutingCandidate,
         reply: Reply,
         body: bytes | None,
         *,
@@ -100,7 +100,7 @@ def refused(exchange: UpstreamExchange) -> Failure:
     return Failure(reply.status, message, exchange.body or b"", kept)
 
 
-def out_of_service(candidates: list[Candidate]) -> Failure:
+def out_of_service(candidates: list[RoutingCandidate]) -> Failure:
     """None of them may be asked."""
     wait_s = min(each.upstream.usable_in_s() for each in candidates)
     message = "every upstream of this model is out of service"

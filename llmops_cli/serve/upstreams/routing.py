@@ -14,7 +14,7 @@ from llmops_cli.serve.context import NAME_CHARS, Asked
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.balance import ordered
 from llmops_cli.serve.upstreams.canaries import Canaries
-from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.rules import first_met
 from llmops_cli.serve.upstreams.upstream import Upstream
 
@@ -104,7 +104,7 @@ class Router:
 
     # Candidates.
 
-    def candidates(self, name: str, asked: Asked) -> list[Candidate]:
+    def candidates(self, name: str, asked: Asked) -> list[RoutingCandidate]:
         """Every upstream that could answer, best first, whether it is usable now or not.
 
         Raises: Refusal if there is no such model, or no upstream that can do what is asked.
@@ -121,7 +121,7 @@ class Router:
             return self._canary(name, alias, model, asked) + best_first
         return best_first
 
-    def shadow(self, name: str) -> Candidate | None:
+    def shadow(self, name: str) -> RoutingCandidate | None:
         """Who gets a copy of this request, if anybody."""
         if not self._config.models:
             return None
@@ -133,15 +133,15 @@ class Router:
                 return candidate._replace(side="shadow")
         return None
 
-    def _listing(self, name: str) -> list[Candidate]:
+    def _listing(self, name: str) -> list[RoutingCandidate]:
         """Who lists the model, or else who lists nothing and may have it."""
         listing = []
         silent = []
         for upstream in self._all():
             if upstream.models is None:
-                silent.append(Candidate(upstream, name))
+                silent.append(RoutingCandidate(upstream, name))
             elif name in upstream.models:
-                listing.append(Candidate(upstream, name))
+                listing.append(RoutingCandidate(upstream, name))
         return listing or silent
 
     def _expand(
@@ -149,22 +149,22 @@ class Router:
         pool: Pool,
         name: str,
         alias: str,
-    ) -> list[Candidate]:
+    ) -> list[RoutingCandidate]:
         """The pool's upstreams, each replica of them."""
         found = []
         for entry in pool:
             member = self._plain[entry] if isinstance(entry, str) else entry
             for upstream in self._upstreams[member.upstream]:
                 theirs = _their_name(upstream, member, name, alias)
-                found.append(Candidate(upstream, theirs, member.weight))
+                found.append(RoutingCandidate(upstream, theirs, member.weight))
         return found
 
     def _able(
         self,
-        candidates: list[Candidate],
+        candidates: list[RoutingCandidate],
         name: str,
         asked: Asked,
-    ) -> list[Candidate]:
+    ) -> list[RoutingCandidate]:
         """Those that can do what is asked. Raises: Refusal if there is none."""
         needs = asked.body.needs()
         if needs:
@@ -201,7 +201,7 @@ class Router:
         alias: str,
         model: ModelConfig,
         asked: Asked,
-    ) -> list[Candidate]:
+    ) -> list[RoutingCandidate]:
         assert model.canary is not None
         new = self._expand(model.canary.use, name, alias)
         new = [candidate._replace(side="canary") for candidate in new]

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from llmops_cli.serve.upstreams.attempt import JSON, Attempts, RoutedRequest, body_for
-from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.watch.metrics import Metrics
 
@@ -19,7 +19,7 @@ class Shadows:
         self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, candidate: Candidate, request: RoutedRequest) -> None:
+    def send(self, candidate: RoutingCandidate, request: RoutedRequest) -> None:
         config = request.settings.shadow
         if config is None or len(self._tasks) >= config.at_once:
             self._metrics.shadowed(request.alias, "skipped")
@@ -28,7 +28,7 @@ class Shadows:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _copy(self, candidate: Candidate, request: RoutedRequest) -> None:
+    async def _copy(self, candidate: RoutingCandidate, request: RoutedRequest) -> None:
         upstream = candidate.upstream
         start = time.monotonic()
         upstream.begin(request.tokens)
@@ -44,7 +44,7 @@ class Shadows:
         self._metrics.shadowed(request.alias, result, seconds)
 
 
-async def _is_answered(candidate: Candidate, request: RoutedRequest) -> bool:
+async def _is_answered(candidate: RoutingCandidate, request: RoutedRequest) -> bool:
     """Raises: UpstreamError."""
     origin = candidate.upstream.origin
     body = body_for(candidate, request.fields)

@@ -17,7 +17,7 @@ from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
 from llmops_cli.serve.upstreams.balance import ordered
 from llmops_cli.serve.upstreams.canaries import Canaries
-from llmops_cli.serve.upstreams.candidate import Candidate
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.routing import Router
 from llmops_cli.serve.upstreams.upstream import Upstream
 
@@ -163,7 +163,7 @@ def test_a_full_upstream_comes_last() -> None:
     full.in_flight = 1
     busy = upstream("busy")
     busy.outstanding = 1000
-    candidates = [Candidate(full, "m"), Candidate(busy, "m")]
+    candidates = [RoutingCandidate(full, "m"), RoutingCandidate(busy, "m")]
     for balance in ("tokens", "cost"):
         found = ordered(candidates, balance, asked(), random.Random(1))  # type: ignore[arg-type]
         assert found[0].upstream is busy
