@@ -41,7 +41,8 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
 def as_gguf(artifact: Artifact, *, progress: Progress) -> Artifact:
     """The model as a 16-bit GGUF file, converted once and kept in the cache."""
     target = quantized_dir(artifact) / f"{artifact.name}-{BASE_SCHEME}.gguf"
-    conversion = gguf_conversion(artifact, target, BASE_SCHEME)
+    env = find_env("llamacpp")
+    conversion = gguf_conversion(artifact, target, BASE_SCHEME, env=env)
     made = convert(conversion, progress=progress)
     return Artifact(
         reference=artifact.reference,
@@ -94,9 +95,8 @@ def adapter_as_gguf(base: Artifact, folder: Path, *, progress: Progress) -> Path
     return conversion.target
 
 
-def gguf_conversion(source: Artifact, target: Path, scheme: str) -> Conversion:
+def gguf_conversion(source: Artifact, target: Path, scheme: str, *, env: Env) -> Conversion:
     """How a Hugging Face model becomes a GGUF file of F32, F16 or BF16."""
-    env = find_env("llamacpp")
     program = "llamacpp.convert"
     return Conversion(
         name="convert",

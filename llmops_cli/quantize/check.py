@@ -39,7 +39,7 @@ class ServedCheck:
             if plan is None:
                 self._tell_unserved(variant, provenance)
                 continue
-            kept = _kept(provenance.served, plan)
+            kept = kept_answer(provenance.served, plan)
             wanted = self._unknown_to(kept)
             if kept is not None and kept.has_valid_speed and not wanted:
                 continue
@@ -123,7 +123,7 @@ class ServedCheck:
         self._makers.save(variant, found)
 
 
-def _kept(served: Served | None, plan: ServingPlan) -> Served | None:
+def kept_answer(served: Served | None, plan: ServingPlan) -> Served | None:
     """What was found before, if the same would answer now."""
     if served is None or served.key != plan.key():
         return None

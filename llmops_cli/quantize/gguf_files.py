@@ -151,7 +151,7 @@ class GgufMaker:
     def _key_of(self, scheme: str) -> str:
         source = self._source
         if scheme in FLOAT_SCHEMES:
-            return gguf_conversion(source, self._path_of(scheme), scheme).key
+            return self._conversion(scheme).key
         base = source.digest if source.format == "gguf" else self._key(BASE_SCHEME)
         return cache_key(base, scheme, self._matrix.key(scheme), program=QUANTIZE, env=self._env)
 
@@ -161,7 +161,7 @@ class GgufMaker:
         if scheme in FLOAT_SCHEMES:
             self._require_folder(scheme)
             matrix = None
-            conversion = gguf_conversion(self._source, self._path_of(scheme), scheme)
+            conversion = self._conversion(scheme)
         else:
             if self._source.format == "hf":
                 self._make(BASE_SCHEME)
@@ -177,6 +177,9 @@ class GgufMaker:
         )
         write_provenance(record_beside(conversion.target), provenance)
         self._made.add(scheme)
+
+    def _conversion(self, scheme: str) -> Conversion:
+        return gguf_conversion(self._source, self._path_of(scheme), scheme, env=self._env)
 
     def _require_folder(self, scheme: str) -> None:
         source = self._source

@@ -289,7 +289,7 @@ def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(
     assert run.returncode == 5, run.stderr
     assert "perplexity grew by" in run.stderr
     (saved,) = (tmp_path / "out").glob("*/llmops.json")
-    assert "more than 0.10%" in json.loads(saved.read_text())["problems"][0]
+    assert "more than 0.10%" in json.loads(saved.read_text())["problems"][0]["text"]
 
 
 @pytest.mark.parametrize(
