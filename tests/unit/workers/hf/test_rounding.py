@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed")
 
 import torch
+
 from hf.rounding import is_ignored, rounded
 
 
