@@ -24,16 +24,16 @@ VOICE_LEAST = 12
 SPEAKERS_MOST = 24
 
 
-class Spoken(msgspec.Struct, frozen=True):
+class SpokenPart(msgspec.Struct, frozen=True):
     """The part of an answer that counts; whether another voice refused before it."""
 
     text: str
     is_dual: bool
 
 
-def spoken_part(answer: str) -> Spoken:
+def spoken_part(answer: str) -> SpokenPart:
     """The part that does not refuse, if the answer has several voices and another one does."""
-    whole = Spoken(answer, is_dual=False)
+    whole = SpokenPart(answer, is_dual=False)
     starts = [match.start() for match in SPEAKER.finditer(answer)]
     if not starts or len(starts) > SPEAKERS_MOST:
         return whole
@@ -44,4 +44,4 @@ def spoken_part(answer: str) -> Spoken:
     if len(voices) < 2 or all(refusing) or not refusing[0]:
         return whole
     first = refusing.index(False)
-    return Spoken("".join(voices[first:]), is_dual=True)
+    return SpokenPart("".join(voices[first:]), is_dual=True)

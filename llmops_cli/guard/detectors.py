@@ -13,7 +13,7 @@ from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.models import classified, moderated
 from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.personal import SECRETS, find
-from llmops_cli.guard.policy import FAMILY, Detector, Side
+from llmops_cli.guard.policy import FAMILY, Detector, PolicySide
 from llmops_cli.guard.skeleton import skeleton
 
 CHARS_PER_TOKEN = 4
@@ -27,7 +27,7 @@ CARRIES = re.compile(r"[?&][\w.-]{1,40}=[^&#\s]{12,}|/[A-Za-z0-9+/_%=-]{40,}(?:$
 """Parts of an address that could carry data out."""
 
 
-def attacks(text: str, side: Side) -> list[Finding]:
+def attacks(text: str, side: PolicySide) -> list[Finding]:
     """Evidence adds up over families.
 
     Once it is enough, the family with most of it says what is done.
@@ -51,7 +51,7 @@ def attacks(text: str, side: Side) -> list[Finding]:
     ]
 
 
-def common(text: str, side: Side) -> list[Finding]:
+def common(text: str, side: PolicySide) -> list[Finding]:
     """Detectors of both directions."""
     found = [*personal(text, side), *blocked_words(text, side), *too_long(text, side)]
     moderation = side.of("moderation")
@@ -63,7 +63,7 @@ def common(text: str, side: Side) -> list[Finding]:
     return found
 
 
-def personal(text: str, side: Side) -> list[Finding]:
+def personal(text: str, side: PolicySide) -> list[Finding]:
     """Personal data and secrets, by their kinds' own actions."""
     entries = {name: side.of(name) for name in ("personal", "secrets")}
     if all(entry.action == "allow" and not entry.kinds for entry in entries.values()):
@@ -81,7 +81,7 @@ def personal(text: str, side: Side) -> list[Finding]:
     return found
 
 
-def blocked_words(text: str, side: Side) -> list[Finding]:
+def blocked_words(text: str, side: PolicySide) -> list[Finding]:
     """Words in any writing, and patterns as they are."""
     entry = side.of("blocklist")
     if entry.action == "allow":
@@ -132,7 +132,7 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
-def too_long(text: str, side: Side) -> list[Finding]:
+def too_long(text: str, side: PolicySide) -> list[Finding]:
     """Texts over a limit of characters or tokens."""
     entry = side.of("length")
     if entry.action == "allow":
@@ -153,7 +153,7 @@ def too_long(text: str, side: Side) -> list[Finding]:
     ]
 
 
-def leaks(text: str, leak: LeakCheck | None, side: Side) -> list[Finding]:
+def leaks(text: str, leak: LeakCheck | None, side: PolicySide) -> list[Finding]:
     """Parts of the system prompt in an answer."""
     entry = side.of("system_prompt")
     if leak is None or entry.action == "allow":
@@ -172,7 +172,7 @@ def leaks(text: str, leak: LeakCheck | None, side: Side) -> list[Finding]:
     return [finding]
 
 
-def links(text: str, side: Side) -> list[Finding]:
+def links(text: str, side: PolicySide) -> list[Finding]:
     """Images and links whose address could carry data out, to hosts that are not known."""
     entry = side.of("links")
     if entry.action == "allow" or "http" not in text:

@@ -213,15 +213,10 @@ def _best_view(text: str, plain: set[str]) -> Scan:
 def _read(view: View, names: tuple[str, ...], span: tuple[int, int], plain: set[str]) -> Scan:
     """The evidence of one decoded reading that the text itself does not show."""
     normal = normalise(view.text)
-    words = skeleton(normal.text)
-    held = list(builtin().rules.matches(words))
-    if view.glued or " " not in words.strip():
-        held += [rule for rule in builtin().glued.matches(words) if rule not in held]
-    held += structure_of(normal.text, words.split())
     excerpt = view.text[:EXCERPT_CHARS]
     evidence = [
         Evidence(rule.id, rule.family, rule.weight, names, span, excerpt)
-        for rule in held
+        for rule in _rules_of(view, normal.text)
         if rule.id not in plain
     ]
     for item in normal.hidden:
@@ -231,4 +226,14 @@ def _read(view: View, names: tuple[str, ...], span: tuple[int, int], plain: set[
         evidence = [item for item in evidence if item.weight >= ATTACK]
     if not evidence:
         return Scan(0.0)
-    return Scan(sum(item.weight for item in evidence) + DISGUISE, tuple(evidence))
+    score = sum(item.weight for item in evidence) + DISGUISE
+    return Scan(score, tuple(evidence))
+
+
+def _rules_of(view: View, text: str) -> list[Rule]:
+    """The rules that hold for a decoded reading."""
+    words = skeleton(text)
+    held = list(builtin().rules.matches(words))
+    if view.glued or " " not in words.strip():
+        held += [rule for rule in builtin().glued.matches(words) if rule not in held]
+    return held + structure_of(text, words.split())

@@ -62,31 +62,45 @@ def without_invisible(text: str) -> tuple[str, tuple[Hidden, ...]]:
     """The text without them, but for joiners in their places, and what they hid."""
     runs = list(INVISIBLE.finditer(text))
     hidden: list[Hidden] = []
-    split: list[int] = []
+    splits: list[int] = []
     parts = []
     end = 0
     for run in runs:
         parts.append(text[end : run.start()])
         end = run.end()
-        before = text[run.start() - 1] if run.start() else ""
-        after = text[end] if end < len(text) else ""
+        before = text[run.start() - 1 : run.start()]
+        after = text[end : end + 1]
         if _belongs(run[0], before, after):
-            parts.append(run[0] if JOINERS[0] in run[0] or JOINERS[1] in run[0] else "")
+            parts.append(_kept(run[0]))
             continue
         message = _message(run[0])
         if message and not _is_flag(before, run[0]):
             hidden.append(Hidden(_carrier(run[0]), run.span(), message))
-        elif _is_latin(before) and _is_latin(after) and SOFT_HYPHEN not in run[0]:
-            split.append(run.start())
-        if any(order in run[0] for order in OVERRIDES):
-            hidden += _overridden(text, run)
+        elif _splits_word(run[0], before, after):
+            splits.append(run.start())
+        hidden += _overridden(text, run)
     parts.append(text[end:])
     if not hidden:
         hidden += _spread(runs)
-    if len(split) >= SPLIT_WORDS:
-        span = (split[0], split[-1] + 1)
-        hidden.append(Hidden(SPLIT_RULE, span, f"{len(split)} words are split"))
+    hidden += _split_words(splits)
     return "".join(parts), tuple(hidden)
+
+
+def _kept(run: str) -> str:
+    """Joiners stay where they belong; the others say nothing there."""
+    has_joiner = any(joiner in run for joiner in JOINERS)
+    return run if has_joiner else ""
+
+
+def _splits_word(run: str, before: str, after: str) -> bool:
+    return SOFT_HYPHEN not in run and _is_latin(before) and _is_latin(after)
+
+
+def _split_words(splits: list[int]) -> Iterator[Hidden]:
+    """Words that invisible characters keep filters from reading."""
+    if len(splits) >= SPLIT_WORDS:
+        span = (splits[0], splits[-1] + 1)
+        yield Hidden(SPLIT_RULE, span, f"{len(splits)} words are split")
 
 
 def _spread(runs: list[Match]) -> Iterator[Hidden]:
@@ -201,7 +215,10 @@ def _is_text(found: str) -> bool:
 
 def _overridden(text: str, run: Match) -> Iterator[Hidden]:
     """Latin text that is shown backwards."""
+    if not any(override in run[0] for override in OVERRIDES):
+        return
     rest = text[run.end() : run.end() + OVERRIDDEN_MOST]
     shown = re.split("[\u202a-\u202e\n]", rest, maxsplit=1)[0]
-    if shown and all(char < "\u0590" for char in shown if char.isalpha()):
+    is_latin = all(char < "\u0590" for char in shown if char.isalpha())
+    if shown and is_latin:
         yield Hidden("bidi-override", (run.start(), run.end() + len(shown)), shown[::-1])

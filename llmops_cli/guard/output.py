@@ -6,7 +6,7 @@ from llmops_cli.guard.decision import Decision, decide
 from llmops_cli.guard.detectors import blocked_words, leaks, links, too_long
 from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.personal import KINDS, SECRETS
-from llmops_cli.guard.policy import Policy, Side
+from llmops_cli.guard.policy import Policy, PolicySide
 from llmops_cli.guard.stream import Redactor
 
 CHECK_EVERY = 64
@@ -17,7 +17,7 @@ STRETCH = 2048
 class OutputStream:
     """Feed it an answer's pieces. `decision` is set once something is to be blocked."""
 
-    def __init__(self, policy: Policy, side: Side, leak: LeakCheck | None) -> None:
+    def __init__(self, policy: Policy, side: PolicySide, leak: LeakCheck | None) -> None:
         self._redactor = Redactor(_redacted_kinds(side))
         self._policy = policy
         self._side = side
@@ -62,7 +62,7 @@ class OutputStream:
         return True
 
 
-def _redacted_kinds(side: Side) -> set[str]:
+def _redacted_kinds(side: PolicySide) -> set[str]:
     found = set()
     for kind in KINDS:
         entry = side.of("secrets" if kind in SECRETS else "personal")

@@ -71,7 +71,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hosts: list[str] = []
 
 
-class Side(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PolicySide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Detectors of one direction; those not named keep their defaults."""
 
     detectors: dict[str, Detector]
@@ -83,13 +83,13 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """`routes` and `roles` change single detectors, for requests on that path or messages of it."""
 
-    input: Side
-    output: Side
-    routes: dict[str, tuple[Side, Side]] = {}
-    roles: dict[str, Side] = {}
+    input: PolicySide
+    output: PolicySide
+    routes: dict[str, tuple[PolicySide, PolicySide]] = {}
+    roles: dict[str, PolicySide] = {}
     message: str = REFUSAL
 
-    def input_of(self, *, role: str = "user", route: str | None = None) -> Side:
+    def input_of(self, *, role: str = "user", route: str | None = None) -> PolicySide:
         layers = [self.input]
         if route in self.routes:
             layers.append(self.routes[route][0])
@@ -97,7 +97,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             layers.append(self.roles[role])
         return _merged(layers)
 
-    def output_of(self, *, route: str | None = None) -> Side:
+    def output_of(self, *, route: str | None = None) -> PolicySide:
         """The output side for a route."""
         layers = [self.output]
         if route in self.routes:
@@ -105,16 +105,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return _merged(layers)
 
 
-def _merged(layers: list[Side]) -> Side:
+def _merged(layers: list[PolicySide]) -> PolicySide:
     """Later layers' detectors before earlier ones'."""
     detectors: dict[str, Detector] = {}
     for layer in layers:
         detectors |= layer.detectors
-    return Side(detectors=detectors)
+    return PolicySide(detectors=detectors)
 
 
 DEFAULT = Policy(
-    input=Side(
+    input=PolicySide(
         detectors={
             **{
                 name: Detector(action="block")
@@ -123,7 +123,7 @@ DEFAULT = Policy(
             "length": Detector(action="block", chars=400_000),
         }
     ),
-    output=Side(
+    output=PolicySide(
         detectors={
             "system_prompt": Detector(
                 action="block", threshold=0.0, message="The answer was withheld."
@@ -145,7 +145,7 @@ DEFAULT = Policy(
         }
     ),
     roles={
-        role: Side(detectors={"injection": Detector(action="block", threshold=0.6)})
+        role: PolicySide(detectors={"injection": Detector(action="block", threshold=0.6)})
         for role in ("document", "tool")
     },
 )
@@ -191,21 +191,21 @@ class PolicyReader:
             message=str(raw.get("message", REFUSAL)),
         )
 
-    def _routes(self, raw: dict[str, Any]) -> dict[str, tuple[Side, Side]]:  # Any: YAML
+    def _routes(self, raw: dict[str, Any]) -> dict[str, tuple[PolicySide, PolicySide]]:  # Any: YAML
         return {
             str(route): (self._input(entry), self._output(entry)) for route, entry in raw.items()
         }
 
-    def _roles(self, raw: dict[str, Any]) -> dict[str, Side]:  # Any: YAML
+    def _roles(self, raw: dict[str, Any]) -> dict[str, PolicySide]:  # Any: YAML
         return {str(role): self._side(entry or {}, INPUT) for role, entry in raw.items()}
 
-    def _input(self, raw: dict[str, Any]) -> Side:  # Any: YAML
+    def _input(self, raw: dict[str, Any]) -> PolicySide:  # Any: YAML
         return self._side(raw.get("input") or {}, INPUT)
 
-    def _output(self, raw: dict[str, Any]) -> Side:  # Any: YAML
+    def _output(self, raw: dict[str, Any]) -> PolicySide:  # Any: YAML
         return self._side(raw.get("output") or {}, OUTPUT)
 
-    def _side(self, raw: Any, known: tuple[str, ...]) -> Side:  # Any: YAML
+    def _side(self, raw: Any, known: tuple[str, ...]) -> PolicySide:  # Any: YAML
         if not isinstance(raw, dict):
             raise UsageError(f"{self._path}: a side of a policy maps detectors to what they do")
         found = {}
@@ -214,7 +214,7 @@ class PolicyReader:
             if name not in known:
                 raise unknown_name(f"detector ({self._where(name)})", name, known)
             found[name] = self._detector(name, entry)
-        return Side(detectors=found)
+        return PolicySide(detectors=found)
 
     def _detector(self, name: str, entry: Any) -> Detector:  # Any: YAML
         fields = {"action": entry} if isinstance(entry, str) else entry

@@ -28,7 +28,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REQUEST_IDS = ("x-request-id", "request-id", "x-llmops-request-id")
 
 
-class Reply(NamedTuple):
+class ProbeReply(NamedTuple):
     """`status` 0: it hung up; -1: it let us wait."""
 
     status: int
@@ -59,7 +59,7 @@ class GatewayProbe:
         key: str | None = None,
         headers: dict[str, str] | None = None,
         timeout_s: float = 30,
-    ) -> Reply:
+    ) -> ProbeReply:
         """`key`: another one than the gateway's own. Raises: EnvironmentMissing."""
         sent = {"Content-Type": "application/json"}
         sent |= bearer(self._key if key is None else key)
@@ -69,15 +69,15 @@ class GatewayProbe:
             connection.request(method, path, body, sent)
             reply = connection.getresponse()
             found = {name.lower(): value for name, value in reply.getheaders()}
-            return Reply(reply.status, found, reply.read(READ_BYTES))
+            return ProbeReply(reply.status, found, reply.read(READ_BYTES))
         except TimeoutError:
-            return Reply(-1)
+            return ProbeReply(-1)
         except (OSError, http.client.HTTPException):
-            return Reply(0)
+            return ProbeReply(0)
         finally:
             connection.close()
 
-    def chat(self, body: bytes, *, key: str | None = None) -> Reply:
+    def chat(self, body: bytes, *, key: str | None = None) -> ProbeReply:
         """A chat completion."""
         return self.ask("POST", CHAT_PATH, body, key=key)
 

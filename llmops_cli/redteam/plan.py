@@ -13,7 +13,7 @@ from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.redteam.suite import Suite, load_suite
 from llmops_cli.runtime.chat import CHARS_PER_TOKEN, ChatEndpoint, chat_endpoint
 from llmops_cli.runtime.keys import api_key
-from llmops_cli.runtime.outcomes import Budget, Forecast, Prices
+from llmops_cli.runtime.outcomes import Budget, Prices, SpendForecast
 
 MOST_ROUNDS = 64
 """Of a suite, where the number of attempts is given instead."""
@@ -28,7 +28,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     attempts: list[Attempt]
     guard: Guard | None
     budget: Budget
-    forecast: Forecast
+    forecast: SpendForecast
     key: str
     attacker: ChatEndpoint | None
     judge: ChatEndpoint | None
@@ -68,11 +68,11 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
     )
 
 
-def forecast_of(attempts: list[Attempt], *, max_tokens: int, prices: Prices) -> Forecast:
+def forecast_of(attempts: list[Attempt], *, max_tokens: int, prices: Prices) -> SpendForecast:
     """Tokens and money at most, as if every answer had all its tokens."""
     input_tokens = sum(_chars_sent(attempt) for attempt in attempts) // CHARS_PER_TOKEN
     output_tokens = sum(_calls(attempt) for attempt in attempts) * max_tokens
-    return Forecast(
+    return SpendForecast(
         tasks=len(attempts),
         tokens=input_tokens + output_tokens,
         money=prices.cost(input_tokens, output_tokens),

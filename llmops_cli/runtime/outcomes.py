@@ -103,7 +103,7 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
         return (input_tokens * self.input + output_tokens * self.output) / PER_MILLION
 
 
-class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+class SpendForecast(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will use at most."""
 
     tasks: int
@@ -118,7 +118,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     money: float | None
     prices: Prices
 
-    def require(self, forecast: Forecast) -> None:
+    def require(self, forecast: SpendForecast) -> None:
         """Raises: UsageError for a forecast beyond it, before anything is sent."""
         if self.tokens and forecast.tokens > self.tokens:
             raise UsageError(

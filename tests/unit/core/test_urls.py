@@ -71,7 +71,7 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [BenchRecipe, RedteamRecipe])
-def test_a_backend_beside_a_url_is_refused(kind: type[BenchRecipe] | type[RedteamRecipe]) -> None:
+def test_a_backend_beside_a_url_is_refused(kind: type[BenchRecipe | RedteamRecipe]) -> None:
     with pytest.raises(UsageError, match="would start another"):
         resolve(kind, command="x", flags={"url": "http://host", "backend": "llamacpp"})
     found = resolve(kind, command="x", flags={"url": "http://host"})

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001
 """The guard through its public surface: decisions, policies, personal data, leaks, streams."""
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.runtime.chat import TokenUse
 from llmops_cli.runtime.outcomes import (
     Budget,
-    Forecast,
     OutcomesFile,
     Prices,
+    SpendForecast,
     StopReason,
     read_outcomes,
     work_off,
@@ -60,14 +60,14 @@ def test_a_torn_line_takes_no_other_with_it(
 def test_a_budget_is_checked_before_and_while() -> None:
     prices = Prices(input=1.0, output=3.0)
     budget = Budget(tokens=100, money=0.001, prices=prices)
-    budget.require(Forecast(tasks=1, tokens=100, money=0.001))
+    budget.require(SpendForecast(tasks=1, tokens=100, money=0.001))
     with pytest.raises(UsageError, match="the budget is 100"):
-        budget.require(Forecast(tasks=1, tokens=101, money=0.0))
+        budget.require(SpendForecast(tasks=1, tokens=101, money=0.0))
     with pytest.raises(UsageError, match="may cost"):
-        budget.require(Forecast(tasks=1, tokens=1, money=1.0))
+        budget.require(SpendForecast(tasks=1, tokens=1, money=1.0))
     with pytest.raises(UsageError, match="needs prices"):
         Budget(tokens=None, money=1.0, prices=Prices()).require(
-            Forecast(tasks=1, tokens=1, money=0.0)
+            SpendForecast(tasks=1, tokens=1, money=0.0)
         )
     assert budget.exhausted(TokenUse(input_tokens=40, output_tokens=59)) is None
     assert budget.exhausted(TokenUse(input_tokens=40, output_tokens=60)) is StopReason.TOKENS
