@@ -7,43 +7,14 @@ from typing import TypeVar
 
 import msgspec
 
-from llmops_cli import __version__
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.core.progress import Progress
-from llmops_cli.core.spec import ServerSpec
-from llmops_cli.runtime.closure import cache_key
 from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.files import to_json, write_atomic
-from llmops_cli.runtime.hardware import probe_hardware
 from llmops_cli.runtime.paths import cache_dir
-from llmops_cli.serving.target import PreparedTarget
 
 KeptT = TypeVar("KeptT", bound=msgspec.Struct)
-WORKERS = "{workers}"
-
-
-def measurement_key(target: PreparedTarget, *asked: object) -> str | None:
-    """Of a measurement of an engine that we start, by all that answered.
-
-    That is: model, adapters, options, the engine and its versions, the code of its server, this
-    machine, and what was `asked`. None for a server that somebody else runs: nobody knows what
-    answers there tomorrow.
-    """
-    if target.is_remote:
-        return None
-    spec = target.spec(port=0, parallel=0)
-    return cache_key(
-        __version__,
-        target.digests(),
-        msgspec.to_builtins(target.options),
-        target.target.backend,
-        target.versions(),
-        _machine(),
-        *asked,
-        program=_program(spec),
-        env=target.env,
-    )
 
 
 def files_read(recipe: BenchRecipe) -> dict[str, str]:
@@ -79,16 +50,3 @@ class Kept:
 def all_valid(report: BenchReport | None) -> bool:
     """Only then is a measurement worth keeping; else it is made again next time."""
     return report is None or all(level.valid for level in report.levels)
-
-
-def _program(spec: ServerSpec) -> str | None:
-    """Our worker that serves it, if it is one of ours."""
-    if WORKERS not in spec.argv:
-        return None
-    return spec.argv[spec.argv.index(WORKERS) + 1]
-
-
-def _machine() -> dict[str, object]:
-    """What makes this machine fast or slow."""
-    hardware = probe_hardware()
-    return {name: hardware[name] for name in ("cpu_model", "cores_logical", "ram_bytes", "gpus")}

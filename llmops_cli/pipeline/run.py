@@ -15,7 +15,7 @@ from llmops_cli.core.progress import Progress, Within
 from llmops_cli.evaluate.demo import evaluate
 from llmops_cli.models.convert import quantized_dir
 from llmops_cli.models.find import find_model
-from llmops_cli.pipeline.kept import Kept, all_valid, files_read, measurement_key
+from llmops_cli.pipeline.kept import Kept, all_valid, files_read
 from llmops_cli.pipeline.recipe import EngineEntry, PipelineRecipe, Steps, steps_of
 from llmops_cli.pipeline.report import PipelineReport, Row
 from llmops_cli.pipeline.show import pipeline_csv
@@ -25,6 +25,7 @@ from llmops_cli.quantize.run import quantize
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.runs import RunFolder
+from llmops_cli.serving.measured import measurement_key
 from llmops_cli.serving.start import started
 from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
 from llmops_cli.train.run import train

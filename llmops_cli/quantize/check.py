@@ -125,6 +125,6 @@ class ServedCheck:
 
 def kept_answer(served: Served | None, plan: ServingPlan) -> Served | None:
     """What was found before, if the same would answer now."""
-    if served is None or served.key != plan.key():
+    if served is None or not served.key or served.key != plan.key():
         return None
     return served

@@ -31,7 +31,7 @@ from llmops_cli.runtime.hardware import probe_gpus, versions_in
 from llmops_cli.runtime.job import JobResult
 from llmops_cli.sizing.quantization import (
     FolderMemory,
-    Forecast,
+    RoomNeeded,
     folder_disk_bytes,
     folder_memory_bytes,
 )
@@ -98,10 +98,10 @@ class FolderMaker:
         card = model_card(self._source.reference, variant, provenance)
         write_atomic(folder / CARD, card.encode())
 
-    def forecast(self, variants: Sequence[Variant]) -> Forecast:
+    def forecast(self, variants: Sequence[Variant]) -> RoomNeeded:
         missing = [variant for variant in variants if self.load(variant) is None]
         bits = [variant.bits for variant in missing]
-        return Forecast(
+        return RoomNeeded(
             disk_bytes=folder_disk_bytes(size_of(self._source_path), bits),
             memory_bytes=max(map(self._memory_bytes, missing), default=0),
         )

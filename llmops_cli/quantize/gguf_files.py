@@ -28,7 +28,7 @@ from llmops_cli.runtime.closure import cache_key
 from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.files import size_of
-from llmops_cli.sizing.quantization import Forecast, gguf_forecast
+from llmops_cli.sizing.quantization import RoomNeeded, gguf_forecast
 
 QUANTIZE = "llamacpp.quantize"
 QUALITY = "llamacpp.quality"
@@ -73,7 +73,7 @@ class GgufMaker:
     def save(self, variant: Variant, provenance: Provenance) -> None:
         write_provenance(record_beside(self.path(variant)), provenance)
 
-    def forecast(self, variants: Sequence[Variant]) -> Forecast:
+    def forecast(self, variants: Sequence[Variant]) -> RoomNeeded:
         missing = [v.scheme for v in variants if self.load(v) is None]
         needs_base = self._source.format == "hf" and any(
             scheme != BASE_SCHEME for scheme in missing

@@ -15,7 +15,7 @@ from llmops_cli.quantize.report import ArtifactProblem, ProblemKind, QuantizedAr
 from llmops_cli.quantize.task import Maker, QuantizeTask, ScoredTokens
 from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.env import find_env
-from llmops_cli.sizing.quantization import Forecast
+from llmops_cli.sizing.quantization import RoomNeeded
 
 GGUF = "gguf"
 FIGURES = (
@@ -60,7 +60,7 @@ class Makers:
         """What quality was measured over, where a server can be asked for the same."""
         return self._folders.scored_tokens() if self._folders else []
 
-    def forecast(self, variants: Sequence[Variant]) -> Forecast:
+    def forecast(self, variants: Sequence[Variant]) -> RoomNeeded:
         """Disk for all of them; memory for one at a time."""
         disk_bytes = 0.0
         memory_bytes = 0.0
@@ -68,7 +68,7 @@ class Makers:
             found = self.of(group[0]).forecast(group)
             disk_bytes += found.disk_bytes
             memory_bytes = max(memory_bytes, found.memory_bytes)
-        return Forecast(disk_bytes=disk_bytes, memory_bytes=memory_bytes)
+        return RoomNeeded(disk_bytes=disk_bytes, memory_bytes=memory_bytes)
 
     def measure(self, variants: Sequence[Variant]) -> None:
         """Fills in quality; a side that cannot be measured costs nothing but its own figures."""

@@ -18,9 +18,8 @@ from llmops_cli.models.config import context_of
 from llmops_cli.quantize.report import Served
 from llmops_cli.quantize.speed import measure_speed
 from llmops_cli.quantize.task import ScoredTokens
-from llmops_cli.runtime.closure import cache_key
-from llmops_cli.runtime.hardware import probe_hardware
 from llmops_cli.runtime.http import Http
+from llmops_cli.serving.measured import measurement_key
 from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
 
@@ -28,7 +27,6 @@ PROMPT = "The quick brown fox"
 TOKENS = 48
 TIMEOUT_S = 300.0
 KV_SPACE_GIB = "1"
-WORKERS_ARGUMENT = "{workers}"
 
 
 class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,27 +46,12 @@ class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
         return name
 
     def key(self) -> str:
-        """Over all that answers: model, engine, its code and libraries, options and machine."""
-        prepared = self.prepared
-        return cache_key(
-            prepared.artifact.digest,
-            prepared.target.backend,
-            dict(prepared.target.options),
-            [PROMPT, TOKENS, dict(prepared.facts.bench_body)],
-            machine_facts(),
-            program=self._program(),
-            env=prepared.env,
-        )
-
-    def _program(self) -> str | None:
-        """The worker that serves, where it is one of ours."""
-        argv = self.prepared.spec(port=1, parallel=1).argv
-        if WORKERS_ARGUMENT not in argv:
-            return None
-        return argv[argv.index(WORKERS_ARGUMENT) + 1]
+        """Over all that answers, and what it is asked."""
+        asked = [PROMPT, TOKENS, dict(self.prepared.facts.bench_body)]
+        return measurement_key(self.prepared, asked) or ""
 
 
-class Spoken(msgspec.Struct, frozen=True, kw_only=True):
+class TimedText(msgspec.Struct, frozen=True, kw_only=True):
     """One completion, and how fast it came."""
 
     text: str
@@ -141,12 +124,6 @@ def serve_once(
     )
 
 
-def machine_facts() -> list[object]:
-    """What of this machine decides a speed."""
-    hardware = probe_hardware()
-    return [hardware.get(fact) for fact in ("cpu_model", "cores_logical", "ram_bytes", "gpus")]
-
-
 def _body(server: RunningServer) -> dict[str, object]:
     return {
         "model": server.model,
@@ -177,7 +154,7 @@ def _context(artifact: Artifact) -> int:
     return min(CONTEXT, context_of(folder) or CONTEXT)
 
 
-def _speak(url: str, body: Mapping[str, object]) -> Spoken:
+def _speak(url: str, body: Mapping[str, object]) -> TimedText:
     """Greedy text of one stream."""
     start = time.monotonic()
     answer = Http().post_json(f"{url}/v1/completions", body, timeout_s=TIMEOUT_S)
@@ -188,4 +165,4 @@ def _speak(url: str, body: Mapping[str, object]) -> Spoken:
     if not text.strip():
         raise UsageError("it loads, but says nothing")
     tokens = (answer.get("usage") or {}).get("completion_tokens") or TOKENS
-    return Spoken(text=text, tokens_per_s=tokens / seconds)
+    return TimedText(text=text, tokens_per_s=tokens / seconds)

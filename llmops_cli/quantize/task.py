@@ -14,7 +14,7 @@ from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.hardware import usable_cores
-from llmops_cli.sizing.quantization import Forecast
+from llmops_cli.sizing.quantization import RoomNeeded
 
 ScoredTokens = tuple[list[int], int]
 """Token ids of one text, and the first position whose prediction is scored."""
@@ -60,7 +60,7 @@ class Maker(Protocol):
     def save(self, variant: Variant, provenance: Provenance) -> None:
         """Keeps what was found out about it."""
 
-    def forecast(self, variants: Sequence[Variant]) -> Forecast:
+    def forecast(self, variants: Sequence[Variant]) -> RoomNeeded:
         """What those that are not made yet will need."""
 
     def make(self, variant: Variant) -> None:

@@ -43,7 +43,7 @@ def content_digest(path: Path, *, leaving: Collection[str] = ()) -> str:
 
     `leaving`: names directly in the folder that do not count.
     """
-    memory = _Memory(path.resolve())
+    memory = _DigestMemory(path.resolve())
     found = memory.digest(path) if path.is_file() else memory.digest_of_folder(path, leaving)
     memory.save()
     return found
@@ -66,7 +66,7 @@ def read_state(path: Path, kind: type[T], *, progress: Progress) -> T | None:
         return None
 
 
-class _Memory:
+class _DigestMemory:
     """Digests of one file, or of the files below one folder, between runs."""
 
     def __init__(self, root: Path) -> None:

@@ -25,7 +25,7 @@ FOLDER_EXTRAS = 0.25
 """Embeddings and heads that stay, as a share of the base."""
 
 
-class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+class RoomNeeded(msgspec.Struct, frozen=True, kw_only=True):
     """What work that is not done yet will need."""
 
     disk_bytes: float = 0.0
@@ -56,7 +56,7 @@ def nominal_bits(scheme: str) -> float:
 
 def gguf_forecast(
     base_bytes: int, schemes: Sequence[str], *, converts_base: bool, computes_matrix: bool
-) -> Forecast:
+) -> RoomNeeded:
     """A 16-bit base first where there is none, then each scheme at its nominal bits.
 
     Memory is the importance matrix's, whose model is whole in memory; llama.cpp maps files.
@@ -67,7 +67,7 @@ def gguf_forecast(
     memory_bytes = 0.0
     if computes_matrix:
         memory_bytes = base_bytes * MATRIX_MARGIN + LIBRARIES_BYTES
-    return Forecast(disk_bytes=disk_bytes * DISK_MARGIN, memory_bytes=memory_bytes)
+    return RoomNeeded(disk_bytes=disk_bytes * DISK_MARGIN, memory_bytes=memory_bytes)
 
 
 def folder_disk_bytes(base_bytes: int, bits: Sequence[int]) -> float:

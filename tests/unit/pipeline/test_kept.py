@@ -11,7 +11,8 @@ from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.progress import Silent
 from llmops_cli.engines.options import EngineOptions
-from llmops_cli.pipeline.kept import Kept, files_read, measurement_key
+from llmops_cli.pipeline.kept import Kept, files_read
+from llmops_cli.serving.measured import measurement_key
 from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
 
 
