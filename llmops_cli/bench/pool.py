@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import msgspec
 
@@ -49,7 +49,11 @@ class WorkerPool:
             for _ in range(count)
         ]
 
-    def __enter__(self) -> WorkerPool:
+    @property
+    def size(self) -> int:
+        return len(self._workers)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,137 @@
+"""What can be checked and made of a recipe before anything is sent."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.datasets import normalize
+from llmops_cli.bench.lengths import parse_lengths
+from llmops_cli.bench.plan import Words, Workload
+from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.bench.slo import Slo, parse_slos
+from llmops_cli.bench.target import token_counter
+from llmops_cli.bench.tokens import measure_words
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.runtime.hardware import usable_cores
+from llmops_cli.runtime.http import Http
+from llmops_cli.runtime.paths import recipes_dir
+from llmops_cli.serving.start import RunningServer
+
+STREAMS_A_WORKER = 512
+RATE_A_WORKER = 1000.0
+FEWEST_STREAMS = 16
+NO_TOKENIZER = "the server's tokenizer could not be asked: a word is taken for a token"
+
+
+def checked_slos(recipe: BenchRecipe) -> tuple[Slo, ...]:
+    """The objectives, once all of the recipe makes sense.
+
+    Raises: UsageError; EnvironmentMissing for a table without its writer.
+    """
+    slos = parse_slos(recipe.slo) if recipe.slo else ()
+    if recipe.search and not slos:
+        raise UsageError("--search needs objectives", hint="--slo ttft_p95=200ms,tpot_p95=50ms")
+    parse_lengths(recipe.output_tokens)
+    _check_input(recipe)
+    if recipe.records == "parquet" and find_spec("pyarrow") is None:
+        raise EnvironmentMissing(
+            "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]', or --records csv"
+        )
+    return slos
+
+
+def _check_input(recipe: BenchRecipe) -> None:
+    parse_lengths(recipe.input_tokens)
+    text = str(recipe.input_tokens)
+    prefix = recipe.shared_prefix_tokens
+    if text.isdigit() and prefix >= int(text):
+        raise UsageError(
+            f"a shared prefix of {prefix} tokens does not fit into {text}",
+            hint="--input-tokens counts the prefix too",
+        )
+    if recipe.dataset != "synthetic" and recipe.input_tokens != BenchRecipe().input_tokens:
+        raise UsageError(
+            "the prompts of a dataset have their own lengths", hint="leave out --input-tokens"
+        )
+
+
+def most_streams(loads: Sequence[Load]) -> int:
+    """What an engine that we start should be able to run at once."""
+    return max(FEWEST_STREAMS, *(load.concurrency or 0 for load in loads))
+
+
+def workers_needed(loads: Sequence[Load]) -> int:
+    """Load processes, so that none of them is the limit; at most half of the cores."""
+    streams = max((load.concurrency or 0 for load in loads), default=0)
+    rate_per_s = max((_highest_rate_per_s(load) for load in loads), default=0.0)
+    by_streams = -(-streams // STREAMS_A_WORKER)
+    by_rate = int(rate_per_s / RATE_A_WORKER)
+    return min(max(1, by_streams, by_rate), max(1, usable_cores() // 2))
+
+
+def _highest_rate_per_s(load: Load) -> float:
+    steps = [rate for rate, _ in load.steps]
+    return max(load.rate_per_s or 0.0, load.ramp_to_per_s or 0.0, *steps, 0.0)
+
+
+def normalized_rows(recipe: BenchRecipe, spool: Path) -> Path | None:
+    """The prompt file or trace in our form, written to `spool`; None for drawn prompts."""
+    if recipe.trace:
+        normalize(Path(recipe.trace), spool, kind="trace")
+    elif recipe.dataset == "builtin":
+        normalize(recipes_dir() / "data" / "prompts.jsonl", spool, kind="file")
+    elif recipe.dataset != "synthetic":
+        normalize(Path(recipe.dataset), spool, kind="file")
+    else:
+        return None
+    return spool
+
+
+def make_workload(
+    recipe: BenchRecipe, server: RunningServer, rows: Path | None, words: Words
+) -> Workload:
+    """How the workers make request bodies."""
+    fields: dict[str, object] = {
+        "model": server.model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 0,
+        **server.facts.bench_body,
+        **recipe.body,
+    }
+    return Workload(
+        kind=_kind(recipe),
+        api=recipe.api,
+        fields=fields,
+        input_tokens=recipe.input_tokens,
+        output_tokens=recipe.output_tokens,
+        words=words,
+        shared_prefix_tokens=recipe.shared_prefix_tokens,
+        shared_prefix_share=recipe.shared_prefix_share,
+        turns=recipe.turns,
+        think_time_s=recipe.think_time_s,
+        spool=str(rows) if rows else None,
+        nonce="" if recipe.warm_cache else secrets.token_hex(4),
+        seed=recipe.seed,
+    )
+
+
+def words_of(recipe: BenchRecipe, server: RunningServer, http: Http) -> tuple[Words, list[str]]:
+    """Words with their costs, and what a reader of the report should know of them."""
+    if _kind(recipe) == "file":
+        return measure_words(lambda _: None, free=False), []
+    ask, free = token_counter(server.url, recipe, server.model, http)
+    words = measure_words(ask, free=free)
+    return words, [] if words.exact else [NO_TOKENIZER]
+
+
+def _kind(recipe: BenchRecipe) -> str:
+    if recipe.trace:
+        return "trace"
+    if recipe.dataset == "synthetic":
+        return "synthetic"
+    return "file"

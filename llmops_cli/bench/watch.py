@@ -1,0 +1,101 @@
+"""A level as it goes by: what is shown of it, and whether there is any hope."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.failure import ErrorKind
+from llmops_cli.bench.plan import Tick
+from llmops_cli.core.progress import Progress
+from llmops_cli.core.stats import percentile
+
+GONE_S = 5.0
+FEWEST_FAILURES = 10
+"""Refused requests in a row from which on a server that was silent for GONE_S is gone."""
+RECENT_S = 3.0
+LEAST_SPAN_S = 0.25
+RECENT_TTFTS = 2000
+
+
+class LevelWatch:
+    """One repetition: throughput over the last seconds, TTFT p95 so far, errors."""
+
+    def __init__(self, load: Load, repetition: int, repeats: int, progress: Progress) -> None:
+        self._progress = progress
+        self._stage = load.label
+        if repeats > 1:
+            self._stage += f", run {repetition + 1}"
+        self._count = load.count
+        self._duration_s = load.duration_s
+        self._patience = 50 + 4 * (load.concurrency or 16)
+        self._start = time.monotonic()
+        self._done = 0
+        self._errors = 0
+        self._failing = 0
+        self._good_at = self._start
+        self._recent: deque[tuple[float, int]] = deque()
+        self._ttfts: deque[float] = deque(maxlen=RECENT_TTFTS)
+        self._last_error: str | None = None
+        self._last_kind: ErrorKind | None = None
+        progress.update(self._stage, 0, self._total())
+
+    def _total(self) -> float:
+        return float(self._count or self._duration_s or 0)
+
+    def tick(self, tick: Tick) -> None:
+        at = time.monotonic()
+        self._count_tick(tick, at)
+        total = self._total()
+        done = self._so_far(at)
+        notes = [f"{self._tokens_per_s(at):,.0f} tok/s"]
+        if self._ttfts:
+            notes.append(f"TTFT p95 {percentile(sorted(self._ttfts), 95):,.0f} ms")
+        if self._errors:
+            notes.append(f"{self._errors} errors ({self._last_error})")
+        if done and total > done:
+            left_s = (at - self._start) / done * (total - done)
+            notes.append(f"ETA {left_s:,.0f} s")
+        self._progress.update(self._stage, done, total, ", ".join(notes))
+
+    def _count_tick(self, tick: Tick, at: float) -> None:
+        self._done += tick.done
+        self._errors += tick.errors
+        if tick.done > tick.errors:
+            self._failing = 0
+            self._good_at = at
+        else:
+            self._failing += tick.errors
+        self._last_error = tick.last_error or self._last_error
+        self._last_kind = tick.last_kind or self._last_kind
+        self._ttfts.extend(tick.ttfts_ms)
+        self._recent.append((at, tick.tokens))
+        while self._recent and at - self._recent[0][0] > RECENT_S:
+            self._recent.popleft()
+
+    def _tokens_per_s(self, at: float) -> float:
+        span_s = max(LEAST_SPAN_S, min(RECENT_S, at - self._start))
+        return sum(tokens for _, tokens in self._recent) / span_s
+
+    def _so_far(self, at: float) -> float:
+        """Requests, or seconds where a level has a duration."""
+        if self._count:
+            return min(self._done, self._count)
+        if not self._duration_s:
+            return 0.0
+        return min(self._duration_s, round(at - self._start, 1))
+
+    def end(self) -> None:
+        total = self._total() or self._done
+        self._progress.update(self._stage, total, total)
+
+    def hopeless(self) -> str | None:
+        """Why the level should be broken off; None while there is hope."""
+        if self._last_kind is not ErrorKind.REFUSED:
+            return None
+        silent_s = time.monotonic() - self._good_at
+        is_silent = self._failing >= FEWEST_FAILURES and silent_s > GONE_S
+        if self._failing < self._patience and not is_silent:
+            return None
+        return f"the server is gone: {self._failing} requests in a row failed ({self._last_error})"
