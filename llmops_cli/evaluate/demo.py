@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from llmops_cli.core.errors import EngineFailed
@@ -22,20 +24,26 @@ def evaluate(url: str, model: str, *, per_skill: int, progress: Progress) -> Sco
     """
     examples = evaluation_examples(per_skill)
     http = Http()
-    right: dict[str, list[bool]] = {}
 
     def is_right(example: Example) -> bool:
         return _answer(http, url, model, example) == example.answer
 
+    verdicts = []
     with ThreadPoolExecutor(PARALLEL) as pool:
-        verdicts = pool.map(is_right, examples)
-        for done, (example, verdict) in enumerate(zip(examples, verdicts, strict=True), 1):
-            right.setdefault(example.skill, []).append(verdict)
-            progress.update("evaluating", done, len(examples))
+        for verdict in pool.map(is_right, examples):
+            verdicts.append(verdict)
+            progress.update("evaluating", len(verdicts), len(examples))
+    return _scores(examples, verdicts)
+
+
+def _scores(examples: Sequence[Example], verdicts: Sequence[bool]) -> Scores:
+    by_skill: dict[str, list[bool]] = {}
+    for example, verdict in zip(examples, verdicts, strict=True):
+        by_skill.setdefault(example.skill, []).append(verdict)
     scores = {}
-    for skill, found in sorted(right.items()):
-        scores[skill] = sum(found) / len(found)
-    scores["average"] = sum(scores.values()) / len(scores)
+    for skill in sorted(by_skill):
+        scores[skill] = statistics.fmean(by_skill[skill])
+    scores["average"] = statistics.fmean(scores.values())
     return scores
 
 

@@ -89,37 +89,42 @@ class GgufMaker:
         self._make(variant.scheme)
 
     def measure(self, variants: Sequence[Variant]) -> None:
-        recipe = self._recipe
-        key = cache_key(
-            self.text_digest, recipe.eval_tokens, WINDOW, program=QUALITY, env=self._env
-        )
+        key = self._quality_key()
         todo = unmeasured(self, variants, key)
         if not todo:
             return
         if self._source.format == "hf":
             self._make(BASE_SCHEME)  # to compare with, should someone have removed it
-        job = JobSpec(
-            name="quality",
-            python=self._env.python,
-            program=QUALITY,
-            input={
-                "base": str(self._base_path()),
-                "models": [str(self.path(variant)) for variant, _ in todo],
-                "text": str(self._text),
-                "tokens": recipe.eval_tokens,
-                "threads": self._threads,
-                "window": WINDOW,
-            },
-        )
-        output = run_measuring(job, progress=self._progress)
+        paths = [self.path(variant) for variant, _ in todo]
+        output = run_measuring(self._quality_job(paths), progress=self._progress)
         base, *measured = output["models"]
+        tokens = output["tokens"]
         for (variant, provenance), figures in zip(todo, measured, strict=True):
-            quality = gguf_quality(figures, base=base, tokens=output["tokens"])
+            quality = gguf_quality(figures, base=base, tokens=tokens)
             found = msgspec.structs.replace(provenance, quality=quality, quality_key=key)
             self.save(variant, found)
 
     def scored_tokens(self) -> list[ScoredTokens]:
         return []  # llama.cpp's server tells no log-probabilities of a prompt
+
+    def _quality_key(self) -> str:
+        tokens = self._recipe.eval_tokens
+        return cache_key(self.text_digest, tokens, WINDOW, program=QUALITY, env=self._env)
+
+    def _quality_job(self, paths: Sequence[Path]) -> JobSpec:
+        return JobSpec(
+            name="quality",
+            python=self._env.python,
+            program=QUALITY,
+            input={
+                "base": str(self._base_path()),
+                "models": [str(path) for path in paths],
+                "text": str(self._text),
+                "tokens": self._recipe.eval_tokens,
+                "threads": self._threads,
+                "window": WINDOW,
+            },
+        )
 
     def _path_of(self, scheme: str) -> Path:
         return self._folder / f"{self._stem}-{scheme}.gguf"

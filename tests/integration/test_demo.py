@@ -121,6 +121,22 @@ def test_the_same_seed_gives_the_same_digest(cli: Cli) -> None:
     assert digests[0] == digests[1]
 
 
+def test_a_model_whose_layer_was_zeroed_is_trained_again_and_told(cli: Cli) -> None:
+    first = json.loads(cli("train", "--steps", "3", "--json").stdout)
+    weights = Path(first["path"]) / "model.safetensors"
+    times = weights.stat()
+    with weights.open("r+b") as file:
+        file.seek(times.st_size // 2)
+        file.write(b"\0" * 4096)
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    again = cli("train", "--steps", "3", "--json")
+    second = json.loads(again.stdout)
+    assert "its content has changed; it is trained again" in again.stderr
+    assert second["reused"] is False
+    assert second["digest"] == first["digest"]
+    assert cli("report", "list").stdout.count("-train-demo") == 2
+
+
 def test_f16_perplexity_is_the_hugging_face_models(
     demo: Path, demo_gguf: Path, tmp_path: Path
 ) -> None:
