@@ -19,7 +19,7 @@ from pathlib import Path
 from text_model import make
 
 from llmops_cli.core.progress import Silent
-from llmops_cli.quantize.folders import OFFLINE
+from llmops_cli.quantize.jobs import OFFLINE
 from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.paths import WORKERS
 
