@@ -11,7 +11,12 @@ class Refusal(Exception):
     """An answer of the gateway's own, in OpenAI's form."""
 
     def __init__(
-        self, status: int, message: str, *, code: str, headers: Headers | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        headers: Headers | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -20,7 +25,11 @@ class Refusal(Exception):
         self.headers = headers or []
 
     def body(self) -> bytes:
-        error = {"message": self.message, "type": self._type(), "code": self.code}
+        error = {
+            "message": self.message,
+            "type": self._type(),
+            "code": self.code,
+        }
         return msgspec.json.encode({"error": error})
 
     def _type(self) -> str:

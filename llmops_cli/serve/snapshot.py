@@ -60,7 +60,11 @@ class Snapshot:
         self.router = Router(config, self.upstreams, canaries, is_private=_is_private)
         queues = None if before is None else before.dispatcher.queues
         self.dispatcher: Dispatcher = Dispatcher(
-            config, self.router, canaries, metrics, queues=queues
+            config,
+            self.router,
+            canaries,
+            metrics,
+            queues=queues,
         )
         self.price = PriceTable().of
 
@@ -114,7 +118,9 @@ class Snapshot:
 
 
 def _upstreams(
-    config: GatewayConfig, urls: dict[str, list[str]], known: list[Upstream]
+    config: GatewayConfig,
+    urls: dict[str, list[str]],
+    known: list[Upstream],
 ) -> dict[str, list[Upstream]]:
     """Those that did not change stay the same ones, with their connections."""
     by_url = {each.url: each for each in known}
@@ -125,7 +131,12 @@ def _upstreams(
     return found
 
 
-def _upstream(name: str, config: UpstreamConfig, url: str, known: Upstream | None) -> Upstream:
+def _upstream(
+    name: str,
+    config: UpstreamConfig,
+    url: str,
+    known: Upstream | None,
+) -> Upstream:
     if known is not None and known.config == config and known.name == name:
         return known
     key = None

@@ -22,7 +22,12 @@ class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: str | None = None
 
 
-def check_bind(host: str, keys: int, *, keys_required: bool) -> None:
+def check_bind(
+    host: str,
+    keys: int,
+    *,
+    keys_required: bool,
+) -> None:
     """Raises: UsageError for an address that others reach without keys in the way."""
     if _is_local(host):
         return

@@ -95,7 +95,9 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _add_columns(
-    database: sqlite3.Connection, table: str, columns: tuple[tuple[str, str], ...]
+    database: sqlite3.Connection,
+    table: str,
+    columns: tuple[tuple[str, str], ...],
 ) -> None:
     have = {row[1] for row in database.execute(f"pragma table_info({table})")}
     for name, kind in columns:

@@ -28,7 +28,11 @@ class AdmittedRequest:
     )
 
     def __init__(
-        self, snapshot: Snapshot, context: RequestContext, dialect: Dialect, send: Send
+        self,
+        snapshot: Snapshot,
+        context: RequestContext,
+        dialect: Dialect,
+        send: Send,
     ) -> None:
         self.snapshot = snapshot
         self.context = context
@@ -43,7 +47,12 @@ class AdmittedRequest:
         return time.monotonic() - self.asked.start
 
     async def answer_whole(
-        self, status: int, body: bytes, headers: Headers, *, kind: bytes | None = None
+        self,
+        status: int,
+        body: bytes,
+        headers: Headers,
+        *,
+        kind: bytes | None = None,
     ) -> None:
         """`body` in OpenAI's form. `kind`: None where `headers` tell the content's type."""
         shown = self.dialect.whole(body, status=status)
@@ -51,7 +60,13 @@ class AdmittedRequest:
 
     async def begin_stream(self, status: int, headers: Headers) -> None:
         shown = [*self.decided.headers, *headers]
-        await self.send({"type": "http.response.start", "status": status, "headers": shown})
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": shown,
+            }
+        )
 
     async def end_stream(self, rest: bytes) -> None:
         """`rest`: as the client is to see it."""

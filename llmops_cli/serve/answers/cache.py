@@ -55,7 +55,12 @@ class Store(Protocol):
 
     async def get(self, name: str) -> Entry | None: ...
 
-    async def put(self, name: str, body: bytes, ttl_s: float) -> None: ...
+    async def put(
+        self,
+        name: str,
+        body: bytes,
+        ttl_s: float,
+    ) -> None: ...
 
 
 class Question(NamedTuple):
@@ -69,7 +74,14 @@ class Question(NamedTuple):
     text: str
 
 
-def question(body: Json, *, tenant: str, route: str, alias: str, policy: str) -> Question:
+def question(
+    body: Json,
+    *,
+    tenant: str,
+    route: str,
+    alias: str,
+    policy: str,
+) -> Question:
     """`body` as sent, decoded; `policy`: a digest of the guard's."""
     matters = {name: value for name, value in body.items() if name not in IDLE}
     matters["model"] = alias
@@ -131,7 +143,12 @@ class LocalStore:
         until, body = row
         return Entry(body, until < time.time())
 
-    async def put(self, name: str, body: bytes, ttl_s: float) -> None:
+    async def put(
+        self,
+        name: str,
+        body: bytes,
+        ttl_s: float,
+    ) -> None:
         try:
             row = (name, time.time() + ttl_s, body)
             self._db.execute("insert or replace into answers values (?, ?, ?)", row)
@@ -174,7 +191,12 @@ class SharedStore:
         until, _, body = raw.partition(b" ")
         return Entry(body, float(until) < time.time())
 
-    async def put(self, name: str, body: bytes, ttl_s: float) -> None:
+    async def put(
+        self,
+        name: str,
+        body: bytes,
+        ttl_s: float,
+    ) -> None:
         try:
             value = f"{time.time() + ttl_s:.3f} ".encode() + body
             await self._link.set(self._link.name("answer", name), value, ttl_s + 3600)

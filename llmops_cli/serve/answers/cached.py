@@ -90,7 +90,10 @@ class AnswerCache:
         return self._meanings
 
     async def _look_up_meaning(
-        self, request: AdmittedRequest, lookup: CacheLookup, config: SemanticConfig
+        self,
+        request: AdmittedRequest,
+        lookup: CacheLookup,
+        config: SemanticConfig,
     ) -> None:
         asked = lookup.question
         lookup.vector = await _vector_of(request, config.model, asked.text)
@@ -116,7 +119,11 @@ def _question_of(request: AdmittedRequest) -> Question:
     )
 
 
-async def _vector_of(request: AdmittedRequest, model: str, text: str) -> Vector | None:
+async def _vector_of(
+    request: AdmittedRequest,
+    model: str,
+    text: str,
+) -> Vector | None:
     """The question's, from a model of our own; None if that does not answer."""
     from llmops_cli.serve.answers.semantic import unit
 

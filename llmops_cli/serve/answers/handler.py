@@ -28,7 +28,13 @@ class RequestHandler:
     `judged` and `blocked` count prompts that the guard has read, and stopped.
     """
 
-    def __init__(self, *, budgets: Budgets, cache: AnswerCache, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        budgets: Budgets,
+        cache: AnswerCache,
+        metrics: Metrics,
+    ) -> None:
         self._budgets = budgets
         self._metrics = metrics
         self._relay = Relay(metrics)

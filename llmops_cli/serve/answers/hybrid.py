@@ -56,7 +56,12 @@ def _whole(request: AdmittedRequest) -> Fields:
     return fields
 
 
-def sure_answer(raw: bytes, sure: float, *, keeps_logprobs: bool) -> bytes | None:
+def sure_answer(
+    raw: bytes,
+    sure: float,
+    *,
+    keeps_logprobs: bool,
+) -> bytes | None:
     """An answer whose tokens have a mean probability of `sure` at least.
 
     None if they have not, or it does not tell.

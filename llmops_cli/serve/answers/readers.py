@@ -40,12 +40,20 @@ class StreamReader(Protocol):
 
 
 def stream_reader(
-    endpoint: Endpoint, guard: Guard | None, *, hides_usage: bool, keeps: bool
+    endpoint: Endpoint,
+    guard: Guard | None,
+    *,
+    hides_usage: bool,
+    keeps: bool,
 ) -> StreamReader:
     """`hides_usage`: the client did not ask for the count that we did ask for."""
     if endpoint.choices is not None:
         return ChoicesStream(
-            endpoint.path, endpoint.choices, guard, hides_usage=hides_usage, keeps=keeps
+            endpoint.path,
+            endpoint.choices,
+            guard,
+            hides_usage=hides_usage,
+            keeps=keeps,
         )
     if guard is not None and endpoint is RESPONSES:
         return HeldStream(guard)

@@ -24,7 +24,11 @@ class Relay:
         self._metrics = metrics
 
     async def pass_on(
-        self, request: AdmittedRequest, exchange: UpstreamExchange, *, keeps: bool
+        self,
+        request: AdmittedRequest,
+        exchange: UpstreamExchange,
+        *,
+        keeps: bool,
     ) -> bytes | None:
         """The answer comes back if it is whole, and `keeps` says that it may be kept."""
         reply = exchange.reply
@@ -40,7 +44,11 @@ class Relay:
     # -- whole
 
     async def _pass_whole(
-        self, request: AdmittedRequest, exchange: UpstreamExchange, raw: bytes, headers: Headers
+        self,
+        request: AdmittedRequest,
+        exchange: UpstreamExchange,
+        raw: bytes,
+        headers: Headers,
     ) -> bytes | None:
         usage = Usage()
         verdict = None
@@ -75,7 +83,12 @@ class Relay:
     # -- streamed
 
     async def _pass_stream(
-        self, request: AdmittedRequest, exchange: UpstreamExchange, headers: Headers, *, keeps: bool
+        self,
+        request: AdmittedRequest,
+        exchange: UpstreamExchange,
+        headers: Headers,
+        *,
+        keeps: bool,
     ) -> bytes | None:
         body = request.asked.body
         reader = stream_reader(
@@ -102,7 +115,11 @@ class Relay:
         return reader.whole() if good else None
 
     async def _pump(
-        self, request: AdmittedRequest, reply: Reply, reader: StreamReader, headers: Headers
+        self,
+        request: AdmittedRequest,
+        reply: Reply,
+        reader: StreamReader,
+        headers: Headers,
     ) -> None:
         """Raises: UpstreamError."""
         send = request.send
@@ -119,7 +136,13 @@ class Relay:
             if not plain:
                 shown = dialect.feed(shown)
             if shown:
-                await send({"type": "http.response.body", "body": shown, "more_body": True})
+                await send(
+                    {
+                        "type": "http.response.body",
+                        "body": shown,
+                        "more_body": True,
+                    }
+                )
         rest = reader.finish()
         if not plain:
             rest = dialect.feed(rest) + dialect.finish()
@@ -128,12 +151,20 @@ class Relay:
     # -- what came of it
 
     def _note_failure(
-        self, request: AdmittedRequest, exchange: UpstreamExchange, error: UpstreamError
+        self,
+        request: AdmittedRequest,
+        exchange: UpstreamExchange,
+        error: UpstreamError,
     ) -> None:
         request.observed.error = str(error)
         self._metrics.upstream_failed(exchange.candidate.upstream.name, str(error)[:40])
 
-    def settle(self, request: AdmittedRequest, exchange: UpstreamExchange, usage: Usage) -> None:
+    def settle(
+        self,
+        request: AdmittedRequest,
+        exchange: UpstreamExchange,
+        usage: Usage,
+    ) -> None:
         """What was used, and what it costs; of an answer that was cut short, what had come."""
         observed = request.observed
         if usage.output_tokens and not usage.input_tokens:
@@ -162,5 +193,11 @@ async def pass_failure_on(request: AdmittedRequest, failure: Failure) -> None:
 async def _end_with_error(request: AdmittedRequest, error: UpstreamError) -> None:
     """A stream that was begun ends with an event that says so."""
     said = f"the upstream broke off: {error}"
-    failure = {"error": {"message": said, "type": "server_error", "code": "upstream_error"}}
+    failure = {
+        "error": {
+            "message": said,
+            "type": "server_error",
+            "code": "upstream_error",
+        }
+    }
     await request.end_stream(request.dialect.feed(event(failure)))

@@ -10,7 +10,11 @@ from llmops_cli.serve.context import CacheUse
 from llmops_cli.serve.door.respond import JSON
 
 
-async def replay(request: AdmittedRequest, body: bytes, use: CacheUse) -> None:
+async def replay(
+    request: AdmittedRequest,
+    body: bytes,
+    use: CacheUse,
+) -> None:
     """An answer of before, which costs nothing."""
     request.observed.cache = use
     request.decided.headers.append((b"x-llmops-cache", use.encode()))
@@ -36,5 +40,11 @@ async def _stream(request: AdmittedRequest, body: bytes) -> None:
     await request.begin_stream(200, [EVENT_STREAM])
     for piece in spelt(msgspec.json.decode(body), form, usage=shows_usage):
         shown = dialect.feed(piece)
-        await request.send({"type": "http.response.body", "body": shown, "more_body": True})
+        await request.send(
+            {
+                "type": "http.response.body",
+                "body": shown,
+                "more_body": True,
+            }
+        )
     await request.end_stream(dialect.finish())

@@ -30,7 +30,11 @@ def reserve_at_most(request: AdmittedRequest) -> tuple[float, int]:
     return dollars, prompt_tokens + decided.answer_tokens
 
 
-def _dearest(request: AdmittedRequest, input_tokens: int, output_tokens: int) -> float:
+def _dearest(
+    request: AdmittedRequest,
+    input_tokens: int,
+    output_tokens: int,
+) -> float:
     """At the dearest upstream of whoever may answer, and the small model's on top."""
     settings = request.decided.settings
     names = (request.asked.body.model, *settings.fallback)
@@ -40,7 +44,12 @@ def _dearest(request: AdmittedRequest, input_tokens: int, output_tokens: int) ->
     return dollars
 
 
-def _at_most(request: AdmittedRequest, name: str, input_tokens: int, output_tokens: int) -> float:
+def _at_most(
+    request: AdmittedRequest,
+    name: str,
+    input_tokens: int,
+    output_tokens: int,
+) -> float:
     snapshot = request.snapshot
     try:
         candidates = snapshot.router.candidates(name, request.asked)

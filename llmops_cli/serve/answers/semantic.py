@@ -59,7 +59,14 @@ class Meanings:
         best = int(cosines_N.argmax())
         return Near(str(alike[best][0]), float(cosines_N[best]))
 
-    def remember(self, partition: str, name: str, vector_D: Vector, *, most: int) -> None:
+    def remember(
+        self,
+        partition: str,
+        name: str,
+        vector_D: Vector,
+        *,
+        most: int,
+    ) -> None:
         """Beyond `most` of a partition the oldest go."""
         row = (partition, name, time.time(), vector_D.tobytes())
         try:

@@ -17,7 +17,12 @@ Json = dict[str, Any]  # Any: OpenAI's fields
 
 
 class StreamGuard:
-    def __init__(self, guard: Guard, route: str, form: ChoiceFormat) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        route: str,
+        form: ChoiceFormat,
+    ) -> None:
         self.verdict: GuardVerdict | None = None
         self._guard = guard
         self._route = route

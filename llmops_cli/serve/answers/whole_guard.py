@@ -22,7 +22,11 @@ class GuardedAnswer(NamedTuple):
     verdict: GuardVerdict | None = None
 
 
-def guarded_answer(guard: Guard, raw: bytes, endpoint: Endpoint) -> GuardedAnswer:
+def guarded_answer(
+    guard: Guard,
+    raw: bytes,
+    endpoint: Endpoint,
+) -> GuardedAnswer:
     try:
         answer = msgspec.json.decode(raw)
         places = endpoint.places(answer)

@@ -67,13 +67,23 @@ class App:
         self._started = started
         self._stopped = stopped
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
             await self._exchange(scope, receive, send)
 
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _exchange(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
         endpoint = ENDPOINTS.get(path)
         context = RequestContext(path[:ROUTE_CHARS], endpoint or NOWHERE)
@@ -121,7 +131,12 @@ class App:
         else:
             await self._post(scope, context, dialect, receive, send)
 
-    async def _read_page(self, page: Page, context: RequestContext, send: Send) -> None:
+    async def _read_page(
+        self,
+        page: Page,
+        context: RequestContext,
+        send: Send,
+    ) -> None:
         found = await self._pages.read(page, self.snapshot, context)
         context.observed.status = found.status
         headers = [*context.decided.headers, *found.headers]
@@ -173,7 +188,12 @@ class App:
                 return
 
 
-async def _refuse(refusal: Refusal, context: RequestContext, dialect: Dialect, send: Send) -> None:
+async def _refuse(
+    refusal: Refusal,
+    context: RequestContext,
+    dialect: Dialect,
+    send: Send,
+) -> None:
     context.observed.status = refusal.status
     body = dialect.refusal(refusal, context.asked.id)
     headers = [*context.decided.headers, *refusal.headers]
@@ -181,7 +201,10 @@ async def _refuse(refusal: Refusal, context: RequestContext, dialect: Dialect, s
 
 
 async def _admit_bug(
-    error: Exception, context: RequestContext, dialect: Dialect, send: Send
+    error: Exception,
+    context: RequestContext,
+    dialect: Dialect,
+    send: Send,
 ) -> None:
     """Nothing more can be told to a client that has part of an answer."""
     observed = context.observed

@@ -16,7 +16,12 @@ _decode_body = msgspec.json.Decoder(RequestBody).decode
 _decode_fields = msgspec.json.Decoder(Fields).decode
 
 
-async def received(scope: Scope, receive: Receive, *, most: int) -> bytes:
+async def received(
+    scope: Scope,
+    receive: Receive,
+    *,
+    most: int,
+) -> bytes:
     """The body as it was sent. Raises: Refusal for one over `most` bytes; ClientGone."""
     for name, value in scope["headers"]:
         if name == b"content-length" and int(value) > most:
@@ -40,7 +45,11 @@ def _too_large(most: int) -> Refusal:
     return Refusal(413, f"the body is larger than {most:,} bytes", code="too_large")
 
 
-def parse(body: bytes, asked: Asked, dialect: Dialect) -> bytes:
+def parse(
+    body: bytes,
+    asked: Asked,
+    dialect: Dialect,
+) -> bytes:
     """The body in OpenAI's form; what is read of it stands in `asked`. Raises: Refusal."""
     asked.body_bytes = len(body)
     asked.images = _images_in(body)

@@ -19,7 +19,11 @@ TIMEOUT_MOST_MS = 3.6e6
 
 
 def admit(
-    scope: Scope, context: RequestContext, store: KeyStore, config: GatewayConfig, right: str
+    scope: Scope,
+    context: RequestContext,
+    store: KeyStore,
+    config: GatewayConfig,
+    right: str,
 ) -> None:
     """Raises: Refusal for who may not do this."""
     asked = context.asked
@@ -53,7 +57,11 @@ def _given_key(scope: Scope) -> str | None:
     return None
 
 
-def read_headers(scope: Scope, context: RequestContext, trusted_proxies: list[str]) -> None:
+def read_headers(
+    scope: Scope,
+    context: RequestContext,
+    trusted_proxies: list[str],
+) -> None:
     """What a client may say beside its body; anything else that it sends is not passed on.
 
     Raises: Refusal.
@@ -88,7 +96,11 @@ def _timeout_ms(value: bytes) -> float:
     return found
 
 
-def _forwarded(peer: str, value: str, trusted_proxies: list[str]) -> str:
+def _forwarded(
+    peer: str,
+    value: str,
+    trusted_proxies: list[str],
+) -> str:
     """The nearest address that is none of our proxies."""
     trusted = [ipaddress.ip_network(each, strict=False) for each in trusted_proxies]
     for each in [peer, *reversed(value.split(","))]:

@@ -22,7 +22,11 @@ def moderated(guard: Guard | None, asked: Asked) -> bytes:
     judge = guard or Guard()
     results = [_result(judge.check_input(text)) for _, text in asked.texts()]
     return msgspec.json.encode(
-        {"id": f"modr-{asked.id}", "model": "llmops-guard", "results": results}
+        {
+            "id": f"modr-{asked.id}",
+            "model": "llmops-guard",
+            "results": results,
+        }
     )
 
 

@@ -26,9 +26,17 @@ _ERROR_CODES = {
 }
 _EVERYWHERE = ("405", "431", "500")
 _TEXT: Json = {"oneOf": [{"type": "string"}, {"type": "array", "items": {}}]}
-_TOKENS: Json = {"type": "integer", "minimum": 0, "maximum": 131_072}
+_TOKENS: Json = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": 131_072,
+}
 _COMMON: Json = {
-    "model": {"type": "string", "minLength": 1, "maxLength": 256},
+    "model": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 256,
+    },
     "stream": {"type": ["boolean", "null"]},
     "max_tokens": {**_TOKENS, "type": ["integer", "null"]},
     "user": {"type": ["string", "null"]},
@@ -52,7 +60,11 @@ def document() -> Json:
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "header": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                },
             },
             "schemas": {"Error": _error_schema()},
         },
@@ -102,7 +114,11 @@ def _prompt(endpoint: Endpoint) -> Json:
             "content": {"type": "string"},
         },
     }
-    return {"type": "array", "minItems": 1, "items": message}
+    return {
+        "type": "array",
+        "minItems": 1,
+        "items": message,
+    }
 
 
 def _get(page: Page) -> Json:
@@ -129,5 +145,13 @@ def _errors(codes: tuple[str, ...]) -> Json:
 
 def _error_schema() -> Json:
     texts = {name: {"type": "string"} for name in ("message", "type", "code")}
-    error = {"type": "object", "required": ["message"], "properties": texts}
-    return {"type": "object", "required": ["error"], "properties": {"error": error}}
+    error = {
+        "type": "object",
+        "required": ["message"],
+        "properties": texts,
+    }
+    return {
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": error},
+    }

@@ -24,12 +24,22 @@ class PageAnswer(NamedTuple):
 
 
 class Pages:
-    def __init__(self, store: KeyStore, metrics: Metrics, console: Console) -> None:
+    def __init__(
+        self,
+        store: KeyStore,
+        metrics: Metrics,
+        console: Console,
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._console = console
 
-    async def read(self, page: Page, snapshot: Snapshot, context: RequestContext) -> PageAnswer:
+    async def read(
+        self,
+        page: Page,
+        snapshot: Snapshot,
+        context: RequestContext,
+    ) -> PageAnswer:
         """Raises: Refusal."""
         if page is HEALTH:
             return PageAnswer(b'{"status":"ok"}')
@@ -57,7 +67,12 @@ async def _models(snapshot: Snapshot, key: Key) -> bytes:
     if not names:
         raise Refusal(503, "the upstream does not list its models", code="upstream_unavailable")
     entries = [
-        {"id": name, "object": "model", "created": 0, "owned_by": "llmops"}
+        {
+            "id": name,
+            "object": "model",
+            "created": 0,
+            "owned_by": "llmops",
+        }
         for name in sorted(names)
         if key.serves(name)
     ]

@@ -16,7 +16,11 @@ ON_DISCONNECT = "llmops.on_disconnect"
 """Of a scope: functions that are called when the client leaves."""
 
 
-def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
+def _refusal(
+    status: bytes,
+    message: bytes,
+    code: bytes,
+) -> bytes:
     error = b'{"message":"%b","type":"invalid_request_error","code":"%b"}' % (message, code)
     body = b'{"error":%b}' % error
     lines = (
@@ -32,7 +36,9 @@ def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
 
 MALFORMED = _refusal(b"400 Bad Request", b"this is no HTTP/1.1 request", b"bad_request")
 TOO_LARGE = _refusal(
-    b"431 Request Header Fields Too Large", b"the headers are too large", b"too_large"
+    b"431 Request Header Fields Too Large",
+    b"the headers are too large",
+    b"too_large",
 )
 TOO_SLOW = _refusal(b"408 Request Timeout", b"the body did not come in time", b"timeout")
 

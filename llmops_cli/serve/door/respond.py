@@ -16,7 +16,12 @@ JSON = b"application/json"
 
 
 async def respond(
-    send: Send, status: int, body: bytes, headers: Headers, *, kind: bytes | None = JSON
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Headers,
+    *,
+    kind: bytes | None = JSON,
 ) -> None:
     """A whole answer, with its length. `kind`: None where `headers` tell the content's type."""
     told = [*headers]
@@ -25,11 +30,22 @@ async def respond(
     told.append((b"content-length", b"%d" % len(body)))
     if _write_at_once(send, status, body, told):
         return
-    await send({"type": "http.response.start", "status": status, "headers": told})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": told,
+        }
+    )
     await send({"type": "http.response.body", "body": body})
 
 
-def _write_at_once(send: object, status: int, body: bytes, headers: Headers) -> bool:
+def _write_at_once(
+    send: object,
+    status: int,
+    body: bytes,
+    headers: Headers,
+) -> bool:
     """In one go, where uvicorn's `send` would be called twice and match each header's pattern.
 
     False where that is not so simple: then `send` is to be used.

@@ -43,7 +43,11 @@ def check_start(spec: GatewaySpec, say: Callable[[str], None]) -> None:
 
 
 def serve(
-    spec: GatewaySpec, listener: socket.socket, *, workers: int, say: Callable[[str], None]
+    spec: GatewaySpec,
+    listener: socket.socket,
+    *,
+    workers: int,
+    say: Callable[[str], None],
 ) -> None:
     """Serves until it is told to stop, then lets what is under way end.
 

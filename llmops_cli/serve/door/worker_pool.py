@@ -42,7 +42,11 @@ class WorkerPool:
     """A worker that dies is replaced; the others do not notice."""
 
     def __init__(
-        self, spec: GatewaySpec, listener: socket.socket, count: int, say: Callable[[str], None]
+        self,
+        spec: GatewaySpec,
+        listener: socket.socket,
+        count: int,
+        say: Callable[[str], None],
     ) -> None:
         self._spec = spec
         self._listener = listener

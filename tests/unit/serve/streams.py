@@ -13,13 +13,29 @@ places = st.lists(st.integers(0, 5000), max_size=20)
 """Where a stream is cut."""
 
 
-def stream_of(pieces: list[str], *, usage: bool = True, separator: str = "\n\n") -> bytes:
-    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+def stream_of(
+    pieces: list[str],
+    *,
+    usage: bool = True,
+    separator: str = "\n\n",
+) -> bytes:
+    head = {
+        "id": "x",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+    }
     chunks = [{**head, "choices": [choice(piece)]} for piece in pieces]
     chunks.append({**head, "choices": [choice(None, finish_reason="stop")]})
     if usage:
         counts = {"prompt_tokens": 5, "completion_tokens": 7}
-        chunks.append({**head, "choices": [], "usage": counts})
+        chunks.append(
+            {
+                **head,
+                "choices": [],
+                "usage": counts,
+            }
+        )
     events = [f"data: {json.dumps(chunk)}" for chunk in chunks]
     events.append("data: [DONE]")
     return "".join(event + separator for event in events).encode()
@@ -27,7 +43,11 @@ def stream_of(pieces: list[str], *, usage: bool = True, separator: str = "\n\n")
 
 def choice(content: str | None, *, finish_reason: str | None = None) -> dict[str, Any]:
     delta = {} if content is None else {"content": content}
-    return {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return {
+        "index": 0,
+        "delta": delta,
+        "finish_reason": finish_reason,
+    }
 
 
 def cut(raw: bytes, places: list[int]) -> list[bytes]:

@@ -74,7 +74,11 @@ def test_the_field_that_bounds_an_answer() -> None:
         (RESPONSES, {"input": []}, None),
     ],
 )
-def test_what_a_body_lacks(endpoint: Endpoint, fields: dict[str, object], lack: str | None) -> None:
+def test_what_a_body_lacks(
+    endpoint: Endpoint,
+    fields: dict[str, object],
+    lack: str | None,
+) -> None:
     assert endpoint.lacks(body_of(**fields)) == lack
 
 

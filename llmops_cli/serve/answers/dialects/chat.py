@@ -48,9 +48,18 @@ class ChatChoices:
             message["content"] = None
 
     def empty(self, index: int) -> Json:
-        return {"index": index, "delta": {}, "finish_reason": None}
+        return {
+            "index": index,
+            "delta": {},
+            "finish_reason": None,
+        }
 
-    def append(self, choice: Json, name: str, text: str) -> None:
+    def append(
+        self,
+        choice: Json,
+        name: str,
+        text: str,
+    ) -> None:
         delta = choice.setdefault("delta", {})
         if name.startswith("tool "):
             call = {"index": int(name.removeprefix("tool ")), "function": {"arguments": text}}
@@ -66,7 +75,13 @@ def _merge_call(calls: list[Json], piece: Json) -> None:
     """A piece of a tool call: the first brings its name, the rest its arguments."""
     index = int(piece.get("index") or 0)
     while len(calls) <= index:
-        calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+        calls.append(
+            {
+                "id": "",
+                "type": "function",
+                "function": {"name": "", "arguments": ""},
+            }
+        )
     call = calls[index]
     function = piece.get("function") or {}
     call["id"] = call["id"] or piece.get("id") or ""

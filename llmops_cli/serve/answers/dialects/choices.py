@@ -48,7 +48,12 @@ class ChoiceFormat(Protocol):
     def empty(self, index: int) -> Json:
         """A piece that says nothing yet."""
 
-    def append(self, choice: Json, name: str, text: str) -> None:
+    def append(
+        self,
+        choice: Json,
+        name: str,
+        text: str,
+    ) -> None:
         """More words for a place, into a piece."""
 
     def replace(self, choice: Json, text: str) -> None:
@@ -103,7 +108,12 @@ def assembled(events: bytes, form: ChoiceFormat) -> Json | None:
     return whole
 
 
-def _add(chunk: Json, whole: Json, choices: dict[int, Json], form: ChoiceFormat) -> None:
+def _add(
+    chunk: Json,
+    whole: Json,
+    choices: dict[int, Json],
+    form: ChoiceFormat,
+) -> None:
     if not whole:
         whole |= {name: value for name, value in chunk.items() if name not in ("choices", "usage")}
     if chunk.get("usage"):
@@ -125,15 +135,30 @@ def merge_ending(choice: Json, piece: Json) -> None:
                 found.setdefault(name, []).extend(values)
 
 
-def spelt(whole: Json, form: ChoiceFormat, *, usage: bool) -> Iterator[bytes]:
+def spelt(
+    whole: Json,
+    form: ChoiceFormat,
+    *,
+    usage: bool,
+) -> Iterator[bytes]:
     """The events of an answer, a word each."""
     head = {name: value for name, value in whole.items() if name not in APART}
     head["object"] = form.chunk_object(whole)
     for choice in whole["choices"]:
         index = choice.get("index", 0)
         for piece in form.pieces(choice):
-            shown = {"index": index, "finish_reason": None, **piece}
+            shown = {
+                "index": index,
+                "finish_reason": None,
+                **piece,
+            }
             yield event({**head, "choices": [shown]})
     if usage and whole.get("usage"):
-        yield event({**head, "choices": [], "usage": whole["usage"]})
+        yield event(
+            {
+                **head,
+                "choices": [],
+                "usage": whole["usage"],
+            }
+        )
     yield DONE

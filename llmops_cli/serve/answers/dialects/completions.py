@@ -29,7 +29,12 @@ class TextChoices:
     def empty(self, index: int) -> Json:
         return {"index": index, "finish_reason": None}
 
-    def append(self, choice: Json, name: str, text: str) -> None:
+    def append(
+        self,
+        choice: Json,
+        name: str,
+        text: str,
+    ) -> None:
         field = "text" if name == "content" else name
         choice[field] = str(choice.get(field) or "") + text
 

@@ -28,7 +28,13 @@ ERRORS = {
 }
 
 
-def message_of(body: bytes, *, status: int, message_id: str, model: str) -> bytes:
+def message_of(
+    body: bytes,
+    *,
+    status: int,
+    message_id: str,
+    model: str,
+) -> bytes:
     """The message that a whole chat completion means, or the error that an upstream told."""
     try:
         answer = msgspec.json.decode(body)
@@ -65,7 +71,12 @@ def empty_message(message_id: str, model: str) -> Json:
     }
 
 
-def error_body(status: int, message: str, *, request_id: str = "") -> bytes:
+def error_body(
+    status: int,
+    message: str,
+    *,
+    request_id: str = "",
+) -> bytes:
     body: Json = {"type": "error", "error": {"type": _error_type(status), "message": message}}
     if request_id:
         body["request_id"] = request_id
@@ -124,7 +135,13 @@ def _blocks(message: Json) -> list[Json]:
     found: list[Json] = []
     thought = thought_of(message)
     if thought:
-        found.append({"type": "thinking", "thinking": thought, "signature": ""})
+        found.append(
+            {
+                "type": "thinking",
+                "thinking": thought,
+                "signature": "",
+            }
+        )
     text = text_of(message)
     if text:
         found.append({"type": "text", "text": text})

@@ -12,7 +12,11 @@ Json = dict[str, Any]  # Any: either API's fields
 ROLES = ("user", "assistant", "system")
 UNTOLD = ("thinking", "redacted_thinking")
 """Blocks that are a model's own, and are not told again."""
-TOOL_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+TOOL_CHOICES = {
+    "auto": "auto",
+    "any": "required",
+    "none": "none",
+}
 
 
 class MessagesRequest(msgspec.Struct):

@@ -104,7 +104,11 @@ class MessagesStream:
         out = b""
         thought = thought_of(delta)
         if thought:
-            block = {"type": "thinking", "thinking": "", "signature": ""}
+            block = {
+                "type": "thinking",
+                "thinking": "",
+                "signature": "",
+            }
             out += self._open_block(BlockKey("thinking"), block)
             out += self._piece({"type": "thinking_delta", "thinking": thought})
         text = text_of(delta)

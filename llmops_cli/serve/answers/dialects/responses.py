@@ -38,5 +38,9 @@ def _texts(data: bytes) -> list[str]:
 
 def withheld(message: str) -> bytes:
     """A stream that is nothing but an error."""
-    failure = {"type": "error", "code": "content_filter", "message": message}
+    failure = {
+        "type": "error",
+        "code": "content_filter",
+        "message": message,
+    }
     return named_event("error", failure)

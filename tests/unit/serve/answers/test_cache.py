@@ -19,7 +19,12 @@ BODY: dict[str, Any] = {
 def asked(**changes: Any) -> Question:
     """BODY's question, with other fields, or asked by somebody else."""
     body = dict(BODY)
-    about = {"tenant": "t", "route": CHAT.path, "alias": "m", "policy": ""}
+    about = {
+        "tenant": "t",
+        "route": CHAT.path,
+        "alias": "m",
+        "policy": "",
+    }
     for name, value in changes.items():
         changed = about if name in about else body
         changed[name] = value

@@ -27,7 +27,9 @@ def passed(stream: ChoicesStream, pieces: list[bytes]) -> bytes:
 @settings(max_examples=200)
 @given(pieces=words, places=places, crlf=st.booleans())
 def test_a_stream_passes_whole_wherever_it_is_cut(
-    pieces: list[str], places: list[int], crlf: bool
+    pieces: list[str],
+    places: list[int],
+    crlf: bool,
 ) -> None:
     raw = stream_of(pieces, separator="\r\n\r\n" if crlf else "\n\n")
     stream = chat_stream()
@@ -79,7 +81,11 @@ NOT_WHOLE = (
 )
 @example(raw=b"", places=[], guarded=False)
 @example(raw=b": a comment\n\n", places=[], guarded=True)
-def test_garbage_is_never_a_whole_answer(raw: bytes, places: list[int], guarded: bool) -> None:
+def test_garbage_is_never_a_whole_answer(
+    raw: bytes,
+    places: list[int],
+    guarded: bool,
+) -> None:
     """And no other exception than the one that tells so."""
     stream = chat_stream(Guard() if guarded else None)
     with pytest.raises(UpstreamError):

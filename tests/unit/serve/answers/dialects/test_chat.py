@@ -23,13 +23,25 @@ def test_deltas_become_a_message() -> None:
 
 
 def test_a_call_of_a_tool_comes_in_pieces() -> None:
-    first = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": ""}}
+    first = {
+        "index": 0,
+        "id": "c1",
+        "function": {"name": "f", "arguments": ""},
+    }
     second = {"index": 0, "function": {"arguments": '{"a":'}}
     third = {"index": 0, "function": {"arguments": "1}"}}
     choice = merged(*({"tool_calls": [piece]} for piece in (first, second, third)))
     function = {"name": "f", "arguments": '{"a":1}'}
-    call = {"id": "c1", "type": "function", "function": function}
-    assert choice["message"] == {"role": "assistant", "content": None, "tool_calls": [call]}
+    call = {
+        "id": "c1",
+        "type": "function",
+        "function": function,
+    }
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [call],
+    }
 
 
 def test_who_only_calls_tools_has_no_empty_text() -> None:

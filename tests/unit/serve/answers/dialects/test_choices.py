@@ -34,7 +34,10 @@ calls = st.lists(
     reason=st.sampled_from(["stop", "length"]),
 )
 def test_a_chat_is_the_same_after_being_spelt(
-    content: str, tools: Any, count: int, reason: str
+    content: str,
+    tools: Any,
+    count: int,
+    reason: str,
 ) -> None:
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if tools:
@@ -46,7 +49,12 @@ def test_a_chat_is_the_same_after_being_spelt(
         "created": 1,
         "model": "m",
         "choices": [
-            {"index": index, "message": message, "finish_reason": reason} for index in range(count)
+            {
+                "index": index,
+                "message": message,
+                "finish_reason": reason,
+            }
+            for index in range(count)
         ],
         "usage": {"prompt_tokens": 1, "completion_tokens": 2},
     }
@@ -61,7 +69,12 @@ def test_a_completion_is_the_same_after_being_spelt(text: str, count: int) -> No
         "id": "x",
         "object": "text_completion",
         "choices": [
-            {"index": index, "text": text, "finish_reason": "stop"} for index in range(count)
+            {
+                "index": index,
+                "text": text,
+                "finish_reason": "stop",
+            }
+            for index in range(count)
         ],
     }
     form = TextChoices()
@@ -71,9 +84,25 @@ def test_a_completion_is_the_same_after_being_spelt(text: str, count: int) -> No
 def test_a_server_that_does_not_name_its_objects_is_understood() -> None:
     """Some leave `object` out: what was said must not get lost with it."""
     message = {"role": "assistant", "content": " a b"}
-    chat = {"choices": [{"index": 0, "message": message, "finish_reason": "length"}]}
+    chat = {
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "finish_reason": "length",
+            }
+        ]
+    }
     assert text_in(b"".join(spelt(chat, ChatChoices(), usage=False))) == " a b"
-    text = {"choices": [{"index": 0, "text": " a b", "finish_reason": "length"}]}
+    text = {
+        "choices": [
+            {
+                "index": 0,
+                "text": " a b",
+                "finish_reason": "length",
+            }
+        ]
+    }
     events = b"".join(spelt(text, TextChoices(), usage=False))
     assert events.count(b'"text":" ') == 2
 

@@ -29,6 +29,10 @@ def test_more_words_go_where_they_belong() -> None:
     choice = FORM.empty(1)
     FORM.append(choice, "content", "a")
     FORM.append(choice, "content", "b")
-    assert choice == {"index": 1, "finish_reason": None, "text": "ab"}
+    assert choice == {
+        "index": 1,
+        "finish_reason": None,
+        "text": "ab",
+    }
     FORM.replace(choice, "blocked")
     assert choice["text"] == "blocked"

@@ -22,7 +22,11 @@ def translated(answer: object, *, status: int = 200) -> dict[str, Any]:
 
 def test_a_completion_is_a_message() -> None:
     call = {"id": "c1", "function": {"name": "f", "arguments": '{"a": 1}'}}
-    message = {"reasoning": "hm", "content": "so", "tool_calls": [call]}
+    message = {
+        "reasoning": "hm",
+        "content": "so",
+        "tool_calls": [call],
+    }
     answer = {
         "choices": [{"message": message, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 3, "completion_tokens": 4},
@@ -33,9 +37,18 @@ def test_a_completion_is_a_message() -> None:
         "role": "assistant",
         "model": "m",
         "content": [
-            {"type": "thinking", "thinking": "hm", "signature": ""},
+            {
+                "type": "thinking",
+                "thinking": "hm",
+                "signature": "",
+            },
             {"type": "text", "text": "so"},
-            {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}},
+            {
+                "type": "tool_use",
+                "id": "c1",
+                "name": "f",
+                "input": {"a": 1},
+            },
         ],
         "stop_reason": "tool_use",
         "stop_sequence": None,

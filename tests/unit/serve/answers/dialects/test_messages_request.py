@@ -16,7 +16,12 @@ from llmops_cli.serve.refusal import Refusal
 
 def request(content: object, **more: object) -> bytes:
     message = {"role": "user", "content": content}
-    body = {"model": "m", "max_tokens": 3, "messages": [message], **more}
+    body = {
+        "model": "m",
+        "max_tokens": 3,
+        "messages": [message],
+        **more,
+    }
     return json.dumps(body).encode()
 
 
@@ -49,16 +54,28 @@ def test_a_conversation() -> None:
 
 
 def test_results_of_tools_stand_by_themselves() -> None:
-    result = {"type": "tool_result", "tool_use_id": "c1", "content": [{"text": "4"}]}
+    result = {
+        "type": "tool_result",
+        "tool_use_id": "c1",
+        "content": [{"text": "4"}],
+    }
     chat = translated(request([result, {"type": "text", "text": "so?"}]))
     assert chat["messages"] == [
-        {"role": "tool", "tool_call_id": "c1", "content": "4"},
+        {
+            "role": "tool",
+            "tool_call_id": "c1",
+            "content": "4",
+        },
         {"role": "user", "content": "so?"},
     ]
 
 
 def test_an_image_is_an_address() -> None:
-    source = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+    source = {
+        "type": "base64",
+        "media_type": "image/png",
+        "data": "AAAA",
+    }
     chat = translated(request([{"type": "image", "source": source}]))
     (part,) = chat["messages"][0]["content"]
     assert part["image_url"]["url"] == "data:image/png;base64,AAAA"
@@ -85,7 +102,11 @@ def test_what_has_no_counterpart_is_refused(content: object) -> None:
 
 @pytest.mark.parametrize("role", ["root", "", None])
 def test_roles_that_there_are_not_are_refused(role: object) -> None:
-    body = {"model": "m", "max_tokens": 3, "messages": [{"role": role, "content": "x"}]}
+    body = {
+        "model": "m",
+        "max_tokens": 3,
+        "messages": [{"role": role, "content": "x"}],
+    }
     with pytest.raises(Refusal):
         chat_of(json.dumps(body).encode())
 

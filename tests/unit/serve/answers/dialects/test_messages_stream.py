@@ -43,12 +43,20 @@ def test_events_mean_the_same_wherever_ours_are_cut(pieces: list[str], places: l
 
 
 def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    choice = {
+        "index": 0,
+        "delta": delta,
+        "finish_reason": reason,
+    }
     return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
 
 
 def test_thoughts_text_and_tools_are_blocks_of_their_own() -> None:
-    call = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": "{}"}}
+    call = {
+        "index": 0,
+        "id": "c1",
+        "function": {"name": "f", "arguments": "{}"},
+    }
     events = events_of(
         [
             chunk({"reasoning_content": "hm"}),

@@ -34,4 +34,8 @@ def test_what_is_withheld_is_an_event_that_says_so() -> None:
     name, data = withheld("no").splitlines()[:2]
     assert name == b"event: error"
     said = json.loads(data.removeprefix(b"data: "))
-    assert said == {"type": "error", "code": "content_filter", "message": "no"}
+    assert said == {
+        "type": "error",
+        "code": "content_filter",
+        "message": "no",
+    }
