@@ -16,7 +16,7 @@ from llmops_cli.gateway_file.read import load_config
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.answers.cached import AnswerCache
 from llmops_cli.serve.answers.handler import RequestHandler
-from llmops_cli.serve.door.app import App
+from llmops_cli.serve.door.app import GatewayApp
 from llmops_cli.serve.door.pages import Pages
 from llmops_cli.serve.door.request_log import RequestLog
 from llmops_cli.serve.reload import FileStamp, await_live_sides, fixed_parts, stamp_of
@@ -61,9 +61,9 @@ class Gateway:
         self._stamp = self._file_stamp()
         self._alert = BlockAlert()
 
-    def _new_app(self) -> App:
+    def _new_app(self) -> GatewayApp:
         console = Console(self._metrics, self._storage.budgets, self._canaries)
-        return App(
+        return GatewayApp(
             self._snapshot,
             self._keys,
             handler=self._handler,

@@ -43,7 +43,7 @@ _FACTS = re.compile(
 )
 
 
-class Entry(NamedTuple):
+class CachedAnswer(NamedTuple):
     """`body` is the answer as one JSON object; `stale` if its time is over."""
 
     body: bytes
@@ -53,7 +53,7 @@ class Entry(NamedTuple):
 class Store(Protocol):
     """Where entries are kept: the embedded database, or Redis."""
 
-    async def get(self, name: str) -> Entry | None: ...
+    async def get(self, name: str) -> CachedAnswer | None: ...
 
     async def put(
         self,
@@ -131,7 +131,7 @@ class LocalStore:
         self._db.execute(SCHEMA)
         self._swept = time.monotonic()
 
-    async def get(self, name: str) -> Entry | None:
+    async def get(self, name: str) -> CachedAnswer | None:
         try:
             found = self._db.execute("select until, body from answers where name = ?", (name,))
             row = found.fetchone()
@@ -141,7 +141,7 @@ class LocalStore:
         if row is None:
             return None
         until, body = row
-        return Entry(body, until < time.time())
+        return CachedAnswer(body, until < time.time())
 
     async def put(
         self,
@@ -181,7 +181,7 @@ class SharedStore:
     def __init__(self, link: RedisLink) -> None:
         self._link = link
 
-    async def get(self, name: str) -> Entry | None:
+    async def get(self, name: str) -> CachedAnswer | None:
         try:
             raw = await self._link.get(self._link.name("answer", name))
         except RedisAway:
@@ -189,7 +189,7 @@ class SharedStore:
         if raw is None:
             return None
         until, _, body = raw.partition(b" ")
-        return Entry(body, float(until) < time.time())
+        return CachedAnswer(body, float(until) < time.time())
 
     async def put(
         self,

@@ -43,7 +43,7 @@ GONE_STATUS = 499
 Lifespan = Callable[[], Awaitable[None]]
 
 
-class App:
+class GatewayApp:
     """`await app(scope, receive, send)`. `snapshot` may be replaced at any time."""
 
     def __init__(

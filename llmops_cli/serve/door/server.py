@@ -16,7 +16,7 @@ from llmops_cli.core.errors import EngineFailed
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.accounts.redis_link import RedisLink
 from llmops_cli.serve.door.protocol import TimedProtocol
-from llmops_cli.serve.door.worker_pool import DRAIN_S, WorkerPool
+from llmops_cli.serve.door.workers import DRAIN_S, GatewayWorkers
 from llmops_cli.serve.gateway import Gateway
 from llmops_cli.serve.spec import GatewaySpec, check_bind
 
@@ -54,7 +54,7 @@ def serve(
     Raises: EngineFailed if it ends by itself.
     """
     if workers > 1:
-        WorkerPool(spec, listener, workers, say).run()
+        GatewayWorkers(spec, listener, workers, say).run()
     elif not serve_here(spec, listener):
         raise EngineFailed("the gateway did not start")
 

@@ -38,7 +38,7 @@ class Worker(NamedTuple):
         return time.monotonic() - self.started
 
 
-class WorkerPool:
+class GatewayWorkers:
     """A worker that dies is replaced; the others do not notice."""
 
     def __init__(
