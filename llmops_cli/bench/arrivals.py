@@ -6,9 +6,10 @@ server.
 
 from __future__ import annotations
 
+import math
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
@@ -17,14 +18,17 @@ from llmops_cli.bench.recipe import DEFAULT_CONCURRENCY, LOADS, BenchRecipe
 from llmops_cli.core.errors import UsageError
 
 LEAST_S = 3.0
+FEWEST_REQUESTS = 20
 _STEP = re.compile(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)s?")
 _RAMP = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """One level. `count` sessions (None: as many as fit into `duration_s`), and more until
-    `least_s` are over; a session is a conversation of one or more requests. `steps` are (rate per
-    second, seconds); a ramp goes from `rate_per_s` to `ramp_to_per_s`.
+    """One level.
+
+    `count` sessions (None: as many as fit into `duration_s`), and more until `least_s` are over; a
+    session is a conversation of one or more requests. `steps` are (rate per second, seconds); a
+    ramp goes from `rate_per_s` to `ramp_to_per_s`.
     """
 
     kind: Literal["closed", "rate", "ramp", "steps", "burst", "trace"]
@@ -52,6 +56,12 @@ def loads_of(recipe: BenchRecipe) -> list[Load]:
     Raises: UsageError for two kinds of load at once, or a ramp without its duration.
     """
     asked = [name for name in LOADS if getattr(recipe, name)]
+    _check_asked(recipe, asked)
+    kind = asked[0] if asked else "concurrency"
+    return _MAKERS[kind](recipe)
+
+
+def _check_asked(recipe: BenchRecipe, asked: list[str]) -> None:
     if len(asked) > 1:
         raise UsageError(f"--{asked[0]} and --{asked[1]} are two loads", hint="give one of them")
     for name in asked:
@@ -66,51 +76,66 @@ def loads_of(recipe: BenchRecipe) -> list[Load]:
         raise UsageError(
             "a trace brings its own lengths; --dataset would not be used", hint="give one of them"
         )
-    kind = asked[0] if asked else "concurrency"
-    if kind == "concurrency":
-        return [
-            Load(
-                kind="closed",
-                label=f"{streams} streams" if streams > 1 else "1 stream",
-                concurrency=streams,
-                count=recipe.requests or (None if recipe.duration_s else max(20, 5 * streams)),
-                duration_s=recipe.duration_s,
-                least_s=0.0 if recipe.requests or recipe.duration_s else LEAST_S,
-            )
-            for streams in recipe.concurrency or DEFAULT_CONCURRENCY
-        ]
-    if kind == "rate":
-        return [
-            rate_load(recipe, rate, count=recipe.requests, duration_s=recipe.duration_s)
-            for rate in recipe.rate
-        ]
-    if kind == "ramp":
-        return [_ramp(recipe)]
-    if kind == "steps":
-        steps = tuple(_step(text) for text in recipe.steps)
-        label = "steps " + ", ".join(f"{rate:g}/s" for rate, _ in steps)
-        return [
-            Load(
-                kind="steps",
-                label=label,
-                steps=steps,
-                duration_s=sum(s for _, s in steps),
-                process=_process(recipe),
-                burstiness=recipe.burstiness,
-            )
-        ]
-    if kind == "burst":
-        return [Load(kind="burst", label=f"{recipe.burst} at once", count=recipe.burst)]
-    label = "trace" + (f" x{recipe.time_scale:g}" if recipe.time_scale != 1 else "")
+
+
+def _closed(recipe: BenchRecipe) -> list[Load]:
+    return [_streams(recipe, streams) for streams in recipe.concurrency or DEFAULT_CONCURRENCY]
+
+
+def _streams(recipe: BenchRecipe, streams: int) -> Load:
+    """At least 20 requests and LEAST_S unless told otherwise."""
+    count = recipe.requests
+    least_s = 0.0
+    if not recipe.requests and not recipe.duration_s:
+        count = max(FEWEST_REQUESTS, 5 * streams)
+        least_s = LEAST_S
+    return Load(
+        kind="closed",
+        label=f"{streams} streams" if streams > 1 else "1 stream",
+        concurrency=streams,
+        count=count,
+        duration_s=recipe.duration_s,
+        least_s=least_s,
+    )
+
+
+def _rates(recipe: BenchRecipe) -> list[Load]:
     return [
-        Load(
-            kind="trace",
-            label=label,
-            time_scale=recipe.time_scale,
-            count=recipe.requests,
-            duration_s=recipe.duration_s,
-        )
+        rate_load(recipe, rate, count=recipe.requests, duration_s=recipe.duration_s)
+        for rate in recipe.rate
     ]
+
+
+def _steps(recipe: BenchRecipe) -> list[Load]:
+    steps = tuple(_step(text) for text in recipe.steps)
+    rates = ", ".join(f"{rate:g}/s" for rate, _ in steps)
+    load = Load(
+        kind="steps",
+        label=f"steps {rates}",
+        steps=steps,
+        duration_s=sum(seconds for _, seconds in steps),
+        process=_process(recipe),
+        burstiness=recipe.burstiness,
+    )
+    return [load]
+
+
+def _burst(recipe: BenchRecipe) -> list[Load]:
+    return [Load(kind="burst", label=f"{recipe.burst} at once", count=recipe.burst)]
+
+
+def _trace(recipe: BenchRecipe) -> list[Load]:
+    label = "trace"
+    if recipe.time_scale != 1:
+        label += f" x{recipe.time_scale:g}"
+    load = Load(
+        kind="trace",
+        label=label,
+        time_scale=recipe.time_scale,
+        count=recipe.requests,
+        duration_s=recipe.duration_s,
+    )
+    return [load]
 
 
 def rate_load(
@@ -134,13 +159,16 @@ def rate_words(rate: float) -> str:
 
 
 def _process(recipe: BenchRecipe) -> str:
-    """A burstiness alone asks for the gamma process, whose shape it is (1: Poisson; smaller:
-    burstier).
+    """A burstiness alone asks for the gamma process, whose shape it is.
+
+    1 is Poisson, smaller is burstier.
     """
-    return "gamma" if recipe.arrival == "poisson" and recipe.burstiness != 1 else recipe.arrival
+    if recipe.arrival == "poisson" and recipe.burstiness != 1:
+        return "gamma"
+    return recipe.arrival
 
 
-def _ramp(recipe: BenchRecipe) -> Load:
+def _ramp(recipe: BenchRecipe) -> list[Load]:
     found = _RAMP.fullmatch(recipe.ramp or "")
     if not found or not float(found[2]):
         raise UsageError(
@@ -149,7 +177,7 @@ def _ramp(recipe: BenchRecipe) -> Load:
         )
     low = float(found[1])
     high = float(found[2])
-    return Load(
+    load = Load(
         kind="ramp",
         label=f"ramp {low:g}-{high:g}/s",
         rate_per_s=low,
@@ -158,6 +186,7 @@ def _ramp(recipe: BenchRecipe) -> Load:
         process=_process(recipe),
         burstiness=recipe.burstiness,
     )
+    return [load]
 
 
 def _step(text: str) -> tuple[float, float]:
@@ -169,9 +198,20 @@ def _step(text: str) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
+_MAKERS: dict[str, Callable[[BenchRecipe], list[Load]]] = {
+    "concurrency": _closed,
+    "rate": _rates,
+    "ramp": _ramp,
+    "steps": _steps,
+    "burst": _burst,
+    "trace": _trace,
+}
+
+
 def due_times_s(load: Load, seed: str) -> Iterator[float]:
-    """Seconds from the start, rising. The same load and seed give the same times; a trace has its
-    own.
+    """Seconds from the start, rising.
+
+    The same load and seed give the same times; a trace has its own.
     """
     if load.kind == "burst":
         yield from (0.0 for _ in range(load.count or 0))
@@ -201,19 +241,24 @@ def _gap(load: Load, rng: random.Random) -> float:
 def _stretch(load: Load, unit: float) -> float | None:
     """The time at which `unit` arrivals are expected; None after the last step."""
     if load.kind == "steps":
-        start_s = 0.0
-        for rate, seconds in load.steps:
-            if unit < rate * seconds:
-                return start_s + unit / rate
-            unit -= rate * seconds
-            start_s += seconds
-        return None
+        return _stretch_steps(load, unit)
     low = load.rate_per_s or 0.0
-    if load.kind == "rate":
+    if load.ramp_to_per_s is None or load.duration_s is None:
         return unit / low
-    assert load.ramp_to_per_s is not None and load.duration_s is not None
     slope = (load.ramp_to_per_s - low) / load.duration_s
     if abs(slope) < 1e-12:
         return unit / low
-    root = low * low + 2 * slope * unit
-    return None if root < 0 else ((root**0.5) - low) / slope
+    square = low * low + 2 * slope * unit
+    if square < 0:
+        return None
+    return (math.sqrt(square) - low) / slope
+
+
+def _stretch_steps(load: Load, unit: float) -> float | None:
+    start_s = 0.0
+    for rate, seconds in load.steps:
+        if unit < rate * seconds:
+            return start_s + unit / rate
+        unit -= rate * seconds
+        start_s += seconds
+    return None

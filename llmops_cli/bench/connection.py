@@ -1,5 +1,6 @@
-"""What the load loop moves: requests and connections, and what is made once for a level's
-target.
+"""What the load loop moves: requests and connections.
+
+And what is made once for a level's target.
 """
 
 from __future__ import annotations

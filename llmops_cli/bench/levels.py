@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from llmops_cli.bench.arrivals import Load
-from llmops_cli.bench.files import read_spools
 from llmops_cli.bench.measured import MeasuredLevels
 from llmops_cli.bench.plan import Destination, LevelPlan, Tick, Workload
 from llmops_cli.bench.pool import WorkerPool
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.report import Level
+from llmops_cli.bench.spools import read_spools
 from llmops_cli.bench.watch import LevelWatch
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.core.progress import Progress

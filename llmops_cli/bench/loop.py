@@ -61,8 +61,9 @@ now = time.monotonic_ns
 
 
 class Loop:
-    """Runs one level. `emit` gets each finished request's record; `on_tick` is called about four
-    times a second.
+    """Runs one level.
+
+    `emit` gets each finished request's record; `on_tick` is called about four times a second.
     """
 
     def __init__(
@@ -110,8 +111,9 @@ class Loop:
     # -- before the clock starts
 
     def open_connections(self, count: int, *, patience_s: float = 10.0) -> None:
-        """Opens connections in bursts of 64, so that no request of a closed level pays for the
-        handshake.
+        """Opens connections in bursts of 64.
+
+        So no request of a closed level pays for the handshake.
         """
         give_up = now() + int(patience_s * 1e9)
         wanted = count
@@ -366,9 +368,7 @@ class Loop:
         self._epoll.register(connection.fd, select.EPOLLIN | select.EPOLLOUT)
 
     def _progress(self, connection: Connection, at_ns: int, mask: int) -> None:
-        """Connecting, the proxy's tunnel, the TLS handshake, and writes that did not fit at
-        once.
-        """
+        """The proxy's tunnel, the TLS handshake, and writes that did not fit at once."""
         try:
             if connection.stage == "connecting":
                 code = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -397,7 +397,8 @@ class Loop:
         target = self._target
         if target.proxy and target.scheme == "https":
             connection.stage = "tunnel"
-            ask = f"CONNECT {target.host}:{target.port} HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n\r\n"
+            place = f"{target.host}:{target.port}"
+            ask = f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n"
             connection.sock.send(ask.encode())
             self._epoll.modify(connection.fd, select.EPOLLIN)
         elif target.scheme == "https":

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from llmops_cli.bench.arrivals import Load
-from llmops_cli.bench.files import Book, Repeat, Spools, finish, level_of, levels_of
+from llmops_cli.bench.files import finish
 from llmops_cli.bench.report import BenchReport, Conclusion, Level
+from llmops_cli.bench.spools import Book, Repeat, Spools, level_of, levels_of
 from llmops_cli.runtime.files import cannot_write
 
 

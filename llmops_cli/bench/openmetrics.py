@@ -26,8 +26,9 @@ GAUGES: dict[str, Callable[[Level], float | None]] = {
 
 
 def openmetrics(report: BenchReport) -> str:
-    """Summaries and gauges with the labels load, model and backend; seconds where the format wants
-    base units.
+    """Summaries and gauges with the labels load, model and backend.
+
+    In seconds where the format wants base units.
     """
     lines: list[str] = []
     for metric in SUMMARIES:

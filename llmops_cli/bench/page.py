@@ -1,5 +1,6 @@
-"""Runs as one HTML file that needs no network: tables, latency CDFs, throughput against latency,
-time series.
+"""Runs as one HTML file that needs no network.
+
+Tables, latency CDFs, throughput against latency, time series.
 """
 
 from __future__ import annotations
@@ -54,11 +55,12 @@ def page(runs: Sequence[SavedRun]) -> str:
 def _plots(runs: Sequence[SavedRun]) -> Json:
     """What page.js draws."""
     many = len(runs) > 1
-    series = []
-    for run in runs:
-        for level in run.report.levels:
-            if level.series:
-                series.append(_series(_label(run, level, many=many), level))
+    series = [
+        _series(_label(run, level, many=many), level)
+        for run in runs
+        for level in run.report.levels
+        if level.series
+    ]
     return {
         "cdf": {metric: _cdf(runs, metric, many=many) for metric in CDF_METRICS},
         "cdfNames": CDF_METRICS,

@@ -1,5 +1,6 @@
-"""What a load worker is told: where to send, what to send, and when. Crosses to it as JSON on its
-stdin.
+"""What a load worker is told: where to send, what to send, and when.
+
+Crosses to it as JSON on its stdin.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ SHORTEST_SECRET = 8
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
-    """A resolved server. `address` is what the socket connects to, which is the proxy's if there is
-    one.
+    """A resolved server.
+
+    `address` is what the socket connects to, which is the proxy's if there is one.
     """
 
     scheme: str
@@ -32,9 +34,9 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return (
-            host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
-        )
+        if self.port == {"http": 80, "https": 443}[self.scheme]:
+            return host
+        return f"{host}:{self.port}"
 
     def without_secrets(self, text: str) -> str:
         """A server's words without our headers' values: some repeat a key that they refuse."""
@@ -46,8 +48,9 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """Words with what each costs in the served model's tokens; `overhead` is what the chat template
-    adds.
+    """Words with what each costs in the served model's tokens.
+
+    `overhead` is what the chat template adds.
     """
 
     words: tuple[str, ...]
@@ -57,8 +60,9 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """How request bodies are made. `kind` synthetic draws them; `file` and `trace` read lines of
-    `spool`.
+    """How request bodies are made.
+
+    `kind` synthetic draws them; `file` and `trace` read lines of `spool`.
     """
 
     kind: str
@@ -92,9 +96,10 @@ class LevelPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LevelDone(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker itself fared. `lags` is a sparse histogram (core.stats.key_of) of how late its
-    timer fired, in ms; `late` counts open-loop requests that left over 10 ms after they were
-    due.
+    """How a worker itself fared.
+
+    `lags` is a sparse histogram (core.histogram) of how late its timer fired, in ms; `late` counts
+    open-loop requests that left over 10 ms after they were due.
     """
 
     cpu_s: float

@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.counting import token_counter
 from llmops_cli.bench.datasets import normalize
 from llmops_cli.bench.lengths import parse_lengths
 from llmops_cli.bench.plan import Words, Workload
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.slo import Slo, parse_slos
-from llmops_cli.bench.target import token_counter
 from llmops_cli.bench.tokens import measure_words
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.runtime.hardware import usable_cores

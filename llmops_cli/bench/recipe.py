@@ -28,9 +28,10 @@ LoadProcesses = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 
 class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is sent, when, and what counts. One of LOADS makes the levels and the others stay empty;
-    with none of them they are DEFAULT_CONCURRENCY. Grammars: bench.lengths (tokens) and
-    bench.arrivals (ramp, steps).
+    """What is sent, when, and what counts.
+
+    One of LOADS makes the levels and the others stay empty; with none of them they are
+    DEFAULT_CONCURRENCY. Grammars: bench.lengths (tokens) and bench.arrivals (ramp, steps).
     """
 
     backend: Annotated[
@@ -113,7 +114,10 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     input_tokens: Annotated[
         int | str,
         Flag(
-            help="Prompt length: 512, uniform:1-9, normal:512,128, lognormal:512,.6, zipf:1.2,32-4096."
+            help=(
+                "Prompt length: 512, uniform:1-9, normal:512,128, lognormal:512,.6, "
+                "zipf:1.2,32-4096."
+            )
         ),
     ] = 64
     output_tokens: Annotated[int | str, Flag(help="Answer length, likewise.")] = 64

@@ -64,19 +64,20 @@ def tpot_ms(record: Record) -> float | None:
 
 def e2e_ms(record: Record) -> float | None:
     """From the intended send to the last chunk with text, without opening a connection."""
-    return (
-        None
-        if record.end_ns is None
-        else (record.end_ns - record.intended_ns - record.connect_ns) / 1e6
-    )
+    if record.end_ns is None:
+        return None
+    return (record.end_ns - record.intended_ns - record.connect_ns) / 1e6
 
 
 def normalized_ms(record: Record) -> float | None:
-    """End to end time per output token: what a reader waits per token, queueing and prefill
-    included.
+    """End to end time per output token: what a reader waits per token.
+
+    Queueing and prefill are included.
     """
-    whole = e2e_ms(record)
-    return None if whole is None or not record.output_tokens else whole / record.output_tokens
+    whole_ms = e2e_ms(record)
+    if whole_ms is None or not record.output_tokens:
+        return None
+    return whole_ms / record.output_tokens
 
 
 def queue_delay_ms(record: Record) -> float:
@@ -86,7 +87,9 @@ def queue_delay_ms(record: Record) -> float:
 
 def connect_ms(record: Record) -> float | None:
     """Opening the connection (TCP and TLS); None for a request on an open one."""
-    return record.connect_ns / 1e6 if record.connect_ns else None
+    if not record.connect_ns:
+        return None
+    return record.connect_ns / 1e6
 
 
 METRICS = {

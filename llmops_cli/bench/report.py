@@ -1,4 +1,7 @@
-"""What a load test reports: levels, their metrics (docs/METRICS.md), and comparisons of two runs."""
+"""What a load test reports: levels, their metrics, and comparisons of two runs.
+
+Metrics are defined in docs/METRICS.md.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +44,9 @@ class ClientStats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Point(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """One step of a level's time series; `engine` and `server` hold what was sampled in that
-    step.
+    """One step of a level's time series.
+
+    `engine` and `server` hold what was sampled in that step.
     """
 
     t_s: float
@@ -57,8 +61,9 @@ class Point(
 
 
 class SloResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`share` of the requests met the objective, with its 95 % interval; `needed` is the share
-    asked for.
+    """`share` of the requests met the objective, with its 95 % interval.
+
+    `needed` is the share asked for.
     """
 
     text: str
@@ -109,8 +114,9 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the levels say together: the knee of a sweep, or the highest rate that met the
-    objectives.
+    """What the levels say together.
+
+    The knee of a sweep, or the highest rate that met the objectives.
     """
 
     knee: str | None = None
@@ -129,9 +135,9 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One metric of one load in two runs. `ratio` is current / baseline; error rates have a
-    `change` instead.
+    """One metric of one load in two runs.
 
+    `ratio` is current / baseline; error rates have a `change` instead.
     `p` is adjusted for all the differences of its comparison. `superiority` is the chance that a
     request is faster in the current run than in the baseline: 0.5 means no effect.
     """
@@ -161,7 +167,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def level_1_to_2(level: dict[str, Any]) -> dict[str, Any]:
-    """/1 had the client's figures flat, statistics over the whole level, and ITL per chunk, not per
+    """A level of /1 as one of /2.
+
+    It had the client's figures flat, statistics over the whole level, and ITL per chunk, not per
     token.
     """
     level = dict(level)

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 KEYS = ("level", "repetition", "index", "turn", "intended_ns")
 METRICS = ("ttft_ms", "tpot_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
+COLUMNS = [*KEYS, *METRICS, "error"]
+NAN = float("nan")
 
 
 class Requests:
-    """Columns over all requests of a run, in the file's order; a metric that a request lacks is
-    NaN.
+    """Columns over all requests of a run, in the file's order.
+
+    A metric that a request lacks is NaN.
     """
 
     def __init__(self, columns: dict[str, ndarray]) -> None:
@@ -35,8 +38,9 @@ class Requests:
         return len(self._columns["index"])
 
     def measured(self, number: int, level: Level) -> ndarray:
-        """A mask (n,) of the level's requests that its statistics are about: successful, inside the
-        window.
+        """A mask (n,) of the level's requests that its statistics are about.
+
+        They are successful and inside the window.
         """
         import numpy as np
 
@@ -50,26 +54,28 @@ class Requests:
 
 
 def load_requests(folder: Path, *, every: int = 1) -> Requests | None:
-    """The run's records.parquet or records.csv; None if it has neither. `every` takes only each
-    n-th request.
+    """The run's records.parquet or records.csv; None if it has neither.
 
-    Raises: UsageError for a broken table.
+    `every` takes only each n-th request. Raises: UsageError for a broken table.
     """
     if (folder / "records.parquet").is_file():
         return _gather(islice(_parquet_rows(folder / "records.parquet"), 0, None, every))
     path = folder / "records.csv"
     if not path.is_file():
         return None
+    try:
+        return _gather(islice(_csv_rows(path), 0, None, every))
+    except (ValueError, IndexError) as error:
+        raise UsageError(f"{path} is no table of ours: {error}") from error
+
+
+def _csv_rows(path: Path) -> Iterator[list[object]]:
     with path.open(newline="") as file:
         reader = csv.reader(file)
         header = next(reader, [])
-        try:
-            places = [header.index(name) for name in (*KEYS, *METRICS, "error")]
-            return _gather(
-                [row[place] for place in places] for row in islice(reader, 0, None, every)
-            )
-        except (ValueError, IndexError) as error:
-            raise UsageError(f"{path} is no table of ours: {error}") from error
+        places = [header.index(name) for name in COLUMNS]
+        for row in reader:
+            yield [row[place] for place in places]
 
 
 def _parquet_rows(path: Path) -> Iterator[list[object]]:
@@ -79,33 +85,37 @@ def _parquet_rows(path: Path) -> Iterator[list[object]]:
         raise EnvironmentMissing(
             "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
         ) from None
-    names = [*KEYS, *METRICS, "error"]
-    for batch in ParquetFile(path).iter_batches(columns=names):
-        columns = [batch.column(name).to_pylist() for name in names]
-        yield from (list(row) for row in zip(*columns, strict=True))
+    for batch in ParquetFile(path).iter_batches(columns=COLUMNS):
+        columns = [batch.column(name).to_pylist() for name in COLUMNS]
+        yield from map(list, zip(*columns, strict=True))
 
 
 def _gather(rows: Iterable[Sequence[object]]) -> Requests:
+    """Rows of COLUMNS."""
     import numpy as np
 
-    whole = [array("q") for _ in KEYS]
-    parts = [array("d") for _ in METRICS]
+    whole = {name: array("q") for name in KEYS}
+    parts = {name: array("d") for name in METRICS}
     failed = array("b")
-    nan = float("nan")
     for row in rows:
-        for i, column in enumerate(whole):
-            column.append(int(row[i]))  # type: ignore[call-overload]
-        for i, number in enumerate(parts, len(KEYS)):
-            cell = row[i]
-            number.append(nan if cell is None or cell == "" else float(cell))  # type: ignore[arg-type]
+        for cell, column in zip(row, whole.values(), strict=False):
+            column.append(int(cell))  # type: ignore[call-overload]
+        for cell, numbers in zip(row[len(KEYS) :], parts.values(), strict=False):
+            numbers.append(_number(cell))
         failed.append(1 if row[-1] else 0)
-    columns: dict[str, ndarray] = {
-        name: np.frombuffer(values, dtype=np.int64)
-        for name, values in zip(KEYS, whole, strict=True)
-    }
-    columns |= {name: np.frombuffer(values) for name, values in zip(METRICS, parts, strict=True)}
+    columns: dict[str, ndarray] = {}
+    for name, values in whole.items():
+        columns[name] = np.frombuffer(values, dtype=np.int64)
+    for name, numbers in parts.items():
+        columns[name] = np.frombuffer(numbers)
     columns["failed"] = np.frombuffer(failed, dtype=np.int8)
     return Requests(columns)
+
+
+def _number(cell: object) -> float:
+    if cell is None or cell == "":
+        return NAN
+    return float(cell)  # type: ignore[arg-type]
 
 
 def save_parquet(folder: Path, target: Path) -> None:

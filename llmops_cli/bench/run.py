@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from llmops_cli.bench.arrivals import Load, loads_of
+from llmops_cli.bench.headers import headers_of
 from llmops_cli.bench.levels import LevelRunner
 from llmops_cli.bench.measured import MeasuredLevels
 from llmops_cli.bench.pool import WorkerPool
@@ -25,7 +26,7 @@ from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.report import BenchReport, Conclusion, Level
 from llmops_cli.bench.search import knee
 from llmops_cli.bench.slo import Slo
-from llmops_cli.bench.target import headers_of, resolve_target
+from llmops_cli.bench.target import resolve_target
 from llmops_cli.core.errors import EngineFailed, Interrupted, LlmopsError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory

@@ -15,18 +15,22 @@ CLOSE_ENOUGH = 1.1
 MOST_PROBES = 16
 MOST_REPEATS = 3
 Z_SQUARE = 1.96**2
+FEWEST_REQUESTS = 20
 
 
 def requests_needed(slos: Sequence[Slo]) -> int:
-    """Requests that can prove the strictest objective if none of them misses it (Wilson's lower
-    bound).
+    """Requests that can prove the strictest objective if none of them misses it.
+
+    By Wilson's lower bound.
     """
-    return max(20, *(math.ceil(Z_SQUARE * slo.share / (1 - slo.share)) + 1 for slo in slos))
+    needed = [math.ceil(Z_SQUARE * slo.share / (1 - slo.share)) + 1 for slo in slos]
+    return max(FEWEST_REQUESTS, *needed)
 
 
 def judge(level: Level) -> Verdict:
-    """A level passes if each objective's interval lies above what it needs, and fails if one lies
-    below. One whose client was the limit says nothing about the server.
+    """A level passes if each objective's interval lies above what it needs.
+
+    It fails if one lies below. One whose client was the limit says nothing about the server.
     """
     if level.measured and not level.valid:
         return "invalid"
@@ -34,7 +38,9 @@ def judge(level: Level) -> Verdict:
         return "fail"
     if any(slo.share_ci95[1] < slo.needed for slo in level.slos):
         return "fail"
-    return "pass" if all(slo.share_ci95[0] >= slo.needed for slo in level.slos) else "unsure"
+    if all(slo.share_ci95[0] >= slo.needed for slo in level.slos):
+        return "pass"
+    return "unsure"
 
 
 def out_of_reach(alone: Level) -> Conclusion:
@@ -46,8 +52,9 @@ def out_of_reach(alone: Level) -> Conclusion:
 
 
 class RateSearch:
-    """Doubles until a rate fails, then halves the gap until it is a tenth. An unsure rate is
-    measured again, up to three times, and then taken as it looks.
+    """Doubles until a rate fails, then halves the gap until it is a tenth.
+
+    An unsure rate is measured again, up to three times, and then taken as it looks.
     """
 
     def __init__(self, start_per_s: float) -> None:
@@ -90,35 +97,37 @@ class RateSearch:
             self._next = math.sqrt(self.passed * self.failed)
 
     def finding(self) -> Conclusion:
-        if self.passed is None:
-            text = (
-                f"no rate met the objectives (down to {self.failed:.3g} requests/s)"
-                if self.failed
-                else ""
-            )
-        else:
-            above = (
-                f"; {rate_words(self.failed)}/s does not"
-                if self.failed
-                else "; no higher one was tried"
-            )
-            if self._client_limit is not None:
-                above = f"; at {rate_words(self._client_limit)}/s this client was the limit (more --workers, or cores)"
-            text = f"{rate_words(self.passed)} requests/s meets the objectives{above}"
-            if self._client_limit is None:
-                text += (
-                    ""
-                    if self.sure
-                    else " (some verdicts are by point estimate: more --requests would settle them)"
-                )
         return Conclusion(
-            best_rate_per_s=self.passed, failing_rate_per_s=self.failed, sure=self.sure, text=text
+            best_rate_per_s=self.passed,
+            failing_rate_per_s=self.failed,
+            sure=self.sure,
+            text=self._words(),
         )
+
+    def _words(self) -> str:
+        if self.passed is None:
+            if not self.failed:
+                return ""
+            return f"no rate met the objectives (down to {self.failed:.3g} requests/s)"
+        text = f"{rate_words(self.passed)} requests/s meets the objectives; {self._beyond()}"
+        if not self.sure and self._client_limit is None:
+            text += " (some verdicts are by point estimate: more --requests would settle them)"
+        return text
+
+    def _beyond(self) -> str:
+        """What is known of higher rates."""
+        if self._client_limit is not None:
+            rate = rate_words(self._client_limit)
+            return f"at {rate}/s this client was the limit (more --workers, or cores)"
+        if self.failed:
+            return f"{rate_words(self.failed)}/s does not"
+        return "no higher one was tried"
 
 
 def knee(levels: Sequence[Level]) -> Conclusion:
-    """The level with the highest power, throughput / latency (Kleinrock 1979), among at least three
-    of one kind.
+    """The level with the highest power, throughput / latency, among at least three of one kind.
+
+    Source: Kleinrock 1979.
     """
     usable = [
         level for level in levels if level.e2e_ms.p50 and level.output_tokens_per_s and level.valid

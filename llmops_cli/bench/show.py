@@ -70,9 +70,13 @@ def _compare(
 
 
 def _gate(
-    run: OpenedRun, baseline: OpenedRun | None, texts: Sequence[str], allow_invalid: bool
+    run: OpenedRun,
+    baseline: OpenedRun | None,
+    conditions: Sequence[str],
+    *,
+    allow_invalid: bool,
 ) -> list[Judged]:
-    conditions = [parse_gate(text) for text in texts]
+    parsed = [parse_gate(text) for text in conditions]
     current = _with_requests(run)
     against = None if baseline is None else _with_requests(baseline)
     judged: list[Judged] = []
@@ -80,7 +84,7 @@ def _gate(
         judged += untrusted(current)
         if against is not None:
             judged += untrusted(against)
-    return judged + judge_conditions(current, against, conditions)
+    return judged + judge_conditions(current, against, parsed)
 
 
 def _page(runs: Sequence[OpenedRun]) -> str:

@@ -27,10 +27,10 @@ GRAMMAR = Grammar(
 
 
 class Slo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`share` of the requests must have `metric` at or under `limit_ms`. A failed request misses
-    every objective.
+    """`share` of the requests must have `metric` at or under `limit_ms`.
 
-    metric `error_rate` has no limit in ms: at least `share` of the requests must succeed.
+    A failed request misses every objective. The metric `error_rate` has no limit in ms: at least
+    `share` of the requests must succeed.
     """
 
     text: str

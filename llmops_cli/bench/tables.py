@@ -45,8 +45,9 @@ def p50_p99(distribution: Distribution) -> str:
 
 
 def bench_table(report: BenchReport, *, word: str = "", width: int = 180) -> Table:
-    """`word` says what is special about the run, such as `partial`; a narrow table has fewer
-    statistics.
+    """One row a level; a narrow table has fewer statistics.
+
+    `word` says what is special about the run, such as `partial`.
     """
     table = Table(
         title=_title(report, word, width),

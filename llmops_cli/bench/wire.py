@@ -18,6 +18,8 @@ from llmops_cli.bench.failure import ErrorKind, RequestFailure, detailed_failure
 from llmops_cli.core.histogram import keys_of
 
 MOST_HEAD_BYTES = 1 << 16
+MOST_ERROR = 200
+"""Characters of an error that are kept."""
 
 
 class ProtocolError(Exception):
@@ -94,41 +96,22 @@ class HttpResponse:
         return self._feed_body(at_ns, piece)
 
     def _feed_head(self, at_ns: int, piece: bytes) -> bool:
-        assert self._head is not None
         self.first_byte_ns = self.first_byte_ns or at_ns
-        raw = self._head + piece
+        raw = (self._head or b"") + piece
         end = raw.find(b"\r\n\r\n")
         if end < 0:
             if len(raw) > MOST_HEAD_BYTES:
                 raise ProtocolError("a response head of over 64 KiB")
             self._head = raw
             return False
-        lines = raw[:end].split(b"\r\n")
-        parts = lines[0].split(b" ", 2)
-        if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
-            raise ProtocolError("the answer is not HTTP/1.1")
-        self.status = int(parts[1])
+        status_line, *lines = raw[:end].split(b"\r\n")
         rest = raw[end + 4 :]
+        self._read_status(status_line)
         if 100 <= self.status < 200:  # 100 Continue and kin announce the real head
             self._head = b""
             return self._feed_head(at_ns, rest) if rest else False
         self._head = None
-        self.keep_alive = parts[0] != b"HTTP/1.0"
-        length: int | None = None
-        for line in lines[1:]:
-            name, _, value = line.partition(b":")
-            name = name.strip().lower()
-            value = value.strip().lower()
-            if name == b"transfer-encoding" and value.endswith(b"chunked"):
-                self.chunked = True
-            elif name == b"content-length" and value.isdigit():
-                length = int(value)
-            elif name == b"connection":
-                self.keep_alive = value != b"close"
-            elif name == b"content-encoding" and value not in (b"", b"identity"):
-                raise ProtocolError(
-                    f"the server compressed its answer ({value.decode(errors='replace')}) unasked"
-                )
+        length = self._read_fields(lines)
         if self.chunked:
             length = None
         elif self.status in (204, 304):
@@ -139,6 +122,31 @@ class HttpResponse:
         if not rest and length != 0:
             return False
         return self._feed_body(at_ns, rest)
+
+    def _read_status(self, line: bytes) -> None:
+        parts = line.split(b" ", 2)
+        if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
+            raise ProtocolError("the answer is not HTTP/1.1")
+        self.status = int(parts[1])
+        self.keep_alive = parts[0] != b"HTTP/1.0"
+
+    def _read_fields(self, lines: list[bytes]) -> int | None:
+        """The Content-Length; what else matters of the head is kept."""
+        length: int | None = None
+        for line in lines:
+            name, _, value = line.partition(b":")
+            name = name.strip().lower()
+            value = value.strip().lower()
+            if name == b"transfer-encoding" and value.endswith(b"chunked"):
+                self.chunked = True
+            elif name == b"content-length" and value.isdigit():
+                length = int(value)
+            elif name == b"connection":
+                self.keep_alive = value != b"close"
+            elif name == b"content-encoding" and value not in (b"", b"identity"):
+                encoding = value.decode(errors="replace")
+                raise ProtocolError(f"the server compressed its answer ({encoding}) unasked")
+        return length
 
     def _feed_body(self, at_ns: int, piece: bytes) -> bool:
         if not self.chunked:
@@ -245,8 +253,9 @@ def _missing(answer: Completion, *, done: bool) -> RequestFailure | None:
 
 
 def _split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes], list[int], bool]:
-    """The data of each event and when its last byte came; True at the end if [DONE] was among
-    them.
+    """The data of each event and when its last byte came.
+
+    True at the end if [DONE] was among them.
     """
     events: list[bytes] = []
     times: list[int] = []
@@ -311,12 +320,14 @@ def error_text(raw: bytes) -> str:
     """The message inside an error body, or its beginning."""
     try:
         loaded = msgspec.json.decode(raw)
-        error = loaded.get("error", loaded.get("detail", loaded.get("message")))
-        return str(error["message"] if isinstance(error, dict) and "message" in error else error)[
-            :200
-        ]
-    except (msgspec.DecodeError, AttributeError, TypeError):
-        return raw[:200].decode(errors="replace")
+    except msgspec.DecodeError:
+        return raw[:MOST_ERROR].decode(errors="replace")
+    if not isinstance(loaded, dict):
+        return raw[:MOST_ERROR].decode(errors="replace")
+    error = loaded.get("error", loaded.get("detail", loaded.get("message")))
+    if isinstance(error, dict) and "message" in error:
+        error = error["message"]
+    return str(error)[:MOST_ERROR]
 
 
 def request_head(
@@ -327,8 +338,9 @@ def request_head(
     method: str = "POST",
     prefix: str = "",
 ) -> bytes:
-    """Everything up to the Content-Length's number. `prefix` makes an absolute target, which
-    proxies want.
+    """Everything up to the Content-Length's number.
+
+    `prefix` makes an absolute target, which proxies want.
     """
     lines = [
         f"{method} {prefix}{target} HTTP/1.1",

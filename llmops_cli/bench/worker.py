@@ -1,9 +1,8 @@
-"""A load worker: `python -m llmops_cli.bench.worker`, told what to do on stdin, one process of a
-run.
+"""A load worker, one process of a run: `python -m llmops_cli.bench.worker`.
 
-It ends when its stdin does, so nothing is left behind, and writes each finished request to disk at
-once. Lines in: a LevelPlan, then `go NANOSECONDS`, and so on. Lines out: `ready`, Ticks, and a
-LevelDone.
+It is told what to do on stdin. It ends when its stdin does, so nothing is left behind, and writes
+each finished request to disk at once. Lines in: a LevelPlan, then `go NANOSECONDS`, and so on.
+Lines out: `ready`, Ticks, and a LevelDone.
 """
 
 from __future__ import annotations
@@ -184,8 +183,9 @@ _pending = b""
 
 
 def _read_line() -> bytes:
-    """A line of stdin, read without a buffer that the event loop could not see; empty at its
-    end.
+    """A line of stdin, empty at its end.
+
+    Read without a buffer that the event loop could not see.
     """
     global _pending  # noqa: PLW0603 - one stdin, one buffer
     while b"\n" not in _pending:

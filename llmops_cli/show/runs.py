@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 from rich.table import Table
@@ -27,8 +27,9 @@ SHOWS = {
 
 
 class OpenedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A saved run. `name` is how the user called it; `word` says what is special, such as
-    partial.
+    """A saved run.
+
+    `name` is how the user called it; `word` says what is special, such as partial.
     """
 
     name: str
@@ -55,8 +56,18 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 
 Reread = Callable[[Path, Any], tuple[Report, str]]  # Any: each command has its own report
 Compare = Callable[[OpenedRun, OpenedRun, Sequence[str], float | None], Compared]
-Gate = Callable[[OpenedRun, OpenedRun | None, Sequence[str], bool], list[Judged]]
 Page = Callable[[Sequence[OpenedRun]], str]
+
+
+class Gate(Protocol):
+    def __call__(
+        self,
+        run: OpenedRun,
+        baseline: OpenedRun | None,
+        conditions: Sequence[str],
+        *,
+        allow_invalid: bool,
+    ) -> list[Judged]: ...
 
 
 class Show(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +78,7 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
     reread(folder, report): the report as it stands, and a word on it, where a run that was killed
     left more than its report says.
     compare(baseline, run, metrics, smallest effect as a share).
-    gate(run, baseline, conditions, allows invalid runs).
+    gate(run, baseline, conditions, allow_invalid): what became of each condition.
     page(runs): one HTML file.
     """
 
@@ -117,7 +128,7 @@ def judge_run(
         raise _cannot("gate", run)
     if baseline is not None:
         _check_same(run, baseline)
-    return gate(run, baseline, conditions, allow_invalid)
+    return gate(run, baseline, conditions, allow_invalid=allow_invalid)
 
 
 def page_of(runs: Sequence[OpenedRun]) -> str:

@@ -10,9 +10,9 @@ import pytest
 from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.compare import compare
-from llmops_cli.bench.files import save_csv
 from llmops_cli.bench.gate import judge_conditions, parse_gate, untrusted
 from llmops_cli.bench.record import Record
+from llmops_cli.bench.record_table import save_csv
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.bench.saved import SavedRun, load_run
 from llmops_cli.core.errors import UsageError

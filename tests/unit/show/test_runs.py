@@ -62,7 +62,7 @@ def test_a_command_without_a_gate_says_so(saved: dict[str, OpenedRun]) -> None:
 
 
 def test_runs_of_two_commands_are_not_mixed(saved: dict[str, OpenedRun]) -> None:
-    with pytest.raises(UsageError, match="is a run of bench, .* of train") as caught:
+    with pytest.raises(UsageError, match=r"is a run of bench, .* of train") as caught:
         compare_runs(saved["bench"], saved["train"], metrics=[], min_effect=None)
     assert caught.value.hint == "give runs of one command"
 

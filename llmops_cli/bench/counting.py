@@ -1,0 +1,71 @@
+"""How a server counts the tokens of a text."""
+
+from __future__ import annotations
+
+from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.bench.target import PATHS
+from llmops_cli.bench.tokens import Ask
+from llmops_cli.runtime.http import Http
+
+PATIENCE_S = 10.0
+
+
+def token_counter(url: str, recipe: BenchRecipe, model: str, http: Http) -> tuple[Ask, bool]:
+    """What to ask with, and whether asking is free (the server has /tokenize)."""
+    server = _Server(url, recipe, model, http)
+    if server.by_tokenize("x") is not None:
+        return server.by_tokenize, True
+    alone = server.by_plain_tokenize("x")
+    if alone is None:
+        return server.by_usage, False
+    around = server.by_usage("x")
+    if around is None:
+        return server.by_usage, False
+    template = around - alone
+
+    def by_plain_and_template(text: str) -> int | None:
+        count = server.by_plain_tokenize(text)
+        return None if count is None else count + template
+
+    return by_plain_and_template, True
+
+
+class _Server:
+    def __init__(self, url: str, recipe: BenchRecipe, model: str, http: Http) -> None:
+        self._url = url
+        self._recipe = recipe
+        self._model = model
+        self._http = http
+        self._patience_s = min(PATIENCE_S, recipe.timeout_s)
+
+    def _fields(self, text: str) -> dict[str, object]:
+        if self._recipe.api == "chat":
+            return {"model": self._model, "messages": [{"role": "user", "content": text}]}
+        return {"model": self._model, "prompt": text}
+
+    def by_tokenize(self, text: str) -> int | None:
+        """As vLLM has it: with the chat template."""
+        reply = self._http.post_json(
+            f"{self._url}/tokenize", self._fields(text), timeout_s=self._patience_s
+        )
+        count = (reply or {}).get("count")
+        return count if isinstance(count, int) else None
+
+    def by_plain_tokenize(self, text: str) -> int | None:
+        """As llama-server has it: the text alone, without a chat template."""
+        reply = self._http.post_json(
+            f"{self._url}/tokenize", {"content": text}, timeout_s=self._patience_s
+        )
+        tokens = (reply or {}).get("tokens")
+        if not isinstance(tokens, list) or not tokens:
+            return None
+        return len(tokens)
+
+    def by_usage(self, text: str) -> int | None:
+        """A request of one token."""
+        body = {**self._fields(text), "max_tokens": 1, **self._recipe.body}
+        path = PATHS[self._recipe.api]
+        reply = self._http.post_json(f"{self._url}{path}", body, timeout_s=self._recipe.timeout_s)
+        usage = (reply or {}).get("usage") or {}
+        count = usage.get("prompt_tokens")
+        return count if isinstance(count, int) else None

@@ -1,0 +1,73 @@
+"""Request headers from a recipe, with secrets from the environment only."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+
+SECRET_HEADERS = re.compile(r"authorization|.*(key|token|secret|cookie).*", re.IGNORECASE)
+SECRET_FIELDS = re.compile(r"api[_-]?key|authorization|.*(secret|password).*", re.IGNORECASE)
+DEFAULT_KEY = "LLMOPS_API_KEY"
+_NAME = re.compile(r"[\w-]+")
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+
+
+def headers_of(recipe: BenchRecipe, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The extra headers with $NAME filled in from the environment, and the API key if there is one.
+
+    Raises: UsageError for a secret written out, which would end up in the report;
+    EnvironmentMissing for a variable that is not set.
+    """
+    if environ is None:
+        environ = os.environ
+    for field in recipe.body:
+        _check_field(field)
+    found = {}
+    for line in recipe.headers:
+        name, value = _split(line)
+        found[name] = _filled(value, environ)
+    if recipe.api_key_env != DEFAULT_KEY or recipe.api_key_env in environ:
+        key = _variable(recipe.api_key_env, environ)
+        found.setdefault("Authorization", f"Bearer {key}")
+    return found
+
+
+def _check_field(field: str) -> None:
+    if SECRET_FIELDS.fullmatch(field):
+        raise UsageError(
+            f"--body {field}: a secret in a body would be saved in the report",
+            hint="use LLMOPS_API_KEY or --header",
+        )
+
+
+def _split(line: str) -> tuple[str, str]:
+    """Name and value of a line that gives no secret away."""
+    name, colon, value = line.partition(":")
+    name = name.strip()
+    value = value.strip()
+    is_one_line = "\r" not in value and "\n" not in value
+    if not colon or not _NAME.fullmatch(name) or not is_one_line:
+        raise UsageError(f"--header '{line}' is no header", hint="--header 'X-Team: search'")
+    if SECRET_HEADERS.fullmatch(name) and not _VARIABLE.search(value):
+        raise UsageError(
+            f"--header {name}: a secret on the command line would be saved in the report",
+            hint=f"put it into a variable: --header '{name}: $MY_SECRET' (in single quotes)",
+        )
+    return name, value
+
+
+def _filled(value: str, environ: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda match: _variable(match[1], environ), value)
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise EnvironmentMissing(
+            f"the environment variable {name} is not set", hint=f"export {name}=..."
+        )
+    return value

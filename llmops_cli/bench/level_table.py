@@ -1,0 +1,57 @@
+"""Levels as CSV, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from llmops_cli.bench.report import Level
+from llmops_cli.show.csv_text import csv_text
+
+LEFT_OUT = ("series", "client", "windows", "slos", "rates_ci95", "rates_each")
+"""What is no number of the whole level."""
+WITH_INTERVAL = ("mean", "p50", "p95", "p99")
+RATES = ("requests_per_s", "output_tokens_per_s")
+Row = dict[str, object]
+
+
+def levels_csv(levels: Sequence[Level]) -> str:
+    """Distributions become ttft_ms_p50, ttft_ms_p50_low and so on; empty without levels."""
+    rows = [_row(level) for level in levels]
+    if not rows:
+        return ""
+    return csv_text(list(rows[0]), rows)
+
+
+def _row(level: Level) -> Row:
+    row: Row = {}
+    for name, value in msgspec.to_builtins(level).items():
+        if name not in LEFT_OUT:
+            row |= _cells(name, value)
+    for rate in RATES:
+        low, high = level.rates_ci95.get(rate, (None, None))
+        row[f"{rate}_low"] = low
+        row[f"{rate}_high"] = high
+    return row
+
+
+def _cells(name: str, value: object) -> Row:
+    if isinstance(value, dict):
+        if "ci95" in value:
+            return _distribution_cells(name, value)
+        return {name: "; ".join(f"{key}: {count}" for key, count in value.items())}
+    if isinstance(value, list):
+        return {name: "; ".join(map(str, value))}
+    return {name: value}
+
+
+def _distribution_cells(name: str, value: Row) -> Row:
+    intervals = value["ci95"]
+    assert isinstance(intervals, dict)
+    cells: Row = {f"{name}_{key}": part for key, part in value.items() if key != "ci95"}
+    for key in WITH_INTERVAL:
+        low, high = intervals.get(key, (None, None))
+        cells[f"{name}_{key}_low"] = low
+        cells[f"{name}_{key}_high"] = high
+    return cells

@@ -1,0 +1,85 @@
+"""The per-request table of a run: offsets in ns, metrics in ms, one line each."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.record import METRICS, Record
+from llmops_cli.runtime.files import cannot_write
+
+if TYPE_CHECKING:
+    from pyarrow import Schema
+
+RECORD_FIELDS = tuple(name for name in Record.__struct_fields__ if name != "gaps")
+COLUMNS = ("load", *RECORD_FIELDS, *METRICS)
+TEXTS = ("load", "counted_by", "finish_reason", "text_sha256", "error", "error_kind")
+OF_FAILED = "queue_delay_ms"
+"""The metric that a failed request has."""
+BATCH_ROWS = 10_000
+
+
+def _row(record: Record, loads: Sequence[Load]) -> list[object]:
+    cells: list[object] = [loads[record.level].label]
+    cells += [getattr(record, name) for name in RECORD_FIELDS]
+    for name, metric in METRICS.items():
+        value = None
+        if record.error is None or name == OF_FAILED:
+            value = metric(record)
+        cells.append(None if value is None else round(value, 6))
+    return cells
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """A name to write to; `path` appears when all is well, or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def save_csv(records: Iterable[Record], loads: Sequence[Load], folder: Path) -> None:
+    """records.csv. Raises: EnvironmentMissing if it cannot be written."""
+    with _written(folder / "records.csv") as path, path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_row(record, loads) for record in records)
+
+
+def save_parquet(records: Iterable[Record], loads: Sequence[Load], folder: Path) -> None:
+    """records.parquet, the same columns. Raises: as `save_csv`."""
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    schema = _schema()
+    rows = (_row(record, loads) for record in records)
+    with (
+        _written(folder / "records.parquet") as path,
+        ParquetWriter(path, schema) as writer,
+    ):
+        while batch := list(islice(rows, BATCH_ROWS)):
+            columns = [list(column) for column in zip(*batch, strict=True)]
+            writer.write_batch(pyarrow.record_batch(columns, schema=schema))
+
+
+def _schema() -> Schema:
+    import pyarrow
+
+    types = []
+    for name in COLUMNS:
+        if name in TEXTS:
+            types.append((name, pyarrow.string()))
+        elif name in METRICS:
+            types.append((name, pyarrow.float64()))
+        else:
+            types.append((name, pyarrow.int64()))
+    return pyarrow.schema(types)

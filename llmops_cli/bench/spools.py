@@ -1,0 +1,119 @@
+"""The records of a run while it is under way, and its levels from them."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.bench.analysis import Repetition, analyse
+from llmops_cli.bench.arrivals import Load
+from llmops_cli.bench.plan import LevelDone
+from llmops_cli.bench.record import Record
+from llmops_cli.bench.report import Level
+from llmops_cli.bench.series import SampledAt
+from llmops_cli.bench.slo import parse_slos
+from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.runtime.files import cannot_write, write_atomic
+
+SPOOLS = "records"
+
+
+class Repeat(msgspec.Struct, kw_only=True):
+    """What is known of a finished repetition besides its records."""
+
+    done: list[LevelDone] = []
+    samples: list[SampledAt] = []
+    aborted: str | None = None
+
+
+class Book(msgspec.Struct, kw_only=True):
+    """What has been run so far: loads by level number, and per level its repetitions.
+
+    Rewritten after each.
+    """
+
+    loads: list[Load] = []
+    repeats: list[list[Repeat]] = []
+    notes: list[str] = []
+    slo: str | None = None
+
+
+class Spools:
+    """The folder of a run's records while it is under way.
+
+    Held open by a lock, so others can tell.
+    """
+
+    def __init__(self, folder: Path, *, keep: bool = False) -> None:
+        self.folder = folder / SPOOLS
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EnvironmentMissing(
+                f"another run is writing to {folder}", hint="choose another -o"
+            ) from None
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        if not keep:
+            for stale in self.folder.glob("*.jsonl"):
+                stale.unlink()
+
+    def path(self, level: int, repetition: int, worker: int) -> Path:
+        return self.folder / f"{level}-{repetition}-{worker}.jsonl"
+
+    def remember(self, book: Book) -> None:
+        write_atomic(self.folder / "book.json", msgspec.json.encode(book))
+
+    def remove(self) -> None:
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.folder.rmdir()
+        self._lock.close()
+
+
+def read_spools(folder: Path, level: int, repetition: int) -> Iterator[Record]:
+    """Finished requests, worker by worker. A last line that was cut off is left out."""
+    decode = msgspec.json.Decoder(Record).decode
+    for path in sorted(folder.glob(f"{level}-{repetition}-*.jsonl")):
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    yield decode(line)
+                except msgspec.DecodeError:
+                    if line.endswith(b"\n"):
+                        raise
+
+
+def level_of(folder: Path, book: Book, number: int) -> Level:
+    """The statistics of a level from the spools."""
+    known = book.repeats[number]
+    spooled = {path.name.split("-")[1] for path in folder.glob(f"{number}-*.jsonl")}
+    repetitions = []
+    for repetition in range(max(len(known), len(spooled))):
+        repeat = known[repetition] if repetition < len(known) else Repeat()
+        repetitions.append(_repetition(folder, number, repetition, repeat))
+    slos = parse_slos(book.slo) if book.slo else ()
+    return analyse(book.loads[number], repetitions, slos=slos, notes=book.notes)
+
+
+def _repetition(folder: Path, number: int, repetition: int, repeat: Repeat) -> Repetition:
+    return Repetition(
+        records=lambda: read_spools(folder, number, repetition),
+        done=repeat.done,
+        samples=repeat.samples,
+        aborted=repeat.aborted,
+    )
+
+
+def levels_of(folder: Path, book: Book) -> list[Level]:
+    """Levels that have at least one record."""
+    return [
+        level_of(folder, book, number)
+        for number in range(len(book.loads))
+        if any(path.stat().st_size for path in folder.glob(f"{number}-*.jsonl"))
+    ]
