@@ -41,4 +41,6 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def name(self) -> str:
         """What is made from it is called after this: the end of its reference or path."""
         end = PurePath(self.reference).name
-        return end if end.strip(".") else PurePath(self.path or "model").name
+        if end.strip("."):
+            return end
+        return PurePath(self.path or "model").name

@@ -51,10 +51,27 @@ EXIT_CODES: dict[str, type[LlmopsError]] = {
 }
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+def unknown_name(
+    kind: str,
+    name: str,
+    known: Iterable[str],
+) -> UsageError:
     """An error for a name that is not in a table, with the nearest one that is."""
     names = sorted(known)
-    folded = {candidate.lower(): candidate for candidate in names}
-    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
-    hint = f"did you mean '{folded[close[0]]}'?" if close else f"known: {', '.join(names)}"
+    nearest = _nearest(name, names)
+    hint = f"did you mean '{nearest}'?"
+    if nearest is None:
+        listed = ", ".join(names)
+        hint = f"known: {listed}"
     return UsageError(f"unknown {kind} '{name}'", hint=hint)
+
+
+def _nearest(name: str, names: list[str]) -> str | None:
+    """The name that looks most like it, in any case."""
+    folded = {}
+    for candidate in names:
+        folded[candidate.lower()] = candidate
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    if not close:
+        return None
+    return folded[close[0]]

@@ -19,6 +19,8 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Rate = Annotated[float, msgspec.Meta(gt=0, le=1e5)]
 Streams = Annotated[int, msgspec.Meta(ge=1, le=20_000)]
 
+NONE = type(None)
+
 
 class Flag(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says of a field.
@@ -63,13 +65,16 @@ def plain_type(hint: object) -> object:
     """The annotation without Annotated and without None."""
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
-    options = [part for part in get_args(hint) if part is not type(None)]
-    if type(None) in get_args(hint) and len(options) == 1:
-        return plain_type(options[0])
-    return hint
+    members = list(get_args(hint))
+    if len(members) != 2 or NONE not in members:
+        return hint
+    members.remove(NONE)
+    return plain_type(members[0])
 
 
 def choices_of(hint: object) -> list[str]:
     """The values of a field that has a fixed set of them."""
     plain = plain_type(hint)
-    return [str(value) for value in get_args(plain)] if get_origin(plain) is Literal else []
+    if get_origin(plain) is not Literal:
+        return []
+    return [str(value) for value in get_args(plain)]

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?")
+PREFIXES = " kmgt"
+
 
 class Unreadable(ValueError):
     """Text that a field's grammar does not know. `example`: one that it does."""
@@ -22,22 +25,27 @@ class Unreadable(ValueError):
 
 def read_share(text: str) -> float:
     """`3%` or `0.03` as 0.03."""
+    digits = text.removesuffix("%")
     try:
-        number = float(text.removesuffix("%"))
+        number = float(digits)
     except ValueError:
         raise Unreadable("not a share", example="3%") from None
-    return number / 100 if text.endswith("%") else number
+    if text.endswith("%"):
+        return number / 100
+    return number
 
 
 def read_size(text: str) -> int:
     """`6GiB`, `500MB` or a plain number, in bytes."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    plain = text.strip().lower()
+    match = SIZE.fullmatch(plain)
     if match is None:
         raise Unreadable("not a size", example="6GiB")
     number, prefix, binary = match.groups()
     base = 1024 if binary else 1000
-    power = " kmgt".index(prefix or " ")
-    return int(float(number) * base**power)
+    power = PREFIXES.index(prefix or " ")
+    size_bytes = float(number) * base**power
+    return int(size_bytes)
 
 
 def read_pairs(texts: str | Sequence[str]) -> dict[str, str]:
@@ -47,7 +55,8 @@ def read_pairs(texts: str | Sequence[str]) -> dict[str, str]:
         key, equals, value = text.partition("=")
         if not equals:
             raise Unreadable(f"{text} is not key=value", example="key=value")
-        table[key.strip().replace("-", "_")] = value.strip()
+        name = key.strip().replace("-", "_")
+        table[name] = value.strip()
     return table
 
 
@@ -56,12 +65,13 @@ def read_json_pairs(texts: str | Sequence[str]) -> dict[str, object]:
     fields: dict[str, object] = {}
     for text in _each(texts):
         key, equals, value = text.partition("=")
-        if not equals or not key.strip():
+        name = key.strip()
+        if not equals or not name:
             raise Unreadable(f"{text} is not key=JSON", example="top_p=0.9")
         try:
-            fields[key.strip()] = msgspec.json.decode(value)
+            fields[name] = msgspec.json.decode(value)
         except msgspec.DecodeError:
-            fields[key.strip()] = value
+            fields[name] = value
     return fields
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from llmops_cli.core.errors import unknown_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 
 def load_object(place: str) -> object:
@@ -14,24 +18,33 @@ def load_object(place: str) -> object:
     return getattr(import_module(module), attribute)
 
 
-def load_named(kind: str, name: str, builtin: Mapping[str, str], group: str) -> object:
+def load_named(
+    kind: str,
+    name: str,
+    builtin: Mapping[str, str],
+    group: str,
+) -> object:
     """The object behind `name`, from the built-in table or an entry point of `group`.
 
     Raises: UsageError with a did-you-mean for a name nobody provides.
     """
     if name in builtin:
         return load_object(builtin[name])
-    from importlib import metadata  # late: it costs more than all the rest of --help
-
-    entries = metadata.entry_points(group=group)
-    for entry in entries:
+    known = list(builtin)
+    for entry in _plugins(group):
         if entry.name == name:
             return entry.load()
-    raise unknown_name(kind, name, [*builtin, *(entry.name for entry in entries)])
+        known.append(entry.name)
+    raise unknown_name(kind, name, known)
 
 
 def plugin_names(group: str) -> list[str]:
     """Names that other installed packages provide in an entry-point group."""
-    from importlib import metadata
+    names = [entry.name for entry in _plugins(group)]
+    return sorted(names)
 
-    return sorted(entry.name for entry in metadata.entry_points(group=group))
+
+def _plugins(group: str) -> EntryPoints:
+    from importlib import metadata  # late: it costs more than all the rest of --help
+
+    return metadata.entry_points(group=group)

@@ -8,7 +8,13 @@ from typing import Protocol
 class Progress(Protocol):
     """Whoever watches a run. The command line has bars and lines; tests have lists."""
 
-    def update(self, stage: str, done: float, total: float = 0, note: str = "") -> None:
+    def update(
+        self,
+        stage: str,
+        done: float,
+        total: float = 0,
+        note: str = "",
+    ) -> None:
         """A stage is so far; `total` is 0 where nobody knows its length."""
 
     def say(self, text: str) -> None:
@@ -21,7 +27,13 @@ class Progress(Protocol):
 class Silent:
     """Nobody watches."""
 
-    def update(self, stage: str, done: float, total: float = 0, note: str = "") -> None:
+    def update(
+        self,
+        stage: str,
+        done: float,
+        total: float = 0,
+        note: str = "",
+    ) -> None:
         """Says nothing."""
 
     def say(self, text: str) -> None:
@@ -38,7 +50,13 @@ class Within:
         self._progress = progress
         self._part = part
 
-    def update(self, stage: str, done: float, total: float = 0, note: str = "") -> None:
+    def update(
+        self,
+        stage: str,
+        done: float,
+        total: float = 0,
+        note: str = "",
+    ) -> None:
         """The stage, after the name of the part."""
         self._progress.update(f"{self._part}: {stage}", done, total, note)
 

@@ -82,10 +82,9 @@ def report_kind(schema: str) -> ReportKind:
     """Raises: UsageError for a schema that no command of this version writes."""
     place = REPORTS.get(family(schema))
     if place is None:
-        raise UsageError(
-            f"report schema '{schema}' is unknown to this version", hint="upgrade llmops"
-        )
-    return cast(ReportKind, load_object(place))
+        raise _unknown_schema(schema)
+    kind = load_object(place)
+    return cast(ReportKind, kind)
 
 
 def decode_report(raw: bytes) -> Report:
@@ -93,26 +92,49 @@ def decode_report(raw: bytes) -> Report:
 
     Raises: UsageError if the bytes are no report of ours.
     """
+    payload = _payload(raw)
+    kind = report_kind(payload["schema"])
+    current = _upgraded(payload, kind)
+    schema = current["schema"]
+    if schema != kind.schema:
+        raise _unknown_schema(schema)
+    try:
+        report = msgspec.convert(current, kind.report)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"broken report: {error}") from error
+    return cast(Report, report)
+
+
+def _payload(raw: bytes) -> Json:
+    """A mapping with a schema. Raises: UsageError."""
     try:
         payload = msgspec.json.decode(raw)
     except msgspec.DecodeError as error:
         raise UsageError(f"not a JSON report: {error}") from error
-    if not isinstance(payload, dict) or not isinstance(payload.get("schema"), str):
+    schema = None
+    if isinstance(payload, dict):
+        schema = payload.get("schema")
+    if not isinstance(schema, str):
         raise UsageError(
-            "not a report: no 'schema' field", hint="pass a report.json written by llmops"
+            "not a report: no 'schema' field",
+            hint="pass a report.json written by llmops",
         )
-    kind = report_kind(payload["schema"])
+    return cast(Json, payload)
+
+
+def _upgraded(payload: Json, kind: ReportKind) -> Json:
+    """As the newest version that this one knows. Raises: UsageError."""
     try:
         while payload["schema"] in kind.upgrades:
-            payload = kind.upgrades[payload["schema"]](payload)
+            upgrade = kind.upgrades[payload["schema"]]
+            payload = upgrade(payload)
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"broken report: {error}") from error
-    if payload["schema"] != kind.schema:
-        raise UsageError(
-            f"report schema '{payload['schema']}' is unknown to this version",
-            hint="upgrade llmops",
-        )
-    try:
-        return cast(Report, msgspec.convert(payload, kind.report))
-    except msgspec.ValidationError as error:
-        raise UsageError(f"broken report: {error}") from error
+    return payload
+
+
+def _unknown_schema(schema: str) -> UsageError:
+    return UsageError(
+        f"report schema '{schema}' is unknown to this version",
+        hint="upgrade llmops",
+    )

@@ -8,7 +8,16 @@ value came from. A struct may settle what its fields mean together with a static
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Generic,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
@@ -59,43 +68,58 @@ def resolve(
             raise unknown_name("recipe field", key, names)
         values[key] = value
         origins[key] = "file"
-    warnings = _from_environment(
-        command, names, environ or {}, values, origins, old_names=old_names
-    )
+    warnings: list[str] = []
+    for name in names:
+        setting = _from_environment(command, name, environ or {}, old_names=old_names)
+        if setting is None:
+            continue
+        values[name] = setting.text
+        origins[name] = "env"
+        if setting.warning:
+            warnings.append(setting.warning)
     for key, value in (flags or {}).items():
         if value is not None:
             values[key] = value
             origins[key] = "flag"
     if hasattr(kind, "settle"):
-        cast(Settles, kind).settle(values, origins)
+        settles = cast(Settles, kind)
+        settles.settle(values, origins)
     prepared = _checked(kind, values, origins)
     recipe = msgspec.convert(prepared, kind, strict=False)
-    return Resolved(recipe=recipe, origins=origins, warnings=tuple(warnings))
+    return Resolved(
+        recipe=recipe,
+        origins=origins,
+        warnings=tuple(warnings),
+    )
+
+
+class _Setting(NamedTuple):
+    """What the environment says of a field."""
+
+    text: str
+    warning: str = ""
 
 
 def _from_environment(
     command: str,
-    names: list[str],
+    name: str,
     environ: Mapping[str, str],
-    values: Values,
-    origins: Origins,
     *,
     old_names: bool,
-) -> list[str]:
-    """Takes LLMOPS_<COMMAND>_<FIELD>, and for this release LLMOPS_<FIELD> with a warning."""
-    warnings = []
-    for name in names:
-        variable = variable_of(command, name)
-        text = environ.get(variable)
-        if text is None and old_names:
-            old = f"LLMOPS_{name.upper()}"
-            text = None if name in GLOBAL_FIELDS else environ.get(old)
-            if text is not None:
-                warnings.append(f"{old} is read for this release only; its name is {variable}")
-        if text is not None:
-            values[name] = text
-            origins[name] = "env"
-    return warnings
+) -> _Setting | None:
+    """LLMOPS_<COMMAND>_<FIELD>, and for this release LLMOPS_<FIELD> with a warning."""
+    variable = variable_of(command, name)
+    text = environ.get(variable)
+    if text is not None:
+        return _Setting(text)
+    if not old_names or name in GLOBAL_FIELDS:
+        return None
+    old = f"LLMOPS_{name.upper()}"
+    text = environ.get(old)
+    if text is None:
+        return None
+    warning = f"{old} is read for this release only; its name is {variable}"
+    return _Setting(text, warning)
 
 
 GLOBAL_FIELDS = frozenset({"api_key", "state_dir", "env_create"})
@@ -104,10 +128,15 @@ GLOBAL_FIELDS = frozenset({"api_key", "state_dir", "env_create"})
 
 def variable_of(command: str, field: str) -> str:
     """The environment variable of a command's field."""
-    return f"LLMOPS_{command}_{field}".upper().replace("-", "_")
+    name = f"LLMOPS_{command}_{field}".upper()
+    return name.replace("-", "_")
 
 
-def _checked(kind: type[msgspec.Struct], values: Values, origins: Origins) -> Values:
+def _checked(
+    kind: type[msgspec.Struct],
+    values: Values,
+    origins: Origins,
+) -> Values:
     """The values as the struct's fields want them.
 
     Field by field, so that a message can name where the bad value came from.
@@ -116,42 +145,55 @@ def _checked(kind: type[msgspec.Struct], values: Values, origins: Origins) -> Va
     grammar = flags_of(kind)
     prepared = {}
     for name, value in values.items():
+        said = f"{name}={value!r} ({origins[name]})"
+        hint = hints[name]
         flag = grammar.get(name)
         if flag is not None and flag.read is not None and _is_text(value):
-            prepared[name] = _read(flag, name, value, origins[name])
+            ready = _read(flag, value, said)
         else:
-            prepared[name] = _as_field(hints[name], value)
-        try:
-            # strict=False: the environment and the command line only have strings
-            msgspec.convert({name: prepared[name]}, _lenient(kind, name), strict=False)
-        except msgspec.ValidationError as error:
-            known = choices_of(hints[name])
-            raise UsageError(
-                f"{name}={value!r} ({origins[name]}): {_reason(error)}",
-                hint=f"known: {', '.join(known)}" if known else None,
-            ) from error
+            ready = _as_field(hint, value)
+        _check_field(name, hint, ready, said)
+        prepared[name] = ready
     return prepared
 
 
-def _read(flag: Flag, name: str, value: object, origin: str) -> object:
+def _read(
+    flag: Flag,
+    value: object,
+    said: str,
+) -> object:
     """Text in a grammar of the field's own."""
     assert flag.read is not None
     try:
         return flag.read(value)
     except Unreadable as error:
+        hint = f"for example {error.example}"
+        raise UsageError(f"{said}: {error.what}", hint=hint) from error
+
+
+def _check_field(
+    name: str,
+    hint: object,
+    value: object,
+    said: str,
+) -> None:
+    """By a struct of that one field, so that the others' absence is no error."""
+    only = msgspec.defstruct(f"Only{name}", [(name, hint)])
+    fields = {name: value}
+    try:
+        # strict=False: the environment and the command line only have strings
+        msgspec.convert(fields, only, strict=False)
+    except msgspec.ValidationError as error:
+        known = ", ".join(choices_of(hint))
         raise UsageError(
-            f"{name}={value!r} ({origin}): {error.what}", hint=f"for example {error.example}"
+            f"{said}: {_reason(error)}",
+            hint=f"known: {known}" if known else None,
         ) from error
 
 
-def _lenient(kind: type[msgspec.Struct], name: str) -> type[msgspec.Struct]:
-    """A struct of that one field, so that the others' absence is no error."""
-    hint = get_type_hints(kind, include_extras=True)[name]
-    return msgspec.defstruct(f"Only{name}", [(name, hint)])
-
-
 def _reason(error: msgspec.ValidationError) -> str:
-    return str(error).split(" - at ")[0].replace("`", "")
+    reason, _, _ = str(error).partition(" - at ")
+    return reason.replace("`", "")
 
 
 def _is_text(value: object) -> bool:
@@ -164,10 +206,8 @@ def _as_field(hint: object, value: object) -> object:
     """Comma-separated text becomes a list, and JSON text a mapping, where the field is one."""
     plain = plain_type(hint)
     shape = get_origin(plain) or plain
-    if shape in (list, tuple) and isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if shape in (list, tuple) and isinstance(value, int | float):
-        return [value]
+    if shape in (list, tuple):
+        return _as_list(value)
     is_mapping = shape is dict or _is_struct(plain)
     if is_mapping and isinstance(value, str):
         try:
@@ -175,18 +215,32 @@ def _as_field(hint: object, value: object) -> object:
         except msgspec.DecodeError:
             return value  # which the field's type refuses
     if _is_struct(plain) and isinstance(value, dict):
-        return _nested(cast(type[msgspec.Struct], plain), value)
+        kind = cast(type[msgspec.Struct], plain)
+        return _nested(kind, value)
     return value
 
 
-def _nested(kind: type[msgspec.Struct], value: dict[str, Any]) -> Values:
+def _as_list(value: object) -> object:
+    if isinstance(value, int | float):
+        return [value]
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",")]
+    return [part for part in parts if part]
+
+
+def _nested(kind: type[msgspec.Struct], value: Values) -> Values:
     """A struct inside a recipe takes text the same way."""
     hints = get_type_hints(kind, include_extras=True)
-    for key in value:
+    ready = {}
+    for key, part in value.items():
         if key not in hints:
             raise unknown_name("recipe field", key, hints)
-    return {key: _as_field(hints[key], part) for key, part in value.items()}
+        ready[key] = _as_field(hints[key], part)
+    return ready
 
 
 def _is_struct(plain: object) -> bool:
-    return isinstance(plain, type) and issubclass(plain, msgspec.Struct) and not get_args(plain)
+    if not isinstance(plain, type) or get_args(plain):
+        return False
+    return issubclass(plain, msgspec.Struct)

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from llmops_cli.core.errors import UsageError
 
 EXAMPLE = "http://127.0.0.1:8000"
+SCHEMES = ("http://", "https://")
 SECRET_NAME = re.compile(
     r"(?:^|[_-])(?:key|apikey|token|secret|password|passwd|pwd|auth|authorization|credential"
     r"|cookie|sig|signature)s?(?:$|[_-])",
@@ -24,7 +25,9 @@ SECRET_NAME = re.compile(
 def is_secret_name(name: str) -> bool:
     """Whether a value under this name is likely to be a secret."""
     plain = name.replace("-", "_").lower()
-    return bool(SECRET_NAME.search(plain)) and not plain.endswith("_tokens")
+    if plain.endswith("_tokens"):
+        return False
+    return SECRET_NAME.search(plain) is not None
 
 
 def refuse_secrets(url: str, *, field: str) -> None:
@@ -35,16 +38,17 @@ def refuse_secrets(url: str, *, field: str) -> None:
     except ValueError:
         raise UsageError(f"{flag} is no URL", hint=f"{flag} {EXAMPLE}") from None
     if "@" in parts.netloc:
-        raise UsageError(
-            f"a password in {flag} would be saved in the report",
-            hint="put the key into an environment variable and name that",
-        )
+        raise _would_be_saved(f"a password in {flag}")
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
         if is_secret_name(name):
-            raise UsageError(
-                f"'{name}' in {flag} would be saved in the report",
-                hint="put the key into an environment variable and name that",
-            )
+            raise _would_be_saved(f"'{name}' in {flag}")
+
+
+def _would_be_saved(secret: str) -> UsageError:
+    return UsageError(
+        f"{secret} would be saved in the report",
+        hint="put the key into an environment variable and name that",
+    )
 
 
 def server_url(url: str, *, field: str) -> str:
@@ -53,21 +57,24 @@ def server_url(url: str, *, field: str) -> str:
     Raises: UsageError for another scheme, a query, or a secret.
     """
     flag = _flag(field)
+    example = f"{flag} {EXAMPLE}"
     plain = url.strip()
     refuse_secrets(plain, field=field)
-    if not plain.startswith(("http://", "https://")):
-        raise UsageError(f"{flag} '{plain}' is no http(s) URL", hint=f"{flag} {EXAMPLE}")
+    if not plain.startswith(SCHEMES):
+        raise UsageError(f"{flag} '{plain}' is no http(s) URL", hint=example)
     parts = urlsplit(plain)
     if not _has_host(parts):
-        raise UsageError(f"{flag} '{plain}' names no host", hint=f"{flag} {EXAMPLE}")
+        raise UsageError(f"{flag} '{plain}' names no host", hint=example)
     if parts.query or parts.fragment:
-        raise UsageError(
-            f"{flag} is the address of a server, without a query", hint=f"{flag} {EXAMPLE}"
-        )
+        message = f"{flag} is the address of a server, without a query"
+        raise UsageError(message, hint=example)
     return plain.rstrip("/").removesuffix("/v1")
 
 
-def settle_server(values: MutableMapping[str, object], origins: MutableMapping[str, str]) -> None:
+def settle_server(
+    values: MutableMapping[str, object],
+    origins: MutableMapping[str, str],
+) -> None:
     """A URL, wherever it comes from, means the server that runs there.
 
     For recipes with `url` and `backend`. Raises: UsageError for a URL beside a backend.
