@@ -13,32 +13,43 @@ from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig, Pool, upstr
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 NAME_MOST = 128
+REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 def mistakes_in(config: GatewayConfig) -> Mistakes:
     """All that no gateway could run with."""
+    place: Place
     for name, upstream in config.upstreams.items():
+        place = ("upstreams", name)
         mistakes = _in_upstream(name, upstream)
-        yield from below(("upstreams", name), mistakes)
+        yield from below(place, mistakes)
     for name, model in config.models.items():
+        place = ("models", name)
         mistakes = _in_model(name, model, config)
-        yield from below(("models", name), mistakes)
+        yield from below(place, mistakes)
     if config.redis:
         mistakes = _in_redis(config.redis)
         yield from below(("redis",), mistakes)
     for name in config.limits.models:
-        yield from _unless_known(name, config, ("limits", "models", name))
+        place = ("limits", "models", name)
+        yield from _unless_known(name, config, place)
 
 
 def _in_upstream(name: str, upstream: UpstreamConfig) -> Mistakes:
     if bool(upstream.url) == bool(upstream.engine):
-        yield Mistake((), f"upstream {name} needs a url, or an engine to start")
+        message = f"upstream {name} needs a url, or an engine to start"
+        yield Mistake((), message)
     if upstream.url:
-        message = bad_url(upstream.url)
-        if message:
-            yield Mistake(("url",), message, "http://127.0.0.1:9000/v1")
+        yield from _in_url(upstream.url)
     if upstream.engine:
-        yield from _in_engine(upstream.engine, upstream.engine_options())
+        options = upstream.engine_options()
+        yield from _in_engine(upstream.engine, options)
+
+
+def _in_url(url: str) -> Mistakes:
+    message = bad_url(url)
+    if message:
+        yield Mistake(("url",), message, "http://127.0.0.1:9000/v1")
 
 
 def _in_engine(engine: str, options: Mapping[str, str]) -> Mistakes:
@@ -47,7 +58,9 @@ def _in_engine(engine: str, options: Mapping[str, str]) -> Mistakes:
         yield misspelt(("engine",), "engine", engine, names)
         return
     for name, value in options.items():  # each has a line of its own
-        yield from _in_options(engine, {name: value}, ("options", name))
+        one = {name: value}
+        place = ("options", name)
+        yield from _in_options(engine, one, place)
     yield from _in_options(engine, options, ("options",))
 
 
@@ -56,10 +69,15 @@ def _in_options(
     options: Mapping[str, str],
     place: Place,
 ) -> Mistakes:
+    loaded = load_engine(engine)
     try:
-        parse_options(engine, load_engine(engine), options)
+        parse_options(engine, loaded, options)
     except UsageError as error:
-        yield Mistake(place, error.message, error.hint)
+        yield Mistake(
+            place,
+            error.message,
+            error.hint,
+        )
 
 
 def bad_url(url: str) -> str | None:
@@ -69,13 +87,19 @@ def bad_url(url: str) -> str | None:
         _ = parts.port
     except ValueError as error:
         return f"{url} is no URL: {error}"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https"):
+        return f"{url} is no URL"
+    if not parts.hostname:
         return f"{url} is no URL"
     if parts.username or parts.password:
         return "a URL holds no password here; name a variable in key_env"
-    if not all(33 <= ord(char) <= 126 for char in url):
+    if not _is_visible_ascii(url):
         return f"{url!r} is no URL"
     return None
+
+
+def _is_visible_ascii(text: str) -> bool:
+    return all(33 <= ord(char) <= 126 for char in text)
 
 
 def _in_model(
@@ -97,17 +121,26 @@ def _in_model(
 
 
 def _is_name(name: str) -> bool:
-    return 0 < len(name) <= NAME_MOST and name.isprintable()
+    if not name or len(name) > NAME_MOST:
+        return False
+    return name.isprintable()
 
 
 def _in_sides(name: str, model: ModelConfig) -> Mistakes:
     """A pool, or colours of which one is live."""
     has_colours = bool(model.colours)
-    if has_colours != bool(model.live) or has_colours == bool(model.pool):
+    has_live = bool(model.live)
+    has_pool = bool(model.pool)
+    if has_colours != has_live or has_colours == has_pool:
         message = f"model {name} needs a pool, or colours and which of them is live"
         yield Mistake((), message)
     elif model.live and model.live not in model.colours:
-        yield misspelt(("live",), "colour", model.live, model.colours)
+        yield misspelt(
+            ("live",),
+            "colour",
+            model.live,
+            model.colours,
+        )
 
 
 def _pools(model: ModelConfig) -> dict[Place, Pool]:
@@ -125,10 +158,12 @@ def _pools(model: ModelConfig) -> dict[Place, Pool]:
 
 
 def _in_pool(pool: Pool, config: GatewayConfig) -> Mistakes:
+    known = config.upstreams
     for number, member in enumerate(pool):
         upstream = upstream_of(member)
-        if upstream not in config.upstreams:
-            yield misspelt((number,), "upstream", upstream, config.upstreams)
+        if upstream not in known:
+            place = (number,)
+            yield misspelt(place, "upstream", upstream, known)
 
 
 def _in_other_models(
@@ -153,19 +188,22 @@ def _unless_known(
     place: Place,
 ) -> Mistakes:
     """Without `models`, only the upstreams know which there are."""
-    if config.models and name not in config.models:
-        yield misspelt(place, "model", name, config.models)
+    known = config.models
+    if known and name not in known:
+        yield misspelt(place, "model", name, known)
 
 
 def _in_canary(canary: CanaryConfig, members: Pool) -> Mistakes:
-    if all(member in members for member in canary.use):
+    others = [member for member in canary.use if member not in members]
+    if not others:
         yield Mistake(("use",), "the canary uses what the pool uses")
-    if sorted(canary.steps) != canary.steps:
+    growing = sorted(canary.steps)
+    if canary.steps != growing:
         yield Mistake(("steps",), "the steps of a canary grow")
 
 
 def _in_redis(redis: RedisConfig) -> Mistakes:
-    scheme = urlsplit(redis.url).scheme
-    if scheme not in ("redis", "rediss", "unix"):
+    parts = urlsplit(redis.url)
+    if parts.scheme not in REDIS_SCHEMES:
         message = f"{redis.url} is no address of Redis"
         yield Mistake(("url",), message, "redis://127.0.0.1:6379/0")

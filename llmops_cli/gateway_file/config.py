@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig
-from llmops_cli.gateway_file.quantities import Count, Seconds, Share
+from llmops_cli.gateway_file.quantities import Attempts, Count, Natural, Seconds, Share
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 
@@ -39,14 +39,14 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where every upstream of a pool has `max_in_flight`: so many wait, so long."""
 
-    depth: Annotated[int, msgspec.Meta(ge=0)] = 256
+    depth: Natural = 256
     wait_s: Seconds = 30.0
 
 
 class RetriesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`budget`: retries are at most this share of the requests, and ten more in a burst."""
 
-    most: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
+    most: Attempts = 2
     budget: Share = 0.2
 
 

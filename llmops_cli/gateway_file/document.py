@@ -10,6 +10,9 @@ import yaml
 from llmops_cli.core.errors import UsageError
 from llmops_cli.gateway_file.mistake import Mistake, Place
 
+MOST_CHARS = 160
+"""Of what the parser says."""
+
 
 class Document(NamedTuple):
     """`values` is what the document says, `root` how it is written."""
@@ -31,11 +34,16 @@ class Document(NamedTuple):
 
     def error(self, mistake: Mistake) -> UsageError:
         """To be raised."""
-        at = f"{self.path}:{self.line(mistake.place)}"
-        dotted = ".".join(map(str, mistake.place))
-        if dotted:
+        line = self.line(mistake.place)
+        at = f"{self.path}:{line}"
+        if mistake.place:
+            steps = [str(step) for step in mistake.place]
+            dotted = ".".join(steps)
             at = f"{at}: {dotted}"
-        return UsageError(f"{at}: {mistake.message}", hint=mistake.hint)
+        return UsageError(
+            f"{at}: {mistake.message}",
+            hint=mistake.hint,
+        )
 
 
 class _Child(NamedTuple):
@@ -45,16 +53,26 @@ class _Child(NamedTuple):
 
 def _step_into(node: yaml.Node, step: str | int) -> _Child | None:
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == str(step):
-                return _Child(key.start_mark.line, value)
+        return _entry(node, str(step))
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+        return _item(node, step)
+    return None
+
+
+def _entry(node: yaml.MappingNode, name: str) -> _Child | None:
+    for key, value in node.value:
+        if key.value == name:
+            line = key.start_mark.line
+            return _Child(line, value)
+    return None
+
+
+def _item(node: yaml.SequenceNode, number: int) -> _Child | None:
+    if number >= len(node.value):
         return None
-    if not isinstance(node, yaml.SequenceNode) or not isinstance(step, int):
-        return None
-    if step >= len(node.value):
-        return None
-    item = node.value[step]
-    return _Child(item.start_mark.line, item)
+    item = node.value[number]
+    line = item.start_mark.line
+    return _Child(line, item)
 
 
 def read_document(path: Path) -> Document:
@@ -66,12 +84,17 @@ def read_document(path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise UsageError(f"{path}:{line}: {error.problem or error.context}") from error
+        problem = error.problem or error.context
+        raise UsageError(f"{path}:{line}: {problem}") from error
     except yaml.YAMLError as error:
-        message = " ".join(str(error).split())
-        raise UsageError(f"{path} is not YAML: {message[:160]}") from error
+        words = str(error).split()
+        message = " ".join(words)[:MOST_CHARS]
+        raise UsageError(f"{path} is not YAML: {message}") from error
     if not isinstance(values, dict) or root is None:
-        raise UsageError(f"{path} holds no configuration", hint="it begins with upstreams:")
+        raise UsageError(
+            f"{path} holds no configuration",
+            hint="it begins with upstreams:",
+        )
     return Document(path, values, root)
 
 
@@ -96,7 +119,8 @@ def _refuse_duplicates(
 ) -> None:
     if isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
-            _refuse_duplicates(path, item, f"{above}{number}.")
+            name = f"{above}{number}."
+            _refuse_duplicates(path, item, name)
     if not isinstance(node, yaml.MappingNode):
         return
     seen: set[str] = set()
@@ -104,6 +128,7 @@ def _refuse_duplicates(
         dotted = f"{above}{key.value}"
         if dotted in seen:
             line = key.start_mark.line + 1
-            raise UsageError(f"{path}:{line}: {dotted} stands there twice")
+            message = f"{dotted} stands there twice"
+            raise UsageError(f"{path}:{line}: {message}")
         seen.add(dotted)
         _refuse_duplicates(path, value, f"{dotted}.")

@@ -19,10 +19,12 @@ DEFAULT_POLICY = "default"
 def mistakes_here(config: GatewayConfig, folder: Path) -> Mistakes:
     """`folder` is the file's. Raises: EnvironmentMissing without the table of public prices."""
     for name, upstream in config.upstreams.items():
+        place = ("upstreams", name)
         mistakes = _in_upstream(upstream)
-        yield from below(("upstreams", name), mistakes)
-    if config.guard and not _is_policy(config.guard, folder):
-        yield Mistake(("guard",), f"no policy at {config.guard}")
+        yield from below(place, mistakes)
+    guard = config.guard
+    if guard and not _is_policy(guard, folder):
+        yield Mistake(("guard",), f"no policy at {guard}")
     for name, model in config.models.items():
         yield from _in_prices(name, model, config)
 
@@ -36,7 +38,10 @@ def _is_policy(guard: str, folder: Path) -> bool:
 
 def _in_upstream(upstream: UpstreamConfig) -> Mistakes:
     variable = upstream.key_env
-    if variable and not os.environ.get(variable, "").strip():
+    if not variable:
+        return
+    key = os.environ.get(variable, "")
+    if not key.strip():
         message = f"the environment variable {variable} is not set"
         yield Mistake(("key_env",), message)
 
@@ -49,12 +54,14 @@ def _in_prices(
     """Who has `price: genai` answers only for models that the public table knows."""
     for member in model.members():
         upstream = upstream_of(member)
-        if config.upstreams[upstream].price != "genai":
+        price = config.upstreams[upstream].price
+        if price != "genai":
             continue
         theirs = _name_there(name, member)
         if not _has_public_price(theirs):
+            place = ("upstreams", upstream, "price")
             yield Mistake(
-                ("upstreams", upstream, "price"),
+                place,
                 f"genai-prices does not know {theirs}",
                 "price: {input: 0.5, output: 1.5}",
             )

@@ -28,10 +28,15 @@ def misspelt(
 ) -> Mistake:
     """A name that does not exist, with the nearest one that does."""
     wrong = unknown_name(kind, name, known)
-    return Mistake(place, wrong.message, wrong.hint)
+    return Mistake(
+        place,
+        wrong.message,
+        wrong.hint,
+    )
 
 
 def below(place: Place, mistakes: Iterable[Mistake]) -> Mistakes:
     """The mistakes of what stands at a place."""
     for mistake in mistakes:
-        yield mistake._replace(place=(*place, *mistake.place))
+        whole = place + mistake.place
+        yield mistake._replace(place=whole)

@@ -10,6 +10,10 @@ from llmops_cli.gateway_file.quantities import AboveZero, Count, Percent, Second
 from llmops_cli.gateway_file.upstream import Capability
 
 Balance = Literal["tokens", "prefix", "sticky", "cost"]
+Urgency = Literal["interactive", "batch"]
+EnoughRequests = Annotated[int, msgspec.Meta(ge=20)]
+Factor = Annotated[float, msgspec.Meta(gt=1)]
+Similarity = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 class PoolMember(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +30,9 @@ Pool = list[str | PoolMember]
 
 def upstream_of(member: str | PoolMember) -> str:
     """The upstream's name."""
-    return member if isinstance(member, str) else member.upstream
+    if isinstance(member, PoolMember):
+        return member.upstream
+    return member
 
 
 class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +44,7 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     use: Pool
     longer_than: Count | None = None
     shorter_than: Count | None = None
-    urgency: Literal["interactive", "batch"] | None = None
+    urgency: Urgency | None = None
     private: bool | None = None
     needs: Capability | None = None
     keys: list[str] = []
@@ -58,9 +64,9 @@ class CanaryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     use: Pool
     steps: list[Percent] = msgspec.field(default_factory=_first_steps)
     step_s: Seconds = 600.0
-    requests: Annotated[int, msgspec.Meta(ge=20)] = 100
+    requests: EnoughRequests = 100
     errors: Share = 0.02
-    ttft: Annotated[float, msgspec.Meta(gt=1)] = 1.5
+    ttft: Factor = 1.5
 
 
 class ShadowConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,7 +94,7 @@ class SemanticConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     model: str
-    threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.95
+    threshold: Similarity = 0.95
     entries: Count = 2000
 
 

@@ -9,8 +9,10 @@ def public_price(model: str) -> Price:
     """Raises: LookupError for a model that the table does not know; ImportError without it."""
     from genai_prices import Usage, calc_price
 
-    prompt = calc_price(Usage(input_tokens=MILLION), model_ref=model)
-    answer = calc_price(Usage(output_tokens=MILLION), model_ref=model)
+    read = Usage(input_tokens=MILLION)
+    written = Usage(output_tokens=MILLION)
+    prompt = calc_price(read, model_ref=model)
+    answer = calc_price(written, model_ref=model)
     return Price(
         input=float(prompt.input_price),
         output=float(answer.output_price),

@@ -34,7 +34,8 @@ class GatewayFile(NamedTuple):
 def load_config(path: Path) -> GatewayConfig:
     """For a gateway on this machine. Raises: UsageError with the line; EnvironmentMissing."""
     file = read_file(path)
-    for mistake in mistakes_here(file.config, path.parent):
+    mistakes = mistakes_here(file.config, path.parent)
+    for mistake in mistakes:
         raise file.document.error(mistake)
     return file.config
 
@@ -75,7 +76,8 @@ def _entries(
     entries = {}
     for key, value in values.items():
         name = str(key)
-        entries[name] = _converted(document, value, kind, (section, name))
+        place = (section, name)
+        entries[name] = _converted(document, value, kind, place)
     return entries
 
 
@@ -98,5 +100,6 @@ def _converted(
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         mistake = mistake_of(str(error), kind)
-        there = (*place, *mistake.place)
-        raise document.error(mistake._replace(place=there)) from None
+        there = place + mistake.place
+        found = mistake._replace(place=there)
+        raise document.error(found) from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from llmops_cli.gateway_file.quantities import AboveZero, Count, Dollars, Seconds
+from llmops_cli.gateway_file.quantities import AboveZero, Count, Dollars, Replicas, Seconds
 
 Capability = Literal["vision", "tools", "json"]
+OptionValue = str | int | float | bool
+PublicPrice = Literal["genai"]
 HOUR_S = 3600
 MILLION = 1_000_000
 CAPABILITIES: tuple[Capability, ...] = ("vision", "tools", "json")
@@ -22,7 +24,9 @@ class TokenPrice(NamedTuple):
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """Dollars."""
-        return self.input * input_tokens + self.output * output_tokens
+        prompt = self.input * input_tokens
+        answer = self.output * output_tokens
+        return prompt + answer
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +47,10 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             return TokenPrice(each, each)
         prompt = self.input or 0.0
         answer = self.output or 0.0
-        return TokenPrice(prompt / MILLION, answer / MILLION)
+        return TokenPrice(
+            input=prompt / MILLION,
+            output=answer / MILLION,
+        )
 
 
 class TimeoutsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,10 +72,10 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     url: str | None = None
     engine: str | None = None
     model: str | None = None
-    options: dict[str, str | int | float | bool] = {}
-    replicas: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    options: dict[str, OptionValue] = {}
+    replicas: Replicas = 1
     key_env: str | None = None
-    price: Price | Literal["genai"] | None = None
+    price: Price | PublicPrice | None = None
     can: list[Capability] | None = None
     max_in_flight: Count | None = None
     timeouts: TimeoutsConfig = TimeoutsConfig()
@@ -76,7 +83,10 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def engine_options(self) -> dict[str, str]:
         """As `--set` has them: text."""
-        return {name: option_text(value) for name, value in self.options.items()}
+        texts = {}
+        for name, value in self.options.items():
+            texts[name] = option_text(value)
+        return texts
 
 
 def option_text(value: object) -> str:

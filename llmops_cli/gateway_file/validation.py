@@ -20,23 +20,31 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 def mistake_of(said: str, kind: type) -> Mistake:
     """`said` is what msgspec says of a value that is no `kind`."""
     place: Place = ()
-    if match := _PLACE.search(said):
+    match = _PLACE.search(said)
+    if match:
         said = said[: match.start()]
         place = _steps(match[1])
-    if match := _UNKNOWN.search(said):
+    match = _UNKNOWN.search(said)
+    if match:
         field = match[1]
-        return misspelt((*place, field), "field", field, _fields_at(kind, place))
-    if match := _ENUM.search(said):
-        return misspelt(place, "value", match[1], _values_at(kind, place))
-    said = said.replace("got `null`", "and nothing stands there")
-    return Mistake(place, said.replace("`", ""))
+        fields = _fields_at(kind, place)
+        return misspelt((*place, field), "field", field, fields)
+    match = _ENUM.search(said)
+    if match:
+        values = _values_at(kind, place)
+        return misspelt(place, "value", match[1], values)
+    message = said.replace("got `null`", "and nothing stands there")
+    return Mistake(place, message.replace("`", ""))
 
 
 def _steps(path: str) -> Place:
     """`.pool[0].weight` -> pool, 0, weight."""
     steps: list[str | int] = []
     for name, number in _STEP.findall(path):
-        steps.append(int(number) if number else name)
+        if number:
+            steps.append(int(number))
+        else:
+            steps.append(name)
     return tuple(steps)
 
 
@@ -44,7 +52,7 @@ def _fields_at(kind: type, place: Place) -> list[str]:
     """Names that the struct at a place knows."""
     for option in _types_at(kind, place):
         if isinstance(option, StructType):
-            return [field.encode_name for field in option.fields]
+            return list(_fields(option))
     return []
 
 
@@ -76,7 +84,13 @@ def _type_below(info: Any, step: str | int) -> Any:  # Any: msgspec's descriptio
         if isinstance(option, DictType):
             return option.value_type
         if isinstance(option, StructType):
-            for field in option.fields:
-                if field.encode_name == step:
-                    return field.type
+            fields = _fields(option)
+            name = str(step)
+            if name in fields:
+                return fields[name]
     return info
+
+
+def _fields(struct: StructType) -> dict[str, Any]:  # Any: msgspec's descriptions of types
+    """Name in the file -> type."""
+    return {field.encode_name: field.type for field in struct.fields}
