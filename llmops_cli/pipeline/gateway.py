@@ -31,31 +31,56 @@ def run_gateway(
     progress: Progress,
 ) -> None:
     """Serves until it is told to stop. Raises: LlmopsError."""
-    launch = GatewaySpec(
-        folder=str(state_dir()),
-        config=config,
-        host=host,
-        file=str(file.resolve()) if file else None,
-        tls_cert=str(tls[0].resolve()) if tls else None,
-        tls_key=str(tls[1].resolve()) if tls else None,
-    )
+    launch = _spec(config, host, file, tls)
     check_start(launch, progress.say)
     listener = bind(host, port)  # before engines are started, which takes minutes
     with ExitStack() as stack:
         urls = {}
         for name, upstream in config.upstreams.items():
-            if upstream.engine is not None:
-                urls[name] = stack.enter_context(_engines(name, upstream, progress))
-        scheme = "https" if tls else "http"
+            if upstream.engine is None:
+                continue
+            engines = _engines(name, upstream, progress)
+            urls[name] = stack.enter_context(engines)
         places = ", ".join(_addresses(config, urls))
+        scheme = "https" if tls else "http"
         openness = "" if config.keys_required else "  (no keys)"
         progress.say(f"gateway: {scheme}://{host}:{port}/v1  ->  {places}{openness}")
         launch = msgspec.structs.replace(launch, urls=urls)
         serve(launch, listener, workers=workers, say=progress.say)
 
 
+def _spec(
+    config: GatewayConfig,
+    host: str,
+    file: Path | None,
+    tls: tuple[Path, Path] | None,
+) -> GatewaySpec:
+    """Its engines have no addresses yet."""
+    cert = None
+    key = None
+    if tls is not None:
+        cert, key = tls
+    return GatewaySpec(
+        folder=str(state_dir()),
+        config=config,
+        host=host,
+        file=_whole(file),
+        tls_cert=_whole(cert),
+        tls_key=_whole(key),
+    )
+
+
+def _whole(path: Path | None) -> str | None:
+    """A path that means the same in every folder."""
+    if path is None:
+        return None
+    return str(path.resolve())
+
+
 def _engines(
-    name: str, upstream: UpstreamConfig, progress: Progress
+    name: str,
+    upstream: UpstreamConfig,
+    progress: Progress,
 ) -> AbstractContextManager[list[str]]:
     """The engines of an upstream, kept running; their logs stay in the state folder."""
     from llmops_cli.serving.replicas import replicas  # what models need is not there otherwise
@@ -67,11 +92,18 @@ def _engines(
         model=upstream.model or "demo",
         options=upstream.engine_options(),
     )
-    folder = state_dir() / "logs" / name
-    return replicas(target, count=upstream.replicas, folder=folder, progress=progress)
+    return replicas(
+        target,
+        count=upstream.replicas,
+        folder=state_dir() / "logs" / name,
+        progress=progress,
+    )
 
 
-def _addresses(config: GatewayConfig, urls: dict[str, list[str]]) -> Iterator[str]:
+def _addresses(
+    config: GatewayConfig,
+    urls: dict[str, list[str]],
+) -> Iterator[str]:
     for name, upstream in config.upstreams.items():
         if upstream.url:
             yield upstream.url

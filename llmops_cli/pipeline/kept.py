@@ -10,19 +10,30 @@ import msgspec
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.core.progress import Progress
+from llmops_cli.runtime.contents import read_state
 from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.files import to_json, write_atomic
 from llmops_cli.runtime.paths import cache_dir
 
 KeptT = TypeVar("KeptT", bound=msgspec.Struct)
+KEY_DIGITS = 24
+NO_FILE = ("synthetic", "builtin")
+"""Datasets that no file holds."""
 
 
 def files_read(recipe: BenchRecipe) -> dict[str, str]:
     """The digests of the files that a load test reads: a rewritten file is another load."""
-    named = [recipe.trace] if recipe.trace else []
-    if recipe.dataset not in ("synthetic", "builtin"):
+    named = []
+    if recipe.trace:
+        named.append(recipe.trace)
+    if recipe.dataset not in NO_FILE:
         named.append(recipe.dataset)
-    return {name: digest_path(Path(name)) for name in named if Path(name).exists()}
+    digests = {}
+    for name in named:
+        path = Path(name)
+        if path.exists():
+            digests[name] = digest_path(path)
+    return digests
 
 
 class Kept:
@@ -30,17 +41,16 @@ class Kept:
 
     def __init__(self, key: str | None, progress: Progress) -> None:
         self._progress = progress
-        self._path = cache_dir() / "measured" / f"{key[7:31]}.json" if key else None
+        self._path: Path | None = None
+        if key is not None:
+            digits = key.removeprefix("sha256:")[:KEY_DIGITS]
+            self._path = cache_dir() / "measured" / f"{digits}.json"
 
     def read(self, kind: type[KeptT]) -> KeptT | None:
         """What was kept; None if there is nothing, or nothing that can be read."""
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return None
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=kind)
-        except (msgspec.DecodeError, OSError) as error:
-            self._progress.warn(f"{self._path} cannot be read ({error}): measured anew")
-            return None
+        return read_state(self._path, kind, progress=self._progress)
 
     def write(self, found: msgspec.Struct) -> None:
         if self._path is not None:
@@ -49,4 +59,6 @@ class Kept:
 
 def all_valid(report: BenchReport | None) -> bool:
     """Only then is a measurement worth keeping; else it is made again next time."""
-    return report is None or all(level.valid for level in report.levels)
+    if report is None:
+        return True
+    return all(level.valid for level in report.levels)

@@ -11,6 +11,9 @@ from llmops_cli.pipeline.report import PipelineReport, Row
 Axis = Any  # matplotlib has no types
 SIZE_INCHES = (15, 4.6)
 DOTS_PER_INCH = 130
+SMALL = 8
+GROUP_HEIGHT = 0.8
+"""Of all bars of one row, where the next row's begin at 1."""
 LEAST_POINTS = 5.0
 """Half the height of the accuracy plot in points: a difference of half a point is noise."""
 
@@ -20,25 +23,14 @@ def plot_pipeline(report: PipelineReport, path: Path) -> None:
 
     Raises: EnvironmentMissing without matplotlib.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        hint = "pip install 'llmops-cli[plot]'"
-        raise EnvironmentMissing("plots need matplotlib", hint=hint) from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     figure, axes = pyplot.subplots(1, 3, figsize=SIZE_INCHES, layout="constrained")
     speed, latency, third = axes
     for row in report.rows:
-        streams = [level.concurrency for level in row.levels]
-        rates = [level.output_tokens_per_s for level in row.levels]
-        tpots = [level.tpot_ms.p50 for level in row.levels]
-        speed.plot(streams, rates, marker="o", label=row.name)
-        latency.plot(streams, tpots, marker="o", label=row.name)
+        _loads(row, speed, latency)
     _over_streams(report, speed, "Throughput", "output tokens/s")
     _over_streams(report, latency, "Time per output token, p50", "TPOT in ms")
-    speed.legend(fontsize=8)
+    speed.legend(fontsize=SMALL)
     rated = [row for row in report.rows if row.task_accuracy is not None]
     if rated:
         _accuracy(rated, third)
@@ -48,13 +40,52 @@ def plot_pipeline(report: PipelineReport, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _over_streams(report: PipelineReport, axis: Axis, title: str, label: str) -> None:
-    axis.set(title=title, xlabel="concurrent streams", ylabel=label, xscale="log")
+def _pyplot() -> Any:  # Any: matplotlib has no types
+    """Drawing to files only. Raises: EnvironmentMissing."""
+    try:
+        import matplotlib
+    except ImportError:
+        hint = "pip install 'llmops-cli[plot]'"
+        raise EnvironmentMissing("plots need matplotlib", hint=hint) from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _loads(
+    row: Row,
+    speed: Axis,
+    latency: Axis,
+) -> None:
+    streams = []
+    rates = []
+    tpots_ms = []
+    for level in row.levels:
+        streams.append(level.concurrency)
+        rates.append(level.output_tokens_per_s)
+        tpots_ms.append(level.tpot_ms.p50)
+    speed.plot(streams, rates, marker="o", label=row.name)
+    latency.plot(streams, tpots_ms, marker="o", label=row.name)
+
+
+def _over_streams(
+    report: PipelineReport,
+    axis: Axis,
+    title: str,
+    label: str,
+) -> None:
+    axis.set_title(title)
+    axis.set_xlabel("concurrent streams")
+    axis.set_ylabel(label)
+    axis.set_xscale("log")
     streams: set[int] = set()
     for row in report.rows:
-        streams.update(level.concurrency for level in row.levels if level.concurrency)
+        for level in row.levels:
+            if level.concurrency:
+                streams.add(level.concurrency)
     ticks = sorted(streams)
-    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.set_xticks(ticks, list(map(str, ticks)))
     axis.minorticks_off()
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
@@ -62,19 +93,28 @@ def _over_streams(report: PipelineReport, axis: Axis, title: str, label: str) ->
 
 def _accuracy(rated: list[Row], axis: Axis) -> None:
     """Task accuracy against size."""
+    sizes_mb = []
     scores = []
     for row in rated:
         size_mb = row.size_bytes / 1e6
         score = (row.task_accuracy or 0.0) * 100
+        sizes_mb.append(size_mb)
         scores.append(score)
+        axis.annotate(
+            row.name,
+            (size_mb, score),
+            textcoords="offset points",
+            xytext=(8, -4),
+        )
         axis.scatter(size_mb, score, s=70)
-        axis.annotate(row.name, (size_mb, score), textcoords="offset points", xytext=(8, -4))
-    largest_mb = max(row.size_bytes for row in rated) / 1e6
-    axis.set(title="Task accuracy against size")
-    axis.set(xlabel="file size in MB", ylabel="exact match in %")
-    axis.set_xlim(left=0, right=largest_mb * 1.25)
-    middle = (min(scores) + max(scores)) / 2
-    half = max(LEAST_POINTS, max(scores) - min(scores))
+    axis.set_title("Task accuracy against size")
+    axis.set_xlabel("file size in MB")
+    axis.set_ylabel("exact match in %")
+    axis.set_xlim(left=0, right=max(sizes_mb) * 1.25)
+    lowest = min(scores)
+    highest = max(scores)
+    middle = (lowest + highest) / 2
+    half = max(LEAST_POINTS, highest - lowest)
     axis.set_ylim(middle - half, middle + half)
     axis.grid(alpha=0.3)
 
@@ -82,21 +122,33 @@ def _accuracy(rated: list[Row], axis: Axis) -> None:
 def _ratios(report: PipelineReport, axis: Axis) -> None:
     """Throughput over the first row's, at each load."""
     first = report.rows[0]
-    base = {level.concurrency: level.output_tokens_per_s for level in first.levels}
-    loads = [load for load, rate in base.items() if rate]
-    height = 0.8 / max(1, len(loads))
-    for number, load in enumerate(loads):
-        ratios = [_rate_at(row, load) / base[load] for row in report.rows]
-        places = [row + number * height for row in range(len(report.rows))]
-        label = "1 stream" if load == 1 else f"{load} streams"
-        bars = axis.barh(places, ratios, height=height, label=label)
-        axis.bar_label(bars, fmt="%.1fx", fontsize=8, padding=2)
-    middles = [row + 0.4 - height / 2 for row in range(len(report.rows))]
-    axis.set_yticks(middles, [row.name for row in report.rows])
+    names = [row.name for row in report.rows]
+    base = {}
+    for level in first.levels:
+        if level.output_tokens_per_s:
+            base[level.concurrency] = level.output_tokens_per_s
+    height = GROUP_HEIGHT / max(1, len(base))
+    for number, (load, rate) in enumerate(base.items()):
+        ratios = [_rate_at(row, load) / rate for row in report.rows]
+        bars = axis.barh(
+            _heights(names, number * height),
+            ratios,
+            height=height,
+            label="1 stream" if load == 1 else f"{load} streams",
+        )
+        axis.bar_label(bars, fmt="%.1fx", fontsize=SMALL, padding=2)
+    middle = GROUP_HEIGHT / 2 - height / 2
+    axis.set_yticks(_heights(names, middle), names)
     axis.invert_yaxis()
-    axis.set(title=f"Throughput over {first.name}", xlabel="times")
+    axis.set_title(f"Throughput over {first.name}")
+    axis.set_xlabel("times")
     axis.legend()
     axis.grid(alpha=0.3, axis="x")
+
+
+def _heights(names: list[str], offset: float) -> list[float]:
+    """Where a bar of each row stands."""
+    return [number + offset for number in range(len(names))]
 
 
 def _rate_at(row: Row, load: int | None) -> float:

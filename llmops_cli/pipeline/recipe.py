@@ -55,20 +55,10 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_recipe(path: Path) -> PipelineRecipe:
     """Raises: UsageError naming the line or field."""
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UsageError(
-            f"no recipe at {path}", hint="llmops run recipes/quickstart.yaml"
-        ) from None
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder, not a recipe") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    raw = _yaml(path)
     if not isinstance(raw, dict):
-        raise UsageError(
-            f"{path} holds no recipe", hint="keys: model, train, quantize, engines, bench, evaluate"
-        )
+        hint = "keys: model, train, quantize, engines, bench, evaluate"
+        raise UsageError(f"{path} holds no recipe", hint=hint)
     known = [field.name for field in msgspec.structs.fields(PipelineRecipe)]
     for key in raw:
         if key not in known:
@@ -76,16 +66,36 @@ def load_recipe(path: Path) -> PipelineRecipe:
     try:
         return msgspec.convert(raw, PipelineRecipe)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {str(error).replace('`', '')}") from error
+        reason = str(error).replace("`", "")
+        raise UsageError(f"{path}: {reason}") from error
+
+
+def _yaml(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        hint = "llmops run recipes/quickstart.yaml"
+        raise UsageError(f"no recipe at {path}", hint=hint) from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder, not a recipe") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{path} is not YAML: {reason}") from error
 
 
 def steps_of(recipe: PipelineRecipe) -> Steps:
     """The steps, checked before the first minute of work is spent. Raises: UsageError."""
-    steps = Steps(train=_train(recipe), quantize=_quantize(recipe), bench=_bench(recipe))
-    load_engine(steps.bench.backend if steps.bench else "llamacpp")
+    steps = Steps(
+        train=_train(recipe),
+        quantize=_quantize(recipe),
+        bench=_bench(recipe),
+    )
+    bench = steps.bench
+    if bench is not None:
+        load_engine(bench.backend)
     if recipe.engines:
-        _check_engines(recipe, steps.bench)
-    elif steps.bench is not None and steps.bench.url:
+        _check_engines(recipe, bench)
+    elif bench is not None and bench.url:
         raise UsageError(
             "bench.url is one server: its speed would stand beside every quantized file",
             hint="name servers under engines: {name: x, backend: remote, options: {url: ...}}, "
@@ -97,7 +107,8 @@ def steps_of(recipe: PipelineRecipe) -> Steps:
 def _check_engines(recipe: PipelineRecipe, bench: BenchRecipe | None) -> None:
     if bench is None:
         raise UsageError(
-            "engines are compared by a load test", hint="bench: {concurrency: [1, 16]}"
+            "engines are compared by a load test",
+            hint="bench: {concurrency: [1, 16]}",
         )
     if bench.url:
         raise UsageError(
@@ -105,23 +116,29 @@ def _check_engines(recipe: PipelineRecipe, bench: BenchRecipe | None) -> None:
             hint="give a server its own entry: {name: x, backend: remote, options: {url: ...}}",
         )
     for entry in recipe.engines:
-        options = {**bench.options, **entry.options}
-        parse_options(entry.backend, load_engine(entry.backend), options)
+        engine = load_engine(entry.backend)
+        options = bench.options | entry.options
+        parse_options(entry.backend, engine, options)
 
 
 def _train(recipe: PipelineRecipe) -> TrainRecipe | None:
     if recipe.train is None:
         return None
-    return resolve(TrainRecipe, command="train", file=recipe.train).recipe
+    found = resolve(TrainRecipe, command="train", file=recipe.train)
+    return found.recipe
 
 
 def _quantize(recipe: PipelineRecipe) -> QuantizeRecipe:
-    fields = {"verify": False, **recipe.quantize, "model": recipe.model}
-    return resolve(QuantizeRecipe, command="quantize", file=fields).recipe
+    fields: dict[str, object] = {"verify": False}
+    fields |= recipe.quantize
+    fields["model"] = recipe.model
+    found = resolve(QuantizeRecipe, command="quantize", file=fields)
+    return found.recipe
 
 
 def _bench(recipe: PipelineRecipe) -> BenchRecipe | None:
     if recipe.bench is None:
         return None
-    fields = {**recipe.bench, "model": recipe.model}
-    return resolve(BenchRecipe, command="bench", file=fields).recipe
+    fields = recipe.bench | {"model": recipe.model}
+    found = resolve(BenchRecipe, command="bench", file=fields)
+    return found.recipe

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from llmops_cli.bench.report import Flaw, Level, level_1_to_2
 from llmops_cli.core.problem import Problem
-from llmops_cli.core.report import Manifest, ReportKind
+from llmops_cli.core.report import Json, Manifest, ReportKind
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,24 +31,29 @@ class PipelineReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     steps: list[dict[str, object]] = []
 
 
-def _run_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
-    rows = [
-        {**row, "levels": [level_1_to_2(level) for level in row.get("levels", [])]}
-        for row in old["rows"]
-    ]
-    return {**old, "schema": "llmops.run/2", "rows": rows}
+def _run_1_to_2(old: Json) -> Json:
+    rows = [_row_1_to_2(row) for row in old["rows"]]
+    return old | {"schema": "llmops.run/2", "rows": rows}
+
+
+def _row_1_to_2(row: Json) -> Json:
+    levels = [level_1_to_2(level) for level in row.get("levels", [])]
+    return row | {"levels": levels}
 
 
 def problems_of(report: PipelineReport) -> list[Problem]:
     """Why its speeds must not be trusted; empty if they may."""
-    return [
-        Problem(Flaw.INVALID, f"{row.name} at {level.label}: {reason}")
-        for row in report.rows
-        for level in row.levels
-        for reason in level.invalid_reasons
-    ]
+    problems = []
+    for row in report.rows:
+        for level in row.levels:
+            for reason in level.invalid_reasons:
+                text = f"{row.name} at {level.label}: {reason}"
+                problems.append(Problem(Flaw.INVALID, text))
+    return problems
 
 
 KIND = ReportKind(
-    schema="llmops.run/2", report=PipelineReport, upgrades={"llmops.run/1": _run_1_to_2}
+    schema="llmops.run/2",
+    report=PipelineReport,
+    upgrades={"llmops.run/1": _run_1_to_2},
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.bench.run import bench
 from llmops_cli.core.artifact import Artifact
@@ -41,7 +42,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_pipeline(
-    recipe: PipelineRecipe, *, folder: RunFolder, progress: Progress
+    recipe: PipelineRecipe,
+    *,
+    folder: RunFolder,
+    progress: Progress,
 ) -> PipelineReport:
     """Runs the recipe's steps and writes report.json and report.csv.
 
@@ -55,7 +59,11 @@ class _Pipeline:
     """One run of a recipe."""
 
     def __init__(
-        self, recipe: PipelineRecipe, steps: Steps, folder: RunFolder, progress: Progress
+        self,
+        recipe: PipelineRecipe,
+        steps: Steps,
+        folder: RunFolder,
+        progress: Progress,
     ) -> None:
         self._recipe = recipe
         self._steps = steps
@@ -66,24 +74,30 @@ class _Pipeline:
 
     def run(self) -> PipelineReport:
         clock = RunClock()
+        digests = {}
         if self._recipe.engines:
             rows = [self._engine_row(entry) for entry in self._recipe.engines]
-            digests: dict[str, str] = {}
         else:
             source = self._source()
-            rows = [self._artifact_row(source, made) for made in self._quantized(source)]
-            digests = {"model": source.digest or ""}
+            artifacts = self._quantized(source)
+            rows = [self._artifact_row(source, made) for made in artifacts]
+            digests["model"] = source.digest or ""
         manifest = clock.manifest(
-            self._recipe, {}, versions=self._versions or None, digests=digests
+            self._recipe,
+            {},
+            versions=self._versions or None,
+            digests=digests,
         )
         report = PipelineReport(manifest=manifest, rows=rows, steps=self._done)
         self._folder.write_report(report)
-        write_atomic(self._folder.path / "report.csv", pipeline_csv(report).encode())
+        table = pipeline_csv(report)
+        write_atomic(self._folder.path / "report.csv", table.encode())
         return report
 
     def _end(self, step: str, *, reused: bool) -> None:
+        word = "kept" if reused else "done"
         self._done.append({"step": step, "reused": reused})
-        self._progress.update(f"{step}: {'kept' if reused else 'done'}", 1, 1)
+        self._progress.update(f"{step}: {word}", 1, 1)
 
     # -- models
 
@@ -93,34 +107,49 @@ class _Pipeline:
         trained = train(self._steps.train, {}, progress=self._progress)
         self._end("train", reused=trained.reused)
         return Artifact(
-            reference=self._recipe.model, format="hf", path=trained.path, digest=trained.digest
+            reference=self._recipe.model,
+            format="hf",
+            path=trained.path,
+            digest=trained.digest,
         )
 
     def _quantized(self, source: Artifact) -> list[QuantizedArtifact]:
-        report = quantize(
-            self._steps.quantize,
-            {},
-            source,
-            folder=quantized_dir(source),
-            progress=self._progress,
-        )
-        for made in report.artifacts:
+        artifacts = self._quantize(self._steps.quantize, source)
+        for made in artifacts:
             self._end(f"quantize {made.scheme}", reused=made.reused)
-        return report.artifacts
+        return artifacts
 
     def _as_scheme(self, scheme: str) -> Artifact:
         """The recipe's model as a GGUF file of that type."""
         source = find_model(self._recipe.model, progress=self._progress)
         recipe = QuantizeRecipe(
-            model=self._recipe.model, scheme=[scheme], quality=False, verify=False
+            model=self._recipe.model,
+            scheme=[scheme],
+            quality=False,
+            verify=False,
         )
-        report = quantize(recipe, {}, source, folder=quantized_dir(source), progress=self._progress)
-        return _as_artifact(source, report.artifacts[0])
+        artifacts = self._quantize(recipe, source)
+        return _as_artifact(source, artifacts[0])
+
+    def _quantize(
+        self,
+        recipe: QuantizeRecipe,
+        source: Artifact,
+    ) -> list[QuantizedArtifact]:
+        report = quantize(
+            recipe,
+            {},
+            source,
+            folder=quantized_dir(source),
+            progress=self._progress,
+        )
+        return report.artifacts
 
     # -- rows
 
     def _artifact_row(self, source: Artifact, made: QuantizedArtifact) -> Row:
-        measured = self._measure(_as_artifact(source, made), made.scheme)
+        artifact = _as_artifact(source, made)
+        measured = self._measure(artifact, made.scheme)
         row = Row(
             name=made.scheme,
             size_bytes=made.size_bytes,
@@ -135,19 +164,33 @@ class _Pipeline:
     def _measure(self, artifact: Artifact, scheme: str) -> Measured:
         """Bench and evaluation of one artifact, kept unless something that matters has changed."""
         recipe = self._steps.bench
-        backend = recipe.backend if recipe else "llamacpp"
-        options = recipe.options if recipe else {}
-        target = self._prepared(EngineTarget(backend=backend, artifact=artifact, options=options))
-        asked = [msgspec.to_builtins(recipe), msgspec.to_builtins(self._recipe.evaluate)]
-        read = files_read(recipe) if recipe else {}
-        kept = Kept(measurement_key(target, *asked, read), self._progress)
+        wish = EngineTarget(artifact=artifact)
+        read = {}
+        if recipe is not None:
+            wish = EngineTarget(
+                backend=recipe.backend,
+                artifact=artifact,
+                options=recipe.options,
+            )
+            read = files_read(recipe)
+        target = self._prepared(wish)
+        key = measurement_key(
+            target,
+            msgspec.to_builtins(recipe),
+            msgspec.to_builtins(self._recipe.evaluate),
+            read,
+        )
+        kept = Kept(key, self._progress)
         step = f"bench and evaluate {scheme}"
         found = kept.read(Measured)
         if found is not None:
             self._end(step, reused=True)
             return found
-        report = self._load(target, scheme, folder=f"bench-{scheme}") if recipe else None
-        measured = Measured(bench=report, skills=self._skills(target, scheme))
+        report = None
+        if recipe is not None:
+            report = self._load(target, scheme, folder=f"bench-{scheme}")
+        skills = self._skills(target, scheme)
+        measured = Measured(bench=report, skills=skills)
         if all_valid(report):
             kept.write(measured)
         self._end(step, reused=False)
@@ -157,18 +200,15 @@ class _Pipeline:
         """One engine's load test; a server that runs elsewhere is measured every time."""
         recipe = self._steps.bench
         assert recipe is not None
-        options = {**recipe.options, **entry.options}
-        target = self._prepared(
-            EngineTarget(
-                backend=entry.backend,
-                model=None if entry.backend == "remote" else self._recipe.model,
-                url=options.pop("url", None),
-                options=options,
-                artifact=self._as_scheme(entry.scheme) if entry.scheme else None,
-            )
+        wish = self._engine_target(entry, recipe)
+        target = self._prepared(wish)
+        key = measurement_key(
+            target,
+            msgspec.to_builtins(recipe),
+            files_read(recipe),
+            "engine",
         )
-        asked = msgspec.to_builtins(recipe)
-        kept = Kept(measurement_key(target, asked, files_read(recipe), "engine"), self._progress)
+        kept = Kept(key, self._progress)
         report = kept.read(BenchReport)
         reused = report is not None
         if report is None:
@@ -177,8 +217,27 @@ class _Pipeline:
             if all_valid(report):
                 kept.write(report)
         self._end(f"bench {entry.name}", reused=reused)
-        row = Row(name=entry.name, size_bytes=target.artifact.size_bytes or 0)
+        size_bytes = target.artifact.size_bytes or 0
+        row = Row(name=entry.name, size_bytes=size_bytes)
         return _with_load(row, report)
+
+    def _engine_target(self, entry: EngineEntry, recipe: BenchRecipe) -> EngineTarget:
+        """The recipe's model in that engine, or the server that the entry names."""
+        options = recipe.options | entry.options
+        url = options.pop("url", None)
+        model = None
+        if entry.backend != "remote":
+            model = self._recipe.model
+        artifact = None
+        if entry.scheme:
+            artifact = self._as_scheme(entry.scheme)
+        return EngineTarget(
+            backend=entry.backend,
+            model=model,
+            url=url,
+            options=options,
+            artifact=artifact,
+        )
 
     # -- measuring
 
@@ -187,7 +246,13 @@ class _Pipeline:
         self._versions |= prepared.versions()
         return prepared
 
-    def _load(self, target: PreparedTarget, name: str, *, folder: str) -> BenchReport:
+    def _load(
+        self,
+        target: PreparedTarget,
+        name: str,
+        *,
+        folder: str,
+    ) -> BenchReport:
         """Judged at the end of the whole run, so that an unlucky minute does not cost the rest."""
         assert self._steps.bench is not None
         recipe = msgspec.structs.replace(

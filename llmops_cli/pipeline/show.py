@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from llmops_cli.bench.report import Level
@@ -36,6 +38,7 @@ CSV_COLUMNS = (
     "output_tokens_per_s",
     "engine_peak_rss_bytes",
 )
+NO_SPEEDS: list[float | None] = [None] * 4
 
 
 def pipeline_table(report: PipelineReport) -> Table:
@@ -91,12 +94,22 @@ def pipeline_csv(report: PipelineReport) -> str:
         quality = [row.perplexity, row.kl_divergence, row.task_accuracy]
         for speed in _csv_speeds(row):
             cells = [*facts, *quality, *speed, row.engine_peak_rss_bytes]
-            lines.append(",".join("" if cell is None else str(cell) for cell in cells))
+            lines.append(_csv_line(cells))
     return "\n".join(lines) + "\n"
 
 
+def _csv_line(cells: Sequence[object]) -> str:
+    texts = []
+    for cell in cells:
+        text = "" if cell is None else str(cell)
+        texts.append(text)
+    return ",".join(texts)
+
+
 def _csv_speeds(row: Row) -> list[list[float | None]]:
-    return [_csv_speed(level) for level in row.levels] or [[None] * 4]
+    if not row.levels:
+        return [NO_SPEEDS]
+    return [_csv_speed(level) for level in row.levels]
 
 
 def _csv_speed(level: Level) -> list[float | None]:
@@ -108,4 +121,8 @@ def _csv_speed(level: Level) -> list[float | None]:
     ]
 
 
-SHOW = Show(table=lambda report, word, width: pipeline_table(report))
+def _shown(report: PipelineReport, word: str, width: int) -> Table:
+    return pipeline_table(report)
+
+
+SHOW = Show(table=_shown)
