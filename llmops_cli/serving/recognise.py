@@ -18,14 +18,17 @@ def served_model(url: str, http: Http) -> str | None:
     """The first model that the server lists."""
     text = http.get_text(f"{url}/v1/models", timeout_s=10)
     try:
-        return str(msgspec.json.decode(text or "")["data"][0]["id"])
+        models = msgspec.json.decode(text or "")
+        first = models["data"][0]
+        return str(first["id"])
     except (msgspec.DecodeError, KeyError, IndexError, TypeError):
         return None
 
 
 def recognise(http: Http, url: str) -> str | None:
     """A name and, where the server tells it, a version; None for a server that we do not know."""
-    owners = _owners(_get(http, f"{url}/v1/models"))
+    models = _get(http, f"{url}/v1/models")
+    owners = _owners(models)
     for signature in _signatures():
         if owners.intersection(signature.owned_by):
             return _named(signature, http, url)
@@ -37,9 +40,12 @@ def recognise(http: Http, url: str) -> str | None:
 
 
 def _shows(signature: Signature, info: Json) -> bool:
-    return any(
-        key in info and wanted in (None, info[key]) for key, wanted in signature.info.items()
-    )
+    for key, wanted in signature.info.items():
+        if key not in info:
+            continue
+        if wanted is None or wanted == info[key]:
+            return True
+    return False
 
 
 def _signatures() -> Iterator[Signature]:
@@ -51,10 +57,19 @@ def _owners(models: Json) -> set[str]:
     entries = models.get("data")
     if not isinstance(entries, list):
         return set()
-    return {str(entry.get("owned_by")) for entry in entries if isinstance(entry, dict)}
+    owners = set()
+    for entry in entries:
+        if isinstance(entry, dict):
+            owner = str(entry.get("owned_by"))
+            owners.add(owner)
+    return owners
 
 
-def _named(signature: Signature, http: Http, url: str) -> str:
+def _named(
+    signature: Signature,
+    http: Http,
+    url: str,
+) -> str:
     if signature.version_path is None:
         return signature.name
     found = _get(http, url + signature.version_path)
@@ -63,8 +78,11 @@ def _named(signature: Signature, http: Http, url: str) -> str:
 
 
 def _get(http: Http, url: str) -> Json:
+    text = http.get_text(url, timeout_s=TIMEOUT_S)
     try:
-        loaded = msgspec.json.decode(http.get_text(url, timeout_s=TIMEOUT_S) or "{}")
+        loaded = msgspec.json.decode(text or "{}")
     except msgspec.DecodeError:
         return {}
-    return loaded if isinstance(loaded, dict) else {}
+    if not isinstance(loaded, dict):
+        return {}
+    return loaded

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.spec import Cause, ServerSpec
 from llmops_cli.engines.causes import explain
-from llmops_cli.runtime.server import free_port, running
+from llmops_cli.runtime.server import ReadyServer, free_port, running
 from llmops_cli.serving.target import EngineTarget, prepare_target
 
 PARALLEL = 16
@@ -25,7 +25,11 @@ STABLE_S = 60.0
 
 @contextmanager
 def replicas(
-    target: EngineTarget, *, count: int, folder: Path, progress: Progress
+    target: EngineTarget,
+    *,
+    count: int,
+    folder: Path,
+    progress: Progress,
 ) -> Iterator[list[str]]:
     """The URLs of `count` engines, ready; all are stopped when the block ends.
 
@@ -40,7 +44,8 @@ def replicas(
             spec = prepared.spec(port=free_port(), parallel=PARALLEL)
             log = folder / f"{spec.engine}-{number}.log"
             keeper = _Keeper(spec, log, causes, progress)
-            urls.append(stack.enter_context(keeper.kept()))
+            url = stack.enter_context(keeper.kept())
+            urls.append(url)
         yield urls
 
 
@@ -48,7 +53,11 @@ class _Keeper:
     """Looks after one server in a thread."""
 
     def __init__(
-        self, spec: ServerSpec, log: Path, causes: tuple[Cause, ...], progress: Progress
+        self,
+        spec: ServerSpec,
+        log: Path,
+        causes: tuple[Cause, ...],
+        progress: Progress,
     ) -> None:
         self._spec = spec
         self._log = log
@@ -63,11 +72,13 @@ class _Keeper:
     def kept(self) -> Iterator[str]:
         """Its URL. The first start must succeed."""
         if not self._spec.argv:
-            with running(self._spec, log_path=self._log, progress=self._progress) as server:
+            with self._running(self._progress) as server:
                 yield server.url
             return
         thread = threading.Thread(
-            target=self._look_after, name=f"keeps {self._spec.engine}", daemon=True
+            target=self._look_after,
+            name=f"keeps {self._spec.engine}",
+            daemon=True,
         )
         thread.start()
         try:
@@ -93,18 +104,32 @@ class _Keeper:
                 if not isinstance(error, LlmopsError):
                     raise
                 lived_s = time.monotonic() - began
-                pause_s = FIRST_PAUSE_S if lived_s > STABLE_S else min(PAUSE_MOST_S, pause_s * 2)
+                pause_s = _next_pause_s(pause_s, lived_s)
                 self._progress.warn(f"{error.message}; it is started again in {pause_s:.0f} s")
                 self._over.wait(pause_s)
 
     def _run_once(self) -> None:
         """Until it ends or all is over."""
-
-        def known(text: str) -> Cause | None:
-            return explain(text, self._causes)
-
         watcher = Silent() if self._settled.is_set() else self._progress
-        with running(self._spec, log_path=self._log, progress=watcher, explain=known) as server:
+        with self._running(watcher) as server:
             self._settled.set()
             while not self._over.wait(LOOK_S):
                 server.check_alive()
+
+    def _running(self, progress: Progress) -> AbstractContextManager[ReadyServer]:
+        return running(
+            self._spec,
+            log_path=self._log,
+            progress=progress,
+            explain=self._explain,
+        )
+
+    def _explain(self, log: str) -> Cause | None:
+        return explain(log, self._causes)
+
+
+def _next_pause_s(pause_s: float, lived_s: float) -> float:
+    """Twice the last one, but for an engine that had lived long."""
+    if lived_s > STABLE_S:
+        return FIRST_PAUSE_S
+    return min(PAUSE_MOST_S, pause_s * 2)

@@ -19,6 +19,9 @@ from llmops_cli.runtime.server import ReadyServer, free_port, running
 from llmops_cli.serving.recognise import recognise, served_model
 from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
 
+NO_LOG = Path("unused")
+"""A server that we did not start writes none."""
+
 
 class RunningServer:
     """A server that answers now.
@@ -60,7 +63,10 @@ class RunningServer:
     @property
     def python(self) -> str | None:
         """The engine's interpreter; None if it needs none of its own."""
-        return self.prepared.env.python if self.prepared.env else None
+        env = self.prepared.env
+        if env is None:
+            return None
+        return env.python
 
     @property
     def pid(self) -> int | None:
@@ -102,18 +108,33 @@ def started(
         target = prepare_target(target, progress=progress)
     caller = http or Http()
     spec = target.spec(port=free_port(), parallel=parallel)
-    place = folder.path if isinstance(folder, RunFolder) and spec.argv else folder
-    log = place / (log_name or f"{spec.engine}.log") if isinstance(place, Path) else Path("unused")
     causes = target.facts.causes
-
-    def known(text: str) -> Cause | None:
-        return explain(text, causes)
-
     server_name = None
-    if not spec.argv:
+    log = None
+    if spec.argv:
+        log = _place_of(folder) / (log_name or f"{spec.engine}.log")
+    else:
         server_name = recognise(caller, spec.url)
         if target.target.model is None:
             model = served_model(spec.url, caller)
             spec = msgspec.structs.replace(spec, model=model or spec.model)
-    with running(spec, log_path=log, progress=progress, explain=known, http=caller) as ready:
-        yield RunningServer(ready, target, server_name=server_name, log=log if spec.argv else None)
+
+    def known(text: str) -> Cause | None:
+        return explain(text, causes)
+
+    server = running(
+        spec,
+        log_path=log or NO_LOG,
+        progress=progress,
+        explain=known,
+        http=caller,
+    )
+    with server as ready:
+        yield RunningServer(ready, target, server_name=server_name, log=log)
+
+
+def _place_of(folder: Path | RunFolder) -> Path:
+    """A run's folder is made when this is asked."""
+    if isinstance(folder, RunFolder):
+        return folder.path
+    return folder

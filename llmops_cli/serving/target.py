@@ -65,9 +65,10 @@ class PreparedTarget:
 
     def spec(self, *, port: int, parallel: int) -> ServerSpec:
         """What to run, with adapters and draft models where they are."""
+        options = self.options.located(self.artifact.parts)
         return self.engine.server(
             self.artifact,
-            options=self.options.located(self.artifact.parts),
+            options=options,
             env=self.env,
             port=port,
             parallel=parallel,
@@ -75,7 +76,9 @@ class PreparedTarget:
 
     def versions(self) -> dict[str, str]:
         """Of the engine's packages, in its Python."""
-        python = self.env.python if self.env else sys.executable
+        python = sys.executable
+        if self.env is not None:
+            python = self.env.python
         return versions_in(python, self.facts.packages)
 
     def digests(self) -> dict[str, str]:
@@ -117,7 +120,11 @@ def prepare_target(target: EngineTarget, *, progress: Progress) -> PreparedTarge
     return PreparedTarget(target, engine=engine, options=options, env=env, artifact=artifact)
 
 
-def _environment(target: EngineTarget, facts: EngineFacts, progress: Progress) -> Env | None:
+def _environment(
+    target: EngineTarget,
+    facts: EngineFacts,
+    progress: Progress,
+) -> Env | None:
     """First of all, before a model is trained or converted for it."""
     if facts.environment is None:
         return None

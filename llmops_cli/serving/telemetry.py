@@ -25,6 +25,8 @@ AVERAGED = "kv_cache_use"
 Gauges = dict[str, float]
 Sample = tuple[int, Gauges, Gauges]
 """(monotonic ns, engine, server)"""
+TimedSample = tuple[float, Gauges, Gauges]
+"""(seconds since some start, engine, server)"""
 
 
 @cache
@@ -47,14 +49,25 @@ def read_metrics(text: str) -> Gauges:
         if name not in names:
             continue
         try:
-            value = float(rest.rpartition("}")[2].split()[0])
+            value = _value_in(rest)
         except (IndexError, ValueError):
             continue
-        values.setdefault(names[name], []).append(value)
-    totals = {name: sum(found) for name, found in values.items()}
-    if AVERAGED in totals:
-        totals[AVERAGED] /= len(values[AVERAGED])
+        ours = names[name]
+        values.setdefault(ours, []).append(value)
+    totals = {}
+    for gauge, found in values.items():
+        total = sum(found)
+        if gauge == AVERAGED:
+            total /= len(found)
+        totals[gauge] = total
     return totals
+
+
+def _value_in(rest: str) -> float:
+    """The value after the labels and before the time, if there are any."""
+    _, _, ending = rest.rpartition("}")
+    words = ending.split()
+    return float(words[0])
 
 
 class Telemetry:
@@ -63,7 +76,13 @@ class Telemetry:
     `guard_pid` is the root of our engine's processes, None for a server we did not start.
     """
 
-    def __init__(self, url: str, *, guard_pid: int | None, http: Http) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        guard_pid: int | None,
+        http: Http,
+    ) -> None:
         self._url = f"{url}/metrics"
         self._pid = guard_pid
         self._http = http
@@ -73,19 +92,24 @@ class Telemetry:
         self._samples: list[Sample] = []
         self._misses = 0
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="telemetry")
+        self._thread = threading.Thread(
+            target=self._run,
+            daemon=True,
+            name="telemetry",
+        )
         self._thread.start()
 
     def stop(self) -> None:
         self._done.set()
         self._thread.join(timeout=5)
 
-    def between(self, start_ns: int, end_ns: int) -> list[tuple[float, Gauges, Gauges]]:
+    def between(self, start_ns: int, end_ns: int) -> list[TimedSample]:
         """Samples of a stretch, their times in seconds from its start."""
         found = []
         for at_ns, engine, server in list(self._samples):
             if start_ns <= at_ns <= end_ns:
-                found.append(((at_ns - start_ns) / 1e9, engine, server))
+                after_s = (at_ns - start_ns) / 1e9
+                found.append((after_s, engine, server))
         return found
 
     def _run(self) -> None:
@@ -146,8 +170,11 @@ class Telemetry:
         if not before or seconds <= 0:
             return None
         known = cpu_s.keys() & before.keys()
-        used = sum(max(0.0, cpu_s[pid] - before[pid]) for pid in known)
-        return used / seconds
+        used_s = 0.0
+        for pid in known:
+            more_s = cpu_s[pid] - before[pid]
+            used_s += max(0.0, more_s)
+        return used_s / seconds
 
 
 def gpu_gauges(gpus: list[object]) -> Gauges:

@@ -16,7 +16,8 @@ from llmops_cli.serving.telemetry import read_metrics
                 'vllm:num_requests_running{engine="0",model_name="m"} 3.0\n'
                 'vllm:num_requests_running{engine="1",model_name="m"} 2.0\n'
                 'vllm:kv_cache_usage_perc{engine="0"} 0.5\n'
-                'vllm:kv_cache_usage_perc{engine="1"} 0.1\nvllm:num_requests_waiting{engine="0"} 7\n'
+                'vllm:kv_cache_usage_perc{engine="1"} 0.1\nvllm:num_requests_waiting{engine="0"} '
+                "7\n"
             ),
             {"running": 5, "kv_cache_use": 0.3, "queued": 7},
         ),
