@@ -59,7 +59,11 @@ def packages_of(environment: str) -> list[str]:
     return list(found)
 
 
-def parse_options(name: str, engine: Engine, wishes: Mapping[str, str]) -> EngineOptions:
+def parse_options(
+    name: str,
+    engine: Engine,
+    wishes: Mapping[str, str],
+) -> EngineOptions:
     """The wishes as this engine's options, checked.
 
     Raises: UsageError for one that this engine does not have, naming those that have it, or for a
@@ -78,7 +82,11 @@ def parse_options(name: str, engine: Engine, wishes: Mapping[str, str]) -> Engin
     return options
 
 
-def _not_taken(name: str, facts: EngineFacts, wish: str) -> UsageError:
+def _not_taken(
+    name: str,
+    facts: EngineFacts,
+    wish: str,
+) -> UsageError:
     if wish not in COMMON:
         return unknown_name("engine option", wish, facts.options)
     others = [

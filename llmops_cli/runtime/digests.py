@@ -11,7 +11,8 @@ import msgspec
 def digest_file(path: Path) -> str:
     """sha256 of the content, as `sha256:<hex>`."""
     with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        whole = hashlib.file_digest(file, "sha256")
+    return f"sha256:{whole.hexdigest()}"
 
 
 def digest_path(path: Path) -> str:
@@ -21,10 +22,14 @@ def digest_path(path: Path) -> str:
     whole = hashlib.sha256()
     for child in sorted(path.rglob("*")):
         if child.is_file() and not child.name.startswith("."):
-            whole.update(f"{child.relative_to(path).as_posix()}\0{digest_file(child)}\n".encode())
+            name = child.relative_to(path).as_posix()
+            line = f"{name}\0{digest_file(child)}\n"
+            whole.update(line.encode())
     return f"sha256:{whole.hexdigest()}"
 
 
 def digest_value(value: object) -> str:
     """sha256 of the canonical JSON of a recipe or any plain value."""
-    return f"sha256:{hashlib.sha256(msgspec.json.encode(value, order='deterministic')).hexdigest()}"
+    text = msgspec.json.encode(value, order="deterministic")
+    whole = hashlib.sha256(text)
+    return f"sha256:{whole.hexdigest()}"

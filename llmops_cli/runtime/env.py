@@ -80,10 +80,15 @@ def ensure_env(name: str, *, progress: Progress) -> Env:
     except EnvironmentMissing as missing:
         if name in _configured() or name not in known_environments():
             raise
-        if os.environ.get("LLMOPS_ENV_CREATE", "1").lower() in ("0", "false", "no"):
+        if not _may_make():
             raise
         progress.say(f"{missing.message}; making it now")
         return create_env(name, progress=progress)
+
+
+def _may_make() -> bool:
+    wish = os.environ.get("LLMOPS_ENV_CREATE", "1")
+    return wish.lower() not in ("0", "false", "no")
 
 
 def create_env(name: str, *, progress: Progress) -> Env:
@@ -101,10 +106,20 @@ def create_env(name: str, *, progress: Progress) -> Env:
 def list_envs(*, anew: bool = False) -> list[EnvStatus]:
     """Every known environment and what provides it now."""
     known = known_environments()
-    return [_status(name, known.get(name), anew=anew) for name in sorted({*known, *_configured()})]
+    names = known.keys() | _configured().keys()
+    found = []
+    for name in sorted(names):
+        wanted = known.get(name)
+        found.append(_status(name, wanted, anew=anew))
+    return found
 
 
-def _status(name: str, wanted: Requirements | None, *, anew: bool) -> EnvStatus:
+def _status(
+    name: str,
+    wanted: Requirements | None,
+    *,
+    anew: bool,
+) -> EnvStatus:
     env = None
     problem = None
     try:
@@ -126,12 +141,19 @@ def _how_to_make(wanted: Requirements) -> str:
     return f"llmops env create {wanted.name} (downloads about {size})"
 
 
-def _of_the_user(name: str, python: str, wanted: Requirements | None, *, anew: bool) -> Env:
+def _of_the_user(
+    name: str,
+    python: str,
+    wanted: Requirements | None,
+    *,
+    anew: bool,
+) -> Env:
     if not Path(python).exists():
         raise EnvironmentMissing(
             f"environment '{name}': no Python at {python}", hint=f"mend {_config_file()}"
         )
-    missing = missing_modules(python, wanted.modules if wanted else (), anew=anew)
+    modules = wanted.modules if wanted else ()
+    missing = missing_modules(python, modules, anew=anew)
     if missing:
         raise EnvironmentMissing(
             f"environment '{name}': {python} {missing}",
@@ -152,10 +174,14 @@ def _configured() -> dict[str, str]:
         return {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{_config_file()} is not YAML: {error}") from error
+    pythons = {}
     try:
         table = msgspec.convert(loaded or {}, dict[str, dict[str, str]])
-        return {name: str(Path(entry["python"]).expanduser()) for name, entry in table.items()}
+        for name, entry in table.items():
+            python = Path(entry["python"])
+            pythons[name] = str(python.expanduser())
     except (msgspec.ValidationError, KeyError) as error:
         raise UsageError(
             f"{_config_file()}: each entry must be NAME: {{python: PATH}} ({error})"
         ) from error
+    return pythons

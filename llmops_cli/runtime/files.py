@@ -61,17 +61,27 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def to_json(value: object) -> bytes:
     """Indented JSON with a final newline."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    compact = msgspec.json.encode(value)
+    return msgspec.json.format(compact, indent=2) + b"\n"
 
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files below a folder."""
     if path.is_file():
         return path.stat().st_size
-    return sum(child.stat().st_size for child in path.rglob("*") if child.is_file())
+    total = 0
+    for child in path.rglob("*"):
+        if child.is_file():
+            total += child.stat().st_size
+    return total
 
 
-def require_space(folder: Path, need_bytes: int, *, what: str) -> None:
+def require_space(
+    folder: Path,
+    need_bytes: int,
+    *,
+    what: str,
+) -> None:
     """Raises EnvironmentMissing now rather than ENOSPC in an hour."""
     existing = folder
     while not existing.exists():

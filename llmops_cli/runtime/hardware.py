@@ -72,15 +72,18 @@ def usable_cores() -> int:
 
 def _cpu() -> tuple[str, list[str]]:
     try:
-        fields: dict[str, str] = {}
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            key, _, value = line.partition(":")
-            fields.setdefault(key.strip(), value.strip())
+        text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or platform.machine(), []
-    present = set((fields.get("flags") or fields.get("Features") or "").split())
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    words = fields.get("flags") or fields.get("Features") or ""
+    present = set(words.split())
     name = fields.get("model name") or platform.machine()
-    return name, [flag for flag in INTERESTING_FLAGS if flag in present]
+    flags = [flag for flag in INTERESTING_FLAGS if flag in present]
+    return name, flags
 
 
 def probe_gpus() -> list[dict[str, object]]:
@@ -90,17 +93,19 @@ def probe_gpus() -> list[dict[str, object]]:
 
         pynvml.nvmlInit()
         driver = pynvml.nvmlSystemGetDriverVersion()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [
-            {
+        found: list[dict[str, object]] = []
+        for number in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            gpu = {
                 "name": pynvml.nvmlDeviceGetName(handle),
-                "memory_bytes": int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+                "memory_bytes": int(memory.total),
                 "driver": driver,
             }
-            for handle in handles
-        ]
+            found.append(gpu)
     except Exception:  # noqa: BLE001 - no driver, no library or no rights: all mean "no GPU here"
         return []
+    return found
 
 
 def installed_versions(packages: Sequence[str] = ()) -> dict[str, str]:
@@ -169,4 +174,5 @@ def git_state(folder: Path) -> dict[str, object] | None:
     commit = git("rev-parse", "HEAD")
     if commit is None:
         return None
-    return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    changes = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": bool(changes)}

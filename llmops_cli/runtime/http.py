@@ -57,52 +57,69 @@ class Http:
     def status(self, url: str, *, timeout_s: float) -> int | str:
         """The status of a GET, or why there is none."""
         try:
-            with self._open(
-                urllib.request.Request(url, headers=self._headers), timeout_s
-            ) as answer:
+            with self._get(url, timeout_s) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
         except urllib.error.URLError as error:
-            return str(getattr(error.reason, "strerror", None) or error.reason)
+            reason = getattr(error.reason, "strerror", None)
+            return str(reason or error.reason)
         except BROKEN as error:
             return f"{type(error).__name__}: {error}"
 
     def get_text(self, url: str, *, timeout_s: float) -> str | None:
         """The body of a 200 answer, or None."""
         try:
-            with self._open(
-                urllib.request.Request(url, headers=self._headers), timeout_s
-            ) as answer:
-                return str(answer.read().decode(errors="replace"))
+            with self._get(url, timeout_s) as answer:
+                body = answer.read()
         except BROKEN:
             return None
+        return body.decode(errors="replace")
 
     def post_json(
-        self, url: str, body: Mapping[str, object], *, timeout_s: float
+        self,
+        url: str,
+        body: Mapping[str, object],
+        *,
+        timeout_s: float,
     ) -> dict[str, Any] | None:  # Any: the server's own fields
         """The JSON object of a 200 answer, or None."""
-        headers = {"Content-Type": "application/json", **self._headers}
-        request = urllib.request.Request(url, data=msgspec.json.encode(body), headers=headers)
+        request = urllib.request.Request(
+            url,
+            data=msgspec.json.encode(body),
+            headers={"Content-Type": "application/json", **self._headers},
+        )
         try:
             with self._open(request, timeout_s) as answer:
                 loaded = msgspec.json.decode(answer.read())
         except (*BROKEN, msgspec.DecodeError):
             return None
-        return loaded if isinstance(loaded, dict) else None
+        if not isinstance(loaded, dict):
+            return None
+        return loaded
 
-    def _open(self, request: urllib.request.Request, timeout_s: float) -> http.client.HTTPResponse:
-        if (
-            self._opener is None
-        ):  # a TLS context reads every certificate of the system, so only when needed
-            handlers: list[urllib.request.BaseHandler] = [
-                urllib.request.ProxyHandler(self._proxies),
-                SameHostRedirects(),
-            ]
-            if self._insecure:
-                context = ssl.create_default_context()
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-                handlers.append(urllib.request.HTTPSHandler(context=context))
-            self._opener = urllib.request.build_opener(*handlers)
+    def _get(self, url: str, timeout_s: float) -> http.client.HTTPResponse:
+        request = urllib.request.Request(url, headers=self._headers)
+        return self._open(request, timeout_s)
+
+    def _open(
+        self,
+        request: urllib.request.Request,
+        timeout_s: float,
+    ) -> http.client.HTTPResponse:
+        if self._opener is None:
+            self._opener = self._new_opener()
         return self._opener.open(request, timeout=timeout_s)  # type: ignore[no-any-return]
+
+    def _new_opener(self) -> urllib.request.OpenerDirector:
+        """A TLS context reads every certificate of the system, so only when needed."""
+        handlers: list[urllib.request.BaseHandler] = [
+            urllib.request.ProxyHandler(self._proxies),
+            SameHostRedirects(),
+        ]
+        if self._insecure:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        return urllib.request.build_opener(*handlers)

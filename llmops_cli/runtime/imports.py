@@ -18,6 +18,8 @@ from llmops_cli.runtime.paths import cache_dir
 
 IMPORT_TIMEOUT_S = 300.0
 LOOK_TIMEOUT_S = 60.0
+ABSENT = " -"
+"""What stands behind a module that is not there."""
 
 _IMPORT = """
 import importlib, json, sys
@@ -51,18 +53,24 @@ for name in sys.argv[1:]:
 """
 
 
-def missing_modules(python: str, modules: tuple[str, ...], *, anew: bool = False) -> str:
+def missing_modules(
+    python: str,
+    modules: tuple[str, ...],
+    *,
+    anew: bool = False,
+) -> str:
     """What that Python cannot import, as the end of a sentence about it; empty if it can all."""
     if not modules:
         return ""
     look = _look(python, modules)
     if look is None:
         return "cannot be started"
-    absent = [line.removesuffix(" -") for line in look.splitlines() if line.endswith(" -")]
+    absent = [line for line in look.splitlines() if line.endswith(ABSENT)]
     if absent:
-        return f"has no {', '.join(absent)}"
-    key = hashlib.sha256(f"{python}\0{look}".encode()).hexdigest()[:24]
-    kept = cache_dir() / "imports" / f"{key}.json"
+        names = [line.removesuffix(ABSENT) for line in absent]
+        listed = ", ".join(names)
+        return f"has no {listed}"
+    kept = _finding(python, look)
     if not anew:
         with suppress(OSError, ValueError):
             return _sentence(dict(json.loads(kept.read_text())))
@@ -72,8 +80,19 @@ def missing_modules(python: str, modules: tuple[str, ...], *, anew: bool = False
     return _sentence(broken)
 
 
+def _finding(python: str, look: str) -> Path:
+    """Where it is kept what was found of these files."""
+    seen = f"{python}\0{look}"
+    digest = hashlib.sha256(seen.encode())
+    key = digest.hexdigest()[:24]
+    return cache_dir() / "imports" / f"{key}.json"
+
+
 def _sentence(broken: dict[str, str]) -> str:
-    return "; ".join(f"cannot import {name} ({why})" for name, why in broken.items())
+    parts = []
+    for name, why in broken.items():
+        parts.append(f"cannot import {name} ({why})")
+    return "; ".join(parts)
 
 
 def _look(python: str, modules: tuple[str, ...]) -> str | None:
@@ -105,7 +124,8 @@ def _import(python: str, modules: tuple[str, ...]) -> dict[str, str]:
         )
         return dict(json.loads(run.stdout.splitlines()[-1]))
     except subprocess.CalledProcessError as error:
-        last = (error.stderr or "").strip().splitlines()[-1:]
-        return dict.fromkeys(modules[:1], f"it ends with {error.returncode}: {''.join(last)}")
+        lines = (error.stderr or "").strip().splitlines()
+        last = "".join(lines[-1:])
+        return {modules[0]: f"it ends with {error.returncode}: {last}"}
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        return dict.fromkeys(modules[:1], str(error))
+        return {modules[0]: str(error)}

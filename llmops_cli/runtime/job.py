@@ -17,9 +17,10 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.runtime.files import write_atomic
-from llmops_cli.runtime.process import Supervised, describe_exit
+from llmops_cli.runtime.process import Supervised, describe_exit, describe_log
 
 POLL_EVERY_S = 0.1
+RANK_ERRORS = "error-*.json"
 
 # A worker's events and output are free-form JSON; each caller knows the shape of its own worker's.
 Json = dict[str, Any]
@@ -42,8 +43,18 @@ class RankError(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     hint: str | None
 
+    def came_before(self, other: RankError) -> bool:
+        if self.at_s == other.at_s:
+            return self.rank < other.rank
+        return self.at_s < other.at_s
 
-def run_job(spec: JobSpec, *, folder: Path, progress: Progress) -> JobResult:
+
+def run_job(
+    spec: JobSpec,
+    *,
+    folder: Path,
+    progress: Progress,
+) -> JobResult:
     """Runs the worker to its end; `progress` hears of each stage as it comes.
 
     What lies in `folder` stays, so that a worker can resume; only the messages of the last run go.
@@ -67,7 +78,12 @@ def run_job(spec: JobSpec, *, folder: Path, progress: Progress) -> JobResult:
     if code != 0 or not output_path.exists():
         raise _failure(spec, folder, process, code)
     output: Json = msgspec.json.decode(output_path.read_bytes())
-    return JobResult(output=output, memory=memory, wall_s=time.monotonic() - start)
+    wall_s = time.monotonic() - start
+    return JobResult(
+        output=output,
+        memory=memory,
+        wall_s=wall_s,
+    )
 
 
 def argv_of(spec: JobSpec, folder: Path) -> list[str]:
@@ -79,21 +95,25 @@ def argv_of(spec: JobSpec, folder: Path) -> list[str]:
 
 
 def _remove_messages(folder: Path) -> None:
-    for stale in (folder / "events.jsonl", folder / "output.json", *folder.glob("error-*.json")):
+    messages = [
+        folder / "events.jsonl",
+        folder / "output.json",
+        *folder.glob(RANK_ERRORS),
+    ]
+    for stale in messages:
         stale.unlink(missing_ok=True)
 
 
-def _failure(spec: JobSpec, folder: Path, process: Supervised, code: int) -> LlmopsError:
+def _failure(
+    spec: JobSpec,
+    folder: Path,
+    process: Supervised,
+    code: int,
+) -> LlmopsError:
     """The error that came first: the other ranks, and the launcher, only fail of it."""
-    errors = [
-        msgspec.json.decode(path.read_bytes(), type=RankError)
-        for path in folder.glob("error-*.json")
-    ]
-    first = min(errors, key=lambda error: (error.at_s, error.rank), default=None)
+    first = _first_error(folder)
     ending = f"job '{spec.name}' ended ({describe_exit(code)})"
-    tail = process.log_tail()
-    log = f"its log is {process.log_path}"
-    log += f"; it ends:\n{tail}" if tail else " (empty)"
+    log = describe_log(process)
     if first is None:
         return EngineFailed(ending, hint=log)
     if first.kind is None:
@@ -101,6 +121,15 @@ def _failure(spec: JobSpec, folder: Path, process: Supervised, code: int) -> Llm
         return EngineFailed(f"{ending}: {who}{first.message}", hint=log)
     kind = EXIT_CODES.get(first.kind, EngineFailed)
     return kind(first.message, hint=first.hint)
+
+
+def _first_error(folder: Path) -> RankError | None:
+    first: RankError | None = None
+    for path in folder.glob(RANK_ERRORS):
+        error = msgspec.json.decode(path.read_bytes(), type=RankError)
+        if first is None or error.came_before(first):
+            first = error
+    return first
 
 
 class _EventTail:
@@ -117,8 +146,8 @@ class _EventTail:
         with self._path.open("rb") as file:
             file.seek(self._offset)
             block = file.read()
-        whole = block[: block.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
+        end = block.rfind(b"\n") + 1
+        self._offset += end
+        for line in block[:end].splitlines():
             event = msgspec.json.decode(line)
             self._progress.update(event["stage"], event["done"], event["total"])

@@ -11,17 +11,22 @@ DEFAULT_KEY = "LLMOPS_API_KEY"
 """Used where it is set; any other variable that a user names has to be."""
 
 
-def api_key(variable: str | None, environ: Mapping[str, str] | None = None) -> str:
+def api_key(
+    variable: str | None,
+    environ: Mapping[str, str] | None = None,
+) -> str:
     """The key in that variable; empty if none is named, or the default one is not set.
 
     Raises: EnvironmentMissing for a variable that was named and is not set.
     """
     if not variable:
         return ""
-    found = (os.environ if environ is None else environ).get(variable, "").strip()
+    variables = os.environ if environ is None else environ
+    found = variables.get(variable, "").strip()
     if not found and variable != DEFAULT_KEY:
         raise EnvironmentMissing(
-            f"the environment variable {variable} is not set", hint=f"export {variable}=..."
+            f"the environment variable {variable} is not set",
+            hint=f"export {variable}=...",
         )
     return found
 

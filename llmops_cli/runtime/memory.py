@@ -33,9 +33,8 @@ class MemoryMeter:
         self._done.set()
         self._thread.join(timeout=5)
         rss = self._rss
-        if (
-            len(self._high_water) == 1
-        ):  # one process: the kernel's own high-water mark misses no spike
+        if len(self._high_water) == 1:
+            # one process: the kernel's own high-water mark misses no spike
             rss = max(rss, *self._high_water.values())
         return Memory(
             engine_peak_rss_bytes=rss or None,
@@ -55,7 +54,8 @@ class MemoryMeter:
             tree = psutil.Process(self._root).children(recursive=True)
         except psutil.Error:
             return
-        rss = pss = 0
+        rss = 0
+        pss = 0
         for process in tree:
             try:
                 rss += process.memory_info().rss
@@ -68,16 +68,20 @@ class MemoryMeter:
         if pss:
             self._pss = max(self._pss or 0, pss)
         if self._gpu_handles:
-            self._gpu = max(self._gpu or 0, _gpu_bytes(self._gpu_handles, {p.pid for p in tree}))
+            pids = {process.pid for process in tree}
+            gpu = _gpu_bytes(self._gpu_handles, pids)
+            self._gpu = max(self._gpu or 0, gpu)
 
 
 def _high_water_bytes(pid: int) -> int:
     try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+        status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        pass
+        return 0
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            words = line.split()
+            return int(words[1]) * 1024
     return 0
 
 
@@ -86,8 +90,9 @@ def gpu_handles() -> list[object]:
         import pynvml
 
         pynvml.nvmlInit()
-        return [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-    except Exception:  # noqa: BLE001 - no driver, no library or no rights: all mean "no GPU to measure"
+        count = pynvml.nvmlDeviceGetCount()
+        return [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
+    except Exception:  # noqa: BLE001 - no driver, no library or no rights: no GPU to measure
         return []
 
 

@@ -20,6 +20,8 @@ from llmops_cli.runtime.chat import TokenUse
 from llmops_cli.runtime.files import cannot_write
 
 PER_MILLION = 1e6
+GROWING = os.O_RDWR | os.O_APPEND | os.O_CREAT
+OWNER_ONLY = 0o600
 
 
 class Numbered(Protocol):
@@ -55,7 +57,7 @@ class OutcomesFile(Generic[OutcomeT]):
 
     def __enter__(self) -> Self:
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = os.open(self._path, GROWING, OWNER_ONLY)
             self._cut_torn_line()
         except OSError as error:
             raise cannot_write(self._path, error) from error
@@ -100,7 +102,9 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """Money for so many tokens."""
-        return (input_tokens * self.input + output_tokens * self.output) / PER_MILLION
+        prompts = input_tokens * self.input
+        answers = output_tokens * self.output
+        return (prompts + answers) / PER_MILLION
 
 
 class SpendForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,9 +144,11 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     def exhausted(self, used: TokenUse) -> StopReason | None:
         """Why nothing more may be sent, if so."""
-        if self.tokens and used.input_tokens + used.output_tokens >= self.tokens:
+        tokens = used.input_tokens + used.output_tokens
+        if self.tokens and tokens >= self.tokens:
             return StopReason.TOKENS
-        if self.money and self.prices.cost(used.input_tokens, used.output_tokens) >= self.money:
+        money = self.prices.cost(used.input_tokens, used.output_tokens)
+        if self.money and money >= self.money:
             return StopReason.MONEY
         return None
 
@@ -166,10 +172,13 @@ async def work_off(
                 return
             await do(task)
 
-    workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(tasks)))]
+    count = min(concurrency, len(tasks))
+    workers = [asyncio.create_task(work()) for _ in range(count)]
     try:
         await asyncio.gather(*workers)
     finally:
         for worker in workers:
             worker.cancel()
-    return stopped[0] if stopped else None
+    if not stopped:
+        return None
+    return stopped[0]

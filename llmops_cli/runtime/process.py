@@ -16,6 +16,7 @@ from llmops_cli.runtime.memory import MemoryMeter
 from llmops_cli.runtime.paths import WORKERS
 
 STOP_PATIENCE_S = 8.0
+TAIL_BYTES = 16384
 
 
 class Supervised:
@@ -25,7 +26,13 @@ class Supervised:
     machine.
     """
 
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], log_path: Path) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log_path: Path,
+    ) -> None:
         self.log_path = log_path
         try:
             log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,10 +90,21 @@ class Supervised:
 
     def log_tail(self, lines: int = 12) -> str:
         """The last non-empty log lines, for an error message or a run log."""
+        size_bytes = self.log_path.stat().st_size
         with self.log_path.open("rb") as file:
-            file.seek(max(0, self.log_path.stat().st_size - 16384))
+            file.seek(max(0, size_bytes - TAIL_BYTES))
             text = file.read().decode(errors="replace")
-        return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+        written = [line for line in text.splitlines() if line.strip()]
+        return "\n".join(written[-lines:])
+
+
+def describe_log(process: Supervised) -> str:
+    """Where the log of a process is and how it ends."""
+    tail = process.log_tail()
+    place = f"its log is {process.log_path}"
+    if not tail:
+        return f"{place} (empty)"
+    return f"{place}; it ends:\n{tail}"
 
 
 def describe_exit(code: int) -> str:
@@ -94,11 +112,14 @@ def describe_exit(code: int) -> str:
 
     The guard reports a signal as 128 + its number.
     """
-    code = 128 - code if code < 0 else code
+    if code < 0:
+        code = 128 - code
     if code <= 128:
         return f"exit code {code}"
     try:
         name = signal.Signals(code - 128).name
     except ValueError:
         return f"exit code {code}"
-    return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    if name == "SIGKILL":
+        return "killed by SIGKILL (out of memory?)"
+    return f"killed by {name}"

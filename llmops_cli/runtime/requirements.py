@@ -11,6 +11,7 @@ import msgspec
 from llmops_cli.runtime.hardware import probe_gpus
 from llmops_cli.runtime.paths import cache_dir, config_dir, recipes_dir
 
+OURS = "#:"
 CUDA = "-cuda"
 CONSTRAINTS = "constraints"
 
@@ -29,7 +30,9 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     def folder(self) -> Path:
         """Where its environment lies; another content or Python has another place."""
         content = self.path.read_bytes() + sys.version.encode()
-        return cache_dir() / "envs" / f"{self.path.stem}-{hashlib.sha256(content).hexdigest()[:12]}"
+        digest = hashlib.sha256(content)
+        digits = digest.hexdigest()[:12]
+        return cache_dir() / "envs" / f"{self.path.stem}-{digits}"
 
     @property
     def python(self) -> Path:
@@ -48,25 +51,34 @@ def known_environments() -> dict[str, Requirements]:
     files.pop(CONSTRAINTS, None)
     names = [name for name in files if not name.endswith(CUDA)]
     has_cuda_files = any(name + CUDA in files for name in names)
-    if has_cuda_files and probe_gpus():
-        chosen = {name: files.get(name + CUDA, files[name]) for name in names}
-    else:
-        chosen = {name: files[name] for name in names}
-    return {name: read_requirements(name, path) for name, path in chosen.items()}
+    wants_cuda = has_cuda_files and bool(probe_gpus())
+    found = {}
+    for name in names:
+        path = files[name]
+        if wants_cuda:
+            path = files.get(name + CUDA, path)
+        found[name] = read_requirements(name, path)
+    return found
 
 
 def read_requirements(name: str, path: Path) -> Requirements:
     """The file with its `#:` lines: modules, download, uninstall, metadata."""
     fields: dict[str, str] = {}
     for line in path.read_text().splitlines():
-        if line.startswith("#:"):
-            key, _, value = line[2:].strip().partition(" ")
+        if line.startswith(OURS):
+            said = line.removeprefix(OURS).strip()
+            key, _, value = said.partition(" ")
             fields[key] = value
     return Requirements(
         name=name,
         path=path,
-        modules=tuple(fields.get("modules", "").split()),
+        modules=_words(fields, "modules"),
         download=fields.get("download", ""),
-        uninstall=tuple(fields.get("uninstall", "").split()),
-        metadata=tuple(fields.get("metadata", "").split()),
+        uninstall=_words(fields, "uninstall"),
+        metadata=_words(fields, "metadata"),
     )
+
+
+def _words(fields: dict[str, str], name: str) -> tuple[str, ...]:
+    text = fields.get(name, "")
+    return tuple(text.split())

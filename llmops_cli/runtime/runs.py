@@ -21,7 +21,13 @@ MOST_OF_A_SECOND = 1000
 class RunFolder:
     """One run's folder. It is made on first use, so what fails before leaves nothing behind."""
 
-    def __init__(self, command: str, slug: str, *, chosen: Path | None = None) -> None:
+    def __init__(
+        self,
+        command: str,
+        slug: str,
+        *,
+        chosen: Path | None = None,
+    ) -> None:
         self._command = command
         self._slug = slug
         self._chosen = chosen
@@ -30,9 +36,12 @@ class RunFolder:
 
     def require_unused(self, *, hint: str = "choose another -o, or remove it") -> None:
         """Raises: UsageError if the folder that the user chose holds a run already."""
-        if self._chosen is not None and (self._chosen / REPORT).exists():
+        if self._chosen is None:
+            return
+        report = self._chosen / REPORT
+        if report.exists():
             raise UsageError(f"{self._chosen} holds a run already", hint=hint)
-        if self._chosen is not None and self._chosen.is_file():
+        if self._chosen.is_file():
             raise UsageError(f"{self._chosen} is a file", hint="-o names a folder")
 
     @property
@@ -69,7 +78,12 @@ class RunFolder:
         return self._chosen
 
 
-def make_run_dir(command: str, slug: str, *, base: Path | None = None) -> Path:
+def make_run_dir(
+    command: str,
+    slug: str,
+    *,
+    base: Path | None = None,
+) -> Path:
     """A new folder <base>/<utc>-<command>-<slug>; `base` is ./results."""
     base = base or RESULTS
     if base.is_symlink() and not base.exists():
@@ -78,10 +92,11 @@ def make_run_dir(command: str, slug: str, *, base: Path | None = None) -> Path:
             hint="make that folder, remove the link, or choose a folder with -o",
         )
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", slug).strip("-")[:MOST_SLUG_CHARS] or "run"
-    name = f"{stamp}-{command}-{safe}"
+    name = f"{stamp}-{command}-{_safe(slug)}"
     for attempt in range(1, MOST_OF_A_SECOND):
-        path = base / (name if attempt == 1 else f"{name}-{attempt}")
+        path = base / name
+        if attempt > 1:
+            path = base / f"{name}-{attempt}"
         try:
             path.mkdir(parents=True)
         except FileExistsError:
@@ -94,6 +109,13 @@ def make_run_dir(command: str, slug: str, *, base: Path | None = None) -> Path:
             raise cannot_write(path, error) from error
         return path
     raise EnvironmentMissing(f"cannot find a free name for {base / name}")
+
+
+def _safe(slug: str) -> str:
+    """As a part of a folder's name."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", slug)
+    short = plain.strip("-")[:MOST_SLUG_CHARS]
+    return short or "run"
 
 
 def load_report(path: Path) -> Report:

@@ -15,7 +15,7 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import Cause, ServerSpec
 from llmops_cli.runtime.http import Http
-from llmops_cli.runtime.process import Supervised, describe_exit
+from llmops_cli.runtime.process import Supervised, describe_exit, describe_log
 
 HOST = "127.0.0.1"
 MODELS_PATH = "/v1/models"
@@ -32,7 +32,10 @@ class ReadyServer:
     """A server that has answered its ready check."""
 
     def __init__(
-        self, spec: ServerSpec, process: Supervised | None, explain: Explain | None
+        self,
+        spec: ServerSpec,
+        process: Supervised | None,
+        explain: Explain | None,
     ) -> None:
         self.spec = spec
         self._process = process
@@ -48,7 +51,9 @@ class ReadyServer:
 
         None for a server that we did not start.
         """
-        return None if self._process is None else self._process.pid
+        if self._process is None:
+            return None
+        return self._process.pid
 
     def check_alive(self) -> None:
         """Raises EngineFailed with the last log lines if the engine has ended."""
@@ -60,7 +65,9 @@ class ReadyServer:
 
     def memory(self) -> Memory:
         """Peaks after the server was stopped; nothing for one that we did not start."""
-        return Memory() if self._process is None else self._process.stop()
+        if self._process is None:
+            return Memory()
+        return self._process.stop()
 
 
 def free_port() -> int:
@@ -97,7 +104,10 @@ def running(
 
 
 def _wait_ready(
-    spec: ServerSpec, process: Supervised, progress: Progress, explain: Explain | None
+    spec: ServerSpec,
+    process: Supervised,
+    progress: Progress,
+    explain: Explain | None,
 ) -> None:
     start = time.monotonic()
     said_s = 0.0
@@ -138,15 +148,21 @@ def _require_answer(spec: ServerSpec, http: Http) -> None:
 
 
 def _died(
-    spec: ServerSpec, process: Supervised, code: int, explain: Explain | None
+    spec: ServerSpec,
+    process: Supervised,
+    code: int,
+    explain: Explain | None,
 ) -> EngineFailed:
-    tail = process.log_tail()
     ending = describe_exit(code)
-    log = f"its log is {process.log_path}"
-    log += f"; it ends:\n{tail}" if tail else " (empty)"
-    known = explain(f"{tail}\n{ending}") if explain else None
+    log = describe_log(process)
+    message = f"engine '{spec.engine}' ended ({ending})"
+    known = None
+    if explain is not None:
+        tail = process.log_tail()
+        known = explain(f"{tail}\n{ending}")
     if known is None:
-        return EngineFailed(f"engine '{spec.engine}' ended ({ending})", hint=log)
+        return EngineFailed(message, hint=log)
     return EngineFailed(
-        f"engine '{spec.engine}' ended ({ending}): {known.cause}", hint=f"{known.hint}; {log}"
+        f"{message}: {known.cause}",
+        hint=f"{known.hint}; {log}",
     )

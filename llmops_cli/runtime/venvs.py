@@ -28,7 +28,9 @@ def problem_of(wanted: Requirements, *, anew: bool = False) -> str | None:
     if not (wanted.folder / FINISHED).exists():
         return "its installation did not come to an end"
     missing = missing_modules(str(wanted.python), wanted.modules, anew=anew)
-    return f"its Python {missing}" if missing else None
+    if not missing:
+        return None
+    return f"its Python {missing}"
 
 
 def make_venv(wanted: Requirements, progress: Progress) -> None:
@@ -126,9 +128,10 @@ class _Installer:
 
     def _show(self, line: str) -> None:
         self._lines += 1
-        if line.strip():
+        said = line.strip()
+        if said:
             stage = f"environment {self._wanted.name}"
-            self._progress.update(stage, self._lines, note=line.strip()[:90])
+            self._progress.update(stage, self._lines, note=said[:90])
 
 
 def _tail(path: Path, on_line: Callable[[str], None]) -> Callable[[], None]:
@@ -140,9 +143,10 @@ def _tail(path: Path, on_line: Callable[[str], None]) -> Callable[[], None]:
         with path.open("rb") as file:
             file.seek(offset)
             block = file.read()
-        whole = block[: block.rfind(b"\n") + 1]
-        offset += len(whole)
-        for line in whole.decode(errors="replace").splitlines():
+        end = block.rfind(b"\n") + 1
+        offset += end
+        text = block[:end].decode(errors="replace")
+        for line in text.splitlines():
             on_line(line)
 
     return read
@@ -151,7 +155,9 @@ def _tail(path: Path, on_line: Callable[[str], None]) -> Callable[[], None]:
 def _find_links() -> dict[str, str]:
     """What uv should know by its own name, not pip's."""
     links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")
-    return {"UV_FIND_LINKS": links} if links else {}
+    if not links:
+        return {}
+    return {"UV_FIND_LINKS": links}
 
 
 def _full_disk(wanted: Requirements) -> EnvironmentMissing | None:
@@ -164,9 +170,18 @@ def _full_disk(wanted: Requirements) -> EnvironmentMissing | None:
     )
 
 
-def _write_metadata(python: str, package: str, version: str) -> None:
+def _write_metadata(
+    python: str,
+    package: str,
+    version: str,
+) -> None:
     code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-    run = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [python, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     folder = Path(run.stdout.strip()) / f"{package}-{version}.dist-info"
     folder.mkdir(exist_ok=True)
     (folder / "METADATA").write_text(
