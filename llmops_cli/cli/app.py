@@ -110,7 +110,9 @@ def _run() -> int:
         return _explain(_of_the_machine(error))
     except Exception as error:  # noqa: BLE001 - the one boundary
         return _unexpected(error)
-    return code if isinstance(code, int) else 0
+    if not isinstance(code, int):
+        return 0
+    return code
 
 
 def _open_streams() -> None:
@@ -167,9 +169,10 @@ def _unexpected(error: Exception) -> int:
         context = getattr(error, "ctx", None)
         help_line = f"{context.command_path} --help" if context is not None else None
         return _explain(UsageError(error.format_message(), hint=help_line))
-    log = _crash_log()
-    message = f"bug in llmops: {type(error).__name__}: {error}"
-    return _explain(LlmopsError(message, hint=f"the traceback is in {log}"))
+    kind = type(error).__name__
+    message = f"bug in llmops: {kind}: {error}"
+    hint = f"the traceback is in {_crash_log()}"
+    return _explain(LlmopsError(message, hint=hint))
 
 
 def _crash_log() -> Path:

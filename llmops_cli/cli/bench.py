@@ -45,7 +45,11 @@ def bench(
         target = prepare_target(wish, progress=progress)
         try:
             report = run(
-                found.recipe, found.origins, folder=folder.path, progress=progress, target=target
+                found.recipe,
+                found.origins,
+                folder=folder.path,
+                progress=progress,
+                target=target,
             )
         finally:
             folder.forget_if_empty()
@@ -53,7 +57,8 @@ def bench(
     if as_json:
         print_json(report)
     else:
-        show_table(bench_table(report, width=width_of(sys.stderr)))
+        table = bench_table(report, width=width_of(sys.stderr))
+        show_table(table)
         say(f"report: {folder.path / 'report.json'}    plots: {page}")
     if not found.recipe.allow_invalid:
         accept = f"the report is in {folder.path}; --allow-invalid accepts it"
@@ -63,5 +68,8 @@ def bench(
 def _place(recipe: BenchRecipe) -> str:
     """What the run's folder is called after."""
     if recipe.url:
-        return urlsplit(recipe.url).netloc.rpartition("@")[2]
-    return f"{recipe.backend}-{Path(recipe.model).name}"
+        place = urlsplit(recipe.url).netloc
+        _, _, host = place.rpartition("@")
+        return host
+    model = Path(recipe.model).name
+    return f"{recipe.backend}-{model}"

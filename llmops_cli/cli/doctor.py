@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -32,45 +32,69 @@ def doctor(
     hardware = probe_hardware()
     envs = {env.name: env for env in list_envs(anew=True)}
     needs = _needs(engine_names())
-    works = {
-        name: need is None or envs[need].python is not None
-        for name, need in needs.items()
-        if need is None or need in envs
-    }
+    works = _working(needs, envs)
     if as_json:
-        print_json(
-            {
-                "hardware": hardware,
-                "versions": installed_versions(),
-                "environments": list(envs.values()),
-                "engines": works,
-            }
-        )
+        facts = {
+            "hardware": hardware,
+            "versions": installed_versions(),
+            "environments": list(envs.values()),
+            "engines": works,
+        }
+        print_json(facts)
     else:
-        for line in (*_machine_lines(hardware), *_engine_lines(works, needs, envs)):
-            sys.stdout.write(f"{line}\n")
-    if not any(works[name] for name in works if needs[name] is not None):
+        _write(_machine_lines(hardware))
+        _write(_engine_lines(works, needs, envs))
+    ready = [name for name, is_working in works.items() if is_working and needs[name]]
+    if not ready:
         raise EnvironmentMissing("no engine can run here", hint="llmops env create llamacpp")
+
+
+def _write(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+
+
+def _working(
+    needs: dict[str, str | None],
+    envs: dict[str, EnvStatus],
+) -> dict[str, bool]:
+    """Engine -> whether it can run, for those whose environment is known."""
+    works = {}
+    for name, need in needs.items():
+        if need is None:
+            works[name] = True
+        elif need in envs:
+            works[name] = envs[need].python is not None
+    return works
 
 
 def _needs(names: list[str]) -> dict[str, str | None]:
     """Engine -> the environment that it runs in."""
     from llmops_cli.engines import load_engine
 
-    return {name: load_engine(name).facts.environment for name in names}
+    needs = {}
+    for name in names:
+        engine = load_engine(name)
+        needs[name] = engine.facts.environment
+    return needs
 
 
 def _machine_lines(hardware: dict[str, Any]) -> Iterator[str]:  # Any: facts of many kinds
-    gpus = ", ".join(str(gpu["name"]) for gpu in hardware["gpus"]) or "none"
+    names = [str(gpu["name"]) for gpu in hardware["gpus"]]
+    gpus = ", ".join(names) or "none"
+    flags = " ".join(hardware["cpu_flags"])
+    ram_gb = hardware["ram_bytes"] / 1e9
     yield f"cpu    {hardware['cpu_model']}, {hardware['cores_logical']} cores usable"
-    yield f"flags  {' '.join(hardware['cpu_flags'])}"
-    yield f"ram    {hardware['ram_bytes'] / 1e9:.1f} GB"
+    yield f"flags  {flags}"
+    yield f"ram    {ram_gb:.1f} GB"
     yield f"gpus   {gpus}"
     yield f"os     {hardware['os']}, Python {hardware['python']}"
 
 
 def _engine_lines(
-    works: dict[str, bool], needs: dict[str, str | None], envs: dict[str, EnvStatus]
+    works: dict[str, bool],
+    needs: dict[str, str | None],
+    envs: dict[str, EnvStatus],
 ) -> Iterator[str]:
     for name, is_working in works.items():
         env = envs.get(needs[name] or "")

@@ -22,23 +22,39 @@ def engines(
     """Which engine serves which formats and has which options."""
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.engines import engine_names, load_engine
-    from llmops_cli.engines.options import COMMON
     from llmops_cli.show.tables import matrix_table
 
-    facts = {name: load_engine(name).facts for name in engine_names()}
-    rows = {name: _row(each) for name, each in facts.items()}
+    facts = {}
+    for name in engine_names():
+        engine = load_engine(name)
+        facts[name] = engine.facts
     if as_json:
+        rows = {name: _row(each) for name, each in facts.items()}
         print_json(rows)
         return
-    table = [
-        ("formats", [", ".join(each.formats) or "any" for each in facts.values()]),
-        ("environment", [each.environment or "none" for each in facts.values()]),
-    ]
-    for option in COMMON:
-        cells = ["yes" if option in each.options else "-" for each in facts.values()]
-        table.append((f"--{option.replace('_', '-')}", cells))
-    table.append(("--set", [", ".join(_own(each)) or "-" for each in facts.values()]))
+    columns = [_column(each) for each in facts.values()]
+    titles = list(columns[0])
+    table = []
+    for title in titles:
+        cells = [column[title] for column in columns]
+        table.append((title, cells))
     print_table(matrix_table("option", list(facts), table))
+
+
+def _column(facts: EngineFacts) -> dict[str, str]:
+    """An engine in the matrix: line -> its cell."""
+    from llmops_cli.engines.options import COMMON
+
+    cells = {
+        "formats": ", ".join(facts.formats) or "any",
+        "environment": facts.environment or "none",
+    }
+    for option in COMMON:
+        flag = option.replace("_", "-")
+        has_it = option in facts.options
+        cells[f"--{flag}"] = "yes" if has_it else "-"
+    cells["--set"] = ", ".join(_own(facts)) or "-"
+    return cells
 
 
 def _row(facts: EngineFacts) -> dict[str, object]:

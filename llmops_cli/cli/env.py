@@ -48,7 +48,8 @@ def remove(name: str = typer.Argument(help="A name from `llmops env list`.")) ->
     from llmops_cli.runtime.venvs import remove_env
 
     place, size_bytes = remove_env(name)
-    sys.stdout.write(f"removed {place} ({size_bytes / 1e6:,.0f} MB)\n")
+    size_mb = size_bytes / 1e6
+    sys.stdout.write(f"removed {place} ({size_mb:,.0f} MB)\n")
 
 
 @group.command()
@@ -60,5 +61,6 @@ def show(name: str = typer.Argument(help="A name from `llmops env list`.")) -> N
 
     env = find_env(name, anew=True)
     sys.stdout.write(f"{env.name} ({env.origin}): {env.python}\n")
-    for package, version in sorted(versions_in(env.python, packages_of(name)).items()):
-        sys.stdout.write(f"  {package} {version}\n")
+    versions = versions_in(env.python, packages_of(name))
+    for package in sorted(versions):
+        sys.stdout.write(f"  {package} {versions[package]}\n")

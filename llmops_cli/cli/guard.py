@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from llmops_cli.guard.check import Guard
     from llmops_cli.guard.decision import Decision, Finding
 
 group = typer.Typer(
@@ -48,22 +49,35 @@ def check(
     from llmops_cli.core.errors import GateFailed
 
     text, decision = _decide(
-        file, policy, output=output, role=role, route=route, system_prompt=system_prompt
+        file,
+        policy,
+        output=output,
+        role=role,
+        route=route,
+        system_prompt=system_prompt,
     )
     if as_json:
         print_json(decision)
     else:
-        sys.stdout.write(f"{decision.action}\n")
-        for finding in decision.findings:
-            if finding.action != "allow":
-                rule = f"{finding.detector}, {finding.rule}"
-                sys.stdout.write(f"  {finding.action}: {rule}{_place(finding, text)}\n")
-        if decision.action == "redact":
-            sys.stdout.write(
-                decision.text if decision.text.endswith("\n") else f"{decision.text}\n"
-            )
+        _write(decision, text)
     if strict and decision.action == "block":
         raise GateFailed(decision.message or "blocked")
+
+
+def _write(decision: Decision, text: str) -> None:
+    """What was decided on a text, and what is left of it."""
+    sys.stdout.write(f"{decision.action}\n")
+    for finding in decision.findings:
+        if finding.action == "allow":
+            continue
+        rule = f"{finding.detector}, {finding.rule}"
+        place = _place(finding, text)
+        sys.stdout.write(f"  {finding.action}: {rule}{place}\n")
+    if decision.action != "redact":
+        return
+    sys.stdout.write(decision.text)
+    if not decision.text.endswith("\n"):
+        sys.stdout.write("\n")
 
 
 @group.command()
@@ -102,12 +116,12 @@ def eval_(
     By family and by source.
     """
     from llmops_cli.cli.screen import print_json, print_table
-    from llmops_cli.guard.check import Guard
     from llmops_cli.guard.evaluate import evaluate, read_rows
-    from llmops_cli.guard.policy import DEFAULT, load_policy
     from llmops_cli.guard.show import rates_table
 
-    found = evaluate(Guard(load_policy(policy) if policy else DEFAULT), read_rows(data), role=role)
+    guard = _guard(policy)
+    rows = read_rows(data)
+    found = evaluate(guard, rows, role=role)
     if as_json:
         print_json(found)
     else:
@@ -124,11 +138,9 @@ def _decide(
     system_prompt: Path | None = None,
 ) -> tuple[str, Decision]:
     from llmops_cli.core.errors import UsageError, unknown_name
-    from llmops_cli.guard.check import Guard
     from llmops_cli.guard.leak import LeakCheck
-    from llmops_cli.guard.policy import DEFAULT, load_policy
 
-    guard = Guard(load_policy(policy) if policy else DEFAULT)
+    guard = _guard(policy)
     roles = ("user", "assistant", *guard.policy.roles)
     routes = tuple(guard.policy.routes)
     if role not in roles:
@@ -137,13 +149,29 @@ def _decide(
         raise unknown_name("route", route, routes)
     if system_prompt and not output:
         raise UsageError(
-            "--system-prompt is what an answer must not give away", hint="add --output"
+            "--system-prompt is what an answer must not give away",
+            hint="add --output",
         )
     text = read_text(file)
-    if output:
-        leak = LeakCheck(read_text(system_prompt)) if system_prompt else None
-        return text, guard.check_output(text, leak=leak, route=route)
-    return text, guard.check_input(text, role=role, route=route)
+    if not output:
+        decision = guard.check_input(text, role=role, route=route)
+        return text, decision
+    leak = None
+    if system_prompt:
+        prompt = read_text(system_prompt)
+        leak = LeakCheck(prompt)
+    decision = guard.check_output(text, leak=leak, route=route)
+    return text, decision
+
+
+def _guard(policy: Path | None) -> Guard:
+    """By a policy file, or by the policy that comes with the toolkit."""
+    from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.policy import DEFAULT, load_policy
+
+    if policy is None:
+        return Guard(DEFAULT)
+    return Guard(load_policy(policy))
 
 
 def read_text(file: Path | None) -> str:
@@ -151,14 +179,21 @@ def read_text(file: Path | None) -> str:
     from llmops_cli.core.errors import UsageError
 
     if file is None or str(file) == "-":
-        return sys.stdin.buffer.read().decode("utf-8", errors="replace")
+        content = sys.stdin.buffer.read()
+        return content.decode("utf-8", errors="replace")
     try:
-        return file.read_bytes().decode("utf-8", errors="replace")
+        content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    return content.decode("utf-8", errors="replace")
 
 
 def _place(finding: Finding, text: str) -> str:
-    through = f", through {' > '.join(finding.view)}" if finding.view else ""
-    whole = finding.span == (0, len(text))
-    return through + ("" if whole else f", characters {finding.span[0]}-{finding.span[1]}")
+    place = ""
+    if finding.view:
+        views = " > ".join(finding.view)
+        place = f", through {views}"
+    start, end = finding.span
+    if start == 0 and end == len(text):
+        return place
+    return f"{place}, characters {start}-{end}"

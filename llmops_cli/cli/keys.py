@@ -39,17 +39,13 @@ def create(
     """A new key. It is shown once: only its digest is kept."""
     import time
 
-    from llmops_cli.core.errors import UsageError
-
-    if models is not None and not models.strip(", "):
-        raise UsageError("--models names no model", hint="leave it out for all models")
-    named = [model.strip() for model in (models or "").split(",")]
-    allowed = [model for model in named if model]
-    expires = None if expires_days is None else time.time() + expires_days * DAY_S
+    expires = None
+    if expires_days is not None:
+        expires = time.time() + expires_days * DAY_S
     secret, key = _store().create(
         name,
         role=role,
-        models=allowed or None,
+        models=_names(models),
         expires=expires,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
@@ -58,6 +54,19 @@ def create(
         budget_tokens=budget_tokens,
     )
     _tell(secret, key, as_json)
+
+
+def _names(models: str | None) -> list[str] | None:
+    """Raises: UsageError for a list without a name."""
+    from llmops_cli.core.errors import UsageError
+
+    if models is None:
+        return None
+    named = [model.strip() for model in models.split(",")]
+    allowed = [model for model in named if model]
+    if not allowed:
+        raise UsageError("--models names no model", hint="leave it out for all models")
+    return allowed
 
 
 @group.command("list")
@@ -122,14 +131,25 @@ def _spent() -> dict[str, Spending]:
     from llmops_cli.serve.state import state_dir
 
     budgets = LocalBudgets(state_dir())
-    return dict(asyncio.run(budgets.spent(month_now())))
+    asked = budgets.spent(month_now())
+    return dict(asyncio.run(asked))
 
 
-def _tell(secret: str, key: Key, as_json: bool) -> None:
+def _tell(
+    secret: str,
+    key: Key,
+    as_json: bool,
+) -> None:
     from llmops_cli.cli.screen import print_json, say
 
     if as_json:
-        print_json({"key": secret, "id": key.id, "name": key.name, "role": key.role})
+        shown = {
+            "key": secret,
+            "id": key.id,
+            "name": key.name,
+            "role": key.role,
+        }
+        print_json(shown)
     else:
         sys.stdout.write(f"{secret}\n")
         say(f"{key.name} ({key.id}), role {key.role}. It is not shown again.")

@@ -37,8 +37,6 @@ def recipe_command(
     `rest` are the function's own parameters after `given`. With `engine`, its options are flags
     too, and what was given of them stands as text in `given["options"]`.
     """
-    own = list(inspect.signature(function).parameters.values())[1:]
-    hints = get_type_hints(function)
     fields = _parameters(kind, prefix="")
     knobs = _parameters(engine, prefix="Engine: ") if engine else {}
 
@@ -50,17 +48,34 @@ def recipe_command(
         for name in knobs:
             _take(options, name, values.pop(f"engine_{name}"))
         if options:
-            pairs = given.get("options") or []
-            assert isinstance(pairs, list)
-            given["options"] = [*pairs, *(f"{name}={as_text(v)}" for name, v in options.items())]
+            _add_options(given, options)
         function(given, **values)
 
-    parameters = [*fields.values(), *knobs.values(), *own]
+    own = list(inspect.signature(function).parameters.values())
+    parameters = [
+        *fields.values(),
+        *knobs.values(),
+        *own[1:],
+    ]
+    hints = get_type_hints(function)
+    annotations = {}
+    for each in parameters:
+        annotations[each.name] = hints.get(each.name, each.annotation)
     command.__name__ = function.__name__
     command.__doc__ = function.__doc__
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: hints.get(p.name, p.annotation) for p in parameters}
+    command.__annotations__ = annotations
     return command
+
+
+def _add_options(given: Given, options: Given) -> None:
+    """Behind those of `--set`, as text like them."""
+    pairs = given.get("options") or []
+    assert isinstance(pairs, list)
+    more = []
+    for name, value in options.items():
+        more.append(f"{name}={as_text(value)}")
+    given["options"] = pairs + more
 
 
 def as_text(value: object) -> str:
@@ -72,32 +87,48 @@ def as_text(value: object) -> str:
     return str(value)
 
 
-def _take(given: Given, name: str, value: object) -> None:
-    if value not in NO_VALUE:
-        given[name] = list(value) if isinstance(value, tuple) else value
+def _take(
+    given: Given,
+    name: str,
+    value: object,
+) -> None:
+    if value in NO_VALUE:
+        return
+    if isinstance(value, tuple):
+        value = list(value)
+    given[name] = value
 
 
-def _parameters(kind: type[msgspec.Struct], *, prefix: str) -> dict[str, inspect.Parameter]:
+Parameters = dict[str, inspect.Parameter]
+
+
+def _parameters(kind: type[msgspec.Struct], *, prefix: str) -> Parameters:
     """Field name -> the parameter that Typer makes its option of."""
     hints = get_type_hints(kind, include_extras=True)
-    defaults = {field.name: field for field in msgspec.structs.fields(kind)}
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
     found = {}
     for name, flag in flags_of(kind).items():
         if flag.hidden:
             continue
-        shown = flag.default if flag.default is not None else _shown(defaults[name])
+        shown = flag.default
+        if shown is None:
+            shown = _shown(fields[name])
         words = _help(flag, prefix, shown)
-        parameter = f"engine_{name}" if prefix else name
+        plain = plain_type(hints[name])
         found[name] = inspect.Parameter(
-            parameter,
+            f"engine_{name}" if prefix else name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=_option(name, flag, plain_type(hints[name]), words),
-            annotation=_type(flag, plain_type(hints[name])),
+            default=_option(name, flag, words),
+            annotation=_type(flag, plain),
         )
     return found
 
 
-def _option(name: str, flag: Flag, plain: object, words: str) -> Any:  # Any: Typer's own
+def _option(
+    name: str,
+    flag: Flag,
+    words: str,
+) -> Any:  # Any: Typer's own
     if flag.argument:
         return typer.Argument(None, help=words)
     spelling = f"--{name.replace('_', '-')}"
@@ -105,18 +136,35 @@ def _option(name: str, flag: Flag, plain: object, words: str) -> Any:  # Any: Ty
     return typer.Option(None, *names, help=words)
 
 
-def _help(flag: Flag, prefix: str, shown: str) -> str:
+def _help(
+    flag: Flag,
+    prefix: str,
+    shown: str,
+) -> str:
     words = flag.help
     if prefix:
-        words = prefix + words[0].lower() + words[1:].rstrip(".")
-        words += f": {flag.example}." if flag.example else "."
-    return f"{words}  [default: {shown}]" if shown else words
+        words = prefix + _inside_a_sentence(words)
+        if flag.example:
+            words = f"{words}: {flag.example}"
+        words = f"{words}."
+    if not shown:
+        return words
+    return f"{words}  [default: {shown}]"
+
+
+def _inside_a_sentence(words: str) -> str:
+    """Without a capital and a full stop."""
+    first = words[0].lower()
+    rest = words[1:].rstrip(".")
+    return first + rest
 
 
 def _shown(field: msgspec.structs.FieldInfo) -> str:
     """A default worth telling."""
     default = field.default
-    if default is msgspec.NODEFAULT or isinstance(default, bool) or default in NO_VALUE:
+    if default is msgspec.NODEFAULT or isinstance(default, bool):
+        return ""
+    if default in NO_VALUE:
         return ""
     if isinstance(default, float):
         return f"{default:g}"
@@ -162,8 +210,10 @@ class WithSubcommands(TyperCommand):
         return super().make_context(info_name, args, parent=parent, **extra)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # Any: click's, as above
+        rows = []
+        for name, function in self.functions.items():
+            rows.append((name, _first_line(function)))
         with formatter.section("Commands"):
-            rows = [(name, _first_line(each)) for name, each in self.functions.items()]
             formatter.write_dl(rows)
         super().format_epilog(ctx, formatter)
 
@@ -174,5 +224,7 @@ def with_subcommands(**functions: Function) -> type[WithSubcommands]:
 
 
 def _first_line(function: Function) -> str:
-    paragraph = (inspect.getdoc(function) or "").split("\n\n")[0]
-    return " ".join(paragraph.split())
+    text = inspect.getdoc(function) or ""
+    paragraph, _, _ = text.partition("\n\n")
+    words = paragraph.split()
+    return " ".join(words)

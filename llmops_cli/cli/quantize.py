@@ -51,8 +51,9 @@ def quantize(
     wish = found.recipe
     variants = variants_of(wish)  # a typo should not cost a training run
     evaluators_of(wish.eval, model=wish.model)
+    environments = [variant.spec.environment for variant in variants]
     with Progress() as progress:
-        for environment in dict.fromkeys(variant.spec.environment for variant in variants):
+        for environment in dict.fromkeys(environments):
             ensure_env(environment, progress=progress)
         source = find_model(wish.model, progress=progress)
         report = run(
@@ -69,8 +70,9 @@ def quantize(
     _tell(report, as_json=as_json)
     problems = problems_of(report, max_increase=wish.max_perplexity_increase)
     if problems:
+        texts = [problem.text for problem in problems]
         raise GateFailed(
-            "; ".join(problem.text for problem in problems),
+            "; ".join(texts),
             hint="the artifact is marked; try more bits or another method",
         )
 
@@ -84,11 +86,14 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
 
     recipe = report.manifest.recipe
     kind = "sweep" if recipe["sweep"] else recipe["method"]
-    folder = RunFolder("quantize", f"{Path(str(recipe['model'])).name}-{kind}")
+    model = Path(str(recipe["model"])).name
+    folder = RunFolder("quantize", f"{model}-{kind}")
     saved = folder.write_report(report)
-    plot = None
+    places = f"report: {saved}"
     if len(report.artifacts) > 1:
         plot = save_quantize_plot(report, folder.path / "quantize.png")
+        if plot:
+            places += f"    plot: {plot}"
     if as_json:
         print_json(report)
         return
@@ -97,7 +102,7 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
         say(f"{name} was not made: {reason}")
     if report.recommended:
         say(report.recommended)
-    say(f"report: {saved}" + (f"    plot: {plot}" if plot else ""))
+    say(places)
 
 
 def inspect(
@@ -113,9 +118,11 @@ def inspect(
 
     if not path.exists():  # demo, or a hub model that is here
         with Progress() as progress:
-            path = Path(find_model(str(path), progress=progress).path or path)
+            model = find_model(str(path), progress=progress)
+        path = Path(model.path or path)
     found = look(path)
     if as_json:
-        sys.stdout.write(to_json(found).decode())
+        text = to_json(found).decode()
+        sys.stdout.write(text)
     else:
         show_table(inspection_table(found))

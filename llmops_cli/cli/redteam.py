@@ -36,11 +36,9 @@ def redteam(
     """Attack a served model, by default the demo, and measure how often that succeeds."""
     from llmops_cli.cli.screen import Progress, print_json, say, show_table
     from llmops_cli.cli.settings import resolved
-    from llmops_cli.core.errors import UsageError
     from llmops_cli.redteam.export import write_files
     from llmops_cli.redteam.gates import error_of, parse_condition_of, problems_of
     from llmops_cli.redteam.plan import plan_of
-    from llmops_cli.redteam.run import ATTEMPTS
     from llmops_cli.redteam.run import redteam as run
     from llmops_cli.redteam.show import redteam_table
     from llmops_cli.runtime.runs import RunFolder
@@ -50,11 +48,10 @@ def redteam(
     found = resolved(RedteamRecipe, given, command="redteam", file=recipe)
     families = plan_of(found.recipe).suite.families
     conditions = [parse_condition_of(text, families) for text in fail_if or []]
-    if resume is None and output is not None and (output / ATTEMPTS).exists():
-        raise UsageError(
-            f"{output} holds a run already", hint=f"--resume {output}, or choose another -o"
-        )
-    folder = RunFolder("redteam", Path(found.recipe.model).name, chosen=output)
+    if resume is None:
+        _refuse_used(output)
+    model = Path(found.recipe.model).name
+    folder = RunFolder("redteam", model, chosen=output)
     with Progress() as progress:
         try:
             report = run(found.recipe, found.origins, folder=folder, progress=progress)
@@ -66,24 +63,45 @@ def redteam(
     else:
         show_table(redteam_table(report))
         say(f"report: {folder.path / 'report.json'}    page: {folder.path / 'report.html'}")
-    error = error_of(problems_of(report, conditions), folder.path)
+    problems = problems_of(report, conditions)
+    error = error_of(problems, folder.path)
     if error is not None:
         raise error
 
 
+def _refuse_used(output: Path | None) -> None:
+    """Raises: UsageError for a folder that holds a run."""
+    from llmops_cli.core.errors import UsageError
+    from llmops_cli.redteam.run import ATTEMPTS
+
+    if output is None:
+        return
+    attempts = output / ATTEMPTS
+    if attempts.exists():
+        raise UsageError(
+            f"{output} holds a run already",
+            hint=f"--resume {output}, or choose another -o",
+        )
+
+
 def _resumed(
-    resume: Path, given: Given, recipe: Path | None, output: Path | None
+    resume: Path,
+    given: Given,
+    recipe: Path | None,
+    output: Path | None,
 ) -> tuple[Path, Path]:
     """The recipe and the folder of a run that goes on. Raises: UsageError."""
     from llmops_cli.core.errors import UsageError
 
     if given or output or recipe:
         raise UsageError(
-            "--resume repeats the run's own recipe", hint="llmops redteam --resume FOLDER alone"
+            "--resume repeats the run's own recipe",
+            hint="llmops redteam --resume FOLDER alone",
         )
-    if not (resume / "recipe.json").is_file():
+    kept = resume / "recipe.json"
+    if not kept.is_file():
         raise UsageError(f"{resume} holds no run of llmops redteam")
-    return resume / "recipe.json", resume
+    return kept, resume
 
 
 def show(
@@ -100,7 +118,8 @@ def show(
     from llmops_cli.redteam.show import redteam_table
 
     report = _load(run)
-    write_files(report, run if run.is_dir() else run.parent, sarif=sarif, junit=junit)
+    folder = run if run.is_dir() else run.parent
+    write_files(report, folder, sarif=sarif, junit=junit)
     if as_json:
         print_json(report)
     else:
@@ -152,7 +171,8 @@ def checklist(
         print_table(checklist_table(found))
     missing = [item.name for item in found if item.ok is False]
     if strict and missing:
-        raise GateFailed(f"missing: {', '.join(missing)}")
+        names = ", ".join(missing)
+        raise GateFailed(f"missing: {names}")
 
 
 def _load(path: Path) -> RedteamReport:
@@ -160,7 +180,7 @@ def _load(path: Path) -> RedteamReport:
     from llmops_cli.redteam.report import RedteamReport
     from llmops_cli.runtime.runs import load_report
 
-    report = load_report(path / "report.json" if path.is_dir() else path)
+    report = load_report(path)
     if not isinstance(report, RedteamReport):
         raise UsageError(f"{path} is no run of llmops redteam")
     return report

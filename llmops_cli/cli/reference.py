@@ -52,16 +52,17 @@ def _command(command: str, kind: type[msgspec.Struct]) -> Iterator[str]:
     for field in msgspec.structs.fields(kind):
         hint = hints[field.name]
         flag = flag_of(hint)
-        yield _row(
-            [
-                f"`{field.name}`",
-                _spelling(field.name, flag),
-                f"`{variable_of(command, field.name)}`",
-                _value(hint),
-                _default(field, flag),
-                flag.help if flag else "only in recipes",
-            ]
-        )
+        variable = variable_of(command, field.name)
+        words = flag.help if flag else "only in recipes"
+        cells = [
+            f"`{field.name}`",
+            _spelling(field.name, flag),
+            f"`{variable}`",
+            _value(hint),
+            _default(field, flag),
+            words,
+        ]
+        yield _row(cells)
     yield ""
 
 
@@ -73,18 +74,27 @@ def _engine_options() -> Iterator[str]:
     yield _row(["---"] * 4)
     for name, flag in COMMON.items():
         having = [engine for engine, each in facts.items() if name in each.options]
-        yield _row([f"`{name}`", flag.help, f"`{flag.example}`", ", ".join(having)])
+        cells = [
+            f"`{name}`",
+            flag.help,
+            f"`{flag.example}`",
+            ", ".join(having),
+        ]
+        yield _row(cells)
     yield ""
     yield "What only one engine has:\n"
     for engine, each in facts.items():
         own = [f"`{option}`" for option in each.options if option not in COMMON]
         if own:
-            yield f"- {engine}: {', '.join(own)}"
+            names = ", ".join(own)
+            yield f"- {engine}: {names}"
     yield ""
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    inner = " | ".join(escaped)
+    return f"| {inner} |"
 
 
 def _spelling(name: str, flag: Flag | None) -> str:
@@ -92,7 +102,10 @@ def _spelling(name: str, flag: Flag | None) -> str:
         return ""
     if flag.argument:
         return name.upper()
-    return f"`{(flag.names or ('--' + name.replace('_', '-'),))[0]}`"
+    if flag.names:
+        return f"`{flag.names[0]}`"
+    usual = name.replace("_", "-")
+    return f"`--{usual}`"
 
 
 def _value(hint: Any) -> str:  # Any: an annotation
@@ -102,9 +115,11 @@ def _value(hint: Any) -> str:  # Any: an annotation
         return ", ".join(choices)
     plain = plain_type(hint)
     if get_origin(plain) is list:
-        return f"list of {_value(get_args(plain)[0])}"
+        parts = get_args(plain)
+        return f"list of {_value(parts[0])}"
     name = getattr(plain, "__name__", str(plain))
-    return " ".join([name, *_bounds(hint)])
+    words = [name, *_bounds(hint)]
+    return " ".join(words)
 
 
 def _bounds(hint: Any) -> list[str]:
@@ -113,15 +128,24 @@ def _bounds(hint: Any) -> list[str]:
     if get_origin(hint) is Annotated:
         for extra in hint.__metadata__:
             if isinstance(extra, msgspec.Meta):
-                found += [
-                    f"{sign} {limit:g}"
-                    for sign, limit in ((">=", extra.ge), (">", extra.gt), ("<=", extra.le))
-                    if limit is not None
-                ]
+                found += _limits(extra)
     for part in get_args(hint):
         if get_origin(part) is Annotated or get_args(part):
             found += _bounds(part)
     return list(dict.fromkeys(found))
+
+
+def _limits(meta: msgspec.Meta) -> list[str]:
+    limits = {
+        ">=": meta.ge,
+        ">": meta.gt,
+        "<=": meta.le,
+    }
+    found = []
+    for sign, limit in limits.items():
+        if limit is not None:
+            found.append(f"{sign} {limit:g}")
+    return found
 
 
 def _default(field: msgspec.structs.FieldInfo, flag: Flag | None) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 group = typer.Typer(
-    help="Show, compare, export and gate saved runs.", no_args_is_help=True, rich_markup_mode=None
+    help="Show, compare, export and gate saved runs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -30,10 +33,19 @@ def show(
     opened = [open_run(path) for path in runs]
     if as_json:
         reports = [run.report for run in opened]
-        print_json(reports[0] if len(reports) == 1 else reports)
+        print_json(_one_or_all(reports))
         return
+    width = width_of(sys.stdout)
     for run in opened:
-        print_table(table_of(run.report, word=run.word, width=width_of(sys.stdout)))
+        table = table_of(run.report, word=run.word, width=width)
+        print_table(table)
+
+
+def _one_or_all(found: Sequence[object]) -> object:
+    """A single one stands by itself, without a list around it."""
+    if len(found) == 1:
+        return found[0]
+    return found
 
 
 @group.command("list")
@@ -138,14 +150,21 @@ def compare(
     if format_ not in ("table", "markdown"):
         raise unknown_name("format", format_, ["table", "markdown"])
     first = open_run(baseline)
-    effect = None if min_effect is None else min_effect / 100
-    found = [
-        compare_runs(first, open_run(path), metrics=metric or [], min_effect=effect)
-        for path in others
-    ]
+    effect = None
+    if min_effect is not None:
+        effect = min_effect / 100
+    found = []
+    for path in others:
+        compared = compare_runs(
+            first,
+            open_run(path),
+            metrics=metric or [],
+            min_effect=effect,
+        )
+        found.append(compared)
     if as_json:
         results = [compared.result for compared in found]
-        print_json(results[0] if len(results) == 1 else results)
+        print_json(_one_or_all(results))
         return
     for compared in found:
         if format_ == "markdown":
@@ -179,18 +198,25 @@ def gate(
     from llmops_cli.show.runs import judge_run, open_run
 
     against = open_run(baseline) if baseline else None
-    judged = judge_run(open_run(current), against, fail_if, allow_invalid=allow_invalid)
+    run = open_run(current)
+    judged = judge_run(run, against, fail_if, allow_invalid=allow_invalid)
     if junit:
-        write_atomic(junit, gate_junit(judged).encode())
+        page = gate_junit(judged)
+        write_atomic(junit, page.encode())
     if as_json:
         print_json(judged)
     else:
         for one in judged:
             typer.echo(f"{one.outcome:7} {one.condition} at {one.load}: {one.text}")
     bad = [one for one in judged if one.outcome is not Outcome.PASSED]
-    if bad:
-        first = f"{bad[0].condition} at {bad[0].load}: {bad[0].text}"
-        raise GateFailed(
-            f"{len(bad)} of {len(judged)} conditions not passed; {first}",
-            hint=f"llmops report compare {baseline} {current}" if baseline else None,
-        )
+    if not bad:
+        return
+    first = bad[0]
+    counts = f"{len(bad)} of {len(judged)} conditions not passed"
+    hint = None
+    if baseline:
+        hint = f"llmops report compare {baseline} {current}"
+    raise GateFailed(
+        f"{counts}; {first.condition} at {first.load}: {first.text}",
+        hint=hint,
+    )

@@ -42,9 +42,10 @@ def run(
             report = run_pipeline(recipe, folder=folder, progress=progress)
         finally:
             folder.forget_if_empty()
+    plot = folder.path / "comparison.png"
     try:
-        plot_pipeline(report, folder.path / "comparison.png")
-        say(f"plot: {folder.path / 'comparison.png'}")
+        plot_pipeline(report, plot)
+        say(f"plot: {plot}")
     except EnvironmentMissing as missing:
         say(f"no plot: {missing.message} ({missing.hint})")
     if as_json:

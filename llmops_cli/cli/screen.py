@@ -51,14 +51,31 @@ def width_of(stream: TextIO) -> int:
 
 def _fixed_width(stream: TextIO) -> int | None:
     """None for a terminal, which has its own width."""
-    return None if stream.isatty() else WIDEST_TABLE
+    if stream.isatty():
+        return None
+    return WIDEST_TABLE
 
 
 def print_json(report: object) -> None:
     """The report and nothing else, on stdout."""
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2)
+    compact = msgspec.json.encode(report)
+    text = msgspec.json.format(compact, indent=2)
     sys.stdout.buffer.write(text + b"\n")
     sys.stdout.flush()
+
+
+def _bars() -> Bars:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    return Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console(),
+    )
 
 
 class Progress:
@@ -74,22 +91,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                TextColumn,
-                TimeElapsedColumn,
-            )
-            from rich.progress import Progress as Bars
-
-            self._bar = Bars(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=console(),
-            )
+            self._bar = _bars()
             self._bar.start()
         return self
 
@@ -110,7 +112,13 @@ class Progress:
         """A line among the bars."""
         say(text)
 
-    def update(self, stage: str, done: float, total: float = 0, note: str = "") -> None:
+    def update(
+        self,
+        stage: str,
+        done: float,
+        total: float = 0,
+        note: str = "",
+    ) -> None:
         if self._bar is not None:
             self._move(self._bar, stage, done, total or None, note)
         elif self._is_due(stage, done, total):
@@ -118,12 +126,29 @@ class Progress:
             ending = f", {note}" if note else ""
             say(f"{stage} {share}{ending}")
 
-    def _move(self, bar: Bars, stage: str, done: float, total: float | None, note: str) -> None:
+    def _move(
+        self,
+        bar: Bars,
+        stage: str,
+        done: float,
+        total: float | None,
+        note: str,
+    ) -> None:
         if stage not in self._tasks:
             self._tasks[stage] = bar.add_task(stage, total=total, note="")
-        bar.update(self._tasks[stage], completed=done, total=total, note=note)
+        bar.update(
+            self._tasks[stage],
+            completed=done,
+            total=total,
+            note=note,
+        )
 
-    def _is_due(self, stage: str, done: float, total: float) -> bool:
+    def _is_due(
+        self,
+        stage: str,
+        done: float,
+        total: float,
+    ) -> bool:
         """When a stage begins, every few seconds, and at its end."""
         now = time.monotonic()
         last = self._said.get(stage)

@@ -28,10 +28,11 @@ def serve(given: Given) -> None:
         models = len(config.models) or "all their"
         say(f"{recipe.config} is fine: {len(config.upstreams)} upstreams, {models} models")
         return
+    file = Path(recipe.config) if recipe.config else None
     with Progress() as progress:
         run_gateway(
             config,
-            file=Path(recipe.config) if recipe.config else None,
+            file=file,
             host=recipe.host,
             port=recipe.port,
             workers=recipe.workers,

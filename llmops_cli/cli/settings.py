@@ -31,10 +31,11 @@ def resolved(
     old_names: bool = True,
 ) -> Resolved[RecipeT]:
     """The command's recipe; a file may hold several commands' recipes under their names."""
+    values = _read(file, command) if file else None
     found = resolve(
         kind,
         command=command,
-        file=_read(file, command) if file else None,
+        file=values,
         environ=os.environ,
         flags=given,
         old_names=old_names,
@@ -76,7 +77,9 @@ def _read(path: Path, command: str) -> dict[str, object]:
 def _of_report(path: Path, report: Mapping[str, object]) -> dict[str, object]:
     """A saved report is a recipe: its manifest has it."""
     manifest = report.get("manifest")
-    recipe = manifest.get("recipe") if isinstance(manifest, dict) else None
+    recipe = None
+    if isinstance(manifest, dict):
+        recipe = manifest.get("recipe")
     if not isinstance(recipe, dict):
         raise UsageError(f"{path} is a broken report: it holds no recipe")
     return dict(recipe)

@@ -30,12 +30,19 @@ def top(
     out = console()
     if once:
         time.sleep(min(every, 1.0))
-        out.print(state_page(before, look(url, key_env)))
+        now = look(url, key_env)
+        out.print(state_page(before, now))
         return
-    first = state_page(before, before)
-    with Live(first, console=out, screen=out.is_terminal, auto_refresh=False) as live:
+    screen = Live(
+        state_page(before, before),
+        console=out,
+        screen=out.is_terminal,
+        auto_refresh=False,
+    )
+    with screen as live:
         while True:
             time.sleep(every)
             now = look(url, key_env)
-            live.update(state_page(before, now), refresh=True)
+            page = state_page(before, now)
+            live.update(page, refresh=True)
             before = now
