@@ -134,7 +134,8 @@ def main() -> None:
             off = measure(name, model, {**BASE[name], "prefix_caching": "false"}, args.work, 1)
             on = measure(name, model, {**BASE[name], "prefix_caching": "true"}, args.work, 1)
             print(
-                f"{name} prefix caching, 1,000 of 1,016 tokens shared: first token after {on['ttft_ms']:.0f} ms, "
+                f"{name} prefix caching, 1,000 of 1,016 tokens shared: first token after "
+                f"{on['ttft_ms']:.0f} ms, "
                 f"without {off['ttft_ms']:.0f} ms, {off['ttft_ms'] / on['ttft_ms']:.1f}x; "
                 f"same answers: {'yes' if on['texts'] == off['texts'] else 'NO'}",
                 flush=True,

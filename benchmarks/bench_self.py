@@ -188,7 +188,8 @@ class Self:
         not counted.
         """
         print(
-            "\nclient CPU seconds per 1M streamed tokens (128 tokens, 64 streams, one event a token; target 5)"
+            "\nclient CPU seconds per 1M streamed tokens (128 tokens, 64 streams, one event a "
+            "token; target 5)"
         )
         sizes = {"llmops": (640, 6400), **dict.fromkeys(self.peers, (128, 1152))}
         for name, (few, many) in sizes.items():
@@ -237,7 +238,8 @@ class Self:
 
     def accuracy(self) -> None:
         print(
-            "\nerror of TTFT p50 and of mean TPOT in ms against the server's log (targets 1 / 3 / 10, and 0.25)"
+            "\nerror of TTFT p50 and of mean TPOT in ms against the server's log (targets 1 / 3 "
+            "/ 10, and 0.25)"
         )
         for streams, requests in STREAMS.items():
             for name in ("llmops", *self.peers):
@@ -342,7 +344,8 @@ class Self:
             self.say(
                 f"pitfall.{option}",
                 f"{option} 0.2       llmops    {level['errors']} errors of "
-                f"{level['requests']} (server: {bad}), {level['error_kinds']}; {good_tokens} tokens are counted, "
+                f"{level['requests']} (server: {bad}), {level['error_kinds']}; {good_tokens} "
+                f"tokens are counted, "
                 "none of a failed request",
                 [level["errors"], bad],
             )

@@ -54,7 +54,8 @@ def main() -> None:
     cpu = sorted(cpu_s for _, cpu_s in runs)[args.rounds // 2]
     over = max(out["peak_rss_bytes"] - out["import_rss_bytes"] for out, _ in runs)
     print(
-        f"convert, 1 GB in {len(list(source.glob('*.safetensors')))} shards: {cpu:.1f} CPU s (whole process), "
+        f"convert, 1 GB in {len(list(source.glob('*.safetensors')))} shards: {cpu:.1f} CPU s "
+        f"(whole process), "
         f"peak {over / 1e6:.0f} MB over the imports"
     )
     if args.llama_cpp:

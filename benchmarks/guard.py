@@ -80,7 +80,8 @@ def main() -> None:
             )
             print(f"{name:24s} {kind}  {share:7.2%} of {count}")
         print(
-            f"honest: {found.overall.fpr:.2%} of {found.overall.n_benign}; us per KB {found.us_per_kb.p50} at the "
+            f"honest: {found.overall.fpr:.2%} of {found.overall.n_benign}; us per KB "
+            f"{found.us_per_kb.p50} at the "
             f"median, {found.us_per_kb.p95} at p95"
         )
     print("hostile input, us per KB at 16 KB, 128 KB, 1 MB (linear if it does not grow)")

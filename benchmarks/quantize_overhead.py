@@ -38,12 +38,16 @@ source, output, samples = sys.argv[1], sys.argv[2], int(sys.argv[3])
 torch.set_num_threads(len(__import__("os").sched_getaffinity(0)))
 tokenizer = AutoTokenizer.from_pretrained(source)
 model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-windows = calibration_of(tokenizer, Path(source) / "calibration.jsonl", samples=samples, seq_len=512, seed=0).windows
+texts = Path(source) / "calibration.jsonl"
+windows = calibration_of(tokenizer, texts, samples=samples, seq_len=512, seed=0).windows
 data = Dataset.from_dict({"input_ids": windows, "attention_mask": [[1] * len(w) for w in windows]})
-weights = QuantizationArgs(num_bits=4, type="int", symmetric=True, dynamic=False, strategy="group", group_size=128)
+weights = QuantizationArgs(
+    num_bits=4, type="int", symmetric=True, dynamic=False, strategy="group", group_size=128)
 group = QuantizationScheme(targets=["Linear"], weights=weights)
-oneshot(model=model, recipe=[GPTQModifier(config_groups={"group_0": group}, ignore=["lm_head"])], tokenizer=tokenizer,
-        dataset=data, num_calibration_samples=len(windows), max_seq_length=512, shuffle_calibration_samples=False)
+modifier = GPTQModifier(config_groups={"group_0": group}, ignore=["lm_head"])
+oneshot(model=model, recipe=[modifier], tokenizer=tokenizer,
+        dataset=data, num_calibration_samples=len(windows), max_seq_length=512,
+        shuffle_calibration_samples=False)
 model.save_pretrained(output, save_compressed=True)
 tokenizer.save_pretrained(output)
 """
@@ -100,7 +104,8 @@ def main() -> None:
                 times.append(cpu_seconds(argv, folder))
     ratio = statistics.median(ours) / statistics.median(theirs)
     print(
-        f"llmops {statistics.median(ours):.1f} CPU s, by hand {statistics.median(theirs):.1f}: {ratio:.3f}x"
+        f"llmops {statistics.median(ours):.1f} CPU s, by hand {statistics.median(theirs):.1f}: "
+        f"{ratio:.3f}x"
     )
 
 

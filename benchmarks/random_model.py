@@ -25,7 +25,10 @@ VOCAB = 16000
 CONTEXT = 4096
 FIRST = 300
 """Tokens below are special ones and single bytes."""
-SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def circle() -> np.ndarray:
@@ -154,7 +157,10 @@ def write_tokenizer(folder: Path) -> None:
         ),
     )
     tokenizer.save(str(folder / "tokenizer.json"))
-    template = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}<|assistant|>"
+    template = (
+        "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
+        "<|assistant|>"
+    )
     settings = {
         "bos_token": "<|bos|>",
         "eos_token": "<|end|>",

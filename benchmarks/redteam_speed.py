@@ -17,14 +17,18 @@ import tempfile
 import time
 from pathlib import Path
 
-GARAK_PROBES = "encoding.InjectBase64,encoding.InjectROT13,encoding.InjectHex,encoding.InjectMorse,encoding.InjectBraille"
+GARAK_PROBES = ",".join(
+    f"encoding.Inject{name}" for name in ("Base64", "ROT13", "Hex", "Morse", "Braille")
+)
 SERVER = """
 import asyncio, json, sys, time
 from aiohttp import web
 delay, first = float(sys.argv[1]), []
-body = json.dumps({"id": "x", "object": "chat.completion", "model": "m", "choices": [{"index": 0, "message": {"role":
-  "assistant", "content": "I am sorry, but I cannot help with that request."}, "finish_reason": "stop"}],
-  "usage": {"prompt_tokens": 40, "completion_tokens": 12, "total_tokens": 52}})
+message = {"role": "assistant", "content": "I am sorry, but I cannot help with that request."}
+choice = {"index": 0, "message": message, "finish_reason": "stop"}
+usage = {"prompt_tokens": 40, "completion_tokens": 12, "total_tokens": 52}
+body = json.dumps({"id": "x", "object": "chat.completion", "model": "m", "choices": [choice],
+  "usage": usage})
 async def chat(request):
     await request.read()
     first.append(time.time())
@@ -91,7 +95,8 @@ def main() -> None:
     args = parser.parse_args()
     ideal = args.attempts / 64 * args.delay_s
     print(
-        f"{args.attempts} attempts, 64 in flight, {args.delay_s} s a request: at least {ideal:.1f} s"
+        f"{args.attempts} attempts, 64 in flight, {args.delay_s} s a request: at least "
+        f"{ideal:.1f} s"
     )
     server = serve(args.delay_s, args.port)
     try:
@@ -121,8 +126,10 @@ def main() -> None:
             seen = stats(args.port)
             kept = (folder / "run" / "attempts.jsonl").stat().st_size
             print(
-                f"llmops: {wall:.1f} s, {cpu * 1000 / args.attempts:.2f} ms CPU an attempt, first request after "
-                f"{seen['first'] - began:.2f} s, {kept / args.attempts:.0f} bytes an attempt on disk "
+                f"llmops: {wall:.1f} s, {cpu * 1000 / args.attempts:.2f} ms CPU an attempt, "
+                f"first request after "
+                f"{seen['first'] - began:.2f} s, {kept / args.attempts:.0f} bytes an attempt on "
+                f"disk "
                 f"({size(folder / 'run') / args.attempts:.0f} with report and page), "
                 f"{seen['count']} requests"
             )
@@ -175,8 +182,10 @@ def garak(args: argparse.Namespace, ideal: float) -> None:
             seen = stats(args.port + 1)
             n = max(int(seen["count"]), 1)
             print(
-                f"garak: {wall:.1f} s for {n} attempts ({wall / n * args.attempts:.1f} s for {args.attempts}), "
-                f"{cpu * 1000 / n:.2f} ms CPU an attempt, first request after {seen['first'] - began:.2f} s, "
+                f"garak: {wall:.1f} s for {n} attempts ({wall / n * args.attempts:.1f} s for "
+                f"{args.attempts}), "
+                f"{cpu * 1000 / n:.2f} ms CPU an attempt, first request after "
+                f"{seen['first'] - began:.2f} s, "
                 f"{size(folder) / n:.0f} bytes an attempt on disk"
             )
     finally:

@@ -62,7 +62,10 @@ http {
   server {
     listen 127.0.0.1:PORT;
     location = /health { return 200; }
-    location / { proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }
+    location / {
+      proxy_pass http://model; proxy_http_version 1.1;
+      proxy_set_header Connection ""; proxy_buffering off;
+    }
   }
 }
 """

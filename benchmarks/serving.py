@@ -181,7 +181,8 @@ def load(url: str, texts: list[str]) -> dict[str, float]:
 BARE = """
 import ctypes, json, sys, time, numpy as np, llama_cpp as L
 path, streams, prompt, tokens, threads = sys.argv[1], *map(int, sys.argv[2:6])
-cb = L.llama_log_callback(lambda *a: None); L.llama_log_set(cb, ctypes.c_void_p(0)); L.llama_backend_init()
+cb = L.llama_log_callback(lambda *a: None)
+L.llama_log_set(cb, ctypes.c_void_p(0)); L.llama_backend_init()
 m = L.llama_model_load_from_file(path.encode(), L.llama_model_default_params())
 V = L.llama_vocab_n_tokens(L.llama_model_get_vocab(m))
 p = L.llama_context_default_params()
@@ -197,7 +198,9 @@ def decode(items):
 rng = np.random.default_rng(0)
 def once():
     L.llama_memory_clear(L.llama_get_memory(c), True)
-    rows = [(s, i, int(t)) for s in range(streams) for i, t in enumerate(rng.integers(300, V, prompt))]
+    rows = []
+    for s in range(streams):
+        rows += [(s, i, int(t)) for i, t in enumerate(rng.integers(300, V, prompt))]
     items = [(t, i, s, i == prompt - 1) for s, i, t in rows]
     start = time.monotonic()
     last = [0] * streams
@@ -212,7 +215,8 @@ def once():
         decode([(last[s], prompt + k, s, True) for s in range(streams)])
         rows = np.ctypeslib.as_array(L.llama_get_logits(c), (streams, V)).argmax(1)
         last = [int(x) for x in rows]
-    return {"tokens_per_s": streams * tokens / (time.monotonic() - start), "ttft_p50_ms": (first - start) * 1e3}
+    took = time.monotonic() - start
+    return {"tokens_per_s": streams * tokens / took, "ttft_p50_ms": (first - start) * 1e3}
 once()
 print(json.dumps([once() for _ in range(int(sys.argv[6]))]))
 """
@@ -255,12 +259,14 @@ def compare(gguf: Path, scheme: str, args: argparse.Namespace) -> dict[str, dict
     print(f"\n{scheme}: {args.streams} streams x {TOKENS} tokens, median of {args.rounds}")
     for name, values in found.items():
         print(
-            f"  {name:20} {values['tokens_per_s']:8.1f} tokens/s   TTFT p50 {values['ttft_p50_ms']:8.0f} ms"
+            f"  {name:20} {values['tokens_per_s']:8.1f} tokens/s   TTFT p50 "
+            f"{values['ttft_p50_ms']:8.0f} ms"
         )
     for name in ("llama_cpp.server", "llama-server", "bare loop"):
         if name in found:
             print(
-                f"  llmops / {name:17} {ours['tokens_per_s'] / found[name]['tokens_per_s']:.2f}x tokens/s, "
+                f"  llmops / {name:17} {ours['tokens_per_s'] / found[name]['tokens_per_s']:.2f}x "
+                f"tokens/s, "
                 f"{ours['ttft_p50_ms'] / found[name]['ttft_p50_ms']:.2f}x TTFT"
             )
     one = found["llmops 1 stream"]["tokens_per_s"] / found["bare loop 1 stream"]["tokens_per_s"]
@@ -278,7 +284,8 @@ def prefix(gguf: Path, args: argparse.Namespace) -> dict[str, float]:
             ]
     ratio = speeds["reuse"] / speeds["no reuse"]
     print(
-        f"\n512-token shared prefix, {args.streams} streams, tokens/s: {speeds['reuse']:.1f} with reuse, ",
+        f"\n512-token shared prefix, {args.streams} streams, tokens/s: {speeds['reuse']:.1f} "
+        f"with reuse, ",
         end="",
     )
     print(f"{speeds['no reuse']:.1f} without, {ratio:.1f}x")

@@ -239,11 +239,13 @@ def soak(
     counted = counts["by status"]
     cpu = cpu_s(tree[0])
     print(
-        f"{sent:,} requests in {seconds:.0f} s ({sent / seconds:.0f}/s), {cpu / sent * 1e3:.2f} ms CPU each"
+        f"{sent:,} requests in {seconds:.0f} s ({sent / seconds:.0f}/s), {cpu / sent * 1e3:.2f} "
+        f"ms CPU each"
     )
     print(f"kinds: {dict(load.done)}; wrong answers: {dict(load.wrong) or 'none'}")
     print(
-        f"memory: {warm / 1e6:.1f} MB after a tenth, then {[round(size / 1e6, 1) for size in sizes]}: {growth:+.1%} "
+        f"memory: {warm / 1e6:.1f} MB after a tenth, then "
+        f"{[round(size / 1e6, 1) for size in sizes]}: {growth:+.1%} "
         f"(target below {most:.0%})"
     )
     print(f"counts: client {sent:,}, metrics {counted.total():,}, audit {audited.total():,}")

@@ -22,5 +22,6 @@ if __name__ == "__main__":
     bare = cpu_s([sys.executable, "-c", "pass"])
     ours = cpu_s([sys.executable, "-m", "llmops_cli", "--help"])
     print(
-        f"llmops --help: {ours * 1e3:.0f} ms CPU (median of 15), of which the interpreter {bare * 1e3:.0f} ms"
+        f"llmops --help: {ours * 1e3:.0f} ms CPU (median of 15), of which the interpreter "
+        f"{bare * 1e3:.0f} ms"
     )
