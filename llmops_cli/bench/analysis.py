@@ -12,7 +12,7 @@ import msgspec
 
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.client import client_limits, client_stats
-from llmops_cli.bench.counts import REQUESTS, TOKENS, Failures, Rates, TokenCounts
+from llmops_cli.bench.counts import REQUESTS, TOKENS, Failures, TokenCounts, WindowRates
 from llmops_cli.bench.plan import LevelDone
 from llmops_cli.bench.record import METRICS, Record, queue_delay_ms
 from llmops_cli.bench.report import ClientStats, Level, Point, SloResult, Window
@@ -70,7 +70,7 @@ class _Analysis:
         self._good = 0
         self._failures = Failures()
         self._tokens = TokenCounts()
-        self._rates = Rates()
+        self._rates = WindowRates()
         self._windows: list[Window] = []
         self._saturated = False
         self._series: list[Point] = []

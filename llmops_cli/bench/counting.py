@@ -12,7 +12,7 @@ PATIENCE_S = 10.0
 
 def token_counter(url: str, recipe: BenchRecipe, model: str, http: Http) -> tuple[Ask, bool]:
     """What to ask with, and whether asking is free (the server has /tokenize)."""
-    server = _Server(url, recipe, model, http)
+    server = _TokenQuestions(url, recipe, model, http)
     if server.by_tokenize("x") is not None:
         return server.by_tokenize, True
     alone = server.by_plain_tokenize("x")
@@ -30,7 +30,7 @@ def token_counter(url: str, recipe: BenchRecipe, model: str, http: Http) -> tupl
     return by_plain_and_template, True
 
 
-class _Server:
+class _TokenQuestions:
     def __init__(self, url: str, recipe: BenchRecipe, model: str, http: Http) -> None:
         self._url = url
         self._recipe = recipe

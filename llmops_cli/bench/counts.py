@@ -86,7 +86,7 @@ class TokenCounts:
                 yield f"prompts had {share:.0%} of the wanted tokens"
 
 
-class Rates:
+class WindowRates:
     """Ends and tokens inside the windows, whole and in slices for the interval."""
 
     def __init__(self) -> None:

@@ -88,32 +88,20 @@ class WorkerPool:
         `on_start` gets the monotonic nanoseconds at which all of them begin.
         Raises: EngineFailed if a worker itself dies, EnvironmentMissing if it cannot write.
         """
-        lines = _Lines(
-            [(worker.stdout, i) for i, worker in enumerate(self._workers) if worker.stdout]
-        )
         for worker, plan in zip(self._workers, plans, strict=True):
             self._tell(worker, msgspec.json.encode(plan))
-        done: dict[int, LevelDone] = {}
-        ready = 0
-        stopping = False
+        level = _Level(wanted=len(plans), on_tick=on_tick)
+        lines = _Lines(self._pipes())
         give_up = time.monotonic() + READY_TIMEOUT_S
+        stopping = False
         try:
-            while len(done) < len(plans):
+            while not level.is_done:
                 for number, line in lines.read(0.25):
-                    if line == b"ready":
-                        ready += 1
-                        if ready == len(plans):
-                            start_ns = time.monotonic_ns() + START_DELAY_NS * len(plans)
-                            on_start(start_ns)
-                            for worker in self._workers:
-                                self._tell(worker, b"go %d" % start_ns)
-                    elif line.startswith(b"tick "):
-                        on_tick(msgspec.json.decode(line[5:], type=Tick))
-                    elif line.startswith(b"done "):
-                        done[number] = msgspec.json.decode(line[5:], type=LevelDone)
-                    else:
+                    if not level.take(number, line):
                         raise self._died(number, line)
-                if ready < len(plans) and time.monotonic() > give_up:
+                    if level.may_start:
+                        on_start(self._start(level))
+                if not level.has_started and time.monotonic() > give_up:
                     raise EngineFailed(
                         "the load workers did not become ready", hint=f"see {self._log_path}"
                     )
@@ -122,25 +110,31 @@ class WorkerPool:
                     self.stop()
         except KeyboardInterrupt:
             self.stop()
-            self._settle(lines, done, len(plans))
+            _settle(lines, level)
             raise
         finally:
             lines.close()
-        return list(done.values())
+        return list(level.done.values())
+
+    def _pipes(self) -> list[tuple[IO[bytes], int]]:
+        return [
+            (worker.stdout, number)
+            for number, worker in enumerate(self._workers)
+            if worker.stdout is not None
+        ]
+
+    def _start(self, level: _Level) -> int:
+        """All workers begin together, at the monotonic nanosecond that is returned."""
+        level.has_started = True
+        start_ns = time.monotonic_ns() + START_DELAY_NS * len(self._workers)
+        for worker in self._workers:
+            self._tell(worker, b"go %d" % start_ns)
+        return start_ns
 
     def stop(self) -> None:
         """Asks for an early end; what has ended is on disk."""
         for worker in self._workers:
             self._tell(worker, b"stop")
-
-    def _settle(self, lines: _Lines, done: dict[int, LevelDone], wanted: int) -> None:
-        give_up = time.monotonic() + STOP_PATIENCE_S
-        while len(done) < wanted and time.monotonic() < give_up:
-            for number, line in lines.read(0.1):
-                if line.startswith(b"done "):
-                    done[number] = msgspec.json.decode(line[5:], type=LevelDone)
-                elif not line:
-                    return
 
     def _tell(self, worker: subprocess.Popen[bytes], line: bytes) -> None:
         assert worker.stdin is not None
@@ -158,6 +152,47 @@ class WorkerPool:
         return EngineFailed(
             f"a load worker ended (exit code {code})", hint=f"see {self._log_path} {' '.join(tail)}"
         )
+
+
+class _Level:
+    """What the workers have said of one level."""
+
+    def __init__(self, *, wanted: int, on_tick: Callable[[Tick], None]) -> None:
+        self._wanted = wanted
+        self._on_tick = on_tick
+        self._ready = 0
+        self.has_started = False
+        self.done: dict[int, LevelDone] = {}
+
+    def take(self, number: int, line: bytes) -> bool:
+        """False for a line that no worker says in health, such as its end."""
+        if line == b"ready":
+            self._ready += 1
+        elif line.startswith(b"tick "):
+            self._on_tick(msgspec.json.decode(line[5:], type=Tick))
+        elif line.startswith(b"done "):
+            self.done[number] = msgspec.json.decode(line[5:], type=LevelDone)
+        else:
+            return False
+        return True
+
+    @property
+    def may_start(self) -> bool:
+        return not self.has_started and self._ready == self._wanted
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.done) >= self._wanted
+
+
+def _settle(lines: _Lines, level: _Level) -> None:
+    """Takes what the workers say at their end, for a while."""
+    give_up = time.monotonic() + STOP_PATIENCE_S
+    while not level.is_done and time.monotonic() < give_up:
+        for number, line in lines.read(0.1):
+            if not line:
+                return
+            level.take(number, line)
 
 
 class _Lines:

@@ -58,23 +58,35 @@ def _level(plan: LevelPlan) -> None:
         stop_fd=0,
     )
     out.loop = loop
-    loop.open_connections(
-        plan.streams if plan.load.kind == "closed" else min(SPARE_CONNECTIONS, plan.streams)
-    )
+    spare = min(SPARE_CONNECTIONS, plan.streams)
+    loop.open_connections(plan.streams if plan.load.kind == "closed" else spare)
     loop.prepare_requests()
-    gc.collect()
-    gc.freeze()  # a full collection in the middle would be measured
-    gc.set_threshold(50_000, 50, 1000)
+    _quiet_collector()
     _say(b"ready")
     go = _read_line()
     if not go.startswith(b"go "):
         return
-    start_ns = int(go[3:])
-    # the clock says when to begin, so that all workers begin together
+    done = _run(loop, int(go[3:]))
+    loop.close()
+    out.close()
+    source.close()
+    gc.unfreeze()
+    _say(b"done " + msgspec.json.encode(done))
+
+
+def _quiet_collector() -> None:
+    """A full collection in the middle would be measured."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 1000)
+
+
+def _run(loop: Loop, start_ns: int) -> LevelDone:
+    """The clock says when to begin, so that all workers begin together."""
     time.sleep(max(0.0, (start_ns - time.monotonic_ns()) / 1e9))
     cpu_s = time.process_time()
     loop.run(start_ns)
-    done = LevelDone(
+    return LevelDone(
         cpu_s=time.process_time() - cpu_s,
         duration_s=(time.monotonic_ns() - start_ns) / 1e9,
         lags=tuple(part for pair in loop.lags.items() for part in pair),
@@ -85,11 +97,6 @@ def _level(plan: LevelPlan) -> None:
         stopped=loop.stopped,
         max_in_flight=loop.max_in_flight,
     )
-    loop.close()
-    out.close()
-    source.close()
-    gc.unfreeze()
-    _say(b"done " + msgspec.json.encode(done))
 
 
 def _sessions(plan: LevelPlan, source: Source) -> Iterator[tuple[int, Conversation]]:
