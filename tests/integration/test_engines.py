@@ -531,3 +531,15 @@ def test_environments_are_made_once_mended_and_removed(cli: Cli, tmp_path: Path)
     assert failed.returncode == 4
     assert "no-such-package-anywhere" in failed.stderr
     assert not list((tmp_path / "cache" / "llmops" / "envs").glob("tiny-*/bin"))
+
+
+def test_redteam_takes_the_drafts_and_adapters_that_bench_takes(
+    demo_cli: Cli, adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    """One way to a running server: whoever starts an engine has all that it can do."""
+    options = ["--set", "speculative=draft:demo", "--set", f"lora=red={adapters['red']}"]
+    few = ["--max-attempts", "3", "--families", "direct_hijack", "--no-twins", "-o", "run"]
+    run = demo_cli("redteam", *options, *few, "--json")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["attempts"] == 3
+    assert (tmp_path / "run" / "llamacpp.log").is_file()
