@@ -6,8 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from llmops_cli.core.fields import Natural, Share
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig
-from llmops_cli.gateway_file.quantities import Attempts, Count, Natural, Seconds, Share
+from llmops_cli.gateway_file.quantities import Attempts, Count, Seconds
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from llmops_cli.gateway_file.quantities import AboveZero, Count, Percent, Seconds, Share
+from llmops_cli.core.fields import Share
+from llmops_cli.gateway_file.quantities import AboveZero, Count, Percent, Seconds
 from llmops_cli.gateway_file.upstream import Capability
 
 Balance = Literal["tokens", "prefix", "sticky", "cost"]
