@@ -55,4 +55,5 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     hint: str
 
     def explains(self, log: str) -> bool:
-        return re.search(self.pattern, log) is not None
+        found = re.search(self.pattern, log)
+        return found is not None

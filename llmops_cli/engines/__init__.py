@@ -35,7 +35,9 @@ ENGINES = {
 
 def load_engine(name: str) -> Engine:
     """Raises: UsageError with a did-you-mean."""
-    return cast(type[Engine], load_named("backend", name, ENGINES, "llmops.engines"))()
+    found = load_named("backend", name, ENGINES, "llmops.engines")
+    kind = cast(type[Engine], found)
+    return kind()
 
 
 def engine_names() -> list[str]:

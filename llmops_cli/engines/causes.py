@@ -60,4 +60,7 @@ COMMON_CAUSES = (
 
 def explain(log: str, causes: Iterable[Cause] = ()) -> Cause | None:
     """The first that the log shows: the engine's own before those of all."""
-    return next((cause for cause in (*causes, *COMMON_CAUSES) if cause.explains(log)), None)
+    for cause in (*causes, *COMMON_CAUSES):
+        if cause.explains(log):
+            return cause
+    return None

@@ -211,14 +211,15 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def located(self, parts: Mapping[str, str]) -> EngineOptions:
         """With the places of adapters and draft models instead of what the user called them."""
-        loras = tuple(
-            msgspec.structs.replace(lora, path=parts.get(lora.path, lora.path))
-            for lora in self.lora
-        )
+        loras = []
+        for lora in self.lora:
+            place = parts.get(lora.path, lora.path)
+            loras.append(msgspec.structs.replace(lora, path=place))
         guess = self.speculative
         if guess is not None and guess.path:
-            guess = msgspec.structs.replace(guess, path=parts.get(guess.path, guess.path))
-        return msgspec.structs.replace(self, lora=loras, speculative=guess)
+            place = parts.get(guess.path, guess.path)
+            guess = msgspec.structs.replace(guess, path=place)
+        return msgspec.structs.replace(self, lora=tuple(loras), speculative=guess)
 
 
 COMMON: dict[str, Flag] = flags_of(EngineOptions)

@@ -69,7 +69,8 @@ def chat_endpoint(
 
     `field` names the URL in errors. Raises: UsageError for no http(s) URL, or one with secrets.
     """
-    return ChatEndpoint(url=server_url(url, field=field), model=model, key=key)
+    base = server_url(url, field=field)
+    return ChatEndpoint(url=base, model=model, key=key)
 
 
 def require_answer(endpoint: ChatEndpoint, *, field: str = "url") -> None:

@@ -99,8 +99,9 @@ def create_env(name: str, *, progress: Progress) -> Env:
     known = known_environments()
     if name not in known:
         raise unknown_name("environment", name, known)
-    make_venv(known[name], progress)
-    return Env(name=name, python=str(known[name].python), origin="venv")
+    wanted = known[name]
+    make_venv(wanted, progress)
+    return Env(name=name, python=str(wanted.python), origin="venv")
 
 
 def list_envs(*, anew: bool = False) -> list[EnvStatus]:

@@ -25,7 +25,11 @@ class MemoryMeter:
         self._gpu: int | None = None
         self._high_water: dict[int, int] = {}
         self._gpu_handles = gpu_handles()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="memory-meter")
+        self._thread = threading.Thread(
+            target=self._run,
+            daemon=True,
+            name="memory-meter",
+        )
         self._thread.start()
 
     def stop(self) -> Memory:

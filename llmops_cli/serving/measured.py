@@ -11,6 +11,12 @@ from llmops_cli.runtime.hardware import probe_hardware
 from llmops_cli.serving.target import PreparedTarget
 
 WORKERS_ARGUMENT = "{workers}"
+MACHINE_FACTS = (
+    "cpu_model",
+    "cores_logical",
+    "ram_bytes",
+    "gpus",
+)
 
 
 def measurement_key(target: PreparedTarget, *asked: object) -> str | None:
@@ -40,10 +46,11 @@ def _program(spec: ServerSpec) -> str | None:
     """Our worker that serves it, if it is one of ours."""
     if WORKERS_ARGUMENT not in spec.argv:
         return None
-    return spec.argv[spec.argv.index(WORKERS_ARGUMENT) + 1]
+    place = spec.argv.index(WORKERS_ARGUMENT)
+    return spec.argv[place + 1]
 
 
 def _machine() -> dict[str, object]:
     """What makes this machine fast or slow."""
     hardware = probe_hardware()
-    return {name: hardware[name] for name in ("cpu_model", "cores_logical", "ram_bytes", "gpus")}
+    return {fact: hardware[fact] for fact in MACHINE_FACTS}
