@@ -115,7 +115,12 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
         ),
         (["run", "no.yaml"], 2, "no recipe at no.yaml", "quickstart"),
         (["bench", "--backend", "sim", "-o", "/proc/x"], 3, "cannot write /proc/x", "-o"),
-        (["bench", "--url", "http://me:pw@127.0.0.1:9"], 2, "a password in --url", "--header"),
+        (
+            ["bench", "--url", "http://me:pw@127.0.0.1:9"],
+            2,
+            "a password in --url",
+            "environment variable",
+        ),
         (
             ["bench", "--backend", "sim", "--body", "api_key=x"],
             2,
