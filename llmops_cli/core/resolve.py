@@ -63,34 +63,38 @@ def resolve(
     names = [field.name for field in msgspec.structs.fields(kind)]
     values: Values = {}
     origins = dict.fromkeys(names, "default")
-    for key, value in (file or {}).items():
-        if key not in names:
-            raise unknown_name("recipe field", key, names)
-        values[key] = value
-        origins[key] = "file"
-    warnings: list[str] = []
-    for name in names:
-        setting = _from_environment(command, name, environ or {}, old_names=old_names)
-        if setting is None:
-            continue
-        values[name] = setting.text
-        origins[name] = "env"
-        if setting.warning:
-            warnings.append(setting.warning)
-    for key, value in (flags or {}).items():
-        if value is not None:
-            values[key] = value
-            origins[key] = "flag"
+    settings = _settings(command, names, environ or {}, old_names=old_names)
+    sources: dict[str, Values] = {
+        "file": _known(file or {}, names),
+        "env": {name: setting.text for name, setting in settings.items()},
+        "flag": _asked(flags or {}),
+    }
+    for origin, given in sources.items():
+        values.update(given)
+        origins.update(dict.fromkeys(given, origin))
     if hasattr(kind, "settle"):
         settles = cast(Settles, kind)
         settles.settle(values, origins)
     prepared = _checked(kind, values, origins)
-    recipe = msgspec.convert(prepared, kind, strict=False)
+    warnings = [setting.warning for setting in settings.values()]
     return Resolved(
-        recipe=recipe,
+        recipe=msgspec.convert(prepared, kind, strict=False),
         origins=origins,
-        warnings=tuple(warnings),
+        warnings=tuple(filter(None, warnings)),
     )
+
+
+def _known(file: Mapping[str, object], names: list[str]) -> Values:
+    """Raises: UsageError for a field that the recipe does not have."""
+    for key in file:
+        if key not in names:
+            raise unknown_name("recipe field", key, names)
+    return dict(file)
+
+
+def _asked(flags: Mapping[str, object]) -> Values:
+    """Those that were given."""
+    return {name: value for name, value in flags.items() if value is not None}
 
 
 class _Setting(NamedTuple):
@@ -98,6 +102,22 @@ class _Setting(NamedTuple):
 
     text: str
     warning: str = ""
+
+
+def _settings(
+    command: str,
+    names: list[str],
+    environ: Mapping[str, str],
+    *,
+    old_names: bool,
+) -> dict[str, _Setting]:
+    """What the environment says, by field."""
+    found = {}
+    for name in names:
+        setting = _from_environment(command, name, environ, old_names=old_names)
+        if setting is not None:
+            found[name] = setting
+    return found
 
 
 def _from_environment(
