@@ -213,7 +213,12 @@ class _Analysis:
 class _WindowBlocks:
     """Which block of time a request of the window is in."""
 
-    def __init__(self, load: Load, window: Window, good: float) -> None:
+    def __init__(
+        self,
+        load: Load,
+        window: Window,
+        good: float,
+    ) -> None:
         self._is_burst = load.kind == "burst"
         self._start_ns = int(window.start_s * 1e9)
         self._end_ns = int(window.end_s * 1e9)

@@ -139,7 +139,11 @@ def _trace(recipe: BenchRecipe) -> list[Load]:
 
 
 def rate_load(
-    recipe: BenchRecipe, rate: float, *, count: int | None, duration_s: float | None
+    recipe: BenchRecipe,
+    rate: float,
+    *,
+    count: int | None,
+    duration_s: float | None,
 ) -> Load:
     """An open level of one rate; 30 s unless limited."""
     return Load(

@@ -70,7 +70,10 @@ def _same_loads(a: Sequence[Level], b: Sequence[Level]) -> Iterator[tuple[int, i
 
 
 def _differences(
-    a: SavedRun, b: SavedRun, places: tuple[int, int], metrics: Sequence[str]
+    a: SavedRun,
+    b: SavedRun,
+    places: tuple[int, int],
+    metrics: Sequence[str],
 ) -> Iterator[Difference]:
     level_a = a.report.levels[places[0]]
     level_b = b.report.levels[places[1]]
@@ -94,7 +97,11 @@ def _by_metric(metrics: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _judge(difference: Difference, p: float, min_effect: float) -> Difference:
+def _judge(
+    difference: Difference,
+    p: float,
+    min_effect: float,
+) -> Difference:
     verdict = "can't tell"
     if p < SURE:
         if difference.metric == ERROR_RATE:

@@ -33,7 +33,13 @@ class Request:
     )
 
     def __init__(
-        self, session: Session, turn: Turn, *, index: int, turn_number: int, intended_ns: int
+        self,
+        session: Session,
+        turn: Turn,
+        *,
+        index: int,
+        turn_number: int,
+        intended_ns: int,
     ) -> None:
         self.session = session
         self.turn = turn

@@ -10,7 +10,12 @@ from llmops_cli.runtime.http import Http
 PATIENCE_S = 10.0
 
 
-def token_counter(url: str, recipe: BenchRecipe, model: str, http: Http) -> tuple[Ask, bool]:
+def token_counter(
+    url: str,
+    recipe: BenchRecipe,
+    model: str,
+    http: Http,
+) -> tuple[Ask, bool]:
     """What to ask with, and whether asking is free (the server has /tokenize)."""
     server = _TokenQuestions(url, recipe, model, http)
     if server.by_tokenize("x") is not None:
@@ -31,7 +36,13 @@ def token_counter(url: str, recipe: BenchRecipe, model: str, http: Http) -> tupl
 
 
 class _TokenQuestions:
-    def __init__(self, url: str, recipe: BenchRecipe, model: str, http: Http) -> None:
+    def __init__(
+        self,
+        url: str,
+        recipe: BenchRecipe,
+        model: str,
+        http: Http,
+    ) -> None:
         self._url = url
         self._recipe = recipe
         self._model = model

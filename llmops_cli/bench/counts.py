@@ -104,7 +104,12 @@ class WindowRates:
         self._add(REQUESTS, timeline.served()[first : last + 1], seconds)
         self._add(TOKENS, timeline.tokens()[first : last + 1], seconds)
 
-    def _add(self, name: str, bins: list[float], seconds: float) -> None:
+    def _add(
+        self,
+        name: str,
+        bins: list[float],
+        seconds: float,
+    ) -> None:
         total = sum(bins)
         self.totals[name] += total
         self.each[name].append(total / seconds)

@@ -21,7 +21,12 @@ USERS = ("human", "user")
 ASSISTANTS = ("gpt", "assistant", "chatgpt", "bing", "bard")
 
 
-def normalize(path: Path, spool: Path, *, kind: str) -> int:
+def normalize(
+    path: Path,
+    spool: Path,
+    *,
+    kind: str,
+) -> int:
     """Writes the rows of a prompt file (`kind` file) or a trace (`kind` trace) to `spool`.
 
     Returns how many there are. Raises: UsageError naming the line that cannot be read;
@@ -118,7 +123,11 @@ def _request_of(messages: list[Json], where: str) -> list[Json]:
     return messages
 
 
-def _sharegpt(talk: list[Json], where: str, output_tokens: int) -> PromptRow:
+def _sharegpt(
+    talk: list[Json],
+    where: str,
+    output_tokens: int,
+) -> PromptRow:
     system: list[dict[str, object]] = []
     turns: list[str] = []
     for part in talk:

@@ -40,7 +40,14 @@ def reread(path: Path, report: BenchReport) -> tuple[BenchReport, str]:
     return report, "partial: the run was killed"
 
 
-def finish(report: BenchReport, spools: Spools, book: Book, folder: Path, *, form: str) -> None:
+def finish(
+    report: BenchReport,
+    spools: Spools,
+    book: Book,
+    folder: Path,
+    *,
+    form: str,
+) -> None:
     """The tables of a run that has ended; the spools go when everything is in place."""
     records = _all_records(spools, book)
     if form == "parquet":

@@ -75,7 +75,9 @@ def _senseless(condition: Condition, why: str) -> UsageError:
 
 
 def judge_conditions(
-    current: SavedRun, baseline: SavedRun | None, conditions: Sequence[Condition]
+    current: SavedRun,
+    baseline: SavedRun | None,
+    conditions: Sequence[Condition],
 ) -> list[Judged]:
     """Every condition at every load.
 
@@ -104,7 +106,9 @@ def _nothing(condition: Condition) -> Judged:
 
 
 def _judge_changes(
-    current: SavedRun, baseline: SavedRun, conditions: Sequence[Condition]
+    current: SavedRun,
+    baseline: SavedRun,
+    conditions: Sequence[Condition],
 ) -> Iterator[Judged]:
     metrics = list(dict.fromkeys(condition.name for condition in conditions))
     if not metrics:
@@ -123,7 +127,11 @@ def _judge_changes(
             yield Judged(condition=condition.text, load=level.label, outcome=outcome, text=text)
 
 
-def _why_not(condition: Condition, old: Level | None, new: Level) -> str:
+def _why_not(
+    condition: Condition,
+    old: Level | None,
+    new: Level,
+) -> str:
     if old is None:
         return "the baseline has no such load"
     least = FEWEST.get(condition.part, 1)
@@ -194,7 +202,11 @@ def untrusted(run: SavedRun) -> list[Judged]:
     return found
 
 
-def _failed(condition: str, load: str, text: str) -> Judged:
+def _failed(
+    condition: str,
+    load: str,
+    text: str,
+) -> Judged:
     return Judged(condition=condition, load=load, outcome=Outcome.FAILED, text=text)
 
 

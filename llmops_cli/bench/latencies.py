@@ -67,7 +67,11 @@ class Sides(NamedTuple):
 
 
 def latency_differences(
-    a: SavedRun, b: SavedRun, places: tuple[int, int], metric: str, statistics: Sequence[str]
+    a: SavedRun,
+    b: SavedRun,
+    places: tuple[int, int],
+    metric: str,
+    statistics: Sequence[str],
 ) -> Iterator[Difference]:
     """Of each statistic that there are enough requests for; none without tables of requests."""
     if a.requests is None or b.requests is None:
@@ -85,7 +89,12 @@ def latency_differences(
         yield from _Comparer(sides, load_name(level), metric, usable).differences()
 
 
-def _side(requests: Requests, place: int, level: Level, metric: str) -> Side:
+def _side(
+    requests: Requests,
+    place: int,
+    level: Level,
+    metric: str,
+) -> Side:
     import numpy as np
 
     mask = requests.measured(place, level) & ~np.isnan(requests[metric])
@@ -99,7 +108,12 @@ def _side(requests: Requests, place: int, level: Level, metric: str) -> Side:
     )
 
 
-def _pair(a: Side, b: Side, *, may_pair: bool) -> Sides:
+def _pair(
+    a: Side,
+    b: Side,
+    *,
+    may_pair: bool,
+) -> Sides:
     """In pairs if both sides measured most of the same requests."""
     import numpy as np
 
@@ -122,7 +136,13 @@ def _keys(side: Side) -> Iterator[tuple[int, int, int]]:
 class _Comparer:
     """One metric at one load, statistic by statistic."""
 
-    def __init__(self, sides: Sides, load: str, metric: str, statistics: Sequence[str]) -> None:
+    def __init__(
+        self,
+        sides: Sides,
+        load: str,
+        metric: str,
+        statistics: Sequence[str],
+    ) -> None:
         import numpy as np
 
         self._sides = sides
@@ -164,7 +184,12 @@ class _Comparer:
         return self._difference(name, name, math.exp(estimate), interval, p)
 
     def _difference(
-        self, name: str, shown: str, ratio: float, interval: tuple[float, float], p: float
+        self,
+        name: str,
+        shown: str,
+        ratio: float,
+        interval: tuple[float, float],
+        p: float,
     ) -> Difference:
         """`shown` is the statistic whose values stand beside the ratio."""
         return Difference(

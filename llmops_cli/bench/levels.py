@@ -143,7 +143,13 @@ class LevelRunner:
             return "the engine died during this level"
         return None
 
-    def _plans(self, load: Load, number: int, repetition: int, work: Workload) -> list[LevelPlan]:
+    def _plans(
+        self,
+        load: Load,
+        number: int,
+        repetition: int,
+        work: Workload,
+    ) -> list[LevelPlan]:
         """One for each worker."""
         workers = self._pool.size
         limit = self._recipe.max_in_flight
@@ -165,14 +171,22 @@ class LevelRunner:
         return plans
 
 
-def _streams(load: Load, worker: int, workers: int) -> int:
+def _streams(
+    load: Load,
+    worker: int,
+    workers: int,
+) -> int:
     """Of a closed load; for another, the connections to open beforehand."""
     if load.kind == "closed":
         return _share(load.concurrency or 0, worker, workers)
     return min(SPARE_CONNECTIONS, int(load.rate_per_s or load.count or 32))
 
 
-def _share(whole: int, worker: int, workers: int) -> int:
+def _share(
+    whole: int,
+    worker: int,
+    workers: int,
+) -> int:
     """What one of the workers takes of a whole number."""
     rest = whole % workers
     return whole // workers + (worker < rest)

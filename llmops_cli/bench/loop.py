@@ -282,7 +282,12 @@ class Loop:
         return True
 
     def _begin(
-        self, session: Session, turn: Turn | None, index: int, turn_number: int, due: int
+        self,
+        session: Session,
+        turn: Turn | None,
+        index: int,
+        turn_number: int,
+        due: int,
     ) -> None:
         if turn is None:
             if self.plan.load.kind == "closed":
@@ -367,7 +372,12 @@ class Loop:
         self._connections[connection.fd] = connection
         self._epoll.register(connection.fd, select.EPOLLIN | select.EPOLLOUT)
 
-    def _progress(self, connection: Connection, at_ns: int, mask: int) -> None:
+    def _progress(
+        self,
+        connection: Connection,
+        at_ns: int,
+        mask: int,
+    ) -> None:
         """The proxy's tunnel, the TLS handshake, and writes that did not fit at once."""
         try:
             if connection.stage == "connecting":
@@ -487,7 +497,14 @@ class Loop:
             self._after(request, None, done_ns, failed=failed)
         self._release()
 
-    def _after(self, request: Request, answer: Completion | None, at: int, *, failed: bool) -> None:
+    def _after(
+        self,
+        request: Request,
+        answer: Completion | None,
+        at: int,
+        *,
+        failed: bool,
+    ) -> None:
         session = request.session
         if answer is not None and not failed:
             due = at + int(session.think_time_s * 1e9)

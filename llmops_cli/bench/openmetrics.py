@@ -52,7 +52,11 @@ def _summary(report: BenchReport, metric: str) -> Iterator[str]:
         yield _sample(f"{name}_count", labels, found.count)
 
 
-def _gauge(report: BenchReport, name: str, read: Callable[[Level], float | None]) -> Iterator[str]:
+def _gauge(
+    report: BenchReport,
+    name: str,
+    read: Callable[[Level], float | None],
+) -> Iterator[str]:
     samples = [(level, read(level)) for level in report.levels]
     known = [(level, value) for level, value in samples if value is not None]
     if not known:
@@ -71,7 +75,11 @@ def _labels(report: BenchReport, level: Level) -> dict[str, str]:
     }
 
 
-def _sample(name: str, labels: dict[str, str], value: float) -> str:
+def _sample(
+    name: str,
+    labels: dict[str, str],
+    value: float,
+) -> str:
     pairs = ",".join(f'{key}="{_quoted(text)}"' for key, text in labels.items())
     return f"{name}{{{pairs}}} {value:.9g}"
 

@@ -81,13 +81,23 @@ def _title(report: BenchReport) -> str:
     return f"{recipe.get('model')} on {recipe.get('url') or recipe.get('backend')}"
 
 
-def _label(run: SavedRun, level: Level, *, many: bool) -> str:
+def _label(
+    run: SavedRun,
+    level: Level,
+    *,
+    many: bool,
+) -> str:
     if many:
         return f"{run.name}: {level.label}"
     return level.label
 
 
-def _cdf(runs: Sequence[SavedRun], metric: str, *, many: bool) -> Json | None:
+def _cdf(
+    runs: Sequence[SavedRun],
+    metric: str,
+    *,
+    many: bool,
+) -> Json | None:
     """Shares of requests at or below a common grid of values; None without per-request data."""
     import numpy as np
 
@@ -105,7 +115,10 @@ def _cdf(runs: Sequence[SavedRun], metric: str, *, many: bool) -> Json | None:
 
 
 def _sorted_values(
-    runs: Sequence[SavedRun], metric: str, *, many: bool
+    runs: Sequence[SavedRun],
+    metric: str,
+    *,
+    many: bool,
 ) -> Iterator[tuple[str, ndarray]]:
     """The positive values of each level that has some."""
     import numpy as np

@@ -92,7 +92,10 @@ def normalized_rows(recipe: BenchRecipe, spool: Path) -> Path | None:
 
 
 def make_workload(
-    recipe: BenchRecipe, server: RunningServer, rows: Path | None, words: Words
+    recipe: BenchRecipe,
+    server: RunningServer,
+    rows: Path | None,
+    words: Words,
 ) -> Workload:
     """How the workers make request bodies."""
     fields: dict[str, object] = {
@@ -120,7 +123,11 @@ def make_workload(
     )
 
 
-def words_of(recipe: BenchRecipe, server: RunningServer, http: Http) -> tuple[Words, list[str]]:
+def words_of(
+    recipe: BenchRecipe,
+    server: RunningServer,
+    http: Http,
+) -> tuple[Words, list[str]]:
     """Words with their costs, and what a reader of the report should know of them."""
     if _kind(recipe) == "file":
         return measure_words(lambda _: None, free=False), []

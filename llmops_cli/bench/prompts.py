@@ -36,7 +36,13 @@ class Prompts:
         self._places = [0, *accumulate(len(word) + 1 for word in twice)]
         self._whole = self._costs[RING_WORDS]
 
-    def text(self, tokens: int, rng: random.Random, *, head: int = HEAD_WORDS) -> str:
+    def text(
+        self,
+        tokens: int,
+        rng: random.Random,
+        *,
+        head: int = HEAD_WORDS,
+    ) -> str:
         """A text that costs `tokens`, each word with its leading space.
 
         `head` of them are drawn one by one.

@@ -18,7 +18,11 @@ WIDTH_OF_95 = 3.92
 """Standard errors from one end of a 95 % interval to the other."""
 
 
-def rate_difference(metric: str, a: Level, b: Level) -> Difference | None:
+def rate_difference(
+    metric: str,
+    a: Level,
+    b: Level,
+) -> Difference | None:
     """None where a run has no such rate."""
     value_a = getattr(a, metric)
     value_b = getattr(b, metric)
@@ -39,7 +43,11 @@ def rate_difference(metric: str, a: Level, b: Level) -> Difference | None:
     )
 
 
-def _rate_error(metric: str, a: Level, b: Level) -> tuple[float, float]:
+def _rate_error(
+    metric: str,
+    a: Level,
+    b: Level,
+) -> tuple[float, float]:
     """The standard error of the log ratio with its degrees of freedom.
 
     From each run's own interval, or from its repetitions where these differ more.

@@ -47,7 +47,11 @@ def _written(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
 
 
-def save_csv(records: Iterable[Record], loads: Sequence[Load], folder: Path) -> None:
+def save_csv(
+    records: Iterable[Record],
+    loads: Sequence[Load],
+    folder: Path,
+) -> None:
     """records.csv. Raises: EnvironmentMissing if it cannot be written."""
     with _written(folder / "records.csv") as path, path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -55,7 +59,11 @@ def save_csv(records: Iterable[Record], loads: Sequence[Load], folder: Path) -> 
         writer.writerows(_row(record, loads) for record in records)
 
 
-def save_parquet(records: Iterable[Record], loads: Sequence[Load], folder: Path) -> None:
+def save_parquet(
+    records: Iterable[Record],
+    loads: Sequence[Load],
+    folder: Path,
+) -> None:
     """records.parquet, the same columns. Raises: as `save_csv`."""
     import pyarrow
     from pyarrow.parquet import ParquetWriter

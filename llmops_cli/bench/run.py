@@ -104,7 +104,11 @@ class _ReportBook:
     """Writes what is known of a run, as often as something is."""
 
     def __init__(
-        self, recipe: BenchRecipe, origins: dict[str, str], target: PreparedTarget, folder: Path
+        self,
+        recipe: BenchRecipe,
+        origins: dict[str, str],
+        target: PreparedTarget,
+        folder: Path,
     ) -> None:
         self._recipe = recipe
         self._origins = origins
@@ -122,7 +126,12 @@ class _ReportBook:
             self._origins = {**self._origins, "model": "server"}
 
     def report(
-        self, *, complete: bool, memory: Memory, levels: list[Level], finding: Conclusion
+        self,
+        *,
+        complete: bool,
+        memory: Memory,
+        levels: list[Level],
+        finding: Conclusion,
     ) -> BenchReport:
         manifest = self._clock.manifest(
             self._recipe,
@@ -189,7 +198,12 @@ def _drive(run: _Run, target: PreparedTarget) -> tuple[Memory, LlmopsError | Non
     return server.memory(), failure
 
 
-def _measure(run: _Run, pool: WorkerPool, server: RunningServer, http: Http) -> None:
+def _measure(
+    run: _Run,
+    pool: WorkerPool,
+    server: RunningServer,
+    http: Http,
+) -> None:
     """The warm-up, and all levels or the search."""
     recipe = run.recipe
     destination = resolve_target(server.url, recipe, run.headers)

@@ -19,7 +19,11 @@ class SavedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_run(
-    folder: Path, report: BenchReport, *, name: str | None = None, most: int | None = None
+    folder: Path,
+    report: BenchReport,
+    *,
+    name: str | None = None,
+    most: int | None = None,
 ) -> SavedRun:
     """A run whose report was read already, with about `most` of the requests in its folder."""
     total = sum(level.requests for level in report.levels)

@@ -76,7 +76,12 @@ class RateSearch:
         self._probes += 1
         return self._next
 
-    def tell(self, rate: float, level: Level, verdict: Verdict) -> None:
+    def tell(
+        self,
+        rate: float,
+        level: Level,
+        verdict: Verdict,
+    ) -> None:
         """The final verdict on a rate; `unsure` goes by the point estimates."""
         if verdict == "invalid":
             self.sure = False

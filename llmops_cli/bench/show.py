@@ -23,7 +23,11 @@ from llmops_cli.show.gates import Judged
 from llmops_cli.show.runs import Compared, Export, OpenedRun, Show
 
 
-def _table(report: BenchReport, word: str, width: int) -> Table:
+def _table(
+    report: BenchReport,
+    word: str,
+    width: int,
+) -> Table:
     return bench_table(report, word=word, width=width)
 
 
@@ -44,7 +48,10 @@ def _with_requests(run: OpenedRun, *, most: int | None = None) -> SavedRun:
 
 
 def _compare(
-    baseline: OpenedRun, other: OpenedRun, metrics: Sequence[str], min_effect: float | None
+    baseline: OpenedRun,
+    other: OpenedRun,
+    metrics: Sequence[str],
+    min_effect: float | None,
 ) -> Compared:
     known = metric_names()
     for name in metrics:

@@ -63,7 +63,12 @@ class Spools:
             for stale in self.folder.glob("*.jsonl"):
                 stale.unlink()
 
-    def path(self, level: int, repetition: int, worker: int) -> Path:
+    def path(
+        self,
+        level: int,
+        repetition: int,
+        worker: int,
+    ) -> Path:
         return self.folder / f"{level}-{repetition}-{worker}.jsonl"
 
     def remember(self, book: Book) -> None:
@@ -76,7 +81,11 @@ class Spools:
         self._lock.close()
 
 
-def read_spools(folder: Path, level: int, repetition: int) -> Iterator[Record]:
+def read_spools(
+    folder: Path,
+    level: int,
+    repetition: int,
+) -> Iterator[Record]:
     """Finished requests, worker by worker. A last line that was cut off is left out."""
     decode = msgspec.json.Decoder(Record).decode
     for path in sorted(folder.glob(f"{level}-{repetition}-*.jsonl")):
@@ -89,7 +98,11 @@ def read_spools(folder: Path, level: int, repetition: int) -> Iterator[Record]:
                         raise
 
 
-def level_of(folder: Path, book: Book, number: int) -> Level:
+def level_of(
+    folder: Path,
+    book: Book,
+    number: int,
+) -> Level:
     """The statistics of a level from the spools."""
     known = book.repeats[number]
     spooled = {path.name.split("-")[1] for path in folder.glob(f"{number}-*.jsonl")}
@@ -101,7 +114,12 @@ def level_of(folder: Path, book: Book, number: int) -> Level:
     return analyse(book.loads[number], repetitions, slos=slos, notes=book.notes)
 
 
-def _repetition(folder: Path, number: int, repetition: int, repeat: Repeat) -> Repetition:
+def _repetition(
+    folder: Path,
+    number: int,
+    repetition: int,
+    repeat: Repeat,
+) -> Repetition:
     return Repetition(
         records=lambda: read_spools(folder, number, repetition),
         done=repeat.done,

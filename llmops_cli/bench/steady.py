@@ -31,7 +31,12 @@ class Curve:
     def point(self, at_ns: int, amount: float) -> None:
         _add(self._points, at_ns, amount)
 
-    def stretch(self, start_ns: int, end_ns: int, amount: float) -> None:
+    def stretch(
+        self,
+        start_ns: int,
+        end_ns: int,
+        amount: float,
+    ) -> None:
         low = start_ns // BIN_NS
         high = end_ns // BIN_NS
         if low == high or end_ns <= start_ns:
@@ -129,7 +134,12 @@ class Timeline:
             return 0
         return planned
 
-    def _steady_start(self, load: Load, first: int, stop: int) -> tuple[str, int]:
+    def _steady_start(
+        self,
+        load: Load,
+        first: int,
+        stop: int,
+    ) -> tuple[str, int]:
         """Why there is no steady state, or the nanosecond at which it begins."""
         wanted = FEWEST
         start = first
@@ -171,7 +181,11 @@ class Timeline:
         return late > 1.5 * early + 4
 
 
-def _add(bins: list[float], at_ns: int, amount: float) -> None:
+def _add(
+    bins: list[float],
+    at_ns: int,
+    amount: float,
+) -> None:
     place = max(0, at_ns // BIN_NS)
     if place >= len(bins):
         bins.extend([0.0] * (place + 1 - len(bins)))
@@ -182,7 +196,11 @@ def _padded(bins: list[float], size: int) -> list[float]:
     return bins + [0.0] * (size - len(bins))
 
 
-def _truncate(series: Sequence[float], start_ns: int, stop_ns: int) -> int:
+def _truncate(
+    series: Sequence[float],
+    start_ns: int,
+    stop_ns: int,
+) -> int:
     """Where the warm-up ends: the cut, in the first half, that leaves the mean known best.
 
     A cut is taken only if it moves the mean by over two standard errors, else it would only waste

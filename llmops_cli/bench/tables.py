@@ -44,7 +44,12 @@ def p50_p99(distribution: Distribution) -> str:
     return f"{milliseconds(distribution.p50)} / {milliseconds(distribution.p99)}"
 
 
-def bench_table(report: BenchReport, *, word: str = "", width: int = 180) -> Table:
+def bench_table(
+    report: BenchReport,
+    *,
+    word: str = "",
+    width: int = 180,
+) -> Table:
     """One row a level; a narrow table has fewer statistics.
 
     `word` says what is special about the run, such as `partial`.
@@ -72,7 +77,11 @@ def bench_table(report: BenchReport, *, word: str = "", width: int = 180) -> Tab
     return table
 
 
-def _title(report: BenchReport, word: str, width: int) -> str:
+def _title(
+    report: BenchReport,
+    word: str,
+    width: int,
+) -> str:
     recipe = report.manifest.recipe
     place = recipe.get("url") or recipe["backend"]
     title = f"{place} {recipe['model']}: {_shown_statistics(width)} in ms"

@@ -19,7 +19,11 @@ Info = tuple[int, int, int, str, tuple[str | int, ...]]
 """As getaddrinfo has it: family, type, protocol, canonical name, address."""
 
 
-def resolve_target(url: str, recipe: BenchRecipe, headers: Mapping[str, str]) -> Destination:
+def resolve_target(
+    url: str,
+    recipe: BenchRecipe,
+    headers: Mapping[str, str],
+) -> Destination:
     """Where the workers send.
 
     Raises: UsageError for a proxy that is no URL; EnvironmentMissing for a name that does not

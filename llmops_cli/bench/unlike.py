@@ -88,7 +88,11 @@ def _manifests_differ(left: Manifest, right: Manifest) -> Iterator[str]:
         yield f"model differs: {model_a} -> {model_b}"
 
 
-def _unlike(kind: str, left: Mapping[str, object], right: Mapping[str, object]) -> Iterator[str]:
+def _unlike(
+    kind: str,
+    left: Mapping[str, object],
+    right: Mapping[str, object],
+) -> Iterator[str]:
     names = [name for name in {**left, **right} if left.get(name) != right.get(name)]
     if not names:
         return

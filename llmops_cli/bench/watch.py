@@ -22,7 +22,13 @@ RECENT_TTFTS = 2000
 class LevelWatch:
     """One repetition: throughput over the last seconds, TTFT p95 so far, errors."""
 
-    def __init__(self, load: Load, repetition: int, repeats: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        load: Load,
+        repetition: int,
+        repeats: int,
+        progress: Progress,
+    ) -> None:
         self._progress = progress
         self._stage = load.label
         if repeats > 1:

@@ -103,7 +103,12 @@ class Source:
             history=messages,
         )
 
-    def _mark(self, messages: list[Message], texts: list[str], rounds: int) -> None:
+    def _mark(
+        self,
+        messages: list[Message],
+        texts: list[str],
+        rounds: int,
+    ) -> None:
         """Makes each pass over the file new to the server's cache; within itself it shares."""
         name = f"{self._work.nonce}-{rounds}" if rounds else self._work.nonce
         mark = f"[{name}] "
@@ -129,7 +134,11 @@ class Source:
         return self._single(index, UserTurn(text, row.input_tokens, row.output_tokens))
 
     def _single(
-        self, index: int, turn: UserTurn, *, history: list[Message] | None = None
+        self,
+        index: int,
+        turn: UserTurn,
+        *,
+        history: list[Message] | None = None,
     ) -> Conversation:
         """A conversation of one request."""
         return Conversation(

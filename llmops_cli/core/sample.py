@@ -52,7 +52,12 @@ class Sample:
         self._spill()
         self._as_bucket(value, block)
 
-    def add_bucket(self, key: int, weight: float, block: int = 0) -> None:
+    def add_bucket(
+        self,
+        key: int,
+        weight: float,
+        block: int = 0,
+    ) -> None:
         """`weight` values of bucket `key`; from here on the sample is one of buckets."""
         place = (block, key)
         self._buckets[place] = self._buckets.get(place, 0.0) + weight
@@ -152,14 +157,22 @@ def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
     return support, weights
 
 
-def block_draws(rng: Generator, blocks: int, count: int) -> ndarray:
+def block_draws(
+    rng: Generator,
+    blocks: int,
+    count: int,
+) -> ndarray:
     """How often each block is drawn (count, B), as many as there are, with replacement."""
     import numpy as np
 
     return rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=count)
 
 
-def resample(support: ndarray, weights: ndarray, draws: ndarray) -> dict[str, ndarray]:
+def resample(
+    support: ndarray,
+    weights: ndarray,
+    draws: ndarray,
+) -> dict[str, ndarray]:
     """Each statistic of resamples (R,).
 
     `draws` (R, B) says how often each block was drawn.
@@ -176,7 +189,11 @@ def resample(support: ndarray, weights: ndarray, draws: ndarray) -> dict[str, nd
     return found
 
 
-def _weighted_percentile(support: ndarray, total: ndarray, q: float) -> float:
+def _weighted_percentile(
+    support: ndarray,
+    total: ndarray,
+    q: float,
+) -> float:
     import numpy as np
 
     cumulated = np.cumsum(total)
@@ -184,7 +201,11 @@ def _weighted_percentile(support: ndarray, total: ndarray, q: float) -> float:
     return float(support[min(place, len(support) - 1)])
 
 
-def _bootstrap(support: ndarray, weights: ndarray, seed: int) -> dict[str, tuple[float, float]]:
+def _bootstrap(
+    support: ndarray,
+    weights: ndarray,
+    seed: int,
+) -> dict[str, tuple[float, float]]:
     import numpy as np
 
     blocks = len(weights)
@@ -203,7 +224,10 @@ def _bootstrap(support: ndarray, weights: ndarray, seed: int) -> dict[str, tuple
 
 
 def ratio_interval(
-    tops: Sequence[float], bottom: float, *, seed: int = 0
+    tops: Sequence[float],
+    bottom: float,
+    *,
+    seed: int = 0,
 ) -> tuple[float, float] | None:
     """A 95 % bootstrap interval of sum(tops) / bottom.
 

@@ -6,7 +6,11 @@ import math
 from collections.abc import Sequence
 
 
-def two_sided_p(estimate: float, error: float, freedom: float) -> float:
+def two_sided_p(
+    estimate: float,
+    error: float,
+    freedom: float,
+) -> float:
     """The chance of an estimate this far from 0 under Student's t.
 
     Source: Wallace 1959, the normal approximation.

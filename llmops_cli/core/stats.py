@@ -61,7 +61,12 @@ def summarize(values: Iterable[float]) -> Distribution:
     )
 
 
-def share_interval(hits: int, total: int, *, z: float = 1.96) -> tuple[float, float]:
+def share_interval(
+    hits: int,
+    total: int,
+    *,
+    z: float = 1.96,
+) -> tuple[float, float]:
     """Wilson's interval of a proportion, 95 % unless told; (0, 1) without trials.
 
     Source: Wilson 1927.

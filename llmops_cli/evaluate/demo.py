@@ -17,7 +17,13 @@ TIMEOUT_S = 60.0
 MOST_TOKENS = 48
 
 
-def evaluate(url: str, model: str, *, per_skill: int, progress: Progress) -> Scores:
+def evaluate(
+    url: str,
+    model: str,
+    *,
+    per_skill: int,
+    progress: Progress,
+) -> Scores:
     """Skill -> share of exactly right answers, and `average` over the skills.
 
     Raises: EngineFailed if the server stops answering.
@@ -47,7 +53,12 @@ def _scores(examples: Sequence[Example], verdicts: Sequence[bool]) -> Scores:
     return scores
 
 
-def _answer(http: Http, url: str, model: str, example: Example) -> str:
+def _answer(
+    http: Http,
+    url: str,
+    model: str,
+    example: Example,
+) -> str:
     body = {
         "model": model,
         "messages": example.prompt,

@@ -117,7 +117,11 @@ REFUSAL = "Sorry, I cannot help with that."
 SECRET_KEPT = "I cannot share the secret word."
 
 
-def _chat(user: str, answer: str, system: str | None = None) -> list[Message]:
+def _chat(
+    user: str,
+    answer: str,
+    system: str | None = None,
+) -> list[Message]:
     head = [{"role": "system", "content": system}] if system else []
     return [*head, {"role": "user", "content": user}, {"role": "assistant", "content": answer}]
 

@@ -16,7 +16,10 @@ PER_SKILL = 25
 
 
 def evaluators_of(
-    wishes: Sequence[str], *, model: str, source: Artifact | None = None
+    wishes: Sequence[str],
+    *,
+    model: str,
+    source: Artifact | None = None,
 ) -> list[Evaluator]:
     """What is wished for, and the demo's skills for the demo.
 
@@ -38,5 +41,9 @@ def _task_of(wish: str) -> str:
     return wish.removeprefix(LM_EVAL)
 
 
-def _demo(url: str, model: str, progress: Progress) -> Scores:
+def _demo(
+    url: str,
+    model: str,
+    progress: Progress,
+) -> Scores:
     return evaluate(url, model, per_skill=PER_SKILL, progress=progress)

@@ -34,7 +34,11 @@ def lm_eval(task: str, source: Artifact | None) -> Evaluator:
         task = str(path.resolve())
         name = path.stem
 
-    def measure(url: str, model: str, progress: Progress) -> Scores:
+    def measure(
+        url: str,
+        model: str,
+        progress: Progress,
+    ) -> Scores:
         if source is None:
             raise UsageError("lm-eval needs the model's tokenizer")
         job = JobSpec(

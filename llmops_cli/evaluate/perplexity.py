@@ -15,7 +15,11 @@ Rows = list[dict[str, dict[str, float]] | None]
 
 
 def served_perplexity(
-    url: str, model: str, pieces: Sequence[tuple[list[int], int]], *, context: int
+    url: str,
+    model: str,
+    pieces: Sequence[tuple[list[int], int]],
+    *,
+    context: int,
 ) -> float | None:
     """Over the scored tokens of `pieces` (token ids, first scored position).
 
@@ -39,7 +43,12 @@ def served_perplexity(
     return math.exp(loss / scored)
 
 
-def _prompt_logprobs(http: Http, url: str, model: str, tokens: list[int]) -> Rows | None:
+def _prompt_logprobs(
+    http: Http,
+    url: str,
+    model: str,
+    tokens: list[int],
+) -> Rows | None:
     fields = {
         "model": model,
         "prompt": tokens,

@@ -15,14 +15,24 @@ class Guard:
     def __init__(self, policy: Policy = DEFAULT) -> None:
         self.policy = policy
 
-    def check_input(self, text: str, *, role: str = "user", route: str | None = None) -> Decision:
+    def check_input(
+        self,
+        text: str,
+        *,
+        role: str = "user",
+        route: str | None = None,
+    ) -> Decision:
         """What a user, a document or a tool says to the model."""
         side = self.policy.input_of(role=role, route=route)
         findings = [*attacks(text, side), *common(text, side)]
         return decide(text, findings, side=side, policy=self.policy)
 
     def check_output(
-        self, text: str, *, leak: LeakCheck | None = None, route: str | None = None
+        self,
+        text: str,
+        *,
+        leak: LeakCheck | None = None,
+        route: str | None = None,
     ) -> Decision:
         """What the model says, whole."""
         side = self.policy.output_of(route=route)

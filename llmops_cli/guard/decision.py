@@ -42,7 +42,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return self.action in ("flag", "block")
 
 
-def decide(text: str, findings: list[Finding], *, side: PolicySide, policy: Policy) -> Decision:
+def decide(
+    text: str,
+    findings: list[Finding],
+    *,
+    side: PolicySide,
+    policy: Policy,
+) -> Decision:
     """The decision that follows from the findings."""
     actions: list[Action] = [finding.action for finding in findings]
     action: Action = max(actions, key=STRENGTH.__getitem__, default="allow")
@@ -58,7 +64,12 @@ def decide(text: str, findings: list[Finding], *, side: PolicySide, policy: Poli
     )
 
 
-def _message(findings: Sequence[Finding], *, side: PolicySide, policy: Policy) -> str:
+def _message(
+    findings: Sequence[Finding],
+    *,
+    side: PolicySide,
+    policy: Policy,
+) -> str:
     """What the user is told: the word of the first detector that blocks, or the policy's."""
     blocker = next(finding for finding in findings if finding.action == "block")
     return side.of(blocker.detector).message or policy.message

@@ -106,7 +106,11 @@ def _patterns(text: str, entry: Detector) -> Iterator[Finding]:
             yield _blocked(entry, pattern, match.span())
 
 
-def _blocked(entry: Detector, rule: str, span: tuple[int, int]) -> Finding:
+def _blocked(
+    entry: Detector,
+    rule: str,
+    span: tuple[int, int],
+) -> Finding:
     return Finding(detector="blocklist", rule=rule, action=entry.action, score=1.0, span=span)
 
 
@@ -153,7 +157,11 @@ def too_long(text: str, side: PolicySide) -> list[Finding]:
     ]
 
 
-def leaks(text: str, leak: LeakCheck | None, side: PolicySide) -> list[Finding]:
+def leaks(
+    text: str,
+    leak: LeakCheck | None,
+    side: PolicySide,
+) -> list[Finding]:
     """Parts of the system prompt in an answer."""
     entry = side.of("system_prompt")
     if leak is None or entry.action == "allow":

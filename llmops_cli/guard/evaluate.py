@@ -83,7 +83,12 @@ def _read_row(line: bytes, where: str) -> LabelledText:
     return row
 
 
-def evaluate(guard: Guard, rows: Iterable[LabelledText], *, role: str = "user") -> Evaluation:
+def evaluate(
+    guard: Guard,
+    rows: Iterable[LabelledText],
+    *,
+    role: str = "user",
+) -> Evaluation:
     """Every row through the guard's input side, one at a time.
 
     Timed in a second pass, as in a running server.
@@ -103,7 +108,11 @@ def evaluate(guard: Guard, rows: Iterable[LabelledText], *, role: str = "user") 
     )
 
 
-def _spent_us(guard: Guard, text: str, role: str) -> float:
+def _spent_us(
+    guard: Guard,
+    text: str,
+    role: str,
+) -> float:
     start = time.perf_counter()
     guard.check_input(text, role=role)
     return (time.perf_counter() - start) * 1e6

@@ -112,7 +112,11 @@ def _held(text: str, words: str) -> list[Held]:
     return held
 
 
-def _plain_evidence(text: str, words: str, held: list[Held]) -> list[Evidence]:
+def _plain_evidence(
+    text: str,
+    words: str,
+    held: list[Held],
+) -> list[Evidence]:
     """Of the text as it is; the weightiest rules with their place in it."""
     heaviest = sorted(held, key=lambda item: -item[0].weight)[:PLACED_RULES]
     spans = {rule.id: _place(text, words, patterns) for rule, patterns in heaviest}
@@ -120,7 +124,12 @@ def _plain_evidence(text: str, words: str, held: list[Held]) -> list[Evidence]:
     return [_evidence(rule, (), spans.get(rule.id, whole)) for rule, _ in held]
 
 
-def _lookalikes(text: str, normal: str, words: str, plain: set[str]) -> list[Evidence]:
+def _lookalikes(
+    text: str,
+    normal: str,
+    words: str,
+    plain: set[str],
+) -> list[Evidence]:
     """Of rules that hold only with other scripts' letters read as Latin ones."""
     disguised = lookalike_skeleton(normal)
     if disguised is None or disguised == words:
@@ -135,11 +144,19 @@ def _of_hidden(found: Hidden) -> Evidence:
     return Evidence(found.rule, HIDDEN_TEXT, weight, (), found.span, found.text[:EXCERPT_CHARS])
 
 
-def _evidence(rule: Rule, view: tuple[str, ...], span: tuple[int, int]) -> Evidence:
+def _evidence(
+    rule: Rule,
+    view: tuple[str, ...],
+    span: tuple[int, int],
+) -> Evidence:
     return Evidence(rule.id, rule.family, rule.weight, view, span)
 
 
-def _place(text: str, words: str, patterns: list[int]) -> tuple[int, int]:
+def _place(
+    text: str,
+    words: str,
+    patterns: list[int],
+) -> tuple[int, int]:
     """Where in the text the first of the rule's patterns stands.
 
     All of it where characters were dropped or changed.
@@ -210,7 +227,12 @@ def _best_view(text: str, plain: set[str]) -> Scan:
     return best
 
 
-def _read(view: View, names: tuple[str, ...], span: tuple[int, int], plain: set[str]) -> Scan:
+def _read(
+    view: View,
+    names: tuple[str, ...],
+    span: tuple[int, int],
+    plain: set[str],
+) -> Scan:
     """The evidence of one decoded reading that the text itself does not show."""
     normal = normalise(view.text)
     excerpt = view.text[:EXCERPT_CHARS]

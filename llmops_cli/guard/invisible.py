@@ -92,7 +92,11 @@ def _kept(run: str) -> str:
     return run if has_joiner else ""
 
 
-def _splits_word(run: str, before: str, after: str) -> bool:
+def _splits_word(
+    run: str,
+    before: str,
+    after: str,
+) -> bool:
     return SOFT_HYPHEN not in run and _is_latin(before) and _is_latin(after)
 
 
@@ -110,7 +114,11 @@ def _spread(runs: list[Match]) -> Iterator[Hidden]:
         yield Hidden("zero-width-bits", (runs[0].start(), runs[-1].end()), message)
 
 
-def _belongs(run: str, before: str, after: str) -> bool:
+def _belongs(
+    run: str,
+    before: str,
+    after: str,
+) -> bool:
     """Whether these characters do in this place what they are for."""
     if len(run) == 1:
         return _one_belongs(run, before, after)
@@ -119,7 +127,11 @@ def _belongs(run: str, before: str, after: str) -> bool:
     return set(run) <= MARKS_OF_DIRECTION and not _is_latin(before)
 
 
-def _one_belongs(char: str, before: str, after: str) -> bool:
+def _one_belongs(
+    char: str,
+    before: str,
+    after: str,
+) -> bool:
     if char in JOINERS:
         is_joining = _joins(before) and (_joins(after) or not after.isalnum())
         return is_joining or (char == "\u200d" and _is_emoji(before))

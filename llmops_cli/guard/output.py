@@ -17,7 +17,12 @@ STRETCH = 2048
 class OutputStream:
     """Feed it an answer's pieces. `decision` is set once something is to be blocked."""
 
-    def __init__(self, policy: Policy, side: PolicySide, leak: LeakCheck | None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        side: PolicySide,
+        leak: LeakCheck | None,
+    ) -> None:
         self._redactor = Redactor(_redacted_kinds(side))
         self._policy = policy
         self._side = side

@@ -62,7 +62,11 @@ def _span(entity: Entity) -> Span:
     return entity.span
 
 
-def _overlaps(found: Sequence[Entity], place: int, span: Span) -> bool:
+def _overlaps(
+    found: Sequence[Entity],
+    place: int,
+    span: Span,
+) -> bool:
     """Whether a span that would stand at that place runs into its neighbours."""
     if place and found[place - 1].span[1] > span[0]:
         return True

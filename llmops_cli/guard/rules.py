@@ -46,7 +46,13 @@ class _RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RuleSet:
     """Rules compiled together. `glued` matches text whose words have lost their spaces."""
 
-    def __init__(self, rules: list[Rule], macros: dict[str, str], *, glued: bool = False) -> None:
+    def __init__(
+        self,
+        rules: list[Rule],
+        macros: dict[str, str],
+        *,
+        glued: bool = False,
+    ) -> None:
         self.rules = rules
         self._owners: list[Rule] = []
         self._patterns: list[str] = []
@@ -103,7 +109,12 @@ def _options() -> re2.Options:
     return options
 
 
-def expand(pattern: str, macros: dict[str, str], *, glued: bool = False) -> str:
+def expand(
+    pattern: str,
+    macros: dict[str, str],
+    *,
+    glued: bool = False,
+) -> str:
     """RE2's form of a rule's pattern.
 
     With a word boundary on both sides where it begins or ends with a Latin letter.

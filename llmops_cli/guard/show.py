@@ -51,8 +51,16 @@ def rates_table(found: Evaluation) -> Table:
     return table
 
 
-def _row(table: Table, name: str, rates: Rates) -> None:
-    def cells(n: int, share: float | None, interval: tuple[float, float] | None) -> list[str]:
+def _row(
+    table: Table,
+    name: str,
+    rates: Rates,
+) -> None:
+    def cells(
+        n: int,
+        share: float | None,
+        interval: tuple[float, float] | None,
+    ) -> list[str]:
         if share is None or interval is None:
             return ["-", "-", "-"]
         return [str(n), f"{share:.1%}", f"{interval[0]:.1%} to {interval[1]:.1%}"]

@@ -71,7 +71,12 @@ class Redactor:
         self._at += count
         return said
 
-    def _taken(self, entities: list[Entity], start: int, count: int) -> list[Entity]:
+    def _taken(
+        self,
+        entities: list[Entity],
+        start: int,
+        count: int,
+    ) -> list[Entity]:
         """What is redacted of the next `count` characters, with places among what is held."""
         inside = []
         for entity in entities:
@@ -83,7 +88,11 @@ class Redactor:
         return inside
 
 
-def _cut_before(entities: list[Entity], start: int, count: int) -> int:
+def _cut_before(
+    entities: list[Entity],
+    start: int,
+    count: int,
+) -> int:
     """So many of the held characters that nothing which reaches beyond them is cut: it waits."""
     for entity in entities:
         first, last = entity.span

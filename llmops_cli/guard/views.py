@@ -108,7 +108,11 @@ def _signs() -> Signs:
     return Signs()
 
 
-def _carried(carrier: Carrier, pattern: re.Pattern[str], text: str) -> Iterator[View]:
+def _carried(
+    carrier: Carrier,
+    pattern: re.Pattern[str],
+    text: str,
+) -> Iterator[View]:
     for number, found in enumerate(pattern.finditer(text)):
         if number >= MOST:
             break

@@ -77,7 +77,12 @@ def as_ct2(artifact: Artifact, *, progress: Progress) -> Artifact:
     )
 
 
-def adapter_as_gguf(base: Artifact, folder: Path, *, progress: Progress) -> Path:
+def adapter_as_gguf(
+    base: Artifact,
+    folder: Path,
+    *,
+    progress: Progress,
+) -> Path:
     """A PEFT adapter as llama.cpp reads it, converted once for each base model."""
     env = find_env("llamacpp")
     program = "llamacpp.lora"
@@ -95,7 +100,13 @@ def adapter_as_gguf(base: Artifact, folder: Path, *, progress: Progress) -> Path
     return conversion.target
 
 
-def gguf_conversion(source: Artifact, target: Path, scheme: str, *, env: Env) -> Conversion:
+def gguf_conversion(
+    source: Artifact,
+    target: Path,
+    scheme: str,
+    *,
+    env: Env,
+) -> Conversion:
     """How a Hugging Face model becomes a GGUF file of F32, F16 or BF16."""
     program = "llamacpp.convert"
     return Conversion(
@@ -160,7 +171,11 @@ def _make(conversion: Conversion, progress: Progress) -> Made:
     return made
 
 
-def _described(conversion: Conversion, partial: Path, result: JobResult) -> Made:
+def _described(
+    conversion: Conversion,
+    partial: Path,
+    result: JobResult,
+) -> Made:
     """Its provenance; what the program did not tell stays unknown."""
     output = result.output
     bits_per_weight = None

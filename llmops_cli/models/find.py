@@ -57,7 +57,11 @@ def require_gguf(path: Path) -> None:
             )
 
 
-def artifact_at(reference: str, path: Path, model_format: str) -> Artifact:
+def artifact_at(
+    reference: str,
+    path: Path,
+    model_format: str,
+) -> Artifact:
     """The model at `path` as it is now."""
     path = path.resolve()
     return Artifact(

@@ -18,7 +18,12 @@ CONVERTERS = {"gguf": as_gguf, "ct2": as_ct2}
 """Format -> what makes it of a Hugging Face folder."""
 
 
-def for_engine(engine: Engine, reference: str, *, progress: Progress) -> Artifact:
+def for_engine(
+    engine: Engine,
+    reference: str,
+    *,
+    progress: Progress,
+) -> Artifact:
     """The model in a format that `engine` serves.
 
     Raises: UsageError for a model that no conversion makes one of.
@@ -64,7 +69,13 @@ def with_parts(
     return msgspec.structs.replace(artifact, parts=parts)
 
 
-def _adapter(engine: Engine, base: Artifact, reference: str, *, progress: Progress) -> str:
+def _adapter(
+    engine: Engine,
+    base: Artifact,
+    reference: str,
+    *,
+    progress: Progress,
+) -> str:
     path = Path(reference).expanduser().resolve()
     if "gguf" not in engine.facts.formats:
         if not (path / "adapter_config.json").is_file():

@@ -121,7 +121,11 @@ def _csv_speed(level: Level) -> list[float | None]:
     ]
 
 
-def _shown(report: PipelineReport, word: str, width: int) -> Table:
+def _shown(
+    report: PipelineReport,
+    word: str,
+    width: int,
+) -> Table:
     return pipeline_table(report)
 
 

@@ -8,7 +8,11 @@ from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.variants import Variant
 
 
-def model_card(base: str, variant: Variant, provenance: Provenance) -> str:
+def model_card(
+    base: str,
+    variant: Variant,
+    provenance: Provenance,
+) -> str:
     """What it is, what it was made from, what it costs and what is wrong with it."""
     lines = _head(base, variant, provenance)
     rows = _rows(variant, provenance)
@@ -17,7 +21,11 @@ def model_card(base: str, variant: Variant, provenance: Provenance) -> str:
     return "\n".join([*lines, *table, "", "Every figure with its origin is in llmops.json.", ""])
 
 
-def _head(base: str, variant: Variant, provenance: Provenance) -> list[str]:
+def _head(
+    base: str,
+    variant: Variant,
+    provenance: Provenance,
+) -> list[str]:
     digest = provenance.source_digest[:19]
     return [
         "---",

@@ -23,7 +23,12 @@ from llmops_cli.runtime.files import write_atomic
 class ServedCheck:
     """One run's served checks. A speed that counts is kept while all that answered is the same."""
 
-    def __init__(self, task: QuantizeTask, makers: Makers, evaluators: Sequence[Evaluator]) -> None:
+    def __init__(
+        self,
+        task: QuantizeTask,
+        makers: Makers,
+        evaluators: Sequence[Evaluator],
+    ) -> None:
         self._source = task.source
         self._progress = task.progress
         self._folder = task.folder

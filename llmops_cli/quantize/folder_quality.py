@@ -44,7 +44,13 @@ class MakesFolders(Maker, Protocol):
 class FolderQuality:
     """Measures the folders that `maker` made, one job an environment."""
 
-    def __init__(self, task: QuantizeTask, maker: MakesFolders, *, text: Path) -> None:
+    def __init__(
+        self,
+        task: QuantizeTask,
+        maker: MakesFolders,
+        *,
+        text: Path,
+    ) -> None:
         self._source = task.source
         self._source_path = task.source_path
         self._recipe = task.recipe
@@ -77,7 +83,12 @@ class FolderQuality:
         found = read_state(path, list[ScoredTokens], progress=self._progress)
         return found or []
 
-    def _measure_in(self, env: Env, todo: Sequence[Measurable], key: str) -> None:
+    def _measure_in(
+        self,
+        env: Env,
+        todo: Sequence[Measurable],
+        key: str,
+    ) -> None:
         roundings = _roundings(variant for variant, _ in todo)
         job = self._job(env, todo, roundings)
         output = run_measuring(job, progress=self._progress)
@@ -93,7 +104,12 @@ class FolderQuality:
             quality = folder_quality(figures, base=output["base"], rounding=rounding)
             self._save(variant, provenance, quality, key=key, says=figures["says"])
 
-    def _job(self, env: Env, todo: Sequence[Measurable], roundings: Sequence[Rounding]) -> JobSpec:
+    def _job(
+        self,
+        env: Env,
+        todo: Sequence[Measurable],
+        roundings: Sequence[Rounding],
+    ) -> JobSpec:
         models: list[Json] = []
         for variant, _ in todo:
             path = str(self._maker.path(variant))
@@ -135,7 +151,12 @@ class FolderQuality:
         )
         self._maker.save(variant, found)
 
-    def _save_failure(self, variant: Variant, provenance: Provenance, error: str) -> None:
+    def _save_failure(
+        self,
+        variant: Variant,
+        provenance: Provenance,
+        error: str,
+    ) -> None:
         problem = ArtifactProblem(kind=ProblemKind.NOT_LOADED, text=f"it does not load: {error}")
         found = msgspec.structs.replace(provenance, problems=[problem], quality={}, quality_key="")
         self._maker.save(variant, found)

@@ -189,7 +189,12 @@ class FolderMaker:
             )
         )
 
-    def _job(self, variant: Variant, env: Env, output: Path) -> JobSpec:
+    def _job(
+        self,
+        variant: Variant,
+        env: Env,
+        output: Path,
+    ) -> JobSpec:
         recipe = self._recipe
         calibration = recipe.calibration
         if calibration != "generated":
@@ -213,7 +218,13 @@ class FolderMaker:
             env=OFFLINE,
         )
 
-    def _described(self, variant: Variant, env: Env, folder: Path, result: JobResult) -> Provenance:
+    def _described(
+        self,
+        variant: Variant,
+        env: Env,
+        folder: Path,
+        result: JobResult,
+    ) -> Provenance:
         size_bytes = weight_bytes(folder)
         parameters = max(parameters_of(self._source_path), 1)
         return Provenance(

@@ -26,7 +26,13 @@ ENVIRONMENT = "train"
 class ImportanceMatrix:
     """The matrix of one source model; `text` is what it is computed from."""
 
-    def __init__(self, task: QuantizeTask, *, stem: str, text: Path) -> None:
+    def __init__(
+        self,
+        task: QuantizeTask,
+        *,
+        stem: str,
+        text: Path,
+    ) -> None:
         wish = task.recipe.imatrix
         self._task = task
         self._source = task.source

@@ -20,7 +20,12 @@ OFFLINE = {
 }
 
 
-def run_making(job: JobSpec, *, name: str, progress: Progress) -> JobResult:
+def run_making(
+    job: JobSpec,
+    *,
+    name: str,
+    progress: Progress,
+) -> JobResult:
     """Runs a job whose log stays where it failed."""
     folder = _folder(name)
     result = run_job(job, folder=folder, progress=progress)

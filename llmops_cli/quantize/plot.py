@@ -69,7 +69,12 @@ def _draw_quality(axes: Axes, rated: Sequence[QuantizedArtifact]) -> None:
     axes.grid(alpha=0.3)
 
 
-def _draw_point(axes: Axes, artifact: QuantizedArtifact, *, is_best: bool) -> None:
+def _draw_point(
+    axes: Axes,
+    artifact: QuantizedArtifact,
+    *,
+    is_best: bool,
+) -> None:
     place = _place(artifact)
     axes.scatter(*place, s=70, color=BEST if is_best else OTHER, zorder=3)
     axes.annotate(

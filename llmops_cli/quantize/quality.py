@@ -14,7 +14,9 @@ Rounding = tuple[int, int, bool]
 
 
 def unmeasured(
-    maker: Maker, variants: Sequence[Variant], key: str
+    maker: Maker,
+    variants: Sequence[Variant],
+    key: str,
 ) -> list[tuple[Variant, Provenance]]:
     """Those that are made, and lack figures under this key."""
     found = []
@@ -25,7 +27,12 @@ def unmeasured(
     return found
 
 
-def gguf_quality(figures: Json, *, base: Json, tokens: int) -> dict[str, float]:
+def gguf_quality(
+    figures: Json,
+    *,
+    base: Json,
+    tokens: int,
+) -> dict[str, float]:
     """Of one GGUF file."""
     return {
         "perplexity": figures["perplexity"],
@@ -36,7 +43,12 @@ def gguf_quality(figures: Json, *, base: Json, tokens: int) -> dict[str, float]:
     }
 
 
-def folder_quality(figures: Json, *, base: Json, rounding: Json | None) -> dict[str, float]:
+def folder_quality(
+    figures: Json,
+    *,
+    base: Json,
+    rounding: Json | None,
+) -> dict[str, float]:
     """Of one folder; `rounding`: plain rounding's figures, where there is something to compare."""
     quality = gguf_quality(figures, base=base, tokens=figures["tokens"])
     if rounding is not None:

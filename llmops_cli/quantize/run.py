@@ -70,7 +70,11 @@ def quantize(
     )
 
 
-def _checked(recipe: QuantizeRecipe, source: Artifact, folder: Path) -> list[Variant]:
+def _checked(
+    recipe: QuantizeRecipe,
+    source: Artifact,
+    folder: Path,
+) -> list[Variant]:
     """What is to be made. Raises: UsageError before anything is."""
     if recipe.max_perplexity_increase is not None and not recipe.quality:
         raise UsageError("--max-perplexity-increase needs the quality that --no-quality leaves out")

@@ -135,7 +135,9 @@ def _body(server: RunningServer) -> dict[str, object]:
 
 
 def _evaluate(
-    server: RunningServer, evaluators: Sequence[Evaluator], progress: Progress
+    server: RunningServer,
+    evaluators: Sequence[Evaluator],
+    progress: Progress,
 ) -> dict[str, Scores]:
     found = {}
     for evaluator in evaluators:

@@ -130,7 +130,11 @@ def _accuracy_notes(report: QuantizeReport) -> list[str]:
     return lines
 
 
-def _accuracies(artifacts: Sequence[QuantizedArtifact], evaluator: str, task: str) -> list[str]:
+def _accuracies(
+    artifacts: Sequence[QuantizedArtifact],
+    evaluator: str,
+    task: str,
+) -> list[str]:
     found = []
     for artifact in artifacts:
         scores = artifact.served.accuracy if artifact.served else {}

@@ -57,7 +57,12 @@ def is_enough(repeats: int, elapsed_s: float) -> bool:
     return repeats >= ENOUGH_REPEATS and elapsed_s > ENOUGH_S
 
 
-def summarize_speeds(speeds: Sequence[float], *, other_load: float, measured_at: str) -> Speed:
+def summarize_speeds(
+    speeds: Sequence[float],
+    *,
+    other_load: float,
+    measured_at: str,
+) -> Speed:
     """`other_load`: the share of this machine's cores that worked while the engine was idle."""
     median = statistics.median(speeds)
     low, high = median_interval(speeds)

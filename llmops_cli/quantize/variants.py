@@ -130,7 +130,11 @@ def _given_options(recipe: QuantizeRecipe) -> frozenset[str]:
     return frozenset(changed)
 
 
-def _of_wish(wish: Wish, recipe: QuantizeRecipe, given: frozenset[str]) -> list[Variant]:
+def _of_wish(
+    wish: Wish,
+    recipe: QuantizeRecipe,
+    given: frozenset[str],
+) -> list[Variant]:
     if wish.method not in METHODS:
         raise unknown_name("method", wish.method, [*METHODS, *ALIASES])
     method = METHODS[wish.method]
@@ -190,7 +194,11 @@ def _flag(option: str) -> str:
     return "--" + option.replace("_", "-")
 
 
-def _refuse_in_sweep(recipe: QuantizeRecipe, wishes: Iterable[Wish], given: frozenset[str]) -> None:
+def _refuse_in_sweep(
+    recipe: QuantizeRecipe,
+    wishes: Iterable[Wish],
+    given: frozenset[str],
+) -> None:
     if recipe.engine or recipe.scheme:
         raise UsageError(
             "a sweep names its engines and schemes itself", hint="--sweep awq@autoawq,gguf:Q4_K_M"
@@ -203,7 +211,12 @@ def _refuse_in_sweep(recipe: QuantizeRecipe, wishes: Iterable[Wish], given: froz
             raise UsageError(f"nothing in this sweep has {_flag(option)}")
 
 
-def _refuse_options(name: str, method: Method, quantizer: str, given: frozenset[str]) -> None:
+def _refuse_options(
+    name: str,
+    method: Method,
+    quantizer: str,
+    given: frozenset[str],
+) -> None:
     for option in OPTIONS:
         if option not in given:
             continue
@@ -228,7 +241,11 @@ def _refuse_data_for_dynamic(variants: Iterable[Variant], given: frozenset[str])
 
 
 def _folder_variant(
-    name: str, method: Method, quantizer: str, scheme: str, recipe: QuantizeRecipe
+    name: str,
+    method: Method,
+    quantizer: str,
+    scheme: str,
+    recipe: QuantizeRecipe,
 ) -> Variant:
     if method.schemes:
         return Variant(
@@ -259,7 +276,11 @@ def _folder_variant(
     )
 
 
-def _named_scheme(name: str, method: Method, scheme: str) -> str:
+def _named_scheme(
+    name: str,
+    method: Method,
+    scheme: str,
+) -> str:
     """One of the method's own, whose first is the default."""
     if not scheme:
         return method.schemes[0]
@@ -279,7 +300,11 @@ def _parse_weights(name: str, scheme: str) -> tuple[int, bool]:
     return int(digits), suffix != ASYMMETRIC
 
 
-def _refuse_weights(quantizer: str, bits: int, group_size: int | None) -> None:
+def _refuse_weights(
+    quantizer: str,
+    bits: int,
+    group_size: int | None,
+) -> None:
     able = QUANTIZERS[quantizer].bits
     if able and bits not in able:
         numbers = ", ".join(map(str, able))

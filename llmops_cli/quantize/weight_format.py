@@ -62,7 +62,11 @@ def _symmetric(config: Config, weights: Config) -> bool | None:
     return told
 
 
-def _scheme(config: Config, group: Config, bits: int | None) -> str | None:
+def _scheme(
+    config: Config,
+    group: Config,
+    bits: int | None,
+) -> str | None:
     if config.get("load_in_4bit"):
         kind = str(config.get("bnb_4bit_quant_type", "")).upper()
         if kind:

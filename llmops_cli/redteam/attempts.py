@@ -49,7 +49,12 @@ class Goal(msgspec.Struct, frozen=True):
 
 
 def attempts_of(
-    suite: Suite, *, rounds: int, seed: int, most: int | None = None, twins: bool = True
+    suite: Suite,
+    *,
+    rounds: int,
+    seed: int,
+    most: int | None = None,
+    twins: bool = True,
 ) -> list[Attempt]:
     """Every attempt, the same for the same seed.
 
@@ -65,14 +70,23 @@ def attempts_of(
     return found
 
 
-def _attacks(suite: Suite, rounds: int, seed: int) -> Iterator[Attempt]:
+def _attacks(
+    suite: Suite,
+    rounds: int,
+    seed: int,
+) -> Iterator[Attempt]:
     for round_number in range(rounds):
         columns = [_of_family(suite, name, seed, round_number) for name in suite.families]
         for row in zip_longest(*columns):
             yield from (attempt for attempt in row if attempt is not None)
 
 
-def _of_family(suite: Suite, name: str, seed: int, round_number: int) -> Iterator[Attempt]:
+def _of_family(
+    suite: Suite,
+    name: str,
+    seed: int,
+    round_number: int,
+) -> Iterator[Attempt]:
     family = suite.families[name]
     for attack in family.attacks:
         goals = _goals(suite, family, attack)
@@ -86,7 +100,11 @@ def _of_family(suite: Suite, name: str, seed: int, round_number: int) -> Iterato
                 yield attempt
 
 
-def _goals(suite: Suite, family: Family, attack: Attack) -> list[Goal]:
+def _goals(
+    suite: Suite,
+    family: Family,
+    attack: Attack,
+) -> list[Goal]:
     if family.topics:
         return [
             Goal(text.replace("{topic}", topic), topic)
@@ -145,7 +163,11 @@ def _attempt(
     )
 
 
-def _system(suite: Suite, family: Family, attack: Attack) -> str:
+def _system(
+    suite: Suite,
+    family: Family,
+    attack: Attack,
+) -> str:
     """The nearest system prompt; an empty one counts."""
     if attack.system is not None:
         return attack.system
@@ -154,7 +176,11 @@ def _system(suite: Suite, family: Family, attack: Attack) -> str:
     return suite.system
 
 
-def _shots(suite: Suite, attack: Attack, chance: random.Random) -> list[tuple[str, str]]:
+def _shots(
+    suite: Suite,
+    attack: Attack,
+    chance: random.Random,
+) -> list[tuple[str, str]]:
     """Examples of questions that were answered with secrets."""
     return [
         (f"What is word {number}?", f"Word {number} is {chance.choice(suite.secrets)}.")
@@ -162,7 +188,11 @@ def _shots(suite: Suite, attack: Attack, chance: random.Random) -> list[tuple[st
     ]
 
 
-def _values(asked: str, variant: str, shots: list[tuple[str, str]]) -> dict[str, str]:
+def _values(
+    asked: str,
+    variant: str,
+    shots: list[tuple[str, str]],
+) -> dict[str, str]:
     """What stands for the places of an attack's texts."""
     half = len(asked) // 2
     examples = "".join(f"User: {question}\nAssistant: {answer}\n" for question, answer in shots)
@@ -183,7 +213,11 @@ def _fill(text: str, values: dict[str, str]) -> str:
     return text
 
 
-def _twin(suite: Suite, number: int, seed: int) -> Attempt:
+def _twin(
+    suite: Suite,
+    number: int,
+    seed: int,
+) -> Attempt:
     """An honest question in the same setting.
 
     A model, or a guard, that refuses it refuses too much.

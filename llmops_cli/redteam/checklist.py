@@ -99,7 +99,12 @@ class GatewayProbe:
         return connection
 
 
-def checklist(url: str, *, model: str | None, key_env: str) -> list[Item]:
+def checklist(
+    url: str,
+    *,
+    model: str | None,
+    key_env: str,
+) -> list[Item]:
     """Every item, tried with a few small requests.
 
     Raises: EnvironmentMissing if nothing answers, or the key that was named is not set.

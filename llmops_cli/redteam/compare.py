@@ -39,7 +39,11 @@ def compare(before: RedteamReport, after: RedteamReport) -> list[ShareDifference
     return [row for row in found if row is not None]
 
 
-def _difference(name: str, before: FamilyResult, after: FamilyResult) -> ShareDifference | None:
+def _difference(
+    name: str,
+    before: FamilyResult,
+    after: FamilyResult,
+) -> ShareDifference | None:
     """With Newcombe's interval (1998, method 10)."""
     if before.asr is None or after.asr is None or before.ci95 is None or after.ci95 is None:
         return None

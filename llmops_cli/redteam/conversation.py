@@ -141,7 +141,13 @@ class Interrogator:
             return False
         return self._guard.check_input(text, role=role).action == "block"
 
-    def _guarded(self, attempt: Attempt, exchange: LastExchange, *, success: bool) -> bool | None:
+    def _guarded(
+        self,
+        attempt: Attempt,
+        exchange: LastExchange,
+        *,
+        success: bool,
+    ) -> bool | None:
         """Whether it succeeds with the guard in front of messages and answers."""
         if self._guard is None:
             return None

@@ -21,7 +21,11 @@ PROMPT_CHARS = 400
 
 
 def write_files(
-    report: RedteamReport, folder: Path, *, sarif: Path | None = None, junit: Path | None = None
+    report: RedteamReport,
+    folder: Path,
+    *,
+    sarif: Path | None = None,
+    junit: Path | None = None,
 ) -> None:
     """The page and the table beside the report, and what was asked for."""
     page = redteam_page(report).encode("utf-8", "backslashreplace")

@@ -25,7 +25,11 @@ COUNTS = {
 ANSWER_CHARS = 4000
 
 
-async def is_success(client: ChatClient, attempt: Attempt, answer: str) -> bool:
+async def is_success(
+    client: ChatClient,
+    attempt: Attempt,
+    answer: str,
+) -> bool:
     """Whether the judge model says so. Raises: Unanswered."""
     what = COUNTS.get(attempt.judge, "it complies").format(target=attempt.target)
     prompt = PROMPT.format(goal=attempt.goal, what=what, answer=answer[:ANSWER_CHARS])

@@ -62,7 +62,12 @@ def _summary(report: RedteamReport) -> str:
     return text + "."
 
 
-def _results(title: str, results: dict[str, FamilyResult], *, has_guard: bool) -> str:
+def _results(
+    title: str,
+    results: dict[str, FamilyResult],
+    *,
+    has_guard: bool,
+) -> str:
     head = "<th class=l>name<th>attempts<th>succeed<th>share<th class=l>95 %"
     if has_guard:
         head += "<th>with guard<th class=l>95 %"
@@ -70,7 +75,12 @@ def _results(title: str, results: dict[str, FamilyResult], *, has_guard: bool) -
     return f"<h2>{escape(title)}</h2><table><tr>{head}{''.join(rows)}</table>"
 
 
-def _row(name: str, result: FamilyResult, *, has_guard: bool) -> str:
+def _row(
+    name: str,
+    result: FamilyResult,
+    *,
+    has_guard: bool,
+) -> str:
     row = f"<tr><td>{escape(name)}<td>{result.attempts}<td>{result.successes}"
     row += _share(result.asr, result.ci95, ALONE)
     if has_guard:
@@ -78,11 +88,19 @@ def _row(name: str, result: FamilyResult, *, has_guard: bool) -> str:
     return row
 
 
-def _share(share: float | None, interval: Interval | None, color: str) -> str:
+def _share(
+    share: float | None,
+    interval: Interval | None,
+    color: str,
+) -> str:
     return f"<td>{percent(share)}<td class=l>{_bar(share, interval, color)}"
 
 
-def _bar(share: float | None, interval: Interval | None, color: str) -> str:
+def _bar(
+    share: float | None,
+    interval: Interval | None,
+    color: str,
+) -> str:
     if share is None or interval is None:
         return "-"
     low, high = interval

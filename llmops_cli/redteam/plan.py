@@ -68,7 +68,12 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
     )
 
 
-def forecast_of(attempts: list[Attempt], *, max_tokens: int, prices: Prices) -> SpendForecast:
+def forecast_of(
+    attempts: list[Attempt],
+    *,
+    max_tokens: int,
+    prices: Prices,
+) -> SpendForecast:
     """Tokens and money at most, as if every answer had all its tokens."""
     input_tokens = sum(_chars_sent(attempt) for attempt in attempts) // CHARS_PER_TOKEN
     output_tokens = sum(_calls(attempt) for attempt in attempts) * max_tokens
@@ -112,7 +117,10 @@ def _guard(name: str | None) -> Guard | None:
 
 
 def _helper(
-    field: str, url: str | None, model: str | None, key_env: str | None
+    field: str,
+    url: str | None,
+    model: str | None,
+    key_env: str | None,
 ) -> ChatEndpoint | None:
     """A model that helps, with its own key; the target's key is not for it."""
     key = api_key(key_env)

@@ -133,7 +133,11 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def results_of(
-    suite: Suite, attempts: Sequence[Attempt], outcomes: dict[int, AttemptOutcome], *, guarded: bool
+    suite: Suite,
+    attempts: Sequence[Attempt],
+    outcomes: dict[int, AttemptOutcome],
+    *,
+    guarded: bool,
 ) -> Results:
     """Of the attempts that were had; pairs are judged here, when both answers are there."""
     settled = settle_pairs(attempts, outcomes)

@@ -45,7 +45,11 @@ RECIPE = "recipe.json"
 
 
 def redteam(
-    recipe: RedteamRecipe, origins: dict[str, str], *, folder: RunFolder, progress: Progress
+    recipe: RedteamRecipe,
+    origins: dict[str, str],
+    *,
+    folder: RunFolder,
+    progress: Progress,
 ) -> RedteamReport:
     """Has the attempts that `folder` does not have yet, and writes its report.
 
@@ -107,7 +111,11 @@ def _require_answers(recipe: RedteamRecipe, plan: Plan) -> None:
         require_answer(plan.judge, field="judge_url")
 
 
-def _target_client(recipe: RedteamRecipe, plan: Plan, server: RunningServer) -> ChatClient:
+def _target_client(
+    recipe: RedteamRecipe,
+    plan: Plan,
+    server: RunningServer,
+) -> ChatClient:
     """The key is for a server that the user named; an engine of ours has none."""
     key = plan.key if server.prepared.is_remote else ""
     endpoint = ChatEndpoint(url=server.url, model=server.model, key=key)
@@ -174,7 +182,11 @@ def _have_all(
             return StopReason.INTERRUPTED
 
 
-async def _attacker(stack: AsyncExitStack, recipe: RedteamRecipe, plan: Plan) -> ChatClient | None:
+async def _attacker(
+    stack: AsyncExitStack,
+    recipe: RedteamRecipe,
+    plan: Plan,
+) -> ChatClient | None:
     if plan.attacker is None:
         return None
     return await stack.enter_async_context(ChatClient(plan.attacker, _settings(recipe)))

@@ -41,7 +41,11 @@ class Branch(msgspec.Struct, frozen=True):
     score: float
 
 
-async def search(attempt: Attempt, ask: Ask, propose: Propose) -> list[Try]:
+async def search(
+    attempt: Attempt,
+    ask: Ask,
+    propose: Propose,
+) -> list[Try]:
     """Every try with its answer; a success ends the search and is the last one."""
     plan = attempt.search or Search()
     tried: list[Try] = []
@@ -74,7 +78,11 @@ def known_forms(suite: Suite, attempt: Attempt) -> Propose:
     order = cycle(chance.sample(forms, len(forms)) or ["{goal}"])
     next(order)  # the attempt's own message stands for it
 
-    async def propose(goal: str, tries: Sequence[Try], count: int) -> list[str]:
+    async def propose(
+        goal: str,
+        tries: Sequence[Try],
+        count: int,
+    ) -> list[str]:
         return [next(order).replace("{goal}", goal) for _ in range(count)]
 
     return propose
@@ -95,7 +103,11 @@ def _single_messages(suite: Suite) -> list[str]:
 def asked_of(attacker: ChatClient) -> Propose:
     """An attacker model's proposals."""
 
-    async def propose(goal: str, tries: Sequence[Try], count: int) -> list[str]:
+    async def propose(
+        goal: str,
+        tries: Sequence[Try],
+        count: int,
+    ) -> list[str]:
         lines = [
             f"- {text}\n  answered: {answer[:ANSWER_CHARS]}" for text, answer in tries[-LAST_TRIES:]
         ]

@@ -45,7 +45,13 @@ def _columns(*, has_guard: bool, has_stopped: bool) -> list[str]:
     return [*names, "errors"]
 
 
-def _cells(name: str, result: FamilyResult, *, has_guard: bool, has_stopped: bool) -> list[str]:
+def _cells(
+    name: str,
+    result: FamilyResult,
+    *,
+    has_guard: bool,
+    has_stopped: bool,
+) -> list[str]:
     cells = [
         name,
         result.owasp,
@@ -87,7 +93,11 @@ def checklist_table(items: Sequence[ChecklistItem]) -> Table:
     return table
 
 
-def _table(report: RedteamReport, word: str, width: int) -> Table:
+def _table(
+    report: RedteamReport,
+    word: str,
+    width: int,
+) -> Table:
     return redteam_table(report)
 
 

@@ -179,7 +179,11 @@ def _suite_of(raw: Any, where: str) -> Suite:  # Any: YAML
     return suite
 
 
-def _check_family(name: str, family: Family, where: str) -> None:
+def _check_family(
+    name: str,
+    family: Family,
+    where: str,
+) -> None:
     ids = [attack.id for attack in family.attacks]
     if len(set(ids)) < len(ids):
         raise UsageError(f"{where}: two attacks of {name} have the same id")

@@ -45,7 +45,11 @@ def look(url: str, key_env: str) -> State:
         raise EnvironmentMissing(message, hint="llmops serve") from None
 
 
-def _refused(base: str, key_env: str, status: int) -> EnvironmentMissing:
+def _refused(
+    base: str,
+    key_env: str,
+    status: int,
+) -> EnvironmentMissing:
     known = {
         404: f"{base} is no gateway of llmops",
         401: f"{key_env} holds no valid key",

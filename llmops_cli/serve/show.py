@@ -40,7 +40,11 @@ def state_page(before: State, now: State) -> Group:
     )
 
 
-def _headline(before: State, now: State, seconds: float) -> str:
+def _headline(
+    before: State,
+    now: State,
+    seconds: float,
+) -> str:
     rate = (now["requests"] - before["requests"]) / seconds
     hours = now["uptime_s"] / 3600
     parts = [
@@ -80,7 +84,11 @@ def _notes(now: State) -> Iterator[str]:
         yield f"canary {name}: {canary['state']}, {canary['percent']} %{reason}"
 
 
-def _models(before: State, now: State, seconds: float) -> Table:
+def _models(
+    before: State,
+    now: State,
+    seconds: float,
+) -> Table:
     table = Table(title="models", title_justify="left")
     table.add_column("model")
     for name in MODEL_COLUMNS:
@@ -92,7 +100,11 @@ def _models(before: State, now: State, seconds: float) -> Table:
     return table
 
 
-def _model_cells(old: State, model: State, seconds: float) -> list[str]:
+def _model_cells(
+    old: State,
+    model: State,
+    seconds: float,
+) -> list[str]:
     def rate(field: str) -> str:
         return f"{(model[field] - old[field]) / seconds:.1f}"
 
@@ -112,7 +124,11 @@ def _model_cells(old: State, model: State, seconds: float) -> list[str]:
     ]
 
 
-def quantile_ms(old: Buckets, new: Buckets, share: float) -> str:
+def quantile_ms(
+    old: Buckets,
+    new: Buckets,
+    share: float,
+) -> str:
     """The bound of a histogram's bucket in which that share is reached.
 
     Since the last look, else since the start.
@@ -135,7 +151,11 @@ def _since(old: Buckets, new: Buckets) -> Buckets:
     return [[bound, count - earlier.get(str(bound), 0)] for bound, count in new]
 
 
-def _upstreams(before: State, now: State, seconds: float) -> Table:
+def _upstreams(
+    before: State,
+    now: State,
+    seconds: float,
+) -> Table:
     table = Table(title="upstreams", title_justify="left")
     for name in ("upstream", "state", "breaker", *UPSTREAM_NUMBERS, "where"):
         is_number = name in UPSTREAM_NUMBERS

@@ -10,7 +10,12 @@ import msgspec
 ASSETS = Path(__file__).parent / "assets"
 
 
-def page_shell(*, title: str, body: str, data: object) -> str:
+def page_shell(
+    *,
+    title: str,
+    body: str,
+    data: object,
+) -> str:
     """The whole file. `body` is HTML; `data` is what the plots' script draws."""
     style = _asset("uPlot.min.css") + _asset("page.css")
     script = _asset("uPlot.iife.min.js") + "\n" + _asset("page.js")

@@ -109,7 +109,11 @@ def open_run(place: Path) -> OpenedRun:
 
 
 def compare_runs(
-    baseline: OpenedRun, other: OpenedRun, *, metrics: Sequence[str], min_effect: float | None
+    baseline: OpenedRun,
+    other: OpenedRun,
+    *,
+    metrics: Sequence[str],
+    min_effect: float | None,
 ) -> Compared:
     """Raises: UsageError for runs of two commands, or of one that cannot be compared."""
     _check_same(baseline, other)
@@ -120,7 +124,11 @@ def compare_runs(
 
 
 def judge_run(
-    run: OpenedRun, baseline: OpenedRun | None, conditions: Sequence[str], *, allow_invalid: bool
+    run: OpenedRun,
+    baseline: OpenedRun | None,
+    conditions: Sequence[str],
+    *,
+    allow_invalid: bool,
 ) -> list[Judged]:
     """Every condition. Raises: UsageError for one that the run's command does not know."""
     gate = show_of(run.report).gate
@@ -170,7 +178,12 @@ def _kind(run: OpenedRun) -> str:
     return family(run.report.schema).removeprefix("llmops.")
 
 
-def table_of(report: Report, *, word: str = "", width: int = 180) -> Table:
+def table_of(
+    report: Report,
+    *,
+    word: str = "",
+    width: int = 180,
+) -> Table:
     """Any report."""
     return show_of(report).table(report, word, width)
 

@@ -34,7 +34,9 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def matrix_table(
-    corner: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]
+    corner: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[str]]],
 ) -> Table:
     """Any grid of words."""
     table = Table(show_lines=False)

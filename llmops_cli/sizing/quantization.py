@@ -55,7 +55,11 @@ def nominal_bits(scheme: str) -> float:
 
 
 def gguf_forecast(
-    base_bytes: int, schemes: Sequence[str], *, converts_base: bool, computes_matrix: bool
+    base_bytes: int,
+    schemes: Sequence[str],
+    *,
+    converts_base: bool,
+    computes_matrix: bool,
 ) -> RoomNeeded:
     """A 16-bit base first where there is none, then each scheme at its nominal bits.
 

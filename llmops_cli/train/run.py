@@ -38,7 +38,12 @@ def model_dir(recipe: TrainRecipe, env: Env) -> Path:
     return cache_dir() / "models" / f"{name}-{key[7:19]}"
 
 
-def train(recipe: TrainRecipe, origins: dict[str, str], *, progress: Progress) -> TrainReport:
+def train(
+    recipe: TrainRecipe,
+    origins: dict[str, str],
+    *,
+    progress: Progress,
+) -> TrainReport:
     """The trained model's report; at once if it is there and its files are those that were made.
 
     Raises: UsageError for bad data, EnvironmentMissing without torch, EngineFailed if training
@@ -87,7 +92,12 @@ def kept_report(target: Path, progress: Progress) -> TrainReport | None:
     return msgspec.structs.replace(saved, path=str(target), reused=True)
 
 
-def _train_into(folder: Path, recipe: TrainRecipe, env: Env, progress: Progress) -> JobResult:
+def _train_into(
+    folder: Path,
+    recipe: TrainRecipe,
+    env: Env,
+    progress: Progress,
+) -> JobResult:
     threads = recipe.threads or usable_cores()
     job_folder = folder / ".job"
     job = JobSpec(

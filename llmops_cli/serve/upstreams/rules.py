@@ -23,7 +23,11 @@ def first_met(
     return None
 
 
-def _meets(rule: RuleConfig, asked: Asked, is_private: IsPrivate) -> bool:
+def _meets(
+    rule: RuleConfig,
+    asked: Asked,
+    is_private: IsPrivate,
+) -> bool:
     """All that the rule says."""
     if not _has_length(rule, asked) or not _is_of(rule, asked):
         return False

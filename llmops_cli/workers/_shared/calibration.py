@@ -20,7 +20,13 @@ LEAST_TOKENS = 16
 class Calibration:
     """Windows of token ids, and what they were made from."""
 
-    def __init__(self, windows: list[list[int]], *, documents: int, unused_tokens: int) -> None:
+    def __init__(
+        self,
+        windows: list[list[int]],
+        *,
+        documents: int,
+        unused_tokens: int,
+    ) -> None:
         self.windows = windows
         self.documents = documents
         self.unused_tokens = unused_tokens

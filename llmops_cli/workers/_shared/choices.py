@@ -28,7 +28,12 @@ def closing_choice(finish: str, *, chat: bool) -> Json:
     return {"index": 0, "text": "", "finish_reason": finish}
 
 
-def whole_choice(text: str, finish: str, *, chat: bool) -> Json:
+def whole_choice(
+    text: str,
+    finish: str,
+    *,
+    chat: bool,
+) -> Json:
     """An answer that was not streamed."""
     if chat:
         message = {"role": "assistant", "content": text}

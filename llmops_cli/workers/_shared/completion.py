@@ -24,7 +24,14 @@ class PendingCompletion:
     `put` and `end` may be called from any thread; `cancelled` tells that nobody listens.
     """
 
-    def __init__(self, prompt: list[int], fields: dict[str, Any], *, room: int, model: str) -> None:
+    def __init__(
+        self,
+        prompt: list[int],
+        fields: dict[str, Any],
+        *,
+        room: int,
+        model: str,
+    ) -> None:
         self.prompt = prompt
         self.model = model
         self.max_tokens = _most_tokens(fields, room)

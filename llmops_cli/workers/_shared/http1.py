@@ -68,7 +68,11 @@ def _content_length(lines: list[str]) -> int:
     return 0
 
 
-async def reply(writer: asyncio.StreamWriter, status: int, content: object) -> None:
+async def reply(
+    writer: asyncio.StreamWriter,
+    status: int,
+    content: object,
+) -> None:
     """A whole answer: text as it is, anything else as JSON."""
     if isinstance(content, str):
         kind = b"text/plain; version=0.0.4"

@@ -77,7 +77,10 @@ class Server:
             await reply(writer, 400, error_body(400, f"{type(error).__name__}: {error}"))
 
     async def _route(
-        self, request: HttpRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        request: HttpRequest,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         route = (request.method, request.path)
         if route == ("GET", "/health"):
@@ -115,7 +118,10 @@ class Server:
         }
 
     async def _complete(
-        self, request: HttpRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        request: HttpRequest,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         fields = request.json()
         chat = "chat" in request.path
@@ -174,7 +180,11 @@ class CompletionAnswer:
     """Writes one completion as it comes, or when it is whole."""
 
     def __init__(
-        self, completion: PendingCompletion, text: IncrementalDecoder, *, chat: bool
+        self,
+        completion: PendingCompletion,
+        text: IncrementalDecoder,
+        *,
+        chat: bool,
     ) -> None:
         self._completion = completion
         self._text = text

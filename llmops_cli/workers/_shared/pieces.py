@@ -73,7 +73,13 @@ def _documents(
     return found
 
 
-def _windows(tokens: list[int], *, bos: list[int], window: int, limit: int) -> list[Piece]:
+def _windows(
+    tokens: list[int],
+    *,
+    bos: list[int],
+    window: int,
+    limit: int,
+) -> list[Piece]:
     step = window - len(bos)
     last_start = min(len(tokens), limit) - step
     starts = range(0, last_start + 1, step)

@@ -24,7 +24,12 @@ Json = dict[str, Any]
 class JobError(Exception):
     """A failure with a known cause; `kind` is the name of an error class of the toolkit."""
 
-    def __init__(self, kind: str, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
@@ -106,7 +111,11 @@ def _full_disk(error: Exception) -> JobError | None:
     )
 
 
-def _write_error(folder: Path, rank: int, error: Exception) -> None:
+def _write_error(
+    folder: Path,
+    rank: int,
+    error: Exception,
+) -> None:
     """error-RANK.json: what this rank failed of and when, as the others only fail of that."""
     wrong: Json = {"rank": rank, "at_s": time.time()}
     if isinstance(error, JobError):

@@ -44,7 +44,10 @@ class TensorFile:
             yield block.reshape((-1, *row_shape))
 
     def _read_rows(
-        self, rows: int, row_shape: tuple[int, ...], rows_multiple: int
+        self,
+        rows: int,
+        row_shape: tuple[int, ...],
+        rows_multiple: int,
     ) -> Iterator[Array]:
         row_bytes = math.prod(row_shape) * ITEM_BYTES[self.dtype]
         step = max(1, BLOCK_BYTES // (row_bytes * rows_multiple)) * rows_multiple
@@ -56,7 +59,11 @@ class TensorFile:
                 yield to_float(raw, self.dtype)
 
 
-def read_exactly(file: Any, size: int, path: Path) -> bytearray:
+def read_exactly(
+    file: Any,
+    size: int,
+    path: Path,
+) -> bytearray:
     """From an unbuffered file, which gives what it likes at once."""
     buffer = bytearray(size)
     view = memoryview(buffer)

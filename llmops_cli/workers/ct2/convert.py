@@ -41,7 +41,12 @@ def work(job: Json, events: Events) -> Json:
     }
 
 
-def convert_weights(source: Path, target: Path, *, quantization: str | None) -> None:
+def convert_weights(
+    source: Path,
+    target: Path,
+    *,
+    quantization: str | None,
+) -> None:
     converter = TransformersConverter(str(source), trust_remote_code=False)
     try:
         converter.convert(str(target), quantization=quantization, force=True)

@@ -95,7 +95,11 @@ class _Follower:
     """Hands the results of one request to its completion, and cancels what nobody wants."""
 
     def __init__(
-        self, engine: ContinuousEngine, manager: Any, identity: str, completion: PendingCompletion
+        self,
+        engine: ContinuousEngine,
+        manager: Any,
+        identity: str,
+        completion: PendingCompletion,
     ) -> None:
         self._engine = engine
         self._manager = manager

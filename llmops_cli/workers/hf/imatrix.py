@@ -35,7 +35,11 @@ class ColumnSums:
         self.count += input_NI.shape[0]
 
 
-def collect(model: Any, windows: list[list[int]], events: Events) -> dict[str, ColumnSums]:
+def collect(
+    model: Any,
+    windows: list[list[int]],
+    events: Events,
+) -> dict[str, ColumnSums]:
     """By module, over all windows."""
     found: dict[str, ColumnSums] = {}
     for name, module in model.named_modules():
@@ -58,7 +62,13 @@ def _adder(found: dict[str, ColumnSums], name: str) -> Callable[[Any, tuple[Any,
     return hook
 
 
-def windows_of(tokenizer: Any, path: Path, *, size: int, limit: int) -> list[list[int]]:
+def windows_of(
+    tokenizer: Any,
+    path: Path,
+    *,
+    size: int,
+    limit: int,
+) -> list[list[int]]:
     """Windows of the text up to `limit` tokens in all; a document begins a new window."""
     chosen: list[list[int]] = []
     total = 0
@@ -88,7 +98,11 @@ def _some(windows: list[list[int]], path: Path) -> list[list[int]]:
     return windows
 
 
-def gguf_names(found: dict[str, ColumnSums], config: Json, arch: str) -> dict[str, ColumnSums]:
+def gguf_names(
+    found: dict[str, ColumnSums],
+    config: Json,
+    arch: str,
+) -> dict[str, ColumnSums]:
     """The sums by the names that the tensors have in a GGUF file."""
     names = gguf.get_tensor_name_map(ARCHITECTURES[arch].gguf, config["num_hidden_layers"])
     tied = bool(config.get("tie_word_embeddings"))
@@ -104,7 +118,11 @@ def gguf_names(found: dict[str, ColumnSums], config: Json, arch: str) -> dict[st
 
 
 def write_imatrix(
-    output: str, sums: dict[str, ColumnSums], *, text: Path, windows: list[list[int]]
+    output: str,
+    sums: dict[str, ColumnSums],
+    *,
+    text: Path,
+    windows: list[list[int]],
 ) -> None:
     writer = gguf.GGUFWriter(output, arch="")
     writer.add_type("imatrix")

@@ -40,7 +40,12 @@ class LoadedModel:
         return names
 
 
-def load_causal_lm(path: str, dtype: str, *, attention: str | None = None) -> Any:
+def load_causal_lm(
+    path: str,
+    dtype: str,
+    *,
+    attention: str | None = None,
+) -> Any:
     more = {"attn_implementation": attention} if attention else {}
     return AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=False, **more)
 
@@ -51,7 +56,11 @@ def device_of(wanted: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def sampling_of(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:
+def sampling_of(
+    temperature: float,
+    top_p: float,
+    top_k: int,
+) -> dict[str, Any]:
     """The settings as arguments of `generate`."""
     if temperature <= 0:
         return {"do_sample": False}
@@ -59,7 +68,9 @@ def sampling_of(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:
 
 
 def up_to_end(
-    tokens: list[int], ends: list[int], completion: PendingCompletion
+    tokens: list[int],
+    ends: list[int],
+    completion: PendingCompletion,
 ) -> tuple[list[int], bool]:
     """The tokens before the first end token, and whether there was one that counts."""
     if completion.ignore_eos:

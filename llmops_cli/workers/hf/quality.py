@@ -36,7 +36,12 @@ class BaseComparison:
         self._agreed = 0.0
         self._scored = 0
 
-    def add(self, base_NV: torch.Tensor, other_NV: torch.Tensor, targets_N: torch.Tensor) -> None:
+    def add(
+        self,
+        base_NV: torch.Tensor,
+        other_NV: torch.Tensor,
+        targets_N: torch.Tensor,
+    ) -> None:
         """Log-probabilities of both, and the tokens that came."""
         self._loss -= float(other_NV.gather(1, targets_N[:, None]).double().sum())
         self._scored += len(targets_N)

@@ -58,7 +58,12 @@ class HfScorer:
 class Ct2Scorer:
     """A model that CTranslate2 computes."""
 
-    def __init__(self, path: str, tokenizer: Any, threads: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        tokenizer: Any,
+        threads: int,
+    ) -> None:
         import ctranslate2
 
         self._generator = ctranslate2.Generator(path, intra_threads=threads)

@@ -40,7 +40,12 @@ def work(job: Json, events: Events) -> Json:
     }
 
 
-def convert_widening(folder: Path, output: Path, scheme: str, events: Events) -> Json:
+def convert_widening(
+    folder: Path,
+    output: Path,
+    scheme: str,
+    events: Events,
+) -> Json:
     """Again, with one more tensor in F32, until every value fits."""
     wide: set[str] = set()
     while True:
@@ -50,7 +55,13 @@ def convert_widening(folder: Path, output: Path, scheme: str, events: Events) ->
             wide.add(overflow.name)
 
 
-def convert(folder: Path, output: Path, scheme: str, wide: set[str], events: Events) -> Json:
+def convert(
+    folder: Path,
+    output: Path,
+    scheme: str,
+    wide: set[str],
+    events: Events,
+) -> Json:
     """Writes the file; the figures for the report.
 
     Raises: BeyondF16 for a tensor that is not in `wide` and should be.
@@ -99,7 +110,11 @@ def add_tensor_info(writer: gguf.GGUFWriter, tensor: PlannedTensor) -> None:
         writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float16), size_bytes)
 
 
-def write_file(writer: gguf.GGUFWriter, tensors: list[PlannedTensor], events: Events) -> None:
+def write_file(
+    writer: gguf.GGUFWriter,
+    tensors: list[PlannedTensor],
+    events: Events,
+) -> None:
     """Header and tensors, and everything on disk."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -113,7 +128,10 @@ def write_file(writer: gguf.GGUFWriter, tensors: list[PlannedTensor], events: Ev
 
 
 def _write_tensors(
-    writer: gguf.GGUFWriter, file: IO[bytes], tensors: list[PlannedTensor], events: Events
+    writer: gguf.GGUFWriter,
+    file: IO[bytes],
+    tensors: list[PlannedTensor],
+    events: Events,
 ) -> None:
     total_bytes = sum(tensor.size_bytes for tensor in tensors)
     done_bytes = 0

@@ -10,7 +10,11 @@ SLIDING_PATTERN = {gguf.MODEL_ARCH.GEMMA2: 2, gguf.MODEL_ARCH.GEMMA3: 6}
 """Every so many layers llama.cpp lets one see the whole context."""
 
 
-def add_hparams(writer: gguf.GGUFWriter, config: Config, architecture: gguf.MODEL_ARCH) -> None:
+def add_hparams(
+    writer: gguf.GGUFWriter,
+    config: Config,
+    architecture: gguf.MODEL_ARCH,
+) -> None:
     """Raises: JobError for what llama.cpp would compute differently."""
     heads = config["num_attention_heads"]
     head_dim = head_dim_of(config)

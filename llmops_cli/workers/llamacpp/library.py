@@ -23,7 +23,12 @@ class LogCapture:
         self._callback = llama_cpp.llama_log_callback(self._receive)
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
-    def _receive(self, level: int, text: bytes, _user: object) -> None:
+    def _receive(
+        self,
+        level: int,
+        text: bytes,
+        _user: object,
+    ) -> None:
         line = text.decode(errors="replace")
         if level in (WARN, ERROR):
             self._problems.append(line.strip())
@@ -35,7 +40,12 @@ class LogCapture:
         return " ".join(self._problems[-3:])[-500:]
 
 
-def load_model(path: str, log: LogCapture, *, gpu_layers: int = 0) -> object:
+def load_model(
+    path: str,
+    log: LogCapture,
+    *,
+    gpu_layers: int = 0,
+) -> object:
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
     model: object = llama_cpp.llama_model_load_from_file(path.encode(), params)
@@ -48,7 +58,13 @@ def load_model(path: str, log: LogCapture, *, gpu_layers: int = 0) -> object:
     return model
 
 
-def tokenize(vocab: object, text: bytes, *, add_special: bool, parse_special: bool) -> list[int]:
+def tokenize(
+    vocab: object,
+    text: bytes,
+    *,
+    add_special: bool,
+    parse_special: bool,
+) -> list[int]:
     """Tokens of the text; where the first guess of their number is too small, a second call."""
     size = len(text) + 16
     for _ in range(2):
@@ -62,7 +78,11 @@ def tokenize(vocab: object, text: bytes, *, add_special: bool, parse_special: bo
     return list(buffer[:count])
 
 
-def logits_rows(context: object, rows: int, vocab_size: int) -> Floats:
+def logits_rows(
+    context: object,
+    rows: int,
+    vocab_size: int,
+) -> Floats:
     """A copy of the last decode's `rows` output rows, shape (rows, vocab_size)."""
     pointer = llama_cpp.llama_get_logits(context)
     found: Floats = np.ctypeslib.as_array(pointer, shape=(rows, vocab_size)).copy()

@@ -75,7 +75,11 @@ def read_config(folder: Path) -> Json:
     return config
 
 
-def scale_of(config: Json, module: str, rank: int) -> float:
+def scale_of(
+    config: Json,
+    module: str,
+    rank: int,
+) -> float:
     """What PEFT multiplies B A by. `alpha_pattern` names modules by the end of their path."""
     alpha = config["lora_alpha"]
     for pattern, value in (config.get("alpha_pattern") or {}).items():
@@ -114,7 +118,12 @@ def whole(tensor: TensorFile) -> Floats:
 class AdapterWriter:
     """Writes the pairs of one adapter as llama.cpp wants them."""
 
-    def __init__(self, folder: Path, base: BaseModel, target: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        base: BaseModel,
+        target: str,
+    ) -> None:
         self._folder = folder
         self._base = base
         self._config = read_config(folder)

@@ -26,7 +26,14 @@ ScoredRows = tuple[int, Floats]
 class GgufScorer:
     """One loaded model that returns log-probabilities for a window."""
 
-    def __init__(self, path: str, *, window: int, threads: int, log: LogCapture) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        window: int,
+        threads: int,
+        log: LogCapture,
+    ) -> None:
         self._model = load_model(path, log)
         self.vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._vocab_size = llama_cpp.llama_vocab_n_tokens(self.vocab)
@@ -49,7 +56,13 @@ class GgufScorer:
                 logits_NV = logits_rows(self._context, len(scored), self._vocab_size)
                 yield scored.start, log_softmax(logits_NV)
 
-    def _fill_batch(self, tokens: list[int], start: int, stop: int, scored: range) -> None:
+    def _fill_batch(
+        self,
+        tokens: list[int],
+        start: int,
+        stop: int,
+        scored: range,
+    ) -> None:
         batch = self._batch
         for place, position in enumerate(range(start, stop)):
             batch.token[place] = tokens[position]
@@ -114,7 +127,11 @@ class QualitySums:
         }
 
 
-def score(piece: Piece, scorers: list[GgufScorer], sums: list[QualitySums]) -> int:
+def score(
+    piece: Piece,
+    scorers: list[GgufScorer],
+    sums: list[QualitySums],
+) -> int:
     """Adds one piece to the sums of every model; the number of scored tokens."""
     tokens, first_scored = piece
     streams = [scorer.log_probs(tokens, first_scored) for scorer in scorers]
@@ -129,7 +146,11 @@ def score(piece: Piece, scorers: list[GgufScorer], sums: list[QualitySums]) -> i
     return scored
 
 
-def read_pieces(job: Json, vocab: object, window: int) -> list[Piece]:
+def read_pieces(
+    job: Json,
+    vocab: object,
+    window: int,
+) -> list[Piece]:
     """The held-out text as the base's vocabulary reads it."""
 
     def encode(text: str) -> list[int]:

@@ -60,7 +60,11 @@ def quantize(job: Json, log: QuantizerLog) -> None:
         raise failure(job["scheme"], Path(job["output"]), log.capture.last())
 
 
-def failure(scheme: str, output: Path, problems: str) -> JobError:
+def failure(
+    scheme: str,
+    output: Path,
+    problems: str,
+) -> JobError:
     if free_bytes(output.parent) < FULL_DISK_BYTES:
         message = f"no space left writing {output}"
         return JobError("EnvironmentMissing", message, "free some space, or choose another -o")

@@ -24,7 +24,11 @@ def rope_of(config: Config) -> Config:
     return rope
 
 
-def add_rope(writer: gguf.GGUFWriter, config: Config, architecture: gguf.MODEL_ARCH) -> None:
+def add_rope(
+    writer: gguf.GGUFWriter,
+    config: Config,
+    architecture: gguf.MODEL_ARCH,
+) -> None:
     """Raises: JobError for a scaling that llama.cpp does not have."""
     rope = rope_of(config)
     kind = rope["rope_type"]
@@ -54,7 +58,11 @@ def _local_theta(config: Config) -> float:
     return float(local.get("rope_theta", fallback))
 
 
-def _add_yarn(writer: gguf.GGUFWriter, config: Config, rope: Config) -> None:
+def _add_yarn(
+    writer: gguf.GGUFWriter,
+    config: Config,
+    rope: Config,
+) -> None:
     original = rope.get(ORIGINAL_CONTEXT) or config["max_position_embeddings"]
     writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
     writer.add_rope_scaling_factor(rope["factor"])

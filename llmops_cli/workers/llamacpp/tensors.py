@@ -86,7 +86,11 @@ def interleave(block_OI: Array, heads: int) -> Array:
     return halves.swapaxes(1, 2).reshape(block_OI.shape)
 
 
-def encode(block: Array, wanted: Type, name: str) -> Array:
+def encode(
+    block: Array,
+    wanted: Type,
+    name: str,
+) -> Array:
     """The block in its final number type.
 
     Raises: BeyondF16 for values that F16 cannot hold, JobError for values that are no numbers.
@@ -113,7 +117,13 @@ def encode(block: Array, wanted: Type, name: str) -> Array:
 class TensorPlan:
     """Where each tensor of a checkpoint goes. Those named in `wide` stay F32."""
 
-    def __init__(self, config: Config, architecture: str, default: Type, wide: set[str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        architecture: str,
+        default: Type,
+        wide: set[str],
+    ) -> None:
         self._config = config
         self._architecture: Architecture = ARCHITECTURES[architecture]
         self._default = default
@@ -147,7 +157,12 @@ class TensorPlan:
             return True
         return plain.endswith("rotary_emb.inv_freq") or VISION_PREFIX.match(plain) is not None
 
-    def _planned(self, source_name: str, plain: str, tensor: TensorFile) -> PlannedTensor:
+    def _planned(
+        self,
+        source_name: str,
+        plain: str,
+        tensor: TensorFile,
+    ) -> PlannedTensor:
         name = self._names.get_name(plain, try_suffixes=(".weight", ".bias"))
         if name is None:
             place = f"a {self._architecture.gguf.name} GGUF file"

@@ -21,7 +21,11 @@ Json = dict[str, Any]
 
 
 def add_vocabulary(
-    writer: gguf.GGUFWriter, folder: Path, *, size: int, space_prefix: bool | None
+    writer: gguf.GGUFWriter,
+    folder: Path,
+    *,
+    size: int,
+    space_prefix: bool | None,
 ) -> None:
     """Writes tokens, types, merges or scores, special ids and the chat template.
 
@@ -37,7 +41,11 @@ def add_vocabulary(
 
 
 def _add_tokens(
-    writer: gguf.GGUFWriter, folder: Path, size: int, *, space_prefix: bool | None
+    writer: gguf.GGUFWriter,
+    folder: Path,
+    size: int,
+    *,
+    space_prefix: bool | None,
 ) -> bool:
     """Whether the tokens go with merges; others have scores."""
     path = folder / "tokenizer.json"
@@ -72,7 +80,14 @@ class TokenTable:
         self.types = [int(gguf.TokenType.UNUSED)] * size
         self.scores = [score] * size
 
-    def set(self, number: int, text: str, kind: gguf.TokenType, *, score: float = 0.0) -> None:
+    def set(
+        self,
+        number: int,
+        text: str,
+        kind: gguf.TokenType,
+        *,
+        score: float = 0.0,
+    ) -> None:
         self.tokens[number] = text
         self.types[number] = int(kind)
         self.scores[number] = score

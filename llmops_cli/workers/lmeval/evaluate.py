@@ -32,7 +32,11 @@ def name_in(path: Path) -> str:
     return str(yaml.safe_load(path.read_text())["task"])
 
 
-def evaluate(job: Json, task: str, manager: Any) -> dict[str, Json]:
+def evaluate(
+    job: Json,
+    task: str,
+    manager: Any,
+) -> dict[str, Json]:
     """Task -> metric -> figure. Raises: JobError for whatever lm-eval raises."""
     from lm_eval import simple_evaluate
 

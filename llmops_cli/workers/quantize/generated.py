@@ -10,7 +10,14 @@ from _shared.calibration import Calibration
 BATCH = 8
 
 
-def generated(model: Any, tokenizer: Any, *, samples: int, seq_len: int, seed: int) -> Calibration:
+def generated(
+    model: Any,
+    tokenizer: Any,
+    *,
+    samples: int,
+    seq_len: int,
+    seed: int,
+) -> Calibration:
     """Each begins with a random token and goes on at temperature 1."""
     torch.manual_seed(seed)
     special = tokenizer.all_special_ids

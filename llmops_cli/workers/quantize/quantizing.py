@@ -108,7 +108,11 @@ def own_tensors(module: Any) -> list[tuple[str, torch.Tensor]]:
     return [*parameters, *buffers]
 
 
-def is_stored_plain(module: Any, name: str, tensor: torch.Tensor) -> bool:
+def is_stored_plain(
+    module: Any,
+    name: str,
+    tensor: torch.Tensor,
+) -> bool:
     """Whether a tensor is saved as floating point; rotary frequencies stay as they are."""
     if not tensor.is_floating_point() or "inv_freq" in name:
         return False
@@ -121,7 +125,13 @@ Apply = Callable[[QuantizeJob], None]
 """Writes the quantized folder with one library."""
 
 
-def quantize_with(apply: Apply, job: Json, events: Events, *, library: str) -> Json:
+def quantize_with(
+    apply: Apply,
+    job: Json,
+    events: Events,
+    *,
+    library: str,
+) -> Json:
     """Runs `apply`, which writes the folder job["output"], and says what it cost."""
     show_progress(events)
     work = QuantizeJob(job)
@@ -137,7 +147,11 @@ def quantize_with(apply: Apply, job: Json, events: Events, *, library: str) -> J
     }
 
 
-def _apply(apply: Apply, work: QuantizeJob, library: str) -> None:
+def _apply(
+    apply: Apply,
+    work: QuantizeJob,
+    library: str,
+) -> None:
     """Raises: JobError for whatever the library raises; the log has it whole."""
     try:
         apply(work)

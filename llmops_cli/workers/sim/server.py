@@ -159,7 +159,10 @@ class SimServer:
             self._places.leave(request.kv_tokens)
 
     async def _answer(
-        self, request: SimRequest, begun_ns: int, writer: asyncio.StreamWriter
+        self,
+        request: SimRequest,
+        begun_ns: int,
+        writer: asyncio.StreamWriter,
     ) -> None:
         events = None
         if request.streamed:

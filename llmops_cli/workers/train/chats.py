@@ -42,7 +42,11 @@ def render(chat: Chat) -> Iterator[tuple[str, bool]]:
         yield f"{message['content']}<|end|>", message["role"] == "assistant"
 
 
-def encode(tokenizer: Any, chat: Chat, prompt_weight: float) -> Sample:
+def encode(
+    tokenizer: Any,
+    chat: Chat,
+    prompt_weight: float,
+) -> Sample:
     """The chat with weight 1 on answers and `prompt_weight` on the rest."""
     ids: list[int] = []
     weights: list[float] = []

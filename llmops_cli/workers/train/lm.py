@@ -81,7 +81,12 @@ def use_bf16(precision: str) -> bool:
     return precision == "bf16"
 
 
-def step_loss(model: Any, samples: list[Sample], *, bf16: bool) -> float:
+def step_loss(
+    model: Any,
+    samples: list[Sample],
+    *,
+    bf16: bool,
+) -> float:
     """Adds the gradients of the weighted mean cross entropy over one batch; returns that mean.
 
     Two halves by length: less padding at the same sum over the same weights.
@@ -111,7 +116,12 @@ def length_of(sample: Sample) -> int:
 class Order:
     """Batches of samples: each epoch in a new random order, by the seed."""
 
-    def __init__(self, samples: list[Sample], batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        samples: list[Sample],
+        batch_size: int,
+        seed: int,
+    ) -> None:
         self._samples = samples
         self._batch_size = batch_size
         self._rng = random.Random(seed)
@@ -149,7 +159,12 @@ class Optimizers:
             optimizer.zero_grad()
 
 
-def train(model: Any, samples: list[Sample], recipe: Json, events: Events) -> Json:
+def train(
+    model: Any,
+    samples: list[Sample],
+    recipe: Json,
+    events: Events,
+) -> Json:
     """The last loss, the tokens seen and the loss curve.
 
     Raises: JobError if the loss is not a number any more.
