@@ -22,6 +22,13 @@ OUTPUT = typer.Option(None, "-o", "--output", help="Folder for the run.  [defaul
 JSON = typer.Option(False, "--json", help="Print the report on stdout and nothing else.")
 
 
+class SavedRecipe(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file holds. `defaults`: fields that nobody had asked for in the run that it is of."""
+
+    values: dict[str, object] = {}
+    defaults: tuple[str, ...] = ()
+
+
 def resolved(
     kind: type[RecipeT],
     given: Mapping[str, object],
@@ -31,11 +38,12 @@ def resolved(
     old_names: bool = True,
 ) -> Resolved[RecipeT]:
     """The command's recipe; a file may hold several commands' recipes under their names."""
-    values = _read(file, command) if file else None
+    saved = _read(file, command) if file else SavedRecipe()
     found = resolve(
         kind,
         command=command,
-        file=values,
+        file=saved.values,
+        saved_defaults=saved.defaults,
         environ=os.environ,
         flags=given,
         old_names=old_names,
@@ -51,7 +59,7 @@ def refuse_invalid(problems: Sequence[Problem], *, hint: str) -> None:
         raise GateFailed(f"INVALID: {summary(problems)}", hint=hint)
 
 
-def _read(path: Path, command: str) -> dict[str, object]:
+def _read(path: Path, command: str) -> SavedRecipe:
     import yaml
 
     if path.is_dir():
@@ -71,15 +79,17 @@ def _read(path: Path, command: str) -> dict[str, object]:
     recipe = loaded.get(command, loaded)
     if not isinstance(recipe, dict):
         raise UsageError(f"{path}: {command} holds no recipe")
-    return dict(recipe)
+    return SavedRecipe(values=dict(recipe))
 
 
-def _of_report(path: Path, report: Mapping[str, object]) -> dict[str, object]:
+def _of_report(path: Path, report: Mapping[str, object]) -> SavedRecipe:
     """A saved report is a recipe: its manifest has it."""
     manifest = report.get("manifest")
-    recipe = None
-    if isinstance(manifest, dict):
-        recipe = manifest.get("recipe")
+    if not isinstance(manifest, dict):
+        manifest = {}
+    recipe = manifest.get("recipe")
     if not isinstance(recipe, dict):
         raise UsageError(f"{path} is a broken report: it holds no recipe")
-    return dict(recipe)
+    origins = manifest.get("origins") or {}
+    defaults = [name for name, origin in origins.items() if origin == "default"]
+    return SavedRecipe(values=dict(recipe), defaults=tuple(defaults))

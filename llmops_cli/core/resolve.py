@@ -7,7 +7,7 @@ value came from. A struct may settle what its fields mean together with a static
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import (
     Generic,
     NamedTuple,
@@ -53,11 +53,13 @@ def resolve(
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
     old_names: bool = True,
+    saved_defaults: Collection[str] = (),
 ) -> Resolved[RecipeT]:
     """The recipe of a command, checked.
 
     `environ` is read for LLMOPS_<COMMAND>_<FIELD>; a flag that is None was not given.
-    `old_names`: LLMOPS_<FIELD> too, as the command had it before.
+    `old_names`: LLMOPS_<FIELD> too, as the command had it before. `saved_defaults`: fields of
+    `file`, a saved run's, that nobody had asked for.
     Raises: UsageError naming the field, its origin and a did-you-mean for unknown ones.
     """
     names = [field.name for field in msgspec.structs.fields(kind)]
@@ -72,6 +74,9 @@ def resolve(
     for origin, given in sources.items():
         values.update(given)
         origins.update(dict.fromkeys(given, origin))
+    for name in saved_defaults:
+        if origins.get(name) == "file":
+            origins[name] = "default"
     if hasattr(kind, "settle"):
         settles = cast(Settles, kind)
         settles.settle(values, origins)

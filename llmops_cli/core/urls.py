@@ -83,13 +83,13 @@ def settle_server(
     if not url:
         return
     server_url(str(url), field="url")
-    backend = values.get("backend", "remote")
-    if backend != "remote" and origins["backend"] != "default":
+    backend = values.get("backend")
+    if backend not in (None, "remote") and origins["backend"] != "default":
         raise UsageError(
             f"--url is a server that runs; backend '{backend}' would start another",
             hint="give one of them",
         )
-    if "backend" not in values:
+    if backend != "remote":
         values["backend"] = "remote"
         origins["backend"] = origins["url"]
 

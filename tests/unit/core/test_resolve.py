@@ -12,6 +12,7 @@ from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.resolve import resolve
 from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.train.recipe import TrainRecipe
 
 maybe = st.none() | st.integers(1, 1000)
@@ -68,6 +69,15 @@ def test_a_saved_recipe_resolves_to_itself() -> None:
     recipe = resolve(BenchRecipe, command="bench", flags=flags).recipe
     again = resolve(BenchRecipe, command="bench", file=msgspec.to_builtins(recipe)).recipe
     assert again == recipe
+
+
+def test_a_saved_url_run_is_a_recipe_though_its_backend_was_a_default() -> None:
+    """Reports of older versions hold both."""
+    file = {"backend": "llamacpp", "url": "http://127.0.0.1:9"}
+    with pytest.raises(UsageError, match="would start another"):
+        resolve(RedteamRecipe, command="redteam", file=file)
+    found = resolve(RedteamRecipe, command="redteam", file=file, saved_defaults=["backend"])
+    assert found.recipe.backend == "remote"
 
 
 def test_a_variable_is_named_after_its_command() -> None:
