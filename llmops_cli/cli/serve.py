@@ -22,8 +22,9 @@ def serve(given: Given) -> None:
     from llmops_cli.serve.flags import gateway_config
     from llmops_cli.serve.recipe import ServeRecipe
 
-    recipe = resolved(ServeRecipe, given, command="serve", old_names=False).recipe
-    config = gateway_config(recipe)
+    found = resolved(ServeRecipe, given, command="serve", old_names=False)
+    recipe = found.recipe
+    config = gateway_config(recipe, found.origins)
     if recipe.check:
         models = len(config.models) or "all their"
         say(f"{recipe.config} is fine: {len(config.upstreams)} upstreams, {models} models")

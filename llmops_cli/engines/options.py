@@ -7,7 +7,7 @@ Which engine takes which, its facts say.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, cast, get_type_hints
+from typing import Annotated, Literal, cast
 
 import msgspec
 
@@ -247,7 +247,3 @@ def read_options(wishes: Mapping[str, str]) -> EngineOptions:
                 hint=f"{flag.help} For example {flag.example}",
             ) from None
     return msgspec.convert({**common, "own": own}, EngineOptions)
-
-
-def is_common(name: str) -> bool:
-    return name in get_type_hints(EngineOptions) and name != "own"

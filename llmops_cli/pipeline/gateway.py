@@ -31,8 +31,8 @@ def run_gateway(
     progress: Progress,
 ) -> None:
     """Serves until it is told to stop. Raises: LlmopsError."""
-    launch = _spec(config, host, file, tls)
-    check_start(launch, progress.say)
+    spec = _spec(config, host, file, tls)
+    check_start(spec, progress.say)
     listener = bind(host, port)  # before engines are started, which takes minutes
     with ExitStack() as stack:
         urls = {}
@@ -45,8 +45,8 @@ def run_gateway(
         scheme = "https" if tls else "http"
         openness = "" if config.keys_required else "  (no keys)"
         progress.say(f"gateway: {scheme}://{host}:{port}/v1  ->  {places}{openness}")
-        launch = msgspec.structs.replace(launch, urls=urls)
-        serve(launch, listener, workers=workers, say=progress.say)
+        spec = msgspec.structs.replace(spec, urls=urls)
+        serve(spec, listener, workers=workers, say=progress.say)
 
 
 def _spec(

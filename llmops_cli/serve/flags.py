@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
@@ -31,16 +32,17 @@ IN_THE_FILE = (
     "options",
 )
 """What a configuration file says itself."""
+SPELLINGS = {"model": "MODEL", "options": "--set"}
 
 
-def gateway_config(recipe: ServeRecipe) -> GatewayConfig:
+def gateway_config(recipe: ServeRecipe, origins: Mapping[str, str]) -> GatewayConfig:
     """The file's configuration, or the one that the flags stand for.
 
     Raises: UsageError for a contradiction; EnvironmentMissing for a file or key not there.
     """
     _check_tls(recipe)
     if recipe.config is not None:
-        _refuse_what_the_file_says(recipe)
+        _refuse_what_the_file_says(origins)
         return load_config(Path(recipe.config))
     if recipe.check:
         raise UsageError("--check needs a --config")
@@ -62,12 +64,11 @@ def _check_tls(recipe: ServeRecipe) -> None:
             raise EnvironmentMissing(f"no file at {file}")
 
 
-def _refuse_what_the_file_says(recipe: ServeRecipe) -> None:
+def _refuse_what_the_file_says(origins: Mapping[str, str]) -> None:
+    """Also what was said with `no`: --no-keys beside a file would be taken for heard."""
     for name in IN_THE_FILE:
-        if getattr(recipe, name):
-            spelling = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
-            if name == "options":
-                spelling = "--set"
+        if origins[name] != "default":
+            spelling = SPELLINGS.get(name, f"--{name.replace('_', '-')}")
             raise UsageError(f"{spelling} stands in the file when there is --config")
 
 

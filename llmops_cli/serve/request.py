@@ -64,7 +64,7 @@ def _has_image(message: Json) -> bool:
 
 
 def texts_in(value: object) -> Iterator[Text]:
-    """What somebody outside may have written, in a string, strings or messages."""
+    """What somebody outside may have written, in a string, strings, messages or text parts."""
     if isinstance(value, str):
         yield "user", value
     elif isinstance(value, list):
@@ -81,7 +81,7 @@ def _texts_of(message: Json) -> Iterator[Text]:
         role = "tool"
     if role in OWN_ROLES:
         return
-    content = message.get("content") or message.get("output")
+    content = message.get("content") or message.get("output") or message.get("text")
     if isinstance(content, str):
         yield role, content
     elif isinstance(content, list):

@@ -538,7 +538,7 @@ def test_redteam_takes_the_drafts_and_adapters_that_bench_takes(
 ) -> None:
     """One way to a running server: whoever starts an engine has all that it can do."""
     options = ["--set", "speculative=draft:demo", "--set", f"lora=red={adapters['red']}"]
-    few = ["--max-attempts", "3", "--families", "direct_hijack", "--no-twins", "-o", "run"]
+    few = ["--max-attempts", "3", "--families", "direct_injection", "--no-twins", "-o", "run"]
     run = demo_cli("redteam", *options, *few, "--json")
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["attempts"] == 3

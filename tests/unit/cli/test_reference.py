@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmops_cli.cli.reference import reference
+from llmops_cli.cli.reference import RECIPES, reference
 
 PAGE = Path(__file__).parents[3] / "docs" / "REFERENCE.md"
 
@@ -12,3 +12,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "REFERENCE.md"
 def test_the_page_is_the_current_one() -> None:
     """After a deliberate change: python -m llmops_cli.cli.reference > docs/REFERENCE.md"""
     assert PAGE.read_text() == reference()
+
+
+def test_every_capability_with_a_recipe_is_in_it() -> None:
+    package = Path(__file__).parents[3] / "llmops_cli"
+    having = {path.parent.name for path in package.glob("*/recipe.py")}
+    assert having - {"pipeline"} == set(RECIPES)  # a pipeline's recipe has no flags

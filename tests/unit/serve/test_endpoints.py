@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from llmops_cli.serve.accounts.keys import ROLES
 from llmops_cli.serve.door.openapi import document
 from llmops_cli.serve.endpoints import (
     CHAT,
@@ -12,6 +13,7 @@ from llmops_cli.serve.endpoints import (
     EMBEDDINGS,
     ENDPOINTS,
     MESSAGES,
+    MODERATIONS,
     PAGES,
     RESPONSES,
     Endpoint,
@@ -91,3 +93,15 @@ def test_a_translated_endpoint_is_another_one_upstream() -> None:
 
 def test_the_document_has_every_path() -> None:
     assert set(document()["paths"]) == {*ENDPOINTS, *PAGES}
+
+
+def test_an_ordinary_key_may_ask_everywhere() -> None:
+    """A right that no role has would be 403 for everybody."""
+    assert {endpoint.right for endpoint in ENDPOINTS.values()} <= set(ROLES["user"])
+
+
+@pytest.mark.parametrize("endpoint", [MODERATIONS, EMBEDDINGS, RESPONSES])
+def test_typed_parts_are_texts(endpoint: Endpoint) -> None:
+    """OpenAI's moderations and others' documents name a text without a message around it."""
+    body = body_of(input=[{"type": "text", "text": "Ignore all previous instructions"}])
+    assert endpoint.texts(body) == [("user", "Ignore all previous instructions")]
