@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.urls import is_secret_name
+from llmops_cli.runtime.keys import require_header_value
 
 SECRET_HEADERS = re.compile(r"authorization|.*(key|token|secret|cookie).*", re.IGNORECASE)
-SECRET_FIELDS = re.compile(r"api[_-]?key|authorization|.*(secret|password).*", re.IGNORECASE)
+SECRET_VALUE = re.compile(r"(bearer|basic)\s", re.IGNORECASE)
 DEFAULT_KEY = "LLMOPS_API_KEY"
 _NAME = re.compile(r"[\w-]+")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
@@ -24,8 +26,7 @@ def headers_of(recipe: BenchRecipe, environ: Mapping[str, str] | None = None) ->
     """
     if environ is None:
         environ = os.environ
-    for field in recipe.body:
-        _check_field(field)
+    _check_fields(recipe.body)
     found = {}
     for line in recipe.headers:
         name, value = _split(line)
@@ -36,12 +37,19 @@ def headers_of(recipe: BenchRecipe, environ: Mapping[str, str] | None = None) ->
     return found
 
 
-def _check_field(field: str) -> None:
-    if SECRET_FIELDS.fullmatch(field):
-        raise UsageError(
-            f"--body {field}: a secret in a body would be saved in the report",
-            hint="use LLMOPS_API_KEY or --header",
-        )
+def _check_fields(value: object) -> None:
+    """At any depth of the body."""
+    if isinstance(value, Mapping):
+        for field, part in value.items():
+            if is_secret_name(field):
+                raise UsageError(
+                    f"--body {field}: a secret in a body would be saved in the report",
+                    hint="use LLMOPS_API_KEY or --header",
+                )
+            _check_fields(part)
+    elif isinstance(value, list):
+        for part in value:
+            _check_fields(part)
 
 
 def _split(line: str) -> tuple[str, str]:
@@ -52,7 +60,8 @@ def _split(line: str) -> tuple[str, str]:
     is_one_line = "\r" not in value and "\n" not in value
     if not colon or not _NAME.fullmatch(name) or not is_one_line:
         raise UsageError(f"--header '{line}' is no header", hint="--header 'X-Team: search'")
-    if SECRET_HEADERS.fullmatch(name) and not _VARIABLE.search(value):
+    is_secret = SECRET_HEADERS.fullmatch(name) or SECRET_VALUE.match(value)
+    if is_secret and not _VARIABLE.search(value):
         raise UsageError(
             f"--header {name}: a secret on the command line would be saved in the report",
             hint=f"put it into a variable: --header '{name}: $MY_SECRET' (in single quotes)",
@@ -70,4 +79,5 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
         raise EnvironmentMissing(
             f"the environment variable {name} is not set", hint=f"export {name}=..."
         )
+    require_header_value(value, variable=name)
     return value

@@ -67,6 +67,7 @@ for _name in COMMANDS:
 MACHINE_FAULTS = frozenset(
     {
         errno.EACCES,
+        errno.EBADF,
         errno.EDQUOT,
         errno.EIO,
         errno.EMFILE,
@@ -120,9 +121,25 @@ def _open_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, _nowhere())
+            setattr(sys, name, _Closed() if name == "stdout" else _nowhere())
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _Closed(io.TextIOBase):
+    """A stdout that the caller closed: a result that goes there is lost, and that is said."""
+
+    @property
+    def buffer(self) -> NoReturn:
+        raise _closed()
+
+    def write(self, text: str, /) -> NoReturn:
+        del text
+        raise _closed()
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def _leave_stdout() -> None:

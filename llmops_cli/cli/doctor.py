@@ -25,13 +25,14 @@ def doctor(
     """
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import EnvironmentMissing
-    from llmops_cli.engines import engine_names
+    from llmops_cli.engines import load_engines
     from llmops_cli.runtime.env import list_envs
     from llmops_cli.runtime.hardware import installed_versions, probe_hardware
 
     hardware = probe_hardware()
     envs = {env.name: env for env in list_envs(anew=True)}
-    needs = _needs(engine_names())
+    loaded, broken = load_engines()
+    needs = {name: engine.facts.environment for name, engine in loaded.items()}
     works = _working(needs, envs)
     if as_json:
         facts = {
@@ -44,6 +45,7 @@ def doctor(
     else:
         _write(_machine_lines(hardware))
         _write(_engine_lines(works, needs, envs))
+        _write(f"--     {reason}" for reason in broken.values())
     ready = [name for name, is_working in works.items() if is_working and needs[name]]
     if not ready:
         raise EnvironmentMissing("no engine can run here", hint="llmops env create llamacpp")
@@ -66,17 +68,6 @@ def _working(
         elif need in envs:
             works[name] = envs[need].python is not None
     return works
-
-
-def _needs(names: list[str]) -> dict[str, str | None]:
-    """Engine -> the environment that it runs in."""
-    from llmops_cli.engines import load_engine
-
-    needs = {}
-    for name in names:
-        engine = load_engine(name)
-        needs[name] = engine.facts.environment
-    return needs
 
 
 def _machine_lines(hardware: dict[str, Any]) -> Iterator[str]:  # Any: facts of many kinds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,13 +22,13 @@ def engines(
 ) -> None:
     """Which engine serves which formats and has which options."""
     from llmops_cli.cli.screen import print_json, print_table
-    from llmops_cli.engines import engine_names, load_engine
+    from llmops_cli.engines import load_engines
     from llmops_cli.show.tables import matrix_table
 
-    facts = {}
-    for name in engine_names():
-        engine = load_engine(name)
-        facts[name] = engine.facts
+    loaded, broken = load_engines()
+    for reason in broken.values():
+        sys.stderr.write(f"warning: {reason}\n")
+    facts = {name: engine.facts for name, engine in loaded.items()}
     if as_json:
         rows = {name: _row(each) for name, each in facts.items()}
         print_json(rows)

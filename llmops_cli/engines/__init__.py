@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.core.names import load_named, plugin_names
+from llmops_cli.core.errors import EnvironmentMissing, LlmopsError, UsageError, unknown_name
+from llmops_cli.core.names import load_named, load_object, plugin_names
 from llmops_cli.engines.engine import Engine, EngineFacts, Signature
 from llmops_cli.engines.options import COMMON, EngineOptions, read_options
 
@@ -19,6 +19,7 @@ __all__ = [
     "engine_names",
     "engines_for",
     "load_engine",
+    "load_engines",
     "packages_of",
     "parse_options",
 ]
@@ -34,10 +35,43 @@ ENGINES = {
 
 
 def load_engine(name: str) -> Engine:
-    """Raises: UsageError with a did-you-mean."""
-    found = load_named("backend", name, ENGINES, "llmops.engines")
+    """Raises: UsageError with a did-you-mean; EnvironmentMissing for a plugin that is broken."""
+    if name in ENGINES:
+        return _new(load_object(ENGINES[name]))
+    try:
+        engine = _new(load_named("backend", name, ENGINES, "llmops.engines"))
+        facts = engine.facts
+    except LlmopsError:
+        raise
+    except Exception as error:
+        raise _broken(name, f"{type(error).__name__}: {error}") from error
+    if not isinstance(facts, EngineFacts):
+        raise _broken(name, "its facts are no EngineFacts")
+    return engine
+
+
+def _new(found: object) -> Engine:
     kind = cast(type[Engine], found)
     return kind()
+
+
+def _broken(name: str, reason: str) -> EnvironmentMissing:
+    return EnvironmentMissing(
+        f"the engine {name}, of another package, cannot be loaded: {reason}",
+        hint="update or remove that package",
+    )
+
+
+def load_engines() -> tuple[dict[str, Engine], dict[str, str]]:
+    """Every engine by name; and for plugins that cannot be loaded, why."""
+    loaded = {}
+    broken = {}
+    for name in engine_names():
+        try:
+            loaded[name] = load_engine(name)
+        except EnvironmentMissing as error:
+            broken[name] = error.message
+    return loaded, broken
 
 
 def engine_names() -> list[str]:
@@ -54,8 +88,9 @@ def engines_for(model_format: str) -> list[str]:
 def packages_of(environment: str) -> list[str]:
     """The packages whose versions count in an environment that engines run in."""
     found: dict[str, None] = {}
-    for name in engine_names():
-        facts = load_engine(name).facts
+    loaded, _ = load_engines()
+    for engine in loaded.values():
+        facts = engine.facts
         if facts.environment == environment:
             found.update(dict.fromkeys(facts.packages))
     return list(found)

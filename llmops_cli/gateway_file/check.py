@@ -93,6 +93,8 @@ def bad_url(url: str) -> str | None:
         return f"{url} is no URL"
     if parts.username or parts.password:
         return "a URL holds no password here; name a variable in key_env"
+    if parts.query or parts.fragment:
+        return "a URL is a server's address, without a query; name a key's variable in key_env"
     if not _is_visible_ascii(url):
         return f"{url!r} is no URL"
     return None

@@ -115,6 +115,13 @@ def _check_engines(recipe: PipelineRecipe, bench: BenchRecipe | None) -> None:
             "bench.url and engines exclude one another",
             hint="give a server its own entry: {name: x, backend: remote, options: {url: ...}}",
         )
+    names = [entry.name for entry in recipe.engines]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"two engines are named {name}",
+                hint="give each a name of its own: the comparison has a line for each",
+            )
     for entry in recipe.engines:
         engine = load_engine(entry.backend)
         options = bench.options | entry.options

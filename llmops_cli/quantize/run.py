@@ -20,7 +20,7 @@ from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.report import QuantizeReport
 from llmops_cli.quantize.task import QuantizeTask
 from llmops_cli.quantize.variants import Variant, variants_of
-from llmops_cli.runtime.files import locked, require_space
+from llmops_cli.runtime.files import locked, make_folder, require_space
 from llmops_cli.runtime.manifest import RunClock
 
 MOST_HINT_CHARS = 500
@@ -46,7 +46,7 @@ def quantize(
     variants = _checked(recipe, source, folder)
     task = QuantizeTask(recipe=recipe, source=source, folder=folder, progress=progress)
     clock = RunClock()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with locked(folder / "quantize"):
         makers = Makers(task)
         _require_room(makers, variants)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.core.fields import Flag, Natural, NonNegative, Positive, PositiveNumber
 from llmops_cli.core.grammar import read_pairs
 from llmops_cli.core.resolve import Origins, Values
@@ -97,3 +98,10 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             url = values.get(field)
             if url:
                 server_url(str(url), field=field)
+                continue
+            helper = field.removesuffix("_url")
+            if values.get(f"{helper}_model"):
+                raise UsageError(
+                    f"--{helper}-model is a model's name at --{helper}-url",
+                    hint=f"--{helper}-url http://127.0.0.1:9000",
+                )

@@ -43,19 +43,49 @@ def _elsewhere(path: Path) -> str:
 def write_atomic(path: Path, content: bytes) -> None:
     """Writes through a temporary name in the same folder, so `path` is never half written.
 
-    Raises: EnvironmentMissing on a full disk or a folder that cannot be written.
+    A link stays one, and a device or a pipe is written to, never replaced.
+
+    Raises: UsageError for a folder; EnvironmentMissing on a full disk or a folder that cannot be
+    written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    target = path.resolve()
+    if target.is_dir():
+        raise UsageError(f"{path} is a folder", hint="-o names a file here")
+    if target.exists() and not target.is_file():
+        _write_through(target, content)
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def _write_through(target: Path, content: bytes) -> None:
+    try:
+        with target.open("wb", buffering=0) as device:
+            device.write(content)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+
+
+def make_folder(path: Path) -> None:
+    """Makes the folder that a user chose, unless it is there.
+
+    Raises: UsageError if a file is there; EnvironmentMissing if it cannot be made.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file", hint="-o names a folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
         raise cannot_write(path, error) from error
 
 

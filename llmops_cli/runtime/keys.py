@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
 
 DEFAULT_KEY = "LLMOPS_API_KEY"
 """Used where it is set; any other variable that a user names has to be."""
@@ -17,7 +17,8 @@ def api_key(
 ) -> str:
     """The key in that variable; empty if none is named, or the default one is not set.
 
-    Raises: EnvironmentMissing for a variable that was named and is not set.
+    Raises: EnvironmentMissing for a variable that was named and is not set; UsageError for a
+    value that cannot stand in a header.
     """
     if not variable:
         return ""
@@ -28,7 +29,18 @@ def api_key(
             f"the environment variable {variable} is not set",
             hint=f"export {variable}=...",
         )
+    require_header_value(found, variable=variable)
     return found
+
+
+def require_header_value(value: str, *, variable: str) -> None:
+    """Raises: UsageError, without the value, for one that cannot stand in a header."""
+    if all(char == "\t" or 32 <= ord(char) < 127 for char in value):
+        return
+    raise UsageError(
+        f"the value of {variable} cannot stand in a header",
+        hint="it has a line break or a character that is not ASCII",
+    )
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.report import Report, decode_report
-from llmops_cli.runtime.files import cannot_write, to_json, write_atomic
+from llmops_cli.runtime.files import cannot_write, make_folder, to_json, write_atomic
 
 REPORT = "report.json"
 RESULTS = Path("results")
@@ -71,10 +71,7 @@ class RunFolder:
         self._made_around = [folder for folder in wanted.parents if not folder.exists()]
         if self._chosen is None:
             return make_run_dir(self._command, self._slug)
-        try:
-            self._chosen.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self._chosen, error) from error
+        make_folder(self._chosen)
         return self._chosen
 
 

@@ -9,6 +9,8 @@ import urllib.request
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.runtime.http import SameHostRedirects
+from llmops_cli.runtime.keys import bearer, require_header_value
 from llmops_cli.serve.show import State
 
 TIMEOUT_S = 10
@@ -28,10 +30,12 @@ def look(url: str, key_env: str) -> State:
             "a gateway's URL holds no password", hint=f"put its key into the variable {key_env}"
         )
     key = os.environ.get(key_env, "").strip()
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    require_header_value(key, variable=key_env)
+    headers = bearer(key)
     request = urllib.request.Request(f"{base}/admin/state", headers=headers)
+    opener = urllib.request.build_opener(SameHostRedirects())
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
+        with opener.open(request, timeout=TIMEOUT_S) as reply:
             found: State = msgspec.json.decode(reply.read())
             return found
     except urllib.error.HTTPError as error:

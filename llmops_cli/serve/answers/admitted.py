@@ -55,8 +55,8 @@ class AdmittedRequest:
         kind: bytes | None = None,
     ) -> None:
         """`body` in OpenAI's form. `kind`: None where `headers` tell the content's type."""
-        shown = self.dialect.whole(body, status=status)
-        await respond(self.send, status, shown, [*self.decided.headers, *headers], kind=kind)
+        seen_status, shown = self.dialect.whole(body, status=status)
+        await respond(self.send, seen_status, shown, [*self.decided.headers, *headers], kind=kind)
 
     async def begin_stream(self, status: int, headers: Headers) -> None:
         shown = [*self.decided.headers, *headers]

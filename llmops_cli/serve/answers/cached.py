@@ -50,7 +50,10 @@ class AnswerCache:
         config = request.snapshot.cache_of(request.decided.settings)
         if config is None:
             return None
-        lookup = CacheLookup(_question_of(request), config)
+        asked = _question_of(request)
+        if asked is None:
+            return None
+        lookup = CacheLookup(asked, config)
         lookup.found = await self._fresh(lookup.question.name)
         if lookup.found is not None:
             lookup.use = CacheUse.HIT
@@ -107,9 +110,13 @@ class AnswerCache:
             lookup.use = CacheUse.SEMANTIC
 
 
-def _question_of(request: AdmittedRequest) -> Question:
+def _question_of(request: AdmittedRequest) -> Question | None:
+    """None for a field that is JSON and no value of ours, such as 1e400: the upstream judges it."""
     fields = request.decided.fields
-    body = {name: msgspec.json.decode(value) for name, value in fields.items()}
+    try:
+        body = {name: msgspec.json.decode(value) for name, value in fields.items()}
+    except msgspec.DecodeError:
+        return None
     return question(
         body,
         tenant=request.asked.key.id,

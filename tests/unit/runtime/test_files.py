@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.files import require_space, write_atomic
 from llmops_cli.runtime.runs import make_run_dir
@@ -16,10 +17,28 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
     target = tmp_path / "report.json"
     write_atomic(target, b"old")
     target.with_name("blocked").mkdir()
-    with pytest.raises(EnvironmentMissing):
+    with pytest.raises(UsageError):
         write_atomic(target.with_name("blocked"), b"new")  # a folder cannot be replaced by a file
     assert target.read_bytes() == b"old"
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "blocked"}
+
+
+def test_a_link_and_a_pipe_stay_what_they_are(tmp_path: Path) -> None:
+    real = tmp_path / "real.json"
+    link = tmp_path / "link.json"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    write_atomic(link, b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomic(pipe, b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_run_folders_never_collide(tmp_path: Path) -> None:

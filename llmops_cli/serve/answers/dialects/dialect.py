@@ -22,8 +22,8 @@ class Dialect(Protocol):
     def request(self, body: bytes) -> bytes:
         """The body in OpenAI's form. Raises: msgspec.DecodeError; Refusal."""
 
-    def whole(self, body: bytes, *, status: int = 200) -> bytes:
-        """A whole answer, or an upstream's error."""
+    def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
+        """A whole answer or an upstream's error: its status and body, as the client sees it."""
 
     def feed(self, events: bytes) -> bytes:
         """What a piece of a stream means."""
@@ -45,9 +45,8 @@ class OpenAI:
     def request(self, body: bytes) -> bytes:
         return body
 
-    def whole(self, body: bytes, *, status: int = 200) -> bytes:
-        del status
-        return body
+    def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
+        return status, body
 
     def feed(self, events: bytes) -> bytes:
         return events

@@ -29,7 +29,7 @@ class Messages:
     def request(self, body: bytes) -> bytes:
         return chat_of(body)
 
-    def whole(self, body: bytes, *, status: int = 200) -> bytes:
+    def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
         return message_of(body, status=status, message_id=self._id, model=self.model)
 
     def feed(self, events: bytes) -> bytes:

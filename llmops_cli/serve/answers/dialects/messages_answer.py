@@ -34,22 +34,22 @@ def message_of(
     status: int,
     message_id: str,
     model: str,
-) -> bytes:
-    """The message that a whole chat completion means, or the error that an upstream told."""
+) -> tuple[int, bytes]:
+    """The message that a whole chat completion means, or an error: its status and body."""
     try:
         answer = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return error_body(502, "the upstream's answer is not JSON")
+        return _unusable("the upstream's answer is not JSON")
     if status != 200:
-        return error_body(status, _told(answer) or f"the upstream answered {status}")
+        return status, error_body(status, _told(answer) or f"the upstream answered {status}")
     try:
         choice = answer["choices"][0]
         content = _blocks(choice["message"])
         calls_tools = bool(choice["message"].get("tool_calls"))
         usage = usage_of(answer.get("usage") or {})
     except (KeyError, IndexError, TypeError):
-        return error_body(502, "the upstream's answer is no chat completion")
-    return msgspec.json.encode(
+        return _unusable("the upstream's answer is no chat completion")
+    message = msgspec.json.encode(
         {
             **empty_message(message_id, model),
             "content": content,
@@ -57,6 +57,11 @@ def message_of(
             "usage": usage,
         }
     )
+    return status, message
+
+
+def _unusable(reason: str) -> tuple[int, bytes]:
+    return 502, error_body(502, reason)
 
 
 def empty_message(message_id: str, model: str) -> Json:

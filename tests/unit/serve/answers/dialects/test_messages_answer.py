@@ -14,10 +14,17 @@ from llmops_cli.serve.answers.dialects.messages_answer import error_body, messag
 
 def translated(answer: object, *, status: int = 200) -> dict[str, Any]:
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    found: dict[str, Any] = json.loads(
-        message_of(body, status=status, message_id="msg_1", model="m")
-    )
+    _, shown = message_of(body, status=status, message_id="msg_1", model="m")
+    found: dict[str, Any] = json.loads(shown)
     return found
+
+
+@pytest.mark.parametrize("answer", [{"choices": []}, {}, [], b"<html>"])
+def test_what_is_no_completion_is_a_bad_gateway(answer: object) -> None:
+    body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    status, shown = message_of(body, status=200, message_id="msg_1", model="m")
+    assert status == 502
+    assert json.loads(shown)["type"] == "error"
 
 
 def test_a_completion_is_a_message() -> None:
