@@ -240,14 +240,14 @@ def _as_field(hint: object, value: object) -> object:
         except msgspec.DecodeError:
             return value  # which the field's type refuses
     if plain == dict[str, str] and isinstance(value, dict):
-        return {name: _as_text(part) for name, part in value.items()}
+        return {name: as_text(part) for name, part in value.items()}
     if _is_struct(plain) and isinstance(value, dict):
         kind = cast(type[msgspec.Struct], plain)
         return _nested(kind, value)
     return value
 
 
-def _as_text(value: object) -> object:
+def as_text(value: object) -> object:
     """A number or a truth value of a recipe, as the command line would have it."""
     if isinstance(value, bool):
         return str(value).lower()

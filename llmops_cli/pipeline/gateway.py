@@ -34,6 +34,7 @@ def run_gateway(
     spec = _spec(config, host, file, tls)
     check_start(spec, progress.say)
     listener = bind(host, port)  # before engines are started, which takes minutes
+    bound_port = listener.getsockname()[1]  # of the system's choice where 0 was asked
     with ExitStack() as stack:
         urls = {}
         for name, upstream in config.upstreams.items():
@@ -44,7 +45,7 @@ def run_gateway(
         places = ", ".join(_addresses(config, urls))
         scheme = "https" if tls else "http"
         openness = "" if config.keys_required else "  (no keys)"
-        progress.say(f"gateway: {scheme}://{host}:{port}/v1  ->  {places}{openness}")
+        progress.say(f"gateway: {scheme}://{host}:{bound_port}/v1  ->  {places}{openness}")
         spec = msgspec.structs.replace(spec, urls=urls)
         serve(spec, listener, workers=workers, say=progress.say)
 

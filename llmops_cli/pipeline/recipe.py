@@ -9,9 +9,10 @@ import yaml
 
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.core.resolve import resolve
+from llmops_cli.core.resolve import as_text, resolve
 from llmops_cli.engines import load_engine, parse_options
 from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.runtime.runs import REPORT
 from llmops_cli.train.recipe import TrainRecipe
 
 
@@ -26,8 +27,12 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: str
     backend: str
-    options: dict[str, str] = {}
+    options: dict[str, str | int | float | bool] = {}
     scheme: str | None = None
+
+    def engine_options(self) -> dict[str, str]:
+        """As the command line would have them."""
+        return {name: str(as_text(value)) for name, value in self.options.items()}
 
 
 class PipelineRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,8 +59,10 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_recipe(path: Path) -> PipelineRecipe:
-    """Raises: UsageError naming the line or field."""
-    raw = _yaml(path)
+    """From a YAML file, or from a saved run of one. Raises: UsageError naming the line or field."""
+    raw = _yaml(path / REPORT if path.is_dir() else path)
+    if isinstance(raw, dict) and "schema" in raw:
+        raw = _of_report(path, raw)
     if not isinstance(raw, dict):
         hint = "keys: model, train, quantize, engines, bench, evaluate"
         raise UsageError(f"{path} holds no recipe", hint=hint)
@@ -70,14 +77,28 @@ def load_recipe(path: Path) -> PipelineRecipe:
         raise UsageError(f"{path}: {reason}") from error
 
 
+def _of_report(path: Path, report: dict[str, object]) -> object:
+    """A saved run is a recipe: its manifest has it."""
+    schema = str(report["schema"])
+    if not schema.startswith("llmops.run/"):
+        command = schema.removeprefix("llmops.").partition("/")[0]
+        raise UsageError(
+            f"{path} is a report of {command}, not of a run",
+            hint=f"llmops {command} --recipe {path}",
+        )
+    manifest = report.get("manifest")
+    recipe = manifest.get("recipe") if isinstance(manifest, dict) else None
+    if not isinstance(recipe, dict):
+        raise UsageError(f"{path} is a broken report: it holds no recipe")
+    return recipe
+
+
 def _yaml(path: Path) -> object:
     try:
         return yaml.safe_load(path.read_text())
     except FileNotFoundError:
         hint = "llmops run recipes/quickstart.yaml"
         raise UsageError(f"no recipe at {path}", hint=hint) from None
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder, not a recipe") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path} is not YAML: {reason}") from error
@@ -124,7 +145,7 @@ def _check_engines(recipe: PipelineRecipe, bench: BenchRecipe | None) -> None:
             )
     for entry in recipe.engines:
         engine = load_engine(entry.backend)
-        options = bench.options | entry.options
+        options = bench.options | entry.engine_options()
         parse_options(entry.backend, engine, options)
 
 
@@ -135,7 +156,16 @@ def _train(recipe: PipelineRecipe) -> TrainRecipe | None:
     return found.recipe
 
 
+def _require_no_model(step: str, fields: dict[str, object]) -> None:
+    if "model" in fields:
+        raise UsageError(
+            f"{step}.model: a recipe's model stands at its top, for every step",
+            hint=f"model: {fields['model']}",
+        )
+
+
 def _quantize(recipe: PipelineRecipe) -> QuantizeRecipe:
+    _require_no_model("quantize", recipe.quantize)
     fields: dict[str, object] = {"verify": False}
     fields |= recipe.quantize
     fields["model"] = recipe.model
@@ -146,6 +176,7 @@ def _quantize(recipe: PipelineRecipe) -> QuantizeRecipe:
 def _bench(recipe: PipelineRecipe) -> BenchRecipe | None:
     if recipe.bench is None:
         return None
+    _require_no_model("bench", recipe.bench)
     fields = recipe.bench | {"model": recipe.model}
     found = resolve(BenchRecipe, command="bench", file=fields)
     return found.recipe

@@ -223,7 +223,7 @@ class _Pipeline:
 
     def _engine_target(self, entry: EngineEntry, recipe: BenchRecipe) -> EngineTarget:
         """The recipe's model in that engine, or the server that the entry names."""
-        options = recipe.options | entry.options
+        options = recipe.options | entry.engine_options()
         url = options.pop("url", None)
         model = None
         if entry.backend != "remote":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.pipeline.recipe import EngineEntry, PipelineRecipe, steps_of
+from llmops_cli.pipeline.recipe import EngineEntry, PipelineRecipe, load_recipe, steps_of
 
 URL = "http://127.0.0.1:9"
 
@@ -28,6 +30,36 @@ def test_an_engines_options_are_checked_before_the_first_engine_runs() -> None:
     bad = EngineEntry(name="x", backend="sim", options={"quueue": "3"})
     with pytest.raises(UsageError, match="unknown engine option"):
         steps_of(PipelineRecipe(engines=[bad], bench={"concurrency": [1]}))
+
+
+def test_two_engines_of_one_name_would_be_one_line() -> None:
+    same = EngineEntry(name="x", backend="sim")
+    with pytest.raises(UsageError, match="two engines are named x"):
+        steps_of(PipelineRecipe(engines=[same, same], bench={"concurrency": [1]}))
+
+
+def test_options_may_be_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("engines: [{name: x, backend: sim, options: {ttft_ms: 3, slots: 2}}]")
+    entry = load_recipe(path).engines[0]
+    assert entry.engine_options() == {"ttft_ms": "3", "slots": "2"}
+
+
+@pytest.mark.parametrize("step", ["bench", "quantize"])
+def test_a_steps_own_model_is_refused(step: str) -> None:
+    recipe = PipelineRecipe(**{step: {"model": "other"}})
+    with pytest.raises(UsageError, match="stands at its top"):
+        steps_of(recipe)
+
+
+def test_a_saved_run_is_a_recipe(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    report.write_text('{"schema": "llmops.run/2", "manifest": {"recipe": {"model": "mine"}}}')
+    assert load_recipe(report).model == "mine"
+    assert load_recipe(tmp_path).model == "mine"
+    report.write_text('{"schema": "llmops.bench/2"}')
+    with pytest.raises(UsageError, match="a report of bench"):
+        load_recipe(report)
 
 
 def test_each_steps_recipe_is_checked_as_its_command_would() -> None:
