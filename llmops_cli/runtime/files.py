@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -128,14 +129,27 @@ def require_space(
 def locked(path: Path) -> Iterator[None]:
     """Only one process at a time makes what `path` names; others wait, then find it made."""
     lock = path.with_name(f".{path.name}.lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        handle = lock.open("w")
-    except OSError as error:
-        raise cannot_write(lock, error) from error
-    with handle:
+    with _held(lock):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.unlink()
+
+
+def _held(lock: Path) -> IO[str]:
+    """The open lock file, ours. One that its last owner removed while we waited is no lock."""
+    while True:
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = lock.open("w")
+        except OSError as error:
+            raise cannot_write(lock, error) from error
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle.fileno()), lock.stat()):
+                return handle
+        handle.close()
 
 
 def copy_model(source: Path, target: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_failure_leaves_nothing_half_made(conversion: Conversion) -> None:
     with pytest.raises(EngineFailed):
         convert(failing, progress=Heard())
     left = [path.name for path in conversion.target.parent.iterdir()]
-    assert left == [".model.gguf.lock"]
+    assert left == []
 
 
 def test_the_key_holds_the_model_and_the_type(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,26 @@ def test_digest_sees_names_and_content_but_not_hidden_files(tmp_path: Path) -> N
 def test_too_little_space_is_said_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentMissing, match="are free"):
         require_space(tmp_path / "not" / "there", 1 << 60, what="a test")
+
+
+INSIDE = """
+import os
+import subprocess
+import sys
+import sys
+from pathlib import Path
+from llmops_cli.runtime.files import locked
+
+place = Path(sys.argv[1])
+for _ in range(50):
+    with locked(place):
+        os.close(os.open(place, os.O_CREAT | os.O_EXCL))  # fails if another is inside
+        place.unlink()
+"""
+
+
+def test_a_lock_lets_one_in_and_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INSIDE, str(tmp_path / "thing")]
+    crowd = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait(timeout=60) for process in crowd] == [0, 0, 0]
+    assert not list(tmp_path.iterdir())
