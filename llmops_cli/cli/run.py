@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    file: Path = typer.Argument(help="A YAML recipe, such as recipes/quickstart.yaml."),
+    file: Path = typer.Argument(
+        help="A YAML recipe, such as recipes/quickstart.yaml, or a saved run of one."
+    ),
     model: str = typer.Option(None, help="Use this model instead of the recipe's."),
     output: Path = OUTPUT,
     as_json: bool = JSON,
