@@ -13,6 +13,8 @@ from llmops_cli.runtime.keys import require_header_value
 
 SECRET_HEADERS = re.compile(r"authorization|.*(key|token|secret|cookie).*", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"(bearer|basic)\s", re.IGNORECASE)
+PUBLIC_FIELDS = frozenset({"prompt_cache_key", "bos_token", "eos_token", "pad_token", "unk_token"})
+"""Of requests and chat templates; they are named like secrets and are none."""
 DEFAULT_KEY = "LLMOPS_API_KEY"
 _NAME = re.compile(r"[\w-]+")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
@@ -41,7 +43,7 @@ def _check_fields(value: object) -> None:
     """At any depth of the body."""
     if isinstance(value, Mapping):
         for field, part in value.items():
-            if is_secret_name(field):
+            if isinstance(part, str) and is_secret_name(field) and field not in PUBLIC_FIELDS:
                 raise UsageError(
                     f"--body {field}: a secret in a body would be saved in the report",
                     hint="use LLMOPS_API_KEY or --header",
