@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
 from llmops_cli.gateway_file.model import ModelConfig, PoolMember, upstream_of
 from llmops_cli.gateway_file.prices import public_price
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.runtime.keys import require_header_value
 
 DEFAULT_POLICY = "default"
 """The guard's own policy, which is no file."""
@@ -40,10 +41,14 @@ def _in_upstream(upstream: UpstreamConfig) -> Mistakes:
     variable = upstream.key_env
     if not variable:
         return
-    key = os.environ.get(variable, "")
-    if not key.strip():
+    key = os.environ.get(variable, "").strip()
+    if not key:
         message = f"the environment variable {variable} is not set"
         yield Mistake(("key_env",), message)
+    try:
+        require_header_value(key, variable=variable)
+    except UsageError as error:
+        yield Mistake(("key_env",), error.message, error.hint)
 
 
 def _in_prices(

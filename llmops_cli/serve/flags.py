@@ -13,6 +13,7 @@ from llmops_cli.gateway_file.model import CacheConfig
 from llmops_cli.gateway_file.read import load_config
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.guard.policy import load_policy
+from llmops_cli.runtime.keys import require_header_value
 from llmops_cli.serve.recipe import ServeRecipe
 
 DEFAULT_GUARD = "default"
@@ -89,8 +90,11 @@ def _upstreams(recipe: ServeRecipe) -> dict[str, UpstreamConfig]:
     if mistake:
         raise UsageError(f"--upstream {mistake}", hint="http://127.0.0.1:9000/v1")
     key_env = recipe.upstream_key_env
-    if key_env and not os.environ.get(key_env, "").strip():
-        raise EnvironmentMissing(f"the environment variable {key_env} is not set")
+    if key_env:
+        key = os.environ.get(key_env, "").strip()
+        if not key:
+            raise EnvironmentMissing(f"the environment variable {key_env} is not set")
+        require_header_value(key, variable=key_env)
     return {"upstream": UpstreamConfig(url=recipe.upstream, key_env=key_env)}
 
 

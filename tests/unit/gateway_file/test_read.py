@@ -123,3 +123,14 @@ def test_the_lines_that_the_example_leaves_out_are_right_too(file: Path) -> None
     assert "here" in upstreams
     file.write_text(yaml.safe_dump({"upstreams": upstreams}))
     assert set(read_file(file).config.upstreams) == set(upstreams)
+
+
+def test_a_key_that_cannot_stand_in_a_header_is_named_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPLIT_KEY", "abc\r\nX-Admin: 1")
+    file = tmp_path / "gateway.yaml"
+    file.write_text(FINE.replace("    url:", "    key_env: SPLIT_KEY\n    url:"))
+    with pytest.raises(UsageError, match="SPLIT_KEY cannot stand") as caught:
+        load_config(file)
+    assert "X-Admin" not in str(caught.value)
