@@ -174,6 +174,7 @@ def test_f16_perplexity_is_the_hugging_face_models(
 
 def test_each_scheme_is_smaller_and_further_from_the_base(demo: Path, demo_cli: Cli) -> None:
     run = demo_cli("quantize", "--scheme", "Q8_0,Q4_K_M,IQ2_M", "--json", "-o", "out")
+    assert run.returncode == 0, run.stderr
     artifacts = json.loads(run.stdout)["artifacts"]
     sizes = [a["size_bytes"] for a in artifacts]
     divergences = [a["kl_divergence"] for a in artifacts]

@@ -299,8 +299,7 @@ def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(
         (("--method", "fp8", "--group-size", "64"), 2, "method fp8 has no --group-size"),
         (("--method", "int4", "--group-size", "1024"), 2, "a matrix has only 256 columns"),
         (("--method", "gptq", "--engine", "auto-gptq"), 3, "NVIDIA GPU only"),
-        (("demo", "other"), 2, "one model at a time"),
-        (("inspect", "nowhere"), 2, "no model at nowhere"),
+        (("demo", "other"), 2, "unexpected extra argument(s) (other)"),
         (("--eval", "arc_easy"), 2, "no such evaluator"),
         (("--method", "awq", "--samples", "100000", "--seq-len", "100000"), 3, "of memory"),
     ],
@@ -312,6 +311,12 @@ def test_what_cannot_be_is_said_in_one_line(
     assert run.returncode == code, run.stderr
     assert words in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_what_is_not_there_cannot_be_inspected(demo_cli: Cli) -> None:
+    run = demo_cli("quantize", "inspect", "nowhere")
+    assert run.returncode == 2
+    assert "no model at nowhere" in run.stderr
 
 
 def test_an_evaluator_that_is_not_installed_is_said_before_any_work(
