@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -146,7 +147,9 @@ def kept_conversion(conversion: Conversion, *, progress: Progress) -> Made | Non
 def _make(conversion: Conversion, progress: Progress) -> Made:
     target = conversion.target
     partial = target.with_name(f".{target.name}.partial")
-    job_folder = cache_dir() / "jobs" / f"{conversion.name}-{short(conversion.key)}"
+    # another process may make the same for another folder
+    job_name = f"{conversion.name}-{short(conversion.key)}-{os.getpid()}"
+    job_folder = cache_dir() / "jobs" / job_name
     target.parent.mkdir(parents=True, exist_ok=True)
     remove(partial)
     try:

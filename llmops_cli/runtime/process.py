@@ -90,10 +90,13 @@ class Supervised:
 
     def log_tail(self, lines: int = 12) -> str:
         """The last non-empty log lines, for an error message or a run log."""
-        size_bytes = self.log_path.stat().st_size
-        with self.log_path.open("rb") as file:
-            file.seek(max(0, size_bytes - TAIL_BYTES))
-            text = file.read().decode(errors="replace")
+        try:
+            with self.log_path.open("rb") as file:
+                size_bytes = os.fstat(file.fileno()).st_size
+                file.seek(max(0, size_bytes - TAIL_BYTES))
+                text = file.read().decode(errors="replace")
+        except FileNotFoundError:  # someone cleans up around us
+            return ""
         written = [line for line in text.splitlines() if line.strip()]
         return "\n".join(written[-lines:])
 
