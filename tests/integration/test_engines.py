@@ -520,7 +520,7 @@ def test_environments_are_made_once_mended_and_removed(cli: Cli, tmp_path: Path)
     assert "llmops env create tiny" in next(
         line for line in listed.splitlines() if line.startswith("tiny")
     )
-    assert "it has no six" in cli("env", "show", "tiny").stderr
+    assert "its Python has no six" in cli("env", "show", "tiny").stderr
     mended = cli("env", "create", "tiny")
     assert mended.returncode == 0, mended.stderr
     assert module.exists()
