@@ -89,6 +89,7 @@ class GatewayApp:
         context = RequestContext(path[:ROUTE_CHARS], endpoint or NOWHERE)
         observed = context.observed
         dialect = endpoint.dialect() if endpoint else dialect_at(path)
+        context.decided.headers += dialect.named(context.asked.id)
         self._metrics.in_flight.inc()
         try:
             await self._serve(scope, endpoint or PAGES.get(path), context, dialect, receive, send)
@@ -154,8 +155,10 @@ class GatewayApp:
         asked = context.asked
         limits = snapshot.config.limits
         read_headers(scope, context, limits.trusted_proxies)
+        dialect.hear(scope["headers"])
         body = await received(scope, receive, most=limits.body_bytes)
         body = parse(body, asked, dialect)
+        context.decided.headers += dialect.told()
         if asked.endpoint is MODERATIONS:
             context.observed.status = 200
             found = moderated(snapshot.guard, asked)

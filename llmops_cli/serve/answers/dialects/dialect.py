@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.refusal import Headers, Refusal
 
 
 class Dialect(Protocol):
@@ -19,8 +19,17 @@ class Dialect(Protocol):
     wants_usage: bool
     model: str
 
+    def named(self, request_id: str) -> Headers:
+        """How every answer names its request, beside `x-request-id`."""
+
+    def hear(self, headers: Headers) -> None:
+        """What the client says beside its body. Raises: Refusal."""
+
     def request(self, body: bytes) -> bytes:
         """The body in OpenAI's form. Raises: msgspec.DecodeError; Refusal."""
+
+    def told(self) -> Headers:
+        """What of the request is not sent on, for the answer's head."""
 
     def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
         """A whole answer or an upstream's error: its status and body, as the client sees it."""
@@ -30,6 +39,9 @@ class Dialect(Protocol):
 
     def finish(self) -> bytes:
         """What is said at a stream's end."""
+
+    def ping(self) -> bytes:
+        """An event that says nothing, and keeps a connection open."""
 
     def refusal(self, refusal: Refusal, request_id: str) -> bytes:
         """The gateway's own no."""
@@ -42,8 +54,18 @@ class OpenAI:
     wants_usage = False
     model = ""
 
+    def named(self, request_id: str) -> Headers:
+        del request_id
+        return []
+
+    def hear(self, headers: Headers) -> None:
+        del headers
+
     def request(self, body: bytes) -> bytes:
         return body
+
+    def told(self) -> Headers:
+        return []
 
     def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
         return status, body
@@ -53,6 +75,9 @@ class OpenAI:
 
     def finish(self) -> bytes:
         return b""
+
+    def ping(self) -> bytes:
+        return b": keep-alive\n\n"
 
     def refusal(self, refusal: Refusal, request_id: str) -> bytes:
         del request_id

@@ -12,7 +12,10 @@ import secrets
 from llmops_cli.serve.answers.dialects.messages_answer import error_body, message_of
 from llmops_cli.serve.answers.dialects.messages_request import chat_of
 from llmops_cli.serve.answers.dialects.messages_stream import MessagesStream
-from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.answers.dialects.sse import named_event
+from llmops_cli.serve.refusal import Headers, Refusal
+
+PING = named_event("ping", {"type": "ping"})
 
 
 class Messages:
@@ -26,8 +29,17 @@ class Messages:
         self._id = f"msg_{secrets.token_hex(12)}"
         self._stream: MessagesStream | None = None
 
+    def named(self, request_id: str) -> Headers:
+        return [(b"request-id", request_id.encode())]
+
+    def hear(self, headers: Headers) -> None:
+        del headers
+
     def request(self, body: bytes) -> bytes:
         return chat_of(body)
+
+    def told(self) -> Headers:
+        return []
 
     def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
         return message_of(body, status=status, message_id=self._id, model=self.model)
@@ -37,6 +49,9 @@ class Messages:
 
     def finish(self) -> bytes:
         return self._begun().finish()
+
+    def ping(self) -> bytes:
+        return PING
 
     def refusal(self, refusal: Refusal, request_id: str) -> bytes:
         return error_body(refusal.status, refusal.message, request_id=request_id)
