@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.engines import engine_names, load_engine, parse_options
-from llmops_cli.gateway_file.config import GatewayConfig, RedisConfig
+from llmops_cli.gateway_file.config import CorsConfig, GatewayConfig, RedisConfig
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, Place, below, misspelt
 from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig, Pool, upstream_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 NAME_MOST = 128
+ORIGIN = "https://chat.example.org"
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -30,6 +31,9 @@ def mistakes_in(config: GatewayConfig) -> Mistakes:
     if config.redis:
         mistakes = _in_redis(config.redis)
         yield from below(("redis",), mistakes)
+    if config.cors:
+        mistakes = _in_cors(config.cors)
+        yield from below(("cors",), mistakes)
     for name in config.limits.models:
         place = ("limits", "models", name)
         yield from _unless_known(name, config, place)
@@ -209,3 +213,29 @@ def _in_redis(redis: RedisConfig) -> Mistakes:
     if parts.scheme not in REDIS_SCHEMES:
         message = f"{redis.url} is no address of Redis"
         yield Mistake(("url",), message, "redis://127.0.0.1:6379/0")
+
+
+def _in_cors(cors: CorsConfig) -> Mistakes:
+    if not cors.origins:
+        yield Mistake(("origins",), "no origin may ask", ORIGIN)
+    for number, origin in enumerate(cors.origins):
+        if not _is_origin(origin):
+            yield Mistake(("origins", number), f"{origin!r} is no origin", ORIGIN)
+
+
+def _is_origin(text: str) -> bool:
+    """As browsers send it: a scheme and a host, and a port that is not the scheme's own."""
+    if text == "*":
+        return True
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return text == f"{parts.scheme}://{parts.netloc}" and _is_host(parts)
+
+
+def _is_host(parts: SplitResult) -> bool:
+    if not parts.scheme or not parts.hostname or parts.username:
+        return False
+    return _is_visible_ascii(parts.netloc) and parts.netloc == parts.netloc.lower()

@@ -8,7 +8,7 @@ import msgspec
 
 from llmops_cli.core.fields import Natural, Share
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig
-from llmops_cli.gateway_file.quantities import Attempts, Count, Seconds
+from llmops_cli.gateway_file.quantities import Attempts, Count, Pause, Seconds
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 
@@ -66,6 +66,19 @@ class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bodies: bool = False
 
 
+class CorsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pages of these origins may ask from a browser. `*`: of any; cookies never count."""
+
+    origins: list[str]
+    max_age_s: Count = 600
+
+
+class StreamsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stream that has nothing to say for so long says that it is alive; 0: it does not."""
+
+    keep_alive_s: Pause = 15.0
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file.
 
@@ -82,5 +95,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     guard_alert: Share = 0.2
     cache: CacheConfig | None = None
     audit: AuditConfig = AuditConfig()
+    cors: CorsConfig | None = None
+    streams: StreamsConfig = StreamsConfig()
     keys_required: bool = True
     traces: str | None = None

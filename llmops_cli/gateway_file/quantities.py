@@ -11,6 +11,7 @@ from llmops_cli.core.fields import NonNegative, Positive
 Count = Positive
 Dollars = NonNegative
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Pause = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 Attempts = Annotated[int, msgspec.Meta(ge=0, le=10)]
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
 

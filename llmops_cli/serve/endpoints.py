@@ -58,8 +58,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     translated_to: Endpoint | None = None
 
     @property
-    def method(self) -> str:
-        return "POST"
+    def methods(self) -> tuple[str, ...]:
+        return ("POST",)
 
     @property
     def target(self) -> Endpoint:
@@ -105,8 +105,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[str, ...] = ()
 
     @property
-    def method(self) -> str:
-        return "GET"
+    def methods(self) -> tuple[str, ...]:
+        return ("GET", "HEAD")
 
 
 CHAT = Endpoint(

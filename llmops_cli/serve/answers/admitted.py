@@ -11,6 +11,8 @@ from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.snapshot import Snapshot
 
 EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
+UNHELD: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+"""What keeps caches and proxies, nginx among them, from holding a stream back."""
 
 
 class AdmittedRequest:
@@ -59,7 +61,7 @@ class AdmittedRequest:
         await respond(self.send, seen_status, shown, [*self.decided.headers, *headers], kind=kind)
 
     async def begin_stream(self, status: int, headers: Headers) -> None:
-        shown = [*self.decided.headers, *headers]
+        shown = [*self.decided.headers, *headers, *UNHELD]
         await self.send(
             {
                 "type": "http.response.start",

@@ -15,6 +15,7 @@ from llmops_cli.serve.answers.disconnect import ClientGone
 from llmops_cli.serve.answers.handler import RequestHandler
 from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.door.body import parse, received
+from llmops_cli.serve.door.cors import cors_headers, preflight_headers
 from llmops_cli.serve.door.identity import admit, read_headers
 from llmops_cli.serve.door.moderation import moderated
 from llmops_cli.serve.door.pages import Pages
@@ -90,6 +91,9 @@ class GatewayApp:
         observed = context.observed
         dialect = endpoint.dialect() if endpoint else dialect_at(path)
         context.decided.headers += dialect.named(context.asked.id)
+        cors = self.snapshot.config.cors
+        if cors is not None:
+            context.decided.headers += cors_headers(cors, scope)
         self._metrics.in_flight.inc()
         try:
             await self._serve(scope, endpoint or PAGES.get(path), context, dialect, receive, send)
@@ -120,17 +124,36 @@ class GatewayApp:
         shown = context.asked.route
         if route is None:
             raise Refusal(404, f"there is no {shown}", code="not_found")
-        method = route.method
-        if scope["method"] != method:
-            said = f"{shown} is for {method}"
-            allow = (b"allow", method.encode())
-            raise Refusal(405, said, code="method_not_allowed", headers=[allow])
+        if scope["method"] not in route.methods:
+            await self._other_method(scope, route, context, send)
+            return
         if route.right is not None:
             admit(scope, context, self._store, self.snapshot.config, route.right)
         if isinstance(route, Page):
             await self._read_page(route, context, send)
         else:
             await self._post(scope, context, dialect, receive, send)
+
+    async def _other_method(
+        self,
+        scope: Scope,
+        route: Endpoint | Page,
+        context: RequestContext,
+        send: Send,
+    ) -> None:
+        """A browser's question before its request, or a mistake. Raises: Refusal."""
+        cors = self.snapshot.config.cors
+        told = None if cors is None else preflight_headers(cors, scope, route.methods)
+        if told is None:
+            methods = ", ".join(route.methods)
+            raise Refusal(
+                405,
+                f"{context.asked.route} is for {methods}",
+                code="method_not_allowed",
+                headers=[(b"allow", methods.encode())],
+            )
+        context.observed.status = 200
+        await respond(send, 200, b"", [*context.decided.headers, *told], kind=None)
 
     async def _read_page(
         self,

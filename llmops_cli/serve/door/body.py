@@ -7,6 +7,7 @@ import msgspec
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.disconnect import ClientGone
 from llmops_cli.serve.context import Asked, Fields
+from llmops_cli.serve.door.packed import coding_of, too_large, unpacked
 from llmops_cli.serve.door.respond import Receive, Scope
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
@@ -22,10 +23,23 @@ async def received(
     *,
     most: int,
 ) -> bytes:
-    """The body as it was sent. Raises: Refusal for one over `most` bytes; ClientGone."""
+    """The body, unpacked if it was packed.
+
+    Raises: Refusal for one that has, or unpacks to, more than `most` bytes; ClientGone.
+    """
+    coding = None
     for name, value in scope["headers"]:
         if name == b"content-length" and int(value) > most:
-            raise _too_large(most)
+            raise too_large(most)
+        if name == b"content-encoding":
+            coding = coding_of(value, before=coding)
+    packed = await _whole(receive, most)
+    if coding is None:
+        return packed
+    return await unpacked(packed, coding, most=most)
+
+
+async def _whole(receive: Receive, most: int) -> bytes:
     parts = []
     size = 0
     while True:
@@ -35,7 +49,7 @@ async def received(
         part = message.get("body", b"")
         size += len(part)
         if size > most:
-            raise _too_large(most)
+            raise too_large(most)
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)

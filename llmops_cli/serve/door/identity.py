@@ -10,6 +10,8 @@ from llmops_cli.serve.context import CacheUse, RequestContext, Urgency
 from llmops_cli.serve.door.respond import Scope
 from llmops_cli.serve.refusal import Refusal
 
+KEY_HEADERS = (b"x-api-key", b"api-key")
+"""Anthropic's and Azure's."""
 SESSION_HEADERS = (b"x-session-id", b"x-llmops-session")
 CACHE_HEADERS = (b"x-llmops-cache", b"cache-control")
 BYPASSES = (b"bypass", b"no-cache", b"no-store")
@@ -47,12 +49,13 @@ def admit(
 
 
 def _given_key(scope: Scope) -> str | None:
-    """The first header that could hold one decides."""
+    """The first header that could hold one decides: one for a proxy (Basic) could not."""
     for name, value in scope["headers"]:
         if name == b"authorization":
-            kind, _, rest = value.decode("latin-1").partition(" ")
-            return rest.strip() if kind.lower() == "bearer" else None
-        if name == b"x-api-key":
+            kind, _, rest = value.partition(b" ")
+            if kind.lower() == b"bearer":
+                return str(rest.decode("latin-1").strip())
+        elif name in KEY_HEADERS:
             return str(value.decode("latin-1").strip())
     return None
 
@@ -68,8 +71,6 @@ def read_headers(
     """
     asked = context.asked
     for name, value in scope["headers"]:
-        if name == b"content-encoding" and value != b"identity":
-            raise Refusal(415, "compressed bodies are not taken", code="unsupported")
         if name in SESSION_HEADERS:
             asked.session = value.decode("latin-1")[:SESSION_CHARS]
         elif name == b"x-llmops-urgency":
