@@ -1,9 +1,9 @@
-"""`llmops keys create|list|rotate|revoke`."""
+"""`llmops keys create|list|show|update|spend|rotate|revoke`."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llmops_cli.serve.accounts.keys import Key, KeyStore
 
 DAY_S = 86_400
+NAMED = "The key's name or id."
 
 group = typer.Typer(help="API keys of the gateway.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -32,28 +33,146 @@ def create(
     streams: int = typer.Option(None, min=1, help="Requests at the same time."),
     budget_dollars: float = typer.Option(None, min=0, help="A month, at the upstreams' prices."),
     budget_tokens: int = typer.Option(None, min=1, help="A month, prompts and answers together."),
+    tag: list[str] = typer.Option([], help="team=search. May be repeated."),
     as_json: bool = typer.Option(
         False, "--json", help="Print the key on stdout as JSON and nothing else."
     ),
 ) -> None:
     """A new key. It is shown once: only its digest is kept."""
-    import time
-
-    expires = None
-    if expires_days is not None:
-        expires = time.time() + expires_days * DAY_S
     secret, key = _store().create(
         name,
         role=role,
         models=_names(models),
-        expires=expires,
+        expires=_moment(expires_days),
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         streams=streams,
         budget_dollars=budget_dollars,
         budget_tokens=budget_tokens,
+        tags=_tags(tag),
     )
     _tell(secret, key, as_json)
+
+
+@group.command()
+def update(
+    name: str = typer.Argument(..., help=NAMED),
+    role: str = typer.Option(None, help="user, admin, or metrics."),
+    models: str = typer.Option(None, help="Only these from now on, with commas."),
+    add_model: list[str] = typer.Option([], help="This one too. May be repeated."),
+    remove_model: list[str] = typer.Option([], help="This one no more. May be repeated."),
+    expires_days: float = typer.Option(None, min=0, help="From now."),
+    requests_per_minute: int = typer.Option(None, min=1, help="More are answered 429."),
+    tokens_per_minute: int = typer.Option(None, min=1, help="Prompt and answer together."),
+    streams: int = typer.Option(None, min=1, help="Requests at the same time."),
+    budget_dollars: float = typer.Option(None, min=0, help="A month, at the upstreams' prices."),
+    budget_tokens: int = typer.Option(None, min=1, help="A month, prompts and answers together."),
+    tag: list[str] = typer.Option([], help="team=search: set it. May be repeated."),
+    remove_tag: list[str] = typer.Option([], help="Its name. May be repeated."),
+    clear: list[str] = typer.Option(
+        [],
+        help="models (all again), expires, tags, or a limit or budget by its flag's name."
+        " May be repeated.",
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the key on stdout as JSON."),
+) -> None:
+    """Other rights, limits or tags for a key that stays as it is. They hold within a second."""
+    from llmops_cli.serve.accounts.key_changes import KeyChanges
+
+    fields = {
+        "role": role,
+        "models": _names(models),
+        "expires": _moment(expires_days),
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "streams": streams,
+        "budget_dollars": budget_dollars,
+        "budget_tokens": budget_tokens,
+    }
+    changes = KeyChanges(
+        fields={field: value for field, value in fields.items() if value is not None},
+        clear=tuple(clear),
+        add_models=tuple(add_model),
+        remove_models=tuple(remove_model),
+        add_tags=_tags(tag),
+        remove_tags=tuple(remove_tag),
+    )
+    _show(_store().update(name, changes), as_json)
+
+
+@group.command()
+def show(
+    name: str = typer.Argument(..., help=NAMED),
+    as_json: bool = typer.Option(False, "--json", help="Print the key on stdout as JSON."),
+) -> None:
+    """One key, without what it is."""
+    _show(_store().named(name), as_json)
+
+
+@group.command("list")
+def list_(
+    as_json: bool = typer.Option(False, "--json", help="Print the keys on stdout as JSON."),
+) -> None:
+    """Every key, without what it is."""
+    from llmops_cli.cli.screen import print_json, print_table, say
+    from llmops_cli.serve.accounts.show import keys_table
+
+    store = _store()
+    keys = store.all()
+    damaged = store.damaged()
+    spent = _spent(None)
+    for row in damaged:
+        if not row.revoked:
+            say(f"{row.name} ({row.id}) is damaged: {row.why}; llmops keys revoke {row.id}")
+    if not as_json:
+        print_table(keys_table(keys, damaged, spent))
+        return
+    rows = [_shown(key, spent) for key in keys]
+    print_json(rows + [row._asdict() | {"damaged": True} for row in damaged])
+
+
+@group.command()
+def spend(
+    by: str = typer.Option(..., help="A tag's name."),
+    month: str = typer.Option(None, help="2026-11 (UTC).  [default: this one]"),
+    as_json: bool = typer.Option(False, "--json", help="Print the rows on stdout as JSON."),
+) -> None:
+    """What a month has cost, by a tag of the keys."""
+    from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.core.errors import unknown_name
+    from llmops_cli.serve.accounts.show import spend_table
+    from llmops_cli.serve.accounts.spend import spent_by_tag, tag_names
+
+    keys = _store().all()
+    tags = tag_names(keys)
+    if by not in tags:
+        raise unknown_name("tag", by, tags)
+    rows = spent_by_tag(keys, _spent(month), by)
+    if as_json:
+        print_json([row._asdict() for row in rows])
+    else:
+        print_table(spend_table(by, rows))
+
+
+@group.command()
+def rotate(
+    name: str = typer.Argument(..., help=NAMED),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the key on stdout as JSON and nothing else."
+    ),
+) -> None:
+    """A new secret for a key with the same rights. The old one stops within a second."""
+    secret, key = _store().rotate(name)
+    _tell(secret, key, as_json)
+
+
+@group.command()
+def revoke(name: str = typer.Argument(..., help=NAMED)) -> None:
+    """End a key, within a second, on every worker."""
+    from llmops_cli.cli.screen import say
+
+    key = _store().revoke(name)
+    say(f"{key.name} ({key.id}) is revoked")
 
 
 def _names(models: str | None) -> list[str] | None:
@@ -69,47 +188,25 @@ def _names(models: str | None) -> list[str] | None:
     return allowed
 
 
-@group.command("list")
-def list_(
-    as_json: bool = typer.Option(False, "--json", help="Print the keys on stdout as JSON."),
-) -> None:
-    """Every key, without what it is."""
-    from llmops_cli.cli.screen import print_json, print_table
-    from llmops_cli.serve.accounts.budget import Spending
-    from llmops_cli.serve.accounts.show import keys_table
+def _moment(days_from_now: float | None) -> float | None:
+    import time
 
-    keys = _store().all()
-    spent = _spent()
-    if not as_json:
-        print_table(keys_table(keys, spent))
-        return
-    rows = []
-    for key in keys:
-        used = spent.get(key.id, Spending())
-        spending = {"dollars": used.dollars, "tokens": used.tokens}
-        rows.append(msgspec.to_builtins(key) | spending)
-    print_json(rows)
+    if days_from_now is None:
+        return None
+    return time.time() + days_from_now * DAY_S
 
 
-@group.command()
-def rotate(
-    name: str = typer.Argument(..., help="The key's name or id."),
-    as_json: bool = typer.Option(
-        False, "--json", help="Print the key on stdout as JSON and nothing else."
-    ),
-) -> None:
-    """A new secret for a key with the same rights. The old one stops within a second."""
-    secret, key = _store().rotate(name)
-    _tell(secret, key, as_json)
+def _tags(pairs: list[str]) -> dict[str, str]:
+    """Raises: UsageError."""
+    from llmops_cli.core.errors import UsageError
 
-
-@group.command()
-def revoke(name: str = typer.Argument(..., help="The key's name or id.")) -> None:
-    """End a key, within a second, on every worker."""
-    from llmops_cli.cli.screen import say
-
-    key = _store().revoke(name)
-    say(f"{key.name} ({key.id}) is revoked")
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            raise UsageError(f"--tag {pair} is no NAME=VALUE", hint="--tag team=search")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def _store() -> KeyStore:
@@ -119,8 +216,8 @@ def _store() -> KeyStore:
     return KeyStore(state_dir())
 
 
-def _spent() -> dict[str, Spending]:
-    """Of this month, by key id; nothing for those that asked nothing.
+def _spent(month: str | None) -> dict[str, Spending]:
+    """Of a month, by key id; nothing for those that asked nothing.
 
     Of a gateway with Redis, see /ui or `top`.
     """
@@ -131,8 +228,30 @@ def _spent() -> dict[str, Spending]:
     from llmops_cli.serve.state import state_dir
 
     budgets = LocalBudgets(state_dir())
-    asked = budgets.spent(month_now())
+    asked = budgets.spent(month or month_now())
     return dict(asyncio.run(asked))
+
+
+def _shown(
+    key: Key,
+    spent: dict[str, Spending],
+) -> dict[str, Any]:  # Any: JSON
+    from llmops_cli.serve.accounts.budget import Spending
+
+    used = spent.get(key.id, Spending())
+    fields: dict[str, Any] = msgspec.to_builtins(key)  # Any: JSON
+    return fields | {"dollars": used.dollars, "tokens": used.tokens}
+
+
+def _show(key: Key, as_json: bool) -> None:
+    from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.serve.accounts.show import key_table
+
+    spent = _spent(None)
+    if as_json:
+        print_json(_shown(key, spent))
+    else:
+        print_table(key_table(key, spent))
 
 
 def _tell(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -82,7 +82,8 @@ class StreamsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file.
 
-    Without `models`, each model that an upstream lists is served under its own name.
+    Without `models`, each model that an upstream lists is served under its own name. `tags`: of
+    keys, by which metrics count dollars.
     """
 
     upstreams: dict[str, UpstreamConfig]
@@ -98,4 +99,5 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cors: CorsConfig | None = None
     streams: StreamsConfig = StreamsConfig()
     keys_required: bool = True
+    tags: Annotated[list[str], msgspec.Meta(max_length=8)] = []
     traces: str | None = None

@@ -61,6 +61,14 @@ class CacheUse(StrEnum):
     BYPASS = "bypass"
 
 
+class Ended(StrEnum):
+    """How what the client was sent came to its end."""
+
+    OK = "ok"
+    BROKEN = "broken"
+    CLIENT_GONE = "client_gone"
+
+
 class GuardVerdict(msgspec.Struct, frozen=True):
     """What the guard did with a prompt, or an answer, that it did not just let through."""
 
@@ -162,6 +170,7 @@ class Observed(msgspec.Struct):
 
     status: int = 0
     error: str = ""
+    ended: Ended = Ended.OK
     first_s: float = 0.0
     usage: Usage = msgspec.field(default_factory=Usage)
     dollars: float = 0.0

@@ -67,6 +67,7 @@ class Snapshot:
             queues=queues,
         )
         self.price = PriceTable().of
+        metrics.tags = config.tags
 
     def all(self) -> list[Upstream]:
         return [each for group in self.upstreams.values() for each in group]

@@ -44,7 +44,7 @@ create table if not exists reservations (
 );
 create index if not exists reservations_key on reservations (key, month);
 """
-ADDED = {"keys": (("budget_dollars", "real"), ("budget_tokens", "integer"))}
+ADDED = {"keys": (("budget_dollars", "real"), ("budget_tokens", "integer"), ("tags", "text"))}
 """Columns that an older database lacks."""
 
 

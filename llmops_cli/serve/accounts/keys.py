@@ -1,63 +1,43 @@
 """API keys: random, shown once, kept as SHA-256.
 
-They are looked up in memory; changes of the database are seen within a second.
+They are looked up in the database, and remembered; changes of it are seen within a second.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.serve.accounts.key import (
+    ASKING,
+    COLUMNS,
+    FIELDS,
+    ROLES,
+    DamagedKey,
+    Key,
+    key_of,
+    require_key,
+    row_of,
+)
+from llmops_cli.serve.accounts.key_changes import KeyChanges
 from llmops_cli.serve.state import connect
 
+__all__ = ["ASKING", "ROLES", "DamagedKey", "Key", "KeyStore"]
+
+LOG = logging.getLogger("llmops.gateway")
 PREFIX = "llmops_"
-ASKING = ("chat", "completions", "embeddings", "models", "moderations", "responses", "messages")
-ROLES = {
-    "user": ASKING,
-    "admin": (*ASKING, "metrics", "admin"),
-    "metrics": ("metrics",),
-}
-"""Role -> what its keys may call."""
 REFRESH_S = 0.5
-NAME_MOST = 100
-
-
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a key, which is not the key.
-
-    Times are seconds since 1970; an empty `models` means all.
-    """
-
-    id: str
-    name: str
-    role: str
-    models: list[str]
-    created: float
-    expires: float | None = None
-    revoked: float | None = None
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    streams: int | None = None
-    budget_dollars: float | None = None
-    budget_tokens: int | None = None
-
-    def may(self, scope: str) -> bool:
-        return scope in ROLES.get(self.role, ())
-
-    def serves(self, model: str) -> bool:
-        return not self.models or model in self.models
-
-
-FIELDS = Key.__struct_fields__
-COLUMNS = ", ".join(FIELDS)
+REMEMBERED_MOST = 20_000
+CHANGEABLE = [name for name in FIELDS if name not in ("id", "created", "revoked")]
+UPDATE = f"update keys set {', '.join(f'{name} = ?' for name in CHANGEABLE)} where id = ?"
 
 
 def digest(secret: str) -> bytes:
@@ -74,6 +54,7 @@ class KeyStore:
 
     def __init__(self, folder: Path) -> None:
         self._db = connect(folder)
+        self._db.text_factory = _text
         self._by_hash: dict[bytes, Key] = {}
         self._version = -1
         self._checked = 0.0
@@ -92,15 +73,12 @@ class KeyStore:
         streams: int | None = None,
         budget_dollars: float | None = None,
         budget_tokens: int | None = None,
+        tags: dict[str, str] | None = None,
     ) -> tuple[str, Key]:
         """The key, never seen again, and what is kept of it.
 
-        Raises: UsageError for a name in use or a bad role.
+        Raises: UsageError for a name in use, a bad role, or a number out of bounds.
         """
-        if role not in ROLES:
-            raise unknown_name("role", role, ROLES)
-        if not name.strip() or not name.isprintable() or len(name) > NAME_MOST:
-            raise UsageError("a key needs a name", hint="--name team-search")
         secret = _new_secret()
         key = Key(
             id=secrets.token_hex(6),
@@ -114,12 +92,13 @@ class KeyStore:
             streams=streams,
             budget_dollars=budget_dollars,
             budget_tokens=budget_tokens,
+            tags=tags or {},
         )
-        self._insert(key, secret)
+        self._insert(require_key(key), secret)
         return secret, key
 
     def _insert(self, key: Key, secret: str) -> None:
-        values = (*_row(key), digest(secret))
+        values = (*row_of(key), digest(secret))
         places = ",".join("?" * len(values))
         try:
             self._db.execute(f"insert into keys ({COLUMNS}, hash) values ({places})", values)
@@ -130,28 +109,59 @@ class KeyStore:
             ) from None
 
     def all(self) -> list[Key]:
+        return [row for row in self._rows() if isinstance(row, Key)]
+
+    def damaged(self) -> list[DamagedKey]:
+        return [row for row in self._rows() if isinstance(row, DamagedKey)]
+
+    def _rows(self) -> Iterator[Key | DamagedKey]:
         rows = self._db.execute(f"select {COLUMNS} from keys order by created")
-        return [_key(row) for row in rows]
+        return map(key_of, rows)
 
     def rotate(self, name: str) -> tuple[str, Key]:
         """A new secret for the same name and rights; the old one stops at once."""
-        old = self._live(name)
+        old = self.named(name)
         secret = _new_secret()
-        self._db.execute("update keys set hash = ? where id = ?", (digest(secret), old.id))
+        self._change("update keys set hash = ? where id = ?", digest(secret), old.id)
         return secret, old
 
-    def revoke(self, name: str) -> Key:
+    def update(self, name: str, changes: KeyChanges) -> Key:
+        """The key as it is now, on all workers within a second. Raises: UsageError."""
+        old = self.named(name)
+        new = require_key(changes.applied_to(old))
+        values = dict(zip(FIELDS, row_of(new), strict=True))
+        self._change(UPDATE, *(values[field] for field in CHANGEABLE), old.id)
+        return new
+
+    def revoke(self, name: str) -> Key | DamagedKey:
+        """Raises: UsageError if there is no such live key."""
         old = self._live(name)
         now = time.time()
-        self._db.execute("update keys set revoked = ? where id = ?", (now, old.id))
+        self._change("update keys set revoked = ? where id = ?", now, old.id)
+        if isinstance(old, DamagedKey):
+            return old._replace(revoked=True)
         return msgspec.structs.replace(old, revoked=now)
 
-    def _live(self, name: str) -> Key:
-        live = [key for key in self.all() if key.revoked is None]
-        for key in live:
-            if name in (key.name, key.id):
-                return key
-        raise unknown_name("key", name, [key.name for key in live])
+    def _change(self, statement: str, *values: object) -> None:
+        self._db.execute(statement, values)
+        self._by_hash.clear()  # SQLite tells of other connections' changes only
+
+    def named(self, name: str) -> Key:
+        """A key that is not revoked, by its name or id. Raises: UsageError."""
+        found = self._live(name)
+        if isinstance(found, DamagedKey):
+            raise UsageError(
+                f"the key {found.name} is damaged: {found.why}",
+                hint=f"llmops keys revoke {found.id}, and create another",
+            )
+        return found
+
+    def _live(self, name: str) -> Key | DamagedKey:
+        live = [row for row in self._rows() if not row.revoked]
+        for row in live:
+            if name in (row.name, row.id):
+                return row
+        raise unknown_name("key", name, [row.name for row in live])
 
     # For the gateway.
 
@@ -163,40 +173,39 @@ class KeyStore:
         now = time.monotonic()
         if now - self._checked > REFRESH_S:
             self._checked = now
-            self._refresh()
+            self._forget_if_changed()
         hashed = digest(secret)
         key = self._by_hash.get(hashed)
-        if key is None:  # it may be new: to ask whether anything has changed takes microseconds
-            self._refresh()
-            key = self._by_hash.get(hashed)
-        if key is None or _is_expired(key):
+        if key is None:  # it may be new; one row by its index takes microseconds
+            key = self._read(hashed)
+        if key is None or not key.is_live():
             return None
         return key
 
-    def _refresh(self) -> None:
-        """Reads the keys again if another connection has changed the database."""
+    def _forget_if_changed(self) -> None:
+        """Another connection has changed the database, or more is remembered than is used."""
         version = self._db.execute("pragma data_version").fetchone()[0]
-        if version != self._version:
+        if version != self._version or len(self._by_hash) > REMEMBERED_MOST:
             self._version = version
-            rows = self._db.execute(f"select {COLUMNS}, hash from keys where revoked is null")
-            self._by_hash = {hashed: _key(row) for *row, hashed in rows}
+            self._by_hash.clear()
+
+    def _read(self, hashed: bytes) -> Key | None:
+        found = self._db.execute(f"select {COLUMNS} from keys where hash = ?", (hashed,))
+        row = found.fetchone()
+        if row is None:
+            return None
+        key = key_of(row)
+        if isinstance(key, DamagedKey):
+            LOG.error("the key %s is damaged: %s", key.id, key.why)
+            return None
+        self._by_hash[hashed] = key
+        return key
 
     def __len__(self) -> int:
-        counted = self._db.execute("select count(*) from keys where revoked is null")
-        return int(counted.fetchone()[0])
+        """Those that somebody gets in by."""
+        return sum(key.is_live() for key in self.all())
 
 
-def _is_expired(key: Key) -> bool:
-    return key.expires is not None and key.expires <= time.time()
-
-
-def _row(key: Key) -> tuple[object, ...]:
-    values = msgspec.structs.asdict(key)
-    values["models"] = json.dumps(key.models)
-    return tuple(values.values())
-
-
-def _key(row: Sequence[object]) -> Key:
-    values = dict(zip(FIELDS, row, strict=True))
-    values["models"] = json.loads(str(values["models"]))
-    return msgspec.convert(values, Key)
+def _text(raw: bytes) -> str:
+    """What is no UTF-8 damages one row, not the reading of all."""
+    return raw.decode("utf-8", "replace")

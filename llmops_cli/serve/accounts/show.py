@@ -1,15 +1,16 @@
-"""The gateway's keys as a table, without what they are."""
+"""The gateway's keys and their spending as tables, without what they are."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.table import Table
+from rich.text import Text
 
 from llmops_cli.serve.accounts.budget import Spending
-from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.accounts.key import DamagedKey, Key
+from llmops_cli.serve.accounts.spend import TagSpending
 
 COLUMNS = (
     "name",
@@ -20,28 +21,84 @@ COLUMNS = (
     "expires",
     "a minute",
     "this month",
+    "tags",
     "state",
 )
 
 
-def keys_table(keys: Sequence[Key], spent: Mapping[str, Spending]) -> Table:
+def keys_table(
+    keys: Sequence[Key],
+    damaged: Sequence[DamagedKey],
+    spent: Mapping[str, Spending],
+) -> Table:
     """One line a key; `spent` by key id."""
     table = Table()
     for column in COLUMNS:
         table.add_column(column)
     for key in keys:
-        table.add_row(
-            key.name,
-            key.id,
-            key.role,
-            ", ".join(key.models) or "all",
-            _day(key.created),
-            _day(key.expires),
-            _limits(key) or "-",
-            _month(key, spent.get(key.id, Spending())),
-            _state(key),
-        )
+        table.add_row(*_texts(_cells(key, spent)))
+    for row in damaged:
+        state = "revoked" if row.revoked else "damaged"
+        unknown = ["-"] * (len(COLUMNS) - 3)
+        table.add_row(*_texts([row.name, row.id, *unknown, state]))
     return table
+
+
+def key_table(key: Key, spent: Mapping[str, Spending]) -> Table:
+    """One key, a line for each of its fields."""
+    table = Table(show_header=False)
+    for name, value in zip(COLUMNS, _cells(key, spent), strict=True):
+        table.add_row(*_texts([name, value]))
+    return table
+
+
+def spend_table(tag: str, rows: Sequence[TagSpending]) -> Table:
+    """One line a value of the tag, and their sum."""
+    table = Table()
+    table.add_column(tag)
+    for column in ("keys", "dollars", "tokens"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*_texts(_spend_cells(row, row.value or "(without)")))
+    whole = TagSpending(
+        "",
+        sum(row.keys for row in rows),
+        sum(row.dollars for row in rows),
+        sum(row.tokens for row in rows),
+    )
+    table.add_section()
+    table.add_row(*_texts(_spend_cells(whole, "all")))
+    return table
+
+
+def _spend_cells(row: TagSpending, name: str) -> list[str]:
+    return [
+        name,
+        str(row.keys),
+        _dollars(row.dollars),
+        f"{row.tokens:,}",
+    ]
+
+
+def _texts(cells: Sequence[str]) -> Iterator[Text]:
+    """Names are text, never markup."""
+    return map(Text, cells)
+
+
+def _cells(key: Key, spent: Mapping[str, Spending]) -> list[str]:
+    """In the order of COLUMNS."""
+    return [
+        key.name,
+        key.id,
+        key.role,
+        ", ".join(key.models) or "all",
+        _day(key.created),
+        _day(key.expires),
+        _limits(key) or "-",
+        _month(key, spent.get(key.id, Spending())),
+        ", ".join(f"{tag}={value}" for tag, value in key.tags.items()) or "-",
+        _state(key),
+    ]
 
 
 def _limits(key: Key) -> str:
@@ -50,6 +107,8 @@ def _limits(key: Key) -> str:
         parts.append(f"{key.requests_per_minute} requests")
     if key.tokens_per_minute:
         parts.append(f"{key.tokens_per_minute} tokens")
+    if key.streams:
+        parts.append(f"{key.streams} at once")
     return ", ".join(parts)
 
 
@@ -82,6 +141,4 @@ def _day(moment: float | None) -> str:
 def _state(key: Key) -> str:
     if key.revoked is not None:
         return "revoked"
-    if key.expires is not None and key.expires <= time.time():
-        return "expired"
-    return "live"
+    return "live" if key.is_live() else "expired"

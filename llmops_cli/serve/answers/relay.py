@@ -7,7 +7,7 @@ from llmops_cli.serve.answers.dialects.sse import event
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
 from llmops_cli.serve.answers.usage import usage_in
 from llmops_cli.serve.answers.whole_guard import guarded_answer
-from llmops_cli.serve.context import GuardVerdict, Usage
+from llmops_cli.serve.context import Ended, GuardVerdict, Usage
 from llmops_cli.serve.refusal import Headers, Refusal
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
@@ -157,7 +157,8 @@ class Relay:
         error: UpstreamError,
     ) -> None:
         request.observed.error = str(error)
-        self._metrics.upstream_failed(exchange.candidate.upstream.name, str(error)[:40])
+        request.observed.ended = Ended.BROKEN
+        self._metrics.upstream_failed(exchange.candidate.upstream.name, error)
 
     def settle(
         self,

@@ -13,7 +13,7 @@ from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.disconnect import ClientGone
 from llmops_cli.serve.answers.handler import RequestHandler
-from llmops_cli.serve.context import RequestContext
+from llmops_cli.serve.context import Ended, RequestContext
 from llmops_cli.serve.door.body import parse, received
 from llmops_cli.serve.door.cors import cors_headers, preflight_headers
 from llmops_cli.serve.door.identity import admit, read_headers
@@ -104,6 +104,7 @@ class GatewayApp:
         except ClientGone:
             observed.status = GONE_STATUS
             observed.error = "client gone"
+            observed.ended = Ended.CLIENT_GONE
         except Exception as error:
             LOG.exception("request %s", context.asked.id)
             await _admit_bug(error, context, dialect, send)
@@ -237,6 +238,8 @@ async def _admit_bug(
     observed.error = f"bug: {type(error).__name__}"
     has_begun = observed.status != 0
     observed.status = 500
-    if not has_begun:
+    if has_begun:
+        observed.ended = Ended.BROKEN
+    else:
         bug = Refusal(500, "the gateway failed", code="internal_error")
         await _refuse(bug, context, dialect, send)

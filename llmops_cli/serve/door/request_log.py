@@ -9,6 +9,9 @@ from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.watch.audit import AuditEntry, AuditLog, now
 from llmops_cli.serve.watch.metrics import Metrics
 
+ERROR_CHARS = 256
+"""Of what an upstream may have written."""
+
 
 class RequestLog:
     def __init__(
@@ -66,5 +69,7 @@ def _entry(context: RequestContext, total_s: float) -> AuditEntry:
         first_ms=round(observed.first_s * 1e3, 2),
         total_ms=round(total_s * 1e3, 2),
         guard=observed.guard_shown,
-        error=observed.error,
+        error=observed.error[:ERROR_CHARS],
+        ended=observed.ended,
+        tags=asked.key.tags,
     )

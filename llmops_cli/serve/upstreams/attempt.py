@@ -21,8 +21,6 @@ from llmops_cli.serve.upstreams.upstream import Upstream
 from llmops_cli.serve.watch.metrics import Metrics
 
 JSON = (b"Content-Type", b"application/json")
-KIND_MOST = 40
-"""Of a failure's words, as a metric's label."""
 _decode = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -71,7 +69,7 @@ class Attempts:
             reply, body = await _ask(candidate, request)
         except UpstreamError as error:
             request.context.observed.error = str(error)
-            self._metrics.upstream_failed(upstream.name, str(error)[:KIND_MOST])
+            self._metrics.upstream_failed(upstream.name, error)
             self.note(candidate, request, good=False)
             self.over(upstream, request.tokens, good=False)
             raise
@@ -82,7 +80,7 @@ class Attempts:
         if good:
             upstream.answered()
         else:
-            self._metrics.upstream_failed(upstream.name, str(reply.status))
+            self._metrics.upstream_failed(upstream.name, reply.status)
         ttft_s = time.monotonic() - start
         self.note(candidate, request, good=good, ttft_s=ttft_s)
         request.context.observed.upstream = upstream.name

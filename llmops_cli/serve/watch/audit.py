@@ -50,6 +50,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total_ms: float = 0.0
     guard: str = ""
     error: str = ""
+    ended: str = ""
+    tags: dict[str, str] = {}
     asked: str = ""
     said: str = ""
 

@@ -17,10 +17,9 @@ class CounterFamily(NamedTuple):
 
 
 class HistogramFamily(NamedTuple):
-    """Seconds, by model."""
-
     text: str
     buckets_s: tuple[float, ...]
+    labels: tuple[str, ...] = ("model",)
 
 
 class GaugeFamily(NamedTuple):
@@ -41,6 +40,14 @@ COUNTERS = {
     "cost_dollars": CounterFamily(
         "What the answers cost",
         ("model", "key"),
+    ),
+    "cost_dollars_by_tag": CounterFamily(
+        "What the answers cost, by those tags of keys that the file names in `tags`",
+        ("tag", "value"),
+    ),
+    "broken_answers": CounterFamily(
+        "Answers that began and broke off; their status says nothing of it",
+        ("model",),
     ),
     "request_seconds_by_key": CounterFamily(
         "Time of all requests",
@@ -100,8 +107,9 @@ HISTOGRAMS = {
         GAPS_S,
     ),
     "request_seconds": HistogramFamily(
-        "Of the whole request",
+        "Of the whole request, by the class of its status: a 429 is no latency",
         TIMES_S,
+        ("model", "class"),
     ),
 }
 GAUGES = {

@@ -11,8 +11,16 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from llmops_cli.serve.context import RequestContext
+from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.context import Ended, RequestContext
 from llmops_cli.serve.watch.families import COUNTERS, GAUGES, HISTOGRAMS
+from llmops_cli.serve.watch.labels import (
+    TagValues,
+    class_label,
+    failure_label,
+    route_label,
+    status_label,
+)
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The library's name for the folder where workers keep their counts; read when it is imported."""
@@ -27,7 +35,7 @@ Labelled = tuple[str, tuple[str, ...]]
 class Metrics:
     """Keys are named by their id, never by what they are.
 
-    Latencies are by model; counts by model and key.
+    Latencies are by model; counts by model and key. `tags`: of keys, by which dollars are counted.
     """
 
     def __init__(self) -> None:
@@ -35,6 +43,8 @@ class Metrics:
         self._families: dict[str, Any] = {}  # Any: the library's counters, histograms and gauges
         self._children: dict[Labelled, Any] = {}
         self._define()
+        self._tag_values = TagValues()
+        self.tags: list[str] = []
         self.audit_lost: Counter = self._families["audit_lost"]
         self.in_flight: Gauge = self._families["in_flight"]
         self.queued: Gauge = self._families["queued"]
@@ -53,7 +63,7 @@ class Metrics:
             found[name] = Histogram(
                 PREFIX + name,
                 histogram.text,
-                ("model",),
+                histogram.labels,
                 buckets=histogram.buckets_s,
                 registry=registry,
             )
@@ -81,10 +91,12 @@ class Metrics:
 
     def done(self, context: RequestContext, total_s: float) -> None:
         status = context.observed.status
-        route = "other" if status == 404 else context.asked.route
+        route = route_label(context.asked.route, status)
         key = context.asked.key_id
         model = context.decided.alias
-        self._child("requests", route, model, key, str(status)).inc()
+        self._child("requests", route, model, key, status_label(status)).inc()
+        if context.observed.ended is Ended.BROKEN and status < 500:
+            self._child("broken_answers", model).inc()
         if key:
             self._child("request_seconds_by_key", key).inc(total_s)
         if model:
@@ -105,10 +117,17 @@ class Metrics:
             self._child("tokens", model, key, "output").inc(usage.output_tokens)
         if observed.dollars:
             self._child("cost_dollars", model, key).inc(observed.dollars)
+            self._count_by_tag(context.asked.key, observed.dollars)
         if observed.upstream:
             self._child("upstream_requests", observed.upstream, model, observed.side).inc()
         if observed.cache:
             self._child("cache", model, observed.cache).inc()
+
+    def _count_by_tag(self, key: Key, dollars: float) -> None:
+        for tag in self.tags:
+            value = key.tags.get(tag, "")
+            label = self._tag_values.label(tag, value)
+            self._child("cost_dollars_by_tag", tag, label).inc(dollars)
 
     def _observe_times(
         self,
@@ -116,7 +135,8 @@ class Metrics:
         model: str,
         total_s: float,
     ) -> None:
-        self._child("request_seconds", model).observe(total_s)
+        kind = class_label(context.observed.status)
+        self._child("request_seconds", model, kind).observe(total_s)
         first_s = context.observed.first_s
         if not first_s or not context.asked.streams:
             return
@@ -139,8 +159,9 @@ class Metrics:
     ) -> None:
         self._child("guard", side, action, rule).inc()
 
-    def upstream_failed(self, upstream: str, kind: str) -> None:
-        self._child("upstream_errors", upstream, kind).inc()
+    def upstream_failed(self, upstream: str, failure: Exception | int) -> None:
+        """`failure`: what was raised, or the status of the answer."""
+        self._child("upstream_errors", upstream, failure_label(failure)).inc()
 
     def retried(self, model: str) -> None:
         self._child("retries", model).inc()

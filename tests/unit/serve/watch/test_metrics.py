@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
-from llmops_cli.serve.context import RequestContext
+from llmops_cli.serve.context import Ended, RequestContext
 from llmops_cli.serve.endpoints import CHAT
 from llmops_cli.serve.request import RequestBody
+from llmops_cli.serve.upstreams.errors import ConnectionLost, FirstByteTimeout, MalformedAnswer
+from llmops_cli.serve.watch.labels import STATUSES, TAG_VALUES_MOST
 from llmops_cli.serve.watch.metrics import Metrics
 from llmops_cli.serve.watch.samples import Samples
 
@@ -74,3 +77,66 @@ def test_samples_answer_by_label_and_bucket(metrics: Metrics) -> None:
     assert dict(buckets)[0.25] == 0.0
     assert dict(buckets)[0.5] == 1.0
     assert found.buckets("request_seconds", "other") == []
+
+
+def labels_of(metrics: Metrics, name: str) -> list[dict[str, str]]:
+    return [sample.labels for sample in samples_of(metrics).of(name)]
+
+
+def test_the_time_of_a_request_has_the_class_of_its_status(metrics: Metrics) -> None:
+    metrics.done(answered(), 1.0)
+    metrics.done(answered(status=429), 0.001)
+    found = samples_of(metrics)
+    assert found.by("request_seconds_count", "class") == {"2xx": 1.0, "4xx": 1.0}
+    assert found.sum("request_seconds_sum", **{"class": "2xx"}) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (ConnectionLost(OSError("secret words of an upstream")), "ConnectionLost"),
+        (MalformedAnswer("<html>"), "MalformedAnswer"),
+        (FirstByteTimeout(), "FirstByteTimeout"),
+        (503, "503"),
+        (529, "529"),
+        (777, "other"),
+        (299, "2xx"),
+    ],
+)
+def test_a_failure_s_words_are_no_label(
+    metrics: Metrics, failure: Exception | int, kind: str
+) -> None:
+    metrics.upstream_failed("up", failure)
+    assert labels_of(metrics, "upstream_errors_total") == [{"upstream": "up", "kind": kind}]
+
+
+def test_what_clients_and_upstreams_make_up_is_no_label(metrics: Metrics) -> None:
+    for number in range(100, 1000):
+        context = answered(status=number)
+        context.asked.route = f"/v1/{number}"
+        metrics.done(context, 0.1)
+    labels = labels_of(metrics, "requests_total")
+    assert {each["route"] for each in labels} == {"other"}
+    statuses = {each["status"] for each in labels}
+    assert statuses <= {*map(str, STATUSES), "1xx", "2xx", "3xx", "4xx", "5xx", "other"}
+
+
+def test_a_broken_answer_is_counted_as_one(metrics: Metrics) -> None:
+    broken = answered()
+    broken.observed.ended = Ended.BROKEN
+    metrics.done(broken, 1.0)
+    metrics.done(answered(), 1.0)
+    assert samples_of(metrics).sum("broken_answers_total", model="m") == 1.0
+
+
+def test_dollars_are_counted_by_the_tags_that_are_asked_for(metrics: Metrics) -> None:
+    metrics.tags = ["team"]
+    for number in range(300):
+        context = answered()
+        tags = {"team": f"t{number}", "project": "x"}
+        context.asked.key = structs.replace(context.asked.key, tags=tags)
+        metrics.done(context, 1.0)
+    found = samples_of(metrics).by("cost_dollars_by_tag_total", "value")
+    assert len(found) == TAG_VALUES_MOST + 1
+    assert sum(found.values()) == 150.0
+    assert {each["tag"] for each in labels_of(metrics, "cost_dollars_by_tag_total")} == {"team"}

@@ -1,0 +1,126 @@
+"""What is known of an API key: its rights, limits and tags, within bounds that can be kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.gateway_file.validation import mistake_of
+
+ASKING = ("chat", "completions", "embeddings", "models", "moderations", "responses", "messages")
+ROLES = {
+    "user": ASKING,
+    "admin": (*ASKING, "metrics", "admin"),
+    "metrics": ("metrics",),
+}
+"""Role -> what its keys may call."""
+NAME_MOST = 100
+TAGS_MOST = 16
+LAST_MOMENT = 253_402_300_799
+"""The end of the year 9999: what comes later cannot be shown as a date."""
+
+Moment = Annotated[float, msgspec.Meta(ge=0, le=LAST_MOMENT)]
+Most = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
+Dollars = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+TagPart = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Tags = Annotated[dict[TagPart, TagPart], msgspec.Meta(max_length=TAGS_MOST)]
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a key, which is not the key.
+
+    Times are seconds since 1970; an empty `models` means all.
+    """
+
+    id: str
+    name: str
+    role: str
+    models: list[str]
+    created: Moment
+    expires: Moment | None = None
+    revoked: Moment | None = None
+    requests_per_minute: Most | None = None
+    tokens_per_minute: Most | None = None
+    streams: Most | None = None
+    budget_dollars: Dollars | None = None
+    budget_tokens: Most | None = None
+    tags: Tags = {}
+
+    def may(self, scope: str) -> bool:
+        return scope in ROLES.get(self.role, ())
+
+    def serves(self, model: str) -> bool:
+        return not self.models or model in self.models
+
+    def is_live(self) -> bool:
+        if self.revoked is not None:
+            return False
+        return self.expires is None or self.expires > time.time()
+
+
+FIELDS = Key.__struct_fields__
+COLUMNS = ", ".join(FIELDS)
+LISTED = ("models", "tags")
+"""Kept as JSON."""
+
+
+class DamagedKey(NamedTuple):
+    """A row of the database that is no key: nobody gets in by it, and it can be revoked."""
+
+    id: str
+    name: str
+    why: str
+    revoked: bool
+
+
+def require_key(key: Key) -> Key:
+    """The key again. Raises: UsageError for what cannot be kept, or means nothing."""
+    if key.role not in ROLES:
+        raise unknown_name("role", key.role, ROLES)
+    if not _is_name(key.name):
+        raise UsageError("a key needs a name", hint="--name team-search")
+    for tag, value in key.tags.items():
+        if not (tag.isprintable() and value.isprintable()):
+            raise UsageError("a tag has printable characters", hint="--tag team=search")
+    try:
+        return msgspec.convert(msgspec.structs.asdict(key), Key)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"no key can have this: {_said(error)}") from None
+
+
+def _is_name(name: str) -> bool:
+    return bool(name.strip()) and name.isprintable() and len(name) <= NAME_MOST
+
+
+def row_of(key: Key) -> tuple[object, ...]:
+    """In the order of COLUMNS."""
+    values = msgspec.structs.asdict(key)
+    for name in LISTED:
+        values[name] = json.dumps(values[name])
+    return tuple(values.values())
+
+
+def key_of(row: Sequence[object]) -> Key | DamagedKey:
+    """Rows are written by older versions too, and by hands."""
+    values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))  # Any: SQLite
+    try:
+        for name in LISTED:
+            values[name] = json.loads(values[name] or "{}")
+        return msgspec.convert(values, Key)
+    except msgspec.ValidationError as error:
+        why = _said(error)
+    except (ValueError, TypeError, RecursionError):
+        why = "models or tags: no JSON"
+    shown = str(values["name"])[:NAME_MOST]
+    return DamagedKey(str(values["id"]), shown, why, values["revoked"] is not None)
+
+
+def _said(error: msgspec.ValidationError) -> str:
+    mistake = mistake_of(str(error), Key)
+    field = ".".join(map(str, mistake.place)) or "it"
+    return f"{field}: {mistake.message}"
