@@ -100,11 +100,15 @@ class SemanticConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`stale`: an expired answer is better than none when nothing answers."""
+    """`stale`: an expired answer is better than none when nothing answers.
+
+    `private`: requests that a rule keeps from some upstream are cached, too.
+    """
 
     ttl_s: Seconds = 3600.0
     semantic: SemanticConfig | None = None
     stale: bool = False
+    private: bool = False
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

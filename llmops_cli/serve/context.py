@@ -14,6 +14,8 @@ from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.endpoints import NOWHERE, Endpoint
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.request import CHARS_PER_TOKEN, RequestBody, Text
+from llmops_cli.serve.upstreams.destinations import NOWHERE as NO_UPSTREAM
+from llmops_cli.serve.upstreams.destinations import Destinations
 
 Fields = dict[str, msgspec.Raw]
 """A body, its values not decoded."""
@@ -90,6 +92,7 @@ class Asked(msgspec.Struct, kw_only=True):
 
     `route`: the path as logs show it. `key_id` and `key_name` are empty for anybody.
     `deadline`: on the monotonic clock; 0: none. `parent`: a W3C trace context.
+    `personal`: somebody's data may be in it; so long as nobody has looked, it may.
     """
 
     route: str
@@ -109,6 +112,7 @@ class Asked(msgspec.Struct, kw_only=True):
     bypasses_cache: bool = False
     body_bytes: int = 0
     images: int = 0
+    personal: bool = True
 
     @property
     def model(self) -> str:
@@ -149,7 +153,7 @@ class Decided(msgspec.Struct):
     """What the gateway made of it.
 
     `alias`: the model's name in metrics. `fields`: the body that upstreams get. `headers`: what
-    the client is told beside the answer.
+    the client is told beside the answer. `destinations`: who may see what it says.
     """
 
     headers: Headers
@@ -158,6 +162,7 @@ class Decided(msgspec.Struct):
     fields: Fields = {}
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    destinations: Destinations = NO_UPSTREAM
 
     @property
     def tokens(self) -> int:

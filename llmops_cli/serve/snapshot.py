@@ -16,7 +16,6 @@ from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.limits import Limits
-from llmops_cli.serve.context import Asked
 from llmops_cli.serve.prices import PriceTable
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("llmops.gateway")
 CHECKED_WITHIN_S = 5.0
 RETIRE_LOOK_S = 0.5
-NOBODYS = ("ip", "mac")
-"""Kinds of a guard's policy that are no person's."""
 
 
 class Snapshot:
@@ -57,7 +54,7 @@ class Snapshot:
         self.guard = _guard(config.guard, beside)
         self.policy = _digest(self.guard)
         self.limits = Limits(limiter, config.limits)
-        self.router = Router(config, self.upstreams, canaries, is_private=_is_private)
+        self.router = Router(config, self.upstreams, canaries)
         queues = None if before is None else before.dispatcher.queues
         self.dispatcher: Dispatcher = Dispatcher(
             config,
@@ -167,13 +164,3 @@ def _digest(guard: Guard | None) -> str:
     if guard is None:
         return ""
     return hashlib.sha256(msgspec.json.encode(guard.policy)).hexdigest()[:16]
-
-
-def _is_private(asked: Asked) -> bool:
-    """Whether somebody's data is in it. An address of a network is nobody's."""
-    from llmops_cli.guard.personal import find
-
-    for _, text in asked.texts():
-        if any(entity.kind not in NOBODYS for entity in find(text)):
-            return True
-    return False

@@ -110,25 +110,19 @@ def test_rules_choose_by_length_urgency_privacy_and_need(upstreams: More, start:
         upstreams_of(near=near, long=long, cheap=cheap, private=private, eyes=eyes)
         + "models:\n  a:\n    pool: [near]\n    rules:\n"
         "      - {private: true, use: [private]}\n"
-        "      - {needs: vision, use: [eyes]}\n"
         "      - {longer_than: 1000, use: [long]}\n"
         "      - {urgency: batch, use: [cheap]}\n"
+        "  seen:\n    pool: [near]\n    rules:\n"
+        "      - {needs: vision, use: [eyes]}\n"
     )
     ready(gateway)
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    picture = [{"role": "user", "content": [{"type": "text", "text": "What?"}, image]}]
     cases: list[tuple[dict[str, Any], dict[str, str], Upstream]] = [
         (said("Hi"), {}, near),
         (said("My card is 4111 1111 1111 1111, why was it refused?"), {}, private),
-        (
-            {
-                "model": "a",
-                "messages": [
-                    {"role": "user", "content": [{"type": "text", "text": "What?"}, image]}
-                ],
-            },
-            {},
-            eyes,
-        ),
+        ({"model": "seen", "messages": picture}, {}, eyes),
+        ({"model": "a", "messages": picture}, {}, private),
         (said("word " * 2000), {}, long),
         (said("Hi"), {"X-LLMOPS-Urgency": "batch"}, cheap),
     ]

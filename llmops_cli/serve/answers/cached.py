@@ -50,6 +50,9 @@ class AnswerCache:
         config = request.snapshot.cache_of(request.decided.settings)
         if config is None:
             return None
+        if request.decided.destinations.is_bound and not config.private:
+            request.observed.cache = CacheUse.BYPASS
+            return None
         asked = _question_of(request)
         if asked is None:
             return None
@@ -134,10 +137,18 @@ async def _vector_of(
     """The question's, from a model of our own; None if that does not answer."""
     from llmops_cli.serve.answers.semantic import unit
 
-    inner = RequestContext(EMBEDDINGS.path, EMBEDDINGS)
-    inner.asked.body = RequestBody(model=model)
-    inner.decided.prompt_tokens = len(text) // CHARS_PER_TOKEN
     fields = {"model": _raw(model), "input": _raw(text)}
+    inner = RequestContext(EMBEDDINGS.path, EMBEDDINGS)
+    # Who asks, and whether it is personal, is what it was of the whole request.
+    inner.asked = msgspec.structs.replace(
+        request.asked,
+        endpoint=EMBEDDINGS,
+        body=RequestBody(model=model, input=text),
+        fields=fields,
+        images=0,
+    )
+    inner.decided.prompt_tokens = len(text) // CHARS_PER_TOKEN
+    inner.decided.destinations = request.decided.destinations
     try:
         exchange = await request.snapshot.dispatcher.open(model, inner, fields)
     except (NoAnswer, Refusal) as error:

@@ -13,6 +13,7 @@ from llmops_cli.serve.answers.relay import Relay, pass_failure_on
 from llmops_cli.serve.answers.replay import replay
 from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most
 from llmops_cli.serve.context import COPIES_MOST, CacheUse, GuardVerdict
+from llmops_cli.serve.privacy import read_for_personal
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.exchange import NoAnswer
 from llmops_cli.serve.watch.metrics import Metrics
@@ -54,6 +55,7 @@ class RequestHandler:
         failed = False
         try:
             self._judge(request)
+            await self._settle_destinations(request)
             self._shadow(request)
             await self._within_budget(request, hooks)
             failed = request.observed.status >= 500
@@ -96,6 +98,15 @@ class RequestHandler:
             raise Refusal(400, said, code="context_length_exceeded")
         request.decided.prompt_tokens = tokens
         request.decided.answer_tokens = (wanted or UNSAID_TOKENS) * asked.copies()
+
+    async def _settle_destinations(self, request: AdmittedRequest) -> None:
+        """Who may see what the request says, on every path from here."""
+        asked = request.asked
+        router = request.snapshot.router
+        name = asked.body.model
+        if router.asks_for_privacy(name):
+            asked.personal = await read_for_personal(asked)
+        request.decided.destinations = router.destinations(name, asked)
 
     def _judge(self, request: AdmittedRequest) -> None:
         """The guard on what goes in. Raises: Refusal if it blocks."""

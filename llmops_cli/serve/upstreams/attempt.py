@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
 import msgspec
 
-from llmops_cli.gateway_file.model import ModelConfig
-from llmops_cli.serve.context import Fields, RequestContext
+from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import BAD, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import first_words, says_error
+from llmops_cli.serve.upstreams.opening import RoutedRequest, opened
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.upstreams.upstream import Upstream
@@ -22,23 +21,6 @@ from llmops_cli.serve.watch.metrics import Metrics
 
 JSON = (b"Content-Type", b"application/json")
 _decode = msgspec.json.Decoder(msgspec.Raw).decode
-
-
-class RoutedRequest(NamedTuple):
-    """A request for one model of the file. `fields` is the body that the upstream gets."""
-
-    alias: str
-    settings: ModelConfig
-    context: RequestContext
-    fields: Fields
-
-    @property
-    def tokens(self) -> int:
-        return self.context.decided.tokens
-
-    @property
-    def path(self) -> str:
-        return self.context.asked.endpoint.target.path
 
 
 class Attempts:
@@ -117,13 +99,8 @@ class Attempts:
 async def _ask(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[Reply, bytes | None]:
     """The reply, and its body if it is no stream. Raises: UpstreamError."""
     origin = candidate.upstream.origin
-    reply = await origin.ask(
-        "POST",
-        request.path,
-        body_for(candidate, request.fields),
-        _headers(request.context),
-        within_s=request.context.asked.left_s(),
-    )
+    within_s = request.context.asked.left_s()
+    reply = await opened(candidate, request, _headers(request.context), within_s=within_s)
     try:
         await reply.begun()
         if is_stream(reply):
@@ -136,16 +113,6 @@ async def _ask(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[Rep
         origin.release(reply)
         raise
     return reply, body
-
-
-def body_for(candidate: RoutingCandidate, fields: Fields) -> bytes:
-    """The body, with the upstream's own name for the model."""
-    body = dict(fields)
-    if not candidate.upstream.config.count_tokens:
-        body.pop("stream_options", None)
-    name = msgspec.json.encode(candidate.model)
-    body["model"] = msgspec.Raw(name)
-    return msgspec.json.encode(body)
 
 
 def _headers(context: RequestContext) -> Headers:

@@ -11,7 +11,7 @@ import random
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.context import Fields, RequestContext
 from llmops_cli.serve.upstreams.admission import admit
-from llmops_cli.serve.upstreams.attempt import Attempts, RoutedRequest
+from llmops_cli.serve.upstreams.attempt import Attempts
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
@@ -25,6 +25,7 @@ from llmops_cli.serve.upstreams.exchange import (
     refused,
 )
 from llmops_cli.serve.upstreams.hedge import Asking, hedged
+from llmops_cli.serve.upstreams.opening import RoutedRequest
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.retry_budget import RetryBudget
 from llmops_cli.serve.upstreams.routing import Router
@@ -63,8 +64,8 @@ class Dispatcher:
         fields: Fields,
     ) -> UpstreamExchange:
         """An exchange with a status below 500. Raises: Refusal; NoAnswer if nobody gave one."""
-        alias, settings = self._router.model(name)
-        request = RoutedRequest(alias, settings, context, fields)
+        request = self._routed(name, context, fields)
+        alias = request.alias
         candidates = self._candidates(name, request)
         self._budget.request()
         self._note_dead_canary(candidates, request)
@@ -80,7 +81,7 @@ class Dispatcher:
                 config=self._config.queue,
             )
             if candidate is None:
-                raise NoAnswer(failure or out_of_service(candidates))
+                raise NoAnswer(failure or _out_of_service(candidates, request))
             answer = await self._try(candidate, candidates, tried, request)
             if isinstance(answer, UpstreamExchange):
                 return answer
@@ -96,15 +97,29 @@ class Dispatcher:
         fields: Fields,
     ) -> None:
         """Sends a copy where the file says so."""
-        candidate = self._router.shadow(name)
+        request = self._routed(name, context, fields)
+        candidate = self._router.shadow(name, request.destinations)
         if candidate is not None:
-            alias, settings = self._router.model(name)
-            request = RoutedRequest(alias, settings, context, fields)
             self._shadows.send(candidate, request)
+
+    def _routed(
+        self,
+        name: str,
+        context: RequestContext,
+        fields: Fields,
+    ) -> RoutedRequest:
+        """What was decided for the request binds it at every model, beside that model's own rules.
+
+        Raises: Refusal if there is no such model.
+        """
+        alias, settings = self._router.model(name)
+        theirs = self._router.destinations(name, context.asked)
+        destinations = context.decided.destinations.within(theirs)
+        return RoutedRequest(alias, settings, context, fields, destinations)
 
     def _candidates(self, name: str, request: RoutedRequest) -> list[RoutingCandidate]:
         """Raises: Refusal; NoAnswer if there is none."""
-        candidates = self._router.candidates(name, request.context.asked)
+        candidates = request.allowed(self._router.candidates(name, request.context.asked))
         if not candidates:
             raise NoAnswer(Failure(503, "the upstream does not list its models"))
         if len(candidates) > 1 or request.settings.fallback:
@@ -179,6 +194,14 @@ class Dispatcher:
             pause_s = PAUSE_S * 2 ** len(tried)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
         return True
+
+
+def _out_of_service(candidates: list[RoutingCandidate], request: RoutedRequest) -> Failure:
+    failure = out_of_service(candidates)
+    if not request.destinations.is_bound:
+        return failure
+    said = "every upstream of this model that may see personal data is out of service"
+    return failure._replace(message=said)
 
 
 def _spare(

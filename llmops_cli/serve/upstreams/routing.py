@@ -10,12 +10,14 @@ from typing import NamedTuple
 from llmops_cli.core.errors import unknown_name
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import ModelConfig, Pool, PoolMember
+from llmops_cli.gateway_file.privacy import asking_for_privacy
 from llmops_cli.serve.context import NAME_CHARS, Asked
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.balance import ordered
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
-from llmops_cli.serve.upstreams.rules import first_met
+from llmops_cli.serve.upstreams.destinations import Destinations
+from llmops_cli.serve.upstreams.rules import destinations_of, first_met
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 NOTHING: frozenset[str] = frozenset()
@@ -35,26 +37,24 @@ class Route(NamedTuple):
 
 
 class Router:
-    """The names of one configuration. `is_private` judges texts when a rule asks for it."""
+    """The names of one configuration."""
 
     def __init__(
         self,
         config: GatewayConfig,
         upstreams: dict[str, list[Upstream]],
         canaries: Canaries,
-        *,
-        is_private: Callable[[Asked], bool],
     ) -> None:
         self._config = config
         self._upstreams = upstreams
         self._canaries = canaries
-        self._is_private = is_private
         self._aliases: dict[str, str] = {}
         for name, model in config.models.items():
             for adapter in model.adapters:
                 self._aliases[adapter] = name
         self._plain = {name: PoolMember(upstream=name) for name in upstreams}
         self._random = random.Random()
+        self._private = asking_for_privacy(config)
 
     # Names.
 
@@ -112,7 +112,7 @@ class Router:
         alias, model = self.model(name)
         if model is BY_ITSELF:
             return ordered(self._listing(name), "tokens", asked, self._random)
-        rule = first_met(model.rules, asked, self._is_private)
+        rule = first_met(model.rules, asked)
         pool = rule.use if rule else model.members()
         members = self._expand(pool, name, alias)
         able = self._able(members, name, asked)
@@ -121,7 +121,15 @@ class Router:
             return self._canary(name, alias, model, asked) + best_first
         return best_first
 
-    def shadow(self, name: str) -> RoutingCandidate | None:
+    def asks_for_privacy(self, name: str) -> bool:
+        """Whether it matters for a model that a request is personal."""
+        return self.model(name).alias in self._private
+
+    def destinations(self, name: str, asked: Asked) -> Destinations:
+        """Upstreams that the rules of a model allow. Raises: Refusal if there is no such model."""
+        return destinations_of(self.model(name).settings, asked)
+
+    def shadow(self, name: str, destinations: Destinations) -> RoutingCandidate | None:
         """Who gets a copy of this request, if anybody."""
         if not self._config.models:
             return None
@@ -129,7 +137,8 @@ class Router:
         if model.shadow is None or self._random.random() >= model.shadow.share:
             return None
         for candidate in self._expand(model.shadow.use, name, alias):
-            if candidate.upstream.usable():
+            upstream = candidate.upstream
+            if destinations.allows(upstream.name) and upstream.usable():
                 return candidate._replace(side="shadow")
         return None
 

@@ -1,33 +1,36 @@
-"""Whether a request meets a rule of the file."""
+"""Whether a request meets a rule of the file, and where rules let it go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from llmops_cli.gateway_file.model import RuleConfig
+from llmops_cli.gateway_file.model import ModelConfig, RuleConfig, upstream_of
+from llmops_cli.gateway_file.privacy import in_order, keeps_personal_out
 from llmops_cli.serve.context import Asked
 from llmops_cli.serve.request import CHARS_PER_TOKEN
-
-IsPrivate = Callable[[Asked], bool]
-"""Whether there is personal data in a request, which takes a while to find."""
+from llmops_cli.serve.upstreams.destinations import ANYWHERE, Destinations, only
 
 
-def first_met(
-    rules: Sequence[RuleConfig],
-    asked: Asked,
-    is_private: IsPrivate,
-) -> RuleConfig | None:
-    for rule in rules:
-        if _meets(rule, asked, is_private):
+def destinations_of(model: ModelConfig, asked: Asked) -> Destinations:
+    """Upstreams that this model's rules allow, on whatever path a request comes to them."""
+    if not asked.personal:
+        return ANYWHERE
+    rule = first_met(model.rules, asked)
+    if rule is not None and rule.private:
+        return only(map(upstream_of, rule.use))
+    if keeps_personal_out(model):
+        return only(map(upstream_of, rule.use if rule else model.members()))
+    return ANYWHERE
+
+
+def first_met(rules: Sequence[RuleConfig], asked: Asked) -> RuleConfig | None:
+    for rule in in_order(rules):
+        if _meets(rule, asked):
             return rule
     return None
 
 
-def _meets(
-    rule: RuleConfig,
-    asked: Asked,
-    is_private: IsPrivate,
-) -> bool:
+def _meets(rule: RuleConfig, asked: Asked) -> bool:
     """All that the rule says."""
     if not _has_length(rule, asked) or not _is_of(rule, asked):
         return False
@@ -35,7 +38,7 @@ def _meets(
         return False
     if rule.needs and rule.needs not in asked.body.needs():
         return False
-    return rule.private is None or is_private(asked) == rule.private
+    return rule.private is None or asked.personal == rule.private
 
 
 def _has_length(rule: RuleConfig, asked: Asked) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from llmops_cli.serve.upstreams.attempt import JSON, Attempts, RoutedRequest, body_for
+from llmops_cli.serve.upstreams.attempt import JSON, Attempts
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.upstreams.opening import RoutedRequest, opened
 from llmops_cli.serve.watch.metrics import Metrics
 
 
@@ -47,8 +48,7 @@ class Shadows:
 async def _is_answered(candidate: RoutingCandidate, request: RoutedRequest) -> bool:
     """Raises: UpstreamError."""
     origin = candidate.upstream.origin
-    body = body_for(candidate, request.fields)
-    reply = await origin.ask("POST", request.path, body, [JSON])
+    reply = await opened(candidate, request, [JSON])
     try:
         await reply.read()
     finally:

@@ -35,6 +35,7 @@ def asked(text: str = "hello", *, session: str = "", **more: object) -> Asked:
     found.body = RequestBody(model="m", messages=messages, **more)  # type: ignore[arg-type]
     found.body_bytes = len(text)
     found.session = session
+    found.personal = False
     return found
 
 
@@ -49,15 +50,15 @@ class Pool:
         }
         self.canaries = Canaries(folder)
 
-    def router(self, model: ModelConfig | None, *, private: bool = False) -> Router:
+    def router(self, model: ModelConfig | None) -> Router:
         models = {} if model is None else {"m": model}
         configs = {name: group[0].config for name, group in self.upstreams.items()}
         config = GatewayConfig(upstreams=configs, models=models)
         self.canaries.configure(models)
-        return Router(config, self.upstreams, self.canaries, is_private=lambda _: private)
+        return Router(config, self.upstreams, self.canaries)
 
-    def names(self, model: ModelConfig, request: Asked | None = None, **more: bool) -> list[str]:
-        found = self.router(model, **more).candidates("m", request or asked())
+    def names(self, model: ModelConfig, request: Asked | None = None) -> list[str]:
+        found = self.router(model).candidates("m", request or asked())
         return [candidate.upstream.name for candidate in found]
 
 
@@ -111,7 +112,8 @@ def test_the_first_rule_that_is_met_decides(
 ) -> None:
     config = RuleConfig(use=["b"], **rule)  # type: ignore[arg-type]
     model = ModelConfig(pool=["a"], rules=[config])
-    assert pool.names(model, request_, private=True) == (["b"] if meets else ["a"])
+    request_.personal = True
+    assert pool.names(model, request_) == (["b"] if meets else ["a"])
 
 
 def test_who_cannot_do_what_is_asked_is_left_out(pool: Pool) -> None:

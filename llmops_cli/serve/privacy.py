@@ -1,0 +1,139 @@
+"""Whether somebody's data may be in a request: what is read says so, or what nobody here can read.
+
+Everything that leaves counts, whoever wrote it and in which field.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import msgspec
+
+from llmops_cli.serve.context import Asked
+
+NOBODYS = ("ip", "mac")
+"""Kinds of a guard's policy that are no person's."""
+INLINE_BYTES = 8 << 10
+"""Of a body that is read in less time than another thread takes to begin."""
+SHORTEST = 5
+"""Characters of the shortest personal data: a@b.c."""
+UNREAD_FIELDS = frozenset(
+    (
+        "audio",
+        "file",
+        "image",
+        "images",
+        "mask",
+        "multi_modal_data",
+        "prompt_embeds",
+        "prompt_token_ids",
+        "video",
+    )
+)
+"""Fields of a body that hold a prompt, but no text."""
+PROMPTS = ("messages", "prompt", "input", "query", "documents", "suffix", "system")
+"""Fields whose parts may be no text."""
+TEXT_PARTS = frozenset(
+    (
+        "",
+        "custom_tool_call",
+        "custom_tool_call_output",
+        "function",
+        "function_call",
+        "function_call_output",
+        "input_text",
+        "message",
+        "output_text",
+        "reasoning",
+        "reasoning_text",
+        "refusal",
+        "summary_text",
+        "text",
+        "thinking",
+        "tool_result",
+        "tool_use",
+    )
+)
+"""Types of parts that are all text. Whatever a new one is, it cannot be read."""
+UNREAD_KEYS = UNREAD_FIELDS | {
+    "audio_url",
+    "encrypted_content",
+    "file_data",
+    "file_id",
+    "file_url",
+    "image_url",
+    "input_audio",
+    "video_url",
+}
+"""Of a message or part, that hold or name something that is no text."""
+
+
+async def read_for_personal(asked: Asked) -> bool:
+    """Whether a request may be personal, read off the loop where that takes a while."""
+    if asked.body_bytes < INLINE_BYTES:
+        return may_be_personal(asked)
+    return await asyncio.to_thread(may_be_personal, asked)
+
+
+def may_be_personal(asked: Asked) -> bool:
+    if not asked.fields:
+        return True  # a body of another kind than JSON
+    try:
+        return holds_unread(asked) or any(map(is_personal, _strings_of(asked)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True  # JSON that an upstream may read, and we cannot
+
+
+def is_personal(text: str) -> bool:
+    """An address of a network is nobody's."""
+    from llmops_cli.guard.personal import find
+
+    return any(entity.kind not in NOBODYS for entity in find(text))
+
+
+def holds_unread(asked: Asked) -> bool:
+    """Whether a part of the prompt is no text: token ids, images, audio, files."""
+    if asked.images or not UNREAD_FIELDS.isdisjoint(asked.fields):
+        return True
+    for name in PROMPTS:
+        raw = asked.fields.get(name)
+        if raw is not None and _is_unread(msgspec.json.decode(raw)):
+            return True
+    return False
+
+
+def _is_unread(value: object) -> bool:
+    if isinstance(value, str):
+        return value.startswith("data:") and ";base64," in value[:256]
+    if isinstance(value, list):
+        return any(isinstance(item, int | float) or _is_unread(item) for item in value)
+    if not isinstance(value, dict):
+        return False
+    if str(value.get("type") or "") not in TEXT_PARTS:
+        return True
+    if any(value.get(name) for name in UNREAD_KEYS):
+        return True
+    return any(map(_is_unread, value.values()))
+
+
+def _strings_of(asked: Asked) -> Iterator[str]:
+    """Every string that an upstream gets."""
+    for raw in asked.fields.values():
+        for text in _strings_in(msgspec.json.decode(raw)):
+            if len(text) >= SHORTEST:
+                yield text
+
+
+def _strings_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, int | float):
+        yield str(value)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings_in(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from _strings_in(item)

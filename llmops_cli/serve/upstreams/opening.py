@@ -1,0 +1,75 @@
+"""The one way in which a request's body leaves for an upstream: to those that may see it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from llmops_cli.gateway_file.model import ModelConfig
+from llmops_cli.serve.context import Fields, RequestContext
+from llmops_cli.serve.refusal import Headers, Refusal
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
+from llmops_cli.serve.upstreams.destinations import Destinations
+from llmops_cli.serve.upstreams.reply import Reply
+
+
+class RoutedRequest(NamedTuple):
+    """A request for one model of the file. `fields` is the body that the upstream gets.
+
+    `destinations`: where that model, and the one that was asked for, let it go.
+    """
+
+    alias: str
+    settings: ModelConfig
+    context: RequestContext
+    fields: Fields
+    destinations: Destinations
+
+    @property
+    def tokens(self) -> int:
+        return self.context.decided.tokens
+
+    @property
+    def path(self) -> str:
+        return self.context.asked.endpoint.target.path
+
+    def allowed(self, candidates: list[RoutingCandidate]) -> list[RoutingCandidate]:
+        """Those of them that may see it. Raises: Refusal if there is none."""
+        allowed = [each for each in candidates if self.destinations.allows(each.upstream.name)]
+        if candidates and not allowed:
+            raise kept_here()
+        return allowed
+
+
+def kept_here() -> Refusal:
+    said = "no upstream that may see personal data answers for this model"
+    return Refusal(503, said, code="private")
+
+
+async def opened(
+    candidate: RoutingCandidate,
+    request: RoutedRequest,
+    headers: Headers,
+    *,
+    within_s: float | None = None,
+) -> Reply:
+    """The upstream's reply, its head there.
+
+    Raises: UpstreamError; Refusal for an upstream that may not see the request.
+    """
+    upstream = candidate.upstream
+    if not request.destinations.allows(upstream.name):
+        raise kept_here()
+    body = body_for(candidate, request.fields)
+    return await upstream.origin.ask("POST", request.path, body, headers, within_s=within_s)
+
+
+def body_for(candidate: RoutingCandidate, fields: Fields) -> bytes:
+    """The body, with the upstream's own name for the model."""
+    body = dict(fields)
+    if not candidate.upstream.config.count_tokens:
+        body.pop("stream_options", None)
+    name = msgspec.json.encode(candidate.model)
+    body["model"] = msgspec.Raw(name)
+    return msgspec.json.encode(body)

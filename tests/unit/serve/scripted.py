@@ -1,0 +1,203 @@
+"""Upstreams without a network: each origin is one that a test scripts, and remembers who came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.serve.accounts.bucket_file import BucketFile, MachineLimiter
+from llmops_cli.serve.accounts.local_budgets import LocalBudgets
+from llmops_cli.serve.answers.admitted import AdmittedRequest
+from llmops_cli.serve.answers.cache import LocalStore
+from llmops_cli.serve.answers.cached import AnswerCache
+from llmops_cli.serve.answers.handler import RequestHandler
+from llmops_cli.serve.answers.semantic import Meanings
+from llmops_cli.serve.context import RequestContext
+from llmops_cli.serve.door.body import parse
+from llmops_cli.serve.endpoints import CHAT, Endpoint
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.snapshot import Snapshot
+from llmops_cli.serve.upstreams.canaries import Canaries
+from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.watch.metrics import Metrics
+
+Json = dict[str, Any]  # Any: OpenAI's fields
+USAGE = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+
+
+class Opened(NamedTuple):
+    """One time that a body left: to whom, and for which model."""
+
+    upstream: str
+    model: str
+    path: str
+    body: bytes
+
+
+class Script(NamedTuple):
+    """What an upstream does: its status (0: the connection breaks), after so long."""
+
+    status: int = 200
+    after_s: float = 0.0
+    finish: str = "stop"
+    words: str = "Hello"
+
+
+Scripts = Callable[[Opened], Script]
+
+
+class ScriptedReply:
+    """An answer whose body is there already."""
+
+    def __init__(self, status: int, body: bytes, kind: bytes) -> None:
+        self.status = status
+        self.headers = [(b"content-type", kind)]
+        self._body = body
+
+    async def begun(self) -> None:
+        pass
+
+    async def read(self) -> bytes:
+        return self._body
+
+    def peek(self) -> bytes:
+        return self._body
+
+    async def more(self) -> bool:
+        return False
+
+    async def chunks(self) -> Any:  # Any: an asynchronous iterator
+        yield self._body
+
+
+class ScriptedOrigin:
+    def __init__(self, name: str, gateway: ScriptedGateway) -> None:
+        self._name = name
+        self._gateway = gateway
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        *_: object,
+        **__: object,
+    ) -> ScriptedReply:
+        assert method == "POST"
+        asked = msgspec.json.decode(body)
+        opened = Opened(self._name, asked["model"], path, body)
+        self._gateway.opened.append(opened)
+        script = self._gateway.scripts(opened)
+        await asyncio.sleep(script.after_s)
+        if not script.status:
+            raise UpstreamError("cannot be reached")
+        return _reply(script, asked, path)
+
+    def release(self, reply: ScriptedReply) -> None:
+        pass
+
+    def abandon(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _reply(script: Script, asked: Json, path: str) -> ScriptedReply:
+    json = b"application/json"
+    if script.status != 200:
+        return ScriptedReply(script.status, b'{"error":{"message":"no"}}', json)
+    if path.endswith("/embeddings"):
+        data = [{"index": 0, "embedding": [1.0, 2.0]}]
+        return ScriptedReply(200, msgspec.json.encode({"data": data, "usage": USAGE}), json)
+    head = {"id": "x", "created": 1, "model": asked["model"]}
+    if asked.get("stream"):
+        choice: Json = {"index": 0, "delta": {"content": script.words}, "finish_reason": None}
+        last: Json = {"index": 0, "delta": {}, "finish_reason": script.finish}
+        chunks = [{**head, "choices": [choice]}, {**head, "choices": [last]}]
+        events = [b"data: %b\n\n" % msgspec.json.encode(chunk) for chunk in chunks]
+        body = b"".join([*events, b"data: [DONE]\n\n"])
+        return ScriptedReply(200, body, b"text/event-stream")
+    message = {"role": "assistant", "content": script.words}
+    choice = {"index": 0, "message": message, "finish_reason": script.finish}
+    if asked.get("logprobs"):
+        choice["logprobs"] = {"content": [{"token": script.words, "logprob": -3.0}]}
+    whole = {**head, "object": "chat.completion", "choices": [choice], "usage": USAGE}
+    return ScriptedReply(200, msgspec.json.encode(whole), json)
+
+
+class Answered(NamedTuple):
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+    code: str = ""
+
+
+class ScriptedGateway:
+    """All between the door and the origins, real."""
+
+    def __init__(self, folder: Path) -> None:
+        self.opened: list[Opened] = []
+        self.scripts: Scripts = lambda _: Script()
+        self.metrics = Metrics()
+        self._folder = folder
+        self._limiter = MachineLimiter(BucketFile(folder))
+        self._canaries = Canaries(folder)
+        store = LocalStore(folder)
+        self.handler = RequestHandler(
+            budgets=LocalBudgets(folder),
+            cache=AnswerCache(store, lambda: Meanings(folder)),
+            metrics=self.metrics,
+        )
+        self.snapshot: Snapshot | None = None
+
+    def configure(self, config: GatewayConfig) -> Snapshot:
+        """As a reload does it."""
+        self._canaries.configure(config.models)
+        self.snapshot = Snapshot(
+            config,
+            urls={},
+            beside=None,
+            limiter=self._limiter,
+            canaries=self._canaries,
+            metrics=self.metrics,
+        )
+        for upstream in self.snapshot.all():
+            origin: Any = ScriptedOrigin(upstream.name, self)
+            upstream.origin = origin
+        return self.snapshot
+
+    async def ask(
+        self,
+        body: Json,
+        *,
+        endpoint: Endpoint = CHAT,
+        **asked: Any,  # Any: fields of Asked
+    ) -> Answered:
+        """What a client gets. Copies under way have ended."""
+        assert self.snapshot is not None
+        context = RequestContext(endpoint.path, endpoint)
+        dialect = endpoint.dialect()
+        sent: list[MutableMapping[str, Any]] = []
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        for name, value in asked.items():
+            setattr(context.asked, name, value)
+        try:
+            parse(msgspec.json.encode(body), context.asked, dialect)
+            request = AdmittedRequest(self.snapshot, context, dialect, send)
+            await self.handler.handle(request, set())
+        except Refusal as refusal:
+            return Answered(refusal.status, dict(refusal.headers), refusal.body(), refusal.code)
+        finally:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*others, return_exceptions=True)
+        said = b"".join(message.get("body", b"") for message in sent)
+        return Answered(sent[0]["status"], dict(sent[0]["headers"]), said)
