@@ -34,7 +34,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.outer.mode == "no checks":
             time.sleep(30)
-        self._json(200, {"object": "list", "data": [{"id": name} for name in self.outer.names]})
+        listed = [{"id": name, **self.outer.listed.get(name, {})} for name in self.outer.names]
+        self._json(200, {"object": "list", "data": listed})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -203,6 +204,7 @@ class Upstream:
         self.delay_s = 0.0
         self.extra: dict[str, Any] = {}
         self.names = ["m", "other"]
+        self.listed: dict[str, dict[str, Any]] = {}
         self.status = 500
         self.logprob = -0.01
         self.seen: list[dict[str, Any]] = []

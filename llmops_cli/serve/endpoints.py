@@ -186,6 +186,13 @@ MODELS = Page(
     summary="The models that the key may use",
     statuses=("401", "403", "503"),
 )
+MODEL = Page(
+    path="/v1/models/{model}",
+    right="models",
+    summary="One of them",
+    statuses=(*MODELS.statuses, "404"),
+)
+MODEL_PREFIX = f"{MODELS.path}/"
 METRICS = Page(
     path="/metrics",
     right="metrics",
@@ -208,7 +215,15 @@ ENDPOINTS = {
     endpoint.path: endpoint
     for endpoint in (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES, MODERATIONS)
 }
-PAGES = {page.path: page for page in (MODELS, METRICS, STATE, HEALTH, READY, UI, OPENAPI)}
+PAGES = {page.path: page for page in (MODELS, MODEL, METRICS, STATE, HEALTH, READY, UI, OPENAPI)}
+
+
+def page_at(path: str) -> Page | None:
+    """A model's name may have slashes in it."""
+    found = PAGES.get(path)
+    if found is None and path.startswith(MODEL_PREFIX):
+        return MODEL
+    return found
 
 
 def dialect_at(path: str) -> Dialect:

@@ -12,7 +12,9 @@ from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.exchange import Failure, NoAnswer, UpstreamExchange
 from llmops_cli.serve.watch.metrics import Metrics
 
-_WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
+_TRUE = msgspec.Raw(b"true")
+_NULL = msgspec.Raw(b"null")
+_decode_options = msgspec.json.Decoder(Fields | None).decode
 
 
 class Generator:
@@ -69,9 +71,11 @@ def _failure_of(request: AdmittedRequest, error: NoAnswer | Refusal) -> Failure:
 
 
 def _with_usage(request: AdmittedRequest) -> Fields:
-    """The body, its stream asked to tell the tokens at its end."""
+    """The body, its stream asked to tell the tokens at its end, beside what else it is to tell."""
     fields = request.decided.fields
     body = request.asked.body
     if not body.stream or request.target.choices is None or body.wants_usage:
         return fields
-    return {**fields, "stream_options": _WITH_USAGE}
+    given = fields.get("stream_options", _NULL)
+    options = {**(_decode_options(given) or {}), "include_usage": _TRUE}
+    return {**fields, "stream_options": msgspec.Raw(msgspec.json.encode(options))}

@@ -26,10 +26,10 @@ from llmops_cli.serve.endpoints import (
     ENDPOINTS,
     MODERATIONS,
     NOWHERE,
-    PAGES,
     Endpoint,
     Page,
     dialect_at,
+    page_at,
 )
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
@@ -87,7 +87,9 @@ class GatewayApp:
     ) -> None:
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
         endpoint = ENDPOINTS.get(path)
-        context = RequestContext(path[:ROUTE_CHARS], endpoint or NOWHERE)
+        route = endpoint or page_at(path)
+        shown = path[:ROUTE_CHARS] if route is None else route.path
+        context = RequestContext(shown, endpoint or NOWHERE)
         observed = context.observed
         dialect = endpoint.dialect() if endpoint else dialect_at(path)
         context.decided.headers += dialect.named(context.asked.id)
@@ -96,7 +98,7 @@ class GatewayApp:
             context.decided.headers += cors_headers(cors, scope)
         self._metrics.in_flight.inc()
         try:
-            await self._serve(scope, endpoint or PAGES.get(path), context, dialect, receive, send)
+            await self._serve(scope, route, context, dialect, receive, send)
         except Refusal as refusal:
             observed.error = refusal.code
             self._metrics.refused(refusal.code, context.asked.key_id)
@@ -131,7 +133,7 @@ class GatewayApp:
         if route.right is not None:
             admit(scope, context, self._store, self.snapshot.config, route.right)
         if isinstance(route, Page):
-            await self._read_page(route, context, send)
+            await self._read_page(scope, route, context, send)
         else:
             await self._post(scope, context, dialect, receive, send)
 
@@ -158,11 +160,13 @@ class GatewayApp:
 
     async def _read_page(
         self,
+        scope: Scope,
         page: Page,
         context: RequestContext,
         send: Send,
     ) -> None:
-        found = await self._pages.read(page, self.snapshot, context)
+        path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+        found = await self._pages.read(page, path, self.snapshot, context)
         context.observed.status = found.status
         headers = [*context.decided.headers, *found.headers]
         await respond(send, found.status, found.body, headers, kind=found.kind)

@@ -55,10 +55,6 @@ async def _whole(receive: Receive, most: int) -> bytes:
             return b"".join(parts)
 
 
-def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"the body is larger than {most:,} bytes", code="too_large")
-
-
 def parse(
     body: bytes,
     asked: Asked,

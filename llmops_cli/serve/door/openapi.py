@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmops_cli import __version__
-from llmops_cli.serve.endpoints import ENDPOINTS, MESSAGES, PAGES, Endpoint, Page
+from llmops_cli.serve.endpoints import ENDPOINTS, MESSAGES, MODERATIONS, PAGES, Endpoint, Page
 
 Json = dict[str, Any]  # Any: an OpenAPI document
 _ERROR_CODES = {
@@ -26,10 +26,53 @@ _ERROR_CODES = {
 }
 _EVERYWHERE = ("405", "431", "500")
 _TEXT: Json = {"oneOf": [{"type": "string"}, {"type": "array", "items": {}}]}
+_PARTS: Json = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "oneOf": [
+            {
+                "type": "object",
+                "required": ["type", "text"],
+                "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+            },
+            {
+                "type": "object",
+                "required": ["type", "image_url"],
+                "properties": {
+                    "type": {"const": "image_url"},
+                    "image_url": {
+                        "type": "object",
+                        "required": ["url"],
+                        "properties": {"url": {"type": "string"}},
+                    },
+                },
+            },
+        ],
+    },
+}
+_MODERATED: Json = {
+    "oneOf": [
+        {"type": "string"},
+        {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "string"},
+        },
+        _PARTS,
+    ]
+}
 _TOKENS: Json = {
     "type": "integer",
     "minimum": 0,
     "maximum": 131_072,
+}
+_PARAMETER: Json = {
+    "name": "model",
+    "in": "path",
+    "required": True,
+    "description": "Slashes may stand in it as they are.",
+    "schema": {"type": "string", "minLength": 1},
 }
 _COMMON: Json = {
     "model": {
@@ -103,6 +146,8 @@ def _properties(endpoint: Endpoint) -> Json:
 
 
 def _prompt(endpoint: Endpoint) -> Json:
+    if endpoint is MODERATIONS:
+        return _MODERATED
     if endpoint.prompt != "messages":
         return _TEXT
     roles = _ANTHROPIC_ROLES if endpoint is MESSAGES else _ROLES
@@ -127,6 +172,7 @@ def _get(page: Page) -> Json:
     answer = {"description": "As said.", "content": {page.media_type: {"schema": schema}}}
     return {
         "summary": page.summary,
+        "parameters": [_PARAMETER] if "{model}" in page.path else [],
         "security": _security(page.right),
         "responses": {"200": answer, **_errors((*page.statuses, *_EVERYWHERE))},
     }

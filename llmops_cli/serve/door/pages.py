@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
 from llmops_cli.serve.accounts.keys import Key, KeyStore
 from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.door.respond import JSON
-from llmops_cli.serve.endpoints import HEALTH, METRICS, MODELS, READY, STATE, Page
+from llmops_cli.serve.endpoints import (
+    HEALTH,
+    METRICS,
+    MODEL,
+    MODEL_PREFIX,
+    MODELS,
+    READY,
+    STATE,
+    Page,
+)
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.watch.console import Console
@@ -37,10 +47,11 @@ class Pages:
     async def read(
         self,
         page: Page,
+        path: str,
         snapshot: Snapshot,
         context: RequestContext,
     ) -> PageAnswer:
-        """Raises: Refusal."""
+        """`path`: as it was asked for. Raises: Refusal."""
         if page is HEALTH:
             return PageAnswer(b'{"status":"ok"}')
         if page is READY:
@@ -49,6 +60,9 @@ class Pages:
             return PageAnswer(self._metrics.text(), CONTENT_TYPE)
         if page is MODELS:
             return PageAnswer(await _models(snapshot, context.asked.key))
+        if page is MODEL:
+            name = unquote(path.removeprefix(MODEL_PREFIX))
+            return PageAnswer(await _model(name, snapshot, context.asked.key))
         if page is STATE:
             return PageAnswer(await self._console.state(snapshot, self._store))
         body, kind, headers = self._console.page(page)
@@ -62,18 +76,38 @@ def _ready(snapshot: Snapshot) -> PageAnswer:
 
 
 async def _models(snapshot: Snapshot, key: Key) -> bytes:
+    names = await _listed(snapshot)
+    entries = [_entry(name, snapshot) for name in sorted(names) if key.serves(name)]
+    return msgspec.json.encode({"object": "list", "data": entries})
+
+
+async def _model(name: str, snapshot: Snapshot, key: Key) -> bytes:
+    """One that the key may not use is not there. Raises: Refusal."""
+    names = await _listed(snapshot)
+    if name not in names or not key.serves(name):
+        raise snapshot.router.no_model(name, key.serves)
+    return msgspec.json.encode(_entry(name, snapshot))
+
+
+async def _listed(snapshot: Snapshot) -> set[str]:
+    """Raises: Refusal if nobody can tell."""
     await snapshot.looked()
     names = snapshot.router.names()
     if not names:
         raise Refusal(503, "the upstream does not list its models", code="upstream_unavailable")
-    entries = [
-        {
-            "id": name,
-            "object": "model",
-            "created": 0,
-            "owned_by": "llmops",
-        }
-        for name in sorted(names)
-        if key.serves(name)
-    ]
-    return msgspec.json.encode({"object": "list", "data": entries})
+    return names
+
+
+def _entry(name: str, snapshot: Snapshot) -> dict[str, str | int]:
+    """As vLLM and OpenRouter, which differ in the word, tell the tokens that fit."""
+    entry: dict[str, str | int] = {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "llmops",
+    }
+    tokens = snapshot.router.context_tokens(name)
+    if tokens is not None:
+        entry["max_model_len"] = tokens
+        entry["context_length"] = tokens
+    return entry

@@ -85,18 +85,29 @@ class Router:
                 return Route(alias, found)
         elif self._may_be_served(name):
             return Route(name, BY_ITSELF)
-        raise self._no_model(name, shows)
+        raise self.no_model(name, shows)
 
     def _may_be_served(self, name: str) -> bool:
         return any(_may_have(upstream, name) for upstream in self._all())
 
-    def _no_model(self, name: str, shows: Shows | None) -> Refusal:
+    def no_model(self, name: str, shows: Shows | None) -> Refusal:
+        """To be raised: the nearest name is told of those that may be."""
         message = f"there is no model {name[:NAME_CHARS]!r}"
         known = list(filter(shows, self.names())) if shows else []
         if known:
             hint = unknown_name("model", name, known).hint
             message = f"{message}: {hint}"
         return Refusal(404, message, code="model_not_found")
+
+    def context_tokens(self, name: str) -> int | None:
+        """How many tokens fit, wherever its requests go; None: no upstream says so."""
+        alias, settings = self.model(name)
+        if settings is BY_ITSELF:
+            candidates = self._listing(name)
+        else:
+            candidates = self._expand(settings.members(), name, alias)
+        told = [each.upstream.contexts.get(each.model) for each in candidates]
+        return min((tokens for tokens in told if tokens), default=None)
 
     def _all(self) -> Iterator[Upstream]:
         for group in self._upstreams.values():

@@ -12,6 +12,7 @@ import msgspec
 from llmops_cli.gateway_file.upstream import TimeoutsConfig, UpstreamConfig
 from llmops_cli.serve.upstreams.breaker import Breaker
 from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.upstreams.listing import contexts_in
 from llmops_cli.serve.upstreams.origin import Origin
 
 CHECK_S = 5.0
@@ -31,7 +32,7 @@ class Upstream:
     """One address that answers requests.
 
     `outstanding`: tokens of the requests that it is working on. `models`: what it lists; None: it
-    never did.
+    never did. `contexts`: how many tokens fit, by model, where it tells.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Upstream:
         self.in_flight = 0
         self.outstanding = 0
         self.models: frozenset[str] | None = None
+        self.contexts: dict[str, int] = {}
         self.down = False
         self.rests_until = 0.0
         self._failed_checks = 0
@@ -154,6 +156,7 @@ class Upstream:
         try:
             entries = msgspec.json.decode(raw)["data"]
             self.models = frozenset(str(entry["id"]) for entry in entries)
+            self.contexts = contexts_in(entries)
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             return
 
