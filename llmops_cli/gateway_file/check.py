@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,6 +15,7 @@ from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig, Pool, upstr
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 NAME_MOST = 128
+HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})|[0-9a-fA-F:.]{2,45}")
 ORIGIN = "https://chat.example.org"
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
@@ -34,6 +37,8 @@ def mistakes_in(config: GatewayConfig) -> Mistakes:
     if config.cors:
         mistakes = _in_cors(config.cors)
         yield from below(("cors",), mistakes)
+    yield from _in_networks(config.limits.trusted_proxies)
+    yield from _in_openness(config)
     for name in config.limits.models:
         place = ("limits", "models", name)
         yield from _unless_known(name, config, place)
@@ -213,6 +218,32 @@ def _in_redis(redis: RedisConfig) -> Mistakes:
     if parts.scheme not in REDIS_SCHEMES:
         message = f"{redis.url} is no address of Redis"
         yield Mistake(("url",), message, "redis://127.0.0.1:6379/0")
+
+
+def _in_networks(networks: list[str]) -> Mistakes:
+    for number, network in enumerate(networks):
+        if not _is_network(network):
+            place = ("limits", "trusted_proxies", number)
+            yield Mistake(place, f"{network!r} is no address or network", "10.0.0.0/8")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _in_openness(config: GatewayConfig) -> Mistakes:
+    """What a browser may do where no key is required."""
+    for number, host in enumerate(config.hosts):
+        if not HOST.fullmatch(host):
+            message = f"{host!r} is no host's name, without scheme and port"
+            yield Mistake(("hosts", number), message, "gateway.example.org")
+    if config.cors and "*" in config.cors.origins and not config.keys_required:
+        message = "without keys any page on the web could ask: name the origins"
+        yield Mistake(("cors", "origins"), message, ORIGIN)
 
 
 def _in_cors(cors: CorsConfig) -> Mistakes:

@@ -21,12 +21,14 @@ class LimitSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`key` is for keys that have no limit of their own.
 
-    `trusted_proxies` may say in X-Forwarded-For whose address it is.
+    `trusted_proxies` may say in X-Forwarded-For whose address it is. `bad_keys_per_minute`: of an
+    address, until it is answered 429.
     """
 
     key: LimitSet = LimitSet()
     ip: LimitSet = LimitSet()
     models: dict[str, LimitSet] = {}
+    bad_keys_per_minute: Count = 30
     trusted_proxies: list[str] = []
     body_bytes: Count = 10 << 20
     body_s: Seconds = 30.0
@@ -83,7 +85,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The whole file.
 
     Without `models`, each model that an upstream lists is served under its own name. `tags`: of
-    keys, by which metrics count dollars.
+    keys, by which metrics count dollars. `hosts`: names that the gateway may be asked by where no
+    key is required, beside those of its machine.
     """
 
     upstreams: dict[str, UpstreamConfig]
@@ -99,5 +102,6 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cors: CorsConfig | None = None
     streams: StreamsConfig = StreamsConfig()
     keys_required: bool = True
+    hosts: list[str] = []
     tags: Annotated[list[str], msgspec.Meta(max_length=8)] = []
     traces: str | None = None

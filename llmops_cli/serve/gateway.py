@@ -66,6 +66,7 @@ class Gateway:
         return GatewayApp(
             self._snapshot,
             self._keys,
+            failed_keys=self._storage.failed_keys,
             handler=self._handler,
             pages=Pages(self._keys, self._metrics, console),
             metrics=self._metrics,

@@ -16,6 +16,8 @@ from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.limits import Limits
+from llmops_cli.serve.door.own_names import OwnNames
+from llmops_cli.serve.door.proxies import TrustedProxies
 from llmops_cli.serve.prices import PriceTable
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
@@ -64,6 +66,8 @@ class Snapshot:
             queues=queues,
         )
         self.price = PriceTable().of
+        self.proxies = TrustedProxies(config.limits.trusted_proxies)
+        self.names = OwnNames(config)
         metrics.tags = config.tags
 
     def all(self) -> list[Upstream]:

@@ -8,6 +8,7 @@ from llmops_cli.gateway_file.config import RedisConfig
 from llmops_cli.serve.accounts.bucket_file import BucketFile, MachineLimiter
 from llmops_cli.serve.accounts.budget import Budgets
 from llmops_cli.serve.accounts.charge import Limiter
+from llmops_cli.serve.accounts.failed_keys import FailedKeys
 from llmops_cli.serve.accounts.local_budgets import LocalBudgets
 from llmops_cli.serve.accounts.redis_budgets import RedisBudgets
 from llmops_cli.serve.accounts.redis_limiter import RedisLimiter
@@ -21,6 +22,7 @@ class Storage:
     def __init__(self, folder: Path, redis: RedisConfig | None) -> None:
         self._local_budgets = LocalBudgets(folder)
         self.limiter: Limiter = MachineLimiter(BucketFile(folder))
+        self.failed_keys = FailedKeys(folder)
         self.budgets: Budgets = self._local_budgets
         self.answers: Store = LocalStore(folder)
         self.link: RedisLink | None = None

@@ -26,10 +26,16 @@ NAMES_MOST = 20_000
 class BucketFile:
     """The buckets of one state folder."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = FILE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """Raises: EnvironmentMissing if nothing can be kept there."""
         size = STREAMS_AT + StreamTable.SIZE
-        self._file = SharedFile(folder / FILE, size=size, magic=MAGIC)
+        self._file = SharedFile(folder / name, size=size, magic=MAGIC)
         self._lock = self._file.lock
         self._clock = clock
         slots = ProcessSlots(self._file.descriptor)

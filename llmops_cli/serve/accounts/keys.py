@@ -182,6 +182,11 @@ class KeyStore:
             return None
         return key
 
+    def knows(self, secret: str) -> bool:
+        """Whether there is such a key, whatever has become of it."""
+        found = self._db.execute("select 1 from keys where hash = ?", (digest(secret),))
+        return found.fetchone() is not None
+
     def _forget_if_changed(self) -> None:
         """Another connection has changed the database, or more is remembered than is used."""
         version = self._db.execute("pragma data_version").fetchone()[0]

@@ -64,7 +64,7 @@ class Limits:
         config = self._config
         charges = list(_charges(f"key:{key.id}", _limits_of(key, config.key), tokens))
         if config.ip != NO_LIMITS:
-            charges += _charges(f"ip:{_network(ip)}", config.ip, tokens)
+            charges += _charges(f"ip:{network_of(ip)}", config.ip, tokens)
         if model in config.models:
             charges += _charges(f"model:{model}", config.models[model], tokens)
         return charges
@@ -110,7 +110,7 @@ def _charges(
         yield Charge(subject, "streams", limits.streams, 1.0)
 
 
-def _network(ip: str) -> str:
+def network_of(ip: str) -> str:
     """One client has a whole /64 of IPv6."""
     if ":" not in ip:
         return ip

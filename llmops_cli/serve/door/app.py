@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
+from llmops_cli.serve.accounts.failed_keys import FailedKeys
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.dialects.dialect import Dialect
@@ -16,7 +17,7 @@ from llmops_cli.serve.answers.handler import RequestHandler
 from llmops_cli.serve.context import Ended, RequestContext
 from llmops_cli.serve.door.body import parse, received
 from llmops_cli.serve.door.cors import cors_headers, preflight_headers
-from llmops_cli.serve.door.identity import admit, read_headers
+from llmops_cli.serve.door.identity import NoGoodKey, admit, read_headers
 from llmops_cli.serve.door.moderation import moderated
 from llmops_cli.serve.door.pages import Pages
 from llmops_cli.serve.door.protocol import ON_DISCONNECT
@@ -24,8 +25,10 @@ from llmops_cli.serve.door.request_log import RequestLog
 from llmops_cli.serve.door.respond import Receive, Scope, Send, respond
 from llmops_cli.serve.endpoints import (
     ENDPOINTS,
+    HEALTH,
     MODERATIONS,
     NOWHERE,
+    READY,
     Endpoint,
     Page,
     dialect_at,
@@ -40,6 +43,8 @@ LOG = logging.getLogger("llmops.gateway")
 ROUTE_CHARS = 64
 GONE_STATUS = 499
 """As nginx calls a client that did not wait."""
+UNGUARDED = (HEALTH, READY)
+"""What monitors ask by any name: nothing in it is of use to a page."""
 
 Lifespan = Callable[[], Awaitable[None]]
 
@@ -52,6 +57,7 @@ class GatewayApp:
         snapshot: Snapshot,
         store: KeyStore,
         *,
+        failed_keys: FailedKeys,
         handler: RequestHandler,
         pages: Pages,
         metrics: Metrics,
@@ -61,6 +67,7 @@ class GatewayApp:
     ) -> None:
         self.snapshot = snapshot
         self._store = store
+        self._failed_keys = failed_keys
         self._handler = handler
         self._pages = pages
         self._metrics = metrics
@@ -125,17 +132,41 @@ class GatewayApp:
         send: Send,
     ) -> None:
         shown = context.asked.route
+        snapshot = self.snapshot
+        headers = scope["headers"]
+        client = scope.get("client")
+        peer = str(client[0]) if client else ""
+        context.asked.ip = snapshot.proxies.client(peer, headers)
+        if not snapshot.config.keys_required and route not in UNGUARDED:
+            snapshot.names.check(headers)
         if route is None:
             raise Refusal(404, f"there is no {shown}", code="not_found")
         if scope["method"] not in route.methods:
             await self._other_method(scope, route, context, send)
             return
         if route.right is not None:
-            admit(scope, context, self._store, self.snapshot.config, route.right)
+            self._admit(scope, context, route.right)
         if isinstance(route, Page):
             await self._read_page(scope, route, context, send)
         else:
             await self._post(scope, context, dialect, receive, send)
+
+    def _admit(
+        self,
+        scope: Scope,
+        context: RequestContext,
+        right: str,
+    ) -> None:
+        """Raises: Refusal."""
+        config = self.snapshot.config
+        try:
+            admit(scope, context, self._store, config, right)
+        except NoGoodKey as refusal:
+            if refusal.was_one:
+                raise
+            most = config.limits.bad_keys_per_minute
+            self._failed_keys.count(context.asked.ip, most)
+            raise
 
     async def _other_method(
         self,
@@ -182,7 +213,7 @@ class GatewayApp:
         snapshot = self.snapshot
         asked = context.asked
         limits = snapshot.config.limits
-        read_headers(scope, context, limits.trusted_proxies)
+        read_headers(scope, context)
         dialect.hear(scope["headers"])
         body = await received(scope, receive, most=limits.body_bytes)
         body = parse(body, asked, dialect)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.context import CacheUse, RequestContext, Urgency
@@ -20,6 +18,15 @@ PARENT_CHARS = 64
 TIMEOUT_MOST_MS = 3.6e6
 
 
+class NoGoodKey(Refusal):
+    """Nobody gets in by it. `was_one`: it was revoked, or has expired, so that nobody guesses."""
+
+    def __init__(self, message: str, *, was_one: bool = False) -> None:
+        challenge = (b"www-authenticate", b"Bearer")
+        super().__init__(401, message, code="invalid_api_key", headers=[challenge])
+        self.was_one = was_one
+
+
 def admit(
     scope: Scope,
     context: RequestContext,
@@ -27,20 +34,16 @@ def admit(
     config: GatewayConfig,
     right: str,
 ) -> None:
-    """Raises: Refusal for who may not do this."""
+    """Raises: NoGoodKey; Refusal for who may not do this."""
     asked = context.asked
-    client = scope.get("client")
-    asked.ip = str(client[0]) if client else ""
     given = _given_key(scope)
     if given is None and not config.keys_required:
         return
     key = store.find(given) if given else None
     if key is None:
-        said = "a key is needed: Authorization: Bearer llmops_..."
-        if given:
-            said = "this key is not valid"
-        challenge = (b"www-authenticate", b"Bearer")
-        raise Refusal(401, said, code="invalid_api_key", headers=[challenge])
+        if not given:
+            raise NoGoodKey("a key is needed: Authorization: Bearer llmops_...")
+        raise NoGoodKey("this key is not valid", was_one=store.knows(given))
     asked.key = key
     asked.key_id = key.id
     asked.key_name = key.name
@@ -63,7 +66,6 @@ def _given_key(scope: Scope) -> str | None:
 def read_headers(
     scope: Scope,
     context: RequestContext,
-    trusted_proxies: list[str],
 ) -> None:
     """What a client may say beside its body; anything else that it sends is not passed on.
 
@@ -82,8 +84,6 @@ def read_headers(
             context.observed.cache = CacheUse.BYPASS
         elif name == b"traceparent":
             asked.parent = value.decode("latin-1")[:PARENT_CHARS]
-        elif name == b"x-forwarded-for" and trusted_proxies:
-            asked.ip = _forwarded(asked.ip, value.decode("latin-1"), trusted_proxies)
 
 
 def _timeout_ms(value: bytes) -> float:
@@ -95,20 +95,3 @@ def _timeout_ms(value: bytes) -> float:
         said = "x-llmops-timeout-ms is a number of milliseconds, at most an hour"
         raise Refusal(400, said, code="invalid_header")
     return found
-
-
-def _forwarded(
-    peer: str,
-    value: str,
-    trusted_proxies: list[str],
-) -> str:
-    """The nearest address that is none of our proxies."""
-    trusted = [ipaddress.ip_network(each, strict=False) for each in trusted_proxies]
-    for each in [peer, *reversed(value.split(","))]:
-        try:
-            address = ipaddress.ip_address(each.strip())
-        except ValueError:
-            return peer
-        if not any(address in network for network in trusted):
-            return str(address)
-    return peer
