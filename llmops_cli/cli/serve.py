@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from llmops_cli.cli.options import Given, recipe_command
+from llmops_cli.core.errors import UsageError
 from llmops_cli.serve.recipe import ServeRecipe
+
+if TYPE_CHECKING:
+    from llmops_cli.gateway_file.config import GatewayConfig
 
 
 def register(app: typer.Typer) -> None:
     app.command("serve")(recipe_command(serve, ServeRecipe))
 
 
-def serve(given: Given) -> None:
+def serve(
+    given: Given,
+    *,
+    as_json: bool = typer.Option(
+        False, "--json", help="With --check: what was found as JSON on stdout."
+    ),
+) -> None:
     """A gateway in front of an endpoint or an engine: keys, limits, guard, metrics, audit."""
-    from llmops_cli.cli.screen import Progress, say
+    from llmops_cli.cli.screen import Progress
     from llmops_cli.cli.settings import resolved
     from llmops_cli.pipeline.gateway import run_gateway
     from llmops_cli.serve.flags import gateway_config
@@ -26,9 +37,10 @@ def serve(given: Given) -> None:
     recipe = found.recipe
     config = gateway_config(recipe, found.origins)
     if recipe.check:
-        models = len(config.models) or "all their"
-        say(f"{recipe.config} is fine: {len(config.upstreams)} upstreams, {models} models")
+        _tell(recipe.config or "", config, as_json)
         return
+    if as_json:
+        raise UsageError("--json goes with --check")
     file = Path(recipe.config) if recipe.config else None
     with Progress() as progress:
         run_gateway(
@@ -40,3 +52,25 @@ def serve(given: Given) -> None:
             tls=recipe.tls,
             progress=progress,
         )
+
+
+def _tell(
+    path: str,
+    config: GatewayConfig,
+    as_json: bool,
+) -> None:
+    """That a file can be used, and what it means for private prompts."""
+    from llmops_cli.cli.screen import print_json, print_table, say
+    from llmops_cli.serve.checked import checked, privacy_table
+    from llmops_cli.serve.key_names import warnings_about_keys
+
+    warnings = warnings_about_keys(config, Path(path))
+    found = checked(path, config, warnings=warnings)
+    for warning in found.warnings:
+        say(f"warning: {warning}")
+    if as_json:
+        print_json(found)
+        return
+    print_table(privacy_table(found.models))
+    models = len(config.models) or "all their"
+    say(f"{path} is fine: {len(config.upstreams)} upstreams, {models} models")

@@ -60,6 +60,27 @@ def test_a_good_file_passes_and_flags_do_not_mix(tmp_path: Path, demo_cli: Cli) 
     assert demo_cli("serve", "--config", str(tmp_path / "none.yaml")).returncode == 2
 
 
+def test_check_shows_where_private_prompts_can_go(tmp_path: Path, demo_cli: Cli) -> None:
+    file = tmp_path / "gateway.yaml"
+    rules = "[{private: true, use: [two]}, {keys: [nobody], use: [two]}]"
+    more = f"    fallback: [b]\n    rules: {rules}\n  b:\n    pool: [one]\n"
+    two = "  two:\n    url: http://127.0.0.1:8/v1\nmodels:"
+    file.write_text(FINE.replace("models:", two) + more)
+    check = ("serve", "--config", str(file), "--check")
+    done = demo_cli(*check)
+    assert done.returncode == 0, done.stderr
+    assert "can leave: no rule says private" in done.stdout
+    found = json.loads(demo_cli(*check, "--json").stdout)
+    shown = {each["model"]: each for each in found["models"]}
+    assert (shown["a"]["bound"], shown["a"]["may_see"], shown["a"]["may_not"]) == (
+        "all",
+        ["two"],
+        ["one"],
+    )
+    assert (shown["b"]["bound"], shown["b"]["may_see"]) == ("none", ["one"])
+    assert demo_cli("serve", "--json").returncode == 2
+
+
 def test_the_example_passes(demo_cli: Cli) -> None:
     from llmops_cli.runtime.paths import recipes_dir
 

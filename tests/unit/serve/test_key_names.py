@@ -1,0 +1,40 @@
+"""Names of keys in a gateway's file, and of models at keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.gateway_file.read import load_config
+from llmops_cli.serve.accounts.keys import KeyStore
+from llmops_cli.serve.key_names import warnings_about_keys
+
+TEXT = """
+upstreams:
+  one: {url: http://127.0.0.1:9/v1}
+models:
+  a:
+    pool: [one]
+    adapters: [lora]
+    rules:
+    - {keys: [team, taem, gone], use: [one]}
+"""
+
+
+def test_names_that_are_not_there_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOPS_STATE_DIR", str(tmp_path / "state"))
+    file = tmp_path / "gateway.yaml"
+    file.write_text(TEXT)
+    config = load_config(file)
+    assert warnings_about_keys(config, file) == []
+    assert not (tmp_path / "state").exists(), "a check makes nothing"
+    store = KeyStore(tmp_path / "state")
+    store.create("team", models=["a", "lora", "old"])
+    store.create("gone")
+    store.revoke("gone")
+    taem, gone, old = warnings_about_keys(config, file)
+    assert "gateway.yaml:9: models.a.rules.0.keys.1: unknown key 'taem'" in taem
+    assert "did you mean 'team'" in taem
+    assert "unknown key 'gone'" in gone
+    assert old == "key team may use old, which is no model of this file"
