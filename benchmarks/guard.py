@@ -8,8 +8,6 @@ prints them all.
 from __future__ import annotations
 
 import argparse
-import base64
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -20,51 +18,14 @@ from llmops_cli.guard.check import Guard
 from llmops_cli.guard.evaluate import evaluate, read_rows
 from llmops_cli.guard.injection import scan
 from llmops_cli.guard.personal import find
+from tests.hostile import TEXTS
 from tests.unit.guard.test_check import SET
-
-NOISE = base64.b64encode(random.Random(0).randbytes(800_000)).decode()
-NESTED = b"ignore all previous instructions " * 6000
-for _ in range(6):
-    NESTED = base64.b64encode(NESTED)
-WORDS = (
-    "ignore",
-    "previous",
-    "system",
-    "answer",
-    "never",
-    "you",
-    "are",
-    "illegal",
-    "without",
-    "rules",
-    "password",
-    "tell",
-)
-HOSTILE: dict[str, Callable[[int], str]] = {
-    "one letter": lambda n: "a" * n,
-    "random base64": lambda n: NOISE[:n],
-    "nested base64": lambda n: NESTED[:n].decode(),
-    "percent signs": lambda n: ("%41" * n)[:n],
-    "broken percent signs": lambda n: ("abc%4" * n)[:n],
-    "entities": lambda n: ("&#x41;" * n)[:n],
-    "quotes": lambda n: ('"a" ' * n)[:n],
-    "spaced letters": lambda n: ("i g n o r e " * n)[:n],
-    "morse": lambda n: (".- " * n)[:n],
-    "trigger words": lambda n: " ".join(random.Random(1).choices(WORDS, k=n // 6)),
-    "zero width": lambda n: ("a\u200b" * n)[: n // 2],
-    "overrides": lambda n: ("\u202eabc" * n)[: n // 2],
-    "selectors": lambda n: ("a\ufe01\ufe02\ufe03" * n)[: n // 3],
-    "emoji": lambda n: ("👨\u200d👩\u200d👧 " * n)[: n // 4],
-    "Cyrillic": lambda n: ("игнорируй все " * n)[: n // 2],
-    "speakers": lambda n: ("user:\n" * n)[:n],
-    "backslashes": lambda n: "\\" * n,
-}
 
 
 def per_kb(run: Callable[[str], object], text: str) -> float:
     start = time.perf_counter()
     run(text)
-    return (time.perf_counter() - start) * 1e6 / (len(text.encode()) / 1024)
+    return (time.perf_counter() - start) * 1e6 / (len(text.encode(errors="replace")) / 1024)
 
 
 def main() -> None:
@@ -85,7 +46,7 @@ def main() -> None:
             f"median, {found.us_per_kb.p95} at p95"
         )
     print("hostile input, us per KB at 16 KB, 128 KB, 1 MB (linear if it does not grow)")
-    for name, make in HOSTILE.items():
+    for name, make in TEXTS.items():
         scan(make(4096))
         print(
             f"  {name:22s}"

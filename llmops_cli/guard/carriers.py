@@ -9,10 +9,8 @@ import base64
 import binascii
 import html
 import re
-import string
 import unicodedata
 from collections.abc import Callable
-from urllib.parse import unquote
 
 import msgspec
 
@@ -25,9 +23,16 @@ PRINTABLE_SHARE = 0.9
 WORDS_SHARE = 0.8
 LOOKED_AT = 512
 """Characters of a decoded text that tell whether it is one."""
+SAMPLE = 2048
+"""Characters of a long run that are decoded before all of it is."""
+BASE32 = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789abcdefghijklmnopqrstuv")
+"""To the digits that int() reads."""
+BASE32_RUN = re.compile("[A-Z2-7]*")
 BASE85_MOST = 2000
 """Characters: Python's decoder is slow, and long runs without frame are something else."""
 CODE_POINTS = 0x10FFFF
+PERCENT = re.compile("(?:%[0-9a-fA-F]{2})+")
+ESCAPE = re.compile(r"\\u\{?([0-9a-fA-F]{4,6})\}?|\\x([0-9a-fA-F]{2})")
 MORSE_SIGN = r"[.\-–—−_•·∙․]"  # noqa: RUF001
 NATO_WORD = (
     r"(?:alfa|alpha|bravo|charlie|delta|echo|foxtrot|golf|hotel|india|juliett?|kilo|lima|mike"
@@ -54,11 +59,12 @@ def read_base64(run: str) -> str | None:
     plain = re.sub(r"[\s\\]+", "", run).strip("=").replace("-", "+").replace("_", "/")
     if len(plain) % 4 == 1:
         plain = plain[:-1]
+    return _sampled(_octets_of_base64, plain)
+
+
+def _octets_of_base64(plain: str) -> bytes:
     padding = "=" * (-len(plain) % 4)
-    try:
-        return _readable(base64.b64decode(plain + padding, validate=True))
-    except (binascii.Error, ValueError):
-        return None
+    return base64.b64decode(plain + padding, validate=True)
 
 
 def read_base32(run: str) -> str | None:
@@ -66,20 +72,23 @@ def read_base32(run: str) -> str | None:
     plain = re.sub(r"\s+", "", run).strip("=").upper()
     while len(plain) % 8 in (1, 3, 6):
         plain = plain[:-1]
-    padding = "=" * (-len(plain) % 8)
-    try:
-        return _readable(base64.b32decode(plain + padding))
-    except (binascii.Error, ValueError):
+    if not BASE32_RUN.fullmatch(plain):
         return None
+    return _sampled(_octets_of_base32, plain)
+
+
+def _octets_of_base32(plain: str) -> bytes:
+    """As one number, which is ten times faster than base64.b32decode."""
+    spare = len(plain) * 5 % 8
+    value = int(plain.translate(BASE32) or "0", 32) >> spare
+    return value.to_bytes(len(plain) * 5 // 8, "big")
 
 
 def read_hex(run: str) -> str | None:
     """Pairs of digits, with or without signs between."""
     digits = re.sub(r"0x|\\x|[\s:,\-]", "", run)
-    if not digits or not all(char in string.hexdigits for char in digits):
-        return None
     whole = len(digits) // 2 * 2
-    return _readable(bytes.fromhex(digits[:whole]))
+    return _sampled(bytes.fromhex, digits[:whole])
 
 
 def _base85(run: str) -> str | None:
@@ -106,8 +115,8 @@ def _base85(run: str) -> str | None:
 
 def _binary(run: str) -> str | None:
     bits = re.sub(r"\D", "", run)
-    starts = range(0, len(bits) - 7, 8)
-    return _readable(bytes(int(bits[start : start + 8], 2) for start in starts))
+    count = len(bits) // 8
+    return _readable(int(bits[: 8 * count], 2).to_bytes(count, "big"))
 
 
 def _decimal(run: str) -> str | None:
@@ -120,11 +129,19 @@ def _octal(run: str) -> str | None:
 
 def _codes(run: str, base: int) -> str | None:
     values = [int(code, base) for code in re.findall(r"\d+", run)]
-    return _readable(bytes(values)) if all(value < 256 for value in values) else None
+    return _readable(bytes(values)) if max(values) < 256 else None
+
+
+def _percent(run: str) -> str:
+    return PERCENT.sub(_unquoted, run)
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    return bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "replace")
 
 
 def _escapes(run: str) -> str:
-    return re.sub(r"\\u\{?([0-9a-fA-F]{4,6})\}?|\\x([0-9a-fA-F]{2})", _escaped, run)
+    return ESCAPE.sub(_escaped, run)
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -133,6 +150,28 @@ def _escaped(found: re.Match[str]) -> str:
 
 def _quoted_printable(run: str) -> str | None:
     return _readable(binascii.a2b_qp(run.encode()))
+
+
+def _sampled(decode: Callable[[str], bytes], run: str) -> str | None:
+    """What a run says. Its beginning tells for nearly all that say nothing.
+
+    `decode` raises ValueError.
+    """
+    try:
+        if len(run) > 2 * SAMPLE and not _may_be_readable(decode(run[:SAMPLE])):
+            return None
+        return _readable(decode(run))
+    except ValueError:
+        return None
+
+
+def _may_be_readable(beginning: bytes) -> bool:
+    """Whether it is the beginning of UTF-8, or has zeros as UTF-16 has."""
+    try:
+        beginning.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.end == len(beginning) or 0 in beginning
+    return True
 
 
 def _readable(raw: bytes) -> str | None:
@@ -207,7 +246,7 @@ CARRIERS = (
         name="url",
         sign=r"(?:%[0-9a-fA-F]{2}[^%\n]*){3}",
         pattern=r"(?:[^%\n]{0,24}%[0-9a-fA-F]{2}){3,}[^%\n]{0,64}",
-        decode=unquote,
+        decode=_percent,
     ),
     Carrier(
         name="html",

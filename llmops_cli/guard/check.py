@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from llmops_cli.guard.decision import Decision, decide
-from llmops_cli.guard.detectors import attacks, common, leaks, links
+from llmops_cli.guard.automata import without_surrogates
+from llmops_cli.guard.decision import Decision, Finding, decide
+from llmops_cli.guard.detectors import attacks, common, leaks, links, too_long
 from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.output import OutputStream
-from llmops_cli.guard.policy import DEFAULT, Policy
+from llmops_cli.guard.policy import DEFAULT, Policy, PolicySide
 
 
 class Guard:
-    """Judges texts by one policy. Safe to share between threads."""
+    """Judges texts by one policy. Safe to share between threads. No text makes it raise."""
 
     def __init__(self, policy: Policy = DEFAULT) -> None:
         self.policy = policy
@@ -23,8 +24,11 @@ class Guard:
         route: str | None = None,
     ) -> Decision:
         """What a user, a document or a tool says to the model."""
+        text = without_surrogates(text)
         side = self.policy.input_of(role=role, route=route)
-        findings = [*attacks(text, side), *common(text, side)]
+        findings = _over_length(text, side)
+        if not findings:
+            findings = [*attacks(text, side), *common(text, side)]
         return decide(text, findings, side=side, policy=self.policy)
 
     def check_output(
@@ -35,8 +39,11 @@ class Guard:
         route: str | None = None,
     ) -> Decision:
         """What the model says, whole."""
+        text = without_surrogates(text)
         side = self.policy.output_of(route=route)
-        findings = [*leaks(text, leak, side), *links(text, side), *common(text, side)]
+        findings = _over_length(text, side)
+        if not findings:
+            findings = [*leaks(text, leak, side), *links(text, side), *common(text, side)]
         return decide(text, findings, side=side, policy=self.policy)
 
     def output_stream(
@@ -44,3 +51,9 @@ class Guard:
     ) -> OutputStream:
         """What the model says, piece by piece."""
         return OutputStream(self.policy, self.policy.output_of(route=route), leak)
+
+
+def _over_length(text: str, side: PolicySide) -> list[Finding]:
+    """What is too long is blocked without being read."""
+    found = too_long(len(text), side)
+    return found if side.of("length").action == "block" else []

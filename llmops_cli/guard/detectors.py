@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Finding
 from llmops_cli.guard.injection import scan
 from llmops_cli.guard.leak import LeakCheck
@@ -19,8 +20,8 @@ from llmops_cli.guard.skeleton import skeleton
 CHARS_PER_TOKEN = 4
 """For length limits in tokens, where no tokenizer is at hand."""
 MARKDOWN_LINK = re.compile(
-    r"!?\[[^\]\n]{0,200}\]\(\s*<?(https?://[^)\s>]{1,2000})"
-    r"|<img[^>]{1,300}src=[\"']?(https?://[^\"'\s>]{1,2000})",
+    r"!?\[[^\[\]\n]{0,200}\]\(\s*<?(https?://[^)\s>]{1,2000})"
+    r"|<img[^<>]{1,300}src=[\"']?(https?://[^\"'\s>]{1,2000})",
     re.IGNORECASE,
 )
 CARRIES = re.compile(r"[?&][\w.-]{1,40}=[^&#\s]{12,}|/[A-Za-z0-9+/_%=-]{40,}(?:$|[?#/])")
@@ -53,7 +54,7 @@ def attacks(text: str, side: PolicySide) -> list[Finding]:
 
 def common(text: str, side: PolicySide) -> list[Finding]:
     """Detectors of both directions."""
-    found = [*personal(text, side), *blocked_words(text, side), *too_long(text, side)]
+    found = [*personal(text, side), *blocked_words(text, side), *too_long(len(text), side)]
     moderation = side.of("moderation")
     if moderation.action != "allow":
         found += moderated(text, moderation)
@@ -101,6 +102,7 @@ def _words(text: str, entry: Detector) -> Iterator[Finding]:
 
 
 def _patterns(text: str, entry: Detector) -> Iterator[Finding]:
+    text = without_surrogates(text)
     for pattern in entry.patterns:
         for match in _pattern(pattern).finditer(text):
             yield _blocked(entry, pattern, match.span())
@@ -136,20 +138,20 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
-def too_long(text: str, side: PolicySide) -> list[Finding]:
+def too_long(length: int, side: PolicySide) -> list[Finding]:
     """Texts over a limit of characters or tokens."""
     entry = side.of("length")
     if entry.action == "allow":
         return []
-    tokens = -(-len(text) // CHARS_PER_TOKEN)
-    limits = [("chars", entry.chars, len(text)), ("tokens", entry.tokens, tokens)]
+    tokens = -(-length // CHARS_PER_TOKEN)
+    limits = [("chars", entry.chars, length), ("tokens", entry.tokens, tokens)]
     return [
         Finding(
             detector="length",
             rule=name,
             action=entry.action,
             score=1.0,
-            span=(0, len(text)),
+            span=(0, length),
             excerpt=f"{size} > {most}",
         )
         for name, most, size in limits

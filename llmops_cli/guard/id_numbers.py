@@ -63,6 +63,8 @@ def iban(found: Match) -> Span | None:
             end = found.start() + position + 1
     if not length or len(taken) != length or found.string[end : end + 1].isalnum():
         return None
+    if not taken.isascii():
+        return None
     turned = "".join(str(int(char, 36)) for char in taken[4:] + taken[:4])
     return (found.start(), end) if int(turned) % 97 == 1 else None
 
@@ -80,21 +82,27 @@ NORTH_AMERICAN = re.compile(r"(?:1[-. ])?\(?\d{3}\)?[-. ]{1,2}\d{3}[-. ]\d{4}")
 
 def phone(found: Match) -> Span | None:
     """A telephone number with its country, or one in the North American form."""
+    span = phone_form(found)
+    if span is None:
+        return None
     import phonenumbers
 
     text = found[0].strip()
-    has_country = text.startswith("+")
-    is_local = NORTH_AMERICAN.fullmatch(text) and not NOT_CALL.search(before(found))
-    if not has_country and not is_local:
-        return None
     try:
-        number = phonenumbers.parse(text, None if has_country else "US")
+        number = phonenumbers.parse(text, None if text.startswith("+") else "US")
     except phonenumbers.NumberParseException:
         return None
     is_likely = phonenumbers.is_valid_number(number) or (
         CALL(found) and phonenumbers.is_possible_number(number)
     )
-    if not is_likely:
+    return span if is_likely else None
+
+
+def phone_form(found: Match) -> Span | None:
+    """What is written like a telephone number, whether anybody has that number or not."""
+    text = found[0].strip()
+    is_local = NORTH_AMERICAN.fullmatch(text) and not NOT_CALL.search(before(found))
+    if not text.startswith("+") and not is_local:
         return None
     return found.start(), found.start() + len(found[0].rstrip(" .-"))
 
@@ -153,7 +161,8 @@ NAMED_NUMBERS = (
     (r"ahv|avs", "ch.ssn"),
 )
 """What a national number is called, and python-stdnum's module for it."""
-ANY_NAMED = follows("|".join(words for words, _ in NAMED_NUMBERS))
+ANY_NAME = "|".join(words for words, _ in NAMED_NUMBERS)
+ANY_NAMED = follows(ANY_NAME)
 NAMED_CHECKS = [stdnum(module, words) for words, module in NAMED_NUMBERS]
 
 

@@ -26,8 +26,14 @@ DISGUISE = 0.3
 """Added where a rule holds only for what was decoded: honest text has no need of it."""
 DEPTH = 2
 MOST_VIEWS = 64
+READ_LEAST = 32_768
+READ_TIMES = 2
+"""Characters of decoded readings that are looked at: so many, or so many times the text's own. Each
+of ten ciphers would read the whole text anew.
+"""
 QUOTED = re.compile(
-    r"\"[^\"\n]{4,300}\"|“[^”\n]{4,300}”|`[^`\n]{4,300}`|«[^»\n]{4,300}»|„[^“\n]{4,300}“"
+    r"\"[^\"\n]{4,300}\"|“[^“”\n]{4,300}”|`[^`\n]{4,300}`"
+    r"|«[^«»\n]{4,300}»|„[^„“\n]{4,300}“"
     r"|'[^'\n]{12,300}'(?=\W)"
 )
 LAST = (LEET, JOINED, PIG_LATIN)
@@ -182,7 +188,7 @@ def _only_mentioned(text: str, held: list[Held]) -> bool:
     Such as `instructing it to ignore ...`.
     """
     words = skeleton(text)
-    if len(builtin().mention.Match(words.encode()) or ()) < MENTIONS:
+    if len(builtin().mention.match(words)) < MENTIONS:
         return False
     rest = QUOTED.sub(" ", text)
     if rest != text:
@@ -209,12 +215,14 @@ def _best_view(text: str, plain: set[str]) -> Scan:
     """The decoded reading with most evidence that the text itself does not show."""
     best = Scan(0.0)
     seen = 0
+    left = max(READ_LEAST, READ_TIMES * len(text))
     queue: deque[tuple[str, tuple[str, ...], tuple[int, int]]] = deque()
     queue.append((text, (), (0, len(text))))
-    while queue and seen < MOST_VIEWS:
+    while queue:
         here, names, where = queue.popleft()
         for view in views_of(here):
             seen += 1
+            left -= len(view.text)
             path = (*names, view.name)
             span = where if names else view.span
             found = _read(view, path, span, plain)
@@ -222,8 +230,8 @@ def _best_view(text: str, plain: set[str]) -> Scan:
                 best = found
             if len(path) < DEPTH and view.name not in LAST:
                 queue.append((view.text, path, span))
-            if seen >= MOST_VIEWS:
-                break
+            if seen >= MOST_VIEWS or left <= 0:
+                return best
     return best
 
 

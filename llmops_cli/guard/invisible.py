@@ -9,20 +9,27 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
 Match = re.Match[str]
 
 JOINERS = "\u200c\u200d"
-INVISIBLE = re.compile(
+_CHARS = (
     "["
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e"
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
     "\U0001d173-\U0001d17a\U000e0000-\U000e007f\U000e0100-\U000e01ef"
-    "]+"
+    "]"
 )
+INVISIBLE = re.compile(f"{_CHARS}+")
+LONG_RUN = re.compile(f"{_CHARS}{{3,}}")
+RUNS_MOST = 2000
+"""Of a text that are looked at one by one. Of what follows only long ones may carry a message."""
 BITS = frozenset("\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff")
 """Zero-width characters that can stand for zeros and ones."""
 ORDERS = "\u202a\u202b\u202d\u202e"
@@ -39,11 +46,17 @@ TAGS = 0xE0000
 CARRIED_LEAST = 2
 """Characters: fewer are no message."""
 BITS_LEAST = 16
+NOT_BITS = re.compile("[^01]+")
+CHARS = {f"{code:0{width}b}": chr(code) for width in (7, 8) for code in range(1 << width)}
 WORDS_SHARE = 0.8
 """Letters, digits and spaces in what zero-width bits say, if it is text."""
 SPLIT_WORDS = 3
 SPLIT_RULE = "split-words"
-OVERRIDDEN_MOST = 200
+SHOWN = re.compile("[^\u202a-\u202e\n]{1,200}")
+HIDDEN_MOST = 16
+"""Messages and tricks of a text that are looked for: each is enough."""
+PLACES = 4096
+"""Characters with their neighbours whose use is remembered."""
 FLAG = re.compile("[a-z]{2}[a-z0-9]{1,3}")
 BLACK_FLAG = "\U0001f3f4"
 SPACES_APART = frozenset(["Thai", "Lao", "Khmer", "Myanmar"])
@@ -60,7 +73,7 @@ class Hidden(msgspec.Struct, frozen=True):
 
 def without_invisible(text: str) -> tuple[str, tuple[Hidden, ...]]:
     """The text without them, but for joiners in their places, and what they hid."""
-    runs = list(INVISIBLE.finditer(text))
+    runs = list(islice(INVISIBLE.finditer(text), RUNS_MOST))
     hidden: list[Hidden] = []
     splits: list[int] = []
     parts = []
@@ -70,20 +83,54 @@ def without_invisible(text: str) -> tuple[str, tuple[Hidden, ...]]:
         end = run.end()
         before = text[run.start() - 1 : run.start()]
         after = text[end : end + 1]
-        if _belongs(run[0], before, after):
-            parts.append(_kept(run[0]))
-            continue
-        message = _message(run[0])
-        if message and not _is_flag(before, run[0]):
-            hidden.append(Hidden(_carrier(run[0]), run.span(), message))
-        elif _splits_word(run[0], before, after):
+        use = (
+            _use(run[0], before, after)
+            if end - run.start() == 1
+            else _use_of(run[0], before, after)
+        )
+        parts.append(use.kept)
+        if use.splits_word:
             splits.append(run.start())
+        if use.is_needed or len(hidden) >= HIDDEN_MOST:
+            continue
+        if use.message:
+            hidden.append(Hidden(_carrier(run[0]), run.span(), use.message))
         hidden += _overridden(text, run)
-    parts.append(text[end:])
+    parts.append(INVISIBLE.sub("", text[end:]))
+    hidden += islice(_long_messages(text, end), HIDDEN_MOST)
     if not hidden:
-        hidden += _spread(runs)
+        hidden += _spread(text)
     hidden += _split_words(splits)
     return "".join(parts), tuple(hidden)
+
+
+class _Use(NamedTuple):
+    """What characters that nobody sees do in their place.
+
+    `kept`: what stays of them. `message`: what they carry.
+    """
+
+    is_needed: bool
+    kept: str = ""
+    message: str = ""
+    splits_word: bool = False
+
+
+def _use_of(
+    run: str,
+    before: str,
+    after: str,
+) -> _Use:
+    if _belongs(run, before, after):
+        return _Use(is_needed=True, kept=_kept(run))
+    message = _message(run)
+    if message and not _is_flag(before, run):
+        return _Use(is_needed=False, message=message)
+    return _Use(is_needed=False, splits_word=_splits_word(run, before, after))
+
+
+_use = lru_cache(PLACES)(_use_of)
+"""Of a single character."""
 
 
 def _kept(run: str) -> str:
@@ -107,11 +154,20 @@ def _split_words(splits: list[int]) -> Iterator[Hidden]:
         yield Hidden(SPLIT_RULE, span, f"{len(splits)} words are split")
 
 
-def _spread(runs: list[Match]) -> Iterator[Hidden]:
+def _long_messages(text: str, start: int) -> Iterator[Hidden]:
+    """Those in what stands behind the first RUNS_MOST."""
+    for run in islice(LONG_RUN.finditer(text, start), RUNS_MOST):
+        before = text[run.start() - 1 : run.start()]
+        use = _use_of(run[0], before, text[run.end() : run.end() + 1])
+        if use.message:
+            yield Hidden(_carrier(run[0]), run.span(), use.message)
+
+
+def _spread(text: str) -> Iterator[Hidden]:
     """A message in bits that stand one by one over the whole text."""
-    message = _bits("".join(run[0] for run in runs))
+    message = _bits("".join(INVISIBLE.findall(text)))
     if message:
-        yield Hidden("zero-width-bits", (runs[0].start(), runs[-1].end()), message)
+        yield Hidden("zero-width-bits", (0, len(text)), message)
 
 
 def _belongs(
@@ -161,7 +217,9 @@ def _is_latin(char: str) -> bool:
 
 
 def _script(char: str) -> str:
-    return unicodedata.name(char, " ").split()[0].title() if char else ""
+    """The first word of its name; empty for what has none, as a line break."""
+    name = unicodedata.name(char, "") if char else ""
+    return name.partition(" ")[0].title()
 
 
 def _carrier(run: str) -> str:
@@ -181,6 +239,8 @@ def _is_flag(before: str, run: str) -> bool:
 
 def _message(run: str) -> str:
     """What tag characters, variation selectors (each a byte) or zero-width bits say; or nothing."""
+    if len(run) < CARRIED_LEAST:
+        return ""
     tags = "".join(chr(ord(char) - TAGS) for char in run if FIRST_TAG <= char <= LAST_TAG)
     if len(tags) >= CARRIED_LEAST:
         return tags
@@ -201,12 +261,15 @@ def _selector(char: str) -> int:
 
 def _bits(run: str) -> str:
     """Two kinds of zero-width characters as zeros and ones, whichever way gives text."""
-    signs = [char for char in run if char in BITS]
-    kinds = sorted(set(signs))
-    if len(signs) < BITS_LEAST or len(kinds) not in (2, 3):
+    if len(run) < BITS_LEAST:
+        return ""
+    kinds = sorted(BITS.intersection(run))
+    if len(kinds) not in (2, 3):
         return ""
     for zero, one in ((kinds[0], kinds[1]), (kinds[1], kinds[0])):
-        bits = "".join("0" if char == zero else "1" for char in signs if char in (zero, one))
+        bits = NOT_BITS.sub("", run.translate({ord(zero): "0", ord(one): "1"}))
+        if len(bits) < BITS_LEAST:
+            continue
         for width in (8, 7):
             found = _chars(bits, width)
             if _is_text(found):
@@ -216,7 +279,7 @@ def _bits(run: str) -> str:
 
 def _chars(bits: str, width: int) -> str:
     starts = range(0, len(bits) - width + 1, width)
-    return "".join(chr(int(bits[start : start + width], 2)) for start in starts)
+    return "".join([CHARS[bits[start : start + width]] for start in starts])
 
 
 def _is_text(found: str) -> bool:
@@ -229,8 +292,8 @@ def _overridden(text: str, run: Match) -> Iterator[Hidden]:
     """Latin text that is shown backwards."""
     if not any(override in run[0] for override in OVERRIDES):
         return
-    rest = text[run.end() : run.end() + OVERRIDDEN_MOST]
-    shown = re.split("[\u202a-\u202e\n]", rest, maxsplit=1)[0]
+    found = SHOWN.match(text, run.end())
+    shown = found[0] if found else ""
     is_latin = all(char < "\u0590" for char in shown if char.isalpha())
     if shown and is_latin:
         yield Hidden("bidi-override", (run.start(), run.end() + len(shown)), shown[::-1])

@@ -7,6 +7,7 @@ import unicodedata
 
 import msgspec
 
+from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.invisible import INVISIBLE, Hidden, without_invisible
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -45,6 +46,7 @@ def normalise(text: str) -> Normal:
     """Linear in the text. Plain ASCII comes back as it is."""
     if text.isascii():
         return Normal(_without_control(text))
+    text = without_surrogates(text)
     hidden: tuple[Hidden, ...] = ()
     if INVISIBLE.search(text):
         text, hidden = without_invisible(text)

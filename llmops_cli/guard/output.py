@@ -27,7 +27,8 @@ class OutputStream:
         self._policy = policy
         self._side = side
         self._leak = leak
-        self._said = ""
+        self._recent = ""
+        self._length = 0
         self._checked = 0
         self.decision: Decision | None = None
 
@@ -35,8 +36,9 @@ class OutputStream:
         """What may be shown now; nothing after a block."""
         if self.decision is not None:
             return ""
-        self._said += piece
-        if len(self._said) - self._checked >= CHECK_EVERY and self._is_blocked():
+        self._recent += piece
+        self._length += len(piece)
+        if self._length - self._checked >= CHECK_EVERY and self._is_blocked():
             return ""
         return self._redactor.feed(piece)
 
@@ -53,17 +55,18 @@ class OutputStream:
 
     def _is_blocked(self) -> bool:
         """Looks at the last stretch: a leak, a blocked word and a length are found there too."""
-        stretch = self._said[max(0, self._checked - STRETCH) :]
-        self._checked = len(self._said)
+        stretch = self._recent
+        self._checked = self._length
+        self._recent = stretch[-STRETCH:]
         findings = [
             *leaks(stretch, self._leak, self._side),
             *blocked_words(stretch, self._side),
-            *too_long(self._said, self._side),
+            *too_long(self._length, self._side),
             *links(stretch, self._side),
         ]
         if not any(finding.action == "block" for finding in findings):
             return False
-        self.decision = decide(self._said, findings, side=self._side, policy=self._policy)
+        self.decision = decide(stretch, findings, side=self._side, policy=self._policy)
         return True
 
 

@@ -120,7 +120,7 @@ DEFAULT = Policy(
                 name: Detector(action="block")
                 for name in ("injection", "jailbreak", "extraction", "hidden_text")
             },
-            "length": Detector(action="block", chars=400_000),
+            "length": Detector(action="block", chars=4_000_000),
         }
     ),
     output=PolicySide(

@@ -10,17 +10,20 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-import re2
 
 from llmops_cli.guard import addresses, credentials, id_numbers
+from llmops_cli.guard.automata import PatternSet
 from llmops_cli.guard.context import Check, after, whole
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "personal.yaml"
-MEMORY_BYTES = 64 << 20
+TOGETHER = 4
 LOOK_AROUND = re.compile(r"\(\?<?[!=][^)]*\)")
+NOT_AFTER = re.compile(r"\(\?<!(?:\[((?:[^\]\\]|\\.)*)\]|(\\w))\)")
+"""Look-behind for a character or a class of them."""
 KEYS = "<KEYS>"
 NAMED = "<NAMED>"
+NUMBER = "<NUMBER>"
 ASSIGNED = "assigned"
 """Kind of what is a password or another secret, as its name says."""
 
@@ -49,6 +52,9 @@ CHECKS: dict[str, Check] = {
     "url password": credentials.url_password,
 }
 
+QUICK_CHECKS: dict[str, Check] = {"phone": id_numbers.phone_form, "bitcoin": whole}
+"""In place of those that take long, for a text with hundreds of candidates."""
+
 
 class Recogniser(msgspec.Struct, frozen=True):
     """`sign` (RE2) tells in one scan whether it is worth looking; the first of a place wins."""
@@ -57,6 +63,7 @@ class Recogniser(msgspec.Struct, frozen=True):
     rule: str
     pattern: re.Pattern[str]
     check: Check
+    quick_check: Check
     sign: str
 
 
@@ -75,16 +82,10 @@ class _PersonalFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @cache
-def recognisers() -> tuple[re2.Set, tuple[Recogniser, ...]]:
-    """(the signs of all as one automaton, all)."""
-    options = re2.Options()
-    options.max_mem = MEMORY_BYTES
-    options.log_errors = False
-    signs = re2.Set.SearchSet(options)
+def recognisers() -> tuple[PatternSet, tuple[Recogniser, ...]]:
+    """(the signs of all, all)."""
     found = tuple(_read())
-    for recogniser in found:
-        signs.Add(recogniser.sign)
-    signs.Compile()
+    signs = PatternSet([recogniser.sign for recogniser in found], together=TOGETHER)
     return signs, found
 
 
@@ -102,10 +103,38 @@ def _read() -> list[Recogniser]:
 
 def _of(entry: _RecogniserEntry, named: str) -> Recogniser:
     pattern = entry.pattern.replace(NAMED, named)
-    sign = entry.sign.replace(NAMED, named) or LOOK_AROUND.sub("", pattern)
-    return Recogniser(entry.kind, entry.rule, re.compile(pattern), CHECKS[entry.check], sign)
+    sign = entry.sign.replace(NAMED, named).replace(NUMBER, id_numbers.ANY_NAME)
+    check = CHECKS[entry.check]
+    return Recogniser(
+        kind=entry.kind,
+        rule=entry.rule,
+        pattern=re.compile(pattern),
+        check=check,
+        quick_check=QUICK_CHECKS.get(entry.check, check),
+        sign=sign or _sign_of(pattern),
+    )
 
 
 def _of_key(name: str, form: str) -> Recogniser:
-    pattern = re.compile(rf"(?<![\w-])(?:{form})(?![\w-])")
-    return Recogniser("secret", name, pattern, CHECKS["mixed"], form)
+    pattern = rf"(?<![\w-])(?:{form})(?![\w-])"
+    return Recogniser(
+        kind="secret",
+        rule=name,
+        pattern=re.compile(pattern),
+        check=credentials.mixed,
+        quick_check=credentials.mixed,
+        sign=_sign_of(pattern),
+    )
+
+
+def _sign_of(pattern: str) -> str:
+    """Without look-around, but only where a word begins.
+
+    That keeps an automaton small where a text is one long word.
+    """
+    beginning = NOT_AFTER.sub(_begins, pattern)
+    return LOOK_AROUND.sub("", beginning)
+
+
+def _begins(found: re.Match[str]) -> str:
+    return f"(?:^|[^{found[1] or found[2]}])"

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import re2
 
+from llmops_cli.guard.automata import PatternSet
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "rules.yaml"
@@ -60,19 +61,13 @@ class RuleSet:
             for pattern in rule.any:
                 self._owners.append(rule)
                 self._patterns.append(expand(pattern, macros, glued=glued))
-        self._sets = [
-            (first, _automaton(self._patterns[first : first + TOGETHER]))
-            for first in range(0, len(self._patterns), TOGETHER)
-        ]
+        self._automata = PatternSet(self._patterns, together=TOGETHER, options=_options())
 
     def matches(self, skeleton: str) -> dict[Rule, list[int]]:
         """Rule -> numbers of its patterns that are in the skeleton."""
         found: dict[Rule, list[int]] = {}
-        raw = skeleton.encode()
-        for first, together in self._sets:
-            for index in together.Match(raw) or ():
-                number = first + index
-                found.setdefault(self._owners[number], []).append(number)
+        for number in self._automata.match(skeleton):
+            found.setdefault(self._owners[number], []).append(number)
         return found
 
     def spans(self, number: int, skeleton: str) -> Iterator[tuple[int, int]]:
@@ -86,14 +81,6 @@ class RuleSet:
             chars = start + len(match[0].decode(errors="ignore"))
             done = match.end()
             yield start, chars
-
-
-def _automaton(patterns: list[str]) -> re2.Set:
-    together = re2.Set.SearchSet(_options())
-    for pattern in patterns:
-        together.Add(pattern)
-    together.Compile()
-    return together
 
 
 @cache
@@ -143,12 +130,12 @@ class BuiltinRules(msgspec.Struct, frozen=True):
     """All that data/rules.yaml says.
 
     `glued`: the strong rules for text whose words have lost their spaces. `mention`: what speaks
-    about attacks, as one automaton.
+    about attacks.
     """
 
     rules: RuleSet
     glued: RuleSet
-    mention: re2.Set
+    mention: PatternSet
 
 
 @cache
@@ -156,12 +143,9 @@ def builtin() -> BuiltinRules:
     """The rules that come with llmops."""
     file = msgspec.convert(load_yaml(DATA.read_bytes()), _RulesFile)
     strong = [rule for rule in file.rules if rule.weight >= STRONG]
-    mention = re2.Set.SearchSet(_options())
-    for pattern in file.mention:
-        mention.Add(expand(pattern, file.macros))
-    mention.Compile()
+    mention = [expand(pattern, file.macros) for pattern in file.mention]
     return BuiltinRules(
         rules=RuleSet(file.rules, file.macros),
         glued=RuleSet(strong, file.macros, glued=True),
-        mention=mention,
+        mention=PatternSet(mention, together=len(mention), options=_options()),
     )

@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-import re2
 
+from llmops_cli.guard.automata import PatternSet
 from llmops_cli.guard.rules import Rule
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "structure.yaml"
-MEMORY_BYTES = 64 << 20
+TOGETHER = 8
 SHOTS_LEAST = 12
 SPEAKER = re.compile(r"(?im)^\s{0,4}(?:user|human|q|question|assistant|ai|a|answer)\s?[:.]")
 MANY_SHOT = Rule(id="structure.many-shot", family="jailbreak", weight=0.5, any=())
@@ -47,22 +47,16 @@ class _StructureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @cache
-def _compiled() -> tuple[re2.Set, list[Rule]]:
+def _compiled() -> tuple[PatternSet, list[Rule]]:
     entries = msgspec.convert(load_yaml(DATA.read_bytes()), list[_StructureEntry])
-    options = re2.Options()
-    options.max_mem = MEMORY_BYTES
-    options.log_errors = False
-    found = re2.Set.SearchSet(options)
-    for entry in entries:
-        found.Add(entry.pattern)
-    found.Compile()
+    found = PatternSet([entry.pattern for entry in entries], together=TOGETHER)
     return found, [entry.rule for entry in entries]
 
 
 def structure_of(text: str, words: Sequence[str]) -> list[Rule]:
     """The structural rules that hold for the text; `words` are its skeleton's."""
     found, rules = _compiled()
-    held = [rules[index] for index in found.Match(text) or ()]
+    held = [rules[index] for index in found.match(text)]
     if len(words) < REPEATED_LEAST:
         return held
     if len(set(words)) < REPEATED_SHARE * len(words) + REPEATED_FREE:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 
 import msgspec
-import re2
 
+from llmops_cli.guard.automata import PatternSet, without_surrogates
 from llmops_cli.guard.carriers import BY_NAME, CARRIERS, Carrier, read_base32, read_base64, read_hex
 from llmops_cli.guard.ciphers import (
     ANCHORS,
@@ -22,7 +22,8 @@ from llmops_cli.guard.ciphers import (
 
 MOST = 32
 """Segments of one kind that are looked at in a layer; of more, so many."""
-MEMORY_BYTES = 16 << 20
+CARRIERS_TOGETHER = 2
+CIPHERS_TOGETHER = 6
 LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 ANCHOR_LEAST = 6
 LEET = "leet"
@@ -50,6 +51,7 @@ class View(msgspec.Struct, frozen=True):
 
 def views_of(text: str) -> Iterator[View]:
     """Every reading of the text, one layer deep."""
+    text = without_surrogates(text)
     signs = _signs()
     whole = (0, len(text))
     for name in signs.of(text):
@@ -78,29 +80,18 @@ class Signs:
             name: "|".join(cipher.encode(word) for word in words)
             for name, cipher in CIPHERS.items()
         }
-        self._carriers = _automaton(list(carriers.values()))
+        self._carriers = PatternSet(list(carriers.values()), together=CARRIERS_TOGETHER)
         self._carrier_names = list(carriers)
-        self._ciphers = _automaton(list(ciphers.values()))
+        self._ciphers = PatternSet(list(ciphers.values()), together=CIPHERS_TOGETHER)
         self._cipher_names = list(ciphers)
 
     def of(self, text: str) -> list[str]:
         """Names of the carriers and ciphers that the text may have."""
-        carried = sorted(self._carriers.Match(text) or ())
+        carried = self._carriers.match(text)
         lower = (text if text.isascii() else text.lower()).translate(LOWER)
-        exchanged = sorted(self._ciphers.Match(lower) or ())
+        exchanged = self._ciphers.match(lower)
         names = [self._carrier_names[index] for index in carried]
         return names + [self._cipher_names[index] for index in exchanged]
-
-
-def _automaton(patterns: Sequence[str]) -> re2.Set:
-    options = re2.Options()
-    options.max_mem = MEMORY_BYTES
-    options.log_errors = False
-    found = re2.Set.SearchSet(options)
-    for pattern in patterns:
-        found.Add(pattern)
-    found.Compile()
-    return found
 
 
 @cache
