@@ -114,7 +114,8 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A name that clients use.
 
-    `pool` or, for a blue-green switch, `colours` and which of them is `live`.
+    `pool` or, for a blue-green switch, `colours` and which of them is `live`. `fields`: of bodies,
+    that are sent although the gateway does not know them; every text in them counts as a prompt's.
     """
 
     pool: Pool = []
@@ -129,6 +130,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     shadow: ShadowConfig | None = None
     cache: CacheConfig | None = None
     hedge_after_s: Seconds | None = None
+    fields: list[str] = []
 
     def members(self) -> Pool:
         if self.live:

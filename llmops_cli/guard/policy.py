@@ -145,13 +145,26 @@ DEFAULT = Policy(
         }
     ),
     roles={
-        role: PolicySide(detectors={"injection": Detector(action="block", threshold=0.6)})
-        for role in ("document", "tool")
+        **dict.fromkeys(
+            ("document", "tool"),
+            PolicySide(detectors={"injection": Detector(action="block", threshold=0.6)}),
+        ),
+        **dict.fromkeys(
+            ("system", "developer", "assistant"),
+            PolicySide(
+                detectors={
+                    "injection": Detector(action="block", threshold=2.0),
+                    "jailbreak": Detector(action="flag"),
+                    "extraction": Detector(action="flag"),
+                }
+            ),
+        ),
     },
 )
 """Attacks are blocked; secrets and payment data are taken out of answers; what users write of
 themselves is theirs. Documents and results of tools need less evidence: they have no business
-giving orders.
+giving orders. System prompts give orders, and warn of attacks in an attack's words, as a model's
+refusals do: they need more, and are only flagged for what is their business.
 """
 
 

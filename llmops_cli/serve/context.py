@@ -12,15 +12,17 @@ import msgspec
 from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.endpoints import NOWHERE, Endpoint
+from llmops_cli.serve.reading import CHARS_PER_TOKEN, ITEM_CHARS, Json, Reading, Text, read
 from llmops_cli.serve.refusal import Headers
-from llmops_cli.serve.request import CHARS_PER_TOKEN, RequestBody, Text
+from llmops_cli.serve.request import RequestBody
 from llmops_cli.serve.upstreams.destinations import NOWHERE as NO_UPSTREAM
 from llmops_cli.serve.upstreams.destinations import Destinations
 
 Fields = dict[str, msgspec.Raw]
 """A body, its values not decoded."""
 
-IMAGE_TOKENS = 1000
+MEDIUM_TOKENS = 1000
+"""Of an image, a sound or a file, where its tokens are only estimated."""
 NAME_CHARS = 128
 """Of a model's name that only the client knows, in logs and messages."""
 COPIES_MOST = 128
@@ -93,6 +95,8 @@ class Asked(msgspec.Struct, kw_only=True):
     `route`: the path as logs show it. `key_id` and `key_name` are empty for anybody.
     `deadline`: on the monotonic clock; 0: none. `parent`: a W3C trace context.
     `personal`: somebody's data may be in it; so long as nobody has looked, it may.
+    `values`: the body, decoded; `fields`: the same as it may be sent. `further`: fields of it that
+    the file allows for this model.
     """
 
     route: str
@@ -101,6 +105,8 @@ class Asked(msgspec.Struct, kw_only=True):
     endpoint: Endpoint = NOWHERE
     body: RequestBody = NO_BODY
     fields: Fields = {}
+    values: Json = {}
+    further: frozenset[str] = frozenset()
     key: Key = ANYBODY
     key_id: str = ""
     key_name: str = ""
@@ -111,8 +117,8 @@ class Asked(msgspec.Struct, kw_only=True):
     deadline: float = 0.0
     bypasses_cache: bool = False
     body_bytes: int = 0
-    images: int = 0
     personal: bool = True
+    was_read: Reading | None = None
 
     @property
     def model(self) -> str:
@@ -129,9 +135,31 @@ class Asked(msgspec.Struct, kw_only=True):
             return None
         return self.deadline - time.monotonic()
 
+    def reading(self) -> Reading:
+        """All of the body that reaches the model. Read once."""
+        if self.was_read is None:
+            self.was_read = read(
+                self.endpoint.target.fields,
+                self.values,
+                prompt=self.endpoint.prompt,
+                further=self.further,
+            )
+        return self.was_read
+
     def texts(self) -> list[Text]:
-        """All that somebody outside may have written."""
-        return self.endpoint.texts(self.body)
+        """Every text that reaches the model, and whose it is."""
+        return self.reading().texts
+
+    def needs(self) -> set[str]:
+        """What an upstream must be able to do, in the words of `can:`."""
+        found = set()
+        if self.body.tools or self.values.get("functions"):
+            found.add("tools")
+        if self.body.response_format:
+            found.add("json")
+        if self.reading().images:
+            found.add("vision")
+        return found
 
     def answer_tokens(self) -> int | None:
         """The most that one answer may have, as asked for; None: not said."""
@@ -142,11 +170,14 @@ class Asked(msgspec.Struct, kw_only=True):
         return max(1, min(self.body.n or 1, COPIES_MOST))
 
     def prompt_tokens(self) -> int:
-        """An estimate: a token is four bytes of text, and an image a thousand."""
-        if not self.images:
-            return self.body_bytes // CHARS_PER_TOKEN + 1
-        chars = sum(len(text) for _, text in self.texts())
-        return chars // CHARS_PER_TOKEN + IMAGE_TOKENS * self.images + 1
+        """An estimate: four bytes of text are a token, and an image is a thousand.
+
+        A prompt that is tokens is counted.
+        """
+        found = self.reading()
+        chars = found.text_bytes() + ITEM_CHARS * found.items
+        apart = found.token_ids + MEDIUM_TOKENS * len(found.media)
+        return chars // CHARS_PER_TOKEN + apart + 1
 
 
 class Decided(msgspec.Struct):

@@ -16,7 +16,15 @@ from llmops_cli.serve.answers.dialects.completions import TextChoices
 from llmops_cli.serve.answers.dialects.dialect import Dialect, OpenAI
 from llmops_cli.serve.answers.dialects.messages import Messages
 from llmops_cli.serve.answers.dialects.responses import places_of_response
-from llmops_cli.serve.request import RequestBody, Text, head_of, texts_in
+from llmops_cli.serve.field_tables import (
+    CHAT_FIELDS,
+    COMPLETION_FIELDS,
+    EMBEDDING_FIELDS,
+    MODERATION_FIELDS,
+    RESPONSE_FIELDS,
+)
+from llmops_cli.serve.fields import COUNTED, Carries, FieldTable
+from llmops_cli.serve.request import RequestBody, head_of
 
 
 def no_places(answer: Json) -> list[Place]:
@@ -30,8 +38,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     `right`: what a key's role must allow. `operation`: OpenTelemetry's name for it.
     `required`: fields that a body must have, the prompt last; `missing`: what is said without it.
-    `texts`: every field that holds text which somebody outside may have written.
-    `answer_limits`: fields that bound an answer's tokens, the one that counts first.
+    `fields`: every field that a body may have, and what it carries.
     `bound`: the field in which the gateway itself bounds an answer.
     `choices`: how an answer's choices look; streams of them end with [DONE]. None: it has none.
     `places`: where texts stand in a whole answer.
@@ -47,8 +54,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ("model", "input")
     missing: str = ""
     may_be_empty: bool = True
-    texts_in: tuple[str, ...] = ("input",)
-    answer_limits: tuple[str, ...] = ()
+    fields: FieldTable = {}
     bound: str | None = None
     choices: ChoiceFormat | None = None
     places: Callable[[Json], list[Place]] = no_places
@@ -71,26 +77,25 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         """The field that is answered."""
         return self.required[-1]
 
-    def texts(self, body: RequestBody) -> list[Text]:
-        return [found for name in self.texts_in for found in texts_in(getattr(body, name))]
-
     def head(self, body: RequestBody) -> str:
         """Where the prompt begins."""
         return head_of(getattr(body, self.prompt))
 
     def answer_tokens(self, body: RequestBody) -> int | None:
-        for name in self.answer_limits:
-            found: int | None = getattr(body, name)
-            if found is not None:
-                return found
-        return None
+        """The most tokens of one answer; None: the body does not say."""
+        said = [getattr(body, name) for name in self.answer_limits()]
+        return max((each for each in said if each is not None), default=None)
+
+    def answer_limits(self) -> list[str]:
+        """The fields that bound an answer's tokens."""
+        return [name for name, field in self.fields.items() if field.carries is Carries.LIMIT]
 
     def lacks(self, body: RequestBody) -> str | None:
         """What is wrong with a body that has no model, or nothing to answer."""
         if "model" in self.required and not body.model:
             return "the body has no model"
         value = getattr(body, self.prompt)
-        if value is msgspec.UNSET or not (value or self.may_be_empty):
+        if not isinstance(value, str | list) or not (value or self.may_be_empty):
             return self.missing
         return None
 
@@ -117,8 +122,7 @@ CHAT = Endpoint(
     required=("model", "messages"),
     missing="a chat needs messages",
     may_be_empty=False,
-    texts_in=("messages",),
-    answer_limits=("max_completion_tokens", "max_tokens"),
+    fields=CHAT_FIELDS,
     bound="max_tokens",
     choices=ChatChoices(),
     places=places_of_whole,
@@ -131,8 +135,7 @@ COMPLETIONS = Endpoint(
     operation="text_completion",
     required=("model", "prompt"),
     missing="a completion needs a prompt",
-    texts_in=("prompt",),
-    answer_limits=("max_tokens",),
+    fields=COMPLETION_FIELDS,
     bound="max_tokens",
     choices=TextChoices(),
     places=places_of_whole,
@@ -143,6 +146,7 @@ EMBEDDINGS = Endpoint(
     summary="Vectors",
     operation="embeddings",
     missing="/v1/embeddings needs an input",
+    fields=EMBEDDING_FIELDS,
 )
 RESPONSES = Endpoint(
     path="/v1/responses",
@@ -150,7 +154,7 @@ RESPONSES = Endpoint(
     summary="OpenAI's Responses, where the upstream has them",
     operation="chat",
     missing="/v1/responses needs an input",
-    answer_limits=("max_output_tokens",),
+    fields=RESPONSE_FIELDS,
     bound="max_output_tokens",
     places=places_of_response,
     caches=False,
@@ -163,8 +167,7 @@ MESSAGES = Endpoint(
     required=("model", "max_tokens", "messages"),
     missing="a chat needs messages",
     may_be_empty=False,
-    texts_in=CHAT.texts_in,
-    answer_limits=CHAT.answer_limits,
+    fields=CHAT.fields,
     bound=CHAT.bound,
     dialect=Messages,
     translated_to=CHAT,
@@ -175,6 +178,7 @@ MODERATIONS = Endpoint(
     summary="The guard's opinion",
     required=("input",),
     missing="/v1/moderations needs an input",
+    fields=MODERATION_FIELDS,
     caches=False,
 )
 NOWHERE = Endpoint(path="", right="", summary="")
@@ -215,6 +219,13 @@ ENDPOINTS = {
     endpoint.path: endpoint
     for endpoint in (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES, MODERATIONS)
 }
+WHOLE_NUMBERS = frozenset(
+    name
+    for endpoint in ENDPOINTS.values()
+    for name, field in endpoint.fields.items()
+    if field.carries in COUNTED
+)
+"""Fields that count something: 5.0 is 5 there."""
 PAGES = {page.path: page for page in (MODELS, MODEL, METRICS, STATE, HEALTH, READY, UI, OPENAPI)}
 
 

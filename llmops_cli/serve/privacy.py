@@ -94,7 +94,8 @@ def is_personal(text: str) -> bool:
 
 def holds_unread(asked: Asked) -> bool:
     """Whether a part of the prompt is no text: token ids, images, audio, files."""
-    if asked.images or not UNREAD_FIELDS.isdisjoint(asked.fields):
+    reading = asked.reading()
+    if reading.media or not reading.is_readable or not UNREAD_FIELDS.isdisjoint(asked.fields):
         return True
     for name in PROMPTS:
         raw = asked.fields.get(name)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-CHARS_PER_TOKEN = 4
 HEAD_CHARS = 2048
 """Of a prompt, for prefix affinity: two or three pages of a system prompt tell uses apart."""
-OWN_ROLES = ("system", "developer", "assistant")
-"""Messages that nobody outside has written."""
 Json = dict[str, Any]  # Any: OpenAI's content parts, tools and schemas
-
-Text = tuple[str, str]
-"""(role, text)."""
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -27,14 +20,16 @@ class RequestBody(msgspec.Struct, frozen=True):
 
     model: str = ""
     messages: list[Json] | msgspec.UnsetType = msgspec.UNSET
-    prompt: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
-    input: str | list[Any] | msgspec.UnsetType = msgspec.UNSET
+    prompt: Any = None  # Any: as input, and Responses have an object there
+    input: Any = None  # Any: texts, tokens or items; what is long is not copied
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     max_output_tokens: int | None = None
+    n_predict: int | None = None
     n: int | None = None
+    best_of: int | None = None
     tools: list[Any] | None = None
     response_format: Json | None = None
     user: str | None = None
@@ -43,51 +38,6 @@ class RequestBody(msgspec.Struct, frozen=True):
     def wants_usage(self) -> bool:
         """Whether the client asked that a stream tells its tokens."""
         return bool(self.stream_options and self.stream_options.include_usage)
-
-    def needs(self) -> set[str]:
-        """What an upstream must be able to do, in the words of `can:`."""
-        found = set()
-        if self.tools:
-            found.add("tools")
-        if self.response_format:
-            found.add("json")
-        if isinstance(self.messages, list) and any(map(_has_image, self.messages)):
-            found.add("vision")
-        return found
-
-
-def _has_image(message: Json) -> bool:
-    content = message.get("content")
-    if not isinstance(content, list):
-        return False
-    return any("image" in str(part.get("type")) for part in content if isinstance(part, dict))
-
-
-def texts_in(value: object) -> Iterator[Text]:
-    """What somebody outside may have written, in a string, strings, messages or text parts."""
-    if isinstance(value, str):
-        yield "user", value
-    elif isinstance(value, list):
-        for item in value:
-            if isinstance(item, str):
-                yield "user", item
-            elif isinstance(item, dict):
-                yield from _texts_of(item)
-
-
-def _texts_of(message: Json) -> Iterator[Text]:
-    role = str(message.get("role") or "user")
-    if message.get("type") == "function_call_output":
-        role = "tool"
-    if role in OWN_ROLES:
-        return
-    content = message.get("content") or message.get("output") or message.get("text")
-    if isinstance(content, str):
-        yield role, content
-    elif isinstance(content, list):
-        for part in content:
-            if isinstance(part, dict) and isinstance(part.get("text"), str):
-                yield role, part["text"]
 
 
 def head_of(value: object) -> str:

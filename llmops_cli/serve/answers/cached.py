@@ -14,8 +14,9 @@ from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.cache import ENTRY_MOST, Question, Store, question
 from llmops_cli.serve.context import CacheUse, RequestContext
 from llmops_cli.serve.endpoints import EMBEDDINGS
+from llmops_cli.serve.reading import CHARS_PER_TOKEN
 from llmops_cli.serve.refusal import Refusal
-from llmops_cli.serve.request import CHARS_PER_TOKEN, RequestBody
+from llmops_cli.serve.request import RequestBody
 from llmops_cli.serve.upstreams.exchange import NoAnswer
 
 if TYPE_CHECKING:
@@ -144,8 +145,9 @@ async def _vector_of(
         request.asked,
         endpoint=EMBEDDINGS,
         body=RequestBody(model=model, input=text),
+        values={"model": model, "input": text},
         fields=fields,
-        images=0,
+        was_read=None,
     )
     inner.decided.prompt_tokens = len(text) // CHARS_PER_TOKEN
     inner.decided.destinations = request.decided.destinations

@@ -15,12 +15,18 @@ from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most
 from llmops_cli.serve.context import COPIES_MOST, CacheUse, GuardVerdict
 from llmops_cli.serve.privacy import read_for_personal
 from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.sending import sendable
 from llmops_cli.serve.upstreams.exchange import NoAnswer
 from llmops_cli.serve.watch.metrics import Metrics
 
 LOG = logging.getLogger("llmops.gateway")
 UNSAID_TOKENS = 256
 """What an answer takes of a limit before it is known, where nothing says how long it may be."""
+
+UNREADABLE = (
+    "a guard reads what reaches a model, and cannot read a prompt of token numbers or one that"
+    " somebody else keeps; send its text"
+)
 
 
 class RequestHandler:
@@ -78,7 +84,10 @@ class RequestHandler:
         if not asked.key.serves(name):
             raise Refusal(403, f"this key may not use {asked.model!r}", code="forbidden")
         decided.alias = alias if router.lists(alias) else "unlisted"
-        decided.fields = asked.fields
+        asked.further = frozenset(decided.settings.fields)
+        found = sendable(request.target, asked, asked.further)
+        decided.fields = found.fields
+        decided.headers += found.told()
         return alias
 
     def _settle_lengths(self, request: AdmittedRequest) -> None:
@@ -114,6 +123,8 @@ class RequestHandler:
         if guard is None:
             return
         self.judged += 1
+        if not request.asked.reading().is_readable:
+            raise Refusal(400, UNREADABLE, code="unreadable")
         for role, text in request.asked.texts():
             decision = guard.check_input(text, role=role, route=request.target.path)
             if decision.action == "allow":

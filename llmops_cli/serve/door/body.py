@@ -9,11 +9,13 @@ from llmops_cli.serve.answers.disconnect import ClientGone
 from llmops_cli.serve.context import Asked, Fields
 from llmops_cli.serve.door.packed import coding_of, too_large, unpacked
 from llmops_cli.serve.door.respond import Receive, Scope
+from llmops_cli.serve.endpoints import WHOLE_NUMBERS
+from llmops_cli.serve.reading import Json
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
 
-IMAGE_MARKS = (b'"image_url"', b'"input_image"', b'"base64"')
-_decode_body = msgspec.json.Decoder(RequestBody).decode
+STRINGS_MOST = 100_000
+"""Of a body, keys and values: a chat of a million tokens has a tenth of them."""
 _decode_fields = msgspec.json.Decoder(Fields).decode
 
 
@@ -62,10 +64,14 @@ def parse(
 ) -> bytes:
     """The body in OpenAI's form; what is read of it stands in `asked`. Raises: Refusal."""
     asked.body_bytes = len(body)
-    asked.images = _images_in(body)
+    if body.count(b'"') > 2 * STRINGS_MOST:
+        said = f"the body has more than {STRINGS_MOST:,} strings"
+        raise Refusal(413, said, code="too_large")
     try:
-        plain = dialect.request(body)
-        asked.body = _decode_body(plain)
+        values, again = _decoded(body)
+        plain = dialect.request(again)
+        asked.values = values if plain is again else msgspec.json.decode(plain)
+        asked.body = msgspec.convert(asked.values, RequestBody)
         asked.fields = _decode_fields(plain)
     except msgspec.ValidationError as error:
         raise Refusal(400, str(error).replace("`", "'"), code="invalid_body") from None
@@ -82,7 +88,39 @@ def parse(
     return plain
 
 
-def _images_in(body: bytes) -> int:
-    if b'"image' not in body and b'"input_image' not in body:
-        return 0
-    return sum(map(body.count, IMAGE_MARKS))
+def _decoded(body: bytes) -> tuple[Json, bytes]:
+    """The body's values, and the bytes that say them once: what is sent is what was read.
+
+    Raises: msgspec.DecodeError; Refusal.
+    """
+    values = msgspec.json.decode(body)
+    if not isinstance(values, dict):
+        raise Refusal(400, "the body is no JSON object", code="invalid_body")
+    again = msgspec.json.encode(values)
+    if len(again) != len(body) and _keys_in(again) != _keys_in(body):
+        raise Refusal(400, "a key of the body comes twice", code="invalid_body")
+    if _make_whole(values):
+        again = msgspec.json.encode(values)
+    return values, again
+
+
+def _keys_in(body: bytes) -> int:
+    """A key that comes twice has two values, and servers differ in which counts.
+
+    Outside strings each colon stands behind a key.
+    """
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside = body.split(b'"')[::2]
+    return b"".join(outside).count(b":")
+
+
+def _make_whole(values: Json) -> bool:
+    """5.0 is 5 where something is counted; whether there was such a number."""
+    found = False
+    for name in WHOLE_NUMBERS & values.keys():
+        value = values[name]
+        if isinstance(value, float) and value.is_integer():
+            values[name] = int(value)
+            found = True
+    return found

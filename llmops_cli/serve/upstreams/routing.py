@@ -186,7 +186,7 @@ class Router:
         asked: Asked,
     ) -> list[RoutingCandidate]:
         """Those that can do what is asked. Raises: Refusal if there is none."""
-        needs = asked.body.needs()
+        needs = asked.needs()
         if needs:
             candidates = [each for each in candidates if each.upstream.can(needs)]
         if not candidates:

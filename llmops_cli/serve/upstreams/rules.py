@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from llmops_cli.gateway_file.model import ModelConfig, RuleConfig, upstream_of
 from llmops_cli.gateway_file.privacy import in_order, keeps_personal_out
 from llmops_cli.serve.context import Asked
-from llmops_cli.serve.request import CHARS_PER_TOKEN
 from llmops_cli.serve.upstreams.destinations import ANYWHERE, Destinations, only
 
 
@@ -36,13 +35,13 @@ def _meets(rule: RuleConfig, asked: Asked) -> bool:
         return False
     if rule.urgency not in (None, asked.urgency):
         return False
-    if rule.needs and rule.needs not in asked.body.needs():
+    if rule.needs and rule.needs not in asked.needs():
         return False
     return rule.private is None or asked.personal == rule.private
 
 
 def _has_length(rule: RuleConfig, asked: Asked) -> bool:
-    tokens = asked.body_bytes // CHARS_PER_TOKEN
+    tokens = asked.prompt_tokens()
     if rule.longer_than is not None and tokens <= rule.longer_than:
         return False
     return rule.shorter_than is None or tokens < rule.shorter_than

@@ -13,51 +13,34 @@ from llmops_cli.serve.endpoints import (
     EMBEDDINGS,
     ENDPOINTS,
     MESSAGES,
-    MODERATIONS,
     PAGES,
     RESPONSES,
     Endpoint,
     dialect_at,
 )
+from llmops_cli.serve.fields import READ
 from llmops_cli.serve.request import RequestBody
 
 FIELDS = {field.name for field in msgspec.structs.fields(RequestBody)}
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
-def test_every_field_that_an_endpoint_names_is_read(endpoint: Endpoint) -> None:
-    named = {*endpoint.required, *endpoint.texts_in, *endpoint.answer_limits}
-    assert named <= FIELDS
-    assert endpoint.prompt in endpoint.texts_in, "what is answered is judged"
+def test_every_endpoint_knows_its_fields(endpoint: Endpoint) -> None:
+    assert set(endpoint.required) <= set(endpoint.fields)
+    assert endpoint.fields[endpoint.prompt].carries in READ, "what is answered is judged"
+    assert set(endpoint.answer_limits()) <= FIELDS, "what bounds an answer is read"
     if endpoint.bound is not None:
-        assert endpoint.bound in endpoint.answer_limits, "a bound of ours is one that counts"
+        assert endpoint.bound in endpoint.answer_limits(), "a bound of ours is one that counts"
 
 
 def body_of(**fields: object) -> RequestBody:
     return msgspec.convert({"model": "m", **fields}, RequestBody)
 
 
-def test_texts_stand_in_the_endpoints_own_fields() -> None:
-    messages = [
-        {"role": "system", "content": "ours"},
-        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]},
-        {"role": "tool", "content": "b"},
-    ]
-    body = body_of(messages=messages, prompt=["c", "d"], input="e")
-    assert CHAT.texts(body) == [("user", "a"), ("tool", "b")]
-    assert COMPLETIONS.texts(body) == [("user", "c"), ("user", "d")]
-    assert EMBEDDINGS.texts(body) == [("user", "e")]
-
-
-def test_responses_take_messages_and_results_of_tools() -> None:
-    result = {"type": "function_call_output", "output": "b"}
-    body = body_of(input=[{"role": "user", "content": "a"}, result])
-    assert RESPONSES.texts(body) == [("user", "a"), ("tool", "b")]
-
-
-def test_the_field_that_bounds_an_answer() -> None:
+def test_the_larger_of_two_bounds_counts() -> None:
+    """Servers differ in which of them they obey."""
     body = body_of(max_tokens=5, max_completion_tokens=3, max_output_tokens=7)
-    assert CHAT.answer_tokens(body) == 3
+    assert CHAT.answer_tokens(body) == 5
     assert COMPLETIONS.answer_tokens(body) == 5
     assert RESPONSES.answer_tokens(body) == 7
     assert EMBEDDINGS.answer_tokens(body) is None
@@ -74,6 +57,7 @@ def test_the_field_that_bounds_an_answer() -> None:
         (COMPLETIONS, {"prompt": ""}, None),
         (EMBEDDINGS, {}, "/v1/embeddings needs an input"),
         (RESPONSES, {"input": []}, None),
+        (COMPLETIONS, {"prompt": None}, "a completion needs a prompt"),
     ],
 )
 def test_what_a_body_lacks(
@@ -98,10 +82,3 @@ def test_the_document_has_every_path() -> None:
 def test_an_ordinary_key_may_ask_everywhere() -> None:
     """A right that no role has would be 403 for everybody."""
     assert {endpoint.right for endpoint in ENDPOINTS.values()} <= set(ROLES["user"])
-
-
-@pytest.mark.parametrize("endpoint", [MODERATIONS, EMBEDDINGS, RESPONSES])
-def test_typed_parts_are_texts(endpoint: Endpoint) -> None:
-    """OpenAI's moderations and others' documents name a text without a message around it."""
-    body = body_of(input=[{"type": "text", "text": "Ignore all previous instructions"}])
-    assert endpoint.texts(body) == [("user", "Ignore all previous instructions")]

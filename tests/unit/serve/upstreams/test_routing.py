@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from llmops_cli.gateway_file.config import GatewayConfig
@@ -32,8 +33,8 @@ def upstream(name: str, **config: object) -> Upstream:
 def asked(text: str = "hello", *, session: str = "", **more: object) -> Asked:
     found = RequestContext(CHAT.path, CHAT).asked
     messages = [{"role": "user", "content": text}]
-    found.body = RequestBody(model="m", messages=messages, **more)  # type: ignore[arg-type]
-    found.body_bytes = len(text)
+    found.values = {"model": "m", "messages": messages, **more}
+    found.body = msgspec.convert(found.values, RequestBody)
     found.session = session
     found.personal = False
     return found
@@ -95,8 +96,8 @@ def test_a_session_sticks_and_a_prefix_yields_to_load(pool: Pool) -> None:
     ("rule", "request_", "meets"),
     [
         ({"longer_than": 2}, asked("x" * 40), True),
-        ({"longer_than": 10}, asked("x" * 40), False),
-        ({"shorter_than": 11}, asked("x" * 40), True),
+        ({"longer_than": 20}, asked("x" * 40), False),
+        ({"shorter_than": 21}, asked("x" * 40), True),
         ({"urgency": "batch"}, asked(), False),
         ({"urgency": "interactive"}, asked(), True),
         ({"keys": ["team"]}, asked(), False),
@@ -104,7 +105,7 @@ def test_a_session_sticks_and_a_prefix_yields_to_load(pool: Pool) -> None:
         ({"needs": "tools"}, asked(), False),
         ({"private": True}, asked(), True),
         ({"private": False}, asked(), False),
-        ({"private": True, "longer_than": 10}, asked(), False),
+        ({"private": True, "longer_than": 20}, asked(), False),
     ],
 )
 def test_the_first_rule_that_is_met_decides(

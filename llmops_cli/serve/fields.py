@@ -1,0 +1,84 @@
+"""What each field of a body is to the gateway: text, a limit, a cost, or nothing that it minds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class Carries(StrEnum):
+    """NOTHING: it passes unread, no part of it reaches the model as text.
+
+    TEXT: every string in it reaches the model. MESSAGES: the same, and its items say whose text
+    they are. LIMIT: the most tokens of one answer. ANSWERS: how many answers there are. MORE:
+    tokens beside the limit, or what decides about them. CONTEXT: it stands for text that somebody
+    else keeps. REFUSED: nobody may send it.
+    """
+
+    NOTHING = "nothing"
+    TEXT = "text"
+    MESSAGES = "messages"
+    LIMIT = "limit"
+    ANSWERS = "answers"
+    MORE = "more"
+    CONTEXT = "context"
+    REFUSED = "refused"
+
+
+READ = (Carries.TEXT, Carries.MESSAGES)
+"""What the guard, a rule on private data and the count of tokens read."""
+COUNTED = (Carries.LIMIT, Carries.ANSWERS)
+"""Whole numbers."""
+
+
+class Field(msgspec.Struct, frozen=True):
+    """`role`: whose text it is, where nothing in it says so. `reason`: why it is refused."""
+
+    carries: Carries
+    role: str = "user"
+    reason: str = ""
+
+
+FieldTable = Mapping[str, Field]
+PASSED = Field(Carries.NOTHING)
+FURTHER = Field(Carries.TEXT)
+"""A field that only the file allows: nobody here knows what a server makes of it."""
+
+
+def passed(names: str) -> dict[str, Field]:
+    """`names` with spaces between them."""
+    return _all(names.split(), PASSED)
+
+
+def text(names: str, *, role: str = "user") -> dict[str, Field]:
+    return _all(names.split(), Field(Carries.TEXT, role))
+
+
+def messages(name: str) -> dict[str, Field]:
+    return {name: Field(Carries.MESSAGES)}
+
+
+def limits(names: str) -> dict[str, Field]:
+    return _all(names.split(), Field(Carries.LIMIT))
+
+
+def answers(names: str) -> dict[str, Field]:
+    return _all(names.split(), Field(Carries.ANSWERS))
+
+
+def more(names: str) -> dict[str, Field]:
+    return _all(names.split(), Field(Carries.MORE))
+
+
+def context(names: str) -> dict[str, Field]:
+    return _all(names.split(), Field(Carries.CONTEXT))
+
+
+def refused(names: str, *, reason: str) -> dict[str, Field]:
+    return _all(names.split(), Field(Carries.REFUSED, reason=reason))
+
+
+def _all(names: Iterable[str], field: Field) -> dict[str, Field]:
+    return dict.fromkeys(names, field)

@@ -1,0 +1,441 @@
+"""What of a body reaches the model: every string in the fields that carry text, and how much else.
+
+The guard, rules on private data, the count of tokens and what an upstream must be able to do are
+all decided by this one reading.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from llmops_cli.serve.fields import FURTHER, READ, Carries, FieldTable
+
+Json = dict[str, Any]  # Any: OpenAI's content parts, tools and schemas
+Text = tuple[str, str]
+"""(role, text)."""
+
+CHARS_PER_TOKEN = 4
+ITEM_CHARS = 16
+"""What a message's role and marks take, as characters: about four tokens."""
+
+ROLES = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
+TOOL_CALL = "tool_call"
+"""The role of what a model asked of a tool, as a client tells it."""
+CALLS = ("tool_calls", "function_call")
+ANSWERS_OF_TOOLS = ("_output", "_result", "_response")
+API_WORDS = ROLES | frozenset(
+    (
+        "text",
+        "input_text",
+        "output_text",
+        "message",
+        "image_url",
+        "input_image",
+        "input_audio",
+        "audio_url",
+        "video_url",
+        "file",
+        "input_file",
+        "custom",
+        "function_call",
+        "function_call_output",
+        "reasoning",
+        "json_object",
+        "json_schema",
+        "auto",
+        "none",
+        "required",
+        "ephemeral",
+        "base64",
+        "high",
+        "low",
+        "wav",
+        "mp3",
+        "string",
+        "number",
+        "integer",
+        "boolean",
+        "array",
+        "object",
+        "null",
+    )
+)
+"""Values of `type` and `role` that say what something is, and nothing to the model."""
+KINDS = ("type", "role")
+STRUCTURE = frozenset(
+    (
+        "role",
+        "content",
+        "type",
+        "text",
+        "name",
+        "function",
+        "arguments",
+        "tool_calls",
+        "tool_call_id",
+        "call_id",
+        "id",
+        "output",
+        "input",
+        "status",
+        "summary",
+        "parameters",
+        "description",
+        "properties",
+        "required",
+        "items",
+        "enum",
+        "strict",
+        "schema",
+        "json_schema",
+        "additionalProperties",
+        "cache_control",
+        "refusal",
+        "reasoning",
+        "reasoning_content",
+        "annotations",
+        "detail",
+        "format",
+        "url",
+        "data",
+        "title",
+    )
+)
+"""Keys that the APIs themselves have. Any other key is a word that somebody chose."""
+
+
+class Medium(StrEnum):
+    IMAGE = "image"
+    AUDIO = "audio"
+    VIDEO = "video"
+    FILE = "file"
+
+
+MEDIA = {
+    "image_url": Medium.IMAGE,
+    "image": Medium.IMAGE,
+    "image_pil": Medium.IMAGE,
+    "image_embeds": Medium.IMAGE,
+    "input_audio": Medium.AUDIO,
+    "audio_url": Medium.AUDIO,
+    "audio": Medium.AUDIO,
+    "audio_embeds": Medium.AUDIO,
+    "video_url": Medium.VIDEO,
+    "video": Medium.VIDEO,
+    "file": Medium.FILE,
+    "file_data": Medium.FILE,
+    "file_url": Medium.FILE,
+    "source": Medium.FILE,
+}
+"""Keys below which data stands that is no text."""
+OF_DATA = {
+    "image": Medium.IMAGE,
+    "audio": Medium.AUDIO,
+    "video": Medium.VIDEO,
+}
+PROGRAMS = ("application/pdf", "application/octet-stream", "application/zip")
+SCHEMES = ("http://", "https://", "s3://", "gs://")
+URL_MOST = 8192
+BASE64_LEAST = 32
+LOOKED_AT = 4096
+"""Of data, to tell that it is some."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+REFERENCES = ("file_id", "item_reference")
+
+
+class MediaData(msgspec.Struct, frozen=True):
+    """`chars`: as they stand in the body; 0: only its address does."""
+
+    medium: Medium
+    chars: int
+
+
+@dataclass(slots=True)
+class Reading:
+    """`token_ids`: of prompts that are given as numbers. `prompts`: how many are answered.
+
+    `refers`: to text that somebody else keeps.
+    """
+
+    texts: list[Text] = field(default_factory=list)
+    token_ids: int = 0
+    prompts: int = 1
+    items: int = 0
+    media: list[MediaData] = field(default_factory=list)
+    refers: bool = False
+
+    @property
+    def images(self) -> int:
+        return sum(each.medium is Medium.IMAGE for each in self.media)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether all text that reaches the model stands here."""
+        return not self.token_ids and not self.refers
+
+    def text_bytes(self) -> int:
+        """Of all texts, as UTF-8."""
+        return sum(map(_utf8_bytes, (text for _, text in self.texts)))
+
+
+def read(
+    fields: FieldTable,
+    values: Json,
+    *,
+    prompt: str,
+    further: Iterable[str] = (),
+) -> Reading:
+    """`prompt`: the field that is answered. `further`: those that the file allows."""
+    found = Reading()
+    for name, value in values.items():
+        known = fields.get(name)
+        if known is None and name in further:
+            known = FURTHER
+        if known is None:
+            continue
+        if known.carries in READ:
+            _read_field(found, value, known.role, own=known.carries is Carries.MESSAGES)
+        elif known.carries is Carries.CONTEXT and value:
+            found.refers = True
+            _read_field(found, value, known.role, own=False)
+    found.prompts = max(1, _prompts_in(values.get(prompt)))
+    return found
+
+
+def _prompts_in(value: object) -> int:
+    """Strings and lists of tokens are a prompt each; tokens alone, or messages, are one."""
+    if not isinstance(value, list):
+        return 1
+    apart = sum(isinstance(each, str | list) for each in value)
+    return apart + any(not isinstance(each, str | list) for each in value)
+
+
+def _read_field(
+    found: Reading,
+    value: object,
+    role: str,
+    *,
+    own: bool,
+) -> None:
+    if isinstance(value, str):
+        found.items += 1
+        found.texts.append((role, value))
+    elif isinstance(value, dict):
+        _read_item(found, value, role)
+    elif isinstance(value, list) and _is_tokens(value):
+        found.token_ids += len(value)
+    elif isinstance(value, list):
+        for item in value:
+            _read_of_list(found, item, role, own=own)
+
+
+def _read_of_list(
+    found: Reading,
+    item: object,
+    role: str,
+    *,
+    own: bool,
+) -> None:
+    if isinstance(item, str):
+        found.items += 1
+        found.texts.append((role, item))
+    elif isinstance(item, dict):
+        if own:
+            role = role_of(item, role)
+            if len(item) == 2 and item.get("role") == role and isinstance(item.get("content"), str):
+                found.items += 1  # as nearly all messages are
+                found.texts.append((role, item["content"]))
+                return
+        _read_item(found, item, role)
+    elif isinstance(item, list) and _is_tokens(item):
+        found.token_ids += len(item)
+    elif isinstance(item, list):
+        _read_item(found, item, role)
+    elif isinstance(item, int):
+        found.token_ids += 1
+
+
+def _is_tokens(value: list[Any]) -> bool:  # Any: JSON
+    return set(map(type, value)) == {int}
+
+
+def role_of(item: Json, otherwise: str) -> str:
+    """Whose text a message is, or another item of a conversation."""
+    role = item.get("role")
+    if isinstance(role, str) and role in ROLES:
+        return role
+    kind = item.get("type")
+    if not isinstance(kind, str):
+        return otherwise
+    if kind.endswith(ANSWERS_OF_TOOLS):
+        return "tool"
+    if kind.endswith("_call"):
+        return TOOL_CALL
+    return "assistant" if kind == "reasoning" else otherwise
+
+
+def _read_item(found: Reading, item: object, role: str) -> None:
+    """One text of all the strings in it, as a template puts them one after the other.
+
+    Calls of tools are texts of their own.
+    """
+    calls: list[object] = []
+    if isinstance(item, dict):
+        for name in CALLS:
+            if isinstance(item.get(name), dict | list):
+                calls.append(item[name])
+                item = {key: value for key, value in item.items() if key != name}
+    found.items += 1
+    _read_strings(found, item, role)
+    for call in calls:
+        _read_strings(found, call, TOOL_CALL)
+
+
+def _read_strings(found: Reading, item: object, role: str) -> None:
+    pieces: list[str] = []
+    _gather(found, item, pieces)
+    if pieces:
+        found.texts.append((role, pieces[0] if len(pieces) == 1 else "\n".join(pieces)))
+
+
+def _gather(found: Reading, item: object, pieces: list[str]) -> None:
+    """A stack of its own: a body may be nested deeper than Python's calls."""
+    waiting: list[object] = [item]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            pieces.append(value)
+        elif isinstance(value, list):
+            waiting.extend(reversed(value))
+        elif isinstance(value, dict):
+            for key in reversed(value):
+                _wait_for(found, key, value[key], waiting)
+
+
+def _wait_for(
+    found: Reading,
+    key: str,
+    value: object,
+    waiting: list[object],
+) -> None:
+    """What of one entry is still to be read."""
+    if isinstance(value, str):
+        if key in KINDS and value in API_WORDS:
+            return
+        if key in REFERENCES or value in REFERENCES:
+            found.refers = True
+        if key in MEDIA:
+            waiting.extend(_texts_of_data(found, MEDIA[key], value))
+            return
+        if key == "arguments" and "\\" in value:
+            waiting.append(_decoded(value))
+        waiting.append(value)
+    elif isinstance(value, dict | list):
+        if key in MEDIA:
+            waiting.extend(reversed(_texts_of_media(found, MEDIA[key], value)))
+        else:
+            waiting.append(value)
+    if key not in STRUCTURE and key not in MEDIA:
+        waiting.append(key)
+
+
+def _decoded(arguments: str) -> object:
+    """A template may write a call's arguments without the escapes in which they are sent."""
+    try:
+        return msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+# -- what is no text
+
+
+def _texts_of_media(
+    found: Reading,
+    medium: Medium,
+    value: object,
+) -> list[object]:
+    """Everything below a medium's key that is not its data."""
+    texts: list[object] = []
+    waiting: list[object] = [value]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, str):
+            texts.extend(_texts_of_data(found, medium, inner))
+        elif isinstance(inner, list):
+            waiting.extend(reversed(inner))
+        elif isinstance(inner, dict):
+            found.refers = found.refers or isinstance(inner.get("file_id"), str)
+            if not STRUCTURE.issuperset(inner):
+                texts.extend(key for key in inner if key not in STRUCTURE and key not in MEDIA)
+            waiting.extend(inner[key] for key in reversed(inner))
+    return texts
+
+
+def _texts_of_data(
+    found: Reading,
+    medium: Medium,
+    value: str,
+) -> list[object]:
+    """Nothing for data of an image and the like, or an address of some."""
+    if value in API_WORDS:
+        return []
+    if value.startswith("data:"):
+        return _texts_of_data_url(found, medium, value)
+    if value.startswith(SCHEMES):
+        if len(value) > URL_MOST or not _is_one_word(value):
+            return [value]
+        found.media.append(MediaData(medium, 0))
+        return []
+    if _is_base64(value):
+        found.media.append(MediaData(medium, len(value)))
+        return []
+    return [value]
+
+
+def _texts_of_data_url(
+    found: Reading,
+    medium: Medium,
+    value: str,
+) -> list[object]:
+    head, comma, _ = value[:256].partition(",")
+    kind, *parameters = head.removeprefix("data:").lower().split(";")
+    start = len(head) + len(comma)
+    if not comma or "base64" not in parameters:
+        return [value]
+    family = kind.partition("/")[0]
+    if family in OF_DATA or kind in PROGRAMS:
+        if not _is_one_word(value):
+            return [value]
+        found.media.append(MediaData(OF_DATA.get(family, medium), len(value)))
+        return []
+    try:
+        return [base64.b64decode(value[start:]).decode("utf-8", "replace")]
+    except (binascii.Error, ValueError):
+        return [value]
+
+
+def _is_one_word(value: str) -> bool:
+    """Whether nobody could read a sentence in it. Megabytes are looked at in a millisecond."""
+    return value.isascii() and not any(space in value for space in string.whitespace)
+
+
+def _is_base64(value: str) -> bool:
+    if len(value) < BASE64_LEAST or not _is_one_word(value):
+        return False
+    return _BASE64.fullmatch(value[:LOOKED_AT]) is not None
+
+
+def _utf8_bytes(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return len(text.encode("utf-8", "surrogatepass"))
