@@ -42,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         self.outer.seen.append(body)
         self.outer.headers.append(dict(self.headers))
         mode = self.outer.mode
+        time.sleep(self.outer.prefill_s)
         if mode == "refuse first" and len(self.outer.seen) == 1:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -78,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         if mode == "429":
             self._json(429, {"error": {"message": "busy"}}, {"Retry-After": "7"})
             return
-        if not body.get("stream"):
+        if not body.get("stream") or mode == "whole":
             message = {
                 "role": "assistant",
                 "content": "".join(self.outer.words),
@@ -202,6 +203,7 @@ class Upstream:
         self.mode = "fine"
         self.words = ["Hello", " there", "."]
         self.delay_s = 0.0
+        self.prefill_s = 0.0
         self.extra: dict[str, Any] = {}
         self.names = ["m", "other"]
         self.listed: dict[str, dict[str, Any]] = {}

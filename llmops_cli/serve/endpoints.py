@@ -43,7 +43,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     `choices`: how an answer's choices look; streams of them end with [DONE]. None: it has none.
     `places`: where texts stand in a whole answer.
     `logprobs`: how sure a model was of an answer can be asked for.
-    `caches`: an answer may be given again.
+    `caches`: an answer may be given again. `streams`: it can come as events.
     `translated_to`: the endpoint that upstreams have in its place.
     """
 
@@ -60,6 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     places: Callable[[Json], list[Place]] = no_places
     logprobs: bool = False
     caches: bool = True
+    streams: bool = False
     dialect: Callable[[], Dialect] = OpenAI
     translated_to: Endpoint | None = None
 
@@ -127,6 +128,7 @@ CHAT = Endpoint(
     choices=ChatChoices(),
     places=places_of_whole,
     logprobs=True,
+    streams=True,
 )
 COMPLETIONS = Endpoint(
     path="/v1/completions",
@@ -139,6 +141,7 @@ COMPLETIONS = Endpoint(
     bound="max_tokens",
     choices=TextChoices(),
     places=places_of_whole,
+    streams=True,
 )
 EMBEDDINGS = Endpoint(
     path="/v1/embeddings",
@@ -158,6 +161,7 @@ RESPONSES = Endpoint(
     bound="max_output_tokens",
     places=places_of_response,
     caches=False,
+    streams=True,
 )
 MESSAGES = Endpoint(
     path="/v1/messages",
@@ -171,6 +175,7 @@ MESSAGES = Endpoint(
     bound=CHAT.bound,
     dialect=Messages,
     translated_to=CHAT,
+    streams=True,
 )
 MODERATIONS = Endpoint(
     path="/v1/moderations",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 
 from llmops_cli.serve.answers.dialects.dialect import Dialect
+from llmops_cli.serve.answers.late_events import answer_events, failure_events
 from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.door.respond import Send, respond
-from llmops_cli.serve.refusal import Headers
+from llmops_cli.serve.refusal import Headers, Refusal
 from llmops_cli.serve.snapshot import Snapshot
 
 EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -16,16 +18,24 @@ UNHELD: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"
 
 
 class AdmittedRequest:
-    """`target`: the upstream's endpoint, `dialect`: the client's way of speaking."""
+    """`target`: the upstream's endpoint, `dialect`: the client's way of speaking.
+
+    Of a stream: `has_begun` when its status was told, `said` is the last piece of it and `spoke_at`
+    when that was sent, on the monotonic clock.
+    """
 
     __slots__ = (
         "asked",
         "context",
         "decided",
         "dialect",
+        "has_begun",
+        "has_ended",
         "observed",
+        "said",
         "send",
         "snapshot",
+        "spoke_at",
         "target",
     )
 
@@ -44,6 +54,15 @@ class AdmittedRequest:
         self.target = context.asked.endpoint.target
         self.dialect = dialect
         self.send = send
+        self.has_begun = False
+        self.has_ended = False
+        self.said = b""
+        self.spoke_at = context.asked.start
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is to come as events."""
+        return self.asked.streams and self.asked.endpoint.streams
 
     def elapsed_s(self) -> float:
         return time.monotonic() - self.asked.start
@@ -57,10 +76,25 @@ class AdmittedRequest:
         kind: bytes | None = None,
     ) -> None:
         """`body` in OpenAI's form. `kind`: None where `headers` tell the content's type."""
+        if self.has_begun:
+            await self.end_stream(self._events(status, body))
+            return
+        self.has_ended = True
         seen_status, shown = self.dialect.whole(body, status=status)
         await respond(self.send, seen_status, shown, [*self.decided.headers, *headers], kind=kind)
 
+    def _events(self, status: int, body: bytes) -> bytes:
+        """The same, where the client was told already that a stream comes."""
+        if status != 200:
+            return failure_events(self.dialect, self.target, body)
+        usage = self.asked.body.wants_usage or self.dialect.wants_usage
+        return answer_events(self.dialect, self.target, body, usage=usage)
+
     async def begin_stream(self, status: int, headers: Headers) -> None:
+        """Nothing if it has begun: a status is told once."""
+        if self.has_begun:
+            return
+        self.has_begun = True
         shown = [*self.decided.headers, *headers, *UNHELD]
         await self.send(
             {
@@ -70,6 +104,23 @@ class AdmittedRequest:
             }
         )
 
+    def say(self, piece: bytes) -> Awaitable[None]:
+        """A piece of a stream, as the client is to see it."""
+        self.said = piece
+        self.spoke_at = time.monotonic()
+        return self.send(
+            {
+                "type": "http.response.body",
+                "body": piece,
+                "more_body": True,
+            }
+        )
+
     async def end_stream(self, rest: bytes) -> None:
         """`rest`: as the client is to see it."""
+        self.has_ended = True
         await self.send({"type": "http.response.body", "body": rest})
+
+    async def end_refused(self, refusal: Refusal) -> None:
+        """The gateway's own no, as the last event of a stream that has begun."""
+        await self.end_stream(failure_events(self.dialect, self.target, refusal.body()))

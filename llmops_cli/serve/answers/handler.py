@@ -9,6 +9,7 @@ from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.cached import AnswerCache, CacheLookup
 from llmops_cli.serve.answers.disconnect import DisconnectHooks, until_gone
 from llmops_cli.serve.answers.generate import Generator
+from llmops_cli.serve.answers.keep_alive import KeepAlive
 from llmops_cli.serve.answers.relay import Relay, pass_failure_on
 from llmops_cli.serve.answers.replay import replay
 from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most
@@ -52,6 +53,20 @@ class RequestHandler:
 
     async def handle(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
         """Answers. Raises: Refusal; ClientGone."""
+        every_s = request.snapshot.config.streams.keep_alive_s if request.streams else 0.0
+        try:
+            with KeepAlive(request, every_s):
+                await self._handle(request, hooks)
+        except Refusal as refusal:
+            if not request.has_begun:
+                raise
+            request.observed.status = refusal.status
+            request.observed.error = refusal.code
+            self._metrics.refused(refusal.code, request.asked.key_id)
+            await request.end_refused(refusal)
+
+    async def _handle(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
+        """Raises: Refusal; ClientGone."""
         alias = self._settle_model(request)
         self._settle_lengths(request)
         asked = request.asked

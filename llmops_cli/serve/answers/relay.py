@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmops_cli.serve.answers.admitted import AdmittedRequest
-from llmops_cli.serve.answers.dialects.sse import event
+from llmops_cli.serve.answers.late_events import error_events
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
 from llmops_cli.serve.answers.usage import usage_in
 from llmops_cli.serve.answers.whole_guard import guarded_answer
@@ -122,7 +122,7 @@ class Relay:
         headers: Headers,
     ) -> None:
         """Raises: UpstreamError."""
-        send = request.send
+        say = request.say
         dialect = request.dialect
         feed = reader.feed
         plain = dialect.is_plain
@@ -136,13 +136,7 @@ class Relay:
             if not plain:
                 shown = dialect.feed(shown)
             if shown:
-                await send(
-                    {
-                        "type": "http.response.body",
-                        "body": shown,
-                        "more_body": True,
-                    }
-                )
+                await say(shown)
         rest = reader.finish()
         if not plain:
             rest = dialect.feed(rest) + dialect.finish()
@@ -195,10 +189,8 @@ async def _end_with_error(request: AdmittedRequest, error: UpstreamError) -> Non
     """A stream that was begun ends with an event that says so."""
     said = f"the upstream broke off: {error}"
     failure = {
-        "error": {
-            "message": said,
-            "type": "server_error",
-            "code": "upstream_error",
-        }
+        "message": said,
+        "type": "server_error",
+        "code": "upstream_error",
     }
-    await request.end_stream(request.dialect.feed(event(failure)))
+    await request.end_stream(error_events(request.dialect, request.target, failure))

@@ -39,12 +39,5 @@ async def _stream(request: AdmittedRequest, body: bytes) -> None:
     shows_usage = request.asked.body.wants_usage or dialect.wants_usage
     await request.begin_stream(200, [EVENT_STREAM])
     for piece in spelt(msgspec.json.decode(body), form, usage=shows_usage):
-        shown = dialect.feed(piece)
-        await request.send(
-            {
-                "type": "http.response.body",
-                "body": shown,
-                "more_body": True,
-            }
-        )
+        await request.say(dialect.feed(piece))
     await request.end_stream(dialect.finish())
