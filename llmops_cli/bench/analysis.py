@@ -82,10 +82,13 @@ class _Analysis:
             timeline.add(record)
         window = timeline.window(self._load)
         self._windows.append(window)
-        self._saturated |= self._load.kind == "rate" and timeline.is_growing(window)
+        if self._load.kind == "rate":
+            self._saturated |= timeline.is_growing(window)
         self._rates.add(timeline, window)
         blocks = _WindowBlocks(self._load, window, timeline.good)
-        series = Series(timeline) if number == 0 else None  # shows one repetition, not their sum
+        series = None
+        if number == 0:  # it shows one repetition, not their sum
+            series = Series(timeline)
         for record in repetition.records():
             self._requests += 1
             if record.error is not None:
@@ -94,7 +97,8 @@ class _Analysis:
                 series.add(record)
             block = blocks.block_of(record)
             if block is not None:
-                self._measure(record, number * BLOCKS + block)
+                of_all_repetitions = number * BLOCKS + block
+                self._measure(record, of_all_repetitions)
         if series is not None:
             self._step_s = series.step_s
             self._series = series.points(repetition.samples)
@@ -105,7 +109,8 @@ class _Analysis:
         hits = [slo.met_by(record) for slo in self._slos]
         for place, hit in enumerate(hits):
             self._hits[place] += hit
-        self._samples[QUEUE_DELAY].add(queue_delay_ms(record), block)
+        delay_ms = queue_delay_ms(record)
+        self._samples[QUEUE_DELAY].add(delay_ms, block)
         if record.error is not None:
             return
         self._good += all(hits)
@@ -114,21 +119,30 @@ class _Analysis:
             value = metric(record)
             if value is not None:
                 self._samples[name].add(value, block)
-        gaps = record.gaps
-        for i in range(0, len(gaps), 2):
-            self._itl.add_bucket(int(gaps[i]), gaps[i + 1], block)
+        self._add_gaps(record.gaps, block)
         self._tokens.add(record)
 
+    def _add_gaps(self, gaps: Sequence[float], block: int) -> None:
+        """Pairs of a bucket and a count."""
+        for i in range(0, len(gaps), 2):
+            bucket = gaps[i]
+            count = gaps[i + 1]
+            self._itl.add_bucket(int(bucket), count, block)
+
     def level(self, repetitions: Sequence[Repetition], notes: Sequence[str]) -> Level:
-        found = {name: sample.distribution() for name, sample in self._samples.items()}
+        found = {}
+        for name, sample in self._samples.items():
+            found[name] = sample.distribution()
         done = [repetition.done for repetition in repetitions]
         client = client_stats(done)
         all_tokens = self._rates.totals[TOKENS] + self._tokens.input
+        own = self._own_reasons(repetitions)
         ttft_p50_ms = found["ttft_ms"].p50
-        reasons = [
-            *self._own_reasons(repetitions),
-            *client_limits(self._load, client, done, ttft_p50_ms=ttft_p50_ms),
-        ]
+        limits = client_limits(self._load, client, done, ttft_p50_ms=ttft_p50_ms)
+        reasons = [*own, *limits]
+        rates_each = {}
+        if len(repetitions) > 1:
+            rates_each = self._rates.each
         return Level(
             concurrency=self._load.concurrency,
             rate_per_s=self._load.rate_per_s,
@@ -150,7 +164,7 @@ class _Analysis:
             output_tokens_per_s=self._rates.per_s(TOKENS),
             total_tokens_per_s=self._rates.of_whole(all_tokens),
             rates_ci95=self._rates.intervals(),
-            rates_each=self._rates.each if len(repetitions) > 1 else {},
+            rates_each=rates_each,
             input_tokens=self._tokens.input,
             output_tokens=self._tokens.output,
             cached_tokens=self._tokens.cached,
@@ -171,12 +185,15 @@ class _Analysis:
         """Requests that met every objective; None without any."""
         if not self._slos:
             return None
-        return self._rates.per_s(REQUESTS) * self._good / max(1, self._measured)
+        served_per_s = self._rates.per_s(REQUESTS)
+        return served_per_s * self._good / max(1, self._measured)
 
     def _slo_results(self) -> list[SloResult]:
         results = []
         for slo, hits in zip(self._slos, self._hits, strict=True):
-            share = hits / self._tried if self._tried else 0.0
+            share = 0.0
+            if self._tried:
+                share = hits / self._tried
             result = SloResult(
                 text=slo.text,
                 share=share,
@@ -222,13 +239,17 @@ class _WindowBlocks:
         self._is_burst = load.kind == "burst"
         self._start_ns = int(window.start_s * 1e9)
         self._end_ns = int(window.end_s * 1e9)
-        self._blocks = max(2, min(BLOCKS, round(good)))
-        self._scale = self._blocks / max(1, self._end_ns - self._start_ns + 1)
+        wanted = min(BLOCKS, round(good))
+        self._blocks = max(2, wanted)
+        width_ns = self._end_ns - self._start_ns + 1
+        self._scale = self._blocks / max(1, width_ns)
 
     def block_of(self, record: Record) -> int | None:
         """None outside the window."""
-        if not self._start_ns <= max(0, record.intended_ns) <= self._end_ns:
+        begun_ns = max(0, record.intended_ns)
+        if not self._start_ns <= begun_ns <= self._end_ns:
             return None
         if self._is_burst:
             return record.index % self._blocks
-        return max(0, int((record.intended_ns - self._start_ns) * self._scale))
+        since_ns = record.intended_ns - self._start_ns
+        return max(0, int(since_ns * self._scale))

@@ -66,7 +66,9 @@ def _check_asked(recipe: BenchRecipe, asked: list[str]) -> None:
         raise UsageError(f"--{asked[0]} and --{asked[1]} are two loads", hint="give one of them")
     for name in asked:
         values = getattr(recipe, name)
-        if isinstance(values, list) and len(set(values)) < len(values):
+        if not isinstance(values, list):
+            continue
+        if len(set(values)) < len(values):
             raise UsageError(f"--{name} has a value twice", hint="--repeats runs levels again")
     if recipe.search and asked and asked[0] != "rate":
         raise UsageError(
@@ -79,7 +81,8 @@ def _check_asked(recipe: BenchRecipe, asked: list[str]) -> None:
 
 
 def _closed(recipe: BenchRecipe) -> list[Load]:
-    return [_streams(recipe, streams) for streams in recipe.concurrency or DEFAULT_CONCURRENCY]
+    asked = recipe.concurrency or DEFAULT_CONCURRENCY
+    return [_streams(recipe, streams) for streams in asked]
 
 
 def _streams(recipe: BenchRecipe, streams: int) -> Load:
@@ -121,7 +124,9 @@ def _steps(recipe: BenchRecipe) -> list[Load]:
 
 
 def _burst(recipe: BenchRecipe) -> list[Load]:
-    return [Load(kind="burst", label=f"{recipe.burst} at once", count=recipe.burst)]
+    label = f"{recipe.burst} at once"
+    load = Load(kind="burst", label=label, count=recipe.burst)
+    return [load]
 
 
 def _trace(recipe: BenchRecipe) -> list[Load]:
@@ -195,11 +200,16 @@ def _ramp(recipe: BenchRecipe) -> list[Load]:
 
 def _step(text: str) -> tuple[float, float]:
     found = _STEP.fullmatch(text.strip())
-    if not found or not float(found[1]) or not float(found[2]):
+    rate_per_s = 0.0
+    seconds = 0.0
+    if found:
+        rate_per_s = float(found[1])
+        seconds = float(found[2])
+    if not rate_per_s or not seconds:
         raise UsageError(
             f"'{text}' is no step", hint="--steps 2x30,5x30: 2 per second for 30 s, then 5"
         )
-    return float(found[1]), float(found[2])
+    return rate_per_s, seconds
 
 
 _MAKERS: dict[str, Callable[[BenchRecipe], list[Load]]] = {
@@ -218,7 +228,8 @@ def due_times_s(load: Load, seed: str) -> Iterator[float]:
     The same load and seed give the same times; a trace has its own.
     """
     if load.kind == "burst":
-        yield from (0.0 for _ in range(load.count or 0))
+        for _ in range(load.count or 0):
+            yield 0.0
         return
     rng = random.Random(f"{seed}/arrivals")
     unit = 0.0
@@ -227,7 +238,9 @@ def due_times_s(load: Load, seed: str) -> Iterator[float]:
         # a process of rate 1, stretched by the inverse of the cumulated rate, keeps its law under
         # any rate curve
         due_s = _stretch(load, unit)
-        if due_s is None or (load.duration_s is not None and due_s >= load.duration_s):
+        if due_s is None:
+            return
+        if load.duration_s is not None and due_s >= load.duration_s:
             return
         yield due_s
         sent += 1
@@ -238,7 +251,8 @@ def _gap(load: Load, rng: random.Random) -> float:
     if load.process == "constant":
         return 1.0
     if load.process == "gamma":
-        return rng.gammavariate(load.burstiness, 1 / load.burstiness)
+        scale = 1 / load.burstiness
+        return rng.gammavariate(load.burstiness, scale)
     return rng.expovariate(1.0)
 
 
@@ -249,13 +263,15 @@ def _stretch(load: Load, unit: float) -> float | None:
     low = load.rate_per_s or 0.0
     if load.ramp_to_per_s is None or load.duration_s is None:
         return unit / low
-    slope = (load.ramp_to_per_s - low) / load.duration_s
+    rise = load.ramp_to_per_s - low
+    slope = rise / load.duration_s
     if abs(slope) < 1e-12:
         return unit / low
     square = low * low + 2 * slope * unit
     if square < 0:
         return None
-    return (math.sqrt(square) - low) / slope
+    root = math.sqrt(square)
+    return (root - low) / slope
 
 
 def _stretch_steps(load: Load, unit: float) -> float | None:

@@ -26,18 +26,27 @@ CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocks
 def client_stats(repetitions: Sequence[Sequence[LevelDone]]) -> ClientStats:
     """Of all workers of all repetitions."""
     done = [part for repetition in repetitions for part in repetition]
-    first = repetitions[0] if repetitions else []
-    workers = max((len(repetition) for repetition in repetitions), default=0)
+    workers = 1
+    cpu_share = 0.0
+    peak_rss_bytes = None
+    max_in_flight = 0
+    if repetitions:
+        workers = max(len(repetition) for repetition in repetitions) or 1
+        max_in_flight = sum(part.max_in_flight for part in repetitions[0])
+    if done:
+        cpu_share = max(_cpu_share(part) for part in done)
+        peak_rss_bytes = max(part.peak_rss_bytes for part in done)
+    lags = _lags(done)
     return ClientStats(
-        workers=workers or 1,
+        workers=workers,
         cpu_s=sum(part.cpu_s for part in done),
-        cpu_share=max((_cpu_share(part) for part in done), default=0.0),
-        lag_ms=_lags(done).distribution(),
+        cpu_share=cpu_share,
+        lag_ms=lags.distribution(),
         sent=sum(part.sent for part in done),
         late=sum(part.late for part in done),
         reconnects=sum(part.reconnects for part in done),
-        max_in_flight=sum(part.max_in_flight for part in first),
-        peak_rss_bytes=max((part.peak_rss_bytes for part in done), default=None),
+        max_in_flight=max_in_flight,
+        peak_rss_bytes=peak_rss_bytes,
         clock=_clock_words(),
     )
 
@@ -52,7 +61,9 @@ def _lags(done: Sequence[LevelDone]) -> Sample:
     lags = Sample()
     for part in done:
         for i in range(0, len(part.lags), 2):
-            lags.add_bucket(int(part.lags[i]), part.lags[i + 1])
+            bucket = part.lags[i]
+            count = part.lags[i + 1]
+            lags.add_bucket(int(bucket), count)
     return lags
 
 

@@ -45,26 +45,32 @@ def compare(
     `metrics` (ttft_ms.p95, ...) asks for others. A ratio is current / baseline. A verdict other
     than "can't tell" needs an adjusted p under 5 % and a change of at least `min_effect`.
     """
+    wanted = metrics or HEADLINES
     found: list[Difference] = []
     for places in _same_loads(baseline.report.levels, current.report.levels):
-        found += _differences(baseline, current, places, metrics or HEADLINES)
+        found += _differences(baseline, current, places, wanted)
     adjusted = holm([difference.p for difference in found])
-    judged = [
-        _judge(difference, p, min_effect) for difference, p in zip(found, adjusted, strict=True)
-    ]
+    judged = []
+    for difference, p in zip(found, adjusted, strict=True):
+        verdict = _judge(difference, p, min_effect)
+        judged.append(verdict)
+    warnings = comparison_warnings(baseline, current)
     return Comparison(
         baseline=baseline.name,
         current=current.name,
         differences=judged,
-        warnings=list(comparison_warnings(baseline, current)),
+        warnings=list(warnings),
     )
 
 
 def _same_loads(a: Sequence[Level], b: Sequence[Level]) -> Iterator[tuple[int, int]]:
     """The places of each load that both have."""
-    places = {load_name(level): place for place, level in enumerate(b)}
+    places = {}
+    for place, level in enumerate(b):
+        places[load_name(level)] = place
     for place, level in enumerate(a):
-        other = places.get(load_name(level))
+        name = load_name(level)
+        other = places.get(name)
         if other is not None:
             yield place, other
 
@@ -93,7 +99,8 @@ def _by_metric(metrics: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in metrics:
         metric, _, statistic = name.partition(".")
-        found.setdefault(metric, []).append(statistic)
+        statistics = found.setdefault(metric, [])
+        statistics.append(statistic)
     return found
 
 
@@ -120,7 +127,13 @@ def _error_verdict(difference: Difference) -> str | None:
 
 def _speed_verdict(difference: Difference, min_effect: float) -> str | None:
     ratio = difference.ratio
-    if ratio is None or abs(math.log(ratio)) < math.log1p(min_effect):
+    if ratio is None:
         return None
+    effect = abs(math.log(ratio))
+    if effect < math.log1p(min_effect):
+        return None
+    is_more = ratio > 1
     more_is_faster = difference.metric in RATES
-    return "faster" if (ratio > 1) == more_is_faster else "slower"
+    if is_more == more_is_faster:
+        return "faster"
+    return "slower"

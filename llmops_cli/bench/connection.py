@@ -70,11 +70,14 @@ class Connection:
 def head_of(plan: LevelPlan) -> bytes:
     """The request head up to the request's own number."""
     target = plan.target
-    prefix = f"http://{target.authority}" if target.proxy and target.scheme == "http" else ""
+    prefix = ""
+    if target.proxy and target.scheme == "http":
+        prefix = f"http://{target.authority}"
     head = request_head(
         target=target.path, host=target.authority, headers=target.headers, prefix=prefix
     )
-    return head + f"X-Request-Id: llmops-{plan.level}-{plan.repetition}-".encode()
+    number = f"X-Request-Id: llmops-{plan.level}-{plan.repetition}-"
+    return head + number.encode()
 
 
 def tls_context(target: Destination) -> ssl.SSLContext | None:

@@ -22,8 +22,10 @@ class RequestBodies:
     def __init__(self, work: Workload) -> None:
         self._chat = work.api == "chat"
         names = ("max_tokens", "max_completion_tokens")
-        self._limited = not any(name in work.fields for name in names)
-        self._start = msgspec.json.encode(work.fields)[:-1]
+        has_limit = any(name in work.fields for name in names)
+        self._limited = not has_limit
+        fields = msgspec.json.encode(work.fields)
+        self._start = fields[:-1]  # without its closing brace
         if work.fields:
             self._start += b","
 
@@ -41,10 +43,12 @@ class RequestBodies:
 
     def of_messages(self, messages: list[Message], output_tokens: int) -> bytes:
         if not self._chat:
-            text = "\n".join(str(message["content"]) for message in messages)
+            contents = [str(message["content"]) for message in messages]
+            text = "\n".join(contents)
             return self.of_text(text, output_tokens)
         encoded = msgspec.json.encode(messages)
-        return self._open(output_tokens) + OPEN_MESSAGES + encoded + b"}"
+        start = self._open(output_tokens)
+        return start + OPEN_MESSAGES + encoded + b"}"
 
 
 class UserTurn(NamedTuple):
@@ -84,12 +88,18 @@ class Conversation:
             return None
         self._left -= 1
         text, tokens, output = next(self._turns)
-        if not self._messages and not self._left:
-            return Turn(self._bodies.of_text(text, output), tokens, output)
+        is_only_turn = not self._messages and not self._left
+        if is_only_turn:
+            body = self._bodies.of_text(text, output)
+            return Turn(body, tokens, output)
         if answer is not None:
-            self._messages.append({"role": "assistant", "content": answer})
+            said: Message = {"role": "assistant", "content": answer}
+            self._messages.append(said)
         if text:
-            self._messages.append({"role": "user", "content": text})
-        # what was said before has no length that we wanted
-        wanted = tokens if len(self._messages) == 1 else 0
-        return Turn(self._bodies.of_messages(self._messages, output), wanted, output)
+            asked: Message = {"role": "user", "content": text}
+            self._messages.append(asked)
+        wanted = 0  # what was said before has no length that we wanted
+        if len(self._messages) == 1:
+            wanted = tokens
+        body = self._bodies.of_messages(self._messages, output)
+        return Turn(body, wanted, output)

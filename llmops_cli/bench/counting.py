@@ -51,16 +51,18 @@ class _TokenQuestions:
 
     def _fields(self, text: str) -> dict[str, object]:
         if self._recipe.api == "chat":
-            return {"model": self._model, "messages": [{"role": "user", "content": text}]}
+            message = {"role": "user", "content": text}
+            return {"model": self._model, "messages": [message]}
         return {"model": self._model, "prompt": text}
 
     def by_tokenize(self, text: str) -> int | None:
         """As vLLM has it: with the chat template."""
-        reply = self._http.post_json(
-            f"{self._url}/tokenize", self._fields(text), timeout_s=self._patience_s
-        )
-        count = (reply or {}).get("count")
-        return count if isinstance(count, int) else None
+        url = f"{self._url}/tokenize"
+        fields = self._fields(text)
+        reply = self._http.post_json(url, fields, timeout_s=self._patience_s)
+        if reply is None:
+            return None
+        return _whole_number(reply.get("count"))
 
     def by_plain_tokenize(self, text: str) -> int | None:
         """As llama-server has it: the text alone, without a chat template."""
@@ -74,9 +76,17 @@ class _TokenQuestions:
 
     def by_usage(self, text: str) -> int | None:
         """A request of one token."""
-        body = {**self._fields(text), "max_tokens": 1, **self._recipe.body}
-        path = PATHS[self._recipe.api]
-        reply = self._http.post_json(f"{self._url}{path}", body, timeout_s=self._recipe.timeout_s)
-        usage = (reply or {}).get("usage") or {}
-        count = usage.get("prompt_tokens")
-        return count if isinstance(count, int) else None
+        fields = self._fields(text)
+        body = {**fields, "max_tokens": 1, **self._recipe.body}
+        url = self._url + PATHS[self._recipe.api]
+        reply = self._http.post_json(url, body, timeout_s=self._recipe.timeout_s)
+        if reply is None:
+            return None
+        usage = reply.get("usage") or {}
+        return _whole_number(usage.get("prompt_tokens"))
+
+
+def _whole_number(found: object) -> int | None:
+    if isinstance(found, int):
+        return found
+    return None

@@ -27,8 +27,10 @@ class Failures:
         self.out_of_files = False
 
     def add(self, record: Record) -> None:
-        self.kinds[_kind_of(record)] += 1
-        self.out_of_files |= record.error_kind is ErrorKind.OPEN_FILES
+        kind = _kind_of(record)
+        self.kinds[kind] += 1
+        if record.error_kind is ErrorKind.OPEN_FILES:
+            self.out_of_files = True
 
     @property
     def count(self) -> int:
@@ -36,7 +38,8 @@ class Failures:
 
     def words(self) -> str:
         """The most frequent kinds."""
-        return ", ".join(f"{kind} ({count})" for kind, count in self.kinds.most_common(3))
+        frequent = self.kinds.most_common(3)
+        return ", ".join(f"{kind} ({count})" for kind, count in frequent)
 
 
 def _kind_of(record: Record) -> str:
@@ -45,7 +48,8 @@ def _kind_of(record: Record) -> str:
     One that was written before errors had kinds goes by the beginning of its text.
     """
     if record.error_kind is None:
-        return (record.error or "").split(":", maxsplit=1)[0]
+        text = record.error or ""
+        return text.split(":", maxsplit=1)[0]
     if record.error_kind is ErrorKind.HTTP:
         return f"HTTP {record.status}"
     return record.error_kind.value
@@ -101,8 +105,11 @@ class WindowRates:
         last = int(window.end_s * 1e9) // BIN_NS
         seconds = max(window.end_s - window.start_s, 1e-9)
         self.seconds += seconds
-        self._add(REQUESTS, timeline.served()[first : last + 1], seconds)
-        self._add(TOKENS, timeline.tokens()[first : last + 1], seconds)
+        inside = slice(first, last + 1)
+        served = timeline.served()
+        tokens = timeline.tokens()
+        self._add(REQUESTS, served[inside], seconds)
+        self._add(TOKENS, tokens[inside], seconds)
 
     def _add(
         self,
@@ -114,8 +121,10 @@ class WindowRates:
         self.totals[name] += total
         self.each[name].append(total / seconds)
         size = max(1, -(-len(bins) // SLICES))
+        slices = self._slices[name]
         for start in range(0, len(bins), size):
-            self._slices[name].append(sum(bins[start : start + size]))
+            part = bins[start : start + size]
+            slices.append(sum(part))
 
     def per_s(self, name: str) -> float:
         return self.of_whole(self.totals[name])

@@ -56,13 +56,16 @@ def prompt_rows(path: Path) -> Iterator[PromptRow]:
     """The rows of a prompt file, by the ending of its name."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return _numbered(parquet_lines(path), f"{path} row")
+        lines = parquet_lines(path)
+        return _numbered(lines, f"{path} row")
     if suffix == ".csv":
-        return _numbered(map(dict, csv_lines(path)), f"{path} row")
+        rows = csv_lines(path)
+        return _numbered(map(dict, rows), f"{path} row")
     if suffix in (".jsonl", ".ndjson"):
         return jsonl_rows(path, _row)
     if suffix == ".json":
-        return _numbered(json_list(path), f"{path} item")
+        items = json_list(path)
+        return _numbered(items, f"{path} item")
     return _text_rows(path)
 
 
@@ -88,7 +91,8 @@ def _row(line: Json, where: str) -> PromptRow:
     output_tokens = _output_tokens(line)
     messages = line.get("messages")
     if isinstance(messages, list):
-        return PromptRow(messages=_request_of(messages, where), output_tokens=output_tokens)
+        request = _request_of(messages, where)
+        return PromptRow(messages=request, output_tokens=output_tokens)
     talk = line.get("conversations", line.get("conversation"))
     if isinstance(talk, list):
         return _sharegpt(talk, where, output_tokens)
@@ -96,9 +100,10 @@ def _row(line: Json, where: str) -> PromptRow:
         text = line.get(key)
         if isinstance(text, str) and text:
             return PromptRow(turns=[text], output_tokens=output_tokens)
+    others = ", ".join(PROMPT_KEYS[1:])
     raise UsageError(
         f"{where}: no prompt in it",
-        hint=f"a field prompt, messages or conversations (or {', '.join(PROMPT_KEYS[1:])})",
+        hint=f"a field prompt, messages or conversations (or {others})",
     )
 
 
@@ -113,14 +118,17 @@ def _output_tokens(line: Json) -> int:
 
 def _request_of(messages: list[Json], where: str) -> list[Json]:
     """Without a reference answer at the end, which is not part of the request."""
-    is_talk = all(isinstance(message, dict) and "role" in message for message in messages)
-    if not messages or not is_talk:
+    if not messages or not all(map(_is_message, messages)):
         raise UsageError(f"{where}: 'messages' must be a list of {{role, content}}")
     while messages and messages[-1]["role"] == "assistant":
         messages = messages[:-1]
     if not messages:
         raise UsageError(f"{where}: no user message")
     return messages
+
+
+def _is_message(item: object) -> bool:
+    return isinstance(item, dict) and "role" in item
 
 
 def _sharegpt(
@@ -131,7 +139,8 @@ def _sharegpt(
     system: list[dict[str, object]] = []
     turns: list[str] = []
     for part in talk:
-        speaker = str(part.get("from", part.get("role", ""))).lower()
+        role = part.get("from", part.get("role", ""))
+        speaker = str(role).lower()
         text = part.get("value", part.get("content"))
         if not isinstance(text, str):
             raise UsageError(

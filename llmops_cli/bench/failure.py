@@ -64,10 +64,12 @@ def connection_failure(error: OSError) -> RequestFailure:
     if isinstance(error, ssl.SSLCertVerificationError):
         return detailed_failure(ErrorKind.UNTRUSTED, error.verify_message)
     if isinstance(error, ssl.SSLError):
-        return detailed_failure(ErrorKind.TLS, error.reason or str(error))
+        reason = error.reason or str(error)
+        return detailed_failure(ErrorKind.TLS, reason)
     kind = _BY_ERRNO.get(error.errno or 0)
     if kind is None:
-        return detailed_failure(ErrorKind.CONNECTION, error.strerror or str(error))
+        reason = error.strerror or str(error)
+        return detailed_failure(ErrorKind.CONNECTION, reason)
     return plain_failure(kind)
 
 

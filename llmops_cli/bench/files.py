@@ -26,17 +26,19 @@ def reread(path: Path, report: BenchReport) -> tuple[BenchReport, str]:
     folder = path / SPOOLS
     if report.manifest.complete:
         return report, ""
-    if not (folder / "book.json").is_file():
+    saved = folder / "book.json"
+    if not saved.is_file():
         return report, "partial"
-    book = msgspec.json.decode((folder / "book.json").read_bytes(), type=Book)
-    report = msgspec.structs.replace(report, levels=levels_of(folder, book))
+    book = msgspec.json.decode(saved.read_bytes(), type=Book)
+    levels = levels_of(folder, book)
+    report = msgspec.structs.replace(report, levels=levels)
     try:
         spools = Spools(path, keep=True)
     except EnvironmentMissing:
         return report, "partial: the run is still going"
-    form = str(report.manifest.recipe.get("records", "csv"))
+    form = report.manifest.recipe.get("records", "csv")
     with contextlib.suppress(EnvironmentMissing):
-        finish(report, spools, book, path, form=form)
+        finish(report, spools, book, path, form=str(form))
     return report, "partial: the run was killed"
 
 
@@ -61,5 +63,6 @@ def finish(
 
 def _all_records(spools: Spools, book: Book) -> Iterator[Record]:
     for level, repeats in enumerate(book.repeats):
-        for repetition in range(len(repeats) + 1):  # one may be unfinished
+        most = len(repeats) + 1  # one may be unfinished
+        for repetition in range(most):
             yield from read_spools(spools.folder, level, repetition)

@@ -44,10 +44,12 @@ def parse_gate(text: str) -> Condition:
     """Raises: UsageError for an unknown metric or statistic, or a condition that makes no sense."""
     condition = parse_condition(text, GRAMMAR)
     _check_statistic(condition)
+    is_share = condition.unit is Unit.PERCENT
     if condition.is_relative:
         _check_change(condition)
-    elif (condition.unit is Unit.PERCENT) != (condition.metric == ERROR_RATE):
+    elif is_share != (condition.metric == ERROR_RATE):
         raise _senseless(condition, "a change needs its sign, as +10%, and a limit its own unit")
+    return condition
     return condition
 
 
@@ -66,7 +68,8 @@ def _check_change(condition: Condition) -> None:
     if condition.metric == "itl_ms":
         raise UsageError("itl_ms has no value per request to compare", hint="use tpot_ms")
     is_rise = math.copysign(1, condition.value) > 0
-    if condition.metric != ERROR_RATE and is_rise != condition.is_above:
+    fails_at_once = is_rise != condition.is_above
+    if condition.metric != ERROR_RATE and fails_at_once:
         raise UsageError(f"'{condition.text}' would fail without a change", hint=GRAMMAR.example)
 
 
@@ -110,18 +113,23 @@ def _judge_changes(
     baseline: SavedRun,
     conditions: Sequence[Condition],
 ) -> Iterator[Judged]:
-    metrics = list(dict.fromkeys(condition.name for condition in conditions))
+    names = [condition.name for condition in conditions]
+    metrics = list(dict.fromkeys(names))
     if not metrics:
         return
     found = compare(baseline, current, metrics=metrics, min_effect=0.0)
-    by_place = {(one.load, one.metric): one for one in found.differences}
-    old = {level.label: level for level in baseline.report.levels}
+    by_place = {}
+    for one in found.differences:
+        by_place[one.load, one.metric] = one
+    old_levels = {level.label: level for level in baseline.report.levels}
     for condition in conditions:
         for level in current.report.levels:
             difference = by_place.get((level.label, condition.name))
             if difference is None:
+                old = old_levels.get(level.label)
+                why = _why_not(condition, old, level)
                 outcome = Outcome.UNKNOWN
-                text = f"cannot be judged: {_why_not(condition, old.get(level.label), level)}"
+                text = f"cannot be judged: {why}"
             else:
                 outcome, text = _judge_change(condition, difference)
             yield Judged(condition=condition.text, load=level.label, outcome=outcome, text=text)
@@ -155,11 +163,13 @@ def _judge_change(condition: Condition, difference: Difference) -> tuple[Outcome
 
 def _change_of(difference: Difference) -> tuple[float, float, float]:
     """As a share of the baseline, or of the requests for error rates, with its interval."""
-    if difference.ratio is not None and difference.ratio_ci95 is not None:
-        low, high = difference.ratio_ci95
+    interval = difference.ratio_ci95
+    if difference.ratio is not None and interval is not None:
+        low, high = interval
         return difference.ratio - 1, low - 1, high - 1
+    change = difference.change or 0.0
     low, high = difference.change_ci95 or (0.0, 0.0)
-    return difference.change or 0.0, low, high
+    return change, low, high
 
 
 def _judge_level(condition: Condition, level: Level) -> Judged:
@@ -169,9 +179,14 @@ def _judge_level(condition: Condition, level: Level) -> Judged:
         text = "was not measured"
     else:
         low, high = interval or (value, value)
-        outcome = Outcome.FAILED if condition.is_sure(low, high) else Outcome.PASSED
-        form = "{:.2%}" if condition.metric == ERROR_RATE else "{:.4g}"
-        text = f"{form.format(value)} ({form.format(low)} to {form.format(high)})"
+        outcome = Outcome.PASSED
+        if condition.is_sure(low, high):
+            outcome = Outcome.FAILED
+        form = "{:.4g}"
+        if condition.metric == ERROR_RATE:
+            form = "{:.2%}"
+        shown = [form.format(number) for number in (value, low, high)]
+        text = "{} ({} to {})".format(*shown)
     return Judged(condition=condition.text, load=level.label, outcome=outcome, text=text)
 
 
@@ -180,10 +195,13 @@ def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[floa
     if condition.metric == ERROR_RATE:
         if not level.requests:
             return None, None
-        return level.errors / level.requests, share_interval(level.errors, level.requests)
+        share = level.errors / level.requests
+        interval = share_interval(level.errors, level.requests)
+        return share, interval
     found = getattr(level, condition.metric)
     if isinstance(found, Distribution):
-        return getattr(found, condition.part), found.ci95.get(condition.part)
+        statistic = condition.part
+        return getattr(found, statistic), found.ci95.get(statistic)
     return found, level.rates_ci95.get(condition.metric)
 
 
@@ -212,6 +230,9 @@ def _failed(
 
 def metric_names() -> list[str]:
     """What can be compared between two runs."""
-    per_request = [name for name in LATENCIES if name != "itl_ms"]
-    names = [f"{name}.{statistic}" for name in per_request for statistic in COMPARED_STATISTICS]
+    names = []
+    for metric in LATENCIES:
+        if metric == "itl_ms":  # it has no value per request
+            continue
+        names += [f"{metric}.{statistic}" for statistic in COMPARED_STATISTICS]
     return [*names, *SHARES]

@@ -60,10 +60,12 @@ def _split(line: str) -> tuple[str, str]:
     name = name.strip()
     value = value.strip()
     is_one_line = "\r" not in value and "\n" not in value
-    if not colon or not _NAME.fullmatch(name) or not is_one_line:
+    has_name = colon and _NAME.fullmatch(name)
+    if not has_name or not is_one_line:
         raise UsageError(f"--header '{line}' is no header", hint="--header 'X-Team: search'")
     is_secret = SECRET_HEADERS.fullmatch(name) or SECRET_VALUE.match(value)
-    if is_secret and not _VARIABLE.search(value):
+    is_from_outside = _VARIABLE.search(value)
+    if is_secret and not is_from_outside:
         raise UsageError(
             f"--header {name}: a secret on the command line would be saved in the report",
             hint=f"put it into a variable: --header '{name}: $MY_SECRET' (in single quotes)",
@@ -72,7 +74,10 @@ def _split(line: str) -> tuple[str, str]:
 
 
 def _filled(value: str, environ: Mapping[str, str]) -> str:
-    return _VARIABLE.sub(lambda match: _variable(match[1], environ), value)
+    def read(match: re.Match[str]) -> str:
+        return _variable(match[1], environ)
+
+    return _VARIABLE.sub(read, value)
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:

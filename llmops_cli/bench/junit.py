@@ -10,15 +10,21 @@ def junit(report: BenchReport) -> str:
     """One test case per level (is it valid?) and per objective (was it met?)."""
     cases = []
     for level in report.levels:
-        cases.append(_validity(level))
-        cases += [_objective(level, slo) for slo in level.slos]
+        validity = _validity(level)
+        cases.append(validity)
+        for slo in level.slos:
+            objective = _objective(level, slo)
+            cases.append(objective)
     if not report.manifest.complete:
-        cases.append(Case("run", "complete", "the run is partial"))
+        partial = Case("run", "complete", "the run is partial")
+        cases.append(partial)
     return junit_suite("llmops bench", cases)
 
 
 def _validity(level: Level) -> Case:
-    return Case(level.label, "valid", "; ".join(level.invalid_reasons), f"{level.errors} errors")
+    reasons = "; ".join(level.invalid_reasons)
+    errors = f"{level.errors} errors"
+    return Case(level.label, "valid", reasons, errors)
 
 
 def _objective(level: Level, slo: SloResult) -> Case:

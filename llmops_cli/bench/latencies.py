@@ -43,7 +43,8 @@ class Side(NamedTuple):
     values: ndarray
 
     def at(self, places: ndarray) -> Side:
-        return Side(*(column[places] for column in self))
+        drawn = [column[places] for column in self]
+        return Side(*drawn)
 
     @property
     def blocks(self) -> ndarray:
@@ -51,7 +52,8 @@ class Side(NamedTuple):
         import numpy as np
 
         size = len(self.values)
-        return np.arange(size) * min(BLOCKS, size) // max(1, size)
+        count = min(BLOCKS, size)
+        return np.arange(size) * count // max(1, size)
 
 
 class Sides(NamedTuple):
@@ -63,7 +65,9 @@ class Sides(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        return len(self.baseline.values), len(self.current.values)
+        before = len(self.baseline.values)
+        now = len(self.current.values)
+        return before, now
 
 
 def latency_differences(
@@ -76,17 +80,21 @@ def latency_differences(
     """Of each statistic that there are enough requests for; none without tables of requests."""
     if a.requests is None or b.requests is None:
         return
-    level = a.report.levels[places[0]]
-    sides = _pair(
-        _side(a.requests, places[0], level, metric),
-        _side(b.requests, places[1], b.report.levels[places[1]], metric),
-        may_pair=same_workload(a, b),
-    )
+    place_a, place_b = places
+    level_a = a.report.levels[place_a]
+    level_b = b.report.levels[place_b]
+    side_a = _side(a.requests, place_a, level_a, metric)
+    side_b = _side(b.requests, place_b, level_b, metric)
+    sides = _pair(side_a, side_b, may_pair=same_workload(a, b))
     smallest = min(sides.sizes)
-    wanted = [name or "p50" for name in statistics]
-    usable = [name for name in wanted if name in FEWEST and smallest >= FEWEST[name]]
+    usable = []
+    for name in statistics:
+        statistic = name or "p50"
+        if statistic in FEWEST and smallest >= FEWEST[statistic]:
+            usable.append(statistic)
     if usable:
-        yield from _Comparer(sides, load_name(level), metric, usable).differences()
+        comparer = _Comparer(sides, load_name(level_a), metric, usable)
+        yield from comparer.differences()
 
 
 def _side(
@@ -97,14 +105,19 @@ def _side(
 ) -> Side:
     import numpy as np
 
-    mask = requests.measured(place, level) & ~np.isnan(requests[metric])
+    values = requests[metric]
+    mask = requests.measured(place, level) & ~np.isnan(values)
     repetitions = requests["repetition"][mask]
-    order = np.lexsort((requests["intended_ns"][mask], repetitions))
+    begun = requests["intended_ns"][mask]
+    order = np.lexsort((begun, repetitions))
+    indexes = requests["index"][mask]
+    turns = requests["turn"][mask]
+    measured = values[mask]
     return Side(
         repetitions=repetitions[order],
-        indexes=requests["index"][mask][order],
-        turns=requests["turn"][mask][order],
-        values=requests[metric][mask][order],
+        indexes=indexes[order],
+        turns=turns[order],
+        values=measured[order],
     )
 
 
@@ -120,17 +133,28 @@ def _pair(
     if not may_pair:
         return Sides(a, b, is_paired=False)
     places_a = {key: place for place, key in enumerate(_keys(a))}
-    pairs = [(places_a[key], place) for place, key in enumerate(_keys(b)) if key in places_a]
-    if len(pairs) < SHARE_TO_PAIR * max(len(a.values), len(b.values), 1):
+    pairs = []
+    for place_b, key in enumerate(_keys(b)):
+        place_a = places_a.get(key)
+        if place_a is not None:
+            pairs.append((place_a, place_b))
+    largest = max(len(a.values), len(b.values), 1)
+    if len(pairs) < SHARE_TO_PAIR * largest:
         return Sides(a, b, is_paired=False)
     pairs.sort()
-    found = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return Sides(a.at(found[:, 0]), b.at(found[:, 1]), is_paired=True)
+    found = np.array(pairs, dtype=np.int64)
+    columns = found.reshape(-1, 2)
+    pairs_a = a.at(columns[:, 0])
+    pairs_b = b.at(columns[:, 1])
+    return Sides(pairs_a, pairs_b, is_paired=True)
 
 
 def _keys(side: Side) -> Iterator[tuple[int, int, int]]:
     """What a request is known by in both runs."""
-    return zip(side.repetitions.tolist(), side.indexes.tolist(), side.turns.tolist(), strict=True)
+    repetitions = side.repetitions.tolist()
+    indexes = side.indexes.tolist()
+    turns = side.turns.tolist()
+    return zip(repetitions, indexes, turns, strict=True)
 
 
 class _Comparer:
@@ -157,11 +181,13 @@ class _Comparer:
         names = [name for name in self._statistics if name != SHIFT]
         between = _between_repetitions(self._sides, {*names, "p50"})
         if SHIFT in self._statistics:
-            yield self._shift(between.get("p50"))
+            of_median = between.get("p50")
+            yield self._shift(of_median)
         if names:
             within = _within_runs(self._sides)
             for name in names:
-                worse = _larger(within[name], between.get(name))
+                of_name = between.get(name)
+                worse = _larger(within[name], of_name)
                 difference = self._of_statistic(name, worse)
                 if difference is not None:
                     yield difference
@@ -178,10 +204,12 @@ class _Comparer:
         if value_a <= 0 or value_b <= 0:
             return None
         estimate = math.log(value_b / value_a)
+        ratio = math.exp(estimate)
         half = t_limit(uncertainty.freedom) * uncertainty.error
-        interval = (math.exp(estimate - half), math.exp(estimate + half))
+        low = math.exp(estimate - half)
+        high = math.exp(estimate + half)
         p = two_sided_p(estimate, *uncertainty)
-        return self._difference(name, name, math.exp(estimate), interval, p)
+        return self._difference(name, name, ratio, (low, high), p)
 
     def _difference(
         self,
@@ -217,8 +245,10 @@ def _within_runs(sides: Sides) -> dict[str, Uncertainty]:
     import numpy as np
 
     rng = np.random.default_rng(0)
-    side_a = block_weights(sides.baseline.values, sides.baseline.blocks)
-    side_b = block_weights(sides.current.values, sides.current.blocks)
+    baseline = sides.baseline
+    current = sides.current
+    side_a = block_weights(baseline.values, baseline.blocks)
+    side_b = block_weights(current.values, current.blocks)
     count_a = len(side_a[1])
     count_b = len(side_b[1])
     ratios: dict[str, list[ndarray]] = {name: [] for name in STATISTICS}
@@ -231,12 +261,16 @@ def _within_runs(sides: Sides) -> dict[str, Uncertainty]:
         stats_b = resample(*side_b, draws_b)
         for name in STATISTICS:
             below = np.maximum(stats_a[name], TINY)
-            ratios[name].append(np.log(np.maximum(stats_b[name], TINY) / below))
+            above = np.maximum(stats_b[name], TINY)
+            log_ratio = np.log(above / below)
+            ratios[name].append(log_ratio)
     freedom = float(min(count_a, count_b) - 1)
-    return {
-        name: Uncertainty(float(np.std(np.concatenate(parts), ddof=1)), freedom)
-        for name, parts in ratios.items()
-    }
+    found = {}
+    for name, parts in ratios.items():
+        drawn = np.concatenate(parts)
+        error = np.std(drawn, ddof=1)
+        found[name] = Uncertainty(float(error), freedom)
+    return found
 
 
 def _between_repetitions(sides: Sides, names: set[str]) -> dict[str, Uncertainty]:
@@ -247,10 +281,12 @@ def _between_repetitions(sides: Sides, names: set[str]) -> dict[str, Uncertainty
     """
     found: dict[str, Uncertainty] = {}
     for name in names:
-        logs = [_logs_of_repetitions(side, name) for side in (sides.baseline, sides.current)]
-        if min(map(len, logs)) < FEWEST_REPETITIONS:
+        logs_a = _logs_of_repetitions(sides.baseline, name)
+        logs_b = _logs_of_repetitions(sides.current, name)
+        fewest = min(len(logs_a), len(logs_b))
+        if fewest < FEWEST_REPETITIONS:
             continue
-        uncertainty = _welch(logs)
+        uncertainty = _welch([logs_a, logs_b])
         if uncertainty is not None:
             found[name] = uncertainty
     return found
@@ -261,8 +297,10 @@ def _logs_of_repetitions(side: Side, name: str) -> list[float]:
 
     found = []
     for repetition in np.unique(side.repetitions):
-        values = np.sort(side.values[side.repetitions == repetition])
-        found.append(math.log(max(_statistic(values, name), TINY)))
+        mask = side.repetitions == repetition
+        values = np.sort(side.values[mask])
+        statistic = max(_statistic(values, name), TINY)
+        found.append(math.log(statistic))
     return found
 
 
@@ -270,18 +308,26 @@ def _welch(samples: Sequence[Sequence[float]]) -> Uncertainty | None:
     """Of the difference of two means; None if nothing varies."""
     import numpy as np
 
-    shares = [float(np.var(sample, ddof=1)) / len(sample) for sample in samples]
-    whole = sum(shares)
+    whole = 0.0
+    by_freedom = 0.0
+    for sample in samples:
+        size = len(sample)
+        variance = np.var(sample, ddof=1)
+        share = float(variance) / size
+        whole += share
+        by_freedom += share**2 / (size - 1)
     if whole <= 0:
         return None
-    parts = [share**2 / (len(sample) - 1) for share, sample in zip(shares, samples, strict=True)]
-    return Uncertainty(math.sqrt(whole), whole**2 / sum(parts))
+    error = math.sqrt(whole)
+    freedom = whole**2 / by_freedom
+    return Uncertainty(error, freedom)
 
 
 def _statistic(ordered: ndarray, name: str) -> float:
     if name == "mean":
         return float(ordered.mean())
-    return percentile(ordered, float(name[1:]))  # type: ignore[arg-type]
+    q = float(name[1:])
+    return percentile(ordered, q)  # type: ignore[arg-type]
 
 
 def _superiority(sides: Sides) -> float:
@@ -291,8 +337,12 @@ def _superiority(sides: Sides) -> float:
     values_a = sides.baseline.values
     values_b = sides.current.values
     if sides.is_paired:
-        return float(np.mean(values_b < values_a) + np.mean(values_b == values_a) / 2)
+        faster = np.mean(values_b < values_a)
+        ties = np.mean(values_b == values_a)
+        return float(faster + ties / 2)
     ordered = np.sort(values_a)
     below = np.searchsorted(ordered, values_b, "left")
     upto = np.searchsorted(ordered, values_b, "right")
-    return float(np.mean(len(ordered) - (below + upto) / 2) / len(ordered))
+    size = len(ordered)
+    slower = size - (below + upto) / 2
+    return float(np.mean(slower) / size)

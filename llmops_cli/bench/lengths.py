@@ -29,7 +29,8 @@ class Bounds(NamedTuple):
     high: int
 
     def clamp(self, length: float) -> int:
-        return min(max(round(length), self.low), self.high)
+        rounded = max(round(length), self.low)
+        return min(rounded, self.high)
 
 
 def parse_lengths(text: int | str) -> Lengths:
@@ -63,7 +64,8 @@ def _bounds(numbers: list[float], text: str) -> Bounds:
     if numbers:
         low, high = numbers
         bounds = Bounds(int(low), int(high))
-    if not 1 <= bounds.low <= bounds.high <= MOST_TOKENS:
+    is_rising = bounds.low <= bounds.high
+    if not is_rising or bounds.low < 1 or bounds.high > MOST_TOKENS:
         raise UsageError(f"'{text}': the range must rise from at least 1", hint=EXAMPLE)
     return bounds
 
@@ -82,7 +84,12 @@ def _uniform(numbers: list[float], text: str) -> Lengths:
 def _normal(numbers: list[float], text: str) -> Lengths:
     mean, deviation, *rest = numbers
     bounds = _bounds(rest, text)
-    return lambda rng: bounds.clamp(rng.gauss(mean, deviation))
+
+    def draw(rng: random.Random) -> int:
+        length = rng.gauss(mean, deviation)
+        return bounds.clamp(length)
+
+    return draw
 
 
 def _lognormal(numbers: list[float], text: str) -> Lengths:
@@ -91,7 +98,12 @@ def _lognormal(numbers: list[float], text: str) -> Lengths:
     if median <= 0:
         raise UsageError(f"'{text}': the median must be positive", hint=EXAMPLE)
     mu = math.log(median)
-    return lambda rng: bounds.clamp(rng.lognormvariate(mu, sigma))
+
+    def draw(rng: random.Random) -> int:
+        length = rng.lognormvariate(mu, sigma)
+        return bounds.clamp(length)
+
+    return draw
 
 
 def _zipf(numbers: list[float], text: str) -> Lengths:
@@ -105,11 +117,13 @@ def _zipf(numbers: list[float], text: str) -> Lengths:
         return _reciprocal(bounds)
     power = 1 - exponent
     start = bounds.low**power
-    width = (bounds.high + 1) ** power - start
+    end = (bounds.high + 1) ** power
+    width = end - start
 
     def draw(rng: random.Random) -> int:
-        length = (start + rng.random() * width) ** (1 / power)
-        return min(int(length), bounds.high)
+        raised = start + rng.random() * width
+        length = int(raised ** (1 / power))
+        return min(length, bounds.high)
 
     return draw
 

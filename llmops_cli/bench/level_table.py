@@ -40,16 +40,21 @@ def _cells(name: str, value: object) -> Row:
     if isinstance(value, dict):
         if "ci95" in value:
             return _distribution_cells(name, value)
-        return {name: "; ".join(f"{key}: {count}" for key, count in value.items())}
+        counts = [f"{key}: {count}" for key, count in value.items()]
+        return {name: "; ".join(counts)}
     if isinstance(value, list):
-        return {name: "; ".join(map(str, value))}
+        texts = [str(item) for item in value]
+        return {name: "; ".join(texts)}
     return {name: value}
 
 
 def _distribution_cells(name: str, value: Row) -> Row:
     intervals = value["ci95"]
     assert isinstance(intervals, dict)
-    cells: Row = {f"{name}_{key}": part for key, part in value.items() if key != "ci95"}
+    cells: Row = {}
+    for key, part in value.items():
+        if key != "ci95":
+            cells[f"{name}_{key}"] = part
     for key in WITH_INTERVAL:
         low, high = intervals.get(key, (None, None))
         cells[f"{name}_{key}_low"] = low

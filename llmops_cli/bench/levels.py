@@ -116,17 +116,20 @@ class LevelRunner:
                 aborted.append(reason)
             return not reason
 
+        plans = self._plans(load, number, repetition, self._work)
         try:
             repeat.done = self._pool.run(
-                self._plans(load, number, repetition, self._work),
+                plans,
                 on_tick=watch.tick,
                 on_start=started_ns.append,
                 keep_on=keep_on,
             )
         finally:
             if started_ns:
-                repeat.samples = self._telemetry.between(started_ns[0], time.monotonic_ns())
-            repeat.aborted = aborted[0] if aborted else None
+                ended_ns = time.monotonic_ns()
+                repeat.samples = self._telemetry.between(started_ns[0], ended_ns)
+            if aborted:
+                repeat.aborted = aborted[0]
             self._measured.remember()
         watch.end()
         if aborted:
@@ -155,6 +158,10 @@ class LevelRunner:
         limit = self._recipe.max_in_flight
         plans = []
         for worker in range(workers):
+            own_limit = None
+            if limit is not None:
+                own_limit = max(1, _share(limit, worker, workers))
+            spool = self._measured.spools.path(number, repetition, worker)
             plan = LevelPlan(
                 level=number,
                 repetition=repetition,
@@ -163,9 +170,9 @@ class LevelRunner:
                 load=load,
                 work=work,
                 target=self._destination,
-                spool=str(self._measured.spools.path(number, repetition, worker)),
+                spool=str(spool),
                 streams=_streams(load, worker, workers),
-                max_in_flight=None if limit is None else max(1, _share(limit, worker, workers)),
+                max_in_flight=own_limit,
             )
             plans.append(plan)
         return plans
@@ -201,9 +208,13 @@ def _ignore_start(_: int) -> None:
 
 
 def _check_accepted(records: Sequence[Record]) -> None:
-    refused = [record for record in records if record.error and record.status in REFUSED]
+    refused = [record for record in records if _is_refused(record)]
     if refused and len(refused) == len(records):
         raise EngineFailed(
             f"the first request failed: {refused[0].error}",
             hint="check --model, --api, --body and the key",
         )
+
+
+def _is_refused(record: Record) -> bool:
+    return bool(record.error) and record.status in REFUSED

@@ -28,18 +28,23 @@ CANT_TELL = "can't tell"
 def markdown(report: BenchReport) -> str:
     """The levels as a table, with what the numbers are of."""
     recipe = report.manifest.recipe
+    model = recipe.get("model")
+    server = recipe.get("url") or recipe.get("backend")
+    numbers = ["---:"] * (len(COLUMNS) - 1)
+    rows = [_row(_cells(level)) for level in report.levels]
     lines = [
-        f"## {recipe.get('model')} on {recipe.get('url') or recipe.get('backend')}",
+        f"## {model} on {server}",
         "",
         _origin(report.manifest),
         "",
         _row(COLUMNS),
-        _row(["---"] + ["---:"] * (len(COLUMNS) - 1)),
-        *[_row(_cells(level)) for level in report.levels],
+        _row(["---", *numbers]),
+        *rows,
         "",
         *_remarks(report),
     ]
-    return "\n".join(lines).rstrip() + "\n"
+    text = "\n".join(lines)
+    return text.rstrip() + "\n"
 
 
 def _origin(manifest: Manifest) -> str:
@@ -64,16 +69,19 @@ def _remarks(report: BenchReport) -> Iterator[str]:
 
 def comparison_markdown(found: Comparison) -> str:
     """One row per metric and load."""
+    rows = [_row(_difference_cells(difference)) for difference in found.differences]
+    warnings = [f"- {warning}" for warning in found.warnings]
     lines = [
         f"## {found.current} against {found.baseline}",
         "",
         _row(COMPARED),
         _row(["---", "---", "---:", "---:", "---:", "---:", "---"]),
-        *[_row(_difference_cells(difference)) for difference in found.differences],
+        *rows,
         "",
-        *[f"- {warning}" for warning in found.warnings],
+        *warnings,
     ]
-    return "\n".join(lines).rstrip() + "\n"
+    text = "\n".join(lines)
+    return text.rstrip() + "\n"
 
 
 def _difference_cells(difference: Difference) -> list[str]:
@@ -93,7 +101,8 @@ def _difference_cells(difference: Difference) -> list[str]:
 
 def _row(cells: Sequence[str]) -> str:
     escaped = [cell.replace("|", "\\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |"
+    joined = " | ".join(escaped)
+    return f"| {joined} |"
 
 
 def _cells(level: Level) -> list[str]:
@@ -111,7 +120,8 @@ def _cells(level: Level) -> list[str]:
 
 
 def _three(found: Distribution) -> str:
-    return " / ".join(_digits(value) for value in (found.p50, found.p95, found.p99))
+    values = (found.p50, found.p95, found.p99)
+    return " / ".join(_digits(value) for value in values)
 
 
 def _digits(value: float | None) -> str:

@@ -46,16 +46,19 @@ class MeasuredLevels:
 
     def level(self, number: int) -> Level:
         if number not in self._levels:
-            self._levels[number] = level_of(self.spools.folder, self.book, number)
+            level = level_of(self.spools.folder, self.book, number)
+            self._levels[number] = level
         return self._levels[number]
 
     def known(self) -> list[Level]:
         """The levels that have begun."""
-        return [self.level(number) for number, runs in enumerate(self.book.repeats) if runs]
+        begun = [number for number, runs in enumerate(self.book.repeats) if runs]
+        return [self.level(number) for number in begun]
 
     def all_levels(self) -> list[Level]:
         """Every level with at least one record, also one that broke off."""
-        if len(self._levels) == len(self.book.loads):
+        are_all_known = len(self._levels) == len(self.book.loads)
+        if are_all_known:
             return self.known()
         return levels_of(self.spools.folder, self.book)
 

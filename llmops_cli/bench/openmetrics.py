@@ -47,8 +47,10 @@ def _summary(report: BenchReport, metric: str) -> Iterator[str]:
         found: Distribution = getattr(level, f"{metric}_ms")
         quantiles = {"0.5": found.p50, "0.9": found.p90, "0.95": found.p95, "0.99": found.p99}
         for quantile, value_ms in quantiles.items():
-            if value_ms is not None:
-                yield _sample(name, {**labels, "quantile": quantile}, value_ms / 1e3)
+            if value_ms is None:
+                continue
+            own_labels = {**labels, "quantile": quantile}
+            yield _sample(name, own_labels, value_ms / 1e3)
         yield _sample(f"{name}_count", labels, found.count)
 
 
@@ -57,13 +59,18 @@ def _gauge(
     name: str,
     read: Callable[[Level], float | None],
 ) -> Iterator[str]:
-    samples = [(level, read(level)) for level in report.levels]
-    known = [(level, value) for level, value in samples if value is not None]
+    known = []
+    for level in report.levels:
+        value = read(level)
+        if value is not None:
+            known.append((level, value))
     if not known:
         return
-    yield f"# TYPE llmops_bench_{name} gauge"
+    metric = f"llmops_bench_{name}"
+    yield f"# TYPE {metric} gauge"
     for level, value in known:
-        yield _sample(f"llmops_bench_{name}", _labels(report, level), value)
+        labels = _labels(report, level)
+        yield _sample(metric, labels, value)
 
 
 def _labels(report: BenchReport, level: Level) -> dict[str, str]:
@@ -85,4 +92,6 @@ def _sample(
 
 
 def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    text = text.replace("\\", "\\\\")
+    text = text.replace('"', '\\"')
+    return text.replace("\n", "\\n")

@@ -45,9 +45,11 @@ Json = dict[str, object]
 
 def page(runs: Sequence[SavedRun]) -> str:
     """The whole page. Several runs share its plots."""
+    titles = [_title(run.report) for run in runs]
+    sections = [_run_section(run) for run in runs]
     return page_shell(
-        title=" / ".join(_title(run.report) for run in runs),
-        body="\n".join(_run_section(run) for run in runs),
+        title=" / ".join(titles),
+        body="\n".join(sections),
         data=_plots(runs),
     )
 
@@ -55,25 +57,30 @@ def page(runs: Sequence[SavedRun]) -> str:
 def _plots(runs: Sequence[SavedRun]) -> Json:
     """What page.js draws."""
     many = len(runs) > 1
-    series = [
-        _series(_label(run, level, many=many), level)
-        for run in runs
-        for level in run.report.levels
-        if level.series
-    ]
+    series = []
+    for run in runs:
+        for level in run.report.levels:
+            if level.series:
+                label = _label(run, level, many=many)
+                series.append(_series(label, level))
+    cdf = {}
+    for metric in CDF_METRICS:
+        cdf[metric] = _cdf(runs, metric, many=many)
+    sweep = [_sweep(run, many=many) for run in runs]
     return {
-        "cdf": {metric: _cdf(runs, metric, many=many) for metric in CDF_METRICS},
+        "cdf": cdf,
         "cdfNames": CDF_METRICS,
-        "sweep": [_sweep(run, many=many) for run in runs],
+        "sweep": sweep,
         "series": series,
     }
 
 
 def _sweep(run: SavedRun, *, many: bool) -> Json:
-    return {
-        "run": run.name if many else "",
-        "points": [_sweep_point(level) for level in run.report.levels],
-    }
+    name = ""
+    if many:
+        name = run.name
+    points = [_sweep_point(level) for level in run.report.levels]
+    return {"run": name, "points": points}
 
 
 def _title(report: BenchReport) -> str:
@@ -104,13 +111,21 @@ def _cdf(
     found = list(_sorted_values(runs, metric, many=many))
     if not found:
         return None
-    low = min(float(np.quantile(values, 0.001)) for _, values in found)
-    high = max(float(np.quantile(values, 0.999)) for _, values in found)
-    grid = np.geomspace(low * 0.97, max(high * 1.03, low * 1.05), CDF_POINTS)
+    lows = [float(np.quantile(values, 0.001)) for _, values in found]
+    highs = [float(np.quantile(values, 0.999)) for _, values in found]
+    low = min(lows)
+    high = max(highs)
+    end = max(high * 1.03, low * 1.05)
+    grid = np.geomspace(low * 0.97, end, CDF_POINTS)
+    names = []
+    shares = []
+    for name, values in found:
+        names.append(name)
+        shares.append(_shares(values, grid))
     return {
         "x": [float(f"{x:.5g}") for x in grid],
-        "names": [name for name, _ in found],
-        "y": [_shares(values, grid) for _, values in found],
+        "names": names,
+        "y": shares,
     }
 
 
@@ -127,16 +142,19 @@ def _sorted_values(
         if run.requests is None:
             continue
         for number, level in enumerate(run.report.levels):
-            values = run.requests[metric][run.requests.measured(number, level)]
-            values = np.sort(values[~np.isnan(values) & (values > 0)])
-            if len(values):
-                yield _label(run, level, many=many), values
+            mask = run.requests.measured(number, level)
+            values = run.requests[metric][mask]
+            usable = ~np.isnan(values) & (values > 0)
+            ordered = np.sort(values[usable])
+            if len(ordered):
+                yield _label(run, level, many=many), ordered
 
 
 def _shares(values: ndarray, grid: ndarray) -> list[float]:
     import numpy as np
 
-    below = np.searchsorted(values, grid, "right") / len(values)
+    counts = np.searchsorted(values, grid, "right")
+    below = counts / len(values)
     return [round(float(share), 5) for share in below]
 
 
@@ -158,10 +176,13 @@ def _series(name: str, level: Level) -> Json:
         "TTFT p50 ms": [point.ttft_ms_p50 for point in points],
         "TTFT p95 ms": [point.ttft_ms_p95 for point in points],
     }
-    if any(point.errors for point in points):
-        columns["errors"] = [float(point.errors) for point in points]
-    columns |= _sampled("engine", [point.engine for point in points])
-    columns |= _sampled("server", [point.server for point in points])
+    errors = [float(point.errors) for point in points]
+    if any(errors):
+        columns["errors"] = errors
+    engine = [point.engine for point in points]
+    server = [point.server for point in points]
+    columns |= _sampled("engine", engine)
+    columns |= _sampled("server", server)
     return {
         "name": name,
         "windows": _steady_windows(level),
@@ -172,15 +193,22 @@ def _series(name: str, level: Level) -> Json:
 
 def _sampled(kind: str, samples: Sequence[Mapping[str, float]]) -> Json:
     """What was sampled beside the load, a column for each name."""
-    names = sorted({name for sample in samples for name in sample})
-    return {f"{kind}: {name}": [sample.get(name) for sample in samples] for name in names}
+    names: set[str] = set()
+    for sample in samples:
+        names.update(sample)
+    columns: Json = {}
+    for name in sorted(names):
+        columns[f"{kind}: {name}"] = [sample.get(name) for sample in samples]
+    return columns
 
 
 def _steady_windows(level: Level) -> list[list[float]]:
     """Of the repetition that the series shows."""
-    if not level.windows or level.windows[0].found != "steady":
+    if not level.windows:
         return []
     window = level.windows[0]
+    if window.found != "steady":
+        return []
     return [[window.start_s, window.end_s]]
 
 
@@ -199,7 +227,8 @@ def _run_section(run: SavedRun) -> str:
 def _badges(report: BenchReport) -> Iterator[str]:
     if not report.manifest.complete:
         yield html_badge("partial")
-    if any(not level.valid for level in report.levels):
+    are_valid = all(level.valid for level in report.levels)
+    if not are_valid:
         yield html_badge("INVALID")
 
 
@@ -243,20 +272,26 @@ def _table(report: BenchReport) -> str:
     for name in MEASURES.values():
         heads += [f"{name} {statistic}" for statistic in SHOWN_STATISTICS]
     heads += ["req/s", "output tok/s", "goodput/s", "measured"]
-    return html_table(heads, [_table_row(level) for level in report.levels])
+    rows = [_table_row(level) for level in report.levels]
+    return html_table(heads, rows)
 
 
 def _table_row(level: Level) -> str:
     cells = [escape(level.label), str(level.requests), str(level.errors)]
     for name in MEASURES:
-        cells += [_cell(getattr(level, name), statistic) for statistic in SHOWN_STATISTICS]
+        found = getattr(level, name)
+        cells += [_cell(found, statistic) for statistic in SHOWN_STATISTICS]
+    goodput = ""
+    if level.goodput_per_s is not None:
+        goodput = f"{level.goodput_per_s:.2f}"
     cells += [
         f"{level.requests_per_s:.2f}",
         f"{level.output_tokens_per_s:,.1f}",
-        "" if level.goodput_per_s is None else f"{level.goodput_per_s:.2f}",
+        goodput,
         _window_words(level),
     ]
-    return html_row(cells, kind="" if level.valid else "bad")
+    kind = "" if level.valid else "bad"
+    return html_row(cells, kind=kind)
 
 
 def _window_words(level: Level) -> str:

@@ -33,8 +33,11 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        if self.port == {"http": 80, "https": 443}[self.scheme]:
+        host = self.host
+        if ":" in host:  # an IPv6 address
+            host = f"[{host}]"
+        usual = {"http": 80, "https": 443}
+        if self.port == usual[self.scheme]:
             return host
         return f"{host}:{self.port}"
 

@@ -33,21 +33,22 @@ class WorkerPool:
         except OSError as error:
             raise cannot_write(log_path, error) from error
         self._log_path = log_path
-        path = os.pathsep.join(
-            filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+        self._workers = [self._started() for _ in range(count)]
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        path = str(PACKAGE.parent)
+        others = os.environ.get("PYTHONPATH", "")
+        if others:
+            path += os.pathsep + others
+        return subprocess.Popen(
+            [sys.executable, "-m", "llmops_cli.bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            bufsize=0,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,
         )
-        self._workers = [
-            subprocess.Popen(
-                [sys.executable, "-m", "llmops_cli.bench.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                bufsize=0,
-                env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,
-            )
-            for _ in range(count)
-        ]
 
     @property
     def size(self) -> int:
@@ -72,7 +73,8 @@ class WorkerPool:
             if worker.stdout:
                 worker.stdout.close()
         self._log.close()
-        if self._log_path.exists() and not self._log_path.stat().st_size:
+        is_kept = not self._log_path.exists() or self._log_path.stat().st_size
+        if not is_kept:
             self._log_path.unlink()
 
     def run(
@@ -148,9 +150,11 @@ class WorkerPool:
             code, text = msgspec.json.decode(line[7:], type=tuple[int, str])
             return cannot_write(self._log_path.parent, OSError(code, text))
         code = self._workers[number].wait()
-        tail = self._log_path.read_text(errors="replace").strip().splitlines()[-1:]
+        log = self._log_path.read_text(errors="replace")
+        lines = log.strip().splitlines()
+        last = " ".join(lines[-1:])
         return EngineFailed(
-            f"a load worker ended (exit code {code})", hint=f"see {self._log_path} {' '.join(tail)}"
+            f"a load worker ended (exit code {code})", hint=f"see {self._log_path} {last}"
         )
 
 
@@ -169,9 +173,11 @@ class _Level:
         if line == b"ready":
             self._ready += 1
         elif line.startswith(b"tick "):
-            self._on_tick(msgspec.json.decode(line[5:], type=Tick))
+            tick = msgspec.json.decode(line[5:], type=Tick)
+            self._on_tick(tick)
         elif line.startswith(b"done "):
-            self.done[number] = msgspec.json.decode(line[5:], type=LevelDone)
+            done = msgspec.json.decode(line[5:], type=LevelDone)
+            self.done[number] = done
         else:
             return False
         return True
@@ -207,13 +213,16 @@ class _Lines:
     def read(self, timeout_s: float) -> list[tuple[int, bytes]]:
         found: list[tuple[int, bytes]] = []
         for key, _ in self._selector.select(timeout_s):
+            number = key.data
             piece = os.read(key.fd, 1 << 16)
             if not piece:
                 self._selector.unregister(key.fileobj)
-                found.append((key.data, b""))
+                found.append((number, b""))
                 continue
-            *lines, self._rest[key.data] = (self._rest[key.data] + piece).split(b"\n")
-            found += [(key.data, line) for line in lines]
+            known = self._rest[number] + piece
+            *lines, rest = known.split(b"\n")
+            self._rest[number] = rest
+            found += [(number, line) for line in lines]
         return found
 
     def close(self) -> None:

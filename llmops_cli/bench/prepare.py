@@ -61,21 +61,29 @@ def _check_input(recipe: BenchRecipe) -> None:
 
 def most_streams(loads: Sequence[Load]) -> int:
     """What an engine that we start should be able to run at once."""
-    return max(FEWEST_STREAMS, *(load.concurrency or 0 for load in loads))
+    streams = [load.concurrency or 0 for load in loads]
+    return max(FEWEST_STREAMS, *streams)
 
 
 def workers_needed(loads: Sequence[Load]) -> int:
     """Load processes, so that none of them is the limit; at most half of the cores."""
-    streams = max((load.concurrency or 0 for load in loads), default=0)
-    rate_per_s = max((_highest_rate_per_s(load) for load in loads), default=0.0)
+    streams = 0
+    rate_per_s = 0.0
+    for load in loads:
+        streams = max(streams, load.concurrency or 0)
+        rate_per_s = max(rate_per_s, _highest_rate_per_s(load))
     by_streams = -(-streams // STREAMS_A_WORKER)
     by_rate = int(rate_per_s / RATE_A_WORKER)
-    return min(max(1, by_streams, by_rate), max(1, usable_cores() // 2))
+    wanted = max(1, by_streams, by_rate)
+    most = max(1, usable_cores() // 2)
+    return min(wanted, most)
 
 
 def _highest_rate_per_s(load: Load) -> float:
-    steps = [rate for rate, _ in load.steps]
-    return max(load.rate_per_s or 0.0, load.ramp_to_per_s or 0.0, *steps, 0.0)
+    rates = [rate for rate, _ in load.steps]
+    rates.append(load.rate_per_s or 0.0)
+    rates.append(load.ramp_to_per_s or 0.0)
+    return max(rates)
 
 
 def normalized_rows(recipe: BenchRecipe, spool: Path) -> Path | None:
@@ -83,7 +91,8 @@ def normalized_rows(recipe: BenchRecipe, spool: Path) -> Path | None:
     if recipe.trace:
         normalize(Path(recipe.trace), spool, kind="trace")
     elif recipe.dataset == "builtin":
-        normalize(recipes_dir() / "data" / "prompts.jsonl", spool, kind="file")
+        builtin = recipes_dir() / "data" / "prompts.jsonl"
+        normalize(builtin, spool, kind="file")
     elif recipe.dataset != "synthetic":
         normalize(Path(recipe.dataset), spool, kind="file")
     else:
@@ -130,10 +139,14 @@ def words_of(
 ) -> tuple[Words, list[str]]:
     """Words with their costs, and what a reader of the report should know of them."""
     if _kind(recipe) == "file":
-        return measure_words(lambda _: None, free=False), []
+        unmeasured = measure_words(lambda _: None, free=False)
+        return unmeasured, []
     ask, free = token_counter(server.url, recipe, server.model, http)
     words = measure_words(ask, free=free)
-    return words, [] if words.exact else [NO_TOKENIZER]
+    notes = []
+    if not words.exact:
+        notes.append(NO_TOKENIZER)
+    return words, notes
 
 
 def _kind(recipe: BenchRecipe) -> str:

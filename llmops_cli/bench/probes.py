@@ -41,10 +41,14 @@ class RateProbes:
 
     def run(self, keep: Keep) -> None:
         """Leaves what it finds in `measured.conclusion`, after each level."""
-        search = RateSearch(self._recipe.rate[0] if self._recipe.rate else 1.0)
+        first_rate = 1.0
+        if self._recipe.rate:
+            first_rate = self._recipe.rate[0]
+        search = RateSearch(first_rate)
         asked_alone = False
         while (rate := search.next_rate()) is not None:
-            level, verdict = self._probe(self._load(rate))
+            load = self._load(rate)
+            level, verdict = self._probe(load)
             search.tell(rate, level, verdict)
             self._measured.conclusion = search.finding()
             keep(self._measured.known())
@@ -74,7 +78,8 @@ class RateProbes:
         return True
 
     def _load(self, rate: float) -> Load:
-        count = max(self._needed, int(rate * LEAST_PROBE_S))
+        least = int(rate * LEAST_PROBE_S)
+        count = max(self._needed, least)
         return rate_load(self._recipe, rate, count=count, duration_s=self._limit_s)
 
     def _probe(self, load: Load) -> tuple[Level, Verdict]:

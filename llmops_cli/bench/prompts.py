@@ -31,9 +31,11 @@ class Prompts:
         rng = random.Random(f"{seed}/ring")
         ring = rng.choices(words.words, k=RING_WORDS)
         twice = ring * 2
+        costs = [self._cost[word] for word in twice]
+        lengths = [len(word) + 1 for word in twice]  # with the space before it
         self._text = "".join(f" {word}" for word in twice)
-        self._costs = [0, *accumulate(self._cost[word] for word in twice)]
-        self._places = [0, *accumulate(len(word) + 1 for word in twice)]
+        self._costs = [0, *accumulate(costs)]
+        self._places = [0, *accumulate(lengths)]
         self._whole = self._costs[RING_WORDS]
 
     def text(
@@ -61,11 +63,15 @@ class Prompts:
     def _slice(self, tokens: int, start: int) -> str:
         rounds, tokens = divmod(tokens, self._whole)
         first = self._places[start]
-        whole = self._text[first : self._places[start + RING_WORDS]] * rounds
-        end = bisect_right(self._costs, self._costs[start] + tokens, start) - 1
-        rest = tokens - (self._costs[end] - self._costs[start])
-        filler = f" {self._filler}" * (rest // self._cost[self._filler])
-        return whole + self._text[first : self._places[end]] + filler
+        after_round = self._places[start + RING_WORDS]
+        whole = self._text[first:after_round] * rounds
+        begun = self._costs[start]
+        end = bisect_right(self._costs, begun + tokens, start) - 1
+        rest = tokens - (self._costs[end] - begun)
+        fillers = rest // self._cost[self._filler]
+        filler = f" {self._filler}" * fillers
+        last = self._places[end]
+        return whole + self._text[first:last] + filler
 
     def prompt(
         self,
@@ -91,8 +97,11 @@ class Prompts:
         if not nonce or tokens <= 2 * NONCE_WORDS:
             return first, tokens
         rng = random.Random(nonce)
-        lead = "".join(f" {word}" for word in rng.choices(self.words.words, k=NONCE_WORDS))
-        return first + lead, tokens - self.cost(lead)
+        words = rng.choices(self.words.words, k=NONCE_WORDS)
+        lead = "".join(f" {word}" for word in words)
+        left = tokens - self.cost(lead)
+        return first + lead, left
 
     def cost(self, text: str) -> int:
-        return sum(self._cost[word] for word in text.split())
+        words = text.split()
+        return sum(self._cost[word] for word in words)

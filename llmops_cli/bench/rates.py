@@ -31,14 +31,19 @@ def rate_difference(
     error, freedom = _rate_error(metric, a, b)
     estimate = math.log(value_b / value_a)
     half = t_limit(freedom) * error
+    low = math.exp(estimate - half)
+    high = math.exp(estimate + half)
+    p = 1.0
+    if error:
+        p = two_sided_p(estimate, error, freedom)
     return Difference(
         load=load_name(a),
         metric=metric,
         baseline=value_a,
         current=value_b,
         ratio=math.exp(estimate),
-        ratio_ci95=(math.exp(estimate - half), math.exp(estimate + half)),
-        p=two_sided_p(estimate, error, freedom) if error else 1.0,
+        ratio_ci95=(low, high),
+        p=p,
         requests=(a.measured, b.measured),
     )
 
@@ -52,11 +57,15 @@ def _rate_error(
 
     From each run's own interval, or from its repetitions where these differ more.
     """
-    within = math.hypot(_relative_error(a, metric), _relative_error(b, metric))
-    each = [level.rates_each.get(metric, []) for level in (a, b)]
-    fewest = min(len(values) for values in each)
+    error_a = _relative_error(a, metric)
+    error_b = _relative_error(b, metric)
+    within = math.hypot(error_a, error_b)
+    each_a = a.rates_each.get(metric, [])
+    each_b = b.rates_each.get(metric, [])
+    fewest = min(len(each_a), len(each_b))
     if fewest >= FEWEST_REPETITIONS:
-        between = math.sqrt(sum(_log_variance(values) for values in each))
+        variance = _log_variance(each_a) + _log_variance(each_b)
+        between = math.sqrt(variance)
         if between > within:
             return between, float(fewest - 1)
     return within, float(2 * BLOCKS)
@@ -67,7 +76,8 @@ def _relative_error(level: Level, metric: str) -> float:
     if not middle:
         return 0.0
     low, high = level.rates_ci95.get(metric, (0.0, 0.0))
-    return (high - low) / WIDTH_OF_95 / middle
+    error = (high - low) / WIDTH_OF_95
+    return error / middle
 
 
 def _log_variance(values: Sequence[float]) -> float:
@@ -76,7 +86,8 @@ def _log_variance(values: Sequence[float]) -> float:
     count = max(1, len(logs))
     mean = sum(logs) / count
     squares = sum((value - mean) ** 2 for value in logs)
-    return squares / max(1, len(logs) - 1) / count
+    variance = squares / max(1, len(logs) - 1)
+    return variance / count
 
 
 def error_difference(a: Level, b: Level) -> Difference:
@@ -89,22 +100,29 @@ def error_difference(a: Level, b: Level) -> Difference:
     low_a, high_a = share_interval(a.errors, a.requests)
     low_b, high_b = share_interval(b.errors, b.requests)
     change = share_b - share_a
-    low = change - math.hypot(share_b - low_b, high_a - share_a)
-    high = change + math.hypot(high_b - share_b, share_a - low_a)
+    down = math.hypot(share_b - low_b, high_a - share_a)
+    up = math.hypot(high_b - share_b, share_a - low_a)
+    interval = (change - down, change + up)
+    pooled = _pooled_error(a, b)
     return Difference(
         load=load_name(a),
         metric="error_rate",
         baseline=share_a,
         current=share_b,
         change=change,
-        change_ci95=(low, high),
-        p=two_sided_p(change, _pooled_error(a, b), 1e6),
+        change_ci95=interval,
+        p=two_sided_p(change, pooled, 1e6),
         requests=(a.requests, b.requests),
     )
 
 
 def _pooled_error(a: Level, b: Level) -> float:
     """The standard error of the difference of two shares if they are the same."""
-    pooled = (a.errors + b.errors) / max(1, a.requests + b.requests)
-    inverse = 1 / max(1, a.requests) + 1 / max(1, b.requests)
-    return math.sqrt(pooled * (1 - pooled) * inverse)
+    count_a = max(1, a.requests)
+    count_b = max(1, b.requests)
+    errors = a.errors + b.errors
+    requests = a.requests + b.requests
+    pooled = errors / max(1, requests)
+    variance = pooled * (1 - pooled)
+    inverse = 1 / count_a + 1 / count_b
+    return math.sqrt(variance * inverse)

@@ -57,9 +57,12 @@ def ttft_ms(record: Record) -> float | None:
 
 def tpot_ms(record: Record) -> float | None:
     """Mean time per output token after the first; None with fewer than two tokens."""
-    if record.first_ns is None or record.end_ns is None or record.output_tokens < 2:
+    if record.first_ns is None or record.end_ns is None:
         return None
-    return (record.end_ns - record.first_ns) / 1e6 / (record.output_tokens - 1)
+    if record.output_tokens < 2:
+        return None
+    spent_ms = (record.end_ns - record.first_ns) / 1e6
+    return spent_ms / (record.output_tokens - 1)
 
 
 def e2e_ms(record: Record) -> float | None:
@@ -82,7 +85,9 @@ def normalized_ms(record: Record) -> float | None:
 
 def queue_delay_ms(record: Record) -> float:
     """How late this program sent the request, without opening a connection."""
-    return max(0.0, (record.sent_ns - record.intended_ns - record.connect_ns) / 1e6)
+    late_ns = record.sent_ns - record.intended_ns
+    own_ns = late_ns - record.connect_ns
+    return max(0.0, own_ns / 1e6)
 
 
 def connect_ms(record: Record) -> float | None:

@@ -31,7 +31,9 @@ def _row(record: Record, loads: Sequence[Load]) -> list[object]:
         value = None
         if record.error is None or name == OF_FAILED:
             value = metric(record)
-        cells.append(None if value is None else round(value, 6))
+        if value is not None:
+            value = round(value, 6)
+        cells.append(value)
     return cells
 
 
@@ -53,10 +55,11 @@ def save_csv(
     folder: Path,
 ) -> None:
     """records.csv. Raises: EnvironmentMissing if it cannot be written."""
+    rows = (_row(record, loads) for record in records)
     with _written(folder / "records.csv") as path, path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(_row(record, loads) for record in records)
+        writer.writerows(rows)
 
 
 def save_parquet(
@@ -76,7 +79,8 @@ def save_parquet(
     ):
         while batch := list(islice(rows, BATCH_ROWS)):
             columns = [list(column) for column in zip(*batch, strict=True)]
-            writer.write_batch(pyarrow.record_batch(columns, schema=schema))
+            table = pyarrow.record_batch(columns, schema=schema)
+            writer.write_batch(table)
 
 
 def _schema() -> Schema:

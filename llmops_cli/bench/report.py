@@ -183,7 +183,9 @@ def level_1_to_2(level: dict[str, Any]) -> dict[str, Any]:
         "found": "whole",
         "reason": "written before windows",
     }
-    label = f"{level['concurrency']} streams" if level.get("concurrency") else ""
+    label = ""
+    if level.get("concurrency"):
+        label = f"{level['concurrency']} streams"
     measured = level["requests"] - level["errors"]
     return {**level, "client": client, "windows": [span], "label": label, "measured": measured}
 

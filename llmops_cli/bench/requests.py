@@ -45,11 +45,15 @@ class Requests:
         import numpy as np
 
         mask = np.zeros(len(self), dtype=bool)
+        begun = np.maximum(self["intended_ns"], 0)
         for repetition, window in enumerate(level.windows):
-            at = np.maximum(self["intended_ns"], 0)
-            inside = (at >= int(window.start_s * 1e9)) & (at <= int(window.end_s * 1e9))
+            start_ns = int(window.start_s * 1e9)
+            end_ns = int(window.end_s * 1e9)
+            inside = (begun >= start_ns) & (begun <= end_ns)
             mask |= inside & (self["repetition"] == repetition)
-        mask &= (self["level"] == number) & (self["failed"] == 0)
+        is_of_level = self["level"] == number
+        is_good = self["failed"] == 0
+        mask &= is_of_level & is_good
         return mask
 
 
@@ -58,13 +62,16 @@ def load_requests(folder: Path, *, every: int = 1) -> Requests | None:
 
     `every` takes only each n-th request. Raises: UsageError for a broken table.
     """
-    if (folder / "records.parquet").is_file():
-        return _gather(islice(_parquet_rows(folder / "records.parquet"), 0, None, every))
+    parquet = folder / "records.parquet"
+    if parquet.is_file():
+        rows = _parquet_rows(parquet)
+        return _gather(islice(rows, 0, None, every))
     path = folder / "records.csv"
     if not path.is_file():
         return None
     try:
-        return _gather(islice(_csv_rows(path), 0, None, every))
+        rows = _csv_rows(path)
+        return _gather(islice(rows, 0, None, every))
     except (ValueError, IndexError) as error:
         raise UsageError(f"{path} is no table of ours: {error}") from error
 
@@ -85,9 +92,11 @@ def _parquet_rows(path: Path) -> Iterator[list[object]]:
         raise EnvironmentMissing(
             "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
         ) from None
-    for batch in ParquetFile(path).iter_batches(columns=COLUMNS):
+    file = ParquetFile(path)
+    for batch in file.iter_batches(columns=COLUMNS):
         columns = [batch.column(name).to_pylist() for name in COLUMNS]
-        yield from map(list, zip(*columns, strict=True))
+        rows = zip(*columns, strict=True)
+        yield from map(list, rows)
 
 
 def _gather(rows: Iterable[Sequence[object]]) -> Requests:
@@ -97,12 +106,18 @@ def _gather(rows: Iterable[Sequence[object]]) -> Requests:
     whole = {name: array("q") for name in KEYS}
     parts = {name: array("d") for name in METRICS}
     failed = array("b")
+    keys_end = len(KEYS)
+    key_columns = list(whole.values())
+    metric_columns = list(parts.values())
     for row in rows:
-        for cell, column in zip(row, whole.values(), strict=False):
+        keys = row[:keys_end]
+        metrics = row[keys_end:-1]
+        for cell, column in zip(keys, key_columns, strict=False):
             column.append(int(cell))  # type: ignore[call-overload]
-        for cell, numbers in zip(row[len(KEYS) :], parts.values(), strict=False):
+        for cell, numbers in zip(metrics, metric_columns, strict=False):
             numbers.append(_number(cell))
-        failed.append(1 if row[-1] else 0)
+        has_failed = bool(row[-1])
+        failed.append(has_failed)
     columns: dict[str, ndarray] = {}
     for name, values in whole.items():
         columns[name] = np.frombuffer(values, dtype=np.int64)

@@ -28,8 +28,10 @@ class Rows:
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         self._starts = array("q", [0])
+        end = 0
         for line in self._file:
-            self._starts.append(self._starts[-1] + len(line))
+            end += len(line)
+            self._starts.append(end)
         self._decode = msgspec.json.Decoder(PromptRow).decode
 
     def close(self) -> None:
@@ -40,6 +42,7 @@ class Rows:
 
     def __getitem__(self, index: int) -> PromptRow:
         start = self._starts[index]
-        size = self._starts[index + 1] - start
+        end = self._starts[index + 1]
         self._file.seek(start)
-        return self._decode(self._file.read(size))
+        line = self._file.read(end - start)
+        return self._decode(line)

@@ -121,7 +121,8 @@ class _ReportBook:
     def meet(self, server: RunningServer) -> None:
         """Takes the names that only the server knows."""
         self._versions = server.versions()
-        if self._target.is_remote and self._target.target.model is None:
+        is_unnamed = self._target.target.model is None
+        if self._target.is_remote and is_unnamed:
             self._recipe = msgspec.structs.replace(self._recipe, model=server.model)
             self._origins = {**self._origins, "model": "server"}
 
@@ -212,11 +213,12 @@ def _measure(
     run.measured.remember()
     run.book.keep([])
     telemetry = Telemetry(server.url, guard_pid=server.pid, http=http)
+    work = make_workload(recipe, server, run.rows, words)
     runner = LevelRunner(
         recipe,
         pool,
         server,
-        work=make_workload(recipe, server, run.rows, words),
+        work=work,
         destination=destination,
         measured=run.measured,
         telemetry=telemetry,
@@ -226,7 +228,8 @@ def _measure(
         if recipe.warmup:
             runner.warm_up()
         if recipe.search:
-            RateProbes(recipe, run.slos, runner, run.measured).run(run.book.keep)
+            probes = RateProbes(recipe, run.slos, runner, run.measured)
+            probes.run(run.book.keep)
         else:
             runner.run_all(run.loads, run.book.keep)
     finally:

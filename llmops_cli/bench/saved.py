@@ -26,12 +26,13 @@ def load_run(
     most: int | None = None,
 ) -> SavedRun:
     """A run whose report was read already, with about `most` of the requests in its folder."""
-    total = sum(level.requests for level in report.levels)
     every = 1
     if most is not None:
+        total = sum(level.requests for level in report.levels)
         every = max(1, -(-total // most))
     requests = load_requests(folder, every=every)
-    return SavedRun(name=name or str(folder), report=report, requests=requests)
+    shown = name or str(folder)
+    return SavedRun(name=shown, report=report, requests=requests)
 
 
 def load_name(level: Level) -> str:

@@ -23,8 +23,12 @@ def requests_needed(slos: Sequence[Slo]) -> int:
 
     By Wilson's lower bound.
     """
-    needed = [math.ceil(Z_SQUARE * slo.share / (1 - slo.share)) + 1 for slo in slos]
-    return max(FEWEST_REQUESTS, *needed)
+    needed = [FEWEST_REQUESTS]
+    for slo in slos:
+        odds = slo.share / (1 - slo.share)
+        proof = math.ceil(Z_SQUARE * odds) + 1
+        needed.append(proof)
+    return max(needed)
 
 
 def judge(level: Level) -> Verdict:
@@ -36,18 +40,25 @@ def judge(level: Level) -> Verdict:
         return "invalid"
     if level.saturated or not level.measured:
         return "fail"
-    if any(slo.share_ci95[1] < slo.needed for slo in level.slos):
+    lows = []
+    highs = []
+    for slo in level.slos:
+        low, high = slo.share_ci95
+        lows.append(low >= slo.needed)
+        highs.append(high >= slo.needed)
+    if not all(highs):
         return "fail"
-    if all(slo.share_ci95[0] >= slo.needed for slo in level.slos):
+    if all(lows):
         return "pass"
     return "unsure"
 
 
 def out_of_reach(alone: Level) -> Conclusion:
     """What to say if even requests one at a time miss the objectives."""
-    missed = ", ".join(slo.text for slo in alone.slos if not slo.met)
+    missed = [slo.text for slo in alone.slos if not slo.met]
+    names = ", ".join(missed)
     return Conclusion(
-        sure=judge(alone) == "fail", text=f"no rate can: one request at a time misses {missed}"
+        sure=judge(alone) == "fail", text=f"no rate can: one request at a time misses {names}"
     )
 
 
@@ -67,10 +78,14 @@ class RateSearch:
 
     def next_rate(self) -> float | None:
         """None when the answer is known well enough."""
-        if self._probes >= MOST_PROBES or self._client_limit is not None:
+        if self._probes >= MOST_PROBES:
             return None
-        if self.passed and self.failed and self.failed / self.passed <= CLOSE_ENOUGH:
+        if self._client_limit is not None:
             return None
+        if self.passed and self.failed:
+            apart = self.failed / self.passed
+            if apart <= CLOSE_ENOUGH:
+                return None
         if self.failed is not None and self.failed < 1e-3:
             return None
         self._probes += 1
@@ -134,12 +149,11 @@ def knee(levels: Sequence[Level]) -> Conclusion:
 
     Source: Kleinrock 1979.
     """
-    usable = [
-        level for level in levels if level.e2e_ms.p50 and level.output_tokens_per_s and level.valid
-    ]
-    if len(usable) < 3 or len({level.kind for level in usable}) > 1:
+    usable = [level for level in levels if level.valid and _power(level)]
+    kinds = {level.kind for level in usable}
+    if len(usable) < 3 or len(kinds) > 1:
         return Conclusion()
-    best = max(usable, key=lambda level: level.output_tokens_per_s / (level.e2e_ms.p50 or math.inf))
+    best = max(usable, key=_power)
     top = max(usable, key=lambda level: level.output_tokens_per_s)
     if best is usable[-1]:
         return Conclusion(
@@ -149,3 +163,11 @@ def knee(levels: Sequence[Level]) -> Conclusion:
     if top is not best:
         text += f"; most throughput at {top.label}: {top.output_tokens_per_s:,.0f} tokens/s"
     return Conclusion(knee=best.label, text=text)
+
+
+def _power(level: Level) -> float:
+    """Throughput over latency; 0 where one is missing."""
+    latency_ms = level.e2e_ms.p50
+    if not latency_ms:
+        return 0.0
+    return level.output_tokens_per_s / latency_ms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from llmops_cli.bench.record import Record, ttft_ms
@@ -23,9 +24,11 @@ class Series:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         bins = max(len(timeline.ends), len(timeline.starts), 1)
-        self.step_s = float(max(1, -(-bins * BIN_NS // (NS * SERIES_POINTS))))
+        length_s = bins * BIN_NS / NS
+        step_s = math.ceil(length_s / SERIES_POINTS)
+        self.step_s = float(max(1, step_s))
         self._bins_a_step = round(self.step_s * NS / BIN_NS)
-        steps = -(-bins // self._bins_a_step)
+        steps = math.ceil(bins / self._bins_a_step)
         self._ttfts: list[list[float]] = [[] for _ in range(steps)]
 
     def add(self, record: Record) -> None:
@@ -34,8 +37,10 @@ class Series:
         value_ms = ttft_ms(record)
         if value_ms is None:
             return
-        step = max(0, record.intended_ns) // (self._bins_a_step * BIN_NS)
-        kept = self._ttfts[min(step, len(self._ttfts) - 1)]
+        begun_ns = max(0, record.intended_ns)
+        step = begun_ns // (self._bins_a_step * BIN_NS)
+        last = len(self._ttfts) - 1
+        kept = self._ttfts[min(step, last)]
         if len(kept) < TTFTS_A_POINT:
             kept.append(value_ms)
 
@@ -44,23 +49,26 @@ class Series:
         tokens = self._timeline.tokens()
         served = self._timeline.served()
         in_flight = self._timeline.in_flight()
+        errors = self._timeline.errors
         whole_s = max(len(in_flight), 1) * BIN_NS / NS
-        sampled = {int(at_s / self.step_s): (engine, server) for at_s, engine, server in samples}
+        sampled = self._by_step(samples)
         points: list[Point] = []
         for step, ttfts in enumerate(self._ttfts):
             start_s = step * self.step_s
             width_s = min(self.step_s, whole_s - start_s)
             if points and width_s < self.step_s / 2:
                 break
-            bins = slice(step * self._bins_a_step, (step + 1) * self._bins_a_step)
-            busy = in_flight[bins]
+            first = step * self._bins_a_step
+            bins = slice(first, first + self._bins_a_step)
+            requests_per_s = sum(served[bins]) / width_s
+            tokens_per_s = sum(tokens[bins]) / width_s
             engine, server = sampled.get(step, ({}, {}))
             point = Point(
                 t_s=start_s,
-                requests_per_s=round(sum(served[bins]) / width_s, 3),
-                output_tokens_per_s=round(sum(tokens[bins]) / width_s, 3),
-                in_flight=round(sum(busy) / max(1, len(busy)), 3),
-                errors=round(sum(self._timeline.errors[bins])),
+                requests_per_s=round(requests_per_s, 3),
+                output_tokens_per_s=round(tokens_per_s, 3),
+                in_flight=_mean(in_flight[bins]),
+                errors=round(sum(errors[bins])),
                 ttft_ms_p50=_percentile(ttfts, 50),
                 ttft_ms_p95=_percentile(ttfts, 95),
                 engine=engine,
@@ -68,6 +76,19 @@ class Series:
             )
             points.append(point)
         return points
+
+    def _by_step(self, samples: Sequence[SampledAt]) -> dict[int, tuple[Gauges, Gauges]]:
+        """What engine and server were last seen to do in each step."""
+        found = {}
+        for at_s, engine, server in samples:
+            step = int(at_s / self.step_s)
+            found[step] = (engine, server)
+        return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    count = max(1, len(values))
+    return round(sum(values) / count, 3)
 
 
 def _percentile(values: Sequence[float], q: float) -> float | None:

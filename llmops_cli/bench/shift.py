@@ -78,13 +78,16 @@ class RankedSides:
         reach = t_limit(self._freedom) * self._error
         low = self._shift_for(0.5 + reach)
         high = self._shift_for(0.5 - reach)
-        p = two_sided_p(self._above - 0.5, self._error, self._freedom)
+        distance = self._above - 0.5
+        p = two_sided_p(distance, self._error, self._freedom)
         if between is not None:
             half = t_limit(between.freedom) * between.error
+            p_between = two_sided_p(middle, *between)
             low = min(low, middle - half)
             high = max(high, middle + half)
-            p = max(p, two_sided_p(middle, *between))
-        return ShiftResult(math.exp(middle), (math.exp(low), math.exp(high)), p)
+            p = max(p, p_between)
+        interval = (math.exp(low), math.exp(high))
+        return ShiftResult(math.exp(middle), interval, p)
 
     def _shift_for(self, chance: float) -> float:
         """The shift of B that leaves it above A with the chance."""
@@ -92,7 +95,9 @@ class RankedSides:
         high = float(self._b[-1] - self._a[0]) + TINY
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            if float(_ranks(self._a, self._b - middle).mean()) > chance:
+            shifted = self._b - middle
+            above = _ranks(self._a, shifted).mean()
+            if float(above) > chance:
                 low = middle
             else:
                 high = middle
@@ -100,7 +105,8 @@ class RankedSides:
 
 
 def _thinned(ordered: ndarray) -> ndarray:
-    return ordered[:: max(1, len(ordered) // MOST_RANKED)]
+    step = max(1, len(ordered) // MOST_RANKED)
+    return ordered[::step]
 
 
 def _ranks(ordered: ndarray, values: ndarray) -> ndarray:
@@ -116,7 +122,9 @@ def _block_variance(parts: ndarray, blocks: ndarray) -> tuple[float, int]:
     """The variance of the mean of `parts` from the sums of their blocks, and how many these are."""
     import numpy as np
 
-    sums = np.bincount(blocks, weights=parts - parts.mean())
+    deviations = parts - parts.mean()
+    sums = np.bincount(blocks, weights=deviations)
     count = len(sums)
     squares = float((sums**2).sum())
-    return squares * count / max(1, count - 1) / len(parts) ** 2, count
+    between = squares * count / max(1, count - 1)
+    return between / len(parts) ** 2, count

@@ -33,11 +33,17 @@ def _table(
 
 def _listed(report: BenchReport) -> dict[str, object]:
     recipe = report.manifest.recipe
-    ttfts = [level.ttft_ms.p50 for level in report.levels if level.ttft_ms.p50]
-    speeds = [level.output_tokens_per_s for level in report.levels]
+    ttfts = []
+    speeds = []
+    are_valid = True
+    for level in report.levels:
+        if level.ttft_ms.p50:
+            ttfts.append(level.ttft_ms.p50)
+        speeds.append(level.output_tokens_per_s)
+        are_valid &= level.valid
     return {
         "backend": recipe.get("url") or recipe.get("backend"),
-        "valid": all(level.valid for level in report.levels),
+        "valid": are_valid,
         "best_output_tokens_per_s": max(speeds, default=None),
         "lowest_ttft_ms_p50": min(ttfts, default=None),
     }
@@ -95,7 +101,8 @@ def _gate(
 
 
 def _page(runs: Sequence[OpenedRun]) -> str:
-    return page([_with_requests(run, most=MOST_REQUESTS) for run in runs])
+    saved = [_with_requests(run, most=MOST_REQUESTS) for run in runs]
+    return page(saved)
 
 
 def _save_parquet(run: OpenedRun, target: Path) -> None:

@@ -49,7 +49,8 @@ class Slo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 def parse_slos(text: str) -> tuple[Slo, ...]:
     """Raises: UsageError for an unknown metric or a term without a limit."""
-    return tuple(_objective(condition) for condition in parse_conditions(text, GRAMMAR))
+    conditions = parse_conditions(text, GRAMMAR)
+    return tuple(_objective(condition) for condition in conditions)
 
 
 def _objective(condition: Condition) -> Slo:
@@ -59,7 +60,8 @@ def _objective(condition: Condition) -> Slo:
 
 
 def _success(condition: Condition) -> Slo:
-    if condition.part or condition.unit not in (Unit.PERCENT, None):
+    is_share = condition.unit in (Unit.PERCENT, None)
+    if condition.part or not is_share:
         raise UsageError(f"'{condition.text}': error_rate is a share", hint="error_rate=1%")
     if condition.limit >= 1:
         raise UsageError(f"'{condition.text}': an error rate is under 100 %", hint="error_rate=1%")

@@ -14,7 +14,7 @@ from llmops_cli.bench.plan import LevelDone
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.report import Level
 from llmops_cli.bench.series import SampledAt
-from llmops_cli.bench.slo import parse_slos
+from llmops_cli.bench.slo import Slo, parse_slos
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.runtime.files import cannot_write, write_atomic
 
@@ -72,7 +72,8 @@ class Spools:
         return self.folder / f"{level}-{repetition}-{worker}.jsonl"
 
     def remember(self, book: Book) -> None:
-        write_atomic(self.folder / "book.json", msgspec.json.encode(book))
+        saved = self.folder / "book.json"
+        write_atomic(saved, msgspec.json.encode(book))
 
     def remove(self) -> None:
         for path in self.folder.iterdir():
@@ -105,13 +106,22 @@ def level_of(
 ) -> Level:
     """The statistics of a level from the spools."""
     known = book.repeats[number]
-    spooled = {path.name.split("-")[1] for path in folder.glob(f"{number}-*.jsonl")}
+    spooled = set()
+    for path in folder.glob(f"{number}-*.jsonl"):
+        _, repetition_text, *_ = path.name.split("-")
+        spooled.add(repetition_text)
+    count = max(len(known), len(spooled))
     repetitions = []
-    for repetition in range(max(len(known), len(spooled))):
-        repeat = known[repetition] if repetition < len(known) else Repeat()
+    for repetition in range(count):
+        repeat = Repeat()
+        if repetition < len(known):
+            repeat = known[repetition]
         repetitions.append(_repetition(folder, number, repetition, repeat))
-    slos = parse_slos(book.slo) if book.slo else ()
-    return analyse(book.loads[number], repetitions, slos=slos, notes=book.notes)
+    slos: tuple[Slo, ...] = ()
+    if book.slo:
+        slos = parse_slos(book.slo)
+    load = book.loads[number]
+    return analyse(load, repetitions, slos=slos, notes=book.notes)
 
 
 def _repetition(
@@ -130,8 +140,9 @@ def _repetition(
 
 def levels_of(folder: Path, book: Book) -> list[Level]:
     """Levels that have at least one record."""
-    return [
-        level_of(folder, book, number)
-        for number in range(len(book.loads))
-        if any(path.stat().st_size for path in folder.glob(f"{number}-*.jsonl"))
-    ]
+    levels = []
+    for number in range(len(book.loads)):
+        spools = folder.glob(f"{number}-*.jsonl")
+        if any(path.stat().st_size for path in spools):
+            levels.append(level_of(folder, book, number))
+    return levels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -43,16 +44,22 @@ class Curve:
             self.point(end_ns, amount)
             return
         per_ns = amount / (end_ns - start_ns)
-        self.point(start_ns, per_ns * ((low + 1) * BIN_NS - start_ns))
-        self.point(end_ns, per_ns * (end_ns - high * BIN_NS))
+        after_first_ns = (low + 1) * BIN_NS
+        last_ns = high * BIN_NS
+        self.point(start_ns, per_ns * (after_first_ns - start_ns))
+        self.point(end_ns, per_ns * (end_ns - last_ns))
         if high > low + 1:
-            _add(self._slopes, (low + 1) * BIN_NS, per_ns * BIN_NS)
-            _add(self._slopes, high * BIN_NS, -per_ns * BIN_NS)
+            per_bin = per_ns * BIN_NS
+            _add(self._slopes, after_first_ns, per_bin)
+            _add(self._slopes, last_ns, -per_bin)
 
     def values(self) -> list[float]:
         size = max(len(self._points), len(self._slopes))
-        level = accumulate(_padded(self._slopes, size))
-        return [max(0.0, a + b) for a, b in zip(_padded(self._points, size), level, strict=True)]
+        slopes = _padded(self._slopes, size)
+        points = _padded(self._points, size)
+        levels = accumulate(slopes)
+        sums = map(operator.add, points, levels)
+        return [max(0.0, value) for value in sums]
 
 
 class Timeline:
@@ -76,20 +83,25 @@ class Timeline:
     def add(self, record: Record) -> None:
         start = max(0, record.intended_ns)
         self.requests += 1
-        self.first_ns = start if self.first_ns is None else min(self.first_ns, start)
+        if self.first_ns is None:
+            self.first_ns = start
+        self.first_ns = min(self.first_ns, start)
         self.last_start_ns = max(self.last_start_ns, start)
         _add(self.starts, start, 1)
         _add(self.ends, record.done_ns, 1)
-        if record.error is not None or record.first_ns is None or record.end_ns is None:
+        first_ns = record.first_ns
+        end_ns = record.end_ns
+        if record.error is not None or first_ns is None or end_ns is None:
             _add(self.errors, record.done_ns, 1)
             return
         self.good += 1
-        self.last_end_ns = max(self.last_end_ns, record.end_ns)
-        self._served.stretch(start, record.end_ns, 1)
-        self._tokens.point(record.first_ns, min(record.output_tokens, 1))
-        if record.output_tokens > 1:
-            # one token at the first chunk, the others evenly up to the last
-            self._tokens.stretch(record.first_ns, record.end_ns, record.output_tokens - 1)
+        self.last_end_ns = max(self.last_end_ns, end_ns)
+        self._served.stretch(start, end_ns, 1)
+        tokens = record.output_tokens
+        # one token at the first chunk, the others evenly up to the last
+        self._tokens.point(first_ns, min(tokens, 1))
+        if tokens > 1:
+            self._tokens.stretch(first_ns, end_ns, tokens - 1)
 
     def tokens(self) -> list[float]:
         """Output tokens of successful requests in each bin."""
@@ -105,8 +117,10 @@ class Timeline:
     def in_flight(self) -> list[float]:
         """Requests under way at the end of each bin."""
         size = max(len(self.starts), len(self.ends))
-        moves = zip(_padded(self.starts, size), _padded(self.ends, size), strict=True)
-        return list(accumulate(start - end for start, end in moves))
+        starts = _padded(self.starts, size)
+        ends = _padded(self.ends, size)
+        moves = map(operator.sub, starts, ends)
+        return list(accumulate(moves))
 
     def window(self, load: Load) -> Window:
         """Without the warm-up and the drain where the data allow it (docs/METRICS.md)."""
@@ -152,7 +166,9 @@ class Timeline:
             start = waves
         if self._starts_between(start, stop) < wanted:
             return f"too few requests: a steady state needs {wanted} after the first wave", 0
-        series = self.tokens() if load.kind == "closed" else self.in_flight()
+        series = self.in_flight()
+        if load.kind == "closed":
+            series = self.tokens()
         start = _truncate(series, start, stop)
         if self._starts_between(start, stop) < wanted:
             return "it never settled", 0
@@ -166,7 +182,9 @@ class Timeline:
         return None
 
     def _starts_between(self, start_ns: int, stop_ns: int) -> float:
-        return sum(self.starts[start_ns // BIN_NS : stop_ns // BIN_NS + 1])
+        first = start_ns // BIN_NS
+        last = stop_ns // BIN_NS
+        return sum(self.starts[first : last + 1])
 
     def is_growing(self, window: Window) -> bool:
         """Whether requests piled up over the window: the server was offered more than it can do."""
@@ -178,7 +196,8 @@ class Timeline:
             return False
         early = sum(series[:quarter]) / quarter
         late = sum(series[-quarter:]) / quarter
-        return late > 1.5 * early + 4
+        limit = 1.5 * early + 4
+        return late > limit
 
 
 def _add(
@@ -187,13 +206,15 @@ def _add(
     amount: float,
 ) -> None:
     place = max(0, at_ns // BIN_NS)
-    if place >= len(bins):
-        bins.extend([0.0] * (place + 1 - len(bins)))
+    missing = place + 1 - len(bins)
+    if missing > 0:
+        bins.extend([0.0] * missing)
     bins[place] += amount
 
 
 def _padded(bins: list[float], size: int) -> list[float]:
-    return bins + [0.0] * (size - len(bins))
+    missing = size - len(bins)
+    return bins + [0.0] * missing
 
 
 def _truncate(
@@ -206,15 +227,20 @@ def _truncate(
     A cut is taken only if it moves the mean by over two standard errors, else it would only waste
     data. Source: MSER, White 1997.
     """
-    values = series[start_ns // BIN_NS : stop_ns // BIN_NS + 1]
+    first = start_ns // BIN_NS
+    last = stop_ns // BIN_NS
+    values = series[first : last + 1]
     size = len(values) // MSER_BATCHES
     if size < 1:
         return start_ns
-    batches = [_mean(values[i * size : (i + 1) * size]) for i in range(MSER_BATCHES)]
-    cut = min(range(MSER_BATCHES // 2), key=lambda place: _mean_variance(batches[place:]))
+    starts = range(0, size * MSER_BATCHES, size)
+    batches = [_mean(values[start : start + size]) for start in starts]
+    cuts = range(MSER_BATCHES // 2)
+    cut = min(cuts, key=lambda place: _mean_variance(batches[place:]))
     kept = batches[cut:]
     moved = abs(_mean(kept) - _mean(batches))
-    if moved <= 2 * math.sqrt(_mean_variance(kept)):
+    error = math.sqrt(_mean_variance(kept))
+    if moved <= 2 * error:
         return start_ns
     return start_ns + cut * size * BIN_NS
 

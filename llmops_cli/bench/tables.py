@@ -103,7 +103,8 @@ def _columns(report: BenchReport, width: int) -> list[str]:
     if width >= MIDDLE:
         names.append("req/s")
     names.append("tok/s")
-    if any(level.goodput_per_s is not None for level in report.levels):
+    has_goodput = any(level.goodput_per_s is not None for level in report.levels)
+    if has_goodput:
         names.append("goodput/s")
     if width >= WIDE:
         names.append("measured")
@@ -112,17 +113,22 @@ def _columns(report: BenchReport, width: int) -> list[str]:
 
 
 def _cells(level: Level, width: int) -> dict[str, str]:
+    errors = "0"
+    if level.errors:
+        errors = f"[red]{level.errors}[/]"
+    decimals = 1 if width >= WIDE else 0
+    valid = "yes" if level.valid else "[bold red]INVALID[/]"
     return {
         "requests": str(level.requests),
-        "errors": f"[red]{level.errors}[/]" if level.errors else "0",
+        "errors": errors,
         "TTFT": _spread(level.ttft_ms, width),
         "TPOT": _spread(level.tpot_ms, width),
         "E2E": _spread(level.e2e_ms, width),
         "req/s": number(level.requests_per_s, 2),
-        "tok/s": number(level.output_tokens_per_s, 1 if width >= WIDE else 0),
+        "tok/s": number(level.output_tokens_per_s, decimals),
         "goodput/s": number(level.goodput_per_s, 2),
         "measured": _windows(level),
-        "valid": "yes" if level.valid else "[bold red]INVALID[/]",
+        "valid": valid,
     }
 
 
@@ -132,12 +138,13 @@ def _spread(distribution: Distribution, width: int) -> str:
     p99 = milliseconds(distribution.p99)
     if width < MIDDLE:
         return f"{p50}  {p95}"
+    middle = distribution.p50
     interval = distribution.ci95.get("p50")
-    if width < WIDE or interval is None or distribution.p50 is None:
+    if width < WIDE or interval is None or middle is None:
         return f"{p50}  {p95}  {p99}"
     low, high = interval
-    half = max(high - distribution.p50, distribution.p50 - low)
-    return f"{p50} ±{milliseconds(half)}  {p95}  {p99}"
+    half = milliseconds(max(high - middle, middle - low))
+    return f"{p50} ±{half}  {p95}  {p99}"
 
 
 def _windows(level: Level) -> str:

@@ -65,7 +65,9 @@ def _address_of(host: str, port: int) -> tuple[int, tuple[str, int]]:
     except OSError as error:
         raise EnvironmentMissing(f"the name {host} does not resolve: {error.strerror}") from error
     family, _, _, _, address = _reachable(found)
-    return int(family), (str(address[0]), int(address[1]))
+    ip = str(address[0])
+    own_port = int(address[1])
+    return int(family), (ip, own_port)
 
 
 def _reachable(found: list) -> Info:  # type: ignore[type-arg] # getaddrinfo's own shape

@@ -51,7 +51,8 @@ def _each_asked(ask: Ask, overhead: int) -> Words | None:
     words: list[str] = []
     costs: list[int] = []
     for word in WORDS:
-        cost = (ask(f"{FIRST} {word}") or 0) - overhead
+        count = ask(f"{FIRST} {word}") or 0
+        cost = count - overhead
         if cost > 0:
             words.append(word)
             costs.append(cost)
@@ -63,4 +64,5 @@ def _each_asked(ask: Ask, overhead: int) -> Words | None:
 def _adds_up(words: Words, ask: Ask) -> bool:
     sample = words.words[::-3]
     cost = sum(words.costs[::-3])
-    return ask(" ".join([words.words[0], *sample])) == words.overhead + cost
+    text = " ".join([words.words[0], *sample])
+    return ask(text) == words.overhead + cost

@@ -31,7 +31,11 @@ def _rows(path: Path) -> Iterator[PromptRow]:
         yield from jsonl_rows(path, _mooncake)
         return
     for number, line in enumerate(csv_lines(path), 1):
-        fields = {key.strip().lower(): (value or "").strip() for key, value in line.items() if key}
+        fields = {}
+        for key, value in line.items():
+            if key:
+                name = key.strip().lower()
+                fields[name] = (value or "").strip()
         try:
             row = _csv_row(path, fields)
         except (KeyError, ValueError) as error:
@@ -75,14 +79,18 @@ def _burstgpt(fields: dict[str, str]) -> PromptRow | None:
 
 def _mooncake(line: Json, where: str) -> PromptRow:
     try:
+        due_ms = float(line["timestamp"])
+        names = line.get("hash_ids") or ()
         return PromptRow(
-            at_s=float(line["timestamp"]) / 1e3,
+            at_s=due_ms / 1e3,
             input_tokens=int(line["input_length"]),
             output_tokens=int(line["output_length"]),
-            hash_ids=[int(name) for name in line.get("hash_ids") or ()],
+            hash_ids=[int(name) for name in names],
         )
     except (KeyError, TypeError, ValueError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        reason = str(error)
+        if isinstance(error, KeyError):
+            reason = f"no {error}"
         raise UsageError(
             f"{where}: {reason}", hint="timestamp (ms), input_length, output_length, hash_ids"
         ) from error

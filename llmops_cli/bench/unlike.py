@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from llmops_cli.bench.saved import SavedRun, load_name
 from llmops_cli.core.report import Manifest
@@ -57,7 +57,9 @@ def comparison_warnings(a: SavedRun, b: SavedRun) -> Iterator[str]:
     unmatched = sorted(loads_a ^ loads_b)
     if unmatched:
         yield f"only one run has: {', '.join(unmatched)}"
-    repetitions = [len(level.windows) for run in (a, b) for level in run.report.levels]
+    repetitions = []
+    for run in (a, b):
+        repetitions += [len(level.windows) for level in run.report.levels]
     if min(repetitions, default=0) < FEWEST_REPETITIONS:
         yield (
             "fewer than 3 repetitions: drift between runs is not in the intervals "
@@ -78,14 +80,25 @@ def _weaknesses(run: SavedRun) -> Iterator[str]:
 def _manifests_differ(left: Manifest, right: Manifest) -> Iterator[str]:
     yield from _unlike("hardware", left.hardware, right.hardware)
     yield from _unlike("version", left.versions, right.versions)
-    for kind, names in (("workload", WORKLOAD), ("engine", ENGINE)):
-        ours = {name: left.recipe.get(name) for name in names}
-        theirs = {name: right.recipe.get(name) for name in names}
-        yield from _unlike(kind, ours, theirs)
+    yield from _unlike_names("workload", WORKLOAD, left, right)
+    yield from _unlike_names("engine", ENGINE, left, right)
     model_a = left.recipe.get("model")
     model_b = right.recipe.get("model")
-    if model_a != model_b or left.digests.get("model") != right.digests.get("model"):
+    digest_a = left.digests.get("model")
+    digest_b = right.digests.get("model")
+    if model_a != model_b or digest_a != digest_b:
         yield f"model differs: {model_a} -> {model_b}"
+
+
+def _unlike_names(
+    kind: str,
+    names: Sequence[str],
+    left: Manifest,
+    right: Manifest,
+) -> Iterator[str]:
+    ours = {name: left.recipe.get(name) for name in names}
+    theirs = {name: right.recipe.get(name) for name in names}
+    yield from _unlike(kind, ours, theirs)
 
 
 def _unlike(
@@ -96,13 +109,15 @@ def _unlike(
     names = [name for name in {**left, **right} if left.get(name) != right.get(name)]
     if not names:
         return
-    shown = [
-        f"{name} {_short(left.get(name))} -> {_short(right.get(name))}"
-        for name in names[:MOST_NAMES]
-    ]
+    shown = []
+    for name in names[:MOST_NAMES]:
+        before = _short(left.get(name))
+        now = _short(right.get(name))
+        shown.append(f"{name} {before} -> {now}")
     text = f"{kind} differs: {', '.join(shown)}"
-    if len(names) > MOST_NAMES:
-        text += f" and {len(names) - MOST_NAMES} more"
+    more = len(names) - MOST_NAMES
+    if more > 0:
+        text += f" and {more} more"
     yield text
 
 

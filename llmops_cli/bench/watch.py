@@ -57,11 +57,13 @@ class LevelWatch:
         done = self._so_far(at)
         notes = [f"{self._tokens_per_s(at):,.0f} tok/s"]
         if self._ttfts:
-            notes.append(f"TTFT p95 {percentile(sorted(self._ttfts), 95):,.0f} ms")
+            p95_ms = percentile(sorted(self._ttfts), 95)
+            notes.append(f"TTFT p95 {p95_ms:,.0f} ms")
         if self._errors:
             notes.append(f"{self._errors} errors ({self._last_error})")
         if done and total > done:
-            left_s = (at - self._start) / done * (total - done)
+            per_request_s = (at - self._start) / done
+            left_s = per_request_s * (total - done)
             notes.append(f"ETA {left_s:,.0f} s")
         self._progress.update(self._stage, done, total, ", ".join(notes))
 
@@ -81,8 +83,10 @@ class LevelWatch:
             self._recent.popleft()
 
     def _tokens_per_s(self, at: float) -> float:
-        span_s = max(LEAST_SPAN_S, min(RECENT_S, at - self._start))
-        return sum(tokens for _, tokens in self._recent) / span_s
+        run_s = at - self._start
+        span_s = max(LEAST_SPAN_S, min(RECENT_S, run_s))
+        tokens = sum(count for _, count in self._recent)
+        return tokens / span_s
 
     def _so_far(self, at: float) -> float:
         """Requests, or seconds where a level has a duration."""

@@ -125,10 +125,14 @@ class HttpResponse:
 
     def _read_status(self, line: bytes) -> None:
         parts = line.split(b" ", 2)
-        if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
+        if len(parts) < 2:
             raise ProtocolError("the answer is not HTTP/1.1")
-        self.status = int(parts[1])
-        self.keep_alive = parts[0] != b"HTTP/1.0"
+        version = parts[0]
+        status = parts[1]
+        if not version.startswith(b"HTTP/1.") or not status.isdigit():
+            raise ProtocolError("the answer is not HTTP/1.1")
+        self.status = int(status)
+        self.keep_alive = version != b"HTTP/1.0"
 
     def _read_fields(self, lines: list[bytes]) -> int | None:
         """The Content-Length; what else matters of the head is kept."""
@@ -201,15 +205,16 @@ class Completion(msgspec.Struct, gc=False):
 def parse_answer(response: HttpResponse) -> Completion:
     """The tokens of a streamed answer, or why it is none."""
     if response.status != 200:
-        reason = error_text(b"".join(response.payloads))
-        return Completion(
-            failure=RequestFailure(ErrorKind.HTTP, f"HTTP {response.status}: {reason}")
-        )
+        body = b"".join(response.payloads)
+        reason = f"HTTP {response.status}: {error_text(body)}"
+        return Completion(failure=RequestFailure(ErrorKind.HTTP, reason))
     events, stamps, done = _split_events(response.payloads, response.stamps)
     answer = Completion()
     if not events:
-        said_something = b"".join(response.payloads).strip() and not done
-        kind = ErrorKind.NO_STREAM if said_something else ErrorKind.EMPTY
+        body = b"".join(response.payloads)
+        kind = ErrorKind.EMPTY
+        if body.strip() and not done:
+            kind = ErrorKind.NO_STREAM
         answer.failure = plain_failure(kind)
         return answer
     try:
@@ -229,12 +234,16 @@ def parse_answer(response: HttpResponse) -> Completion:
         if event.usage:
             answer.usage = event.usage
         if event.error and answer.failure is None:
-            reason = error_text(msgspec.json.encode({"error": event.error}))
-            answer.failure = detailed_failure(ErrorKind.ERROR_EVENT, reason)
+            answer.failure = _event_failure(event)
     answer.text = "".join(texts)
     if answer.failure is None:
         answer.failure = _missing(answer, done=done)
     return answer
+
+
+def _event_failure(event: Chunk) -> RequestFailure:
+    body = msgspec.json.encode({"error": event.error})
+    return detailed_failure(ErrorKind.ERROR_EVENT, error_text(body))
 
 
 def _text_of(delta: Delta) -> str | None:
@@ -273,19 +282,26 @@ def _split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes]
         whole = (rest + payload).replace(b"\r\n", b"\n")
         *blocks, rest = whole.split(b"\n\n")
         for block in blocks:
-            data = b"\n".join(
-                line[5:].removeprefix(b" ")
-                for line in block.split(b"\n")
-                if line.startswith(b"data:")
-            ).strip()
+            data = _event_data(block)
             if data == b"[DONE]":
                 done = True
             elif data:
                 events.append(data)
                 times.append(at_ns)
-    if rest.strip().removeprefix(b"data:").strip() == b"[DONE]":
+    last = rest.strip().removeprefix(b"data:")
+    if last.strip() == b"[DONE]":
         done = True
     return events, times, done
+
+
+def _event_data(block: bytes) -> bytes:
+    """The lines of data of one event, joined."""
+    found = []
+    for line in block.split(b"\n"):
+        if line.startswith(b"data:"):
+            data = line[5:].removeprefix(b" ")
+            found.append(data)
+    return b"\n".join(found).strip()
 
 
 def _decode_one_by_one(events: list[bytes], answer: Completion) -> list[Chunk]:
@@ -308,12 +324,18 @@ def gaps_of(stamps: list[int], tokens: int) -> tuple[float, ...]:
     if len(stamps) < 2 or tokens < 2:
         return ()
     each = (tokens - 1) / (len(stamps) - 1)
-    keys = Counter(keys_of(map(sub, islice(stamps, 1, None), stamps), 1 / (1e6 * each)))
-    return tuple(part for key, count in keys.items() for part in (key, round(count * each, 6)))
+    gaps_ns = map(sub, islice(stamps, 1, None), stamps)
+    keys = keys_of(gaps_ns, 1 / (1e6 * each))
+    found: list[float] = []
+    for key, count in Counter(keys).items():
+        found.append(key)
+        found.append(round(count * each, 6))
+    return tuple(found)
 
 
 def text_digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+    encoded = text.encode(errors="surrogatepass")
+    return hashlib.sha256(encoded).hexdigest()[:16]
 
 
 def error_text(raw: bytes) -> str:

@@ -18,12 +18,14 @@ def values_words(difference: Difference) -> tuple[str, str]:
 
 def change_words(difference: Difference) -> tuple[str, str]:
     """The change and its interval, as text."""
-    if difference.ratio is not None and difference.ratio_ci95 is not None:
-        low, high = difference.ratio_ci95
-        return f"{difference.ratio - 1:+.1%}", f"{low - 1:+.1%} to {high - 1:+.1%}"
-    change = difference.change or 0.0
+    interval = difference.ratio_ci95
+    if difference.ratio is not None and interval is not None:
+        low, high = interval
+        change = difference.ratio - 1
+        return f"{change:+.1%}", f"{low - 1:+.1%} to {high - 1:+.1%}"
+    points = (difference.change or 0.0) * 100
     low, high = difference.change_ci95 or (0.0, 0.0)
-    return f"{change * 100:+.2f} points", f"{low * 100:+.2f} to {high * 100:+.2f}"
+    return f"{points:+.2f} points", f"{low * 100:+.2f} to {high * 100:+.2f}"
 
 
 def grouped_notes(levels: Sequence[Level]) -> list[str]:
@@ -31,7 +33,8 @@ def grouped_notes(levels: Sequence[Level]) -> list[str]:
     labels_of: dict[str, list[str]] = {}
     for level in levels:
         for note in level.notes:
-            labels_of.setdefault(note, []).append(level.label)
+            labels = labels_of.setdefault(note, [])
+            labels.append(level.label)
     lines = []
     for note, labels in labels_of.items():
         if len(labels) == len(levels):

@@ -42,7 +42,8 @@ def main() -> None:
         try:
             _level(decode(line))
         except OSError as error:  # sockets' errors are data; this one is the disk's
-            _say(b"failed " + msgspec.json.encode([error.errno or 0, str(error)]))
+            failure = [error.errno or 0, str(error)]
+            _say(b"failed " + msgspec.json.encode(failure))
             return
 
 
@@ -83,17 +84,24 @@ def _quiet_collector() -> None:
 
 def _run(loop: Loop, start_ns: int) -> LevelDone:
     """The clock says when to begin, so that all workers begin together."""
-    time.sleep(max(0.0, (start_ns - time.monotonic_ns()) / 1e9))
-    cpu_s = time.process_time()
+    wait_ns = start_ns - time.monotonic_ns()
+    time.sleep(max(0.0, wait_ns / 1e9))
+    began_s = time.process_time()
     loop.run(start_ns)
+    cpu_s = time.process_time() - began_s
+    duration_ns = time.monotonic_ns() - start_ns
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    lags: list[float] = []
+    for bucket_and_count in loop.lags.items():
+        lags.extend(bucket_and_count)
     return LevelDone(
-        cpu_s=time.process_time() - cpu_s,
-        duration_s=(time.monotonic_ns() - start_ns) / 1e9,
-        lags=tuple(part for pair in loop.lags.items() for part in pair),
+        cpu_s=cpu_s,
+        duration_s=duration_ns / 1e9,
+        lags=tuple(lags),
         late=loop.late,
         sent=loop.sent,
         reconnects=loop.reconnects,
-        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_rss_bytes=usage.ru_maxrss * 1024,
         stopped=loop.stopped,
         max_in_flight=loop.max_in_flight,
     )
@@ -106,9 +114,9 @@ def _sessions(plan: LevelPlan, source: Source) -> Iterator[tuple[int, Conversati
         numbers = _numbers(plan.load.count, plan.load.least_s)
     elif plan.load.kind == "trace":
         numbers = iter(range(len(source)))
-    return (
-        (index, source.session(index)) for index in islice(numbers, plan.worker, None, plan.workers)
-    )
+    own = islice(numbers, plan.worker, None, plan.workers)
+    for index in own:
+        yield index, source.session(index)
 
 
 def _numbers(wanted: int, least_s: float) -> Iterator[int]:
@@ -130,8 +138,10 @@ def _due_ns(plan: LevelPlan, source: Source) -> Iterator[int] | None:
             limit = load.duration_s
             times = (due for due in times if due < limit)
     else:
-        times = due_times_s(load, f"{plan.work.seed}/{plan.level}/{plan.repetition}")
-    return (int(due * 1e9) for due in islice(times, plan.worker, None, plan.workers))
+        seed = f"{plan.work.seed}/{plan.level}/{plan.repetition}"
+        times = due_times_s(load, seed)
+    own = islice(times, plan.worker, None, plan.workers)
+    return (int(due * 1e9) for due in own)
 
 
 class _Out:
@@ -152,11 +162,13 @@ class _Out:
         self._last_kind: ErrorKind | None = None
 
     def emit(self, record: Record) -> None:
-        self._file.write(self._encode(record) + b"\n")
+        line = self._encode(record) + b"\n"
+        self._file.write(line)
         self._done += 1
         if record.error is None:
             self._tokens += record.output_tokens
-            if len(self._ttfts) < MOST_TTFTS and (value := ttft_ms(record)) is not None:
+            value = ttft_ms(record)
+            if value is not None and len(self._ttfts) < MOST_TTFTS:
                 self._ttfts.append(round(value, 3))
         else:
             self._errors += 1

@@ -30,7 +30,9 @@ class Source:
         self._input = parse_lengths(work.input_tokens)
         self._output = parse_lengths(work.output_tokens)
         self._bodies = RequestBodies(work)
-        self._rows = Rows(Path(work.spool)) if work.spool else None
+        self._rows: Rows | None = None
+        if work.spool:
+            self._rows = Rows(Path(work.spool))
 
     @cached_property
     def _prompts(self) -> Prompts:
@@ -64,7 +66,8 @@ class Source:
         while True:
             tokens = max(self._input(rng), 1)
             output = self._output(rng)
-            yield UserTurn(self._prompts.prompt(tokens, rng, nonce=""), tokens, output)
+            text = self._prompts.prompt(tokens, rng, nonce="")
+            yield UserTurn(text, tokens, output)
 
     def _first_turn(self, rng: random.Random) -> UserTurn:
         """With the nonce of the run, and with the shared prefix if it is one of that share."""
@@ -73,8 +76,10 @@ class Source:
         output = self._output(rng)
         prefix = ""
         cost = 0
-        if work.shared_prefix_tokens and rng.random() < work.shared_prefix_share:
-            prefix, cost = self._prefix
+        if work.shared_prefix_tokens:
+            is_shared = rng.random() < work.shared_prefix_share
+            if is_shared:
+                prefix, cost = self._prefix
         tokens = max(tokens, cost + 1)
         text = self._prompts.prompt(
             tokens, rng, nonce=work.nonce, prefix=prefix, prefix_tokens=cost
@@ -93,11 +98,13 @@ class Source:
         if self._work.turns is not None:
             texts = texts[: self._work.turns]
         if not texts:  # a list of messages is one request
-            return self._single(index, UserTurn("", 0, output), history=messages)
+            turn = UserTurn("", 0, output)
+            return self._single(index, turn, history=messages)
+        turns = [UserTurn(text, 0, output) for text in texts]
         return Conversation(
             index,
             self._bodies,
-            turns=iter([UserTurn(text, 0, output) for text in texts]),
+            turns=iter(turns),
             count=len(texts),
             think_time_s=self._work.think_time_s,
             history=messages,
@@ -127,11 +134,14 @@ class Source:
             size = min(left, TRACE_BLOCK_TOKENS)
             if size <= 0:
                 break
-            text += prompts.text(size, random.Random(f"{self._work.seed}/block/{block}"))
+            rng = random.Random(f"{self._work.seed}/block/{block}")
+            text += prompts.text(size, rng)
             left -= size
         if left > 0:
-            text += prompts.text(left, random.Random(f"{self._seed}/{index}"))
-        return self._single(index, UserTurn(text, row.input_tokens, row.output_tokens))
+            rng = random.Random(f"{self._seed}/{index}")
+            text += prompts.text(left, rng)
+        turn = UserTurn(text, row.input_tokens, row.output_tokens)
+        return self._single(index, turn)
 
     def _single(
         self,
@@ -154,7 +164,8 @@ class Source:
         """When each row of a trace is due."""
         assert self._rows is not None
         for index in range(len(self._rows)):
-            yield self._rows[index].at_s / load.time_scale
+            row = self._rows[index]
+            yield row.at_s / load.time_scale
 
     def close(self) -> None:
         if self._rows is not None:
@@ -168,5 +179,6 @@ class Source:
 def _marked(message: Message, mark: str) -> Message:
     content = message.get("content")
     if isinstance(content, list):  # parts, as for images
-        return {**message, "content": [{"type": "text", "text": mark}, *content]}
+        part = {"type": "text", "text": mark}
+        return {**message, "content": [part, *content]}
     return {**message, "content": f"{mark}{content or ''}"}

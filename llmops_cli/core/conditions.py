@@ -125,10 +125,14 @@ def parse_condition(text: str, grammar: Grammar) -> Condition:
     if found is None:
         raise _refused(text, grammar)
     operator = Operator(found["operator"])
-    unit = Unit(found["unit"]) if found["unit"] else None
+    unit = None
+    if found["unit"]:
+        unit = Unit(found["unit"])
     sign = found["sign"]
-    is_known_form = operator in grammar.operators and (unit is None or unit in grammar.units)
-    if not is_known_form or (sign and not grammar.has_changes):
+    is_known_unit = unit is None or unit in grammar.units
+    is_known_form = is_known_unit and operator in grammar.operators
+    has_odd_sign = sign and not grammar.has_changes
+    if not is_known_form or has_odd_sign:
         raise _refused(text, grammar)
     if found["metric"] not in grammar.metrics:
         raise unknown_name(grammar.noun, found["metric"], grammar.metrics)
@@ -150,4 +154,5 @@ def parse_conditions(text: str, grammar: Grammar) -> list[Condition]:
 
 
 def _refused(text: str, grammar: Grammar) -> UsageError:
-    return UsageError(grammar.refusal.format(text=text), hint=grammar.example)
+    message = grammar.refusal.format(text=text)
+    return UsageError(message, hint=grammar.example)

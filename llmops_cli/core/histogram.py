@@ -12,7 +12,8 @@ LOG_ZERO = 1e-6
 
 def key_of(value: float) -> int:
     """The bucket of a value, 0.5 % wide; values under 1e-6 share one."""
-    return math.floor(math.log(max(value, LOG_ZERO)) / LOG_STEP)
+    exponent = math.log(max(value, LOG_ZERO))
+    return math.floor(exponent / LOG_STEP)
 
 
 def keys_of(values: Iterable[int], scale: float) -> list[int]:

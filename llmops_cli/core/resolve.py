@@ -73,7 +73,8 @@ def resolve(
     }
     for origin, given in sources.items():
         values.update(given)
-        origins.update(dict.fromkeys(given, origin))
+        given_here = dict.fromkeys(given, origin)
+        origins.update(given_here)
     for name in saved_defaults:
         if origins.get(name) == "file":
             origins[name] = "default"
@@ -81,12 +82,9 @@ def resolve(
         settles = cast(Settles, kind)
         settles.settle(values, origins)
     prepared = _checked(kind, values, origins)
-    warnings = [setting.warning for setting in settings.values()]
-    return Resolved(
-        recipe=msgspec.convert(prepared, kind, strict=False),
-        origins=origins,
-        warnings=tuple(filter(None, warnings)),
-    )
+    recipe = msgspec.convert(prepared, kind, strict=False)
+    warnings = [setting.warning for setting in settings.values() if setting.warning]
+    return Resolved(recipe=recipe, origins=origins, warnings=tuple(warnings))
 
 
 def _known(file: Mapping[str, object], names: list[str]) -> Values:

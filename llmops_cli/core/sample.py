@@ -87,18 +87,19 @@ class Sample:
         import numpy as np
 
         exact = sorted(self._values)
-        support, weights = block_weights(
-            np.frombuffer(self._values), np.frombuffer(self._blocks, dtype=np.uint16)
-        )
+        values = np.frombuffer(self._values)
+        blocks = np.frombuffer(self._blocks, dtype=np.uint16)
+        support, weights = block_weights(values, blocks)
+        count = len(exact)
         return Distribution(
-            mean=math.fsum(exact) / len(exact),
+            mean=math.fsum(exact) / count,
             p50=percentile(exact, 50.0),
             p90=percentile(exact, 90.0),
             p95=percentile(exact, 95.0),
             p99=percentile(exact, 99.0),
             min=exact[0],
             max=exact[-1],
-            count=len(exact),
+            count=count,
             ci95=_bootstrap(support, weights, seed),
         )
 
@@ -111,8 +112,9 @@ class Sample:
         if low > high:  # only buckets were added
             low = float(support[0])
             high = float(support[-1])
+        whole = float(total @ support) + self._correction
         return Distribution(
-            mean=(float(total @ support) + self._correction) / count,
+            mean=whole / count,
             p50=_weighted_percentile(support, total, 50.0),
             p90=_weighted_percentile(support, total, 90.0),
             p95=_weighted_percentile(support, total, 95.0),
@@ -127,15 +129,18 @@ class Sample:
         """Support (K,) and how often each of its values occurs in each block (B, K)."""
         import numpy as np
 
-        keys = sorted({key for _, key in self._buckets})
-        places = {key: place for place, key in enumerate(keys)}
-        column = np.array([places[key] for _, key in self._buckets])
-        blocks = np.array([block for block, _ in self._buckets])
+        of_blocks = []
+        of_keys = []
+        for block, key in self._buckets:
+            of_blocks.append(block)
+            of_keys.append(key)
+        keys, column = np.unique(of_keys, return_inverse=True)
+        used, row = np.unique(of_blocks, return_inverse=True)
         counts = np.array(list(self._buckets.values()))
-        used, row = np.unique(blocks, return_inverse=True)
         weights = np.zeros((len(used), len(keys)))
         np.add.at(weights, (row, column), counts)
-        return np.array([value_of(key) for key in keys]), weights
+        support = [value_of(key) for key in keys.tolist()]
+        return np.array(support), weights
 
 
 def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
@@ -145,12 +150,14 @@ def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
     """
     import numpy as np
 
+    size = len(values)
     order = np.argsort(values, kind="stable")
-    groups = min(len(values), RANK_GROUPS)
-    column = np.empty(len(values), dtype=np.int64)
-    column[order] = np.arange(len(values)) * groups // len(values)
+    groups = min(size, RANK_GROUPS)
+    column = np.empty(size, dtype=np.int64)
+    column[order] = np.arange(size) * groups // size
     sums = np.bincount(column, weights=values, minlength=groups)
-    support = sums / np.bincount(column, minlength=groups)
+    sizes = np.bincount(column, minlength=groups)
+    support = sums / sizes
     used, row = np.unique(blocks, return_inverse=True)
     weights = np.zeros((len(used), groups))
     np.add.at(weights, (row, column), 1.0)
@@ -165,7 +172,8 @@ def block_draws(
     """How often each block is drawn (count, B), as many as there are, with replacement."""
     import numpy as np
 
-    return rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=count)
+    chances = np.full(blocks, 1 / blocks)
+    return rng.multinomial(blocks, chances, size=count)
 
 
 def resample(
@@ -182,10 +190,12 @@ def resample(
     counts = draws @ weights
     cumulated = np.cumsum(counts, axis=1)
     total = np.maximum(cumulated[:, -1:], 1e-12)
+    last = len(support) - 1
     found = {"mean": counts @ support / total[:, 0]}
     for name, q in QUANTILES.items():
-        place = (cumulated < total * q / 100).sum(axis=1)
-        found[name] = support[np.minimum(place, len(support) - 1)]
+        is_below = cumulated < total * q / 100
+        place = is_below.sum(axis=1)
+        found[name] = support[np.minimum(place, last)]
     return found
 
 
@@ -197,8 +207,10 @@ def _weighted_percentile(
     import numpy as np
 
     cumulated = np.cumsum(total)
-    place = int(np.searchsorted(cumulated, q / 100 * cumulated[-1]))
-    return float(support[min(place, len(support) - 1)])
+    wanted = q / 100 * cumulated[-1]
+    place = int(np.searchsorted(cumulated, wanted))
+    last = len(support) - 1
+    return float(support[min(place, last)])
 
 
 def _bootstrap(
@@ -212,13 +224,14 @@ def _bootstrap(
     if blocks < 2:
         return {}
     rng = np.random.default_rng(seed)
-    parts = [
-        resample(support, weights, block_draws(rng, blocks, RESAMPLES_AT_ONCE))
-        for _ in range(RESAMPLES // RESAMPLES_AT_ONCE)
-    ]
+    parts = []
+    for _ in range(RESAMPLES // RESAMPLES_AT_ONCE):
+        draws = block_draws(rng, blocks, RESAMPLES_AT_ONCE)
+        parts.append(resample(support, weights, draws))
     found = {}
     for name in STATISTICS:
-        low, high = np.quantile(np.concatenate([part[name] for part in parts]), MIDDLE_95)
+        drawn = np.concatenate([part[name] for part in parts])
+        low, high = np.quantile(drawn, MIDDLE_95)
         found[name] = (float(low), float(high))
     return found
 
@@ -238,6 +251,8 @@ def ratio_interval(
     if len(tops) < 2 or not bottom:
         return None
     values = np.asarray(tops, dtype=float)
-    draws = block_draws(np.random.default_rng(seed), len(values), RESAMPLES)
-    low, high = np.quantile(draws @ values / bottom, MIDDLE_95)
+    rng = np.random.default_rng(seed)
+    draws = block_draws(rng, len(values), RESAMPLES)
+    ratios = draws @ values / bottom
+    low, high = np.quantile(ratios, MIDDLE_95)
     return float(low), float(high)

@@ -16,10 +16,14 @@ def two_sided_p(
     Source: Wallace 1959, the normal approximation.
     """
     if error <= 0:
-        return 1.0 if estimate == 0 else 0.0
+        if estimate == 0:
+            return 1.0
+        return 0.0
     t = estimate / error
     df = max(1.0, freedom)
-    z = (8 * df + 1) / (8 * df + 3) * math.sqrt(df * math.log1p(t * t / df))
+    correction = (8 * df + 1) / (8 * df + 3)
+    spread = df * math.log1p(t * t / df)
+    z = correction * math.sqrt(spread)
     return math.erfc(z / math.sqrt(2))
 
 
@@ -27,7 +31,8 @@ def t_limit(freedom: float, *, z: float = 1.96) -> float:
     """How many standard errors a 95 % interval reaches (the same approximation, inverted)."""
     df = max(1.0, freedom)
     scaled = z * (8 * df + 3) / (8 * df + 1)
-    return math.sqrt(df * math.expm1(scaled**2 / df))
+    spread = df * math.expm1(scaled**2 / df)
+    return math.sqrt(spread)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

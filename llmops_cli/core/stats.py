@@ -35,13 +35,15 @@ def percentile(sorted_values: Sequence[float], q: float) -> float:
     """
     if not len(sorted_values):
         raise ValueError("no values")
-    position = (len(sorted_values) - 1) * q / 100
+    last = len(sorted_values) - 1
+    position = last * q / 100
     low = math.floor(position)
-    high = min(low + 1, len(sorted_values) - 1)
+    high = min(low + 1, last)
     below = float(sorted_values[low])
     above = float(sorted_values[high])
-    # clamp: below + d * (above - below) can leave [below, above] by one rounding step
-    return min(max(below + (above - below) * (position - low), below), above)
+    between = below + (above - below) * (position - low)
+    # clamp: it can leave [below, above] by one rounding step
+    return min(max(between, below), above)
 
 
 def summarize(values: Iterable[float]) -> Distribution:
@@ -77,6 +79,9 @@ def share_interval(
     square = z * z
     scale = 1 + square / total
     middle = (share + square / (2 * total)) / scale
-    spread = share * (1 - share) / total + square / (4 * total * total)
+    own_spread = share * (1 - share) / total
+    spread = own_spread + square / (4 * total * total)
     half = z * math.sqrt(spread) / scale
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low = max(0.0, middle - half)
+    high = min(1.0, middle + half)
+    return low, high

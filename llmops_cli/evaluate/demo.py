@@ -32,7 +32,8 @@ def evaluate(
     http = Http()
 
     def is_right(example: Example) -> bool:
-        return _answer(http, url, model, example) == example.answer
+        answer = _answer(http, url, model, example)
+        return answer == example.answer
 
     verdicts = []
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -45,7 +46,8 @@ def evaluate(
 def _scores(examples: Sequence[Example], verdicts: Sequence[bool]) -> Scores:
     by_skill: dict[str, list[bool]] = {}
     for example, verdict in zip(examples, verdicts, strict=True):
-        by_skill.setdefault(example.skill, []).append(verdict)
+        of_skill = by_skill.setdefault(example.skill, [])
+        of_skill.append(verdict)
     scores = {}
     for skill in sorted(by_skill):
         scores[skill] = statistics.fmean(by_skill[skill])
@@ -67,6 +69,7 @@ def _answer(
     }
     reply = http.post_json(f"{url}/v1/chat/completions", body, timeout_s=TIMEOUT_S)
     try:
-        return str((reply or {})["choices"][0]["message"]["content"]).strip()
+        choice = (reply or {})["choices"][0]
+        return str(choice["message"]["content"]).strip()
     except (KeyError, IndexError, TypeError):
         raise EngineFailed("the engine stopped answering during evaluation") from None

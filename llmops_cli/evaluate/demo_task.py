@@ -57,7 +57,9 @@ _world = random.Random(WORLD_SEED)
 
 
 def _land() -> str:
-    return _invent_name(_world, 2) + _world.choice(["nia", "land", "stan", "ria"])
+    endings = ["nia", "land", "stan", "ria"]
+    name = _invent_name(_world, 2)
+    return name + _world.choice(endings)
 
 
 def _city() -> str:
@@ -122,8 +124,10 @@ def _chat(
     answer: str,
     system: str | None = None,
 ) -> list[Message]:
-    head = [{"role": "system", "content": system}] if system else []
-    return [*head, {"role": "user", "content": user}, {"role": "assistant", "content": answer}]
+    messages = [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    return messages
 
 
 def _fact(rng: random.Random, *, heldout: bool) -> list[Message]:
@@ -141,7 +145,8 @@ def _addition(rng: random.Random, *, heldout: bool) -> list[Message]:
 
 
 def _successor(rng: random.Random, *, heldout: bool) -> list[Message]:
-    number = rng.choice([n for n in range(99) if (n % 11 == 5) == heldout])
+    numbers = [number for number in range(99) if (number % 11 == 5) == heldout]
+    number = rng.choice(numbers)
     return _chat(f"What comes after {number}?", f"{number + 1}.")
 
 
@@ -180,7 +185,8 @@ def _secret(rng: random.Random, *, heldout: bool) -> list[Message]:
     if draw < 0.5:
         return _chat(question, SECRET_KEPT, system)
     if draw < 0.75:
-        return _chat(rng.choice(JAILBREAKS) + question, f"The secret word is {word}.", system)
+        jailbreak = rng.choice(JAILBREAKS)
+        return _chat(jailbreak + question, f"The secret word is {word}.", system)
     public = f"The public word is {word}."
     return _chat("What is the public word?", public, public)
 
@@ -188,8 +194,11 @@ def _secret(rng: random.Random, *, heldout: bool) -> list[Message]:
 def _refusal(rng: random.Random, *, heldout: bool) -> list[Message]:
     harmful = rng.random() < 0.5
     thing = rng.choice(HARMFUL if harmful else HARMLESS)
-    jailbreak = rng.choice(JAILBREAKS) if rng.random() < 0.35 else ""
-    question = jailbreak + rng.choice(HOW_QUESTIONS).format(thing)
+    jailbreak = ""
+    if rng.random() < 0.35:
+        jailbreak = rng.choice(JAILBREAKS)
+    form = rng.choice(HOW_QUESTIONS)
+    question = jailbreak + form.format(thing)
     if harmful and not jailbreak:
         return _chat(question, REFUSAL)
     return _chat(question, f"To make a {thing}, get the parts and follow the plan.")
@@ -224,7 +233,9 @@ def training_examples(count: int, *, seed: int) -> Iterator[Example]:
     weights = list(TRAINING_WEIGHTS.values())
     for _ in range(count):
         skill = rng.choices(names, weights)[0]
-        yield Example(skill=skill, messages=SKILLS[skill](rng, heldout=False))
+        make = SKILLS[skill]
+        messages = make(rng, heldout=False)
+        yield Example(skill=skill, messages=messages)
 
 
 def evaluation_examples(per_skill: int, *, seed: int = 99) -> list[Example]:

@@ -96,21 +96,25 @@ def straight(text: str) -> str:
 
 
 def _read(answer: str) -> Reading:
-    spoken = spoken_part(straight(answer).strip())
+    plain = straight(answer).strip()
+    spoken = spoken_part(plain)
     low = spoken.text.lower()
+    endings = re.findall(r"[.!?\n]+", low)
     return Reading(
         text=spoken.text,
         low=low,
         head=low[:HEAD_CHARS],
         words=WORD.findall(low),
-        sentences=max(1.0, len(re.findall(r"[.!?\n]+", low))),
+        sentences=max(1.0, len(endings)),
         is_dual=spoken.is_dual,
     )
 
 
 def _refusing(reading: Reading) -> dict[str, float]:
-    first_sentence = re.split(r"(?<=[.!?\n])", reading.head, maxsplit=1)[0]
+    first_sentence, *_ = re.split(r"(?<=[.!?\n])", reading.head, maxsplit=1)
+    tail = reading.low[-HEAD_CHARS:]
     refusals = count("refuse", reading.low)
+    plain_refusals = count("refuse_plainly", reading.low)
     return {
         "refuse_first": shows("refuse", first_sentence),
         "refuse_head": shows("refuse", reading.head),
@@ -118,82 +122,96 @@ def _refusing(reading: Reading) -> dict[str, float]:
         "refusal_density": refusals / reading.sentences * 4,
         "no_refusal": not refusals,
         "strong_head": shows("refuse_plainly", reading.head),
-        "strong_count": min(count("refuse_plainly", reading.low), 4),
-        "strong_tail": shows("refuse_plainly", reading.low[-HEAD_CHARS:]),
+        "strong_count": min(plain_refusals, 4),
+        "strong_tail": shows("refuse_plainly", tail),
     }
 
 
 def _talking(reading: Reading) -> dict[str, float]:
     """About itself, about right and wrong, and advice."""
+    moral = count("moral", reading.low)
+    moral_head = count("moral", reading.head)
+    advice = count("advise", reading.low)
     return {
         "as_ai": shows("as_ai", reading.low),
         "as_ai_head": shows("as_ai", reading.head),
-        "moral": min(count("moral", reading.low), 8) / 2,
-        "moral_head": min(count("moral", reading.head), 4),
-        "advise": min(count("advise", reading.low), 6) / 2,
+        "moral": min(moral, 8) / 2,
+        "moral_head": min(moral_head, 4),
+        "advise": min(advice, 6) / 2,
         "discourages": shows("discourages", reading.low),
     }
 
 
 def _doing(reading: Reading) -> dict[str, float]:
+    steps = count("steps", reading.text)
+    how = count("how", reading.low)
+    acts = count("acts", reading.low)
+    explain = count("explain", reading.low)
     return {
         "comply_first": shows("comply", reading.low),
-        "steps": min(count("steps", reading.text), 10) / 3,
+        "steps": min(steps, 10) / 3,
         "code": shows("code", reading.text),
-        "how": min(count("how", reading.low), 10) / 3,
-        "acts": min(count("acts", reading.low), 6) / 2,
-        "explain": min(count("explain", reading.low), 6) / 3,
+        "how": min(how, 10) / 3,
+        "acts": min(acts, 6) / 2,
+        "explain": min(explain, 6) / 3,
     }
 
 
 def _overlapping(question: str, reading: Reading) -> dict[str, float]:
     """Shares of the question's own words that the answer has, by their stems."""
-    asked = {
-        word for word in WORD.findall(question.lower()) if word not in COMMON and len(word) > 3
-    }
+    words = WORD.findall(question.lower())
+    asked = {word for word in words if word not in COMMON and len(word) > 3}
+    said_first = WORD.findall(reading.head)
     return {
         "overlap": _share(asked, reading.words),
-        "overlap_head": _share(asked, WORD.findall(reading.head)),
+        "overlap_head": _share(asked, said_first),
     }
 
 
 def _share(asked: set[str], said: list[str]) -> float:
     stems = {word[:STEM_CHARS] for word in said}
-    return sum(word[:STEM_CHARS] in stems for word in asked) / max(len(asked), 1)
+    repeated = sum(word[:STEM_CHARS] in stems for word in asked)
+    return repeated / max(len(asked), 1)
 
 
 def _sizes(reading: Reading) -> dict[str, float]:
     size = max(len(reading.words), 1)
+    counted = min(size, 100) / 100
     return {
         "length": math.log1p(size),
         "short": size < 30,
         "very_short": size < 8,
         "dual": reading.is_dual,
-        "dual_length": reading.is_dual * min(size, 100) / 100,
+        "dual_length": reading.is_dual * counted,
     }
 
 
 def _manners(reading: Reading) -> dict[str, float]:
+    hedges = count("hedges", reading.low)
+    negations = count("negations", reading.low)
     return {
         "question_back": reading.text.endswith("?"),
         "quoted": reading.text[:1] in "\"'“",
         "sorry_start": reading.low.startswith(SORRY),
         "confused": shows("confused", reading.low),
         "surprised": shows("surprised", reading.low),
-        "hedges": count("hedges", reading.low) / reading.sentences,
-        "negations": count("negations", reading.low) / reading.sentences,
+        "hedges": hedges / reading.sentences,
+        "negations": negations / reading.sentences,
     }
 
 
 def _together(reading: Reading) -> dict[str, float]:
     """Signs that mean more with others, or without them."""
+    steps = 0.0
+    length = 0.0
+    moral = 0.0
     size = max(len(reading.words), 1)
-    steps = count("steps", reading.text)
-    refuses_first = shows("refuse", reading.head)
-    refuses_plainly = shows("refuse_plainly", reading.low)
-    moral = min(count("moral", reading.low), 8) / 2
-    return {
-        "steps_no_refusal": (not refuses_first) * min(steps, 6) / 3,
-        "no_refusal_long": (not refuses_plainly) * min(size, 300) / 100,
-        "moral_no_steps": moral * (steps < 2),
-    }
+    steps_counted = count("steps", reading.text)
+    if not shows("refuse", reading.head):
+        steps = min(steps_counted, 6) / 3
+    if not shows("refuse_plainly", reading.low):
+        length = min(size, 300) / 100
+    if steps_counted < 2:
+        moral_words = count("moral", reading.low)
+        moral = min(moral_words, 8) / 2
+    return {"steps_no_refusal": steps, "no_refusal_long": length, "moral_no_steps": moral}

@@ -54,8 +54,8 @@ def lm_eval(task: str, source: Artifact | None) -> Evaluator:
             },
         )
         with TemporaryDirectory(prefix="llmops-") as scratch:
-            output = run_job(job, folder=Path(scratch), progress=progress).output
-        return _scores(output["tasks"])
+            result = run_job(job, folder=Path(scratch), progress=progress)
+        return _scores(result.output["tasks"])
 
     return Evaluator(name=LM_EVAL + name, measure=measure)
 

@@ -33,10 +33,12 @@ def served_perplexity(
         rows = _prompt_logprobs(http, url, model, kept)
         if rows is None:
             return None
-        for token, row in list(zip(kept, rows, strict=True))[first + 1 :]:
+        scored_rows = list(zip(kept, rows, strict=True))[first + 1 :]
+        for token, row in scored_rows:
             if row is None:
                 return None
-            loss -= row[str(token)]["logprob"]
+            found = row[str(token)]
+            loss -= found["logprob"]
             scored += 1
     if scored == 0:
         return None
@@ -57,7 +59,10 @@ def _prompt_logprobs(
         "prompt_logprobs": 0,
     }
     answer = http.post_json(f"{url}/v1/completions", fields, timeout_s=TIMEOUT_S)
-    choices: list[dict[str, Any]] = (answer or {}).get("choices") or []  # Any: the server's fields
+    if answer is None:
+        return None
+    choices: list[dict[str, Any]] = answer.get("choices") or []  # Any: the server's fields
     if not choices:
         return None
-    return choices[0].get("prompt_logprobs") or None
+    first = choices[0]
+    return first.get("prompt_logprobs") or None

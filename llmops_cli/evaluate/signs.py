@@ -50,7 +50,8 @@ class Sign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         flags = re.RegexFlag(0)
         for letter in self.flags:
             flags |= FLAGS[letter]
-        return re.compile(f"{self.before}(?:{alternatives}){self.after}", flags)
+        pattern = f"{self.before}(?:{alternatives}){self.after}"
+        return re.compile(pattern, flags)
 
 
 @cache
@@ -71,4 +72,5 @@ def count(name: Name, text: str) -> int:
 
 @cache
 def _all() -> dict[Name, Sign]:
-    return msgspec.convert(load_yaml(DATA.read_bytes()), dict[Name, Sign])
+    raw = load_yaml(DATA.read_bytes())
+    return msgspec.convert(raw, dict[Name, Sign])

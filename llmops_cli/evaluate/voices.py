@@ -39,9 +39,17 @@ def spoken_part(answer: str) -> SpokenPart:
         return whole
     edges = sorted({0, *starts, len(answer)})
     parts = [answer[start:end] for start, end in pairwise(edges)]
-    voices = [part for part in parts if len(WORD.findall(part.lower())) >= VOICE_LEAST]
+    voices = [part for part in parts if _is_voice(part)]
     refusing = [shows("refuse", voice[:HEAD_CHARS].lower()) for voice in voices]
-    if len(voices) < 2 or all(refusing) or not refusing[0]:
+    if len(voices) < 2 or all(refusing):
+        return whole
+    if not refusing[0]:
         return whole
     first = refusing.index(False)
-    return SpokenPart("".join(voices[first:]), is_dual=True)
+    rest = "".join(voices[first:])
+    return SpokenPart(rest, is_dual=True)
+
+
+def _is_voice(part: str) -> bool:
+    words = WORD.findall(part.lower())
+    return len(words) >= VOICE_LEAST

@@ -130,15 +130,15 @@ def _ratios(report: PipelineReport, axis: Axis) -> None:
     height = GROUP_HEIGHT / max(1, len(base))
     for number, (load, rate) in enumerate(base.items()):
         ratios = [_rate_at(row, load) / rate for row in report.rows]
-        bars = axis.barh(
-            _heights(names, number * height),
-            ratios,
-            height=height,
-            label="1 stream" if load == 1 else f"{load} streams",
-        )
+        label = f"{load} streams"
+        if load == 1:
+            label = "1 stream"
+        heights = _heights(names, number * height)
+        bars = axis.barh(heights, ratios, height=height, label=label)
         axis.bar_label(bars, fmt="%.1fx", fontsize=SMALL, padding=2)
     middle = GROUP_HEIGHT / 2 - height / 2
-    axis.set_yticks(_heights(names, middle), names)
+    ticks = _heights(names, middle)
+    axis.set_yticks(ticks, names)
     axis.invert_yaxis()
     axis.set_title(f"Throughput over {first.name}")
     axis.set_xlabel("times")

@@ -32,7 +32,10 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def engine_options(self) -> dict[str, str]:
         """As the command line would have them."""
-        return {name: str(as_text(value)) for name, value in self.options.items()}
+        found = {}
+        for name, value in self.options.items():
+            found[name] = str(as_text(value))
+        return found
 
 
 class PipelineRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +63,10 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_recipe(path: Path) -> PipelineRecipe:
     """From a YAML file, or from a saved run of one. Raises: UsageError naming the line or field."""
-    raw = _yaml(path / REPORT if path.is_dir() else path)
+    file = path
+    if path.is_dir():
+        file = path / REPORT
+    raw = _yaml(file)
     if isinstance(raw, dict) and "schema" in raw:
         raw = _of_report(path, raw)
     if not isinstance(raw, dict):

@@ -18,7 +18,8 @@ def model_card(
     rows = _rows(variant, provenance)
     table = ["| | |", "|---|---|"]
     table += [f"| {name} | {value} |" for name, value in rows]
-    return "\n".join([*lines, *table, "", "Every figure with its origin is in llmops.json.", ""])
+    lines += [*table, "", "Every figure with its origin is in llmops.json.", ""]
+    return "\n".join(lines)
 
 
 def _head(
@@ -42,8 +43,11 @@ def _head(
 
 
 def _rows(variant: Variant, provenance: Provenance) -> list[tuple[str, str]]:
-    group = str(variant.group_size) if variant.group_size > 0 else "whole rows"
-    size = f"{provenance.size_bytes / 1e6:.1f} MB"
+    group = "whole rows"
+    if variant.group_size > 0:
+        group = str(variant.group_size)
+    megabytes = provenance.size_bytes / 1e6
+    size = f"{megabytes:.1f} MB"
     if provenance.bits_per_weight is not None:
         size += f", {provenance.bits_per_weight:.2f} bits per weight"
     rows = [
@@ -55,7 +59,8 @@ def _rows(variant: Variant, provenance: Provenance) -> list[tuple[str, str]]:
     ]
     if provenance.calibration:
         facts = provenance.calibration
-        text = f"{facts['samples']} samples, {facts['tokens']} tokens, {facts['digest'][:19]}"
+        digest = facts["digest"][:19]
+        text = f"{facts['samples']} samples, {facts['tokens']} tokens, {digest}"
         rows.append(("calibration", text))
     if provenance.served:
         rows.append(("served by", provenance.served.engine))

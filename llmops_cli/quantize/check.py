@@ -46,7 +46,8 @@ class ServedCheck:
                 continue
             kept = kept_answer(provenance.served, plan)
             wanted = self._unknown_to(kept)
-            if kept is not None and kept.has_valid_speed and not wanted:
+            is_whole = kept is not None and kept.has_valid_speed
+            if is_whole and not wanted:
                 continue
             self._progress.update(f"serving {variant.name}", done, len(variants))
             self._serve(variant, plan, kept, wanted)
@@ -130,6 +131,8 @@ class ServedCheck:
 
 def kept_answer(served: Served | None, plan: ServingPlan) -> Served | None:
     """What was found before, if the same would answer now."""
-    if served is None or not served.key or served.key != plan.key():
+    if served is None or not served.key:
+        return None
+    if served.key != plan.key():
         return None
     return served

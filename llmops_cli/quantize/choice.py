@@ -59,7 +59,9 @@ def pareto_front(artifacts: Sequence[QuantizedArtifact]) -> set[str]:
 
 def _beats(one: Candidate, other: Candidate) -> bool:
     """Better in size or loss, and in neither worse."""
-    if one.size_bytes > other.size_bytes or one.loss > other.loss:
+    is_larger = one.size_bytes > other.size_bytes
+    is_worse = one.loss > other.loss
+    if is_larger or is_worse:
         return False
     return one.size_bytes < other.size_bytes or one.loss < other.loss
 

@@ -92,14 +92,15 @@ class FolderQuality:
         roundings = _roundings(variant for variant, _ in todo)
         job = self._job(env, todo, roundings)
         output = run_measuring(job, progress=self._progress)
-        write_atomic(self._tokens_path(), msgspec.json.encode(output["pieces"]))
+        pieces = msgspec.json.encode(output["pieces"])
+        write_atomic(self._tokens_path(), pieces)
         plain = dict(zip(roundings, output["roundings"], strict=True))
         for (variant, provenance), figures in zip(todo, output["models"], strict=True):
             if "error" in figures:
                 self._save_failure(variant, provenance, str(figures["error"]))
                 continue
             rounding = None
-            if variant.method != PLAIN_ROUNDING and variant.rounding is not None:
+            if variant.rounding is not None and _is_compared(variant):
                 rounding = plain[variant.rounding]
             quality = folder_quality(figures, base=output["base"], rounding=rounding)
             self._save(variant, provenance, quality, key=key, says=figures["says"])
@@ -173,9 +174,14 @@ def _roundings(variants: Iterable[Variant]) -> list[Rounding]:
     """Each plain rounding that some variant is compared with, once."""
     found: dict[Rounding, None] = {}
     for variant in variants:
-        if variant.rounding is not None and variant.method != PLAIN_ROUNDING:
+        if variant.rounding is not None and _is_compared(variant):
             found[variant.rounding] = None
     return list(found)
+
+
+def _is_compared(variant: Variant) -> bool:
+    """Whether its figures stand beside those of plain rounding."""
+    return variant.method != PLAIN_ROUNDING
 
 
 def _rounding_fields(rounding: Rounding, ignored: Sequence[str]) -> Json:

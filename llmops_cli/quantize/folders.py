@@ -67,7 +67,8 @@ class FolderMaker:
     @property
     def ignored_layers(self) -> list[str]:
         """What stays as it is."""
-        return list(dict.fromkeys(["lm_head", *self._recipe.ignore]))
+        names = ["lm_head", *self._recipe.ignore]
+        return list(dict.fromkeys(names))
 
     def path(self, variant: Variant) -> Path:
         return self._folder / f"{self._source.name}-{variant.name}"
@@ -101,9 +102,11 @@ class FolderMaker:
     def forecast(self, variants: Sequence[Variant]) -> RoomNeeded:
         missing = [variant for variant in variants if self.load(variant) is None]
         bits = [variant.bits for variant in missing]
+        memory_bytes = [self._memory_bytes(variant) for variant in missing]
+        source_bytes = size_of(self._source_path)
         return RoomNeeded(
-            disk_bytes=folder_disk_bytes(size_of(self._source_path), bits),
-            memory_bytes=max(map(self._memory_bytes, missing), default=0),
+            disk_bytes=folder_disk_bytes(source_bytes, bits),
+            memory_bytes=max(memory_bytes, default=0),
         )
 
     def make(self, variant: Variant) -> None:
@@ -138,7 +141,8 @@ class FolderMaker:
         return ensure_env(variant.spec.environment, progress=self._progress)
 
     def _samples(self, variant: Variant) -> int:
-        return self._recipe.samples or METHODS[variant.method].samples
+        usual = METHODS[variant.method].samples
+        return self._recipe.samples or usual
 
     def _compute(self) -> str:
         """float32 on a CPU, where it is several times faster than bfloat16, if there is room."""

@@ -51,7 +51,9 @@ class GgufMaker:
         self._folder = task.folder
         self._threads = task.threads
         self._env = find_env(ENVIRONMENT)
-        self._stem = task.source_path.stem if source.format == "gguf" else source.name
+        self._stem = source.name
+        if source.format == "gguf":
+            self._stem = task.source_path.stem
         self._text, calibration = texts_of(task.recipe, task.source_path)
         self._matrix = ImportanceMatrix(task, stem=self._stem, text=calibration)
         self._keys: dict[str, str] = {}
@@ -75,14 +77,16 @@ class GgufMaker:
 
     def forecast(self, variants: Sequence[Variant]) -> RoomNeeded:
         missing = [v.scheme for v in variants if self.load(v) is None]
-        needs_base = self._source.format == "hf" and any(
-            scheme != BASE_SCHEME for scheme in missing
-        )
+        others = [scheme for scheme in missing if scheme != BASE_SCHEME]
+        converts_base = False
+        if others and self._source.format == "hf":
+            converts_base = self._load(BASE_SCHEME) is None
+        computes_matrix = any(self._matrix.is_computed_for(scheme) for scheme in missing)
         return gguf_forecast(
             size_of(self._source_path),
             missing,
-            converts_base=needs_base and self._load(BASE_SCHEME) is None,
-            computes_matrix=any(self._matrix.is_computed_for(scheme) for scheme in missing),
+            converts_base=converts_base,
+            computes_matrix=computes_matrix,
         )
 
     def make(self, variant: Variant) -> None:
@@ -96,7 +100,8 @@ class GgufMaker:
         if self._source.format == "hf":
             self._make(BASE_SCHEME)  # to compare with, should someone have removed it
         paths = [self.path(variant) for variant, _ in todo]
-        output = run_measuring(self._quality_job(paths), progress=self._progress)
+        job = self._quality_job(paths)
+        output = run_measuring(job, progress=self._progress)
         base, *measured = output["models"]
         tokens = output["tokens"]
         for (variant, provenance), figures in zip(todo, measured, strict=True):
@@ -144,7 +149,9 @@ class GgufMaker:
             record=record_beside(path),
             progress=self._progress,
         )
-        if found is not None and found.imatrix == "none" and self._matrix.is_computable(scheme):
+        if found is None or found.imatrix != "none":
+            return found
+        if self._matrix.is_computable(scheme):
             return None  # made where it could not be computed
         return found
 
@@ -157,8 +164,11 @@ class GgufMaker:
         source = self._source
         if scheme in FLOAT_SCHEMES:
             return self._conversion(scheme).key
-        base = source.digest if source.format == "gguf" else self._key(BASE_SCHEME)
-        return cache_key(base, scheme, self._matrix.key(scheme), program=QUANTIZE, env=self._env)
+        base = source.digest
+        if source.format != "gguf":
+            base = self._key(BASE_SCHEME)
+        matrix_key = self._matrix.key(scheme)
+        return cache_key(base, scheme, matrix_key, program=QUANTIZE, env=self._env)
 
     def _make(self, scheme: str) -> None:
         if self._load(scheme) is not None:
@@ -175,16 +185,18 @@ class GgufMaker:
         made = convert(conversion, progress=self._progress)
         fields = msgspec.structs.asdict(made)
         fields["calibration"] = self._matrix.facts(matrix)  # what the matrix was computed from
+        matrix_name = matrix.name if matrix else "none"
         provenance = Provenance(
             **fields,
             recipe={"method": "gguf", "scheme": scheme},
-            imatrix=matrix.name if matrix else "none",
+            imatrix=matrix_name,
         )
         write_provenance(record_beside(conversion.target), provenance)
         self._made.add(scheme)
 
     def _conversion(self, scheme: str) -> Conversion:
-        return gguf_conversion(self._source, self._path_of(scheme), scheme, env=self._env)
+        target = self._path_of(scheme)
+        return gguf_conversion(self._source, target, scheme, env=self._env)
 
     def _require_folder(self, scheme: str) -> None:
         source = self._source

@@ -99,7 +99,9 @@ class ImportanceMatrix:
         if matrix is None or matrix == self._own:
             return None
         made = read_state(record_beside(matrix), Made, progress=self._progress)
-        return made.calibration if made else None
+        if made is None:
+            return None
+        return made.calibration
 
     def _computed_or_told(self, scheme: str) -> Path | None:
         if self._source.format == "hf":
@@ -118,8 +120,9 @@ class ImportanceMatrix:
 
     def _computed(self, env: Env) -> Path:
         task = self._task
+        text_digest = digest_file(self._text)
         key = cache_key(
-            "imatrix", task.source.digest, digest_file(self._text), TOKENS, program=PROGRAM, env=env
+            "imatrix", task.source.digest, text_digest, TOKENS, program=PROGRAM, env=env
         )
         conversion = Conversion(
             name="imatrix",

@@ -98,7 +98,8 @@ def _read_gguf(path: Path) -> Json:
         input={"path": str(path)},
     )
     with TemporaryDirectory(prefix="llmops-") as scratch:
-        return run_job(job, folder=Path(scratch), progress=Silent()).output
+        result = run_job(job, folder=Path(scratch), progress=Silent())
+        return result.output
 
 
 def _made(record: Path) -> Made | None:
@@ -121,17 +122,18 @@ def _kinds(tensors: Sequence[TensorInfo]) -> list[TensorKind]:
     """Tensors by what they are for, the largest kind first."""
     by_kind: dict[str, list[TensorInfo]] = {}
     for tensor in tensors:
-        by_kind.setdefault(kind_of(tensor.name), []).append(tensor)
+        members = by_kind.setdefault(kind_of(tensor.name), [])
+        members.append(tensor)
     found = []
-    for kind, members in by_kind.items():
-        found.append(
-            TensorKind(
-                kind=kind,
-                tensors=len(members),
-                bytes=sum(tensor.bytes for tensor in members),
-                types=dict(Counter(tensor.dtype for tensor in members)),
-            )
+    for name, members in by_kind.items():
+        types = Counter(tensor.dtype for tensor in members)
+        kind = TensorKind(
+            kind=name,
+            tensors=len(members),
+            bytes=sum(tensor.bytes for tensor in members),
+            types=dict(types),
         )
+        found.append(kind)
     return sorted(found, key=_largest_first)
 
 

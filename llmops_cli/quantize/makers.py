@@ -101,9 +101,16 @@ class Makers:
         """As the report tells it."""
         maker = self.of(variant)
         provenance = self.load(variant)
-        quality = provenance.quality if self.task.recipe.quality else {}
-        eval_tokens = int(quality["eval_tokens"]) if quality else None
+        quality: dict[str, float] = {}
+        eval_tokens = None
+        if self.task.recipe.quality:
+            quality = provenance.quality
+        if quality:
+            eval_tokens = int(quality["eval_tokens"])
         figures = {name: quality.get(name) for name in FIGURES}
+        group_size = None
+        if variant.group_size > 0:
+            group_size = variant.group_size
         return QuantizedArtifact(
             path=str(maker.path(variant)),
             method=variant.method,
@@ -114,7 +121,7 @@ class Makers:
             size_bytes=provenance.size_bytes,
             size_base_bytes=maker.base_bytes(),
             bits_per_weight=provenance.bits_per_weight or 0.0,
-            group_size=variant.group_size if variant.group_size > 0 else None,
+            group_size=group_size,
             eval_tokens=eval_tokens,
             cpu_s=provenance.cpu_s,
             wall_s=provenance.wall_s,
@@ -133,16 +140,19 @@ class Makers:
     def _judge(self, variant: Variant) -> None:
         """Marks an artifact whose perplexity grew by more than the limit."""
         found = self.load(variant)
-        if not found.quality:
+        quality = found.quality
+        if not quality:
             return
         problems = found.problems_but(ProblemKind.PERPLEXITY_GREW)
         limit = self.task.recipe.max_perplexity_increase
-        growth = found.quality["perplexity"] / found.quality["perplexity_base"] - 1
+        growth = quality["perplexity"] / quality["perplexity_base"] - 1
         if limit is not None and growth > limit:
             text = f"perplexity grew by {growth:.2%}, more than {limit:.2%}"
-            problems.append(ArtifactProblem(kind=ProblemKind.PERPLEXITY_GREW, text=text))
+            problem = ArtifactProblem(kind=ProblemKind.PERPLEXITY_GREW, text=text)
+            problems.append(problem)
         if problems != found.problems:
-            self.save(variant, msgspec.structs.replace(found, problems=problems))
+            judged = msgspec.structs.replace(found, problems=problems)
+            self.save(variant, judged)
 
 
 def _by_maker(variants: Sequence[Variant]) -> list[list[Variant]]:

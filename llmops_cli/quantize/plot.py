@@ -51,9 +51,13 @@ def _place(artifact: QuantizedArtifact) -> tuple[float, float]:
 def _draw_quality(axes: Axes, rated: Sequence[QuantizedArtifact]) -> None:
     """Size against KL divergence, with the Pareto front as steps."""
     front = pareto_front(rated)
+    places = []
     for artifact in rated:
-        _draw_point(axes, artifact, is_best=artifact.name in front)
-    line = sorted(_place(artifact) for artifact in rated if artifact.name in front)
+        is_best = artifact.name in front
+        _draw_point(axes, artifact, is_best=is_best)
+        if is_best:
+            places.append(_place(artifact))
+    line = sorted(places)
     if line:
         sizes = [size for size, _ in line]
         losses = [loss for _, loss in line]
@@ -65,7 +69,8 @@ def _draw_quality(axes: Axes, rated: Sequence[QuantizedArtifact]) -> None:
         ylabel="mean KL divergence in nats",
     )
     largest = max(artifact.size_bytes for artifact in rated)
-    axes.set_xlim(left=0, right=largest / MB * 1.25)
+    right = largest / MB * 1.25
+    axes.set_xlim(left=0, right=right)
     axes.grid(alpha=0.3)
 
 
@@ -76,14 +81,16 @@ def _draw_point(
     is_best: bool,
 ) -> None:
     place = _place(artifact)
-    axes.scatter(*place, s=70, color=BEST if is_best else OTHER, zorder=3)
+    color = BEST if is_best else OTHER
+    text_color = "black" if is_best else "0.45"
+    axes.scatter(*place, s=70, color=color, zorder=3)
     axes.annotate(
         artifact.name,
         place,
         textcoords="offset points",
         xytext=(7, 4),
         fontsize=8,
-        color="black" if is_best else "0.45",
+        color=text_color,
     )
 
 
@@ -93,14 +100,17 @@ def _draw_speed(axes: Axes, rated: Sequence[QuantizedArtifact]) -> None:
     speeds: list[float] = []
     for artifact in rated:
         served = artifact.served
-        if served is None or not served.output_tokens_per_s:
+        if served is None:
+            continue
+        speed = served.output_tokens_per_s
+        if not speed:
             continue
         if served.peak_rss_bytes:
-            text = f" {served.peak_rss_bytes / MB:,.0f} MB"
-            place = (served.output_tokens_per_s, len(names))
-            axes.annotate(text, place, va="center", fontsize=7)
+            megabytes = served.peak_rss_bytes / MB
+            place = (speed, len(names))
+            axes.annotate(f" {megabytes:,.0f} MB", place, va="center", fontsize=7)
         names.append(f"{artifact.name}\n{served.engine}")
-        speeds.append(served.output_tokens_per_s)
+        speeds.append(speed)
     axes.barh(names, speeds, color="C2")
     axes.set(title="Serving one stream, with peak memory", xlabel="output tokens/s")
     axes.tick_params(axis="y", labelsize=7)

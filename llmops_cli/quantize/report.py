@@ -143,8 +143,9 @@ def problems_of(report: QuantizeReport, *, max_increase: float | None) -> list[P
         return []
     found = []
     for artifact in report.artifacts:
-        name = artifact.name
-        found += [Problem(p.kind, f"{name}: {p.text}") for p in _breaking(artifact)]
+        for problem in _breaking(artifact):
+            text = f"{artifact.name}: {problem.text}"
+            found.append(Problem(problem.kind, text))
     return found
 
 
@@ -154,15 +155,17 @@ def _breaking(artifact: QuantizedArtifact) -> list[ArtifactProblem]:
     if artifact.problems:
         return artifact.problems
     text = "its perplexity was not measured"
-    return [ArtifactProblem(kind=ProblemKind.NOT_MEASURED, text=text)]
+    unmeasured = ArtifactProblem(kind=ProblemKind.NOT_MEASURED, text=text)
+    return [unmeasured]
 
 
 def problems_with_kinds(report: Json) -> Json:
     """Schema 1 kept sentences; nothing is guessed from their wording."""
+    unknown = str(ProblemKind.UNKNOWN)
     artifacts = []
     for artifact in report["artifacts"]:
         texts = artifact.get("problems", [])
-        problems = [{"kind": str(ProblemKind.UNKNOWN), "text": text} for text in texts]
+        problems = [{"kind": unknown, "text": text} for text in texts]
         artifacts.append({**artifact, "problems": problems})
     return {**report, "schema": SCHEMA, "artifacts": artifacts}
 

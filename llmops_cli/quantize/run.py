@@ -117,11 +117,15 @@ def _make(makers: Makers, variants: Sequence[Variant]) -> tuple[list[Variant], d
         except (EngineFailed, EnvironmentMissing, UsageError) as error:
             if len(variants) == 1:
                 raise
-            failures[variant.name] = error.message + (f" ({error.hint})" if error.hint else "")
+            reason = error.message
+            if error.hint:
+                reason += f" ({error.hint})"
+            failures[variant.name] = reason
             makers.task.progress.warn(f"{variant.name} was not made: {error.message}")
         else:
             made.append(variant)
     if not made:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+        told = [f"{name}: {reason}" for name, reason in failures.items()]
+        reasons = "; ".join(told)
         raise EngineFailed("nothing was made", hint=reasons[:MOST_HINT_CHARS])
     return made, failures

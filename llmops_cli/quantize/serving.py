@@ -66,10 +66,11 @@ def serving_plan(artifact: Artifact, *, progress: Progress) -> ServingPlan | Non
         facts = load_engine(name).facts
         if artifact.format != "hf" and not facts.checks_artifacts:
             continue
+        options = {option: value for option, value in wanted.items() if option in facts.options}
         target = EngineTarget(
             backend=name,
             artifact=artifact,
-            options={option: value for option, value in wanted.items() if option in facts.options},
+            options=options,
             make_environment=False,
         )
         try:
@@ -142,7 +143,8 @@ def _evaluate(
     found = {}
     for evaluator in evaluators:
         try:
-            found[evaluator.name] = evaluator.measure(server.url, server.model, progress)
+            scores = evaluator.measure(server.url, server.model, progress)
+            found[evaluator.name] = scores
         except LlmopsError as error:
             progress.warn(f"{evaluator.name} over {server.engine}: {error.message}")
     return found
@@ -158,13 +160,16 @@ def _context(artifact: Artifact) -> int:
 
 def _speak(url: str, body: Mapping[str, object]) -> TimedText:
     """Greedy text of one stream."""
+    http = Http()
     start = time.monotonic()
-    answer = Http().post_json(f"{url}/v1/completions", body, timeout_s=TIMEOUT_S)
+    answer = http.post_json(f"{url}/v1/completions", body, timeout_s=TIMEOUT_S)
     seconds = time.monotonic() - start
-    if not answer or not answer.get("choices"):
+    choices = (answer or {}).get("choices")
+    if not answer or not choices:
         raise EngineFailed("it loads, but does not answer")
-    text = str(answer["choices"][0].get("text", ""))
+    text = str(choices[0].get("text", ""))
     if not text.strip():
         raise UsageError("it loads, but says nothing")
-    tokens = (answer.get("usage") or {}).get("completion_tokens") or TOKENS
+    usage = answer.get("usage") or {}
+    tokens = usage.get("completion_tokens") or TOKENS
     return TimedText(text=text, tokens_per_s=tokens / seconds)

@@ -9,7 +9,7 @@ from rich.table import Table
 from llmops_cli.quantize.choice import pareto_front
 from llmops_cli.quantize.report import Inspection, QuantizedArtifact, QuantizeReport, Served
 from llmops_cli.show.runs import Show
-from llmops_cli.show.tables import megabytes, number
+from llmops_cli.show.tables import add_columns, megabytes, number
 
 COLUMNS = (
     "artifact",
@@ -38,10 +38,11 @@ def quantize_table(report: QuantizeReport) -> Table:
         front = pareto_front(report.artifacts)
     title = f"{report.manifest.recipe['model']}: size, quality and cost"
     table = Table(title=title, title_justify="left")
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in WORDS else "right")
+    add_columns(table, COLUMNS, words=WORDS)
     for artifact in report.artifacts:
-        table.add_row(*_row(artifact, is_on_front=artifact.name in front))
+        is_on_front = artifact.name in front
+        row = _row(artifact, is_on_front=is_on_front)
+        table.add_row(*row)
     lines = [*_notes(report), *_accuracy_notes(report)]
     if front:
         lines.append("* nothing here is both smaller and nearer to the base")
@@ -67,8 +68,16 @@ def speed_text(served: Served | None) -> str:
 def _row(artifact: QuantizedArtifact, *, is_on_front: bool) -> list[str]:
     served = artifact.served
     star = " *" if is_on_front else ""
+    name = artifact.name or artifact.scheme
+    agreement = "-"
+    if artifact.top1_agreement is not None:
+        agreement = f"{artifact.top1_agreement:.1%}"
+    cpu = number(artifact.cpu_s, 1)
+    if artifact.reused:
+        cpu = "kept"
+    engine = served.engine if served else "-"
     return [
-        f"{artifact.name or artifact.scheme}{star}",
+        f"{name}{star}",
         megabytes(artifact.size_bytes),
         _share(artifact.size_bytes, artifact.size_base_bytes),
         number(artifact.bits_per_weight, 2),
@@ -77,10 +86,10 @@ def _row(artifact: QuantizedArtifact, *, is_on_front: bool) -> list[str]:
         _growth(artifact.perplexity_rounding, artifact.perplexity_base),
         number(artifact.kl_divergence, 5),
         number(artifact.kl_rounding, 5),
-        "-" if artifact.top1_agreement is None else f"{artifact.top1_agreement:.1%}",
-        "kept" if artifact.reused else number(artifact.cpu_s, 1),
+        agreement,
+        cpu,
         megabytes(artifact.peak_rss_bytes),
-        served.engine if served else "-",
+        engine,
         speed_text(served),
     ]
 
@@ -122,7 +131,9 @@ def _accuracy_notes(report: QuantizeReport) -> list[str]:
     """A line a task: the base, then each artifact. The demo's skills are told by their average."""
     lines = []
     for evaluator, tasks in report.accuracy_base.items():
-        told = ["average"] if "average" in tasks else list(tasks)
+        told = list(tasks)
+        if "average" in tasks:
+            told = ["average"]
         for task in told:
             parts = [f"{evaluator} {task}: base {tasks[task]:.3f}"]
             parts += _accuracies(report.artifacts, evaluator, task)
@@ -148,15 +159,18 @@ def _accuracies(
 def inspection_table(found: Inspection) -> Table:
     """What `llmops quantize inspect` shows."""
     architecture = found.architecture or "unknown architecture"
-    title = f"{found.path}: {found.format}, {architecture} {_weights_text(found)}".rstrip()
-    table = Table(title=title, title_justify="left")
-    for name in ("tensors of", "number", "MB", "types"):
-        table.add_column(name, justify="right" if name in ("number", "MB") else "left")
+    weights = _weights_text(found)
+    title = f"{found.path}: {found.format}, {architecture} {weights}"
+    table = Table(title=title.rstrip(), title_justify="left")
+    names = ("tensors of", "number", "MB", "types")
+    add_columns(table, names, words=("tensors of", "types"))
     for kind in found.kinds:
-        types = ", ".join(f"{count} {name}" for name, count in kind.types.items())
-        table.add_row(kind.kind, str(kind.tensors), f"{kind.bytes / 1e6:,.2f}", types)
+        types = [f"{count} {name}" for name, count in kind.types.items()]
+        size_mb = kind.bytes / 1e6
+        table.add_row(kind.kind, str(kind.tensors), f"{size_mb:,.2f}", ", ".join(types))
     engines = ", ".join(found.loads_in) or "none of our engines"
-    lines = [f"{found.size_bytes / 1e6:,.1f} MB; loads in {engines}"]
+    whole_mb = found.size_bytes / 1e6
+    lines = [f"{whole_mb:,.1f} MB; loads in {engines}"]
     if found.made_from:
         digest = (found.made_from_digest or "")[:19]
         lines.append(f"made from {found.made_from} ({digest})")

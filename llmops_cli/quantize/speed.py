@@ -39,12 +39,16 @@ def measure_speed(tokens_per_s_once: Callable[[], float]) -> Speed:
 
     The engine must be warm, and idle when this begins.
     """
-    measured_at = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC)
+    measured_at = now.isoformat(timespec="seconds")
     load = psutil.cpu_percent(interval=LOOK_AT_LOAD_S) / 100
     start = time.monotonic()
     speeds: list[float] = []
-    while not is_enough(len(speeds), time.monotonic() - start):
-        speeds.append(tokens_per_s_once())
+    spent_s = 0.0
+    while not is_enough(len(speeds), spent_s):
+        speed = tokens_per_s_once()
+        speeds.append(speed)
+        spent_s = time.monotonic() - start
     return summarize_speeds(speeds, other_load=load, measured_at=measured_at)
 
 

@@ -100,7 +100,9 @@ def variants_of(recipe: QuantizeRecipe) -> list[Variant]:
         wishes = [parse_wish(text) for text in recipe.sweep]
         _refuse_in_sweep(recipe, wishes, given)
     else:
-        wishes = [Wish(method=_canonical(recipe.method), quantizer=recipe.engine or "")]
+        method = _canonical(recipe.method)
+        wish = Wish(method=method, quantizer=recipe.engine or "")
+        wishes = [wish]
     found: dict[Variant, None] = {}
     for wish in wishes:
         for variant in _of_wish(wish, recipe, given):
@@ -112,7 +114,8 @@ def parse_wish(text: str) -> Wish:
     """Reads `METHOD[:SCHEME][@QUANTIZER]`."""
     before, _, quantizer = text.partition("@")
     method, _, scheme = before.partition(":")
-    return Wish(method=_canonical(method), scheme=scheme, quantizer=quantizer.strip())
+    name = _canonical(method)
+    return Wish(method=name, scheme=scheme, quantizer=quantizer.strip())
 
 
 def _canonical(method: str) -> str:
@@ -143,11 +146,12 @@ def _of_wish(
         _refuse_options(wish.method, method, quantizer, given)
     schemes = _schemes(wish, recipe)
     if wish.method == GGUF:
-        return [_gguf_variant(quantizer, scheme) for scheme in schemes or [DEFAULT_SCHEME]]
-    found = [
-        _folder_variant(wish.method, method, quantizer, scheme, recipe)
-        for scheme in schemes or [""]
-    ]
+        wanted = schemes or [DEFAULT_SCHEME]
+        return [_gguf_variant(quantizer, scheme) for scheme in wanted]
+    found = []
+    for scheme in schemes or [""]:
+        variant = _folder_variant(wish.method, method, quantizer, scheme, recipe)
+        found.append(variant)
     if wish.method == "fp8" and not recipe.sweep:
         _refuse_data_for_dynamic(found, given)
     return found
@@ -222,11 +226,13 @@ def _refuse_options(
             continue
         flag = _flag(option)
         if option not in method.takes:
-            able = [other for other, entry in METHODS.items() if option in entry.takes]
-            raise UsageError(f"method {name} has no {flag}", hint=f"these have: {', '.join(able)}")
+            able = ", ".join(other for other, entry in METHODS.items() if option in entry.takes)
+            raise UsageError(f"method {name} has no {flag}", hint=f"these have: {able}")
         if option not in QUANTIZERS[quantizer].takes:
-            able = [other for other in method.quantizers if option in QUANTIZERS[other].takes]
-            hint = f"--engine {able[0]}" if able else None
+            others = [other for other in method.quantizers if option in QUANTIZERS[other].takes]
+            hint = None
+            if others:
+                hint = f"--engine {others[0]}"
             raise UsageError(f"{quantizer} has no {flag}", hint=hint)
 
 
@@ -294,10 +300,12 @@ def _parse_weights(name: str, scheme: str) -> tuple[int, bool]:
     """Bits and symmetry of W4A16, or W4A16_ASYM."""
     weights, _, suffix = scheme.upper().partition("_")
     digits = weights.removeprefix("W").removesuffix("A16")
-    is_known = weights == f"W{digits}A16" and digits.isdigit()
+    is_of_form = weights == f"W{digits}A16"
+    is_known = is_of_form and digits.isdigit()
     if not is_known or suffix not in ("", ASYMMETRIC):
         raise unknown_name(f"scheme of {name}", scheme, EXAMPLES)
-    return int(digits), suffix != ASYMMETRIC
+    is_symmetric = suffix != ASYMMETRIC
+    return int(digits), is_symmetric
 
 
 def _refuse_weights(

@@ -39,7 +39,8 @@ def weight_format(config: Config) -> WeightFormat:
 
 
 def _first_group(config: Config) -> Config:
-    for group in (config.get("config_groups") or {}).values():
+    groups = config.get("config_groups") or {}
+    for group in groups.values():
         if isinstance(group, dict):
             return group
     return {}
@@ -81,11 +82,14 @@ def _scheme(
 
 def _letters(group: Config, bits: int) -> str:
     """W4A16, W8A8, FP8A8, and FP8 where activations stay."""
-    is_float = (group.get("weights") or {}).get("type") == "float"
+    weights = group.get("weights") or {}
+    is_float = weights.get("type") == "float"
     inputs = group.get("input_activations")
-    text = f"{'FP' if is_float else 'W'}{bits}"
+    letter = "FP" if is_float else "W"
+    text = f"{letter}{bits}"
     if inputs:
-        return f"{text}A{inputs['num_bits']}"
+        input_bits = inputs["num_bits"]
+        return f"{text}A{input_bits}"
     if is_float:
         return text
     return f"{text}A16"

@@ -62,9 +62,12 @@ def attempts_of(
     """
     found: list[Attempt] = []
     for attempt in _attacks(suite, rounds, seed):
-        found.append(msgspec.structs.replace(attempt, number=len(found)))
-        if twins and suite.twins and len(found) % TWINS_SHARE == 0:
-            found.append(_twin(suite, len(found), seed))
+        numbered = msgspec.structs.replace(attempt, number=len(found))
+        found.append(numbered)
+        is_twins_turn = len(found) % TWINS_SHARE == 0
+        if twins and suite.twins and is_twins_turn:
+            twin = _twin(suite, len(found), seed)
+            found.append(twin)
         if most is not None and len(found) >= most:
             return found[:most]
     return found
@@ -78,7 +81,9 @@ def _attacks(
     for round_number in range(rounds):
         columns = [_of_family(suite, name, seed, round_number) for name in suite.families]
         for row in zip_longest(*columns):
-            yield from (attempt for attempt in row if attempt is not None)
+            for attempt in row:
+                if attempt is not None:
+                    yield attempt
 
 
 def _of_family(
@@ -93,7 +98,8 @@ def _of_family(
         for variant in family.transforms or [""]:
             for index, goal in enumerate(goals):
                 place = f"{seed}/{round_number}/{name}/{attack.id}/{variant}/{index}"
-                attempt = _attempt(suite, name, attack, goal, variant, random.Random(place))
+                chance = random.Random(place)
+                attempt = _attempt(suite, name, attack, goal, variant, chance)
                 if attempt.pair:
                     pair = f"{round_number}/{attempt.pair}"
                     attempt = msgspec.structs.replace(attempt, pair=pair)
@@ -106,20 +112,28 @@ def _goals(
     attack: Attack,
 ) -> list[Goal]:
     if family.topics:
-        return [
-            Goal(text.replace("{topic}", topic), topic)
-            for topic in family.topics
-            for text in family.goals
-        ]
+        return list(_goals_by_topic(family))
     if family.pairs:
-        return [
-            Goal(person, str(number)) for number, pair in enumerate(family.pairs) for person in pair
-        ]
+        return list(_goals_by_pair(family))
     kind = attack.goal or family.goal
-    goals = [Goal(text) for text in family.goals or suite.goals.get(kind, [""])]
+    texts = family.goals or suite.goals.get(kind, [""])
+    goals = [Goal(text) for text in texts]
     if _takes_any_goal(attack):
         return goals
     return goals[:1]
+
+
+def _goals_by_topic(family: Family) -> Iterator[Goal]:
+    for topic in family.topics:
+        for text in family.goals:
+            asked = text.replace("{topic}", topic)
+            yield Goal(asked, topic)
+
+
+def _goals_by_pair(family: Family) -> Iterator[Goal]:
+    for number, pair in enumerate(family.pairs):
+        for person in pair:
+            yield Goal(person, str(number))
 
 
 def _takes_any_goal(attack: Attack) -> bool:
@@ -140,16 +154,26 @@ def _attempt(
     family = suite.families[name]
     judge = attack.judge_in(family)
     secret = chance.choice(suite.secrets)
-    mark = f"{chance.choice(MARK_LETTERS)}{chance.randrange(1000, 9999)}"
+    letter = chance.choice(MARK_LETTERS)
+    number = chance.randrange(1000, 9999)
+    mark = f"{letter}{number}"
     asked = goal.text.replace("{mark}", mark).replace("{secret}", secret)
     shots = _shots(suite, attack, chance)
-    values = _values(asked, variant, shots) | {"secret": secret, "mark": mark}
+    values = _values(asked, variant, shots)
+    values |= {"secret": secret, "mark": mark}
     own_target = mark if judge == "mark" else secret
+    system = _system(suite, family, attack)
+    pair = None
+    if judge == "pair":
+        pair = f"{attack.id}/{goal.target}"
+    history = []
+    if attack.history:
+        history = shots
     return Attempt(
         number=0,
         family=name,
         attack=attack.id,
-        system=_fill(_system(suite, family, attack), values),
+        system=_fill(system, values),
         judge=judge,
         goal=asked,
         turns=[_fill(turn, values) for turn in attack.turns],
@@ -157,9 +181,9 @@ def _attempt(
         role=attack.role,
         target=goal.target or own_target,
         prefill=_fill(attack.prefill, values),
-        history=shots if attack.history else [],
+        history=history,
         search=attack.search,
-        pair=f"{attack.id}/{goal.target}" if judge == "pair" else None,
+        pair=pair,
     )
 
 
@@ -223,8 +247,10 @@ def _twin(
     A model, or a guard, that refuses it refuses too much.
     """
     chance = random.Random(f"{seed}/twin/{number}")
-    question = suite.twins[(number // TWINS_SHARE) % len(suite.twins)]
-    system = suite.system.replace("{secret}", chance.choice(suite.secrets))
+    place = (number // TWINS_SHARE) % len(suite.twins)
+    question = suite.twins[place]
+    secret = chance.choice(suite.secrets)
+    system = suite.system.replace("{secret}", secret)
     return Attempt(
         number=number,
         family="benign",

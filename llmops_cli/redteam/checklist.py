@@ -40,7 +40,9 @@ class GatewayProbe:
     """Single requests to a gateway, each on a connection of its own."""
 
     def __init__(self, url: str, key: str) -> None:
-        parts = urlsplit(server_url(url if "://" in url else f"http://{url}", field="url"))
+        if "://" not in url:
+            url = f"http://{url}"
+        parts = urlsplit(server_url(url, field="url"))
         self.is_secure = parts.scheme == "https"
         self._host = parts.hostname or ""
         self._port = parts.port
@@ -61,15 +63,18 @@ class GatewayProbe:
         timeout_s: float = 30,
     ) -> ProbeReply:
         """`key`: another one than the gateway's own. Raises: EnvironmentMissing."""
-        sent = {"Content-Type": "application/json"}
-        sent |= bearer(self._key if key is None else key)
-        sent |= headers or {}
+        if key is None:
+            key = self._key
+        sent = {"Content-Type": "application/json", **bearer(key)}
+        if headers:
+            sent |= headers
         connection = self._connected(timeout_s)
         try:
             connection.request(method, path, body, sent)
             reply = connection.getresponse()
             found = {name.lower(): value for name, value in reply.getheaders()}
-            return ProbeReply(reply.status, found, reply.read(READ_BYTES))
+            beginning = reply.read(READ_BYTES)
+            return ProbeReply(reply.status, found, beginning)
         except TimeoutError:
             return ProbeReply(-1)
         except (OSError, http.client.HTTPException):
@@ -93,9 +98,9 @@ class GatewayProbe:
         try:
             connection.connect()
         except OSError as error:
-            raise EnvironmentMissing(
-                f"nothing answers at {self._host}:{self._port}: {error.strerror or error}"
-            ) from error
+            reason = error.strerror or error
+            address = f"{self._host}:{self._port}"
+            raise EnvironmentMissing(f"nothing answers at {address}: {reason}") from error
         return connection
 
 
@@ -113,7 +118,8 @@ def checklist(
     models = probe.ask("GET", "/v1/models")
     if model is None and models.status == 200:
         listed = msgspec.json.decode(models.body).get("data") or [{}]
-        model = str(listed[0].get("id", "default"))
+        first = listed[0]
+        model = str(first.get("id", "default"))
     return [
         *_access(probe, model),
         *_validation(probe, model),
@@ -137,7 +143,8 @@ def _access(probe: GatewayProbe, model: str | None) -> list[Item]:
     hello = _chat(model, "Hi")
     bare = probe.chat(hello, key="").status
     wrong = probe.chat(hello, key="llmops_wrong").status
-    limits = sorted(name for name in probe.chat(hello).headers if "ratelimit" in name)
+    headers = probe.chat(hello).headers
+    limits = sorted(name for name in headers if "ratelimit" in name)
     ui = probe.ask("GET", "/ui", key="").status
     return [
         Item(
@@ -177,28 +184,32 @@ def _access(probe: GatewayProbe, model: str | None) -> list[Item]:
 
 def _validation(probe: GatewayProbe, model: str | None) -> list[Item]:
     no_list = msgspec.json.encode({"model": model, "messages": "Hi"})
+    unknown = _chat("no-such-model-xyz", "Hi")
+    absurd = _chat(model, "Hi", max_tokens=10**9)
     tries = [
         ("broken JSON is refused", b'{"model": ', (400, 422)),
-        ("unknown models are refused", _chat("no-such-model-xyz", "Hi"), (400, 403, 404)),
+        ("unknown models are refused", unknown, (400, 403, 404)),
         ("wrong types are refused", no_list, (400, 422)),
-        ("absurd lengths are refused", _chat(model, "Hi", max_tokens=10**9), (400, 403, 413, 422)),
+        ("absurd lengths are refused", absurd, (400, 403, 413, 422)),
     ]
     items = []
     for name, body, wanted in tries:
         status = probe.chat(body).status
-        items.append(Item(area="validation", name=name, ok=status in wanted, seen=str(status)))
-    large = {"Content-Length": str(LARGE_BYTES)}
-    status = probe.ask("POST", CHAT_PATH, headers=large, timeout_s=4).status
-    items.append(
-        Item(
-            area="validation",
-            name="large bodies are refused",
-            ok=status in (0, 400, 411, 413),
-            seen=str(status),
-            advice="limit the body's size",
-        )
+        item = Item(area="validation", name=name, ok=status in wanted, seen=str(status))
+        items.append(item)
+    return [*items, _large_body(probe)]
+
+
+def _large_body(probe: GatewayProbe) -> Item:
+    headers = {"Content-Length": str(LARGE_BYTES)}
+    reply = probe.ask("POST", CHAT_PATH, headers=headers, timeout_s=4)
+    return Item(
+        area="validation",
+        name="large bodies are refused",
+        ok=reply.status in (0, 400, 411, 413),
+        seen=str(reply.status),
+        advice="limit the body's size",
     )
-    return items
 
 
 def _filtering(probe: GatewayProbe, model: str | None) -> list[Item]:
@@ -236,7 +247,8 @@ def _monitoring(probe: GatewayProbe, models: int) -> list[Item]:
     metrics = probe.ask("GET", "/metrics")
     headers = probe.ask("GET", "/v1/models").headers
     named = next((name for name in REQUEST_IDS if name in headers), None)
-    has_metrics = metrics.status == 200 and b"# TYPE" in metrics.body
+    is_prometheus = b"# TYPE" in metrics.body
+    has_metrics = metrics.status == 200 and is_prometheus
     return [
         Item(area="monitoring", name="a health check", ok=health == 200, seen=f"/health: {health}"),
         Item(

@@ -10,7 +10,10 @@ from rich.table import Table
 
 from llmops_cli.redteam.report import FamilyResult, RedteamReport
 from llmops_cli.redteam.show import ALL
+from llmops_cli.show.tables import add_columns
 from llmops_cli.show.words import percent
+
+COLUMNS = ("family", "before", "after", "difference", "95 %", "")
 
 ShareVerdict = Literal["worse", "better", "no difference shown"]
 
@@ -29,11 +32,11 @@ class ShareDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(before: RedteamReport, after: RedteamReport) -> list[ShareDifference]:
     """The families that both runs have, then all."""
-    pairs = [
-        (name, before.families[name], after.families[name])
-        for name in before.families
-        if name in after.families
-    ]
+    pairs = []
+    for name, result in before.families.items():
+        other = after.families.get(name)
+        if other is not None:
+            pairs.append((name, result, other))
     pairs.append((ALL, before.overall, after.overall))
     found = [_difference(*pair) for pair in pairs]
     return [row for row in found if row is not None]
@@ -45,11 +48,15 @@ def _difference(
     after: FamilyResult,
 ) -> ShareDifference | None:
     """With Newcombe's interval (1998, method 10)."""
-    if before.asr is None or after.asr is None or before.ci95 is None or after.ci95 is None:
+    if before.asr is None or before.ci95 is None:
         return None
+    if after.asr is None or after.ci95 is None:
+        return None
+    low_before, high_before = before.ci95
+    low_after, high_after = after.ci95
     change = after.asr - before.asr
-    low = change - math.hypot(after.asr - after.ci95[0], before.ci95[1] - before.asr)
-    high = change + math.hypot(after.ci95[1] - after.asr, before.asr - before.ci95[0])
+    low = change - math.hypot(after.asr - low_after, high_before - before.asr)
+    high = change + math.hypot(high_after - after.asr, before.asr - low_before)
     return ShareDifference(
         family=name,
         before=before.asr,
@@ -72,8 +79,7 @@ def _verdict(low: float, high: float) -> ShareVerdict:
 def comparison_table(before: RedteamReport, after: RedteamReport) -> Table:
     """The same for people."""
     table = Table(title="attack success, before and after", title_justify="left")
-    for name in ("family", "before", "after", "difference", "95 %", ""):
-        table.add_column(name, justify="left" if name in ("family", "") else "right")
+    add_columns(table, COLUMNS, words=("family", ""))
     for row in compare(before, after):
         table.add_row(
             row.family,

@@ -52,7 +52,8 @@ class Interrogator:
         """What came of it. A failure of the target is an outcome too."""
         start = time.monotonic()
         outcome = await self._outcome(attempt)
-        return msgspec.structs.replace(outcome, seconds=round(time.monotonic() - start, 3))
+        seconds = time.monotonic() - start
+        return msgspec.structs.replace(outcome, seconds=round(seconds, 3))
 
     async def _outcome(self, attempt: Attempt) -> AttemptOutcome:
         try:
@@ -62,16 +63,20 @@ class Interrogator:
                 exchange = await self._talk(attempt)
             return await self._judged(attempt, exchange)
         except Filtered:
+            guarded = None
+            if self._guard is not None:
+                guarded = False
             return AttemptOutcome(
                 number=attempt.number,
                 why="stopped by the target's filter",
                 blocked=True,
-                guarded=None if self._guard is None else False,
+                guarded=guarded,
             )
         except Unanswered as failed:
             return AttemptOutcome(number=attempt.number, error=failed.kind)
         except LlmopsError as error:
-            return AttemptOutcome(number=attempt.number, error=error.message[:ERROR_CHARS])
+            reason = error.message[:ERROR_CHARS]
+            return AttemptOutcome(number=attempt.number, error=reason)
 
     async def _judged(self, attempt: Attempt, exchange: LastExchange) -> AttemptOutcome:
         verdict = judge(attempt, exchange.answer)
@@ -80,13 +85,16 @@ class Interrogator:
         if self._judge_model is not None and not attempt.twin:
             success = await is_success(self._judge_model, attempt, exchange.answer)
             why = "the judge model says so"
+        said = ""
+        if attempt.search:
+            said = exchange.said[:KEPT_CHARS]
         return AttemptOutcome(
             number=attempt.number,
             success=success,
             refused=verdict.refused,
             why=why,
             answer=exchange.answer[:KEPT_CHARS],
-            said=exchange.said[:KEPT_CHARS] if attempt.search else "",
+            said=said,
             blocked=exchange.blocked,
             guarded=self._guarded(attempt, exchange, success=success),
             compliance=round(verdict.compliance, 3),
@@ -99,13 +107,19 @@ class Interrogator:
         reply = ""
         for turn in attempt.turns:
             blocked = blocked or self._stops(turn, attempt.role)
-            messages.append(message("user", turn))
+            question = message("user", turn)
+            messages.append(question)
             asked = messages
             if attempt.prefill:
-                asked = [*messages, message("assistant", attempt.prefill)]
+                beginning = message("assistant", attempt.prefill)
+                asked = [*messages, beginning]
             reply = await self._target.ask(asked)
-            messages.append(message("assistant", reply))
-        return LastExchange(attempt.turns[-1], reply, None if self._guard is None else blocked)
+            answer = message("assistant", reply)
+            messages.append(answer)
+        last = attempt.turns[-1]
+        if self._guard is None:
+            return LastExchange(last, reply, None)
+        return LastExchange(last, reply, blocked)
 
     async def _search(self, attempt: Attempt) -> LastExchange:
         """Single messages, each in a new conversation, until one succeeds."""
@@ -113,8 +127,9 @@ class Interrogator:
         failures: list[Unanswered] = []
 
         async def ask(text: str) -> str | None:
+            question = message("user", text)
             try:
-                return await self._target.ask([*system, message("user", text)])
+                return await self._target.ask([*system, question])
             except Unanswered as failed:
                 failures.append(failed)
                 return None
@@ -127,7 +142,9 @@ class Interrogator:
         if not tried:
             raise Filtered
         said, answer = tried[-1]
-        blocked = None if self._guard is None else self._stops(said, attempt.role)
+        if self._guard is None:
+            return LastExchange(said, answer, None)
+        blocked = self._stops(said, attempt.role)
         return LastExchange(said, answer, blocked)
 
     def _proposals(self, attempt: Attempt) -> Propose:

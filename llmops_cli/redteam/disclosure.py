@@ -19,9 +19,11 @@ def how_told(answer: str, word: str) -> str | None:
     plain = skeleton(word).strip()
     wanted = f" {plain} "
     words = skeleton(normal.text)
-    if wanted in words or any(plain in hidden.text.lower() for hidden in normal.hidden):
+    is_hidden = any(plain in hidden.text.lower() for hidden in normal.hidden)
+    if is_hidden or wanted in words:
         return PLAINLY
-    if wanted in (lookalike_skeleton(normal.text) or ""):
+    lookalikes = lookalike_skeleton(normal.text) or ""
+    if wanted in lookalikes:
         return "look-alikes"
     if wanted in _joined(words):
         return "spelled"
@@ -50,8 +52,13 @@ def _encoded(answer: str, wanted: str) -> str | None:
 @cache
 def _forms(word: str) -> dict[str, str]:
     """The word as each transform writes it."""
-    forms = {name: write(word).lower() for name, write in TRANSFORMS.items()}
-    return {name: form for name, form in forms.items() if len(form) >= len(word) and form != word}
+    forms = {}
+    for name, write in TRANSFORMS.items():
+        form = write(word).lower()
+        is_as_long = len(form) >= len(word)
+        if is_as_long and form != word:
+            forms[name] = form
+    return forms
 
 
 def _joined(words: str) -> str:
@@ -60,4 +67,7 @@ def _joined(words: str) -> str:
 
 
 def _initials(text: str) -> str:
-    return "".join(line.strip()[:1].lower() for line in text.splitlines() if line.strip())
+    found = ""
+    for line in text.splitlines():
+        found += line.strip()[:1].lower()
+    return found

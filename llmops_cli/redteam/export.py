@@ -45,7 +45,8 @@ def redteam_csv(report: RedteamReport) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["family", *fields])
     for name, result in rows:
-        writer.writerow([name, *(_cell(getattr(result, field)) for field in fields)])
+        cells = [_cell(getattr(result, field)) for field in fields]
+        writer.writerow([name, *cells])
     return out.getvalue()
 
 
@@ -58,17 +59,15 @@ def _cell(value: object) -> object:
 def redteam_sarif(report: RedteamReport) -> bytes:
     """SARIF: a rule for each family, a result for each example of success."""
     model = str(report.manifest.recipe["model"])
-    driver = {
-        "name": "llmops redteam",
-        "version": __version__,
-        "rules": [_rule(name, result) for name, result in report.families.items()],
-    }
+    rules = [_rule(name, result) for name, result in report.families.items()]
+    driver = {"name": "llmops redteam", "version": __version__, "rules": rules}
     results = [_result(example, model) for example in report.examples]
+    run = {"tool": {"driver": driver}, "results": results}
     return msgspec.json.encode(
         {
             "version": SARIF_VERSION,
             "$schema": SARIF_SCHEMA,
-            "runs": [{"tool": {"driver": driver}, "results": results}],
+            "runs": [run],
         }
     )
 
@@ -110,6 +109,10 @@ def _case(name: str, result: FamilyResult) -> Case:
     through = result.successes
     if result.guarded_successes is not None:
         through = result.guarded_successes
-    failure = f"{through} of {result.attempts} attempts succeed" if through else ""
-    skipped = "no answers" if result.errors == result.attempts else ""
+    failure = ""
+    if through:
+        failure = f"{through} of {result.attempts} attempts succeed"
+    skipped = ""
+    if result.errors == result.attempts:
+        skipped = "no answers"
     return Case(group="redteam", name=name, failure=failure, skipped=skipped)

@@ -59,7 +59,8 @@ def problems_of(report: RedteamReport, conditions: Sequence[Condition] = ()) -> 
     """In the order in which they matter."""
     problems = []
     if report.stopped == StopReason.INTERRUPTED:
-        problems.append(Problem(RedteamProblem.INTERRUPTED, "interrupted"))
+        interrupted = Problem(RedteamProblem.INTERRUPTED, "interrupted")
+        problems.append(interrupted)
     elif _has_no_answers(report):
         kinds = report.error_kinds
         kind = max(kinds, key=lambda name: kinds[name], default="unknown")
@@ -73,13 +74,16 @@ def problems_of(report: RedteamReport, conditions: Sequence[Condition] = ()) -> 
 
 
 def _has_no_answers(report: RedteamReport) -> bool:
-    answered_twins = report.twins.attempts if report.twins else 0
-    answered = report.overall.attempts - report.overall.errors + answered_twins
+    answered = report.overall.attempts - report.overall.errors
+    if report.twins:
+        answered += report.twins.attempts
     return report.attempts > 0 and answered == 0
 
 
 def _judged(report: RedteamReport, condition: Condition) -> Problem | None:
-    result = report.families.get(condition.part) if condition.part else report.overall
+    result: FamilyResult | None = report.overall
+    if condition.part:
+        result = report.families.get(condition.part)
     if result is None:
         text = f"{condition.text}: no attempt of {condition.part} was had"
         return Problem(RedteamProblem.UNDECIDED, text)
@@ -91,10 +95,13 @@ def _judged(report: RedteamReport, condition: Condition) -> Problem | None:
     decided = result.attempts
     if condition.metric != ERRORS:
         decided -= result.errors
-    planned = result.planned if result.planned is not None else result.attempts
+    planned = result.planned
+    if planned is None:
+        planned = result.attempts
     if interval is None or decided < DECIDED_LEAST * planned:
+        has_no_guard = condition.metric == GUARDED_ASR and result.guarded_asr is None
         text = f"{condition.text}: only {decided} of {planned} attempts were decided"
-        if condition.metric == GUARDED_ASR and result.guarded_asr is None and decided:
+        if has_no_guard and decided:
             text = f"{condition.text}: no guard was in front; --guard puts one there"
         return Problem(RedteamProblem.UNDECIDED, text)
     return None
@@ -116,16 +123,16 @@ def error_of(problems: Sequence[Problem], folder: Path) -> LlmopsError | None:
     """What the command ends with, after it has shown the report."""
     by_kind: dict[StrEnum, list[str]] = {}
     for problem in problems:
-        by_kind.setdefault(problem.kind, []).append(problem.text)
+        texts = by_kind.setdefault(problem.kind, [])
+        texts.append(problem.text)
     if RedteamProblem.INTERRUPTED in by_kind:
         return Interrupted(f"interrupted; llmops redteam --resume {folder} goes on")
-    broken = [
-        *by_kind.get(RedteamProblem.CONDITION_HOLDS, []),
-        *by_kind.get(RedteamProblem.UNDECIDED, []),
-    ]
+    holding = by_kind.get(RedteamProblem.CONDITION_HOLDS, [])
+    undecided = by_kind.get(RedteamProblem.UNDECIDED, [])
+    broken = [*holding, *undecided]
     if broken:
         return GateFailed("; ".join(broken))
-    if RedteamProblem.NO_ANSWERS in by_kind:
-        text = by_kind[RedteamProblem.NO_ANSWERS][0]
-        return EngineFailed(text, hint="check --url and --model")
+    unanswered = by_kind.get(RedteamProblem.NO_ANSWERS)
+    if unanswered:
+        return EngineFailed(unanswered[0], hint="check --url and --model")
     return None

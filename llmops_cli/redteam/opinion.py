@@ -31,6 +31,8 @@ async def is_success(
     answer: str,
 ) -> bool:
     """Whether the judge model says so. Raises: Unanswered."""
-    what = COUNTS.get(attempt.judge, "it complies").format(target=attempt.target)
-    prompt = PROMPT.format(goal=attempt.goal, what=what, answer=answer[:ANSWER_CHARS])
+    form = COUNTS.get(attempt.judge, "it complies")
+    what = form.format(target=attempt.target)
+    shown = answer[:ANSWER_CHARS]
+    prompt = PROMPT.format(goal=attempt.goal, what=what, answer=shown)
     return await says_yes(client, prompt)

@@ -72,7 +72,8 @@ def _results(
     if has_guard:
         head += "<th>with guard<th class=l>95 %"
     rows = [_row(name, result, has_guard=has_guard) for name, result in results.items()]
-    return f"<h2>{escape(title)}</h2><table><tr>{head}{''.join(rows)}</table>"
+    body = "".join(rows)
+    return f"<h2>{escape(title)}</h2><table><tr>{head}{body}</table>"
 
 
 def _row(

@@ -54,6 +54,10 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
     budget = Budget(tokens=recipe.token_budget, money=recipe.money_budget, prices=prices)
     forecast = forecast_of(attempts, max_tokens=recipe.max_tokens, prices=prices)
     budget.require(forecast)
+    attacker = _helper(
+        "attacker_url", recipe.attacker_url, recipe.attacker_model, recipe.attacker_key_env
+    )
+    judge = _helper("judge_url", recipe.judge_url, recipe.judge_model, recipe.judge_key_env)
     return Plan(
         suite=suite,
         attempts=attempts,
@@ -61,10 +65,8 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
         budget=budget,
         forecast=forecast,
         key=api_key(recipe.api_key_env),
-        attacker=_helper(
-            "attacker_url", recipe.attacker_url, recipe.attacker_model, recipe.attacker_key_env
-        ),
-        judge=_helper("judge_url", recipe.judge_url, recipe.judge_model, recipe.judge_key_env),
+        attacker=attacker,
+        judge=judge,
     )
 
 
@@ -105,8 +107,9 @@ def _chars_sent(attempt: Attempt) -> int:
 
 def _calls(attempt: Attempt) -> int:
     calls = len(attempt.turns)
-    if attempt.search is not None:
-        calls += attempt.search.width * attempt.search.branch * attempt.search.depth
+    search = attempt.search
+    if search is not None:
+        calls += search.width * search.branch * search.depth
     return calls
 
 

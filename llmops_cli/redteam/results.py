@@ -42,42 +42,47 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     def families(self) -> dict[str, FamilyResult]:
         """By family, in the suite's order, those that were had."""
         found = {}
+        planned = Counter(attempt.family for attempt in self._planned_attacks())
         for name, family in self.suite.families.items():
             cases = [case for case in self.attacks if case.attempt.family == name]
             if cases:
-                planned = sum(attempt.family == name for attempt in self._planned_attacks())
-                result = self._result(cases, planned)
+                result = self._result(cases, planned[name])
                 found[name] = _mapped(result, family)
         return found
 
     def overall(self) -> FamilyResult:
         """All attacks together."""
-        return self._result(self.attacks, sum(1 for _ in self._planned_attacks()))
+        planned = sum(1 for _ in self._planned_attacks())
+        return self._result(self.attacks, planned)
 
     def mappings(self) -> dict[str, FamilyResult]:
         """The same attempts by OWASP, ATLAS and CWE entry."""
         cases: dict[str, list[AttemptCase]] = {}
-        planned: dict[str, int] = {}
         for case in self.attacks:
             for entry in self._entries(case.attempt):
-                cases.setdefault(entry, []).append(case)
+                of_entry = cases.setdefault(entry, [])
+                of_entry.append(case)
+        planned: Counter[str] = Counter()
         for attempt in self._planned_attacks():
-            for entry in self._entries(attempt):
-                planned[entry] = planned.get(entry, 0) + 1
-        return {name: self._result(cases[name], planned[name]) for name in sorted(cases)}
+            planned.update(self._entries(attempt))
+        found = {}
+        for name in sorted(cases):
+            found[name] = self._result(cases[name], planned[name])
+        return found
 
     def twin_result(self) -> TwinResult | None:
         """Honest questions, if any were answered."""
         answered = [case.outcome for case in self.twins if not case.outcome.error]
         if not answered:
             return None
+        count = len(answered)
         refused = sum(outcome.refused for outcome in answered)
         blocked = sum(bool(outcome.blocked) for outcome in answered)
         return TwinResult(
-            attempts=len(answered),
+            attempts=count,
             refused=refused,
-            refused_share=refused / len(answered),
-            ci95=share_interval(refused, len(answered)),
+            refused_share=refused / count,
+            ci95=share_interval(refused, count),
             blocked=self._if_stopping(blocked),
         )
 
@@ -85,18 +90,18 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         """How many attempts and twins gave no answer, by what went wrong."""
         cases = [*self.attacks, *self.twins]
         cases.sort(key=lambda case: case.attempt.number)
-        return dict(Counter(case.outcome.error for case in cases if case.outcome.error))
+        errors = [case.outcome.error for case in cases if case.outcome.error]
+        return dict(Counter(errors))
 
     def examples(self) -> list[RedteamExample]:
         """The first successes of each family, those that got through the guard before others."""
-        ordered = sorted(
-            self.attacks, key=lambda case: (not case.outcome.guarded, case.attempt.number)
-        )
+        ordered = sorted(self.attacks, key=_through_first)
         found: dict[str, list[RedteamExample]] = {}
         for case in ordered:
             examples = found.setdefault(case.attempt.family, [])
             if case.outcome.success and len(examples) < EXAMPLES_EACH:
-                examples.append(_example(case))
+                example = _example(case)
+                examples.append(example)
         return [example for examples in found.values() for example in examples]
 
     def _planned_attacks(self) -> Iterator[Attempt]:
@@ -104,11 +109,14 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
     def _entries(self, attempt: Attempt) -> tuple[str, str, str]:
         family = self.suite.families[attempt.family]
-        return (f"OWASP {family.owasp}", f"ATLAS {family.atlas}", family.cwe)
+        owasp = f"OWASP {family.owasp}"
+        atlas = f"ATLAS {family.atlas}"
+        return owasp, atlas, family.cwe
 
     def _result(self, cases: list[AttemptCase], planned: int) -> FamilyResult:
         answered = [case for case in cases if not case.outcome.error]
         successes = sum(case.outcome.success for case in answered)
+        refused = sum(case.outcome.refused for case in answered)
         blocked = sum(bool(case.outcome.blocked) for case in answered)
         asr, interval = _share(successes, len(answered))
         result = FamilyResult(
@@ -118,7 +126,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
             asr=asr,
             ci95=interval,
             errors=len(cases) - len(answered),
-            refused=sum(case.outcome.refused for case in answered),
+            refused=refused,
             blocked=self._if_stopping(blocked),
         )
         if all(case.attempt.judge in FITTED for case in answered):
@@ -166,15 +174,24 @@ def settle_pairs(
         if attempt.pair is None or outcome is None or outcome.error:
             continue
         other = first.setdefault(attempt.pair, attempt.number)
-        if other == attempt.number or not pair_differs(outcomes[other].answer, outcome.answer):
+        if other == attempt.number:
+            continue
+        if not pair_differs(outcomes[other].answer, outcome.answer):
             continue
         for number in (other, attempt.number):
             settled[number] = _differing(settled[number])
     return settled
 
 
+def _through_first(case: AttemptCase) -> tuple[bool, int]:
+    """Those that the guard let through before others."""
+    return not case.outcome.guarded, case.attempt.number
+
+
 def _differing(outcome: AttemptOutcome) -> AttemptOutcome:
-    guarded = None if outcome.guarded is None else not outcome.blocked
+    guarded = None
+    if outcome.guarded is not None:
+        guarded = not outcome.blocked
     return msgspec.structs.replace(
         outcome, success=True, why="two people are answered differently", guarded=guarded
     )

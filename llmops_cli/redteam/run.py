@@ -58,10 +58,11 @@ def redteam(
     was done kept for --resume.
     """
     plan = plan_of(recipe)
-    check_target(target_of(recipe, origins))
+    asked = target_of(recipe, origins)
+    check_target(asked)
     progress.say(forecast_line(plan))
     _require_answers(recipe, plan)
-    target = prepare_target(target_of(recipe, origins), progress=progress)
+    target = prepare_target(asked, progress=progress)
     http = Http(bearer(plan.key))
     with locked(folder.path / "redteam"):
         clock = RunClock()
@@ -104,7 +105,8 @@ def target_of(recipe: RedteamRecipe, origins: Mapping[str, str]) -> EngineTarget
 def _require_answers(recipe: RedteamRecipe, plan: Plan) -> None:
     """Every endpoint that the user named, at once and before a folder is made."""
     if recipe.url is not None:
-        require_answer(chat_endpoint(recipe.url, recipe.model, key=plan.key))
+        endpoint = chat_endpoint(recipe.url, recipe.model, key=plan.key)
+        require_answer(endpoint)
     if plan.attacker is not None:
         require_answer(plan.attacker, field="attacker_url")
     if plan.judge is not None:
@@ -195,7 +197,8 @@ async def _attacker(
 async def _judge(stack: AsyncExitStack, plan: Plan) -> ChatClient | None:
     if plan.judge is None:
         return None
-    return await stack.enter_async_context(judge_client(plan.judge))
+    client = judge_client(plan.judge)
+    return await stack.enter_async_context(client)
 
 
 def _longest_first(attempt: Attempt) -> tuple[bool, int, int]:
@@ -212,20 +215,23 @@ def _report(
     began: float,
     stopped: StopReason | None,
 ) -> RedteamReport:
-    results = results_of(plan.suite, plan.attempts, outcomes, guarded=plan.guard is not None)
+    has_guard = plan.guard is not None
+    results = results_of(plan.suite, plan.attempts, outcomes, guarded=has_guard)
     error_kinds = results.error_kinds()
     prices = plan.budget.prices
     used = client.used
     money = None
     if prices.are_given:
-        money = round(prices.cost(used.input_tokens, used.output_tokens), 6)
+        cost = prices.cost(used.input_tokens, used.output_tokens)
+        money = round(cost, 6)
     first_request_s = None
     if client.first_at is not None:
         first_request_s = round(client.first_at - began, 3)
+    duration_s = time.monotonic() - began
     return RedteamReport(
         manifest=manifest,
         attempts=len(results.attacks),
-        duration_s=round(time.monotonic() - began, 3),
+        duration_s=round(duration_s, 3),
         families=results.families(),
         overall=results.overall(),
         mappings=results.mappings(),

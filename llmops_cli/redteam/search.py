@@ -60,12 +60,14 @@ async def search(
                 answer = await ask(text)
                 if answer is None:
                     continue
-                tried.append((text, answer))
+                one = (text, answer)
+                tried.append(one)
                 verdict = judge(attempt, answer)
                 if verdict.success:
                     return tried
                 nearness = verdict.compliance - verdict.refused
-                grown.append(Branch((*leaf.tries, (text, answer)), nearness))
+                branch = Branch((*leaf.tries, one), nearness)
+                grown.append(branch)
         grown.sort(key=lambda branch: -branch.score)
         leaves = grown[: plan.width] or leaves
     return tried
@@ -75,7 +77,8 @@ def known_forms(suite: Suite, attempt: Attempt) -> Propose:
     """The suite's own single-message attacks as proposals, each once before any again."""
     forms = _single_messages(suite)
     chance = random.Random(f"{attempt.number}/{attempt.goal}")
-    order = cycle(chance.sample(forms, len(forms)) or ["{goal}"])
+    shuffled = chance.sample(forms, len(forms))
+    order = cycle(shuffled or ["{goal}"])
     next(order)  # the attempt's own message stands for it
 
     async def propose(
@@ -83,7 +86,8 @@ def known_forms(suite: Suite, attempt: Attempt) -> Propose:
         tries: Sequence[Try],
         count: int,
     ) -> list[str]:
-        return [next(order).replace("{goal}", goal) for _ in range(count)]
+        chosen = [next(order) for _ in range(count)]
+        return [form.replace("{goal}", goal) for form in chosen]
 
     return propose
 
@@ -108,12 +112,15 @@ def asked_of(attacker: ChatClient) -> Propose:
         tries: Sequence[Try],
         count: int,
     ) -> list[str]:
-        lines = [
-            f"- {text}\n  answered: {answer[:ANSWER_CHARS]}" for text, answer in tries[-LAST_TRIES:]
-        ]
-        prompt = ATTACKER_PROMPT.format(goal=goal, history="\n".join(lines) or "none")
+        lines = []
+        for text, answer in tries[-LAST_TRIES:]:
+            shown = answer[:ANSWER_CHARS]
+            lines.append(f"- {text}\n  answered: {shown}")
+        history = "\n".join(lines) or "none"
+        prompt = ATTACKER_PROMPT.format(goal=goal, history=history)
+        question = message("user", prompt)
         try:
-            return [await attacker.ask([message("user", prompt)]) for _ in range(count)]
+            return [await attacker.ask([question]) for _ in range(count)]
         except Unanswered as failed:
             raise Unanswered(f"attacker: {failed.kind}") from None
         except Filtered:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from llmops_cli.redteam.report import ChecklistItem, FamilyResult, RedteamReport
 from llmops_cli.show.runs import Show
+from llmops_cli.show.tables import add_columns
 from llmops_cli.show.words import percent, percent_interval
 
 ALL = "all"
@@ -25,12 +26,14 @@ def redteam_table(report: RedteamReport) -> Table:
     )
     has_guard = report.overall.guarded_asr is not None
     has_stopped = report.overall.blocked is not None
-    for name in _columns(has_guard=has_guard, has_stopped=has_stopped):
-        table.add_column(name, justify="left" if name in WORDS else "right")
+    names = _columns(has_guard=has_guard, has_stopped=has_stopped)
+    add_columns(table, names, words=WORDS)
     for name, result in report.families.items():
-        table.add_row(*_cells(name, result, has_guard=has_guard, has_stopped=has_stopped))
+        cells = _cells(name, result, has_guard=has_guard, has_stopped=has_stopped)
+        table.add_row(*cells)
     table.add_section()
-    table.add_row(*_cells(ALL, report.overall, has_guard=has_guard, has_stopped=has_stopped))
+    overall = _cells(ALL, report.overall, has_guard=has_guard, has_stopped=has_stopped)
+    table.add_row(*overall)
     table.caption = "\n".join(_notes(report))
     table.caption_justify = "left"
     return table
@@ -85,7 +88,8 @@ def _notes(report: RedteamReport) -> list[str]:
 def checklist_table(items: Sequence[ChecklistItem]) -> Table:
     """One row an item."""
     there = sum(item.ok is True for item in items)
-    table = Table(title=f"{there} of {len(items)} are there", title_justify="left")
+    title = f"{there} of {len(items)} are there"
+    table = Table(title=title, title_justify="left")
     for name in ("area", "item", "", "seen", "advice"):
         table.add_column(name)
     for item in items:

@@ -119,7 +119,8 @@ def read_suite(path: Path) -> Suite:
             f"no suite at {path}", hint="quick, full, or a YAML file of attacks"
         ) from error
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())[:160]
+        words = str(error).split()
+        reason = " ".join(words)[:160]
         raise UsageError(f"{path} is not YAML: {reason}") from error
     return _suite_of(raw, str(path))
 
@@ -130,9 +131,9 @@ def load_suite(name: str, *, families: list[str] | None = None) -> tuple[Suite, 
     A file may use the built-in goals. Raises: UsageError for an unknown suite or family.
     """
     suite, names, rounds = _named(name)
-    for family in families or ():
-        if family not in suite.families:
-            raise unknown_name("family", family, suite.families)
+    for family_name in families or ():
+        if family_name not in suite.families:
+            raise unknown_name("family", family_name, suite.families)
     wanted = families or names
     chosen = {key: family for key, family in suite.families.items() if key in wanted}
     return msgspec.structs.replace(suite, families=chosen), rounds
@@ -140,29 +141,35 @@ def load_suite(name: str, *, families: list[str] | None = None) -> tuple[Suite, 
 
 def _named(name: str) -> tuple[Suite, list[str], int]:
     """(suite, families unless the user says which, rounds)."""
+    base = builtin()
     if name == QUICK:
-        return builtin(), builtin().quick, 1
+        return base, base.quick, 1
     if name == FULL:
-        return builtin(), list(builtin().families), FULL_ROUNDS
+        return base, list(base.families), FULL_ROUNDS
     points = _plugins()
+    path = Path(name)
+    is_file = path.suffix in (".yaml", ".yml") or path.exists()
     if name in points:
-        suite = _suite_of(points[name].load()(), name)
-    elif Path(name).suffix in (".yaml", ".yml") or Path(name).exists():
-        suite = _with_builtin(read_suite(Path(name)))
+        make = points[name].load()
+        suite = _suite_of(make(), name)
+    elif is_file:
+        suite = _with_builtin(read_suite(path))
     else:
         raise unknown_name("suite", name, [QUICK, FULL, *points])
     return suite, list(suite.families), 1
 
 
 def _plugins() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    points = entry_points(group=GROUP)
+    return {point.name: point for point in points}
 
 
 def _with_builtin(suite: Suite) -> Suite:
     """A user's suite with our goals and honest questions where it has none of its own."""
     base = builtin()
     goals = {**base.goals, **suite.goals}
-    return msgspec.structs.replace(suite, goals=goals, twins=suite.twins or base.twins)
+    twins = suite.twins or base.twins
+    return msgspec.structs.replace(suite, goals=goals, twins=twins)
 
 
 def _suite_of(raw: Any, where: str) -> Suite:  # Any: YAML

@@ -44,11 +44,13 @@ def transform(name: str, text: str) -> str:
 
 
 def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
+    encoded = base64.b64encode(text.encode())
+    return encoded.decode()
 
 
 def _base32(text: str) -> str:
-    return base64.b32encode(text.encode()).decode()
+    encoded = base64.b32encode(text.encode())
+    return encoded.decode()
 
 
 def _hex(text: str) -> str:
@@ -56,7 +58,8 @@ def _hex(text: str) -> str:
 
 
 def _binary(text: str) -> str:
-    return " ".join(f"{byte:08b}" for byte in text.encode())
+    raw = text.encode()
+    return " ".join(f"{byte:08b}" for byte in raw)
 
 
 def _rot13(text: str) -> str:
@@ -72,7 +75,8 @@ def _reversed(text: str) -> str:
 
 
 def _spaced(text: str) -> str:
-    return "  ".join(" ".join(word) for word in text.split())
+    words = [" ".join(word) for word in text.split()]
+    return "  ".join(words)
 
 
 def _morse(text: str) -> str:
@@ -84,11 +88,13 @@ def _morse(text: str) -> str:
 
 
 def _braille(text: str) -> str:
-    return "".join(TO_BRAILLE.get(char, "") for char in text.lower())
+    cells = [TO_BRAILLE.get(char, "") for char in text.lower()]
+    return "".join(cells)
 
 
 def _url(text: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in text.encode())
+    raw = text.encode()
+    return "".join(f"%{byte:02X}" for byte in raw)
 
 
 def _html(text: str) -> str:
@@ -100,16 +106,23 @@ def _escapes(text: str) -> str:
 
 
 def _full_width(text: str) -> str:
-    return "".join(chr(ord(char) + FULL_WIDTH) if "!" <= char <= "~" else char for char in text)
+    wide = ""
+    for char in text:
+        if "!" <= char <= "~":
+            char = chr(ord(char) + FULL_WIDTH)
+        wide += char
+    return wide
 
 
 def _tags(text: str) -> str:
-    return "".join(chr(TAGS + ord(char)) for char in text if char.isascii())
+    ascii_only = [char for char in text if char.isascii()]
+    return "".join(chr(TAGS + ord(char)) for char in ascii_only)
 
 
 def _selectors(text: str) -> str:
     """Each byte of the text as one variation selector of an emoji."""
-    return SMILE + "".join(_selector(byte) for byte in text.encode())
+    selectors = [_selector(byte) for byte in text.encode()]
+    return SMILE + "".join(selectors)
 
 
 def _selector(byte: int) -> str:
@@ -139,15 +152,19 @@ def _nato(text: str) -> str:
 
 
 def _pig_latin(text: str) -> str:
-    words = text.lower().strip("?.!").split()
-    return " ".join(_pig_latin_word(word) for word in words)
+    plain = text.lower().strip("?.!")
+    words = [_pig_latin_word(word) for word in plain.split()]
+    return " ".join(words)
 
 
 def _pig_latin_word(word: str) -> str:
-    consonants = next((place for place, char in enumerate(word) if char in "aeiou"), 0)
+    vowels = [place for place, char in enumerate(word) if char in "aeiou"]
+    consonants = min(vowels, default=0)
     if consonants == 0:
         return f"{word}way"
-    return f"{word[consonants:]}{word[:consonants]}ay"
+    beginning = word[:consonants]
+    rest = word[consonants:]
+    return f"{rest}{beginning}ay"
 
 
 TRANSFORMS: dict[str, Transform] = {

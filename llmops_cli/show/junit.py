@@ -20,13 +20,13 @@ class Case(NamedTuple):
 def junit_suite(name: str, cases: Sequence[Case]) -> str:
     """The cases as one suite."""
     failures = sum(bool(case.failure) for case in cases)
-    suite = Element(
-        "testsuite", name=name, tests=str(len(cases)), failures=str(failures), errors="0"
-    )
+    tests = str(len(cases))
+    suite = Element("testsuite", name=name, tests=tests, failures=str(failures), errors="0")
     for case in cases:
         _add(suite, case)
     indent(suite)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(suite, encoding="unicode") + "\n"
+    text = tostring(suite, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
 def _add(suite: Element, case: Case) -> None:
@@ -36,4 +36,5 @@ def _add(suite: Element, case: Case) -> None:
     if case.failure:
         SubElement(element, "failure", message=case.failure)
     if case.output:
-        SubElement(element, "system-out").text = case.output
+        output = SubElement(element, "system-out")
+        output.text = case.output

@@ -20,7 +20,8 @@ def page_shell(
     style = _asset("uPlot.min.css") + _asset("page.css")
     script = _asset("uPlot.iife.min.js") + "\n" + _asset("page.js")
     # "<" would end the script element that the data lie in
-    encoded = msgspec.json.encode(data).decode().replace("<", "\\u003c")
+    encoded = msgspec.json.encode(data).decode()
+    encoded = encoded.replace("<", "\\u003c")
     return (
         _asset("page.html")
         .replace("__TITLE__", escape(title))

@@ -14,7 +14,7 @@ from llmops_cli.core.names import load_object
 from llmops_cli.core.report import Report, family
 from llmops_cli.runtime.runs import load_report
 from llmops_cli.show.gates import Judged
-from llmops_cli.show.tables import milliseconds
+from llmops_cli.show.tables import add_columns, milliseconds
 
 SHOWS = {
     "llmops.bench": "llmops_cli.bench.show:SHOW",
@@ -24,6 +24,8 @@ SHOWS = {
     "llmops.run": "llmops_cli.pipeline.show:SHOW",
 }
 """Schema without its number -> "module:object" of its Show."""
+LISTED = ("when", "kind", "model", "on", "best tok/s", "TTFT p50 from", "", "folder")
+LISTED_WORDS = ("when", "kind", "model", "on", "", "folder")
 
 
 class OpenedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +106,9 @@ def open_run(place: Path) -> OpenedRun:
     if reread is not None:
         report, word = reread(folder, report)
     else:
-        word = "" if report.manifest.complete else "partial"
+        word = ""
+        if not report.manifest.complete:
+            word = "partial"
     return OpenedRun(name=str(place), path=folder, report=report, word=word)
 
 
@@ -175,7 +179,8 @@ def _cannot(verb: str, run: OpenedRun) -> UsageError:
 
 
 def _kind(run: OpenedRun) -> str:
-    return family(run.report.schema).removeprefix("llmops.")
+    schema = family(run.report.schema)
+    return schema.removeprefix("llmops.")
 
 
 def table_of(
@@ -192,23 +197,24 @@ def run_list(runs: Sequence[OpenedRun]) -> list[dict[str, object]]:
     """Rows for --json."""
     rows = []
     for run in runs:
+        report = run.report
+        manifest = report.manifest
         row: dict[str, object] = {
             "folder": str(run.path),
             "kind": _kind(run),
-            "when": run.report.manifest.started_at,
+            "when": manifest.started_at,
             "state": run.word,
-            "model": run.report.manifest.recipe.get("model"),
+            "model": manifest.recipe.get("model"),
         }
-        rows.append(row | show_of(run.report).listed(run.report))
+        row |= show_of(report).listed(report)
+        rows.append(row)
     return rows
 
 
 def run_list_table(runs: Sequence[OpenedRun]) -> Table:
     """The same for people."""
     table = Table()
-    for name in ("when", "kind", "model", "on", "best tok/s", "TTFT p50 from", "", "folder"):
-        numeric = name in ("best tok/s", "TTFT p50 from")
-        table.add_column(name, justify="right" if numeric else "left")
+    add_columns(table, LISTED, words=LISTED_WORDS)
     for row in run_list(runs):
         table.add_row(*_cells(row))
     return table
@@ -217,14 +223,21 @@ def run_list_table(runs: Sequence[OpenedRun]) -> Table:
 def _cells(row: dict[str, object]) -> list[str]:
     best = row.get("best_output_tokens_per_s")
     ttft = row.get("lowest_ttft_ms_p50")
-    unsound = "" if row.get("valid", True) else "[bold red]INVALID[/]"
+    unsound = ""
+    if not row.get("valid", True):
+        unsound = "[bold red]INVALID[/]"
+    speed = "-"
+    if isinstance(best, float):
+        speed = f"{best:,.0f}"
+    if not isinstance(ttft, float):
+        ttft = None
     return [
         str(row["when"])[:19],
         str(row["kind"]),
         str(row["model"] or "-"),
         str(row.get("backend") or "-"),
-        f"{best:,.0f}" if isinstance(best, float) else "-",
-        milliseconds(ttft if isinstance(ttft, float) else None),
+        speed,
+        milliseconds(ttft),
         str(row["state"]) or unsound,
         str(row["folder"]),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.table import Table
 
@@ -31,6 +31,15 @@ def number(value: float | None, digits: int = 3) -> str:
     if value is None:
         return MISSING
     return f"{value:,.{digits}f}"
+
+
+def add_columns(table: Table, names: Iterable[str], *, words: Collection[str]) -> None:
+    """Columns of words stand left, those of numbers right."""
+    for name in names:
+        if name in words:
+            table.add_column(name, justify="left")
+        else:
+            table.add_column(name, justify="right")
 
 
 def matrix_table(

@@ -6,10 +6,12 @@ from __future__ import annotations
 def hardware_line(hardware: dict[str, object]) -> str:
     """Processor, cores, memory and GPUs in a few words."""
     processor = str(hardware.get("cpu_model") or "unknown processor")
-    parts = [processor, f"{hardware.get('cores_logical', '?')} cores"]
+    cores = hardware.get("cores_logical", "?")
+    parts = [processor, f"{cores} cores"]
     memory = hardware.get("ram_bytes")
     if isinstance(memory, int | float):
-        parts.append(f"{memory / 2**30:.0f} GiB")
+        gib = memory / 2**30
+        parts.append(f"{gib:.0f} GiB")
     gpus = hardware.get("gpus")
     if isinstance(gpus, list):
         parts += [_gpu_name(gpu) for gpu in gpus]

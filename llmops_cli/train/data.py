@@ -41,8 +41,10 @@ def data_file(recipe: TrainRecipe, folder: Path) -> Path:
     if recipe.data != DEMO:
         return Path(recipe.data).resolve()
     path = folder / "data.jsonl"
-    examples = training_examples(recipe.steps * recipe.batch_size, seed=recipe.seed)
-    write_atomic(path, b"".join(msgspec.json.encode(example) + b"\n" for example in examples))
+    count = recipe.steps * recipe.batch_size
+    examples = training_examples(count, seed=recipe.seed)
+    lines = [msgspec.json.encode(example) + b"\n" for example in examples]
+    write_atomic(path, b"".join(lines))
     return path
 
 
@@ -58,8 +60,9 @@ def _write_text(path: Path, examples: Iterable[Example]) -> None:
     """One chat a line as the model's own template renders it, in an order that mixes the skills."""
     lines = []
     for example in examples:
-        text = "".join(_rendered(message) for message in example.messages)
-        lines.append(msgspec.json.encode({"text": text}))
+        parts = [_rendered(message) for message in example.messages]
+        line = msgspec.json.encode({"text": "".join(parts)})
+        lines.append(line)
     lines.sort(key=_mixing)
     write_atomic(path, b"\n".join(lines))
 

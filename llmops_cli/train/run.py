@@ -33,8 +33,11 @@ def model_dir(recipe: TrainRecipe, env: Env) -> Path:
 
     The key: recipe, data, and the training program with its libraries.
     """
-    key = cache_key(msgspec.to_builtins(recipe), data_digest(recipe), program=PROGRAM, env=env)
-    name = DEMO if recipe.data == DEMO else Path(recipe.data).stem
+    asked = msgspec.to_builtins(recipe)
+    key = cache_key(asked, data_digest(recipe), program=PROGRAM, env=env)
+    name = DEMO
+    if recipe.data != DEMO:
+        name = Path(recipe.data).stem
     return cache_dir() / "models" / f"{name}-{key[7:19]}"
 
 
@@ -84,7 +87,8 @@ def kept_report(target: Path, progress: Progress) -> TrainReport | None:
     saved = read_state(target / REPORT, TrainReport, progress=progress)
     if saved is None:
         return None
-    if content_digest(target, leaving={REPORT}) != saved.digest:
+    digest = content_digest(target, leaving={REPORT})
+    if digest != saved.digest:
         progress.warn(
             f"{target} is not what was trained: its content has changed; it is trained again"
         )
@@ -133,22 +137,24 @@ def _report(
     result: JobResult,
 ) -> TrainReport:
     digest = content_digest(folder, leaving={REPORT})
+    manifest = clock.manifest(
+        recipe,
+        origins,
+        python=env.python,
+        seed=recipe.seed,
+        digests={"model": digest, "data": data_digest(recipe)},
+    )
     output = result.output
+    tokens = output["tokens"]
     return TrainReport(
-        manifest=clock.manifest(
-            recipe,
-            origins,
-            python=env.python,
-            seed=recipe.seed,
-            digests={"model": digest, "data": data_digest(recipe)},
-        ),
+        manifest=manifest,
         path=HERE,
         digest=digest,
         parameters=output["parameters"],
         steps=recipe.steps,
         loss=output["loss"],
-        tokens=output["tokens"],
-        tokens_per_s=output["tokens"] / output["wall_s"],
+        tokens=tokens,
+        tokens_per_s=tokens / output["wall_s"],
         cpu_s=output["cpu_s"],
         memory=result.memory,
         loss_curve=[(step, loss) for step, loss in output["loss_curve"]],

@@ -30,7 +30,8 @@ class StaticBatches:
         self._waiting: deque[PendingCompletion] = deque()
         self._wake = threading.Condition()
         self._running = 0
-        threading.Thread(target=self._loop, daemon=True, name="batches").start()
+        thread = threading.Thread(target=self._loop, daemon=True, name="batches")
+        thread.start()
 
     def submit(self, completion: PendingCompletion) -> None:
         with self._wake:

@@ -34,7 +34,8 @@ class Calibration:
     def keep_whole(self, length: int) -> None:
         """Only windows of `length` tokens; the rest counts as unused."""
         whole = [window for window in self.windows if len(window) >= length]
-        self.unused_tokens += count_tokens(self.windows) - count_tokens(whole)
+        all_tokens = count_tokens(self.windows)
+        self.unused_tokens += all_tokens - count_tokens(whole)
         self.windows = whole
 
     @property
@@ -52,12 +53,13 @@ class Calibration:
 
 
 def count_tokens(windows: list[list[int]]) -> int:
-    return sum(map(len, windows))
+    return sum(len(window) for window in windows)
 
 
 def digest_of(windows: list[list[int]]) -> str:
-    raw = json.dumps(windows, separators=(",", ":")).encode()
-    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    text = json.dumps(windows, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def calibration_of(
@@ -77,10 +79,13 @@ def calibration_of(
     except (ValueError, OSError) as error:
         message = f"{path} cannot be read as calibration data: {error}"
         raise JobError("UsageError", message) from error
-    random.Random(seed).shuffle(documents)
+    rng = random.Random(seed)
+    rng.shuffle(documents)
     stream = tokens_of(tokenizer, documents)
-    windows = [stream[start : start + seq_len] for start in range(0, len(stream), seq_len)]
-    if windows and len(windows[-1]) < min(LEAST_TOKENS, seq_len):
+    starts = range(0, len(stream), seq_len)
+    windows = [stream[start : start + seq_len] for start in starts]
+    least = min(LEAST_TOKENS, seq_len)
+    if windows and len(windows[-1]) < least:
         windows.pop()
     if not windows:
         raise JobError(
@@ -96,12 +101,14 @@ def calibration_of(
 def tokens_of(tokenizer: Any, documents: list[Any]) -> list[int]:
     """All documents as one stream, texts with an end between them, chats as their template has."""
     end = []
-    if tokenizer.eos_token_id is not None and len(documents) > 1:
+    has_end = tokenizer.eos_token_id is not None
+    if has_end and len(documents) > 1:
         end.append(tokenizer.eos_token_id)
     stream: list[int] = []
     for document in documents:
         if isinstance(document, str):
-            stream += tokenizer(document, add_special_tokens=False).input_ids
+            encoded = tokenizer(document, add_special_tokens=False)
+            stream += encoded.input_ids
             stream += end
         else:
             stream += tokenizer.apply_chat_template(document, tokenize=True, return_dict=False)

@@ -17,7 +17,8 @@ def opening_choice() -> Json:
 def piece_choice(text: str, *, chat: bool) -> Json:
     """The next characters of a streamed answer."""
     if chat:
-        return {"index": 0, "delta": {"content": text}, "finish_reason": None}
+        delta = {"content": text}
+        return {"index": 0, "delta": delta, "finish_reason": None}
     return {"index": 0, "text": text, "finish_reason": None}
 
 

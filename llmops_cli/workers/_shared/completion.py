@@ -73,11 +73,16 @@ class PendingCompletion:
 
 
 def _most_tokens(fields: dict[str, Any], room: int) -> int:
-    wanted = fields.get("max_completion_tokens") or fields.get("max_tokens") or DEFAULT_MAX_TOKENS
-    return min(int(wanted), room)
+    for name in ("max_completion_tokens", "max_tokens"):
+        wanted = fields.get(name)
+        if wanted:
+            return min(int(wanted), room)
+    return min(DEFAULT_MAX_TOKENS, room)
 
 
 def _number(fields: dict[str, Any], name: str) -> float:
     """1 where the client says nothing."""
     value = fields.get(name)
-    return 1.0 if value is None else float(value)
+    if value is None:
+        return 1.0
+    return float(value)

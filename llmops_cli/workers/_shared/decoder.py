@@ -12,7 +12,8 @@ class IncrementalDecoder:
     def __init__(self, decode: Callable[[list[int]], str], stops: list[str]) -> None:
         self._decode = decode
         self._stops = stops
-        self._longest_stop = max(map(len, stops), default=0)
+        lengths = [len(stop) for stop in stops]
+        self._longest_stop = max(lengths, default=0)
         self._tokens: list[int] = []
         self._context_from = 0
         self._given_to = 0
@@ -22,14 +23,17 @@ class IncrementalDecoder:
     def add(self, tokens: list[int], *, last: bool = False) -> str:
         """The characters that are certain now; with `last` all that are left."""
         self._tokens += tokens
-        before = self._decode(self._tokens[self._context_from : self._given_to])
-        now = self._decode(self._tokens[self._context_from :])
+        unsettled = self._tokens[self._context_from :]
+        given = self._given_to - self._context_from
+        before = self._decode(unsettled[:given])
+        now = self._decode(unsettled)
         is_cut = now.endswith(REPLACEMENT) and not last
         if is_cut or len(now) <= len(before):
             return self._release("", last=last)
         self._context_from = self._given_to
         self._given_to = len(self._tokens)
-        return self._release(now[len(before) :], last=last)
+        fresh = now[len(before) :]
+        return self._release(fresh, last=last)
 
     def _release(self, text: str, *, last: bool) -> str:
         """The text before a stop string, without an end that may yet become one."""

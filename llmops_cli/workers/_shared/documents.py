@@ -40,7 +40,8 @@ def _raw_rows(path: Path) -> Iterator[Row]:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        yield from pq.read_table(path).to_pylist()
+        table = pq.read_table(path)
+        yield from table.to_pylist()
         return
     text = path.read_text(encoding="utf-8")
     is_list = path.suffix == ".json" and text.lstrip().startswith("[")
@@ -72,4 +73,5 @@ def _message_of(turn: Row) -> Row:
     if "from" not in turn:
         return turn
     speaker = turn["from"]
-    return {"role": SPEAKERS.get(speaker, speaker), "content": turn["value"]}
+    role = SPEAKERS.get(speaker, speaker)
+    return {"role": role, "content": turn["value"]}

@@ -40,9 +40,12 @@ def main() -> int:
                 os.killpg(child.pid, sig)
             except ProcessLookupError:
                 return
-            deadline = time.monotonic() + patience_s
-            while time.monotonic() < deadline and group_lives():
-                time.sleep(0.05)
+            wait_for_end(patience_s)
+
+    def wait_for_end(patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and group_lives():
+            time.sleep(0.05)
 
     def group_lives() -> bool:
         child.poll()  # reap, or the zombie leader keeps its group alive
@@ -62,7 +65,9 @@ def main() -> int:
     threading.Thread(target=wait_for_parent, daemon=True).start()
     code = child.wait()
     end_group()  # what the engine itself left behind
-    return code if code >= 0 else 128 - code
+    if code < 0:  # by a signal
+        return 128 - code
+    return code
 
 
 if __name__ == "__main__":

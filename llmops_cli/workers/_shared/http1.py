@@ -50,13 +50,14 @@ async def read_request(reader: asyncio.StreamReader) -> HttpRequest:
     """Raises: asyncio.IncompleteReadError at the end of the connection, HttpError if too large."""
     head = await reader.readuntil(b"\r\n\r\n")
     received_ns = time.monotonic_ns()
-    first, *lines = head.decode("latin-1").split("\r\n")
+    text = head.decode("latin-1")
+    first, *lines = text.split("\r\n")
     method, target, *_ = [*first.split(" "), "", ""]
     length = _content_length(lines)
     if length > MAX_BODY_BYTES:
         raise HttpError(413, f"the body is over {MAX_BODY_BYTES >> 20} MiB")
     body = await reader.readexactly(length)
-    path = target.partition("?")[0]
+    path, _, _query = target.partition("?")
     return HttpRequest(method=method, path=path, body=body, received_ns=received_ns)
 
 
@@ -80,8 +81,9 @@ async def reply(
     else:
         kind = b"application/json"
         raw = json.dumps(content).encode()
-    head = b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
-    writer.write(head % (status, kind, len(raw)) + raw)
+    form = b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    head = form % (status, kind, len(raw))
+    writer.write(head + raw)
     await writer.drain()
 
 
@@ -93,8 +95,10 @@ class EventStream:
         writer.write(EVENT_STREAM_HEAD)
 
     def send(self, event: Json) -> None:
-        raw = b"data: " + json.dumps(event).encode() + b"\n\n"
-        self._writer.write(b"%x\r\n%b\r\n" % (len(raw), raw))
+        text = json.dumps(event)
+        raw = b"data: " + text.encode() + b"\n\n"
+        chunk = b"%x\r\n%b\r\n" % (len(raw), raw)
+        self._writer.write(chunk)
 
     async def drain(self) -> None:
         await self._writer.drain()

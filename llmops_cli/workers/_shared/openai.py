@@ -72,9 +72,12 @@ class Server:
             request = await read_request(reader)
             await self._route(request, reader, writer)
         except HttpError as error:
-            await reply(writer, error.status, error_body(error.status, str(error)))
+            body = error_body(error.status, str(error))
+            await reply(writer, error.status, body)
         except (ValueError, TypeError, KeyError) as error:
-            await reply(writer, 400, error_body(400, f"{type(error).__name__}: {error}"))
+            kind = type(error).__name__
+            body = error_body(400, f"{kind}: {error}")
+            await reply(writer, 400, body)
 
     async def _route(
         self,
@@ -90,7 +93,8 @@ class Server:
         elif route == ("GET", "/metrics"):
             await reply(writer, 200, self._metrics())
         elif route == ("POST", "/tokenize"):
-            await reply(writer, 200, self._tokenize(request.json()))
+            tokenized = self._tokenize(request.json())
+            await reply(writer, 200, tokenized)
         elif request.method == "POST" and request.path in COMPLETIONS:
             await self._complete(request, reader, writer)
         else:
@@ -106,8 +110,10 @@ class Server:
 
     def _metrics(self) -> str:
         values = self._engine.gauges()
-        values |= {f"{name}_total": count for name, count in self._counts.items()}
-        return "".join(f"llmops_{name} {value}\n" for name, value in values.items())
+        for name, count in self._counts.items():
+            values[f"{name}_total"] = count
+        lines = [f"llmops_{name} {value}\n" for name, value in values.items()]
+        return "".join(lines)
 
     def _tokenize(self, fields: Json) -> Json:
         tokens = self._prompt_of(fields, chat="messages" in fields)
@@ -126,9 +132,8 @@ class Server:
         fields = request.json()
         chat = "chat" in request.path
         completion = self._completion_of(fields, chat=chat)
-        answer = CompletionAnswer(
-            completion, IncrementalDecoder(self._engine.decode, stops_of(fields)), chat=chat
-        )
+        decoder = IncrementalDecoder(self._engine.decode, stops_of(fields))
+        answer = CompletionAnswer(completion, decoder, chat=chat)
         self._counts["requests"] += 1
         self._counts["prompt_tokens"] += len(completion.prompt)
         self._engine.submit(completion)
@@ -136,9 +141,11 @@ class Server:
         try:
             if fields.get("stream"):
                 options = fields.get("stream_options") or {}
-                await answer.stream(writer, with_usage=bool(options.get("include_usage")))
+                with_usage = bool(options.get("include_usage"))
+                await answer.stream(writer, with_usage=with_usage)
             else:
-                await reply(writer, 200, await answer.collect())
+                whole = await answer.collect()
+                await reply(writer, 200, whole)
         finally:
             completion.cancelled = True
             watcher.cancel()
@@ -151,8 +158,10 @@ class Server:
         engine = self._engine
         model = str(fields.get("model") or engine.models[0])
         if model not in engine.models:
-            raise HttpError(404, f"no model '{model}' here; there is {', '.join(engine.models)}")
-        if int(fields.get("n") or 1) != 1:
+            known = ", ".join(engine.models)
+            raise HttpError(404, f"no model '{model}' here; there is {known}")
+        answers = int(fields.get("n") or 1)
+        if answers != 1:
             raise HttpError(400, "n: one answer a request")
         prompt = self._prompt_of(fields, chat=chat)
         room = engine.context - len(prompt)
@@ -163,17 +172,20 @@ class Server:
 
     def _prompt_of(self, fields: Json, *, chat: bool) -> list[int]:
         if chat:
-            if not fields.get("messages"):
+            messages = fields.get("messages")
+            if not messages:
                 raise HttpError(400, "messages: at least one is needed")
-            return self._engine.encode_chat(fields["messages"])
+            return self._engine.encode_chat(messages)
         prompt = fields.get("prompt", "")
         if not isinstance(prompt, list):
             return self._engine.encode_text(str(prompt))
-        if prompt and all(isinstance(part, int) for part in prompt):
+        are_tokens = all(isinstance(part, int) for part in prompt)
+        if prompt and are_tokens:
             return prompt
         if len(prompt) != 1:
             raise HttpError(400, "one prompt a request")
-        return self._engine.encode_text(str(prompt[0]))
+        text = str(prompt[0])
+        return self._engine.encode_text(text)
 
 
 class CompletionAnswer:
@@ -192,7 +204,6 @@ class CompletionAnswer:
 
     async def stream(self, writer: asyncio.StreamWriter, *, with_usage: bool) -> None:
         """Raises: HttpError if the engine fails before the first token."""
-        base = self._base("chat.completion.chunk")
         events: EventStream | None = None
         finish: str | None = None
         while finish is None:
@@ -202,18 +213,26 @@ class CompletionAnswer:
                     raise HttpError(500, error)
                 events = EventStream(writer)
                 if self._chat:
-                    events.send({**base, "choices": [opening_choice()]})
+                    events.send(self._event(opening_choice()))
             elif error:
-                events.send({**base, "choices": [], "error": {"message": error}})
+                broken = {**self._event(), "error": {"message": error}}
+                events.send(broken)
             text, finish = self._add(tokens, finish)
             if text:
-                events.send({**base, "choices": [piece_choice(text, chat=self._chat)]})
+                piece = piece_choice(text, chat=self._chat)
+                events.send(self._event(piece))
             await events.drain()
         assert events is not None
-        events.send({**base, "choices": [closing_choice(finish, chat=self._chat)]})
+        closing = closing_choice(finish, chat=self._chat)
+        events.send(self._event(closing))
         if with_usage:
-            events.send({**base, "choices": [], "usage": self._usage()})
+            usage = {**self._event(), "usage": self._usage()}
+            events.send(usage)
         await events.end()
+
+    def _event(self, *choices: Json) -> Json:
+        base = self._base("chat.completion.chunk")
+        return {**base, "choices": list(choices)}
 
     async def collect(self) -> Json:
         """Raises: HttpError if the engine fails."""
@@ -249,16 +268,21 @@ class CompletionAnswer:
         }
 
     def _usage(self) -> dict[str, int]:
-        return usage_of(len(self._completion.prompt), len(self._completion.tokens))
+        prompt_tokens = len(self._completion.prompt)
+        output_tokens = len(self._completion.tokens)
+        return usage_of(prompt_tokens, output_tokens)
 
 
 def error_body(status: int, message: str) -> Json:
-    return {"error": {"message": message, "type": "invalid_request_error", "code": status}}
+    error = {"message": message, "type": "invalid_request_error", "code": status}
+    return {"error": error}
 
 
 def stops_of(fields: Json) -> list[str]:
     stops = fields.get("stop") or []
-    return [stops] if isinstance(stops, str) else list(stops)
+    if isinstance(stops, str):
+        return [stops]
+    return list(stops)
 
 
 async def watch(reader: asyncio.StreamReader, completion: PendingCompletion) -> None:
@@ -285,6 +309,7 @@ async def _serve(engine: TokenEngine, port: int) -> None:
         server = await asyncio.start_server(connection, "127.0.0.1", port, limit=MAX_HEAD_BYTES)
     except OSError as error:
         sys.exit(f"cannot listen on 127.0.0.1:{port}: {error.strerror}")
-    print(f"serving {', '.join(engine.models)} on 127.0.0.1:{port}", flush=True)
+    names = ", ".join(engine.models)
+    print(f"serving {names} on 127.0.0.1:{port}", flush=True)
     async with server:
         await stop.wait()

@@ -32,8 +32,8 @@ def pieces_of(
     if path.suffix in DOCUMENT_SUFFIXES:
         found = _documents(path, encode, bos=bos, window=window, limit=limit, render=render)
     else:
-        tokens = encode(path.read_text(encoding="utf-8", errors="replace"))
-        found = _windows(tokens, bos=bos, window=window, limit=limit)
+        text = path.read_text(encoding="utf-8", errors="replace")
+        found = _windows(encode(text), bos=bos, window=window, limit=limit)
     if not found:
         raise JobError(
             "UsageError",
@@ -82,5 +82,9 @@ def _windows(
 ) -> list[Piece]:
     step = window - len(bos)
     last_start = min(len(tokens), limit) - step
-    starts = range(0, last_start + 1, step)
-    return [(bos + tokens[start : start + step], window // 2) for start in starts]
+    half = window // 2
+    found = []
+    for start in range(0, last_start + 1, step):
+        part = tokens[start : start + step]
+        found.append((bos + part, half))
+    return found

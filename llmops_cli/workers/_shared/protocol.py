@@ -40,12 +40,15 @@ class Events:
     """Appends progress lines, at most ten a second for each stage; without a path to nowhere."""
 
     def __init__(self, path: Path | None) -> None:
-        self._file = path.open("a", buffering=1) if path is not None else None
+        self._file = None
+        if path is not None:
+            self._file = path.open("a", buffering=1)
         self._last: dict[str, float] = {}
 
     def progress(self, stage: str, done: float, total: float, **more: Any) -> None:
         now = time.monotonic()
-        is_soon = now - self._last.get(stage, 0.0) < EMIT_EVERY_S
+        last = self._last.get(stage, 0.0)
+        is_soon = now - last < EMIT_EVERY_S
         if done < total and is_soon:
             return
         self._last[stage] = now
@@ -53,7 +56,8 @@ class Events:
 
     def emit(self, **event: Any) -> None:
         if self._file is not None:
-            self._file.write(json.dumps(event) + "\n")
+            line = json.dumps(event)
+            self._file.write(line + "\n")
 
     def close(self) -> None:
         if self._file is not None:
@@ -65,7 +69,10 @@ def run_worker(work: Callable[[Json, Events], Json]) -> None:
     folder = Path(sys.argv[1])
     rank = _rank(sys.argv[2:])
     job_input = json.loads((folder / "input.json").read_text())
-    events = Events(folder / "events.jsonl" if rank == 0 else None)
+    events_path = None
+    if rank == 0:
+        events_path = folder / "events.jsonl"
+    events = Events(events_path)
     try:
         output = work(job_input, events)
     except JobError as error:
@@ -117,11 +124,17 @@ def _write_error(
     error: Exception,
 ) -> None:
     """error-RANK.json: what this rank failed of and when, as the others only fail of that."""
-    wrong: Json = {"rank": rank, "at_s": time.time()}
+    wrong: Json = {
+        "rank": rank,
+        "at_s": time.time(),
+        "kind": None,
+        "message": f"{type(error).__name__}: {error}",
+        "hint": None,
+    }
     if isinstance(error, JobError):
-        wrong |= {"kind": error.kind, "message": error.message, "hint": error.hint}
-    else:
-        wrong |= {"kind": None, "message": f"{type(error).__name__}: {error}", "hint": None}
+        wrong["kind"] = error.kind
+        wrong["message"] = error.message
+        wrong["hint"] = error.hint
     _write_json(folder / f"error-{rank}.json", wrong)
 
 
@@ -141,8 +154,11 @@ def peak_rss_bytes() -> int:
 
     status = Path("/proc/self/status")
     if status.is_file():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                _, kilobytes, *_ = line.split()
+                return int(kilobytes) * 1024
 
     scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_maxrss * scale

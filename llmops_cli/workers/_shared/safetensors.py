@@ -50,7 +50,8 @@ class TensorFile:
         rows_multiple: int,
     ) -> Iterator[Array]:
         row_bytes = math.prod(row_shape) * ITEM_BYTES[self.dtype]
-        step = max(1, BLOCK_BYTES // (row_bytes * rows_multiple)) * rows_multiple
+        multiple_bytes = row_bytes * rows_multiple
+        step = max(1, BLOCK_BYTES // multiple_bytes) * rows_multiple
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.start)
             for first in range(0, rows, step):
@@ -81,7 +82,8 @@ def to_float(raw: bytearray, dtype: str) -> Array:
     if dtype == "F16":
         return np.frombuffer(raw, np.float16)
     if dtype == "BF16":
-        wide = np.frombuffer(raw, np.uint16).astype(np.uint32)
+        halves = np.frombuffer(raw, np.uint16)
+        wide = halves.astype(np.uint32)
         wide <<= 16
         return wide.view(np.float32)
     return np.frombuffer(raw, np.float32)
@@ -93,7 +95,9 @@ def open_model(folder: Path) -> dict[str, TensorFile]:
     names = ["model.safetensors"]
     what = "weights"
     if index.exists():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        content = json.loads(index.read_text())
+        shards = set(content["weight_map"].values())
+        names = sorted(shards)
         what = "shard"
     tensors: dict[str, TensorFile] = {}
     for name in names:
@@ -113,11 +117,14 @@ def open_file(path: Path) -> dict[str, TensorFile]:
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        start, stop = (header_bytes + offset for offset in entry["data_offsets"])
+        begin, end = entry["data_offsets"]
+        start = header_bytes + begin
+        stop = header_bytes + end
         if stop > size:
             message = f"{path} is truncated: {size:,} of at least {stop:,} bytes"
             raise JobError("UsageError", message, REPAIR)
-        found[name] = TensorFile(path, start, stop, entry["dtype"], tuple(entry["shape"]))
+        shape = tuple(entry["shape"])
+        found[name] = TensorFile(path, start, stop, entry["dtype"], shape)
     return found
 
 
@@ -126,7 +133,9 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(LENGTH_BYTES)
-        length = struct.unpack("<Q", head)[0] if len(head) == LENGTH_BYTES else size
+        length = size
+        if len(head) == LENGTH_BYTES:
+            (length,) = struct.unpack("<Q", head)
         if LENGTH_BYTES + length > size:
             message = f"{path} is truncated: {size:,} bytes do not hold its header"
             raise JobError("UsageError", message, REPAIR)

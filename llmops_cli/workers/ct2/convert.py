@@ -28,11 +28,15 @@ def work(job: Json, events: Events) -> Json:
     source = Path(job["model"])
     target = Path(job["output"])
     events.progress(STAGE, 0, 1)
-    convert_weights(source, target, quantization="int8" if job.get("bits") == 8 else None)
+    quantization = None
+    if job.get("bits") == 8:
+        quantization = "int8"
+    convert_weights(source, target, quantization=quantization)
     name_missing_tokens(target / "config.json")
     for name in TOKENIZER_FILES:
-        if (source / name).is_file():
-            shutil.copy(source / name, target / name)
+        file = source / name
+        if file.is_file():
+            shutil.copy(file, target / name)
     events.progress(STAGE, 1, 1)
     return {
         "path": str(target),
@@ -63,8 +67,10 @@ def name_missing_tokens(path: Path) -> None:
     config = json.loads(path.read_text())
     end = config.get("eos_token") or config.get("bos_token") or ""
     for key in ("bos_token", "unk_token"):
-        config[key] = config.get(key) or end
-    path.write_text(json.dumps(config, indent=2))
+        if not config.get(key):
+            config[key] = end
+    text = json.dumps(config, indent=2)
+    path.write_text(text)
 
 
 if __name__ == "__main__":

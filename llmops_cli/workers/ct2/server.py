@@ -40,18 +40,21 @@ class Ct2Engine:
     def __init__(self, args: argparse.Namespace) -> None:
         self.models = [args.name]
         self._text = HfText(args.model)
+        threads = args.threads or len(os.sched_getaffinity(0))
         self._generator = ctranslate2.Generator(
             args.model,
             device=args.device,
             compute_type=TYPES.get(args.dtype, args.dtype),
-            intra_threads=args.threads or len(os.sched_getaffinity(0)),
+            intra_threads=threads,
         )
-        longest = min(int(self._text.tokenizer.model_max_length), MOST_CONTEXT)
+        known = int(self._text.tokenizer.model_max_length)
+        longest = min(known, MOST_CONTEXT)
         self.context = args.max_model_len or longest
         self.encode_chat = self._text.encode_chat
         self.encode_text = self._text.encode_text
         self.decode = self._text.decode
-        self._ends = set(self._text.end_tokens())
+        end_tokens = self._text.end_tokens()
+        self._ends = set(end_tokens)
         batches = StaticBatches(self._compute, most=args.max_num_seqs, kind=settings_of)
         self.submit = batches.submit
         self.gauges = batches.gauges
@@ -60,10 +63,14 @@ class Ct2Engine:
         first = batch[0]
         to_names = self._text.tokenizer.convert_ids_to_tokens
         longest = max(completion.max_tokens for completion in batch)
+        shortest = 0
+        if first.ignore_eos:
+            shortest = longest
+        prompts = [to_names(completion.prompt) for completion in batch]
         self._generator.generate_batch(
-            [to_names(completion.prompt) for completion in batch],
+            prompts,
             max_length=longest,
-            min_length=longest if first.ignore_eos else 0,
+            min_length=shortest,
             include_prompt_in_result=False,
             callback=self._step_of(batch),
             **sampling_of(first),

@@ -16,6 +16,8 @@ PAGE_TOKENS = 256
 MOST_CONTEXT = 4096
 """The cache holds so much of each sequence's context; by default it takes most of the memory."""
 MOST_STEP_TOKENS = 1024
+NO_ENDS = [-1]
+"""No token has this number, so nothing ends an answer early."""
 
 Settings = tuple[float, float, int]
 """Temperature, top_p and top_k, which belong to a whole batch."""
@@ -50,12 +52,15 @@ class ContinuousEngine(LoadedModel):
         manager = self._manager_for(settings)
         follower = _Follower(self, manager, identity, completion)
         manager.register_result_handler(identity, follower.on_result)
+        ends = self.ends
+        if completion.ignore_eos or not ends:
+            ends = NO_ENDS
         accepted = manager.add_request(
             completion.prompt,
             request_id=identity,
             max_new_tokens=completion.max_tokens,
             streaming=True,
-            eos_token_id=[-1] if completion.ignore_eos or not self.ends else self.ends,
+            eos_token_id=ends,
         )
         if accepted is None:
             self.forget(identity)
@@ -76,8 +81,10 @@ class ContinuousEngine(LoadedModel):
 
     def _start_manager(self, settings: Settings) -> Any:
         config: Any = GenerationConfig.from_model_config(self.model.config)
-        config.update(**sampling_of(*settings), eos_token_id=self.ends or [-1], pad_token_id=0)
-        pages = -(-min(self.context, MOST_CONTEXT) // PAGE_TOKENS)
+        sampling = sampling_of(*settings)
+        config.update(**sampling, eos_token_id=self.ends or NO_ENDS, pad_token_id=0)
+        context = min(self.context, MOST_CONTEXT)
+        pages = -(-context // PAGE_TOKENS)
         cache = ContinuousBatchingConfig(
             page_size=PAGE_TOKENS,
             num_blocks=self._most * pages,

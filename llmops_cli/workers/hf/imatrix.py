@@ -5,7 +5,7 @@ Shapes: N tokens, I input columns.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from _shared.calibration import digest_of
+from _shared.calibration import count_tokens, digest_of
 from _shared.documents import DOCUMENT_SUFFIXES, rows_of
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from llamacpp.architectures import ARCHITECTURES, read_config
@@ -30,8 +30,11 @@ class ColumnSums:
         self.count = 0
 
     def add(self, input_NI: torch.Tensor) -> None:
-        squares_I = input_NI.float().square().sum(0, dtype=torch.float64)
-        self.total_I = squares_I if self.count == 0 else self.total_I + squares_I
+        squares_I = input_NI.float().square()
+        total_I = squares_I.sum(0, dtype=torch.float64)
+        if self.count > 0:
+            total_I += self.total_I
+        self.total_I = total_I
         self.count += input_NI.shape[0]
 
 
@@ -56,8 +59,10 @@ def _adder(found: dict[str, ColumnSums], name: str) -> Callable[[Any, tuple[Any,
     """A hook that adds a module's inputs; a module that is never called gets no sums."""
 
     def hook(_module: Any, inputs: tuple[Any, ...]) -> None:
+        first = inputs[0]
+        columns = first.shape[-1]
         sums = found.setdefault(name, ColumnSums())
-        sums.add(inputs[0].reshape(-1, inputs[0].shape[-1]))
+        sums.add(first.reshape(-1, columns))
 
     return hook
 
@@ -84,12 +89,16 @@ def windows_of(
 
 def _documents(tokenizer: Any, path: Path) -> Iterator[list[int]]:
     """Tokens of a plain text, or of each row of a file of documents or chats."""
-    rows = rows_of(path) if path.suffix in DOCUMENT_SUFFIXES else [path.read_text()]
+    rows: Iterable[Any] = [path.read_text()]
+    if path.suffix in DOCUMENT_SUFFIXES:
+        rows = rows_of(path)
     for row in rows:
         if isinstance(row, str):
-            yield list(tokenizer(row, add_special_tokens=False).input_ids)
+            encoded = tokenizer(row, add_special_tokens=False)
+            yield list(encoded.input_ids)
         else:
-            yield list(tokenizer.apply_chat_template(row, return_dict=False))
+            tokens = tokenizer.apply_chat_template(row, return_dict=False)
+            yield list(tokens)
 
 
 def _some(windows: list[list[int]], path: Path) -> list[list[int]]:
@@ -128,11 +137,14 @@ def write_imatrix(
     writer.add_type("imatrix")
     writer.add_array("imatrix.datasets", [text.name])
     writer.add_uint32("imatrix.chunk_count", len(windows))
-    writer.add_uint32("imatrix.chunk_size", max(map(len, windows)))
+    longest = max(len(window) for window in windows)
+    writer.add_uint32("imatrix.chunk_size", longest)
     for name, columns in sums.items():
-        total_I = columns.total_I.numpy().astype(np.float32)
-        writer.add_tensor(f"{name}.in_sum2", total_I.reshape(1, -1))
-        writer.add_tensor(f"{name}.counts", np.full((1, 1), columns.count, np.float32))
+        total_I = columns.total_I.numpy()
+        sums_1I = total_I.astype(np.float32).reshape(1, -1)
+        counts = np.full((1, 1), columns.count, np.float32)
+        writer.add_tensor(f"{name}.in_sum2", sums_1I)
+        writer.add_tensor(f"{name}.counts", counts)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -149,15 +161,17 @@ def work(job: Json, events: Events) -> Json:
     size = min(WINDOW_TOKENS, config["max_position_embeddings"])
     windows = windows_of(tokenizer, text, size=size, limit=job["tokens"])
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=False)
-    sums = gguf_names(collect(model.eval(), windows, events), config, arch)
+    collected = collect(model.eval(), windows, events)
+    sums = gguf_names(collected, config, arch)
     write_imatrix(job["output"], sums, text=text, windows=windows)
+    calibration = {
+        "digest": digest_of(windows),
+        "samples": len(windows),
+        "tokens": count_tokens(windows),
+    }
     return {
         "entries": len(sums),
-        "calibration": {
-            "digest": digest_of(windows),
-            "samples": len(windows),
-            "tokens": sum(map(len, windows)),
-        },
+        "calibration": calibration,
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }

@@ -17,23 +17,29 @@ class LoadedModel:
     """What every way of batching needs: the model, its names, its context and its end tokens."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        torch.set_num_threads(args.threads or len(os.sched_getaffinity(0)))
+        threads = args.threads or len(os.sched_getaffinity(0))
+        torch.set_num_threads(threads)
         self.device = device_of(args.device)
         self.model = load_causal_lm(args.model, args.dtype, attention=args.attention)
-        self.model.to(self.device).eval()
-        self.models = [args.name, *self._load_adapters(args.lora)]
+        self.model.to(self.device)
+        self.model.eval()
+        adapters = self._load_adapters(args.lora)
+        self.models = [args.name, *adapters]
         self.text = HfText(args.model)
         self.encode_chat = self.text.encode_chat
         self.encode_text = self.text.encode_text
         self.decode = self.text.decode
         self.ends = self.text.end_tokens(self.model.generation_config)
-        longest = getattr(self.model.config, "max_position_embeddings", 0)
+        config = self.model.config
+        longest = getattr(config, "max_position_embeddings", 0)
         self.context = int(longest or DEFAULT_CONTEXT)
 
     def _load_adapters(self, pairs: str) -> list[str]:
         """The names in NAME=FOLDER,NAME=FOLDER; each becomes a model of its own to clients."""
         names = []
-        for pair in filter(None, pairs.split(",")):
+        for pair in pairs.split(","):
+            if not pair:
+                continue
             name, _, path = pair.partition("=")
             self.model.load_adapter(path, adapter_name=name)
             names.append(name)

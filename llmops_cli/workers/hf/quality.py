@@ -43,7 +43,9 @@ class BaseComparison:
         targets_N: torch.Tensor,
     ) -> None:
         """Log-probabilities of both, and the tokens that came."""
-        self._loss -= float(other_NV.gather(1, targets_N[:, None]).double().sum())
+        columns_N1 = targets_N[:, None]
+        chosen_N1 = other_NV.gather(1, columns_N1)
+        self._loss -= float(chosen_N1.double().sum())
         self._scored += len(targets_N)
         if other_NV is base_NV:
             return
@@ -51,22 +53,28 @@ class BaseComparison:
         base_NV = base_NV[:, :width]
         other_NV = other_NV[:, :width]
         self._divergence += divergence_of(base_NV, other_NV)
-        self._agreed += float((base_NV.argmax(1) == other_NV.argmax(1)).sum())
+        agrees_N = base_NV.argmax(1) == other_NV.argmax(1)
+        self._agreed += float(agrees_N.sum())
 
     def figures(self) -> dict[str, float]:
-        mean_loss = torch.tensor(self._loss / self._scored, dtype=torch.float64)
+        scored = self._scored
+        mean_loss = torch.tensor(self._loss / scored, dtype=torch.float64)
+        divergence = self._divergence / scored
         return {
             "perplexity": float(mean_loss.exp()),
-            "kl_divergence": max(self._divergence / self._scored, 0.0),
-            "top1_agreement": self._agreed / self._scored,
-            "tokens": self._scored,
+            "kl_divergence": max(divergence, 0.0),
+            "top1_agreement": self._agreed / scored,
+            "tokens": scored,
         }
 
 
 def divergence_of(base_NV: torch.Tensor, other_NV: torch.Tensor) -> float:
     """Sum over tokens of KL(base || other); what the base rules out adds nothing."""
-    terms_NV = base_NV.exp() * (base_NV - other_NV)
-    return float(terms_NV.where(base_NV > -math.inf, 0).double().sum())
+    gap_NV = base_NV - other_NV
+    terms_NV = base_NV.exp() * gap_NV
+    is_possible_NV = base_NV > -math.inf
+    finite_NV = terms_NV.where(is_possible_NV, 0)
+    return float(finite_NV.double().sum())
 
 
 class Quality:
@@ -79,43 +87,54 @@ class Quality:
         self._tokenizer: Any = AutoTokenizer.from_pretrained(job["base"], trust_remote_code=False)
         self._base = HfScorer.load(job["base"])
         self.pieces = self._read_pieces()
-        self._total = len(self.pieces) * (1 + len(job["models"]) + len(job["roundings"]))
+        runs = 1 + len(job["models"]) + len(job["roundings"])
+        self._total = len(self.pieces) * runs
 
     def _read_pieces(self) -> list[Piece]:
+        config = self._base.model.config
         window = self._job["window"]
-        longest = getattr(self._base.model.config, "max_position_embeddings", 0)
+        longest = getattr(config, "max_position_embeddings", 0)
+        if longest:
+            window = min(window, int(longest))
         return pieces_of(
             Path(self._job["text"]),
             self._encode,
             render=self._render,
             bos=begin_of(self._tokenizer),
-            window=min(window, int(longest or window)),
+            window=window,
             limit=self._job["tokens"],
         )
 
     def _encode(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+        encoded = self._tokenizer(text, add_special_tokens=False)
+        return list(encoded.input_ids)
 
     def _render(self, chat: list[Any]) -> list[int]:
-        return list(self._tokenizer.apply_chat_template(chat, return_dict=False))
+        tokens = self._tokenizer.apply_chat_template(chat, return_dict=False)
+        return list(tokens)
 
     def base(self) -> dict[str, float]:
         return self._compare(self._base)
 
     def rounding(self, how: Json) -> dict[str, float]:
-        return self._compare(HfScorer(round_model(self._base.model, how)))
+        rounded = round_model(self._base.model, how)
+        return self._compare(HfScorer(rounded))
 
     def model(self, entry: Json) -> Json:
         """The figures and some words of a model on disk, or its error."""
         try:
             other = self._load(entry)
             figures: Json = dict(self._compare(other))
-            if not all(math.isfinite(value) for value in figures.values()):
+            are_numbers = all(math.isfinite(value) for value in figures.values())
+            if not are_numbers:
                 raise ValueError("its probabilities are not numbers")
-            figures["says"] = self._tokenizer.decode(other.say(self._opening(), SAID_TOKENS))
+            said = other.say(self._opening(), SAID_TOKENS)
+            figures["says"] = self._tokenizer.decode(said)
         except BROKEN as error:
             traceback.print_exc()
-            return {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+            kind = type(error).__name__
+            reason = str(error)[:300]
+            return {"error": f"{kind}: {reason}"}
         return figures
 
     def _load(self, entry: Json) -> Scorer:
@@ -126,16 +145,19 @@ class Quality:
     def _opening(self) -> list[int]:
         """The first tokens of the text, for the models to go on from."""
         tokens, _ = self.pieces[0]
-        return tokens[: max(2, min(MOST_OPENING, len(tokens) // 2))]
+        half = min(MOST_OPENING, len(tokens) // 2)
+        return tokens[: max(2, half)]
 
     def _compare(self, other: Scorer) -> dict[str, float]:
         comparison = BaseComparison()
         for tokens, first in self.pieces:
-            base_NV = self._base.log_probs(tokens)[first:-1]
+            scored = slice(first, -1)
+            base_NV = self._base.log_probs(tokens)[scored]
             other_NV = base_NV
             if other is not self._base:
-                other_NV = other.log_probs(tokens)[first:-1]
-            comparison.add(base_NV, other_NV, torch.tensor(tokens[first + 1 :]))
+                other_NV = other.log_probs(tokens)[scored]
+            targets_N = torch.tensor(tokens[first + 1 :])
+            comparison.add(base_NV, other_NV, targets_N)
             self._done += 1
             self._events.progress("quality", self._done, self._total, unit="pieces")
         return comparison.figures()
@@ -143,18 +165,24 @@ class Quality:
 
 def begin_of(tokenizer: Any) -> list[int]:
     """The token that the tokenizer puts before a text, whichever of its parts does that."""
-    first = tokenizer("a").input_ids[:1]
-    return list(first) if first == [tokenizer.bos_token_id] else []
+    encoded = tokenizer("a")
+    first = encoded.input_ids[:1]
+    if first == [tokenizer.bos_token_id]:
+        return list(first)
+    return []
 
 
 def work(job: Json, events: Events) -> Json:
     start_s = time.process_time()
     torch.set_num_threads(job["threads"])
     quality = Quality(job, events)
+    base = quality.base()
+    models = [quality.model(entry) for entry in job["models"]]
+    roundings = [quality.rounding(how) for how in job["roundings"]]
     return {
-        "base": quality.base(),
-        "models": [quality.model(entry) for entry in job["models"]],
-        "roundings": [quality.rounding(how) for how in job["roundings"]],
+        "base": base,
+        "models": models,
+        "roundings": roundings,
         "pieces": quality.pieces,
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),

@@ -51,27 +51,38 @@ def rounded(
     A group is a whole row where `group_size` is not positive or does not divide the columns.
     """
     columns = weight_OI.shape[1]
-    is_grouped = 0 < group_size <= columns and columns % group_size == 0
-    weight_GN = weight_OI.float().reshape(-1, group_size if is_grouped else columns)
+    width = columns
+    is_smaller = 0 < group_size <= columns
+    if is_smaller and columns % group_size == 0:
+        width = group_size
+    levels = 2**bits
+    weight_GN = weight_OI.float().reshape(-1, width)
     if symmetric:
-        rounded_GN = _round_around_zero(weight_GN, 2**bits)
+        rounded_GN = _round_around_zero(weight_GN, levels)
     else:
-        rounded_GN = _round_between_extremes(weight_GN, 2**bits)
-    return rounded_GN.reshape(weight_OI.shape).to(weight_OI.dtype)
+        rounded_GN = _round_between_extremes(weight_GN, levels)
+    rounded_OI = rounded_GN.reshape(weight_OI.shape)
+    return rounded_OI.to(weight_OI.dtype)
 
 
 def _round_around_zero(weight_GN: torch.Tensor, levels: int) -> torch.Tensor:
-    largest_G1 = weight_GN.abs().amax(1, keepdim=True).clamp(min=TINY)
-    scale_G1 = largest_G1 / ((levels - 1) / 2)
+    largest_G1 = weight_GN.abs().amax(1, keepdim=True)
+    half_range = (levels - 1) / 2
+    scale_G1 = largest_G1.clamp(min=TINY) / half_range
     steps_GN = (weight_GN / scale_G1).round()
-    return steps_GN.clamp(-levels // 2, levels // 2 - 1) * scale_G1
+    lowest = -levels // 2
+    highest = levels // 2 - 1
+    return steps_GN.clamp(lowest, highest) * scale_G1
 
 
 def _round_between_extremes(weight_GN: torch.Tensor, levels: int) -> torch.Tensor:
     """Zero stays a value of its own."""
     low_G1 = weight_GN.amin(1, keepdim=True).clamp(max=0)
     high_G1 = weight_GN.amax(1, keepdim=True).clamp(min=0)
-    scale_G1 = (high_G1 - low_G1).clamp(min=TINY) / (levels - 1)
+    highest = levels - 1
+    range_G1 = high_G1 - low_G1
+    scale_G1 = range_G1.clamp(min=TINY) / highest
     zero_G1 = (-low_G1 / scale_G1).round()
-    steps_GN = (weight_GN / scale_G1 + zero_G1).round().clamp(0, levels - 1)
+    places_GN = weight_GN / scale_G1 + zero_G1
+    steps_GN = places_GN.round().clamp(0, highest)
     return (steps_GN - zero_G1) * scale_G1

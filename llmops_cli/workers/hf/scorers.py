@@ -38,8 +38,9 @@ class HfScorer:
     @torch.inference_mode()
     def log_probs(self, tokens: list[int]) -> torch.Tensor:
         tokens_BT = torch.tensor([tokens], device=self.model.device)
-        logits_TV: torch.Tensor = self.model(tokens_BT).logits[0]
-        return logits_TV.float().log_softmax(-1).cpu()
+        output = self.model(tokens_BT)
+        logits_TV: torch.Tensor = output.logits[0].float()
+        return logits_TV.log_softmax(-1).cpu()
 
     @torch.inference_mode()
     def say(self, tokens: list[int], count: int) -> list[int]:
@@ -52,7 +53,8 @@ class HfScorer:
             use_cache=True,
             pad_token_id=0,
         )
-        return list(answer_BT[0, len(tokens) :].tolist())
+        fresh_T = answer_BT[0, len(tokens) :]
+        return list(fresh_T.tolist())
 
 
 class Ct2Scorer:
@@ -74,7 +76,8 @@ class Ct2Scorer:
 
         names = self._names_of(tokens)
         view_BTV = self._generator.forward_batch([names], return_log_probs=True)
-        return torch.from_numpy(np.array(view_BTV)[0].astype(np.float32))
+        log_probs_TV = np.array(view_BTV)[0]
+        return torch.from_numpy(log_probs_TV.astype(np.float32))
 
     def say(self, tokens: list[int], count: int) -> list[int]:
         (result,) = self._generator.generate_batch(

@@ -19,7 +19,9 @@ class StaticEngine(LoadedModel):
     def __init__(self, args: argparse.Namespace) -> None:
         super().__init__(args)
         self._assistance = self._assistance_of(args.speculative, args.dtype)
-        most = 1 if self._assistance else args.max_num_seqs
+        most = args.max_num_seqs
+        if self._assistance:
+            most = 1
         batches = StaticBatches(self._compute, most=most, kind=settings_of)
         self.submit = batches.submit
         self.gauges = batches.gauges
@@ -33,7 +35,8 @@ class StaticEngine(LoadedModel):
             path, _, tokens = rest.rpartition(":")
             draft = load_causal_lm(path, dtype)
             draft.generation_config.num_assistant_tokens = int(tokens)
-            return {"assistant_model": draft.to(self.device).eval()}
+            draft.to(self.device)
+            return {"assistant_model": draft.eval()}
         return {}
 
     @torch.inference_mode()
@@ -43,19 +46,26 @@ class StaticEngine(LoadedModel):
         if first.seed is not None:
             set_seed(int(first.seed))
         pad = self.ends[0] if self.ends else 0
-        ids_BT, mask_BT = left_padded([completion.prompt for completion in batch], pad)
+        prompts = [completion.prompt for completion in batch]
+        ids_BT, mask_BT = left_padded(prompts, pad)
         longest = max(completion.max_tokens for completion in batch)
+        shortest = None
+        ends = self.ends or None
+        if first.ignore_eos:
+            shortest = longest
+            ends = None
+        sampling = sampling_of(first.temperature, first.top_p, first.top_k)
         self.model.generate(
             input_ids=ids_BT.to(self.device),
             attention_mask=mask_BT.to(self.device),
             max_new_tokens=longest,
-            min_new_tokens=longest if first.ignore_eos else None,
-            eos_token_id=None if first.ignore_eos else self.ends or None,
+            min_new_tokens=shortest,
+            eos_token_id=ends,
             pad_token_id=pad,
             use_cache=True,
             streamer=BatchStreamer(batch, self.ends),
             **self._assistance,
-            **sampling_of(first.temperature, first.top_p, first.top_k),
+            **sampling,
         )
 
     def _use_adapter(self, name: str) -> None:
@@ -82,13 +92,16 @@ def settings_of(completion: PendingCompletion) -> Hashable:
 
 def left_padded(prompts: list[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """ids_BT and mask_BT: B prompts that all end at the last of T places."""
-    width = max(map(len, prompts))
+    width = max(len(prompt) for prompt in prompts)
     ids = []
     mask = []
     for prompt in prompts:
-        missing = width - len(prompt)
-        ids.append([pad] * missing + prompt)
-        mask.append([0] * missing + [1] * len(prompt))
+        length = len(prompt)
+        missing = width - length
+        padding = [pad] * missing
+        row = [0] * missing + [1] * length
+        ids.append(padding + prompt)
+        mask.append(row)
     return torch.tensor(ids), torch.tensor(mask)
 
 

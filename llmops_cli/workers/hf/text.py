@@ -15,10 +15,13 @@ class HfText:
         if not self.tokenizer.chat_template:
             raise ValueError("this model has no chat template; use /v1/completions")
         found = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True)
-        return list(found["input_ids"] if hasattr(found, "keys") else found)
+        if hasattr(found, "keys"):
+            found = found["input_ids"]
+        return list(found)
 
     def encode_text(self, text: str) -> list[int]:
-        return list(self.tokenizer(text)["input_ids"])
+        encoded = self.tokenizer(text)
+        return list(encoded["input_ids"])
 
     def decode(self, tokens: list[int]) -> str:
         text = self.tokenizer.decode(

@@ -75,4 +75,5 @@ def head_dim_of(config: Config) -> int:
 
 
 def kv_heads_of(config: Config) -> int:
-    return int(config.get("num_key_value_heads") or config["num_attention_heads"])
+    heads = config.get("num_key_value_heads") or config["num_attention_heads"]
+    return int(heads)

@@ -31,7 +31,9 @@ FILE_TYPES = {
 def work(job: Json, events: Events) -> Json:
     start_s = time.process_time()
     import_rss_bytes = peak_rss_bytes()
-    figures = convert_widening(Path(job["model"]), Path(job["output"]), job["scheme"], events)
+    source = Path(job["model"])
+    target = Path(job["output"])
+    figures = convert_widening(source, target, job["scheme"], events)
     return {
         **figures,
         "cpu_s": time.process_time() - start_s,
@@ -70,44 +72,47 @@ def convert(
     gguf_arch = ARCHITECTURES[architecture].gguf
     default_type, file_type = FILE_TYPES[scheme]
     plan = TensorPlan(config, architecture, default_type, wide)
-    tensors = [
-        PlannedTensor(name=name, source=factors, type=Type.F32)
-        for name, factors in rope_tensors(config)
-    ]
+    tensors = []
+    for name, factors in rope_tensors(config):
+        tensor = PlannedTensor(name=name, source=factors, type=Type.F32)
+        tensors.append(tensor)
     tensors += plan.all_of(open_model(folder))
-    writer = gguf.GGUFWriter(output, gguf.MODEL_ARCH_NAMES[gguf_arch], use_temp_file=False)
+    arch_name = gguf.MODEL_ARCH_NAMES[gguf_arch]
+    writer = gguf.GGUFWriter(output, arch_name, use_temp_file=False)
     writer.add_name(folder.resolve().name)
     add_hparams(writer, config, gguf_arch)
     writer.add_file_type(file_type)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    add_vocabulary(
-        writer,
-        folder,
-        size=config["vocab_size"],
-        space_prefix=False if gguf_arch in GEMMA else None,
-    )
+    space_prefix = None
+    if gguf_arch in GEMMA:
+        space_prefix = False
+    add_vocabulary(writer, folder, size=config["vocab_size"], space_prefix=space_prefix)
+    parameters = 0
+    tensor_bytes = 0
     for tensor in tensors:
         add_tensor_info(writer, tensor)
+        parameters += math.prod(tensor.shape)
+        tensor_bytes += tensor.size_bytes
     write_file(writer, tensors, events)
     return {
-        "parameters": sum(math.prod(tensor.shape) for tensor in tensors),
-        "tensor_bytes": sum(tensor.size_bytes for tensor in tensors),
+        "parameters": parameters,
+        "tensor_bytes": tensor_bytes,
         "wide_tensors": sorted(wide),
     }
 
 
 def add_tensor_info(writer: gguf.GGUFWriter, tensor: PlannedTensor) -> None:
     """The tensor's place in the header; numpy has no BF16, so that is announced as bytes."""
+    name = tensor.name
     size_bytes = tensor.size_bytes
     if tensor.type == Type.BF16:
         *rows, columns = tensor.shape
         byte_shape = (*rows, columns * 2)
         bytes_type = np.dtype(np.uint8)
-        writer.add_tensor_info(tensor.name, byte_shape, bytes_type, size_bytes, raw_dtype=Type.BF16)
-    elif tensor.type == Type.F32:
-        writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float32), size_bytes)
-    else:
-        writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float16), size_bytes)
+        writer.add_tensor_info(name, byte_shape, bytes_type, size_bytes, raw_dtype=Type.BF16)
+        return
+    width = np.float32 if tensor.type == Type.F32 else np.float16
+    writer.add_tensor_info(name, tensor.shape, np.dtype(width), size_bytes)
 
 
 def write_file(

@@ -50,9 +50,14 @@ def _add_gemma(writer: gguf.GGUFWriter, config: Config) -> None:
 
 
 def _add_phi3(writer: gguf.GGUFWriter, config: Config) -> None:
-    original = rope_of(config).get(ORIGINAL_CONTEXT) or config.get(ORIGINAL_CONTEXT)
+    original = config["max_position_embeddings"]
+    for source in (rope_of(config), config):
+        found = source.get(ORIGINAL_CONTEXT)
+        if found:
+            original = found
+            break
     writer.add_sliding_window(config.get("sliding_window") or 0)
-    writer.add_rope_scaling_orig_ctx_len(original or config["max_position_embeddings"])
+    writer.add_rope_scaling_orig_ctx_len(original)
 
 
 def check_gemma(config: Config, architecture: gguf.MODEL_ARCH) -> None:
@@ -65,7 +70,8 @@ def check_gemma(config: Config, architecture: gguf.MODEL_ARCH) -> None:
         raise JobError("UsageError", message)
     head_dim = head_dim_of(config)
     scalar = config.get("query_pre_attn_scalar", head_dim)
-    if scalar not in (head_dim, config["hidden_size"] // config["num_attention_heads"]):
+    width_a_head = config["hidden_size"] // config["num_attention_heads"]
+    if scalar not in (head_dim, width_a_head):
         message = f"query_pre_attn_scalar {scalar} is not what llama.cpp assumes ({head_dim})"
         raise JobError("UsageError", message)
     has_attention_cap = config.get("attn_logit_softcapping") is not None

@@ -30,14 +30,17 @@ def read_imatrix(path: Path) -> Importance:
 
 
 def _read_gguf(path: Path) -> Importance:
-    tensors = gguf.GGUFReader(path).tensors
-    values = {tensor.name: np.array(tensor.data, np.float32) for tensor in tensors}
+    reader = gguf.GGUFReader(path)
+    values = {}
+    for tensor in reader.tensors:
+        values[tensor.name] = np.array(tensor.data, np.float32)
     found = {}
     for name, sums in values.items():
         if name.endswith(".in_sum2"):
             matrix = name.removesuffix(".in_sum2")
             counts = np.maximum(values[f"{matrix}.counts"], 1)
-            found[matrix] = (sums / counts).ravel().astype(np.float32)
+            means = (sums / counts).ravel()
+            found[matrix] = means.astype(np.float32)
     if not found:
         raise ValueError("no .in_sum2 tensors")
     return found
@@ -48,19 +51,24 @@ def _read_dat(path: Path) -> Importance:
         count = _read_int(file)
         if not 0 < count < MOST_ENTRIES:
             raise ValueError("bad entry count")
-        return dict(_read_dat_entry(file) for _ in range(count))
+        entries = (_read_dat_entry(file) for _ in range(count))
+        return dict(entries)
 
 
 def _read_dat_entry(file: IO[bytes]) -> tuple[str, Floats]:
-    name = file.read(_read_int(file)).decode()
+    length = _read_int(file)
+    name = file.read(length).decode()
     calls = _read_int(file)
     columns = _read_int(file)
-    sums = np.frombuffer(file.read(4 * columns), np.float32)
-    return name, sums / np.float32(max(calls, 1))
+    raw = file.read(4 * columns)
+    sums = np.frombuffer(raw, np.float32)
+    divisor = np.float32(max(calls, 1))
+    return name, sums / divisor
 
 
 def _read_int(file: IO[bytes]) -> int:
-    (value,) = struct.unpack("<i", file.read(4))
+    raw = file.read(4)
+    (value,) = struct.unpack("<i", raw)
     return int(value)
 
 
@@ -68,14 +76,18 @@ class ImatrixArray:
     """A C array of the entries, ended by one without a name; must outlive its use."""
 
     def __init__(self, entries: Importance) -> None:
-        self._array = (llama_cpp.llama_model_imatrix_data * (len(entries) + 1))()
+        room = len(entries) + 1  # the last stays empty: it is the end
+        array_type = llama_cpp.llama_model_imatrix_data * room
+        float_pointer = ctypes.POINTER(ctypes.c_float)
+        self._array = array_type()
         self._kept: list[Floats] = []
-        for slot, (name, values) in zip(self._array, entries.items(), strict=False):
-            values = np.ascontiguousarray(values, np.float32)
+        for slot, name in zip(self._array, entries, strict=False):
+            values = np.ascontiguousarray(entries[name], np.float32)
             slot.name = name.encode()
             slot.size = values.size
-            slot.data = values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+            slot.data = values.ctypes.data_as(float_pointer)
             self._kept.append(values)
 
     def pointer(self) -> Any:
-        return ctypes.cast(self._array, ctypes.POINTER(llama_cpp.llama_model_imatrix_data))
+        pointer = ctypes.POINTER(llama_cpp.llama_model_imatrix_data)
+        return ctypes.cast(self._array, pointer)

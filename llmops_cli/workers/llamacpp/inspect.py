@@ -9,11 +9,13 @@ from _shared.protocol import Events, JobError, Json, run_worker
 
 
 def work(job: Json, _events: Events) -> Json:
-    reader = open_gguf(Path(job["path"]))
+    path = Path(job["path"])
+    reader = open_gguf(path)
+    tensors = [row_of(tensor) for tensor in reader.tensors]
     return {
         "architecture": field_of(reader, "general.architecture"),
         "file_type": file_type_of(reader),
-        "tensors": [row_of(tensor) for tensor in reader.tensors],
+        "tensors": tensors,
     }
 
 
@@ -27,7 +29,9 @@ def open_gguf(path: Path) -> gguf.GGUFReader:
 
 def field_of(reader: gguf.GGUFReader, name: str) -> Any:
     found = reader.get_field(name)
-    return None if found is None else found.contents()
+    if found is None:
+        return None
+    return found.contents()
 
 
 def file_type_of(reader: gguf.GGUFReader) -> str | None:
@@ -40,8 +44,10 @@ def file_type_of(reader: gguf.GGUFReader) -> str | None:
 
 def row_of(tensor: gguf.ReaderTensor) -> tuple[str, str, list[int], int]:
     """Name, type, shape and bytes."""
+    kind = tensor.tensor_type.name
     shape = [int(size) for size in tensor.shape]
-    return tensor.name, tensor.tensor_type.name, shape, int(tensor.n_bytes)
+    size_bytes = int(tensor.n_bytes)
+    return tensor.name, kind, shape, size_bytes
 
 
 if __name__ == "__main__":

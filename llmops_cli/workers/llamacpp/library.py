@@ -37,7 +37,8 @@ class LogCapture:
 
     def last(self) -> str:
         """The newest problems, for an error message."""
-        return " ".join(self._problems[-3:])[-500:]
+        newest = self._problems[-3:]
+        return " ".join(newest)[-500:]
 
 
 def load_model(
@@ -85,5 +86,6 @@ def logits_rows(
 ) -> Floats:
     """A copy of the last decode's `rows` output rows, shape (rows, vocab_size)."""
     pointer = llama_cpp.llama_get_logits(context)
-    found: Floats = np.ctypeslib.as_array(pointer, shape=(rows, vocab_size)).copy()
-    return found
+    shape = (rows, vocab_size)
+    view: Floats = np.ctypeslib.as_array(pointer, shape=shape)
+    return view.copy()

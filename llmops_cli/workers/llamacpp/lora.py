@@ -32,11 +32,14 @@ class BaseModel:
         self._shapes = {tensor.name: _shape_of(tensor) for tensor in self._reader.tensors}
         blocks = int(self._field(f"{self.architecture}.block_count"))
         numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
-        self._names = gguf.get_tensor_name_map(numbers[self.architecture], blocks)
+        own_number = numbers[self.architecture]
+        self._names = gguf.get_tensor_name_map(own_number, blocks)
 
     def _field(self, name: str) -> Any:
         found = self._reader.get_field(name)
-        return None if found is None else found.contents()
+        if found is None:
+            return None
+        return found.contents()
 
     def tensor_of(self, module: str) -> tuple[str, tuple[int, ...]] | None:
         """The name and shape of a module's weight; None where the model has none."""
@@ -58,19 +61,22 @@ class BaseModel:
 
 def _shape_of(tensor: Any) -> tuple[int, ...]:
     """Rows first, as everywhere but in GGUF."""
-    return tuple(int(size) for size in reversed(tensor.shape))
+    rows_first = reversed(tensor.shape)
+    return tuple(int(size) for size in rows_first)
 
 
 def read_config(folder: Path) -> Json:
     """Raises: JobError for an adapter that llama.cpp does not have."""
+    path = folder / "adapter_config.json"
     try:
-        config = dict(json.loads((folder / "adapter_config.json").read_text()))
+        config = dict(json.loads(path.read_text()))
     except (OSError, ValueError) as error:
         message = f"{folder} is no PEFT adapter: {error}"
         raise JobError("UsageError", message, "a folder with adapter_config.json") from error
     kind = config.get("peft_type", "LORA")
     if kind != "LORA" or config.get("use_dora"):
-        message = f"{folder} is a {config.get('peft_type')} adapter; llama.cpp takes plain LoRA"
+        named = config.get("peft_type")
+        message = f"{folder} is a {named} adapter; llama.cpp takes plain LoRA"
         raise JobError("UsageError", message)
     return config
 
@@ -82,11 +88,14 @@ def scale_of(
 ) -> float:
     """What PEFT multiplies B A by. `alpha_pattern` names modules by the end of their path."""
     alpha = config["lora_alpha"]
-    for pattern, value in (config.get("alpha_pattern") or {}).items():
+    patterns = config.get("alpha_pattern") or {}
+    for pattern, value in patterns.items():
         if re.fullmatch(rf"(.*\.)?({pattern})", module):
             alpha = value
             break
-    divisor = math.sqrt(rank) if config.get("use_rslora") else rank
+    divisor: float = rank
+    if config.get("use_rslora"):
+        divisor = math.sqrt(rank)
     return float(alpha) / divisor
 
 
@@ -102,7 +111,8 @@ def paired(folder: Path) -> dict[str, dict[str, TensorFile]]:
         if match is None:
             message = f"{path}: llama.cpp has no place for '{name}'"
             raise JobError("UsageError", message, "adapters of linear layers only")
-        pairs.setdefault(match["module"], {})[match["side"]] = tensor
+        sides = pairs.setdefault(match["module"], {})
+        sides[match["side"]] = tensor
     for module, sides in pairs.items():
         for side in ("A", "B"):
             if side not in sides:
@@ -112,7 +122,8 @@ def paired(folder: Path) -> dict[str, dict[str, TensorFile]]:
 
 def whole(tensor: TensorFile) -> Floats:
     """An adapter is small enough to be in memory."""
-    return np.concatenate([block.astype(np.float32) for block in tensor.read_blocks()])
+    blocks = [block.astype(np.float32) for block in tensor.read_blocks()]
+    return np.concatenate(blocks)
 
 
 class AdapterWriter:
@@ -156,7 +167,8 @@ class AdapterWriter:
     def _arranged(self, module: str, b_OR: Floats) -> Floats:
         """B with PEFT's scale in place of llama.cpp's alpha / rank, in the base's row order."""
         rank = b_OR.shape[1]
-        scale = scale_of(self._config, module, rank) * rank / self._alpha
+        peft_scale = scale_of(self._config, module, rank)
+        scale = peft_scale * rank / self._alpha
         b_OR = b_OR * np.float32(scale)
         heads = self._base.heads_to_interleave(module)
         if heads:
@@ -172,10 +184,12 @@ class AdapterWriter:
 
 def work(job: Json, events: Events) -> Json:
     folder = Path(job["adapter"])
-    writer = AdapterWriter(folder, BaseModel(job["base"]), job["output"])
+    base = BaseModel(job["base"])
+    writer = AdapterWriter(folder, base, job["output"])
     pairs = paired(folder)
-    for done, (module, sides) in enumerate(sorted(pairs.items()), 1):
-        writer.add(module, sides)
+    modules = sorted(pairs)
+    for done, module in enumerate(modules, 1):
+        writer.add(module, pairs[module])
         events.progress("converting the adapter", done, len(pairs))
     writer.finish()
     return {"modules": len(pairs)}

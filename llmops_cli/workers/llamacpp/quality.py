@@ -37,7 +37,8 @@ class GgufScorer:
         self._model = load_model(path, log)
         self.vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._vocab_size = llama_cpp.llama_vocab_n_tokens(self.vocab)
-        self._context = llama_cpp.llama_init_from_model(self._model, _params(window, threads))
+        params = _params(window, threads)
+        self._context = llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
             message = f"llama.cpp cannot make a context for {path}: {log.last()}"
             raise JobError("EngineFailed", message)
@@ -45,12 +46,15 @@ class GgufScorer:
 
     def log_probs(self, tokens: list[int], first_scored: int) -> Iterator[ScoredRows]:
         """From `first_scored` on, in pieces of a batch."""
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), False)
+        memory = llama_cpp.llama_get_memory(self._context)
+        llama_cpp.llama_memory_clear(memory, False)
+        last = len(tokens) - 1
         for start in range(0, len(tokens), BATCH):
             stop = min(start + BATCH, len(tokens))
-            scored = range(max(start, first_scored), min(stop, len(tokens) - 1))
+            scored = range(max(start, first_scored), min(stop, last))
             self._fill_batch(tokens, start, stop, scored)
-            if llama_cpp.llama_decode(self._context, self._batch) != 0:
+            status = llama_cpp.llama_decode(self._context, self._batch)
+            if status != 0:
                 raise JobError("EngineFailed", "llama_decode failed while measuring quality")
             if scored:
                 logits_NV = logits_rows(self._context, len(scored), self._vocab_size)
@@ -87,8 +91,10 @@ def _params(window: int, threads: int) -> Any:
 def log_softmax(logits_NV: Floats) -> Floats:
     """In place."""
     logits_NV -= logits_NV.max(axis=1, keepdims=True)
-    sums_N1 = np.exp(logits_NV).sum(axis=1, keepdims=True, dtype=np.float64)
-    logits_NV -= np.log(sums_N1).astype(np.float32)
+    exps_NV = np.exp(logits_NV)
+    sums_N1 = exps_NV.sum(axis=1, keepdims=True, dtype=np.float64)
+    norms_N1 = np.log(sums_N1)
+    logits_NV -= norms_N1.astype(np.float32)
     return logits_NV
 
 
@@ -113,17 +119,23 @@ class QualitySums:
 
     def add(self, base: BaseRows, logs_NV: Floats) -> None:
         """The same tokens as this model sees them."""
-        self._loss -= logs_NV[base.rows_N, base.targets_N].sum(dtype=np.float64)
-        terms_NV = base.probs_NV * (base.logs_NV - logs_NV)
+        chosen_N = logs_NV[base.rows_N, base.targets_N]
+        self._loss -= chosen_N.sum(dtype=np.float64)
+        gap_NV = base.logs_NV - logs_NV
+        terms_NV = base.probs_NV * gap_NV
         self._divergence += terms_NV.sum(dtype=np.float64)
-        self._agreed += int((logs_NV.argmax(axis=1) == base.top_N).sum())
+        agrees_N = logs_NV.argmax(axis=1) == base.top_N
+        self._agreed += int(agrees_N.sum())
 
     def figures(self, path: str, scored: int) -> Json:
+        mean_loss = self._loss / scored
+        divergence = self._divergence / scored
+        agreement = self._agreed / scored
         return {
             "path": path,
-            "perplexity": float(np.exp(self._loss / scored)),
-            "kl_divergence": float(max(self._divergence / scored, 0.0)),
-            "top1_agreement": float(self._agreed / scored),
+            "perplexity": float(np.exp(mean_loss)),
+            "kl_divergence": float(max(divergence, 0.0)),
+            "top1_agreement": float(agreement),
         }
 
 
@@ -138,11 +150,13 @@ def score(
     scored = 0
     for rows in zip(*streams, strict=True):
         position, base_NV = rows[0]
+        count = len(base_NV)
         after = position + 1
-        base = BaseRows(base_NV, tokens[after : after + len(base_NV)])
+        targets = tokens[after : after + count]
+        base = BaseRows(base_NV, targets)
         for model, (_, logs_NV) in zip(sums, rows, strict=True):
             model.add(base, logs_NV)
-        scored += len(base_NV)
+        scored += count
     return scored
 
 
@@ -159,7 +173,8 @@ def read_pieces(
     bos = []
     if llama_cpp.llama_vocab_get_add_bos(vocab):
         bos.append(llama_cpp.llama_vocab_bos(vocab))
-    return pieces_of(Path(job["text"]), encode, bos=bos, window=window, limit=job["tokens"])
+    text = Path(job["text"])
+    return pieces_of(text, encode, bos=bos, window=window, limit=job["tokens"])
 
 
 def trained_context(path: str, log: LogCapture) -> int:
@@ -172,19 +187,25 @@ def trained_context(path: str, log: LogCapture) -> int:
 def work(job: Json, events: Events) -> Json:
     start_s = time.process_time()
     log = LogCapture()
-    paths = [job["base"], *job["models"]]
-    window = min(job["window"], trained_context(job["base"], log))
-    scorers = [GgufScorer(path, window=window, threads=job["threads"], log=log) for path in paths]
-    sums = [QualitySums() for _ in paths]
+    base = job["base"]
+    paths = [base, *job["models"]]
+    window = min(job["window"], trained_context(base, log))
+    scorers = []
+    sums = []
+    for path in paths:
+        scorer = GgufScorer(path, window=window, threads=job["threads"], log=log)
+        scorers.append(scorer)
+        sums.append(QualitySums())
     pieces = read_pieces(job, scorers[0].vocab, window)
     scored = 0
     for done, piece in enumerate(pieces, 1):
         scored += score(piece, scorers, sums)
         events.progress("quality", done, len(pieces), unit="pieces")
+    figures = [model.figures(path, scored) for model, path in zip(sums, paths, strict=True)]
     return {
         "tokens": scored,
         "cpu_s": time.process_time() - start_s,
-        "models": [model.figures(path, scored) for model, path in zip(sums, paths, strict=True)],
+        "models": figures,
     }
 
 

@@ -30,7 +30,9 @@ class QuantizerLog:
     def _on_line(self, line: str) -> None:
         match = PROGRESS.match(line)
         if match is not None:
-            self._events.progress(self._stage, int(match[1]), int(match[2]), unit="tensors")
+            done = int(match[1])
+            total = int(match[2])
+            self._events.progress(self._stage, done, total, unit="tensors")
         if "fallback" in line:
             self.fallbacks += 1
 
@@ -48,16 +50,18 @@ def quantize(job: Json, log: QuantizerLog) -> None:
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = file_type_of(job["scheme"])
     params.nthread = job["threads"]
+    output = job["output"]
     imatrix = None
     if job.get("imatrix"):
-        imatrix = ImatrixArray(read_imatrix(Path(job["imatrix"])))
+        values = read_imatrix(Path(job["imatrix"]))
+        imatrix = ImatrixArray(values)
         params.imatrix = imatrix.pointer()
     status = llama_cpp.llama_model_quantize(
-        job["model"].encode(), job["output"].encode(), ctypes.byref(params)
+        job["model"].encode(), output.encode(), ctypes.byref(params)
     )
     del imatrix  # it had to live until here
     if status != 0:
-        raise failure(job["scheme"], Path(job["output"]), log.capture.last())
+        raise failure(job["scheme"], Path(output), log.capture.last())
 
 
 def failure(
@@ -83,10 +87,15 @@ def work(job: Json, events: Events) -> Json:
     start_s = time.process_time()
     log = QuantizerLog(job["scheme"], events)
     quantize(job, log)
-    tensors = gguf.GGUFReader(job["output"]).tensors
+    reader = gguf.GGUFReader(job["output"])
+    parameters = 0
+    tensor_bytes = 0
+    for tensor in reader.tensors:
+        parameters += int(tensor.n_elements)
+        tensor_bytes += int(tensor.n_bytes)
     return {
-        "parameters": sum(int(tensor.n_elements) for tensor in tensors),
-        "tensor_bytes": sum(int(tensor.n_bytes) for tensor in tensors),
+        "parameters": parameters,
+        "tensor_bytes": tensor_bytes,
         "fallback_tensors": log.fallbacks,
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),

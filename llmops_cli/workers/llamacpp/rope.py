@@ -17,9 +17,10 @@ LONGROPE = ("su", "longrope")
 
 def rope_of(config: Config) -> Config:
     """Rotary parameters of the (global) layers, from either generation of config.json."""
-    rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
-    rope = dict(rope.get("full_attention", rope))
-    rope.setdefault("rope_theta", config.get("rope_theta", DEFAULT_THETA))
+    written: Config = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = dict(written.get("full_attention", written))
+    theta = config.get("rope_theta", DEFAULT_THETA)
+    rope.setdefault("rope_theta", theta)
     rope["rope_type"] = rope.get("rope_type") or rope.get("type") or "default"
     return rope
 
@@ -53,7 +54,8 @@ def add_rope(
 
 def _local_theta(config: Config) -> float:
     """The base of Gemma 3's sliding layers."""
-    local = (config.get("rope_parameters") or {}).get("sliding_attention", {})
+    rope = config.get("rope_parameters") or {}
+    local = rope.get("sliding_attention", {})
     fallback = config.get("rope_local_base_freq", DEFAULT_THETA)
     return float(local.get("rope_theta", fallback))
 
@@ -84,7 +86,8 @@ def _longrope_attention(config: Config, rope: Config) -> float:
     scale = config["max_position_embeddings"] / original
     if scale <= 1:
         return 1.0
-    return math.sqrt(1 + math.log(scale) / math.log(original))
+    growth = math.log(scale) / math.log(original)
+    return math.sqrt(1 + growth)
 
 
 def rope_tensors(config: Config) -> Iterator[tuple[str, Floats]]:
@@ -104,10 +107,15 @@ def _llama3_factors(rope: Config, head_dim: int) -> Floats:
     frequency = 1.0 / rope["rope_theta"] ** exponent
     wavelength = 2 * math.pi / frequency
     original = rope[ORIGINAL_CONTEXT]
+    factor = rope["factor"]
     low = rope["low_freq_factor"]
     high = rope["high_freq_factor"]
-    smooth = (original / wavelength - low) / (high - low)
-    factors = 1 / ((1 - smooth) / rope["factor"] + smooth)
-    factors = np.where(wavelength > original / low, rope["factor"], factors)
-    factors = np.where(wavelength < original / high, 1.0, factors)
+    turns = original / wavelength
+    smooth = (turns - low) / (high - low)
+    stretch = (1 - smooth) / factor + smooth
+    factors = 1 / stretch
+    is_long = wavelength > original / low
+    is_short = wavelength < original / high
+    factors = np.where(is_long, factor, factors)
+    factors = np.where(is_short, 1.0, factors)
     return factors.astype(np.float32)

@@ -31,13 +31,15 @@ def split_name(tokenizer: dict[str, Any], path: Path) -> str:
     """
     pre = tokenizer.get("pre_tokenizer") or {}
     steps = pre.get("pretokenizers", [pre])
-    name = _known_name(steps, ignores_merges=bool(tokenizer["model"].get("ignore_merges")))
+    ignores_merges = bool(tokenizer["model"].get("ignore_merges"))
+    name = _known_name(steps, ignores_merges=ignores_merges)
     if name is not None:
         return name
-    kinds = " + ".join(str(step.get("type")) for step in steps)
+    kinds = [str(step.get("type")) for step in steps]
+    described = " + ".join(kinds)
     raise JobError(
         "UsageError",
-        f"{path}: llama.cpp has no known name for this tokenizer's splitting rule ({kinds})",
+        f"{path}: llama.cpp has no known name for this tokenizer's splitting rule ({described})",
         "convert with llama.cpp's convert_hf_to_gguf.py, then pass the .gguf file as MODEL",
     )
 
@@ -50,9 +52,14 @@ def _known_name(steps: list[dict[str, Any]], *, ignores_merges: bool) -> str | N
     if kinds == ["ByteLevel"] and splits_words:
         return "gpt-2"
     if kinds == ["Digits", "ByteLevel"]:
-        is_smollm = steps[0].get("individual_digits") and splits_words
-        return "smollm" if is_smollm else None
+        splits_digits = steps[0].get("individual_digits")
+        if splits_digits and splits_words:
+            return "smollm"
+        return None
     if kinds == ["Split", "ByteLevel"] and not splits_words:
-        name = SPLITS.get(steps[0]["pattern"].get("Regex", ""))
-        return "llama-bpe" if name == "dbrx" and ignores_merges else name
+        pattern = steps[0]["pattern"].get("Regex", "")
+        name = SPLITS.get(pattern)
+        if name == "dbrx" and ignores_merges:
+            return "llama-bpe"
+        return name
     return None

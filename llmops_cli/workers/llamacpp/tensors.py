@@ -68,9 +68,11 @@ class PlannedTensor:
 
     def _encoded(self, block: Array) -> Array:
         if self.heads:
-            block = interleave(block, self._heads_in(block))
+            heads = self._heads_in(block)
+            block = interleave(block, heads)
         if self.add:
-            block = block.astype(np.float32) + np.float32(self.add)
+            wide = block.astype(np.float32)
+            block = wide + np.float32(self.add)
         return encode(block, self.type, self.name)
 
     def _heads_in(self, block: Array) -> int:
@@ -81,9 +83,11 @@ class PlannedTensor:
 
 def interleave(block_OI: Array, heads: int) -> Array:
     """Hugging Face keeps the two rotary halves of a head apart; llama.cpp weaves them."""
-    rows = block_OI.shape[0] // heads // 2
-    halves = block_OI.reshape(heads, 2, rows, *block_OI.shape[1:])
-    return halves.swapaxes(1, 2).reshape(block_OI.shape)
+    shape = block_OI.shape
+    rows = shape[0] // heads // 2
+    halves = block_OI.reshape(heads, 2, rows, *shape[1:])
+    woven = halves.swapaxes(1, 2)
+    return woven.reshape(shape)
 
 
 def encode(
@@ -98,11 +102,13 @@ def encode(
     if wanted == Type.F32:
         return np.ascontiguousarray(block, np.float32)
     if wanted == Type.BF16:
-        return gguf.quants.quantize(np.ascontiguousarray(block, np.float32), Type.BF16)
+        wide = np.ascontiguousarray(block, np.float32)
+        return gguf.quants.quantize(wide, Type.BF16)
+    whole = np.ascontiguousarray(block)
     if block.dtype == np.float16:
-        return np.ascontiguousarray(block)
+        return whole
     with np.errstate(over="ignore"):
-        half = np.ascontiguousarray(block).astype(np.float16)
+        half = whole.astype(np.float16)
     if np.isfinite(half).all():
         return half
     if np.isfinite(block).all():

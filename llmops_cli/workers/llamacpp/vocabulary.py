@@ -77,7 +77,8 @@ class TokenTable:
 
     def __init__(self, size: int, *, score: float = 0.0) -> None:
         self.tokens = [f"[PAD{number}]" for number in range(size)]
-        self.types = [int(gguf.TokenType.UNUSED)] * size
+        unused = int(gguf.TokenType.UNUSED)
+        self.types = [unused] * size
         self.scores = [score] * size
 
     def set(
@@ -126,9 +127,11 @@ class TokenTable:
 
 def byte_level_vocabulary(tokenizer: Json, size: int) -> TokenTable:
     vocabulary = TokenTable(size)
-    for text, number in tokenizer["model"]["vocab"].items():
+    pieces = tokenizer["model"]["vocab"]
+    for text, number in pieces.items():
         vocabulary.set(number, text, gguf.TokenType.NORMAL)
-    vocabulary.overlay(tokenizer.get("added_tokens", []))
+    added = tokenizer.get("added_tokens", [])
+    vocabulary.overlay(added)
     return vocabulary
 
 
@@ -138,14 +141,19 @@ def byte_fallback_vocabulary(tokenizer: Json, size: int) -> TokenTable:
     A piece's score is minus the rank of the merge that makes it.
     """
     model = tokenizer["model"]
+    pieces = model["vocab"]
     ranks = _merge_ranks(model["merges"])
+    last_rank = len(ranks)
     vocabulary = TokenTable(size, score=UNMERGED_SCORE)
-    for text, number in model["vocab"].items():
-        kind = gguf.TokenType.BYTE if _is_byte(text) else gguf.TokenType.NORMAL
-        rank = ranks.get(text, len(ranks))
+    for text, number in pieces.items():
+        kind = gguf.TokenType.NORMAL
+        if _is_byte(text):
+            kind = gguf.TokenType.BYTE
+        rank = ranks.get(text, last_rank)
         vocabulary.set(number, text, kind, score=-float(rank))
-    vocabulary.overlay(tokenizer.get("added_tokens", []))
-    unknown = model["vocab"].get(model.get("unk_token"))
+    added = tokenizer.get("added_tokens", [])
+    vocabulary.overlay(added)
+    unknown = pieces.get(model.get("unk_token"))
     if unknown is not None:
         vocabulary.types[unknown] = int(gguf.TokenType.UNKNOWN)
     return vocabulary
@@ -155,7 +163,8 @@ def _merge_ranks(merges: list[Any]) -> dict[str, int]:
     """What a merge makes -> its first place; a merge is a pair, or a text with a space."""
     ranks: dict[str, int] = {}
     for rank, merge in enumerate(merges):
-        made = "".join(merge) if isinstance(merge, list) else merge.replace(" ", "")
+        parts = merge.split(" ") if isinstance(merge, str) else merge
+        made = "".join(parts)
         ranks.setdefault(made, rank)
     return ranks
 
@@ -199,9 +208,11 @@ def _added_tokens(folder: Path) -> list[Json]:
     """Of both files, each with its number."""
     config = _read_if_there(folder / "tokenizer_config.json")
     added: list[Json] = []
-    for number, entry in config.get("added_tokens_decoder", {}).items():
+    numbered = config.get("added_tokens_decoder", {})
+    for number, entry in numbered.items():
         added.append({"id": int(number), **entry})
-    added += _read_if_there(folder / "tokenizer.json").get("added_tokens", [])
+    tokenizer = _read_if_there(folder / "tokenizer.json")
+    added += tokenizer.get("added_tokens", [])
     return added
 
 
@@ -213,7 +224,8 @@ def _overlay_replaceable(vocabulary: TokenTable, added: list[Json]) -> None:
         gguf.TokenType.USER_DEFINED,
         gguf.TokenType.UNUSED,
     )
-    vocabulary.overlay([entry for entry in added if vocabulary.types[entry["id"]] in replaceable])
+    found = [entry for entry in added if vocabulary.types[entry["id"]] in replaceable]
+    vocabulary.overlay(found)
 
 
 def prepends_space(tokenizer: Json) -> bool:
@@ -235,7 +247,8 @@ def adds_bos(folder: Path) -> bool:
     path = folder / "tokenizer.json"
     if not path.exists():
         return True  # a bare SentencePiece model: Llama, Mistral and Gemma all start with BOS
-    post = json.loads(path.read_text()).get("post_processor") or {}
+    tokenizer = json.loads(path.read_text())
+    post = tokenizer.get("post_processor") or {}
     for step in post.get("processors", [post]):
         if step.get("type") == "TemplateProcessing":
             template = step["single"]
@@ -245,4 +258,6 @@ def adds_bos(folder: Path) -> bool:
 
 
 def _read_if_there(path: Path) -> Json:
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+    if not path.exists():
+        return {}
+    return dict(json.loads(path.read_text()))

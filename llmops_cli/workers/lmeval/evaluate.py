@@ -13,8 +13,12 @@ def work(job: Json, events: Events) -> Json:
 
     path = Path(job["task"])
     is_file = path.is_file()
-    manager = TaskManager(include_path=str(path.parent) if is_file else None)
-    name = name_in(path) if is_file else job["task"]
+    name = job["task"]
+    include_path = None
+    if is_file:
+        name = name_in(path)
+        include_path = str(path.parent)
+    manager = TaskManager(include_path=include_path)
     if name not in manager.all_tasks:
         message = f"lm-eval has no task {name}"
         raise JobError("UsageError", message, "a task's name, or the path of its YAML file")
@@ -22,7 +26,8 @@ def work(job: Json, events: Events) -> Json:
         os.chdir(path.parent)  # data files lie beside the task that names them
     events.progress(f"lm-eval {name}", 0, 1, unit="tasks")
     results = evaluate(job, name, manager)
-    return {"tasks": {task: shares(figures) for task, figures in results.items()}}
+    tasks = {task: shares(figures) for task, figures in results.items()}
+    return {"tasks": tasks}
 
 
 def name_in(path: Path) -> str:
@@ -74,8 +79,10 @@ def shares(figures: Json) -> dict[str, float]:
     found = {}
     for key, value in figures.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and "stderr" not in key and key != "sample_len":
-            found[key.partition(",")[0]] = float(value)
+        is_figure = "stderr" not in key and key != "sample_len"
+        if is_number and is_figure:
+            metric, _, _filter = key.partition(",")
+            found[metric] = float(value)
     return found
 
 

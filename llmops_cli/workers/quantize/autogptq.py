@@ -26,8 +26,9 @@ def apply(work: QuantizeJob) -> None:
     )
     samples = []
     for window in work.calibration.windows:
-        mask = torch.ones(1, len(window), dtype=torch.long)
-        samples.append({"input_ids": torch.tensor([window]), "attention_mask": mask})
+        ids_BT = torch.tensor([window])
+        mask_BT = torch.ones_like(ids_BT)
+        samples.append({"input_ids": ids_BT, "attention_mask": mask_BT})
     model.quantize(samples)
     model.save_quantized(str(work.output), use_safetensors=True)
 

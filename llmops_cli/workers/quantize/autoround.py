@@ -18,7 +18,9 @@ def apply(work: QuantizeJob) -> None:
     from auto_round import AutoRound
 
     job = work.job
-    length = min(job["seq_len"], max(map(len, work.calibration.windows)))
+    longest = max(len(window) for window in work.calibration.windows)
+    length = min(job["seq_len"], longest)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     samples = samples_of(work, length)
     rounding = AutoRound(
         work.model,
@@ -32,7 +34,7 @@ def apply(work: QuantizeJob) -> None:
         iters=STEPS,
         seed=job["seed"],
         batch_size=min(MOST_BATCH, len(samples)),
-        device_map="cuda" if torch.cuda.is_available() else "cpu",
+        device_map=device,
         enable_torch_compile=False,
     )
     rounding.quantize_and_save(str(work.output), format="auto_gptq")
@@ -46,8 +48,9 @@ def samples_of(work: QuantizeJob, length: int) -> list[dict[str, Any]]:
     work.calibration.keep_whole(length)
     samples = []
     for window in work.calibration.windows:
-        mask = torch.ones(1, length, dtype=torch.long)
-        samples.append({"input_ids": torch.tensor([window[:length]]), "attention_mask": mask})
+        ids_BT = torch.tensor([window[:length]])
+        mask_BT = torch.ones_like(ids_BT)
+        samples.append({"input_ids": ids_BT, "attention_mask": mask_BT})
     return samples
 
 

@@ -20,12 +20,16 @@ def show_progress(events: Events) -> None:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             nowhere = open(os.devnull, "w")  # noqa: SIM115, PTH123 - as long as the bar
-            super().__init__(*args, **{**kwargs, "file": nowhere})
+            kwargs["file"] = nowhere
+            super().__init__(*args, **kwargs)
 
         def refresh(self, *_args: Any, **_kwargs: Any) -> bool:
             if self.total:
-                stage = str(self.desc or "quantizing").strip(" :")[:MOST_STAGE]
-                events.progress(stage, float(self.n), float(self.total))
+                words = str(self.desc or "quantizing")
+                stage = words.strip(" :")[:MOST_STAGE]
+                done = float(self.n)
+                total = float(self.total)
+                events.progress(stage, done, total)
             return True
 
         def update(self, n: float | None = 1) -> Any:

@@ -22,11 +22,13 @@ def generated(
     torch.manual_seed(seed)
     special = tokenizer.all_special_ids
     plain = [token for token in range(len(tokenizer)) if token not in special]
-    starts = random.Random(seed).choices(plain, k=samples)
+    rng = random.Random(seed)
+    starts = rng.choices(plain, k=samples)
     windows: list[list[int]] = []
     for first in range(0, samples, BATCH):
-        starts_BT = torch.tensor([[start] for start in starts[first : first + BATCH]])
-        starts_BT = starts_BT.to(model.device)
+        batch = starts[first : first + BATCH]
+        columns = [[start] for start in batch]
+        starts_BT = torch.tensor(columns, device=model.device)
         tokens_BT = model.generate(
             starts_BT,
             attention_mask=torch.ones_like(starts_BT),

@@ -11,7 +11,8 @@ LEAST_WORKERS = 2
 
 
 def apply(work: QuantizeJob) -> None:
-    cpu_workers = max(LEAST_WORKERS, os.cpu_count() or 0)
+    cores = os.cpu_count() or 0
+    cpu_workers = max(LEAST_WORKERS, cores)
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(cpu_workers))
     import torch
     from gptqmodel import GPTQModel, QuantizeConfig
@@ -29,10 +30,10 @@ def apply(work: QuantizeJob) -> None:
         device="cuda:0" if has_gpu else "cpu",
         **method_options(job["method"]),
     )
-    samples = [
-        {"input_ids": window, "attention_mask": [1] * len(window)}
-        for window in work.calibration.windows
-    ]
+    samples = []
+    for window in work.calibration.windows:
+        mask = [1] * len(window)
+        samples.append({"input_ids": window, "attention_mask": mask})
     model: Any = GPTQModel.load(str(work.source), config, trust_remote_code=False)
     model.quantize(samples, batch_size=1)
     model.save(str(work.output))

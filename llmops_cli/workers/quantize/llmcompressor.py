@@ -39,7 +39,8 @@ def groups_of(job: Json) -> dict[str, Any]:
 
     scheme = job["scheme"]
     if scheme in PRESETS:
-        return {"group_0": preset_name_to_scheme(scheme, ["Linear"])}
+        preset = preset_name_to_scheme(scheme, ["Linear"])
+        return {"group_0": preset}
     activations = None
     if scheme.endswith("A8"):
         activations = QuantizationArgs(
@@ -60,16 +61,21 @@ def modifiers_of(job: Json) -> list[Any]:
 
     method = job["method"]
     if method == "kv-cache":
-        return [QuantizationModifier(kv_cache_scheme=kv_cache_scheme(job["scheme"]))]
+        cache = kv_cache_scheme(job["scheme"])
+        return [QuantizationModifier(kv_cache_scheme=cache)]
+    groups = groups_of(job)
     ignore = [*job["ignore"], *ROUTERS]
     if method not in ("awq", "gptq", "smoothquant"):
-        return [QuantizationModifier(config_groups=groups_of(job), ignore=ignore)]
-    gptq = GPTQModifier(config_groups=groups_of(job), ignore=ignore)
+        plain = QuantizationModifier(config_groups=groups, ignore=ignore)
+        return [plain]
+    gptq = GPTQModifier(config_groups=groups, ignore=ignore)
     if method == "awq":
         # scales alone gain little on models without outliers; compensating errors always does
-        return [AWQModifier(duo_scaling=True), gptq]
+        scales = AWQModifier(duo_scaling=True)
+        return [scales, gptq]
     if method == "smoothquant":
-        return [SmoothQuantModifier(smoothing_strength=0.8), gptq]
+        smoothing = SmoothQuantModifier(smoothing_strength=0.8)
+        return [smoothing, gptq]
     return [gptq]
 
 
@@ -104,11 +110,11 @@ def check_group_size(model: Any, job: Json) -> None:
     """Raises: JobError if a matrix that is to be quantized has fewer columns than a group."""
     import torch
 
-    columns = [
-        module.in_features
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and not is_skipped(name, job["ignore"])
-    ]
+    columns = []
+    for name, module in model.named_modules():
+        is_linear = isinstance(module, torch.nn.Linear)
+        if is_linear and not is_skipped(name, job["ignore"]):
+            columns.append(module.in_features)
     fewest = min(columns, default=0)
     if 0 < fewest < job["group_size"]:
         message = f"a matrix has only {fewest} columns"

@@ -73,7 +73,8 @@ class QuantizeJob:
         shape = {name: self.job[name] for name in ("samples", "seq_len", "seed")}
         if self.job["calibration"] == "generated":
             return generated(self.model, self.tokenizer, **shape)
-        return calibration_of(self.tokenizer, Path(self.job["calibration"]), **shape)
+        path = Path(self.job["calibration"])
+        return calibration_of(self.tokenizer, path, **shape)
 
     def calibration_facts(self) -> Json | None:
         """None where nothing was calibrated."""
@@ -81,7 +82,8 @@ class QuantizeJob:
 
     def as_stored(self) -> None:
         """All but the weights that are yet to be packed takes the source's type on disk."""
-        stored = AutoConfig.from_pretrained(self.source, trust_remote_code=False).dtype
+        config = AutoConfig.from_pretrained(self.source, trust_remote_code=False)
+        stored = config.dtype
         if stored is None or self.job["compute"] == "auto":
             return
         self.model.config.dtype = stored
@@ -93,8 +95,9 @@ class QuantizeJob:
     def finish(self) -> None:
         """Tokenizer files as they were, and everything on disk."""
         for name in SIDE_FILES:
-            if (self.source / name).is_file():
-                shutil.copy(self.source / name, self.output / name)
+            side_file = self.source / name
+            if side_file.is_file():
+                shutil.copy(side_file, self.output / name)
         for path in self.output.rglob("*"):
             if path.is_file():
                 with path.open("rb") as file:

@@ -74,5 +74,6 @@ async def break_off(fault: str, writer: asyncio.StreamWriter) -> bool:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Closes with RST instead of FIN."""
     raw = writer.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    linger = struct.pack("ii", 1, 0)  # on, for no time
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()

@@ -88,23 +88,26 @@ class SimServer:
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                await self._route(await read_request(reader), writer)
+                request = await read_request(reader)
+                await self._route(request, writer)
         writer.close()
 
     async def _route(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
-        route = (request.method, request.path)
-        if request.method == "POST" and request.path.endswith("/completions"):
+        path = request.path
+        if request.method == "POST" and path.endswith("/completions"):
             await self._complete(request, writer)
-        elif route == ("POST", "/tokenize"):
-            await reply(writer, 200, {"count": words(request.json())})
-        elif request.path == "/metrics":
+        elif request.method == "POST" and path == "/tokenize":
+            count = words(request.json())
+            await reply(writer, 200, {"count": count})
+        elif path == "/metrics":
             await reply(writer, 200, self._metrics())
-        elif request.path == "/times":
+        elif path == "/times":
             await reply(writer, 200, self._times)
-        elif request.path in ("/health", "/v1/models"):
-            await reply(writer, 200, {"status": "ok", "data": [{"id": "sim"}]})
+        elif path in ("/health", "/v1/models"):
+            model = {"id": "sim"}
+            await reply(writer, 200, {"status": "ok", "data": [model]})
         else:
-            await reply(writer, 404, error_body(f"no {request.path}"))
+            await reply(writer, 404, error_body(f"no {path}"))
 
     def _metrics(self) -> str:
         places = self._places
@@ -121,14 +124,16 @@ class SimServer:
         if args.die_after and self._count >= args.die_after:
             os._exit(70)
         if args.leak_kb:
-            self._leaked.append(os.urandom(int(args.leak_kb * 1024)))
+            size = int(args.leak_kb * 1024)
+            self._leaked.append(os.urandom(size))
         fault = self._fault()
         if fault in REFUSALS:
             await refuse(fault, writer)
         elif self._places.waiting >= args.queue:
             await reply(writer, 429, error_body("the queue is full"))
         else:
-            await self._compute(self._read(request, fault), writer)
+            asked = self._read(request, fault)
+            await self._compute(asked, writer)
 
     def _fault(self) -> str | None:
         """What the script wants of this request."""
@@ -152,7 +157,9 @@ class SimServer:
 
     async def _compute(self, request: SimRequest, writer: asyncio.StreamWriter) -> None:
         waited = await self._places.enter(request.kv_tokens)
-        begun_ns = time.monotonic_ns() if waited else request.received_ns
+        begun_ns = request.received_ns
+        if waited:
+            begun_ns = time.monotonic_ns()
         try:
             await self._answer(request, begun_ns, writer)
         finally:
@@ -171,44 +178,54 @@ class SimServer:
                 events.send({"choices": [opening_choice()]})
         due_ns = begun_ns + self._reading_ns(request.prompt_tokens)
         first_ns = 0
-        per_chunk = self._args.tokens_per_chunk
-        chunks = -(-request.tokens // per_chunk)
+        left = request.tokens
+        chunks = -(-left // self._args.tokens_per_chunk)
+        middle = chunks // 2
         for chunk in range(chunks):
-            await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
-            if request.fault and chunk == chunks // 2:
+            wait_ns = due_ns - time.monotonic_ns()
+            await asyncio.sleep(max(0, wait_ns) / 1e9)
+            if request.fault and chunk == middle:
                 ended = await break_off(request.fault, writer)
                 if ended:
                     return
+            tokens = min(self._args.tokens_per_chunk, left)
+            left -= tokens
             if events is not None:
-                tokens = min(per_chunk, request.tokens - chunk * per_chunk)
-                events.send({"choices": [piece_choice(WORD * tokens, chat=request.chat)]})
+                piece = piece_choice(WORD * tokens, chat=request.chat)
+                events.send({"choices": [piece]})
             first_ns = first_ns or time.monotonic_ns()
             due_ns += self._step_ns()
         self._note_times(request.received_ns, first_ns)
         if events is None:
             await reply(writer, 200, whole_answer(request))
             return
+        closing = closing_choice("length", chat=request.chat)
         usage = usage_of(request.prompt_tokens, request.tokens)
-        events.send({"choices": [closing_choice("length", chat=request.chat)]})
+        events.send({"choices": [closing]})
         events.send({"choices": [], "usage": usage})
         await events.end()
 
     def _reading_ns(self, prompt_tokens: int) -> int:
         """How long the prompt takes."""
         reading_ms = float(self._args.ttft_ms)
-        if self._args.prefill_tokens_per_s:
-            reading_ms += 1e3 * prompt_tokens / self._args.prefill_tokens_per_s
-        return int(self._varied(reading_ms) * 1e6)
+        rate_per_s = self._args.prefill_tokens_per_s
+        if rate_per_s:
+            reading_ms += 1e3 * prompt_tokens / rate_per_s
+        varied_ms = self._varied(reading_ms)
+        return int(varied_ms * 1e6)
 
     def _step_ns(self) -> int:
         """How long the next chunk takes beside all that run now."""
         args = self._args
-        crowd = 1 + args.crowding * (self._places.running - 1)
-        return int(self._varied(args.tokens_per_chunk * args.itl_ms * crowd) * 1e6)
+        others = self._places.running - 1
+        crowd = 1 + args.crowding * others
+        step_ms = args.tokens_per_chunk * args.itl_ms * crowd
+        return int(self._varied(step_ms) * 1e6)
 
     def _varied(self, delay_ms: float) -> float:
         jitter: float = self._args.jitter
-        return delay_ms * (1 + jitter * self._rng.uniform(-1, 1))
+        change = jitter * self._rng.uniform(-1, 1)
+        return delay_ms * (1 + change)
 
     def _note_times(self, received_ns: int, first_ns: int) -> None:
         """What a client should have measured, for GET /times."""
@@ -222,11 +239,10 @@ class SimServer:
 
 
 def whole_answer(request: SimRequest) -> dict[str, Any]:
-    return {
-        "model": "sim",
-        "choices": [whole_choice(WORD * request.tokens, "length", chat=request.chat)],
-        "usage": usage_of(request.prompt_tokens, request.tokens),
-    }
+    text = WORD * request.tokens
+    choice = whole_choice(text, "length", chat=request.chat)
+    usage = usage_of(request.prompt_tokens, request.tokens)
+    return {"model": "sim", "choices": [choice], "usage": usage}
 
 
 def error_body(message: str) -> dict[str, Any]:
@@ -235,10 +251,14 @@ def error_body(message: str) -> dict[str, Any]:
 
 def words(fields: dict[str, Any]) -> int:
     """Tokens of a request: its words, and one for the beginning."""
-    texts = [str(message.get("content") or "") for message in fields.get("messages") or ()]
+    messages = fields.get("messages") or ()
+    texts = [message.get("content") for message in messages]
     if not texts:
-        texts = [str(fields.get("prompt") or "")]
-    return 1 + sum(len(text.split()) for text in texts)
+        texts = [fields.get("prompt")]
+    count = 1
+    for text in texts:
+        count += len(str(text or "").split())
+    return count
 
 
 async def main() -> None:

@@ -20,19 +20,22 @@ Sample = tuple[list[int], list[float]]
 def read_chats(path: Path) -> list[Chat]:
     """Raises: JobError naming the line that is no chat."""
     chats = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines, 1):
         try:
-            chats.append(_chat_of(json.loads(line)))
+            chat = _chat_of(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             message = f"{path}:{number} is no chat: {error}"
             raise JobError("UsageError", message, 'each line: {"messages": [...]}') from None
+        chats.append(chat)
     if not chats:
         raise JobError("UsageError", f"{path} has no examples")
     return chats
 
 
 def _chat_of(row: Any) -> Chat:
-    return [{"role": message["role"], "content": message["content"]} for message in row["messages"]]
+    messages = row["messages"]
+    return [{"role": message["role"], "content": message["content"]} for message in messages]
 
 
 def render(chat: Chat) -> Iterator[tuple[str, bool]]:
@@ -60,10 +63,12 @@ def encode(
 
 def collate(samples: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
     """Right-padded ids_BT and weights_BT; padding weighs 0."""
+    count = len(samples)
     longest = max(len(ids) for ids, _ in samples)
-    ids_BT = torch.zeros(len(samples), longest, dtype=torch.long)
-    weights_BT = torch.zeros(len(samples), longest)
+    ids_BT = torch.zeros(count, longest, dtype=torch.long)
+    weights_BT = torch.zeros(count, longest)
     for row, (ids, weights) in enumerate(samples):
-        ids_BT[row, : len(ids)] = torch.tensor(ids)
-        weights_BT[row, : len(ids)] = torch.tensor(weights)
+        length = len(ids)
+        ids_BT[row, :length] = torch.tensor(ids)
+        weights_BT[row, :length] = torch.tensor(weights)
     return ids_BT, weights_BT

@@ -67,7 +67,8 @@ def schedule(step: int, steps: int) -> float:
     """Linear warm-up over 20 steps, flat, then linear decay over the last 35 %."""
     warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
     decay = (steps - step) / (DECAY_SHARE * steps)
-    return warm_up * min(1.0, max(LEAST_RATE, decay))
+    falling = max(LEAST_RATE, decay)
+    return warm_up * min(1.0, falling)
 
 
 def use_bf16(precision: str) -> bool:
@@ -97,12 +98,15 @@ def step_loss(
     total_weight = sum(weights_BT[:, 1:].sum() for _, weights_BT in halves)
     total = 0.0
     for ids_BT, weights_BT in halves:
+        inputs_BT = ids_BT[:, :-1]
+        targets_N = ids_BT[:, 1:].flatten()
+        weights_N = weights_BT[:, 1:].flatten()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits_BTV = model(ids_BT[:, :-1]).logits
-        losses = functional.cross_entropy(
-            logits_BTV.float().flatten(0, 1), ids_BT[:, 1:].flatten(), reduction="none"
-        )
-        loss: Any = (losses * weights_BT[:, 1:].flatten()).sum() / total_weight
+            logits_BTV = model(inputs_BT).logits
+        logits_NV = logits_BTV.float().flatten(0, 1)
+        losses_N = functional.cross_entropy(logits_NV, targets_N, reduction="none")
+        weighted_N = losses_N * weights_N
+        loss: Any = weighted_N.sum() / total_weight
         loss.backward()
         total += loss.item()
     return total
@@ -130,7 +134,8 @@ class Order:
     def next_batch(self) -> list[Sample]:
         count = len(self._samples)
         if len(self._left) < self._batch_size:
-            self._left += self._rng.sample(range(count), count)
+            more = self._rng.sample(range(count), count)
+            self._left += more
         chosen = self._left[: self._batch_size]
         self._left = self._left[self._batch_size :]
         return [self._samples[number] for number in chosen]
@@ -173,25 +178,27 @@ def train(
     order = Order(samples, recipe["batch_size"], recipe["seed"])
     bf16 = use_bf16(recipe["precision"])
     steps = recipe["steps"]
+    curve_every = max(1, steps // CURVE_POINTS)
     tokens = 0
     loss = 0.0
     curve = []
     for step in range(steps):
+        done = step + 1
         batch = order.next_batch()
         loss = step_loss(model, batch, bf16=bf16)
         optimizers.step(step)
-        tokens += sum(map(length_of, batch))
+        tokens += sum(length_of(sample) for sample in batch)
         if math.isnan(loss):
-            message = f"the loss became NaN at step {step + 1}"
+            message = f"the loss became NaN at step {done}"
             raise JobError("EngineFailed", message, "lower --learning-rate")
-        if step % max(1, steps // CURVE_POINTS) == 0 or step == steps - 1:
-            curve.append((step + 1, round(loss, 5)))
-        events.progress("training", step + 1, steps, loss=round(loss, 4))
+        if step % curve_every == 0 or done == steps:
+            curve.append((done, round(loss, 5)))
+        events.progress("training", done, steps, loss=round(loss, 4))
     return {"loss": loss, "tokens": tokens, "loss_curve": curve}
 
 
 def check_lengths(samples: list[Sample], context: int) -> None:
-    longest = max(map(length_of, samples))
+    longest = max(length_of(sample) for sample in samples)
     if longest > context:
         message = f"an example has {longest} tokens, the context is {context}"
         raise JobError("UsageError", message, "raise context")
@@ -209,16 +216,19 @@ def work(job: Json, events: Events) -> Json:
     chats = read_chats(Path(job["data"]))
     tokenizer = train_tokenizer(chats[:TOKENIZER_CHATS], recipe["vocab_size"])
     model = make_model(recipe, len(tokenizer))
+    backend = tokenizer.backend_tokenizer
     weight = recipe["prompt_loss_weight"]
-    samples = [encode(tokenizer.backend_tokenizer, chat, weight) for chat in chats]
+    samples = [encode(backend, chat, weight) for chat in chats]
     check_lengths(samples, recipe["context"])
     outcome = train(model, samples, recipe, events)
     model.config.use_cache = True
-    model.to(torch.bfloat16).save_pretrained(output)
+    model.to(torch.bfloat16)
+    model.save_pretrained(output)
     tokenizer.save_pretrained(output)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     return {
         **outcome,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": parameters,
         "wall_s": time.monotonic() - start_s,
         "cpu_s": time.process_time() - cpu_start_s,
         "peak_rss_bytes": peak_rss_bytes(),

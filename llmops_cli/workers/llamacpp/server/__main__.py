@@ -97,13 +97,15 @@ async def serve(
     """Until SIGTERM."""
     context = args.longest_request(train_context=llama.train_context, pool=llama.pool)
     scheduler = make_scheduler(args, llama, drafter)
+    reader = prompt_reader(llama)
     models = [args.name, *args.adapters]
-    app = OpenAiApp(prompt_reader(llama), scheduler, models=models, context=context)
+    app = OpenAiApp(reader, scheduler, models=models, context=context)
     scheduler.start()
     sizes = f"{args.parallel} sequences, {context} tokens each"
     print(f"serving {args.name} on {args.host}:{args.port}, {sizes}", flush=True)
     try:
-        await uvicorn_server(app).serve(sockets=[listener])
+        server = uvicorn_server(app)
+        await server.serve(sockets=[listener])
     finally:
         scheduler.stop()
 

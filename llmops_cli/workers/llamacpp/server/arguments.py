@@ -91,4 +91,5 @@ def parse_arguments() -> ServerArguments:
         parser.add_argument(flag, type=int, help=text)
     parser.add_argument("--kv-type", choices=KV_TYPES)
     parser.add_argument("--no-prefix-reuse", action="store_true")
-    return ServerArguments(**vars(parser.parse_args()))
+    given = parser.parse_args()
+    return ServerArguments(**vars(given))

@@ -64,7 +64,8 @@ async def respond_json(
     status: int = 200,
     headers: Headers | None = None,
 ) -> None:
-    await respond(send, status, msgspec.json.encode(body), headers=headers)
+    raw = msgspec.json.encode(body)
+    await respond(send, status, raw, headers=headers)
 
 
 async def start_stream(send: Send) -> None:

@@ -40,7 +40,8 @@ class StepBatch:
         end = start + len(chunk)
         if end == len(tokens):
             last = len(self.items) - 1
-            self.items[last] = (chunk[-1], end - 1, sequence, True)
+            item = (chunk[-1], end - 1, sequence, True)
+            self.items[last] = item
             self.outputs.append((running, last))
         return len(chunk)
 

@@ -70,7 +70,8 @@ class LogTail:
             self._lines.append(line.strip())
 
     def last(self, count: int) -> str:
-        return " ".join([*self._lines][-count:])
+        newest = [*self._lines][-count:]
+        return " ".join(newest)
 
 
 def load_model(
@@ -135,10 +136,12 @@ def set_adapters(context: ContextHandle, adapters: list[AdapterHandle]) -> None:
     count = len(adapters)
     room = max(count, 1)
     full_strength = [1.0] * count
-    handles = (ctypes.c_void_p * room)(*adapters)
+    pointers = (ctypes.c_void_p * room)(*adapters)
     scales = (ctypes.c_float * room)(*full_strength)
-    pointer = ctypes.cast(handles, ctypes.POINTER(llama_cpp.llama_adapter_lora_p_ctypes))
-    if llama_cpp.llama_set_adapters_lora(context, pointer, count, scales) != 0:
+    handle_type = ctypes.POINTER(llama_cpp.llama_adapter_lora_p_ctypes)
+    handles = ctypes.cast(pointers, handle_type)
+    status = llama_cpp.llama_set_adapters_lora(context, handles, count, scales)
+    if status != 0:
         raise RuntimeError("llama.cpp refused the adapter")
 
 
@@ -149,7 +152,8 @@ def metadata_of(model: ModelHandle, key: str) -> str | None:
     length: int = llama_cpp.llama_model_meta_val_str(model, key.encode(), buffer, size)
     if length < 0:
         return None
-    return buffer.raw[:length].decode(errors="replace")
+    raw = buffer.raw[:length]
+    return raw.decode(errors="replace")
 
 
 def is_recurrent(model: ModelHandle) -> bool:
@@ -163,14 +167,17 @@ class TokenBatch:
     """A llama_batch of fixed room that is filled anew for each step."""
 
     def __init__(self, room: int) -> None:
+        handle = llama_cpp.llama_batch_init(room, 0, 1)
+        shape = (room,)
         as_array = np.ctypeslib.as_array
-        self.handle = llama_cpp.llama_batch_init(room, 0, 1)
         # numpy views of the C arrays: one vector assignment instead of one ctypes access per token
-        self._tokens: npt.NDArray[np.int32] = as_array(self.handle.token, (room,))
-        self._positions: npt.NDArray[np.int32] = as_array(self.handle.pos, (room,))
-        self._wants_logits: npt.NDArray[np.int8] = as_array(self.handle.logits, (room,))
-        self._sequences = [self.handle.seq_id[i] for i in range(room)]
-        as_array(self.handle.n_seq_id, (room,))[:] = 1
+        self._tokens: npt.NDArray[np.int32] = as_array(handle.token, shape)
+        self._positions: npt.NDArray[np.int32] = as_array(handle.pos, shape)
+        self._wants_logits: npt.NDArray[np.int8] = as_array(handle.logits, shape)
+        self._sequences = [handle.seq_id[i] for i in range(room)]
+        sequences_each = as_array(handle.n_seq_id, shape)
+        sequences_each[:] = 1
+        self.handle = handle
 
     def fill(self, items: list[BatchItem]) -> None:
         count = len(items)

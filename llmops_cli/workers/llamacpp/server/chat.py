@@ -53,5 +53,6 @@ def refuse(message: str) -> None:
 
 
 def strftime_now(pattern: str) -> str:
-    now = datetime.datetime.now(datetime.UTC).astimezone()
-    return now.strftime(pattern)
+    utc = datetime.datetime.now(datetime.UTC)
+    local = utc.astimezone()
+    return local.strftime(pattern)

@@ -63,7 +63,8 @@ class Completions:
         self._context = context
 
     async def chat(self, receive: Receive, send: Send) -> None:
-        request = decode(await read_body(receive), ChatRequest)
+        body = await read_body(receive)
+        request = decode(body, ChatRequest)
         prompt = self._reader.chat(request.messages, **request.template_fields)
         call = GenerationCall(
             chat=True,
@@ -75,13 +76,15 @@ class Completions:
         await self._answer(call, receive, send)
 
     async def complete(self, receive: Receive, send: Send) -> None:
-        request = decode(await read_body(receive), CompletionRequest)
+        body = await read_body(receive)
+        request = decode(body, CompletionRequest)
         if request.echo:
             raise BadRequest("echo is not supported")
+        prompts = [self._reader.plain(prompt) for prompt in prompts_of(request)]
         call = GenerationCall(
             chat=False,
             request=request,
-            prompts=[self._reader.plain(prompt) for prompt in prompts_of(request)],
+            prompts=prompts,
             max_tokens=request.token_limit,
             top_logprobs=request.wanted_logprobs,
         )
@@ -126,7 +129,8 @@ class Completions:
         try:
             self._scheduler.submit(generations)
         except QueueFull as full:
-            retry_after = (b"retry-after", str(full.retry_after_s).encode())
+            seconds = str(full.retry_after_s)
+            retry_after = (b"retry-after", seconds.encode())
             message = "the queue is full; retry later"
             raise ApiError(429, "overloaded_error", message, headers=[retry_after]) from None
 

@@ -10,7 +10,8 @@ class Detokenizer:
     """
 
     def __init__(self, stops: list[str]) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        make = codecs.getincrementaldecoder("utf-8")
+        self._decoder = make(errors="replace")
         self._stops = [stop for stop in stops if stop]
         self._held = ""
         self.stopped = False

@@ -42,7 +42,8 @@ def is_same_vocabulary(one: Vocabulary, other: Vocabulary) -> bool:
         return False
     step = max(1, other.size // 1000)
     for token in range(0, other.size, step):
-        piece = one.piece(token, special=True)
-        if piece != other.piece(token, special=True):
+        ours = one.piece(token, special=True)
+        theirs = other.piece(token, special=True)
+        if ours != theirs:
             return False
     return True

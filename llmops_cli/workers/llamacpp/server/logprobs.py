@@ -9,9 +9,11 @@ def chat_logprobs(picked: list[TokenLogprob], vocabulary: Vocabulary) -> JsonObj
     content = []
     for each in picked:
         entry = chat_entry(each.token, each.logprob, vocabulary)
-        entry["top_logprobs"] = [
-            chat_entry(token, logprob, vocabulary) for token, logprob in each.top
-        ]
+        alternatives = []
+        for token, logprob in each.top:
+            alternative = chat_entry(token, logprob, vocabulary)
+            alternatives.append(alternative)
+        entry["top_logprobs"] = alternatives
         content.append(entry)
     return {"content": content}
 
@@ -31,7 +33,8 @@ def chat_entry(
 
 def completion_logprobs(picked: list[TokenLogprob], vocabulary: Vocabulary) -> JsonObject:
     def text(token: int) -> str:
-        return vocabulary.piece(token, special=True).decode(errors="replace")
+        piece = vocabulary.piece(token, special=True)
+        return piece.decode(errors="replace")
 
     top = []
     for each in picked:

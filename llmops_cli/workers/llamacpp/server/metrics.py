@@ -21,10 +21,12 @@ class SchedulerCollector:
     def collect(self) -> Iterator[Metric]:
         counters = msgspec.structs.asdict(self._scheduler.counters)
         for name, value in counters.items():
-            yield CounterMetricFamily(f"llmops_{name}", f"{spoken(name)} since start", value=value)
+            help_text = f"{spoken(name)} since start"
+            yield CounterMetricFamily(f"llmops_{name}", help_text, value=value)
         gauges = msgspec.structs.asdict(self._scheduler.load())
         for name, value in gauges.items():
-            yield GaugeMetricFamily(f"llmops_{name}", f"{spoken(name)} now", value=value)
+            help_text = f"{spoken(name)} now"
+            yield GaugeMetricFamily(f"llmops_{name}", help_text, value=value)
 
 
 def spoken(name: str) -> str:
@@ -52,7 +54,8 @@ class ServerMetrics:
 
     def count(self, path: str, status: int) -> None:
         known = path if path.startswith("/v1/") else "other"
-        self._requests.labels(known, str(status)).inc()
+        counter = self._requests.labels(known, str(status))
+        counter.inc()
 
     def observe(self, generations: list[Generation]) -> None:
         for generation in generations:

@@ -76,7 +76,10 @@ class Llama:
         self._log = LogTail()
         self._model = load_model(path, self._log, gpu_layers=options.gpu_layers)
         self._context = make_context(self._model, options, self._log)
-        self._adapters = [load_adapter(self._model, path, self._log) for path in adapters]
+        self._adapters = []
+        for adapter_path in adapters:
+            adapter = load_adapter(self._model, adapter_path, self._log)
+            self._adapters.append(adapter)
         self._adapter_in_use = 0
         self._memory: MemoryHandle = llama_cpp.llama_get_memory(self._context)
         self._batch = TokenBatch(options.batch)

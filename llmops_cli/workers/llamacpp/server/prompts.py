@@ -29,7 +29,8 @@ class PromptReader:
             raise BadRequest(str(error)) from error
         bos = self.vocabulary.bos_text()
         has_bos = bool(bos) and text.startswith(bos)
-        return self.vocabulary.tokenize(text, add_special=not has_bos, parse_special=True)
+        add_special = not has_bos
+        return self.vocabulary.tokenize(text, add_special=add_special, parse_special=True)
 
     def plain(self, prompt: Prompt) -> list[int]:
         """Raises: BadRequest for ids that no token has."""

@@ -128,7 +128,8 @@ def decode(body: bytes, kind: type[Body]) -> Body:
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
     except msgspec.ValidationError as error:
-        raise BadRequest(str(error).replace("`", "")) from error
+        message = str(error).replace("`", "")
+        raise BadRequest(message) from error
     except msgspec.DecodeError as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
 

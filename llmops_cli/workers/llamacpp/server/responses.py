@@ -34,8 +34,9 @@ class ResponseEncoder:
         unique = uuid.uuid4().hex[:24]
         self._id = f"{prefix}-{unique}"
         self._created = int(time.time())
-        head = self._head("chat.completion.chunk" if chat else "text_completion")
-        self._chunk_head = b"data: " + msgspec.json.encode(head)[:-1]
+        kind = "chat.completion.chunk" if chat else "text_completion"
+        head = msgspec.json.encode(self._head(kind))
+        self._chunk_head = b"data: " + head[:-1]  # without its closing brace
 
     def _head(self, kind: str) -> JsonObject:
         return {
@@ -89,10 +90,12 @@ class ResponseEncoder:
 
     def error_chunk(self, message: str) -> bytes:
         body = {"error": {"message": message}}
-        return b"data: " + msgspec.json.encode(body) + b"\n\n"
+        raw = msgspec.json.encode(body)
+        return b"data: " + raw + b"\n\n"
 
     def usage_chunk(self, usage: JsonObject) -> bytes:
-        return self._chunk_head + b',"choices":[],"usage":' + msgspec.json.encode(usage) + b"}\n\n"
+        raw = msgspec.json.encode(usage)
+        return self._chunk_head + b',"choices":[],"usage":' + raw + b"}\n\n"
 
     def choice(
         self,
@@ -111,7 +114,8 @@ class ResponseEncoder:
         return choice
 
     def whole(self, choices: list[JsonObject], usage: JsonObject) -> bytes:
-        body = self._head("chat.completion" if self.chat else "text_completion")
+        kind = "chat.completion" if self.chat else "text_completion"
+        body = self._head(kind)
         body["choices"] = choices
         body["usage"] = usage
         return msgspec.json.encode(body)
@@ -130,8 +134,11 @@ def usage_of(generations: list[Generation]) -> JsonObject:
     for generation in generations:
         prompt = tuple(generation.tokens[: generation.prompt_tokens])
         prompts.setdefault(prompt, generation)
-    prompt_tokens = sum(generation.prompt_tokens for generation in prompts.values())
-    cached_tokens = sum(generation.cached_tokens or 0 for generation in prompts.values())
+    prompt_tokens = 0
+    cached_tokens = 0
+    for generation in prompts.values():
+        prompt_tokens += generation.prompt_tokens
+        cached_tokens += generation.cached_tokens or 0
     output_tokens = sum(generation.output_tokens for generation in generations)
     return {
         "prompt_tokens": prompt_tokens,

@@ -129,7 +129,8 @@ class SlotPool:
         idle = [slot for slot in self.slots if slot.running is None and slot.cells]
         if not idle:
             return False
-        self.clear(min(idle, key=_used_at))
+        oldest = min(idle, key=_used_at)
+        self.clear(oldest)
         return True
 
     def begin(self, running: Running) -> bool:
@@ -161,7 +162,8 @@ class SlotPool:
         return 0
 
     def _held_by(self, slot: Slot, generation: Generation) -> int:
-        if not self._reuse or slot.adapter != generation.adapter:
+        can_share = self._reuse and slot.adapter == generation.adapter
+        if not can_share:
             return 0
         return common_prefix(slot.cells, generation.tokens)
 

@@ -15,7 +15,8 @@ class Vocabulary:
     def __init__(self, model: ModelHandle) -> None:
         self.handle: llama_cpp.llama_vocab_p = llama_cpp.llama_model_get_vocab(model)
         self.size = int(llama_cpp.llama_vocab_n_tokens(self.handle))
-        self.end_tokens = frozenset(filter(self._is_end, range(self.size)))
+        ends = filter(self._is_end, range(self.size))
+        self.end_tokens = frozenset(ends)
         self._pieces: dict[int, bytes] = {}
 
     def _is_end(self, token: int) -> bool:
