@@ -32,20 +32,23 @@ def serve(
     from llmops_cli.pipeline.gateway import run_gateway
     from llmops_cli.serve.flags import gateway_config
     from llmops_cli.serve.recipe import ServeRecipe
+    from llmops_cli.serve.versions import FileStamp, stamp_of
 
     found = resolved(ServeRecipe, given, command="serve", old_names=False)
     recipe = found.recipe
+    file = Path(recipe.config) if recipe.config else None
+    stamp = stamp_of(file) if file else FileStamp()
     config = gateway_config(recipe, found.origins)
     if recipe.check:
         _tell(recipe.config or "", config, as_json)
         return
     if as_json:
         raise UsageError("--json goes with --check")
-    file = Path(recipe.config) if recipe.config else None
     with Progress() as progress:
         run_gateway(
             config,
             file=file,
+            stamp=stamp,
             host=recipe.host,
             port=recipe.port,
             workers=recipe.workers,

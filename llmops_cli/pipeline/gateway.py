@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from llmops_cli.serve.door.listener import bind
 from llmops_cli.serve.door.server import check_start, serve
 from llmops_cli.serve.spec import GatewaySpec
 from llmops_cli.serve.state import state_dir
+from llmops_cli.serve.versions import FileStamp
 
 if TYPE_CHECKING:
     from llmops_cli.core.progress import Progress
@@ -24,14 +26,20 @@ def run_gateway(
     config: GatewayConfig,
     *,
     file: Path | None,
+    stamp: FileStamp,
     host: str,
     port: int,
     workers: int,
     tls: tuple[Path, Path] | None,
     progress: Progress,
 ) -> None:
-    """Serves until it is told to stop. Raises: LlmopsError."""
+    """Serves until it is told to stop. Raises: LlmopsError.
+
+    `stamp`: of the file before it was read.
+    """
+    _survive_signal_to_read()
     spec = _spec(config, host, file, tls)
+    spec = msgspec.structs.replace(spec, stamp=stamp)
     check_start(spec, progress.say)
     listener = bind(host, port)  # before engines are started, which takes minutes
     bound_port = listener.getsockname()[1]  # of the system's choice where 0 was asked
@@ -48,6 +56,12 @@ def run_gateway(
         progress.say(f"gateway: {scheme}://{host}:{bound_port}/v1  ->  {places}{openness}")
         spec = msgspec.structs.replace(spec, urls=urls)
         serve(spec, listener, workers=workers, say=progress.say)
+
+
+def _survive_signal_to_read() -> None:
+    """Until somebody serves, which may take minutes: a file that has changed is read then."""
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def _spec(

@@ -10,21 +10,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmops_cli.core.errors import LlmopsError
 from llmops_cli.gateway_file.config import GatewayConfig
-from llmops_cli.gateway_file.read import load_config
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.answers.cached import AnswerCache
 from llmops_cli.serve.answers.handler import RequestHandler
 from llmops_cli.serve.door.app import GatewayApp
 from llmops_cli.serve.door.pages import Pages
+from llmops_cli.serve.door.protocol import TimedProtocol
 from llmops_cli.serve.door.request_log import RequestLog
-from llmops_cli.serve.reload import FileStamp, await_live_sides, fixed_parts, stamp_of
+from llmops_cli.serve.follow import FileFollower
 from llmops_cli.serve.snapshot import Snapshot
-from llmops_cli.serve.spec import GatewaySpec, check_bind
+from llmops_cli.serve.spec import GatewaySpec
 from llmops_cli.serve.storage import Storage
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.upstream import Upstream
+from llmops_cli.serve.versions import ConfigVersion, ConfigVersions
 from llmops_cli.serve.watch.audit import AuditLog
 from llmops_cli.serve.watch.block_alert import BlockAlert, Judgements
 from llmops_cli.serve.watch.console import Console
@@ -40,10 +40,9 @@ TICK_S = 1.0
 class Gateway:
     """`app` is what a server calls."""
 
-    def __init__(self, spec: GatewaySpec) -> None:
+    def __init__(self, spec: GatewaySpec, versions: ConfigVersions) -> None:
         self._spec = spec
         self._folder = Path(spec.folder)
-        self._file = Path(spec.file) if spec.file else None
         self._metrics = Metrics()
         self._keys = KeyStore(self._folder)
         self._canaries = Canaries(self._folder)
@@ -55,16 +54,17 @@ class Gateway:
             cache=AnswerCache(self._storage.answers, self._new_meanings),
             metrics=self._metrics,
         )
-        self._snapshot = self._new_snapshot(spec.config, None)
+        self._follower = FileFollower(spec, versions, self._keys, self._metrics)
+        self.snapshot = self.new_snapshot(self._follower.serves, None)
+        self._settle(self.snapshot.config)
         self.app = self._new_app()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stamp = self._file_stamp()
         self._alert = BlockAlert()
 
     def _new_app(self) -> GatewayApp:
         console = Console(self._metrics, self._storage.budgets, self._canaries)
         return GatewayApp(
-            self._snapshot,
+            self.snapshot,
             self._keys,
             failed_keys=self._storage.failed_keys,
             handler=self._handler,
@@ -82,62 +82,48 @@ class Gateway:
 
     # -- configuration
 
-    def _new_snapshot(self, config: GatewayConfig, before: Snapshot | None) -> Snapshot:
-        self._canaries.configure(config.models)
+    def new_snapshot(self, version: ConfigVersion, before: Snapshot | None) -> Snapshot:
         return Snapshot(
-            config,
+            version.config,
             urls=self._spec.urls,
-            beside=self._file.parent if self._file else None,
+            policy=version.policy,
             limiter=self._storage.limiter,
             canaries=self._canaries,
             metrics=self._metrics,
             before=before,
         )
 
-    def _file_stamp(self) -> FileStamp:
-        return FileStamp() if self._file is None else stamp_of(self._file)
-
-    async def reload(self) -> None:
-        """The file's configuration counts from the next request on.
-
-        One that cannot be used changes nothing.
-        """
-        if self._file is None:
-            return
-        self._stamp = self._file_stamp()
-        try:
-            config = load_config(self._file)
-            check_bind(self._spec.host, len(self._keys), keys_required=config.keys_required)
-            snapshot = self._new_snapshot(config, self._snapshot)
-            await await_live_sides(self._snapshot, snapshot)
-        except LlmopsError as error:
-            self._metrics.config_ok.set(0)
-            LOG.error("the configuration stays as it was: %s", error.message)
-            return
-        self._replace_snapshot(snapshot)
-        self._metrics.config_ok.set(1)
-        fixed = fixed_parts(self._spec.config, config)
-        left = f"; {fixed} change with the next start" if fixed else ""
-        LOG.warning("the configuration was read anew%s", left)
-
-    def _replace_snapshot(self, snapshot: Snapshot) -> None:
-        old = self._snapshot
-        self._snapshot = snapshot
+    def replace_snapshot(self, snapshot: Snapshot) -> None:
+        old = self.snapshot
+        self.snapshot = snapshot
         self.app.snapshot = snapshot
+        self._settle(snapshot.config)
         snapshot.watch()
         self._start(old.retire(snapshot))
+
+    def discard_snapshot(self, snapshot: Snapshot) -> None:
+        self._start(snapshot.retire(self.snapshot))
+
+    def _settle(self, config: GatewayConfig) -> None:
+        """What is kept beside a snapshot and follows it."""
+        self._canaries.configure(config.models)
+        self._metrics.tags = config.tags
+        TimedProtocol.head_s = config.limits.header_s
+        TimedProtocol.body_s = config.limits.body_s
 
     # -- life
 
     async def _started(self) -> None:
-        self._snapshot.watch()
+        self.snapshot.watch()
         self._storage.start()
         self._start(self._ticks())
         with suppress(NotImplementedError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._start_reload)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
 
     def _start_reload(self) -> None:
-        self._start(self.reload())
+        self._follower.want()
+        self._start(self._follower.look(self))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:  # Any: what it yields
         task = asyncio.get_running_loop().create_task(work)
@@ -148,7 +134,7 @@ class Gateway:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for upstream in self._snapshot.all():
+        for upstream in self.snapshot.all():
             await upstream.close()
         await self._storage.close()
         if self._tracer is not None:
@@ -167,23 +153,22 @@ class Gateway:
         self._canaries.tick()
         self._audit.look()
         self._show_state()
-        if self._file is not None and self._file_stamp() != self._stamp:
-            await self.reload()
+        await self._follower.look(self)
 
     # -- what metrics show
 
     def _show_state(self) -> None:
         metrics = self._metrics
         metrics.tasks.set(len(asyncio.all_tasks()))
-        metrics.queued.set(self._snapshot.dispatcher.queues.total())
+        metrics.queued.set(self.snapshot.dispatcher.queues.total())
         if self._storage.link is not None:
             metrics.redis_up.set(self._storage.link.up)
-        for name, group in self._snapshot.upstreams.items():
+        for name, group in self.snapshot.upstreams.items():
             self._show_upstream(name, group)
         for name in self._canaries.states():
             metrics.canary(name, self._canaries.percent(name))
         seen = Judgements(self._handler.judged, self._handler.blocked)
-        most = self._snapshot.config.guard_alert
+        most = self.snapshot.config.guard_alert
         metrics.block_rate.set(self._alert.look(seen, alert_above=most))
 
     def _show_upstream(self, name: str, group: list[Upstream]) -> None:

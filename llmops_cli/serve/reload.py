@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
 
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.gateway_file.config import GatewayConfig
@@ -18,23 +16,11 @@ FIXED = ("redis", "audit", "traces")
 ANSWERS_WITHIN_S = 5
 
 
-class FileStamp(NamedTuple):
-    """Another one: the file was written, or replaced."""
-
-    changed_ns: int = 0
-    inode: int = 0
-
-
-def stamp_of(path: Path) -> FileStamp:
-    with suppress(OSError):
-        found = path.stat()
-        return FileStamp(found.st_mtime_ns, found.st_ino)
-    return FileStamp()
-
-
 def fixed_parts(before: GatewayConfig, after: GatewayConfig) -> str:
     """What has changed and changes only with the next start, by name."""
     names = [name for name in FIXED if getattr(before, name) != getattr(after, name)]
+    if before.limits.connections != after.limits.connections:
+        names.append("limits.connections")
     if _engines(before) != _engines(after):
         names.append("engines")
     return ", ".join(names)

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
@@ -18,15 +13,13 @@ from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.limits import Limits
 from llmops_cli.serve.door.own_names import OwnNames
 from llmops_cli.serve.door.proxies import TrustedProxies
+from llmops_cli.serve.policy import digest_of, guard_of
 from llmops_cli.serve.prices import PriceTable
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
 from llmops_cli.serve.upstreams.routing import Router
 from llmops_cli.serve.upstreams.upstream import Upstream
 from llmops_cli.serve.watch.metrics import Metrics
-
-if TYPE_CHECKING:
-    from llmops_cli.guard.check import Guard
 
 LOG = logging.getLogger("llmops.gateway")
 CHECKED_WITHIN_S = 5.0
@@ -36,7 +29,7 @@ RETIRE_LOOK_S = 0.5
 class Snapshot:
     """Requests hold on to the one that they began with; a reload makes another.
 
-    `urls`: where engines that we started answer, by upstream. `beside`: the file's folder.
+    `urls`: where engines that we started answer, by upstream. `policy`: the guard's.
     """
 
     def __init__(
@@ -44,7 +37,7 @@ class Snapshot:
         config: GatewayConfig,
         *,
         urls: dict[str, list[str]],
-        beside: Path | None,
+        policy: str | None,
         limiter: Limiter,
         canaries: Canaries,
         metrics: Metrics,
@@ -53,8 +46,8 @@ class Snapshot:
         self.config = config
         known: list[Upstream] = [] if before is None else before.all()
         self.upstreams = _upstreams(config, urls, known)
-        self.guard = _guard(config.guard, beside)
-        self.policy = _digest(self.guard)
+        self.guard = guard_of(policy)
+        self.policy = digest_of(policy)
         self.limits = Limits(limiter, config.limits)
         self.router = Router(config, self.upstreams, canaries)
         queues = None if before is None else before.dispatcher.queues
@@ -68,7 +61,6 @@ class Snapshot:
         self.price = PriceTable().of
         self.proxies = TrustedProxies(config.limits.trusted_proxies)
         self.names = OwnNames(config)
-        metrics.tags = config.tags
 
     def all(self) -> list[Upstream]:
         return [each for group in self.upstreams.values() for each in group]
@@ -149,22 +141,3 @@ def _upstream(
 
 def _is_ready(upstream: Upstream) -> bool:
     return upstream.usable() and upstream.checked.is_set()
-
-
-def _guard(named: str | None, beside: Path | None) -> Guard | None:
-    if named is None:
-        return None
-    from llmops_cli.guard.check import Guard
-    from llmops_cli.guard.policy import DEFAULT, load_policy
-
-    if named == "default":
-        return Guard(DEFAULT)
-    folder = beside or Path()
-    return Guard(load_policy(folder / Path(named).expanduser()))
-
-
-def _digest(guard: Guard | None) -> str:
-    """Of its policy."""
-    if guard is None:
-        return ""
-    return hashlib.sha256(msgspec.json.encode(guard.policy)).hexdigest()[:16]

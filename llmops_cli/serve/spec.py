@@ -8,15 +8,20 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.serve.versions import FileStamp
 
 
 class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
-    """`urls`: where engines that were started answer, by upstream."""
+    """`urls`: where engines that were started answer, by upstream.
+
+    `stamp`: of the file as it was when `config` was read.
+    """
 
     folder: str
     config: GatewayConfig
     host: str = "127.0.0.1"
     file: str | None = None
+    stamp: FileStamp = FileStamp()
     urls: dict[str, list[str]] = {}
     tls_cert: str | None = None
     tls_key: str | None = None

@@ -18,7 +18,9 @@ from llmops_cli.serve.accounts.redis_link import RedisLink
 from llmops_cli.serve.door.protocol import TimedProtocol
 from llmops_cli.serve.door.workers import DRAIN_S, GatewayWorkers
 from llmops_cli.serve.gateway import Gateway
+from llmops_cli.serve.policy import read_policy
 from llmops_cli.serve.spec import GatewaySpec, check_bind
+from llmops_cli.serve.versions import ConfigVersions
 
 LOG = logging.getLogger("llmops.gateway")
 BACKLOG = 2048
@@ -53,20 +55,26 @@ def serve(
 
     Raises: EngineFailed if it ends by itself.
     """
+    versions = ConfigVersions.beginning(
+        spec.config,
+        policy=read_policy(spec.config.guard, Path(spec.file).parent if spec.file else None),
+        seen=spec.stamp,
+    )
     if workers > 1:
-        GatewayWorkers(spec, listener, workers, say).run()
-    elif not serve_here(spec, listener):
+        GatewayWorkers(spec, versions, listener, workers, say).run()
+    elif not serve_here(spec, versions, listener):
         raise EngineFailed("the gateway did not start")
 
 
-def serve_here(spec: GatewaySpec, listener: socket.socket) -> bool:
+def serve_here(
+    spec: GatewaySpec,
+    versions: ConfigVersions,
+    listener: socket.socket,
+) -> bool:
     """Serves in this process. Whether it ever did."""
     _log_to_stderr()
-    limits = spec.config.limits
-    TimedProtocol.head_s = limits.header_s
-    TimedProtocol.body_s = limits.body_s
     config = uvicorn.Config(
-        Gateway(spec).app,
+        Gateway(spec, versions).app,
         loop="uvloop",
         http=TimedProtocol,
         ws="none",
@@ -78,7 +86,7 @@ def serve_here(spec: GatewaySpec, listener: socket.socket) -> bool:
         date_header=True,
         timeout_graceful_shutdown=DRAIN_S,
         backlog=BACKLOG,
-        limit_concurrency=limits.connections,
+        limit_concurrency=spec.config.limits.connections,
         ssl_certfile=spec.tls_cert,
         ssl_keyfile=spec.tls_key,
         timeout_keep_alive=KEEP_ALIVE_S,

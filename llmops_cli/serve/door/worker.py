@@ -1,6 +1,7 @@
-"""A worker process of the gateway: `python -m llmops_cli.serve.door.worker FD`.
+"""A worker process of the gateway: `python -m llmops_cli.serve.door.worker LISTENER VERSIONS`.
 
-What to serve comes as a line on its standard input, which stays open as long as the parent lives.
+Both are descriptors that it has inherited. What to serve comes as a line on its standard input,
+which stays open as long as the parent lives.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from llmops_cli.serve.door.server import serve_here
 from llmops_cli.serve.spec import GatewaySpec
+from llmops_cli.serve.versions import ConfigVersions
 
 
 def main() -> None:
@@ -22,7 +24,8 @@ def main() -> None:
     spec = msgspec.json.decode(line, type=GatewaySpec)
     threading.Thread(target=_follow_parent, daemon=True).start()
     listener = socket.socket(fileno=int(sys.argv[1]))
-    serve_here(spec, listener)
+    versions = ConfigVersions(int(sys.argv[2]))
+    serve_here(spec, versions, listener)
 
 
 def _follow_parent() -> None:

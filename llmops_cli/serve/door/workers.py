@@ -19,6 +19,7 @@ import msgspec
 
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.serve.spec import GatewaySpec
+from llmops_cli.serve.versions import ConfigVersions
 from llmops_cli.serve.watch.metrics import SHARED
 
 DRAIN_S = 30
@@ -44,11 +45,13 @@ class GatewayWorkers:
     def __init__(
         self,
         spec: GatewaySpec,
+        versions: ConfigVersions,
         listener: socket.socket,
         count: int,
         say: Callable[[str], None],
     ) -> None:
         self._spec = spec
+        self._versions = versions
         self._listener = listener
         self._count = count
         self._say = say
@@ -60,7 +63,7 @@ class GatewayWorkers:
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop())
-        signal.signal(signal.SIGHUP, lambda *_: self._tell(signal.SIGHUP))
+        signal.signal(signal.SIGHUP, lambda *_: self._read_anew())
         try:
             for _ in range(self._count):
                 self._start()
@@ -73,10 +76,18 @@ class GatewayWorkers:
             shutil.rmtree(self._metrics, ignore_errors=True)
 
     def _start(self) -> None:
-        fd = self._listener.fileno()
+        """A worker that cannot read the file yet is not ended by the signal to do so."""
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+        try:
+            self._start_one()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def _start_one(self) -> None:
+        descriptors = (self._listener.fileno(), self._versions.descriptor)
         env = {**os.environ, SHARED: self._metrics}
-        argv = [sys.executable, "-m", PROGRAM, str(fd)]
-        process = subprocess.Popen(argv, stdin=subprocess.PIPE, pass_fds=(fd,), env=env)
+        argv = [sys.executable, "-m", PROGRAM, *map(str, descriptors)]
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, pass_fds=descriptors, env=env)
         assert process.stdin is not None
         process.stdin.write(msgspec.json.encode(self._spec) + b"\n")
         process.stdin.flush()  # and it stays open: its end tells the worker that we are gone
@@ -117,6 +128,10 @@ class GatewayWorkers:
         for worker in list(self._workers.values()):
             with suppress(OSError):
                 worker.process.send_signal(number)
+
+    def _read_anew(self) -> None:
+        self._versions.want()
+        self._tell(signal.SIGHUP)
 
     def _stop(self) -> None:
         self._stopping = True

@@ -151,6 +151,7 @@ def _totals(samples: Samples) -> Json:
         "retries": samples.sum("retries_total"),
         "fallbacks": samples.sum("fallbacks_total"),
         "config_ok": samples.sum("config_ok") > 0,
+        "workers": samples.by("config_version", "worker"),
         "audit_lost": samples.sum("audit_lost_total"),
     }
 

@@ -153,6 +153,11 @@ GAUGES = {
         "Share of requests blocked in the last minute",
         "livemax",
     ),
+    "config_version": GaugeFamily(
+        "When the version that a worker serves was read, in seconds since 1970; one for all",
+        "livemax",
+        ("worker",),
+    ),
     "config_ok": GaugeFamily(
         "0: the file was changed and cannot be used",
         "livemin",

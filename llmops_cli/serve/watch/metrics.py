@@ -195,6 +195,10 @@ class Metrics:
         self._child("breaker", upstream).set(breaker)
         self._child("outstanding_tokens", upstream).set(outstanding)
 
+    def serves_version(self, read_at: float) -> None:
+        """This worker's version of the configuration, by when it was read."""
+        self._child("config_version", str(os.getpid())).set(read_at)
+
     def canary(self, model: str, percent: int) -> None:
         self._child("canary_percent", model).set(percent)
 

@@ -162,7 +162,7 @@ class ScriptedGateway:
         self.snapshot = Snapshot(
             config,
             urls={},
-            beside=None,
+            policy=None,
             limiter=self._limiter,
             canaries=self._canaries,
             metrics=self.metrics,

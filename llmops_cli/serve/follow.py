@@ -1,0 +1,178 @@
+"""A worker follows the configuration's file: one of all reads it, the others take what it made."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from llmops_cli.core.errors import LlmopsError
+from llmops_cli.gateway_file.read import load_config
+from llmops_cli.serve.accounts.keys import KeyStore
+from llmops_cli.serve.policy import read_policy
+from llmops_cli.serve.reload import await_live_sides, fixed_parts
+from llmops_cli.serve.snapshot import Snapshot
+from llmops_cli.serve.spec import GatewaySpec, check_bind
+from llmops_cli.serve.versions import ConfigVersion, ConfigVersions, FileStamp, stamp_of
+from llmops_cli.serve.watch.metrics import Metrics
+
+LOG = logging.getLogger("llmops.gateway")
+
+
+class Serving(Protocol):
+    """What has a snapshot, and takes another."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    def new_snapshot(self, version: ConfigVersion, before: Snapshot | None) -> Snapshot:
+        """Raises: LlmopsError."""
+        ...
+
+    def replace_snapshot(self, snapshot: Snapshot) -> None: ...
+
+    def discard_snapshot(self, snapshot: Snapshot) -> None:
+        """One that nobody was served by."""
+        ...
+
+
+class FileFollower:
+    """`look` comes about once a second, and on a signal."""
+
+    def __init__(
+        self,
+        spec: GatewaySpec,
+        versions: ConfigVersions,
+        keys: KeyStore,
+        metrics: Metrics,
+    ) -> None:
+        self._spec = spec
+        self._file = Path(spec.file) if spec.file else None
+        self._versions = versions
+        self._keys = keys
+        self._metrics = metrics
+        self._looking = asyncio.Lock()
+        self._refused_at = 0.0
+        self.serves = versions.current()
+        self._show(self.serves)
+
+    def want(self) -> None:
+        """The file is to be read, whether it has changed or not."""
+        self._versions.want()
+
+    async def look(self, serving: Serving) -> None:
+        async with self._looking:
+            await self._look(serving)
+
+    async def _look(self, serving: Serving) -> None:
+        self._adopt(serving)
+        if self._file is None or not self._is_due(self._versions.current()):
+            return
+        with self._versions.reading() as is_mine:
+            if not is_mine:
+                return  # what comes of it is seen at the next look
+            version = self._versions.current()
+            if self._is_due(version):
+                await self._read(self._file, version, serving)
+
+    def _is_due(self, version: ConfigVersion) -> bool:
+        assert self._file is not None
+        return (
+            stamp_of(self._file) != version.seen or self._versions.wanted_at() > version.looked_at
+        )
+
+    def _adopt(self, serving: Serving) -> None:
+        """What another worker has read, and found good."""
+        version = self._versions.current()
+        if version.read_at in (self.serves.read_at, self._refused_at):
+            self._metrics.config_ok.set(version.ok and version.read_at != self._refused_at)
+            return
+        try:
+            snapshot = serving.new_snapshot(version, serving.snapshot)
+        except LlmopsError as error:
+            self._refused_at = version.read_at
+            self._metrics.config_ok.set(0)
+            LOG.error("this worker cannot serve what the others do: %s", error.message)
+            return
+        self._serve(version, snapshot, serving)
+
+    async def _read(
+        self,
+        file: Path,
+        before: ConfigVersion,
+        serving: Serving,
+    ) -> None:
+        """A file that cannot be used changes nothing."""
+        seen = stamp_of(file)
+        begun = time.time()
+        try:
+            version = self._version_of(file, seen, begun)
+            snapshot = serving.new_snapshot(version, serving.snapshot)
+            await self._await_sides(snapshot, serving)
+        except LlmopsError as error:
+            LOG.error("the configuration stays as it was: %s", error.message)
+            self._refuse(before, seen, begun)
+            return
+        except Exception:  # the boundary: whatever it is, what is served goes on
+            LOG.exception("the configuration stays as it was")
+            self._refuse(before, seen, begun)
+            return
+        self._versions.write(version)
+        self._serve(version, snapshot, serving)
+        fixed = fixed_parts(self._spec.config, version.config)
+        left = f"; {fixed} change with the next start" if fixed else ""
+        LOG.warning("the configuration was read anew%s", left)
+
+    def _version_of(
+        self,
+        file: Path,
+        seen: FileStamp,
+        begun: float,
+    ) -> ConfigVersion:
+        """Raises: LlmopsError."""
+        config = load_config(file)
+        check_bind(self._spec.host, len(self._keys), keys_required=config.keys_required)
+        return ConfigVersion(
+            config=config,
+            policy=read_policy(config.guard, file.parent),
+            read_at=time.time(),
+            seen=seen,
+            looked_at=begun,
+        )
+
+    async def _await_sides(self, snapshot: Snapshot, serving: Serving) -> None:
+        """Raises: EngineFailed."""
+        try:
+            await await_live_sides(serving.snapshot, snapshot)
+        except BaseException:
+            serving.discard_snapshot(snapshot)
+            raise
+
+    def _refuse(
+        self,
+        before: ConfigVersion,
+        seen: FileStamp,
+        begun: float,
+    ) -> None:
+        """The version before goes on, and all know that the file is no good as it is."""
+        version = msgspec.structs.replace(before, seen=seen, looked_at=begun, ok=False)
+        self._versions.write(version)
+        self._metrics.config_ok.set(0)
+
+    def _serve(
+        self,
+        version: ConfigVersion,
+        snapshot: Snapshot,
+        serving: Serving,
+    ) -> None:
+        serving.replace_snapshot(snapshot)
+        self.serves = version
+        self._show(version)
+
+    def _show(self, version: ConfigVersion) -> None:
+        self._metrics.config_ok.set(version.ok)
+        self._metrics.serves_version(version.read_at)
