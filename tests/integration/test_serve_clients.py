@@ -136,10 +136,12 @@ def test_anthropics_tools_and_images(upstream: Upstream, start: Starter) -> None
                 "source": {"type": "text", "media_type": "text/plain", "data": "x"},
             }
         ]
-        with pytest.raises(anthropic.BadRequestError):
-            client.messages.create(
-                model="m", max_tokens=5, messages=[{"role": "user", "content": document}]
-            )
+        asking: list[Any] = [{"role": "user", "content": document}]
+        client.messages.create(model="m", max_tokens=5, messages=asking)
+        assert upstream.seen[-1]["messages"] == [{"role": "user", "content": "x"}]
+        document[0]["source"] = {"type": "url", "url": "https://example.org/a.pdf"}
+        with pytest.raises(anthropic.BadRequestError, match="fetched by Anthropic"):
+            client.messages.create(model="m", max_tokens=5, messages=asking)
 
 
 def test_langchains_client(upstream: Upstream, start: Starter) -> None:

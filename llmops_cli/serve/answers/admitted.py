@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.late_events import answer_events, failure_events
 from llmops_cli.serve.context import RequestContext
-from llmops_cli.serve.door.respond import Send, respond
+from llmops_cli.serve.door.respond import JSON, Send, respond
 from llmops_cli.serve.refusal import Headers, Refusal
 from llmops_cli.serve.snapshot import Snapshot
 
@@ -74,14 +74,22 @@ class AdmittedRequest:
         headers: Headers,
         *,
         kind: bytes | None = None,
-    ) -> None:
-        """`body` in OpenAI's form. `kind`: None where `headers` tell the content's type."""
+    ) -> int:
+        """The status that the client sees: 502 for a body that its dialect has no form for.
+
+        `body` in OpenAI's form. `kind`: None where `headers` tell the content's type.
+        """
         if self.has_begun:
             await self.end_stream(self._events(status, body))
-            return
+            return status
         self.has_ended = True
         seen_status, shown = self.dialect.whole(body, status=status)
+        if not self.dialect.is_plain:
+            headers = [header for header in headers if header[0] != b"content-type"]
+            kind = JSON
+        self.observed.status = seen_status
         await respond(self.send, seen_status, shown, [*self.decided.headers, *headers], kind=kind)
+        return seen_status
 
     def _events(self, status: int, body: bytes) -> bytes:
         """The same, where the client was told already that a stream comes."""

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.serve.answers.dialects.choices import spelt
+from llmops_cli.serve.answers.dialects.choices import OddAnswer
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.dialects.sse import event, named_event
 from llmops_cli.serve.endpoints import RESPONSES, Endpoint
+from llmops_cli.serve.upstreams.errors import UpstreamError
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 MESSAGE_CHARS = 1000
@@ -29,12 +30,10 @@ def answer_events(
 ) -> bytes:
     """All events of an answer. `endpoint`: the upstream's; `usage`: the count is told too."""
     try:
-        answer = msgspec.json.decode(body)
         if endpoint.choices is None:
-            return _completed(answer)
-        events = b"".join(spelt(answer, endpoint.choices, usage=usage))
-        return dialect.feed(events) + dialect.finish()
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+            return _completed(msgspec.json.decode(body))
+        return b"".join(dialect.spell(body, endpoint.choices, usage=usage))
+    except (*OddAnswer, UpstreamError):
         return error_events(dialect, endpoint, ODD_ANSWER)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.late_events import error_events
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
+from llmops_cli.serve.answers.replay import give
 from llmops_cli.serve.answers.usage import usage_in
 from llmops_cli.serve.answers.whole_guard import guarded_answer
 from llmops_cli.serve.context import Ended, GuardVerdict, Usage
 from llmops_cli.serve.refusal import Headers, Refusal
-from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import WORDS
 from llmops_cli.serve.upstreams.reply import Reply
@@ -36,6 +37,7 @@ class Relay:
         request.observed.first_s = request.elapsed_s()
         headers = [header for header in reply.headers if header[0] in PASSED]
         if exchange.body is None:
+            _check_wanted(request, exchange)
             body = await self._pass_stream(request, exchange, headers, keeps=keeps)
         else:
             body = await self._pass_whole(request, exchange, exchange.body, headers)
@@ -58,15 +60,33 @@ class Relay:
             if exchange.reply.status == 200:
                 usage = usage_in(raw) or usage
                 body, verdict = self._guarded(request, raw)
-            await request.answer_whole(exchange.reply.status, body, headers)
-            request.observed.answered = True
-            good = True
+            good = await self._answer(request, exchange, body, headers)
+            request.observed.answered = good
         finally:
             exchange.end(good=good)
             self.settle(request, exchange, usage)
-        if verdict is not None and verdict.action == "block":
+        if not good or (verdict is not None and verdict.action == "block"):
             return None
         return body
+
+    async def _answer(
+        self,
+        request: AdmittedRequest,
+        exchange: UpstreamExchange,
+        body: bytes,
+        headers: Headers,
+    ) -> bool:
+        """In the client's form; False if the upstream's answer has none."""
+        status = exchange.reply.status
+        if status == 200 and request.asked.streams and not request.dialect.is_plain:
+            await give(request, body)
+            return True
+        if await request.answer_whole(status, body, headers) == status:
+            return True
+        error = MalformedAnswer("no answer that can be translated")
+        request.observed.error = str(error)
+        self._metrics.upstream_failed(exchange.candidate.upstream.name, error)
+        return False
 
     def _guarded(self, request: AdmittedRequest, raw: bytes) -> tuple[bytes, GuardVerdict | None]:
         guard = request.snapshot.guard
@@ -172,6 +192,15 @@ class Relay:
         if verdict is not None:
             request.observed.guard = verdict
             self._metrics.guarded(verdict.direction, verdict.action, verdict.rule)
+
+
+def _check_wanted(request: AdmittedRequest, exchange: UpstreamExchange) -> None:
+    """Raises: Refusal for a stream that was not asked for, where it must be translated."""
+    if request.asked.streams or request.dialect.is_plain:
+        return
+    exchange.end(good=False)
+    said = "the upstream streamed an answer that was to be whole"
+    raise Refusal(502, said, code="upstream_error")
 
 
 async def pass_failure_on(request: AdmittedRequest, failure: Failure) -> None:

@@ -13,6 +13,16 @@ from llmops_cli.serve.answers.dialects.sse import DONE, data_lines, event
 Json = dict[str, Any]  # Any: OpenAI's fields
 TEXT_FIELDS = ("content", "text", "reasoning_content", "reasoning", "refusal")
 """Fields of a choice, or of its message, that hold what a model says."""
+OddAnswer = (
+    msgspec.DecodeError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+)
+"""What an answer of another form leads to."""
 APART = ("choices", "usage", "object")
 _WORDS = re.compile(r"\s*\S+\s*$|\s*\S+|\s+", re.DOTALL)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
+import msgspec
+
+from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, spelt
 from llmops_cli.serve.refusal import Headers, Refusal
 
 
@@ -34,8 +38,17 @@ class Dialect(Protocol):
     def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
         """A whole answer or an upstream's error: its status and body, as the client sees it."""
 
+    def spell(
+        self,
+        body: bytes,
+        form: ChoiceFormat,
+        *,
+        usage: bool,
+    ) -> Iterable[bytes]:
+        """A whole answer as a stream of events. Raises: one of OddAnswer; UpstreamError."""
+
     def feed(self, events: bytes) -> bytes:
-        """What a piece of a stream means."""
+        """What a piece of a stream means. Raises: UpstreamError for what means nothing."""
 
     def finish(self) -> bytes:
         """What is said at a stream's end."""
@@ -69,6 +82,15 @@ class OpenAI:
 
     def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
         return status, body
+
+    def spell(
+        self,
+        body: bytes,
+        form: ChoiceFormat,
+        *,
+        usage: bool,
+    ) -> Iterable[bytes]:
+        return spelt(msgspec.json.decode(body), form, usage=usage)
 
     def feed(self, events: bytes) -> bytes:
         return events

@@ -1,21 +1,28 @@
 """Anthropic's Messages, translated there and back.
 
-Source: Anthropic's Messages API (version 2023-06-01). `thinking` and `cache_control` have no
-counterpart and are left out; what would change the answer's meaning (documents, server tools) is
-refused.
+Source: Anthropic's Messages API (version 2023-06-01 and after). What becomes of each field
+and block stands in messages_rules.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 
-from llmops_cli.serve.answers.dialects.messages_answer import error_body, message_of
-from llmops_cli.serve.answers.dialects.messages_request import chat_of
-from llmops_cli.serve.answers.dialects.messages_stream import MessagesStream
-from llmops_cli.serve.answers.dialects.sse import named_event
+from llmops_cli.serve.answers.dialects.choices import ChoiceFormat
+from llmops_cli.serve.answers.dialects.messages_answer import Shown, error_body, message_of
+from llmops_cli.serve.answers.dialects.messages_request import MessagesRequest, translate
+from llmops_cli.serve.answers.dialects.messages_stream import (
+    PING,
+    MessagesStream,
+    whole_as_event,
+)
 from llmops_cli.serve.refusal import Headers, Refusal
 
-PING = named_event("ping", {"type": "ping"})
+OTHER_FORM = b"2023-01-01"
+"""The first version, whose streams had another form; 2023-06-01 and after have this one."""
+UNSENT_HEADER = b"x-llmops-unsent"
+NOTHING_ASKED = MessagesRequest(chat=b"", unsent=b"")
 
 
 class Messages:
@@ -27,22 +34,46 @@ class Messages:
     def __init__(self) -> None:
         self.model = ""
         self._id = f"msg_{secrets.token_hex(12)}"
+        self._asked = NOTHING_ASKED
+        self._betas = False
         self._stream: MessagesStream | None = None
 
     def named(self, request_id: str) -> Headers:
         return [(b"request-id", request_id.encode())]
 
     def hear(self, headers: Headers) -> None:
-        del headers
+        for name, value in headers:
+            if name == b"anthropic-version" and value == OTHER_FORM:
+                said = (
+                    "anthropic-version: 2023-01-01 has another form; 2023-06-01 and after are taken"
+                )
+                raise Refusal(400, said, code="invalid_header")
+            if name == b"anthropic-beta" and value:
+                self._betas = True
 
     def request(self, body: bytes) -> bytes:
-        return chat_of(body)
+        self._asked = translate(body)
+        return self._asked.chat
 
     def told(self) -> Headers:
-        return []
+        names = [self._asked.unsent] if self._asked.unsent else []
+        if self._betas:
+            names.append(b"anthropic-beta")
+        return [(UNSENT_HEADER, b", ".join(names))] if names else []
 
     def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
-        return message_of(body, status=status, message_id=self._id, model=self.model)
+        return message_of(body, status=status, shown=self._shown())
+
+    def spell(
+        self,
+        body: bytes,
+        form: ChoiceFormat,
+        *,
+        usage: bool,
+    ) -> Iterable[bytes]:
+        del form, usage
+        yield self.feed(whole_as_event(body))
+        yield self.finish()
 
     def feed(self, events: bytes) -> bytes:
         return self._begun().feed(events)
@@ -58,5 +89,14 @@ class Messages:
 
     def _begun(self) -> MessagesStream:
         if self._stream is None:
-            self._stream = MessagesStream(self._id, self.model)
+            self._stream = MessagesStream(self._shown())
         return self._stream
+
+    def _shown(self) -> Shown:
+        return Shown(
+            message_id=self._id,
+            model=self.model,
+            stop_sequences=self._asked.stop_sequences,
+            thoughts=self._asked.shows_thoughts,
+            nothing=self._asked.only_warms,
+        )
