@@ -65,10 +65,9 @@ def _tell(
     """That a file can be used, and what it means for private prompts."""
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.serve.checked import checked, privacy_table
-    from llmops_cli.serve.key_names import warnings_about_keys
+    from llmops_cli.serve.warnings import warnings_of
 
-    warnings = warnings_about_keys(config, Path(path))
-    found = checked(path, config, warnings=warnings)
+    found = checked(path, config, warnings=warnings_of(config, Path(path)))
     for warning in found.warnings:
         say(f"warning: {warning}")
     if as_json:

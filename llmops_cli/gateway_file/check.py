@@ -9,9 +9,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.engines import engine_names, load_engine, parse_options
+from llmops_cli.gateway_file.combinations import contradictions_in, pools_of
 from llmops_cli.gateway_file.config import CorsConfig, GatewayConfig, RedisConfig
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, Place, below, misspelt
-from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig, Pool, upstream_of
+from llmops_cli.gateway_file.model import ModelConfig, Pool, upstream_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 NAME_MOST = 128
@@ -42,9 +43,17 @@ def mistakes_in(config: GatewayConfig) -> Mistakes:
     for name in config.limits.models:
         place = ("limits", "models", name)
         yield from _unless_known(name, config, place)
+    if config.cache and config.cache.semantic:
+        place = ("cache", "semantic", "model")
+        yield from _unless_known(config.cache.semantic.model, config, place)
+    if config.traces is not None:
+        yield from below(("traces",), _in_traces(config.traces))
+    yield from contradictions_in(config)
 
 
 def _in_upstream(name: str, upstream: UpstreamConfig) -> Mistakes:
+    if not _is_name(name):
+        yield Mistake((), f"an upstream's name has 1 to {NAME_MOST} printable characters")
     if bool(upstream.url) == bool(upstream.engine):
         message = f"upstream {name} needs a url, or an engine to start"
         yield Mistake((), message)
@@ -122,13 +131,14 @@ def _in_model(
         message = f"a model's name has 1 to {NAME_MOST} printable characters"
         yield Mistake((), message)
     yield from _in_sides(name, model)
-    for place, pool in _pools(model).items():
+    for number, adapter in enumerate(model.adapters):
+        if not _is_name(adapter):
+            message = f"an adapter's name has 1 to {NAME_MOST} printable characters"
+            yield Mistake(("adapters", number), message)
+    for place, pool in pools_of(model).items():
         mistakes = _in_pool(pool, config)
         yield from below(place, mistakes)
     yield from _in_other_models(name, model, config)
-    if model.canary:
-        mistakes = _in_canary(model.canary, model.members())
-        yield from below(("canary",), mistakes)
 
 
 def _is_name(name: str) -> bool:
@@ -154,20 +164,6 @@ def _in_sides(name: str, model: ModelConfig) -> Mistakes:
         )
 
 
-def _pools(model: ModelConfig) -> dict[Place, Pool]:
-    """All that name upstreams, by their place below the model."""
-    pools: dict[Place, Pool] = {("pool",): model.pool}
-    for colour, pool in model.colours.items():
-        pools["colours", colour] = pool
-    for number, rule in enumerate(model.rules):
-        pools["rules", number, "use"] = rule.use
-    if model.canary:
-        pools["canary", "use"] = model.canary.use
-    if model.shadow:
-        pools["shadow", "use"] = model.shadow.use
-    return pools
-
-
 def _in_pool(pool: Pool, config: GatewayConfig) -> Mistakes:
     known = config.upstreams
     for number, member in enumerate(pool):
@@ -191,6 +187,9 @@ def _in_other_models(
     if model.hybrid:
         place = ("hybrid", "small")
         yield from _unless_known(model.hybrid.small, config, place)
+    if model.cache and model.cache.semantic:
+        place = ("cache", "semantic", "model")
+        yield from _unless_known(model.cache.semantic.model, config, place)
 
 
 def _unless_known(
@@ -204,20 +203,31 @@ def _unless_known(
         yield misspelt(place, "model", name, known)
 
 
-def _in_canary(canary: CanaryConfig, members: Pool) -> Mistakes:
-    others = [member for member in canary.use if member not in members]
-    if not others:
-        yield Mistake(("use",), "the canary uses what the pool uses")
-    growing = sorted(canary.steps)
-    if canary.steps != growing:
-        yield Mistake(("steps",), "the steps of a canary grow")
-
-
 def _in_redis(redis: RedisConfig) -> Mistakes:
-    parts = urlsplit(redis.url)
-    if parts.scheme not in REDIS_SCHEMES:
-        message = f"{redis.url} is no address of Redis"
-        yield Mistake(("url",), message, "redis://127.0.0.1:6379/0")
+    if not _is_redis(redis.url):
+        yield Mistake(("url",), "that is no address of Redis", "redis://127.0.0.1:6379/0")
+    if not redis.prefix.isprintable() or not redis.prefix.strip():
+        yield Mistake(("prefix",), "a prefix has printable characters")
+
+
+def _is_redis(url: str) -> bool:
+    """Its words are not shown: they may hold a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path)
+    database = parts.path.removeprefix("/")
+    has_database = not database or database.isdecimal()
+    return parts.scheme in REDIS_SCHEMES and bool(parts.hostname) and has_database
+
+
+def _in_traces(url: str) -> Mistakes:
+    message = bad_url(url)
+    if message:
+        yield Mistake((), message, "http://127.0.0.1:4318")
 
 
 def _in_networks(networks: list[str]) -> Mistakes:

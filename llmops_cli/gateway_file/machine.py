@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+from itertools import chain
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.gateway_file.combinations import pools_of
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
 from llmops_cli.gateway_file.model import ModelConfig, PoolMember, upstream_of
@@ -13,6 +16,7 @@ from llmops_cli.gateway_file.prices import public_price
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.runtime.keys import require_header_value
 
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DEFAULT_POLICY = "default"
 """The guard's own policy, which is no file."""
 
@@ -24,7 +28,7 @@ def mistakes_here(config: GatewayConfig, folder: Path) -> Mistakes:
         mistakes = _in_upstream(upstream)
         yield from below(place, mistakes)
     guard = config.guard
-    if guard and not _is_policy(guard, folder):
+    if guard is not None and not _is_policy(guard, folder):
         yield Mistake(("guard",), f"no policy at {guard}")
     for name, model in config.models.items():
         yield from _in_prices(name, model, config)
@@ -39,7 +43,10 @@ def _is_policy(guard: str, folder: Path) -> bool:
 
 def _in_upstream(upstream: UpstreamConfig) -> Mistakes:
     variable = upstream.key_env
-    if not variable:
+    if variable is None:
+        return
+    if not VARIABLE.fullmatch(variable):
+        yield Mistake(("key_env",), "it names a variable, and holds no key", "key_env: HOSTED_KEY")
         return
     key = os.environ.get(variable, "").strip()
     if not key:
@@ -57,7 +64,7 @@ def _in_prices(
     config: GatewayConfig,
 ) -> Mistakes:
     """Who has `price: genai` answers only for models that the public table knows."""
-    for member in model.members():
+    for member in chain.from_iterable(pools_of(model).values()):
         upstream = upstream_of(member)
         price = config.upstreams[upstream].price
         if price != "genai":

@@ -54,7 +54,7 @@ def _reach(
     model: ModelConfig,
     config: GatewayConfig,
 ) -> PrivateReach:
-    may_see = _may_see(model)
+    allowed = may_see(model)
     all_of_them = set(_upstreams_of(model))
     bound = binding_of(model)
     for other in others_of(model, config):
@@ -63,12 +63,12 @@ def _reach(
             continue
         all_of_them |= set(_upstreams_of(theirs))
         if bound is not Binding.ALL:
-            may_see |= _may_see(theirs)
+            allowed |= may_see(theirs)
     return PrivateReach(
         model=name,
         bound=bound,
-        may_see=sorted(may_see),
-        may_not=sorted(all_of_them - may_see),
+        may_see=sorted(allowed),
+        may_not=sorted(all_of_them - allowed),
         cached_in=_cached_in(model, bound, config),
     )
 
@@ -80,7 +80,7 @@ def binding_of(model: ModelConfig) -> Binding:
     return Binding.SOME if rules else Binding.NONE
 
 
-def _may_see(model: ModelConfig) -> set[str]:
+def may_see(model: ModelConfig) -> set[str]:
     """By the model's own rules."""
     found = set[str]()
     for rule in model.rules:

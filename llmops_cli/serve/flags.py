@@ -44,7 +44,7 @@ def gateway_config(recipe: ServeRecipe, origins: Mapping[str, str]) -> GatewayCo
     _check_tls(recipe)
     if recipe.config is not None:
         _refuse_what_the_file_says(origins)
-        return load_config(Path(recipe.config))
+        return _from_file(Path(recipe.config))
     if recipe.check:
         raise UsageError("--check needs a --config")
     return GatewayConfig(
@@ -55,6 +55,15 @@ def gateway_config(recipe: ServeRecipe, origins: Mapping[str, str]) -> GatewayCo
         cache=CacheConfig() if recipe.cache else None,
         redis=RedisConfig(url=recipe.redis) if recipe.redis else None,
     )
+
+
+def _from_file(path: Path) -> GatewayConfig:
+    """Its policy is read too, so that a wrong one is told before the start. Raises: LlmopsError."""
+    config = load_config(path)
+    guard = config.guard
+    if guard is not None and guard != DEFAULT_GUARD:
+        load_policy(path.parent / Path(guard).expanduser())
+    return config
 
 
 def _check_tls(recipe: ServeRecipe) -> None:

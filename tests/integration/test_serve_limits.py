@@ -326,10 +326,9 @@ def test_who_may_stand_in_is_reserved_for(upstream: Upstream, start: Starter) ->
     """Ten tokens cost $0.0001 in the pool and $0.01 at the fallback, which $0.005 could not pay."""
     key = start.key("poor", "--budget-dollars", "0.005")
     gateway = start.config(
-        f"upstreams: {{one: {{url: '{upstream.url}', price: {{output: 10}}}}, dear: {{url: "
-        f"'{upstream.url}',"
-        " price: {output: 1000}}}\nmodels: {a: {pool: [one]}, b: {pool: [one], fallback: "
-        "[c]}, c: {pool: [dear]}}\n"
+        f"upstreams:\n  one: {{url: '{upstream.url}', price: {{input: 0, output: 10}}}}\n"
+        f"  dear: {{url: '{upstream.url}', price: {{input: 0, output: 1000}}}}\n"
+        "models: {a: {pool: [one]}, b: {pool: [one], fallback: [c]}, c: {pool: [dear]}}\n"
     )
     assert gateway.ask({**CHAT, "model": "a", "max_tokens": 10}, key=key)[0] == 200
     status, _, body = gateway.ask({**CHAT, "model": "b", "max_tokens": 10}, key=key)

@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from llmops_cli.gateway_file.model import (
     ShadowConfig,
 )
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.serve.context import ANYBODY
 from llmops_cli.serve.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
 from tests.unit.serve.scripted import Opened, Script, ScriptedGateway
 
@@ -34,8 +36,8 @@ EMBEDDER = "embedder"
 CARD = "My card is 4111 1111 1111 1111, why was it refused?"
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
-SEEDS = itertools.count()
-"""So that no answer is one of before."""
+KEYS = itertools.count()
+"""A key for each request, so that no answer is one of before."""
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": f'{{"q": "{CARD}"}}'}}
 
 
@@ -164,10 +166,11 @@ def test_a_private_prompt_reaches_only_what_the_rules_name(
     gateway.scripts = script
     gateway.opened.clear()
     gateway.configure(config)
-    whole = {"model": name, "stream": stream, "seed": next(SEEDS), **body}
+    whole = {"model": name, "stream": stream, **body}
     if endpoint is EMBEDDINGS:
         del whole["stream"]
-    answer = asyncio.run(gateway.ask(whole, endpoint=endpoint))
+    key = msgspec.structs.replace(ANYBODY, id=f"key{next(KEYS)}")
+    answer = asyncio.run(gateway.ask(whole, endpoint=endpoint, key=key))
     size = len(str(whole).encode())
     asked = config.models[name.removesuffix("-lora")]
     if any(rule.longer_than == 1 for rule in asked.rules):

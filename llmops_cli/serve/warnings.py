@@ -1,4 +1,4 @@
-"""Names of keys in the gateway's file, and of its models at keys: whether each other has them."""
+"""What `--check` warns of: what nobody can have meant, and names of keys that are not there."""
 
 from __future__ import annotations
 
@@ -8,26 +8,34 @@ from pathlib import Path
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.document import read_document
 from llmops_cli.gateway_file.mistake import Mistake, misspelt
+from llmops_cli.gateway_file.oddities import oddities_in
 from llmops_cli.serve.accounts.key import Key
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.state import DATABASE, state_dir
 
 
-def warnings_about_keys(config: GatewayConfig, file: Path) -> list[str]:
-    """With their lines. A machine without keys of a gateway's knows nothing to warn of."""
-    folder = state_dir()
-    if not (folder / DATABASE).is_file():
-        return []
-    keys = [key for key in KeyStore(folder).all() if key.revoked is None]
+def warnings_of(config: GatewayConfig, file: Path) -> list[str]:
+    """With their lines."""
+    keys = _keys_here()
     document = read_document(file)
     found = []
-    for mistake in _in_rules(config, keys):
+    for mistake in (*oddities_in(config), *_in_rules(config, keys)):
         error = document.error(mistake)
         found.append(f"{error.message}; {error.hint}" if error.hint else error.message)
     return found + list(_at_keys(config, keys))
 
 
+def _keys_here() -> list[Key]:
+    """A machine without keys of a gateway's knows nothing to warn of; a check makes nothing."""
+    folder = state_dir()
+    if not (folder / DATABASE).is_file():
+        return []
+    return [key for key in KeyStore(folder).all() if key.revoked is None]
+
+
 def _in_rules(config: GatewayConfig, keys: Sequence[Key]) -> Iterator[Mistake]:
+    if not keys:
+        return
     known = {name for key in keys for name in (key.name, key.id)}
     names = {key.name for key in keys}
     for model, settings in config.models.items():

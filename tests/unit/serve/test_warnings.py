@@ -8,7 +8,7 @@ import pytest
 
 from llmops_cli.gateway_file.read import load_config
 from llmops_cli.serve.accounts.keys import KeyStore
-from llmops_cli.serve.key_names import warnings_about_keys
+from llmops_cli.serve.warnings import warnings_of
 
 TEXT = """
 upstreams:
@@ -27,13 +27,13 @@ def test_names_that_are_not_there_are_told(tmp_path: Path, monkeypatch: pytest.M
     file = tmp_path / "gateway.yaml"
     file.write_text(TEXT)
     config = load_config(file)
-    assert warnings_about_keys(config, file) == []
+    assert warnings_of(config, file) == []
     assert not (tmp_path / "state").exists(), "a check makes nothing"
     store = KeyStore(tmp_path / "state")
     store.create("team", models=["a", "lora", "old"])
     store.create("gone")
     store.revoke("gone")
-    taem, gone, old = warnings_about_keys(config, file)
+    taem, gone, old = warnings_of(config, file)
     assert "gateway.yaml:9: models.a.rules.0.keys.1: unknown key 'taem'" in taem
     assert "did you mean 'team'" in taem
     assert "unknown key 'gone'" in gone

@@ -1,0 +1,73 @@
+"""What a gateway can run with, though nobody can have meant it: told, and not refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from llmops_cli.gateway_file.combinations import pools_of
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
+from llmops_cli.gateway_file.model import ModelConfig, RuleConfig, upstream_of
+from llmops_cli.gateway_file.reach import Binding, binding_of, may_see
+
+
+def oddities_in(config: GatewayConfig) -> Mistakes:
+    for name, model in config.models.items():
+        yield from below(("models", name), _in_model(model, config))
+    yield from _in_upstreams(config)
+    yield from _in_keys(config)
+
+
+def _in_model(model: ModelConfig, config: GatewayConfig) -> Mistakes:
+    for number, rule in enumerate(model.rules):
+        if rule == RuleConfig(use=rule.use):
+            message = "the rule asks for nothing: the pool and later rules are never used"
+            yield Mistake(("rules", number), message)
+    upstreams = [config.upstreams[name] for name in map(upstream_of, model.members())]
+    is_single = len(upstreams) == 1 and upstreams[0].replicas == 1
+    if model.hedge_after_s is not None and is_single and model.canary is None:
+        yield Mistake(("hedge_after_s",), "the pool has no second upstream to ask")
+    if model.balance == "cost" and all(each.price is None for each in upstreams):
+        yield Mistake(("balance",), "no upstream of the pool has a price")
+    if binding_of(model) is Binding.ALL:
+        yield from _in_stand_ins(model, config)
+
+
+def _in_stand_ins(model: ModelConfig, config: GatewayConfig) -> Mistakes:
+    """Of a model that keeps personal data on some upstreams."""
+    allowed = may_see(model)
+    for number, other in enumerate(model.fallback):
+        theirs = config.models.get(other)
+        if theirs is not None and allowed.isdisjoint(may_see(theirs)):
+            message = f"{other} never stands in for private prompts: its upstreams may not see them"
+            yield Mistake(("fallback", number), message)
+
+
+def _in_upstreams(config: GatewayConfig) -> Mistakes:
+    if not config.models:
+        return
+    used = set(_used(config))
+    for name in config.upstreams:
+        if name not in used:
+            yield Mistake(("upstreams", name), "no model uses it")
+
+
+def _used(config: GatewayConfig) -> Iterator[str]:
+    for model in config.models.values():
+        for pool in pools_of(model).values():
+            yield from map(upstream_of, pool)
+
+
+def _in_keys(config: GatewayConfig) -> Mistakes:
+    """A key is somebody's: what is sent to two hosts is known to both."""
+    hosts: dict[str, str | None] = {}
+    for name, upstream in config.upstreams.items():
+        variable = upstream.key_env
+        if not variable or not upstream.url:
+            continue
+        host = urlsplit(upstream.url).hostname
+        first = hosts.setdefault(variable, host)
+        if first != host:
+            message = f"{variable} is sent to {first} and to {host}"
+            yield Mistake(("upstreams", name, "key_env"), message)
