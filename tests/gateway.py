@@ -115,6 +115,7 @@ class Handler(BaseHTTPRequestHandler):
             "output": [{"type": "message", "content": [part]}],
             "usage": {"input_tokens": 5, "output_tokens": 3},
         }
+        whole = self.outer.whole or whole
         if not body.get("stream"):
             self._json(200, whole)
             return
@@ -122,12 +123,15 @@ class Handler(BaseHTTPRequestHandler):
             {"type": "response.output_text.delta", "delta": word} for word in self.outer.words
         ]
         events = [*deltas, {"type": "response.completed", "response": whole}]
+        events = self.outer.events or events
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
         for event in events:
             self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+            self.wfile.flush()
+            time.sleep(self.outer.delay_s)
         self.close_connection = True
 
     def _stream(self, model: str) -> None:
@@ -206,6 +210,8 @@ class Upstream:
         self.prefill_s = 0.0
         self.extra: dict[str, Any] = {}
         self.names = ["m", "other"]
+        self.events: list[dict[str, Any]] = []
+        self.whole: dict[str, Any] = {}
         self.listed: dict[str, dict[str, Any]] = {}
         self.status = 500
         self.logprob = -0.01

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import openai
@@ -128,3 +129,107 @@ def test_what_a_stream_is_to_tell_is_kept(upstream: Upstream, start: Starter) ->
         assert upstream.seen[-1]["stream_options"] == {"include_usage": True}
     status, _, _ = gateway.ask({**CHAT, "stream": True, "stream_options": [1]})
     assert status == 400
+
+
+CARD = "4111 1111 1111 1111"
+
+
+def response_events(text: str) -> list[dict[str, Any]]:
+    """As OpenAI streams a response with a thought, a text and a tool's call."""
+    at = {"item_id": "i", "output_index": 1, "content_index": 0}
+    thought = {"item_id": "t", "output_index": 0, "summary_index": 0}
+    call = {"item_id": "c", "output_index": 2}
+    arguments = json.dumps({"card": CARD})
+    part = {"type": "output_text", "text": text, "annotations": []}
+    output = [
+        {"type": "reasoning", "id": "t", "summary": [{"type": "summary_text", "text": text}]},
+        {
+            "type": "message",
+            "id": "i",
+            "role": "assistant",
+            "status": "completed",
+            "content": [part],
+        },
+        {"type": "function_call", "id": "c", "call_id": "c", "name": "pay", "arguments": arguments},
+    ]
+    whole = {
+        "id": "r",
+        "object": "response",
+        "created_at": 1,
+        "model": "m",
+        "status": "completed",
+        "output": output,
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {"input_tokens": 5, "output_tokens": 30, "total_tokens": 35},
+    }
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {**whole, "output": [], "status": "in_progress"}},
+        {
+            "type": "response.output_item.added",
+            "output_index": 0,
+            "item": {**output[0], "summary": []},
+        },
+    ]
+    kind = "response.reasoning_summary_text"
+    words = text.split(" ")
+    pieces = [f"{word} " for word in words[:-1]] + words[-1:]
+    events += [{"type": f"{kind}.delta", **thought, "delta": piece} for piece in pieces]
+    events.append({"type": f"{kind}.done", **thought, "text": text})
+    kind = "response.output_text"
+    events += [{"type": f"{kind}.delta", **at, "delta": piece, "logprobs": []} for piece in pieces]
+    events.append({"type": f"{kind}.done", **at, "text": text, "logprobs": []})
+    kind = "response.function_call_arguments"
+    events += [{"type": f"{kind}.delta", **call, "delta": piece} for piece in arguments]
+    events.append({"type": f"{kind}.done", **call, "name": "pay", "arguments": arguments})
+    for number, item in enumerate(output):
+        events.append({"type": "response.output_item.done", "output_index": number, "item": item})
+    events.append({"type": "response.completed", "response": whole})
+    return [{**event, "sequence_number": number} for number, event in enumerate(events)]
+
+
+def test_a_guarded_response_streams_and_says_one_thing(upstream: Upstream, start: Starter) -> None:
+    gateway = start(upstream.url, "--guard", "default")
+    text = f"Of course, my card is {CARD} and it is good for another year or two, I think."
+    upstream.events = response_events(text)
+    upstream.delay_s = 0.02
+    gateway.ask({"model": "m", "input": "Hi"}, path="/v1/responses")  # the guard is read
+    begin = time.monotonic()
+    first_s = 0.0
+    said = ""
+    thought = ""
+    arguments = ""
+    with client_of(gateway) as client:
+        for event in client.responses.create(model="m", input="Hi", stream=True):
+            if event.type == "response.output_text.delta":
+                said += event.delta
+            elif event.type == "response.reasoning_summary_text.delta":
+                thought += event.delta
+            elif event.type == "response.function_call_arguments.delta":
+                arguments += event.delta
+            elif event.type == "response.completed":
+                whole = event.response
+            if (said or thought) and not first_s:
+                first_s = time.monotonic() - begin
+    total_s = time.monotonic() - begin
+    assert first_s < total_s / 2, "it is not held to its end"
+    assert "1111" not in said + thought + arguments
+    assert said.startswith("Of course, my card is ")
+    assert thought == said == whole.output_text
+    assert said.endswith(" and it is good for another year or two, I think.")
+    assert set(json.loads(arguments)) == {"card"}
+    assert "1111" not in whole.model_dump_json()
+    time.sleep(0.3)
+    line = gateway.audit()[-1]
+    assert (line["input_tokens"], line["output_tokens"], line["guard"]) == (5, 30, "output redact")
+
+
+def test_a_guarded_response_reads_whatever_stands_in_a_whole_one(
+    upstream: Upstream, start: Starter
+) -> None:
+    gateway = start(upstream.url, "--guard", "default")
+    upstream.whole = response_events(f"My card is {CARD}.")[-1]["response"]
+    said = gateway.ask({"model": "m", "input": "Hi"}, path="/v1/responses")[2]
+    assert b"1111" not in said
+    assert b"My card is" in said

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from llmops_cli.serve.answers.choices_stream import ChoicesStream
-from llmops_cli.serve.answers.dialects.responses import texts_of_stream, withheld
 from llmops_cli.serve.answers.dialects.sse import data_lines
+from llmops_cli.serve.answers.guarded_events import GuardedEvents
 from llmops_cli.serve.answers.usage import usage_in
 from llmops_cli.serve.context import GuardVerdict, Usage
-from llmops_cli.serve.endpoints import RESPONSES, Endpoint
+from llmops_cli.serve.endpoints import Endpoint
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
@@ -55,8 +55,8 @@ def stream_reader(
             hides_usage=hides_usage,
             keeps=keeps,
         )
-    if guard is not None and endpoint is RESPONSES:
-        return HeldStream(guard)
+    if guard is not None:
+        return GuardedEvents(guard, endpoint.path)
     return OpaqueStream()
 
 
@@ -87,47 +87,6 @@ class OpaqueStream:
     def estimate(self) -> None:
         if not self.usage.output_tokens:
             self.usage.output_tokens = max(0, self._events - 2)
-
-    def whole(self) -> bytes | None:
-        return None
-
-
-class HeldStream:
-    """A stream of Responses, which says everything several times.
-
-    It passes whole if the guard finds it harmless, else there is an error in its place.
-    """
-
-    def __init__(self, guard: Guard) -> None:
-        self.verdict: GuardVerdict | None = None
-        self._guard = guard
-        self._held = list[bytes]()
-        self._counted = OpaqueStream()
-
-    @property
-    def usage(self) -> Usage:
-        return self._counted.usage
-
-    def feed(self, piece: bytes) -> bytes:
-        self._held.append(self._counted.feed(piece))
-        return b""
-
-    def finish(self) -> bytes:
-        self._counted.finish()
-        events = b"".join(self._held)
-        texts = texts_of_stream(events)
-        if texts is None:
-            self.verdict = GuardVerdict("output", "block", "unfinished")
-            return withheld("the answer was not whole")
-        for text in texts:
-            decision = self._guard.check_output(text, route=RESPONSES.path)
-            if decision.action in ("redact", "block"):
-                self.verdict = GuardVerdict("output", "block", decision.findings[0].rule)
-                return withheld(decision.message or "the answer was withheld")
-        return events
-
-    def estimate(self) -> None:
-        self._counted.estimate()
 
     def whole(self) -> bytes | None:
         return None

@@ -32,8 +32,8 @@ class Place(NamedTuple):
 
     choice: Json
     name: str
-    holder: Json
-    field: str
+    holder: Any  # Any: an object, or a list
+    field: str | int
 
     @property
     def text(self) -> str:

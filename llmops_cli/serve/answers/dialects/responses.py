@@ -2,45 +2,125 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from llmops_cli.serve.answers.dialects.choices import Place
-from llmops_cli.serve.answers.dialects.sse import data_lines, named_event
 
 Json = dict[str, Any]  # Any: OpenAI's fields
+ECHOED = frozenset(
+    (
+        "background",
+        "completed_at",
+        "conversation",
+        "created_at",
+        "id",
+        "instructions",
+        "max_output_tokens",
+        "max_tool_calls",
+        "metadata",
+        "model",
+        "object",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "prompt",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "reasoning",
+        "safety_identifier",
+        "service_tier",
+        "status",
+        "store",
+        "temperature",
+        "text",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "truncation",
+        "usage",
+        "user",
+    )
+)
+"""Of a response, what its request said, or what is no text. All else may be a model's words."""
+WORDLESS = frozenset(
+    (
+        "audio",
+        "b64_json",
+        "call_id",
+        "encrypted_content",
+        "id",
+        "item_id",
+        "object",
+        "partial_image_b64",
+        "role",
+        "status",
+        "type",
+    )
+)
+"""Fields that no model writes as text, wherever they stand: names, kinds, media, ciphers."""
+SPELT_OUT = ("logprobs", "obfuscation")
+"""Fields that hold the words once more, token by token, or as many letters as there are."""
+ANSWERS = ("text", "refusal", "output_text")
+"""Fields in which a blocked answer is told to be one."""
+
+
+class Slot(NamedTuple):
+    """Where a text stands, in an object or a list."""
+
+    holder: Any  # Any: either of them
+    field: str | int
+
+    @property
+    def text(self) -> str:
+        return str(self.holder[self.field])
+
+
+def slots_in(value: object) -> Iterator[Slot]:
+    """Every text of an item, a part or an event of a stream, at any depth."""
+    if isinstance(value, dict):
+        is_image = value.get("type") == "image_generation_call"
+        for name, inner in value.items():
+            if name == "response" and isinstance(inner, dict):
+                yield from slots_in_response(inner)
+            elif name not in WORDLESS and not (is_image and name == "result"):
+                yield from _slots_at(value, name, inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _slots_at(value, number, inner)
+
+
+def slots_in_response(response: Json) -> Iterator[Slot]:
+    """Every text of a whole response that its request did not say."""
+    for name, inner in response.items():
+        if name not in ECHOED:
+            yield from _slots_at(response, name, inner)
+
+
+def _slots_at(holder: object, field: str | int, inner: object) -> Iterator[Slot]:
+    if isinstance(inner, str):
+        yield Slot(holder, field)
+    else:
+        yield from slots_in(inner)
+
+
+def without_spelling(value: object) -> None:
+    """Takes out, in place, what would tell words that are redacted beside it."""
+    if isinstance(value, dict):
+        for name in SPELT_OUT:
+            if value.get(name):
+                value[name] = [] if name == "logprobs" else ""
+        for inner in value.values():
+            without_spelling(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            without_spelling(inner)
 
 
 def places_of_response(answer: Json) -> list[Place]:
     """Every text of a whole response."""
-    parts = [part for item in answer["output"] for part in item.get("content") or ()]
-    return [
-        Place(part, "content", part, "text") for part in parts if isinstance(part.get("text"), str)
-    ]
-
-
-def texts_of_stream(events: bytes) -> list[str] | None:
-    """What a stream said in all, as its last event has it; None if there is no such event."""
-    for data in data_lines(events):
-        if b'"response.completed"' in data:
-            return _texts(data)
-    return None
-
-
-def _texts(data: bytes) -> list[str]:
-    try:
-        response = msgspec.json.decode(data)["response"]
-        return [str(place.text) for place in places_of_response(response)]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-        return []
-
-
-def withheld(message: str) -> bytes:
-    """A stream that is nothing but an error."""
-    failure = {
-        "type": "error",
-        "code": "content_filter",
-        "message": message,
-    }
-    return named_event("error", failure)
+    found = []
+    for slot in slots_in_response(answer):
+        name = "content" if slot.field in ANSWERS else str(slot.field)
+        found.append(Place(answer, name, slot.holder, slot.field))
+    return found

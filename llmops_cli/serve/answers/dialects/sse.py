@@ -30,3 +30,30 @@ def data_lines(events: bytes) -> Iterator[bytes]:
     for line in events.split(b"\n"):
         if line.startswith(b"data:"):
             yield line[5:].strip()
+
+
+class EventSplitter:
+    """Whole events of a stream that comes in pieces. `size`: bytes of one that is not whole yet.
+
+    An event of any length is joined once.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._last = b""
+        self.size = 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Without their ends. A carriage return is no part of them: text holds none."""
+        piece = piece.replace(b"\r", b"")
+        self._parts.append(piece)
+        self.size += len(piece)
+        has_end = END in self._last + piece
+        self._last = piece[-1:] or self._last
+        if not has_end:
+            return []
+        *whole, rest = b"".join(self._parts).split(END)
+        self._parts = [rest]
+        self._last = rest[-1:]
+        self.size = len(rest)
+        return whole

@@ -2,40 +2,72 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 from llmops_cli.serve.answers.dialects.responses import (
     places_of_response,
-    texts_of_stream,
-    withheld,
+    slots_in,
+    without_spelling,
 )
 
-RESPONSE = {
+RESPONSE: dict[str, Any] = {
+    "id": "r",
+    "model": "m",
+    "status": "completed",
+    "instructions": "ours",
+    "metadata": {"a": "theirs"},
+    "tools": [{"description": "ours"}],
     "output": [
-        {"type": "reasoning"},
-        {"type": "message", "content": [{"type": "output_text", "text": "a"}, {"text": "b"}]},
-    ]
+        {
+            "type": "reasoning",
+            "id": "rs",
+            "encrypted_content": "xyz",
+            "summary": [{"type": "summary_text", "text": "thought"}],
+            "content": [{"type": "reasoning_text", "text": "aloud"}],
+        },
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [
+                {"type": "output_text", "text": "a", "annotations": [{"url": "http://x"}]},
+                {"type": "refusal", "refusal": "b"},
+            ],
+        },
+        {"type": "function_call", "name": "f", "call_id": "c", "arguments": '{"x": 1}'},
+        {"type": "custom_tool_call", "name": "g", "input": "free"},
+        {"type": "code_interpreter_call", "code": "1+1", "outputs": [{"logs": "2"}]},
+        {"type": "shell_call", "action": {"commands": ["ls"]}},
+        {"type": "web_search_call", "action": {"query": "q", "queries": ["q1"]}},
+        {"type": "image_generation_call", "result": "AAAA"},
+        {"type": "mcp_call", "arguments": "{}", "output": "told", "error": None},
+        {"type": "of tomorrow", "anything": {"at all": ["deep"]}},
+    ],
+    "error": {"code": "c", "message": "failed"},
 }
 
 
-def test_each_text_is_found() -> None:
-    assert [place.text for place in places_of_response(RESPONSE)] == ["a", "b"]
+def test_each_text_that_a_model_may_have_written_is_found() -> None:
+    found = [place.text for place in places_of_response(RESPONSE)]
+    assert found == [
+        *("thought", "aloud", "a", "http://x", "b", "f", '{"x": 1}', "g", "free", "1+1", "2"),
+        *("ls", "q", "q1", "{}", "told", "deep", "c", "failed"),
+    ]
 
 
-def test_a_streams_last_event_has_all_of_it() -> None:
-    last = {"type": "response.completed", "response": RESPONSE}
-    events = b'event: x\ndata: {"type":"response.output_text.delta","delta":"a"}\n\n'
-    assert texts_of_stream(events) is None
-    whole = events + b"data: " + json.dumps(last).encode() + b"\n\n"
-    assert texts_of_stream(whole) == ["a", "b"]
+def test_a_place_can_be_written_to() -> None:
+    whole: dict[str, Any] = {"output": [{"content": ["a", {"text": "b"}]}], "output_text": "c"}
+    for place in places_of_response(whole):
+        place.holder[place.field] = place.text.upper()
+    assert whole == {"output": [{"content": ["A", {"text": "B"}]}], "output_text": "C"}
 
 
-def test_what_is_withheld_is_an_event_that_says_so() -> None:
-    name, data = withheld("no").splitlines()[:2]
-    assert name == b"event: error"
-    said = json.loads(data.removeprefix(b"data: "))
-    assert said == {
-        "type": "error",
-        "code": "content_filter",
-        "message": "no",
-    }
+def test_an_events_own_names_are_no_texts() -> None:
+    event = {"type": "response.completed", "item_id": "i", "response": RESPONSE, "note": "n"}
+    assert [slot.text for slot in slots_in(event)][-1] == "n"
+    assert "ours" not in [slot.text for slot in slots_in(event)]
+
+
+def test_what_spells_a_text_again_is_taken_out() -> None:
+    event = {"delta": "a", "logprobs": [{"token": "a"}], "obfuscation": "xx", "part": {}}
+    without_spelling(event)
+    assert event == {"delta": "a", "logprobs": [], "obfuscation": "", "part": {}}

@@ -1,0 +1,159 @@
+"""A stream of typed events on its way to a client, judged as it comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from llmops_cli.serve.answers.dialects.sse import (
+    DONE,
+    END,
+    EventSplitter,
+    data_of,
+    event,
+    named_event,
+)
+from llmops_cli.serve.answers.event_guard import EventGuard
+from llmops_cli.serve.answers.usage import usage_in
+from llmops_cli.serve.context import GuardVerdict, Usage
+from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.check import Guard
+
+Json = dict[str, Any]  # Any: OpenAI's fields
+EVENT_MOST = 64 << 20
+"""The last one has the whole answer in it once more."""
+LAST = frozenset(
+    (
+        "error",
+        "image_edit.completed",
+        "image_generation.completed",
+        "response.completed",
+        "response.failed",
+        "response.incomplete",
+        "speech.audio.done",
+        "transcript.text.done",
+    )
+)
+SILENT = b": \n\n"
+
+
+class GuardedEvents:
+    """No byte of the upstream's own passes: events are written anew from what was judged."""
+
+    def __init__(self, guard: Guard, route: str) -> None:
+        self.usage = Usage()
+        self._guard = EventGuard(guard, route)
+        self._splitter = EventSplitter()
+        self._events = 0
+        self._sent = 0
+        self._numbers = False
+        self._response: Json | None = None
+        self._blocked = False
+        self._done = False
+
+    @property
+    def verdict(self) -> GuardVerdict | None:
+        return self._guard.verdict
+
+    def feed(self, piece: bytes) -> bytes:
+        """Raises: UpstreamError for an event that is malformed."""
+        if self._blocked:
+            return b""
+        events = self._splitter.feed(piece)
+        if self._splitter.size > EVENT_MOST:
+            raise MalformedAnswer("an event does not end")
+        return b"".join([self._event(each) for each in events])
+
+    def _event(self, raw: bytes) -> bytes:
+        data = data_of(raw)
+        if self._blocked or not raw.strip():
+            return b""
+        if not data:
+            return SILENT  # a comment that keeps the connection open
+        if data == b"[DONE]":
+            self._done = True
+            return self._written(self._guard.rest(), names=False) + DONE
+        self._events += 1
+        chunk = _decoded(data)
+        self._numbers = self._numbers or "sequence_number" in chunk
+        if chunk.get("type") in LAST:
+            self._done = True
+        if b'"usage"' in data:
+            self.usage = usage_in(data) or self.usage
+        names = raw.startswith(b"event:") or b"\nevent:" in raw
+        shown = self._written(self._rewritten(chunk), names=names)
+        if isinstance(chunk.get("response"), dict):
+            self._response = chunk["response"]
+        if self._guard.decision is None:
+            return shown
+        self._blocked = True
+        return shown + self._withheld()
+
+    def _rewritten(self, chunk: Json) -> list[Json]:
+        try:
+            return self._guard.rewrite(chunk)
+        except (TypeError, ValueError, KeyError, AttributeError):
+            raise MalformedAnswer("events of another form") from None
+
+    def _written(self, chunks: list[Json], *, names: bool) -> bytes:
+        found = []
+        for chunk in chunks:
+            if self._numbers:
+                chunk["sequence_number"] = self._sent
+                self._sent += 1
+            found.append(named_event(str(chunk.get("type")), chunk) if names else event(chunk))
+        return b"".join(found)
+
+    def _withheld(self) -> bytes:
+        """The end of a stream that was cut off: why, and of a response that it is not whole."""
+        decision = self._guard.decision
+        message = decision.message if decision is not None else None
+        failure = {
+            "type": "error",
+            "code": "content_filter",
+            "message": message or "the answer was withheld",
+            "param": None,
+        }
+        ends: list[Json] = [failure]
+        if self._response is not None:
+            ends.append(_cut_off(self._response))
+        return self._written(ends, names=True)
+
+    def finish(self) -> bytes:
+        """Raises: UpstreamError if this was not its end."""
+        rest = self.feed(END)
+        self.estimate()
+        if not self._done and not self._blocked:
+            raise UpstreamError("the stream ended early")
+        return rest
+
+    def estimate(self) -> None:
+        """An upstream that did not count: its events stand for tokens."""
+        if not self.usage.output_tokens:
+            self.usage.output_tokens = max(0, self._events - 2)
+
+    def whole(self) -> bytes | None:
+        return None
+
+
+def _cut_off(response: Json) -> Json:
+    ended = {
+        **response,
+        "status": "incomplete",
+        "incomplete_details": {"reason": "content_filter"},
+        "output": [],
+    }
+    return {"type": "response.incomplete", "response": ended}
+
+
+def _decoded(data: bytes) -> Json:
+    try:
+        chunk = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise MalformedAnswer("an event is no JSON") from None
+    if not isinstance(chunk, dict):
+        raise MalformedAnswer("an event is no object")
+    return chunk
