@@ -18,6 +18,7 @@ from llmops_cli.serve.reading import CHARS_PER_TOKEN
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
 from llmops_cli.serve.upstreams.exchange import NoAnswer
+from llmops_cli.serve.upstreams.outcome import Outcome
 
 if TYPE_CHECKING:
     from llmops_cli.serve.answers.semantic import Meanings, Vector
@@ -156,7 +157,7 @@ async def _vector_of(
     except (NoAnswer, Refusal) as error:
         LOG.warning("semantic cache: %s", error)
         return None
-    exchange.end(good=True)
+    exchange.end(Outcome.GOOD)
     try:
         return unit(msgspec.json.decode(exchange.body or b"")["data"][0]["embedding"])
     except (msgspec.DecodeError, KeyError, IndexError, TypeError, ValueError):

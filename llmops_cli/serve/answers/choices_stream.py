@@ -11,7 +11,8 @@ from llmops_cli.serve.answers.dialects.sse import DONE, END, data_of
 from llmops_cli.serve.answers.stream_guard import StreamGuard
 from llmops_cli.serve.answers.usage import usage_in
 from llmops_cli.serve.context import GuardVerdict, Usage
-from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.errors import EndedEarly, MalformedAnswer
+from llmops_cli.serve.upstreams.first_words import error_in
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
@@ -67,6 +68,7 @@ class ChoicesStream:
             and piece.endswith(b"}\n\n")
             and b'"usage":{' not in piece
             and b'"usage": {' not in piece
+            and b'"error"' not in piece
         ):
             self._last = piece
             shown = piece
@@ -98,6 +100,8 @@ class ChoicesStream:
             return self._rest() + event + END
         self._last = event
         chunk = _decoded(data)
+        if chunk.get("error"):
+            raise error_in(data) or MalformedAnswer("an error of no form")
         choices = chunk.get("choices")
         if chunk.get("usage"):
             self.usage = usage_in(data) or self.usage
@@ -129,7 +133,7 @@ class ChoicesStream:
             return b""
         rest = self.feed(END) if self._held.strip() else b""
         if not self._done and not self._has_ended():
-            raise UpstreamError("the stream ended early")
+            raise EndedEarly
         return rest + self._rest()
 
     def _has_ended(self) -> bool:

@@ -67,7 +67,7 @@ def _failure_of(request: AdmittedRequest, error: NoAnswer | Refusal) -> Failure:
         return error.failure
     if error.code != "overloaded" or not request.decided.settings.fallback:
         raise error
-    return Failure(error.status, error.message, None, tuple(error.headers))
+    return Failure(error.status, error.message, headers=tuple(error.headers))
 
 
 def _with_usage(request: AdmittedRequest) -> Fields:

@@ -15,6 +15,7 @@ from llmops_cli.serve.answers.usage import usage_in
 from llmops_cli.serve.context import Fields, Usage
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.exchange import NoAnswer
+from llmops_cli.serve.upstreams.outcome import Outcome
 
 STREAMED = ("stream", "stream_options")
 _TRUE = msgspec.Raw(b"true")
@@ -31,7 +32,7 @@ class SmallModel:
             exchange = await dispatcher.open(config.small, request.context, _whole(request))
         except (NoAnswer, Refusal):
             return None
-        exchange.end(good=True)
+        exchange.end(Outcome.GOOD)
         raw = exchange.body or b""
         usage = usage_in(raw) or Usage()
         price = request.snapshot.price(exchange.candidate)

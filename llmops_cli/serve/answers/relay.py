@@ -10,9 +10,10 @@ from llmops_cli.serve.answers.usage import usage_in
 from llmops_cli.serve.answers.whole_guard import guarded_answer
 from llmops_cli.serve.context import Ended, GuardVerdict, Usage
 from llmops_cli.serve.refusal import Headers, Refusal
-from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.errors import Blame, MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import WORDS
+from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.watch.metrics import Metrics
 
@@ -55,17 +56,18 @@ class Relay:
         usage = Usage()
         verdict = None
         body = raw
-        good = None
+        outcome = Outcome.GOOD  # all of it is there, whatever becomes of its client
         try:
             if exchange.reply.status == 200:
                 usage = usage_in(raw) or usage
                 body, verdict = self._guarded(request, raw)
-            good = await self._answer(request, exchange, body, headers)
-            request.observed.answered = good
+            if not await self._answer(request, exchange, body, headers):
+                outcome = Outcome.BAD
+            request.observed.answered = outcome is Outcome.GOOD
         finally:
-            exchange.end(good=good)
+            exchange.end(outcome)
             self.settle(request, exchange, usage)
-        if not good or (verdict is not None and verdict.action == "block"):
+        if outcome is Outcome.BAD or (verdict is not None and verdict.action == "block"):
             return None
         return body
 
@@ -117,22 +119,22 @@ class Relay:
             hides_usage=not body.wants_usage and not request.dialect.wants_usage,
             keeps=keeps,
         )
-        good: bool | None = None
+        outcome = Outcome.NOTHING
         try:
             await self._pump(request, exchange.reply, reader, headers)
             request.observed.answered = True
-            good = True
+            outcome = Outcome.GOOD
         except UpstreamError as error:
-            good = False
+            outcome = outcome_of(error)
             self._note_failure(request, exchange, error)
             await _end_with_error(request, error)
         finally:
-            if not good:
+            if outcome is not Outcome.GOOD:
                 reader.estimate()
-            exchange.end(good=good)
+            exchange.end(outcome, tokens=reader.usage.output_tokens)
             self.settle(request, exchange, reader.usage)
             self.note_verdict(request, reader.verdict)
-        return reader.whole() if good else None
+        return reader.whole() if outcome is Outcome.GOOD else None
 
     async def _pump(
         self,
@@ -171,8 +173,9 @@ class Relay:
         error: UpstreamError,
     ) -> None:
         request.observed.error = str(error)
-        request.observed.ended = Ended.BROKEN
-        self._metrics.upstream_failed(exchange.candidate.upstream.name, error)
+        if outcome_of(error) is Outcome.BAD:
+            request.observed.ended = Ended.BROKEN
+            self._metrics.upstream_failed(exchange.candidate.upstream.name, error)
 
     def settle(
         self,
@@ -207,8 +210,7 @@ async def pass_failure_on(request: AdmittedRequest, failure: Failure) -> None:
     """What the last upstream said, or why nobody could be asked. Raises: Refusal."""
     headers = list(failure.headers)
     if failure.body is None:
-        code = "upstream_timeout" if failure.late else "upstream_unavailable"
-        raise Refusal(failure.status, failure.message, code=code, headers=headers)
+        raise Refusal(failure.status, failure.message, code=failure.code, headers=headers)
     request.observed.status = failure.status
     request.observed.error = failure.message
     await request.answer_whole(failure.status, failure.body, headers)
@@ -216,7 +218,9 @@ async def pass_failure_on(request: AdmittedRequest, failure: Failure) -> None:
 
 async def _end_with_error(request: AdmittedRequest, error: UpstreamError) -> None:
     """A stream that was begun ends with an event that says so."""
-    said = f"the upstream broke off: {error}"
+    said = str(error)
+    if error.blame is not Blame.CLIENT:
+        said = f"the upstream broke off: {said}"
     failure = {
         "message": said,
         "type": "server_error",

@@ -29,7 +29,7 @@ async def admit(
     until = time.monotonic() + _patience_s(asked, config)
     waited = False
     while True:
-        usable = [each for each in candidates if each.upstream.usable()]
+        usable = _willing([each for each in candidates if each.upstream.usable()])
         if not usable:
             return None
         free = _with_place(usable)
@@ -55,6 +55,13 @@ def _patience_s(asked: Asked, config: QueueConfig) -> float:
     if left_s is None:
         return config.wait_s
     return min(left_s, config.wait_s)
+
+
+def _willing(usable: list[RoutingCandidate]) -> list[RoutingCandidate]:
+    """Those that refuse us only if there is nobody else; a place elsewhere is waited for."""
+    if not any(each.upstream.refuses_us() for each in usable):
+        return usable
+    return [each for each in usable if not each.upstream.refuses_us()] or usable
 
 
 def _with_place(usable: list[RoutingCandidate]) -> list[RoutingCandidate]:

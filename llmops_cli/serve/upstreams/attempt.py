@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
-
-import msgspec
 
 from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.canaries import Canaries
+from llmops_cli.serve.upstreams.canary import CANARY, SIDES, Sighting
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
-from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
-from llmops_cli.serve.upstreams.exchange import BAD, UpstreamExchange
-from llmops_cli.serve.upstreams.first_words import first_words, says_error
+from llmops_cli.serve.upstreams.errors import ClientDeadline, MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.exchange import Note, UpstreamExchange
+from llmops_cli.serve.upstreams.first_words import begin_stream, ends_without_words
+from llmops_cli.serve.upstreams.hedge import Race
 from llmops_cli.serve.upstreams.opening import RoutedRequest, opened
+from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.reply import Reply
-from llmops_cli.serve.upstreams.upstream import Upstream
+from llmops_cli.serve.upstreams.statuses import OK, Meaning, is_redirect, meaning_of
+from llmops_cli.serve.upstreams.turn import Turn
+from llmops_cli.serve.upstreams.whole import check_whole, says_nothing
 from llmops_cli.serve.watch.metrics import Metrics
 
+LOG = logging.getLogger("llmops.gateway")
 JSON = (b"Content-Type", b"application/json")
-_decode = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Attempts:
@@ -37,78 +41,145 @@ class Attempts:
         self.queues = queues
 
     async def attempt(
-        self, candidate: RoutingCandidate, request: RoutedRequest
+        self,
+        candidate: RoutingCandidate,
+        request: RoutedRequest,
+        *,
+        race: Race | None = None,
+        fresh: bool = False,
     ) -> UpstreamExchange:
         """Until a stream has begun, or all of another answer is there.
 
-        So long nothing was sent to the client, and somebody else can be asked.
-        Raises: UpstreamError.
+        So long nothing was sent to the client, and somebody else can be asked. `race`: another
+        upstream may win it meanwhile. `fresh`: on a new connection. Raises: UpstreamError.
         """
+        left_s = request.context.asked.left_s()
+        if left_s is not None and left_s <= 0:
+            raise ClientDeadline
         upstream = candidate.upstream
         start = time.monotonic()
-        upstream.begin(request.tokens)
+        turn = Turn(upstream, request.tokens, self.queues)
         try:
-            reply, body = await _ask(candidate, request)
+            reply, body = await _ask(candidate, request, left_s, fresh=fresh)
         except UpstreamError as error:
             request.context.observed.error = str(error)
-            self._metrics.upstream_failed(upstream.name, error)
-            self.note(candidate, request, good=False)
-            self.over(upstream, request.tokens, good=False)
+            outcome = outcome_of(error)
+            if outcome is Outcome.BAD:
+                self._metrics.upstream_failed(upstream.name, error)
+                self.note(candidate, request, Sighting.ERROR)
+            turn.end(outcome)
             raise
         except BaseException:
-            self.over(upstream, request.tokens, good=None)
+            if race is not None and race.is_lost:
+                slow = Sighting(ttft_s=time.monotonic() - start)
+                self.note(candidate, request, slow)
+            turn.end(Outcome.NOTHING)
             raise
-        good = reply.status not in BAD
-        if good:
-            upstream.answered()
-        else:
-            self._metrics.upstream_failed(upstream.name, reply.status)
-        ttft_s = time.monotonic() - start
-        self.note(candidate, request, good=good, ttft_s=ttft_s)
+        exchange = self._exchange(candidate, request, reply, body, turn, time.monotonic() - start)
         request.context.observed.upstream = upstream.name
         request.context.observed.side = candidate.side
-        return UpstreamExchange(candidate, reply, body, tokens=request.tokens, queues=self.queues)
+        return exchange
 
-    def over(
+    def _exchange(
         self,
-        upstream: Upstream,
-        tokens: int,
-        *,
-        good: bool | None,
-    ) -> None:
-        """The upstream has a place again."""
-        upstream.end(tokens, good=good)
-        self.queues.freed()
+        candidate: RoutingCandidate,
+        request: RoutedRequest,
+        reply: Reply,
+        body: bytes | None,
+        turn: Turn,
+        first_s: float,
+    ) -> UpstreamExchange:
+        meaning = meaning_of(reply.status, names_are_the_clients=request.names_are_the_clients)
+        if meaning is Meaning.ANSWER:
+            turn.answered()
+        elif meaning is Meaning.FAILURE:
+            self._metrics.upstream_failed(candidate.upstream.name, reply.status)
+        else:
+            turn.refused()
+        if meaning is Meaning.REFUSAL:
+            self._alarm(candidate, reply)
+        has_canary = request.settings.canary is not None
+        note = None
+        is_doubtful = meaning is not Meaning.ANSWER
+        if has_canary:
+            note = self._note_for(candidate, request)
+            is_doubtful = is_doubtful or _is_empty(reply, body, request)
+        return UpstreamExchange(
+            candidate,
+            reply,
+            body,
+            turn=turn,
+            meaning=meaning,
+            first_s=first_s,
+            is_doubtful=is_doubtful,
+            note=note,
+        )
+
+    def _alarm(self, candidate: RoutingCandidate, reply: Reply) -> None:
+        """Whoever runs us is told; a canary is asked on, since each of its answers is compared."""
+        upstream = candidate.upstream
+        self._metrics.upstream_refused(upstream.name, reply.status)
+        if upstream.note_refusal(rests=candidate.side != CANARY):
+            LOG.error("upstream %s refuses the gateway: %s", upstream.name, _refusal(reply))
+
+    def _note_for(self, candidate: RoutingCandidate, request: RoutedRequest) -> Note:
+        def note(seen: Sighting) -> None:
+            self.note(candidate, request, seen)
+
+        return note
 
     def note(
         self,
         candidate: RoutingCandidate,
         request: RoutedRequest,
-        *,
-        good: bool,
-        ttft_s: float = 0.0,
+        seen: Sighting,
     ) -> None:
         """For the canary, if the model has one."""
-        if request.settings.canary is None:
-            return
-        if not good:
-            ttft_s = 0.0
-        self._canaries.note(request.alias, candidate.side, good=good, ttft_s=ttft_s)
+        if request.settings.canary is not None and candidate.side in SIDES:
+            self._canaries.note(request.alias, candidate.side, seen)
 
 
-async def _ask(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[Reply, bytes | None]:
+def _is_empty(reply: Reply, body: bytes | None, request: RoutedRequest) -> bool:
+    if not request.has_choices:
+        return False
+    if body is None:
+        return ends_without_words(reply.peek())
+    return says_nothing(body)
+
+
+def _refusal(reply: Reply) -> str:
+    """For the log."""
+    if is_redirect(reply.status):
+        return f"{reply.status}, a redirect to {reply.redirect_host}, which is not followed"
+    return f"{reply.status}; look at its key, its url and the names of its models"
+
+
+async def _ask(
+    candidate: RoutingCandidate,
+    request: RoutedRequest,
+    left_s: float | None,
+    *,
+    fresh: bool,
+) -> tuple[Reply, bytes | None]:
     """The reply, and its body if it is no stream. Raises: UpstreamError."""
     origin = candidate.upstream.origin
-    within_s = request.context.asked.left_s()
-    reply = await opened(candidate, request, _headers(request.context), within_s=within_s)
+    reply = await opened(
+        candidate,
+        request,
+        _headers(request.context),
+        within_s=left_s,
+        fresh=fresh,
+    )
     try:
         await reply.begun()
-        if is_stream(reply):
-            await _begin_stream(reply, held=candidate.held)
+        if reply.is_stream and reply.status == OK:
+            if not request.wants_stream:
+                raise MalformedAnswer("a stream where none was asked for")
+            await begin_stream(reply, held=candidate.held, has_choices=request.has_choices)
             return reply, None
         body = await reply.read()
-        if reply.status == 200:
-            _check_json(body)
+        if reply.status == OK:
+            check_whole(body, reply.headers, has_choices=request.has_choices)
     except BaseException:
         origin.release(reply)
         raise
@@ -121,26 +192,3 @@ def _headers(context: RequestContext) -> Headers:
     if trace is not None:
         headers.append((b"traceparent", trace.parent()))
     return headers
-
-
-def is_stream(reply: Reply) -> bool:
-    for name, value in reply.headers:
-        if name == b"content-type" and value.startswith(b"text/event-stream"):
-            return True
-    return False
-
-
-async def _begin_stream(reply: Reply, *, held: bool) -> None:
-    """Raises: UpstreamError."""
-    if held:
-        await first_words(reply)
-    if says_error(reply.peek()):
-        raise UpstreamError("the stream began with an error")
-
-
-def _check_json(body: bytes) -> None:
-    """Raises: UpstreamError."""
-    try:
-        _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise MalformedAnswer("no JSON") from None

@@ -20,6 +20,7 @@ from llmops_cli.serve.upstreams.canary import (
     CanaryState,
     CanaryStatus,
     SideStats,
+    Sighting,
     new_sides,
     verdict,
 )
@@ -58,20 +59,13 @@ class Canaries:
     def states(self) -> dict[str, CanaryState]:
         return dict(self._states)
 
-    def note(
-        self,
-        name: str,
-        side: str,
-        *,
-        good: bool,
-        ttft_s: float,
-    ) -> None:
+    def note(self, name: str, side: str, seen: Sighting) -> None:
         """One request, told to the other workers at the next tick."""
         sides = self._new.get(name)
         if sides is None:
             sides = new_sides()
             self._new[name] = sides
-        sides[side].note(good=good, ttft_s=ttft_s)
+        sides[side].note(seen)
 
     def tick(self) -> None:
         for name, config in self._configs.items():
@@ -144,11 +138,14 @@ def _decide(
         state.state = CanaryStatus.DONE
         LOG.warning("canary %s: done", name)
     state.since = now
-    state.sides[CANARY] = SideStats(ttft={})  # the old side stays what is compared with
+    state.sides[CANARY] = SideStats(ttft={}, tpot={})  # the old side stays what is compared with
 
 
 def _has_seen_enough(config: CanaryConfig, state: CanaryState) -> bool:
-    """On both sides; where all goes to the new one from the start, nothing is compared."""
+    """On both sides, of what says something.
+
+    Where all goes to the new one from the start, nothing is compared.
+    """
     needed = max(config.requests, ENOUGH)
     if state.sides[CANARY].requests < needed:
         return False

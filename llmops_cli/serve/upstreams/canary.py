@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bisect
 import math
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -19,46 +21,83 @@ ENOUGH = 20
 """Requests on each side before anything is concluded."""
 STABLE = "stable"
 CANARY = "canary"
+SIDES = (STABLE, CANARY)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What came of one request on a side, when all of it was over.
+
+    `is_error`: what the side did, whatever its status. `is_doubtful`: the request was refused, or
+    answered with nothing, and no other side was there to tell whose fault that was. Times of 0
+    were not measured.
+    """
+
+    ERROR: ClassVar[Sighting]
+    DOUBTFUL: ClassVar[Sighting]
+
+    is_error: bool = False
+    is_doubtful: bool = False
+    ttft_s: float = 0.0
+    tpot_s: float = 0.0
+
+
+Sighting.ERROR = Sighting(is_error=True)
+Sighting.DOUBTFUL = Sighting(is_doubtful=True)
 
 
 class SideStats(msgspec.Struct):
-    """What one side did at this step."""
+    """What one side did at this step. `ttft`, `tpot`: counts by bucket of EDGES_S."""
 
     requests: int = 0
     errors: int = 0
+    doubtful: int = 0
     ttft: dict[int, int] = {}
+    tpot: dict[int, int] = {}
 
     def add(self, other: SideStats) -> None:
         self.requests += other.requests
         self.errors += other.errors
-        for bucket, count in other.ttft.items():
-            self.ttft[bucket] = self.ttft.get(bucket, 0) + count
+        self.doubtful += other.doubtful
+        _add(self.ttft, other.ttft)
+        _add(self.tpot, other.tpot)
 
-    def note(self, *, good: bool, ttft_s: float) -> None:
-        """One request. Without a TTFT there was no first token."""
+    def note(self, seen: Sighting) -> None:
         self.requests += 1
-        if not good:
-            self.errors += 1
-        if ttft_s:
-            bucket = bisect.bisect_left(EDGES_S, ttft_s)
-            self.ttft[bucket] = self.ttft.get(bucket, 0) + 1
-
-    def measured(self) -> int:
-        return sum(self.ttft.values())
+        self.errors += seen.is_error
+        self.doubtful += seen.is_doubtful
+        _count(self.ttft, seen.ttft_s)
+        _count(self.tpot, seen.tpot_s)
 
     def median_ttft_s(self) -> float | None:
-        total = self.measured()
-        seen = 0
-        for bucket in sorted(self.ttft):
-            seen += self.ttft[bucket]
-            if seen * 2 >= total:
-                return EDGES_S[min(bucket, len(EDGES_S) - 1)]
-        return None
+        return median_s(self.ttft)
 
-    def error_rate(self) -> float:
+    def share(self, count: int) -> float:
         if not self.requests:
             return 0.0
-        return self.errors / self.requests
+        return count / self.requests
+
+
+def _add(counts: dict[int, int], more: dict[int, int]) -> None:
+    for bucket, count in more.items():
+        counts[bucket] = counts.get(bucket, 0) + count
+
+
+def _count(counts: dict[int, int], seconds: float) -> None:
+    """0: there is nothing to count."""
+    if seconds:
+        bucket = bisect.bisect_left(EDGES_S, seconds)
+        counts[bucket] = counts.get(bucket, 0) + 1
+
+
+def median_s(counts: dict[int, int]) -> float | None:
+    total = sum(counts.values())
+    seen = 0
+    for bucket in sorted(counts):
+        seen += counts[bucket]
+        if seen * 2 >= total:
+            return EDGES_S[min(bucket, len(EDGES_S) - 1)]
+    return None
 
 
 class CanaryStatus(StrEnum):
@@ -79,7 +118,7 @@ class CanaryState(msgspec.Struct):
 
 
 def new_sides() -> dict[str, SideStats]:
-    return {side: SideStats(ttft={}) for side in (STABLE, CANARY)}
+    return {side: SideStats(ttft={}, tpot={}) for side in SIDES}
 
 
 def verdict(config: CanaryConfig, sides: dict[str, SideStats]) -> str:
@@ -88,31 +127,44 @@ def verdict(config: CanaryConfig, sides: dict[str, SideStats]) -> str:
     canary = sides[CANARY]
     if canary.requests < ENOUGH:
         return ""
-    return _worse_errors(config, stable, canary) or _worse_ttft(config, stable, canary)
+    ours = canary.share(canary.errors)
+    theirs = stable.share(stable.errors)
+    worse = _worse_share("errors", ours, theirs, config, canary.requests)
+    if worse:
+        return worse
+    ours = canary.share(canary.doubtful)
+    theirs = stable.share(stable.doubtful)
+    worse = _worse_share("refused or empty", ours, theirs, config, canary.requests)
+    if worse:
+        return worse
+    worse = _worse_time("TTFT", canary.ttft, stable.ttft, config)
+    return worse or _worse_time("time per token", canary.tpot, stable.tpot, config)
 
 
-def _worse_errors(
+def _worse_share(
+    what: str,
+    ours: float,
+    theirs: float,
     config: CanaryConfig,
-    stable: SideStats,
-    canary: SideStats,
+    requests: int,
 ) -> str:
-    above = canary.error_rate() - stable.error_rate()
-    expected = max(stable.error_rate(), config.errors)
-    noise = 2 * math.sqrt(expected / canary.requests)  # two standard errors of a share
-    if above <= config.errors + noise:
+    expected = max(theirs, config.errors)
+    noise = 2 * math.sqrt(expected / requests)  # two standard errors of a share
+    if ours - theirs <= config.errors + noise:
         return ""
-    return f"errors {canary.error_rate():.1%} against {stable.error_rate():.1%}"
+    return f"{what} {ours:.1%} against {theirs:.1%}"
 
 
-def _worse_ttft(
+def _worse_time(
+    what: str,
+    ours: dict[int, int],
+    theirs: dict[int, int],
     config: CanaryConfig,
-    stable: SideStats,
-    canary: SideStats,
 ) -> str:
-    if min(stable.measured(), canary.measured()) < ENOUGH:
+    if min(sum(ours.values()), sum(theirs.values())) < ENOUGH:
         return ""
-    ours_s = canary.median_ttft_s()
-    theirs_s = stable.median_ttft_s()
+    ours_s = median_s(ours)
+    theirs_s = median_s(theirs)
     if not ours_s or not theirs_s or ours_s <= theirs_s * config.ttft:
         return ""
-    return f"median TTFT {ours_s * 1e3:.0f} ms against {theirs_s * 1e3:.0f} ms"
+    return f"median {what} {ours_s * 1e3:.0f} ms against {theirs_s * 1e3:.0f} ms"

@@ -10,13 +10,14 @@ import random
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.context import Fields, RequestContext
+from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.admission import admit
 from llmops_cli.serve.upstreams.attempt import Attempts
 from llmops_cli.serve.upstreams.canaries import Canaries
+from llmops_cli.serve.upstreams.canary import CANARY, Sighting
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.exchange import (
-    TOO_MANY,
     Failure,
     NoAnswer,
     UpstreamExchange,
@@ -24,13 +25,14 @@ from llmops_cli.serve.upstreams.exchange import (
     out_of_service,
     refused,
 )
-from llmops_cli.serve.upstreams.hedge import Asking, hedged
+from llmops_cli.serve.upstreams.hedge import Asking, Race, hedged
 from llmops_cli.serve.upstreams.opening import RoutedRequest
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.retry_budget import RetryBudget
-from llmops_cli.serve.upstreams.routing import Router
+from llmops_cli.serve.upstreams.routing import BY_ITSELF, Router
+from llmops_cli.serve.upstreams.search import Search
 from llmops_cli.serve.upstreams.shadow import Shadows
-from llmops_cli.serve.upstreams.upstream import Upstream
+from llmops_cli.serve.upstreams.statuses import Meaning
 from llmops_cli.serve.watch.metrics import Metrics
 
 PAUSE_S = 0.05
@@ -63,32 +65,80 @@ class Dispatcher:
         context: RequestContext,
         fields: Fields,
     ) -> UpstreamExchange:
-        """An exchange with a status below 500. Raises: Refusal; NoAnswer if nobody gave one."""
+        """An exchange that may be passed on. Raises: Refusal; NoAnswer if nobody gave one."""
         request = self._routed(name, context, fields)
-        alias = request.alias
-        candidates = self._candidates(name, request)
+        search = Search(self._candidates(name, request))
         self._budget.request()
-        self._note_dead_canary(candidates, request)
-        tried = list[Upstream]()
-        failure = None
+        self._note_dead_canary(search.candidates, request)
+        try:
+            return await self._search(search, request)
+        except (NoAnswer, Refusal):
+            held = search.take_held()
+            if held is None:
+                raise
+            return held
+        finally:
+            search.drop_held()
+
+    async def _search(self, search: Search, request: RoutedRequest) -> UpstreamExchange:
+        """Raises: Refusal; NoAnswer."""
         while True:
-            candidate = await admit(
-                alias,
-                candidates,
-                tried,
-                asked=context.asked,
-                queues=self.queues,
-                config=self._config.queue,
-            )
-            if candidate is None:
-                raise NoAnswer(failure or _out_of_service(candidates, request))
-            answer = await self._try(candidate, candidates, tried, request)
-            if isinstance(answer, UpstreamExchange):
+            first = await self._admitted(search, request)
+            search.sent += 1
+            candidate, answer = await self._try(first, search, request)
+            if self._is_for_stable(candidate, answer, search):
+                search.doubt(candidate, answer)
+            elif isinstance(answer, UpstreamExchange):
+                self._settle_suspect(answer, search, request)
                 return answer
-            failure = answer
-            tried.append(candidate.upstream)
-            if not await self._may_retry(failure, candidates, tried, alias):
-                raise NoAnswer(failure)
+            else:
+                if answer.is_doubtful and search.suspect is None:
+                    self._attempts.note(candidate, request, Sighting.DOUBTFUL)
+                search.failed(candidate, answer)
+                if not await self._may_retry(answer, search, request.alias):
+                    raise NoAnswer(answer)
+
+    async def _admitted(self, search: Search, request: RoutedRequest) -> RoutingCandidate:
+        """Raises: Refusal; NoAnswer."""
+        candidate = await admit(
+            request.alias,
+            search.candidates,
+            search.tried,
+            asked=request.context.asked,
+            queues=self.queues,
+            config=self._config.queue,
+        )
+        if candidate is None:
+            raise NoAnswer(search.failure or _out_of_service(search.candidates, request))
+        return candidate
+
+    def _is_for_stable(
+        self,
+        candidate: RoutingCandidate,
+        answer: UpstreamExchange | Failure,
+        search: Search,
+    ) -> bool:
+        """Whether the stable side is asked if a canary's answer is the request's own fault.
+
+        That costs next to nothing, and no retry of the budget: what is refused was not worked on.
+        """
+        if not answer.is_doubtful or candidate.side != CANARY:
+            return False
+        return search.sent <= self._config.retries.most and search.has_stable()
+
+    def _settle_suspect(
+        self,
+        answer: UpstreamExchange,
+        search: Search,
+        request: RoutedRequest,
+    ) -> None:
+        """The stable side has spoken."""
+        if search.suspect is None:
+            return
+        if answer.is_doubtful:
+            answer.counts_for_nothing()  # both sides say so: it is the request
+        else:
+            self._attempts.note(search.suspect, request, Sighting.ERROR)
 
     def shadow(
         self,
@@ -115,7 +165,14 @@ class Dispatcher:
         alias, settings = self._router.model(name)
         theirs = self._router.destinations(name, context.asked)
         destinations = context.decided.destinations.within(theirs)
-        return RoutedRequest(alias, settings, context, fields, destinations)
+        return RoutedRequest(
+            alias,
+            settings,
+            context,
+            fields,
+            destinations,
+            is_named_freely=settings is BY_ITSELF,
+        )
 
     def _candidates(self, name: str, request: RoutedRequest) -> list[RoutingCandidate]:
         """Raises: Refusal; NoAnswer if there is none."""
@@ -131,67 +188,73 @@ class Dispatcher:
         """An open breaker is no reason to be thought well of."""
         canary = [candidate for candidate in candidates if candidate.side == "canary"]
         if canary and not any(candidate.upstream.usable() for candidate in canary):
-            self._attempts.note(canary[0], request, good=False)
+            self._attempts.note(canary[0], request, Sighting.ERROR)
 
     async def _try(
         self,
         candidate: RoutingCandidate,
-        candidates: list[RoutingCandidate],
-        tried: list[Upstream],
+        search: Search,
         request: RoutedRequest,
-    ) -> UpstreamExchange | Failure:
+    ) -> tuple[RoutingCandidate, UpstreamExchange | Failure]:
+        """Who answered, which may be the spare one of a hedge."""
         after_s = request.settings.hedge_after_s
+        fresh = search.needs_fresh
         try:
             if after_s is None:
-                exchange = await self._attempts.attempt(candidate, request)
+                exchange = await self._attempts.attempt(candidate, request, fresh=fresh)
             else:
-                exchange = await self._hedged(candidate, candidates, tried, request, after_s)
+                exchange = await self._hedged(candidate, search, request, after_s)
         except UpstreamError as error:
-            return no_reply(error)
-        if exchange.is_bad or exchange.reply.status == TOO_MANY:
-            return refused(exchange)
-        return exchange
+            return candidate, no_reply(candidate, error)
+        answer = refused(exchange) if exchange.is_bad else exchange
+        return exchange.candidate, answer
 
     async def _hedged(
         self,
         candidate: RoutingCandidate,
-        candidates: list[RoutingCandidate],
-        tried: list[Upstream],
+        search: Search,
         request: RoutedRequest,
         after_s: float,
     ) -> UpstreamExchange:
         """Raises: UpstreamError."""
-        first = self._attempts.attempt(candidate, request)
-        spare = _spare(candidate, candidates, tried)
-        if spare is None:
+        race = Race()
+        first = self._attempts.attempt(candidate, request, race=race, fresh=search.needs_fresh)
+        spare = _spare(candidate, search)
+        if spare is None or search.sent > self._config.retries.most:
             return await first
 
         def second() -> Asking | None:
             if not self._budget.take():
                 return None
+            search.sent += 1
             self._metrics.hedged(request.alias)
             return self._attempts.attempt(spare, request)
 
-        return await hedged(first, second, after_s=after_s)
+        return await hedged(first, second, after_s=after_s, race=race)
 
     async def _may_retry(
         self,
         failure: Failure,
-        candidates: list[RoutingCandidate],
-        tried: list[Upstream],
+        search: Search,
         alias: str,
     ) -> bool:
         """After a pause, if it is the same upstream that is asked again."""
-        if len(tried) > self._config.retries.most:
+        if search.sent > self._config.retries.most:
             return False
-        others = any(candidate.is_free(tried) for candidate in candidates)
+        if failure.is_clients:
+            return False
+        if failure.again:
+            self._metrics.retried(alias)
+            return True
+        is_refusal = failure.meaning is Meaning.REFUSAL
+        others = search.has_others(full_too=is_refusal)
         if not others and not failure.is_worth_repeating:
             return False
-        if not self._budget.take():
+        if not is_refusal and not self._budget.take():
             return False
         self._metrics.retried(alias)
         if not others:
-            pause_s = PAUSE_S * 2 ** len(tried)
+            pause_s = PAUSE_S * 2**search.sent
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
         return True
 
@@ -204,13 +267,9 @@ def _out_of_service(candidates: list[RoutingCandidate], request: RoutedRequest) 
     return failure._replace(message=said)
 
 
-def _spare(
-    candidate: RoutingCandidate,
-    candidates: list[RoutingCandidate],
-    tried: list[Upstream],
-) -> RoutingCandidate | None:
+def _spare(candidate: RoutingCandidate, search: Search) -> RoutingCandidate | None:
     """The best of the others that is free."""
-    for other in candidates:
-        if other is not candidate and other.is_free(tried):
+    for other in search.candidates:
+        if other is not candidate and other.is_free(search.tried):
             return other
     return None

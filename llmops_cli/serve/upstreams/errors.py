@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+from enum import StrEnum
+
+OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
+"""This machine has no file, memory or port left to connect with."""
+
+
+class Blame(StrEnum):
+    """Whose doing a failure is. Only what is the upstream's own counts against it."""
+
+    UPSTREAM = "upstream"
+    CLIENT = "client"
+    GATEWAY = "gateway"
+
 
 class UpstreamError(Exception):
     """No answer, or half of one."""
+
+    blame: Blame = Blame.UPSTREAM
 
 
 class UpstreamTimeout(UpstreamError):
@@ -29,23 +45,49 @@ class ReadTimeout(UpstreamTimeout):
 
 
 class TotalTimeout(UpstreamTimeout):
-    def __init__(self) -> None:
+    """`blame`: the client's if it read so slowly that the upstream had to wait for it."""
+
+    def __init__(self, blame: Blame = Blame.UPSTREAM) -> None:
         super().__init__("the answer took too long")
+        self.blame = blame
+
+
+class ClientDeadline(UpstreamTimeout):
+    """The client's own limit, which says nothing of the upstream."""
+
+    blame = Blame.CLIENT
+
+    def __init__(self) -> None:
+        super().__init__("there was no answer within the client's own x-llmops-timeout-ms")
 
 
 class ConnectFailed(UpstreamError):
-    def __init__(self, why: object) -> None:
-        super().__init__(f"the upstream cannot be reached: {why}")
+    def __init__(self, why: OSError) -> None:
+        super().__init__(f"the upstream cannot be reached: {why.strerror or why}")
+        if why.errno in OURS:
+            self.blame = Blame.GATEWAY
 
 
 class ConnectionLost(UpstreamError):
     """In the middle of an answer, or before it."""
 
-    def __init__(self, why: Exception | None) -> None:
+    def __init__(self, why: Exception | None = None) -> None:
         if why is None:
             super().__init__("the connection was closed")
         else:
             super().__init__(f"the connection broke: {why}")
+
+
+class KeptConnectionLost(ConnectionLost):
+    """One that was kept from an earlier answer had ended meanwhile, as they do."""
+
+    blame = Blame.GATEWAY
+
+
+class BodyRefused(ConnectionLost):
+    """It hung up on a large body: some say so what is too large for them."""
+
+    blame = Blame.CLIENT
 
 
 class UpstreamDown(UpstreamError):
@@ -58,3 +100,22 @@ class UpstreamDown(UpstreamError):
 class MalformedAnswer(UpstreamError):
     def __init__(self, why: object) -> None:
         super().__init__(f"malformed answer: {why}")
+
+
+class EndedEarly(UpstreamError):
+    """A stream that closed in good order and was not at its end."""
+
+    def __init__(self) -> None:
+        super().__init__("the stream ended early")
+
+
+class ErrorInStream(UpstreamError):
+    """An error told under a status of 200. `status`: what it says of itself, 500 if nothing.
+
+    `said`: the event's data.
+    """
+
+    def __init__(self, status: int, said: bytes) -> None:
+        super().__init__("there is an error in the stream")
+        self.status = status
+        self.said = said

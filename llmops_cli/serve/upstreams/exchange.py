@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-from llmops_cli.serve.refusal import Headers, retry_after
-from llmops_cli.serve.upstreams.candidate import RoutingCandidate
-from llmops_cli.serve.upstreams.errors import UpstreamError, UpstreamTimeout
-from llmops_cli.serve.upstreams.queues import Queues
-from llmops_cli.serve.upstreams.reply import Reply
+import msgspec
 
-BAD = (500, 502, 503, 504, 529)
-"""Of these another upstream may know better. 529: overloaded, as some say it."""
-TOO_MANY = 429
+from llmops_cli.serve.refusal import Headers, retry_after
+from llmops_cli.serve.upstreams.canary import Sighting
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
+from llmops_cli.serve.upstreams.errors import (
+    ClientDeadline,
+    ErrorInStream,
+    KeptConnectionLost,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from llmops_cli.serve.upstreams.outcome import Outcome
+from llmops_cli.serve.upstreams.reply import Reply
+from llmops_cli.serve.upstreams.statuses import CLEAR, Meaning, is_redirect, meaning_of
+from llmops_cli.serve.upstreams.turn import Turn
+
 KEPT_HEADERS = (b"retry-after", b"content-type")
+AT_ONCE_S = 1e-6
+"""Of what came in one piece."""
+Note = Callable[[Sighting], None]
+"""Tells the canary, where there is one."""
 
 
 class UpstreamExchange:
     """An answer at one upstream: whole (`body`), or a stream that has begun.
 
-    `end` must follow, once.
+    `first_s`: until it had begun. `is_doubtful`: no answer that is plainly good; whether that is
+    the request's fault, only another upstream can tell. `end` must follow, once.
     """
 
-    __slots__ = ("_ended", "_queues", "_tokens", "body", "candidate", "reply")
+    __slots__ = (
+        "_began",
+        "_ended",
+        "_note",
+        "_turn",
+        "body",
+        "candidate",
+        "first_s",
+        "is_doubtful",
+        "meaning",
+        "reply",
+    )
 
     def __init__(
         self,
@@ -30,40 +56,85 @@ class UpstreamExchange:
         reply: Reply,
         body: bytes | None,
         *,
-        tokens: int,
-        queues: Queues,
+        turn: Turn,
+        meaning: Meaning,
+        first_s: float,
+        is_doubtful: bool,
+        note: Note | None,
     ) -> None:
         self.candidate = candidate
         self.reply = reply
         self.body = body
-        self._tokens = tokens
-        self._queues = queues
+        self.meaning = meaning
+        self.first_s = first_s
+        self.is_doubtful = is_doubtful
+        self._began = time.monotonic()
+        self._turn = turn
+        self._note = note
         self._ended = False
 
     @property
     def is_bad(self) -> bool:
-        """Whether the upstream failed."""
-        return self.reply.status in BAD
+        """Whether another upstream may know better."""
+        return not self.meaning.is_passed_on
 
-    def end(self, *, good: bool | None) -> None:
-        """`good`: None if this says nothing of the upstream."""
+    def counts_for_nothing(self) -> None:
+        """What the canary should know of this request is told otherwise."""
+        self._note = None
+
+    def end(self, outcome: Outcome, *, tokens: int = 0) -> None:
+        """`tokens`: of the whole answer, if it was streamed."""
         if self._ended:
             return
         self._ended = True
-        upstream = self.candidate.upstream
-        upstream.end(self._tokens, good=good)
-        upstream.origin.release(self.reply)
-        self._queues.freed()
+        if self._note is not None and outcome is not Outcome.NOTHING:
+            self._note(self._sighting(outcome, tokens))
+        self._turn.end(outcome)
+        self.candidate.upstream.origin.release(self.reply)
+
+    def _sighting(self, outcome: Outcome, tokens: int) -> Sighting:
+        if outcome is Outcome.BAD:
+            return Sighting.ERROR
+        if self.is_doubtful:
+            return Sighting.DOUBTFUL
+        return Sighting(ttft_s=self.first_s, tpot_s=self._tpot_s(tokens))
+
+    def _tpot_s(self, tokens: int) -> float:
+        """By the upstream's own bytes; 0 where the client made it wait."""
+        if self.body is not None or tokens < 2 or self.reply.was_paused:
+            return 0.0
+        return max(AT_ONCE_S, self.reply.last_s() - self._began) / (tokens - 1)
 
 
 class Failure(NamedTuple):
-    """What the last upstream said, if nobody says better."""
+    """What the last upstream said, if nobody says better.
+
+    `is_clients`: nobody can do better for this request, or in the time that it has. `again`: the
+    same upstream may do better at once.
+    """
 
     status: int
     message: str
     body: bytes | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     late: bool = False
+    meaning: Meaning = Meaning.FAILURE
+    is_clients: bool = False
+    again: bool = False
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether that may be the request's fault."""
+        return self.meaning is not Meaning.FAILURE
+
+    @property
+    def code(self) -> str:
+        """For clients' programs."""
+        if self.late:
+            return "deadline_exceeded" if self.is_clients else "upstream_timeout"
+        if self.meaning is Meaning.REFUSAL:
+            return "upstream_refused"
+        return "upstream_unavailable"
 
     @property
     def is_worth_repeating(self) -> bool:
@@ -71,7 +142,9 @@ class Failure(NamedTuple):
 
         What was late or refused will not.
         """
-        return not self.late and self.status in (502, 503)
+        if self.again:
+            return True
+        return not self.late and self.meaning is Meaning.FAILURE and self.status in (502, 503)
 
 
 class NoAnswer(Exception):
@@ -82,22 +155,72 @@ class NoAnswer(Exception):
         self.failure = failure
 
 
-def no_reply(error: UpstreamError) -> Failure:
+def no_reply(candidate: RoutingCandidate, error: UpstreamError) -> Failure:
     """The upstream did not answer."""
+    if isinstance(error, ErrorInStream):
+        return _told_in_stream(candidate, error)
     late = isinstance(error, UpstreamTimeout)
-    return Failure(504 if late else 502, str(error), late=late)
+    return Failure(
+        504 if late else 502,
+        str(error),
+        late=late,
+        is_clients=isinstance(error, ClientDeadline),
+        again=isinstance(error, KeptConnectionLost),
+    )
+
+
+def _told_in_stream(candidate: RoutingCandidate, error: ErrorInStream) -> Failure:
+    """An error that says of itself that the request is wrong is one."""
+    meaning = meaning_of(error.status)
+    if meaning is not Meaning.REQUEST:
+        return Failure(502, str(error))
+    kind = (b"content-type", b"application/json")
+    said = candidate.upstream.origin.hides(error.said)
+    return Failure(
+        error.status,
+        str(error),
+        said,
+        (kind,),
+        meaning=meaning,
+        is_clients=True,
+    )
 
 
 def refused(exchange: UpstreamExchange) -> Failure:
     """The upstream answered with an error: it rests as long as it asks for."""
     reply = exchange.reply
-    exchange.end(good=None if reply.status == TOO_MANY else False)
+    candidate = exchange.candidate
+    meaning = exchange.meaning
+    exchange.end(Outcome.BAD if meaning is Meaning.FAILURE else Outcome.NOTHING)
     rest_s = _rest_s(reply.headers)
     if rest_s:
-        exchange.candidate.upstream.rest(rest_s)
-    kept = tuple(header for header in reply.headers if header[0] in KEPT_HEADERS)
+        candidate.upstream.rest(rest_s)
+    if meaning is Meaning.REFUSAL:
+        return Failure(502, _refusal_of(reply), meaning=meaning)
     message = f"the upstream answered {reply.status}"
-    return Failure(reply.status, message, exchange.body or b"", kept)
+    status = reply.status if reply.status in CLEAR else 502
+    kept = tuple(header for header in reply.headers if header[0] in KEPT_HEADERS)
+    body = exchange.body or b""
+    if status != reply.status or not _is_object(body):
+        rest = tuple(header for header in kept if header[0] == b"retry-after")
+        return Failure(status, message, headers=rest, meaning=meaning)
+    shown = candidate.upstream.origin.hides(body)
+    return Failure(status, message, shown, kept, meaning=meaning)
+
+
+def _refusal_of(reply: Reply) -> str:
+    """For clients: whose key or address it is that is wrong they need not know."""
+    if is_redirect(reply.status):
+        return f"the upstream redirects to {reply.redirect_host}; put that address into its url"
+    return "no upstream of this model takes what the gateway asks; its operator has been told"
+
+
+def _is_object(body: bytes) -> bool:
+    """Clients read JSON; a proxy's page of HTML tells them nothing."""
+    try:
+        return isinstance(msgspec.json.decode(body), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def out_of_service(candidates: list[RoutingCandidate]) -> Failure:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
+from llmops_cli.serve.upstreams.errors import EndedEarly, ErrorInStream, MalformedAnswer
 from llmops_cli.serve.upstreams.reply import Reply
 
 PREAMBLE_MOST = 4096
-FIELDS = (
+SAID = (
     b"content",
     b"text",
     b"reasoning_content",
@@ -16,18 +19,59 @@ FIELDS = (
     b"delta",
     b"arguments",
     b"name",
-    b"finish_reason",
 )
-WORDS = re.compile(rb'"(?:' + b"|".join(FIELDS) + rb')": ?"[^"]')
+FIELDS = (*SAID, b"finish_reason")
+
+
+def _not_empty(fields: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    return re.compile(rb'"(?:' + b"|".join(fields) + rb')": ?"[^"]')
+
+
+WORDS = _not_empty(FIELDS)
 """The first of these that is not empty is what a client waits for."""
+ANY_SAID = _not_empty(SAID)
+ENDS = (b'"finish_reason":"', b'"finish_reason": "', b"[DONE]")
 ERRORS = (b'data:{"error"', b"event:error")
+DATA = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
 
 
-async def first_words(reply: Reply) -> None:
-    """Until a stream says something: an event that only names the role is no token.
+class _Told(msgspec.Struct):
+    code: msgspec.Raw = msgspec.Raw(b"null")
+    status: msgspec.Raw = msgspec.Raw(b"null")
 
-    Raises: UpstreamError.
+
+class _Failure(msgspec.Struct):
+    error: _Told | str | None = None
+
+
+_decode = msgspec.json.Decoder(_Failure).decode
+
+
+async def begin_stream(
+    reply: Reply,
+    *,
+    held: bool,
+    has_choices: bool,
+) -> None:
+    """Until it may be passed on. `held`: that is when it says something.
+
+    An event that only names the role is no token. `has_choices`: its end is told by a reason, or
+    [DONE]. Raises: UpstreamError.
     """
+    if held:
+        await _first_words(reply)
+    begun = reply.peek()
+    if not begun:
+        raise MalformedAnswer("the stream is empty")
+    if says_error(begun):
+        raise _error_of(begun)
+    if not has_choices or not reply.complete:
+        return
+    if not WORDS.search(begun) and not _has_end(begun):
+        raise EndedEarly
+
+
+async def _first_words(reply: Reply) -> None:
     while True:
         begun = reply.peek()
         if len(begun) > PREAMBLE_MOST or WORDS.search(begun) or says_error(begun):
@@ -36,7 +80,40 @@ async def first_words(reply: Reply) -> None:
             return
 
 
+def _has_end(events: bytes) -> bool:
+    return any(end in events for end in ENDS)
+
+
+def ends_without_words(begun: bytes) -> bool:
+    """A held stream that comes to its end at once: a finish where words were waited for."""
+    return len(begun) <= PREAMBLE_MOST and not ANY_SAID.search(begun) and _has_end(begun)
+
+
 def says_error(begun: bytes) -> bool:
     """A stream whose first event is an error, told under a status of 200."""
     head = begun[:64].replace(b" ", b"")
     return head.startswith(ERRORS)
+
+
+def _error_of(events: bytes) -> ErrorInStream:
+    for data in DATA.findall(events):
+        found = error_in(data)
+        if found is not None:
+            return found
+    return ErrorInStream(500, b"")
+
+
+def error_in(data: bytes) -> ErrorInStream | None:
+    """The error that an event, or an answer, tells; None if it tells none."""
+    try:
+        told = _decode(data).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ErrorInStream(500, data)
+    if told is None:
+        return None
+    if isinstance(told, _Told):
+        for value in (told.status, told.code):
+            digits = bytes(value)
+            if len(digits) == 3 and digits.isdigit():
+                return ErrorInStream(int(digits), data)
+    return ErrorInStream(500, data)

@@ -7,6 +7,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from llmops_cli.serve.upstreams.exchange import UpstreamExchange
+from llmops_cli.serve.upstreams.outcome import Outcome
+
+
+class Race:
+    """Between two copies. `is_lost`: the other one has answered."""
+
+    def __init__(self) -> None:
+        self.is_lost = False
+
 
 Asking = Coroutine[Any, Any, UpstreamExchange]  # Any: what a coroutine is sent, which is nothing
 
@@ -16,9 +25,11 @@ async def hedged(
     second: Callable[[], Asking | None],
     *,
     after_s: float,
+    race: Race | None = None,
 ) -> UpstreamExchange:
     """`second` is called when the first has not answered after `after_s`; None: it may not be.
 
+    `race` is of the first.
     Raises: UpstreamError if neither answers.
     """
     task = asyncio.ensure_future(first)
@@ -34,6 +45,8 @@ async def hedged(
             good = [each for each in done if _is_good(each)]
             if good or not pending:
                 winner = good[0] if good else task
+                if race is not None:
+                    race.is_lost = winner is not task
                 running.discard(winner)
                 return winner.result()
             running = pending
@@ -52,4 +65,4 @@ def _drop(task: asyncio.Future[UpstreamExchange]) -> None:
         task.cancel()
         task.add_done_callback(_drop)
     elif not task.cancelled() and task.exception() is None:
-        task.result().end(good=None)
+        task.result().end(Outcome.NOTHING)

@@ -13,11 +13,14 @@ from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import Destinations
 from llmops_cli.serve.upstreams.reply import Reply
 
+_TRUE = b"true"
+
 
 class RoutedRequest(NamedTuple):
     """A request for one model of the file. `fields` is the body that the upstream gets.
 
-    `destinations`: where that model, and the one that was asked for, let it go.
+    `destinations`: where that model, and the one that was asked for, let it go. `is_named_freely`:
+    the file does not name the model, only the client does.
     """
 
     alias: str
@@ -25,6 +28,7 @@ class RoutedRequest(NamedTuple):
     context: RequestContext
     fields: Fields
     destinations: Destinations
+    is_named_freely: bool = False
 
     @property
     def tokens(self) -> int:
@@ -33,6 +37,20 @@ class RoutedRequest(NamedTuple):
     @property
     def path(self) -> str:
         return self.context.asked.endpoint.target.path
+
+    @property
+    def has_choices(self) -> bool:
+        return self.context.asked.endpoint.target.choices is not None
+
+    @property
+    def wants_stream(self) -> bool:
+        stream = self.fields.get("stream")
+        return stream is not None and bytes(stream) == _TRUE
+
+    @property
+    def names_are_the_clients(self) -> bool:
+        """Whether what an upstream does not find may be the client's own word."""
+        return self.is_named_freely or "previous_response_id" in self.fields
 
     def allowed(self, candidates: list[RoutingCandidate]) -> list[RoutingCandidate]:
         """Those of them that may see it. Raises: Refusal if there is none."""
@@ -53,6 +71,7 @@ async def opened(
     headers: Headers,
     *,
     within_s: float | None = None,
+    fresh: bool = False,
 ) -> Reply:
     """The upstream's reply, its head there.
 
@@ -62,7 +81,14 @@ async def opened(
     if not request.destinations.allows(upstream.name):
         raise kept_here()
     body = body_for(candidate, request.fields)
-    return await upstream.origin.ask("POST", request.path, body, headers, within_s=within_s)
+    return await upstream.origin.ask(
+        "POST",
+        request.path,
+        body,
+        headers,
+        within_s=within_s,
+        fresh=fresh,
+    )
 
 
 def body_for(candidate: RoutingCandidate, fields: Fields) -> bytes:

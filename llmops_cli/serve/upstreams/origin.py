@@ -9,16 +9,21 @@ from urllib.parse import urlsplit
 from llmops_cli.gateway_file.upstream import TimeoutsConfig
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.errors import (
+    BodyRefused,
     ConnectFailed,
+    ConnectionLost,
     ConnectTimeout,
-    FirstByteTimeout,
+    KeptConnectionLost,
     UpstreamDown,
-    UpstreamTimeout,
 )
-from llmops_cli.serve.upstreams.reply import Reply
+from llmops_cli.serve.upstreams.reply import Patience, Reply
 from llmops_cli.serve.upstreams.wire import Wire
 
 IDLE_MOST = 128
+ENDED_WITHIN_S = 1.0
+"""A kept connection that ends so soon was ending already; later, the request was worked on."""
+LARGE_BYTES = 1 << 20
+"""Under a body of this size an upstream may hang up on what is too large for it."""
 
 
 class Origin:
@@ -41,13 +46,24 @@ class Origin:
         self._idle = deque[Wire]()
         self._waiting: set[Wire] = set()
         self._head = self._fixed_headers(key)
+        self._key = (key or "").encode()
 
     def _fixed_headers(self, key: str | None) -> bytes:
         host = f"[{self._host}]" if ":" in self._host else self._host
-        lines = [f"Host: {host}:{self._port}", "Connection: keep-alive"]
+        lines = [
+            f"Host: {host}:{self._port}",
+            "Connection: keep-alive",
+            "Accept-Encoding: identity",
+        ]
         if key:
             lines.append(f"Authorization: Bearer {key}")
         return "".join(f"{line}\r\n" for line in lines).encode()
+
+    def hides(self, body: bytes) -> bytes:
+        """An error's body as clients may see it: some servers repeat the key that they got."""
+        if not self._key:
+            return body
+        return body.replace(self._key, b"***")
 
     async def ask(
         self,
@@ -57,32 +73,59 @@ class Origin:
         headers: Headers,
         *,
         within_s: float | None = None,
+        fresh: bool = False,
     ) -> Reply:
-        """The answer, once its head is there.
+        """The answer, once its head is there. It is sent once.
 
-        A pooled connection that had died is replaced, since nothing was answered on it.
-        Raises: UpstreamError.
+        `within_s`: the client's own limit. `fresh`: on no connection that was kept.
+        Raises: UpstreamError; KeptConnectionLost where it is worth sending again, `fresh`.
         """
-        start = asyncio.get_running_loop().time()
-        total_s = self._timeouts.total_s
-        if within_s is not None:
-            total_s = min(within_s, total_s)
-        first_by = start + min(self._timeouts.first_byte_s, total_s)
+        patience = self._patience(within_s)
         request = self._request(method, path, body, headers)
-        while True:
-            wire, is_fresh = await self._connection()
-            await self._send(wire, request, first_by)
-            if wire.headed:
-                return Reply(
-                    wire,
-                    between_s=self._timeouts.between_s,
-                    first_by=first_by,
-                    deadline=start + total_s,
-                )
-            wire.close()
-            assert wire.broken is not None
-            if is_fresh or wire.status or isinstance(wire.broken, UpstreamTimeout):
-                raise wire.broken
+        wire = None if fresh else self._kept()
+        is_kept = wire is not None
+        if wire is None:
+            wire = await self._connect(patience)
+        sent_at = asyncio.get_running_loop().time()
+        await self._send(wire, request, patience)
+        if wire.headed and not wire.broken:
+            return Reply(wire, patience)
+        wire.close()
+        assert wire.broken is not None
+        if type(wire.broken) is not ConnectionLost or wire.was_heard:
+            raise wire.broken
+        waited_s = asyncio.get_running_loop().time() - sent_at
+        raise self._loss(wire.broken, len(body), waited_s=waited_s, is_kept=is_kept)
+
+    def _patience(self, within_s: float | None) -> Patience:
+        now = asyncio.get_running_loop().time()
+        timeouts = self._timeouts
+        total_s = timeouts.total_s
+        is_clients = within_s is not None and within_s < total_s
+        if within_s is not None and is_clients:
+            total_s = within_s
+        return Patience(
+            now + min(timeouts.first_byte_s, total_s),
+            now + total_s,
+            timeouts.between_s,
+            is_clients,
+        )
+
+    def _loss(
+        self,
+        lost: ConnectionLost,
+        size: int,
+        *,
+        waited_s: float,
+        is_kept: bool,
+    ) -> ConnectionLost:
+        """What it means that not a byte of an answer came."""
+        if is_kept and waited_s < ENDED_WITHIN_S:
+            self.close()  # the others that were kept are as old
+            return KeptConnectionLost()
+        if size > LARGE_BYTES:
+            return BodyRefused()
+        return lost
 
     def _request(
         self,
@@ -104,13 +147,14 @@ class Origin:
         self,
         wire: Wire,
         request: bytes,
-        first_by: float,
+        patience: Patience,
     ) -> None:
         """Until the answer's head is there, or the connection is broken."""
         wire.reset()
         self._waiting.add(wire)
         loop = asyncio.get_running_loop()
-        timer = loop.call_at(first_by, wire.stop, FirstByteTimeout())
+        by = patience.first_by
+        timer = loop.call_at(by, wire.stop, patience.passed_at(by))
         try:
             assert wire.transport is not None
             wire.transport.write(request)
@@ -129,26 +173,29 @@ class Origin:
             path = self._base + path.removeprefix("/v1")
         return path.encode()
 
-    async def _connection(self) -> tuple[Wire, bool]:
-        """One from the pool, or a fresh one (True)."""
+    def _kept(self) -> Wire | None:
+        """A connection that an earlier answer has left open."""
         while self._idle:
             wire = self._idle.pop()
             if wire.is_open:
-                return wire, False
-        return await self._connect(), True
+                return wire
+        return None
 
-    async def _connect(self) -> Wire:
+    async def _connect(self, patience: Patience) -> Wire:
         """Raises: UpstreamError."""
         loop = asyncio.get_running_loop()
         secure = self._secure or None
+        left_s = patience.deadline - loop.time()
         try:
-            async with asyncio.timeout(self._timeouts.connect_s):
+            async with asyncio.timeout(min(self._timeouts.connect_s, left_s)):
                 connecting = loop.create_connection(Wire, self._host, self._port, ssl=secure)
                 _, wire = await connecting
         except TimeoutError:
+            if loop.time() >= patience.deadline:
+                raise patience.passed_at(patience.deadline) from None
             raise ConnectTimeout from None
         except OSError as error:
-            raise ConnectFailed(error.strerror or error) from None
+            raise ConnectFailed(error) from None
         return wire
 
     def release(self, reply: Reply) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from llmops_cli.serve.upstreams.errors import (
+    Blame,
+    ClientDeadline,
     FirstByteTimeout,
     MalformedAnswer,
     ReadTimeout,
     TotalTimeout,
+    UpstreamTimeout,
 )
 from llmops_cli.serve.upstreams.wire import Wire
 
@@ -18,25 +23,32 @@ WHOLE_MOST = 64 << 20
 SLACK_S = 0.01
 
 
+class Patience(NamedTuple):
+    """How long an answer may take, by the loop's clock. `is_clients`: `deadline` is its own."""
+
+    first_by: float
+    deadline: float
+    between_s: float
+    is_clients: bool
+
+    def passed_at(self, now: float, *, was_paused: bool = False) -> UpstreamTimeout:
+        """Whose limit it was. An upstream that had to wait for the client took no longer itself."""
+        if now < self.deadline:
+            return FirstByteTimeout()
+        if self.is_clients:
+            return ClientDeadline()
+        return TotalTimeout(Blame.CLIENT if was_paused else Blame.UPSTREAM)
+
+
 class Reply:
     """An answer whose head is there.
 
     Leaving it before its end closes the connection: the upstream should stop.
     """
 
-    def __init__(
-        self,
-        wire: Wire,
-        *,
-        between_s: float,
-        first_by: float,
-        deadline: float,
-    ) -> None:
-        """`first_by` and `deadline` are on the loop's clock."""
+    def __init__(self, wire: Wire, patience: Patience) -> None:
         self._wire = wire
-        self._between_s = between_s
-        self._first_by = first_by
-        self._deadline = deadline
+        self._patience = patience
         self.status = wire.status
         self.headers = wire.headers
         self._loop = asyncio.get_running_loop()
@@ -48,17 +60,44 @@ class Reply:
         """For the pool that it came from."""
         return self._wire
 
+    @property
+    def complete(self) -> bool:
+        return self._wire.complete
+
+    @property
+    def was_paused(self) -> bool:
+        """Whether it had to wait for its reader."""
+        return self._wire.was_paused
+
+    @property
+    def is_stream(self) -> bool:
+        return self._wire.content_type.startswith(b"text/event-stream")
+
+    @property
+    def redirect_host(self) -> str:
+        """Where an answer of 3xx points to."""
+        place = dict(self.headers).get(b"location", b"").decode("latin-1")
+        try:
+            return urlsplit(place).netloc.rpartition("@")[2] or "another path"
+        except ValueError:
+            return "another address"
+
+    def last_s(self) -> float:
+        """When the last byte came, by the loop's clock."""
+        return self._wire.last
+
     def _watch(self) -> None:
         """One timer for the whole answer, which is cheaper than one for each chunk."""
         wire = self._wire
         if wire.complete or wire.broken:
             return
+        patience = self._patience
         now = self._loop.time()
         next_by = self._next_by(now)
-        if now >= self._deadline:
-            wire.stop(TotalTimeout())
+        if now >= patience.deadline:
+            wire.stop(patience.passed_at(now, was_paused=wire.was_paused))
         elif now < next_by:
-            wait_s = min(next_by, self._deadline) - now
+            wait_s = min(next_by, patience.deadline) - now
             self._timer = self._loop.call_later(wait_s + SLACK_S, self._watch)
         elif wire.begun:
             wire.stop(ReadTimeout())
@@ -69,10 +108,10 @@ class Reply:
         """When the next chunk must have come; one that we do not read has all its time."""
         wire = self._wire
         if not wire.begun:
-            return self._first_by
+            return self._patience.first_by
         if wire.paused:
-            return now + self._between_s
-        return wire.last + self._between_s
+            return now + self._patience.between_s
+        return wire.last + self._patience.between_s
 
     def close(self) -> None:
         if self._timer is not None:
@@ -136,4 +175,6 @@ class Reply:
             size += len(chunk)
             if size > WHOLE_MOST:
                 raise MalformedAnswer("it does not end")
+        if self._wire.broken:
+            raise self._wire.broken
         return b"".join(parts)

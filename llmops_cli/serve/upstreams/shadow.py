@@ -9,6 +9,9 @@ from llmops_cli.serve.upstreams.attempt import JSON, Attempts
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.opening import RoutedRequest, opened
+from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
+from llmops_cli.serve.upstreams.statuses import Meaning, meaning_of
+from llmops_cli.serve.upstreams.turn import Turn
 from llmops_cli.serve.watch.metrics import Metrics
 
 
@@ -32,20 +35,27 @@ class Shadows:
     async def _copy(self, candidate: RoutingCandidate, request: RoutedRequest) -> None:
         upstream = candidate.upstream
         start = time.monotonic()
-        upstream.begin(request.tokens)
-        good = False
+        turn = Turn(upstream, request.tokens, self._attempts.queues)
+        outcome = Outcome.NOTHING
+        is_fine = False
         try:
-            good = await _is_answered(candidate, request)
-        except UpstreamError:
-            pass
+            meaning = await _answered(candidate, request)
+            is_fine = meaning is Meaning.ANSWER
+            if is_fine:
+                turn.answered()
+                outcome = Outcome.GOOD
+            elif meaning is Meaning.FAILURE:
+                outcome = Outcome.BAD
+        except UpstreamError as error:
+            outcome = outcome_of(error)
         finally:
-            self._attempts.over(upstream, request.tokens, good=good)
-        result = "fine" if good else "failed"
+            turn.end(outcome)
+        result = "fine" if is_fine else "failed"
         seconds = time.monotonic() - start
         self._metrics.shadowed(request.alias, result, seconds)
 
 
-async def _is_answered(candidate: RoutingCandidate, request: RoutedRequest) -> bool:
+async def _answered(candidate: RoutingCandidate, request: RoutedRequest) -> Meaning:
     """Raises: UpstreamError."""
     origin = candidate.upstream.origin
     reply = await opened(candidate, request, [JSON])
@@ -53,4 +63,4 @@ async def _is_answered(candidate: RoutingCandidate, request: RoutedRequest) -> b
         await reply.read()
     finally:
         origin.release(reply)
-    return reply.status < 400
+    return meaning_of(reply.status)

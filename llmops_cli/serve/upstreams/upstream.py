@@ -11,7 +11,7 @@ import msgspec
 
 from llmops_cli.gateway_file.upstream import TimeoutsConfig, UpstreamConfig
 from llmops_cli.serve.upstreams.breaker import Breaker
-from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.upstreams.errors import KeptConnectionLost, UpstreamError
 from llmops_cli.serve.upstreams.listing import contexts_in
 from llmops_cli.serve.upstreams.origin import Origin
 
@@ -19,12 +19,16 @@ CHECK_S = 5.0
 CHECK_DOWN_S = 1.0
 CHECKS_FAILED = 3
 REST_MOST_S = 60.0
+REFUSES_S = 10.0
+"""Who does not take our key, or a model's name, is not asked again so long, if others can be."""
 CHECK_TIMEOUTS = TimeoutsConfig(
     connect_s=2.0,
     first_byte_s=5.0,
     between_s=5.0,
     total_s=5.0,
 )
+NEWS_S = 60.0
+MODELS = "/v1/models"
 OnDown = Callable[["Upstream"], None]
 
 
@@ -56,6 +60,8 @@ class Upstream:
         self.contexts: dict[str, int] = {}
         self.down = False
         self.rests_until = 0.0
+        self._refuses_until = 0.0
+        self._refusal_is_news_at = 0.0
         self._failed_checks = 0
         self._last_byte = time.monotonic()
         self._check: asyncio.Task[None] | None = None
@@ -84,26 +90,20 @@ class Upstream:
         rest_s = min(REST_MOST_S, max(0.0, seconds))
         self.rests_until = time.monotonic() + rest_s
 
-    # While it is asked.
+    def refuses_us(self) -> bool:
+        return self._refuses_until > 0 and time.monotonic() < self._refuses_until
 
-    def begin(self, tokens: int) -> None:
-        self.in_flight += 1
-        self.outstanding += tokens
-        self.breaker.begin()
+    def note_refusal(self, *, rests: bool) -> bool:
+        """`rests`: others are asked for a while. Whether it is news."""
+        now = time.monotonic()
+        is_news = now >= self._refusal_is_news_at
+        if is_news:
+            self._refusal_is_news_at = now + NEWS_S
+        if rests:
+            self._refuses_until = now + REFUSES_S
+        return is_news
 
-    def answered(self) -> None:
-        """The first byte of an answer has come."""
-        self.alive()
-        self.breaker.succeeded()
-
-    def end(self, tokens: int, *, good: bool | None) -> None:
-        """`good`: None if the exchange says nothing of the upstream, as when the client left."""
-        self.in_flight -= 1
-        self.outstanding -= tokens
-        if good is None:
-            self.breaker.undecided()
-        elif not good:
-            self.breaker.failed()
+    # While it is asked: see Turn.
 
     def alive(self) -> None:
         """A byte has come from it, which says more than a check that is late."""
@@ -132,12 +132,7 @@ class Upstream:
         """One check. Down is who misses three in a row and sent nobody a byte meanwhile."""
         start = time.monotonic()
         try:
-            reply = await self._checker.ask("GET", "/v1/models", b"", [])
-            try:
-                raw = await reply.read()
-            finally:
-                self._checker.release(reply)
-            self._listed(reply.status, raw)
+            await self._list()
         except UpstreamError:
             if self._last_byte < start:
                 self._failed_checks += 1
@@ -146,6 +141,18 @@ class Upstream:
                 on_down(self)
         else:
             self.alive()
+
+    async def _list(self) -> None:
+        """Raises: UpstreamError."""
+        try:
+            reply = await self._checker.ask("GET", MODELS, b"", [])
+        except KeptConnectionLost:
+            reply = await self._checker.ask("GET", MODELS, b"", [], fresh=True)
+        try:
+            raw = await reply.read()
+        finally:
+            self._checker.release(reply)
+        self._listed(reply.status, raw)
 
     def _listed(self, status: int, raw: bytes) -> None:
         """An endpoint that lists nothing, or forbids looking, is alive. Raises: UpstreamError."""

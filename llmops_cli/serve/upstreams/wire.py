@@ -10,10 +10,12 @@ import httptools
 
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.errors import ConnectionLost, MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.unpack import Unpacker
 
 HELD_MOST = 256 << 10
 """Bytes that wait for a slow client before the upstream is paused."""
 HEADERS_MOST = 200
+HEAD_BYTES_MOST = 256 << 10
 
 
 class Wire(asyncio.Protocol):
@@ -36,6 +38,10 @@ class Wire(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self.paused = False
+        self.was_paused = False
+        self.content_type = b""
+        self._unpacker: Unpacker | None = None
+        self._head_bytes = 0
         self._kept = False
         self.last = asyncio.get_running_loop().time()
 
@@ -52,10 +58,20 @@ class Wire(asyncio.Protocol):
         self.last = asyncio.get_running_loop().time()
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._break(MalformedAnswer("it changes to another protocol"))
         except httptools.HttpParserError as error:
-            self.broken = MalformedAnswer(error)
-            self.close()
+            self._break(MalformedAnswer(error))
+        if not self.headed:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MOST:
+                self._break(MalformedAnswer("its head does not end"))
         self._wake()
+
+    def _break(self, why: UpstreamError) -> None:
+        if self.broken is None:
+            self.broken = why
+        self.close()
 
     def eof_received(self) -> bool:
         return False
@@ -65,7 +81,7 @@ class Wire(asyncio.Protocol):
         if self.complete or self.broken:
             pass
         elif self.headed and self._ends_with_connection():
-            self.complete = True
+            self._end()
         else:
             self.broken = ConnectionLost(exc)
         self._wake()
@@ -76,31 +92,72 @@ class Wire(asyncio.Protocol):
 
     # What httptools calls.
 
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self._break(MalformedAnswer("more follows than was promised"))
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.complete:
+            return
         self.headers.append((name.lower(), value))
         if len(self.headers) > HEADERS_MOST:
-            self.broken = MalformedAnswer("too many headers")
-            self.close()
+            self._break(MalformedAnswer("too many headers"))
 
     def on_headers_complete(self) -> None:
+        if self.complete:
+            return
         self.status = self._parser.get_status_code()
         if self.status < 200:
             self.headers.clear()
             return
         self.headed = True
+        for name, value in self.headers:
+            if name == b"content-type":
+                self.content_type = value
+            elif name == b"content-encoding":
+                self._unpacks(value)
+
+    def _unpacks(self, encoding: bytes) -> None:
+        if encoding.strip().lower() in (b"", b"identity"):
+            return
+        try:
+            self._unpacker = Unpacker(encoding)
+        except MalformedAnswer as error:
+            self._break(error)
 
     def on_body(self, body: bytes) -> None:
+        if self.complete or self.broken:
+            return
         self.begun = True
+        if self._unpacker is not None:
+            body = self._unpacked(self._unpacker, body)
+            if not body:
+                return
         self.chunks.append(body)
         self.held += len(body)
         if self.held > HELD_MOST and not self.paused and self.transport is not None:
             self.paused = True
+            self.was_paused = True
             self.transport.pause_reading()
 
+    def _unpacked(self, unpacker: Unpacker, body: bytes) -> bytes:
+        try:
+            return unpacker.feed(body)
+        except MalformedAnswer as error:
+            self._break(error)
+            return b""
+
     def on_message_complete(self) -> None:
-        if self.status >= 200:
-            self.complete = True
+        if self.status >= 200 and not self.complete and not self.broken:
+            self._end()
             self._kept = self._parser.should_keep_alive()
+
+    def _end(self) -> None:
+        """All of it has come."""
+        if self._unpacker is not None and not self._unpacker.is_whole:
+            self._break(MalformedAnswer("it was packed, and is cut"))
+            return
+        self.complete = True
 
     # For the one exchange.
 
@@ -110,6 +167,7 @@ class Wire(asyncio.Protocol):
             return
         if self.transport is not None:
             self.paused = False
+            self.last = asyncio.get_running_loop().time()  # it could not send meanwhile
             self.transport.resume_reading()
 
     async def wait(self) -> None:
@@ -130,7 +188,16 @@ class Wire(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return self.complete and self._kept and self.is_open
+        """Also not where part of the request is unsent: it was answered early."""
+        if not self.complete or not self._kept or self.broken or not self.is_open:
+            return False
+        assert self.transport is not None
+        return self.transport.get_write_buffer_size() == 0
+
+    @property
+    def was_heard(self) -> bool:
+        """Whether a byte of an answer has come."""
+        return self.headed or self._head_bytes > 0
 
     @property
     def is_open(self) -> bool:

@@ -69,6 +69,10 @@ COUNTERS = {
         "Failed attempts",
         ("upstream", "kind"),
     ),
+    "upstream_refusals": CounterFamily(
+        "Attempts that an upstream refused for our key, its address or a model's name",
+        ("upstream", "status"),
+    ),
     "upstream_requests": CounterFamily(
         "Answers by who gave them",
         ("upstream", "model", "side"),

@@ -163,6 +163,10 @@ class Metrics:
         """`failure`: what was raised, or the status of the answer."""
         self._child("upstream_errors", upstream, failure_label(failure)).inc()
 
+    def upstream_refused(self, upstream: str, status: int) -> None:
+        """It does not take our key, or what we call its model."""
+        self._child("upstream_refusals", upstream, status_label(status)).inc()
+
     def retried(self, model: str) -> None:
         self._child("retries", model).inc()
 

@@ -8,7 +8,7 @@ import pytest
 
 from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig
 from llmops_cli.serve.upstreams.canaries import Canaries
-from llmops_cli.serve.upstreams.canary import CanaryStatus
+from llmops_cli.serve.upstreams.canary import CanaryStatus, Sighting
 
 STEP_S = 1e-6
 
@@ -26,9 +26,10 @@ def begun(folder: Path, **changes: object) -> Canaries:
 
 
 def serve(canaries: Canaries, count: int, *, good: bool = True) -> None:
+    fine = Sighting(ttft_s=0.1)
     for _ in range(count):
-        canaries.note("m", "stable", good=True, ttft_s=0.1)
-        canaries.note("m", "canary", good=good, ttft_s=0.1)
+        canaries.note("m", "stable", fine)
+        canaries.note("m", "canary", fine if good else Sighting.ERROR)
 
 
 def test_each_step_is_taken_when_enough_was_seen(tmp_path: Path) -> None:

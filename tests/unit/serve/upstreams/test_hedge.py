@@ -9,6 +9,7 @@ import pytest
 
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.hedge import hedged
+from llmops_cli.serve.upstreams.outcome import Outcome
 
 
 class Answer:
@@ -18,8 +19,8 @@ class Answer:
         self.is_bad = is_bad
         self.ended = False
 
-    def end(self, *, good: bool | None) -> None:
-        assert good is None
+    def end(self, outcome: Outcome) -> None:
+        assert outcome is Outcome.NOTHING
         self.ended = True
 
 

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.upstreams.breaker import Breaker
+from llmops_cli.serve.upstreams.outcome import Outcome
+from llmops_cli.serve.upstreams.queues import Queues
+from llmops_cli.serve.upstreams.turn import Turn
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 
 @given(
     outcomes=st.lists(
-        st.tuples(st.floats(0, 5), st.sampled_from(["good", "bad", "left"])), max_size=200
+        st.tuples(st.floats(0, 5), st.sampled_from(["good", "bad", "broken", "left"])), max_size=200
     )
 )
 def test_a_breaker_always_lets_somebody_try_again(outcomes: list[tuple[float, str]]) -> None:
@@ -23,13 +26,26 @@ def test_a_breaker_always_lets_somebody_try_again(outcomes: list[tuple[float, st
     for wait_s, outcome in outcomes:
         now[0] += wait_s
         if breaker.allows():
-            breaker.begin()
-            {"good": breaker.succeeded, "bad": breaker.failed, "left": breaker.undecided}[outcome]()
+            _end(breaker, outcome)
     now[0] += 100.0
     assert breaker.allows()
-    breaker.begin()
-    breaker.succeeded()
+    _end(breaker, "good")
     assert breaker.state == "closed"
+
+
+def _end(breaker: Breaker, outcome: str) -> None:
+    """One request, from its beginning."""
+    probe = breaker.begin()
+    if outcome == "good":
+        breaker.answered(probe=probe)
+        breaker.ended_well()
+    elif outcome == "broken":
+        breaker.answered(probe=probe)
+        breaker.failed(begun=True)
+    elif outcome == "bad":
+        breaker.failed(probe=probe)
+    elif probe:
+        breaker.undecided()
 
 
 def test_a_breaker_opens_probes_once_and_closes() -> None:
@@ -37,19 +53,17 @@ def test_a_breaker_opens_probes_once_and_closes() -> None:
     breaker = Breaker(now=lambda: now[0], seed=1)
     for _ in range(5):
         assert breaker.allows()
-        breaker.begin()
-        breaker.failed()
+        _end(breaker, "bad")
     assert (breaker.state, breaker.allows()) == ("open", False)
     now[0] += 2.0
     assert breaker.allows()
-    breaker.begin()
+    assert breaker.begin()
     assert not breaker.allows(), "one probe at a time"
-    breaker.failed()
+    breaker.failed(probe=True)
     now[0] += 1.3
     assert not breaker.allows(), "the pause has doubled"
     now[0] += 2.0
-    breaker.begin()
-    breaker.succeeded()
+    _end(breaker, "good")
     assert (breaker.state, breaker.allows()) == ("closed", True)
 
 
@@ -57,8 +71,50 @@ def test_half_of_many_opens_a_breaker_too() -> None:
     breaker = Breaker(now=lambda: 0.0)
     for i in range(20):
         assert breaker.state == "closed"
-        (breaker.failed if i % 2 else breaker.succeeded)()
+        _end(breaker, "bad" if i % 2 else "good")
     assert breaker.state == "open"
+
+
+def test_answers_that_break_off_in_a_row_open_a_breaker() -> None:
+    breaker = Breaker(now=lambda: 0.0)
+    for _ in range(5):
+        assert breaker.state == "closed"
+        _end(breaker, "broken")
+    assert breaker.state == "open"
+
+
+def test_a_probe_that_breaks_off_opens_it_again() -> None:
+    now = [0.0]
+    breaker = Breaker(now=lambda: now[0], seed=1)
+    for _ in range(5):
+        _end(breaker, "bad")
+    now[0] += 2.0
+    assert breaker.begin()
+    breaker.answered(probe=True)
+    assert breaker.state == "closed", "others need not wait for the end of a long stream"
+    breaker.failed(begun=True)
+    assert breaker.state == "open"
+
+
+def test_only_the_probe_decides_and_one_that_its_client_ends_is_no_obstacle() -> None:
+    upstream = Upstream("x", UpstreamConfig(url="http://127.0.0.1:9"), "http://127.0.0.1:9")
+    now = [0.0]
+    upstream.breaker = Breaker(now=lambda: now[0], seed=1)
+    queues = Queues()
+    old = Turn(upstream, 1, queues)
+    for _ in range(5):
+        Turn(upstream, 1, queues).end(Outcome.BAD)
+    now[0] += 2.0
+    for _ in range(3):
+        assert upstream.breaker.allows()
+        Turn(upstream, 1, queues).end(Outcome.NOTHING)
+    probe = Turn(upstream, 1, queues)
+    old.end(Outcome.BAD)
+    assert upstream.breaker.state == "half open", "what was asked before says no more"
+    probe.answered()
+    assert upstream.breaker.state == "closed"
+    probe.end(Outcome.GOOD)
+    assert (upstream.in_flight, upstream.outstanding) == (0, 0)
 
 
 def test_checks_that_are_late_do_not_kill_who_answers() -> None:

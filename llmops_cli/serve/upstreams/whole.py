@@ -1,0 +1,84 @@
+"""Whether a whole answer is one: of the endpoint's form, and not an error under a status of 200."""
+
+from __future__ import annotations
+
+import msgspec
+
+from llmops_cli.serve.refusal import Headers
+from llmops_cli.serve.upstreams.errors import MalformedAnswer
+from llmops_cli.serve.upstreams.first_words import error_in
+
+NO_WORDS = (b'""', b"null", b"[]")
+
+
+class _Answer(msgspec.Struct):
+    """What an answer has to have is in one of these."""
+
+    choices: list[msgspec.Raw] | None = None
+    data: msgspec.Raw | None = None
+    error: msgspec.Raw | None = None
+
+
+class _Message(msgspec.Struct):
+    content: msgspec.Raw = msgspec.Raw(b"null")
+    reasoning_content: msgspec.Raw = msgspec.Raw(b"null")
+    reasoning: msgspec.Raw = msgspec.Raw(b"null")
+    refusal: msgspec.Raw = msgspec.Raw(b"null")
+    tool_calls: msgspec.Raw = msgspec.Raw(b"null")
+    function_call: msgspec.Raw = msgspec.Raw(b"null")
+    audio: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Choice(msgspec.Struct):
+    text: msgspec.Raw = msgspec.Raw(b"null")
+    message: _Message | None = None
+
+
+class _Choices(msgspec.Struct):
+    choices: list[_Choice]
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+_decode_choices = msgspec.json.Decoder(_Choices).decode
+_WRONG = (msgspec.DecodeError, UnicodeDecodeError)
+
+
+def check_whole(body: bytes, headers: Headers, *, has_choices: bool) -> None:
+    """Raises: UpstreamError for what is no answer."""
+    try:
+        answer = _decode(body)
+    except _WRONG:
+        raise MalformedAnswer(_kind_of(body, headers)) from None
+    if has_choices and answer.choices:
+        return
+    failure = error_in(body) if answer.error is not None else None
+    if failure is not None:
+        raise failure
+    if has_choices:
+        raise MalformedAnswer("there are no choices in it")
+
+
+def _kind_of(body: bytes, headers: Headers) -> str:
+    """What stands in JSON's place."""
+    if not body.strip():
+        return "it is empty"
+    kind = dict(headers).get(b"content-type", b"").partition(b";")[0].strip()
+    if kind and kind != b"application/json":
+        return f"{kind[:40].decode('latin-1')} where JSON was expected"
+    return "it is not the JSON of an answer"
+
+
+def says_nothing(body: bytes) -> bool:
+    """Choices without a word, a call or anything else in them."""
+    try:
+        choices = _decode_choices(body).choices
+    except _WRONG:
+        return False
+    return all(_is_empty(choice) for choice in choices)
+
+
+def _is_empty(choice: _Choice) -> bool:
+    values = [choice.text]
+    if choice.message is not None:
+        values += msgspec.structs.astuple(choice.message)
+    return all(bytes(value) in NO_WORDS for value in values)
