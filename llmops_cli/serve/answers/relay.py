@@ -38,7 +38,6 @@ class Relay:
         request.observed.first_s = request.elapsed_s()
         headers = [header for header in reply.headers if header[0] in PASSED]
         if exchange.body is None:
-            _check_wanted(request, exchange)
             body = await self._pass_stream(request, exchange, headers, keeps=keeps)
         else:
             body = await self._pass_whole(request, exchange, exchange.body, headers)
@@ -195,15 +194,6 @@ class Relay:
         if verdict is not None:
             request.observed.guard = verdict
             self._metrics.guarded(verdict.direction, verdict.action, verdict.rule)
-
-
-def _check_wanted(request: AdmittedRequest, exchange: UpstreamExchange) -> None:
-    """Raises: Refusal for a stream that was not asked for, where it must be translated."""
-    if request.asked.streams or request.dialect.is_plain:
-        return
-    exchange.end(good=False)
-    said = "the upstream streamed an answer that was to be whole"
-    raise Refusal(502, said, code="upstream_error")
 
 
 async def pass_failure_on(request: AdmittedRequest, failure: Failure) -> None:
