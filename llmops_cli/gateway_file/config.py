@@ -18,6 +18,19 @@ class LimitSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     streams: Count | None = None
 
 
+class JudgingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the guard and rules about personal data may read, and how long that may take.
+
+    `text_bytes`: of one request or answer. `seconds`: of one request. `waiting` large ones may
+    wait, `per_key` of each key.
+    """
+
+    text_bytes: Count = 4 << 20
+    seconds: Seconds = 20.0
+    waiting: Count = 64
+    per_key: Count = 4
+
+
 class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`key` is for keys that have no limit of their own.
 
@@ -37,6 +50,7 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     answer_tokens: Count = 131_072
     unsaid_answer_tokens: Count = 4096
     connections: Count = 4096
+    judging: JudgingConfig = JudgingConfig()
 
 
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -134,6 +135,12 @@ class Asked(msgspec.Struct, kw_only=True):
         if not self.deadline:
             return None
         return self.deadline - time.monotonic()
+
+    def allow(self, further: Iterable[str]) -> None:
+        """Fields that the file allows, beside those of the endpoint."""
+        self.further = frozenset(further)
+        if self.further:
+            self.was_read = None
 
     def reading(self) -> Reading:
         """All of the body that reaches the model. Read once."""

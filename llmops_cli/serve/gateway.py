@@ -19,6 +19,8 @@ from llmops_cli.serve.door.pages import Pages
 from llmops_cli.serve.door.protocol import TimedProtocol
 from llmops_cli.serve.door.request_log import RequestLog
 from llmops_cli.serve.follow import FileFollower
+from llmops_cli.serve.judging.judging import Judging
+from llmops_cli.serve.judging.work import warm_up
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.spec import GatewaySpec
 from llmops_cli.serve.storage import Storage
@@ -49,10 +51,12 @@ class Gateway:
         self._storage = Storage(self._folder, spec.config.redis)
         self._audit = _audit_log(self._folder, spec.config)
         self._tracer = _tracer(spec.config.traces)
+        self._judging = Judging()
         self._handler = RequestHandler(
             budgets=self._storage.budgets,
             cache=AnswerCache(self._storage.answers, self._new_meanings),
             metrics=self._metrics,
+            judging=self._judging,
         )
         self._follower = FileFollower(spec, versions, self._keys, self._metrics)
         self.snapshot = self.new_snapshot(self._follower.serves, None)
@@ -68,9 +72,10 @@ class Gateway:
             self._keys,
             failed_keys=self._storage.failed_keys,
             handler=self._handler,
+            judging=self._judging,
             pages=Pages(self._keys, self._metrics, console),
             metrics=self._metrics,
-            log=RequestLog(self._audit, self._metrics, self._tracer),
+            log=RequestLog(self._audit, self._metrics, self._judging, self._tracer),
             started=self._started,
             stopped=self._stopped,
         )
@@ -99,6 +104,7 @@ class Gateway:
         self.app.snapshot = snapshot
         self._settle(snapshot.config)
         snapshot.watch()
+        self._start(self._prepare_judges())
         self._start(old.retire(snapshot))
 
     def discard_snapshot(self, snapshot: Snapshot) -> None:
@@ -117,9 +123,16 @@ class Gateway:
         self.snapshot.watch()
         self._storage.start()
         self._start(self._ticks())
+        self._start(self._prepare_judges())
         with suppress(NotImplementedError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._start_reload)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+
+    async def _prepare_judges(self) -> None:
+        """They are there before the first request that needs one."""
+        self._judging.pool.stays = self.snapshot.needs_judges
+        if self.snapshot.needs_judges:
+            await self._judging.pool.prepare(warm_up)
 
     def _start_reload(self) -> None:
         self._follower.want()
@@ -137,6 +150,7 @@ class Gateway:
         for upstream in self.snapshot.all():
             await upstream.close()
         await self._storage.close()
+        await self._judging.pool.close()
         if self._tracer is not None:
             self._tracer.close()
 

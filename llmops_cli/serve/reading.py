@@ -184,7 +184,7 @@ class Reading:
 
     def text_bytes(self) -> int:
         """Of all texts, as UTF-8."""
-        return sum(map(_utf8_bytes, (text for _, text in self.texts)))
+        return sum(map(utf8_bytes, (text for _, text in self.texts)))
 
 
 def read(
@@ -435,7 +435,7 @@ def _is_base64(value: str) -> bool:
     return _BASE64.fullmatch(value[:LOOKED_AT]) is not None
 
 
-def _utf8_bytes(text: str) -> int:
+def utf8_bytes(text: str) -> int:
     if text.isascii():
         return len(text)
     return len(text.encode("utf-8", "surrogatepass"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 
 Headers = list[tuple[bytes, bytes]]
@@ -23,6 +26,11 @@ class Refusal(Exception):
         self.message = message
         self.code = code
         self.headers = headers or []
+
+    def __reduce__(self) -> tuple[Callable[..., Refusal], tuple[int, str]]:
+        """A judge, which is another process, says no too."""
+        made = partial(Refusal, code=self.code, headers=self.headers)
+        return made, (self.status, self.message)
 
     def body(self) -> bytes:
         error = {

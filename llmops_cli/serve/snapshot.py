@@ -8,6 +8,7 @@ import os
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
+from llmops_cli.gateway_file.privacy import asking_for_privacy
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.limits import Limits
@@ -64,6 +65,12 @@ class Snapshot:
 
     def all(self) -> list[Upstream]:
         return [each for group in self.upstreams.values() for each in group]
+
+    @property
+    def needs_judges(self) -> bool:
+        """Whether requests are read for more than where they go."""
+        has_private = bool(asking_for_privacy(self.config))
+        return self.guard is not None or has_private or self.config.audit.bodies
 
     def watch(self) -> None:
         """Begins the checks of those that are new."""

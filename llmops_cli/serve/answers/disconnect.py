@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from llmops_cli.serve.context import Observed
 
+Found = TypeVar("Found")
 DisconnectHooks = set[Callable[[], None]]
 """Called when the client's connection ends."""
 
@@ -17,10 +18,10 @@ class ClientGone(Exception):
 
 
 async def until_gone(
-    work: Coroutine[Any, Any, None],  # Any: what it yields
+    work: Coroutine[Any, Any, Found],  # Any: what it yields
     observed: Observed,
     hooks: DisconnectHooks,
-) -> None:
+) -> Found:
     """Does the work, and stops as soon as the client has gone. Raises: ClientGone."""
     task = asyncio.current_task()
     gone = False
@@ -33,7 +34,7 @@ async def until_gone(
 
     hooks.add(stop)
     try:
-        await work
+        return await work
     except asyncio.CancelledError:
         if not gone:
             raise

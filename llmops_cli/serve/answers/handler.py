@@ -14,7 +14,7 @@ from llmops_cli.serve.answers.relay import Relay, pass_failure_on
 from llmops_cli.serve.answers.replay import replay
 from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most
 from llmops_cli.serve.context import COPIES_MOST, CacheUse, GuardVerdict
-from llmops_cli.serve.privacy import read_for_personal
+from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.sending import sendable
 from llmops_cli.serve.upstreams.exchange import NoAnswer
@@ -42,10 +42,12 @@ class RequestHandler:
         budgets: Budgets,
         cache: AnswerCache,
         metrics: Metrics,
+        judging: Judging,
     ) -> None:
         self._budgets = budgets
         self._metrics = metrics
-        self._relay = Relay(metrics)
+        self._judging = judging
+        self._relay = Relay(metrics, judging)
         self._generator = Generator(self._relay, metrics)
         self.cache = cache
         self.judged = 0
@@ -75,8 +77,7 @@ class RequestHandler:
         request.decided.headers += headers
         failed = False
         try:
-            self._judge(request)
-            await self._settle_destinations(request)
+            await until_gone(self._examine(request), request.observed, hooks)
             self._shadow(request)
             await self._within_budget(request, hooks)
             failed = request.observed.status >= 500
@@ -99,7 +100,7 @@ class RequestHandler:
         if not asked.key.serves(name):
             raise Refusal(403, f"this key may not use {asked.model!r}", code="forbidden")
         decided.alias = alias if router.lists(alias) else "unlisted"
-        asked.further = frozenset(decided.settings.fields)
+        asked.allow(decided.settings.fields)
         found = sendable(request.target, asked, asked.further)
         decided.fields = found.fields
         decided.headers += found.told()
@@ -129,10 +130,16 @@ class RequestHandler:
         router = request.snapshot.router
         name = asked.body.model
         if router.asks_for_privacy(name):
-            asked.personal = await read_for_personal(asked)
+            bounds = request.snapshot.config.limits.judging
+            asked.personal = await self._judging.personal(asked, bounds)
         request.decided.destinations = router.destinations(name, asked)
 
-    def _judge(self, request: AdmittedRequest) -> None:
+    async def _examine(self, request: AdmittedRequest) -> None:
+        """What the prompt says decides whether it goes on, and where to. Raises: Refusal."""
+        await self._judge(request)
+        await self._settle_destinations(request)
+
+    async def _judge(self, request: AdmittedRequest) -> None:
         """The guard on what goes in. Raises: Refusal if it blocks."""
         guard = request.snapshot.guard
         if guard is None:
@@ -140,15 +147,13 @@ class RequestHandler:
         self.judged += 1
         if not request.asked.reading().is_readable:
             raise Refusal(400, UNREADABLE, code="unreadable")
-        for role, text in request.asked.texts():
-            decision = guard.check_input(text, role=role, route=request.target.path)
-            if decision.action == "allow":
-                continue
-            verdict = GuardVerdict("input", decision.action, decision.findings[0].rule)
-            self._relay.note_verdict(request, verdict)
-            if decision.action == "block":
-                self.blocked += 1
-                raise Refusal(400, decision.message or "blocked", code="content_filter")
+        bounds = request.snapshot.config.limits.judging
+        judged = await self._judging.input(guard, request.asked, bounds)
+        for action, rule in judged.verdicts:
+            self._relay.note_verdict(request, GuardVerdict("input", action, rule))
+        if judged.blocks:
+            self.blocked += 1
+            raise Refusal(400, judged.message, code="content_filter")
 
     def _shadow(self, request: AdmittedRequest) -> None:
         name = request.asked.body.model

@@ -44,7 +44,7 @@ class SmallModel:
         if body is None:
             return None
         request.observed.usage = usage
-        body = self._relay.guarded(request, body)
+        body = await self._relay.guarded(request, body)
         request.decided.headers.append((b"x-llmops-model", config.small.encode()))
         await give(request, body)
         return body

@@ -7,8 +7,8 @@ from llmops_cli.serve.answers.late_events import error_events
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
 from llmops_cli.serve.answers.replay import give
 from llmops_cli.serve.answers.usage import usage_in
-from llmops_cli.serve.answers.whole_guard import guarded_answer
 from llmops_cli.serve.context import Ended, GuardVerdict, Usage
+from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Headers, Refusal
 from llmops_cli.serve.upstreams.errors import Blame, MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
@@ -22,8 +22,9 @@ PASSED = (b"content-type", b"retry-after")
 
 
 class Relay:
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, judging: Judging) -> None:
         self._metrics = metrics
+        self._judging = judging
 
     async def pass_on(
         self,
@@ -59,7 +60,7 @@ class Relay:
         try:
             if exchange.reply.status == 200:
                 usage = usage_in(raw) or usage
-                body, verdict = self._guarded(request, raw)
+                body, verdict = await self._guarded(request, raw)
             if not await self._answer(request, exchange, body, headers):
                 outcome = Outcome.BAD
             request.observed.answered = outcome is Outcome.GOOD
@@ -89,17 +90,24 @@ class Relay:
         self._metrics.upstream_failed(exchange.candidate.upstream.name, error)
         return False
 
-    def _guarded(self, request: AdmittedRequest, raw: bytes) -> tuple[bytes, GuardVerdict | None]:
+    async def _guarded(
+        self,
+        request: AdmittedRequest,
+        raw: bytes,
+    ) -> tuple[bytes, GuardVerdict | None]:
+        """Raises: Refusal for what cannot be judged."""
         guard = request.snapshot.guard
         if guard is None:
             return raw, None
-        body, verdict = guarded_answer(guard, raw, request.target)
+        bounds = request.snapshot.config.limits.judging
+        body, verdict = await self._judging.answer(guard, raw, request.asked, bounds)
         self.note_verdict(request, verdict)
         return body, verdict
 
-    def guarded(self, request: AdmittedRequest, raw: bytes) -> bytes:
-        """A whole answer as the guard lets it go."""
-        return self._guarded(request, raw)[0]
+    async def guarded(self, request: AdmittedRequest, raw: bytes) -> bytes:
+        """A whole answer as the guard lets it go. Raises: Refusal."""
+        body, _ = await self._guarded(request, raw)
+        return body
 
     # -- streamed
 

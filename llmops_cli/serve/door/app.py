@@ -12,13 +12,13 @@ from llmops_cli.serve.accounts.failed_keys import FailedKeys
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.dialects.dialect import Dialect
-from llmops_cli.serve.answers.disconnect import ClientGone
+from llmops_cli.serve.answers.disconnect import ClientGone, until_gone
 from llmops_cli.serve.answers.handler import RequestHandler
 from llmops_cli.serve.context import Ended, RequestContext
-from llmops_cli.serve.door.body import parse, received
+from llmops_cli.serve.door.body import received
 from llmops_cli.serve.door.cors import cors_headers, preflight_headers
 from llmops_cli.serve.door.identity import NoGoodKey, admit, read_headers
-from llmops_cli.serve.door.moderation import moderated
+from llmops_cli.serve.door.moderation import texts_of
 from llmops_cli.serve.door.pages import Pages
 from llmops_cli.serve.door.protocol import ON_DISCONNECT
 from llmops_cli.serve.door.request_log import RequestLog
@@ -34,6 +34,7 @@ from llmops_cli.serve.endpoints import (
     dialect_at,
     page_at,
 )
+from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.watch.audit import AuditBodies, BodyRecorder
@@ -59,6 +60,7 @@ class GatewayApp:
         *,
         failed_keys: FailedKeys,
         handler: RequestHandler,
+        judging: Judging,
         pages: Pages,
         metrics: Metrics,
         log: RequestLog,
@@ -69,6 +71,7 @@ class GatewayApp:
         self._store = store
         self._failed_keys = failed_keys
         self._handler = handler
+        self._judging = judging
         self._pages = pages
         self._metrics = metrics
         self._log = log
@@ -216,16 +219,19 @@ class GatewayApp:
         read_headers(scope, context)
         dialect.hear(scope["headers"])
         body = await received(scope, receive, most=limits.body_bytes)
-        body = parse(body, asked, dialect)
+        hooks = scope[ON_DISCONNECT]
+        reading = self._judging.read(body, asked, dialect, limits.judging)
+        body = await until_gone(reading, context.observed, hooks)
         context.decided.headers += dialect.told()
         if asked.endpoint is MODERATIONS:
+            texts = texts_of(asked.body.input)
+            judging = self._judging.moderation(snapshot.guard, texts, asked, limits.judging)
+            found = await until_gone(judging, context.observed, hooks)
             context.observed.status = 200
-            found = moderated(snapshot.guard, asked)
             await respond(send, 200, found, context.decided.headers)
             return
         await snapshot.looked()
         self._log.begin(context)
-        hooks = scope[ON_DISCONNECT]
         if not self._log.keeps_bodies:
             request = AdmittedRequest(snapshot, context, dialect, send)
             await self._handler.handle(request, hooks)
@@ -244,8 +250,8 @@ class GatewayApp:
                 await self._started()
                 await send({"type": "lifespan.startup.complete"})
             else:
+                await self._log.close()
                 await self._stopped()
-                self._log.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

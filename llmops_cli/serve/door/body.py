@@ -14,8 +14,6 @@ from llmops_cli.serve.reading import Json
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
 
-STRINGS_MOST = 100_000
-"""Of a body, keys and values: a chat of a million tokens has a tenth of them."""
 _decode_fields = msgspec.json.Decoder(Fields).decode
 
 
@@ -64,9 +62,6 @@ def parse(
 ) -> bytes:
     """The body in OpenAI's form; what is read of it stands in `asked`. Raises: Refusal."""
     asked.body_bytes = len(body)
-    if body.count(b'"') > 2 * STRINGS_MOST:
-        said = f"the body has more than {STRINGS_MOST:,} strings"
-        raise Refusal(413, said, code="too_large")
     try:
         values, again = _decoded(body)
         plain = dialect.request(again)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from llmops_cli.serve.context import Asked
 from llmops_cli.serve.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ class _Result(msgspec.Struct):
     category_applied_input_types: dict[str, list[str]]
 
 
-def moderated(guard: Guard | None, asked: Asked) -> bytes:
-    """Without a guard of the gateway's own, the default one's opinion. Raises: Refusal."""
-    from llmops_cli.guard.check import Guard
-
-    judge = guard or Guard()
-    texts = texts_of(asked.body.input)
-    results = [_result(judge.check_input(text)) for text in texts]
+def moderation(
+    guard: Guard,
+    texts: Sequence[str],
+    request_id: str,
+) -> bytes:
+    """The answer to a request, with a result for each text."""
+    results = [_result(guard.check_input(text)) for text in texts]
     return msgspec.json.encode(
         {
-            "id": f"modr-{asked.id}",
+            "id": f"modr-{request_id}",
             "model": "llmops-guard",
             "results": results,
         }

@@ -23,10 +23,13 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]  # Any: ASGI
 
 
 class AuditBodies(NamedTuple):
-    """What was asked and what was answered."""
+    """What was asked and what was answered, as they were."""
 
     asked: bytes
     said: bytes
+
+    def beginnings(self) -> list[bytes]:
+        return [self.asked[:BODY_MOST], self.said[:BODY_MOST]]
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,15 +100,9 @@ class AuditLog:
         self._file = os.open(self._path, flags, 0o600)
         self._size = os.fstat(self._file).st_size
 
-    def write(self, entry: AuditEntry, bodies: AuditBodies | None = None) -> None:
+    def write(self, entry: AuditEntry) -> None:
         if self._path is None:
             return
-        if bodies is not None:
-            entry = msgspec.structs.replace(
-                entry,
-                asked=_safe(bodies.asked),
-                said=_safe(bodies.said),
-            )
         line = msgspec.json.encode(entry) + b"\n"
         try:
             if self._size + len(line) > TURN_BYTES:
@@ -172,14 +169,6 @@ def _turn_over(path: Path) -> None:
         if older.exists():
             older.replace(path.with_name(f"{path.name}.{number + 1}"))
     path.replace(path.with_name(f"{path.name}.1"))
-
-
-def _safe(raw: bytes) -> str:
-    """Text with personal data and secrets taken out."""
-    from llmops_cli.guard.personal import find, redact
-
-    text = raw[:BODY_MOST].decode("utf-8", "replace")
-    return redact(text, find(text))
 
 
 def now() -> str:

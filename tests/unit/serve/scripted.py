@@ -20,6 +20,7 @@ from llmops_cli.serve.answers.semantic import Meanings
 from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.door.body import parse
 from llmops_cli.serve.endpoints import CHAT, Endpoint
+from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.canaries import Canaries
@@ -153,6 +154,7 @@ class ScriptedGateway:
             budgets=LocalBudgets(folder),
             cache=AnswerCache(store, lambda: Meanings(folder)),
             metrics=self.metrics,
+            judging=Judging(),
         )
         self.snapshot: Snapshot | None = None
 

@@ -1,0 +1,213 @@
+"""The gateway's face of its judges: little is done here and now, much by them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from llmops_cli.core.errors import LlmopsError
+from llmops_cli.gateway_file.config import JudgingConfig
+from llmops_cli.serve.answers.dialects.dialect import Dialect
+from llmops_cli.serve.answers.whole_guard import GuardedAnswer
+from llmops_cli.serve.context import Asked
+from llmops_cli.serve.door.body import parse
+from llmops_cli.serve.judging.pool import JudgePool
+from llmops_cli.serve.judging.queue import QUICK_BYTES
+from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few, is_light
+from llmops_cli.serve.judging.work import (
+    Judged,
+    holds_personal,
+    judge_answer,
+    judge_input,
+    judge_output,
+    moderate,
+    read_body,
+    redacted,
+)
+from llmops_cli.serve.reading import utf8_bytes
+from llmops_cli.serve.refusal import Refusal, retry_after
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.decision import Decision
+
+LOG = logging.getLogger("llmops.gateway")
+AUDIT = " audit"
+"""Who asks for what nobody waits for. No key's id begins with a space."""
+AUDIT_BOUNDS = JudgingConfig()
+AUDITED_AT_ONCE = 4
+ASKING_OTHERS = ("moderation", "classifier")
+"""Detectors that wait for a model's verdict."""
+TEXT_COST = 256
+"""Bytes as which a text counts at least: each has a cost of its own."""
+
+
+class Judging:
+    """Of one gateway's process."""
+
+    def __init__(self) -> None:
+        self.pool = JudgePool()
+        self._auditing = asyncio.Semaphore(AUDITED_AT_ONCE)
+
+    async def read(
+        self,
+        body: bytes,
+        asked: Asked,
+        dialect: Dialect,
+        bounds: JudgingConfig,
+    ) -> bytes:
+        """The body in OpenAI's form; what is read of it stands in `asked`. Raises: Refusal."""
+        if is_light(body):
+            return parse(body, asked, dialect)
+        found = await self._run(
+            read_body,
+            body,
+            asked.endpoint.path,
+            asked.session,
+            dialect,
+            asked=asked,
+            size=len(body),
+            bounds=bounds,
+        )
+        for name, value in found.noted.items():
+            setattr(asked, name, value)
+        vars(dialect).update(vars(found.dialect))  # the same one, having heard the request
+        plain: bytes = found.plain
+        return plain
+
+    async def input(
+        self,
+        guard: Guard,
+        asked: Asked,
+        bounds: JudgingConfig,
+    ) -> Judged:
+        """Raises: Refusal for what is too large, or cannot be judged now."""
+        texts = asked.texts()
+        size = _size_of([text for _, text in texts], bounds, "the text")
+        route = asked.endpoint.target.path
+        if are_few([text for _, text in texts]) and not asks_others(guard):
+            return judge_input(guard.policy, texts, route)
+        judged: Judged = await self._run(
+            judge_input, guard.policy, texts, route, asked=asked, size=size, bounds=bounds
+        )
+        return judged
+
+    async def answer(
+        self,
+        guard: Guard,
+        raw: bytes,
+        asked: Asked,
+        bounds: JudgingConfig,
+    ) -> GuardedAnswer:
+        """Raises: Refusal as above."""
+        path = asked.endpoint.target.path
+        if len(raw) <= JUDGED_CHARS and not asks_others(guard):
+            return judge_answer(guard.policy, raw, path)
+        _refuse_size(len(raw), bounds, "the answer")
+        found: GuardedAnswer = await self._run(
+            judge_answer, guard.policy, raw, path, asked=asked, size=len(raw), bounds=bounds
+        )
+        return found
+
+    async def output(
+        self,
+        guard: Guard,
+        texts: Sequence[str],
+        asked: Asked,
+        bounds: JudgingConfig,
+    ) -> Decision | None:
+        """The first decision that lets a text not go as it is. Raises: Refusal as above."""
+        path = asked.endpoint.target.path
+        size = _size_of(texts, bounds, "the answer")
+        if are_few(texts) and not asks_others(guard):
+            return judge_output(guard.policy, texts, path)
+        found: Decision | None = await self._run(
+            judge_output, guard.policy, texts, path, asked=asked, size=size, bounds=bounds
+        )
+        return found
+
+    async def moderation(
+        self,
+        guard: Guard | None,
+        texts: Sequence[str],
+        asked: Asked,
+        bounds: JudgingConfig,
+    ) -> bytes:
+        """Raises: Refusal as above."""
+        policy = None if guard is None else guard.policy
+        size = _size_of(texts, bounds, "the text")
+        is_quick = guard is not None and not asks_others(guard)
+        if is_quick and are_few(texts):
+            return moderate(policy, texts, asked.id)
+        found: bytes = await self._run(
+            moderate, policy, texts, asked.id, asked=asked, size=size, bounds=bounds
+        )
+        return found
+
+    async def personal(self, asked: Asked, bounds: JudgingConfig) -> bool:
+        """Whether somebody's data may be in a request. Raises: Refusal as above."""
+        reading = asked.reading()
+        if reading.media or not reading.is_readable:
+            return True
+        size = sum(len(bytes(value)) for value in asked.fields.values())
+        if size <= JUDGED_CHARS:
+            return holds_personal(asked.fields)
+        _refuse_size(size, bounds, "the text")
+        found: bool = await self._run(
+            holds_personal, asked.fields, asked=asked, size=size, bounds=bounds
+        )
+        return found
+
+    async def redacted(self, raws: Sequence[bytes]) -> list[str]:
+        """Texts for the audit log."""
+        size = sum(map(len, raws))
+        if size <= JUDGED_CHARS:
+            return redacted(raws)
+        async with self._auditing:
+            found: list[str] = await self.pool.run(
+                redacted, raws, key=AUDIT, size=min(size, QUICK_BYTES), bounds=AUDIT_BOUNDS
+            )
+        return found
+
+    async def _run(
+        self,
+        function: Callable[..., Any],  # Any: each returns its own
+        *arguments: object,
+        asked: Asked,
+        size: int,
+        bounds: JudgingConfig,
+    ) -> Any:  # Any: the function's
+        key = asked.key_id or asked.ip
+        try:
+            return await self.pool.run(function, *arguments, key=key, size=size, bounds=bounds)
+        except LlmopsError as error:
+            LOG.error("the guard cannot judge: %s", error.message)
+            said = "the guard cannot judge now"
+            raise Refusal(503, said, code="guard_unavailable", headers=retry_after(5)) from None
+
+
+def _size_of(
+    texts: Sequence[str],
+    bounds: JudgingConfig,
+    what: str,
+) -> int:
+    """In bytes, about, with each text's own cost. Raises: Refusal for more than may be judged."""
+    size = sum(map(utf8_bytes, texts))
+    _refuse_size(size, bounds, what)
+    return size + TEXT_COST * len(texts)
+
+
+def _refuse_size(size: int, bounds: JudgingConfig, what: str) -> None:
+    if size > bounds.text_bytes:
+        said = f"{what} has more than the {bounds.text_bytes:,} bytes that are judged"
+        raise Refusal(413, said, code="too_large")
+
+
+def asks_others(guard: Guard) -> bool:
+    """Whether a policy's detectors wait for other machines, or a model."""
+    policy = guard.policy
+    pairs = [(policy.input, policy.output), *policy.routes.values()]
+    sides = [side for pair in pairs for side in pair] + list(policy.roles.values())
+    return any(side.of(name).action != "allow" for side in sides for name in ASKING_OTHERS)

@@ -1,0 +1,142 @@
+"""What is done on the loop for little, and by a judge for much. Nothing here asks anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llmops_cli.serve.answers.dialects.dialect import Dialect
+from llmops_cli.serve.answers.whole_guard import GuardedAnswer, guarded_answer
+from llmops_cli.serve.context import Asked, Fields
+from llmops_cli.serve.door.body import parse
+from llmops_cli.serve.door.moderation import moderation
+from llmops_cli.serve.endpoints import ENDPOINTS
+from llmops_cli.serve.judging.crowd import refuse_crowd
+from llmops_cli.serve.privacy import may_be_personal
+from llmops_cli.serve.reading import Reading, Text
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.decision import Decision
+    from llmops_cli.guard.policy import Policy
+
+
+class ReadBody(NamedTuple):
+    """A body in OpenAI's form, what was noted of it by name, and a dialect that has heard it."""
+
+    plain: bytes
+    noted: dict[str, Any]  # Any: fields of Asked
+    dialect: Dialect
+
+
+class Judged(NamedTuple):
+    """(action, rule) of each text that is not just let through; the last may be a block.
+
+    `message`: what the client is told then.
+    """
+
+    verdicts: Sequence[tuple[str, str]]
+    message: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        return bool(self.verdicts) and self.verdicts[-1][0] == "block"
+
+
+def read_body(
+    body: bytes,
+    path: str,
+    session: str,
+    dialect: Dialect,
+) -> ReadBody:
+    """Raises: Refusal."""
+    refuse_crowd(body)
+    fresh = Asked(route="", id="", start=0.0, endpoint=ENDPOINTS[path], session=session)
+    asked = Asked(route="", id="", start=0.0, endpoint=ENDPOINTS[path], session=session)
+    plain = parse(body, asked, dialect)
+    asked.reading()
+    noted = {
+        name: getattr(asked, name)
+        for name in Asked.__struct_fields__
+        if getattr(asked, name) is not getattr(fresh, name)
+    }
+    return ReadBody(plain, noted, dialect)
+
+
+def judge_input(
+    policy: Policy,
+    texts: Sequence[Text],
+    route: str,
+) -> Judged:
+    from llmops_cli.guard.check import Guard
+
+    guard = Guard(policy)
+    verdicts = []
+    for role, text in texts:
+        decision = guard.check_input(text, role=role, route=route)
+        if decision.action == "allow":
+            continue
+        verdicts.append((decision.action, decision.findings[0].rule))
+        if decision.action == "block":
+            return Judged(verdicts, decision.message or "blocked")
+    return Judged(verdicts)
+
+
+def judge_answer(
+    policy: Policy,
+    raw: bytes,
+    path: str,
+) -> GuardedAnswer:
+    from llmops_cli.guard.check import Guard
+
+    return guarded_answer(Guard(policy), raw, ENDPOINTS[path])
+
+
+def judge_output(
+    policy: Policy,
+    texts: Sequence[str],
+    route: str,
+) -> Decision | None:
+    """The first decision that lets a text not go as it is."""
+    from llmops_cli.guard.check import Guard
+
+    guard = Guard(policy)
+    for text in texts:
+        decision = guard.check_output(text, route=route)
+        if decision.action in ("redact", "block"):
+            return decision
+    return None
+
+
+def moderate(
+    policy: Policy | None,
+    texts: Sequence[str],
+    request_id: str,
+) -> bytes:
+    """Without a guard of the gateway's own, the default one's opinion."""
+    from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.policy import DEFAULT
+
+    return moderation(Guard(policy or DEFAULT), texts, request_id)
+
+
+def holds_personal(fields: Fields) -> bool:
+    """Of a body that is all text, as far as that is known."""
+    asked = Asked(route="", id="", start=0.0, fields=fields, was_read=Reading())
+    return may_be_personal(asked)
+
+
+def warm_up() -> None:
+    """Makes what the first request would wait for."""
+    from llmops_cli.guard.check import Guard
+
+    guard = Guard()
+    guard.check_input("Hello")
+    guard.check_output("Hello")
+
+
+def redacted(raws: Sequence[bytes]) -> list[str]:
+    """Texts with personal data and secrets taken out."""
+    from llmops_cli.guard.personal import find, redact
+
+    texts = [raw.decode("utf-8", "replace") for raw in raws]
+    return [redact(text, find(text)) for text in texts]
