@@ -14,7 +14,7 @@ from llmops_cli.serve.answers.dialects.chat import ChatChoices
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, Json, Place, places_of_whole
 from llmops_cli.serve.answers.dialects.completions import TextChoices
 from llmops_cli.serve.answers.dialects.dialect import Dialect, OpenAI
-from llmops_cli.serve.answers.dialects.messages import Messages
+from llmops_cli.serve.answers.dialects.messages import Messages, messages_to_count
 from llmops_cli.serve.answers.dialects.responses import places_of_response
 from llmops_cli.serve.field_tables import (
     CHAT_FIELDS,
@@ -177,6 +177,18 @@ MESSAGES = Endpoint(
     translated_to=CHAT,
     streams=True,
 )
+COUNT_TOKENS = Endpoint(
+    path="/v1/messages/count_tokens",
+    right="messages",
+    summary="Tokens of a prompt in the form of Anthropic's Messages",
+    required=("model", "messages"),
+    missing="a chat needs messages",
+    may_be_empty=False,
+    fields=CHAT.fields,
+    dialect=messages_to_count,
+    translated_to=CHAT,
+    caches=False,
+)
 MODERATIONS = Endpoint(
     path="/v1/moderations",
     right="moderations",
@@ -222,7 +234,15 @@ OPENAPI = Page(path="/openapi.json", right=None, summary="This document")
 
 ENDPOINTS = {
     endpoint.path: endpoint
-    for endpoint in (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES, MODERATIONS)
+    for endpoint in (
+        CHAT,
+        COMPLETIONS,
+        EMBEDDINGS,
+        RESPONSES,
+        MESSAGES,
+        COUNT_TOKENS,
+        MODERATIONS,
+    )
 }
 WHOLE_NUMBERS = frozenset(
     name

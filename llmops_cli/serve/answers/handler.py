@@ -7,6 +7,7 @@ import logging
 from llmops_cli.serve.accounts.budget import Budgets
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.cached import AnswerCache, CacheLookup
+from llmops_cli.serve.answers.count import tell_tokens
 from llmops_cli.serve.answers.disconnect import DisconnectHooks, until_gone
 from llmops_cli.serve.answers.generate import Generator
 from llmops_cli.serve.answers.keep_alive import KeepAlive
@@ -66,6 +67,22 @@ class RequestHandler:
             request.observed.error = refusal.code
             self._metrics.refused(refusal.code, request.asked.key_id)
             await request.end_refused(refusal)
+
+    async def count(self, request: AdmittedRequest) -> None:
+        """Tells a prompt's tokens. It takes a request of the limits, and costs nothing.
+
+        Raises: Refusal.
+        """
+        alias = self._settle_model(request)
+        asked = request.asked
+        limits = request.snapshot.limits
+        claim, headers = await limits.take(asked.key, asked.ip, alias, 0)
+        request.decided.headers += headers
+        try:
+            await self._settle_destinations(request)
+            await tell_tokens(request)
+        finally:
+            await limits.settle(claim, 0, failed=False)
 
     async def _handle(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
         """Raises: Refusal; ClientGone."""

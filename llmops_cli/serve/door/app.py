@@ -24,6 +24,7 @@ from llmops_cli.serve.door.protocol import ON_DISCONNECT
 from llmops_cli.serve.door.request_log import RequestLog
 from llmops_cli.serve.door.respond import Receive, Scope, Send, respond
 from llmops_cli.serve.endpoints import (
+    COUNT_TOKENS,
     ENDPOINTS,
     HEALTH,
     MODERATIONS,
@@ -232,6 +233,9 @@ class GatewayApp:
             return
         await snapshot.looked()
         self._log.begin(context)
+        if asked.endpoint is COUNT_TOKENS:
+            await self._handler.count(AdmittedRequest(snapshot, context, dialect, send))
+            return
         if not self._log.keeps_bodies:
             request = AdmittedRequest(snapshot, context, dialect, send)
             await self._handler.handle(request, hooks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmops_cli import __version__
-from llmops_cli.serve.endpoints import ENDPOINTS, MESSAGES, MODERATIONS, PAGES, Endpoint, Page
+from llmops_cli.serve.endpoints import CHAT, ENDPOINTS, MODERATIONS, PAGES, Endpoint, Page
 
 Json = dict[str, Any]  # Any: an OpenAPI document
 _ERROR_CODES = {
@@ -150,7 +150,7 @@ def _prompt(endpoint: Endpoint) -> Json:
         return _MODERATED
     if endpoint.prompt != "messages":
         return _TEXT
-    roles = _ANTHROPIC_ROLES if endpoint is MESSAGES else _ROLES
+    roles = _ANTHROPIC_ROLES if endpoint.translated_to is CHAT else _ROLES
     message = {
         "type": "object",
         "required": ["role", "content"],

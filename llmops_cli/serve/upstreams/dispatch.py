@@ -33,6 +33,7 @@ from llmops_cli.serve.upstreams.routing import BY_ITSELF, Router
 from llmops_cli.serve.upstreams.search import Search
 from llmops_cli.serve.upstreams.shadow import Shadows
 from llmops_cli.serve.upstreams.statuses import Meaning
+from llmops_cli.serve.upstreams.tokenizing import counted
 from llmops_cli.serve.watch.metrics import Metrics
 
 PAUSE_S = 0.05
@@ -139,6 +140,20 @@ class Dispatcher:
             answer.counts_for_nothing()  # both sides say so: it is the request
         else:
             self._attempts.note(search.suspect, request, Sighting.ERROR)
+
+    async def count_tokens(
+        self,
+        name: str,
+        context: RequestContext,
+        fields: Fields,
+    ) -> int | None:
+        """Of a prompt, by the tokenizer of who would answer it; None if that has none to ask.
+
+        Raises: Refusal.
+        """
+        request = self._routed(name, context, fields)
+        candidates = self._router.candidates(name, context.asked)
+        return await counted(request.allowed(candidates), request)
 
     def shadow(
         self,

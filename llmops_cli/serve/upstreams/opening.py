@@ -13,6 +13,7 @@ from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import Destinations
 from llmops_cli.serve.upstreams.reply import Reply
 
+JSON_BODY = (b"Content-Type", b"application/json")
 _TRUE = b"true"
 
 
@@ -89,6 +90,25 @@ async def opened(
         within_s=within_s,
         fresh=fresh,
     )
+
+
+async def opened_beside(
+    candidate: RoutingCandidate,
+    request: RoutedRequest,
+    path: str,
+    fields: Fields,
+    *,
+    within_s: float,
+) -> Reply:
+    """The reply to a question about a request, at a path beside OpenAI's API.
+
+    Raises: UpstreamError; Refusal for an upstream that may not see the request.
+    """
+    upstream = candidate.upstream
+    if not request.destinations.allows(upstream.name):
+        raise kept_here()
+    body = msgspec.json.encode(fields)
+    return await upstream.origin.ask("POST", path, body, [JSON_BODY], within_s=within_s)
 
 
 def body_for(candidate: RoutingCandidate, fields: Fields) -> bytes:

@@ -168,8 +168,13 @@ class Origin:
             self._waiting.discard(wire)
 
     def _target(self, path: str) -> bytes:
-        """As OpenAI's clients have it: a base address with a path stands for /v1."""
-        if self._base:
+        """As OpenAI's clients have it: a base address with a path stands for /v1.
+
+        What engines have beside OpenAI's API, such as /tokenize, stands beside /v1.
+        """
+        if not path.startswith("/v1/"):
+            path = self._base.removesuffix("/v1") + path
+        elif self._base:
             path = self._base + path.removeprefix("/v1")
         return path.encode()
 

@@ -31,8 +31,10 @@ class Messages:
     is_plain = False
     wants_usage = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, must_be_bounded: bool = True) -> None:
+        """`must_be_bounded`: a request needs max_tokens."""
         self.model = ""
+        self._must_be_bounded = must_be_bounded
         self._id = f"msg_{secrets.token_hex(12)}"
         self._asked = NOTHING_ASKED
         self._betas = False
@@ -52,7 +54,7 @@ class Messages:
                 self._betas = True
 
     def request(self, body: bytes) -> bytes:
-        self._asked = translate(body)
+        self._asked = translate(body, must_be_bounded=self._must_be_bounded)
         return self._asked.chat
 
     def told(self) -> Headers:
@@ -100,3 +102,8 @@ class Messages:
             thoughts=self._asked.shows_thoughts,
             nothing=self._asked.only_warms,
         )
+
+
+def messages_to_count() -> Messages:
+    """Of a request whose prompt is counted, and not answered."""
+    return Messages(must_be_bounded=False)

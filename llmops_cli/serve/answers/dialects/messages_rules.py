@@ -62,7 +62,10 @@ _AT_ANTHROPIC = "is Anthropic's own; there is none here"
 REQUEST: Rules = {
     "model": _sent(),
     "max_tokens": _sent("0, which only warms a cache, is one token that is not shown"),
-    "messages": _sent("messages; results of tools stand by themselves, before what follows them"),
+    "messages": _sent(
+        "messages; those of one role that follow each other are one, results of tools stand by"
+        " themselves, before what follows them"
+    ),
     "system": _sent("the first message"),
     "stop_sequences": _sent("stop"),
     "stream": _sent(),

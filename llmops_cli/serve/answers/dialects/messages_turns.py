@@ -29,6 +29,7 @@ from llmops_cli.serve.refusal import Refusal
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 ROLES = ("user", "assistant", "system")
+JOINED = ("user", "assistant")
 ERROR = "Error: "
 """Before the text of a tool's result that is one: a chat has no field for it."""
 
@@ -54,7 +55,8 @@ def chat_messages(
         if turn.role == "user" and passing:
             found = [each for each in found if not any(each is gone for gone in passing)]
             passing = []
-        found += turn.messages
+        for each in turn.messages:
+            _append(found, each)
         if turn.passes:
             passing += turn.messages
     if not found:
@@ -62,6 +64,27 @@ def chat_messages(
     if found[-1]["role"] == "assistant":
         unsent.add("prefill")
     return found
+
+
+def _append(found: list[Json], message: Json) -> None:
+    """Turns of one role that follow each other are one, as Anthropic has it."""
+    last = found[-1] if found else None
+    if last is None or last["role"] != message["role"] or last["role"] not in JOINED:
+        found.append(message)
+        return
+    if last["role"] == "user":
+        last["content"] = _parts(last["content"]) + _parts(message["content"])
+        return
+    said = [each["content"] for each in (last, message) if each["content"]]
+    calls = [*last.get("tool_calls", ()), *message.get("tool_calls", ())]
+    last |= message
+    last["content"] = BETWEEN.join(said) or ("" if not calls else None)
+    if calls:
+        last["tool_calls"] = calls
+
+
+def _parts(content: str | list[Json]) -> list[Json]:
+    return [text_part(content)] if isinstance(content, str) else content
 
 
 class Turn(NamedTuple):

@@ -233,6 +233,26 @@ def test_a_message_of_the_system_may_pass_with_the_users_next() -> None:
     assert roles == ["user", "assistant", "user"]
 
 
+def test_turns_of_one_role_are_one() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "llmops:reasoning"}
+    call = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "c", "content": "4"}
+    body = json.loads(request("a"))
+    body["messages"] += [
+        {"role": "user", "content": [{"type": "text", "text": "b"}]},
+        {"role": "assistant", "content": [thought]},
+        {"role": "assistant", "content": "so"},
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+        {"role": "user", "content": "go on"},
+    ]
+    user, assistant, tool, last = translated(json.dumps(body).encode())["messages"]
+    assert [part["text"] for part in user["content"]] == ["a", "b"]
+    assert (assistant["reasoning"], assistant["content"]) == ("hm", "so")
+    assert [each["id"] for each in assistant["tool_calls"]] == ["c"]
+    assert (tool["content"], last["content"]) == ("4", "go on")
+
+
 def test_an_answer_that_was_begun_is_sent_and_told() -> None:
     body = json.loads(request("x"))
     body["messages"].append({"role": "assistant", "content": "The answer is ("})
