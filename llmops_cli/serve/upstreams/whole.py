@@ -8,15 +8,18 @@ from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.errors import MalformedAnswer
 from llmops_cli.serve.upstreams.first_words import error_in
 
-NO_WORDS = (b'""', b"null", b"[]")
+NULL = b"null"
+NO_WORDS = (b'""', NULL, b"[]")
 
 
 class _Answer(msgspec.Struct):
-    """What an answer has to have is in one of these."""
+    """What an answer has to have, or should not.
+
+    Raw alone: in a union it would be nothing but null.
+    """
 
     choices: list[msgspec.Raw] | None = None
-    data: msgspec.Raw | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Message(msgspec.Struct):
@@ -51,7 +54,7 @@ def check_whole(body: bytes, headers: Headers, *, has_choices: bool) -> None:
         raise MalformedAnswer(_kind_of(body, headers)) from None
     if has_choices and answer.choices:
         return
-    failure = error_in(body) if answer.error is not None else None
+    failure = error_in(body) if bytes(answer.error) != NULL else None
     if failure is not None:
         raise failure
     if has_choices:

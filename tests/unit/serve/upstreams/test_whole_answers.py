@@ -1,0 +1,46 @@
+"""Which whole answers are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.upstreams.whole import check_whole
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"object": "list", "data": [{"index": 0, "embedding": [0.5, 1]}], "error": null}',
+        b'{"data": {"a": 1}}',
+        b'{"output": [], "error": null}',
+        b'{"results": [{"index": 0}]}',
+        b"{}",
+    ],
+)
+def test_answers_without_choices_have_any_form(body: bytes) -> None:
+    check_whole(body, [], has_choices=False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"message": "no"}}',
+        b'{"error": {"message": "no"}, "data": []}',
+        b"",
+        b"<html>",
+        b"[]",
+    ],
+)
+def test_errors_and_other_things_are_none(body: bytes) -> None:
+    with pytest.raises(UpstreamError):
+        check_whole(body, [], has_choices=False)
+    with pytest.raises(UpstreamError):
+        check_whole(body, [], has_choices=True)
+
+
+def test_choices_are_needed_where_there_are_some() -> None:
+    check_whole(b'{"choices": [{}], "error": null}', [], has_choices=True)
+    for body in (b'{"choices": []}', b'{"choices": null}', b'{"data": [1]}'):
+        with pytest.raises(UpstreamError):
+            check_whole(body, [], has_choices=True)
