@@ -61,19 +61,19 @@ class Gateway:
         self._follower = FileFollower(spec, versions, self._keys, self._metrics)
         self.snapshot = self.new_snapshot(self._follower.serves, None)
         self._settle(self.snapshot.config)
+        self._console = Console(self._folder, self._metrics, self._storage.budgets, self._canaries)
         self.app = self._new_app()
         self._tasks: set[asyncio.Task[None]] = set()
         self._alert = BlockAlert()
 
     def _new_app(self) -> GatewayApp:
-        console = Console(self._metrics, self._storage.budgets, self._canaries)
         return GatewayApp(
             self.snapshot,
             self._keys,
             failed_keys=self._storage.failed_keys,
             handler=self._handler,
             judging=self._judging,
-            pages=Pages(self._keys, self._metrics, console),
+            pages=Pages(self._console),
             metrics=self._metrics,
             log=RequestLog(self._audit, self._metrics, self._judging, self._tracer),
             started=self._started,
@@ -149,6 +149,7 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for upstream in self.snapshot.all():
             await upstream.close()
+        self._console.close()
         await self._storage.close()
         await self._judging.pool.close()
         if self._tracer is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,7 @@ Buckets = list[list[Any]]  # Any: an upper bound in seconds, or "+Inf"; then a c
 MOST_KEYS = 10
 MODEL_COLUMNS = (
     "requests/s",
+    "4xx",
     "errors",
     "tokens in/s",
     "tokens out/s",
@@ -37,6 +39,7 @@ def state_page(before: State, now: State) -> Group:
         _models(before, now, seconds),
         _upstreams(before, now, seconds),
         _keys(now),
+        *_tags(now),
     )
 
 
@@ -52,6 +55,7 @@ def _headline(
         f"{rate:.1f} requests/s",
         f"{now['in_flight']:.0f} under way",
         f"{now['queued']:.0f} waiting",
+        f"{now['errors']:.0f} errors",
         *_cache(now),
         f"guard {_blocked(now):.0f} blocked",
     ]
@@ -77,6 +81,11 @@ def _blocked(now: State) -> float:
 def _notes(now: State) -> Iterator[str]:
     if not now["config_ok"]:
         yield "the configuration file was changed and cannot be used"
+    versions = set(now["workers"].values())
+    if len(versions) > 1:
+        yield f"{len(now['workers'])} workers serve {len(versions)} versions of the configuration"
+    if now["keys_damaged"]:
+        yield f"{now['keys_damaged']} keys are damaged: llmops keys list"
     if now["audit_lost"]:
         yield f"audit log: {now['audit_lost']:.0f} lines lost"
     for name, canary in now["canaries"].items():
@@ -96,7 +105,7 @@ def _models(
     for name, model in now["models"].items():
         new_here = {**model, "ttft": [], "tpot": [], "e2e": []}
         old = before["models"].get(name, new_here)
-        table.add_row(name, *_model_cells(old, model, seconds))
+        table.add_row(escape(name), *_model_cells(old, model, seconds))
     return table
 
 
@@ -113,6 +122,7 @@ def _model_cells(
 
     return [
         rate("requests"),
+        f"{model['client_errors']:.0f}",
         f"{model['errors']:.0f}",
         rate("input_tokens"),
         rate("output_tokens"),
@@ -185,7 +195,10 @@ def _upstream_state(row: State) -> str:
 
 def _keys(now: State) -> Table:
     """Those that used most tokens."""
-    table = Table(title=f"keys, {now['month']}", title_justify="left")
+    title = f"keys, {now['month']}"
+    if now["keys_total"] > MOST_KEYS:
+        title = f"{title}: {MOST_KEYS} of {now['keys_total']}"
+    table = Table(title=title, title_justify="left")
     for name in ("key", "role"):
         table.add_column(name)
     for name in ("requests since the start", "tokens", "dollars"):
@@ -197,11 +210,28 @@ def _keys(now: State) -> Table:
     return table
 
 
+def _tags(now: State) -> Iterator[Table]:
+    """What this month has cost, by each tag of the keys."""
+    for tag, rows in now["tags"].items():
+        table = Table(title=f"{tag}, {now['month']}", title_justify="left")
+        table.add_column(tag)
+        for name in ("keys", "tokens", "dollars"):
+            table.add_column(name, justify="right")
+        for row in rows[:MOST_KEYS]:
+            table.add_row(
+                Text(row["value"] or "(without)"),
+                str(row["keys"]),
+                f"{row['tokens']:,.0f}",
+                f"{row['dollars']:.4f}",
+            )
+        yield table
+
+
 def _key_cells(key: State) -> list[str]:
     budget = key["budget_dollars"]
     of_budget = "" if budget is None else f" of {budget:.4g}"
     return [
-        key["name"],
+        escape(key["name"]),
         key["role"],
         f"{key['requests']:.0f}",
         f"{key['tokens']:,.0f}",

@@ -5,11 +5,13 @@ A reservation belongs to a process; one that has died takes its reservations wit
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,11 +51,11 @@ on conflict do update set dollars = dollars + excluded.dollars, tokens = tokens 
 """
 SPENT = """
 select key, sum(dollars), sum(tokens) from (
-  select key, month, dollars, tokens from spend
+  select key, dollars, tokens from spend where month = :month
   union all
-  select key, month, dollars, tokens from reservations
+  select key, dollars, tokens from reservations where month = :month
 )
-where month = ? group by key
+group by key
 """
 
 
@@ -68,6 +70,7 @@ class LocalBudgets:
     """The budgets of one state folder."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._db = connect(folder)
         self._db.execute(f"pragma busy_timeout={PATIENCE_MS}")
         self._owner = owner()
@@ -169,8 +172,14 @@ class LocalBudgets:
         self._db.execute(SPEND, (reservation.key, reservation.month, *spending))
 
     async def spent(self, month: str) -> dict[str, Spending]:
+        """Read in a thread: there may be ten thousand keys."""
         self.flush()
-        rows = self._db.execute(SPENT, (month,))
+        return await asyncio.to_thread(_spent, self._folder, month)
+
+
+def _spent(folder: Path, month: str) -> dict[str, Spending]:
+    with closing(connect(folder)) as database:
+        rows = database.execute(SPENT, {"month": month})
         return {key: Spending(dollars, tokens) for key, dollars, tokens in rows}
 
 

@@ -201,7 +201,13 @@ class GatewayApp:
         send: Send,
     ) -> None:
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
-        found = await self._pages.read(page, path, self.snapshot, context)
+        found = await self._pages.read(
+            page,
+            path,
+            scope["query_string"],
+            self.snapshot,
+            context,
+        )
         context.observed.status = found.status
         headers = [*context.decided.headers, *found.headers]
         await respond(send, found.status, found.body, headers, kind=found.kind)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from llmops_cli.serve.accounts.keys import Key, KeyStore
+from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.door.respond import JSON
 from llmops_cli.serve.endpoints import (
@@ -23,7 +24,14 @@ from llmops_cli.serve.endpoints import (
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.watch.console import Console
-from llmops_cli.serve.watch.metrics import CONTENT_TYPE, Metrics
+from llmops_cli.serve.watch.metrics import CONTENT_TYPE
+from llmops_cli.serve.watch.state import KeyPage
+
+KEYS_MOST = 1000
+"""On one page of the state."""
+KEYS_EVER = 10_000_000
+DIGITS_MOST = 9
+FIELDS_MOST = 32
 
 
 class PageAnswer(NamedTuple):
@@ -36,37 +44,61 @@ class PageAnswer(NamedTuple):
 class Pages:
     def __init__(
         self,
-        store: KeyStore,
-        metrics: Metrics,
         console: Console,
     ) -> None:
-        self._store = store
-        self._metrics = metrics
         self._console = console
 
     async def read(
         self,
         page: Page,
         path: str,
+        query: bytes,
         snapshot: Snapshot,
         context: RequestContext,
     ) -> PageAnswer:
-        """`path`: as it was asked for. Raises: Refusal."""
+        """`path` and `query`: as they were asked for. Raises: Refusal."""
         if page is HEALTH:
             return PageAnswer(b'{"status":"ok"}')
         if page is READY:
             return _ready(snapshot)
         if page is METRICS:
-            return PageAnswer(self._metrics.text(), CONTENT_TYPE)
+            return PageAnswer(await self._console.metrics(), CONTENT_TYPE)
         if page is MODELS:
             return PageAnswer(await _models(snapshot, context.asked.key))
         if page is MODEL:
             name = unquote(path.removeprefix(MODEL_PREFIX))
             return PageAnswer(await _model(name, snapshot, context.asked.key))
         if page is STATE:
-            return PageAnswer(await self._console.state(snapshot, self._store))
+            return PageAnswer(await self._console.state(snapshot, key_page(query)))
         body, kind, headers = self._console.page(page)
         return PageAnswer(body, kind, headers=tuple(headers))
+
+
+def key_page(query: bytes) -> KeyPage:
+    """Of `keys=100&from=0`. Raises: Refusal for what is no such number."""
+    try:
+        given = dict(parse_qsl(query.decode("latin-1"), max_num_fields=FIELDS_MOST))
+    except ValueError:
+        raise Refusal(400, "the query has too many fields", code="invalid_query") from None
+    usual = KeyPage()
+    return KeyPage(
+        most=_number(given, "keys", usual.most, KEYS_MOST),
+        first=_number(given, "from", usual.first, KEYS_EVER),
+    )
+
+
+def _number(
+    given: Mapping[str, str],
+    name: str,
+    default: int,
+    most: int,
+) -> int:
+    text = given.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MOST):
+        raise Refusal(400, f"{name} is a number from 0 to {most}", code="invalid_query")
+    return min(int(text), most)
 
 
 def _ready(snapshot: Snapshot) -> PageAnswer:

@@ -21,6 +21,7 @@ from llmops_cli.serve.gateway import Gateway
 from llmops_cli.serve.policy import read_policy
 from llmops_cli.serve.spec import GatewaySpec, check_bind
 from llmops_cli.serve.versions import ConfigVersions
+from llmops_cli.serve.watch.aside import SWITCH_S
 
 LOG = logging.getLogger("llmops.gateway")
 BACKLOG = 2048
@@ -93,6 +94,7 @@ def serve_here(
     )
     server = uvicorn.Server(config)
     _collect_rarely()
+    sys.setswitchinterval(SWITCH_S)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has drained
         server.run(sockets=[listener])
     return server.started

@@ -8,11 +8,18 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.context import Ended, RequestContext
+from llmops_cli.serve.watch.exposition import text_of
 from llmops_cli.serve.watch.families import COUNTERS, GAUGES, HISTOGRAMS
 from llmops_cli.serve.watch.labels import (
     TagValues,
@@ -39,6 +46,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # workers have none either
         self._registry = CollectorRegistry()
         self._families: dict[str, Any] = {}  # Any: the library's counters, histograms and gauges
         self._children: dict[Labelled, Any] = {}
@@ -217,4 +225,4 @@ class Metrics:
         return registry
 
     def text(self) -> bytes:
-        return generate_latest(self.collected())
+        return text_of(self.collected())

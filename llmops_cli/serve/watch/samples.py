@@ -23,6 +23,13 @@ class Samples:
         for family in registry.collect():
             for sample in family.samples:
                 self._by_name[sample.name].append(sample)
+            family.samples = []
+
+    def release(self) -> None:
+        """One by one: to free a hundred thousand at once takes a while, and nobody is served."""
+        for samples in self._by_name.values():
+            while samples:
+                samples.pop()
 
     def of(self, name: str, **labels: str) -> Iterator[Sample]:
         """Those that have all the labels."""
@@ -55,14 +62,31 @@ class Samples:
             rows.append(row)
         return rows
 
-    def buckets(self, name: str, model: str) -> list[Bucket]:
+    def by_two(
+        self,
+        name: str,
+        outer: str,
+        inner: str,
+        **labels: str,
+    ) -> dict[str, dict[str, float]]:
+        """Sums by the values of two labels, in one pass."""
+        sums = defaultdict[str, defaultdict[str, float]](lambda: defaultdict(float))
+        for sample in self.of(name, **labels):
+            sums[sample.labels[outer]][sample.labels[inner]] += sample.value
+        return {value: dict(inside) for value, inside in sums.items()}
+
+    def buckets_by_model(self, name: str, **labels: str) -> dict[str, list[Bucket]]:
         """Of a histogram, smallest first."""
-        counts = self.by(f"{name}_bucket", "le", model=model)
-        buckets = []
-        for bound in sorted(counts, key=float):
-            bucket = (_bound(bound), counts[bound])
-            buckets.append(bucket)
-        return buckets
+        found = self.by_two(f"{name}_bucket", "model", "le", **labels)
+        return {model: _sorted(counts) for model, counts in found.items()}
+
+    def buckets(self, name: str, model: str) -> list[Bucket]:
+        """Of one model."""
+        return self.buckets_by_model(name, model=model).get(model, [])
+
+
+def _sorted(counts: dict[str, float]) -> list[Bucket]:
+    return [(_bound(bound), counts[bound]) for bound in sorted(counts, key=float)]
 
 
 def _bound(bound: str) -> float | str:

@@ -1,8 +1,8 @@
 "use strict";
 const $ = id => document.getElementById(id);
 const past = [];
-const KEEP = 150, EVERY_MS = 2000;
-let timer = 0;
+const KEEP = 150, EVERY_MS = 2000, KEYS_SHOWN = 50;
+let timer = 0, looks = 0, keysFrom = 0;
 
 function cell(row, text, kind) {
   const td = document.createElement("td");
@@ -11,7 +11,9 @@ function cell(row, text, kind) {
   row.append(td);
 }
 function table(id, heads, rows, none) {
-  const at = $(id);
+  fill($(id), heads, rows, none);
+}
+function fill(at, heads, rows, none) {
   at.replaceChildren();
   if (!rows.length) {
     at.insertRow().append(element("td", none || "none", "soft"));
@@ -115,12 +117,6 @@ function total(counts) {
   return Object.values(counts).reduce((all, n) => all + n, 0);
 }
 
-function serverErrors(state) {
-  return Object.entries(state.statuses)
-    .filter(([code]) => code[0] === "5")
-    .reduce((all, [, n]) => all + n, 0);
-}
-
 function element(name, text, kind) {
   return Object.assign(document.createElement(name), { textContent: text, className: kind || "" });
 }
@@ -142,6 +138,8 @@ function show(state) {
   showUpstreams(state);
   showCanaries(state);
   showKeys(state);
+  showTags(state);
+  showRefused(state);
   showGuard(state);
 }
 
@@ -156,6 +154,13 @@ function notesOn(state) {
   const notes = [];
   if (!state.config_ok) {
     notes.push("The configuration file was changed and cannot be used; the one before is in force.");
+  }
+  const versions = new Set(Object.values(state.workers)).size;
+  if (versions > 1) {
+    notes.push(`${Object.keys(state.workers).length} workers serve ${versions} versions of the configuration.`);
+  }
+  if (state.keys_damaged) {
+    notes.push(`${count(state.keys_damaged)} keys are damaged; "llmops keys list" names them.`);
   }
   if (state.audit_lost) {
     notes.push(`The audit log has lost ${count(state.audit_lost)} lines.`);
@@ -188,7 +193,8 @@ function showCards(state, before) {
     ["under way", count(state.in_flight)],
     ["waiting", count(state.queued)],
     ["requests", count(state.requests)],
-    ["server errors", count(serverErrors(state))],
+    ["4xx", count(state.client_errors)],
+    ["errors", count(state.errors)],
     ["refused", count(total(state.refused))],
     ["cache hits", cacheHits(state.cache)],
     ["cost", dollars(sum(state.models, "dollars"))],
@@ -210,7 +216,7 @@ function showCharts() {
   const firstToken = share => steps.map(({ now, old }) => ttft(now.models, old.models, share));
   draw("traffic", [
     { values: perSecond(state => state.requests), color: "var(--one)" },
-    { values: perSecond(serverErrors), color: "var(--bad)" },
+    { values: perSecond(state => state.errors), color: "var(--bad)" },
   ]);
   draw("ttft", [
     { values: firstToken(.5), color: "var(--one)" },
@@ -226,6 +232,7 @@ const MODEL_HEADS = [
   ["model"],
   ["requests/s", N],
   ["requests", N],
+  ["4xx", N],
   ["errors", N],
   ["tokens in", N],
   ["tokens out", N],
@@ -264,8 +271,11 @@ const KEY_HEADS = [
   ["tokens", N],
   ["cost", N],
   ["budget"],
+  ["tags"],
   ["state"],
 ];
+const TAG_HEADS = [["value"], ["keys", N], ["tokens", N], ["cost", N], ["share"]];
+const REFUSED_HEADS = [["why"], ["times", N]];
 const GUARD_HEADS = [["side"], ["action"], ["rule"], ["times", N]];
 const NO_TIMES = { ttft: [], tpot: [], e2e: [] };
 
@@ -282,6 +292,7 @@ function showModels(state, minuteAgo) {
       name,
       rate((model.requests - old.requests) / seconds),
       count(model.requests),
+      count(model.client_errors),
       errorCount(model.errors),
       count(model.input_tokens),
       count(model.output_tokens),
@@ -293,6 +304,19 @@ function showModels(state, minuteAgo) {
     ];
   });
   table("models", MODEL_HEADS, rows, "no model was asked for yet");
+  $("nomodel").textContent = withoutModel(state);
+}
+
+function withoutModel(state) {
+  const rest = state.no_model;
+  const broken = sum(state.models, "broken");
+  const parts = [];
+  if (rest.requests) {
+    parts.push(`${count(rest.requests)} more requests came to no model (pages, bad keys, mistakes): `
+      + `${count(rest.client_errors)} 4xx, ${count(rest.errors)} errors.`);
+  }
+  if (broken) parts.push(`${count(broken)} of the errors are answers that broke off.`);
+  return parts.join(" ");
 }
 
 function upstreamState(upstream) {
@@ -354,8 +378,7 @@ function keyState(key, now) {
 }
 
 function showKeys(state) {
-  const keys = state.keys.slice().sort((a, b) => b.tokens - a.tokens);
-  const rows = keys.map(key => [
+  const rows = state.keys.map(key => [
     key.name,
     key.role,
     key.models.join(", ") || "all",
@@ -363,9 +386,42 @@ function showKeys(state) {
     count(key.tokens),
     dollars(key.dollars),
     budgetBar(key),
+    Object.entries(key.tags).map(([tag, value]) => `${tag}=${value}`).join(", ") || "–",
     keyState(key, state.at),
   ]);
   table("keys", KEY_HEADS, rows);
+  const last = state.keys_from + state.keys.length;
+  $("pages").hidden = state.keys_total <= KEYS_SHOWN;
+  $("shown").textContent = `${state.keys_from + 1} to ${last} of ${state.keys_total}, most tokens first`;
+  $("before").disabled = state.keys_from === 0;
+  $("after").disabled = last >= state.keys_total;
+}
+
+function showTags(state) {
+  const tables = Object.entries(state.tags).map(([tag, rows]) => {
+    const whole = rows.reduce((all, row) => all + row.dollars, 0);
+    const at = element("table", "");
+    const cells = rows.map(row => [
+      row.value || "(without)",
+      count(row.keys),
+      count(row.tokens),
+      dollars(row.dollars),
+      bar(row.dollars / Math.max(1e-9, whole), ""),
+    ]);
+    fill(at, [[tag], ...TAG_HEADS.slice(1)], cells);
+    const outer = element("div", "", "table");
+    outer.append(at);
+    return outer;
+  });
+  $("taghead").hidden = !tables.length;
+  $("tags").replaceChildren(...tables);
+}
+
+function showRefused(state) {
+  const rows = Object.entries(state.refused)
+    .sort(([, a], [, b]) => b - a)
+    .map(([code, n]) => [code, count(n)]);
+  table("refused", REFUSED_HEADS, rows, "nothing was refused");
 }
 
 function showGuard(state) {
@@ -391,14 +447,16 @@ function bar(share, text) {
 async function look() {
   const key = sessionStorage.getItem("llmops-key");
   if (!key) return;
+  const mine = ++looks;
   try {
-    const reply = await fetch("/admin/state", { headers: { Authorization: "Bearer " + key }, cache: "no-store" });
+    const reply = await fetch(`/admin/state?keys=${KEYS_SHOWN}&from=${keysFrom}`, { headers: { Authorization: "Bearer " + key }, cache: "no-store" });
     if (reply.status === 401 || reply.status === 403) {
       leave(reply.status === 401 ? "This key is not valid." : "This key is not of the role admin.");
       return;
     }
     if (!reply.ok) throw new Error("the gateway answers " + reply.status);
     const state = await reply.json();
+    if (mine !== looks) return;
     $("login").hidden = true;
     $("page").hidden = false;
     show(state);
@@ -406,7 +464,7 @@ async function look() {
     $("notes").replaceChildren(Object.assign(document.createElement("p"), { textContent: "No answer: " + error.message }));
     $("said").textContent = "No answer: " + error.message;
   }
-  timer = setTimeout(look, EVERY_MS);
+  if (mine === looks) timer = setTimeout(look, EVERY_MS);
 }
 function leave(said) {
   clearTimeout(timer);
@@ -424,5 +482,12 @@ $("login").addEventListener("submit", event => {
   clearTimeout(timer);
   look();
 });
+function turn(pages) {
+  keysFrom = Math.max(0, keysFrom + pages * KEYS_SHOWN);
+  clearTimeout(timer);
+  look();
+}
+$("before").addEventListener("click", () => turn(-1));
+$("after").addEventListener("click", () => turn(1));
 $("out").addEventListener("click", () => leave());
 look();
