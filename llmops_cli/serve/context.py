@@ -12,6 +12,7 @@ import msgspec
 
 from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.cache_control import CacheWish
 from llmops_cli.serve.endpoints import NOWHERE, Endpoint
 from llmops_cli.serve.reading import CHARS_PER_TOKEN, ITEM_CHARS, Json, Reading, Text, read
 from llmops_cli.serve.refusal import Headers
@@ -116,7 +117,7 @@ class Asked(msgspec.Struct, kw_only=True):
     parent: str = ""
     urgency: Urgency = Urgency.INTERACTIVE
     deadline: float = 0.0
-    bypasses_cache: bool = False
+    cache_wish: CacheWish = CacheWish()
     body_bytes: int = 0
     personal: bool = True
     was_read: Reading | None = None

@@ -15,6 +15,7 @@ NOBODYS = ("ip", "mac")
 """Kinds of a guard's policy that are no person's."""
 APART = "\n\n\n\n"
 """Between strings that are looked at together: nothing that is looked for reaches over it."""
+JSON_MARKS = ("{", "[", '"')
 SHORTEST = 5
 """Characters of the shortest personal data: a@b.c."""
 UNREAD_FIELDS = frozenset(
@@ -84,6 +85,15 @@ def is_personal(text: str) -> bool:
     return any(entity.kind not in NOBODYS for entity in find(text))
 
 
+def _unescaped(text: str) -> Iterator[str]:
+    """A call's arguments are JSON in a string, where an escape may stand for a character."""
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return
+    yield from _strings_in(value)
+
+
 def holds_unread(asked: Asked) -> bool:
     """Whether a part of the prompt is no text: token ids, images, audio, files."""
     reading = asked.reading()
@@ -121,6 +131,8 @@ def _strings_of(asked: Asked) -> Iterator[str]:
 def _strings_in(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+        if "\\" in value and value.lstrip().startswith(JSON_MARKS):
+            yield from _unescaped(value)
     elif isinstance(value, int | float):
         yield str(value)
     elif isinstance(value, list):

@@ -11,6 +11,7 @@ import logging
 import re
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -44,10 +45,14 @@ _FACTS = re.compile(
 
 
 class CachedAnswer(NamedTuple):
-    """`body` is the answer as one JSON object; `stale` if its time is over."""
+    """`body` is the answer as one JSON object; `left_s`: until its time is over."""
 
     body: bytes
-    stale: bool
+    left_s: float
+
+    @property
+    def stale(self) -> bool:
+        return self.left_s < 0
 
 
 class Store(Protocol):
@@ -81,11 +86,12 @@ def question(
     route: str,
     alias: str,
     policy: str,
+    sources: Sequence[bytes],
 ) -> Question:
-    """`body` as sent, decoded; `policy`: a digest of the guard's."""
+    """`body` as sent, decoded; `policy`: a digest of the guard's; `sources`: who would answer."""
     matters = {name: value for name, value in body.items() if name not in IDLE}
     matters["model"] = alias
-    base = [tenant, route, policy]
+    base = [tenant, route, policy, [source.decode() for source in sources]]
     text, rest = _apart(matters)
     return Question(_digest([*base, matters]), _digest([*base, rest]), text)
 
@@ -141,7 +147,7 @@ class LocalStore:
         if row is None:
             return None
         until, body = row
-        return CachedAnswer(body, until < time.time())
+        return CachedAnswer(body, until - time.time())
 
     async def put(
         self,
@@ -189,7 +195,7 @@ class SharedStore:
         if raw is None:
             return None
         until, _, body = raw.partition(b" ")
-        return CachedAnswer(body, float(until) < time.time())
+        return CachedAnswer(body, float(until) - time.time())
 
     async def put(
         self,

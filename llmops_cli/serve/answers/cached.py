@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import msgspec
 from llmops_cli.gateway_file.model import CacheConfig, SemanticConfig
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.cache import ENTRY_MOST, Question, Store, question
+from llmops_cli.serve.answers.keepable import is_worth_keeping
 from llmops_cli.serve.context import CacheUse, RequestContext
 from llmops_cli.serve.endpoints import EMBEDDINGS
 from llmops_cli.serve.reading import CHARS_PER_TOKEN
@@ -19,6 +21,7 @@ from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
 from llmops_cli.serve.upstreams.exchange import NoAnswer
 from llmops_cli.serve.upstreams.outcome import Outcome
+from llmops_cli.serve.upstreams.source import Source, source_of
 
 if TYPE_CHECKING:
     from llmops_cli.serve.answers.semantic import Meanings, Vector
@@ -28,10 +31,14 @@ LOG = logging.getLogger("llmops.gateway")
 
 @dataclass(slots=True)
 class CacheLookup:
-    """What the cache knows of a request. `vector`: of its question, where meaning counts."""
+    """What the cache knows of a request. `vector`: of its question, where meaning counts.
+
+    `source`: who would answer it, as far as was known when it was looked up.
+    """
 
     question: Question
     config: CacheConfig
+    source: Source
     found: bytes | None = None
     use: CacheUse = CacheUse.MISS
     vector: Vector | None = None
@@ -46,36 +53,59 @@ class AnswerCache:
         self._meanings: Meanings | None = None
 
     async def look_up(self, request: AdmittedRequest) -> CacheLookup | None:
-        """None: nothing is cached for it."""
-        if not request.target.caches or request.asked.bypasses_cache:
-            return None
+        """None: nothing is cached for it. Raises: Refusal if nothing else was wanted."""
+        lookup = await self._look_up(request)
+        if request.asked.cache_wish.only and (lookup is None or lookup.found is None):
+            raise Refusal(504, "there is no answer of before", code="not_cached")
+        return lookup
+
+    async def _look_up(self, request: AdmittedRequest) -> CacheLookup | None:
         config = request.snapshot.cache_of(request.decided.settings)
-        if config is None:
+        if config is None or not request.target.caches:
             return None
-        if request.decided.destinations.is_bound and not config.private:
+        if not _may_be_cached(request, config):
             request.observed.cache = CacheUse.BYPASS
             return None
-        asked = _question_of(request)
-        if asked is None:
+        source = _source_of(request)
+        question = _question_of(request, source)
+        if question is None:
             return None
-        lookup = CacheLookup(asked, config)
-        lookup.found = await self._fresh(lookup.question.name)
-        if lookup.found is not None:
-            lookup.use = CacheUse.HIT
-        elif config.semantic is not None and lookup.question.text:
-            await self._look_up_meaning(request, lookup, config.semantic)
+        lookup = CacheLookup(question, config, source)
+        if request.asked.cache_wish.reads:
+            await self._read(request, lookup)
+        else:
+            lookup.use = CacheUse.BYPASS
         request.observed.cache = lookup.use
         return lookup
 
-    async def stale(self, lookup: CacheLookup) -> bytes | None:
+    async def _read(self, request: AdmittedRequest, lookup: CacheLookup) -> None:
+        semantic = lookup.config.semantic
+        lookup.found = await self._fresh(request, lookup, lookup.question.name)
+        if lookup.found is not None:
+            lookup.use = CacheUse.HIT
+        elif semantic is not None and lookup.question.text:
+            await self._read_by_meaning(request, lookup, semantic)
+
+    async def stale(self, request: AdmittedRequest, lookup: CacheLookup) -> bytes | None:
         """An answer whose time is over, where those may be given."""
-        if not lookup.config.stale:
+        if not lookup.config.stale or not request.asked.cache_wish.reads:
             return None
         entry = await self._store.get(lookup.question.name)
         return None if entry is None else entry.body
 
-    async def keep(self, lookup: CacheLookup, body: bytes) -> None:
-        if len(body) > ENTRY_MOST:
+    async def keep(
+        self,
+        request: AdmittedRequest,
+        lookup: CacheLookup,
+        body: bytes,
+    ) -> None:
+        """An answer that is whole, from whom the entry names."""
+        if not request.asked.cache_wish.keeps or len(body) > ENTRY_MOST:
+            return
+        if not _is_from(request, lookup.source):
+            return
+        copies = request.asked.copies()
+        if not is_worth_keeping(body, request.target, copies=copies):
             return
         asked = lookup.question
         config = lookup.config
@@ -84,9 +114,19 @@ class AnswerCache:
             most = config.semantic.entries
             self._of_meanings().remember(asked.partition, asked.name, lookup.vector, most=most)
 
-    async def _fresh(self, name: str) -> bytes | None:
+    async def _fresh(
+        self,
+        request: AdmittedRequest,
+        lookup: CacheLookup,
+        name: str,
+    ) -> bytes | None:
+        """Fresh enough for who asks."""
         entry = await self._store.get(name)
         if entry is None or entry.stale:
+            return None
+        wish = request.asked.cache_wish
+        age_s = lookup.config.ttl_s - entry.left_s
+        if age_s > wish.max_age_s or entry.left_s < wish.min_fresh_s:
             return None
         return entry.body
 
@@ -97,7 +137,7 @@ class AnswerCache:
             self._meanings = self._new_meanings()
         return self._meanings
 
-    async def _look_up_meaning(
+    async def _read_by_meaning(
         self,
         request: AdmittedRequest,
         lookup: CacheLookup,
@@ -110,12 +150,51 @@ class AnswerCache:
         near = self._of_meanings().nearest(asked.partition, lookup.vector)
         if near is None or near.cosine < config.threshold:
             return
-        lookup.found = await self._fresh(near.name)
+        lookup.found = await self._fresh(request, lookup, near.name)
         if lookup.found is not None:
             lookup.use = CacheUse.SEMANTIC
 
 
-def _question_of(request: AdmittedRequest) -> Question | None:
+def _may_be_cached(request: AdmittedRequest, config: CacheConfig) -> bool:
+    """A request that a rule binds only where the file says so."""
+    wish = request.asked.cache_wish
+    if request.decided.destinations.is_bound and not config.private:
+        return False
+    return wish.reads or wish.keeps
+
+
+def _source_of(request: AdmittedRequest) -> Source:
+    """Who would answer now, and the small model before it. Raises: Refusal if nobody can."""
+    found = _source_at(request, request.asked.body.model)
+    hybrid = request.decided.settings.hybrid
+    if hybrid is None:
+        return found
+    with suppress(Refusal):  # then it is not asked
+        small = _source_at(request, hybrid.small)
+        sure = msgspec.json.encode(hybrid)
+        return Source(
+            found.side,
+            (*found.members, sure, *small.members),
+            found.answerers | small.answerers,
+        )
+    return found
+
+
+def _source_at(request: AdmittedRequest, name: str) -> Source:
+    allows = request.decided.destinations.allows
+    candidates = request.snapshot.router.candidates(name, request.asked)
+    return source_of([each for each in candidates if allows(each.upstream.name)])
+
+
+def _is_from(request: AdmittedRequest, source: Source) -> bool:
+    """Whether who answered is who would have: no other side, in the same state."""
+    observed = request.observed
+    if (observed.upstream, observed.side) not in source.answerers:
+        return False
+    return _source_of(request) == source
+
+
+def _question_of(request: AdmittedRequest, source: Source) -> Question | None:
     """None for a field that is JSON and no value of ours, such as 1e400: the upstream judges it."""
     fields = request.decided.fields
     try:
@@ -128,6 +207,7 @@ def _question_of(request: AdmittedRequest) -> Question | None:
         route=request.target.path,
         alias=request.asked.body.model,
         policy=request.snapshot.policy,
+        sources=(source.side.encode(), *source.members),
     )
 
 

@@ -204,11 +204,11 @@ class RequestHandler:
                 await pass_failure_on(request, error.failure)
             return
         if lookup is not None and body is not None:
-            await self.cache.keep(lookup, body)
+            await self.cache.keep(request, lookup, body)
 
     async def _stale(self, request: AdmittedRequest, lookup: CacheLookup) -> bool:
         """Whether an answer whose time is over was given, where nobody has a better one."""
-        old = await self.cache.stale(lookup)
+        old = await self.cache.stale(request, lookup)
         if old is None:
             return False
         self._metrics.fell_back(request.decided.alias, "cache")

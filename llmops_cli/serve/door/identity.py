@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.accounts.keys import KeyStore
-from llmops_cli.serve.context import CacheUse, RequestContext, Urgency
+from llmops_cli.serve.cache_control import wish_of
+from llmops_cli.serve.context import RequestContext, Urgency
 from llmops_cli.serve.door.respond import Scope
 from llmops_cli.serve.refusal import Refusal
 
 KEY_HEADERS = (b"x-api-key", b"api-key")
 """Anthropic's and Azure's."""
 SESSION_HEADERS = (b"x-session-id", b"x-llmops-session")
-CACHE_HEADERS = (b"x-llmops-cache", b"cache-control")
-BYPASSES = (b"bypass", b"no-cache", b"no-store")
 SESSION_CHARS = 256
 PARENT_CHARS = 64
 TIMEOUT_MOST_MS = 3.6e6
@@ -72,6 +71,7 @@ def read_headers(
     Raises: Refusal.
     """
     asked = context.asked
+    asked.cache_wish = wish_of(scope["headers"])
     for name, value in scope["headers"]:
         if name in SESSION_HEADERS:
             asked.session = value.decode("latin-1")[:SESSION_CHARS]
@@ -79,9 +79,6 @@ def read_headers(
             asked.urgency = Urgency.BATCH if value == b"batch" else Urgency.INTERACTIVE
         elif name == b"x-llmops-timeout-ms":
             asked.deadline = asked.start + _timeout_ms(value) / 1000
-        elif name in CACHE_HEADERS and value in BYPASSES:
-            asked.bypasses_cache = True
-            context.observed.cache = CacheUse.BYPASS
         elif name == b"traceparent":
             asked.parent = value.decode("latin-1")[:PARENT_CHARS]
 

@@ -209,10 +209,12 @@ class Router:
         return percent > 0 and self._draw(asked) < percent
 
     def _draw(self, asked: Asked) -> float:
-        """0 to 100: the same for a session, so that its answers come from one side."""
-        if not asked.session:
-            return self._random.random() * 100
-        digest = hashlib.sha256(asked.session.encode()).digest()
+        """0 to 100: the same for a session, so that its answers come from one side.
+
+        Of a request without one it is the same however often it is asked.
+        """
+        drawn_by = asked.session or asked.id
+        digest = hashlib.sha256(drawn_by.encode()).digest()
         return int.from_bytes(digest[:4], "big") / 2**32 * 100
 
     def _canary(

@@ -25,6 +25,7 @@ from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.errors import UpstreamError
+from llmops_cli.serve.upstreams.origin import Origin
 from llmops_cli.serve.watch.metrics import Metrics
 
 Json = dict[str, Any]  # Any: OpenAI's fields
@@ -55,10 +56,18 @@ Scripts = Callable[[Opened], Script]
 class ScriptedReply:
     """An answer whose body is there already."""
 
+    complete = True
+    was_paused = False
+    redirect_host = "elsewhere"
+
     def __init__(self, status: int, body: bytes, kind: bytes) -> None:
         self.status = status
         self.headers = [(b"content-type", kind)]
         self._body = body
+        self.is_stream = kind.startswith(b"text/event-stream")
+
+    def last_s(self) -> float:
+        return asyncio.get_running_loop().time()
 
     async def begun(self) -> None:
         pass
@@ -77,9 +86,15 @@ class ScriptedReply:
 
 
 class ScriptedOrigin:
-    def __init__(self, name: str, gateway: ScriptedGateway) -> None:
+    """An origin that is never connected to."""
+
+    def __init__(self, name: str, origin: Origin, gateway: ScriptedGateway) -> None:
         self._name = name
+        self._origin = origin
         self._gateway = gateway
+
+    def __getattr__(self, name: str) -> Any:  # Any: whatever the origin has
+        return getattr(self._origin, name)
 
     async def ask(
         self,
@@ -102,12 +117,6 @@ class ScriptedOrigin:
     def release(self, reply: ScriptedReply) -> None:
         pass
 
-    def abandon(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
 
 def _reply(script: Script, asked: Json, path: str) -> ScriptedReply:
     json = b"application/json"
@@ -117,15 +126,20 @@ def _reply(script: Script, asked: Json, path: str) -> ScriptedReply:
         data = [{"index": 0, "embedding": [1.0, 2.0]}]
         return ScriptedReply(200, msgspec.json.encode({"data": data, "usage": USAGE}), json)
     head = {"id": "x", "created": 1, "model": asked["model"]}
+    is_chat = path.endswith("/chat/completions")
     if asked.get("stream"):
-        choice: Json = {"index": 0, "delta": {"content": script.words}, "finish_reason": None}
-        last: Json = {"index": 0, "delta": {}, "finish_reason": script.finish}
+        choice: Json = {"index": 0, "finish_reason": None, "text": script.words}
+        last: Json = {"index": 0, "finish_reason": script.finish, "text": ""}
+        if is_chat:
+            choice["delta"] = {"content": choice.pop("text")}
+            last["delta"] = {"content": last.pop("text")}
         chunks = [{**head, "choices": [choice]}, {**head, "choices": [last]}]
         events = [b"data: %b\n\n" % msgspec.json.encode(chunk) for chunk in chunks]
         body = b"".join([*events, b"data: [DONE]\n\n"])
         return ScriptedReply(200, body, b"text/event-stream")
-    message = {"role": "assistant", "content": script.words}
-    choice = {"index": 0, "message": message, "finish_reason": script.finish}
+    choice = {"index": 0, "text": script.words, "finish_reason": script.finish}
+    if is_chat:
+        choice["message"] = {"role": "assistant", "content": choice.pop("text")}
     if asked.get("logprobs"):
         choice["logprobs"] = {"content": [{"token": script.words, "logprob": -3.0}]}
     whole = {**head, "object": "chat.completion", "choices": [choice], "usage": USAGE}
@@ -170,7 +184,7 @@ class ScriptedGateway:
             metrics=self.metrics,
         )
         for upstream in self.snapshot.all():
-            origin: Any = ScriptedOrigin(upstream.name, self)
+            origin: Any = ScriptedOrigin(upstream.name, upstream.origin, self)
             upstream.origin = origin
         return self.snapshot
 

@@ -24,6 +24,7 @@ def asked(**changes: Any) -> Question:
         "route": CHAT.path,
         "alias": "m",
         "policy": "",
+        "sources": [b"stable"],
     }
     for name, value in changes.items():
         changed = about if name in about else body
@@ -37,6 +38,8 @@ def asked(**changes: Any) -> Question:
         {"tenant": "u"},
         {"alias": "n"},
         {"policy": "p"},
+        {"sources": [b"canary"]},
+        {"sources": [b"stable", b"blue"]},
         {"route": "/v1/completions"},
         {"temperature": 0.6},
         {"seed": 1},
