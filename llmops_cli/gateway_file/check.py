@@ -11,9 +11,12 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.engines import engine_names, load_engine, parse_options
 from llmops_cli.gateway_file.combinations import contradictions_in, pools_of
 from llmops_cli.gateway_file.config import CorsConfig, GatewayConfig, RedisConfig
+from llmops_cli.gateway_file.credentials import mistakes_in_form
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, Place, below, misspelt
 from llmops_cli.gateway_file.model import ModelConfig, Pool, upstream_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.gateway_file.url import MODEL_PLACE, bad_url, is_visible_ascii
+from llmops_cli.gateway_file.variables import has_variables
 
 NAME_MOST = 128
 HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})|[0-9a-fA-F:.]{2,45}")
@@ -26,7 +29,7 @@ def mistakes_in(config: GatewayConfig) -> Mistakes:
     place: Place
     for name, upstream in config.upstreams.items():
         place = ("upstreams", name)
-        mistakes = _in_upstream(name, upstream)
+        mistakes = _in_upstream(name, upstream, config)
         yield from below(place, mistakes)
     for name, model in config.models.items():
         place = ("models", name)
@@ -51,23 +54,31 @@ def mistakes_in(config: GatewayConfig) -> Mistakes:
     yield from contradictions_in(config)
 
 
-def _in_upstream(name: str, upstream: UpstreamConfig) -> Mistakes:
+def _in_upstream(
+    name: str,
+    upstream: UpstreamConfig,
+    config: GatewayConfig,
+) -> Mistakes:
     if not _is_name(name):
         yield Mistake((), f"an upstream's name has 1 to {NAME_MOST} printable characters")
     if bool(upstream.url) == bool(upstream.engine):
         message = f"upstream {name} needs a url, or an engine to start"
         yield Mistake((), message)
     if upstream.url:
-        yield from _in_url(upstream.url)
+        yield from _in_url(upstream.url, named=bool(config.models))
+    yield from mistakes_in_form(upstream)
     if upstream.engine:
         options = upstream.engine_options()
         yield from _in_engine(upstream.engine, options)
 
 
-def _in_url(url: str) -> Mistakes:
-    message = bad_url(url)
+def _in_url(url: str, *, named: bool) -> Mistakes:
+    """`named`: the file names its models. What has variables is looked at with their values."""
+    message = None if has_variables(url) else bad_url(url)
     if message:
         yield Mistake(("url",), message, "http://127.0.0.1:9000/v1")
+    if MODEL_PLACE in url and not named:
+        yield Mistake(("url",), f"{MODEL_PLACE} is a name of models:, and there are none")
 
 
 def _in_engine(engine: str, options: Mapping[str, str]) -> Mistakes:
@@ -96,30 +107,6 @@ def _in_options(
             error.message,
             error.hint,
         )
-
-
-def bad_url(url: str) -> str | None:
-    """What is wrong with an address, if anything."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        return f"{url} is no URL: {error}"
-    if parts.scheme not in ("http", "https"):
-        return f"{url} is no URL"
-    if not parts.hostname:
-        return f"{url} is no URL"
-    if parts.username or parts.password:
-        return "a URL holds no password here; name a variable in key_env"
-    if parts.query or parts.fragment:
-        return "a URL is a server's address, without a query; name a key's variable in key_env"
-    if not _is_visible_ascii(url):
-        return f"{url!r} is no URL"
-    return None
-
-
-def _is_visible_ascii(text: str) -> bool:
-    return all(33 <= ord(char) <= 126 for char in text)
 
 
 def _in_model(
@@ -279,4 +266,4 @@ def _is_origin(text: str) -> bool:
 def _is_host(parts: SplitResult) -> bool:
     if not parts.scheme or not parts.hostname or parts.username:
         return False
-    return _is_visible_ascii(parts.netloc) and parts.netloc == parts.netloc.lower()
+    return is_visible_ascii(parts.netloc) and parts.netloc == parts.netloc.lower()

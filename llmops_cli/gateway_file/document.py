@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +13,30 @@ from llmops_cli.gateway_file.mistake import Mistake, Place
 
 MOST_CHARS = 160
 """Of what the parser says."""
+VARIABLE = re.compile(r"\$\{[^{}\n]*\}")
+HIDE_BRACES = str.maketrans("{}", "\ue000\ue001")
+SHOW_BRACES = str.maketrans("\ue000\ue001", "{}")
+SECRET_CHARS = 4
+"""Shorter values of variables are no secrets in what is said of another place."""
+
+
+class Taken(NamedTuple):
+    """A text with variables: as it is written, and with their values."""
+
+    written: str
+    value: str
 
 
 class Document(NamedTuple):
-    """`values` is what the document says, `root` how it is written."""
+    """`values` is what the document says, `root` how it is written.
+
+    `taken`: the texts whose variables have been replaced, by their place.
+    """
 
     path: Path
     values: dict[str, Any]  # Any: YAML
     root: yaml.Node
+    taken: dict[Place, Taken]
 
     def line(self, place: Place) -> int:
         """Of the last step that the document has."""
@@ -32,8 +49,19 @@ class Document(NamedTuple):
             line, node = found
         return int(line) + 1
 
+    def written(self, place: Place) -> str | None:
+        """A scalar as it stands there, whatever YAML reads in it."""
+        node = self.root
+        for step in place:
+            found = _step_into(node, step)
+            if found is None:
+                return None
+            node = found.node
+        return node.value if isinstance(node, yaml.ScalarNode) else None
+
     def error(self, mistake: Mistake) -> UsageError:
         """To be raised."""
+        mistake = self._hidden(mistake)
         line = self.line(mistake.place)
         at = f"{self.path}:{line}"
         if mistake.place:
@@ -44,6 +72,18 @@ class Document(NamedTuple):
             f"{at}: {mistake.message}",
             hint=mistake.hint,
         )
+
+    def _hidden(self, mistake: Mistake) -> Mistake:
+        """Without the values of variables."""
+        message = mistake.message
+        hint = mistake.hint
+        for place, text in self.taken.items():
+            if place != mistake.place and len(text.value) < SECRET_CHARS:
+                continue  # such as a port, which stands in many words
+            message = message.replace(text.value, text.written)
+            if hint is not None:
+                hint = hint.replace(text.value, text.written)
+        return mistake._replace(message=message, hint=hint)
 
 
 class _Child(NamedTuple):
@@ -61,7 +101,7 @@ def _step_into(node: yaml.Node, step: str | int) -> _Child | None:
 
 def _entry(node: yaml.MappingNode, name: str) -> _Child | None:
     for key, value in node.value:
-        if key.value == name:
+        if str(key.value).translate(SHOW_BRACES) == name:
             line = key.start_mark.line
             return _Child(line, value)
     return None
@@ -77,7 +117,7 @@ def _item(node: yaml.SequenceNode, number: int) -> _Child | None:
 
 def read_document(path: Path) -> Document:
     """Raises: UsageError for what is no mapping in YAML, or has a key twice, with its line."""
-    text = _text_of(path)
+    text = _without_braces(_text_of(path))
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
@@ -95,7 +135,20 @@ def read_document(path: Path) -> Document:
             f"{path} holds no configuration",
             hint="it begins with upstreams:",
         )
-    return Document(path, values, root)
+    return Document(path, _with_braces(values), root, {})
+
+
+def _without_braces(text: str) -> str:
+    """In YAML's own braces `${VAR}` could not stand without quotes."""
+    return VARIABLE.sub(lambda match: match[0].translate(HIDE_BRACES), text)
+
+
+def _with_braces(value: Any) -> Any:  # Any: YAML
+    if isinstance(value, dict):
+        return {_with_braces(key): _with_braces(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_braces(each) for each in value]
+    return value.translate(SHOW_BRACES) if isinstance(value, str) else value
 
 
 def _text_of(path: Path) -> str:
@@ -125,7 +178,7 @@ def _refuse_duplicates(
         return
     seen: set[str] = set()
     for key, value in node.value:
-        dotted = f"{above}{key.value}"
+        dotted = f"{above}{key.value}".translate(SHOW_BRACES)
         if dotted in seen:
             line = key.start_mark.line + 1
             message = f"{dotted} stands there twice"

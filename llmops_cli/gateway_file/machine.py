@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from itertools import chain
 from pathlib import Path
 
-from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.gateway_file.combinations import pools_of
 from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.credentials import mistakes_in_values
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
 from llmops_cli.gateway_file.model import ModelConfig, PoolMember, upstream_of
 from llmops_cli.gateway_file.prices import public_price
-from llmops_cli.gateway_file.upstream import UpstreamConfig
-from llmops_cli.runtime.keys import require_header_value
 
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DEFAULT_POLICY = "default"
 """The guard's own policy, which is no file."""
 
@@ -25,7 +21,7 @@ def mistakes_here(config: GatewayConfig, folder: Path) -> Mistakes:
     """`folder` is the file's. Raises: EnvironmentMissing without the table of public prices."""
     for name, upstream in config.upstreams.items():
         place = ("upstreams", name)
-        mistakes = _in_upstream(upstream)
+        mistakes = mistakes_in_values(upstream)
         yield from below(place, mistakes)
     guard = config.guard
     if guard is not None and not _is_policy(guard, folder):
@@ -39,23 +35,6 @@ def _is_policy(guard: str, folder: Path) -> bool:
         return True
     file = folder / Path(guard).expanduser()
     return file.is_file()
-
-
-def _in_upstream(upstream: UpstreamConfig) -> Mistakes:
-    variable = upstream.key_env
-    if variable is None:
-        return
-    if not VARIABLE.fullmatch(variable):
-        yield Mistake(("key_env",), "it names a variable, and holds no key", "key_env: HOSTED_KEY")
-        return
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        message = f"the environment variable {variable} is not set"
-        yield Mistake(("key_env",), message)
-    try:
-        require_header_value(key, variable=variable)
-    except UsageError as error:
-        yield Mistake(("key_env",), error.message, error.hint)
 
 
 def _in_prices(

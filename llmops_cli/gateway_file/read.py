@@ -10,6 +10,7 @@ import msgspec
 from llmops_cli.gateway_file.check import mistakes_in
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.document import Document, read_document, refuse_duplicates
+from llmops_cli.gateway_file.interpolation import whole_path, with_scalars, with_values
 from llmops_cli.gateway_file.machine import mistakes_here
 from llmops_cli.gateway_file.mistake import Mistake, Place
 from llmops_cli.gateway_file.model import ModelConfig
@@ -45,8 +46,8 @@ def read_file(path: Path) -> GatewayFile:
 
     Raises: UsageError with the line, and the nearest name for one that does not exist.
     """
-    document = read_document(path)
-    upstreams = _entries(document, "upstreams", UpstreamConfig)
+    document = with_values(read_document(path))
+    upstreams = _upstreams(document)
     models = _entries(document, "models", ModelConfig)
     refuse_duplicates(document)
     if not upstreams:
@@ -59,6 +60,15 @@ def read_file(path: Path) -> GatewayFile:
     for mistake in mistakes_in(config):
         raise document.error(mistake)
     return GatewayFile(config, document)
+
+
+def _upstreams(document: Document) -> dict[str, UpstreamConfig]:
+    """Files with keys are named in full. Raises: UsageError."""
+    found = _entries(document, "upstreams", UpstreamConfig)
+    for name, upstream in found.items():
+        path = whole_path(upstream.key_file, document.path.parent)
+        found[name] = msgspec.structs.replace(upstream, key_file=path)
+    return found
 
 
 def _entries(
@@ -99,7 +109,10 @@ def _converted(
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        mistake = mistake_of(str(error), kind)
-        there = place + mistake.place
-        found = mistake._replace(place=there)
-        raise document.error(found) from None
+        wrong = error
+    try:
+        return msgspec.convert(with_scalars(document, value, place), kind)
+    except msgspec.ValidationError as error:
+        wrong = error if document.taken else wrong
+    mistake = mistake_of(str(wrong), kind)
+    raise document.error(mistake._replace(place=place + mistake.place))

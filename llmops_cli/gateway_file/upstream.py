@@ -65,6 +65,9 @@ class TimeoutsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Either `url`, or `engine` and `model` to start.
 
+    `key_header`: where its key stands, as `Bearer KEY` if that is Authorization. `headers` and
+    `query` are sent with each request; like `url` they may hold `${VAR}` and `${file:PATH}`, whose
+    values stand in no configuration. `{model}` in a url is the upstream's name of the model.
     `price` is numbers, or `genai` for the public table's. `can`: what it can do, if not
     everything. `count_tokens` is false for one that knows no `stream_options`.
     """
@@ -75,6 +78,10 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     options: dict[str, OptionValue] = {}
     replicas: Replicas = 1
     key_env: str | None = None
+    key_file: str | None = None
+    key_header: str = "Authorization"
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
     price: Price | PublicPrice | None = None
     can: list[Capability] | None = None
     max_in_flight: Count | None = None

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.gateway_file.check import bad_url
 from llmops_cli.gateway_file.config import AuditConfig, GatewayConfig, RedisConfig
 from llmops_cli.gateway_file.model import CacheConfig
 from llmops_cli.gateway_file.read import load_config
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.gateway_file.url import MODEL_PLACE, bad_url
 from llmops_cli.guard.policy import load_policy
 from llmops_cli.runtime.keys import require_header_value
 from llmops_cli.serve.recipe import ServeRecipe
@@ -98,6 +98,8 @@ def _upstreams(recipe: ServeRecipe) -> dict[str, UpstreamConfig]:
     mistake = bad_url(recipe.upstream)
     if mistake:
         raise UsageError(f"--upstream {mistake}", hint="http://127.0.0.1:9000/v1")
+    if MODEL_PLACE in recipe.upstream:
+        raise UsageError(f"{MODEL_PLACE} in a URL needs a file with models:", hint="--config")
     key_env = recipe.upstream_key_env
     if key_env:
         key = os.environ.get(key_env, "").strip()

@@ -167,6 +167,8 @@ class Gateway:
         self._storage.flush()
         self._canaries.tick()
         self._audit.look()
+        for upstream in self.snapshot.all():
+            upstream.look_at_files()
         self._show_state()
         await self._follower.look(self)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
@@ -124,11 +123,11 @@ def _upstreams(
     known: list[Upstream],
 ) -> dict[str, list[Upstream]]:
     """Those that did not change stay the same ones, with their connections."""
-    by_url = {each.url: each for each in known}
+    same = {(each.name, each.url): each for each in known}
     found: dict[str, list[Upstream]] = {}
     for name, settings in config.upstreams.items():
         theirs = [settings.url] if settings.url else urls.get(name, [])
-        found[name] = [_upstream(name, settings, url, by_url.get(url)) for url in theirs]
+        found[name] = [_upstream(name, settings, url, same.get((name, url))) for url in theirs]
     return found
 
 
@@ -138,12 +137,9 @@ def _upstream(
     url: str,
     known: Upstream | None,
 ) -> Upstream:
-    if known is not None and known.config == config and known.name == name:
+    if known is not None and known.config == config:
         return known
-    key = None
-    if config.key_env:
-        key = os.environ.get(config.key_env, "").strip()
-    return Upstream(name, config, url, key=key)
+    return Upstream(name, config, url)
 
 
 def _is_ready(upstream: Upstream) -> bool:

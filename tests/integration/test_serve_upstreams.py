@@ -547,3 +547,89 @@ def test_clients_cannot_roll_a_canary_back(raws: list[RawUpstream], start: Start
     assert state["state"] == "running", state
     assert state["sides"]["canary"]["errors"] == 0
     assert [gateway.ask(body())[0] for _ in range(20)] == [200] * 20
+
+
+# -- what an upstream is sent beside a request
+
+
+SECRETS = {
+    "AZURE_KEY": "sk-azure-1",
+    "TENANT": "42",
+    "TOKEN": "tok-en-2",
+    "SIGNED": "s/ig+n=3",
+    "STREAMS": "7",
+    "MODEL": "hidden-model-4",
+}
+
+
+def test_azure_and_other_proxies_get_their_headers_query_and_path(
+    raws: list[RawUpstream], start: Starter
+) -> None:
+    start.env.update(SECRETS)
+    (start.folder / "signature").write_text("file-5\n")
+    one = raws[0]
+    one.answer = lambda asked: (
+        [whole({"error": {"message": asked.headers["api-key"] + asked.target}}, status=400)]
+        if "seed" in asked.json()
+        else fine(asked)
+    )
+    text = f"""
+upstreams:
+  azure:
+    url: http://127.0.0.1:{one.port}/${{TOKEN}}/openai/deployments/{{model}}
+    key_env: AZURE_KEY
+    key_header: api-key
+    headers: {{X-Tenant: "${{TENANT}}", X-Sign: "a ${{file:signature}}", X-Plain: $${{TENANT}}}}
+    query: {{api-version: 2024-10-21, sig: "${{SIGNED}}"}}
+models:
+  a: {{pool: [{{upstream: azure, model: gpt 4/o}}]}}
+limits: {{models: {{a: {{streams: ${{STREAMS}}}}}}}}
+guard: ${{POLICY:-default}}
+"""
+    gateway = begin(start, text)
+    for streams in (False, True):
+        assert gateway.ask(body(stream=streams))[0] == 200
+    asked = one.seen[-1]
+    path, _, query = asked.target.partition("?")
+    assert path == "/tok-en-2/openai/deployments/gpt%204%2Fo/chat/completions"
+    assert query == "api-version=2024-10-21&sig=s%2Fig%2Bn%3D3"
+    assert asked.headers["api-key"] == "sk-azure-1"
+    assert "authorization" not in asked.headers
+    assert asked.headers["x-tenant"] == "42"
+    assert asked.headers["x-sign"] == "a file-5"
+    assert asked.headers["x-plain"] == "${TENANT}"
+    assert asked.json()["model"] == "gpt 4/o"
+    said = gateway.ask(body(seed=1))[2]
+    admin = start.key("adm", "--role", "admin")
+    time.sleep(1.1)
+    state = gateway.ask(None, path="/admin/state", key=admin)[2]
+    shown = [said, state, start.log().encode(), (start.state / "audit.jsonl").read_bytes()]
+    for secret in ("sk-azure-1", "tok-en-2", "ig%2Bn", "s/ig+n=3", "file-5"):
+        assert not [each for each in shown if secret.encode() in each], secret
+    assert b"${TOKEN}" in state
+
+
+def test_a_key_s_file_is_read_anew_when_it_changes(raws: list[RawUpstream], start: Starter) -> None:
+    file = start.folder / "key"
+    file.write_text("first\n")
+    one = raws[0]
+    good = ["Bearer first"]
+
+    def knows(asked: Asked) -> Iterable[bytes]:
+        if asked.headers["authorization"] != good[0]:
+            return [whole({"error": {}}, status=401)]
+        return fine(asked)
+
+    one.answer = knows
+    text = config(raws, "{a: {pool: [one]}}").replace("one: {", "one: {key_file: key, ")
+    gateway = begin(start, text)
+    assert gateway.ask(body())[0] == 200
+    good[0] = "Bearer second"
+    assert gateway.ask(body())[0] == 502
+    file.write_text("second\n")
+    time.sleep(2.2)
+    assert gateway.ask(body())[0] == 200
+    file.unlink()
+    time.sleep(2.2)
+    assert gateway.ask(body())[0] == 200, "the old key, until there is one again"
+    assert "second" not in start.log()

@@ -98,6 +98,8 @@ class Attempts:
             turn.refused()
         if meaning is Meaning.REFUSAL:
             self._alarm(candidate, reply)
+        elif body is not None and meaning is Meaning.REQUEST:
+            body = candidate.upstream.origin.hides(body)
         has_canary = request.settings.canary is not None
         note = None
         is_doubtful = meaning is not Meaning.ANSWER

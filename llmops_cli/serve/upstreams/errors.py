@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import socket
+import ssl
 from enum import StrEnum
 
 OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
@@ -62,10 +65,24 @@ class ClientDeadline(UpstreamTimeout):
 
 
 class ConnectFailed(UpstreamError):
+    """Its address is for the operator's eyes, and stands in no message."""
+
     def __init__(self, why: OSError) -> None:
-        super().__init__(f"the upstream cannot be reached: {why.strerror or why}")
+        super().__init__(f"the upstream cannot be reached: {_reason(why)}")
         if why.errno in OURS:
             self.blame = Blame.GATEWAY
+
+
+def _reason(why: OSError) -> str:
+    if isinstance(why, ssl.SSLCertVerificationError):
+        return "its certificate is not trusted"
+    if isinstance(why, ssl.SSLError):
+        return "it speaks no TLS that we know"
+    if isinstance(why, socket.gaierror):
+        return "its name has no address"
+    if why.errno:
+        return os.strerror(why.errno)
+    return "none of its addresses answers"
 
 
 class ConnectionLost(UpstreamError):

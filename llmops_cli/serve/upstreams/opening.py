@@ -87,6 +87,7 @@ async def opened(
         request.path,
         body,
         headers,
+        model=candidate.model,
         within_s=within_s,
         fresh=fresh,
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
-from urllib.parse import urlsplit
+from functools import lru_cache
 
+from llmops_cli.gateway_file.credentials import Credentials
 from llmops_cli.gateway_file.upstream import TimeoutsConfig
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.errors import (
@@ -17,6 +19,7 @@ from llmops_cli.serve.upstreams.errors import (
     UpstreamDown,
 )
 from llmops_cli.serve.upstreams.reply import Patience, Reply
+from llmops_cli.serve.upstreams.request_head import NO_CREDENTIALS, RequestHead
 from llmops_cli.serve.upstreams.wire import Wire
 
 IDLE_MOST = 128
@@ -24,6 +27,12 @@ ENDED_WITHIN_S = 1.0
 """A kept connection that ends so soon was ending already; later, the request was worked on."""
 LARGE_BYTES = 1 << 20
 """Under a body of this size an upstream may hang up on what is too large for it."""
+
+
+@lru_cache(1)
+def _trust() -> ssl.SSLContext:
+    """Certificates of the machine, which take a while to read."""
+    return ssl.create_default_context()
 
 
 class Origin:
@@ -34,36 +43,21 @@ class Origin:
         url: str,
         *,
         timeouts: TimeoutsConfig,
-        key: str | None = None,
+        credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
-        parts = urlsplit(url)
-        self.url = url.rstrip("/")
-        self._host = parts.hostname or ""
-        self._secure = parts.scheme == "https"
-        self._port = parts.port or (443 if self._secure else 80)
-        self._base = parts.path.rstrip("/")
+        self._url = url
         self._timeouts = timeouts
         self._idle = deque[Wire]()
         self._waiting: set[Wire] = set()
-        self._head = self._fixed_headers(key)
-        self._key = (key or "").encode()
+        self._head = RequestHead(url, credentials)
 
-    def _fixed_headers(self, key: str | None) -> bytes:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        lines = [
-            f"Host: {host}:{self._port}",
-            "Connection: keep-alive",
-            "Accept-Encoding: identity",
-        ]
-        if key:
-            lines.append(f"Authorization: Bearer {key}")
-        return "".join(f"{line}\r\n" for line in lines).encode()
+    def renew(self, credentials: Credentials) -> None:
+        """From the next request on."""
+        self._head = RequestHead(self._url, credentials)
 
     def hides(self, body: bytes) -> bytes:
-        """An error's body as clients may see it: some servers repeat the key that they got."""
-        if not self._key:
-            return body
-        return body.replace(self._key, b"***")
+        """An error's body as clients may see it."""
+        return self._head.hides(body)
 
     async def ask(
         self,
@@ -72,16 +66,18 @@ class Origin:
         body: bytes,
         headers: Headers,
         *,
+        model: str = "",
         within_s: float | None = None,
         fresh: bool = False,
     ) -> Reply:
         """The answer, once its head is there. It is sent once.
 
-        `within_s`: the client's own limit. `fresh`: on no connection that was kept.
+        `model`: for an address that holds its name. `within_s`: the client's own limit. `fresh`:
+        on no connection that was kept.
         Raises: UpstreamError; KeptConnectionLost where it is worth sending again, `fresh`.
         """
         patience = self._patience(within_s)
-        request = self._request(method, path, body, headers)
+        request = self._head.request(method, path, body, headers, model=model)
         wire = None if fresh else self._kept()
         is_kept = wire is not None
         if wire is None:
@@ -127,22 +123,6 @@ class Origin:
             return BodyRefused()
         return lost
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        body: bytes,
-        headers: Headers,
-    ) -> bytes:
-        return b"%s %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s" % (
-            method.encode(),
-            self._target(path),
-            self._head,
-            b"".join([b"%s: %s\r\n" % header for header in headers]),
-            len(body),
-            body,
-        )
-
     async def _send(
         self,
         wire: Wire,
@@ -167,17 +147,6 @@ class Origin:
             timer.cancel()
             self._waiting.discard(wire)
 
-    def _target(self, path: str) -> bytes:
-        """As OpenAI's clients have it: a base address with a path stands for /v1.
-
-        What engines have beside OpenAI's API, such as /tokenize, stands beside /v1.
-        """
-        if not path.startswith("/v1/"):
-            path = self._base.removesuffix("/v1") + path
-        elif self._base:
-            path = self._base + path.removeprefix("/v1")
-        return path.encode()
-
     def _kept(self) -> Wire | None:
         """A connection that an earlier answer has left open."""
         while self._idle:
@@ -189,11 +158,12 @@ class Origin:
     async def _connect(self, patience: Patience) -> Wire:
         """Raises: UpstreamError."""
         loop = asyncio.get_running_loop()
-        secure = self._secure or None
+        head = self._head
+        secure = _trust() if head.is_secure else None
         left_s = patience.deadline - loop.time()
         try:
             async with asyncio.timeout(min(self._timeouts.connect_s, left_s)):
-                connecting = loop.create_connection(Wire, self._host, self._port, ssl=secure)
+                connecting = loop.create_connection(Wire, head.host, head.port, ssl=secure)
                 _, wire = await connecting
         except TimeoutError:
             if loop.time() >= patience.deadline:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable
 
 import msgspec
 
+from llmops_cli.core.errors import UsageError
+from llmops_cli.gateway_file.credentials import credentials_of, files_of
 from llmops_cli.gateway_file.upstream import TimeoutsConfig, UpstreamConfig
+from llmops_cli.gateway_file.variables import resolved
 from llmops_cli.serve.upstreams.breaker import Breaker
 from llmops_cli.serve.upstreams.errors import KeptConnectionLost, UpstreamError
+from llmops_cli.serve.upstreams.file_stamps import FileStamps
 from llmops_cli.serve.upstreams.listing import contexts_in
 from llmops_cli.serve.upstreams.origin import Origin
 
+LOG = logging.getLogger("llmops.gateway")
 CHECK_S = 5.0
 CHECK_DOWN_S = 1.0
 CHECKS_FAILED = 3
@@ -44,15 +50,17 @@ class Upstream:
         name: str,
         config: UpstreamConfig,
         url: str,
-        *,
-        key: str | None = None,
     ) -> None:
+        """`url` as it is written. Raises: UsageError for a variable without a value."""
         self.name = name
         self.config = config
         self.url = url
-        self.origin = Origin(url, timeouts=config.timeouts, key=key)
+        self._files = FileStamps(files_of(config))
+        credentials = credentials_of(config)
+        place = resolved(url)
+        self.origin = Origin(place, timeouts=config.timeouts, credentials=credentials)
         # Of its own, so that a check never waits behind a request in the pool.
-        self._checker = Origin(url, timeouts=CHECK_TIMEOUTS, key=key)
+        self._checker = Origin(place, timeouts=CHECK_TIMEOUTS, credentials=credentials)
         self.breaker = Breaker()
         self.in_flight = 0
         self.outstanding = 0
@@ -110,6 +118,22 @@ class Upstream:
         self._last_byte = time.monotonic()
         self._failed_checks = 0
         self.down = False
+
+    # What it is sent beside requests.
+
+    def look_at_files(self) -> None:
+        """A key, or another value, that a file holds counts as soon as the file has changed."""
+        if not self._files.have_changed():
+            return
+        try:
+            credentials = credentials_of(self.config)
+        except UsageError as error:
+            LOG.error("upstream %s keeps its old key: %s", self.name, error.message)
+            return
+        self.origin.renew(credentials)
+        self._checker.renew(credentials)
+        self._refuses_until = 0.0
+        LOG.warning("upstream %s: its key was read anew", self.name)
 
     # Its checks.
 
