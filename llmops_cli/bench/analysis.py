@@ -138,8 +138,10 @@ class _Analysis:
         all_tokens = self._rates.totals[TOKENS] + self._tokens.input
         own = self._own_reasons(repetitions)
         ttft_p50_ms = found["ttft_ms"].p50
-        limits = client_limits(self._load, client, done, ttft_p50_ms=ttft_p50_ms)
+        load = self._load
+        limits = client_limits(load, client, done, ttft_p50_ms=ttft_p50_ms)
         reasons = [*own, *limits]
+        all_notes = [*notes, *self._own_notes(client)]
         rates_each = {}
         if len(repetitions) > 1:
             rates_each = self._rates.each
@@ -174,9 +176,9 @@ class _Analysis:
             client=client,
             valid=not reasons,
             invalid_reasons=reasons,
-            error_kinds=dict(self._failures.kinds.most_common()),
+            error_kinds=self._failures.by_kind(),
             saturated=self._saturated,
-            notes=[*notes, *self._own_notes(client)],
+            notes=all_notes,
             series_step_s=self._step_s,
             series=self._series,
         )
@@ -185,8 +187,8 @@ class _Analysis:
         """Requests that met every objective; None without any."""
         if not self._slos:
             return None
-        served_per_s = self._rates.per_s(REQUESTS)
-        return served_per_s * self._good / max(1, self._measured)
+        share = self._good / max(1, self._measured)
+        return self._rates.per_s(REQUESTS) * share
 
     def _slo_results(self) -> list[SloResult]:
         results = []

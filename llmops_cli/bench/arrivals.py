@@ -68,9 +68,11 @@ def _check_asked(recipe: BenchRecipe, asked: list[str]) -> None:
         values = getattr(recipe, name)
         if not isinstance(values, list):
             continue
-        if len(set(values)) < len(values):
+        distinct = set(values)
+        if len(distinct) < len(values):
             raise UsageError(f"--{name} has a value twice", hint="--repeats runs levels again")
-    if recipe.search and asked and asked[0] != "rate":
+    is_other_load = bool(asked) and asked[0] != "rate"
+    if recipe.search and is_other_load:
         raise UsageError(
             f"--search finds a rate; --{asked[0]} is another load", hint="--search --rate START"
         )
@@ -103,19 +105,21 @@ def _streams(recipe: BenchRecipe, streams: int) -> Load:
 
 
 def _rates(recipe: BenchRecipe) -> list[Load]:
-    return [
-        rate_load(recipe, rate, count=recipe.requests, duration_s=recipe.duration_s)
-        for rate in recipe.rate
-    ]
+    loads = []
+    for rate in recipe.rate:
+        load = rate_load(recipe, rate, count=recipe.requests, duration_s=recipe.duration_s)
+        loads.append(load)
+    return loads
 
 
 def _steps(recipe: BenchRecipe) -> list[Load]:
-    steps = tuple(_step(text) for text in recipe.steps)
-    rates = ", ".join(f"{rate:g}/s" for rate, _ in steps)
+    steps = [_step(text) for text in recipe.steps]
+    shown = [f"{rate:g}/s" for rate, _ in steps]
+    rates = ", ".join(shown)
     load = Load(
         kind="steps",
         label=f"steps {rates}",
-        steps=steps,
+        steps=tuple(steps),
         duration_s=sum(seconds for _, seconds in steps),
         process=_process(recipe),
         burstiness=recipe.burstiness,
@@ -240,7 +244,8 @@ def due_times_s(load: Load, seed: str) -> Iterator[float]:
         due_s = _stretch(load, unit)
         if due_s is None:
             return
-        if load.duration_s is not None and due_s >= load.duration_s:
+        is_late = load.duration_s is not None and due_s >= load.duration_s
+        if is_late:
             return
         yield due_s
         sent += 1

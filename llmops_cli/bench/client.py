@@ -31,8 +31,10 @@ def client_stats(repetitions: Sequence[Sequence[LevelDone]]) -> ClientStats:
     peak_rss_bytes = None
     max_in_flight = 0
     if repetitions:
-        workers = max(len(repetition) for repetition in repetitions) or 1
-        max_in_flight = sum(part.max_in_flight for part in repetitions[0])
+        first = repetitions[0]
+        sizes = [len(repetition) for repetition in repetitions]
+        workers = max(1, *sizes)
+        max_in_flight = sum(part.max_in_flight for part in first)
     if done:
         cpu_share = max(_cpu_share(part) for part in done)
         peak_rss_bytes = max(part.peak_rss_bytes for part in done)
@@ -83,14 +85,17 @@ def client_limits(
 ) -> Iterator[str]:
     """Why the client, and not the server, made the numbers."""
     lag_ms = client.lag_ms.p95
-    limit_ms = max(LAG_LIMIT_MS, LAG_LIMIT_SHARE * (ttft_p50_ms or 0))
-    if lag_ms is not None and lag_ms > limit_ms and client.lag_ms.count >= FEWEST_LAGS:
+    share_ms = LAG_LIMIT_SHARE * (ttft_p50_ms or 0)
+    limit_ms = max(LAG_LIMIT_MS, share_ms)
+    is_late = lag_ms is not None and lag_ms > limit_ms
+    if is_late and client.lag_ms.count >= FEWEST_LAGS:
         yield (
             f"the client was late: its timers lag {lag_ms:.1f} ms (p95), "
             f"the limit is {limit_ms:.1f} ms"
         )
     durations_s = [part.duration_s for repetition in repetitions for part in repetition]
-    if client.cpu_share > CPU_LIMIT and max(durations_s, default=0.0) > LEAST_S:
+    longest_s = max(durations_s, default=0.0)
+    if client.cpu_share > CPU_LIMIT and longest_s > LEAST_S:
         yield (
             f"the client was the bottleneck: a worker used {client.cpu_share:.0%} of a core "
             "(more --workers?)"

@@ -47,11 +47,12 @@ def compare(
     """
     wanted = metrics or HEADLINES
     found: list[Difference] = []
-    for places in _same_loads(baseline.report.levels, current.report.levels):
+    loads = _same_loads(baseline.report.levels, current.report.levels)
+    for places in loads:
         found += _differences(baseline, current, places, wanted)
-    adjusted = holm([difference.p for difference in found])
+    ps = [difference.p for difference in found]
     judged = []
-    for difference, p in zip(found, adjusted, strict=True):
+    for difference, p in zip(found, holm(ps), strict=True):
         verdict = _judge(difference, p, min_effect)
         judged.append(verdict)
     warnings = comparison_warnings(baseline, current)
@@ -83,7 +84,8 @@ def _differences(
 ) -> Iterator[Difference]:
     level_a = a.report.levels[places[0]]
     level_b = b.report.levels[places[1]]
-    for metric, statistics in _by_metric(metrics).items():
+    by_metric = _by_metric(metrics)
+    for metric, statistics in by_metric.items():
         if metric == ERROR_RATE:
             yield error_difference(level_a, level_b)
         elif metric in RATES:

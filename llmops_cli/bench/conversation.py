@@ -22,8 +22,10 @@ class RequestBodies:
     def __init__(self, work: Workload) -> None:
         self._chat = work.api == "chat"
         names = ("max_tokens", "max_completion_tokens")
-        has_limit = any(name in work.fields for name in names)
-        self._limited = not has_limit
+        self._limited = True
+        for name in names:
+            if name in work.fields:
+                self._limited = False
         fields = msgspec.json.encode(work.fields)
         self._start = fields[:-1]  # without its closing brace
         if work.fields:

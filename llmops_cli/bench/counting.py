@@ -77,9 +77,10 @@ class _TokenQuestions:
     def by_usage(self, text: str) -> int | None:
         """A request of one token."""
         fields = self._fields(text)
-        body = {**fields, "max_tokens": 1, **self._recipe.body}
-        url = self._url + PATHS[self._recipe.api]
-        reply = self._http.post_json(url, body, timeout_s=self._recipe.timeout_s)
+        recipe = self._recipe
+        body = {**fields, "max_tokens": 1, **recipe.body}
+        url = self._url + PATHS[recipe.api]
+        reply = self._http.post_json(url, body, timeout_s=recipe.timeout_s)
         if reply is None:
             return None
         usage = reply.get("usage") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -36,6 +37,10 @@ class Failures:
     def count(self) -> int:
         return self.kinds.total()
 
+    def by_kind(self) -> dict[str, int]:
+        """Most frequent first."""
+        return dict(self.kinds.most_common())
+
     def words(self) -> str:
         """The most frequent kinds."""
         frequent = self.kinds.most_common(3)
@@ -49,7 +54,8 @@ def _kind_of(record: Record) -> str:
     """
     if record.error_kind is None:
         text = record.error or ""
-        return text.split(":", maxsplit=1)[0]
+        kind, _, _ = text.partition(":")
+        return kind
     if record.error_kind is ErrorKind.HTTP:
         return f"HTTP {record.status}"
     return record.error_kind.value
@@ -81,7 +87,8 @@ class TokenCounts:
         """What is odd about them."""
         if self._by_chunks:
             yield "the server sends no usage: output tokens are counted chunks"
-        if self._output_wanted and self.output < SHORT_ANSWERS * self._output_wanted:
+        enough = SHORT_ANSWERS * self._output_wanted
+        if self._output_wanted and self.output < enough:
             share = self.output / self._output_wanted
             yield f"answers ended early: {share:.0%} of the wanted output tokens came"
         if self._input_wanted and self._input_of_wanted:
@@ -103,7 +110,8 @@ class WindowRates:
     def add(self, timeline: Timeline, window: Window) -> None:
         first = int(window.start_s * 1e9) // BIN_NS
         last = int(window.end_s * 1e9) // BIN_NS
-        seconds = max(window.end_s - window.start_s, 1e-9)
+        seconds = window.end_s - window.start_s
+        seconds = max(seconds, 1e-9)
         self.seconds += seconds
         inside = slice(first, last + 1)
         served = timeline.served()
@@ -120,7 +128,7 @@ class WindowRates:
         total = sum(bins)
         self.totals[name] += total
         self.each[name].append(total / seconds)
-        size = max(1, -(-len(bins) // SLICES))
+        size = max(1, math.ceil(len(bins) / SLICES))
         slices = self._slices[name]
         for start in range(0, len(bins), size):
             part = bins[start : start + size]

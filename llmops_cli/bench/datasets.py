@@ -34,7 +34,10 @@ def normalize(
     """
     if not path.is_file():
         raise _absent(path, kind)
-    rows = trace_rows(path) if kind == "trace" else prompt_rows(path)
+    read = prompt_rows
+    if kind == "trace":
+        read = trace_rows
+    rows = read(path)
     number = 0
     encode = msgspec.json.encode
     with spool.open("wb") as file:
@@ -80,7 +83,8 @@ def _text_rows(path: Path) -> Iterator[PromptRow]:
         with path.open(encoding="utf-8", errors="strict") as file:
             for line in file:
                 if line.strip():
-                    yield PromptRow(turns=[line.rstrip("\n")])
+                    text = line.rstrip("\n")
+                    yield PromptRow(turns=[text])
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{path} is no UTF-8 text", hint="text, .jsonl, .csv, .json or .parquet"
@@ -118,7 +122,8 @@ def _output_tokens(line: Json) -> int:
 
 def _request_of(messages: list[Json], where: str) -> list[Json]:
     """Without a reference answer at the end, which is not part of the request."""
-    if not messages or not all(map(_is_message, messages)):
+    are_messages = all(_is_message(item) for item in messages)
+    if not messages or not are_messages:
         raise UsageError(f"{where}: 'messages' must be a list of {{role, content}}")
     while messages and messages[-1]["role"] == "assistant":
         messages = messages[:-1]

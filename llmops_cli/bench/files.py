@@ -29,7 +29,8 @@ def reread(path: Path, report: BenchReport) -> tuple[BenchReport, str]:
     saved = folder / "book.json"
     if not saved.is_file():
         return report, "partial"
-    book = msgspec.json.decode(saved.read_bytes(), type=Book)
+    raw = saved.read_bytes()
+    book = msgspec.json.decode(raw, type=Book)
     levels = levels_of(folder, book)
     report = msgspec.structs.replace(report, levels=levels)
     try:
@@ -56,7 +57,8 @@ def finish(
         save_parquet(records, book.loads, folder)
     else:
         save_csv(records, book.loads, folder)
-    write_atomic(folder / "report.csv", levels_csv(report.levels).encode())
+    table = levels_csv(report.levels)
+    write_atomic(folder / "report.csv", table.encode())
     write_atomic(folder / "report.json", to_json(report))
     spools.remove()
 

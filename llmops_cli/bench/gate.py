@@ -56,7 +56,8 @@ def parse_gate(text: str) -> Condition:
 def _check_statistic(condition: Condition) -> None:
     if condition.metric in SHARES and condition.part:
         raise _senseless(condition, f"{condition.metric} has no {condition.part}")
-    if condition.metric in LATENCIES and condition.part not in COMPARED_STATISTICS:
+    is_known = condition.part in COMPARED_STATISTICS
+    if condition.metric in LATENCIES and not is_known:
         raise unknown_name("statistic", condition.part, COMPARED_STATISTICS)
     if condition.part == SHIFT and not condition.is_relative:
         raise _senseless(condition, "a shift is relative to a baseline")
@@ -124,7 +125,8 @@ def _judge_changes(
     old_levels = {level.label: level for level in baseline.report.levels}
     for condition in conditions:
         for level in current.report.levels:
-            difference = by_place.get((level.label, condition.name))
+            place = (level.label, condition.name)
+            difference = by_place.get(place)
             if difference is None:
                 old = old_levels.get(level.label)
                 why = _why_not(condition, old, level)

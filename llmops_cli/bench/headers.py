@@ -43,7 +43,8 @@ def _check_fields(value: object) -> None:
     """At any depth of the body."""
     if isinstance(value, Mapping):
         for field, part in value.items():
-            if isinstance(part, str) and is_secret_name(field) and field not in PUBLIC_FIELDS:
+            is_kept_open = field in PUBLIC_FIELDS or not is_secret_name(field)
+            if isinstance(part, str) and not is_kept_open:
                 raise UsageError(
                     f"--body {field}: a secret in a body would be saved in the report",
                     hint="use LLMOPS_API_KEY or --header",
@@ -63,7 +64,7 @@ def _split(line: str) -> tuple[str, str]:
     has_name = colon and _NAME.fullmatch(name)
     if not has_name or not is_one_line:
         raise UsageError(f"--header '{line}' is no header", hint="--header 'X-Team: search'")
-    is_secret = SECRET_HEADERS.fullmatch(name) or SECRET_VALUE.match(value)
+    is_secret = bool(SECRET_HEADERS.fullmatch(name)) or bool(SECRET_VALUE.match(value))
     is_from_outside = _VARIABLE.search(value)
     if is_secret and not is_from_outside:
         raise UsageError(
@@ -81,7 +82,8 @@ def _filled(value: str, environ: Mapping[str, str]) -> str:
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
-    value = environ.get(name, "").strip()
+    value = environ.get(name, "")
+    value = value.strip()
     if not value:
         raise EnvironmentMissing(
             f"the environment variable {name} is not set", hint=f"export {name}=..."

@@ -52,8 +52,9 @@ class Side(NamedTuple):
         import numpy as np
 
         size = len(self.values)
+        places = np.arange(size)
         count = min(BLOCKS, size)
-        return np.arange(size) * count // max(1, size)
+        return places * count // max(1, size)
 
 
 class Sides(NamedTuple):
@@ -85,7 +86,8 @@ def latency_differences(
     level_b = b.report.levels[place_b]
     side_a = _side(a.requests, place_a, level_a, metric)
     side_b = _side(b.requests, place_b, level_b, metric)
-    sides = _pair(side_a, side_b, may_pair=same_workload(a, b))
+    may_pair = same_workload(a, b)
+    sides = _pair(side_a, side_b, may_pair=may_pair)
     smallest = min(sides.sizes)
     usable = []
     for name in statistics:
@@ -93,7 +95,8 @@ def latency_differences(
         if statistic in FEWEST and smallest >= FEWEST[statistic]:
             usable.append(statistic)
     if usable:
-        comparer = _Comparer(sides, load_name(level_a), metric, usable)
+        load = load_name(level_a)
+        comparer = _Comparer(sides, load, metric, usable)
         yield from comparer.differences()
 
 
@@ -106,7 +109,8 @@ def _side(
     import numpy as np
 
     values = requests[metric]
-    mask = requests.measured(place, level) & ~np.isnan(values)
+    is_known = ~np.isnan(values)
+    mask = requests.measured(place, level) & is_known
     repetitions = requests["repetition"][mask]
     begun = requests["intended_ns"][mask]
     order = np.lexsort((begun, repetitions))
@@ -142,10 +146,10 @@ def _pair(
     if len(pairs) < SHARE_TO_PAIR * largest:
         return Sides(a, b, is_paired=False)
     pairs.sort()
-    found = np.array(pairs, dtype=np.int64)
-    columns = found.reshape(-1, 2)
-    pairs_a = a.at(columns[:, 0])
-    pairs_b = b.at(columns[:, 1])
+    columns = np.array(pairs, dtype=np.int64)
+    found_a, found_b = columns.reshape(-1, 2).T
+    pairs_a = a.at(found_a)
+    pairs_b = b.at(found_b)
     return Sides(pairs_a, pairs_b, is_paired=True)
 
 
@@ -209,7 +213,8 @@ class _Comparer:
         low = math.exp(estimate - half)
         high = math.exp(estimate + half)
         p = two_sided_p(estimate, *uncertainty)
-        return self._difference(name, name, ratio, (low, high), p)
+        interval = (low, high)
+        return self._difference(name, name, ratio, interval, p)
 
     def _difference(
         self,
@@ -268,8 +273,8 @@ def _within_runs(sides: Sides) -> dict[str, Uncertainty]:
     found = {}
     for name, parts in ratios.items():
         drawn = np.concatenate(parts)
-        error = np.std(drawn, ddof=1)
-        found[name] = Uncertainty(float(error), freedom)
+        error = float(np.std(drawn, ddof=1))
+        found[name] = Uncertainty(error, freedom)
     return found
 
 

@@ -50,7 +50,8 @@ def parse_lengths(text: int | str) -> Lengths:
     found = grammar.fullmatch(rest.strip())
     if found is None:
         raise _no_length(plain)
-    numbers = [float(part) for part in found.groups() if part is not None]
+    groups = found.groups()
+    numbers = [float(part) for part in groups if part is not None]
     return make(numbers, plain)
 
 
@@ -65,7 +66,8 @@ def _bounds(numbers: list[float], text: str) -> Bounds:
         low, high = numbers
         bounds = Bounds(int(low), int(high))
     is_rising = bounds.low <= bounds.high
-    if not is_rising or bounds.low < 1 or bounds.high > MOST_TOKENS:
+    is_inside = bounds.low >= 1 and bounds.high <= MOST_TOKENS
+    if not is_rising or not is_inside:
         raise UsageError(f"'{text}': the range must rise from at least 1", hint=EXAMPLE)
     return bounds
 

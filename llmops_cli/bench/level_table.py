@@ -26,11 +26,13 @@ def levels_csv(levels: Sequence[Level]) -> str:
 
 def _row(level: Level) -> Row:
     row: Row = {}
-    for name, value in msgspec.to_builtins(level).items():
+    fields = msgspec.to_builtins(level)
+    for name, value in fields.items():
         if name not in LEFT_OUT:
             row |= _cells(name, value)
     for rate in RATES:
-        low, high = level.rates_ci95.get(rate, (None, None))
+        interval = level.rates_ci95.get(rate, (None, None))
+        low, high = interval
         row[f"{rate}_low"] = low
         row[f"{rate}_high"] = high
     return row

@@ -160,7 +160,8 @@ class LevelRunner:
         for worker in range(workers):
             own_limit = None
             if limit is not None:
-                own_limit = max(1, _share(limit, worker, workers))
+                share = _share(limit, worker, workers)
+                own_limit = max(1, share)
             spool = self._measured.spools.path(number, repetition, worker)
             plan = LevelPlan(
                 level=number,
@@ -186,7 +187,8 @@ def _streams(
     """Of a closed load; for another, the connections to open beforehand."""
     if load.kind == "closed":
         return _share(load.concurrency or 0, worker, workers)
-    return min(SPARE_CONNECTIONS, int(load.rate_per_s or load.count or 32))
+    wanted = load.rate_per_s or load.count or 32
+    return min(SPARE_CONNECTIONS, int(wanted))
 
 
 def _share(

@@ -61,7 +61,8 @@ def parquet_lines(path: Path) -> Iterator[Json]:
             "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
         ) from None
     try:
-        for batch in ParquetFile(path).iter_batches(batch_size=1024):
+        file = ParquetFile(path)
+        for batch in file.iter_batches(batch_size=1024):
             yield from batch.to_pylist()
     except ArrowInvalid as error:
         raise UsageError(f"{path} is no Parquet file: {error}") from error

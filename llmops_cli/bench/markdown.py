@@ -31,7 +31,10 @@ def markdown(report: BenchReport) -> str:
     model = recipe.get("model")
     server = recipe.get("url") or recipe.get("backend")
     numbers = ["---:"] * (len(COLUMNS) - 1)
-    rows = [_row(_cells(level)) for level in report.levels]
+    rows = []
+    for level in report.levels:
+        cells = _cells(level)
+        rows.append(_row(cells))
     lines = [
         f"## {model} on {server}",
         "",
@@ -69,7 +72,10 @@ def _remarks(report: BenchReport) -> Iterator[str]:
 
 def comparison_markdown(found: Comparison) -> str:
     """One row per metric and load."""
-    rows = [_row(_difference_cells(difference)) for difference in found.differences]
+    rows = []
+    for difference in found.differences:
+        cells = _difference_cells(difference)
+        rows.append(_row(cells))
     warnings = [f"- {warning}" for warning in found.warnings]
     lines = [
         f"## {found.current} against {found.baseline}",
@@ -121,7 +127,8 @@ def _cells(level: Level) -> list[str]:
 
 def _three(found: Distribution) -> str:
     values = (found.p50, found.p95, found.p99)
-    return " / ".join(_digits(value) for value in values)
+    shown = [_digits(value) for value in values]
+    return " / ".join(shown)
 
 
 def _digits(value: float | None) -> str:

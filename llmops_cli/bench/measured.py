@@ -57,8 +57,8 @@ class MeasuredLevels:
 
     def all_levels(self) -> list[Level]:
         """Every level with at least one record, also one that broke off."""
-        are_all_known = len(self._levels) == len(self.book.loads)
-        if are_all_known:
+        known = len(self._levels)
+        if known == len(self.book.loads):
             return self.known()
         return levels_of(self.spools.folder, self.book)
 

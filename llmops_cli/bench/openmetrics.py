@@ -35,7 +35,8 @@ def openmetrics(report: BenchReport) -> str:
         lines += _summary(report, metric)
     for name, read in GAUGES.items():
         lines += _gauge(report, name, read)
-    return "\n".join([*lines, "# EOF"]) + "\n"
+    lines.append("# EOF\n")
+    return "\n".join(lines)
 
 
 def _summary(report: BenchReport, metric: str) -> Iterator[str]:
@@ -87,7 +88,8 @@ def _sample(
     labels: dict[str, str],
     value: float,
 ) -> str:
-    pairs = ",".join(f'{key}="{_quoted(text)}"' for key, text in labels.items())
+    shown = [f'{key}="{_quoted(text)}"' for key, text in labels.items()]
+    pairs = ",".join(shown)
     return f"{name}{{{pairs}}} {value:.9g}"
 
 

@@ -5,6 +5,7 @@ Tables, latency CDFs, throughput against latency, time series.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -111,10 +112,12 @@ def _cdf(
     found = list(_sorted_values(runs, metric, many=many))
     if not found:
         return None
-    lows = [float(np.quantile(values, 0.001)) for _, values in found]
-    highs = [float(np.quantile(values, 0.999)) for _, values in found]
-    low = min(lows)
-    high = max(highs)
+    low = math.inf
+    high = 0.0
+    for _, values in found:
+        first, last = np.quantile(values, (0.001, 0.999))
+        low = min(low, float(first))
+        high = max(high, float(last))
     end = max(high * 1.03, low * 1.05)
     grid = np.geomspace(low * 0.97, end, CDF_POINTS)
     names = []
@@ -144,7 +147,8 @@ def _sorted_values(
         for number, level in enumerate(run.report.levels):
             mask = run.requests.measured(number, level)
             values = run.requests[metric][mask]
-            usable = ~np.isnan(values) & (values > 0)
+            is_known = ~np.isnan(values)
+            usable = is_known & (values > 0)
             ordered = np.sort(values[usable])
             if len(ordered):
                 yield _label(run, level, many=many), ordered
@@ -214,9 +218,9 @@ def _steady_windows(level: Level) -> list[list[float]]:
 
 def _run_section(run: SavedRun) -> str:
     report = run.report
-    heading = " ".join(
-        [escape(_title(report)), f"<small>{escape(run.name)}</small>", *_badges(report)]
-    )
+    title = escape(_title(report))
+    name = f"<small>{escape(run.name)}</small>"
+    heading = " ".join([title, name, *_badges(report)])
     items = "".join(_items(report))
     return (
         f"<section><h2>{heading}</h2>{_table(report)}<ul>{items}</ul>"
@@ -277,9 +281,10 @@ def _table(report: BenchReport) -> str:
 
 
 def _table_row(level: Level) -> str:
-    cells = [escape(level.label), str(level.requests), str(level.errors)]
-    for name in MEASURES:
-        found = getattr(level, name)
+    name = escape(level.label)
+    cells = [name, str(level.requests), str(level.errors)]
+    for measure in MEASURES:
+        found = getattr(level, measure)
         cells += [_cell(found, statistic) for statistic in SHOWN_STATISTICS]
     goodput = ""
     if level.goodput_per_s is not None:
@@ -316,5 +321,6 @@ def save_page(folder: Path, report: BenchReport) -> Path:
     """The page of a run beside its report. Raises: EnvironmentMissing if it cannot be written."""
     target = folder / "report.html"
     run = load_run(folder, report, most=MOST_REQUESTS)
-    write_atomic(target, page([run]).encode())
+    html = page([run])
+    write_atomic(target, html.encode())
     return target

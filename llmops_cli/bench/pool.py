@@ -73,9 +73,9 @@ class WorkerPool:
             if worker.stdout:
                 worker.stdout.close()
         self._log.close()
-        is_kept = not self._log_path.exists() or self._log_path.stat().st_size
-        if not is_kept:
-            self._log_path.unlink()
+        has_words = self._log_path.exists() and self._log_path.stat().st_size > 0
+        if not has_words:
+            self._log_path.unlink(missing_ok=True)
 
     def run(
         self,
@@ -91,7 +91,8 @@ class WorkerPool:
         Raises: EngineFailed if a worker itself dies, EnvironmentMissing if it cannot write.
         """
         for worker, plan in zip(self._workers, plans, strict=True):
-            self._tell(worker, msgspec.json.encode(plan))
+            order = msgspec.json.encode(plan)
+            self._tell(worker, order)
         level = _Level(wanted=len(plans), on_tick=on_tick)
         lines = _Lines(self._pipes())
         give_up = time.monotonic() + READY_TIMEOUT_S
@@ -103,7 +104,8 @@ class WorkerPool:
                         raise self._died(number, line)
                     if level.may_start:
                         on_start(self._start(level))
-                if not level.has_started and time.monotonic() > give_up:
+                is_slow = time.monotonic() > give_up
+                if is_slow and not level.has_started:
                     raise EngineFailed(
                         "the load workers did not become ready", hint=f"see {self._log_path}"
                     )
@@ -128,7 +130,8 @@ class WorkerPool:
     def _start(self, level: _Level) -> int:
         """All workers begin together, at the monotonic nanosecond that is returned."""
         level.has_started = True
-        start_ns = time.monotonic_ns() + START_DELAY_NS * len(self._workers)
+        delay_ns = START_DELAY_NS * len(self._workers)
+        start_ns = time.monotonic_ns() + delay_ns
         for worker in self._workers:
             self._tell(worker, b"go %d" % start_ns)
         return start_ns
@@ -148,7 +151,8 @@ class WorkerPool:
     def _died(self, number: int, line: bytes) -> LlmopsError:
         if line.startswith(b"failed "):
             code, text = msgspec.json.decode(line[7:], type=tuple[int, str])
-            return cannot_write(self._log_path.parent, OSError(code, text))
+            error = OSError(code, text)
+            return cannot_write(self._log_path.parent, error)
         code = self._workers[number].wait()
         log = self._log_path.read_text(errors="replace")
         lines = log.strip().splitlines()

@@ -32,12 +32,15 @@ def checked_slos(recipe: BenchRecipe) -> tuple[Slo, ...]:
 
     Raises: UsageError; EnvironmentMissing for a table without its writer.
     """
-    slos = parse_slos(recipe.slo) if recipe.slo else ()
+    slos: tuple[Slo, ...] = ()
+    if recipe.slo:
+        slos = parse_slos(recipe.slo)
     if recipe.search and not slos:
         raise UsageError("--search needs objectives", hint="--slo ttft_p95=200ms,tpot_p95=50ms")
     parse_lengths(recipe.output_tokens)
     _check_input(recipe)
-    if recipe.records == "parquet" and find_spec("pyarrow") is None:
+    has_parquet = find_spec("pyarrow") is not None
+    if recipe.records == "parquet" and not has_parquet:
         raise EnvironmentMissing(
             "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]', or --records csv"
         )
@@ -53,7 +56,8 @@ def _check_input(recipe: BenchRecipe) -> None:
             f"a shared prefix of {prefix} tokens does not fit into {text}",
             hint="--input-tokens counts the prefix too",
         )
-    if recipe.dataset != "synthetic" and recipe.input_tokens != BenchRecipe().input_tokens:
+    is_usual = recipe.input_tokens == BenchRecipe().input_tokens
+    if recipe.dataset != "synthetic" and not is_usual:
         raise UsageError(
             "the prompts of a dataset have their own lengths", hint="leave out --input-tokens"
         )
@@ -89,12 +93,14 @@ def _highest_rate_per_s(load: Load) -> float:
 def normalized_rows(recipe: BenchRecipe, spool: Path) -> Path | None:
     """The prompt file or trace in our form, written to `spool`; None for drawn prompts."""
     if recipe.trace:
-        normalize(Path(recipe.trace), spool, kind="trace")
+        trace = Path(recipe.trace)
+        normalize(trace, spool, kind="trace")
     elif recipe.dataset == "builtin":
         builtin = recipes_dir() / "data" / "prompts.jsonl"
         normalize(builtin, spool, kind="file")
     elif recipe.dataset != "synthetic":
-        normalize(Path(recipe.dataset), spool, kind="file")
+        dataset = Path(recipe.dataset)
+        normalize(dataset, spool, kind="file")
     else:
         return None
     return spool

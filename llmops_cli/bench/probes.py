@@ -72,7 +72,8 @@ class RateProbes:
         )
         alone, verdict = self._probe(load)
         keep(self._measured.known())
-        if verdict != "fail" and all(slo.met for slo in alone.slos):
+        met_all = all(slo.met for slo in alone.slos)
+        if verdict != "fail" and met_all:
             return False
         self._measured.conclusion = out_of_reach(alone)
         return True

@@ -57,7 +57,8 @@ class Prompts:
             parts.append(f" {word}")
             tokens -= self._cost[word]
         if tokens > 0:
-            parts.append(self._slice(tokens, rng.randrange(RING_WORDS)))
+            start = rng.randrange(RING_WORDS)
+            parts.append(self._slice(tokens, start))
         return "".join(parts)
 
     def _slice(self, tokens: int, start: int) -> str:
@@ -66,8 +67,9 @@ class Prompts:
         after_round = self._places[start + RING_WORDS]
         whole = self._text[first:after_round] * rounds
         begun = self._costs[start]
-        end = bisect_right(self._costs, begun + tokens, start) - 1
-        rest = tokens - (self._costs[end] - begun)
+        wanted = begun + tokens
+        end = bisect_right(self._costs, wanted, start) - 1
+        rest = wanted - self._costs[end]
         fillers = rest // self._cost[self._filler]
         filler = f" {self._filler}" * fillers
         last = self._places[end]
@@ -88,7 +90,9 @@ class Prompts:
         """
         left = tokens - self.words.overhead - prefix_tokens
         start, left = self.opening(nonce, left)
-        own = self.text(left, rng) if left > 0 else ""
+        own = ""
+        if left > 0:
+            own = self.text(left, rng)
         return start + prefix + own
 
     def opening(self, nonce: str, tokens: int) -> tuple[str, int]:

@@ -85,7 +85,8 @@ def _log_variance(values: Sequence[float]) -> float:
     logs = [math.log(value) for value in values if value > 0]
     count = max(1, len(logs))
     mean = sum(logs) / count
-    squares = sum((value - mean) ** 2 for value in logs)
+    deviations = [value - mean for value in logs]
+    squares = sum(deviation**2 for deviation in deviations)
     variance = squares / max(1, len(logs) - 1)
     return variance / count
 

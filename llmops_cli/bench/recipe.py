@@ -171,7 +171,8 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 def _keep_nearest_load(values: Values, origins: Origins) -> None:
     """A load on the command line replaces another kind of load in the environment or the file."""
     for origin in ("flag", "env"):
-        if any(origins[name] == origin for name in LOADS):
+        asked = [name for name in LOADS if origins[name] == origin]
+        if asked:
             for name in LOADS:
                 if origins[name] != origin:
                     values.pop(name, None)

@@ -52,7 +52,8 @@ def ttft_ms(record: Record) -> float | None:
     """From the intended send to the first chunk with text, without opening a connection."""
     if record.first_ns is None:
         return None
-    return (record.first_ns - record.intended_ns - record.connect_ns) / 1e6
+    waited_ns = record.first_ns - record.intended_ns
+    return (waited_ns - record.connect_ns) / 1e6
 
 
 def tpot_ms(record: Record) -> float | None:
@@ -69,7 +70,8 @@ def e2e_ms(record: Record) -> float | None:
     """From the intended send to the last chunk with text, without opening a connection."""
     if record.end_ns is None:
         return None
-    return (record.end_ns - record.intended_ns - record.connect_ns) / 1e6
+    waited_ns = record.end_ns - record.intended_ns
+    return (waited_ns - record.connect_ns) / 1e6
 
 
 def normalized_ms(record: Record) -> float | None:

@@ -88,10 +88,10 @@ def _schema() -> Schema:
 
     types = []
     for name in COLUMNS:
+        kind = pyarrow.int64()
         if name in TEXTS:
-            types.append((name, pyarrow.string()))
+            kind = pyarrow.string()
         elif name in METRICS:
-            types.append((name, pyarrow.float64()))
-        else:
-            types.append((name, pyarrow.int64()))
+            kind = pyarrow.float64()
+        types.append((name, kind))
     return pyarrow.schema(types)

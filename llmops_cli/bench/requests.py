@@ -139,8 +139,9 @@ def save_parquet(folder: Path, target: Path) -> None:
     Raises: EnvironmentMissing without pyarrow, UsageError if the run has no such table.
     """
     source = folder / "records.csv"
-    if (folder / "records.parquet").is_file():
-        write_atomic(target, (folder / "records.parquet").read_bytes())
+    parquet_file = folder / "records.parquet"
+    if parquet_file.is_file():
+        write_atomic(target, parquet_file.read_bytes())
         return
     if not source.is_file():
         raise UsageError(f"{folder} has no per-request table")

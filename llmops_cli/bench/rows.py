@@ -32,7 +32,8 @@ class Rows:
         for line in self._file:
             end += len(line)
             self._starts.append(end)
-        self._decode = msgspec.json.Decoder(PromptRow).decode
+        decoder = msgspec.json.Decoder(PromptRow)
+        self._decode = decoder.decode
 
     def close(self) -> None:
         self._file.close()

@@ -40,7 +40,8 @@ from llmops_cli.serving.telemetry import Telemetry
 
 def target_of(recipe: BenchRecipe, origins: Mapping[str, str]) -> EngineTarget:
     """What the recipe loads. A server's own first model is taken where nobody named one."""
-    is_named = not recipe.url or origins.get("model", "default") != "default"
+    has_name = origins.get("model", "default") != "default"
+    is_named = has_name or not recipe.url
     return EngineTarget(
         backend=recipe.backend,
         model=recipe.model if is_named else None,
@@ -68,9 +69,11 @@ def bench(
     slos = checked_slos(recipe)
     measured = MeasuredLevels(folder, slo=recipe.slo)
     try:
-        rows = normalized_rows(recipe, measured.spools.folder / "workload")
+        place = measured.spools.folder / "workload"
+        rows = normalized_rows(recipe, place)
         if target is None:
-            target = prepare_target(target_of(recipe, origins), progress=progress)
+            asked = target_of(recipe, origins)
+            target = prepare_target(asked, progress=progress)
     except LlmopsError:
         measured.give_up()
         raise
@@ -190,7 +193,8 @@ def _drive(run: _Run, target: PreparedTarget) -> tuple[Memory, LlmopsError | Non
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint=f"what was measured is in {run.folder}")
     except LlmopsError as error:
-        if server is not None and not isinstance(error, EngineFailed):
+        is_of_engine = isinstance(error, EngineFailed)
+        if server is not None and not is_of_engine:
             raise
         failure = error
     if server is None:

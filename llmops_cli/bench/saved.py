@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -29,7 +30,7 @@ def load_run(
     every = 1
     if most is not None:
         total = sum(level.requests for level in report.levels)
-        every = max(1, -(-total // most))
+        every = max(1, math.ceil(total / most))
     requests = load_requests(folder, every=every)
     shown = name or str(folder)
     return SavedRun(name=shown, report=report, requests=requests)

@@ -104,7 +104,8 @@ class RateSearch:
             return
         if verdict == "unsure":
             self.sure = False
-            verdict = "pass" if all(slo.met for slo in level.slos) else "fail"
+            met_all = all(slo.met for slo in level.slos)
+            verdict = "pass" if met_all else "fail"
         if verdict == "pass":
             self.passed = max(rate, self.passed or 0.0)
         else:
@@ -114,7 +115,8 @@ class RateSearch:
         elif self.passed is None:
             self._next = rate / 2
         else:
-            self._next = math.sqrt(self.passed * self.failed)
+            middle = self.passed * self.failed
+            self._next = math.sqrt(middle)
 
     def finding(self) -> Conclusion:
         return Conclusion(

@@ -50,7 +50,8 @@ class Series:
         served = self._timeline.served()
         in_flight = self._timeline.in_flight()
         errors = self._timeline.errors
-        whole_s = max(len(in_flight), 1) * BIN_NS / NS
+        bins_seen = max(len(in_flight), 1)
+        whole_s = bins_seen * BIN_NS / NS
         sampled = self._by_step(samples)
         points: list[Point] = []
         for step, ttfts in enumerate(self._ttfts):

@@ -66,7 +66,8 @@ class RankedSides:
         self._above = float(parts_b.mean())
         self._error = math.sqrt(variance)
         self._freedom = float(max(1, blocks - 1))
-        if max(len(sorted_a), len(sorted_b)) > MOST_RANKED:
+        largest = max(len(sorted_a), len(sorted_b))
+        if largest > MOST_RANKED:
             sorted_a = _thinned(sorted_a)
             sorted_b = _thinned(sorted_b)
         self._a = sorted_a
@@ -91,13 +92,15 @@ class RankedSides:
 
     def _shift_for(self, chance: float) -> float:
         """The shift of B that leaves it above A with the chance."""
-        low = float(self._b[0] - self._a[-1]) - TINY
-        high = float(self._b[-1] - self._a[0]) + TINY
+        lowest = self._b[0] - self._a[-1]
+        highest = self._b[-1] - self._a[0]
+        low = float(lowest) - TINY
+        high = float(highest) + TINY
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             shifted = self._b - middle
-            above = _ranks(self._a, shifted).mean()
-            if float(above) > chance:
+            ranks = _ranks(self._a, shifted)
+            if float(ranks.mean()) > chance:
                 low = middle
             else:
                 high = middle
@@ -115,7 +118,8 @@ def _ranks(ordered: ndarray, values: ndarray) -> ndarray:
 
     below = np.searchsorted(ordered, values, "left")
     upto = np.searchsorted(ordered, values, "right")
-    return (below + upto) / (2 * len(ordered))
+    both = 2 * len(ordered)
+    return (below + upto) / both
 
 
 def _block_variance(parts: ndarray, blocks: ndarray) -> tuple[float, int]:
@@ -125,6 +129,7 @@ def _block_variance(parts: ndarray, blocks: ndarray) -> tuple[float, int]:
     deviations = parts - parts.mean()
     sums = np.bincount(blocks, weights=deviations)
     count = len(sums)
-    squares = float((sums**2).sum())
-    between = squares * count / max(1, count - 1)
+    squares = sums**2
+    total = float(squares.sum())
+    between = total * count / max(1, count - 1)
     return between / len(parts) ** 2, count

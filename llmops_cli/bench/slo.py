@@ -69,7 +69,8 @@ def _success(condition: Condition) -> Slo:
 
 
 def _latency(condition: Condition) -> Slo:
-    if condition.unit is Unit.PERCENT or not condition.percentile:
+    is_share = condition.unit is Unit.PERCENT
+    if is_share or not condition.percentile:
         raise UsageError(
             f"'{condition.text}' is no objective", hint=f"for example {condition.metric}_p95=200ms"
         )

@@ -52,7 +52,8 @@ class Spools:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            exclusive = fcntl.LOCK_EX | fcntl.LOCK_NB
+            fcntl.flock(self._lock, exclusive)
         except BlockingIOError:
             raise EnvironmentMissing(
                 f"another run is writing to {folder}", hint="choose another -o"
@@ -116,7 +117,8 @@ def level_of(
         repeat = Repeat()
         if repetition < len(known):
             repeat = known[repetition]
-        repetitions.append(_repetition(folder, number, repetition, repeat))
+        found = _repetition(folder, number, repetition, repeat)
+        repetitions.append(found)
     slos: tuple[Slo, ...] = ()
     if book.slo:
         slos = parse_slos(book.slo)
@@ -142,7 +144,9 @@ def levels_of(folder: Path, book: Book) -> list[Level]:
     """Levels that have at least one record."""
     levels = []
     for number in range(len(book.loads)):
-        spools = folder.glob(f"{number}-*.jsonl")
-        if any(path.stat().st_size for path in spools):
-            levels.append(level_of(folder, book, number))
+        spools = list(folder.glob(f"{number}-*.jsonl"))
+        has_records = any(path.stat().st_size for path in spools)
+        if has_records:
+            level = level_of(folder, book, number)
+            levels.append(level)
     return levels

@@ -46,8 +46,10 @@ class Curve:
         per_ns = amount / (end_ns - start_ns)
         after_first_ns = (low + 1) * BIN_NS
         last_ns = high * BIN_NS
-        self.point(start_ns, per_ns * (after_first_ns - start_ns))
-        self.point(end_ns, per_ns * (end_ns - last_ns))
+        in_first = per_ns * (after_first_ns - start_ns)
+        in_last = per_ns * (end_ns - last_ns)
+        self.point(start_ns, in_first)
+        self.point(end_ns, in_last)
         if high > low + 1:
             per_bin = per_ns * BIN_NS
             _add(self._slopes, after_first_ns, per_bin)
@@ -134,7 +136,9 @@ class Timeline:
             reason = f"a {load.kind} load has no steady state"
         if reason:
             return Window(start_s=first / 1e9, end_s=end / 1e9, found="whole", reason=reason)
-        return Window(start_s=start / 1e9, end_s=stop / 1e9, found="steady")
+        start_s = start / 1e9
+        stop_s = stop / 1e9
+        return Window(start_s=start_s, end_s=stop_s, found="steady")
 
     def _planned_end_ns(self, load: Load) -> int:
         """An open load ends when its time is up, not with its last arrival.
@@ -143,7 +147,8 @@ class Timeline:
         """
         if load.kind == "closed":
             return 0
-        planned = int((load.duration_s or 0) * 1e9)
+        duration_s = load.duration_s or 0
+        planned = int(duration_s * 1e9)
         if planned * LEAST_OF_PLAN > self.last_end_ns:
             return 0
         return planned
@@ -176,7 +181,8 @@ class Timeline:
 
     def _first_wave_ns(self, streams: int) -> int | None:
         """When as many requests had ended as there are streams."""
-        for place, ended in enumerate(accumulate(self.ends)):
+        ended_by = accumulate(self.ends)
+        for place, ended in enumerate(ended_by):
             if ended >= streams:
                 return (place + 1) * BIN_NS
         return None
@@ -190,7 +196,8 @@ class Timeline:
         """Whether requests piled up over the window: the server was offered more than it can do."""
         first = int(window.start_s * 1e9) // BIN_NS
         last = int(window.end_s * 1e9) // BIN_NS
-        series = self.in_flight()[first : last + 1]
+        inside = slice(first, last + 1)
+        series = self.in_flight()[inside]
         quarter = len(series) // 4
         if quarter < FEWEST_BINS:
             return False
@@ -252,5 +259,6 @@ def _mean(values: Sequence[float]) -> float:
 def _mean_variance(values: Sequence[float]) -> float:
     """Of their mean."""
     mean = _mean(values)
-    squares = sum((value - mean) ** 2 for value in values)
+    deviations = [value - mean for value in values]
+    squares = sum(deviation**2 for deviation in deviations)
     return squares / len(values) ** 2

@@ -54,11 +54,16 @@ def bench_table(
 
     `word` says what is special about the run, such as `partial`.
     """
+    shape = box.HEAVY_HEAD
+    padding = (0, 1)
+    if width < WIDE:
+        shape = box.SIMPLE_HEAD
+        padding = (0, 0)
     table = Table(
         title=_title(report, word, width),
         title_justify="left",
-        box=box.SIMPLE_HEAD if width < WIDE else box.HEAVY_HEAD,
-        padding=(0, 0) if width < WIDE else (0, 1),
+        box=shape,
+        padding=padding,
     )
     table.add_column("load", no_wrap=True)
     columns = _columns(report, width)
@@ -67,7 +72,8 @@ def bench_table(
     for level in report.levels:
         cells = _cells(level, width)
         load = level.label or f"{level.concurrency} streams"
-        table.add_row(load, *[cells[name] for name in columns])
+        shown = [cells[name] for name in columns]
+        table.add_row(load, *shown)
     if not report.levels:
         table.caption = "no request had ended"
         return table
@@ -143,7 +149,8 @@ def _spread(distribution: Distribution, width: int) -> str:
     if width < WIDE or interval is None or middle is None:
         return f"{p50}  {p95}  {p99}"
     low, high = interval
-    half = milliseconds(max(high - middle, middle - low))
+    farther = max(high - middle, middle - low)
+    half = milliseconds(farther)
     return f"{p50} ±{half}  {p95}  {p99}"
 
 

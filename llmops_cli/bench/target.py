@@ -34,7 +34,9 @@ def resolve_target(
     port = parts.port or PORTS[parts.scheme]
     if recipe.proxy:
         proxy = _proxy_of(recipe.proxy)
-        family, address = _address_of(proxy.hostname or "", proxy.port or PROXY_PORT)
+        proxy_host = proxy.hostname or ""
+        proxy_port = proxy.port or PROXY_PORT
+        family, address = _address_of(proxy_host, proxy_port)
     else:
         family, address = _address_of(host, port)
     return Destination(

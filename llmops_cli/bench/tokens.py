@@ -37,7 +37,8 @@ def _measured(ask: Ask, *, free: bool) -> Words | None:
     overhead = ask(FIRST)
     if overhead is None:
         return None
-    whole = ask(" ".join([FIRST, *WORDS]))
+    every_word = " ".join([FIRST, *WORDS])
+    whole = ask(every_word)
     if whole is None:
         return None
     if whole - overhead == len(WORDS):  # the usual vocabulary: one token a word
@@ -63,6 +64,7 @@ def _each_asked(ask: Ask, overhead: int) -> Words | None:
 
 def _adds_up(words: Words, ask: Ask) -> bool:
     sample = words.words[::-3]
-    cost = sum(words.costs[::-3])
+    costs = words.costs[::-3]
     text = " ".join([words.words[0], *sample])
-    return ask(text) == words.overhead + cost
+    expected = words.overhead + sum(costs)
+    return ask(text) == expected

@@ -27,10 +27,12 @@ def trace_rows(path: Path) -> Iterator[PromptRow]:
 
 
 def _rows(path: Path) -> Iterator[PromptRow]:
-    if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+    suffix = path.suffix.lower()
+    if suffix in (".jsonl", ".ndjson", ".json"):
         yield from jsonl_rows(path, _mooncake)
         return
-    for number, line in enumerate(csv_lines(path), 1):
+    lines = csv_lines(path)
+    for number, line in enumerate(lines, 1):
         fields = {}
         for key, value in line.items():
             if key:
@@ -101,7 +103,8 @@ def _seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        head, dot, fraction = text.rstrip("Z").partition(".")
+        plain = text.rstrip("Z")
+        head, dot, fraction = plain.partition(".")
     seconds = datetime.fromisoformat(head).timestamp()
     digits = fraction.split("+")[0]
     if dot and digits:

@@ -51,7 +51,9 @@ def comparison_warnings(a: SavedRun, b: SavedRun) -> Iterator[str]:
     """A sentence on each."""
     for run in (a, b):
         yield from _weaknesses(run)
-    yield from _manifests_differ(a.report.manifest, b.report.manifest)
+    left = a.report.manifest
+    right = b.report.manifest
+    yield from _manifests_differ(left, right)
     loads_a = {load_name(level) for level in a.report.levels}
     loads_b = {load_name(level) for level in b.report.levels}
     unmatched = sorted(loads_a ^ loads_b)

@@ -35,7 +35,8 @@ class LevelWatch:
             self._stage += f", run {repetition + 1}"
         self._count = load.count
         self._duration_s = load.duration_s
-        self._patience = 50 + 4 * (load.concurrency or 16)
+        streams = load.concurrency or 16
+        self._patience = 50 + 4 * streams
         self._start = time.monotonic()
         self._done = 0
         self._errors = 0
@@ -65,7 +66,8 @@ class LevelWatch:
             per_request_s = (at - self._start) / done
             left_s = per_request_s * (total - done)
             notes.append(f"ETA {left_s:,.0f} s")
-        self._progress.update(self._stage, done, total, ", ".join(notes))
+        words = ", ".join(notes)
+        self._progress.update(self._stage, done, total, words)
 
     def _count_tick(self, tick: Tick, at: float) -> None:
         self._done += tick.done
@@ -94,7 +96,8 @@ class LevelWatch:
             return min(self._done, self._count)
         if not self._duration_s:
             return 0.0
-        return min(self._duration_s, round(at - self._start, 1))
+        run_s = round(at - self._start, 1)
+        return min(self._duration_s, run_s)
 
     def end(self) -> None:
         total = self._total() or self._done

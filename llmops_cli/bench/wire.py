@@ -225,7 +225,7 @@ def parse_answer(response: HttpResponse) -> Completion:
     for event, at_ns in zip(parsed, stamps, strict=True):
         if event.choices:
             choice = event.choices[0]
-            text = choice.text if choice.delta is None else _text_of(choice.delta)
+            text = _text_of(choice)
             if text:
                 texts.append(text)
                 answer.stamps.append(at_ns)
@@ -246,10 +246,14 @@ def _event_failure(event: Chunk) -> RequestFailure:
     return detailed_failure(ErrorKind.ERROR_EVENT, error_text(body))
 
 
-def _text_of(delta: Delta) -> str | None:
+def _text_of(choice: ChunkChoice) -> str | None:
+    delta = choice.delta
+    if delta is None:
+        return choice.text
     text = delta.content or delta.reasoning_content or delta.reasoning
     if not text and delta.tool_calls:
-        return msgspec.json.encode(delta.tool_calls).decode()
+        calls = msgspec.json.encode(delta.tool_calls)
+        return calls.decode()
     return text
 
 
@@ -323,9 +327,11 @@ def gaps_of(stamps: list[int], tokens: int) -> tuple[float, ...]:
     """
     if len(stamps) < 2 or tokens < 2:
         return ()
-    each = (tokens - 1) / (len(stamps) - 1)
+    gaps = len(stamps) - 1
+    each = (tokens - 1) / gaps
     gaps_ns = map(sub, islice(stamps, 1, None), stamps)
-    keys = keys_of(gaps_ns, 1 / (1e6 * each))
+    scale = 1 / (1e6 * each)
+    keys = keys_of(gaps_ns, scale)
     found: list[float] = []
     for key, count in Counter(keys).items():
         found.append(key)
@@ -335,7 +341,8 @@ def gaps_of(stamps: list[int], tokens: int) -> tuple[float, ...]:
 
 def text_digest(text: str) -> str:
     encoded = text.encode(errors="surrogatepass")
-    return hashlib.sha256(encoded).hexdigest()[:16]
+    digest = hashlib.sha256(encoded)
+    return digest.hexdigest()[:16]
 
 
 def error_text(raw: bytes) -> str:
@@ -346,7 +353,11 @@ def error_text(raw: bytes) -> str:
         return raw[:MOST_ERROR].decode(errors="replace")
     if not isinstance(loaded, dict):
         return raw[:MOST_ERROR].decode(errors="replace")
-    error = loaded.get("error", loaded.get("detail", loaded.get("message")))
+    error = None
+    for name in ("error", "detail", "message"):
+        if name in loaded:
+            error = loaded[name]
+            break
     if isinstance(error, dict) and "message" in error:
         error = error["message"]
     return str(error)[:MOST_ERROR]

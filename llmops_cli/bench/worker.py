@@ -59,15 +59,17 @@ def _level(plan: LevelPlan) -> None:
         stop_fd=0,
     )
     out.loop = loop
-    spare = min(SPARE_CONNECTIONS, plan.streams)
-    loop.open_connections(plan.streams if plan.load.kind == "closed" else spare)
-    loop.prepare_requests()
+    connections = min(SPARE_CONNECTIONS, plan.streams)
+    if plan.load.kind == "closed":
+        connections = plan.streams
+    loop.prepare(connections=connections)
     _quiet_collector()
     _say(b"ready")
     go = _read_line()
     if not go.startswith(b"go "):
         return
-    done = _run(loop, int(go[3:]))
+    start_ns = int(go[3:])
+    done = _run(loop, start_ns)
     loop.close()
     out.close()
     source.close()
@@ -87,6 +89,7 @@ def _run(loop: Loop, start_ns: int) -> LevelDone:
     wait_ns = start_ns - time.monotonic_ns()
     time.sleep(max(0.0, wait_ns / 1e9))
     began_s = time.process_time()
+    connections = loop.connections
     loop.run(start_ns)
     cpu_s = time.process_time() - began_s
     duration_ns = time.monotonic_ns() - start_ns
@@ -98,11 +101,11 @@ def _run(loop: Loop, start_ns: int) -> LevelDone:
         cpu_s=cpu_s,
         duration_s=duration_ns / 1e9,
         lags=tuple(lags),
-        late=loop.late,
-        sent=loop.sent,
-        reconnects=loop.reconnects,
+        late=connections.late,
+        sent=connections.sent,
+        reconnects=connections.reconnects,
         peak_rss_bytes=usage.ru_maxrss * 1024,
-        stopped=loop.stopped,
+        stopped=connections.stopped,
         max_in_flight=loop.max_in_flight,
     )
 

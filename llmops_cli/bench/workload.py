@@ -36,7 +36,8 @@ class Source:
 
     @cached_property
     def _prompts(self) -> Prompts:
-        return Prompts(self._work.words, str(self._work.seed))
+        seed = str(self._work.seed)
+        return Prompts(self._work.words, seed)
 
     @cached_property
     def _prefix(self) -> tuple[str, int]:
@@ -44,7 +45,8 @@ class Source:
         wanted = self._work.shared_prefix_tokens
         if not wanted:
             return "", 0
-        text = self._prompts.text(wanted, random.Random(f"{self._work.seed}/prefix"))
+        rng = random.Random(f"{self._work.seed}/prefix")
+        text = self._prompts.text(wanted, rng)
         return text, self._prompts.cost(text)
 
     def session(self, index: int) -> Conversation:
@@ -120,7 +122,8 @@ class Source:
         name = f"{self._work.nonce}-{rounds}" if rounds else self._work.nonce
         mark = f"[{name}] "
         if messages:
-            messages[0] = _marked(messages[0], mark)
+            first = messages[0]
+            messages[0] = _marked(first, mark)
         elif texts:
             texts[0] = mark + texts[0]
 

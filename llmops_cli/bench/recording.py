@@ -1,0 +1,75 @@
+"""A request that has ended, as its record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmops_cli.bench.connection import Request
+from llmops_cli.bench.plan import LevelPlan
+from llmops_cli.bench.record import Record
+from llmops_cli.bench.wire import Completion, gaps_of, text_digest
+
+
+def record_of(
+    plan: LevelPlan,
+    request: Request,
+    answer: Completion,
+    *,
+    origin_ns: int,
+) -> Record:
+    """Its times count from `origin_ns`, the start of the level."""
+    stamps = answer.stamps
+    first_ns = None
+    end_ns = None
+    if stamps:
+        first_ns = stamps[0] - origin_ns
+        end_ns = stamps[-1] - origin_ns
+    usage = answer.usage
+    output_tokens = len(stamps)
+    counted_by = "chunks"
+    told = usage.get("completion_tokens")
+    if isinstance(told, int):
+        output_tokens = told
+        counted_by = "usage"
+    error = None
+    error_kind = None
+    if answer.failure is not None:
+        error = plan.target.without_secrets(answer.failure.text)
+        error_kind = answer.failure.kind
+    digest = None
+    if answer.text:
+        digest = text_digest(answer.text)
+    return Record(
+        index=request.index,
+        level=plan.level,
+        repetition=plan.repetition,
+        worker=plan.worker,
+        conversation=request.session.index,
+        turn=request.turn_number,
+        intended_ns=request.intended_ns - origin_ns,
+        sent_ns=request.sent_ns - origin_ns,
+        connect_ns=request.connect_ns,
+        first_ns=first_ns,
+        end_ns=end_ns,
+        done_ns=request.done_ns - origin_ns,
+        chunks=len(stamps),
+        gaps=gaps_of(stamps, output_tokens),
+        input_wanted=request.turn.input_wanted,
+        output_wanted=request.turn.output_wanted,
+        input_tokens=int(usage.get("prompt_tokens") or 0),
+        output_tokens=output_tokens,
+        cached_tokens=_cached_tokens(usage),
+        counted_by=counted_by,
+        finish_reason=answer.finish_reason,
+        text_sha256=digest,
+        status=request.response.status or None,
+        error=error,
+        error_kind=error_kind,
+    )
+
+
+def _cached_tokens(usage: dict[str, Any]) -> int:  # Any: as the server likes
+    details = usage.get("prompt_tokens_details")
+    if not isinstance(details, dict):
+        return 0
+    return int(details.get("cached_tokens") or 0)
