@@ -39,7 +39,8 @@ class StaticBatches:
             self._wake.notify()
 
     def gauges(self) -> dict[str, float]:
-        return {"running": self._running, "waiting": len(self._waiting)}
+        waiting = len(self._waiting)
+        return {"running": self._running, "waiting": waiting}
 
     def _loop(self) -> None:
         while True:

@@ -85,7 +85,8 @@ def calibration_of(
     starts = range(0, len(stream), seq_len)
     windows = [stream[start : start + seq_len] for start in starts]
     least = min(LEAST_TOKENS, seq_len)
-    if windows and len(windows[-1]) < least:
+    is_short = bool(windows) and len(windows[-1]) < least
+    if is_short:
         windows.pop()
     if not windows:
         raise JobError(

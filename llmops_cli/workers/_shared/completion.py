@@ -37,7 +37,8 @@ class PendingCompletion:
         self.max_tokens = _most_tokens(fields, room)
         self.temperature = _number(fields, "temperature")
         self.top_p = _number(fields, "top_p")
-        self.top_k = int(fields.get("top_k") or 0)
+        top_k = fields.get("top_k") or 0
+        self.top_k = int(top_k)
         self.seed: int | None = fields.get("seed")
         self.ignore_eos = bool(fields.get("ignore_eos"))
         self.tokens: list[int] = []
@@ -50,7 +51,8 @@ class PendingCompletion:
         """Takes tokens up to the limit; True when no more are wanted."""
         if self.finished or self.cancelled:
             return True
-        kept = tokens[: self.max_tokens - len(self.tokens)]
+        room = self.max_tokens - len(self.tokens)
+        kept = tokens[:room]
         self.tokens += kept
         if kept:
             self._send(TokenChunk(kept))
@@ -62,7 +64,8 @@ class PendingCompletion:
         """The first end counts."""
         if not self.finished:
             self.finished = True
-            self._send(TokenChunk([], finish, error))
+            last = TokenChunk([], finish, error)
+            self._send(last)
 
     def _send(self, chunk: TokenChunk) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended with the server

@@ -52,7 +52,8 @@ class IncrementalDecoder:
 
     def _possible_stop(self, text: str) -> int:
         """Characters at the end of the text that begin a stop string."""
-        most = min(self._longest_stop - 1, len(text))
+        longest = self._longest_stop - 1
+        most = min(longest, len(text))
         for count in range(most, 0, -1):
             end = text[-count:]
             if any(stop.startswith(end) for stop in self._stops):

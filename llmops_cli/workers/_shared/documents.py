@@ -24,7 +24,8 @@ def rows_of(path: Path) -> Iterator[Row]:
     if path.suffix not in DOCUMENT_SUFFIXES:
         yield path.read_text(encoding="utf-8", errors="replace")
         return
-    for number, row in enumerate(_raw_rows(path), 1):
+    rows = _raw_rows(path)
+    for number, row in enumerate(rows, 1):
         document = _document_of(row)
         if document is None:
             raise JobError(
@@ -44,8 +45,8 @@ def _raw_rows(path: Path) -> Iterator[Row]:
         yield from table.to_pylist()
         return
     text = path.read_text(encoding="utf-8")
-    is_list = path.suffix == ".json" and text.lstrip().startswith("[")
-    if is_list:
+    begins_list = text.lstrip().startswith("[")
+    if path.suffix == ".json" and begins_list:
         yield from json.loads(text)
         return
     for line in text.splitlines():

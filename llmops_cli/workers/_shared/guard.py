@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
+TERM_PATIENCE_S = 5.0
 
 
 def die_with_parent() -> Callable[[], object] | None:
@@ -25,46 +26,59 @@ def die_with_parent() -> Callable[[], object] | None:
     return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def main() -> int:
-    before_exec = die_with_parent()  # no thread runs yet, so preexec_fn is safe here
-    child = subprocess.Popen(
-        sys.argv[1:],
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=before_exec,  # noqa: PLW1509
-    )
+class CommandGroup:
+    """The command with all that it starts, in a process group of its own."""
 
-    def end_group() -> None:
-        for sig, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 0.0)):
-            try:
-                os.killpg(child.pid, sig)
-            except ProcessLookupError:
-                return
-            wait_for_end(patience_s)
+    def __init__(self, argv: list[str]) -> None:
+        before_exec = die_with_parent()  # no thread runs yet, so preexec_fn is safe here
+        self.command = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=before_exec,  # noqa: PLW1509
+        )
 
-    def wait_for_end(patience_s: float) -> None:
+    def end(self) -> None:
+        if self._send(signal.SIGTERM):
+            self._wait(TERM_PATIENCE_S)
+            self._send(signal.SIGKILL)
+
+    def _send(self, sig: signal.Signals) -> bool:
+        """False if the group is gone."""
+        try:
+            os.killpg(self.command.pid, sig)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _wait(self, patience_s: float) -> None:
         deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline and group_lives():
+        while time.monotonic() < deadline and self._lives():
             time.sleep(0.05)
 
-    def group_lives() -> bool:
-        child.poll()  # reap, or the zombie leader keeps its group alive
+    def _lives(self) -> bool:
+        self.command.poll()  # reap, or the zombie leader keeps its group alive
         try:
-            os.killpg(child.pid, 0)
+            os.killpg(self.command.pid, 0)
         except (ProcessLookupError, PermissionError):
             return False
         return True
 
+
+def main() -> int:
+    group = CommandGroup(sys.argv[1:])
+
     def wait_for_parent() -> None:
         while os.read(0, 4096):
             pass
-        end_group()
+        group.end()
 
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_IGN)  # the pipe alone decides
-    threading.Thread(target=wait_for_parent, daemon=True).start()
-    code = child.wait()
-    end_group()  # what the engine itself left behind
+    watcher = threading.Thread(target=wait_for_parent, daemon=True)
+    watcher.start()
+    code = group.command.wait()
+    group.end()  # what the engine itself left behind
     if code < 0:  # by a signal
         return 128 - code
     return code

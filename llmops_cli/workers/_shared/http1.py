@@ -52,7 +52,8 @@ async def read_request(reader: asyncio.StreamReader) -> HttpRequest:
     received_ns = time.monotonic_ns()
     text = head.decode("latin-1")
     first, *lines = text.split("\r\n")
-    method, target, *_ = [*first.split(" "), "", ""]
+    words = first.split(" ")
+    method, target, *_ = [*words, "", ""]
     length = _content_length(lines)
     if length > MAX_BODY_BYTES:
         raise HttpError(413, f"the body is over {MAX_BODY_BYTES >> 20} MiB")

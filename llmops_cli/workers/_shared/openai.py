@@ -102,10 +102,10 @@ class Server:
 
     def _models(self) -> Json:
         context = self._engine.context
-        entries = [
-            {"id": name, "object": "model", "owned_by": "llmops", "max_model_len": context}
-            for name in self._engine.models
-        ]
+        entries = []
+        for name in self._engine.models:
+            entry = {"id": name, "object": "model", "owned_by": "llmops", "max_model_len": context}
+            entries.append(entry)
         return {"object": "list", "data": entries}
 
     def _metrics(self) -> str:
@@ -116,7 +116,8 @@ class Server:
         return "".join(lines)
 
     def _tokenize(self, fields: Json) -> Json:
-        tokens = self._prompt_of(fields, chat="messages" in fields)
+        is_chat = "messages" in fields
+        tokens = self._prompt_of(fields, chat=is_chat)
         return {
             "tokens": tokens,
             "count": len(tokens),
@@ -132,7 +133,8 @@ class Server:
         fields = request.json()
         chat = "chat" in request.path
         completion = self._completion_of(fields, chat=chat)
-        decoder = IncrementalDecoder(self._engine.decode, stops_of(fields))
+        stops = stops_of(fields)
+        decoder = IncrementalDecoder(self._engine.decode, stops)
         answer = CompletionAnswer(completion, decoder, chat=chat)
         self._counts["requests"] += 1
         self._counts["prompt_tokens"] += len(completion.prompt)
@@ -156,7 +158,8 @@ class Server:
     def _completion_of(self, fields: Json, *, chat: bool) -> PendingCompletion:
         """Raises: HttpError for what cannot be served."""
         engine = self._engine
-        model = str(fields.get("model") or engine.models[0])
+        usual = engine.models[0]
+        model = str(fields.get("model") or usual)
         if model not in engine.models:
             known = ", ".join(engine.models)
             raise HttpError(404, f"no model '{model}' here; there is {known}")
@@ -244,15 +247,17 @@ class CompletionAnswer:
                 raise HttpError(500, error)
             text, finish = self._add(tokens, finish)
             whole += text
+        choice = whole_choice(whole, finish, chat=self._chat)
         return {
             **self._base("chat.completion"),
-            "choices": [whole_choice(whole, finish, chat=self._chat)],
+            "choices": [choice],
             "usage": self._usage(),
         }
 
     def _add(self, tokens: list[int], finish: str | None) -> tuple[str, str | None]:
         """The text that is certain now, and how the answer ended if it did."""
-        text = self._text.add(tokens, last=finish is not None)
+        is_last = finish is not None
+        text = self._text.add(tokens, last=is_last)
         if self._text.stopped:
             self._completion.cancelled = True
             finish = "stop"

@@ -33,7 +33,8 @@ def pieces_of(
         found = _documents(path, encode, bos=bos, window=window, limit=limit, render=render)
     else:
         text = path.read_text(encoding="utf-8", errors="replace")
-        found = _windows(encode(text), bos=bos, window=window, limit=limit)
+        tokens = encode(text)
+        found = _windows(tokens, bos=bos, window=window, limit=limit)
     if not found:
         raise JobError(
             "UsageError",

@@ -68,7 +68,8 @@ def run_worker(work: Callable[[Json, Events], Json]) -> None:
     """Calls `work` with the input and writes what it returns, or the error that ended it."""
     folder = Path(sys.argv[1])
     rank = _rank(sys.argv[2:])
-    job_input = json.loads((folder / "input.json").read_text())
+    raw = (folder / "input.json").read_text()
+    job_input = json.loads(raw)
     events_path = None
     if rank == 0:
         events_path = folder / "events.jsonl"
@@ -103,12 +104,15 @@ def _die_with_launcher() -> None:
         return
     import ctypes
 
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _full_disk(error: Exception) -> JobError | None:
     """The error of a full disk, which the user can mend."""
-    if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
+    if not isinstance(error, OSError):
+        return None
+    if error.errno != errno.ENOSPC:
         return None
     where = f" writing {error.filename}" if error.filename else ""
     return JobError(

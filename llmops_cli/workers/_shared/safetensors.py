@@ -40,7 +40,8 @@ class TensorFile:
                 yield block.reshape(self.shape)
             return
         rows, *row_shape = self.shape
-        for block in self._read_rows(rows, tuple(row_shape), rows_multiple):
+        shape = tuple(row_shape)
+        for block in self._read_rows(rows, shape, rows_multiple):
             yield block.reshape((-1, *row_shape))
 
     def _read_rows(
@@ -49,14 +50,16 @@ class TensorFile:
         row_shape: tuple[int, ...],
         rows_multiple: int,
     ) -> Iterator[Array]:
-        row_bytes = math.prod(row_shape) * ITEM_BYTES[self.dtype]
+        row_items = math.prod(row_shape)
+        row_bytes = row_items * ITEM_BYTES[self.dtype]
         multiple_bytes = row_bytes * rows_multiple
         step = max(1, BLOCK_BYTES // multiple_bytes) * rows_multiple
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.start)
             for first in range(0, rows, step):
                 count = min(step, rows - first)
-                raw = read_exactly(file, count * row_bytes, self.path)
+                size_bytes = count * row_bytes
+                raw = read_exactly(file, size_bytes, self.path)
                 yield to_float(raw, self.dtype)
 
 
@@ -124,7 +127,8 @@ def open_file(path: Path) -> dict[str, TensorFile]:
             message = f"{path} is truncated: {size:,} of at least {stop:,} bytes"
             raise JobError("UsageError", message, REPAIR)
         shape = tuple(entry["shape"])
-        found[name] = TensorFile(path, start, stop, entry["dtype"], shape)
+        dtype = entry["dtype"]
+        found[name] = TensorFile(path, start, stop, dtype, shape)
     return found
 
 

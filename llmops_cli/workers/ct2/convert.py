@@ -65,7 +65,9 @@ def convert_weights(
 def name_missing_tokens(path: Path) -> None:
     """CTranslate2 writes null for a special token that a model lacks, and cannot read that."""
     config = json.loads(path.read_text())
-    end = config.get("eos_token") or config.get("bos_token") or ""
+    end = ""
+    for key in ("bos_token", "eos_token"):
+        end = config.get(key) or end
     for key in ("bos_token", "unk_token"):
         if not config.get(key):
             config[key] = end

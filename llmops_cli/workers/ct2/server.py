@@ -21,16 +21,26 @@ TYPES = {"auto": "default"}
 MOST_CONTEXT = 1 << 20
 
 
+NUMBERS = {
+    "--max-num-seqs": 16,
+    "--max-model-len": 0,
+    "--threads": 0,
+}
+TEXTS = {
+    "--name": "model",
+    "--dtype": "auto",
+    "--device": "auto",
+}
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ct2.server")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--name", default="model")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--max-num-seqs", type=int, default=16)
-    parser.add_argument("--max-model-len", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--device", default="auto")
+    for flag, number in NUMBERS.items():
+        parser.add_argument(flag, type=int, default=number)
+    for flag, text in TEXTS.items():
+        parser.add_argument(flag, default=text)
     return parser.parse_args()
 
 
@@ -40,11 +50,13 @@ class Ct2Engine:
     def __init__(self, args: argparse.Namespace) -> None:
         self.models = [args.name]
         self._text = HfText(args.model)
-        threads = args.threads or len(os.sched_getaffinity(0))
+        compute_type = TYPES.get(args.dtype, args.dtype)
+        cores = os.sched_getaffinity(0)
+        threads = args.threads or len(cores)
         self._generator = ctranslate2.Generator(
             args.model,
             device=args.device,
-            compute_type=TYPES.get(args.dtype, args.dtype),
+            compute_type=compute_type,
             intra_threads=threads,
         )
         known = int(self._text.tokenizer.model_max_length)

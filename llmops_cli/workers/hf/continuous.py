@@ -68,7 +68,8 @@ class ContinuousEngine(LoadedModel):
 
     def forget(self, identity: str) -> bool:
         """Whether it was still running."""
-        return self._running.pop(identity, None) is not None
+        found = self._running.pop(identity, None)
+        return found is not None
 
     def _manager_for(self, settings: Settings) -> Any:
         """Only one manager may own the model's cache, so another setting waits for the last one."""
@@ -80,9 +81,11 @@ class ContinuousEngine(LoadedModel):
         return self._manager
 
     def _start_manager(self, settings: Settings) -> Any:
-        config: Any = GenerationConfig.from_model_config(self.model.config)
+        model_config = self.model.config
+        config: Any = GenerationConfig.from_model_config(model_config)
         sampling = sampling_of(*settings)
-        config.update(**sampling, eos_token_id=self.ends or NO_ENDS, pad_token_id=0)
+        ends = self.ends or NO_ENDS
+        config.update(**sampling, eos_token_id=ends, pad_token_id=0)
         context = min(self.context, MOST_CONTEXT)
         pages = -(-context // PAGE_TOKENS)
         cache = ContinuousBatchingConfig(
@@ -121,7 +124,8 @@ class _Follower:
         tokens, ended = up_to_end(fresh, self._engine.ends, completion)
         is_enough = completion.put(tokens)
         if result.error:
-            completion.end("error", str(result.error)[:300])
+            reason = str(result.error)
+            completion.end("error", reason[:300])
         elif ended or result.is_finished():
             completion.end("stop")
         if not (is_enough or completion.finished):

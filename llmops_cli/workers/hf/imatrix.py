@@ -50,7 +50,8 @@ def collect(
             module.register_forward_pre_hook(_adder(found, name))
     with torch.no_grad():
         for done, window in enumerate(windows, 1):
-            model(torch.tensor([window]))
+            tokens_BT = torch.tensor([window])
+            model(tokens_BT)
             events.progress("importance matrix", done, len(windows), unit="windows")
     return found
 
@@ -113,16 +114,17 @@ def gguf_names(
     arch: str,
 ) -> dict[str, ColumnSums]:
     """The sums by the names that the tensors have in a GGUF file."""
-    names = gguf.get_tensor_name_map(ARCHITECTURES[arch].gguf, config["num_hidden_layers"])
+    layers = config["num_hidden_layers"]
+    names = gguf.get_tensor_name_map(ARCHITECTURES[arch].gguf, layers)
     tied = bool(config.get("tie_word_embeddings"))
     named = {}
-    for module, sums in sorted(found.items()):
+    for module in sorted(found):
         plain = module.replace("model.language_model.", "model.")
         target = names.get_name(f"{plain}.weight", try_suffixes=(".weight",))
         if plain.endswith("lm_head") and tied:
             target = "token_embd.weight"  # the tied matrix is stored once, as the embedding
         if target:
-            named[target] = sums
+            named[target] = found[module]
     return named
 
 
@@ -141,7 +143,8 @@ def write_imatrix(
     writer.add_uint32("imatrix.chunk_size", longest)
     for name, columns in sums.items():
         total_I = columns.total_I.numpy()
-        sums_1I = total_I.astype(np.float32).reshape(1, -1)
+        wide_I = total_I.astype(np.float32)
+        sums_1I = wide_I.reshape(1, -1)
         counts = np.full((1, 1), columns.count, np.float32)
         writer.add_tensor(f"{name}.in_sum2", sums_1I)
         writer.add_tensor(f"{name}.counts", counts)
@@ -161,7 +164,8 @@ def work(job: Json, events: Events) -> Json:
     size = min(WINDOW_TOKENS, config["max_position_embeddings"])
     windows = windows_of(tokenizer, text, size=size, limit=job["tokens"])
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=False)
-    collected = collect(model.eval(), windows, events)
+    model.eval()
+    collected = collect(model, windows, events)
     sums = gguf_names(collected, config, arch)
     write_imatrix(job["output"], sums, text=text, windows=windows)
     calibration = {

@@ -17,7 +17,8 @@ class LoadedModel:
     """What every way of batching needs: the model, its names, its context and its end tokens."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        threads = args.threads or len(os.sched_getaffinity(0))
+        cores = os.sched_getaffinity(0)
+        threads = args.threads or len(cores)
         torch.set_num_threads(threads)
         self.device = device_of(args.device)
         self.model = load_causal_lm(args.model, args.dtype, attention=args.attention)

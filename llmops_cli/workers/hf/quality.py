@@ -49,7 +49,8 @@ class BaseComparison:
         self._scored += len(targets_N)
         if other_NV is base_NV:
             return
-        width = min(base_NV.shape[1], other_NV.shape[1])
+        vocabularies = (base_NV.shape[1], other_NV.shape[1])
+        width = min(vocabularies)
         base_NV = base_NV[:, :width]
         other_NV = other_NV[:, :width]
         self._divergence += divergence_of(base_NV, other_NV)
@@ -87,7 +88,9 @@ class Quality:
         self._tokenizer: Any = AutoTokenizer.from_pretrained(job["base"], trust_remote_code=False)
         self._base = HfScorer.load(job["base"])
         self.pieces = self._read_pieces()
-        runs = 1 + len(job["models"]) + len(job["roundings"])
+        models = len(job["models"])
+        roundings = len(job["roundings"])
+        runs = 1 + models + roundings
         self._total = len(self.pieces) * runs
 
     def _read_pieces(self) -> list[Piece]:
@@ -128,7 +131,8 @@ class Quality:
             are_numbers = all(math.isfinite(value) for value in figures.values())
             if not are_numbers:
                 raise ValueError("its probabilities are not numbers")
-            said = other.say(self._opening(), SAID_TOKENS)
+            opening = self._opening()
+            said = other.say(opening, SAID_TOKENS)
             figures["says"] = self._tokenizer.decode(said)
         except BROKEN as error:
             traceback.print_exc()
@@ -156,7 +160,8 @@ class Quality:
             other_NV = base_NV
             if other is not self._base:
                 other_NV = other.log_probs(tokens)[scored]
-            targets_N = torch.tensor(tokens[first + 1 :])
+            after = tokens[first + 1 :]
+            targets_N = torch.tensor(after)
             comparison.add(base_NV, other_NV, targets_N)
             self._done += 1
             self._events.progress("quality", self._done, self._total, unit="pieces")

@@ -66,7 +66,8 @@ def rounded(
 
 
 def _round_around_zero(weight_GN: torch.Tensor, levels: int) -> torch.Tensor:
-    largest_G1 = weight_GN.abs().amax(1, keepdim=True)
+    sizes_GN = weight_GN.abs()
+    largest_G1 = sizes_GN.amax(1, keepdim=True)
     half_range = (levels - 1) / 2
     scale_G1 = largest_G1.clamp(min=TINY) / half_range
     steps_GN = (weight_GN / scale_G1).round()
@@ -77,8 +78,10 @@ def _round_around_zero(weight_GN: torch.Tensor, levels: int) -> torch.Tensor:
 
 def _round_between_extremes(weight_GN: torch.Tensor, levels: int) -> torch.Tensor:
     """Zero stays a value of its own."""
-    low_G1 = weight_GN.amin(1, keepdim=True).clamp(max=0)
-    high_G1 = weight_GN.amax(1, keepdim=True).clamp(min=0)
+    low_G1 = weight_GN.amin(1, keepdim=True)
+    high_G1 = weight_GN.amax(1, keepdim=True)
+    low_G1 = low_G1.clamp(max=0)
+    high_G1 = high_G1.clamp(min=0)
     highest = levels - 1
     range_G1 = high_G1 - low_G1
     scale_G1 = range_G1.clamp(min=TINY) / highest

@@ -31,7 +31,8 @@ class HfScorer:
         model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype="auto", trust_remote_code=False
         )
-        if torch.cuda.is_available() and model.device.type == "cpu":
+        is_on_cpu = model.device.type == "cpu"
+        if is_on_cpu and torch.cuda.is_available():
             model = model.to("cuda")
         return cls(model)
 
@@ -77,7 +78,8 @@ class Ct2Scorer:
         names = self._names_of(tokens)
         view_BTV = self._generator.forward_batch([names], return_log_probs=True)
         log_probs_TV = np.array(view_BTV)[0]
-        return torch.from_numpy(log_probs_TV.astype(np.float32))
+        plain_TV = log_probs_TV.astype(np.float32)
+        return torch.from_numpy(plain_TV)
 
     def say(self, tokens: list[int], count: int) -> list[int]:
         (result,) = self._generator.generate_batch(

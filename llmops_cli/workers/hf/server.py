@@ -10,20 +10,29 @@ import os
 
 from _shared.openai import TokenEngine, serve
 
+NUMBERS = {
+    "--max-num-seqs": 16,
+    "--threads": 0,
+}
+TEXTS = {
+    "--name": "model",
+    "--dtype": "auto",
+    "--attention": None,
+    "--device": "auto",
+    "--speculative": "",
+    "--lora": "",
+}
+
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="hf.server")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--name", default="model")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--batching", choices=("continuous", "static"), default="continuous")
-    parser.add_argument("--max-num-seqs", type=int, default=16)
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--attention", default=None)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--speculative", default="")
-    parser.add_argument("--lora", default="")
+    for flag, number in NUMBERS.items():
+        parser.add_argument(flag, type=int, default=number)
+    for flag, text in TEXTS.items():
+        parser.add_argument(flag, default=text)
     return parser.parse_args()
 
 

@@ -45,7 +45,9 @@ class StaticEngine(LoadedModel):
         self._use_adapter(first.model)
         if first.seed is not None:
             set_seed(int(first.seed))
-        pad = self.ends[0] if self.ends else 0
+        pad = 0
+        if self.ends:
+            pad = self.ends[0]
         prompts = [completion.prompt for completion in batch]
         ids_BT, mask_BT = left_padded(prompts, pad)
         longest = max(completion.max_tokens for completion in batch)
@@ -102,7 +104,9 @@ def left_padded(prompts: list[list[int]], pad: int) -> tuple[torch.Tensor, torch
         row = [0] * missing + [1] * length
         ids.append(padding + prompt)
         mask.append(row)
-    return torch.tensor(ids), torch.tensor(mask)
+    ids_BT = torch.tensor(ids)
+    mask_BT = torch.tensor(mask)
+    return ids_BT, mask_BT
 
 
 class BatchStreamer(BaseStreamer):

@@ -36,4 +36,6 @@ class HfText:
             found = self.tokenizer.eos_token_id
         if found is None:
             return []
-        return [found] if isinstance(found, int) else list(found)
+        if isinstance(found, int):
+            return [found]
+        return list(found)

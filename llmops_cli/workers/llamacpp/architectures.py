@@ -45,7 +45,8 @@ def read_config(folder: Path) -> tuple[Config, str]:
     Raises: JobError for a model that cannot be converted.
     """
     config = _read_json(folder / "config.json")
-    architecture = (config.get("architectures") or ["(none)"])[0]
+    named = config.get("architectures") or ["(none)"]
+    architecture = named[0]
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise JobError(
@@ -55,7 +56,8 @@ def read_config(folder: Path) -> tuple[Config, str]:
         )
     if config.get("quantization_config"):
         raise JobError("UsageError", f"{folder} is already quantized", "pass the original model")
-    return {**config, **config.get("text_config", {})}, architecture
+    text_config = config.get("text_config", {})
+    return {**config, **text_config}, architecture
 
 
 def _read_json(path: Path) -> Config:
@@ -71,7 +73,9 @@ def _read_json(path: Path) -> Config:
 def head_dim_of(config: Config) -> int:
     """Values of one attention head."""
     given = config.get("head_dim")
-    return int(given or config["hidden_size"] // config["num_attention_heads"])
+    if given:
+        return int(given)
+    return int(config["hidden_size"] // config["num_attention_heads"])
 
 
 def kv_heads_of(config: Config) -> int:

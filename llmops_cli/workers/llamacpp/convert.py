@@ -8,7 +8,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import gguf
 import numpy as np
@@ -111,8 +111,10 @@ def add_tensor_info(writer: gguf.GGUFWriter, tensor: PlannedTensor) -> None:
         bytes_type = np.dtype(np.uint8)
         writer.add_tensor_info(name, byte_shape, bytes_type, size_bytes, raw_dtype=Type.BF16)
         return
-    width = np.float32 if tensor.type == Type.F32 else np.float16
-    writer.add_tensor_info(name, tensor.shape, np.dtype(width), size_bytes)
+    number_type: np.dtype[Any] = np.dtype(np.float16)  # Any: of either width
+    if tensor.type == Type.F32:
+        number_type = np.dtype(np.float32)
+    writer.add_tensor_info(name, tensor.shape, number_type, size_bytes)
 
 
 def write_file(

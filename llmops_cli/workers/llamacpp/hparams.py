@@ -26,7 +26,8 @@ def add_hparams(
     writer.add_head_count_kv(kv_heads_of(config))
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
-    if head_dim * heads != config["hidden_size"] or architecture in GEMMA:
+    is_unusual = head_dim * heads != config["hidden_size"]
+    if is_unusual or architecture in GEMMA:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     rotary_share = config.get("partial_rotary_factor", 1.0)

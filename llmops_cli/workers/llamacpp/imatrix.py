@@ -82,7 +82,8 @@ class ImatrixArray:
         self._array = array_type()
         self._kept: list[Floats] = []
         for slot, name in zip(self._array, entries, strict=False):
-            values = np.ascontiguousarray(entries[name], np.float32)
+            found = entries[name]
+            values = np.ascontiguousarray(found, np.float32)
             slot.name = name.encode()
             slot.size = values.size
             slot.data = values.ctypes.data_as(float_pointer)

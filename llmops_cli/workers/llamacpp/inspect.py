@@ -39,7 +39,8 @@ def file_type_of(reader: gguf.GGUFReader) -> str | None:
     number = field_of(reader, "general.file_type")
     if number is None:
         return None
-    return gguf.LlamaFileType(number).name.removeprefix("MOSTLY_")
+    scheme = gguf.LlamaFileType(number).name
+    return scheme.removeprefix("MOSTLY_")
 
 
 def row_of(tensor: gguf.ReaderTensor) -> tuple[str, str, list[int], int]:

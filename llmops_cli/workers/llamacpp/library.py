@@ -21,7 +21,8 @@ class LogCapture:
         self._on_line = on_line
         # the callback must outlive the library's use of it
         self._callback = llama_cpp.llama_log_callback(self._receive)
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+        nothing = ctypes.c_void_p(0)
+        llama_cpp.llama_log_set(self._callback, nothing)
 
     def _receive(
         self,

@@ -29,7 +29,8 @@ class BaseModel:
     def __init__(self, path: str) -> None:
         self._reader = gguf.GGUFReader(path)
         self.architecture = str(self._field("general.architecture"))
-        self._shapes = {tensor.name: _shape_of(tensor) for tensor in self._reader.tensors}
+        tensors = self._reader.tensors
+        self._shapes = {tensor.name: _shape_of(tensor) for tensor in tensors}
         blocks = int(self._field(f"{self.architecture}.block_count"))
         numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
         own_number = numbers[self.architecture]
@@ -69,7 +70,8 @@ def read_config(folder: Path) -> Json:
     """Raises: JobError for an adapter that llama.cpp does not have."""
     path = folder / "adapter_config.json"
     try:
-        config = dict(json.loads(path.read_text()))
+        text = path.read_text()
+        config = dict(json.loads(text))
     except (OSError, ValueError) as error:
         message = f"{folder} is no PEFT adapter: {error}"
         raise JobError("UsageError", message, "a folder with adapter_config.json") from error
@@ -106,7 +108,8 @@ def paired(folder: Path) -> dict[str, dict[str, TensorFile]]:
         message = f"{folder} has no adapter_model.safetensors"
         raise JobError("UsageError", message, "save the adapter as safetensors")
     pairs: dict[str, dict[str, TensorFile]] = {}
-    for name, tensor in open_file(path).items():
+    tensors = open_file(path)
+    for name, tensor in tensors.items():
         match = WEIGHT.fullmatch(name)
         if match is None:
             message = f"{path}: llama.cpp has no place for '{name}'"
@@ -162,7 +165,8 @@ class AdapterWriter:
                 "the adapter belongs to another model",
             )
         self._writer.add_tensor(f"{name}.lora_a", a_RI)
-        self._writer.add_tensor(f"{name}.lora_b", self._arranged(module, b_OR))
+        b_arranged = self._arranged(module, b_OR)
+        self._writer.add_tensor(f"{name}.lora_b", b_arranged)
 
     def _arranged(self, module: str, b_OR: Floats) -> Floats:
         """B with PEFT's scale in place of llama.cpp's alpha / rank, in the base's row order."""

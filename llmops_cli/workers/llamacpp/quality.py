@@ -51,7 +51,8 @@ class GgufScorer:
         last = len(tokens) - 1
         for start in range(0, len(tokens), BATCH):
             stop = min(start + BATCH, len(tokens))
-            scored = range(max(start, first_scored), min(stop, last))
+            first = max(start, first_scored)
+            scored = range(first, min(stop, last))
             self._fill_batch(tokens, start, stop, scored)
             status = llama_cpp.llama_decode(self._context, self._batch)
             if status != 0:
@@ -124,7 +125,8 @@ class QualitySums:
         gap_NV = base.logs_NV - logs_NV
         terms_NV = base.probs_NV * gap_NV
         self._divergence += terms_NV.sum(dtype=np.float64)
-        agrees_N = logs_NV.argmax(axis=1) == base.top_N
+        top_N = logs_NV.argmax(axis=1)
+        agrees_N = top_N == base.top_N
         self._agreed += int(agrees_N.sum())
 
     def figures(self, path: str, scored: int) -> Json:
@@ -168,7 +170,8 @@ def read_pieces(
     """The held-out text as the base's vocabulary reads it."""
 
     def encode(text: str) -> list[int]:
-        return tokenize(vocab, text.encode(), add_special=False, parse_special=True)
+        raw = text.encode()
+        return tokenize(vocab, raw, add_special=False, parse_special=True)
 
     bos = []
     if llama_cpp.llama_vocab_get_add_bos(vocab):
@@ -189,19 +192,24 @@ def work(job: Json, events: Events) -> Json:
     log = LogCapture()
     base = job["base"]
     paths = [base, *job["models"]]
-    window = min(job["window"], trained_context(base, log))
+    longest = trained_context(base, log)
+    window = min(job["window"], longest)
     scorers = []
     sums = []
     for path in paths:
         scorer = GgufScorer(path, window=window, threads=job["threads"], log=log)
         scorers.append(scorer)
         sums.append(QualitySums())
-    pieces = read_pieces(job, scorers[0].vocab, window)
+    vocab = scorers[0].vocab
+    pieces = read_pieces(job, vocab, window)
     scored = 0
     for done, piece in enumerate(pieces, 1):
         scored += score(piece, scorers, sums)
         events.progress("quality", done, len(pieces), unit="pieces")
-    figures = [model.figures(path, scored) for model, path in zip(sums, paths, strict=True)]
+    figures = []
+    for path, model in zip(paths, sums, strict=True):
+        of_model = model.figures(path, scored)
+        figures.append(of_model)
     return {
         "tokens": scored,
         "cpu_s": time.process_time() - start_s,

@@ -61,7 +61,8 @@ def quantize(job: Json, log: QuantizerLog) -> None:
     )
     del imatrix  # it had to live until here
     if status != 0:
-        raise failure(job["scheme"], Path(output), log.capture.last())
+        last_words = log.capture.last()
+        raise failure(job["scheme"], Path(output), last_words)
 
 
 def failure(

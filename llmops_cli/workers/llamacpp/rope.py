@@ -17,11 +17,14 @@ LONGROPE = ("su", "longrope")
 
 def rope_of(config: Config) -> Config:
     """Rotary parameters of the (global) layers, from either generation of config.json."""
-    written: Config = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    written: Config = {}
+    for generation in ("rope_scaling", "rope_parameters"):
+        written = config.get(generation) or written
     rope = dict(written.get("full_attention", written))
     theta = config.get("rope_theta", DEFAULT_THETA)
     rope.setdefault("rope_theta", theta)
-    rope["rope_type"] = rope.get("rope_type") or rope.get("type") or "default"
+    kind = rope.get("rope_type") or rope.get("type")
+    rope["rope_type"] = kind or "default"
     return rope
 
 
@@ -97,13 +100,15 @@ def rope_tensors(config: Config) -> Iterator[tuple[str, Floats]]:
         yield "rope_freqs.weight", _llama3_factors(rope, head_dim_of(config))
     elif rope["rope_type"] in LONGROPE:
         for length in ("long", "short"):
-            factors = np.array(rope[f"{length}_factor"], np.float32)
+            given = rope[f"{length}_factor"]
+            factors = np.array(given, np.float32)
             yield f"rope_factors_{length}.weight", factors
 
 
 def _llama3_factors(rope: Config, head_dim: int) -> Floats:
     """1 for short wavelengths, `factor` for long ones, and between them a smooth passage."""
-    exponent = np.arange(0, head_dim, 2, dtype=np.float32) / head_dim
+    places = np.arange(0, head_dim, 2, dtype=np.float32)
+    exponent = places / head_dim
     frequency = 1.0 / rope["rope_theta"] ** exponent
     wavelength = 2 * math.pi / frequency
     original = rope[ORIGINAL_CONTEXT]

@@ -31,7 +31,8 @@ def split_name(tokenizer: dict[str, Any], path: Path) -> str:
     """
     pre = tokenizer.get("pre_tokenizer") or {}
     steps = pre.get("pretokenizers", [pre])
-    ignores_merges = bool(tokenizer["model"].get("ignore_merges"))
+    model = tokenizer["model"]
+    ignores_merges = bool(model.get("ignore_merges"))
     name = _known_name(steps, ignores_merges=ignores_merges)
     if name is not None:
         return name
@@ -48,7 +49,8 @@ def _known_name(steps: list[dict[str, Any]], *, ignores_merges: bool) -> str | N
     kinds = [step.get("type") for step in steps]
     if not kinds or kinds[-1] != "ByteLevel":
         return None
-    splits_words = steps[-1].get("use_regex", True)
+    last = steps[-1]
+    splits_words = last.get("use_regex", True)
     if kinds == ["ByteLevel"] and splits_words:
         return "gpt-2"
     if kinds == ["Digits", "ByteLevel"]:
@@ -57,7 +59,8 @@ def _known_name(steps: list[dict[str, Any]], *, ignores_merges: bool) -> str | N
             return "smollm"
         return None
     if kinds == ["Split", "ByteLevel"] and not splits_words:
-        pattern = steps[0]["pattern"].get("Regex", "")
+        splitting = steps[0]["pattern"]
+        pattern = splitting.get("Regex", "")
         name = SPLITS.get(pattern)
         if name == "dbrx" and ignores_merges:
             return "llama-bpe"

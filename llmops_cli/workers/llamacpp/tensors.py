@@ -57,7 +57,8 @@ class PlannedTensor:
         if not isinstance(self.source, TensorFile):
             yield self.source
             return
-        for block in self.source.read_blocks(rows_multiple=self._rows_of_head()):
+        rows = self._rows_of_head()
+        for block in self.source.read_blocks(rows_multiple=rows):
             yield self._encoded(block)
 
     def _rows_of_head(self) -> int:
@@ -78,7 +79,8 @@ class PlannedTensor:
     def _heads_in(self, block: Array) -> int:
         if len(self.shape) == 1:
             return self.heads
-        return int(block.shape[0]) // self._rows_of_head()
+        rows = int(block.shape[0])
+        return rows // self._rows_of_head()
 
 
 def interleave(block_OI: Array, heads: int) -> Array:
@@ -148,8 +150,10 @@ class TensorPlan:
         for name, tensor in tensors.items():
             plain = TEXT_PREFIX.sub("model.", name)
             if not self._is_left_out(plain):
-                planned.append(self._planned(name, plain, tensor))
-        if not any(tensor.name == "token_embd.weight" for tensor in planned):
+                tensor_plan = self._planned(name, plain, tensor)
+                planned.append(tensor_plan)
+        names = {tensor_plan.name for tensor_plan in planned}
+        if "token_embd.weight" not in names:
             raise JobError(
                 "UsageError",
                 "the weights hold no token embeddings",
@@ -161,7 +165,8 @@ class TensorPlan:
         """What llama.cpp computes itself, or has no use for."""
         if plain.endswith("lm_head.weight") and self._has_tied_head:
             return True
-        return plain.endswith("rotary_emb.inv_freq") or VISION_PREFIX.match(plain) is not None
+        is_of_vision = VISION_PREFIX.match(plain) is not None
+        return is_of_vision or plain.endswith("rotary_emb.inv_freq")
 
     def _planned(
         self,
@@ -176,8 +181,10 @@ class TensorPlan:
         if tensor.dtype not in ITEM_BYTES:
             message = f"tensor '{source_name}' is {tensor.dtype}"
             raise JobError("UsageError", message, "bf16, f16 and f32 are read")
-        is_wide = len(tensor.shape) == 1 or name in self._wide
-        is_shifted = self._architecture.norms_store_less_one and plain.endswith("norm.weight")
+        is_vector = len(tensor.shape) == 1
+        is_wide = is_vector or name in self._wide
+        is_norm = plain.endswith("norm.weight")
+        is_shifted = is_norm and self._architecture.norms_store_less_one
         return PlannedTensor(
             name=name,
             source=tensor,

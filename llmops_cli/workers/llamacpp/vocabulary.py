@@ -68,7 +68,8 @@ def _add_tokens(
         vocabulary.add_with_scores(writer, space_prefix=space_prefix)
         return False
     vocabulary = byte_level_vocabulary(tokenizer, size)
-    vocabulary.add_with_split(writer, split=split_name(tokenizer, path))
+    split = split_name(tokenizer, path)
+    vocabulary.add_with_split(writer, split=split)
     return True
 
 
@@ -171,7 +172,8 @@ def _merge_ranks(merges: list[Any]) -> dict[str, int]:
 
 def _is_byte(text: str) -> bool:
     """Such as <0x0A>."""
-    return len(text) == 6 and text.startswith("<0x") and text.endswith(">")
+    is_bracketed = text.startswith("<0x") and text.endswith(">")
+    return is_bracketed and len(text) == 6
 
 
 def sentencepiece_vocabulary(folder: Path, size: int) -> TokenTable:
@@ -180,7 +182,8 @@ def sentencepiece_vocabulary(folder: Path, size: int) -> TokenTable:
     pieces = SentencePieceProcessor()
     pieces.LoadFromFile(str(folder / "tokenizer.model"))
     vocabulary = TokenTable(size, score=UNLISTED_SCORE)
-    for number in range(min(pieces.vocab_size(), size)):
+    count = min(pieces.vocab_size(), size)
+    for number in range(count):
         vocabulary.set(
             number,
             pieces.IdToPiece(number),
@@ -210,7 +213,8 @@ def _added_tokens(folder: Path) -> list[Json]:
     added: list[Json] = []
     numbered = config.get("added_tokens_decoder", {})
     for number, entry in numbered.items():
-        added.append({"id": int(number), **entry})
+        added_token = {"id": int(number), **entry}
+        added.append(added_token)
     tokenizer = _read_if_there(folder / "tokenizer.json")
     added += tokenizer.get("added_tokens", [])
     return added
@@ -231,11 +235,13 @@ def _overlay_replaceable(vocabulary: TokenTable, added: list[Json]) -> None:
 def prepends_space(tokenizer: Json) -> bool:
     """Whether the tokenizer puts a space before a text."""
     pre = tokenizer.get("pre_tokenizer") or {}
-    if pre.get("prepend_scheme") in ("always", "first"):
+    scheme = pre.get("prepend_scheme")
+    if scheme in ("always", "first"):
         return True
     normalizer = tokenizer.get("normalizer") or {}
     steps = normalizer.get("normalizers", [normalizer])
-    return any(step.get("type") == "Prepend" for step in steps)
+    kinds = [step.get("type") for step in steps]
+    return "Prepend" in kinds
 
 
 def adds_bos(folder: Path) -> bool:
@@ -249,7 +255,8 @@ def adds_bos(folder: Path) -> bool:
         return True  # a bare SentencePiece model: Llama, Mistral and Gemma all start with BOS
     tokenizer = json.loads(path.read_text())
     post = tokenizer.get("post_processor") or {}
-    for step in post.get("processors", [post]):
+    steps = post.get("processors", [post])
+    for step in steps:
         if step.get("type") == "TemplateProcessing":
             template = step["single"]
             if template and "SpecialToken" in template[0]:
@@ -260,4 +267,5 @@ def adds_bos(folder: Path) -> bool:
 def _read_if_there(path: Path) -> Json:
     if not path.exists():
         return {}
-    return dict(json.loads(path.read_text()))
+    text = path.read_text()
+    return dict(json.loads(text))

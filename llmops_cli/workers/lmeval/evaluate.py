@@ -34,7 +34,8 @@ def name_in(path: Path) -> str:
     """A task of the user's own."""
     import yaml
 
-    return str(yaml.safe_load(path.read_text())["task"])
+    task = yaml.safe_load(path.read_text())
+    return str(task["task"])
 
 
 def evaluate(

@@ -28,7 +28,8 @@ def apply(work: QuantizeJob) -> None:
     for window in work.calibration.windows:
         ids_BT = torch.tensor([window])
         mask_BT = torch.ones_like(ids_BT)
-        samples.append({"input_ids": ids_BT, "attention_mask": mask_BT})
+        sample = {"input_ids": ids_BT, "attention_mask": mask_BT}
+        samples.append(sample)
     model.quantize(samples)
     model.save_quantized(str(work.output), use_safetensors=True)
 

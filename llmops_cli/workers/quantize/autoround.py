@@ -50,7 +50,8 @@ def samples_of(work: QuantizeJob, length: int) -> list[dict[str, Any]]:
     for window in work.calibration.windows:
         ids_BT = torch.tensor([window[:length]])
         mask_BT = torch.ones_like(ids_BT)
-        samples.append({"input_ids": ids_BT, "attention_mask": mask_BT})
+        sample = {"input_ids": ids_BT, "attention_mask": mask_BT}
+        samples.append(sample)
     return samples
 
 
@@ -58,7 +59,8 @@ def lift_subfolder(output: Path) -> None:
     """It may make a folder of its own below the one it is given."""
     if (output / "config.json").exists():
         return
-    (made,) = (path.parent for path in output.glob("*/config.json"))
+    (config,) = output.glob("*/config.json")
+    made = config.parent
     for path in made.iterdir():
         path.rename(output / path.name)
     made.rmdir()

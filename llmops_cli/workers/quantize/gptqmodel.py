@@ -33,7 +33,8 @@ def apply(work: QuantizeJob) -> None:
     samples = []
     for window in work.calibration.windows:
         mask = [1] * len(window)
-        samples.append({"input_ids": window, "attention_mask": mask})
+        sample = {"input_ids": window, "attention_mask": mask}
+        samples.append(sample)
     model: Any = GPTQModel.load(str(work.source), config, trust_remote_code=False)
     model.quantize(samples, batch_size=1)
     model.save(str(work.output))

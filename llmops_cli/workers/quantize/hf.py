@@ -45,12 +45,13 @@ def apply(work: QuantizeJob) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = AutoModelForCausalLM.from_pretrained(
         work.source,
         dtype=torch.bfloat16,
         trust_remote_code=False,
         quantization_config=config_of(work.job),
-        device_map="cuda" if torch.cuda.is_available() else "cpu",
+        device_map=device,
     )
     model.save_pretrained(work.output)
 

@@ -94,12 +94,14 @@ def calibration_options(work: QuantizeJob) -> dict[str, Any]:
     from datasets import Dataset
 
     job = work.job
-    if job["method"] not in CALIBRATED_METHODS and job["scheme"] != "FP8":
+    is_calibrated = job["method"] in CALIBRATED_METHODS
+    if not is_calibrated and job["scheme"] != "FP8":
         return {}
     windows = work.calibration.windows
     masks = [[1] * len(window) for window in windows]
+    columns = {"input_ids": windows, "attention_mask": masks}
     return {
-        "dataset": Dataset.from_dict({"input_ids": windows, "attention_mask": masks}),
+        "dataset": Dataset.from_dict(columns),
         "num_calibration_samples": len(windows),
         "max_seq_length": job["seq_len"],
         "shuffle_calibration_samples": False,

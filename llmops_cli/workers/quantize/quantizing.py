@@ -78,7 +78,9 @@ class QuantizeJob:
 
     def calibration_facts(self) -> Json | None:
         """None where nothing was calibrated."""
-        return self._calibration.facts() if self._calibration else None
+        if self._calibration is None:
+            return None
+        return self._calibration.facts()
 
     def as_stored(self) -> None:
         """All but the weights that are yet to be packed takes the source's type on disk."""

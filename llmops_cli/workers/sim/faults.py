@@ -25,10 +25,10 @@ FOREVER_S = 3600
 
 async def refuse(fault: str, writer: asyncio.StreamWriter) -> None:
     """One of REFUSALS."""
-    if fault == "fail":
-        await reply(writer, 503, {"error": {"message": "scripted failure"}})
-    elif fault == "error":
-        await reply(writer, 500, {"error": {"message": "scripted failure"}})
+    if fault in ("fail", "error"):
+        error = {"message": "scripted failure"}
+        status = 503 if fault == "fail" else 500
+        await reply(writer, status, {"error": error})
     elif fault == "busy":
         writer.write(b"HTTP/1.1 429 X\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}")
     elif fault == "silent":

@@ -30,7 +30,8 @@ class Places:
         if self._fits(need) and not self._queue:
             self._take(need)
             return False
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[None] = loop.create_future()
         self._queue.append((need, place))
         await place
         return True
@@ -48,7 +49,8 @@ class Places:
         """A request larger than all KV tokens runs alone."""
         if self.running >= self._most:
             return False
-        has_room = not self._kv_tokens or self._kv_used + need <= self._kv_tokens
+        after = self._kv_used + need
+        has_room = not self._kv_tokens or after <= self._kv_tokens
         return has_room or not self.running
 
     def _take(self, need: int) -> None:

@@ -27,34 +27,39 @@ DEFAULT_TOKENS = 16
 WORD = " token"
 
 
+INTEGERS = {
+    "--max-num-seqs": (1_000_000, "places"),
+    "--kv-tokens": (0, "0: no limit"),
+    "--queue": (1_000_000, "more waiting requests than this get a 429"),
+    "--tokens": (0, "tokens per answer; 0: max_tokens"),
+    "--tokens-per-chunk": (1, "1: an event each"),
+    "--seed": (0, "of the jitter"),
+    "--die-after": (0, "the process exits at the Nth request"),
+}
+FLOATS = {
+    "--ttft-ms": (50.0, "from a request to its first token"),
+    "--itl-ms": (10.0, "between two tokens"),
+    "--prefill-tokens-per-s": (0.0, "0: reading costs nothing more"),
+    "--crowding": (0.0, "each step is longer by this share for each other request"),
+    "--jitter": (0.0, "each delay varies by up to this share"),
+    "--start-s": (0.0, "answers nothing before"),
+    "--leak-kb": (0.0, "memory kept of each request"),
+}
+"""Flag -> its default, and what it is."""
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sim.server")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--ttft-ms", type=float, default=50.0)
-    parser.add_argument("--itl-ms", type=float, default=10.0)
-    parser.add_argument(
-        "--prefill-tokens-per-s", type=float, default=0.0, help="0: reading costs nothing more"
-    )
-    parser.add_argument("--crowding", type=float, default=0.0)
-    parser.add_argument(
-        "--jitter", type=float, default=0.0, help="each delay varies by up to this share"
-    )
-    parser.add_argument("--max-num-seqs", type=int, default=1_000_000)
-    parser.add_argument("--kv-tokens", type=int, default=0, help="0: no limit")
-    parser.add_argument(
-        "--queue", type=int, default=1_000_000, help="more waiting requests than this get a 429"
-    )
-    parser.add_argument("--tokens", type=int, default=0, help="tokens per answer; 0: max_tokens")
-    parser.add_argument("--tokens-per-chunk", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start-s", type=float, default=0.0, help="answers nothing before")
-    parser.add_argument("--leak-kb", type=float, default=0.0, help="memory kept of each request")
-    parser.add_argument(
-        "--die-after", type=int, default=0, help="the process exits at the Nth request"
-    )
-    for fault, what in FAULTS.items():
-        flag = f"--{fault.replace('_', '-')}-every"
-        parser.add_argument(flag, type=int, default=0, help=f"every Nth request {what}")
+    for flag, (integer, text) in INTEGERS.items():
+        parser.add_argument(flag, type=int, default=integer, help=text)
+    for flag, (number, text) in FLOATS.items():
+        parser.add_argument(flag, type=float, default=number, help=text)
+    for fault, text in FAULTS.items():
+        name = fault.replace("_", "-")
+        parser.add_argument(
+            f"--{name}-every", type=int, default=0, help=f"every Nth request {text}"
+        )
     return parser.parse_args()
 
 
@@ -94,9 +99,10 @@ class SimServer:
 
     async def _route(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
         path = request.path
-        if request.method == "POST" and path.endswith("/completions"):
+        is_post = request.method == "POST"
+        if is_post and path.endswith("/completions"):
             await self._complete(request, writer)
-        elif request.method == "POST" and path == "/tokenize":
+        elif is_post and path == "/tokenize":
             count = words(request.json())
             await reply(writer, 200, {"count": count})
         elif path == "/metrics":
@@ -116,7 +122,8 @@ class SimServer:
             "waiting": places.waiting,
             "kv_use": places.kv_use,
         }
-        return "".join(f"llmops_{name} {value}\n" for name, value in values.items())
+        lines = [f"llmops_{name} {value}\n" for name, value in values.items()]
+        return "".join(lines)
 
     async def _complete(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
         self._count += 1
@@ -175,15 +182,16 @@ class SimServer:
         if request.streamed:
             events = EventStream(writer)
             if request.chat:
-                events.send({"choices": [opening_choice()]})
+                opening = opening_choice()
+                events.send({"choices": [opening]})
         due_ns = begun_ns + self._reading_ns(request.prompt_tokens)
         first_ns = 0
         left = request.tokens
         chunks = -(-left // self._args.tokens_per_chunk)
         middle = chunks // 2
         for chunk in range(chunks):
-            wait_ns = due_ns - time.monotonic_ns()
-            await asyncio.sleep(max(0, wait_ns) / 1e9)
+            wait_ns = max(0, due_ns - time.monotonic_ns())
+            await asyncio.sleep(wait_ns / 1e9)
             if request.fault and chunk == middle:
                 ended = await break_off(request.fault, writer)
                 if ended:
@@ -224,7 +232,8 @@ class SimServer:
 
     def _varied(self, delay_ms: float) -> float:
         jitter: float = self._args.jitter
-        change = jitter * self._rng.uniform(-1, 1)
+        share = self._rng.uniform(-1, 1)
+        change = jitter * share
         return delay_ms * (1 + change)
 
     def _note_times(self, received_ns: int, first_ns: int) -> None:
@@ -257,7 +266,8 @@ def words(fields: dict[str, Any]) -> int:
         texts = [fields.get("prompt")]
     count = 1
     for text in texts:
-        count += len(str(text or "").split())
+        words_of_text = str(text or "").split()
+        count += len(words_of_text)
     return count
 
 

@@ -34,8 +34,12 @@ def read_chats(path: Path) -> list[Chat]:
 
 
 def _chat_of(row: Any) -> Chat:
-    messages = row["messages"]
-    return [{"role": message["role"], "content": message["content"]} for message in messages]
+    chat = []
+    for message in row["messages"]:
+        role = message["role"]
+        content = message["content"]
+        chat.append({"role": role, "content": content})
+    return chat
 
 
 def render(chat: Chat) -> Iterator[tuple[str, bool]]:
@@ -55,7 +59,9 @@ def encode(
     weights: list[float] = []
     for text, is_answer in render(chat):
         piece = tokenizer.encode(text, add_special_tokens=False).ids
-        weight = 1.0 if is_answer else prompt_weight
+        weight = prompt_weight
+        if is_answer:
+            weight = 1.0
         ids += piece
         weights += [weight] * len(piece)
     return ids, weights

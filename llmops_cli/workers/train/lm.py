@@ -65,7 +65,8 @@ def make_optimizers(model: Any, learning_rate: float) -> list[torch.optim.Optimi
 
 def schedule(step: int, steps: int) -> float:
     """Linear warm-up over 20 steps, flat, then linear decay over the last 35 %."""
-    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+    share = (step + 1) / WARM_UP_STEPS
+    warm_up = min(1.0, share)
     decay = (steps - step) / (DECAY_SHARE * steps)
     falling = max(LEAST_RATE, decay)
     return warm_up * min(1.0, falling)
@@ -75,7 +76,9 @@ def use_bf16(precision: str) -> bool:
     """Autocast pays only where the CPU multiplies bf16 itself."""
     if precision == "auto":
         path = Path("/proc/cpuinfo")
-        flags = path.read_text() if path.exists() else ""
+        flags = ""
+        if path.exists():
+            flags = path.read_text()
         return "avx512_bf16" in flags or "amx_bf16" in flags
     if precision not in ("bf16", "f32"):
         raise JobError("UsageError", f"unknown precision '{precision}'", "known: auto, bf16, f32")
@@ -94,7 +97,8 @@ def step_loss(
     """
     ordered = sorted(samples, key=length_of)
     middle = (len(ordered) + 1) // 2
-    halves = [collate(half) for half in (ordered[:middle], ordered[middle:]) if half]
+    parts = (ordered[:middle], ordered[middle:])
+    halves = [collate(part) for part in parts if part]
     total_weight = sum(weights_BT[:, 1:].sum() for _, weights_BT in halves)
     total = 0.0
     for ids_BT, weights_BT in halves:
@@ -151,11 +155,13 @@ class Optimizers:
         self._groups = []
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
-                self._groups.append((group, group["lr"]))
+                full_rate = group["lr"]
+                self._groups.append((group, full_rate))
 
     def step(self, step: int) -> None:
         """Uses up the gradients."""
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        parameters = self._model.parameters()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         factor = schedule(step, self._steps)
         for group, full_rate in self._groups:
             group["lr"] = full_rate * factor
@@ -192,7 +198,8 @@ def train(
             message = f"the loss became NaN at step {done}"
             raise JobError("EngineFailed", message, "lower --learning-rate")
         if step % curve_every == 0 or done == steps:
-            curve.append((done, round(loss, 5)))
+            point = (done, round(loss, 5))
+            curve.append(point)
         events.progress("training", done, steps, loss=round(loss, 4))
     return {"loss": loss, "tokens": tokens, "loss_curve": curve}
 
@@ -213,8 +220,10 @@ def work(job: Json, events: Events) -> Json:
     torch.set_num_threads(job["threads"])
     torch.use_deterministic_algorithms(True)
     events.emit(stage="tokenizer", done=0, total=1)
-    chats = read_chats(Path(job["data"]))
-    tokenizer = train_tokenizer(chats[:TOKENIZER_CHATS], recipe["vocab_size"])
+    data = Path(job["data"])
+    chats = read_chats(data)
+    beginning = chats[:TOKENIZER_CHATS]
+    tokenizer = train_tokenizer(beginning, recipe["vocab_size"])
     model = make_model(recipe, len(tokenizer))
     backend = tokenizer.backend_tokenizer
     weight = recipe["prompt_loss_weight"]

@@ -50,7 +50,8 @@ def prompt_reader(llama: Llama) -> PromptReader:
     template = None
     if source:
         bos = vocabulary.bos_text()
-        template = ChatTemplate(source, bos=bos, eos=vocabulary.eos_text())
+        eos = vocabulary.eos_text()
+        template = ChatTemplate(source, bos=bos, eos=eos)
     return PromptReader(vocabulary, template)
 
 
@@ -120,7 +121,8 @@ def main() -> None:
     except LoadError as error:
         sys.exit(str(error))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(args, llama, drafter, listener))
+        served = serve(args, llama, drafter, listener)
+        runner.run(served)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,9 @@ async def stream_answer(
         await send_part(send, stream.take(), is_last=False)
         output = await next_output(inbox)
     if with_usage:
-        stream.parts.append(encoder.usage_chunk(usage_of(generations)))
+        usage = usage_of(generations)
+        chunk = encoder.usage_chunk(usage)
+        stream.parts.append(chunk)
     stream.parts.append(DONE)
     await send_part(send, stream.take(), is_last=True)
 
@@ -87,14 +89,16 @@ class AnswerStream:
         index = output.generation.index
         if output.failure is not None:
             self.unfinished -= 1
-            self.parts.append(encoder.error_chunk(output.failure.reason))
+            chunk = encoder.error_chunk(output.failure.reason)
+            self.parts.append(chunk)
             return
         if output.text or output.logprobs:
             chunk = encoder.text_chunk(index, output.text, output.logprobs)
             self.parts.append(chunk)
         if output.finish is not None:
             self.unfinished -= 1
-            self.parts.append(encoder.finish_chunk(index, output.finish))
+            chunk = encoder.finish_chunk(index, output.finish)
+            self.parts.append(chunk)
 
     def take(self) -> bytes:
         body = b"".join(self.parts)
@@ -126,7 +130,8 @@ async def collect_answer(
 def whole_choice(encoder: ResponseEncoder, outputs: list[StepOutput]) -> JsonObject:
     """One choice, put together from all that its steps produced."""
     last = outputs[-1]
-    text = "".join(output.text for output in outputs)
+    texts = [output.text for output in outputs]
+    text = "".join(texts)
     finish = last.finish or "stop"
     logprobs = joined_logprobs(outputs)
     return encoder.choice(last.generation.index, text, logprobs, finish)

@@ -67,7 +67,8 @@ class OpenAiApp:
 
     def _handler(self, method: str, path: str) -> Handler:
         """Raises: ApiError for what is not served here."""
-        handler = self._routes.get((method, path))
+        route = (method, path)
+        handler = self._routes.get(route)
         if handler is not None:
             return handler
         known_paths = {route for _, route in self._routes}
@@ -86,7 +87,8 @@ class OpenAiApp:
 
     async def _answer_models(self, _receive: Receive, send: Send) -> None:
         entries = [self._model_entry(name) for name in self._models]
-        await respond_json(send, {"object": "list", "data": entries})
+        listing: JsonObject = {"object": "list", "data": entries}
+        await respond_json(send, listing)
 
     def _model_entry(self, name: str) -> JsonObject:
         return {

@@ -60,11 +60,12 @@ class ServerArguments(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def context_options(self) -> ContextOptions:
+        threads = self.threads or len(os.sched_getaffinity(0))
         return ContextOptions(
             pool=self.kv_tokens or self._default_pool,
             sequences=self.parallel,
             batch=self.batch,
-            threads=self.threads or len(os.sched_getaffinity(0)),
+            threads=threads,
             gpu_layers=self.gpu_layers,
             kv_type=self.kv_type,
         )

@@ -57,7 +57,8 @@ class LogTail:
         self._lines: deque[str] = deque(maxlen=20)
         # The library keeps a pointer to the callback, so it must live as long as this object.
         self._callback = llama_cpp.llama_log_callback(self._receive)
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+        nothing = ctypes.c_void_p(0)
+        llama_cpp.llama_log_set(self._callback, nothing)
 
     def _receive(
         self,
@@ -127,8 +128,8 @@ def load_adapter(
     adapter = llama_cpp.llama_adapter_lora_init(model, path.encode())
     if not adapter:
         raise LoadError(f"llama.cpp cannot load the adapter {path}: {log.last(3)}")
-    address = ctypes.cast(adapter, ctypes.c_void_p).value
-    return address or 0
+    pointer = ctypes.cast(adapter, ctypes.c_void_p)
+    return pointer.value or 0
 
 
 def set_adapters(context: ContextHandle, adapters: list[AdapterHandle]) -> None:

@@ -20,7 +20,8 @@ def make_drafter(text: str, target: Llama) -> Drafter | None:
     if kind == "ngram":
         return PromptLookup(int(rest))
     path, _, most = rest.rpartition(":")
-    return DraftModel(load_draft_model(path, target), int(most))
+    draft_model = load_draft_model(path, target)
+    return DraftModel(draft_model, int(most))
 
 
 def load_draft_model(path: str, target: Llama) -> Llama:

@@ -40,8 +40,9 @@ def completion_logprobs(picked: list[TokenLogprob], vocabulary: Vocabulary) -> J
     for each in picked:
         alternatives = {text(token): logprob for token, logprob in each.top}
         top.append(alternatives)
+    tokens = [text(each.token) for each in picked]
     return {
-        "tokens": [text(each.token) for each in picked],
+        "tokens": tokens,
         "token_logprobs": [each.logprob for each in picked],
         "top_logprobs": top,
     }

@@ -23,7 +23,8 @@ class SchedulerCollector:
         for name, value in counters.items():
             help_text = f"{spoken(name)} since start"
             yield CounterMetricFamily(f"llmops_{name}", help_text, value=value)
-        gauges = msgspec.structs.asdict(self._scheduler.load())
+        load = self._scheduler.load()
+        gauges = msgspec.structs.asdict(load)
         for name, value in gauges.items():
             help_text = f"{spoken(name)} now"
             yield GaugeMetricFamily(f"llmops_{name}", help_text, value=value)

@@ -85,8 +85,10 @@ class Llama:
         self._batch = TokenBatch(options.batch)
         self.options = options
         self.vocabulary = Vocabulary(self._model)
-        self.train_context = int(llama_cpp.llama_model_n_ctx_train(self._model))
-        self.pool = int(llama_cpp.llama_n_ctx(self._context))
+        train_context = llama_cpp.llama_model_n_ctx_train(self._model)
+        pool = llama_cpp.llama_n_ctx(self._context)
+        self.train_context = int(train_context)
+        self.pool = int(pool)
         self.batch_size = options.batch
         self.can_share_prefixes = not is_recurrent(self._model)
 
@@ -116,14 +118,16 @@ class Llama:
     def logits(self, batch_index: int) -> LogitsRow:
         """A view of one output row, shape (vocabulary,); valid until the next decode."""
         row = llama_cpp.llama_get_logits_ith(self._context, batch_index)
-        return np.ctypeslib.as_array(row, shape=(self.vocabulary.size,))
+        shape = (self.vocabulary.size,)
+        return np.ctypeslib.as_array(row, shape=shape)
 
     def forget(self, sequence: int, from_position: int = 0) -> bool:
         """Drops a sequence's cells from a position on.
 
         False if this kind of memory can only drop all of them.
         """
-        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, from_position, -1))
+        was_possible = llama_cpp.llama_memory_seq_rm(self._memory, sequence, from_position, -1)
+        return bool(was_possible)
 
     def share_prefix(
         self,

@@ -211,11 +211,13 @@ def flatten(message: ChatMessage) -> ChatMessage:
 
     Raises: BadRequest.
     """
-    if not isinstance(message.get("role"), str):
+    role = message.get("role")
+    if not isinstance(role, str):
         raise BadRequest("messages: each needs a role")
     content = message.get("content")
     if isinstance(content, list):
-        text = "".join(text_of(part) for part in content)
+        texts = [text_of(part) for part in content]
+        text = "".join(texts)
         return {**message, "content": text}
     return {**message, "content": content or ""}
 

@@ -35,8 +35,9 @@ class ResponseEncoder:
         self._id = f"{prefix}-{unique}"
         self._created = int(time.time())
         kind = "chat.completion.chunk" if chat else "text_completion"
-        head = msgspec.json.encode(self._head(kind))
-        self._chunk_head = b"data: " + head[:-1]  # without its closing brace
+        head = self._head(kind)
+        encoded = msgspec.json.encode(head)
+        self._chunk_head = b"data: " + encoded[:-1]  # without its closing brace
 
     def _head(self, kind: str) -> JsonObject:
         return {
@@ -132,7 +133,8 @@ def usage_of(generations: list[Generation]) -> JsonObject:
     """A prompt that several choices share is counted once, as OpenAI does."""
     prompts: dict[tuple[int, ...], Generation] = {}
     for generation in generations:
-        prompt = tuple(generation.tokens[: generation.prompt_tokens])
+        tokens = generation.tokens[: generation.prompt_tokens]
+        prompt = tuple(tokens)
         prompts.setdefault(prompt, generation)
     prompt_tokens = 0
     cached_tokens = 0

@@ -72,7 +72,8 @@ class Sampler:
         self._bias_values = np.array(values, np.float32)
         self._top_logprobs = params.top_logprobs
         self._native: NativeSampling | None = None
-        if not params.is_greedy or params.penalizes or params.grammar:
+        is_plain = params.is_greedy and not params.penalizes
+        if params.grammar or not is_plain:
             self._native = NativeSampling(vocabulary, params, window=window)
 
     def pick(self, row_V: LogitsRow) -> tuple[int, TokenLogprob | None]:
@@ -182,7 +183,8 @@ def stages_of(
     if params.min_p > 0:
         stages.append(samplers.min_p(params.min_p))
     stages.append(samplers.temperature(params.temperature))
-    stages.append(samplers.draw(seed_of(params)))
+    seed = seed_of(params)
+    stages.append(samplers.draw(seed))
     return stages
 
 

@@ -113,20 +113,23 @@ class Scheduler:
         """Queues all or none of a request's generations. Raises: QueueFull."""
         with self._wake:
             room = self._options.queue + self._pool.count_free()
-            if len(self._waiting) + len(generations) > room:
+            waiting = len(self._waiting) + len(generations)
+            if waiting > room:
                 raise QueueFull(self._retry_after_s())
             self._waiting.extend(generations)
             self._wake.notify()
 
     def _retry_after_s(self) -> int:
-        waves = 1 + len(self._waiting) // self._options.slots
+        ahead = len(self._waiting) // self._options.slots
+        waves = 1 + ahead
         expected_s = round(self._mean_s * waves)
         return max(1, min(LONGEST_RETRY_S, expected_s))
 
     def load(self) -> SchedulerLoad:
         cells = self._pool.count_cells()
+        running = self._options.slots - self._pool.count_free()
         return SchedulerLoad(
-            running=self._options.slots - self._pool.count_free(),
+            running=running,
             waiting=len(self._waiting),
             kv_cells=cells,
             kv_use=cells / self._model.pool,
@@ -186,7 +189,8 @@ class Scheduler:
                 self._end(generation, "error", failure=failure)
                 continue
             draft = DraftState(self._most_drafted)
-            self._pool.occupy(Running(generation, slot, sampler, draft))
+            running = Running(generation, slot, sampler, draft)
+            self._pool.occupy(running)
 
     def _sampler_of(self, generation: Generation) -> Sampler:
         """The one it has had before a preemption, or a new one. Raises: GrammarError."""
@@ -362,7 +366,8 @@ class Scheduler:
             slot.running = None
             self._pool.clear(slot)
             if running is not None:
-                self._end(running.generation, "error", failure=GenerationFailure(reason))
+                failure = GenerationFailure(reason)
+                self._end(running.generation, "error", failure=failure)
 
 
 def _queued_at(running: Running) -> float:

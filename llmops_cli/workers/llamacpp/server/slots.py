@@ -99,7 +99,8 @@ class SlotPool:
         free = [slot for slot in self.slots if slot.running is None]
 
         def worth(slot: Slot) -> tuple[int, float]:
-            return self._held_by(slot, generation), -slot.used_at
+            held = self._held_by(slot, generation)
+            return held, -slot.used_at
 
         return max(free, key=worth, default=None)
 

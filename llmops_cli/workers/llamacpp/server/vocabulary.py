@@ -20,7 +20,8 @@ class Vocabulary:
         self._pieces: dict[int, bytes] = {}
 
     def _is_end(self, token: int) -> bool:
-        return bool(llama_cpp.llama_vocab_is_eog(self.handle, token))
+        answer = llama_cpp.llama_vocab_is_eog(self.handle, token)
+        return bool(answer)
 
     def tokenize(
         self,
@@ -59,12 +60,15 @@ class Vocabulary:
         return buffer.raw[: max(length, 0)]
 
     def bos_text(self) -> str:
-        return self._control_text(llama_cpp.llama_vocab_bos(self.handle))
+        bos = llama_cpp.llama_vocab_bos(self.handle)
+        return self._control_text(bos)
 
     def eos_text(self) -> str:
-        return self._control_text(llama_cpp.llama_vocab_eos(self.handle))
+        eos = llama_cpp.llama_vocab_eos(self.handle)
+        return self._control_text(eos)
 
     def _control_text(self, token: int) -> str:
         if token < 0:
             return ""
-        return self.piece(token, special=True).decode(errors="replace")
+        piece = self.piece(token, special=True)
+        return piece.decode(errors="replace")
