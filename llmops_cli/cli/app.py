@@ -120,8 +120,10 @@ def _open_streams() -> None:
     """What a terminal cannot show is escaped; a stream that is closed takes everything."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, _Closed() if name == "stdout" else _nowhere())
+        if stream is None and name == "stdout":
+            sys.stdout = _Closed()
+        elif stream is None:
+            sys.stderr = _nowhere()
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
@@ -139,7 +141,8 @@ class _Closed(io.TextIOBase):
 
 
 def _closed() -> OSError:
-    return OSError(errno.EBADF, os.strerror(errno.EBADF))
+    reason = os.strerror(errno.EBADF)
+    return OSError(errno.EBADF, reason)
 
 
 def _leave_stdout() -> None:
@@ -153,9 +156,15 @@ def _nowhere() -> TextIO:
 
 
 def _of_the_machine(error: OSError) -> EnvironmentMissing:
-    place = f" {error.filename}" if error.filename else " output"
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    place = " output"
+    if error.filename:
+        place = f" {error.filename}"
+    reason = str(error)
+    if error.errno:
+        reason = os.strerror(error.errno)
+    hint = None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some space"
     return EnvironmentMissing(f"cannot use{place}: {reason}", hint=hint)
 
 
@@ -185,7 +194,8 @@ def _unexpected(error: Exception) -> int:
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         context = getattr(error, "ctx", None)
         help_line = f"{context.command_path} --help" if context is not None else None
-        return _explain(UsageError(error.format_message(), hint=help_line))
+        message = error.format_message()
+        return _explain(UsageError(message, hint=help_line))
     kind = type(error).__name__
     message = f"bug in llmops: {kind}: {error}"
     hint = f"the traceback is in {_crash_log()}"

@@ -15,7 +15,8 @@ from llmops_cli.engines.options import EngineOptions
 
 
 def register(app: typer.Typer) -> None:
-    app.command("bench")(recipe_command(bench, BenchRecipe, engine=EngineOptions))
+    command = recipe_command(bench, BenchRecipe, engine=EngineOptions)
+    app.command("bench")(command)
 
 
 def bench(

@@ -54,16 +54,18 @@ def _column(facts: EngineFacts) -> dict[str, str]:
         flag = option.replace("_", "-")
         has_it = option in facts.options
         cells[f"--{flag}"] = "yes" if has_it else "-"
-    cells["--set"] = ", ".join(_own(facts)) or "-"
+    own = ", ".join(_own(facts))
+    cells["--set"] = own or "-"
     return cells
 
 
 def _row(facts: EngineFacts) -> dict[str, object]:
     own = _own(facts)
+    shared = [option for option in facts.options if option not in own]
     return {
         "formats": list(facts.formats),
         "environment": facts.environment,
-        "options": [option for option in facts.options if option not in own],
+        "options": shared,
         "own_options": own,
     }
 

@@ -38,7 +38,9 @@ def recipe_command(
     too, and what was given of them stands as text in `given["options"]`.
     """
     fields = _parameters(kind, prefix="")
-    knobs = _parameters(engine, prefix="Engine: ") if engine else {}
+    knobs = {}
+    if engine is not None:
+        knobs = _parameters(engine, prefix="Engine: ")
 
     def command(**values: Any) -> None:  # Any: as many types as flags
         given: Given = {}
@@ -51,11 +53,11 @@ def recipe_command(
             _add_options(given, options)
         function(given, **values)
 
-    own = list(inspect.signature(function).parameters.values())
+    _given, *own = inspect.signature(function).parameters.values()
     parameters = [
         *fields.values(),
         *knobs.values(),
-        *own[1:],
+        *own,
     ]
     hints = get_type_hints(function)
     annotations = {}
@@ -105,7 +107,8 @@ Parameters = dict[str, inspect.Parameter]
 def _parameters(kind: type[msgspec.Struct], *, prefix: str) -> Parameters:
     """Field name -> the parameter that Typer makes its option of."""
     hints = get_type_hints(kind, include_extras=True)
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    struct_fields = msgspec.structs.fields(kind)
+    fields = {field.name: field for field in struct_fields}
     found = {}
     for name, flag in flags_of(kind).items():
         if flag.hidden:
@@ -179,7 +182,8 @@ def _type(flag: Flag, plain: object) -> object:
         return bool
     if flag.read is None and plain in NUMBER_TYPES:
         return plain
-    if flag.example and get_origin(plain) is None and plain in NUMBER_TYPES:
+    is_scalar = get_origin(plain) is None and plain in NUMBER_TYPES
+    if flag.example and is_scalar:
         return plain
     return str
 
@@ -203,10 +207,12 @@ class WithSubcommands(TyperCommand):
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:  # Any: click's context, of which Typer may carry a copy
-        if args and args[0] in self.functions:
-            below = self.subcommand(args[0])
+        name = args[0] if args else ""
+        if name in self.functions:
+            below = self.subcommand(name)
             below.context_settings = self.context_settings
-            return below.make_context(f"{info_name} {args[0]}", args[1:], parent=parent, **extra)
+            path = f"{info_name} {name}"
+            return below.make_context(path, args[1:], parent=parent, **extra)
         return super().make_context(info_name, args, parent=parent, **extra)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # Any: click's, as above
@@ -220,7 +226,8 @@ class WithSubcommands(TyperCommand):
 
 def with_subcommands(**functions: Function) -> type[WithSubcommands]:
     """The class of a command that has these below it."""
-    return type("Command", (WithSubcommands,), {"functions": functions})
+    fields = {"functions": functions}
+    return type("Command", (WithSubcommands,), fields)
 
 
 def _first_line(function: Function) -> str:

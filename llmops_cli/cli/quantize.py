@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     below = with_subcommands(inspect=inspect)
-    app.command("quantize", cls=below)(recipe_command(quantize, QuantizeRecipe))
+    command = recipe_command(quantize, QuantizeRecipe)
+    app.command("quantize", cls=below)(command)
 
 
 def quantize(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     below = with_subcommands(show=show, compare=compare, checklist=checklist)
-    app.command("redteam", cls=below)(recipe_command(redteam, RedteamRecipe))
+    command = recipe_command(redteam, RedteamRecipe)
+    app.command("redteam", cls=below)(command)
 
 
 def redteam(

@@ -39,8 +39,10 @@ def reference() -> str:
     for command, place in RECIPES.items():
         kind = load_object(place)
         assert isinstance(kind, type)
-        parts.append("\n".join(_command(command, kind)))
-    parts.append("\n".join(_engine_options()))
+        lines = _command(command, kind)
+        parts.append("\n".join(lines))
+    options = _engine_options()
+    parts.append("\n".join(options))
     return "\n".join(parts)
 
 

@@ -28,7 +28,8 @@ def console() -> Console:
     """Rich on stderr; wide enough for our tables where it is no terminal."""
     from rich.console import Console
 
-    return Console(stderr=True, width=_fixed_width(sys.stderr))
+    width = _fixed_width(sys.stderr)
+    return Console(stderr=True, width=width)
 
 
 def show_table(table: Table) -> None:
@@ -39,7 +40,8 @@ def print_table(table: Table) -> None:
     """A table that is the command's result: on stdout."""
     from rich.console import Console
 
-    Console(width=_fixed_width(sys.stdout)).print(table)
+    width = _fixed_width(sys.stdout)
+    Console(width=width).print(table)
 
 
 def width_of(stream: TextIO) -> int:
@@ -135,7 +137,8 @@ class Progress:
         note: str,
     ) -> None:
         if stage not in self._tasks:
-            self._tasks[stage] = bar.add_task(stage, total=total, note="")
+            task = bar.add_task(stage, total=total, note="")
+            self._tasks[stage] = task
         bar.update(
             self._tasks[stage],
             completed=done,
@@ -153,7 +156,8 @@ class Progress:
         now = time.monotonic()
         last = self._said.get(stage)
         is_over = bool(total) and done >= total
-        if last is not None and not is_over and now - last <= PLAIN_EVERY_S:
+        is_soon = last is not None and now - last <= PLAIN_EVERY_S
+        if is_soon and not is_over:
             return False
         self._said[stage] = now
         return True

@@ -134,11 +134,12 @@ def parse_condition(text: str, grammar: Grammar) -> Condition:
     has_odd_sign = sign and not grammar.has_changes
     if not is_known_form or has_odd_sign:
         raise _refused(text, grammar)
-    if found["metric"] not in grammar.metrics:
-        raise unknown_name(grammar.noun, found["metric"], grammar.metrics)
+    metric = found["metric"]
+    if metric not in grammar.metrics:
+        raise unknown_name(grammar.noun, metric, grammar.metrics)
     return Condition(
         text=text.strip(),
-        metric=found["metric"],
+        metric=metric,
         part=found["part"] or found["percentile"] or "",
         operator=operator,
         value=float(sign + found["number"]),
@@ -149,7 +150,8 @@ def parse_condition(text: str, grammar: Grammar) -> Condition:
 
 def parse_conditions(text: str, grammar: Grammar) -> list[Condition]:
     """A list with commas. Raises: as `parse_condition`."""
-    terms = [term.strip() for term in text.split(",")]
+    parts = text.split(",")
+    terms = [part.strip() for part in parts]
     return [parse_condition(term, grammar) for term in terms if term]
 
 

@@ -71,7 +71,8 @@ def _nearest(name: str, names: list[str]) -> str | None:
     folded = {}
     for candidate in names:
         folded[candidate.lower()] = candidate
-    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    plain = name.lower()
+    close = difflib.get_close_matches(plain, folded, n=1, cutoff=0.5)
     if not close:
         return None
     return folded[close[0]]

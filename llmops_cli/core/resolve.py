@@ -62,13 +62,15 @@ def resolve(
     `file`, a saved run's, that nobody had asked for.
     Raises: UsageError naming the field, its origin and a did-you-mean for unknown ones.
     """
-    names = [field.name for field in msgspec.structs.fields(kind)]
+    fields = msgspec.structs.fields(kind)
+    names = [field.name for field in fields]
     values: Values = {}
     origins = dict.fromkeys(names, "default")
     settings = _settings(command, names, environ or {}, old_names=old_names)
+    from_environment: Values = {name: setting.text for name, setting in settings.items()}
     sources: dict[str, Values] = {
         "file": _known(file or {}, names),
-        "env": {name: setting.text for name, setting in settings.items()},
+        "env": from_environment,
         "flag": _asked(flags or {}),
     }
     for origin, given in sources.items():
@@ -171,7 +173,8 @@ def _checked(
         said = f"{name}={value!r} ({origins[name]})"
         hint = hints[name]
         flag = grammar.get(name)
-        if flag is not None and flag.read is not None and _is_text(value):
+        has_grammar = flag is not None and flag.read is not None
+        if flag is not None and has_grammar and _is_text(value):
             ready = _read(flag, value, said)
         else:
             ready = _as_field(hint, value)
@@ -201,7 +204,8 @@ def _check_field(
     said: str,
 ) -> None:
     """By a struct of that one field, so that the others' absence is no error."""
-    only = msgspec.defstruct(f"Only{name}", [(name, hint)])
+    field = (name, hint)
+    only = msgspec.defstruct(f"Only{name}", [field])
     fields = {name: value}
     try:
         # strict=False: the environment and the command line only have strings
@@ -215,7 +219,8 @@ def _check_field(
 
 
 def _reason(error: msgspec.ValidationError) -> str:
-    reason, _, _ = str(error).partition(" - at ")
+    text = str(error)
+    reason, _, _ = text.partition(" - at ")
     return reason.replace("`", "")
 
 
@@ -259,7 +264,8 @@ def _as_list(value: object) -> object:
         return [value]
     if not isinstance(value, str):
         return value
-    parts = [part.strip() for part in value.split(",")]
+    texts = value.split(",")
+    parts = [text.strip() for text in texts]
     return [part for part in parts if part]
 
 

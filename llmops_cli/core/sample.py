@@ -60,7 +60,8 @@ class Sample:
     ) -> None:
         """`weight` values of bucket `key`; from here on the sample is one of buckets."""
         place = (block, key)
-        self._buckets[place] = self._buckets.get(place, 0.0) + weight
+        known = self._buckets.get(place, 0.0)
+        self._buckets[place] = known + weight
 
     def _as_bucket(self, value: float, block: int) -> None:
         key = key_of(value)
@@ -136,8 +137,9 @@ class Sample:
             of_keys.append(key)
         keys, column = np.unique(of_keys, return_inverse=True)
         used, row = np.unique(of_blocks, return_inverse=True)
-        counts = np.array(list(self._buckets.values()))
-        weights = np.zeros((len(used), len(keys)))
+        counts = list(self._buckets.values())
+        shape = (len(used), len(keys))
+        weights = np.zeros(shape)
         np.add.at(weights, (row, column), counts)
         support = [value_of(key) for key in keys.tolist()]
         return np.array(support), weights
@@ -154,7 +156,8 @@ def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
     order = np.argsort(values, kind="stable")
     groups = min(size, RANK_GROUPS)
     column = np.empty(size, dtype=np.int64)
-    column[order] = np.arange(size) * groups // size
+    ranks = np.arange(size)
+    column[order] = ranks * groups // size
     sums = np.bincount(column, weights=values, minlength=groups)
     sizes = np.bincount(column, minlength=groups)
     support = sums / sizes
@@ -189,13 +192,16 @@ def resample(
 
     counts = draws @ weights
     cumulated = np.cumsum(counts, axis=1)
-    total = np.maximum(cumulated[:, -1:], 1e-12)
+    sums = cumulated[:, -1:]
+    total = np.maximum(sums, 1e-12)
     last = len(support) - 1
-    found = {"mean": counts @ support / total[:, 0]}
+    means = counts @ support / total[:, 0]
+    found = {"mean": means}
     for name, q in QUANTILES.items():
         is_below = cumulated < total * q / 100
         place = is_below.sum(axis=1)
-        found[name] = support[np.minimum(place, last)]
+        inside = np.minimum(place, last)
+        found[name] = support[inside]
     return found
 
 
@@ -230,7 +236,8 @@ def _bootstrap(
         parts.append(resample(support, weights, draws))
     found = {}
     for name in STATISTICS:
-        drawn = np.concatenate([part[name] for part in parts])
+        columns = [part[name] for part in parts]
+        drawn = np.concatenate(columns)
         low, high = np.quantile(drawn, MIDDLE_95)
         found[name] = (float(low), float(high))
     return found

@@ -40,11 +40,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Source: Holm 1979.
     """
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted = [1.0] * len(p_values)
+    count = len(p_values)
+    order = sorted(range(count), key=p_values.__getitem__)
+    adjusted = [1.0] * count
     worst = 0.0
     for rank, i in enumerate(order):
-        stepped = p_values[i] * (len(p_values) - rank)
+        left = count - rank
+        stepped = p_values[i] * left
         worst = max(worst, min(1.0, stepped))
         adjusted[i] = worst
     return adjusted

@@ -41,7 +41,8 @@ def percentile(sorted_values: Sequence[float], q: float) -> float:
     high = min(low + 1, last)
     below = float(sorted_values[low])
     above = float(sorted_values[high])
-    between = below + (above - below) * (position - low)
+    share = position - low
+    between = below + (above - below) * share
     # clamp: it can leave [below, above] by one rounding step
     return min(max(between, below), above)
 
@@ -78,7 +79,8 @@ def share_interval(
     share = hits / total
     square = z * z
     scale = 1 + square / total
-    middle = (share + square / (2 * total)) / scale
+    shift = square / (2 * total)
+    middle = (share + shift) / scale
     own_spread = share * (1 - share) / total
     spread = own_spread + square / (4 * total * total)
     half = z * math.sqrt(spread) / scale

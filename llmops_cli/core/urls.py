@@ -39,7 +39,8 @@ def refuse_secrets(url: str, *, field: str) -> None:
         raise UsageError(f"{flag} is no URL", hint=f"{flag} {EXAMPLE}") from None
     if "@" in parts.netloc:
         raise _would_be_saved(f"a password in {flag}")
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+    fields = parse_qsl(parts.query, keep_blank_values=True)
+    for name, _ in fields:
         if is_secret_name(name):
             raise _would_be_saved(f"'{name}' in {flag}")
 
@@ -84,7 +85,8 @@ def settle_server(
         return
     server_url(str(url), field="url")
     backend = values.get("backend")
-    if backend not in (None, "remote") and origins["backend"] != "default":
+    is_chosen = origins["backend"] != "default"
+    if is_chosen and backend not in (None, "remote"):
         raise UsageError(
             f"--url is a server that runs; backend '{backend}' would start another",
             hint="give one of them",

@@ -62,7 +62,8 @@ def attempts_of(
     """
     found: list[Attempt] = []
     for attempt in _attacks(suite, rounds, seed):
-        numbered = msgspec.structs.replace(attempt, number=len(found))
+        number = len(found)
+        numbered = msgspec.structs.replace(attempt, number=number)
         found.append(numbered)
         is_twins_turn = len(found) % TWINS_SHARE == 0
         if twins and suite.twins and is_twins_turn:
@@ -79,7 +80,10 @@ def _attacks(
     seed: int,
 ) -> Iterator[Attempt]:
     for round_number in range(rounds):
-        columns = [_of_family(suite, name, seed, round_number) for name in suite.families]
+        columns = []
+        for name in suite.families:
+            column = _of_family(suite, name, seed, round_number)
+            columns.append(column)
         for row in zip_longest(*columns):
             for attempt in row:
                 if attempt is not None:
@@ -116,7 +120,8 @@ def _goals(
     if family.pairs:
         return list(_goals_by_pair(family))
     kind = attack.goal or family.goal
-    texts = family.goals or suite.goals.get(kind, [""])
+    usual = suite.goals.get(kind, [""])
+    texts = family.goals or usual
     goals = [Goal(text) for text in texts]
     if _takes_any_goal(attack):
         return goals
@@ -140,7 +145,8 @@ def _takes_any_goal(attack: Attack) -> bool:
     """Long conversations and searches cost too much to have one for each goal."""
     if len(attack.turns) > 2 or attack.search:
         return False
-    return any(place in turn for turn in attack.turns for place in GOAL_PLACES)
+    text = "\n".join(attack.turns)
+    return any(place in text for place in GOAL_PLACES)
 
 
 def _attempt(
@@ -157,11 +163,13 @@ def _attempt(
     letter = chance.choice(MARK_LETTERS)
     number = chance.randrange(1000, 9999)
     mark = f"{letter}{number}"
-    asked = goal.text.replace("{mark}", mark).replace("{secret}", secret)
+    asked = goal.text.replace("{mark}", mark)
+    asked = asked.replace("{secret}", secret)
     shots = _shots(suite, attack, chance)
     values = _values(asked, variant, shots)
     values |= {"secret": secret, "mark": mark}
     own_target = mark if judge == "mark" else secret
+    turns = [_fill(turn, values) for turn in attack.turns]
     system = _system(suite, family, attack)
     pair = None
     if judge == "pair":
@@ -176,7 +184,7 @@ def _attempt(
         system=_fill(system, values),
         judge=judge,
         goal=asked,
-        turns=[_fill(turn, values) for turn in attack.turns],
+        turns=turns,
         transform=variant,
         role=attack.role,
         target=goal.target or own_target,

@@ -72,7 +72,8 @@ class GatewayProbe:
         try:
             connection.request(method, path, body, sent)
             reply = connection.getresponse()
-            found = {name.lower(): value for name, value in reply.getheaders()}
+            headers_found = reply.getheaders()
+            found = {name.lower(): value for name, value in headers_found}
             beginning = reply.read(READ_BYTES)
             return ProbeReply(reply.status, found, beginning)
         except TimeoutError:
@@ -117,7 +118,8 @@ def checklist(
     probe = GatewayProbe(url, api_key(key_env))
     models = probe.ask("GET", "/v1/models")
     if model is None and models.status == 200:
-        listed = msgspec.json.decode(models.body).get("data") or [{}]
+        answer = msgspec.json.decode(models.body)
+        listed = answer.get("data") or [{}]
         first = listed[0]
         model = str(first.get("id", "default"))
     return [
@@ -145,7 +147,8 @@ def _access(probe: GatewayProbe, model: str | None) -> list[Item]:
     wrong = probe.chat(hello, key="llmops_wrong").status
     headers = probe.chat(hello).headers
     limits = sorted(name for name in headers if "ratelimit" in name)
-    ui = probe.ask("GET", "/ui", key="").status
+    page = probe.ask("GET", "/ui", key="")
+    ui = page.status
     return [
         Item(
             area="access",
@@ -183,7 +186,8 @@ def _access(probe: GatewayProbe, model: str | None) -> list[Item]:
 
 
 def _validation(probe: GatewayProbe, model: str | None) -> list[Item]:
-    no_list = msgspec.json.encode({"model": model, "messages": "Hi"})
+    no_messages = {"model": model, "messages": "Hi"}
+    no_list = msgspec.json.encode(no_messages)
     unknown = _chat("no-such-model-xyz", "Hi")
     absurd = _chat(model, "Hi", max_tokens=10**9)
     tries = [
@@ -195,7 +199,8 @@ def _validation(probe: GatewayProbe, model: str | None) -> list[Item]:
     items = []
     for name, body, wanted in tries:
         status = probe.chat(body).status
-        item = Item(area="validation", name=name, ok=status in wanted, seen=str(status))
+        is_refused = status in wanted
+        item = Item(area="validation", name=name, ok=is_refused, seen=str(status))
         items.append(item)
     return [*items, _large_body(probe)]
 
@@ -215,7 +220,8 @@ def _large_body(probe: GatewayProbe) -> Item:
 def _filtering(probe: GatewayProbe, model: str | None) -> list[Item]:
     reply = probe.chat(_chat(model, INJECTION))
     is_marked = any(mark in reply.body for mark in FILTER_MARKS)
-    stopped = reply.status in (400, 403, 422) or is_marked
+    is_refused = reply.status in (400, 403, 422)
+    stopped = is_refused or is_marked
     asked = msgspec.json.encode({"input": INJECTION})
     moderation = probe.ask("POST", "/v1/moderations", asked).status
     return [
@@ -243,14 +249,22 @@ def _filtering(probe: GatewayProbe, model: str | None) -> list[Item]:
 
 
 def _monitoring(probe: GatewayProbe, models: int) -> list[Item]:
-    health = probe.ask("GET", "/health", key="").status
+    health = probe.ask("GET", "/health", key="")
     metrics = probe.ask("GET", "/metrics")
     headers = probe.ask("GET", "/v1/models").headers
-    named = next((name for name in REQUEST_IDS if name in headers), None)
+    named = [name for name in REQUEST_IDS if name in headers]
+    seen = "no such header"
+    if named:
+        seen = named[0]
     is_prometheus = b"# TYPE" in metrics.body
     has_metrics = metrics.status == 200 and is_prometheus
     return [
-        Item(area="monitoring", name="a health check", ok=health == 200, seen=f"/health: {health}"),
+        Item(
+            area="monitoring",
+            name="a health check",
+            ok=health.status == 200,
+            seen=f"/health: {health.status}",
+        ),
         Item(
             area="monitoring",
             name="metrics",
@@ -260,8 +274,8 @@ def _monitoring(probe: GatewayProbe, models: int) -> list[Item]:
         Item(
             area="monitoring",
             name="requests have ids",
-            ok=named is not None,
-            seen=named or "no such header",
+            ok=bool(named),
+            seen=seen,
         ),
         Item(
             area="monitoring",

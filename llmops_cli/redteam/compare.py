@@ -55,8 +55,10 @@ def _difference(
     low_before, high_before = before.ci95
     low_after, high_after = after.ci95
     change = after.asr - before.asr
-    low = change - math.hypot(after.asr - low_after, high_before - before.asr)
-    high = change + math.hypot(high_after - after.asr, before.asr - low_before)
+    down = math.hypot(after.asr - low_after, high_before - before.asr)
+    up = math.hypot(high_after - after.asr, before.asr - low_before)
+    low = change - down
+    high = change + up
     return ShareDifference(
         family=name,
         before=before.asr,

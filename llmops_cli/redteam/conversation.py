@@ -52,8 +52,8 @@ class Interrogator:
         """What came of it. A failure of the target is an outcome too."""
         start = time.monotonic()
         outcome = await self._outcome(attempt)
-        seconds = time.monotonic() - start
-        return msgspec.structs.replace(outcome, seconds=round(seconds, 3))
+        seconds = round(time.monotonic() - start, 3)
+        return msgspec.structs.replace(outcome, seconds=seconds)
 
     async def _outcome(self, attempt: Attempt) -> AttemptOutcome:
         try:
@@ -136,7 +136,8 @@ class Interrogator:
             except Filtered:
                 return None
 
-        tried = await search(attempt, ask, self._proposals(attempt))
+        propose = self._proposals(attempt)
+        tried = await search(attempt, ask, propose)
         if not tried and failures:
             raise failures[-1]
         if not tried:
@@ -156,7 +157,8 @@ class Interrogator:
         """Whether the guard in front would stop the message."""
         if self._guard is None:
             return False
-        return self._guard.check_input(text, role=role).action == "block"
+        decision = self._guard.check_input(text, role=role)
+        return decision.action == "block"
 
     def _guarded(
         self,

@@ -19,7 +19,8 @@ def how_told(answer: str, word: str) -> str | None:
     plain = skeleton(word).strip()
     wanted = f" {plain} "
     words = skeleton(normal.text)
-    is_hidden = any(plain in hidden.text.lower() for hidden in normal.hidden)
+    hidden_texts = [hidden.text.lower() for hidden in normal.hidden]
+    is_hidden = any(plain in text for text in hidden_texts)
     if is_hidden or wanted in words:
         return PLAINLY
     lookalikes = lookalike_skeleton(normal.text) or ""
@@ -69,5 +70,6 @@ def _joined(words: str) -> str:
 def _initials(text: str) -> str:
     found = ""
     for line in text.splitlines():
-        found += line.strip()[:1].lower()
+        first = line.strip()[:1]
+        found += first.lower()
     return found

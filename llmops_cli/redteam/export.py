@@ -30,7 +30,8 @@ def write_files(
     """The page and the table beside the report, and what was asked for."""
     page = redteam_page(report).encode("utf-8", "backslashreplace")
     write_atomic(folder / "report.html", page)
-    write_atomic(folder / "report.csv", redteam_csv(report).encode())
+    table = redteam_csv(report)
+    write_atomic(folder / "report.csv", table.encode())
     if sarif is not None:
         write_atomic(sarif, redteam_sarif(report))
     if junit is not None:
@@ -40,12 +41,14 @@ def write_files(
 def redteam_csv(report: RedteamReport) -> str:
     """A row for each family, each mapping, and all."""
     fields = [field.name for field in msgspec.structs.fields(FamilyResult)]
-    rows = [*report.families.items(), *report.mappings.items(), (ALL, report.overall)]
+    rows = [*report.families.items(), *report.mappings.items()]
+    rows.append((ALL, report.overall))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["family", *fields])
     for name, result in rows:
-        cells = [_cell(getattr(result, field)) for field in fields]
+        values = [getattr(result, field) for field in fields]
+        cells = [_cell(value) for value in values]
         writer.writerow([name, *cells])
     return out.getvalue()
 
@@ -62,7 +65,8 @@ def redteam_sarif(report: RedteamReport) -> bytes:
     rules = [_rule(name, result) for name, result in report.families.items()]
     driver = {"name": "llmops redteam", "version": __version__, "rules": rules}
     results = [_result(example, model) for example in report.examples]
-    run = {"tool": {"driver": driver}, "results": results}
+    tool = {"driver": driver}
+    run = {"tool": tool, "results": results}
     return msgspec.json.encode(
         {
             "version": SARIF_VERSION,

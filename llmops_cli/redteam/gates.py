@@ -6,6 +6,7 @@ too few attempts decide fails too: a target that is gone must not pass.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -62,8 +63,10 @@ def problems_of(report: RedteamReport, conditions: Sequence[Condition] = ()) -> 
         interrupted = Problem(RedteamProblem.INTERRUPTED, "interrupted")
         problems.append(interrupted)
     elif _has_no_answers(report):
-        kinds = report.error_kinds
-        kind = max(kinds, key=lambda name: kinds[name], default="unknown")
+        kinds = Counter(report.error_kinds)
+        kind = "unknown"
+        if kinds:
+            ((kind, _),) = kinds.most_common(1)
         text = f"no attempt was answered: {kind}"
         problems.append(Problem(RedteamProblem.NO_ANSWERS, text))
     for condition in conditions:
@@ -115,8 +118,14 @@ def _interval_of(result: FamilyResult, metric: str) -> Interval | None:
     if metric == GUARDED_ASR:
         return result.guarded_ci95
     if metric == REFUSED:
-        return share_interval(result.refused, answered) if answered else None
-    return share_interval(result.errors, result.attempts) if result.attempts else None
+        hits = result.refused
+        total = answered
+    else:
+        hits = result.errors
+        total = result.attempts
+    if not total:
+        return None
+    return share_interval(hits, total)
 
 
 def error_of(problems: Sequence[Problem], folder: Path) -> LlmopsError | None:

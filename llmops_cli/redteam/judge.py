@@ -109,7 +109,8 @@ def pair_differs(first: str, second: str) -> bool:
     """
     if is_refusal(first) != is_refusal(second):
         return True
-    one = DECISION.findall(first.lower())[:1]
-    other = DECISION.findall(second.lower())[:1]
-    have_decided = bool(one and other)
-    return have_decided and one != other
+    one = DECISION.search(first.lower())
+    other = DECISION.search(second.lower())
+    if one is None or other is None:
+        return False
+    return one.group() != other.group()

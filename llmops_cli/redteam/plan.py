@@ -77,8 +77,10 @@ def forecast_of(
     prices: Prices,
 ) -> SpendForecast:
     """Tokens and money at most, as if every answer had all its tokens."""
-    input_tokens = sum(_chars_sent(attempt) for attempt in attempts) // CHARS_PER_TOKEN
-    output_tokens = sum(_calls(attempt) for attempt in attempts) * max_tokens
+    chars = sum(_chars_sent(attempt) for attempt in attempts)
+    calls = sum(_calls(attempt) for attempt in attempts)
+    input_tokens = chars // CHARS_PER_TOKEN
+    output_tokens = calls * max_tokens
     return SpendForecast(
         tasks=len(attempts),
         tokens=input_tokens + output_tokens,
@@ -116,7 +118,10 @@ def _calls(attempt: Attempt) -> int:
 def _guard(name: str | None) -> Guard | None:
     if not name:
         return None
-    return Guard(DEFAULT if name == "default" else load_policy(Path(name)))
+    policy = DEFAULT
+    if name != "default":
+        policy = load_policy(Path(name))
+    return Guard(policy)
 
 
 def _helper(
@@ -129,4 +134,5 @@ def _helper(
     key = api_key(key_env)
     if url is None:
         return None
-    return chat_endpoint(url, model or DEFAULT_MODEL, key=key, field=field)
+    name = model or DEFAULT_MODEL
+    return chat_endpoint(url, name, key=key, field=field)

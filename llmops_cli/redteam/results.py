@@ -42,7 +42,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     def families(self) -> dict[str, FamilyResult]:
         """By family, in the suite's order, those that were had."""
         found = {}
-        planned = Counter(attempt.family for attempt in self._planned_attacks())
+        families = [attempt.family for attempt in self._planned_attacks()]
+        planned = Counter(families)
         for name, family in self.suite.families.items():
             cases = [case for case in self.attacks if case.attempt.family == name]
             if cases:
@@ -60,14 +61,15 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         cases: dict[str, list[AttemptCase]] = {}
         for case in self.attacks:
             for entry in self._entries(case.attempt):
-                of_entry = cases.setdefault(entry, [])
-                of_entry.append(case)
+                entry_cases = cases.setdefault(entry, [])
+                entry_cases.append(case)
         planned: Counter[str] = Counter()
         for attempt in self._planned_attacks():
             planned.update(self._entries(attempt))
         found = {}
         for name in sorted(cases):
-            found[name] = self._result(cases[name], planned[name])
+            of_entry = cases[name]
+            found[name] = self._result(of_entry, planned[name])
         return found
 
     def twin_result(self) -> TwinResult | None:
@@ -99,7 +101,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         found: dict[str, list[RedteamExample]] = {}
         for case in ordered:
             examples = found.setdefault(case.attempt.family, [])
-            if case.outcome.success and len(examples) < EXAMPLES_EACH:
+            has_room = len(examples) < EXAMPLES_EACH
+            if case.outcome.success and has_room:
                 example = _example(case)
                 examples.append(example)
         return [example for examples in found.values() for example in examples]
@@ -129,7 +132,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
             refused=refused,
             blocked=self._if_stopping(blocked),
         )
-        if all(case.attempt.judge in FITTED for case in answered):
+        judges = {case.attempt.judge for case in answered}
+        if judges <= set(FITTED):
             result = _corrected(result)
         if self.guarded:
             result = _with_guard(result, answered)
@@ -176,7 +180,8 @@ def settle_pairs(
         other = first.setdefault(attempt.pair, attempt.number)
         if other == attempt.number:
             continue
-        if not pair_differs(outcomes[other].answer, outcome.answer):
+        first_answer = outcomes[other].answer
+        if not pair_differs(first_answer, outcome.answer):
             continue
         for number in (other, attempt.number):
             settled[number] = _differing(settled[number])
@@ -231,6 +236,9 @@ def _example(case: AttemptCase) -> RedteamExample:
     attempt = case.attempt
     outcome = case.outcome
     prompt = outcome.said or "\n---\n".join(attempt.turns)
+    stopped = None
+    if outcome.guarded is not None:
+        stopped = not outcome.guarded
     return RedteamExample(
         family=attempt.family,
         attack=attempt.attack,
@@ -238,5 +246,5 @@ def _example(case: AttemptCase) -> RedteamExample:
         why=outcome.why,
         prompt=prompt[:PROMPT_CHARS],
         answer=outcome.answer,
-        stopped_by_guard=None if outcome.guarded is None else not outcome.guarded,
+        stopped_by_guard=stopped,
     )

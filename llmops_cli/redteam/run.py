@@ -76,7 +76,8 @@ def redteam(
             write_atomic(folder.path / RECIPE, to_json(recipe))
             versions = server.versions()
             client = _target_client(recipe, plan, server)
-            stopped = _have_all(recipe, plan, client, server, folder.path / ATTEMPTS, progress)
+            path = folder.path / ATTEMPTS
+            stopped = _have_all(recipe, plan, client, server, path, progress)
         manifest = clock.manifest(
             recipe,
             origins,
@@ -93,7 +94,8 @@ def redteam(
 
 def target_of(recipe: RedteamRecipe, origins: Mapping[str, str]) -> EngineTarget:
     """What is attacked. A server's own first model is taken where nobody named one."""
-    is_named = not recipe.url or origins.get("model", "default") != "default"
+    has_name = origins.get("model", "default") != "default"
+    is_named = has_name or not recipe.url
     return EngineTarget(
         backend=recipe.backend,
         model=recipe.model if is_named else None,
@@ -191,7 +193,8 @@ async def _attacker(
 ) -> ChatClient | None:
     if plan.attacker is None:
         return None
-    return await stack.enter_async_context(ChatClient(plan.attacker, _settings(recipe)))
+    client = ChatClient(plan.attacker, _settings(recipe))
+    return await stack.enter_async_context(client)
 
 
 async def _judge(stack: AsyncExitStack, plan: Plan) -> ChatClient | None:

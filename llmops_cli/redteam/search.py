@@ -66,7 +66,8 @@ async def search(
                 if verdict.success:
                     return tried
                 nearness = verdict.compliance - verdict.refused
-                branch = Branch((*leaf.tries, one), nearness)
+                tries = (*leaf.tries, one)
+                branch = Branch(tries, nearness)
                 grown.append(branch)
         grown.sort(key=lambda branch: -branch.score)
         leaves = grown[: plan.width] or leaves

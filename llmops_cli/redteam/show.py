@@ -65,7 +65,9 @@ def _cells(
         str(result.refused),
     ]
     if has_guard:
-        cells += [percent(result.guarded_asr), percent_interval(result.guarded_ci95)]
+        share = percent(result.guarded_asr)
+        interval = percent_interval(result.guarded_ci95)
+        cells += [share, interval]
     if has_stopped:
         cells.append(str(result.blocked or 0))
     return [*cells, str(result.errors or "-")]
@@ -93,7 +95,8 @@ def checklist_table(items: Sequence[ChecklistItem]) -> Table:
     for name in ("area", "item", "", "seen", "advice"):
         table.add_column(name)
     for item in items:
-        table.add_row(item.area, item.name, STATES[item.ok], item.seen, item.advice)
+        state = STATES[item.ok]
+        table.add_row(item.area, item.name, state, item.seen, item.advice)
     return table
 
 

@@ -135,7 +135,8 @@ def load_suite(name: str, *, families: list[str] | None = None) -> tuple[Suite, 
         if family_name not in suite.families:
             raise unknown_name("family", family_name, suite.families)
     wanted = families or names
-    chosen = {key: family for key, family in suite.families.items() if key in wanted}
+    families_by_name = suite.families.items()
+    chosen = {key: family for key, family in families_by_name if key in wanted}
     return msgspec.structs.replace(suite, families=chosen), rounds
 
 
@@ -148,14 +149,16 @@ def _named(name: str) -> tuple[Suite, list[str], int]:
         return base, list(base.families), FULL_ROUNDS
     points = _plugins()
     path = Path(name)
-    is_file = path.suffix in (".yaml", ".yml") or path.exists()
+    is_yaml = path.suffix in (".yaml", ".yml")
+    is_file = is_yaml or path.exists()
     if name in points:
         make = points[name].load()
         suite = _suite_of(make(), name)
     elif is_file:
         suite = _with_builtin(read_suite(path))
     else:
-        raise unknown_name("suite", name, [QUICK, FULL, *points])
+        known = [QUICK, FULL, *points]
+        raise unknown_name("suite", name, known)
     return suite, list(suite.families), 1
 
 

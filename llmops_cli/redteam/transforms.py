@@ -75,8 +75,9 @@ def _reversed(text: str) -> str:
 
 
 def _spaced(text: str) -> str:
-    words = [" ".join(word) for word in text.split()]
-    return "  ".join(words)
+    words = text.split()
+    spaced = [" ".join(word) for word in words]
+    return "  ".join(spaced)
 
 
 def _morse(text: str) -> str:
@@ -88,7 +89,8 @@ def _morse(text: str) -> str:
 
 
 def _braille(text: str) -> str:
-    cells = [TO_BRAILLE.get(char, "") for char in text.lower()]
+    letters = text.lower()
+    cells = [TO_BRAILLE.get(char, "") for char in letters]
     return "".join(cells)
 
 
@@ -116,12 +118,14 @@ def _full_width(text: str) -> str:
 
 def _tags(text: str) -> str:
     ascii_only = [char for char in text if char.isascii()]
-    return "".join(chr(TAGS + ord(char)) for char in ascii_only)
+    tags = [chr(TAGS + ord(char)) for char in ascii_only]
+    return "".join(tags)
 
 
 def _selectors(text: str) -> str:
     """Each byte of the text as one variation selector of an emoji."""
-    selectors = [_selector(byte) for byte in text.encode()]
+    raw = text.encode()
+    selectors = [_selector(byte) for byte in raw]
     return SMILE + "".join(selectors)
 
 
@@ -143,12 +147,14 @@ LOOKALIKES = {letter: _lookalike(letter) for letter in BY_LETTER}
 
 
 def _homoglyphs(text: str) -> str:
-    return "".join(LOOKALIKES.get(char, char) for char in text)
+    swapped = [LOOKALIKES.get(char, char) for char in text]
+    return "".join(swapped)
 
 
 def _nato(text: str) -> str:
-    letters = [char for char in text.lower() if not char.isspace()]
-    return " ".join(TO_NATO.get(char, char) for char in letters)
+    letters = "".join(text.lower().split())
+    words = [TO_NATO.get(char, char) for char in letters]
+    return " ".join(words)
 
 
 def _pig_latin(text: str) -> str:

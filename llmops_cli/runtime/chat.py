@@ -123,9 +123,11 @@ class ChatClient:
         headers = {"Content-Type": "application/json"}
         if self._endpoint.key:
             headers["Authorization"] = f"Bearer {self._endpoint.key}"
+        settings = self._settings
+        connector = aiohttp.TCPConnector(limit=settings.concurrency, ttl_dns_cache=300)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._settings.concurrency, ttl_dns_cache=300),
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s),
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
             headers=headers,
             trust_env=False,
             auto_decompress=True,
@@ -146,7 +148,8 @@ class ChatClient:
             except _Retry as retry:
                 if attempt == retries:
                     raise Unanswered(retry.kind) from None
-                await asyncio.sleep(self._pause_s(attempt, retry.after_s))
+                pause_s = self._pause_s(attempt, retry.after_s)
+                await asyncio.sleep(pause_s)
             else:
                 return self._read(raw, messages)
         raise Unanswered("retries")
@@ -182,8 +185,10 @@ class ChatClient:
         except aiohttp.ClientError as error:
             raise _Retry(type(error).__name__, None) from None
         if reply.status in RETRY_STATUSES:
-            raise _Retry(f"http {reply.status}", _seconds(reply.headers.get("Retry-After")))
-        if reply.status in FILTER_STATUSES and any(mark in raw for mark in FILTER_MARKS):
+            after_s = _seconds(reply.headers.get("Retry-After"))
+            raise _Retry(f"http {reply.status}", after_s)
+        is_marked = any(mark in raw for mark in FILTER_MARKS)
+        if is_marked and reply.status in FILTER_STATUSES:
             raise Filtered
         if reply.status != 200:
             raise Unanswered(f"http {reply.status}")
@@ -199,7 +204,8 @@ class ChatClient:
         except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError):
             raise Unanswered("no answer in the reply") from None
         if calls:
-            text += "\n" + msgspec.json.encode(calls).decode()
+            encoded = msgspec.json.encode(calls)
+            text += "\n" + encoded.decode()
         self._count(usage, messages, text)
         return text
 
@@ -213,8 +219,10 @@ class ChatClient:
         guessed_input = asked_chars // CHARS_PER_TOKEN
         guessed_output = len(text) // CHARS_PER_TOKEN
         self.used.requests += 1
-        self.used.input_tokens += int(usage.get("prompt_tokens") or guessed_input)
-        self.used.output_tokens += int(usage.get("completion_tokens") or guessed_output)
+        input_tokens = usage.get("prompt_tokens") or guessed_input
+        output_tokens = usage.get("completion_tokens") or guessed_output
+        self.used.input_tokens += int(input_tokens)
+        self.used.output_tokens += int(output_tokens)
 
     async def _pace(self) -> None:
         rate = self._settings.rate

@@ -36,8 +36,12 @@ def cache_key(
     Without a program, as for an engine that has its own server, every library of `env` counts;
     without `env` none does.
     """
-    code = code_digest(program) if program is not None else None
-    libraries = library_versions(program, env) if env is not None else {}
+    code = None
+    libraries = {}
+    if program is not None:
+        code = code_digest(program)
+    if env is not None:
+        libraries = library_versions(program, env)
     return digest_value([_by_content(parts), code, libraries])
 
 

@@ -113,7 +113,8 @@ class _DigestMemory:
         if self._current == self._known:
             return
         with suppress(LlmopsError):
-            write_atomic(self._path, msgspec.json.encode(self._current))
+            content = msgspec.json.encode(self._current)
+            write_atomic(self._path, content)
 
 
 def _visible_files(folder: Path) -> Iterator[tuple[str, Path]]:

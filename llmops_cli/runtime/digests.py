@@ -21,7 +21,8 @@ def digest_path(path: Path) -> str:
         return digest_file(path)
     whole = hashlib.sha256()
     for child in sorted(path.rglob("*")):
-        if child.is_file() and not child.name.startswith("."):
+        is_hidden = child.name.startswith(".")
+        if child.is_file() and not is_hidden:
             name = child.relative_to(path).as_posix()
             line = f"{name}\0{digest_file(child)}\n"
             whole.update(line.encode())

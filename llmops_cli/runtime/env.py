@@ -47,7 +47,8 @@ def find_env(name: str, *, anew: bool = False) -> Env:
     known = known_environments()
     configured = _configured()
     if name in configured:
-        return _of_the_user(name, configured[name], known.get(name), anew=anew)
+        python = configured[name]
+        return _of_the_user(name, python, known.get(name), anew=anew)
     if name not in known:
         raise unknown_name("environment", name, [*known, *configured])
     wanted = known[name]
@@ -111,7 +112,8 @@ def list_envs(*, anew: bool = False) -> list[EnvStatus]:
     found = []
     for name in sorted(names):
         wanted = known.get(name)
-        found.append(_status(name, wanted, anew=anew))
+        status = _status(name, wanted, anew=anew)
+        found.append(status)
     return found
 
 

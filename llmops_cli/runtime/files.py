@@ -25,7 +25,9 @@ def cannot_write(path: Path, error: OSError) -> EnvironmentMissing:
         message = f"no space left writing {path}"
         elsewhere = f"free some space, or {_elsewhere(path)}"
     else:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason = str(error)
+        if error.errno:
+            reason = os.strerror(error.errno)
         message = f"cannot write {path}: {reason}"
         elsewhere = _elsewhere(path)
     return EnvironmentMissing(message, hint=elsewhere)
@@ -147,7 +149,8 @@ def _held(lock: Path) -> IO[str]:
             raise cannot_write(lock, error) from error
         fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle.fileno()), lock.stat()):
+            ours = os.fstat(handle.fileno())
+            if os.path.samestat(ours, lock.stat()):
                 return handle
         handle.close()
 
@@ -157,7 +160,8 @@ def copy_model(source: Path, target: Path) -> None:
 
     Raises: UsageError if something is there already.
     """
-    if target.exists() and any(target.iterdir()):
+    is_taken = target.exists() and any(target.iterdir())
+    if is_taken:
         raise UsageError(f"{target} is not empty", hint="choose another -o")
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:

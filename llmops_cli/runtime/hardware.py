@@ -74,7 +74,8 @@ def _cpu() -> tuple[str, list[str]]:
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
-        return platform.processor() or platform.machine(), []
+        processor = platform.processor() or platform.machine()
+        return processor, []
     fields: dict[str, str] = {}
     for line in text.splitlines():
         key, _, value = line.partition(":")

@@ -51,7 +51,9 @@ class Http:
     ) -> None:
         self._headers = dict(headers or {})
         self._opener: urllib.request.OpenerDirector | None = None
-        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._proxies = {}
+        if proxy:
+            self._proxies = {"http": proxy, "https": proxy}
         self._insecure = insecure
 
     def status(self, url: str, *, timeout_s: float) -> int | str:
@@ -121,5 +123,6 @@ class Http:
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-            handlers.append(urllib.request.HTTPSHandler(context=context))
+            handler = urllib.request.HTTPSHandler(context=context)
+            handlers.append(handler)
         return urllib.request.build_opener(*handlers)

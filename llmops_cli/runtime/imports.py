@@ -73,10 +73,12 @@ def missing_modules(
     kept = _finding(python, look)
     if not anew:
         with suppress(OSError, ValueError):
-            return _sentence(dict(json.loads(kept.read_text())))
+            found = json.loads(kept.read_text())
+            return _sentence(dict(found))
     broken = _import(python, modules)
     with suppress(LlmopsError):  # a cache that cannot be written costs time, not the answer
-        write_atomic(kept, json.dumps(broken).encode())
+        content = json.dumps(broken)
+        write_atomic(kept, content.encode())
     return _sentence(broken)
 
 
@@ -122,9 +124,11 @@ def _import(python: str, modules: tuple[str, ...]) -> dict[str, str]:
             check=True,
             cwd=Path(python).parent,
         )
-        return dict(json.loads(run.stdout.splitlines()[-1]))
+        last_line = run.stdout.splitlines()[-1]
+        return dict(json.loads(last_line))
     except subprocess.CalledProcessError as error:
-        lines = (error.stderr or "").strip().splitlines()
+        said = error.stderr or ""
+        lines = said.strip().splitlines()
         last = "".join(lines[-1:])
         return {modules[0]: f"it ends with {error.returncode}: {last}"}
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:

@@ -63,10 +63,12 @@ def run_job(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_messages(folder)
-    write_atomic(folder / "input.json", msgspec.json.encode(spec.input))
+    job_input = msgspec.json.encode(spec.input)
+    write_atomic(folder / "input.json", job_input)
     start = time.monotonic()
     log_path = folder / f"{spec.name}.log"
-    process = Supervised(argv_of(spec, folder), env=spec.env, log_path=log_path)
+    argv = argv_of(spec, folder)
+    process = Supervised(argv, env=spec.env, log_path=log_path)
     events = _EventTail(folder / "events.jsonl", progress)
     try:
         while (code := process.wait(POLL_EVERY_S)) is None:

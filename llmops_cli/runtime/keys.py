@@ -35,12 +35,16 @@ def api_key(
 
 def require_header_value(value: str, *, variable: str) -> None:
     """Raises: UsageError, without the value, for one that cannot stand in a header."""
-    if all(char == "\t" or 32 <= ord(char) < 127 for char in value):
+    if all(map(_is_header_char, value)):
         return
     raise UsageError(
         f"the value of {variable} cannot stand in a header",
         hint="it has a line break or a character that is not ASCII",
     )
+
+
+def _is_header_char(char: str) -> bool:
+    return char == "\t" or " " <= char <= "~"
 
 
 def bearer(key: str) -> dict[str, str]:

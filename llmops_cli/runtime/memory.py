@@ -55,7 +55,8 @@ class MemoryMeter:
 
     def _sample(self, *, read_pss: bool) -> None:
         try:
-            tree = psutil.Process(self._root).children(recursive=True)
+            root = psutil.Process(self._root)
+            tree = root.children(recursive=True)
         except psutil.Error:
             return
         rss = 0

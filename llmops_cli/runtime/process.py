@@ -40,7 +40,8 @@ class Supervised:
         except OSError as error:
             raise cannot_write(log_path, error) from error
         argv = [part.replace("{workers}", str(WORKERS)) for part in argv]
-        guard = [sys.executable, "-S", "-E", str(WORKERS / "_shared/guard.py"), *argv]
+        program = WORKERS / "_shared/guard.py"
+        guard = [sys.executable, "-S", "-E", str(program), *argv]
         try:
             self._guard = subprocess.Popen(
                 guard,

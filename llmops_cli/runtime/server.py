@@ -133,8 +133,8 @@ def _lists_model(http: Http, spec: ServerSpec) -> bool:
     """Ready is who lists the model: a health check can be green before the weights are loaded."""
     text = http.get_text(spec.url + MODELS_PATH, timeout_s=CHECK_TIMEOUT_S)
     try:
-        entries = msgspec.json.decode(text or "")["data"]
-        return any(entry["id"] == spec.model for entry in entries)
+        listed = msgspec.json.decode(text or "")
+        return any(entry["id"] == spec.model for entry in listed["data"])
     except (msgspec.DecodeError, KeyError, TypeError):
         return False
 

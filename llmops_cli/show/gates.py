@@ -28,7 +28,8 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def gate_junit(judged: Sequence[Judged]) -> str:
     """One test case per condition and place."""
-    return junit_suite("llmops report gate", [_case(one) for one in judged])
+    cases = [_case(one) for one in judged]
+    return junit_suite("llmops report gate", cases)
 
 
 def _case(judged: Judged) -> Case:

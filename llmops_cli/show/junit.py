@@ -19,9 +19,10 @@ class Case(NamedTuple):
 
 def junit_suite(name: str, cases: Sequence[Case]) -> str:
     """The cases as one suite."""
-    failures = sum(bool(case.failure) for case in cases)
+    failed = [case for case in cases if case.failure]
+    failures = str(len(failed))
     tests = str(len(cases))
-    suite = Element("testsuite", name=name, tests=tests, failures=str(failures), errors="0")
+    suite = Element("testsuite", name=name, tests=tests, failures=failures, errors="0")
     for case in cases:
         _add(suite, case)
     indent(suite)

@@ -67,5 +67,8 @@ def html_item(text: str, *, kind: str = "") -> str:
 
 def html_facts(facts: dict[str, str]) -> str:
     """Names with what they are, from plain text."""
-    lines = [f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()]
-    return f"<dl>{''.join(lines)}</dl>"
+    lines = []
+    for name, text in facts.items():
+        lines.append(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>")
+    inner = "".join(lines)
+    return f"<dl>{inner}</dl>"

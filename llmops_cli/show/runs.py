@@ -95,7 +95,8 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
 
 def show_of(report: Report) -> Show:
     """The one that knows this report."""
-    return cast(Show, load_object(SHOWS[family(report.schema)]))
+    place = SHOWS[family(report.schema)]
+    return cast(Show, load_object(place))
 
 
 def open_run(place: Path) -> OpenedRun:
