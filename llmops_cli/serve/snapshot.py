@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
@@ -13,13 +15,17 @@ from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.limits import Limits
 from llmops_cli.serve.door.own_names import OwnNames
 from llmops_cli.serve.door.proxies import TrustedProxies
-from llmops_cli.serve.policy import digest_of, guard_of
+from llmops_cli.serve.policy import asking_only, digest_of, guard_of
 from llmops_cli.serve.prices import PriceTable
 from llmops_cli.serve.upstreams.canaries import Canaries
+from llmops_cli.serve.upstreams.destinations import Destinations
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
 from llmops_cli.serve.upstreams.routing import Router
 from llmops_cli.serve.upstreams.upstream import Upstream
 from llmops_cli.serve.watch.metrics import Metrics
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.check import Guard
 
 LOG = logging.getLogger("llmops.gateway")
 CHECKED_WITHIN_S = 5.0
@@ -47,6 +53,7 @@ class Snapshot:
         known: list[Upstream] = [] if before is None else before.all()
         self.upstreams = _upstreams(config, urls, known)
         self.guard = guard_of(policy)
+        self._guards: dict[Destinations, Guard] = {}
         self.policy = digest_of(policy)
         self.limits = Limits(limiter, config.limits)
         self.router = Router(config, self.upstreams, canaries)
@@ -64,6 +71,18 @@ class Snapshot:
 
     def all(self) -> list[Upstream]:
         return [each for group in self.upstreams.values() for each in group]
+
+    def guard_for(self, destinations: Destinations) -> Guard | None:
+        """Where texts may only reach some upstreams, its detectors ask no other host either."""
+        if self.guard is None or not destinations.is_bound:
+            return self.guard
+        found = self._guards.get(destinations)
+        if found is None:
+            urls = [each.url for each in self.all() if destinations.allows(each.name)]
+            hosts = {urlsplit(url).hostname or "" for url in urls}
+            found = asking_only(self.guard, hosts)
+            self._guards[destinations] = found
+        return found
 
     @property
     def needs_judges(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.late_events import answer_events, failure_events
@@ -11,6 +12,9 @@ from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.door.respond import JSON, Send, respond
 from llmops_cli.serve.refusal import Headers, Refusal
 from llmops_cli.serve.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.check import Guard
 
 EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 UNHELD: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
@@ -63,6 +67,11 @@ class AdmittedRequest:
     def streams(self) -> bool:
         """Whether the answer is to come as events."""
         return self.asked.streams and self.asked.endpoint.streams
+
+    @property
+    def guard(self) -> Guard | None:
+        """Who judges its texts, and sees no more of them than upstreams may."""
+        return self.snapshot.guard_for(self.decided.destinations)
 
     def elapsed_s(self) -> float:
         return time.monotonic() - self.asked.start

@@ -153,12 +153,12 @@ class RequestHandler:
 
     async def _examine(self, request: AdmittedRequest) -> None:
         """What the prompt says decides whether it goes on, and where to. Raises: Refusal."""
-        await self._judge(request)
         await self._settle_destinations(request)
+        await self._judge(request)
 
     async def _judge(self, request: AdmittedRequest) -> None:
         """The guard on what goes in. Raises: Refusal if it blocks."""
-        guard = request.snapshot.guard
+        guard = request.guard
         if guard is None:
             return
         self.judged += 1

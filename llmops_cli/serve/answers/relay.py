@@ -96,7 +96,7 @@ class Relay:
         raw: bytes,
     ) -> tuple[bytes, GuardVerdict | None]:
         """Raises: Refusal for what cannot be judged."""
-        guard = request.snapshot.guard
+        guard = request.guard
         if guard is None:
             return raw, None
         bounds = request.snapshot.config.limits.judging
@@ -122,7 +122,7 @@ class Relay:
         body = request.asked.body
         reader = stream_reader(
             request.target,
-            request.snapshot.guard,
+            request.guard,
             hides_usage=not body.wants_usage and not request.dialect.wants_usage,
             keeps=keeps,
         )
