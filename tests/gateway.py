@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.message
 import json
 import os
 import signal
@@ -38,8 +40,10 @@ class Handler(BaseHTTPRequestHandler):
         self._json(200, {"object": "list", "data": listed})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        body = _body(raw, self.headers["Content-Type"])
         self.outer.seen.append(body)
+        self.outer.paths.append(self.path)
         self.outer.headers.append(dict(self.headers))
         mode = self.outer.mode
         time.sleep(self.outer.prefill_s)
@@ -56,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if mode == "500":
             self._json(self.outer.status, {"error": {"message": "broken"}})
+            return
+        if self.path in self.outer.answers:
+            self._bytes(*self.outer.answers[self.path])
             return
         self._answer(mode, body)
 
@@ -175,6 +182,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
 
+    def _bytes(self, kind: str, raw: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
     def _json(self, status: int, payload: object, headers: dict[str, str] | None = None) -> None:
         raw = json.dumps(payload).encode()
         self.send_response(status)
@@ -186,6 +200,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def _body(raw: bytes, kind: str) -> dict[str, Any]:
+    """JSON, or a form: text by name, and files as their names, types and bytes."""
+    if not kind.startswith("multipart/form-data"):
+        found: dict[str, Any] = json.loads(raw)
+        return found
+    form = email.message_from_bytes(b"content-type: " + kind.encode() + b"\r\n\r\n" + raw)
+    found = {}
+    for part in form.get_payload():
+        assert isinstance(part, email.message.Message)
+        name = str(part.get_param("name", header="content-disposition"))
+        data = part.get_payload(decode=True)
+        assert isinstance(data, bytes)
+        file = part.get_filename()
+        value = data.decode() if file is None else (file, part.get_content_type(), data)
+        found[name] = [*found.get(name, []), value] if name.endswith("[]") else value
+    return found
 
 
 class Quiet(ThreadingHTTPServer):
@@ -217,6 +249,8 @@ class Upstream:
         self.logprob = -0.01
         self.seen: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.answers: dict[str, tuple[str, bytes]] = {}
         self.broken_pipes = self.connections = 0
         self.server = Quiet(("127.0.0.1", port), type("Bound", (Handler,), {"outer": self}))
         self.server.outer = self

@@ -44,6 +44,7 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     bad_keys_per_minute: Count = 30
     trusted_proxies: list[str] = []
     body_bytes: Count = 10 << 20
+    upload_bytes: Count = 25 << 20
     body_s: Seconds = 30.0
     header_s: Seconds = 10.0
     prompt_tokens: Count | None = None
@@ -95,6 +96,10 @@ class StreamsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     keep_alive_s: Pause = 15.0
 
 
+EndpointGroup = Literal["rerank", "score", "tokenize", "audio", "images"]
+"""What is passed on to servers that have it, where the file says so."""
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file.
 
@@ -115,6 +120,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     audit: AuditConfig = AuditConfig()
     cors: CorsConfig | None = None
     streams: StreamsConfig = StreamsConfig()
+    endpoints: list[EndpointGroup] = []
     keys_required: bool = True
     hosts: list[str] = []
     tags: Annotated[list[str], msgspec.Meta(max_length=8)] = []

@@ -14,7 +14,16 @@ from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.cache_control import CacheWish
 from llmops_cli.serve.endpoints import NOWHERE, Endpoint
-from llmops_cli.serve.reading import CHARS_PER_TOKEN, ITEM_CHARS, Json, Reading, Text, read
+from llmops_cli.serve.form import FilePart
+from llmops_cli.serve.reading import (
+    CHARS_PER_TOKEN,
+    ITEM_CHARS,
+    Json,
+    Reading,
+    Text,
+    medium_of,
+    read,
+)
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.request import RequestBody
 from llmops_cli.serve.upstreams.destinations import NOWHERE as NO_UPSTREAM
@@ -97,8 +106,8 @@ class Asked(msgspec.Struct, kw_only=True):
     `route`: the path as logs show it. `key_id` and `key_name` are empty for anybody.
     `deadline`: on the monotonic clock; 0: none. `parent`: a W3C trace context.
     `personal`: somebody's data may be in it; so long as nobody has looked, it may.
-    `values`: the body, decoded; `fields`: the same as it may be sent. `further`: fields of it that
-    the file allows for this model.
+    `values`: the body, decoded; `fields`: the same as it may be sent; `files`: of a form.
+    `further`: fields of it that the file allows for this model.
     """
 
     route: str
@@ -108,6 +117,7 @@ class Asked(msgspec.Struct, kw_only=True):
     body: RequestBody = NO_BODY
     fields: Fields = {}
     values: Json = {}
+    files: tuple[FilePart, ...] = ()
     further: frozenset[str] = frozenset()
     key: Key = ANYBODY
     key_id: str = ""
@@ -152,6 +162,9 @@ class Asked(msgspec.Struct, kw_only=True):
                 prompt=self.endpoint.prompt,
                 further=self.further,
             )
+        if self.files and not self.was_read.has_files:
+            self.was_read.has_files = True
+            self.was_read.media += [medium_of(file.kind, len(file.data)) for file in self.files]
         return self.was_read
 
     def texts(self) -> list[Text]:
@@ -163,7 +176,7 @@ class Asked(msgspec.Struct, kw_only=True):
         found = set()
         if self.body.tools or self.values.get("functions"):
             found.add("tools")
-        if self.body.response_format:
+        if isinstance(self.body.response_format, dict) and self.body.response_format:
             found.add("json")
         if self.reading().images:
             found.add("vision")

@@ -7,6 +7,7 @@ upstreams are asked. A new endpoint is one more of these.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 
 import msgspec
 
@@ -33,6 +34,21 @@ def no_places(answer: Json) -> list[Place]:
     return []
 
 
+class AnswerKind(StrEnum):
+    """What a whole answer is.
+
+    MEDIA: JSON, most of which is images. TEXT: JSON, or a text as it is. SOUND: nothing to read.
+    """
+
+    JSON = "json"
+    MEDIA = "media"
+    TEXT = "text"
+    SOUND = "sound"
+
+
+OF_JSON = (AnswerKind.JSON, AnswerKind.MEDIA)
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A path that takes a body.
 
@@ -44,6 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     `places`: where texts stand in a whole answer.
     `logprobs`: how sure a model was of an answer can be asked for.
     `caches`: an answer may be given again. `streams`: it can come as events.
+    `files`: those of a form, which bodies are then.
     `translated_to`: the endpoint that upstreams have in its place.
     """
 
@@ -61,6 +78,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: bool = False
     caches: bool = True
     streams: bool = False
+    files: tuple[str, ...] = ()
+    answers: AnswerKind = AnswerKind.JSON
     dialect: Callable[[], Dialect] = OpenAI
     translated_to: Endpoint | None = None
 

@@ -63,7 +63,7 @@ _THINKING = passed(
     "reasoning thinking thinking_budget thinking_budget_tokens thinking_token_budget"
     " reasoning_budget"
 )
-_REFUSED = (
+REFUSED = (
     refused("chat_template tokenizer_config", reason=TEMPLATE)
     | refused("prompt_embeds input_embeds prompt_token_ids input_ids", reason=UNREADABLE)
     | refused("custom_logit_processor logits_processors", reason=CODE)
@@ -75,7 +75,7 @@ _GENERATING: FieldTable = (
     | _CUTS_PROMPT
     | _FORMS
     | _THINKING
-    | _REFUSED
+    | REFUSED
     | answers("n best_of")
     | more("use_beam_search echo min_tokens")
 )
@@ -104,7 +104,7 @@ EMBEDDING_FIELDS: FieldTable = {
     **text("instruction"),
     **text("chat_template_kwargs"),
     **_CUTS_PROMPT,
-    **_REFUSED,
+    **REFUSED,
     **passed(
         "model user dimensions output_dimension encoding_format embedding_types output_dtype"
         " embed_dtype endianness input_type task task_type prompt_name late_chunking normalized"
@@ -117,7 +117,7 @@ RESPONSE_FIELDS: FieldTable = {
     **text("tools tool_choice text", role=DEFINITION),
     **text("chat_template_kwargs"),
     **_FORMS,
-    **_REFUSED,
+    **REFUSED,
     **limits("max_output_tokens"),
     **more("reasoning max_tool_calls"),
     **context("previous_response_id conversation prompt background"),

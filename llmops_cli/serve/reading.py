@@ -159,11 +159,16 @@ class MediaData(msgspec.Struct, frozen=True):
     chars: int
 
 
+def medium_of(kind: str, size: int) -> MediaData:
+    """Of a file. `kind`: its media type."""
+    return MediaData(OF_DATA.get(kind.partition("/")[0], Medium.FILE), size)
+
+
 @dataclass(slots=True)
 class Reading:
     """`token_ids`: of prompts that are given as numbers. `prompts`: how many are answered.
 
-    `refers`: to text that somebody else keeps.
+    `refers`: to text that somebody else keeps. `has_files`: those of a form are among the media.
     """
 
     texts: list[Text] = field(default_factory=list)
@@ -172,6 +177,7 @@ class Reading:
     items: int = 0
     media: list[MediaData] = field(default_factory=list)
     refers: bool = False
+    has_files: bool = False
 
     @property
     def images(self) -> int:

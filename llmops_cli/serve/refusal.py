@@ -7,7 +7,8 @@ from functools import partial
 
 import msgspec
 
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 
 
 class Refusal(Exception):

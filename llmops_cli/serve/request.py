@@ -22,6 +22,7 @@ class RequestBody(msgspec.Struct, frozen=True):
     messages: list[Json] | msgspec.UnsetType = msgspec.UNSET
     prompt: Any = None  # Any: as input, and Responses have an object there
     input: Any = None  # Any: texts, tokens or items; what is long is not copied
+    query: Any = None  # Any: as input
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
@@ -31,7 +32,7 @@ class RequestBody(msgspec.Struct, frozen=True):
     n: int | None = None
     best_of: int | None = None
     tools: list[Any] | None = None
-    response_format: Json | None = None
+    response_format: Json | str | None = None
     user: str | None = None
 
     @property

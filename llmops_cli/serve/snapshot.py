@@ -15,6 +15,7 @@ from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.limits import Limits
 from llmops_cli.serve.door.own_names import OwnNames
 from llmops_cli.serve.door.proxies import TrustedProxies
+from llmops_cli.serve.passed_endpoints import endpoints_of
 from llmops_cli.serve.policy import asking_only, digest_of, guard_of
 from llmops_cli.serve.prices import PriceTable
 from llmops_cli.serve.upstreams.canaries import Canaries
@@ -52,6 +53,7 @@ class Snapshot:
         self.config = config
         known: list[Upstream] = [] if before is None else before.all()
         self.upstreams = _upstreams(config, urls, known)
+        self.endpoints = endpoints_of(config.endpoints)
         self.guard = guard_of(policy)
         self._guards: dict[Destinations, Guard] = {}
         self.policy = digest_of(policy)

@@ -307,7 +307,11 @@ def test_responses_are_counted_and_guarded(
 
 def test_the_open_api_document_is_kept(upstream: Upstream, start: Starter, tmp_path: Path) -> None:
     """schemathesis sends what the document allows, and what it does not, to every path."""
-    gateway = start(upstream.url)
+    gateway = start.config(
+        f"upstreams: {{a: {{url: '{upstream.url}'}}}}\n"
+        "endpoints: [rerank, score, tokenize, audio, images]\n"
+        "cors: {origins: ['*']}\n"
+    )
     admin = start.key("adm", "--role", "admin")
     (tmp_path / "hooks.py").write_text("")
     argv = [

@@ -12,7 +12,20 @@ import msgspec
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.gateway_file.validation import mistake_of
 
-ASKING = ("chat", "completions", "embeddings", "models", "moderations", "responses", "messages")
+ASKING = (
+    "audio",
+    "chat",
+    "completions",
+    "embeddings",
+    "images",
+    "messages",
+    "models",
+    "moderations",
+    "rerank",
+    "responses",
+    "score",
+    "tokenize",
+)
 ROLES = {
     "user": ASKING,
     "admin": (*ASKING, "metrics", "admin"),

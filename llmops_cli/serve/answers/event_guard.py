@@ -36,6 +36,10 @@ SOUND = ("response.audio.delta",)
 KNOWN = frozenset(
     (
         "error",
+        "image_edit.completed",
+        "image_edit.partial_image",
+        "image_generation.completed",
+        "image_generation.partial_image",
         "response.completed",
         "response.content_part.added",
         "response.created",
@@ -131,7 +135,7 @@ class EventGuard:
     def _piece(self, kind: str, event: Json) -> None:
         """Raises: MalformedAnswer."""
         position = {name: event[name] for name in POSITION if name in event}
-        delta = {"delta": event.pop("delta", None)}
+        delta = {"delta": event.pop("delta")} if "delta" in event else {}
         for slot in slots_in(delta):
             path = "" if slot.holder is delta else slot.field
             name = _Name(kind.removesuffix(DELTA), tuple(position.values()), path)

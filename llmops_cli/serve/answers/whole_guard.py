@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from llmops_cli.serve.answers.dialects.choices import Place
+from llmops_cli.serve.answers.dialects.responses import without_spelling
 from llmops_cli.serve.context import GuardVerdict
-from llmops_cli.serve.endpoints import Endpoint
+from llmops_cli.serve.endpoints import AnswerKind, Endpoint
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.decision import Decision
+
+SPELT_OUT = ("logprobs", "segments", "words")
+"""Fields that say a text again in pieces, of which none is what was redacted."""
 
 
 class GuardedAnswer(NamedTuple):
@@ -31,7 +35,10 @@ def guarded_answer(
         answer = msgspec.json.decode(raw)
         places = endpoint.places(answer)
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-        return GuardedAnswer(raw)
+        answer = None
+        places = []
+    if endpoint.answers is AnswerKind.TEXT and not isinstance(answer, dict):
+        return _guarded_text(guard, raw, endpoint)
     action = ""
     rule = ""
     for place in places:
@@ -44,7 +51,19 @@ def guarded_answer(
             action = decision.action
     if not action:
         return GuardedAnswer(raw)
+    without_spelling(answer, SPELT_OUT)
     return GuardedAnswer(msgspec.json.encode(answer), GuardVerdict("output", action, rule))
+
+
+def _guarded_text(guard: Guard, raw: bytes, endpoint: Endpoint) -> GuardedAnswer:
+    """Subtitles and the like, which are no JSON."""
+    text = raw.decode("utf-8", "replace")
+    decision = guard.check_output(text, route=endpoint.path)
+    if decision.action not in ("redact", "block"):
+        return GuardedAnswer(raw)
+    shown = decision.text if decision.action == "redact" else decision.message or ""
+    verdict = GuardVerdict("output", decision.action, decision.findings[0].rule)
+    return GuardedAnswer(shown.encode("utf-8", "replace"), verdict)
 
 
 def _apply(decision: Decision, place: Place) -> None:

@@ -17,6 +17,7 @@ from llmops_cli.serve.answers.handler import RequestHandler
 from llmops_cli.serve.context import Ended, RequestContext
 from llmops_cli.serve.door.body import received
 from llmops_cli.serve.door.cors import cors_headers, preflight_headers
+from llmops_cli.serve.door.forms import fields_of_form
 from llmops_cli.serve.door.identity import NoGoodKey, admit, read_headers
 from llmops_cli.serve.door.moderation import texts_of
 from llmops_cli.serve.door.pages import Pages
@@ -25,7 +26,6 @@ from llmops_cli.serve.door.request_log import RequestLog
 from llmops_cli.serve.door.respond import Receive, Scope, Send, respond
 from llmops_cli.serve.endpoints import (
     COUNT_TOKENS,
-    ENDPOINTS,
     HEALTH,
     MODERATIONS,
     NOWHERE,
@@ -97,7 +97,7 @@ class GatewayApp:
         send: Send,
     ) -> None:
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
-        endpoint = ENDPOINTS.get(path)
+        endpoint = self.snapshot.endpoints.get(path)
         route = endpoint or page_at(path)
         shown = path[:ROUTE_CHARS] if route is None else route.path
         context = RequestContext(shown, endpoint or NOWHERE)
@@ -225,7 +225,11 @@ class GatewayApp:
         limits = snapshot.config.limits
         read_headers(scope, context)
         dialect.hear(scope["headers"])
-        body = await received(scope, receive, most=limits.body_bytes)
+        takes_form = bool(asked.endpoint.files)
+        most = limits.upload_bytes if takes_form else limits.body_bytes
+        body = await received(scope, receive, most=most)
+        if takes_form:
+            body = fields_of_form(scope, body, asked)
         hooks = scope[ON_DISCONNECT]
         reading = self._judging.read(body, asked, dialect, limits.judging)
         body = await until_gone(reading, context.observed, hooks)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from llmops_cli import __version__
-from llmops_cli.serve.endpoints import CHAT, ENDPOINTS, MODERATIONS, PAGES, Endpoint, Page
+from llmops_cli.serve.endpoints import (
+    CHAT,
+    MODERATIONS,
+    PAGES,
+    AnswerKind,
+    Endpoint,
+    Page,
+)
 
 Json = dict[str, Any]  # Any: an OpenAPI document
 _ERROR_CODES = {
@@ -23,6 +31,14 @@ _ERROR_CODES = {
     "502": "The upstream cannot be reached, or broke off.",
     "503": "No upstream can be asked now.",
     "504": "The upstream did not answer in time.",
+}
+_STREAMED = ("text/event-stream", {"type": "string"})
+_OBJECT = ("application/json", {"type": "object"})
+_ANSWERS = {
+    AnswerKind.JSON: (_OBJECT, _STREAMED),
+    AnswerKind.MEDIA: (_OBJECT, _STREAMED),
+    AnswerKind.TEXT: (_OBJECT, ("text/plain", {"type": "string"}), _STREAMED),
+    AnswerKind.SOUND: (("audio/*", {"type": "string"}), _OBJECT, _STREAMED),
 }
 _EVERYWHERE = ("405", "431", "500")
 _TEXT: Json = {"oneOf": [{"type": "string"}, {"type": "array", "items": {}}]}
@@ -88,9 +104,9 @@ _ROLES = ["system", "developer", "user", "assistant", "tool"]
 _ANTHROPIC_ROLES = ["user", "assistant"]
 
 
-def document() -> Json:
-    """OpenAPI 3.1."""
-    paths = {path: {"post": _post(endpoint)} for path, endpoint in ENDPOINTS.items()}
+def document(endpoints: Mapping[str, Endpoint]) -> Json:
+    """OpenAPI 3.1. `endpoints`: by path, as the gateway's file has them."""
+    paths = {path: {"post": _post(endpoint)} for path, endpoint in endpoints.items()}
     paths |= {path: {"get": _get(page)} for path, page in PAGES.items()}
     return {
         "openapi": "3.1.0",
@@ -120,17 +136,20 @@ def _post(endpoint: Endpoint) -> Json:
         "required": list(endpoint.required),
         "properties": _properties(endpoint),
     }
+    kind = "application/json"
+    if endpoint.files:
+        kind = "multipart/form-data"
+        files = {name: {"type": "string", "format": "binary"} for name in endpoint.files}
+        body["required"] = [*endpoint.required, endpoint.files[0]]
+        body["properties"] = {**_properties(endpoint), **files}
     answer = {
-        "description": "The answer: JSON, or server-sent events for `stream`.",
-        "content": {
-            "application/json": {"schema": {"type": "object"}},
-            "text/event-stream": {"schema": {"type": "string"}},
-        },
+        "description": "The answer, or server-sent events for `stream`.",
+        "content": {each: {"schema": schema} for each, schema in _ANSWERS[endpoint.answers]},
     }
     return {
         "summary": endpoint.summary,
         "security": _security(endpoint.right),
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": {"required": True, "content": {kind: {"schema": body}}},
         "responses": {"200": answer, **_errors(tuple(_ERROR_CODES))},
     }
 
@@ -141,7 +160,8 @@ def _properties(endpoint: Endpoint) -> Json:
         found |= _COMMON
     if "max_tokens" in endpoint.required:
         found["max_tokens"] = _TOKENS
-    found[endpoint.prompt] = _prompt(endpoint)
+    if endpoint.prompt != "model":
+        found[endpoint.prompt] = _prompt(endpoint)
     return found
 
 

@@ -70,7 +70,7 @@ class Pages:
             return PageAnswer(await _model(name, snapshot, context.asked.key))
         if page is STATE:
             return PageAnswer(await self._console.state(snapshot, key_page(query)))
-        body, kind, headers = self._console.page(page)
+        body, kind, headers = self._console.page(page, snapshot)
         return PageAnswer(body, kind, headers=tuple(headers))
 
 

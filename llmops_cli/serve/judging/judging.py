@@ -13,6 +13,7 @@ from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.whole_guard import GuardedAnswer
 from llmops_cli.serve.context import Asked
 from llmops_cli.serve.door.body import parse
+from llmops_cli.serve.endpoints import AnswerKind
 from llmops_cli.serve.judging.pool import JudgePool
 from llmops_cli.serve.judging.queue import QUICK_BYTES
 from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few, is_light
@@ -103,9 +104,13 @@ class Judging:
     ) -> GuardedAnswer:
         """Raises: Refusal as above."""
         path = asked.endpoint.target.path
+        kind = asked.endpoint.target.answers
+        if kind is AnswerKind.SOUND:
+            return GuardedAnswer(raw)
         if len(raw) <= JUDGED_CHARS and not asks_others(guard):
             return judge_answer(guard.policy, raw, path)
-        _refuse_size(len(raw), bounds, "the answer")
+        if kind is not AnswerKind.MEDIA:
+            _refuse_size(len(raw), bounds, "the answer")
         found: GuardedAnswer = await self._run(
             judge_answer, guard.policy, raw, path, asked=asked, size=len(raw), bounds=bounds
         )

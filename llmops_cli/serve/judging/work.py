@@ -10,8 +10,8 @@ from llmops_cli.serve.answers.whole_guard import GuardedAnswer, guarded_answer
 from llmops_cli.serve.context import Asked, Fields
 from llmops_cli.serve.door.body import parse
 from llmops_cli.serve.door.moderation import moderation
-from llmops_cli.serve.endpoints import ENDPOINTS
 from llmops_cli.serve.judging.crowd import refuse_crowd
+from llmops_cli.serve.passed_endpoints import KNOWN
 from llmops_cli.serve.privacy import may_be_personal
 from llmops_cli.serve.reading import Reading, Text
 
@@ -50,8 +50,8 @@ def read_body(
 ) -> ReadBody:
     """Raises: Refusal."""
     refuse_crowd(body)
-    fresh = Asked(route="", id="", start=0.0, endpoint=ENDPOINTS[path], session=session)
-    asked = Asked(route="", id="", start=0.0, endpoint=ENDPOINTS[path], session=session)
+    fresh = Asked(route="", id="", start=0.0, endpoint=KNOWN[path], session=session)
+    asked = Asked(route="", id="", start=0.0, endpoint=KNOWN[path], session=session)
     plain = parse(body, asked, dialect)
     asked.reading()
     noted = {
@@ -88,7 +88,7 @@ def judge_answer(
 ) -> GuardedAnswer:
     from llmops_cli.guard.check import Guard
 
-    return guarded_answer(Guard(policy), raw, ENDPOINTS[path])
+    return guarded_answer(Guard(policy), raw, KNOWN[path])
 
 
 def judge_output(

@@ -24,7 +24,6 @@ from llmops_cli.serve.upstreams.whole import check_whole, says_nothing
 from llmops_cli.serve.watch.metrics import Metrics
 
 LOG = logging.getLogger("llmops.gateway")
-JSON = (b"Content-Type", b"application/json")
 
 
 class Attempts:
@@ -180,7 +179,7 @@ async def _ask(
             await begin_stream(reply, held=candidate.held, has_choices=request.has_choices)
             return reply, None
         body = await reply.read()
-        if reply.status == OK:
+        if reply.status == OK and request.has_json:
             check_whole(body, reply.headers, has_choices=request.has_choices)
     except BaseException:
         origin.release(reply)
@@ -189,7 +188,7 @@ async def _ask(
 
 
 def _headers(context: RequestContext) -> Headers:
-    headers = [JSON, (b"X-Request-Id", context.asked.id.encode())]
+    headers = [(b"X-Request-Id", context.asked.id.encode())]
     trace = context.observed.trace
     if trace is not None:
         headers.append((b"traceparent", trace.parent()))

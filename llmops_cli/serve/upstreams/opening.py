@@ -8,13 +8,16 @@ import msgspec
 
 from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.serve.context import Fields, RequestContext
-from llmops_cli.serve.refusal import Headers, Refusal
+from llmops_cli.serve.endpoints import OF_JSON
+from llmops_cli.serve.form import written_form
+from llmops_cli.serve.refusal import Header, Headers, Refusal
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import Destinations
 from llmops_cli.serve.upstreams.reply import Reply
 
-JSON_BODY = (b"Content-Type", b"application/json")
 _TRUE = b"true"
+_EVENTS = b'"sse"'
+JSON = (b"Content-Type", b"application/json")
 
 
 class RoutedRequest(NamedTuple):
@@ -44,9 +47,17 @@ class RoutedRequest(NamedTuple):
         return self.context.asked.endpoint.target.choices is not None
 
     @property
+    def has_json(self) -> bool:
+        """Whether a whole answer can be nothing else."""
+        return self.context.asked.endpoint.target.answers in OF_JSON
+
+    @property
     def wants_stream(self) -> bool:
         stream = self.fields.get("stream")
-        return stream is not None and bytes(stream) == _TRUE
+        if stream is not None and bytes(stream) == _TRUE:
+            return True
+        of_speech = self.fields.get("stream_format")
+        return of_speech is not None and bytes(of_speech) == _EVENTS
 
     @property
     def names_are_the_clients(self) -> bool:
@@ -81,12 +92,12 @@ async def opened(
     upstream = candidate.upstream
     if not request.destinations.allows(upstream.name):
         raise kept_here()
-    body = body_for(candidate, request.fields)
+    body, kind = _body_for(candidate, request)
     return await upstream.origin.ask(
         "POST",
         request.path,
         body,
-        headers,
+        [kind, *headers],
         model=candidate.model,
         within_s=within_s,
         fresh=fresh,
@@ -109,14 +120,24 @@ async def opened_beside(
     if not request.destinations.allows(upstream.name):
         raise kept_here()
     body = msgspec.json.encode(fields)
-    return await upstream.origin.ask("POST", path, body, [JSON_BODY], within_s=within_s)
+    return await upstream.origin.ask("POST", path, body, [JSON], within_s=within_s)
 
 
-def body_for(candidate: RoutingCandidate, fields: Fields) -> bytes:
-    """The body, with the upstream's own name for the model."""
+def _body_for(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[bytes, Header]:
+    """The body, and what it is called."""
+    fields = fields_for(candidate, request.fields)
+    asked = request.context.asked
+    if not asked.endpoint.files:
+        return msgspec.json.encode(fields), JSON
+    form = written_form(fields, asked.files)
+    return form.body, (b"Content-Type", form.content_type)
+
+
+def fields_for(candidate: RoutingCandidate, fields: Fields) -> Fields:
+    """With the upstream's own name for the model."""
     body = dict(fields)
     if not candidate.upstream.config.count_tokens:
         body.pop("stream_options", None)
     name = msgspec.json.encode(candidate.model)
     body["model"] = msgspec.Raw(name)
-    return msgspec.json.encode(body)
+    return body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from llmops_cli.serve.upstreams.attempt import JSON, Attempts
+from llmops_cli.serve.upstreams.attempt import Attempts
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.opening import RoutedRequest, opened
@@ -58,7 +58,7 @@ class Shadows:
 async def _answered(candidate: RoutingCandidate, request: RoutedRequest) -> Meaning:
     """Raises: UpstreamError."""
     origin = candidate.upstream.origin
-    reply = await opened(candidate, request, [JSON])
+    reply = await opened(candidate, request, [])
     try:
         await reply.read()
     finally:

@@ -58,10 +58,10 @@ class Console:
         self._began = time.time()
         self._page: bytes | None = None
 
-    def page(self, page: Page) -> tuple[bytes, bytes, Headers]:
+    def page(self, page: Page, snapshot: Snapshot) -> tuple[bytes, bytes, Headers]:
         """Its body, type and headers."""
         if page is OPENAPI:
-            return msgspec.json.encode(document()), b"application/json", []
+            return msgspec.json.encode(document(snapshot.endpoints)), b"application/json", []
         if self._page is None:
             self._page = _dashboard()
         return self._page, b"text/html; charset=utf-8", PAGE_HEADERS

@@ -19,15 +19,18 @@ from llmops_cli.serve.endpoints import (
     dialect_at,
 )
 from llmops_cli.serve.fields import READ
+from llmops_cli.serve.passed_endpoints import KNOWN, PASSED, endpoints_of
 from llmops_cli.serve.request import RequestBody
 
 FIELDS = {field.name for field in msgspec.structs.fields(RequestBody)}
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
+@pytest.mark.parametrize("endpoint", KNOWN.values(), ids=KNOWN)
 def test_every_endpoint_knows_its_fields(endpoint: Endpoint) -> None:
     assert set(endpoint.required) <= set(endpoint.fields)
-    assert endpoint.fields[endpoint.prompt].carries in READ, "what is answered is judged"
+    if endpoint.prompt != "model":
+        assert endpoint.fields[endpoint.prompt].carries in READ, "what is answered is judged"
+    assert any(field.carries in READ for field in endpoint.fields.values())
     assert set(endpoint.answer_limits()) <= FIELDS, "what bounds an answer is read"
     if endpoint.bound is not None:
         assert endpoint.bound in endpoint.answer_limits(), "a bound of ours is one that counts"
@@ -76,9 +79,11 @@ def test_a_translated_endpoint_is_another_one_upstream() -> None:
 
 
 def test_the_document_has_every_path() -> None:
-    assert set(document()["paths"]) == {*ENDPOINTS, *PAGES}
+    assert set(document(ENDPOINTS)["paths"]) == {*ENDPOINTS, *PAGES}
+    assert set(document(KNOWN)["paths"]) == {*ENDPOINTS, *PASSED, *PAGES}
+    assert endpoints_of(["score"]).keys() - ENDPOINTS.keys() == {"/score", "/v1/score"}
 
 
 def test_an_ordinary_key_may_ask_everywhere() -> None:
     """A right that no role has would be 403 for everybody."""
-    assert {endpoint.right for endpoint in ENDPOINTS.values()} <= set(ROLES["user"])
+    assert {endpoint.right for endpoint in KNOWN.values()} <= set(ROLES["user"])

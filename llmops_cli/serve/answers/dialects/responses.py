@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from llmops_cli.serve.answers.dialects.choices import Place
@@ -104,17 +104,24 @@ def _slots_at(holder: object, field: str | int, inner: object) -> Iterator[Slot]
         yield from slots_in(inner)
 
 
-def without_spelling(value: object) -> None:
+def without_spelling(value: object, names: Collection[str] = SPELT_OUT) -> None:
     """Takes out, in place, what would tell words that are redacted beside it."""
     if isinstance(value, dict):
-        for name in SPELT_OUT:
+        for name in names:
             if value.get(name):
-                value[name] = [] if name == "logprobs" else ""
+                value[name] = _nothing(value[name])
         for inner in value.values():
-            without_spelling(inner)
+            without_spelling(inner, names)
     elif isinstance(value, list):
         for inner in value:
-            without_spelling(inner)
+            without_spelling(inner, names)
+
+
+def _nothing(value: object) -> object:
+    """Of the same kind, as far as clients would notice."""
+    if isinstance(value, list):
+        return []
+    return "" if isinstance(value, str) else None
 
 
 def places_of_response(answer: Json) -> list[Place]:
