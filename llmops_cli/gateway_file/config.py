@@ -34,6 +34,8 @@ class JudgingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`key` is for keys that have no limit of their own.
 
+    `prompt_tokens` and `answer_tokens` are the most of a request, all its prompts or answers
+    together; `unsaid_answer_tokens`: see ModelConfig.
     `trusted_proxies` may say in X-Forwarded-For whose address it is. `bad_keys_per_minute`: of an
     address, until it is answered 429.
     """
@@ -48,7 +50,7 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     body_s: Seconds = 30.0
     header_s: Seconds = 10.0
     prompt_tokens: Count | None = None
-    answer_tokens: Count = 131_072
+    answer_tokens: Count | None = None
     unsaid_answer_tokens: Count = 4096
     connections: Count = 4096
     judging: JudgingConfig = JudgingConfig()

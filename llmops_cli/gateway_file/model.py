@@ -10,6 +10,8 @@ from llmops_cli.core.fields import Share
 from llmops_cli.gateway_file.quantities import AboveZero, Count, Percent, Seconds
 from llmops_cli.gateway_file.upstream import Capability
 
+AnswerBound = Literal["max_tokens", "max_completion_tokens"]
+"""OpenAI's reasoning models take only the second."""
 Balance = Literal["tokens", "prefix", "sticky", "cost"]
 Urgency = Literal["interactive", "batch"]
 EnoughRequests = Annotated[int, msgspec.Meta(ge=20)]
@@ -116,6 +118,10 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `pool` or, for a blue-green switch, `colours` and which of them is `live`. `fields`: of bodies,
     that are sent although the gateway does not know them; every text in them counts as a prompt's.
+
+    `context`: the most tokens of a prompt and its answer, where upstreams do not say so.
+    `unsaid_answer_tokens`, in the field `bound`: what is sent where tokens count and a body bounds
+    no answer. `image_tokens`: the most that an image takes.
     """
 
     pool: Pool = []
@@ -131,6 +137,10 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cache: CacheConfig | None = None
     hedge_after_s: Seconds | None = None
     fields: list[str] = []
+    context: Count | None = None
+    unsaid_answer_tokens: Count | None = None
+    bound: AnswerBound = "max_tokens"
+    image_tokens: Count = 16_384
 
     def members(self) -> Pool:
         if self.live:

@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
-from llmops_cli.gateway_file.upstream import MILLION, Price
+from llmops_cli.gateway_file.upstream import MILLION, LongPrice, Price
+
+SHORT_TOKENS = 1_000
+LONG_TOKENS = MILLION
+"""More than any model takes at its ordinary price."""
 
 
 def public_price(model: str) -> Price:
     """Raises: LookupError for a model that the table does not know; ImportError without it."""
+    short = _price_at(model, SHORT_TOKENS)
+    long = _price_at(model, LONG_TOKENS)
+    if long == short:
+        return short
+    return Price(
+        input=short.input,
+        output=short.output,
+        cached_input=short.cached_input,
+        long=LongPrice(
+            above=_last_at(model, short),
+            input=long.input or 0.0,
+            output=long.output or 0.0,
+            cached_input=long.cached_input,
+        ),
+    )
+
+
+def _price_at(model: str, prompt_tokens: int) -> Price:
+    """Of requests with prompts of that length."""
     from genai_prices import Usage, calc_price
 
-    read = Usage(input_tokens=MILLION)
-    written = Usage(output_tokens=MILLION)
-    prompt = calc_price(read, model_ref=model)
-    answer = calc_price(written, model_ref=model)
-    return Price(
-        input=float(prompt.input_price),
-        output=float(answer.output_price),
+    read = calc_price(Usage(input_tokens=prompt_tokens), model_ref=model)
+    written = calc_price(
+        Usage(input_tokens=prompt_tokens, output_tokens=MILLION),
+        model_ref=model,
     )
+    cached = calc_price(
+        Usage(input_tokens=prompt_tokens, cache_read_tokens=prompt_tokens),
+        model_ref=model,
+    )
+    share = MILLION / prompt_tokens
+    return Price(
+        input=float(read.input_price) * share,
+        output=float(written.output_price),
+        cached_input=float(cached.input_price) * share,
+    )
+
+
+def _last_at(model: str, price: Price) -> int:
+    """The longest prompt at that price."""
+    least = SHORT_TOKENS
+    most = LONG_TOKENS
+    while most - least > 1:
+        middle = (least + most) // 2
+        if _price_at(model, middle).output == price.output:
+            least = middle
+        else:
+            most = middle
+    return least

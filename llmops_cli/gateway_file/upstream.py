@@ -22,21 +22,72 @@ class TokenPrice(NamedTuple):
     input: float
     output: float
 
-    def cost(self, input_tokens: int, output_tokens: int) -> float:
-        """Dollars."""
-        prompt = self.input * input_tokens
-        answer = self.output * output_tokens
-        return prompt + answer
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """Dollars of one token of each kind.
+
+    `long`: of every token where the prompt has more than `long_above`.
+    """
+
+    input: float
+    output: float
+    cached_input: float
+    reasoning: float
+    long_above: int = 0
+    long: Rates | None = None
+
+    def cost(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        *,
+        cached_tokens: int = 0,
+        reasoning_tokens: int = 0,
+    ) -> float:
+        """Dollars. `cached_tokens` are some of the input's, `reasoning_tokens` of the output's."""
+        if self.long is not None and input_tokens > self.long_above:
+            return self.long.cost(
+                input_tokens,
+                output_tokens,
+                cached_tokens=cached_tokens,
+                reasoning_tokens=reasoning_tokens,
+            )
+        prompt = self.input * (input_tokens - cached_tokens) + self.cached_input * cached_tokens
+        answer = self.output * (output_tokens - reasoning_tokens)
+        return prompt + answer + self.reasoning * reasoning_tokens
+
+    def at_most(self, input_tokens: int, output_tokens: int) -> float:
+        """Dollars of so many tokens of the dearest kinds, and of any number below."""
+        prompt = max(self.input, self.cached_input) * input_tokens
+        answer = max(self.output, self.reasoning) * output_tokens
+        found = prompt + answer
+        if self.long is not None and input_tokens > self.long_above:
+            return max(found, self.long.at_most(input_tokens, output_tokens))
+        return found
+
+
+class LongPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Dollars per million tokens of requests whose prompt has more than `above`."""
+
+    above: Count
+    input: Dollars
+    output: Dollars
+    cached_input: Dollars | None = None
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Dollars per million tokens, or what an hour of the machine costs.
 
-    `tokens_per_s` is what the machine of `gpu_hour` makes.
+    `cached_input`: of a prompt's tokens that an upstream found in its cache, as dear as others if
+    nothing is said; `reasoning`: of what a model thought, as dear as its answer. `long`: where long
+    prompts cost more. `tokens_per_s` is what the machine of `gpu_hour` makes.
     """
 
     input: Dollars | None = None
     output: Dollars | None = None
+    cached_input: Dollars | None = None
+    reasoning: Dollars | None = None
+    long: LongPrice | None = None
     gpu_hour: Dollars | None = None
     tokens_per_s: AboveZero | None = None
 
@@ -51,6 +102,33 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             input=prompt / MILLION,
             output=answer / MILLION,
         )
+
+    def rates(self) -> Rates:
+        each = self.per_token()
+        long = self.long
+        return Rates(
+            input=each.input,
+            output=each.output,
+            cached_input=_per_token(self.cached_input, each.input),
+            reasoning=_per_token(self.reasoning, each.output),
+            long_above=long.above if long else 0,
+            long=_long_rates(long) if long else None,
+        )
+
+
+def _long_rates(price: LongPrice) -> Rates:
+    dollars = price.input / MILLION
+    return Rates(
+        input=dollars,
+        output=price.output / MILLION,
+        cached_input=_per_token(price.cached_input, dollars),
+        reasoning=price.output / MILLION,
+    )
+
+
+def _per_token(dollars: float | None, otherwise: float) -> float:
+    """Of dollars per million."""
+    return otherwise if dollars is None else dollars / MILLION
 
 
 class TimeoutsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,6 +26,7 @@ from llmops_cli.serve.reading import (
 )
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.request import RequestBody
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import NOWHERE as NO_UPSTREAM
 from llmops_cli.serve.upstreams.destinations import Destinations
 
@@ -36,7 +37,6 @@ MEDIUM_TOKENS = 1000
 """Of an image, a sound or a file, where its tokens are only estimated."""
 NAME_CHARS = 128
 """Of a model's name that only the client knows, in logs and messages."""
-COPIES_MOST = 128
 
 ANYBODY = Key(id="open", name="open", role="admin", models=[], created=0.0)
 """Whoever asks where no key is needed."""
@@ -45,18 +45,43 @@ NO_SETTINGS = ModelConfig()
 
 
 class Usage(msgspec.Struct):
-    """Tokens as the upstream counts them; for a stream without a count, its pieces."""
+    """Tokens as the upstream counts them; where it does not, an estimate.
+
+    `cached_tokens` are some of the input's, `reasoning_tokens` some of the output's. `tells_input`,
+    `tells_output`: the upstream has counted, and its zero is a zero.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    tells_input: bool = False
+    tells_output: bool = False
 
     @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
     def plus(self, other: Usage) -> Usage:
+        """Of two answers."""
         return Usage(
-            self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+    def heard(self, later: Usage | None) -> Usage:
+        """Of one answer, as its events tell it: each what there is so far, or a part."""
+        if later is None:
+            return self
+        return Usage(
+            input_tokens=max(self.input_tokens, later.input_tokens),
+            output_tokens=max(self.output_tokens, later.output_tokens),
+            cached_tokens=max(self.cached_tokens, later.cached_tokens),
+            reasoning_tokens=max(self.reasoning_tokens, later.reasoning_tokens),
+            tells_input=self.tells_input or later.tells_input,
+            tells_output=self.tells_output or later.tells_output,
         )
 
 
@@ -187,8 +212,8 @@ class Asked(msgspec.Struct, kw_only=True):
         return self.endpoint.answer_tokens(self.body)
 
     def copies(self) -> int:
-        """How many answers are asked for."""
-        return max(1, min(self.body.n or 1, COPIES_MOST))
+        """How many answers are given to a body."""
+        return self.reading().prompts * max(1, self.body.n or 1)
 
     def prompt_tokens(self) -> int:
         """An estimate: four bytes of text are a token, and an image is a thousand.
@@ -223,7 +248,10 @@ class Decided(msgspec.Struct):
 
 
 class Observed(msgspec.Struct):
-    """What came of it: for the log, the metrics and the trace."""
+    """What came of it: for the log, the metrics and the trace.
+
+    `asking`: who works on it and has not answered.
+    """
 
     status: int = 0
     error: str = ""
@@ -236,6 +264,7 @@ class Observed(msgspec.Struct):
     cache: CacheUse = CacheUse.NONE
     guard: GuardVerdict | None = None
     answered: bool = False
+    asking: RoutingCandidate | None = None
     trace: Any = None  # Any: an OpenTelemetry span, where that is installed
     bodies: Any = None  # Any: what the audit log may keep of them
 

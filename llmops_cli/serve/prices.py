@@ -5,39 +5,49 @@ from __future__ import annotations
 import logging
 
 from llmops_cli.gateway_file.prices import public_price
-from llmops_cli.gateway_file.upstream import TokenPrice
+from llmops_cli.gateway_file.upstream import Rates
+from llmops_cli.serve.context import Usage
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 
 LOG = logging.getLogger("llmops.gateway")
-FREE = TokenPrice(0.0, 0.0)
 
 
 class PriceTable:
     """Looked up once for each upstream and model."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], TokenPrice] = {}
+        self._known: dict[tuple[str, str], Rates | None] = {}
 
-    def of(self, candidate: RoutingCandidate) -> TokenPrice:
-        """Dollars of one token in, and of one out."""
+    def of(self, candidate: RoutingCandidate) -> Rates | None:
+        """None: nobody has said what a token costs there."""
         if candidate.upstream.config.price is None:
-            return FREE
+            return None
         key = (candidate.upstream.name, candidate.model)
-        found = self._known.get(key)
-        if found is None:
-            found = _look_up(candidate)
-            self._known[key] = found
-        return found
+        if key not in self._known:
+            self._known[key] = _look_up(candidate)
+        return self._known[key]
+
+    def dollars(self, candidate: RoutingCandidate, usage: Usage) -> float:
+        """What an answer has cost. Where there is no price it is counted as free."""
+        rates = self.of(candidate)
+        if rates is None:
+            return 0.0
+        return rates.cost(
+            usage.input_tokens,
+            usage.output_tokens,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+        )
 
 
-def _look_up(candidate: RoutingCandidate) -> TokenPrice:
+def _look_up(candidate: RoutingCandidate) -> Rates | None:
     price = candidate.upstream.config.price
     if price is None:
-        return FREE
+        return None
     if price != "genai":
-        return price.per_token()
+        return price.rates()
     try:
-        return public_price(candidate.model).per_token()
+        return public_price(candidate.model).rates()
     except LookupError:
-        LOG.error("genai-prices does not know %s: it counts as free", candidate.model)
-        return FREE
+        LOG.error("genai-prices does not know %s: it has no price", candidate.model)
+        return None

@@ -67,7 +67,7 @@ class Snapshot:
             metrics,
             queues=queues,
         )
-        self.price = PriceTable().of
+        self.prices = PriceTable()
         self.proxies = TrustedProxies(config.limits.trusted_proxies)
         self.names = OwnNames(config)
 

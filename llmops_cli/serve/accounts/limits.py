@@ -54,6 +54,18 @@ class Limits:
             raise _refusal(decision.refused, decision, headers)
         return Claim(charges, tokens, decision.lease), headers
 
+    def counts_tokens(
+        self,
+        key: Key,
+        model: str,
+    ) -> bool:
+        """Whether a request's tokens are limited, or spent of a budget."""
+        if key.budget_dollars is not None or key.budget_tokens is not None:
+            return True
+        config = self._config
+        sets = (_limits_of(key, config.key), config.ip, config.models.get(model, NO_LIMITS))
+        return config.answer_tokens is not None or any(each.tokens_per_minute for each in sets)
+
     def _charges(
         self,
         key: Key,

@@ -9,7 +9,7 @@ import msgspec
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, assembled
 from llmops_cli.serve.answers.dialects.sse import DONE, END, data_of
 from llmops_cli.serve.answers.stream_guard import StreamGuard
-from llmops_cli.serve.answers.usage import usage_in
+from llmops_cli.serve.answers.usage import EventCount, UsageEvents, usage_in
 from llmops_cli.serve.context import GuardVerdict, Usage
 from llmops_cli.serve.upstreams.errors import EndedEarly, MalformedAnswer
 from llmops_cli.serve.upstreams.first_words import error_in
@@ -39,7 +39,8 @@ class ChoicesStream:
         self._kept: list[bytes] | None = [] if keeps else None
         self._held = b""
         self._last = b""
-        self._events = 0
+        self._count = EventCount()
+        self._unseen = UsageEvents()
         self._blocked = False
         self._done = False
 
@@ -50,6 +51,7 @@ class ChoicesStream:
     def feed(self, piece: bytes) -> bytes:
         """Whole events. Raises: UpstreamError for one that is malformed."""
         if self._blocked:
+            self._unseen.feed(piece)
             return b""
         if self._held:
             piece = self._held + piece
@@ -59,17 +61,16 @@ class ChoicesStream:
         if not piece.endswith(END):
             piece = self._hold_back(piece)
         count = piece.count(END)
-        self._events += count
         # The way of nearly all events, once a token: nothing is decoded.
         if (
             count == 1
             and self._guard is None
             and piece.startswith(b"data: {")
             and piece.endswith(b"}\n\n")
-            and b'"usage":{' not in piece
-            and b'"usage": {' not in piece
+            and (b'"usage"' not in piece or b'"usage":null' in piece)
             and b'"error"' not in piece
         ):
+            self._count.add(len(piece))
             self._last = piece
             shown = piece
         else:
@@ -103,8 +104,11 @@ class ChoicesStream:
         if chunk.get("error"):
             raise error_in(data) or MalformedAnswer("an error of no form")
         choices = chunk.get("choices")
-        if chunk.get("usage"):
-            self.usage = usage_in(data) or self.usage
+        counts = chunk.get("usage")
+        # A count says no words, however long it is.
+        self._count.add(min(len(event), self._count.least) if counts else len(event))
+        if counts:
+            self.usage = self.usage.heard(usage_in(data))
             if self._hides_usage and not choices:
                 return b""
         if self._guard is None or not isinstance(choices, list):
@@ -128,10 +132,12 @@ class ChoicesStream:
 
     def finish(self) -> bytes:
         """What was held back at the stream's end. Raises: UpstreamError if this was not its end."""
-        self.estimate()
         if self._blocked:
+            self._unseen.finish()
+            self.estimate()
             return b""
         rest = self.feed(END) if self._held.strip() else b""
+        self.estimate()
         if not self._done and not self._has_ended():
             raise EndedEarly
         return rest + self._rest()
@@ -141,9 +147,12 @@ class ChoicesStream:
         return b'"finish_reason":"' in self._last.replace(b": ", b":")
 
     def estimate(self) -> None:
-        """An upstream that did not count: its events stand for tokens."""
-        if not self.usage.output_tokens:
-            self.usage.output_tokens = max(0, self._events - 2)
+        """An upstream that did not count: what it said stands for tokens."""
+        self.usage = self.usage.heard(self._unseen.usage)
+        if not self.usage.tells_output:
+            self._unseen.estimate()
+            said = self._count.tokens(without=1)
+            self.usage.output_tokens = said + self._unseen.usage.output_tokens
 
     def whole(self) -> bytes | None:
         if self._kept is None or (self.verdict is not None and self.verdict.action == "block"):

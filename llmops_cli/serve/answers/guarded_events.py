@@ -15,7 +15,7 @@ from llmops_cli.serve.answers.dialects.sse import (
     named_event,
 )
 from llmops_cli.serve.answers.event_guard import EventGuard
-from llmops_cli.serve.answers.usage import usage_in
+from llmops_cli.serve.answers.usage import UsageEvents
 from llmops_cli.serve.context import GuardVerdict, Usage
 from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
 
@@ -44,10 +44,9 @@ class GuardedEvents:
     """No byte of the upstream's own passes: events are written anew from what was judged."""
 
     def __init__(self, guard: Guard, route: str) -> None:
-        self.usage = Usage()
+        self._counted = UsageEvents()
         self._guard = EventGuard(guard, route)
         self._splitter = EventSplitter()
-        self._events = 0
         self._sent = 0
         self._numbers = False
         self._response: Json | None = None
@@ -55,11 +54,16 @@ class GuardedEvents:
         self._done = False
 
     @property
+    def usage(self) -> Usage:
+        return self._counted.usage
+
+    @property
     def verdict(self) -> GuardVerdict | None:
         return self._guard.verdict
 
     def feed(self, piece: bytes) -> bytes:
         """Raises: UpstreamError for an event that is malformed."""
+        self._counted.feed(piece)
         if self._blocked:
             return b""
         events = self._splitter.feed(piece)
@@ -76,13 +80,10 @@ class GuardedEvents:
         if data == b"[DONE]":
             self._done = True
             return self._written(self._guard.rest(), names=False) + DONE
-        self._events += 1
         chunk = _decoded(data)
         self._numbers = self._numbers or "sequence_number" in chunk
         if chunk.get("type") in LAST:
             self._done = True
-        if b'"usage"' in data:
-            self.usage = usage_in(data) or self.usage
         names = raw.startswith(b"event:") or b"\nevent:" in raw
         shown = self._written(self._rewritten(chunk), names=names)
         if isinstance(chunk.get("response"), dict):
@@ -125,15 +126,14 @@ class GuardedEvents:
     def finish(self) -> bytes:
         """Raises: UpstreamError if this was not its end."""
         rest = self.feed(END)
-        self.estimate()
+        self._counted.finish()
         if not self._done and not self._blocked:
             raise UpstreamError("the stream ended early")
         return rest
 
     def estimate(self) -> None:
-        """An upstream that did not count: its events stand for tokens."""
-        if not self.usage.output_tokens:
-            self.usage.output_tokens = max(0, self._events - 2)
+        """An upstream that did not count: what it said stands for tokens."""
+        self._counted.estimate()
 
     def whole(self) -> bytes | None:
         return None

@@ -11,10 +11,11 @@ from llmops_cli.serve.answers.count import tell_tokens
 from llmops_cli.serve.answers.disconnect import DisconnectHooks, until_gone
 from llmops_cli.serve.answers.generate import Generator
 from llmops_cli.serve.answers.keep_alive import KeepAlive
+from llmops_cli.serve.answers.lengths import settle_lengths
 from llmops_cli.serve.answers.relay import Relay, pass_failure_on
 from llmops_cli.serve.answers.replay import replay
 from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most
-from llmops_cli.serve.context import COPIES_MOST, CacheUse, GuardVerdict
+from llmops_cli.serve.context import CacheUse, GuardVerdict
 from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.sending import sendable
@@ -22,9 +23,6 @@ from llmops_cli.serve.upstreams.exchange import NoAnswer
 from llmops_cli.serve.watch.metrics import Metrics
 
 LOG = logging.getLogger("llmops.gateway")
-UNSAID_TOKENS = 256
-"""What an answer takes of a limit before it is known, where nothing says how long it may be."""
-
 UNREADABLE = (
     "a guard reads what reaches a model, and cannot read a prompt of token numbers or one that"
     " somebody else keeps; send its text"
@@ -87,7 +85,7 @@ class RequestHandler:
     async def _handle(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
         """Raises: Refusal; ClientGone."""
         alias = self._settle_model(request)
-        self._settle_lengths(request)
+        settle_lengths(request)
         asked = request.asked
         limits = request.snapshot.limits
         claim, headers = await limits.take(asked.key, asked.ip, alias, request.decided.tokens)
@@ -122,24 +120,6 @@ class RequestHandler:
         decided.fields = found.fields
         decided.headers += found.told()
         return alias
-
-    def _settle_lengths(self, request: AdmittedRequest) -> None:
-        """What prompt and answer may take. Raises: Refusal for what is longer than allowed."""
-        asked = request.asked
-        limits = request.snapshot.config.limits
-        wanted = asked.answer_tokens()
-        if wanted is not None and not 0 <= wanted <= limits.answer_tokens:
-            said = f"max_tokens is not between 0 and {limits.answer_tokens:,}"
-            raise Refusal(400, said, code="invalid_body")
-        count = asked.body.n
-        if count is not None and not 1 <= count <= COPIES_MOST:
-            raise Refusal(400, f"n is not between 1 and {COPIES_MOST}", code="invalid_body")
-        tokens = asked.prompt_tokens()
-        if limits.prompt_tokens is not None and tokens > limits.prompt_tokens:
-            said = f"the prompt has about {tokens:,} tokens; {limits.prompt_tokens:,} are allowed"
-            raise Refusal(400, said, code="context_length_exceeded")
-        request.decided.prompt_tokens = tokens
-        request.decided.answer_tokens = (wanted or UNSAID_TOKENS) * asked.copies()
 
     async def _settle_destinations(self, request: AdmittedRequest) -> None:
         """Who may see what the request says, on every path from here."""
@@ -190,6 +170,7 @@ class RequestHandler:
         try:
             await until_gone(self._answer(request), observed, hooks)
         finally:
+            self._relay.settle_unanswered(request)
             await self._budgets.settle(reservation, observed.dollars, observed.usage.total_tokens)
 
     async def _answer(self, request: AdmittedRequest) -> None:

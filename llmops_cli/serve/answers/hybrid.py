@@ -9,10 +9,10 @@ import msgspec
 
 from llmops_cli.gateway_file.model import HybridConfig
 from llmops_cli.serve.answers.admitted import AdmittedRequest
-from llmops_cli.serve.answers.relay import Relay
+from llmops_cli.serve.answers.relay import OK, Relay
 from llmops_cli.serve.answers.replay import give
-from llmops_cli.serve.answers.usage import usage_in
-from llmops_cli.serve.context import Fields, Usage
+from llmops_cli.serve.answers.usage import usage_of_whole
+from llmops_cli.serve.context import Fields
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.exchange import NoAnswer
 from llmops_cli.serve.upstreams.outcome import Outcome
@@ -34,16 +34,13 @@ class SmallModel:
             return None
         exchange.end(Outcome.GOOD)
         raw = exchange.body or b""
-        usage = usage_in(raw) or Usage()
-        price = request.snapshot.price(exchange.candidate)
-        request.observed.dollars += price.cost(usage.input_tokens, usage.output_tokens)
-        if exchange.reply.status != 200:
+        if exchange.reply.status != OK:
             return None
+        self._relay.settle(request, exchange, usage_of_whole(raw, request.target))
         keeps_logprobs = "logprobs" in request.asked.fields
         body = sure_answer(raw, config.sure, keeps_logprobs=keeps_logprobs)
         if body is None:
             return None
-        request.observed.usage = usage
         body = await self._relay.guarded(request, body)
         request.decided.headers.append((b"x-llmops-model", config.small.encode()))
         await give(request, body)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from llmops_cli.serve.answers.choices_stream import ChoicesStream
-from llmops_cli.serve.answers.dialects.sse import data_lines
 from llmops_cli.serve.answers.guarded_events import GuardedEvents
-from llmops_cli.serve.answers.usage import usage_in
+from llmops_cli.serve.answers.usage import UsageEvents
 from llmops_cli.serve.context import GuardVerdict, Usage
 from llmops_cli.serve.endpoints import Endpoint
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
-
-TAIL_BYTES = 64 << 10
 
 
 class StreamReader(Protocol):
@@ -33,7 +30,7 @@ class StreamReader(Protocol):
         """What was held back at the end. Raises: UpstreamError if this was not the end."""
 
     def estimate(self) -> None:
-        """An upstream that did not count: its events stand for tokens."""
+        """An upstream that did not count: what it said stands for tokens."""
 
     def whole(self) -> bytes | None:
         """The answer as one object, for the cache; None if it is not to be kept."""
@@ -61,32 +58,29 @@ def stream_reader(
 
 
 class OpaqueStream:
-    """Passes as it comes; its end may tell the tokens."""
+    """Passes as it comes; its events may tell the tokens."""
 
     def __init__(self) -> None:
-        self.usage = Usage()
-        self._tail = b""
-        self._events = 0
+        self._counted = UsageEvents()
+
+    @property
+    def usage(self) -> Usage:
+        return self._counted.usage
 
     @property
     def verdict(self) -> GuardVerdict | None:
         return None
 
     def feed(self, piece: bytes) -> bytes:
-        self._tail = (self._tail + piece)[-TAIL_BYTES:]
-        self._events += piece.count(b"data:")
+        self._counted.feed(piece)
         return piece
 
     def finish(self) -> bytes:
-        for data in data_lines(self._tail):
-            if b'"usage"' in data:
-                self.usage = usage_in(data) or self.usage
-        self.estimate()
+        self._counted.finish()
         return b""
 
     def estimate(self) -> None:
-        if not self.usage.output_tokens:
-            self.usage.output_tokens = max(0, self._events - 2)
+        self._counted.estimate()
 
     def whole(self) -> bytes | None:
         return None

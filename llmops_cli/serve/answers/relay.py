@@ -6,10 +6,11 @@ from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.late_events import error_events
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
 from llmops_cli.serve.answers.replay import give
-from llmops_cli.serve.answers.usage import usage_in
+from llmops_cli.serve.answers.usage import usage_of_whole
 from llmops_cli.serve.context import Ended, GuardVerdict, Usage
 from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Headers, Refusal
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import Blame, MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import WORDS
@@ -17,6 +18,7 @@ from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.watch.metrics import Metrics
 
+OK = 200
 PASSED = (b"content-type", b"retry-after")
 """Headers of the upstream that clients see; everything else is ours."""
 
@@ -42,7 +44,7 @@ class Relay:
             body = await self._pass_stream(request, exchange, headers, keeps=keeps)
         else:
             body = await self._pass_whole(request, exchange, exchange.body, headers)
-        return body if keeps and reply.status == 200 else None
+        return body if keeps and reply.status == OK else None
 
     # -- whole
 
@@ -58,8 +60,8 @@ class Relay:
         body = raw
         outcome = Outcome.GOOD  # all of it is there, whatever becomes of its client
         try:
-            if exchange.reply.status == 200:
-                usage = usage_in(raw) or usage
+            if exchange.reply.status == OK:
+                usage = usage_of_whole(raw, request.target)
                 body, verdict = await self._guarded(request, raw)
             if not await self._answer(request, exchange, body, headers):
                 outcome = Outcome.BAD
@@ -191,17 +193,31 @@ class Relay:
         usage: Usage,
     ) -> None:
         """What was used, and what it costs; of an answer that was cut short, what had come."""
-        observed = request.observed
-        if usage.output_tokens and not usage.input_tokens:
+        if not usage.tells_input and exchange.reply.status == OK:
             usage.input_tokens = request.decided.prompt_tokens
-        price = request.snapshot.price(exchange.candidate)
-        observed.dollars += price.cost(usage.input_tokens, usage.output_tokens)
-        observed.usage = observed.usage.plus(usage)
+        _charge(request, exchange.candidate, usage)
+
+    def settle_unanswered(self, request: AdmittedRequest) -> None:
+        """A client that leaves before there is an answer has had its prompt worked on."""
+        left = request.observed.asking
+        if left is None or request.observed.usage.total_tokens:
+            return
+        _charge(request, left, Usage(input_tokens=request.decided.prompt_tokens))
 
     def note_verdict(self, request: AdmittedRequest, verdict: GuardVerdict | None) -> None:
         if verdict is not None:
             request.observed.guard = verdict
             self._metrics.guarded(verdict.direction, verdict.action, verdict.rule)
+
+
+def _charge(
+    request: AdmittedRequest,
+    candidate: RoutingCandidate,
+    usage: Usage,
+) -> None:
+    observed = request.observed
+    observed.dollars += request.snapshot.prices.dollars(candidate, usage)
+    observed.usage = observed.usage.plus(usage)
 
 
 async def pass_failure_on(request: AdmittedRequest, failure: Failure) -> None:

@@ -1,15 +1,58 @@
-"""What a request can cost at most, for keys that have a budget."""
+"""What a request can cost at most, for keys that have a budget.
+
+An upper bound at every server that obeys the body which is sent: a token is a byte of text at
+least, so that no prompt has more tokens than bytes, whatever its language and its tokenizer.
+"""
 
 from __future__ import annotations
 
-import msgspec
+import unicodedata
+from typing import NamedTuple
 
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.answers.admitted import AdmittedRequest
+from llmops_cli.serve.answers.lengths import answers_of
+from llmops_cli.serve.context import Asked
+from llmops_cli.serve.endpoints import CHAT, RESPONSES
+from llmops_cli.serve.field_tables import DEFINITION
+from llmops_cli.serve.fields import FURTHER, READ
+from llmops_cli.serve.reading import Medium
 from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 
-DENSE = 2
-"""Dense text has a token every two bytes, twice as many as the usual estimate."""
+TEMPLATE_TOKENS = 128
+"""What a template writes by itself: marks, a date, a system prompt where there is none."""
+DEFINING_TOKENS = 512
+"""What it says beside tools, documents and forms."""
+PLAIN_TOKENS = 16
+MARKS = 4
+"""Tokens before and behind a prompt that is tokens. Around a text its JSON's marks are as many."""
+WIDENED = 2
+"""A template may write definitions with a line and an indent for each of their values."""
+OWN_TOOLS = (
+    None,
+    "function",
+    "custom",
+    "local_shell",
+    "apply_patch",
+    "computer",
+    "computer_use_preview",
+)
+"""Types of tools that a client runs."""
+
+
+class Bound(NamedTuple):
+    """The most tokens of a request: of its prompts, and of its answers."""
+
+    prompt_tokens: int
+    answer_tokens: int
+
+
+class Whoever(NamedTuple):
+    """All who may be asked: one of `answering`, and one of `first` before it."""
+
+    answering: list[RoutingCandidate]
+    first: list[RoutingCandidate]
 
 
 def has_budget(key: Key) -> bool:
@@ -17,43 +60,170 @@ def has_budget(key: Key) -> bool:
 
 
 def reserve_at_most(request: AdmittedRequest) -> tuple[float, int]:
-    """(dollars, tokens). A body that bounds no answer is bounded."""
-    asked = request.asked
-    decided = request.decided
-    field = request.target.bound
-    if field is not None and asked.answer_tokens() is None:
-        most = request.snapshot.config.limits.unsaid_answer_tokens
-        decided.fields[field] = msgspec.Raw(msgspec.json.encode(most))
-        decided.answer_tokens = most * asked.copies()
-    prompt_tokens = DENSE * decided.prompt_tokens
-    dollars = _dearest(request, prompt_tokens, decided.answer_tokens)
-    return dollars, prompt_tokens + decided.answer_tokens
+    """(dollars, tokens). Raises: Refusal for what has no bound, or no price."""
+    whoever = _whoever(request)
+    bound = bound_of(request)
+    tokens = sum(bound)
+    if whoever.first:
+        tokens *= 2
+    if request.asked.key.budget_dollars is None:
+        return 0.0, tokens
+    dollars = _dearest(request, whoever.answering, bound) + _dearest(request, whoever.first, bound)
+    return dollars, tokens
+
+
+def _whoever(request: AdmittedRequest) -> Whoever:
+    settings = request.decided.settings
+    names = [request.asked.body.model]
+    names += [name for name in settings.fallback if request.asked.key.serves(name)]
+    answering = [each for name in names for each in _allowed(request, name)]
+    first = _allowed(request, settings.hybrid.small) if settings.hybrid else []
+    return Whoever(answering, first)
+
+
+def _allowed(request: AdmittedRequest, name: str) -> list[RoutingCandidate]:
+    allows = request.decided.destinations.allows
+    found = request.snapshot.router.everyone(name, request.asked)
+    return [each for each in found if allows(each.upstream.name)]
 
 
 def _dearest(
     request: AdmittedRequest,
-    input_tokens: int,
-    output_tokens: int,
+    candidates: list[RoutingCandidate],
+    bound: Bound,
 ) -> float:
-    """At the dearest upstream of whoever may answer, and the small model's on top."""
+    """Dollars. Raises: Refusal for an upstream without a price."""
+    dearest = 0.0
+    for each in candidates:
+        rates = request.snapshot.prices.of(each)
+        if rates is None:
+            raise _unpriced(request.asked.model, each.upstream.name)
+        dearest = max(dearest, rates.at_most(*bound))
+    return dearest
+
+
+def _unpriced(model: str, upstream: str) -> Refusal:
+    return Refusal(
+        403,
+        f"the key has a budget in dollars, and {model!r} has no price at {upstream}: its operator"
+        f" sets one in the gateway's file (upstreams.{upstream}.price)",
+        code="no_price",
+    )
+
+
+# -- tokens
+
+
+def bound_of(request: AdmittedRequest) -> Bound:
+    """Raises: Refusal for what has no bound."""
+    asked = request.asked
+    prompt = _prompt_bound(request)
+    answer = request.decided.answer_tokens
+    copies = answers_of(asked)
+    prediction = asked.fields.get("prediction")
+    if prediction is not None:
+        answer += copies * len(prediction)  # what of it was wrong is billed as an answer
+    if asked.body.echo:
+        answer += copies * prompt
+    return Bound(prompt, answer)
+
+
+def _prompt_bound(request: AdmittedRequest) -> int:
+    asked = request.asked
+    reading = asked.reading()
+    unseen = _unseen(asked)
+    context = _context(request)
+    rounds = 1
+    if unseen and context is None:
+        raise _unbounded(unseen, asked.model)
+    if _runs_tools(asked):
+        rounds = _rounds(asked)
+    if context is None:
+        return _bytes_most(request)
+    most = rounds * reading.prompts * context
+    return most if unseen or rounds > 1 else min(most, _bytes_most(request))
+
+
+def _unbounded(what: str, model: str) -> Refusal:
+    return Refusal(
+        400,
+        f"the key has a budget, and nobody here can tell what {what} costs; the gateway's file may"
+        f" say how much fits (models.{model}.context)",
+        code="unbounded",
+    )
+
+
+def _unseen(asked: Asked) -> str:
+    """What of the prompt cannot be measured, in words; empty: nothing."""
+    reading = asked.reading()
+    if asked.values.get("background"):
+        said = "the key has a budget, and nobody is told what an answer in the background costs"
+        raise Refusal(400, said, code="unbounded")
+    if reading.refers:
+        return "text that somebody else keeps"
+    if any(each.medium is not Medium.IMAGE for each in reading.media):
+        return "a sound, a video or a file"
+    if _runs_tools(asked):
+        return "a tool that the server runs"
+    return ""
+
+
+def _runs_tools(asked: Asked) -> bool:
+    tools = asked.values.get("tools")
+    if not isinstance(tools, list):
+        return False
+    return any(isinstance(tool, dict) and tool.get("type") not in OWN_TOOLS for tool in tools)
+
+
+def _rounds(asked: Asked) -> int:
+    """How often a model reads, that calls its server's tools. Raises: Refusal."""
+    calls = asked.values.get("max_tool_calls")
+    if isinstance(calls, bool) or not isinstance(calls, int) or calls < 0:
+        said = "the key has a budget: say in max_tool_calls how often the server's tools are called"
+        raise Refusal(400, said, code="unbounded")
+    return calls + 1
+
+
+def _context(request: AdmittedRequest) -> int | None:
+    """The most tokens that fit wherever it may be sent; None: somebody does not say."""
     settings = request.decided.settings
-    names = (request.asked.body.model, *settings.fallback)
-    dollars = max(_at_most(request, name, input_tokens, output_tokens) for name in names)
+    names = [request.asked.body.model, *settings.fallback]
     if settings.hybrid is not None:
-        dollars += _at_most(request, settings.hybrid.small, input_tokens, output_tokens)
-    return dollars
+        names.append(settings.hybrid.small)
+    found = [request.snapshot.router.context_most(name, request.asked) for name in names]
+    told = [each for each in found if each is not None]
+    return max(told) if len(told) == len(found) else None
 
 
-def _at_most(
-    request: AdmittedRequest,
-    name: str,
-    input_tokens: int,
-    output_tokens: int,
-) -> float:
-    snapshot = request.snapshot
-    try:
-        candidates = snapshot.router.candidates(name, request.asked)
-    except Refusal:
-        return 0.0  # it cannot do this, and will not be asked
-    found = (snapshot.price(each).cost(input_tokens, output_tokens) for each in candidates)
-    return max(found, default=0.0)
+def _bytes_most(request: AdmittedRequest) -> int:
+    """No text has more tokens than bytes."""
+    asked = request.asked
+    reading = asked.reading()
+    images = len(reading.media) * request.decided.settings.image_tokens
+    beside = PLAIN_TOKENS
+    if asked.endpoint.target in (CHAT, RESPONSES):
+        beside = TEMPLATE_TOKENS
+    if reading.token_ids and not reading.texts:
+        return reading.token_ids + MARKS * reading.prompts + beside
+    size = 0
+    table = asked.endpoint.target.fields
+    for name, raw in request.decided.fields.items():
+        field = table.get(name, FURTHER)
+        if field.carries not in READ:
+            continue
+        if field.role in (DEFINITION, "document"):
+            size += WIDENED * _bytes_of(bytes(raw))
+            beside += DEFINING_TOKENS
+        else:
+            size += _bytes_of(bytes(raw))
+    data = sum(each.chars for each in reading.media)
+    return size - data + images + beside
+
+
+def _bytes_of(raw: bytes) -> int:
+    """Some tokenizers take signs apart first: one of three bytes may be eighteen letters."""
+    if raw.isascii():
+        return len(raw)
+    text = raw.decode("utf-8", "replace")
+    apart = unicodedata.normalize("NFKD", text)
+    return max(len(raw), len(apart.encode()))

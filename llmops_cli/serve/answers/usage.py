@@ -1,17 +1,44 @@
-"""Tokens as an upstream tells them, in OpenAI's two ways."""
+"""Tokens as an upstream tells them, in OpenAI's two ways, and what they are where it tells none."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import msgspec
 
+from llmops_cli.serve.answers.dialects.sse import END, data_of
 from llmops_cli.serve.context import Usage
+from llmops_cli.serve.endpoints import Endpoint
+
+COUNT_MOST = 1_000_000_000
+"""Of one answer: nobody has computed more. A larger number is no count."""
+BYTES_PER_TOKEN = 3
+"""Of an answer's text, where nobody counted: English has four and a half, so this is rather much.
+"""
+EVENT_MOST = 1 << 20
+TAIL_BYTES = 64 << 10
+"""Of an event that is larger: the count stands at its end, behind the answer's text."""
+MARK = b'"usage"'
+Count = Any  # Any: whatever an upstream has there
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: Count = None
+    reasoning_tokens: Count = None
 
 
 class _Counts(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    input_tokens: Count = None
+    output_tokens: Count = None
+    total_tokens: Count = None
+    prompt_cache_hit_tokens: Count = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
 
 
 class _Response(msgspec.Struct):
@@ -30,14 +57,167 @@ def usage_in(raw: bytes) -> Usage | None:
     """Of an answer, or an event; None if it tells nothing."""
     try:
         found = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     counts = found.usage
     if counts is None and found.response is not None:
         counts = found.response.usage
-    if counts is None:
+    return None if counts is None else _usage_of(counts)
+
+
+def _usage_of(counts: _Counts) -> Usage | None:
+    prompt = _first(counts.prompt_tokens, counts.input_tokens)
+    answer = _first(counts.completion_tokens, counts.output_tokens)
+    total = _count(counts.total_tokens)
+    if total is not None:
+        if prompt is None:
+            prompt = max(0, total - (answer or 0))
+        # Some leave what a model thought out of its answer's count, and not out of the total.
+        answer = max(answer or 0, total - prompt)
+    if prompt is None and answer is None:
         return None
     return Usage(
-        counts.prompt_tokens or counts.input_tokens or 0,
-        counts.completion_tokens or counts.output_tokens or 0,
+        input_tokens=prompt or 0,
+        output_tokens=answer or 0,
+        cached_tokens=min(_cached(counts), prompt or 0),
+        reasoning_tokens=min(_reasoned(counts), answer or 0),
+        tells_input=prompt is not None,
+        tells_output=answer is not None,
     )
+
+
+def _cached(counts: _Counts) -> int:
+    details = counts.prompt_tokens_details or counts.input_tokens_details
+    told = details.cached_tokens if details else None
+    return _first(told, counts.prompt_cache_hit_tokens) or 0
+
+
+def _reasoned(counts: _Counts) -> int:
+    details = counts.completion_tokens_details or counts.output_tokens_details
+    return (_count(details.reasoning_tokens) if details else None) or 0
+
+
+def _first(*values: Count) -> int | None:
+    """The first that is a count."""
+    for value in values:
+        found = _count(value)
+        if found is not None:
+            return found
+    return None
+
+
+def _count(value: Count) -> int | None:
+    """None for what is no number of tokens."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 <= value <= COUNT_MOST:
+        return None
+    return int(value)
+
+
+# -- where nobody counted
+
+
+def usage_of_whole(raw: bytes, endpoint: Endpoint) -> Usage:
+    """Of an answer; what it does not tell of its own tokens is guessed."""
+    found = usage_in(raw) or Usage()
+    if not found.tells_output:
+        found.output_tokens = guessed_tokens(raw, endpoint)
+    return found
+
+
+def guessed_tokens(raw: bytes, endpoint: Endpoint) -> int:
+    """Of a whole answer, by the length of what it says."""
+    try:
+        places = endpoint.places(msgspec.json.decode(raw))
+        texts = [place.text for place in places]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        return len(raw) // BYTES_PER_TOKEN if endpoint.bound else 0
+    return sum(1 + len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN for text in texts)
+
+
+class EventCount:
+    """Tokens of a stream's events: one each, or more by how much longer some are than the least."""
+
+    __slots__ = ("bytes", "events", "least")
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.bytes = 0
+        self.least = EVENT_MOST
+
+    def add(self, size: int) -> None:
+        self.events += 1
+        self.bytes += size
+        self.least = min(self.least, size)
+
+    def tokens(self, *, without: int) -> int:
+        """`without`: events that say nothing, such as the last."""
+        more = (self.bytes - self.events * self.least) // BYTES_PER_TOKEN
+        return max(0, self.events - without, more)
+
+
+# -- of streams whose events are not read otherwise
+
+
+class UsageEvents:
+    """What a stream's events tell of its tokens, each read whole however large it is."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self._held = bytearray()
+        self._is_cut = False
+        self._count = EventCount()
+        self._deltas = EventCount()
+
+    def feed(self, piece: bytes) -> None:
+        held = self._held
+        seen = max(0, len(held) - len(END))
+        held += piece.replace(b"\r", b"") if b"\r" in piece else piece
+        cut = held.rfind(END, seen)
+        if cut >= 0:
+            whole = bytes(held[:cut])
+            del held[: cut + len(END)]
+            for event in whole.split(END):
+                self._event(event)
+        if len(held) > EVENT_MOST:
+            del held[:-TAIL_BYTES]
+            self._is_cut = True
+
+    def _event(self, event: bytes) -> None:
+        data = event if self._is_cut else data_of(event)
+        self._is_cut = False
+        if not data:
+            return
+        self._count.add(len(event))
+        if b'.delta"' in data:
+            self._deltas.add(len(event))
+        if MARK in data:
+            self.usage = self.usage.heard(usage_in(data) or _usage_at_end(data))
+
+    def finish(self) -> None:
+        if self._held:
+            self._event(bytes(self._held))
+            self._held.clear()
+        self.estimate()
+
+    def estimate(self) -> None:
+        """An upstream that did not count: what it said stands for tokens."""
+        if self.usage.tells_output:
+            return
+        if self._deltas.events:
+            self.usage.output_tokens = self._deltas.tokens(without=0)
+        else:
+            self.usage.output_tokens = self._count.tokens(without=0)
+
+
+def _usage_at_end(data: bytes) -> Usage | None:
+    """Of an event whose beginning was too large to keep."""
+    _, mark, rest = data.rpartition(MARK)
+    text = rest.lstrip(b": \n").decode("utf-8", "replace")
+    try:
+        counts, _ = json.JSONDecoder().raw_decode(text)
+        found = msgspec.convert(counts, _Counts)
+    except (ValueError, RecursionError):
+        return None
+    return _usage_of(found) if mark else None

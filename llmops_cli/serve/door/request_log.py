@@ -106,6 +106,8 @@ def _entry(context: RequestContext, total_s: float) -> AuditEntry:
         stream=asked.streams,
         input_tokens=observed.usage.input_tokens,
         output_tokens=observed.usage.output_tokens,
+        cached_tokens=observed.usage.cached_tokens,
+        reasoning_tokens=observed.usage.reasoning_tokens,
         dollars=round(observed.dollars, 9),
         cache=observed.cache,
         first_ms=round(observed.first_s * 1e3, 2),

@@ -58,9 +58,13 @@ class Attempts:
         upstream = candidate.upstream
         start = time.monotonic()
         turn = Turn(upstream, request.tokens, self.queues)
+        observed = request.context.observed
+        observed.asking = candidate
         try:
             reply, body = await _ask(candidate, request, left_s, fresh=fresh)
         except UpstreamError as error:
+            if not isinstance(error, ClientDeadline):
+                observed.asking = None  # what failed is nobody's cost
             request.context.observed.error = str(error)
             outcome = outcome_of(error)
             if outcome is Outcome.BAD:
@@ -74,6 +78,7 @@ class Attempts:
                 self.note(candidate, request, slow)
             turn.end(Outcome.NOTHING)
             raise
+        observed.asking = None
         exchange = self._exchange(candidate, request, reply, body, turn, time.monotonic() - start)
         request.context.observed.upstream = upstream.name
         request.context.observed.side = candidate.side

@@ -109,6 +109,27 @@ class Router:
         told = [each.upstream.contexts.get(each.model) for each in candidates]
         return min((tokens for tokens in told if tokens), default=None)
 
+    def everyone(self, name: str, asked: Asked) -> list[RoutingCandidate]:
+        """Every upstream that a request may be sent to, whichever is drawn in the end."""
+        alias, model = self.model(name)
+        if model is BY_ITSELF:
+            return self._listing(name)
+        rule = first_met(model.rules, asked)
+        found = self._expand(rule.use if rule else model.members(), name, alias)
+        if rule is None and model.canary is not None:
+            found += self._expand(model.canary.use, name, alias)
+        needs = asked.needs()
+        return [each for each in found if each.upstream.can(needs)]
+
+    def context_most(self, name: str, asked: Asked) -> int | None:
+        """How many tokens fit wherever a request may go; None: somebody does not say."""
+        settings = self.model(name).settings
+        if settings.context is not None:
+            return settings.context
+        told = [each.upstream.contexts.get(each.model) for each in self.everyone(name, asked)]
+        known = [tokens for tokens in told if tokens]
+        return max(known) if known and len(known) == len(told) else None
+
     def _all(self) -> Iterator[Upstream]:
         for group in self._upstreams.values():
             yield from group

@@ -47,6 +47,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
     dollars: float = 0.0
     cache: str = ""
     first_ms: float = 0.0

@@ -37,6 +37,10 @@ COUNTERS = {
         "Tokens",
         ("model", "key", "direction"),
     ),
+    "token_parts": CounterFamily(
+        "Those of them with a price of their own: from a cache, for thought",
+        ("model", "key", "part"),
+    ),
     "cost_dollars": CounterFamily(
         "What the answers cost",
         ("model", "key"),

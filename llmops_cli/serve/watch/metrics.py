@@ -123,6 +123,10 @@ class Metrics:
             self._child("tokens", model, key, "input").inc(usage.input_tokens)
         if usage.output_tokens:
             self._child("tokens", model, key, "output").inc(usage.output_tokens)
+        if usage.cached_tokens:
+            self._child("token_parts", model, key, "cached").inc(usage.cached_tokens)
+        if usage.reasoning_tokens:
+            self._child("token_parts", model, key, "reasoning").inc(usage.reasoning_tokens)
         if observed.dollars:
             self._child("cost_dollars", model, key).inc(observed.dollars)
             self._count_by_tag(context.asked.key, observed.dollars)

@@ -122,6 +122,7 @@ def _response_attributes(observed: Observed) -> dict[str, str | int | float]:
         "http.response.status_code": observed.status,
         "gen_ai.usage.input_tokens": observed.usage.input_tokens,
         "gen_ai.usage.output_tokens": observed.usage.output_tokens,
+        "gen_ai.usage.cache_read.input_tokens": observed.usage.cached_tokens,
         "llmops.upstream": observed.upstream,
         "llmops.cost.dollars": observed.dollars,
         "llmops.cache": observed.cache,

@@ -1,0 +1,293 @@
+"""What is reserved is an upper bound: a budget is never passed, whatever a body says."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.model import HybridConfig, ModelConfig
+from llmops_cli.gateway_file.upstream import Price, UpstreamConfig
+from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.endpoints import (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    MESSAGES,
+    RESPONSES,
+    Endpoint,
+)
+from tests.unit.serve.scripted import Answered, ScriptedGateway, ScriptedReply
+from tests.unit.serve.spender import answer
+
+Json = dict[str, Any]  # Any: OpenAI's fields
+PRICE = (2.0, 10.0)
+NUMBERS = itertools.count()
+
+
+class Spender:
+    """In an upstream's place: spends what a body allows, and remembers what that was."""
+
+    def __init__(self, price: tuple[float, float] = PRICE) -> None:
+        self.dollars = 0.0
+        self.asked = 0
+        self._price = price
+
+    async def ask(self, method: str, path: str, body: bytes, *_: Any, **__: Any) -> ScriptedReply:
+        del method
+        self.asked += 1
+        said, dollars = answer(path, msgspec.json.decode(body), self._price)
+        self.dollars += dollars
+        return ScriptedReply(200, msgspec.json.encode(said), b"application/json")
+
+    def release(self, reply: ScriptedReply) -> None:
+        pass
+
+    def abandon(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Shop:
+    """A gateway before one spender, or two where a small model answers first."""
+
+    def __init__(self, folder: Path, *, hybrid: bool = False) -> None:
+        self.gateway = ScriptedGateway(folder)
+        self.spender = Spender()
+        price = Price(input=PRICE[0], output=PRICE[1])
+        upstream = UpstreamConfig(url="http://127.0.0.1:9/v1", price=price)
+        small = HybridConfig(small="small") if hybrid else None
+        models = {
+            "m": ModelConfig(pool=["one"], hybrid=small),
+            "small": ModelConfig(pool=["one"]),
+        }
+        config = GatewayConfig(upstreams={"one": upstream}, models=models)
+        for each in self.gateway.configure(config).all():
+            origin: Any = self.spender
+            each.origin = origin
+
+    def ask(self, endpoint: Endpoint, body: Json, budget: float, key: str = "") -> Answered:
+        name = key or f"k{next(NUMBERS)}"
+        poor = Key(id=name, name=name, role="user", models=[], created=0.0, budget_dollars=budget)
+        asked = {"model": "m", **body}
+        return asyncio.run(
+            self.gateway.ask(asked, endpoint=endpoint, key=poor, key_id=name, key_name=name)
+        )
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+USER = {"role": "user", "content": "Hi"}
+LONG = {"role": "user", "content": "1234567890" * 400}
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "f",
+            "description": "d" * 3000,
+            "parameters": {"type": "object", "properties": {f"p{i}": {} for i in range(90)}},
+        },
+    }
+]
+WAYS: list[tuple[Endpoint, Json]] = [
+    (CHAT, {"messages": [USER]}),
+    (CHAT, {"messages": [USER], "max_tokens": None}),
+    (CHAT, {"messages": [USER], "max_tokens": 0}),
+    (CHAT, {"messages": [USER], "max_tokens": -1}),
+    (CHAT, {"messages": [USER], "max_completion_tokens": 1, "max_tokens": 900}),
+    (CHAT, {"messages": [USER], "max_tokens": 1, "n_predict": 900}),
+    (CHAT, {"messages": [USER], "max_output_tokens": 1}),
+    (CHAT, {"messages": [USER], "max_tokens": 50, "n": 16}),
+    (CHAT, {"messages": [USER], "max_tokens": 50, "n": 4, "best_of": 8}),
+    (CHAT, {"messages": [USER], "max_tokens": 50, "n": 4, "use_beam_search": True}),
+    (CHAT, {"messages": [USER], "max_tokens": 1, "min_tokens": 800}),
+    (CHAT, {"messages": [USER], "max_tokens": 1, "thinking_budget": 800}),
+    (CHAT, {"messages": [USER], "max_tokens": 1, "reasoning": {"max_tokens": 800}}),
+    (CHAT, {"messages": [USER], "max_tokens": 1, "prediction": {"content": "1" * 800}}),
+    (CHAT, {"messages": [LONG], "max_tokens": 1}),
+    (CHAT, {"messages": [{"role": "system", "content": "1 2 " * 900}], "max_tokens": 1}),
+    (CHAT, {"messages": [USER] * 150, "max_tokens": 1}),
+    (CHAT, {"messages": [USER], "tools": TOOLS, "max_tokens": 1}),
+    (CHAT, {"messages": [USER], "documents": [{"text": "1" * 3000}], "max_tokens": 1}),
+    (COMPLETIONS, {"prompt": "Hi"}),
+    (COMPLETIONS, {"prompt": ["Hi"] * 40, "max_tokens": 20}),
+    (COMPLETIONS, {"prompt": [[1, 2]] * 40, "max_tokens": 20}),
+    (COMPLETIONS, {"prompt": ["Hi"] * 8, "max_tokens": 20, "n": 4}),
+    (COMPLETIONS, {"prompt": ["Hi"] * 8, "max_tokens": 20, "best_of": 4}),
+    (COMPLETIONS, {"prompt": "1" * 3000, "max_tokens": 1, "echo": True}),
+    (COMPLETIONS, {"prompt": "Hi", "suffix": "1" * 3000, "max_tokens": 1}),
+    (COMPLETIONS, {"prompt": list(range(4000)), "max_tokens": 1}),
+    (EMBEDDINGS, {"input": ["1" * 900] * 20}),
+    (EMBEDDINGS, {"input": [[1] * 900] * 20}),
+    (EMBEDDINGS, {"input": [list(range(900)), list(range(900))]}),
+    (RESPONSES, {"input": "Hi"}),
+    (RESPONSES, {"input": "Hi", "max_output_tokens": None}),
+    (RESPONSES, {"input": "Hi", "max_tokens": 1}),
+    (RESPONSES, {"input": "Hi", "instructions": "1" * 3000, "max_output_tokens": 1}),
+    (MESSAGES, {"max_tokens": 500, "messages": [USER]}),
+    (MESSAGES, {"max_tokens": 1, "system": "1" * 3000, "messages": [USER]}),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "body"), WAYS)
+def test_no_body_passes_a_budget(endpoint: Endpoint, body: Json, shop: Shop) -> None:
+    """$0.01 stay $0.01, however often it is asked; before, these came to up to $1.50."""
+    for _ in range(12):
+        shop.ask(endpoint, body, 0.01, key="poor")
+    assert shop.spender.dollars <= 0.01 + 1e-12
+
+
+@pytest.mark.parametrize(("endpoint", "body"), WAYS)
+def test_what_does_not_fit_is_not_asked(endpoint: Endpoint, body: Json, shop: Shop) -> None:
+    """A budget that is less than a request costs never lets it pass."""
+    answered = shop.ask(endpoint, body, 1e6)
+    if answered.status != 200:
+        assert answered.code == "invalid_body"
+        return
+    cost = shop.spender.dollars
+    assert cost > 0
+    assert shop.ask(endpoint, body, cost * 0.999).code == "insufficient_quota"
+    assert shop.spender.dollars == cost
+
+
+def test_a_small_model_that_answers_first_is_reserved_for(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, hybrid=True)
+    body = {"messages": [USER], "max_tokens": 500}
+    assert shop.ask(CHAT, body, 1e6).status == 200
+    assert shop.spender.asked == 2
+    assert shop.ask(CHAT, body, shop.spender.dollars * 0.999).code == "insufficient_quota"
+
+
+# -- any body
+
+words = st.text(max_size=30) | st.text("0123456789", max_size=60) | st.just("\ufdfa" * 9)
+limits = st.none() | st.integers(-2, 400)
+counts = st.none() | st.integers(1, 5)
+flags = st.none() | st.booleans()
+budgets = st.none() | st.integers(0, 300)
+
+
+def bodies(required: dict[str, Any], **optional: Any) -> st.SearchStrategy[Json]:
+    return st.fixed_dictionaries(
+        {
+            name: st.just(value) if isinstance(value, list | str) else value
+            for name, value in required.items()
+        },
+        optional=optional,
+    )
+
+
+part = st.fixed_dictionaries({"type": st.just("text"), "text": words})
+picture = st.just({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}})
+call = st.builds(
+    lambda name, said: {
+        "id": "c",
+        "type": "function",
+        "function": {"name": name, "arguments": said},
+    },
+    words,
+    words,
+)
+message = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(["system", "user", "assistant", "tool"]),
+        "content": words | st.lists(part | picture, max_size=3),
+    },
+    optional={"name": words, "tool_calls": st.lists(call, max_size=2)},
+)
+tool = st.builds(
+    lambda name, about, keys: {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": about,
+            "parameters": {"type": "object", "properties": {key: {} for key in keys}},
+        },
+    },
+    words,
+    words,
+    st.lists(words, max_size=4),
+)
+generating = {
+    "max_tokens": limits,
+    "n": counts,
+    "best_of": counts,
+    "use_beam_search": flags,
+    "min_tokens": budgets,
+    "thinking_budget": budgets,
+    "n_predict": limits,
+    "echo": flags,
+    "model": st.just("m"),
+}
+chats = bodies(
+    {"messages": st.lists(message, min_size=1, max_size=4)},
+    **generating,
+    max_completion_tokens=limits,
+    tools=st.lists(tool, max_size=3),
+    documents=st.lists(st.fixed_dictionaries({"text": words}), max_size=2),
+    reasoning=st.fixed_dictionaries({"max_tokens": budgets}),
+    thinking=st.fixed_dictionaries({"budget_tokens": budgets}),
+    prediction=st.fixed_dictionaries({"type": st.just("content"), "content": words}),
+    prompt=words,
+)
+tokens = st.lists(st.integers(0, 9), min_size=1, max_size=30)
+texts = words | st.lists(words, min_size=1, max_size=4) | tokens | st.lists(tokens, min_size=1)
+completions = bodies({"prompt": texts}, **generating, suffix=words, messages=st.just([USER]))
+embeddings = bodies({"input": texts}, max_tokens=limits, n=counts)
+item = st.fixed_dictionaries({"role": st.just("user"), "content": words})
+responses = bodies(
+    {"input": words | st.lists(item, min_size=1, max_size=3)},
+    max_output_tokens=limits,
+    max_tokens=limits,
+    instructions=words,
+    reasoning=st.fixed_dictionaries({"max_tokens": budgets}),
+    tools=st.lists(tool, max_size=2),
+)
+anthropics = bodies(
+    {"messages": st.lists(item, min_size=1, max_size=3), "max_tokens": st.integers(-1, 400)},
+    system=words,
+)
+ASKED = [
+    (CHAT, chats),
+    (COMPLETIONS, completions),
+    (EMBEDDINGS, embeddings),
+    (RESPONSES, responses),
+    (MESSAGES, anthropics),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "asked"), ASKED, ids=[each.path for each, _ in ASKED])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_a_reservation_is_an_upper_bound(
+    endpoint: Endpoint, asked: st.SearchStrategy[Json], data: st.DataObject, shop: Shop
+) -> None:
+    """Against a server that spends all that a body allows: what costs more than a budget has never
+    been asked for.
+    """
+    body = data.draw(asked)
+    shop.spender.dollars = 0.0
+    answered = shop.ask(endpoint, body, 1e6)
+    if answered.status != 200:
+        assert answered.status == 400, answered
+        assert shop.spender.dollars == 0.0
+        return
+    cost = shop.spender.dollars
+    again = shop.ask(endpoint, body, cost * 0.999)
+    assert again.code == "insufficient_quota" or cost == 0.0

@@ -1,0 +1,240 @@
+"""Tokens of an answer: as it tells them, in whichever way, and where it tells none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmops_cli.gateway_file.upstream import LongPrice, Price
+from llmops_cli.serve.answers.readers import OpaqueStream, stream_reader
+from llmops_cli.serve.answers.usage import usage_in, usage_of_whole
+from llmops_cli.serve.context import Usage
+from llmops_cli.serve.endpoints import CHAT, EMBEDDINGS, RESPONSES
+
+
+def told(usage: object) -> Usage | None:
+    return usage_in(json.dumps({"usage": usage}).encode())
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 5, "completion_tokens": 3}, (5, 3, 0, 0)),
+        ({"input_tokens": 5, "output_tokens": 3}, (5, 3, 0, 0)),
+        ({"prompt_tokens": 5.0, "completion_tokens": 3.0}, (5, 3, 0, 0)),
+        ({"prompt_tokens": 0, "input_tokens": 7, "completion_tokens": 0}, (0, 0, 0, 0)),
+        ({"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 20}, (5, 15, 0, 0)),
+        ({"prompt_tokens": 5, "total_tokens": 5}, (5, 0, 0, 0)),
+        (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 8,
+                "prompt_tokens_details": {"cached_tokens": 4},
+                "completion_tokens_details": {"reasoning_tokens": 6},
+            },
+            (9, 8, 4, 6),
+        ),
+        (
+            {
+                "input_tokens": 9,
+                "output_tokens": 8,
+                "input_tokens_details": {"cached_tokens": 40},
+                "output_tokens_details": {"reasoning_tokens": 60},
+            },
+            (9, 8, 9, 8),
+        ),
+        ({"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 4}, (9, 1, 4, 0)),
+        ({"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": None}, (9, 1, 0, 0)),
+    ],
+)
+def test_every_way_to_tell_tokens_is_read(usage: object, counted: tuple[int, ...]) -> None:
+    found = told(usage)
+    assert found is not None
+    assert (
+        found.input_tokens,
+        found.output_tokens,
+        found.cached_tokens,
+        found.reasoning_tokens,
+    ) == counted
+
+
+@pytest.mark.parametrize("count", [None, -1, 1e30, 10**30, "5", True, [], {}, -0.5])
+def test_what_is_no_count_is_none(count: object) -> None:
+    assert told({"prompt_tokens": count, "completion_tokens": count}) is None
+    found = told({"prompt_tokens": 5, "completion_tokens": count})
+    assert found is not None
+    assert (found.tells_input, found.tells_output) == (True, False)
+
+
+@pytest.mark.parametrize("raw", [b'{"usage": {"prompt_tokens": 1e999}}', b"{", b"[]", b"\xff", b""])
+def test_an_answer_of_another_form_tells_nothing(raw: bytes) -> None:
+    assert usage_in(raw) is None
+
+
+def test_a_zero_is_a_zero_and_a_missing_count_is_guessed() -> None:
+    message = {"role": "assistant", "content": "word " * 60}
+    answer: dict[str, Any] = {"choices": [{"message": message}]}
+    silent = usage_of_whole(json.dumps(answer).encode(), CHAT)
+    assert not silent.tells_output
+    assert 60 <= silent.output_tokens <= 120
+    answer["usage"] = {"prompt_tokens": 3, "completion_tokens": 0}
+    assert usage_of_whole(json.dumps(answer).encode(), CHAT).output_tokens == 0
+    vectors = {"data": [{"embedding": [0.5] * 900}]}
+    assert usage_of_whole(json.dumps(vectors).encode(), EMBEDDINGS).output_tokens == 0
+
+
+# -- streams
+
+
+def event(kind: str, **fields: object) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+def responses_stream(words: int, *, usage: bool = True) -> bytes:
+    """As OpenAI sends it: each word, then all of it three times, the count at its end."""
+    said = "word " * words
+    deltas = [event("response.output_text.delta", delta="word ")] * words
+    part = {"type": "output_text", "text": said}
+    response: dict[str, object] = {"output": [{"type": "message", "content": [part]}]}
+    if usage:
+        response["usage"] = {"input_tokens": 11, "output_tokens": words}
+    response |= {"user": None, "metadata": {}}
+    whole = [
+        event("response.output_text.done", text=said),
+        event("response.output_item.done", item=response["output"]),
+        event("response.completed", response=response),
+    ]
+    return b"".join([event("response.created", response={"usage": None}), *deltas, *whole])
+
+
+def counted(stream: bytes, step: int) -> Usage:
+    reader = OpaqueStream()
+    for start in range(0, len(stream), step):
+        piece = stream[start : start + step]
+        assert reader.feed(piece) == piece
+    reader.finish()
+    return reader.usage
+
+
+@pytest.mark.parametrize("words", [5_700, 20_000, 400_000])
+@pytest.mark.parametrize("step", [16_384, 1 << 20])
+def test_a_large_last_event_is_read_whole(words: int, step: int) -> None:
+    """A stream of 5,700 tokens was billed as 35."""
+    found = counted(responses_stream(words), step)
+    assert (found.input_tokens, found.output_tokens) == (11, words)
+
+
+def test_a_stream_that_tells_nothing_costs_what_it_said() -> None:
+    found = counted(responses_stream(5_700, usage=False), 16_384)
+    assert not found.tells_output
+    assert 5_700 <= found.output_tokens <= 6_000
+
+
+@settings(max_examples=50, deadline=None)
+@given(cuts=st.integers(1, 60), crlf=st.booleans())
+def test_cuts_change_no_count(cuts: int, crlf: bool) -> None:
+    stream = responses_stream(9)
+    if crlf:
+        stream = stream.replace(b"\n", b"\r\n")
+    found = counted(stream, cuts)
+    assert (found.input_tokens, found.output_tokens) == (11, 9)
+
+
+def chunk(text: str, **more: object) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    return b"data: " + json.dumps({"id": "x", "choices": [choice], **more}).encode() + b"\n\n"
+
+
+def usage_of_chat(*events: bytes) -> Usage:
+    reader = stream_reader(CHAT, None, hides_usage=True, keeps=False)
+    for each in events:
+        reader.feed(each)
+    reader.finish()
+    return reader.usage
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def test_counts_that_grow_are_not_added() -> None:
+    """vLLM's continuous_usage_stats: each event tells all so far."""
+    growing = [
+        chunk("a", usage={"prompt_tokens": 5, "completion_tokens": each}) for each in (1, 2, 3)
+    ]
+    found = usage_of_chat(*growing, DONE)
+    assert (found.input_tokens, found.output_tokens) == (5, 3)
+
+
+def test_parts_of_a_count_may_come_apart() -> None:
+    found = usage_of_chat(
+        chunk("", usage={"prompt_tokens": 5}),
+        chunk("a", usage=None),
+        chunk("b", usage={"completion_tokens": 2}),
+        DONE,
+    )
+    assert (found.input_tokens, found.output_tokens) == (5, 2)
+    assert found.tells_input
+    assert found.tells_output
+
+
+def test_an_event_of_many_words_is_many_tokens() -> None:
+    """Some upstreams send a line at a time: events alone would be an eighth of it."""
+    words = [chunk("twelve words in a line of text that a server sends at once. ")] * 20
+    found = usage_of_chat(chunk(""), *words, chunk(""), DONE)
+    assert 240 <= found.output_tokens <= 500
+
+
+def test_an_odd_count_costs_no_request() -> None:
+    odd = {"prompt_tokens": -5, "completion_tokens": 1e300}
+    found = usage_of_chat(chunk("a"), chunk("b"), chunk("", usage=odd), DONE)
+    assert not found.tells_output
+    assert found.output_tokens == 2
+
+
+# -- prices
+
+
+def test_cached_and_reasoning_tokens_have_prices() -> None:
+    rates = Price(input=10, output=20, cached_input=1, reasoning=40).rates()
+    assert rates.cost(100, 50, cached_tokens=60, reasoning_tokens=30) == pytest.approx(
+        (40 * 10 + 60 * 1 + 20 * 20 + 30 * 40) / 1e6
+    )
+    plain = Price(input=10, output=20).rates()
+    assert plain.cost(100, 50, cached_tokens=60, reasoning_tokens=30) == pytest.approx(
+        (100 * 10 + 50 * 20) / 1e6
+    )
+
+
+prices = st.floats(0, 100)
+sizes = st.integers(0, 10_000)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), inputs=sizes, outputs=sizes)
+def test_a_bound_is_no_less_than_any_cost_below_it(
+    data: st.DataObject, inputs: int, outputs: int
+) -> None:
+    long = LongPrice(above=5000, input=data.draw(prices), output=data.draw(prices))
+    rates = Price(
+        input=data.draw(prices),
+        output=data.draw(prices),
+        cached_input=data.draw(prices),
+        reasoning=data.draw(prices),
+        long=data.draw(st.sampled_from([None, long])),
+    ).rates()
+    cost = rates.cost(
+        inputs,
+        outputs,
+        cached_tokens=data.draw(st.integers(0, inputs)),
+        reasoning_tokens=data.draw(st.integers(0, outputs)),
+    )
+    more = data.draw(st.integers(0, 1000))
+    assert rates.at_most(inputs + more, outputs) >= cost - 1e-12
+
+
+def test_responses_are_counted_by_the_reader_without_choices() -> None:
+    assert isinstance(stream_reader(RESPONSES, None, hides_usage=False, keeps=False), OpaqueStream)
