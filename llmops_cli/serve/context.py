@@ -102,10 +102,14 @@ class CacheUse(StrEnum):
 
 
 class Ended(StrEnum):
-    """How what the client was sent came to its end."""
+    """How what the client was sent came to its end.
+
+    BROKEN: the upstream's doing, or ours; DEADLINE: the client's own, in the middle of an answer.
+    """
 
     OK = "ok"
     BROKEN = "broken"
+    DEADLINE = "deadline"
     CLIENT_GONE = "client_gone"
 
 

@@ -9,6 +9,8 @@ import msgspec
 
 Header = tuple[bytes, bytes]
 Headers = list[Header]
+MESSAGE_CHARS = 1000
+"""Whatever of a body, or of an upstream's words, a message may repeat."""
 
 
 class Refusal(Exception):
@@ -22,6 +24,7 @@ class Refusal(Exception):
         code: str,
         headers: Headers | None = None,
     ) -> None:
+        message = message[:MESSAGE_CHARS]
         super().__init__(message)
         self.status = status
         self.message = message

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 HEAD_CHARS = 2048
 """Of a prompt, for prefix affinity: two or three pages of a system prompt tell uses apart."""
 Json = dict[str, Any]  # Any: OpenAI's content parts, tools and schemas
+
+
+NAME_MOST = 256
+Name = Annotated[str, msgspec.Meta(max_length=NAME_MOST)]
+"""No model of anybody has a longer one, and it stands in logs, traces and messages."""
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -18,7 +23,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
 class RequestBody(msgspec.Struct, frozen=True):
     """The part of a body that the gateway reads. Other fields pass through unread."""
 
-    model: str = ""
+    model: Name = ""
     messages: list[Json] | msgspec.UnsetType = msgspec.UNSET
     prompt: Any = None  # Any: as input, and Responses have an object there
     input: Any = None  # Any: texts, tokens or items; what is long is not copied

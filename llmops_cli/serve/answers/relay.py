@@ -182,8 +182,9 @@ class Relay:
         error: UpstreamError,
     ) -> None:
         request.observed.error = str(error)
+        is_clients = error.blame is Blame.CLIENT
+        request.observed.ended = Ended.DEADLINE if is_clients else Ended.BROKEN
         if outcome_of(error) is Outcome.BAD:
-            request.observed.ended = Ended.BROKEN
             self._metrics.upstream_failed(exchange.candidate.upstream.name, error)
 
     def settle(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.disconnect import ClientGone
 from llmops_cli.serve.context import Asked, Fields
+from llmops_cli.serve.door.identity import SESSION_CHARS
 from llmops_cli.serve.door.packed import coding_of, too_large, unpacked
 from llmops_cli.serve.door.respond import Receive, Scope
 from llmops_cli.serve.endpoints import WHOLE_NUMBERS
@@ -14,6 +17,8 @@ from llmops_cli.serve.reading import Json
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
 
+LARGEST = int(sys.float_info.max)
+"""Beyond it a number is none for most of those who read JSON, as 1e999 is none."""
 _decode_fields = msgspec.json.Decoder(Fields).decode
 
 
@@ -78,7 +83,7 @@ def parse(
     if lack is not None:
         raise Refusal(400, lack, code="invalid_body")
     if not asked.session and asked.body.user:
-        asked.session = asked.body.user
+        asked.session = asked.body.user[:SESSION_CHARS]
     dialect.model = asked.body.model
     return plain
 
@@ -91,6 +96,9 @@ def _decoded(body: bytes) -> tuple[Json, bytes]:
     values = msgspec.json.decode(body)
     if not isinstance(values, dict):
         raise Refusal(400, "the body is no JSON object", code="invalid_body")
+    for name, value in values.items():
+        if type(value) is int and abs(value) > LARGEST:
+            raise Refusal(400, f"{name}: number out of range", code="invalid_body")
     again = msgspec.json.encode(values)
     if len(again) != len(body) and _keys_in(again) != _keys_in(body):
         raise Refusal(400, "a key of the body comes twice", code="invalid_body")

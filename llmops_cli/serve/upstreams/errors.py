@@ -12,6 +12,10 @@ OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTA
 """This machine has no file, memory or port left to connect with."""
 
 
+SAID_CHARS = 256
+"""Of a failure's words: some are the upstream's own."""
+
+
 class Blame(StrEnum):
     """Whose doing a failure is. Only what is the upstream's own counts against it."""
 
@@ -24,6 +28,9 @@ class UpstreamError(Exception):
     """No answer, or half of one."""
 
     blame: Blame = Blame.UPSTREAM
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said[:SAID_CHARS])
 
 
 class UpstreamTimeout(UpstreamError):

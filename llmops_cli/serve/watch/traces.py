@@ -61,7 +61,7 @@ class Tracer:
             parent = self._context({"traceparent": asked.parent})
         operation = asked.endpoint.operation
         span = self._tracer.start_span(
-            f"{operation} {asked.body.model}",
+            f"{operation} {asked.model}",
             kind=self._kind,
             context=parent,
             attributes=_request_attributes(asked),
@@ -108,7 +108,7 @@ def _traces_url(endpoint: str) -> str:
 def _request_attributes(asked: Asked) -> dict[str, str | bool]:
     return {
         "gen_ai.operation.name": asked.endpoint.operation,
-        "gen_ai.request.model": asked.body.model,
+        "gen_ai.request.model": asked.model,
         "gen_ai.provider.name": "llmops",
         "http.route": asked.route,
         "llmops.request.id": asked.id,
