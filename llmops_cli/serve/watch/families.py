@@ -28,6 +28,26 @@ class GaugeFamily(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
+LABELS = {
+    "route": "a path of the API; other: one that there is not",
+    "model": "a name of the file, or one that an upstream lists; unlisted: any other; empty: none",
+    "key": "a key's id; empty: nobody's",
+    "status": "of HTTP; one without a meaning is its class, such as 2xx",
+    "class": "2xx, 3xx, 4xx or 5xx",
+    "direction": "input or output",
+    "tag": "a tag's name that stands in the file's `tags`",
+    "value": "of that tag; other: beyond 200 of them; empty: a key without the tag",
+    "result": "cache: hit, miss, stale, semantic or bypass; shadow: fine, failed or skipped",
+    "side": "guard: input or output; upstreams: stable, canary or shadow",
+    "action": "flag, redact or block",
+    "rule": "of the guard's policy; other: beyond 200 of them",
+    "code": "of the refusal, as the client is told",
+    "upstream": "a name of the file",
+    "kind": "the failure's type, such as ConnectTimeout, or the status of the answer",
+    "to": "the model that stood in, or cache",
+    "worker": "its process id",
+}
+"""What a label's values are: sets that neither clients nor upstreams can make grow."""
 COUNTERS = {
     "requests": CounterFamily(
         "Requests that have ended",

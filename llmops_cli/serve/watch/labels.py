@@ -12,7 +12,8 @@ ROUTES = frozenset((*ENDPOINTS, *PASSED, *PAGES))
 BEYOND_THE_STANDARD = (499, 520, 521, 522, 523, 524, 529)
 """Statuses that nginx, Cloudflare and Anthropic have added."""
 STATUSES = frozenset((*HTTPStatus, *BEYOND_THE_STANDARD))
-TAG_VALUES_MOST = 200
+VALUES_MOST = 200
+"""Of a label whose values are others' to choose: an operator's tags, a policy's rules."""
 
 
 def route_label(path: str, status: int) -> str:
@@ -42,17 +43,17 @@ def failure_label(failure: Exception | int) -> str:
     return type(failure).__name__
 
 
-class TagValues:
-    """Operators give tags; who gives thousands of values to one has its later ones together."""
+class BoundedValues:
+    """Whoever has thousands of values for one name has its later ones together."""
 
     def __init__(self) -> None:
         self._seen: dict[str, set[str]] = {}
 
-    def label(self, tag: str, value: str) -> str:
-        seen = self._seen.setdefault(tag, set())
+    def label(self, name: str, value: str) -> str:
+        seen = self._seen.setdefault(name, set())
         if value in seen:
             return value
-        if len(seen) >= TAG_VALUES_MOST:
+        if len(seen) >= VALUES_MOST:
             return OTHER
         seen.add(value)
         return value

@@ -22,7 +22,7 @@ from llmops_cli.serve.context import Ended, RequestContext
 from llmops_cli.serve.watch.exposition import text_of
 from llmops_cli.serve.watch.families import COUNTERS, GAUGES, HISTOGRAMS
 from llmops_cli.serve.watch.labels import (
-    TagValues,
+    BoundedValues,
     class_label,
     failure_label,
     route_label,
@@ -51,7 +51,7 @@ class Metrics:
         self._families: dict[str, Any] = {}  # Any: the library's counters, histograms and gauges
         self._children: dict[Labelled, Any] = {}
         self._define()
-        self._tag_values = TagValues()
+        self._values = BoundedValues()
         self.tags: list[str] = []
         self.audit_lost: Counter = self._families["audit_lost"]
         self.in_flight: Gauge = self._families["in_flight"]
@@ -138,7 +138,7 @@ class Metrics:
     def _count_by_tag(self, key: Key, dollars: float) -> None:
         for tag in self.tags:
             value = key.tags.get(tag, "")
-            label = self._tag_values.label(tag, value)
+            label = self._values.label(f"tag {tag}", value)
             self._child("cost_dollars_by_tag", tag, label).inc(dollars)
 
     def _observe_times(
@@ -161,7 +161,7 @@ class Metrics:
     # What happens to one under way.
 
     def refused(self, code: str, key: str) -> None:
-        self._child("refused", code, key).inc()
+        self._child("refused", self._values.label("code", code), key).inc()
 
     def guarded(
         self,
@@ -169,7 +169,7 @@ class Metrics:
         action: str,
         rule: str,
     ) -> None:
-        self._child("guard", side, action, rule).inc()
+        self._child("guard", side, action, self._values.label("rule", rule)).inc()
 
     def upstream_failed(self, upstream: str, failure: Exception | int) -> None:
         """`failure`: what was raised, or the status of the answer."""

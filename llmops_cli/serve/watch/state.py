@@ -10,7 +10,7 @@ from llmops_cli.serve.accounts.key import Key
 from llmops_cli.serve.accounts.spend import spent_by_tag, tag_names
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.breaker import BreakerState
-from llmops_cli.serve.watch.labels import TAG_VALUES_MOST
+from llmops_cli.serve.watch.labels import VALUES_MOST
 from llmops_cli.serve.watch.samples import Samples
 
 Json = dict[str, Any]  # Any: what JSON can hold
@@ -231,5 +231,5 @@ def _tags(known: Sequence[Key], spent: Mapping[str, Spending]) -> dict[str, list
     found = {}
     for tag in tag_names(known)[:TAGS_MOST]:
         rows = spent_by_tag(known, spent, tag)
-        found[tag] = [row._asdict() for row in rows[:TAG_VALUES_MOST]]
+        found[tag] = [row._asdict() for row in rows[:VALUES_MOST]]
     return found

@@ -9,7 +9,7 @@ from llmops_cli.serve.context import Ended, RequestContext
 from llmops_cli.serve.endpoints import CHAT
 from llmops_cli.serve.request import RequestBody
 from llmops_cli.serve.upstreams.errors import ConnectionLost, FirstByteTimeout, MalformedAnswer
-from llmops_cli.serve.watch.labels import STATUSES, TAG_VALUES_MOST
+from llmops_cli.serve.watch.labels import STATUSES, VALUES_MOST
 from llmops_cli.serve.watch.metrics import Metrics
 from llmops_cli.serve.watch.samples import Samples
 
@@ -137,6 +137,6 @@ def test_dollars_are_counted_by_the_tags_that_are_asked_for(metrics: Metrics) ->
         context.asked.key = structs.replace(context.asked.key, tags=tags)
         metrics.done(context, 1.0)
     found = samples_of(metrics).by("cost_dollars_by_tag_total", "value")
-    assert len(found) == TAG_VALUES_MOST + 1
+    assert len(found) == VALUES_MOST + 1
     assert sum(found.values()) == 150.0
     assert {each["tag"] for each in labels_of(metrics, "cost_dollars_by_tag_total")} == {"team"}

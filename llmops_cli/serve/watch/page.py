@@ -1,0 +1,97 @@
+"""docs/GATEWAY_METRICS.md, made from the families: `python -m llmops_cli.serve.watch.page`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+
+from llmops_cli.serve.watch.families import (
+    COUNTERS,
+    GAUGES,
+    HISTOGRAMS,
+    LABELS,
+    CounterFamily,
+    GaugeFamily,
+    HistogramFamily,
+)
+from llmops_cli.serve.watch.metrics import PREFIX
+
+HEAD = """# Metrics of the gateway
+
+Made from the code by `python -m llmops_cli.serve.watch.page`; a test keeps it so.
+
+`GET /metrics` has them for Prometheus, with a key of the role admin or metrics. Counts are since
+the start and over all workers, those that have ended included; gauges are of the workers that
+live. Times are in seconds.
+"""
+MERGED = {"livesum": "sum", "livemin": "least", "livemax": "most"}
+
+Family = CounterFamily | HistogramFamily | GaugeFamily
+
+
+def page() -> str:
+    return "\n".join([HEAD, *_counters(), *_histograms(), *_gauges(), *_labels()])
+
+
+def _counters() -> Iterator[str]:
+    yield "## Counters\n"
+    yield from _table(["name", "labels", "what it counts"])
+    for name, family in COUNTERS.items():
+        yield _row([f"`{PREFIX}{name}_total`", _named(family), family.text])
+    yield ""
+
+
+def _histograms() -> Iterator[str]:
+    yield "## Histograms\n"
+    yield "Each is `_bucket`, `_sum` and `_count`.\n"
+    yield from _table(["name", "labels", "what it times", "bounds"])
+    for name, family in HISTOGRAMS.items():
+        bounds = ", ".join(f"{bound:g}" for bound in family.buckets_s)
+        yield _row([f"`{PREFIX}{name}`", _named(family), family.text, bounds])
+    yield ""
+
+
+def _gauges() -> Iterator[str]:
+    yield "## Gauges\n"
+    yield from _table(["name", "labels", "what it is", "of several workers"])
+    for name, family in GAUGES.items():
+        merged = MERGED[family.merging]
+        if "worker" in family.labels:
+            merged = "each"
+        yield _row([f"`{PREFIX}{name}`", _named(family), family.text, merged])
+    yield ""
+
+
+def _labels() -> Iterator[str]:
+    yield "## Labels\n"
+    yield "Their values come from sets that neither clients nor upstreams can make grow.\n"
+    yield from _table(["label", "its values", "of"])
+    for label, text in LABELS.items():
+        having = [f"`{name}`" for name in _having(label)]
+        yield _row([f"`{label}`", text, ", ".join(having)])
+    yield ""
+
+
+def _having(label: str) -> Iterator[str]:
+    kinds: tuple[Mapping[str, Family], ...] = (COUNTERS, HISTOGRAMS, GAUGES)
+    for families in kinds:
+        for name, family in families.items():
+            if label in family.labels:
+                yield name
+
+
+def _named(family: Family) -> str:
+    return ", ".join(f"`{label}`" for label in family.labels)
+
+
+def _table(heads: list[str]) -> Iterable[str]:
+    return [_row(heads), _row(["---"] * len(heads))]
+
+
+def _row(cells: list[str]) -> str:
+    inner = " | ".join(cells)
+    return f"| {inner} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
