@@ -32,7 +32,7 @@ CHAT_USAGE = {
 }
 RESPONSE_USAGE = {
     "input_tokens": 50,
-    "input_tokens_details": {"cached_tokens": 32},
+    "input_tokens_details": {"cached_tokens": 32, "cache_write_tokens": 0},
     "output_tokens": 9,
     "output_tokens_details": {"reasoning_tokens": 0},
     "total_tokens": 59,

@@ -14,7 +14,7 @@ import msgspec
 from llmops_cli.serve.answers.dialects.chat import ChatChoices
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, Json, Place, places_of_whole
 from llmops_cli.serve.answers.dialects.completions import TextChoices
-from llmops_cli.serve.answers.dialects.dialect import Dialect, OpenAI
+from llmops_cli.serve.answers.dialects.dialect import Dialect, OpenAI, chat_dialect
 from llmops_cli.serve.answers.dialects.messages import Messages, messages_to_count
 from llmops_cli.serve.answers.dialects.responses import places_of_response
 from llmops_cli.serve.field_tables import (
@@ -143,6 +143,7 @@ CHAT = Endpoint(
     missing="a chat needs messages",
     may_be_empty=False,
     fields=CHAT_FIELDS,
+    dialect=chat_dialect,
     bound="max_tokens",
     choices=ChatChoices(),
     places=places_of_whole,

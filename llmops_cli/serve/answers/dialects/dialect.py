@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 
+from llmops_cli.serve.answers.dialects.chat_request import chat_of
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, spelt
+from llmops_cli.serve.answers.dialects.unsent import headers_of
 from llmops_cli.serve.refusal import Headers, Refusal
 
 
@@ -60,12 +62,20 @@ class Dialect(Protocol):
         """The gateway's own no."""
 
 
+Reads = Callable[[bytes], tuple[bytes, bytes]]
+"""A body as it is sent on, and the names of what is not."""
+
+
 class OpenAI:
-    """Bytes as they are."""
+    """Bytes as they are. `reads`: how a request is put into its form, where it has several."""
 
     is_plain = True
     wants_usage = False
     model = ""
+
+    def __init__(self, *, reads: Reads | None = None) -> None:
+        self._reads = reads
+        self._unsent = b""
 
     def named(self, request_id: str) -> Headers:
         del request_id
@@ -75,10 +85,12 @@ class OpenAI:
         del headers
 
     def request(self, body: bytes) -> bytes:
+        if self._reads is not None:
+            body, self._unsent = self._reads(body)
         return body
 
     def told(self) -> Headers:
-        return []
+        return headers_of(self._unsent)
 
     def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
         return status, body
@@ -104,3 +116,8 @@ class OpenAI:
     def refusal(self, refusal: Refusal, request_id: str) -> bytes:
         del request_id
         return refusal.body()
+
+
+def chat_dialect() -> OpenAI:
+    """A chat's, whose body may have the form of Responses."""
+    return OpenAI(reads=chat_of)

@@ -17,11 +17,11 @@ from llmops_cli.serve.answers.dialects.messages_stream import (
     MessagesStream,
     whole_as_event,
 )
+from llmops_cli.serve.answers.dialects.unsent import headers_of
 from llmops_cli.serve.refusal import Headers, Refusal
 
 OTHER_FORM = b"2023-01-01"
 """The first version, whose streams had another form; 2023-06-01 and after have this one."""
-UNSENT_HEADER = b"x-llmops-unsent"
 NOTHING_ASKED = MessagesRequest(chat=b"", unsent=b"")
 
 
@@ -58,10 +58,7 @@ class Messages:
         return self._asked.chat
 
     def told(self) -> Headers:
-        names = [self._asked.unsent] if self._asked.unsent else []
-        if self._betas:
-            names.append(b"anthropic-beta")
-        return [(UNSENT_HEADER, b", ".join(names))] if names else []
+        return headers_of(self._asked.unsent, b"anthropic-beta" if self._betas else b"")
 
     def whole(self, body: bytes, *, status: int = 200) -> tuple[int, bytes]:
         return message_of(body, status=status, shown=self._shown())

@@ -12,7 +12,6 @@ from llmops_cli.serve.answers.dialects.messages_rules import (
     IMAGE_SOURCE,
     Fields,
     How,
-    Unsent,
     invalid,
     kept,
     missing,
@@ -20,6 +19,7 @@ from llmops_cli.serve.answers.dialects.messages_rules import (
     typed,
     unsupported,
 )
+from llmops_cli.serve.answers.dialects.unsent import Unsent
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 IMAGE_KINDS = ("image/jpeg", "image/png", "image/gif", "image/webp")

@@ -9,7 +9,6 @@ import msgspec
 from llmops_cli.serve.answers.dialects.messages_rules import (
     REQUEST,
     Fields,
-    Unsent,
     kept,
     missing,
     typed,
@@ -25,6 +24,7 @@ from llmops_cli.serve.answers.dialects.messages_settings import (
     tools_of,
 )
 from llmops_cli.serve.answers.dialects.messages_turns import chat_messages
+from llmops_cli.serve.answers.dialects.unsent import Unsent
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 NUMBERS = ("temperature", "top_p")

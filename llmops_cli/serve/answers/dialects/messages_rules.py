@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from llmops_cli.serve.answers.dialects.unsent import Unsent
 from llmops_cli.serve.refusal import Refusal
 
 Fields = dict[str, msgspec.Raw]
@@ -263,26 +264,6 @@ BLOCKS: dict[str, BlockRule] = {
 
 NULL = b"null"
 NOTHING = (b"[]", b"{}", b"false")
-NAME_CHARS = 64
-UNSENT_MOST = 24
-
-
-class Unsent:
-    """What of one request is not sent on: names, each once."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, None] = {}
-
-    def add(self, name: str) -> None:
-        """A client may have made it up: it goes into a header."""
-        shown = "".join(
-            each for each in name if each.isascii() and (each.isalnum() or each in "._-")
-        )
-        if len(self._names) < UNSENT_MOST:
-            self._names.setdefault(shown[:NAME_CHARS] or "?")
-
-    def header(self) -> bytes:
-        return ", ".join(self._names).encode()
 
 
 def opened(

@@ -14,13 +14,13 @@ from llmops_cli.serve.answers.dialects.messages_rules import (
     TOOL,
     TOOL_CHOICE,
     Fields,
-    Unsent,
     invalid,
     missing,
     opened,
     typed,
     unsupported,
 )
+from llmops_cli.serve.answers.dialects.unsent import Unsent
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 TOOL_CHOICES = {

@@ -18,13 +18,13 @@ from llmops_cli.serve.answers.dialects.messages_content import (
 from llmops_cli.serve.answers.dialects.messages_rules import (
     MESSAGE,
     Fields,
-    Unsent,
     invalid,
     kept,
     missing,
     typed,
 )
 from llmops_cli.serve.answers.dialects.messages_thoughts import field_of
+from llmops_cli.serve.answers.dialects.unsent import Unsent
 from llmops_cli.serve.refusal import Refusal
 
 Json = dict[str, Any]  # Any: OpenAI's fields
