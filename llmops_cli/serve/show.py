@@ -85,7 +85,7 @@ def _notes(now: State) -> Iterator[str]:
     if len(versions) > 1:
         yield f"{len(now['workers'])} workers serve {len(versions)} versions of the configuration"
     if now["keys_damaged"]:
-        yield f"{now['keys_damaged']} keys are damaged: llmops keys list"
+        yield f"damaged keys: {now['keys_damaged']} (llmops keys list)"
     if now["audit_lost"]:
         yield f"audit log: {now['audit_lost']:.0f} lines lost"
     for name, canary in now["canaries"].items():

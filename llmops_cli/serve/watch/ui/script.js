@@ -160,7 +160,7 @@ function notesOn(state) {
     notes.push(`${Object.keys(state.workers).length} workers serve ${versions} versions of the configuration.`);
   }
   if (state.keys_damaged) {
-    notes.push(`${count(state.keys_damaged)} keys are damaged; "llmops keys list" names them.`);
+    notes.push(`Damaged keys: ${count(state.keys_damaged)}. "llmops keys list" names them.`);
   }
   if (state.audit_lost) {
     notes.push(`The audit log has lost ${count(state.audit_lost)} lines.`);
