@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from llmops_cli.serve.accounts.redis_link import RedisAway, RedisLink
+from llmops_cli.serve.answers.facts import CHARS_MOST, facts_of, words_of
 
 LOG = logging.getLogger("llmops.gateway")
 Json = dict[str, Any]  # Any: a body
@@ -38,10 +38,6 @@ delete from answers where until < (
   select until from answers order by until limit 1 offset (select count(*) / 2 from answers)
 )
 """
-_FACTS = re.compile(
-    r"\d+(?:[.,:]\d+)*|\b(?:not|no|never|without|except|isn't|don't|doesn't|can't|won't)\b",
-    re.IGNORECASE,
-)
 
 
 class CachedAnswer(NamedTuple):
@@ -71,12 +67,14 @@ class Store(Protocol):
 class Question(NamedTuple):
     """A request as the caches see it.
 
-    `text` may be answered by meaning within `partition`; empty: it may not.
+    `text` may be answered by meaning within `partition`; empty: it may not. `words`: its own, which
+    tell whether another text is another wording of it.
     """
 
     name: str
     partition: str
     text: str
+    words: Sequence[bytes]
 
 
 def question(
@@ -87,13 +85,19 @@ def question(
     alias: str,
     policy: str,
     sources: Sequence[bytes],
+    by_meaning: bool = True,
 ) -> Question:
-    """`body` as sent, decoded; `policy`: a digest of the guard's; `sources`: who would answer."""
+    """`body` as sent, decoded; `policy`: a digest of the guard's; `sources`: who would answer.
+
+    `by_meaning`: the answer of another wording will do.
+    """
     matters = {name: value for name, value in body.items() if name not in IDLE}
     matters["model"] = alias
     base = [tenant, route, policy, [source.decode() for source in sources]]
+    if not by_meaning:
+        return Question(_digest([*base, matters]), "", "", ())
     text, rest = _apart(matters)
-    return Question(_digest([*base, matters]), _digest([*base, rest]), text)
+    return Question(_digest([*base, matters]), _digest([*base, rest]), text, words_of(text))
 
 
 def _apart(matters: Json) -> tuple[str, Json]:
@@ -103,18 +107,10 @@ def _apart(matters: Json) -> tuple[str, Json]:
         return "", matters
     last = messages[-1]
     text = last.get("content")
-    if last.get("role") != "user" or not isinstance(text, str):
+    if last.get("role") != "user" or not isinstance(text, str) or len(text) > CHARS_MOST:
         return "", matters
-    facts = {**last, "content": _facts(text)}
+    facts = {**last, "content": facts_of(text)}
     return text, {**matters, "messages": [*messages[:-1], facts]}
-
-
-def _facts(text: str) -> list[str]:
-    """Numbers and negations.
-
-    Two questions that differ in these mean different things however alike they look.
-    """
-    return sorted(found.lower() for found in _FACTS.findall(text))
 
 
 def _digest(value: object) -> str:

@@ -67,7 +67,7 @@ class AnswerCache:
             request.observed.cache = CacheUse.BYPASS
             return None
         source = _source_of(request)
-        question = _question_of(request, source)
+        question = _question_of(request, source, by_meaning=config.semantic is not None)
         if question is None:
             return None
         lookup = CacheLookup(question, config, source)
@@ -112,7 +112,9 @@ class AnswerCache:
         await self._store.put(asked.name, body, config.ttl_s)
         if lookup.vector is not None and config.semantic is not None:
             most = config.semantic.entries
-            self._of_meanings().remember(asked.partition, asked.name, lookup.vector, most=most)
+            self._of_meanings().remember(
+                asked.partition, asked.name, lookup.vector, asked.words, most=most
+            )
 
     async def _fresh(
         self,
@@ -147,8 +149,10 @@ class AnswerCache:
         lookup.vector = await _vector_of(request, config.model, asked.text)
         if lookup.vector is None:
             return
-        near = self._of_meanings().nearest(asked.partition, lookup.vector)
-        if near is None or near.cosine < config.threshold:
+        near = self._of_meanings().nearest(
+            asked.partition, lookup.vector, asked.words, threshold=config.threshold
+        )
+        if near is None:
             return
         lookup.found = await self._fresh(request, lookup, near.name)
         if lookup.found is not None:
@@ -194,7 +198,12 @@ def _is_from(request: AdmittedRequest, source: Source) -> bool:
     return _source_of(request) == source
 
 
-def _question_of(request: AdmittedRequest, source: Source) -> Question | None:
+def _question_of(
+    request: AdmittedRequest,
+    source: Source,
+    *,
+    by_meaning: bool,
+) -> Question | None:
     """None for a field that is JSON and no value of ours, such as 1e400: the upstream judges it."""
     fields = request.decided.fields
     try:
@@ -208,6 +217,7 @@ def _question_of(request: AdmittedRequest, source: Source) -> Question | None:
         alias=request.asked.body.model,
         policy=request.snapshot.policy,
         sources=(source.side.encode(), *source.members),
+        by_meaning=by_meaning,
     )
 
 

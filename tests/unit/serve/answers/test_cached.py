@@ -15,6 +15,7 @@ from llmops_cli.gateway_file.model import (
     HybridConfig,
     ModelConfig,
     PoolMember,
+    SemanticConfig,
 )
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.cache_control import BYPASS, CacheWish
@@ -36,7 +37,8 @@ class Cached(ScriptedGateway):
 
     def serve(self, urls: tuple[str, ...] = ("old", "new"), **model: Any) -> None:
         upstreams = {name: UpstreamConfig(url=f"http://127.0.0.1:9/{name}") for name in urls}
-        found = ModelConfig(cache=CacheConfig(stale=True), **model)
+        cache = CacheConfig(stale=True, semantic=SemanticConfig(model="small"))
+        found = ModelConfig(cache=cache, **model)
         small = ModelConfig(pool=[urls[-1]])
         self.configure(GatewayConfig(upstreams=upstreams, models={"m": found, "small": small}))
 
@@ -74,8 +76,8 @@ def test_a_canary_s_answers_stay_on_its_side(gateway: Cached) -> None:
 
     for session in range(40):
         ask(session)
-    assert {opened.upstream for opened in gateway.opened} == {"old", "new"}
-    assert len(gateway.opened) == 2, "one answer for each side"
+    chats = [opened for opened in gateway.opened if opened.path.startswith("/v1/chat")]
+    assert len(chats) == 2, "one answer for each side"
     assert {b"old" in body for _, body in map(ask, range(40))} == {True, False}
 
 
@@ -151,7 +153,7 @@ def test_what_a_client_says_of_the_cache(gateway: Cached) -> None:
 
     answer = ask(only=True)
     assert (answer.status, answer.code) == (504, "not_cached")
-    assert gateway.opened == []
+    assert {opened.path for opened in gateway.opened} <= {"/v1/embeddings"}
     assert gateway.use(ask(**BYPASS._asdict())) == ""
     assert gateway.use(ask(reads=False)) == "", "no-store keeps nothing"
     gateway.scripts = lambda _: Script(words="later")
@@ -169,3 +171,43 @@ def test_an_old_answer_is_not_given_to_who_wants_a_new_one(gateway: Cached) -> N
     gateway.say()
     gateway.scripts = lambda _: Script(status=0)
     assert asyncio.run(gateway.ask(HELLO, cache_wish=CacheWish(reads=False))).status == 502
+
+
+@pytest.mark.parametrize(
+    ("text", "use"),
+    [
+        ("Please tell me, does Alice owe Bob 3 dollars?", "semantic"),
+        ("Does Bob owe Alice 3 dollars?", ""),
+        ("Does Alice owe Bob 4 dollars?", ""),
+        ("Does Alice owe Bob 3 euros?", ""),
+        ("Doesn't Alice owe Bob 3 dollars?", ""),
+        ("Does Alice give Bob 3 dollars?", ""),
+    ],
+)
+def test_only_another_wording_is_the_same_question(text: str, use: str, gateway: Cached) -> None:
+    """All vectors of the script are the same."""
+    gateway.serve(pool=["old"])
+
+    def ask(said: str) -> str:
+        return gateway.use(gateway.say(messages=[{"role": "user", "content": said}]))
+
+    assert ask("Does Alice owe Bob 3 dollars?") == ""
+    assert ask(text) == use
+    assert ask("Does Alice owe Bob 3 dollars?") == "hit"
+
+
+def test_a_long_text_is_no_other_s_wording(gateway: Cached) -> None:
+    gateway.serve(pool=["old"])
+    long = "word " * 500
+    for text in (long, f"please {long}"):
+        assert gateway.use(gateway.say(messages=[{"role": "user", "content": text}])) == ""
+    assert "/v1/embeddings" not in {opened.path for opened in gateway.opened}
+
+
+def test_wordings_stay_on_their_side(gateway: Cached) -> None:
+    colours = {"blue": ["old"], "green": ["new"]}
+    gateway.serve(colours=colours, live="blue")
+    gateway.say()
+    gateway.serve(colours=colours, live="green")
+    please = [{"role": "user", "content": "Please, hi"}]
+    assert gateway.use(gateway.say(messages=please)) == ""
