@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 DAY_S = 86_400
 NAMED = "The key's name or id."
+CONFIG = "The gateway's file: a budget in dollars is refused where a model has no price."
+CONFIG_VARIABLE = "LLMOPS_SERVE_CONFIG"
+NO_PRICES = (
+    "warning: a budget in dollars counts where upstreams have a price; others are answered 403:"
+    " --config gateway.yaml says which"
+)
 
 group = typer.Typer(help="API keys of the gateway.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -34,11 +40,14 @@ def create(
     budget_dollars: float = typer.Option(None, min=0, help="A month, at the upstreams' prices."),
     budget_tokens: int = typer.Option(None, min=1, help="A month, prompts and answers together."),
     tag: list[str] = typer.Option([], help="team=search. May be repeated."),
+    config: str = typer.Option(None, envvar=CONFIG_VARIABLE, help=CONFIG),
     as_json: bool = typer.Option(
         False, "--json", help="Print the key on stdout as JSON and nothing else."
     ),
 ) -> None:
     """A new key. It is shown once: only its digest is kept."""
+    if budget_dollars is not None:
+        _check_prices(name, _names(models) or [], config)
     secret, key = _store().create(
         name,
         role=role,
@@ -52,6 +61,25 @@ def create(
         tags=_tags(tag),
     )
     _tell(secret, key, as_json)
+
+
+def _check_prices(
+    name: str,
+    models: list[str],
+    config: str | None,
+) -> None:
+    """Raises: UsageError for a model without a price; without a file nobody can know."""
+    from pathlib import Path
+
+    from llmops_cli.cli.screen import say
+    from llmops_cli.serve.accounts.key import Key
+    from llmops_cli.serve.priced import refuse_unpriced
+
+    if config is None:
+        say(NO_PRICES)
+        return
+    asked = Key(id="", name=name, role="user", models=models, created=0.0, budget_dollars=0.0)
+    refuse_unpriced(Path(config), [asked])
 
 
 @group.command()
@@ -69,6 +97,7 @@ def update(
     budget_tokens: int = typer.Option(None, min=1, help="A month, prompts and answers together."),
     tag: list[str] = typer.Option([], help="team=search: set it. May be repeated."),
     remove_tag: list[str] = typer.Option([], help="Its name. May be repeated."),
+    config: str = typer.Option(None, envvar=CONFIG_VARIABLE, help=CONFIG),
     clear: list[str] = typer.Option(
         [],
         help="models (all again), expires, tags, or a limit or budget by its flag's name."
@@ -97,7 +126,10 @@ def update(
         add_tags=_tags(tag),
         remove_tags=tuple(remove_tag),
     )
-    _show(_store().update(name, changes), as_json)
+    store = _store()
+    if budget_dollars is not None:
+        _check_prices(name, _names(models) or store.named(name).models, config)
+    _show(store.update(name, changes), as_json)
 
 
 @group.command()

@@ -65,8 +65,10 @@ def _tell(
     """That a file can be used, and what it means for private prompts."""
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.serve.checked import checked, privacy_table
-    from llmops_cli.serve.warnings import warnings_of
+    from llmops_cli.serve.priced import refuse_unpriced
+    from llmops_cli.serve.warnings import keys_here, warnings_of
 
+    refuse_unpriced(Path(path), keys_here())
     found = checked(path, config, warnings=warnings_of(config, Path(path)))
     for warning in found.warnings:
         say(f"warning: {warning}")

@@ -81,6 +81,9 @@ def _in_price(price: Price) -> Mistakes:
             if "gpu_hour" in pair:
                 hint = "{gpu_hour: 2.5, tokens_per_s: 1800}"
             yield Mistake((here[0],), f"{here[0]} without {missing[0]} is half a price", hint)
+    for name in ("cached_input", "reasoning", "long"):
+        if name in given and "input" not in given:
+            yield Mistake((name,), f"{name} is beside a price of input and output")
     kinds = [pair for pair in PAIRS if not set(pair).isdisjoint(given)]
     if len(kinds) > 1:
         yield Mistake((), "a price is of tokens, or of a machine's hour, not both")

@@ -16,7 +16,7 @@ from llmops_cli.serve.state import DATABASE, state_dir
 
 def warnings_of(config: GatewayConfig, file: Path) -> list[str]:
     """With their lines."""
-    keys = _keys_here()
+    keys = keys_here()
     document = read_document(file)
     found = []
     for mistake in (*oddities_in(config), *_in_rules(config, keys)):
@@ -25,7 +25,7 @@ def warnings_of(config: GatewayConfig, file: Path) -> list[str]:
     return found + list(_at_keys(config, keys))
 
 
-def _keys_here() -> list[Key]:
+def keys_here() -> list[Key]:
     """A machine without keys of a gateway's knows nothing to warn of; a check makes nothing."""
     folder = state_dir()
     if not (folder / DATABASE).is_file():

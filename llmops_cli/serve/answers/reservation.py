@@ -13,7 +13,7 @@ from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.lengths import answers_of
 from llmops_cli.serve.context import Asked
-from llmops_cli.serve.endpoints import CHAT, RESPONSES
+from llmops_cli.serve.endpoints import CHAT, RESPONSES, AnswerKind
 from llmops_cli.serve.field_tables import DEFINITION
 from llmops_cli.serve.fields import FURTHER, READ
 from llmops_cli.serve.reading import Medium
@@ -29,6 +29,8 @@ MARKS = 4
 """Tokens before and behind a prompt that is tokens. Around a text its JSON's marks are as many."""
 WIDENED = 2
 """A template may write definitions with a line and an indent for each of their values."""
+PAIRED = ("rerank", "score")
+"""Operations that read two texts together."""
 OWN_TOOLS = (
     None,
     "function",
@@ -120,6 +122,8 @@ def bound_of(request: AdmittedRequest) -> Bound:
     prompt = _prompt_bound(request)
     answer = request.decided.answer_tokens
     copies = answers_of(asked)
+    if request.target.answers is not AnswerKind.JSON:
+        answer = copies * (_context(request) or 0)
     prediction = asked.fields.get("prediction")
     if prediction is not None:
         answer += copies * len(prediction)  # what of it was wrong is billed as an answer
@@ -154,8 +158,11 @@ def _unbounded(what: str, model: str) -> Refusal:
 
 
 def _unseen(asked: Asked) -> str:
-    """What of the prompt cannot be measured, in words; empty: nothing."""
+    """What of prompt and answer cannot be measured, in words; empty: nothing."""
     reading = asked.reading()
+    target = asked.endpoint.target
+    if target.answers is not AnswerKind.JSON or target.files:
+        return "a sound or an image"
     if asked.values.get("background"):
         said = "the key has a budget, and nobody is told what an answer in the background costs"
         raise Refusal(400, said, code="unbounded")
@@ -217,7 +224,14 @@ def _bytes_most(request: AdmittedRequest) -> int:
         else:
             size += _bytes_of(bytes(raw))
     data = sum(each.chars for each in reading.media)
-    return size - data + images + beside
+    return _pairs(asked) * (size - data + beside) + images
+
+
+def _pairs(asked: Asked) -> int:
+    """How often a text is read: a question once with each document that it is held against."""
+    if asked.endpoint.target.operation not in PAIRED:
+        return 1
+    return max(len(each) for each in (*asked.values.values(), [0]) if isinstance(each, list))
 
 
 def _bytes_of(raw: bytes) -> int:
