@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from llmops_cli.core.fields import Natural, Share
+from llmops_cli.core.fields import Share
 from llmops_cli.gateway_file.model import CacheConfig, ModelConfig
-from llmops_cli.gateway_file.quantities import Attempts, Count, Pause, Seconds
+from llmops_cli.gateway_file.quantities import Attempts, Count, Pause, Seconds, TagName, Waiting
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 
@@ -59,7 +59,7 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where every upstream of a pool has `max_in_flight`: so many wait, so long."""
 
-    depth: Natural = 256
+    depth: Waiting = 256
     wait_s: Seconds = 30.0
 
 
@@ -125,5 +125,5 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     endpoints: list[EndpointGroup] = []
     keys_required: bool = True
     hosts: list[str] = []
-    tags: Annotated[list[str], msgspec.Meta(max_length=8)] = []
+    tags: Annotated[list[TagName], msgspec.Meta(max_length=8)] = []
     traces: str | None = None

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import msgspec
 
-from llmops_cli.core.fields import NonNegative, Positive
+from llmops_cli.core.fields import NonNegative
 
-Count = Positive
+Count = Annotated[int, msgspec.Meta(ge=1, le=(1 << 53) - 1)]
+"""What is more is not kept exactly by everything that counts: files, Redis, JSON."""
+Waiting = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Dollars = NonNegative
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Pause = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
@@ -17,3 +19,4 @@ Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 Percent = Annotated[int, msgspec.Meta(ge=1, le=100)]
 AboveZero = Annotated[float, msgspec.Meta(gt=0)]
+TagName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]

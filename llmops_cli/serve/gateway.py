@@ -113,7 +113,7 @@ class Gateway:
     def _settle(self, config: GatewayConfig) -> None:
         """What is kept beside a snapshot and follows it."""
         self._canaries.configure(config.models)
-        self._metrics.tags = config.tags
+        self._metrics.tags = list(dict.fromkeys(config.tags))
         TimedProtocol.head_s = config.limits.header_s
         TimedProtocol.body_s = config.limits.body_s
 
