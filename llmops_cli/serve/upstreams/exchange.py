@@ -28,6 +28,9 @@ AT_ONCE_S = 1e-6
 """Of what came in one piece."""
 Note = Callable[[Sighting], None]
 """Tells the canary, where there is one."""
+BAD_GATEWAY = 502
+BUG = 500
+"""A server's own; what no upstream explains is not ours."""
 
 
 class UpstreamExchange:
@@ -196,13 +199,14 @@ def refused(exchange: UpstreamExchange) -> Failure:
     if rest_s:
         candidate.upstream.rest(rest_s)
     if meaning is Meaning.REFUSAL:
-        return Failure(502, _refusal_of(reply), meaning=meaning)
+        return Failure(BAD_GATEWAY, _refusal_of(reply), meaning=meaning)
     message = f"the upstream answered {reply.status}"
-    status = reply.status if reply.status in CLEAR else 502
+    status = reply.status if reply.status in CLEAR else BAD_GATEWAY
     kept = tuple(header for header in reply.headers if header[0] in KEPT_HEADERS)
     body = exchange.body or b""
     if status != reply.status or not _is_object(body):
         rest = tuple(header for header in kept if header[0] == b"retry-after")
+        status = BAD_GATEWAY if status == BUG else status
         return Failure(status, message, headers=rest, meaning=meaning)
     shown = candidate.upstream.origin.hides(body)
     return Failure(status, message, shown, kept, meaning=meaning)

@@ -42,12 +42,17 @@ class Opened(NamedTuple):
 
 
 class Script(NamedTuple):
-    """What an upstream does: its status (0: the connection breaks), after so long."""
+    """What an upstream does: its status (0: the connection breaks), after so long.
+
+    `raw`: the body in so many words, of the type `kind`.
+    """
 
     status: int = 200
     after_s: float = 0.0
     finish: str = "stop"
     words: str = "Hello"
+    raw: bytes | None = None
+    kind: bytes = b"application/json"
 
 
 Scripts = Callable[[Opened], Script]
@@ -120,6 +125,8 @@ class ScriptedOrigin:
 
 def _reply(script: Script, asked: Json, path: str) -> ScriptedReply:
     json = b"application/json"
+    if script.raw is not None:
+        return ScriptedReply(script.status, script.raw, script.kind)
     if script.status != 200:
         return ScriptedReply(script.status, b'{"error":{"message":"no"}}', json)
     if path.endswith("/embeddings"):

@@ -54,7 +54,11 @@ def message_of(
     status: int,
     shown: Shown,
 ) -> tuple[int, bytes]:
-    """The message that a whole chat completion means, or an error: its status and body."""
+    """The message that a whole chat completion means, or an error: its status and body.
+
+    An upstream's 500 is a bad gateway: 500 would be the gateway's own fault.
+    """
+    status = 502 if status == 500 else status
     try:
         answer = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
