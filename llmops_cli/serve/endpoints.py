@@ -12,7 +12,8 @@ from enum import StrEnum
 import msgspec
 
 from llmops_cli.serve.answers.dialects.chat import ChatChoices
-from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, Json, Place, places_of_whole
+from llmops_cli.serve.answers.dialects.choice_texts import Json, Place, places_of_whole
+from llmops_cli.serve.answers.dialects.choices import ChoiceFormat
 from llmops_cli.serve.answers.dialects.completions import TextChoices
 from llmops_cli.serve.answers.dialects.dialect import Dialect, OpenAI, chat_dialect
 from llmops_cli.serve.answers.dialects.messages import Messages, messages_to_count

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from llmops_cli.gateway_file.config import EndpointGroup
-from llmops_cli.serve.answers.dialects.choices import Json, Place
-from llmops_cli.serve.answers.dialects.responses import slots_in
+from llmops_cli.serve.answers.dialects.choice_texts import Json, Place
+from llmops_cli.serve.answers.dialects.slots import slots_in
 from llmops_cli.serve.endpoints import ENDPOINTS, AnswerKind, Endpoint
 from llmops_cli.serve.field_tables import REFUSED
 from llmops_cli.serve.fields import FieldTable, answers, messages, passed, text

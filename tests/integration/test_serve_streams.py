@@ -235,3 +235,32 @@ def test_nginx_passes_each_token_as_it_comes(
         time.sleep(0.1)
     assert said(answer) == "".join(upstream.words)
     assert sum(b"word" in piece for piece in reads) >= 15
+
+
+@pytest.mark.quiet
+def test_a_large_event_is_judged_while_others_are_served(
+    upstream: Upstream, start: Starter
+) -> None:
+    """A server that says a megabyte at once, as a chat's piece and as a response's result."""
+    gateway = start(upstream.url, "--guard", "default")
+    large = "All is well, and nothing of it is anybody's. " * 20_000
+    upstream.words = [large]
+    item = {"type": "mcp_call", "id": "i", "name": "read", "arguments": "{}", "output": large}
+    whole = {"id": "r", "object": "response", "status": "completed", "output": [item]}
+    upstream.events = [
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": whole},
+    ]
+    asked = [("/v1/chat/completions", STREAM)]
+    asked.append(("/v1/responses", {"model": "m", "input": "Hi", "stream": True}))
+    for path, body in asked:
+        gateway.ask(body, path=path)  # the guard is read
+        waits = []
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(gateway.ask, body, path=path)
+            while not answer.done():
+                begin = time.monotonic()
+                assert gateway.ask(None, path="/health")[0] == 200
+                waits.append(time.monotonic() - begin)
+        assert large.encode()[:1000] in answer.result()[2]
+        assert sorted(waits)[len(waits) // 2] < 0.05, (path, waits)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, assembled
-from llmops_cli.serve.answers.dialects.sse import DONE, END, data_of
+from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, OddAnswer, assembled
+from llmops_cli.serve.answers.dialects.sse import COMMENT, DONE, END, HEAVY_BYTES, data_of
 from llmops_cli.serve.answers.stream_guard import StreamGuard
 from llmops_cli.serve.answers.usage import EventCount, UsageEvents, usage_in
 from llmops_cli.serve.context import GuardVerdict, Usage
@@ -47,6 +47,9 @@ class ChoicesStream:
     @property
     def verdict(self) -> GuardVerdict | None:
         return None if self._guard is None else self._guard.verdict
+
+    def is_heavy(self, piece: bytes) -> bool:
+        return len(self._held) + len(piece) > HEAVY_BYTES
 
     def feed(self, piece: bytes) -> bytes:
         """Whole events. Raises: UpstreamError for one that is malformed."""
@@ -95,7 +98,8 @@ class ChoicesStream:
             return b""
         data = data_of(event)
         if not data:
-            return event + END  # a comment that keeps the connection open
+            # A comment that keeps the connection open; what it says nobody judges.
+            return event + END if self._guard is None else COMMENT
         if data == b"[DONE]":
             self._done = True
             return self._rest() + event + END
@@ -111,15 +115,16 @@ class ChoicesStream:
             self.usage = self.usage.heard(usage_in(data))
             if self._hides_usage and not choices:
                 return b""
-        if self._guard is None or not isinstance(choices, list):
+        if self._guard is None:
             return event + END
         return self._guarded(self._guard, chunk)
 
     def _guarded(self, guard: StreamGuard, chunk: dict[str, Any]) -> bytes:  # Any: OpenAI's fields
         try:
-            for choice in chunk["choices"]:
+            for choice in chunk.get("choices") or ():
                 guard.rewrite(choice)
-        except (TypeError, ValueError, KeyError, AttributeError):
+            guard.rewrite_rest(chunk)
+        except OddAnswer:
             raise MalformedAnswer("choices of another form") from None
         shown = b"data: " + msgspec.json.encode(chunk) + END
         if guard.has_blocked:

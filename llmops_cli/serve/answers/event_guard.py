@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmops_cli.serve.answers.dialects.responses import Slot, slots_in, without_spelling
+from llmops_cli.serve.answers.dialects.slots import Slot, slots_in, without_spelling
 from llmops_cli.serve.context import GuardVerdict
 from llmops_cli.serve.upstreams.errors import MalformedAnswer
 

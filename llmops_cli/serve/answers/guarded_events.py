@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from llmops_cli.serve.answers.dialects.choices import OddAnswer
 from llmops_cli.serve.answers.dialects.sse import (
+    COMMENT,
     DONE,
     END,
+    HEAVY_BYTES,
     EventSplitter,
     data_of,
     event,
@@ -37,7 +40,6 @@ LAST = frozenset(
         "transcript.text.done",
     )
 )
-SILENT = b": \n\n"
 
 
 class GuardedEvents:
@@ -61,6 +63,9 @@ class GuardedEvents:
     def verdict(self) -> GuardVerdict | None:
         return self._guard.verdict
 
+    def is_heavy(self, piece: bytes) -> bool:
+        return self._splitter.size + len(piece) > HEAVY_BYTES
+
     def feed(self, piece: bytes) -> bytes:
         """Raises: UpstreamError for an event that is malformed."""
         self._counted.feed(piece)
@@ -76,7 +81,7 @@ class GuardedEvents:
         if self._blocked or not raw.strip():
             return b""
         if not data:
-            return SILENT  # a comment that keeps the connection open
+            return COMMENT  # a comment that keeps the connection open
         if data == b"[DONE]":
             self._done = True
             return self._written(self._guard.rest(), names=False) + DONE
@@ -96,7 +101,7 @@ class GuardedEvents:
     def _rewritten(self, chunk: Json) -> list[Json]:
         try:
             return self._guard.rewrite(chunk)
-        except (TypeError, ValueError, KeyError, AttributeError):
+        except OddAnswer:
             raise MalformedAnswer("events of another form") from None
 
     def _written(self, chunks: list[Json], *, names: bool) -> bytes:

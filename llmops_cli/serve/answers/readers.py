@@ -26,6 +26,9 @@ class StreamReader(Protocol):
     def feed(self, piece: bytes) -> bytes:
         """What of it may go on now. Raises: UpstreamError for what is malformed."""
 
+    def is_heavy(self, piece: bytes) -> bool:
+        """Whether a guard would keep the loop waiting over what this piece makes whole."""
+
     def finish(self) -> bytes:
         """What was held back at the end. Raises: UpstreamError if this was not the end."""
 
@@ -70,6 +73,10 @@ class OpaqueStream:
     @property
     def verdict(self) -> GuardVerdict | None:
         return None
+
+    def is_heavy(self, piece: bytes) -> bool:
+        del piece
+        return False
 
     def feed(self, piece: bytes) -> bytes:
         self._counted.feed(piece)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.late_events import error_events
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
@@ -156,6 +158,7 @@ class Relay:
         say = request.say
         dialect = request.dialect
         feed = reader.feed
+        is_heavy = None if request.guard is None else reader.is_heavy
         plain = dialect.is_plain
         has_words = False
         await request.begin_stream(reply.status, headers)
@@ -163,12 +166,18 @@ class Relay:
             if not has_words and WORDS.search(piece) is not None:
                 has_words = True
                 request.observed.first_s = request.elapsed_s()
-            shown = feed(piece)
+            if is_heavy is not None and is_heavy(piece):
+                shown = await asyncio.to_thread(feed, piece)
+            else:
+                shown = feed(piece)
             if not plain:
                 shown = dialect.feed(shown)
             if shown:
                 await say(shown)
-        rest = reader.finish()
+        if is_heavy is not None and is_heavy(b""):
+            rest = await asyncio.to_thread(reader.finish)
+        else:
+            rest = reader.finish()
         if not plain:
             rest = dialect.feed(rest) + dialect.finish()
         await request.end_stream(rest)

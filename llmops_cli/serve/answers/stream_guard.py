@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, places_of
+from llmops_cli.serve.answers.dialects.choice_texts import (
+    Place,
+    leave_unread,
+    places_of,
+    places_of_chunk,
+    whole_places_of,
+)
+from llmops_cli.serve.answers.dialects.choices import ChoiceFormat
 from llmops_cli.serve.answers.dialects.sse import event
 from llmops_cli.serve.context import GuardVerdict
 
@@ -37,15 +44,32 @@ class StreamGuard:
         """A piece of one choice, in place. Raises: TypeError and the like for another form."""
         index = int(choice.get("index") or 0)
         is_last = choice.get("finish_reason") is not None
+        choice.pop("logprobs", None)  # they spell what is redacted
+        leave_unread(choice)
+        for place in whole_places_of(choice):
+            self._judge(place)
         for place in places_of(choice):
             place.holder[place.field] = self._stream(index, place.name).feed(place.text)
         if is_last:
             self._append_rest(index, choice)
-        if any(stream.redacted for stream in self._streams.values()):
+        if not self.has_blocked and any(stream.redacted for stream in self._streams.values()):
             self.verdict = GuardVerdict("output", "redact")
         decision = self._block_of(index)
         if decision is not None:
             self._block(choice, decision)
+
+    def rewrite_rest(self, chunk: Json) -> None:
+        """What an event says beside its choices, in place."""
+        for place in places_of_chunk(chunk):
+            self._judge(place)
+
+    def _judge(self, place: Place) -> None:
+        """One that stands whole. What would be blocked is left out: it is beside the answer."""
+        decision = self._guard.check_output(place.text, route=self._route)
+        if decision.action in ("redact", "block"):
+            shown = decision.text if decision.action == "redact" else ""
+            place.holder[place.field] = shown
+            self.verdict = self.verdict or GuardVerdict("output", "redact")
 
     def _stream(self, index: int, name: str) -> OutputStream:
         key = (index, name)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from llmops_cli.serve.answers.dialects.choices import Place
-from llmops_cli.serve.answers.dialects.responses import without_spelling
+from llmops_cli.serve.answers.dialects.choice_texts import Place
+from llmops_cli.serve.answers.dialects.slots import without_spelling
 from llmops_cli.serve.context import GuardVerdict
 from llmops_cli.serve.endpoints import AnswerKind, Endpoint
 

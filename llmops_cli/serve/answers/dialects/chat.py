@@ -11,6 +11,12 @@ Json = dict[str, Any]  # Any: OpenAI's fields
 SPELT = ("reasoning_content", "reasoning", "refusal", "content")
 """What a message says, in the order in which a stream tells it."""
 
+HOLDERS = {
+    "function_call": "arguments",
+    "audio": "transcript",
+}
+"""Objects of a message, and the text in each."""
+
 
 class ChatChoices:
     def chunk_object(self, whole: Json) -> str:
@@ -61,14 +67,27 @@ class ChatChoices:
         text: str,
     ) -> None:
         delta = choice.setdefault("delta", {})
-        if name.startswith("tool "):
-            call = {"index": int(name.removeprefix("tool ")), "function": {"arguments": text}}
+        kind, _, index = name.partition(" ")
+        if kind == "tool":
+            call: Json = {"index": int(index), "function": {"arguments": text}}
             delta.setdefault("tool_calls", []).append(call)
+        elif kind == "custom":
+            call = {"index": int(index), "custom": {"input": text}}
+            delta.setdefault("tool_calls", []).append(call)
+        elif index:
+            detail = {"type": f"reasoning.{kind}", "index": int(index), kind: text}
+            delta.setdefault("reasoning_details", []).append(detail)
+        elif name in HOLDERS:
+            _add_text(delta.setdefault(name, {}), HOLDERS[name], text)
         else:
-            delta[name] = str(delta.get(name) or "") + text
+            _add_text(delta, name, text)
 
     def replace(self, choice: Json, text: str) -> None:
         choice.setdefault("delta", {})["content"] = text
+
+
+def _add_text(holder: Json, field: str, text: str) -> None:
+    holder[field] = str(holder.get(field) or "") + text
 
 
 def _merge_call(calls: list[Json], piece: Json) -> None:

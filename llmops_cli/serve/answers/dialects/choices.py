@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from llmops_cli.serve.answers.dialects.sse import DONE, data_lines, event
 
 Json = dict[str, Any]  # Any: OpenAI's fields
-TEXT_FIELDS = ("content", "text", "reasoning_content", "reasoning", "refusal")
-"""Fields of a choice, or of its message, that hold what a model says."""
 OddAnswer = (
     msgspec.DecodeError,
     KeyError,
@@ -25,19 +23,6 @@ OddAnswer = (
 """What an answer of another form leads to."""
 APART = ("choices", "usage", "object")
 _WORDS = re.compile(r"\s*\S+\s*$|\s*\S+|\s+", re.DOTALL)
-
-
-class Place(NamedTuple):
-    """Where a text stands. `name` is the same in each piece of a stream."""
-
-    choice: Json
-    name: str
-    holder: Any  # Any: an object, or a list
-    field: str | int
-
-    @property
-    def text(self) -> str:
-        return str(self.holder[self.field])
 
 
 class ChoiceFormat(Protocol):
@@ -73,24 +58,6 @@ class ChoiceFormat(Protocol):
 def words(text: str | None) -> list[str]:
     """With the space before each."""
     return _WORDS.findall(text or "")
-
-
-def places_of(choice: Json) -> Iterator[Place]:
-    """Everything that a model says: answer, reasoning, refusal, a tool's arguments."""
-    part = choice.get("delta") or choice.get("message") or choice
-    for field in TEXT_FIELDS:
-        if isinstance(part.get(field), str):
-            name = "content" if field == "text" else field
-            yield Place(choice, name, part, field)
-    for number, call in enumerate(part.get("tool_calls") or ()):
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
-            index = call.get("index", number)
-            yield Place(choice, f"tool {index}", function, "arguments")
-
-
-def places_of_whole(answer: Json) -> list[Place]:
-    return [place for choice in answer["choices"] for place in places_of(choice)]
 
 
 def assembled(events: bytes, form: ChoiceFormat) -> Json | None:

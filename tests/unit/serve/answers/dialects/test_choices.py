@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmops_cli.serve.answers.dialects.chat import ChatChoices
-from llmops_cli.serve.answers.dialects.choices import assembled, places_of, spelt
+from llmops_cli.serve.answers.dialects.choice_texts import places_of
+from llmops_cli.serve.answers.dialects.choices import assembled, spelt
 from llmops_cli.serve.answers.dialects.completions import TextChoices
 from tests.unit.serve.streams import stream_of, text_in
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmops_cli.serve.answers.dialects.responses import (
-    places_of_response,
-    slots_in,
-    without_spelling,
-)
+from llmops_cli.serve.answers.dialects.responses import places_of_response
+from llmops_cli.serve.answers.dialects.slots import slots_in, without_spelling
 
 RESPONSE: dict[str, Any] = {
     "id": "r",
