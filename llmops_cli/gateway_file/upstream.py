@@ -147,7 +147,8 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `query` are sent with each request; like `url` they may hold `${VAR}` and `${file:PATH}`, whose
     values stand in no configuration. `{model}` in a url is the upstream's name of the model.
     `price` is numbers, or `genai` for the public table's. `can`: what it can do, if not
-    everything. `count_tokens` is false for one that knows no `stream_options`.
+    everything. `count_tokens` is false for one that knows no `stream_options`, `effort` for one
+    that knows no `reasoning_effort`.
     """
 
     url: str | None = None
@@ -165,6 +166,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_in_flight: Count | None = None
     timeouts: TimeoutsConfig = TimeoutsConfig()
     count_tokens: bool = True
+    effort: bool = True
 
     def engine_options(self) -> dict[str, str]:
         """As `--set` has them: text."""

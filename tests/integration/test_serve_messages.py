@@ -10,7 +10,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests.chat_upstream import CALLS, COUNT, TEXT, THOUGHT, ChatUpstream
+from tests.chat_upstream import CALLS, COUNT, MODELS, TEXT, THOUGHT, ChatUpstream
 from tests.gateway import Gateway, Starter, Upstream
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -164,3 +164,22 @@ def test_a_stream_that_breaks_ends_with_an_error_event(upstream: Upstream, start
         client.messages.stream(model="m", max_tokens=5, messages=HI) as stream,
     ):
         stream.get_final_message()
+
+
+def test_anthropics_client_lists_the_models(client: anthropic.Anthropic) -> None:
+    page = client.models.list()
+    assert {model.id for model in page.data} == set(MODELS)
+    assert not page.has_more
+    model = client.models.retrieve("text")
+    assert (model.id, model.display_name, model.type) == ("text", "text", "model")
+
+
+def test_an_upstream_that_knows_no_effort_gets_none_and_the_client_is_told(
+    chats: ChatUpstream, start: Starter
+) -> None:
+    gateway = start.config(f"upstreams: {{a: {{url: '{chats.url}', effort: false}}}}\n")
+    thinking = {"type": "disabled"}
+    body = {"model": "text", "max_tokens": 5, "messages": HI, "thinking": thinking}
+    status, headers, _ = gateway.ask(body, path="/v1/messages")
+    assert (status, headers["x-llmops-unsent"]) == (200, "reasoning_effort")
+    assert "reasoning_effort" not in chats.seen[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from llmops_cli.serve.answers.admitted import AdmittedRequest
+from llmops_cli.serve.answers.dialects.unsent import headers_of
 from llmops_cli.serve.answers.late_events import error_events
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
 from llmops_cli.serve.answers.replay import give
@@ -16,6 +17,7 @@ from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import Blame, MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import WORDS
+from llmops_cli.serve.upstreams.opening import unknown_to
 from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.watch.metrics import Metrics
@@ -42,6 +44,8 @@ class Relay:
         request.observed.status = reply.status
         request.observed.first_s = request.elapsed_s()
         headers = [header for header in reply.headers if header[0] in PASSED]
+        unknown = unknown_to(exchange.candidate.upstream.config, request.decided.fields)
+        request.decided.headers += headers_of(*[name.encode() for name in unknown])
         if exchange.body is None:
             body = await self._pass_stream(request, exchange, headers, keeps=keeps)
         else:
@@ -84,10 +88,11 @@ class Relay:
     ) -> bool:
         """In the client's form; False if the upstream's answer has none."""
         status = exchange.reply.status
-        if status == 200 and request.asked.streams and not request.dialect.is_plain:
-            await give(request, body)
-            return True
-        if await request.answer_whole(status, body, headers) == status:
+        if status == OK and request.asked.streams and not request.dialect.is_plain:
+            seen = await _spelt(request, body)
+        else:
+            seen = await request.answer_whole(status, body, headers)
+        if seen == status:
             return True
         error = MalformedAnswer("no answer that can be translated")
         request.observed.error = str(error)
@@ -228,6 +233,15 @@ def _charge(
     observed = request.observed
     observed.dollars += request.snapshot.prices.dollars(candidate, usage)
     observed.usage = observed.usage.plus(usage)
+
+
+async def _spelt(request: AdmittedRequest, body: bytes) -> int:
+    """A whole answer as the stream that was asked for; the status that the client sees."""
+    try:
+        await give(request, body)
+    except Refusal as refusal:
+        return await request.answer_whole(refusal.status, refusal.body(), [])
+    return OK
 
 
 async def pass_failure_on(request: AdmittedRequest, failure: Failure) -> None:

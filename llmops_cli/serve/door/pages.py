@@ -33,6 +33,9 @@ KEYS_EVER = 10_000_000
 DIGITS_MOST = 9
 FIELDS_MOST = 32
 
+BEGINNING = "1970-01-01T00:00:00Z"
+"""Of a model: nobody says when it was made."""
+
 
 class PageAnswer(NamedTuple):
     body: bytes
@@ -110,7 +113,9 @@ def _ready(snapshot: Snapshot) -> PageAnswer:
 async def _models(snapshot: Snapshot, key: Key) -> bytes:
     names = await _listed(snapshot)
     entries = [_entry(name, snapshot) for name in sorted(names) if key.serves(name)]
-    return msgspec.json.encode({"object": "list", "data": entries})
+    ends = {"first_id": entries[0]["id"], "last_id": entries[-1]["id"]} if entries else {}
+    page = {"object": "list", "data": entries, "has_more": False, **ends}
+    return msgspec.json.encode(page)
 
 
 async def _model(name: str, snapshot: Snapshot, key: Key) -> bytes:
@@ -131,12 +136,18 @@ async def _listed(snapshot: Snapshot) -> set[str]:
 
 
 def _entry(name: str, snapshot: Snapshot) -> dict[str, str | int]:
-    """As vLLM and OpenRouter, which differ in the word, tell the tokens that fit."""
+    """As OpenAI's clients read it, and Anthropic's.
+
+    vLLM and OpenRouter differ in the word for the tokens that fit.
+    """
     entry: dict[str, str | int] = {
         "id": name,
         "object": "model",
         "created": 0,
         "owned_by": "llmops",
+        "type": "model",
+        "display_name": name,
+        "created_at": BEGINNING,
     }
     tokens = snapshot.router.context_tokens(name)
     if tokens is not None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from llmops_cli.gateway_file.model import ModelConfig
+from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.context import Fields, RequestContext
 from llmops_cli.serve.endpoints import OF_JSON
 from llmops_cli.serve.form import written_form
@@ -16,6 +17,7 @@ from llmops_cli.serve.upstreams.destinations import Destinations
 from llmops_cli.serve.upstreams.reply import Reply
 
 _TRUE = b"true"
+EFFORT = "reasoning_effort"
 _EVENTS = b'"sse"'
 JSON = (b"Content-Type", b"application/json")
 
@@ -120,7 +122,14 @@ async def opened_beside(
     if not request.destinations.allows(upstream.name):
         raise kept_here()
     body = msgspec.json.encode(fields)
-    return await upstream.origin.ask("POST", path, body, [JSON], within_s=within_s)
+    return await upstream.origin.ask(
+        "POST",
+        path,
+        body,
+        [JSON],
+        model=candidate.model,
+        within_s=within_s,
+    )
 
 
 def _body_for(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[bytes, Header]:
@@ -133,11 +142,21 @@ def _body_for(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[byte
     return form.body, (b"Content-Type", form.content_type)
 
 
+def unknown_to(config: UpstreamConfig, fields: Fields) -> list[str]:
+    """Fields of a body that an upstream does not know, as the file says: clients are told."""
+    if config.effort or EFFORT not in fields:
+        return []
+    return [EFFORT]
+
+
 def fields_for(candidate: RoutingCandidate, fields: Fields) -> Fields:
     """With the upstream's own name for the model."""
     body = dict(fields)
-    if not candidate.upstream.config.count_tokens:
+    config = candidate.upstream.config
+    if not config.count_tokens:
         body.pop("stream_options", None)
+    for unknown in unknown_to(config, fields):
+        del body[unknown]
     name = msgspec.json.encode(candidate.model)
     body["model"] = msgspec.Raw(name)
     return body

@@ -104,7 +104,7 @@ MESSAGE: Rules = {
 }
 METADATA: Rules = {"user_id": _sent("user")}
 THINKING: Rules = {
-    "type": _sent("enabled; adaptive is the model's own way; disabled is told"),
+    "type": _sent("enabled; disabled is reasoning_effort none; adaptive is the model's own way"),
     "budget_tokens": _sent("reasoning_effort: below 4,096 low, below 16,384 medium, else high"),
     "display": _sent("omitted leaves the words out of thinking blocks"),
 }

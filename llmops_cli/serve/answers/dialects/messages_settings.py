@@ -30,6 +30,7 @@ TOOL_CHOICES = {
 }
 EFFORTS = ("low", "medium", "high")
 GREATER_EFFORTS = ("xhigh", "max")
+NO_EFFORT = "none"
 LOW_BELOW_TOKENS = 4096
 MEDIUM_BELOW_TOKENS = 16384
 EMPTY_SCHEMA = msgspec.Raw(b'{"type":"object"}')
@@ -113,8 +114,8 @@ def thinking_of(raw: msgspec.Raw, unsent: Unsent) -> Thinking:
             is_shown=shown,
         )
     if kind == "disabled":
-        unsent.add("thinking.disabled")
-    elif kind != "adaptive":
+        return Thinking(effort=NO_EFFORT, is_shown=shown)
+    if kind != "adaptive":
         raise invalid(f"thinking.type: it is enabled, adaptive or disabled, not {kind[:64]!r}")
     return Thinking(is_shown=shown)
 

@@ -184,6 +184,12 @@ def test_a_budget_for_thinking_is_an_effort(budget: float, effort: str) -> None:
     assert translated(raw)["reasoning_effort"] == effort
 
 
+def test_no_thinking_is_no_effort() -> None:
+    raw = request("x", thinking={"type": "disabled"})
+    assert translated(raw)["reasoning_effort"] == "none"
+    assert "reasoning_effort" not in translated(request("x", thinking={"type": "adaptive"}))
+
+
 def test_effort_counts_more_than_a_budget() -> None:
     thinking = {"type": "enabled", "budget_tokens": 1024}
     raw = request("x", thinking=thinking, output_config={"effort": "max"})
