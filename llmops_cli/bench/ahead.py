@@ -25,7 +25,8 @@ class SessionsAhead:
     @property
     def is_full(self) -> bool:
         """Enough are ready, or there are no more."""
-        return self._exhausted or len(self._ready) >= self._wanted
+        ready = len(self._ready)
+        return self._exhausted or ready >= self._wanted
 
     @property
     def is_empty(self) -> bool:

@@ -119,15 +119,8 @@ class _Analysis:
             value = metric(record)
             if value is not None:
                 self._samples[name].add(value, block)
-        self._add_gaps(record.gaps, block)
+        self._itl.add_buckets(record.gaps, block)
         self._tokens.add(record)
-
-    def _add_gaps(self, gaps: Sequence[float], block: int) -> None:
-        """Pairs of a bucket and a count."""
-        for i in range(0, len(gaps), 2):
-            bucket = gaps[i]
-            count = gaps[i + 1]
-            self._itl.add_bucket(int(bucket), count, block)
 
     def level(self, repetitions: Sequence[Repetition], notes: Sequence[str]) -> Level:
         found = {}
@@ -135,7 +128,8 @@ class _Analysis:
             found[name] = sample.distribution()
         done = [repetition.done for repetition in repetitions]
         client = client_stats(done)
-        all_tokens = self._rates.totals[TOKENS] + self._tokens.input
+        output_tokens = self._rates.totals[TOKENS]
+        all_tokens = output_tokens + self._tokens.input
         own = self._own_reasons(repetitions)
         ttft_p50_ms = found["ttft_ms"].p50
         load = self._load

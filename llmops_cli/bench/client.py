@@ -62,10 +62,7 @@ def _cpu_share(part: LevelDone) -> float:
 def _lags(done: Sequence[LevelDone]) -> Sample:
     lags = Sample()
     for part in done:
-        for i in range(0, len(part.lags), 2):
-            bucket = part.lags[i]
-            count = part.lags[i + 1]
-            lags.add_bucket(int(bucket), count)
+        lags.add_buckets(part.lags)
     return lags
 
 

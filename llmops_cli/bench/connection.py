@@ -73,9 +73,8 @@ def head_of(plan: LevelPlan) -> bytes:
     prefix = ""
     if target.proxy and target.scheme == "http":
         prefix = f"http://{target.authority}"
-    head = request_head(
-        target=target.path, host=target.authority, headers=target.headers, prefix=prefix
-    )
+    host = target.authority
+    head = request_head(target=target.path, host=host, headers=target.headers, prefix=prefix)
     number = f"X-Request-Id: llmops-{plan.level}-{plan.repetition}-"
     return head + number.encode()
 

@@ -19,7 +19,7 @@ from llmops_cli.bench.failure import (
     connection_failure,
     detailed_failure,
 )
-from llmops_cli.bench.opening import ConnectionOpener
+from llmops_cli.bench.opening import READ_AND_WRITE, ConnectionOpener
 from llmops_cli.bench.plan import LevelPlan
 from llmops_cli.bench.wire import HttpResponse, ProtocolError
 
@@ -171,7 +171,7 @@ class Connections:
             return
         connection.out = data[count:]
         if connection.out:
-            self._epoll.modify(connection.fd, select.EPOLLIN | select.EPOLLOUT)
+            self._epoll.modify(connection.fd, READ_AND_WRITE)
 
     def _connect(self, request: Request | None) -> None:
         try:

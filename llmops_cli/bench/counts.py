@@ -19,6 +19,8 @@ WRONG_PROMPTS = 0.05
 REQUESTS = "requests_per_s"
 TOKENS = "output_tokens_per_s"
 
+Bins = list[float]
+
 
 class Failures:
     """Failed requests by their kind."""
@@ -103,8 +105,8 @@ class WindowRates:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.totals = {REQUESTS: 0.0, TOKENS: 0.0}
-        self._slices: dict[str, list[float]] = {REQUESTS: [], TOKENS: []}
-        self.each: dict[str, list[float]] = {REQUESTS: [], TOKENS: []}
+        self._slices: dict[str, Bins] = {REQUESTS: [], TOKENS: []}
+        self.each: dict[str, Bins] = {REQUESTS: [], TOKENS: []}
         """The rates of each repetition."""
 
     def add(self, timeline: Timeline, window: Window) -> None:
@@ -128,9 +130,9 @@ class WindowRates:
         total = sum(bins)
         self.totals[name] += total
         self.each[name].append(total / seconds)
-        size = max(1, math.ceil(len(bins) / SLICES))
+        size = math.ceil(len(bins) / SLICES)
         slices = self._slices[name]
-        for start in range(0, len(bins), size):
+        for start in range(0, len(bins), max(1, size)):
             part = bins[start : start + size]
             slices.append(sum(part))
 

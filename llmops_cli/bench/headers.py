@@ -64,7 +64,9 @@ def _split(line: str) -> tuple[str, str]:
     has_name = colon and _NAME.fullmatch(name)
     if not has_name or not is_one_line:
         raise UsageError(f"--header '{line}' is no header", hint="--header 'X-Team: search'")
-    is_secret = bool(SECRET_HEADERS.fullmatch(name)) or bool(SECRET_VALUE.match(value))
+    has_secret_name = SECRET_HEADERS.fullmatch(name) is not None
+    has_secret_form = SECRET_VALUE.match(value) is not None
+    is_secret = has_secret_name or has_secret_form
     is_from_outside = _VARIABLE.search(value)
     if is_secret and not is_from_outside:
         raise UsageError(

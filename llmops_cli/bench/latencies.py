@@ -142,7 +142,8 @@ def _pair(
         place_a = places_a.get(key)
         if place_a is not None:
             pairs.append((place_a, place_b))
-    largest = max(len(a.values), len(b.values), 1)
+    sizes = (len(a.values), len(b.values))
+    largest = max(*sizes, 1)
     if len(pairs) < SHARE_TO_PAIR * largest:
         return Sides(a, b, is_paired=False)
     pairs.sort()
@@ -183,7 +184,8 @@ class _Comparer:
 
     def differences(self) -> Iterator[Difference]:
         names = [name for name in self._statistics if name != SHIFT]
-        between = _between_repetitions(self._sides, {*names, "p50"})
+        needed = {*names, "p50"}
+        between = _between_repetitions(self._sides, needed)
         if SHIFT in self._statistics:
             of_median = between.get("p50")
             yield self._shift(of_median)

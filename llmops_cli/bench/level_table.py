@@ -58,7 +58,8 @@ def _distribution_cells(name: str, value: Row) -> Row:
         if key != "ci95":
             cells[f"{name}_{key}"] = part
     for key in WITH_INTERVAL:
-        low, high = intervals.get(key, (None, None))
+        interval = intervals.get(key, (None, None))
+        low, high = interval
         cells[f"{name}_{key}_low"] = low
         cells[f"{name}_{key}_high"] = high
     return cells

@@ -105,7 +105,8 @@ class LevelRunner:
         Raises: EngineFailed if the server is gone.
         """
         load = self._measured.book.loads[number]
-        watch = LevelWatch(load, repetition, self._recipe.repeats, self._progress)
+        repeats = self._recipe.repeats
+        watch = LevelWatch(load, repetition, repeats, self._progress)
         started_ns: list[int] = []
         aborted: list[str] = []
         repeat = self._measured.begin_repeat(number)
@@ -127,7 +128,8 @@ class LevelRunner:
         finally:
             if started_ns:
                 ended_ns = time.monotonic_ns()
-                repeat.samples = self._telemetry.between(started_ns[0], ended_ns)
+                began_ns = started_ns[0]
+                repeat.samples = self._telemetry.between(began_ns, ended_ns)
             if aborted:
                 repeat.aborted = aborted[0]
             self._measured.remember()
@@ -162,7 +164,8 @@ class LevelRunner:
             if limit is not None:
                 share = _share(limit, worker, workers)
                 own_limit = max(1, share)
-            spool = self._measured.spools.path(number, repetition, worker)
+            spools = self._measured.spools
+            spool = spools.path(number, repetition, worker)
             plan = LevelPlan(
                 level=number,
                 repetition=repetition,

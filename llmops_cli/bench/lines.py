@@ -38,9 +38,13 @@ def json_list(path: Path) -> list[Json]:
         loaded = json.loads(path.read_bytes())
     except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}") from error
-    if not isinstance(loaded, list) or not all(isinstance(line, dict) for line in loaded):
+    if not isinstance(loaded, list) or not all(map(_is_object, loaded)):
         raise UsageError(f"{path} is no list of conversations or prompts")
     return loaded
+
+
+def _is_object(item: object) -> bool:
+    return isinstance(item, dict)
 
 
 def csv_lines(path: Path) -> Iterator[dict[str, str]]:

@@ -152,7 +152,8 @@ class Loop:
             wake = min(wake, self._next_due)
         wait_ns = wake - now()
         wait_s = max(0.0, wait_ns / 1e9)
-        self.connections.poll(wait_s, precisely=self._due_ns is not None)
+        is_paced = self._due_ns is not None
+        self.connections.poll(wait_s, precisely=is_paced)
 
     # -- what is due
 
@@ -277,10 +278,12 @@ class Loop:
 
     def _back_off(self, at: int) -> None:
         """A server that refuses at once must not be asked a million times a second."""
-        in_a_row = self._failures // max(1, self.plan.streams)
+        streams = max(1, self.plan.streams)
+        in_a_row = self._failures // streams
         longest = len(BACKOFF_S) - 1
         pause_s = BACKOFF_S[min(in_a_row, longest)]
-        self._at(at + int(pause_s * 1e9), self._next_session)
+        pause_ns = int(pause_s * 1e9)
+        self._at(at + pause_ns, self._next_session)
 
     def _release(self) -> None:
         limit = self.plan.max_in_flight

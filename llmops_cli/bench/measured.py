@@ -46,7 +46,8 @@ class MeasuredLevels:
 
     def level(self, number: int) -> Level:
         if number not in self._levels:
-            level = level_of(self.spools.folder, self.book, number)
+            spools = self.spools.folder
+            level = level_of(spools, self.book, number)
             self._levels[number] = level
         return self._levels[number]
 

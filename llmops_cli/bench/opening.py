@@ -11,6 +11,7 @@ from llmops_cli.bench.connection import Connection, tls_context
 from llmops_cli.bench.plan import Destination
 
 MOST_REPLY_BYTES = 1 << 14
+READ_AND_WRITE = select.EPOLLIN | select.EPOLLOUT
 UNDER_WAY = (0, errno.EINPROGRESS, errno.EAGAIN)
 
 
@@ -37,7 +38,7 @@ class ConnectionOpener:
             sock.close()
             raise _error(code)
         connection = Connection(sock)
-        self._epoll.register(connection.fd, select.EPOLLIN | select.EPOLLOUT)
+        self._epoll.register(connection.fd, READ_AND_WRITE)
         return connection
 
     def advance(self, connection: Connection, mask: int) -> bool:
@@ -83,8 +84,9 @@ class ConnectionOpener:
     def _start_tls(self, connection: Connection) -> bool:
         assert self._tls is not None
         connection.stage = "handshake"
+        host = self._target.host
         connection.sock = self._tls.wrap_socket(
-            connection.sock, server_hostname=self._target.host, do_handshake_on_connect=False
+            connection.sock, server_hostname=host, do_handshake_on_connect=False
         )
         return self._shake(connection)
 

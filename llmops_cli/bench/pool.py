@@ -23,6 +23,9 @@ START_DELAY_NS = 2_000_000
 READY_TIMEOUT_S = 60.0
 STOP_PATIENCE_S = 5.0
 
+DiskFailure = tuple[int, str]
+"""What a worker says of its disk: errno and text."""
+
 
 class WorkerPool:
     """Worker processes that live as long as the block; they also end if we are killed."""
@@ -73,8 +76,10 @@ class WorkerPool:
             if worker.stdout:
                 worker.stdout.close()
         self._log.close()
-        has_words = self._log_path.exists() and self._log_path.stat().st_size > 0
-        if not has_words:
+        log_bytes = 0
+        if self._log_path.exists():
+            log_bytes = self._log_path.stat().st_size
+        if not log_bytes:
             self._log_path.unlink(missing_ok=True)
 
     def run(
@@ -150,7 +155,7 @@ class WorkerPool:
 
     def _died(self, number: int, line: bytes) -> LlmopsError:
         if line.startswith(b"failed "):
-            code, text = msgspec.json.decode(line[7:], type=tuple[int, str])
+            code, text = msgspec.json.decode(line[7:], type=DiskFailure)
             error = OSError(code, text)
             return cannot_write(self._log_path.parent, error)
         code = self._workers[number].wait()

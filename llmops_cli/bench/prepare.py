@@ -121,6 +121,9 @@ def make_workload(
         **server.facts.bench_body,
         **recipe.body,
     }
+    nonce = ""
+    if not recipe.warm_cache:
+        nonce = secrets.token_hex(4)
     return Workload(
         kind=_kind(recipe),
         api=recipe.api,
@@ -133,7 +136,7 @@ def make_workload(
         turns=recipe.turns,
         think_time_s=recipe.think_time_s,
         spool=str(rows) if rows else None,
-        nonce="" if recipe.warm_cache else secrets.token_hex(4),
+        nonce=nonce,
         seed=recipe.seed,
     )
 

@@ -87,7 +87,8 @@ def _log_variance(values: Sequence[float]) -> float:
     mean = sum(logs) / count
     deviations = [value - mean for value in logs]
     squares = sum(deviation**2 for deviation in deviations)
-    variance = squares / max(1, len(logs) - 1)
+    freedom = max(1, len(logs) - 1)
+    variance = squares / freedom
     return variance / count
 
 

@@ -25,7 +25,8 @@ BATCH_ROWS = 10_000
 
 
 def _row(record: Record, loads: Sequence[Load]) -> list[object]:
-    cells: list[object] = [loads[record.level].label]
+    load = loads[record.level]
+    cells: list[object] = [load.label]
     cells += [getattr(record, name) for name in RECORD_FIELDS]
     for name, metric in METRICS.items():
         value = None

@@ -30,7 +30,8 @@ def load_run(
     every = 1
     if most is not None:
         total = sum(level.requests for level in report.levels)
-        every = max(1, math.ceil(total / most))
+        parts = math.ceil(total / most)
+        every = max(1, parts)
     requests = load_requests(folder, every=every)
     shown = name or str(folder)
     return SavedRun(name=shown, report=report, requests=requests)

@@ -109,7 +109,8 @@ class RateSearch:
         if verdict == "pass":
             self.passed = max(rate, self.passed or 0.0)
         else:
-            self.failed = min(rate, self.failed or math.inf)
+            known = self.failed or math.inf
+            self.failed = min(rate, known)
         if self.failed is None:
             self._next = rate * 2
         elif self.passed is None:

@@ -23,7 +23,8 @@ class Series:
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        bins = max(len(timeline.ends), len(timeline.starts), 1)
+        bins = max(len(timeline.ends), len(timeline.starts))
+        bins = max(bins, 1)
         length_s = bins * BIN_NS / NS
         step_s = math.ceil(length_s / SERIES_POINTS)
         self.step_s = float(max(1, step_s))

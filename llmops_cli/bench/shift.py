@@ -49,8 +49,10 @@ class RankedSides:
         """Shapes: values and the block of time of each (n,). In pairs, blocks are the same."""
         import numpy as np
 
-        logs_a = np.log(np.maximum(values_a, TINY))
-        logs_b = np.log(np.maximum(values_b, TINY))
+        positive_a = np.maximum(values_a, TINY)
+        positive_b = np.maximum(values_b, TINY)
+        logs_a = np.log(positive_a)
+        logs_b = np.log(positive_b)
         sorted_a = np.sort(logs_a)
         sorted_b = np.sort(logs_b)
         # each value's part in the statistic: how the other side's distribution ranks it

@@ -51,7 +51,8 @@ class Spools:
         self.folder = folder / SPOOLS
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("w")
+            lock_file = self.folder / "lock"
+            self._lock = lock_file.open("w")
             exclusive = fcntl.LOCK_EX | fcntl.LOCK_NB
             fcntl.flock(self._lock, exclusive)
         except BlockingIOError:

@@ -101,7 +101,8 @@ class Timeline:
         self._served.stretch(start, end_ns, 1)
         tokens = record.output_tokens
         # one token at the first chunk, the others evenly up to the last
-        self._tokens.point(first_ns, min(tokens, 1))
+        first_tokens = min(tokens, 1)
+        self._tokens.point(first_ns, first_tokens)
         if tokens > 1:
             self._tokens.stretch(first_ns, end_ns, tokens - 1)
 
@@ -135,7 +136,9 @@ class Timeline:
         else:
             reason = f"a {load.kind} load has no steady state"
         if reason:
-            return Window(start_s=first / 1e9, end_s=end / 1e9, found="whole", reason=reason)
+            start_s = first / 1e9
+            end_s = end / 1e9
+            return Window(start_s=start_s, end_s=end_s, found="whole", reason=reason)
         start_s = start / 1e9
         stop_s = stop / 1e9
         return Window(start_s=start_s, end_s=stop_s, found="steady")

@@ -39,11 +39,12 @@ def resolve_target(
         family, address = _address_of(proxy_host, proxy_port)
     else:
         family, address = _address_of(host, port)
+    base = parts.path.rstrip("/")
     return Destination(
         scheme=parts.scheme,
         host=host,
         port=port,
-        path=parts.path.rstrip("/") + PATHS[recipe.api],
+        path=base + PATHS[recipe.api],
         family=family,
         address=address,
         headers=tuple(headers.items()),

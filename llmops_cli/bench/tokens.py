@@ -59,12 +59,14 @@ def _each_asked(ask: Ask, overhead: int) -> Words | None:
             costs.append(cost)
     if not words:
         return None
-    return Words(words=tuple(words), costs=tuple(costs), overhead=overhead, exact=True)
+    known = tuple(words)
+    return Words(words=known, costs=tuple(costs), overhead=overhead, exact=True)
 
 
 def _adds_up(words: Words, ask: Ask) -> bool:
     sample = words.words[::-3]
     costs = words.costs[::-3]
-    text = " ".join([words.words[0], *sample])
+    first = words.words[0]
+    text = " ".join([first, *sample])
     expected = words.overhead + sum(costs)
     return ask(text) == expected

@@ -44,7 +44,9 @@ def same_workload(a: SavedRun, b: SavedRun) -> bool:
     """Both sent the same requests at the same times."""
     left = a.report.manifest.recipe
     right = b.report.manifest.recipe
-    return all(left.get(name) == right.get(name) for name in WORKLOAD)
+    ours = [left.get(name) for name in WORKLOAD]
+    theirs = [right.get(name) for name in WORKLOAD]
+    return ours == theirs
 
 
 def comparison_warnings(a: SavedRun, b: SavedRun) -> Iterator[str]:
@@ -108,7 +110,8 @@ def _unlike(
     left: Mapping[str, object],
     right: Mapping[str, object],
 ) -> Iterator[str]:
-    names = [name for name in {**left, **right} if left.get(name) != right.get(name)]
+    every = {**left, **right}
+    names = [name for name in every if left.get(name) != right.get(name)]
     if not names:
         return
     shown = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import NamedTuple
 
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.failure import ErrorKind
@@ -17,6 +18,13 @@ FEWEST_FAILURES = 10
 RECENT_S = 3.0
 LEAST_SPAN_S = 0.25
 RECENT_TTFTS = 2000
+
+
+class TickAt(NamedTuple):
+    """Tokens that came by then."""
+
+    at_s: float
+    tokens: int
 
 
 class LevelWatch:
@@ -42,7 +50,7 @@ class LevelWatch:
         self._errors = 0
         self._failing = 0
         self._good_at = self._start
-        self._recent: deque[tuple[float, int]] = deque()
+        self._recent: deque[TickAt] = deque()
         self._ttfts: deque[float] = deque(maxlen=RECENT_TTFTS)
         self._last_error: str | None = None
         self._last_kind: ErrorKind | None = None
@@ -80,8 +88,8 @@ class LevelWatch:
         self._last_error = tick.last_error or self._last_error
         self._last_kind = tick.last_kind or self._last_kind
         self._ttfts.extend(tick.ttfts_ms)
-        self._recent.append((at, tick.tokens))
-        while self._recent and at - self._recent[0][0] > RECENT_S:
+        self._recent.append(TickAt(at, tick.tokens))
+        while self._recent and self._recent[0].at_s < at - RECENT_S:
             self._recent.popleft()
 
     def _tokens_per_s(self, at: float) -> float:

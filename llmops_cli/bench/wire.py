@@ -87,7 +87,8 @@ class HttpResponse:
                     size = int(piece[:mark], 16)
                 except ValueError:
                     size = -1
-                if size > 0 and size == len(piece) - mark - 4:
+                held = len(piece) - mark - 4  # without the size and two line ends
+                if size > 0 and size == held:
                     self.payloads.append(piece[mark + 2 : -2])
                     self.stamps.append(at_ns)
                     return False
@@ -170,12 +171,14 @@ class HttpResponse:
                     raise ProtocolError("broken chunked encoding")
                 break
             try:
-                size = int(raw[at:mark].partition(b";")[0], 16)
+                digits, _, _extension = raw[at:mark].partition(b";")
+                size = int(digits, 16)
             except ValueError:
                 raise ProtocolError("broken chunked encoding") from None
             if size == 0:
                 # trailers end with an empty line; usually the last chunk's own
-                if raw[mark + 2 : mark + 4] == b"\r\n" or raw.find(b"\r\n\r\n", mark) >= 0:
+                is_last = raw[mark + 2 : mark + 4] == b"\r\n"
+                if is_last or raw.find(b"\r\n\r\n", mark) >= 0:
                     return True
                 break
             end = mark + 2 + size
@@ -189,7 +192,9 @@ class HttpResponse:
 
     def closed(self) -> bool:
         """Whether the response is complete now that the server has closed the connection."""
-        return self._head is None and not self.chunked and self._left is None
+        is_body = self._head is None
+        ends_by_close = self._left is None and not self.chunked
+        return is_body and ends_by_close
 
 
 class Completion(msgspec.Struct, gc=False):
@@ -218,7 +223,8 @@ def parse_answer(response: HttpResponse) -> Completion:
         answer.failure = plain_failure(kind)
         return answer
     try:
-        parsed = _CHUNKS.decode(b"[" + b",".join(events) + b"]")
+        joined = b",".join(events)
+        parsed = _CHUNKS.decode(b"[" + joined + b"]")
     except msgspec.DecodeError:
         parsed = _decode_one_by_one(events, answer)
     texts: list[str] = []

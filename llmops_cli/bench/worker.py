@@ -113,9 +113,10 @@ def _run(loop: Loop, start_ns: int) -> LevelDone:
 def _sessions(plan: LevelPlan, source: Source) -> Iterator[tuple[int, Conversation]]:
     """This worker's share: every `workers`-th session."""
     numbers: Iterator[int] = iter(count())
-    if plan.load.count is not None:
-        numbers = _numbers(plan.load.count, plan.load.least_s)
-    elif plan.load.kind == "trace":
+    load = plan.load
+    if load.count is not None:
+        numbers = _numbers(load.count, load.least_s)
+    elif load.kind == "trace":
         numbers = iter(range(len(source)))
     own = islice(numbers, plan.worker, None, plan.workers)
     for index in own:
@@ -126,7 +127,8 @@ def _numbers(wanted: int, least_s: float) -> Iterator[int]:
     """`wanted` of them, and more until `least_s` have gone by."""
     began = time.monotonic()
     for number in count():
-        if number >= wanted and time.monotonic() - began >= least_s:
+        has_time = time.monotonic() - began < least_s
+        if number >= wanted and not has_time:
             return
         yield number
 

@@ -63,6 +63,13 @@ class Sample:
         known = self._buckets.get(place, 0.0)
         self._buckets[place] = known + weight
 
+    def add_buckets(self, pairs: Sequence[float], block: int = 0) -> None:
+        """Bucket, weight, bucket, weight, as they are kept in records."""
+        for place in range(0, len(pairs), 2):
+            key = int(pairs[place])
+            weight = pairs[place + 1]
+            self.add_bucket(key, weight, block)
+
     def _as_bucket(self, value: float, block: int) -> None:
         key = key_of(value)
         self._correction += value - value_of(key)

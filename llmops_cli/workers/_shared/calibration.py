@@ -85,9 +85,10 @@ def calibration_of(
     starts = range(0, len(stream), seq_len)
     windows = [stream[start : start + seq_len] for start in starts]
     least = min(LEAST_TOKENS, seq_len)
-    is_short = bool(windows) and len(windows[-1]) < least
-    if is_short:
-        windows.pop()
+    if windows:
+        last = windows[-1]
+        if len(last) < least:
+            windows.pop()
     if not windows:
         raise JobError(
             "UsageError",

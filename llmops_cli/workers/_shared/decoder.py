@@ -56,6 +56,7 @@ class IncrementalDecoder:
         most = min(longest, len(text))
         for count in range(most, 0, -1):
             end = text[-count:]
-            if any(stop.startswith(end) for stop in self._stops):
+            begins_stop = any(stop.startswith(end) for stop in self._stops)
+            if begins_stop:
                 return count
         return 0

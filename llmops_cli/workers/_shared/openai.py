@@ -218,7 +218,8 @@ class CompletionAnswer:
                 if self._chat:
                     events.send(self._event(opening_choice()))
             elif error:
-                broken = {**self._event(), "error": {"message": error}}
+                broken = self._event()
+                broken["error"] = {"message": error}
                 events.send(broken)
             text, finish = self._add(tokens, finish)
             if text:
@@ -229,7 +230,8 @@ class CompletionAnswer:
         closing = closing_choice(finish, chat=self._chat)
         events.send(self._event(closing))
         if with_usage:
-            usage = {**self._event(), "usage": self._usage()}
+            usage = self._event()
+            usage["usage"] = self._usage()
             events.send(usage)
         await events.end()
 

@@ -30,8 +30,8 @@ class ColumnSums:
         self.count = 0
 
     def add(self, input_NI: torch.Tensor) -> None:
-        squares_I = input_NI.float().square()
-        total_I = squares_I.sum(0, dtype=torch.float64)
+        squares_NI = input_NI.float().square()
+        total_I = squares_NI.sum(0, dtype=torch.float64)
         if self.count > 0:
             total_I += self.total_I
         self.total_I = total_I
@@ -115,7 +115,8 @@ def gguf_names(
 ) -> dict[str, ColumnSums]:
     """The sums by the names that the tensors have in a GGUF file."""
     layers = config["num_hidden_layers"]
-    names = gguf.get_tensor_name_map(ARCHITECTURES[arch].gguf, layers)
+    gguf_arch = ARCHITECTURES[arch].gguf
+    names = gguf.get_tensor_name_map(gguf_arch, layers)
     tied = bool(config.get("tie_word_embeddings"))
     named = {}
     for module in sorted(found):

@@ -30,7 +30,8 @@ class LoadedModel:
         self.encode_chat = self.text.encode_chat
         self.encode_text = self.text.encode_text
         self.decode = self.text.decode
-        self.ends = self.text.end_tokens(self.model.generation_config)
+        generation_config = self.model.generation_config
+        self.ends = self.text.end_tokens(generation_config)
         config = self.model.config
         longest = getattr(config, "max_position_embeddings", 0)
         self.context = int(longest or DEFAULT_CONTEXT)

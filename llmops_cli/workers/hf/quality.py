@@ -54,12 +54,14 @@ class BaseComparison:
         base_NV = base_NV[:, :width]
         other_NV = other_NV[:, :width]
         self._divergence += divergence_of(base_NV, other_NV)
-        agrees_N = base_NV.argmax(1) == other_NV.argmax(1)
+        base_top_N = base_NV.argmax(1)
+        agrees_N = other_NV.argmax(1) == base_top_N
         self._agreed += float(agrees_N.sum())
 
     def figures(self) -> dict[str, float]:
         scored = self._scored
-        mean_loss = torch.tensor(self._loss / scored, dtype=torch.float64)
+        loss = self._loss / scored
+        mean_loss = torch.tensor(loss, dtype=torch.float64)
         divergence = self._divergence / scored
         return {
             "perplexity": float(mean_loss.exp()),
@@ -71,11 +73,9 @@ class BaseComparison:
 
 def divergence_of(base_NV: torch.Tensor, other_NV: torch.Tensor) -> float:
     """Sum over tokens of KL(base || other); what the base rules out adds nothing."""
-    gap_NV = base_NV - other_NV
-    terms_NV = base_NV.exp() * gap_NV
-    is_possible_NV = base_NV > -math.inf
-    finite_NV = terms_NV.where(is_possible_NV, 0)
-    return float(finite_NV.double().sum())
+    terms_NV = base_NV.exp() * (base_NV - other_NV)
+    terms_NV = terms_NV.where(base_NV > -math.inf, 0)
+    return float(terms_NV.double().sum())
 
 
 class Quality:
@@ -128,7 +128,7 @@ class Quality:
         try:
             other = self._load(entry)
             figures: Json = dict(self._compare(other))
-            are_numbers = all(math.isfinite(value) for value in figures.values())
+            are_numbers = all(map(math.isfinite, figures.values()))
             if not are_numbers:
                 raise ValueError("its probabilities are not numbers")
             opening = self._opening()

@@ -66,8 +66,7 @@ def rounded(
 
 
 def _round_around_zero(weight_GN: torch.Tensor, levels: int) -> torch.Tensor:
-    sizes_GN = weight_GN.abs()
-    largest_G1 = sizes_GN.amax(1, keepdim=True)
+    largest_G1 = weight_GN.abs().amax(1, keepdim=True)
     half_range = (levels - 1) / 2
     scale_G1 = largest_G1.clamp(min=TINY) / half_range
     steps_GN = (weight_GN / scale_G1).round()
@@ -86,6 +85,6 @@ def _round_between_extremes(weight_GN: torch.Tensor, levels: int) -> torch.Tenso
     range_G1 = high_G1 - low_G1
     scale_G1 = range_G1.clamp(min=TINY) / highest
     zero_G1 = (-low_G1 / scale_G1).round()
-    places_GN = weight_GN / scale_G1 + zero_G1
-    steps_GN = places_GN.round().clamp(0, highest)
+    steps_GN = (weight_GN / scale_G1 + zero_G1).round()
+    steps_GN = steps_GN.clamp(0, highest)
     return (steps_GN - zero_G1) * scale_G1

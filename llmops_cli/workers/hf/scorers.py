@@ -39,9 +39,8 @@ class HfScorer:
     @torch.inference_mode()
     def log_probs(self, tokens: list[int]) -> torch.Tensor:
         tokens_BT = torch.tensor([tokens], device=self.model.device)
-        output = self.model(tokens_BT)
-        logits_TV: torch.Tensor = output.logits[0].float()
-        return logits_TV.log_softmax(-1).cpu()
+        logits_TV: torch.Tensor = self.model(tokens_BT).logits[0]
+        return logits_TV.float().log_softmax(-1).cpu()
 
     @torch.inference_mode()
     def say(self, tokens: list[int], count: int) -> list[int]:

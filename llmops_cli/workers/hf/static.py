@@ -121,7 +121,8 @@ class BatchStreamer(BaseStreamer):
         if not self._has_prompts:
             self._has_prompts = True
             return
-        rows = value.reshape(len(self._batch), -1).tolist()
+        count = len(self._batch)
+        rows = value.reshape(count, -1).tolist()
         for completion, row in zip(self._batch, rows, strict=True):
             tokens, ended = up_to_end(row, self._ends, completion)
             for token in tokens:

@@ -51,12 +51,9 @@ def _add_gemma(writer: gguf.GGUFWriter, config: Config) -> None:
 
 
 def _add_phi3(writer: gguf.GGUFWriter, config: Config) -> None:
-    original = config["max_position_embeddings"]
-    for source in (rope_of(config), config):
-        found = source.get(ORIGINAL_CONTEXT)
-        if found:
-            original = found
-            break
+    original = rope_of(config).get(ORIGINAL_CONTEXT) or config.get(ORIGINAL_CONTEXT)
+    if not original:
+        original = config["max_position_embeddings"]
     writer.add_sliding_window(config.get("sliding_window") or 0)
     writer.add_rope_scaling_orig_ctx_len(original)
 
@@ -65,7 +62,8 @@ def check_gemma(config: Config, architecture: gguf.MODEL_ARCH) -> None:
     """llama.cpp fixes these in code, so a model that differs would run wrong without a word."""
     pattern = SLIDING_PATTERN[architecture]
     layers = config.get("layer_types")
-    has_all = layers is None or len(layers) == config["num_hidden_layers"]
+    count = config["num_hidden_layers"]
+    has_all = layers is None or len(layers) == count
     if not has_all or not _is_every_nth_full(layers or [], pattern):
         message = f"llama.cpp wants full attention in every {pattern}th layer; this model differs"
         raise JobError("UsageError", message)

@@ -50,7 +50,8 @@ def load_model(
 ) -> object:
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
-    model: object = llama_cpp.llama_model_load_from_file(path.encode(), params)
+    file = path.encode()
+    model: object = llama_cpp.llama_model_load_from_file(file, params)
     if not model:
         raise JobError(
             "UsageError",

@@ -22,6 +22,9 @@ WEIGHT = re.compile(
     r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(?:\.default)?\.weight"
 )
 
+LoraSides = dict[str, TensorFile]
+"""A and B of one module."""
+
 
 class BaseModel:
     """What the base's GGUF says of its tensors."""
@@ -101,13 +104,13 @@ def scale_of(
     return float(alpha) / divisor
 
 
-def paired(folder: Path) -> dict[str, dict[str, TensorFile]]:
+def paired(folder: Path) -> dict[str, LoraSides]:
     """Module -> its A and B."""
     path = folder / "adapter_model.safetensors"
     if not path.is_file():
         message = f"{folder} has no adapter_model.safetensors"
         raise JobError("UsageError", message, "save the adapter as safetensors")
-    pairs: dict[str, dict[str, TensorFile]] = {}
+    pairs: dict[str, LoraSides] = {}
     tensors = open_file(path)
     for name, tensor in tensors.items():
         match = WEIGHT.fullmatch(name)

@@ -58,7 +58,8 @@ class GgufScorer:
             if status != 0:
                 raise JobError("EngineFailed", "llama_decode failed while measuring quality")
             if scored:
-                logits_NV = logits_rows(self._context, len(scored), self._vocab_size)
+                count = len(scored)
+                logits_NV = logits_rows(self._context, count, self._vocab_size)
                 yield scored.start, log_softmax(logits_NV)
 
     def _fill_batch(
@@ -122,8 +123,7 @@ class QualitySums:
         """The same tokens as this model sees them."""
         chosen_N = logs_NV[base.rows_N, base.targets_N]
         self._loss -= chosen_N.sum(dtype=np.float64)
-        gap_NV = base.logs_NV - logs_NV
-        terms_NV = base.probs_NV * gap_NV
+        terms_NV = base.probs_NV * (base.logs_NV - logs_NV)
         self._divergence += terms_NV.sum(dtype=np.float64)
         top_N = logs_NV.argmax(axis=1)
         agrees_N = top_N == base.top_N

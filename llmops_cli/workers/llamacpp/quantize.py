@@ -56,9 +56,10 @@ def quantize(job: Json, log: QuantizerLog) -> None:
         values = read_imatrix(Path(job["imatrix"]))
         imatrix = ImatrixArray(values)
         params.imatrix = imatrix.pointer()
-    status = llama_cpp.llama_model_quantize(
-        job["model"].encode(), output.encode(), ctypes.byref(params)
-    )
+    model_file = job["model"].encode()
+    output_file = output.encode()
+    options = ctypes.byref(params)
+    status = llama_cpp.llama_model_quantize(model_file, output_file, options)
     del imatrix  # it had to live until here
     if status != 0:
         last_words = log.capture.last()

@@ -103,11 +103,12 @@ class TokenTable:
             text = entry["content"]
             if entry.get("special", False):
                 self.tokens[number] = text
-                self.types[number] = int(gguf.TokenType.CONTROL)
+                kind = gguf.TokenType.CONTROL
             else:
                 # llama.cpp compares user-defined tokens with raw text
                 self.tokens[number] = text.replace(SPACE_MARK, " ")
-                self.types[number] = int(gguf.TokenType.USER_DEFINED)
+                kind = gguf.TokenType.USER_DEFINED
+            self.types[number] = int(kind)
 
     def add_with_split(self, writer: gguf.GGUFWriter, *, split: str) -> None:
         """As byte-level BPE, which finds tokens by merges."""
@@ -228,7 +229,11 @@ def _overlay_replaceable(vocabulary: TokenTable, added: list[Json]) -> None:
         gguf.TokenType.USER_DEFINED,
         gguf.TokenType.UNUSED,
     )
-    found = [entry for entry in added if vocabulary.types[entry["id"]] in replaceable]
+    found = []
+    for entry in added:
+        number = entry["id"]
+        if vocabulary.types[number] in replaceable:
+            found.append(entry)
     vocabulary.overlay(found)
 
 

@@ -18,7 +18,8 @@ def apply(work: QuantizeJob) -> None:
     from auto_round import AutoRound
 
     job = work.job
-    longest = max(len(window) for window in work.calibration.windows)
+    lengths = [len(window) for window in work.calibration.windows]
+    longest = max(lengths)
     length = min(job["seq_len"], longest)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     samples = samples_of(work, length)

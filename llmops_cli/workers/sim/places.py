@@ -3,6 +3,9 @@
 import asyncio
 from collections import deque
 
+Waiting = tuple[int, asyncio.Future[None]]
+"""(KV tokens, the place to come)."""
+
 
 class Places:
     """So many requests at once, and so many KV tokens (0: no limit) among them."""
@@ -11,7 +14,7 @@ class Places:
         self._most = most
         self._kv_tokens = kv_tokens
         self._kv_used = 0
-        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._queue: deque[Waiting] = deque()
         self.running = 0
 
     @property
@@ -39,8 +42,11 @@ class Places:
     def leave(self, need: int) -> None:
         self.running -= 1
         self._kv_used -= need
-        while self._queue and self._fits(self._queue[0][0]):
-            wanted, place = self._queue.popleft()
+        while self._queue:
+            wanted, place = self._queue[0]
+            if not self._fits(wanted):
+                return
+            self._queue.popleft()
             if not place.cancelled():
                 self._take(wanted)
                 place.set_result(None)

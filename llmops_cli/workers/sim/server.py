@@ -152,7 +152,8 @@ class SimServer:
 
     def _read(self, request: HttpRequest, fault: str | None) -> SimRequest:
         fields = request.json()
-        limit = fields.get("max_tokens") or fields.get("max_completion_tokens")
+        limit = fields.get("max_tokens")
+        limit = limit or fields.get("max_completion_tokens")
         return SimRequest(
             chat="chat" in request.path,
             streamed=bool(fields.get("stream")),

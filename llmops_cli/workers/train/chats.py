@@ -70,7 +70,8 @@ def encode(
 def collate(samples: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
     """Right-padded ids_BT and weights_BT; padding weighs 0."""
     count = len(samples)
-    longest = max(len(ids) for ids, _ in samples)
+    lengths = [len(ids) for ids, _ in samples]
+    longest = max(lengths)
     ids_BT = torch.zeros(count, longest, dtype=torch.long)
     weights_BT = torch.zeros(count, longest)
     for row, (ids, weights) in enumerate(samples):

@@ -59,7 +59,8 @@ def make_optimizers(model: Any, learning_rate: float) -> list[torch.optim.Optimi
         weight_decay=0.01,
         adjust_lr_fn="original",
     )
-    adam = torch.optim.AdamW(rest, lr=learning_rate / 4, betas=(0.9, 0.95), weight_decay=0.0)
+    adam_rate = learning_rate / 4
+    adam = torch.optim.AdamW(rest, lr=adam_rate, betas=(0.9, 0.95), weight_decay=0.0)
     return [muon, adam]
 
 
@@ -97,7 +98,9 @@ def step_loss(
     """
     ordered = sorted(samples, key=length_of)
     middle = (len(ordered) + 1) // 2
-    parts = (ordered[:middle], ordered[middle:])
+    first_half = ordered[:middle]
+    second_half = ordered[middle:]
+    parts = (first_half, second_half)
     halves = [collate(part) for part in parts if part]
     total_weight = sum(weights_BT[:, 1:].sum() for _, weights_BT in halves)
     total = 0.0
@@ -200,7 +203,8 @@ def train(
         if step % curve_every == 0 or done == steps:
             point = (done, round(loss, 5))
             curve.append(point)
-        events.progress("training", done, steps, loss=round(loss, 4))
+        shown_loss = round(loss, 4)
+        events.progress("training", done, steps, loss=shown_loss)
     return {"loss": loss, "tokens": tokens, "loss_curve": curve}
 
 
@@ -234,7 +238,8 @@ def work(job: Json, events: Events) -> Json:
     model.to(torch.bfloat16)
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    sizes = [parameter.numel() for parameter in model.parameters()]
+    parameters = sum(sizes)
     return {
         **outcome,
         "parameters": parameters,

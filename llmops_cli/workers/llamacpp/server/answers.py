@@ -57,14 +57,16 @@ async def stream_answer(
             stream.add(await next_output(inbox))
         if stream.unfinished == 0:
             break
-        await send_part(send, stream.take(), is_last=False)
+        part = stream.take()
+        await send_part(send, part, is_last=False)
         output = await next_output(inbox)
     if with_usage:
         usage = usage_of(generations)
         chunk = encoder.usage_chunk(usage)
         stream.parts.append(chunk)
     stream.parts.append(DONE)
-    await send_part(send, stream.take(), is_last=True)
+    part = stream.take()
+    await send_part(send, part, is_last=True)
 
 
 class AnswerStream:
@@ -134,7 +136,8 @@ def whole_choice(encoder: ResponseEncoder, outputs: list[StepOutput]) -> JsonObj
     text = "".join(texts)
     finish = last.finish or "stop"
     logprobs = joined_logprobs(outputs)
-    return encoder.choice(last.generation.index, text, logprobs, finish)
+    index = last.generation.index
+    return encoder.choice(index, text, logprobs, finish)
 
 
 def joined_logprobs(outputs: list[StepOutput]) -> list[TokenLogprob]:

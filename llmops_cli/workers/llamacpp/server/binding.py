@@ -85,7 +85,8 @@ def load_model(
     llama_cpp.llama_backend_init()
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
-    model: ModelHandle | None = llama_cpp.llama_model_load_from_file(path.encode(), params)
+    file = path.encode()
+    model: ModelHandle | None = llama_cpp.llama_model_load_from_file(file, params)
     if not model:
         raise LoadError(f"llama.cpp cannot load {path}: {log.last(3)}")
     return model
@@ -150,7 +151,8 @@ def metadata_of(model: ModelHandle, key: str) -> str | None:
     """One text from the head of the model's file."""
     size = 1 << 18
     buffer = ctypes.create_string_buffer(size)
-    length: int = llama_cpp.llama_model_meta_val_str(model, key.encode(), buffer, size)
+    name = key.encode()
+    length: int = llama_cpp.llama_model_meta_val_str(model, name, buffer, size)
     if length < 0:
         return None
     raw = buffer.raw[:length]

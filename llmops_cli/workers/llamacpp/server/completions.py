@@ -181,4 +181,5 @@ def params_of_choice(params: SamplingParams, choice: int) -> SamplingParams:
     """Each choice of a seeded request has its own seed, or all would be the same."""
     if params.seed is None:
         return params
-    return msgspec.structs.replace(params, seed=params.seed + choice)
+    seed = params.seed + choice
+    return msgspec.structs.replace(params, seed=seed)

@@ -40,7 +40,8 @@ class Detokenizer:
             self.stopped = True
             self._held = ""
             return text[:end]
-        held = max(overlap(text, stop) for stop in self._stops)
+        overlaps = [overlap(text, stop) for stop in self._stops]
+        held = max(overlaps)
         shown = len(text) - held
         self._held = text[shown:]
         return text[:shown]
@@ -55,7 +56,8 @@ def first_stop(text: str, stops: list[str]) -> int | None:
 
 def overlap(text: str, stop: str) -> int:
     """Length of the longest end of `text` that begins `stop`."""
-    longest = min(len(stop) - 1, len(text))
+    longest = len(stop) - 1
+    longest = min(longest, len(text))
     for length in range(longest, 0, -1):
         if text.endswith(stop[:length]):
             return length

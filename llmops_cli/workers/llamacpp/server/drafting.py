@@ -46,7 +46,8 @@ class DraftWindow:
             self._pause = 0
         else:
             self._length = 1
-            self._pause = min(LONGEST_PAUSE, 2 * self._pause + 1)
+            longer_pause = 2 * self._pause + 1
+            self._pause = min(LONGEST_PAUSE, longer_pause)
             self._steps_to_skip = self._pause
 
 
@@ -179,7 +180,8 @@ class DraftModel:
             computed = len(self._cells[sequence])
             for position in range(computed, last + 1):
                 is_last = position == last
-                items.append((tokens[position], position, sequence, is_last))
+                token = tokens[position]
+                items.append((token, position, sequence, is_last))
         return items
 
 

@@ -108,7 +108,8 @@ class Llama:
     def decode(self, items: list[BatchItem]) -> bool:
         """Runs one batch; False if the pool has no room for it (nothing was changed then)."""
         self._batch.fill(items)
-        status: int = llama_cpp.llama_decode(self._context, self._batch.handle)
+        handle = self._batch.handle
+        status: int = llama_cpp.llama_decode(self._context, handle)
         if status == NO_ROOM:
             return False
         if status != 0:

@@ -61,7 +61,8 @@ class ResponseEncoder:
         body = self._text_body(msgspec.json.encode(text))
         if not logprobs:
             return self._chunk(index, body, b"null", b"null")
-        encoded = msgspec.json.encode(self._logprobs(logprobs))
+        body_logprobs = self._logprobs(logprobs)
+        encoded = msgspec.json.encode(body_logprobs)
         return self._chunk(index, body, encoded, b"null")
 
     def _text_body(self, content: bytes) -> bytes:

@@ -206,9 +206,11 @@ def logprob_of(
     norm = peak + float(np.log(sum_of_exp))
     likeliest = []
     for other in likeliest_tokens(row_V, top):
-        pair = (other, float(row_V[other]) - norm)
+        logprob = float(row_V[other]) - norm
+        pair = (other, logprob)
         likeliest.append(pair)
-    return TokenLogprob(token, float(row_V[token]) - norm, likeliest)
+    own_logprob = float(row_V[token]) - norm
+    return TokenLogprob(token, own_logprob, likeliest)
 
 
 def likeliest_tokens(row_V: LogitsRow, count: int) -> list[int]:

@@ -112,7 +112,8 @@ class Scheduler:
     def submit(self, generations: list[Generation]) -> None:
         """Queues all or none of a request's generations. Raises: QueueFull."""
         with self._wake:
-            room = self._options.queue + self._pool.count_free()
+            free = self._pool.count_free()
+            room = self._options.queue + free
             waiting = len(self._waiting) + len(generations)
             if waiting > room:
                 raise QueueFull(self._retry_after_s())
@@ -127,7 +128,8 @@ class Scheduler:
 
     def load(self) -> SchedulerLoad:
         cells = self._pool.count_cells()
-        running = self._options.slots - self._pool.count_free()
+        free = self._pool.count_free()
+        running = self._options.slots - free
         return SchedulerLoad(
             running=running,
             waiting=len(self._waiting),
@@ -177,7 +179,8 @@ class Scheduler:
     def _admit(self) -> None:
         """Gives waiting generations a slot each, as long as there are both."""
         while self._waiting:
-            slot = self._pool.best_free(self._waiting[0])
+            first = self._waiting[0]
+            slot = self._pool.best_free(first)
             if slot is None:
                 return
             with self._wake:
@@ -226,7 +229,8 @@ class Scheduler:
             self._advance(running, index, draft)
 
     def _active(self, adapter: int) -> list[Running]:
-        return [each for each in self._pool.running() if each.generation.adapter == adapter]
+        running = self._pool.running()
+        return [each for each in running if each.generation.adapter == adapter]
 
     def _plan(self, adapter: int, drafts: Drafts) -> StepBatch:
         return plan_batch(

@@ -53,7 +53,8 @@ class Running:
     @property
     def uncomputed(self) -> int:
         """Tokens without cells: all of a prompt at first, and 1 while it decodes."""
-        return len(self.generation.tokens) - len(self.slot.cells)
+        computed = len(self.slot.cells)
+        return len(self.generation.tokens) - computed
 
     @property
     def is_decoding(self) -> bool:
