@@ -110,7 +110,12 @@ class FileFollower:
         seen = stamp_of(file)
         begun = time.time()
         try:
-            version = self._version_of(file, seen, begun)
+            version = await asyncio.to_thread(_version_of, file, seen, begun)
+            check_bind(
+                self._spec.host,
+                has_key=self._keys.has_live(),
+                keys_required=version.config.keys_required,
+            )
             snapshot = serving.new_snapshot(version, serving.snapshot)
             await self._await_sides(snapshot, serving)
         except LlmopsError as error:
@@ -126,23 +131,6 @@ class FileFollower:
         fixed = fixed_parts(self._spec.config, version.config)
         left = f"; {fixed} change with the next start" if fixed else ""
         LOG.warning("the configuration was read anew%s", left)
-
-    def _version_of(
-        self,
-        file: Path,
-        seen: FileStamp,
-        begun: float,
-    ) -> ConfigVersion:
-        """Raises: LlmopsError."""
-        config = load_config(file)
-        check_bind(self._spec.host, len(self._keys), keys_required=config.keys_required)
-        return ConfigVersion(
-            config=config,
-            policy=read_policy(config.guard, file.parent),
-            read_at=time.time(),
-            seen=seen,
-            looked_at=begun,
-        )
 
     async def _await_sides(self, snapshot: Snapshot, serving: Serving) -> None:
         """Raises: EngineFailed."""
@@ -176,3 +164,19 @@ class FileFollower:
     def _show(self, version: ConfigVersion) -> None:
         self._metrics.config_ok.set(version.ok)
         self._metrics.serves_version(version.read_at)
+
+
+def _version_of(
+    file: Path,
+    seen: FileStamp,
+    begun: float,
+) -> ConfigVersion:
+    """In a thread: a file of two hundred models takes a second. Raises: LlmopsError."""
+    config = load_config(file)
+    return ConfigVersion(
+        config=config,
+        policy=read_policy(config.guard, file.parent),
+        read_at=time.time(),
+        seen=seen,
+        looked_at=begun,
+    )

@@ -29,8 +29,8 @@ class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_bind(
     host: str,
-    keys: int,
     *,
+    has_key: bool,
     keys_required: bool,
 ) -> None:
     """Raises: UsageError for an address that others reach without keys in the way."""
@@ -38,7 +38,7 @@ def check_bind(
         return
     if not keys_required:
         raise UsageError(f"--no-keys at {host} would let everybody in", hint="only on 127.0.0.1")
-    if not keys:
+    if not has_key:
         raise UsageError(
             f"{host} is reached by others, and there is no key", hint="llmops keys create --name N"
         )

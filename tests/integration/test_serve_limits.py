@@ -368,6 +368,29 @@ def test_budgets_in_redis_forget_who_is_gone(redis: Redis) -> None:
     assert asyncio.run(go()) == [True, False, True]
 
 
+def test_the_spending_of_many_keys_is_read_among_many_others(redis: Redis) -> None:
+    """With the patience of a single question: whoever looks puts Redis out for nobody."""
+    import asyncio
+
+    from redis import Redis as Client
+
+    with Client.from_url(redis.url) as client:
+        client.eval("for i = 1, 800000 do redis.call('set', 'other:' .. i, 'x') end", 0)
+
+    async def go() -> tuple[float, bool]:
+        link = RedisLink(RedisConfig(url=redis.url), patience_s=0.05)
+        fill = link.client.pipeline(transaction=False)
+        for number in range(3000):
+            fill.hset(link.name("spend", f"k{number}:2026-11"), mapping={"dollars": 1, "tokens": 2})
+        await fill.execute()
+        spent = await RedisBudgets(link, _NoBudgets()).spent("2026-11")
+        up = link.up
+        await link.close()
+        return sum(each.dollars for each in spent.values()), up
+
+    assert asyncio.run(go()) == (3000.0, True)
+
+
 class _NoBudgets:
     async def reserve(self, key: Key, dollars: float, tokens: int) -> Reservation:
         raise AssertionError("Redis is away")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -132,3 +133,22 @@ def test_a_file_that_changes_while_the_gateway_starts_is_read(
     gateway.process.send_signal(signal.SIGHUP)
     until(lambda: models(gateway)[0] == {"b"})
     assert gateway.process.poll() is None
+
+
+@pytest.mark.quiet
+def test_a_large_file_is_read_in_nobody_s_way(upstream: Upstream, start: Starter) -> None:
+    lines = [f"  m{number}: {{pool: [one]}}\n" for number in range(200)]
+    gateway = start.config(text_with(upstream, "models:\n" + "".join(lines)))
+    lines.append("  last: {pool: [one]}\n")
+    start.file.write_text(text_with(upstream, "models:\n" + "".join(lines)))
+    waited_ms = []
+    client = http.client.HTTPConnection(gateway.url.removeprefix("http://"))
+    while "read anew" not in start.log():
+        begin = time.perf_counter()
+        client.request("GET", "/health")
+        client.getresponse().read()
+        waited_ms.append((time.perf_counter() - begin) * 1e3)
+        time.sleep(0.002)
+    client.close()
+    print(f"longest wait of /health: {max(waited_ms):.1f} ms of {len(waited_ms)}")
+    assert max(waited_ms) < 100

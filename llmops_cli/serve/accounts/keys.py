@@ -37,6 +37,7 @@ PREFIX = "llmops_"
 REFRESH_S = 0.5
 REMEMBERED_MOST = 20_000
 CHANGEABLE = [name for name in FIELDS if name not in ("id", "created", "revoked")]
+LIVE = f"select {COLUMNS} from keys where revoked is null and (expires is null or expires > ?)"
 UPDATE = f"update keys set {', '.join(f'{name} = ?' for name in CHANGEABLE)} where id = ?"
 
 
@@ -205,6 +206,12 @@ class KeyStore:
             return None
         self._by_hash[hashed] = key
         return key
+
+    def has_live(self) -> bool:
+        """Whether somebody gets in. The first that is found will do."""
+        found = self._db.execute(LIVE, (time.time(),))
+        rows = map(key_of, found)
+        return any(isinstance(row, Key) and row.is_live() for row in rows)
 
     def __len__(self) -> int:
         """Those that somebody gets in by."""

@@ -81,8 +81,8 @@ class RedisBudgets:
         pattern = self._link.name("spend", f"*:{month}")
         pattern = pattern.replace("{", "\\{")
         try:
-            for name in await self._link.names(pattern):
-                row = await self._link.read(name)
+            rows = await self._link.hashes(pattern)
+            for name, row in rows.items():
                 key = name.split(":")[-2]
                 shared = _spending(row)
                 found[key] = shared.plus(found.get(key, Spending()))

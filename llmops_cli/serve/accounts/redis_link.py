@@ -21,6 +21,7 @@ LEASE_S = 60.0
 RENEW_S = 15.0
 LOOK_S = 0.5
 RENEWED_AT_ONCE = 200
+SCANNED = 1000
 
 
 class RedisAway(Exception):
@@ -78,18 +79,28 @@ class RedisLink:
         milliseconds = max(1, int(seconds * 1000))
         await self._tried(self.client.set(name, value, px=milliseconds))
 
-    async def read(self, name: str) -> dict[bytes, bytes]:
-        """A hash."""
-        fields = await self._tried(self.client.hgetall(name))
-        return cast("dict[bytes, bytes]", fields)
+    async def hashes(self, pattern: str) -> dict[str, dict[bytes, bytes]]:
+        """All whose name fits.
 
-    async def names(self, pattern: str) -> list[str]:
-        found = await self._tried(self._scan(pattern))
-        return cast("list[str]", found)
+        In steps, each with the patience of one question: there may be thousands among a million.
+        """
+        found: dict[str, dict[bytes, bytes]] = {}
+        cursor = 0
+        while True:
+            scanned = await self._tried(self.client.scan(cursor, match=pattern, count=SCANNED))
+            cursor, raw = cast("tuple[int, list[bytes]]", scanned)
+            names = [name.decode() for name in raw]
+            found |= dict(zip(names, await self._read(names), strict=True))
+            if not cursor:
+                return found
 
-    async def _scan(self, pattern: str) -> list[str]:
-        keys = self.client.scan_iter(match=pattern, count=500)
-        return [key.decode() async for key in keys]
+    async def _read(self, names: list[str]) -> list[dict[bytes, bytes]]:
+        if not names:
+            return []
+        asked = self.client.pipeline(transaction=False)
+        for name in names:
+            asked.hgetall(name)
+        return cast("list[dict[bytes, bytes]]", await self._tried(asked.execute()))
 
     async def _tried(self, asked: Awaitable[Any]) -> Any:  # Any: the library's answers
         if not self.up:

@@ -39,9 +39,9 @@ def check_start(spec: GatewaySpec, say: Callable[[str], None]) -> None:
         from llmops_cli.serve.watch.traces import Tracer
 
         Tracer(spec.config.traces).close()
-    keys = len(KeyStore(Path(spec.folder)))
-    check_bind(spec.host, keys, keys_required=spec.config.keys_required)
-    if not keys and spec.config.keys_required:
+    has_key = KeyStore(Path(spec.folder)).has_live()
+    check_bind(spec.host, has_key=has_key, keys_required=spec.config.keys_required)
+    if not has_key and spec.config.keys_required:
         say("there is no key yet: llmops keys create --name N")
 
 

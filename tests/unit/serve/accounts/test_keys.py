@@ -200,7 +200,15 @@ def test_contradictory_changes_are_refused(
 
 def test_only_keys_that_somebody_gets_in_by_are_counted(store: KeyStore) -> None:
     store.create("old", expires=time.time() - 1)
+    _, damaged = store.create("damaged")
+    store._db.execute("update keys set expires = 'soon' where id = ?", (damaged.id,))
+    store.create("revoked")
+    store.revoke("revoked")
     assert len(store) == 0
+    assert not store.has_live()
+    store.create("live")
+    assert len(store) == 1
+    assert store.has_live()
 
 
 def test_spending_by_tag_has_every_dollar_once(store: KeyStore) -> None:
