@@ -140,6 +140,6 @@ class ErrorInStream(UpstreamError):
     """
 
     def __init__(self, status: int, said: bytes) -> None:
-        super().__init__("there is an error in the stream")
+        super().__init__("the upstream told an error under a status of 200")
         self.status = status
         self.said = said
