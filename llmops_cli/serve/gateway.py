@@ -23,11 +23,10 @@ from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.judging.work import warm_up
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.spec import GatewaySpec
-from llmops_cli.serve.storage import Storage
+from llmops_cli.serve.storage import Storage, audit_log
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.upstream import Upstream
 from llmops_cli.serve.versions import ConfigVersion, ConfigVersions
-from llmops_cli.serve.watch.audit import AuditLog
 from llmops_cli.serve.watch.block_alert import BlockAlert, Judgements
 from llmops_cli.serve.watch.console import Console
 from llmops_cli.serve.watch.metrics import Metrics
@@ -49,7 +48,7 @@ class Gateway:
         self._keys = KeyStore(self._folder)
         self._canaries = Canaries(self._folder)
         self._storage = Storage(self._folder, spec.config.redis)
-        self._audit = _audit_log(self._folder, spec.config)
+        self._audit = audit_log(self._folder, spec.config)
         self._tracer = _tracer(spec.config.traces)
         self._judging = Judging()
         self._handler = RequestHandler(
@@ -195,11 +194,6 @@ class Gateway:
             breaker=max((each.breaker.state.badness for each in group), default=0),
             outstanding=sum(each.outstanding for each in group),
         )
-
-
-def _audit_log(folder: Path, config: GatewayConfig) -> AuditLog:
-    path = folder / "audit.jsonl" if config.audit.on else None
-    return AuditLog(path, bodies=config.audit.bodies)
 
 
 def _tracer(endpoint: str | None) -> Any:  # Any: an optional library's

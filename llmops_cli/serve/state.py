@@ -61,14 +61,19 @@ def connect(folder: Path) -> sqlite3.Connection:
 
     Raises: EnvironmentMissing if it cannot.
     """
+    path = folder / DATABASE
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / DATABASE
         _make(path)
         return _opened(path)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.OperationalError) as error:
         raise EnvironmentMissing(
             f"cannot keep state in {folder}: {error}", hint="set LLMOPS_STATE_DIR"
+        ) from error
+    except sqlite3.Error as error:
+        raise EnvironmentMissing(
+            f"cannot keep state in {path}: {error}",
+            hint="put back a copy, or move it away and create the keys anew",
         ) from error
 
 
@@ -85,6 +90,7 @@ def _make(path: Path) -> None:
 
 def _opened(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=10, isolation_level=None)
+    _require_whole(database)
     database.execute("pragma journal_mode=wal")
     database.execute("pragma synchronous=normal")
     database.execute("pragma cache_size=-256")  # KB; rows are few
@@ -92,6 +98,16 @@ def _opened(path: Path) -> sqlite3.Connection:
     for table, columns in ADDED.items():
         _add_columns(database, table, columns)
     return database
+
+
+def _require_whole(database: sqlite3.Connection) -> None:
+    """Told at the start, with nothing changed, and not by whoever first comes to the damaged page.
+
+    Raises: sqlite3.DatabaseError.
+    """
+    found = str(database.execute("pragma quick_check(1)").fetchone()[0])
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"it is damaged: {found.splitlines()[-1]}")
 
 
 def _add_columns(

@@ -4,16 +4,44 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmops_cli.gateway_file.config import RedisConfig
+from llmops_cli.gateway_file.config import GatewayConfig, RedisConfig
+from llmops_cli.serve.accounts.bucket_file import FILE as LIMITS
 from llmops_cli.serve.accounts.bucket_file import BucketFile, MachineLimiter
 from llmops_cli.serve.accounts.budget import Budgets
 from llmops_cli.serve.accounts.charge import Limiter
+from llmops_cli.serve.accounts.failed_keys import FILE as FAILED_KEYS
 from llmops_cli.serve.accounts.failed_keys import FailedKeys
 from llmops_cli.serve.accounts.local_budgets import LocalBudgets
 from llmops_cli.serve.accounts.redis_budgets import RedisBudgets
 from llmops_cli.serve.accounts.redis_limiter import RedisLimiter
 from llmops_cli.serve.accounts.redis_link import RedisLink
 from llmops_cli.serve.answers.cache import LocalStore, SharedStore, Store
+from llmops_cli.serve.answers.cache_file import MEANINGS, MEANINGS_SCHEMA, VERSION, CacheFile
+from llmops_cli.serve.watch.audit import AuditLog
+
+
+def check_state(folder: Path, config: GatewayConfig) -> None:
+    """Opens all that will be kept there. A cache that is damaged begins anew.
+
+    Raises: EnvironmentMissing, naming what is in the way.
+    """
+    audit_log(folder, config).close()
+    for name in (LIMITS, FAILED_KEYS):
+        BucketFile(folder, name=name).close()
+    LocalStore(folder).close()
+    if _compares_meanings(config):
+        CacheFile(folder / MEANINGS, MEANINGS_SCHEMA, version=VERSION).close()
+
+
+def audit_log(folder: Path, config: GatewayConfig) -> AuditLog:
+    """Raises: EnvironmentMissing."""
+    path = folder / "audit.jsonl" if config.audit.on else None
+    return AuditLog(path, bodies=config.audit.bodies)
+
+
+def _compares_meanings(config: GatewayConfig) -> bool:
+    caches = [config.cache, *(model.cache for model in config.models.values())]
+    return any(cache is not None and cache.semantic is not None for cache in caches)
 
 
 class Storage:

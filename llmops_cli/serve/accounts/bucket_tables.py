@@ -5,6 +5,7 @@ Whoever calls holds the file's lock.
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from llmops_cli.serve.accounts.process_slots import SLOTS, ProcessSlots
 NAME_BYTES = 16
 NO_NAME = bytes(NAME_BYTES)
 PROBES = 16
+LEFT_MOST = 1e12
 OFFSETS_MOST = 20_000
 
 _TIME = struct.Struct("<d")
@@ -102,7 +104,7 @@ class RateTable:
         if found != name:
             offset = self._find(name)
             found, left, at = self.ROW.unpack_from(self._memory, offset)
-        if found != name:
+        if found != name or not _is_sane(left, at, now):
             return BucketRow(float(most), offset)
         refilled = max(0.0, now - at) * most / MINUTE_S
         return BucketRow(min(float(most), left + refilled), offset)
@@ -123,6 +125,11 @@ class RateTable:
         offset = self._table.find(name)
         self._offsets[name] = offset
         return offset
+
+
+def _is_sane(left: float, at: float, now: float) -> bool:
+    """A clock that was set back, or a damaged row, must not keep somebody out for good."""
+    return math.isfinite(left) and abs(left) < LEFT_MOST and at <= now + MINUTE_S
 
 
 class StreamTable:

@@ -48,7 +48,8 @@ class SharedFile:
                 self.memory = mmap.mmap(self.descriptor, size)
         except OSError as error:
             message = f"cannot keep limits in {path}: {error.strerror}"
-            raise EnvironmentMissing(message) from error
+            hint = "move it away, or set LLMOPS_STATE_DIR"
+            raise EnvironmentMissing(message, hint=hint) from error
 
     def _begin(self, size: int, magic: bytes) -> None:
         has_size = os.fstat(self.descriptor).st_size == size

@@ -7,8 +7,6 @@ the answer, so that two tenants, or two temperatures, have no name in common.
 from __future__ import annotations
 
 import hashlib
-import logging
-import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from llmops_cli.serve.accounts.redis_link import RedisAway, RedisLink
+from llmops_cli.serve.answers.cache_file import ANSWERS, ANSWERS_SCHEMA, VERSION, CacheFile
 from llmops_cli.serve.answers.facts import CHARS_MOST, facts_of, words_of
 
-LOG = logging.getLogger("llmops.gateway")
 Json = dict[str, Any]  # Any: a body
 IDLE = frozenset(
     ("stream", "stream_options", "user", "metadata", "store", "safety_identifier", "service_tier")
@@ -29,10 +27,6 @@ ENTRY_MOST = 1 << 20
 BYTES_MOST = 512 << 20
 SWEEP_S = 30.0
 STALE_S = 7 * 86_400.0
-SCHEMA = """
-create table if not exists answers (name text primary key, until real not null, body blob not null)
-without rowid
-"""
 FORGET_OLDEST_HALF = """
 delete from answers where until < (
   select until from answers order by until limit 1 offset (select count(*) / 2 from answers)
@@ -121,28 +115,15 @@ class LocalStore:
     """A file beside the gateway's database, which may be deleted at any time."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "cache.db"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not path.exists():
-            path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, timeout=2, isolation_level=None)
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute("pragma cache_size=-1024")
-        # A cache may lose its last entries with the power.
-        self._db.execute("pragma synchronous=off")
-        self._db.execute(SCHEMA)
+        """Raises: EnvironmentMissing if nothing can be kept there."""
+        self._file = CacheFile(folder / ANSWERS, ANSWERS_SCHEMA, version=VERSION)
         self._swept = time.monotonic()
 
     async def get(self, name: str) -> CachedAnswer | None:
-        try:
-            found = self._db.execute("select until, body from answers where name = ?", (name,))
-            row = found.fetchone()
-        except sqlite3.Error as error:
-            LOG.warning("the cache cannot be read: %s", error)
+        rows = self._file.rows("select until, body from answers where name = ?", (name,))
+        if not rows:
             return None
-        if row is None:
-            return None
-        until, body = row
+        until, body = rows[0]
         return CachedAnswer(body, until - time.time())
 
     async def put(
@@ -151,30 +132,28 @@ class LocalStore:
         body: bytes,
         ttl_s: float,
     ) -> None:
-        try:
-            row = (name, time.time() + ttl_s, body)
-            self._db.execute("insert or replace into answers values (?, ?, ?)", row)
-            if time.monotonic() - self._swept > SWEEP_S:
-                self._swept = time.monotonic()
-                self._sweep()
-        except sqlite3.Error as error:
-            LOG.warning("the cache cannot be written: %s", error)
+        row = (name, time.time() + ttl_s, body)
+        self._file.run("insert or replace into answers values (?, ?, ?)", row)
+        if time.monotonic() - self._swept > SWEEP_S:
+            self._swept = time.monotonic()
+            self._sweep()
 
     def _sweep(self) -> None:
         """What is long stale goes, and the oldest half when there is too much."""
-        self._db.execute("delete from answers where until < ?", (time.time() - STALE_S,))
+        self._file.run("delete from answers where until < ?", (time.time() - STALE_S,))
         if self._size_bytes() > BYTES_MOST:
-            self._db.execute(FORGET_OLDEST_HALF)
+            self._file.run(FORGET_OLDEST_HALF)
 
     def _size_bytes(self) -> int:
         pages = self._pragma("page_count") - self._pragma("freelist_count")
         return pages * self._pragma("page_size")
 
     def _pragma(self, name: str) -> int:
-        return int(self._db.execute(f"pragma {name}").fetchone()[0])
+        rows = self._file.rows(f"pragma {name}")
+        return int(rows[0][0]) if rows else 0
 
     def close(self) -> None:
-        self._db.close()
+        self._file.close()
 
 
 class SharedStore:
@@ -191,7 +170,10 @@ class SharedStore:
         if raw is None:
             return None
         until, _, body = raw.partition(b" ")
-        return CachedAnswer(body, float(until) - time.time())
+        try:
+            return CachedAnswer(body, float(until) - time.time())
+        except ValueError:
+            return None  # somebody else's value
 
     async def put(
         self,

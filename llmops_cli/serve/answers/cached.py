@@ -130,6 +130,8 @@ class AnswerCache:
         age_s = lookup.config.ttl_s - entry.left_s
         if age_s > wish.max_age_s or entry.left_s < wish.min_fresh_s:
             return None
+        if not is_worth_keeping(entry.body, request.target, copies=request.asked.copies()):
+            return None  # a damaged page of the file, or what an earlier version kept
         return entry.body
 
     # -- by meaning

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from llmops_cli.serve.answers.cache_file import MEANINGS, MEANINGS_SCHEMA, VERSION, CacheFile
 from llmops_cli.serve.answers.facts import is_another_wording
 
-LOG = logging.getLogger("llmops.gateway")
 Vector = NDArray[np.float32]
-SCHEMA = """
-create table if not exists questions (
-  partition text not null, name text not null, at real not null, vector blob not null,
-  words blob not null, primary key (partition, name)
-);
-drop table if exists meanings;
-"""
 FORGET = """
 delete from questions where partition = :partition and at < (
   select at from questions where partition = :partition order by at desc limit 1 offset :most
@@ -44,13 +35,8 @@ class Meanings:
     """In a file beside the cache's. Vectors of other partitions are never looked at."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "meanings.db"
-        if not path.exists():
-            path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, timeout=2, isolation_level=None)
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute("pragma synchronous=off")
-        self._db.executescript(SCHEMA)
+        """Raises: EnvironmentMissing if nothing can be kept there."""
+        self._file = CacheFile(folder / MEANINGS, MEANINGS_SCHEMA, version=VERSION)
 
     def nearest(
         self,
@@ -61,9 +47,9 @@ class Meanings:
         threshold: float,
     ) -> Near | None:
         """At least `threshold` alike. Shapes: vector_D (numbers of the embedding), of length 1."""
-        rows = self._db.execute(
+        rows = self._file.rows(
             "select name, vector, words from questions where partition = ?", (partition,)
-        ).fetchall()
+        )
         alike = [row for row in rows if len(row[1]) == vector_D.nbytes]  # others: another model's
         if not alike:
             return None
@@ -90,11 +76,8 @@ class Meanings:
     ) -> None:
         """Beyond `most` of a partition the oldest go."""
         row = (partition, name, time.time(), vector_D.tobytes(), b"".join(words))
-        try:
-            self._db.execute("insert or replace into questions values (?, ?, ?, ?, ?)", row)
-            self._db.execute(FORGET, {"partition": partition, "most": most - 1})
-        except sqlite3.Error as error:
-            LOG.warning("the cache cannot be written: %s", error)
+        self._file.run("insert or replace into questions values (?, ?, ?, ?, ?)", row)
+        self._file.run(FORGET, {"partition": partition, "most": most - 1})
 
 
 def _split(words: bytes) -> list[bytes]:

@@ -20,6 +20,7 @@ from llmops_cli.serve.door.workers import DRAIN_S, GatewayWorkers
 from llmops_cli.serve.gateway import Gateway
 from llmops_cli.serve.policy import read_policy
 from llmops_cli.serve.spec import GatewaySpec, check_bind
+from llmops_cli.serve.storage import check_state
 from llmops_cli.serve.versions import ConfigVersions
 from llmops_cli.serve.watch.aside import SWITCH_S
 
@@ -39,7 +40,9 @@ def check_start(spec: GatewaySpec, say: Callable[[str], None]) -> None:
         from llmops_cli.serve.watch.traces import Tracer
 
         Tracer(spec.config.traces).close()
-    has_key = KeyStore(Path(spec.folder)).has_live()
+    folder = Path(spec.folder)
+    has_key = KeyStore(folder).has_live()
+    check_state(folder, spec.config)
     check_bind(spec.host, has_key=has_key, keys_required=spec.config.keys_required)
     if not has_key and spec.config.keys_required:
         say("there is no key yet: llmops keys create --name N")

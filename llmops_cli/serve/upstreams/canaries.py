@@ -112,7 +112,11 @@ def _continued(kept: bytes | None, config: CanaryConfig) -> CanaryState | None:
     """The state that is kept, if it is this configuration's."""
     if kept is None:
         return None
-    state = msgspec.json.decode(kept, type=CanaryState)
+    try:
+        state = msgspec.json.decode(kept, type=CanaryState)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        LOG.warning("a canary's state cannot be read and begins anew: %s", error)
+        return None
     return state if state.digest == _digest(config) else None
 
 

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from llmops_cli.core.errors import EnvironmentMissing
+
 TURN_BYTES = 100 << 20
 KEPT = 5
 BODY_MOST = 64 << 10
@@ -87,20 +89,34 @@ class AuditLog:
     """
 
     def __init__(self, path: Path | None, *, bodies: bool = False) -> None:
+        """Raises: EnvironmentMissing if nothing can be written there."""
         self._path = path
         self._file = -1
         self._size = 0
         self.lost = 0
         self.bodies = bodies and path is not None
         if path is not None:
+            self._begin(path)
+
+    def _begin(self, path: Path) -> None:
+        try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._open()
+        except OSError as error:
+            raise EnvironmentMissing(
+                f"cannot write the audit log {path}: {error.strerror}",
+                hint="move it away, set LLMOPS_STATE_DIR, or audit: {on: false}",
+            ) from error
 
     def _open(self) -> None:
+        """What was open stays so until another is. Raises: OSError."""
         assert self._path is not None
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._file = os.open(self._path, flags, 0o600)
-        self._size = os.fstat(self._file).st_size
+        opened = os.open(self._path, flags, 0o600)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = opened
+        self._size = os.fstat(opened).st_size
 
     def write(self, entry: AuditEntry) -> None:
         if self._path is None:
@@ -108,7 +124,8 @@ class AuditLog:
         line = msgspec.json.encode(entry) + b"\n"
         try:
             if self._size + len(line) > TURN_BYTES:
-                self._turn()
+                with suppress(OSError):  # one that cannot be turned over grows on
+                    self._turn()
             self._size += os.write(self._file, line)
         except OSError:
             self.lost += 1
@@ -121,11 +138,7 @@ class AuditLog:
             mine = os.fstat(self._file)
             self._size = mine.st_size
             if _inode(self._path) != mine.st_ino:
-                self._reopen()
-
-    def _reopen(self) -> None:
-        os.close(self._file)
-        self._open()
+                self._open()
 
     def _turn(self) -> None:
         """Whoever comes first turns; the others find a new file. Raises: OSError."""
@@ -137,7 +150,7 @@ class AuditLog:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if _size(self._path) > TURN_BYTES // 2:
                 _turn_over(self._path)
-            self._reopen()
+            self._open()
         finally:
             os.close(lock)
 
