@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 _SPACE = " \t\n\r"
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]+')
 _SCALAR = re.compile(r"[-+.0-9A-Za-z]+")
@@ -18,6 +20,7 @@ _ESCAPES = '"\\/bfnrt'
 _HEX = "0123456789abcdefABCDEF"
 _FIRST_HALVES = range(0xD800, 0xDC00)
 _SECOND_HALVES = range(0xDC00, 0xE000)
+LONG_CHARS = 256
 SCALAR_MOST = 64
 """Of a number's characters."""
 
@@ -36,10 +39,24 @@ class ObjectPrefix:
 
     def feed(self, text: str) -> bool:
         """False if this cannot go on."""
+        if self._is_all(text):
+            return True
         at = 0
         while at < len(text) and not self.is_broken:
             at = self._step(text, at)
         return not self.is_broken
+
+    def _is_all(self, text: str) -> bool:
+        """Whether this is the first piece, and all of a long object: that is seen faster."""
+        if self._awaits != "object" or len(text) < LONG_CHARS:
+            return False
+        try:
+            self.is_whole = isinstance(msgspec.json.decode(text), dict)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return False
+        if self.is_whole:
+            self._awaits = "nothing"
+        return self.is_whole
 
     def _step(self, text: str, at: int) -> int:
         """One token, or a part of it; where the next begins."""

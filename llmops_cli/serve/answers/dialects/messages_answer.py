@@ -221,12 +221,24 @@ def thinking_block(thought: str, signed: str) -> Json:
 
 
 def thought_of(message: Json) -> tuple[str, str] | None:
-    """(field, text) of what a model says to itself."""
+    """(field, text) of what a model says to itself. Raises: one of OddAnswer."""
     for field in THOUGHT_FIELDS:
         thought = message.get(field)
         if thought and isinstance(thought, str):
             return field, thought
-    return None
+    content = message.get("content")
+    if not isinstance(content, list):
+        return None
+    thoughts = [_thought_of_part(part) for part in content if part.get("type") == "thinking"]
+    return ("content", "".join(thoughts)) if thoughts else None
+
+
+def _thought_of_part(part: Json) -> str:
+    """As Mistral tells reasoning: among the parts. Raises: one of OddAnswer."""
+    thinking = part["thinking"]
+    if isinstance(thinking, str):
+        return thinking
+    return "".join(_text_of_part(each) for each in thinking)
 
 
 def texts_of(message: Json) -> list[str]:
@@ -251,6 +263,8 @@ def _text_of_part(part: Json) -> str:
         url = part["image_url"]
         address = url if isinstance(url, str) else url["url"]
         return f"![image]({address})"
+    if part.get("type") == "thinking":
+        return ""
     text = part.get("text") or part.get("refusal")
     if not isinstance(text, str):
         raise TypeError("a part of another form")

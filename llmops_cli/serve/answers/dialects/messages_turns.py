@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from llmops_cli.serve.answers.dialects.messages_rules import (
     missing,
     typed,
 )
+from llmops_cli.serve.answers.dialects.messages_thoughts import FIELDS as THOUGHT_FIELDS
 from llmops_cli.serve.answers.dialects.messages_thoughts import field_of
 from llmops_cli.serve.answers.dialects.unsent import Unsent
 from llmops_cli.serve.refusal import Refusal
@@ -49,16 +51,17 @@ def chat_messages(
     if not messages:
         raise invalid("messages: at least one message is required")
     passing: list[Json] = []
+    cleared: set[int] = set()
     for index, message in enumerate(messages):
         is_last = index == len(messages) - 1
         turn = _turn(message, f"messages.{index}", unsent, is_last=is_last)
-        if turn.role == "user" and passing:
-            found = [each for each in found if not any(each is gone for gone in passing)]
+        if turn.role == "user":
+            cleared.update(map(id, passing))
             passing = []
-        for each in turn.messages:
-            _append(found, each)
+        found += turn.messages
         if turn.passes:
             passing += turn.messages
+    found = _joined([each for each in found if id(each) not in cleared])
     if not found:
         raise invalid("messages: none of them has content")
     if found[-1]["role"] == "assistant":
@@ -66,21 +69,37 @@ def chat_messages(
     return found
 
 
-def _append(found: list[Json], message: Json) -> None:
+def _joined(messages: list[Json]) -> list[Json]:
     """Turns of one role that follow each other are one, as Anthropic has it."""
-    last = found[-1] if found else None
-    if last is None or last["role"] != message["role"] or last["role"] not in JOINED:
-        found.append(message)
-        return
-    if last["role"] == "user":
-        last["content"] = _parts(last["content"]) + _parts(message["content"])
-        return
-    said = [each["content"] for each in (last, message) if each["content"]]
-    calls = [*last.get("tool_calls", ()), *message.get("tool_calls", ())]
-    last |= message
-    last["content"] = BETWEEN.join(said) or ("" if not calls else None)
+    found: list[Json] = []
+    for role, group in groupby(messages, key=_role_of):
+        turns = list(group)
+        if len(turns) == 1 or role not in JOINED:
+            found += turns
+        elif role == "user":
+            parts = [part for turn in turns for part in _parts(turn["content"])]
+            found.append({"role": role, "content": parts})
+        else:
+            found.append(_one_assistant(turns))
+    return found
+
+
+def _role_of(message: Json) -> str:
+    return str(message["role"])
+
+
+def _one_assistant(turns: list[Json]) -> Json:
+    said = BETWEEN.join(turn["content"] for turn in turns if turn["content"])
+    calls = [call for turn in turns for call in turn.get("tool_calls", ())]
+    turn: Json = {"role": "assistant", "content": said}
     if calls:
-        last["tool_calls"] = calls
+        turn["content"] = said or None
+        turn["tool_calls"] = calls
+    for field in THOUGHT_FIELDS:
+        thoughts = [each[field] for each in turns if field in each]
+        if thoughts:
+            turn[field] = BETWEEN.join(thoughts)
+    return turn
 
 
 def _parts(content: str | list[Json]) -> list[Json]:

@@ -64,6 +64,14 @@ def test_what_may_go_on_can_be_read_by_anthropics_client(text: str) -> None:
         assert isinstance(msgspec.json.decode(text), dict)
 
 
+def test_a_long_object_in_one_piece_is_whole_and_nothing_may_follow() -> None:
+    prefix = ObjectPrefix()
+    assert prefix.feed(json.dumps({"a": list(range(200_000))}))
+    assert prefix.is_whole
+    assert prefix.feed(" ")
+    assert not prefix.feed("}")
+
+
 @pytest.mark.parametrize(
     "text",
     [

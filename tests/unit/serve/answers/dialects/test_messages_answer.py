@@ -180,6 +180,15 @@ def test_parts_and_images_of_an_answer_are_told() -> None:
     ]
 
 
+def test_reasoning_among_the_parts_is_thinking() -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "so"},
+    ]
+    thought, text = translated(answer({"content": parts}))["content"]
+    assert (thought["thinking"], text["text"]) == ("hm", "so")
+
+
 def test_an_answer_may_say_nothing() -> None:
     told = translated(answer({"content": None}, finish_reason="stop"))
     assert (told["content"], told["stop_reason"]) == ([], "end_turn")

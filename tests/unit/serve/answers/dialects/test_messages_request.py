@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import timeit
 from typing import Any
 
 import msgspec
@@ -257,6 +258,23 @@ def test_turns_of_one_role_are_one() -> None:
     assert (assistant["reasoning"], assistant["content"]) == ("hm", "so")
     assert [each["id"] for each in assistant["tool_calls"]] == ["c"]
     assert (tool["content"], last["content"]) == ("4", "go on")
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "system"])
+def test_many_turns_take_time_in_proportion(role: str) -> None:
+    note = {"role": role, "content": "x" * 100}
+    if role == "system":
+        note["clear_at"] = "next_user_message"
+
+    def seconds(count: int) -> float:
+        body = json.loads(request("x"))
+        body["messages"] += [note, {"role": "user", "content": "y"}][
+            : 1 + (role == "system")
+        ] * count
+        raw = json.dumps(body).encode()
+        return min(timeit.repeat(lambda: translate(raw), number=1, repeat=3))
+
+    assert seconds(8000) < 40 * seconds(800)
 
 
 def test_an_answer_that_was_begun_is_sent_and_told() -> None:

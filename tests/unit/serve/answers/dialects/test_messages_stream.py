@@ -266,7 +266,7 @@ deltas = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(chunks=st.lists(deltas | json_values, max_size=6), reason=json_values, usage=json_values)
 def test_whatever_is_streamed_is_a_message_or_the_upstreams_fault(
     chunks: list[Any], reason: object, usage: object
