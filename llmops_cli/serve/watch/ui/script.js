@@ -312,10 +312,10 @@ function withoutModel(state) {
   const broken = sum(state.models, "broken");
   const parts = [];
   if (rest.requests) {
-    parts.push(`${count(rest.requests)} more requests came to no model (pages, bad keys, mistakes): `
-      + `${count(rest.client_errors)} 4xx, ${count(rest.errors)} errors.`);
+    parts.push(`Requests that came to no model (pages, bad keys, mistakes): ${count(rest.requests)}, `
+      + `of them ${count(rest.client_errors)} 4xx, ${count(rest.errors)} errors.`);
   }
-  if (broken) parts.push(`${count(broken)} of the errors are answers that broke off.`);
+  if (broken) parts.push(`Answers that broke off, among the errors: ${count(broken)}.`);
   return parts.join(" ");
 }
 
