@@ -173,7 +173,8 @@ def test_f16_perplexity_is_the_hugging_face_models(
 
 
 def test_each_scheme_is_smaller_and_further_from_the_base(demo: Path, demo_cli: Cli) -> None:
-    run = demo_cli("quantize", "--scheme", "Q8_0,Q4_K_M,IQ2_M", "--json", "-o", "out")
+    schemes = ("--scheme", "Q8_0,Q4_K_M,IQ2_M")
+    run = demo_cli("quantize", *schemes, "--eval-tokens", "2048", "--json", "-o", "out")
     assert run.returncode == 0, run.stderr
     artifacts = json.loads(run.stdout)["artifacts"]
     sizes = [a["size_bytes"] for a in artifacts]
@@ -188,15 +189,16 @@ def test_each_scheme_is_smaller_and_further_from_the_base(demo: Path, demo_cli: 
 def test_a_second_quantization_makes_only_what_is_missing(
     demo: Path, demo_cli: Cli, tmp_path: Path
 ) -> None:
-    demo_cli("quantize", "--scheme", "Q8_0", "-o", "out")
+    files_alone = ("--no-quality", "--no-verify", "-o", "out")
+    demo_cli("quantize", "--scheme", "Q8_0", *files_alone)
     made = tmp_path / "out" / "demo-Q8_0.gguf"
     before = made.stat().st_mtime_ns
-    run = demo_cli("quantize", "--scheme", "Q8_0,Q6_K", "-o", "out", "--json")
+    run = demo_cli("quantize", "--scheme", "Q8_0,Q6_K", *files_alone, "--json")
     reused = {a["scheme"]: a["reused"] for a in json.loads(run.stdout)["artifacts"]}
     assert reused == {"Q8_0": True, "Q6_K": False}
     assert made.stat().st_mtime_ns == before
     made.write_bytes(made.read_bytes()[:1000])  # a damaged file is not trusted
-    run = demo_cli("quantize", "--scheme", "Q8_0", "-o", "out", "--json")
+    run = demo_cli("quantize", "--scheme", "Q8_0", *files_alone, "--json")
     assert json.loads(run.stdout)["artifacts"][0]["reused"] is False
 
 

@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import Cli
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-QUICK = ("--samples", "16", "--seq-len", "128")
+QUICK = ("--samples", "16", "--seq-len", "128", "--eval-tokens", "2048")
 FREE = "int4,int8,fp8"
 """Methods without calibration: seconds each."""
 
