@@ -5,12 +5,20 @@ Everything that leaves counts, whoever wrote it and in which field.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import html
+import re
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 import msgspec
 
 from llmops_cli.serve.context import Asked
 
+_PERCENT = re.compile("%[0-9A-Fa-f]{2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
+_URL_SAFE = str.maketrans("-_", "+/")
 NOBODYS = ("ip", "mac")
 """Kinds of a guard's policy that are no person's."""
 APART = "\n\n\n\n"
@@ -32,7 +40,20 @@ UNREAD_FIELDS = frozenset(
     )
 )
 """Fields of a body that hold a prompt, but no text."""
-PROMPTS = ("messages", "prompt", "input", "query", "documents", "suffix", "system")
+PROMPTS = (
+    "messages",
+    "prompt",
+    "input",
+    "query",
+    "queries",
+    "documents",
+    "suffix",
+    "system",
+    "text",
+    "text_1",
+    "text_2",
+    "tokens",
+)
 """Fields whose parts may be no text."""
 TEXT_PARTS = frozenset(
     (
@@ -79,10 +100,42 @@ def may_be_personal(asked: Asked) -> bool:
 
 
 def is_personal(text: str) -> bool:
-    """An address of a network is nobody's."""
+    """As it stands, or as a reader means it. An address of a network is nobody's."""
     from llmops_cli.guard.personal import find
 
-    return any(entity.kind not in NOBODYS for entity in find(text))
+    for reading in _readings_of(text):
+        if any(entity.kind not in NOBODYS for entity in find(reading)):
+            return True
+    return False
+
+
+def _readings_of(text: str) -> Iterator[str]:
+    """Also without what nobody sees, and out of the encodings in which text is passed around."""
+    from llmops_cli.guard.normalise import normalise
+
+    yield text
+    plain = normalise(text).text
+    if plain != text:
+        yield plain
+    if "&" in plain and ";" in plain:
+        yield html.unescape(plain)
+    if _PERCENT.search(plain):
+        yield unquote(plain)
+    for run in _BASE64.findall(plain):
+        decoded = _decoded(run)
+        if decoded:
+            yield decoded
+
+
+def _decoded(run: str) -> str:
+    """Of base64, if it is text."""
+    padded = run.translate(_URL_SAFE).rstrip("=")
+    padded += "=" * (-len(padded) % 4)
+    try:
+        text = base64.b64decode(padded, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return text if text.isprintable() or text.isascii() else ""
 
 
 def _unescaped(text: str) -> Iterator[str]:

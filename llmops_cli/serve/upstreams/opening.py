@@ -14,6 +14,7 @@ from llmops_cli.serve.form import written_form
 from llmops_cli.serve.refusal import Header, Headers, Refusal
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import Destinations
+from llmops_cli.serve.upstreams.origin import Origin
 from llmops_cli.serve.upstreams.reply import Reply
 
 _TRUE = b"true"
@@ -91,11 +92,9 @@ async def opened(
 
     Raises: UpstreamError; Refusal for an upstream that may not see the request.
     """
-    upstream = candidate.upstream
-    if not request.destinations.allows(upstream.name):
-        raise kept_here()
+    origin = _origin_for(candidate, request)
     body, kind = _body_for(candidate, request)
-    return await upstream.origin.ask(
+    return await origin.ask(
         "POST",
         request.path,
         body,
@@ -104,6 +103,14 @@ async def opened(
         within_s=within_s,
         fresh=fresh,
     )
+
+
+def _origin_for(candidate: RoutingCandidate, request: RoutedRequest) -> Origin:
+    """Raises: Refusal for an upstream that may not see the request."""
+    upstream = candidate.upstream
+    if not request.destinations.allows(upstream.name):
+        raise kept_here()
+    return upstream.origin
 
 
 async def opened_beside(
@@ -118,11 +125,9 @@ async def opened_beside(
 
     Raises: UpstreamError; Refusal for an upstream that may not see the request.
     """
-    upstream = candidate.upstream
-    if not request.destinations.allows(upstream.name):
-        raise kept_here()
+    origin = _origin_for(candidate, request)
     body = msgspec.json.encode(fields)
-    return await upstream.origin.ask(
+    return await origin.ask(
         "POST",
         path,
         body,

@@ -27,7 +27,16 @@ from llmops_cli.gateway_file.model import (
 )
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.context import ANYBODY
-from llmops_cli.serve.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
+from llmops_cli.serve.endpoints import (
+    CHAT,
+    COMPLETIONS,
+    COUNT_TOKENS,
+    EMBEDDINGS,
+    MESSAGES,
+    RESPONSES,
+)
+from llmops_cli.serve.passed_endpoints import PASSED
+from llmops_cli.serve.upstreams import opening
 from tests.unit.serve.scripted import Opened, Script, ScriptedGateway
 
 UPSTREAMS = ("u0", "u1", "u2", "u3", "u4")
@@ -75,6 +84,13 @@ PRIVATE = [
     (RESPONSES, {"input": "Hi", "instructions": CARD}),
     (RESPONSES, {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}),
     (MESSAGES, {"max_tokens": 5, "system": CARD, "messages": [user("Hi")]}),
+    (COUNT_TOKENS, {"messages": [user(CARD)]}),
+    (PASSED["/v1/rerank"], {"query": "Who?", "documents": ["Hi", CARD]}),
+    (PASSED["/v1/score"], {"text_1": "Hi", "text_2": [CARD]}),
+    (PASSED["/tokenize"], {"prompt": CARD}),
+    (PASSED["/detokenize"], {"tokens": [1, 2]}),
+    (PASSED["/v1/audio/speech"], {"input": CARD, "voice": "v"}),
+    (PASSED["/v1/images/generations"], {"prompt": CARD}),
 ]
 
 pools = st.lists(st.sampled_from(UPSTREAMS), min_size=1, max_size=3, unique=True)
@@ -167,7 +183,7 @@ def test_a_private_prompt_reaches_only_what_the_rules_name(
     gateway.opened.clear()
     gateway.configure(config)
     whole = {"model": name, "stream": stream, **body}
-    if endpoint is EMBEDDINGS:
+    if endpoint not in (CHAT, COMPLETIONS, RESPONSES, MESSAGES):
         del whole["stream"]
     key = msgspec.structs.replace(ANYBODY, id=f"key{next(KEYS)}")
     answer = asyncio.run(gateway.ask(whole, endpoint=endpoint, key=key))
@@ -253,6 +269,8 @@ def test_what_an_upstream_gets_passes_one_door() -> None:
                 if node.func.attr == "ask" and getattr(first, "value", "") == "POST":
                     found.append(file.name)
     assert set(found) == {"opening.py"}
+    text = Path(opening.__file__).read_text()
+    assert text.count("upstream.origin") == 1, "behind the one question"
 
 
 def test_a_request_for_which_nothing_is_decided_reaches_nobody(gateway: ScriptedGateway) -> None:
