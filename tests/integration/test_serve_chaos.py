@@ -26,6 +26,7 @@ import pytest
 
 from llmops_cli.runtime.paths import WORKERS
 from tests.gateway import Gateway, Starter, free_port
+from tests.raw import Asked, RawUpstream, whole
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -250,6 +251,61 @@ def _suffer(
         )
         assert ok, (fault, stream, outcome[0], outcome[1][-300:])
     return answers, errors, longest_s
+
+
+CANARY = "canary: {use: [CANARY], steps: [50, 100], step_s: 1, requests: 20}"
+REFUSED = (400, 401, 403, 404, 422)
+BAD_CANARIES = ("fail", "error", "busy", "reset", "half", "malformed")
+
+
+@pytest.mark.quiet
+def test_no_bad_canary_is_promoted(sims: Sims, start: Starter) -> None:
+    """Each model has a canary with a fault of its own, all under load, half of it streamed."""
+    sims.start("healthy")
+    for fault in BAD_CANARIES:
+        sims.start(fault, f"--{fault}-every", "1")
+    raws = {f"refuses-{status}": RawUpstream(_refusing(status)) for status in REFUSED}
+    text = config_of(sims, ()).replace(
+        "models:\n", "".join(map(_upstream, raws.items())) + "models:\n", 1
+    )
+    for name in (*BAD_CANARIES, *raws):
+        text += f"  with-{name}: {{pool: [healthy], {CANARY.replace('CANARY', name)}}}\n"
+    admin = start.key("adm", "--role", "admin")
+    gateway = start.config(text)
+    time.sleep(1.5)
+    models = [f"with-{name}" for name in (*BAD_CANARIES, *raws)]
+    outcomes: list[tuple[str, bool, Outcome]] = []
+    states: dict[str, Any] = {}
+    running = set(models)
+    for _ in range(8):
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            work = [(model, i % 2 == 0) for model in models for i in range(24)]
+            asked = [(m, s, pool.submit(ask, gateway, m, stream=s)) for m, s in work]
+            outcomes += [(model, stream, each.result()) for model, stream, each in asked]
+        states = json.loads(gateway.ask(None, path="/admin/state", key=admin)[2])["canaries"]
+        assert "done" not in {state["state"] for state in states.values()}, states
+        running = {name for name, state in states.items() if state["state"] == "running"}
+        if running <= {"with-busy"}:
+            break
+    for raw in raws.values():
+        raw.close()
+    assert running <= {"with-busy"}, "one that asks for rest is asked seldom"
+    assert set(states) == set(models)
+    for model, stream, outcome in outcomes:
+        is_begun = stream and model.removeprefix("with-") in BEGUN
+        assert is_answer(outcome, stream=stream) or (is_begun and is_clear_error(outcome)), (
+            model,
+            outcome,
+        )
+
+
+def _refusing(status: int) -> Callable[[Asked], list[bytes]]:
+    return lambda asked: [whole({"error": {"message": "no"}}, status=status)]
+
+
+def _upstream(named: tuple[str, RawUpstream]) -> str:
+    name, raw = named
+    return f"  {name}: {{url: '{raw.url}'}}\n"
 
 
 def test_a_worker_that_freezes_or_dies_harms_only_its_own(sims: Sims, start: Starter) -> None:

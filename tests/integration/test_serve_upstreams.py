@@ -19,6 +19,7 @@ from tests.raw import (
     WHOLE,
     Answer,
     Asked,
+    Hang,
     RawUpstream,
     chunk,
     delta,
@@ -209,6 +210,54 @@ def test_dead_kept_connections_cost_one_request_no_more_than_its_retries(
     before = len(one.seen)
     assert gateway.ask(body())[0] == 502
     assert len(one.seen) - before == 1 + most
+
+
+TIRED = "timeouts: {connect_s: 1, first_byte_s: 0.2, between_s: 0.2, total_s: 1}"
+FAILING: dict[str, bytes | None] = {
+    "hangs": None,
+    "hangs up": b"",
+    "500": whole({"error": {}}, status=500),
+    "503": whole({"error": {}}, "Retry-After: 1", status=503),
+    "429": whole({"error": {}}, status=429),
+    "401": whole({"error": {}}, status=401),
+    "301": head(301, "Location: /", "Content-Length: 0"),
+    "cut": whole(b'{"choices"'),
+    "an error in a stream": stream(event({"error": "boom"})),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_one_failing_request_is_sent_so_often_and_no_more(
+    name: str, raws: list[RawUpstream], start: Starter
+) -> None:
+    """Over both upstreams of a pool, hedged, with a canary, streamed or not."""
+    data = FAILING[name]
+
+    def fails(asked: Asked) -> Iterable[bytes]:
+        if data is None:
+            raise Hang
+        return [data]
+
+    for each in raws:
+        each.answer = fails
+        each.hangs_up = data == b""
+    models = """
+  a: {pool: [one]}
+  b: {pool: [one, two]}
+  c: {pool: [one, two], hedge_after_s: 0.05}
+  d: {pool: [one], canary: {use: [two], steps: [100]}}
+"""
+    text = config(raws, models, "retries: {most: 2, budget: 1.0}\n").replace("'}", f"', {TIRED}}}")
+    gateway = begin(start, text)
+    for model in "abcd":
+        for streams in (False, True):
+            before = len(raws[0].seen) + len(raws[1].seen)
+            status, _, said = gateway.ask(body(model, stream=streams))
+            assert status >= 429
+            assert status not in (401, 301)
+            assert b"error" in said
+            sent = len(raws[0].seen) + len(raws[1].seen) - before
+            assert sent <= 3, (model, streams, sent)
 
 
 def test_a_kept_connection_that_ended_is_no_failure(
