@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ insert into spend values (?, ?, ?, ?)
 on conflict do update set dollars = dollars + excluded.dollars, tokens = tokens + excluded.tokens
 """
 SPENT = """
-select key, sum(dollars), sum(tokens) from (
+select key, total(dollars), total(tokens) from (
   select key, dollars, tokens from spend where month = :month
   union all
   select key, dollars, tokens from reservations where month = :month
@@ -180,7 +181,14 @@ class LocalBudgets:
 def _spent(folder: Path, month: str) -> dict[str, Spending]:
     with closing(connect(folder)) as database:
         rows = database.execute(SPENT, {"month": month})
-        return {key: Spending(dollars, tokens) for key, dollars, tokens in rows}
+        return {
+            key: Spending(_counted(dollars), int(_counted(tokens))) for key, dollars, tokens in rows
+        }
+
+
+def _counted(sum_: float) -> float:
+    """Infinity is what somebody has written into the database, and nobody has spent."""
+    return sum_ if isfinite(sum_) else 0.0
 
 
 def owner() -> str:

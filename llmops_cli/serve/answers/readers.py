@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 from llmops_cli.serve.answers.choices_stream import ChoicesStream
 from llmops_cli.serve.answers.guarded_events import GuardedEvents
 from llmops_cli.serve.answers.usage import UsageEvents
 from llmops_cli.serve.context import GuardVerdict, Usage
-from llmops_cli.serve.endpoints import Endpoint
+from llmops_cli.serve.endpoints import RESPONSES, Endpoint
+from llmops_cli.serve.upstreams.errors import EndedEarly
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
+
+
+LAST = re.compile(rb'"type": ?"(?:response\.(?:completed|failed|incomplete)|error)"')
+"""Of a response's last event. In a text these quotes would be escaped."""
+LAST_MOST = 64
 
 
 class StreamReader(Protocol):
@@ -57,14 +64,16 @@ def stream_reader(
         )
     if guard is not None:
         return GuardedEvents(guard, endpoint.path)
-    return OpaqueStream()
+    return OpaqueStream(LAST if endpoint is RESPONSES else None)
 
 
 class OpaqueStream:
-    """Passes as it comes; its events may tell the tokens."""
+    """Passes as it comes; its events may tell the tokens. `last`: what stands in its last one."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: re.Pattern[bytes] | None = None) -> None:
         self._counted = UsageEvents()
+        self._last = last
+        self._tail = b""
 
     @property
     def usage(self) -> Usage:
@@ -80,10 +89,20 @@ class OpaqueStream:
 
     def feed(self, piece: bytes) -> bytes:
         self._counted.feed(piece)
+        if self._last is not None:
+            self._look_for_last(self._last, piece)
         return piece
+
+    def _look_for_last(self, last: re.Pattern[bytes], piece: bytes) -> None:
+        """It may lie across two pieces."""
+        if last.search(self._tail + piece) is not None:
+            self._last = None
+        self._tail = (self._tail + piece)[-LAST_MOST:]
 
     def finish(self) -> bytes:
         self._counted.finish()
+        if self._last is not None:
+            raise EndedEarly
         return b""
 
     def estimate(self) -> None:

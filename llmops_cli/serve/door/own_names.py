@@ -7,11 +7,13 @@ address: DNS rebinding), and that are a page of ours or of an origin that the fi
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.refusal import Headers, Refusal
 
 LOCAL = "localhost"
+_HOST = re.compile(r"(?:\[(?P<address>[^\[\]]*)\]|(?P<name>[^:\[\]@/]+))(?::[0-9]*)?")
 
 
 class OwnNames:
@@ -42,10 +44,11 @@ def _values(headers: Headers, wanted: bytes) -> list[str]:
 
 
 def _name_of(host: str) -> str:
-    """Without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].removesuffix(".")
+    """Without its port; empty if it is none."""
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return ""
+    return found["address"] or found["name"].removesuffix(".")
 
 
 def _is_this_machine(name: str) -> bool:

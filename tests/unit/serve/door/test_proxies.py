@@ -53,10 +53,10 @@ def test_a_proxy_with_two_kinds_of_addresses_is_one() -> None:
 
 
 def test_ten_thousand_entries_cost_little() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert client(",".join(["10.0.0.1"] * 10_000)) == "10.0.0.1"
     assert client(*["10.0.0.1"] * 10_000) == "10.0.0.1"
-    assert time.perf_counter() - begin < 0.1
+    assert time.process_time() - begin < 0.1
 
 
 @given(st.lists(st.text(st.characters(max_codepoint=255), max_size=50), max_size=5))
