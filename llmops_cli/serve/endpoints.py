@@ -25,7 +25,7 @@ from llmops_cli.serve.field_tables import (
     MODERATION_FIELDS,
     RESPONSE_FIELDS,
 )
-from llmops_cli.serve.fields import COUNTED, Carries, FieldTable
+from llmops_cli.serve.fields import COUNTED, FieldTable, limits_in
 from llmops_cli.serve.request import RequestBody, head_of
 
 
@@ -55,7 +55,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     `right`: what a key's role must allow. `operation`: OpenTelemetry's name for it.
     `required`: fields that a body must have, the prompt last; `missing`: what is said without it.
-    `fields`: every field that a body may have, and what it carries.
+    `fields`: every field that a body may have, and what it carries; `answer_limits`: those that
+    bound an answer's tokens, looked up once.
     `bound`: the field in which the gateway itself bounds an answer.
     `choices`: how an answer's choices look; streams of them end with [DONE]. None: it has none.
     `places`: where texts stand in a whole answer.
@@ -73,6 +74,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     missing: str = ""
     may_be_empty: bool = True
     fields: FieldTable = {}
+    answer_limits: tuple[str, ...] = ()
     bound: str | None = None
     choices: ChoiceFormat | None = None
     places: Callable[[Json], list[Place]] = no_places
@@ -104,12 +106,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def answer_tokens(self, body: RequestBody) -> int | None:
         """The most tokens of one answer; None: the body does not say."""
-        said = [getattr(body, name) for name in self.answer_limits()]
+        said = [getattr(body, name) for name in self.answer_limits]
         return max((each for each in said if each is not None), default=None)
-
-    def answer_limits(self) -> list[str]:
-        """The fields that bound an answer's tokens."""
-        return [name for name, field in self.fields.items() if field.carries is Carries.LIMIT]
 
     def lacks(self, body: RequestBody) -> str | None:
         """What is wrong with a body that has no model, or nothing to answer."""
@@ -144,6 +142,7 @@ CHAT = Endpoint(
     missing="a chat needs messages",
     may_be_empty=False,
     fields=CHAT_FIELDS,
+    answer_limits=limits_in(CHAT_FIELDS),
     dialect=chat_dialect,
     bound="max_tokens",
     choices=ChatChoices(),
@@ -159,6 +158,7 @@ COMPLETIONS = Endpoint(
     required=("model", "prompt"),
     missing="a completion needs a prompt",
     fields=COMPLETION_FIELDS,
+    answer_limits=limits_in(COMPLETION_FIELDS),
     bound="max_tokens",
     choices=TextChoices(),
     places=places_of_whole,
@@ -179,6 +179,7 @@ RESPONSES = Endpoint(
     operation="chat",
     missing="/v1/responses needs an input",
     fields=RESPONSE_FIELDS,
+    answer_limits=limits_in(RESPONSE_FIELDS),
     bound="max_output_tokens",
     places=places_of_response,
     caches=False,
@@ -193,6 +194,7 @@ MESSAGES = Endpoint(
     missing="a chat needs messages",
     may_be_empty=False,
     fields=CHAT.fields,
+    answer_limits=CHAT.answer_limits,
     bound=CHAT.bound,
     dialect=Messages,
     translated_to=CHAT,
@@ -206,6 +208,7 @@ COUNT_TOKENS = Endpoint(
     missing="a chat needs messages",
     may_be_empty=False,
     fields=CHAT.fields,
+    answer_limits=CHAT.answer_limits,
     dialect=messages_to_count,
     translated_to=CHAT,
     caches=False,

@@ -80,5 +80,10 @@ def refused(names: str, *, reason: str) -> dict[str, Field]:
     return _all(names.split(), Field(Carries.REFUSED, reason=reason))
 
 
+def limits_in(fields: FieldTable) -> tuple[str, ...]:
+    """The fields that bound an answer's tokens."""
+    return tuple(name for name, field in fields.items() if field.carries is Carries.LIMIT)
+
+
 def _all(names: Iterable[str], field: Field) -> dict[str, Field]:
     return dict.fromkeys(names, field)

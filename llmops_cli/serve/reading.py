@@ -149,6 +149,8 @@ BASE64_LEAST = 32
 LOOKED_AT = 4096
 """Of data, to tell that it is some."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+PROMPTS = (str, list)
+"""Items of a list that are a prompt each."""
 REFERENCES = ("file_id", "item_reference")
 
 
@@ -221,8 +223,11 @@ def _prompts_in(value: object) -> int:
     """Strings and lists of tokens are a prompt each; tokens alone, or messages, are one."""
     if not isinstance(value, list):
         return 1
-    apart = sum(isinstance(each, str | list) for each in value)
-    return apart + any(not isinstance(each, str | list) for each in value)
+    apart = 0
+    for each in value:
+        if isinstance(each, PROMPTS):
+            apart += 1
+    return apart + (apart < len(value))
 
 
 def _read_field(

@@ -92,7 +92,10 @@ class RequestHandler:
         request.decided.headers += headers
         failed = False
         try:
-            await until_gone(self._examine(request), request.observed, hooks)
+            if self._takes_long(request):
+                await until_gone(self._examine(request), request.observed, hooks)
+            else:
+                await self._examine(request)
             self._shadow(request)
             await self._within_budget(request, hooks)
             failed = request.observed.status >= 500
@@ -130,6 +133,13 @@ class RequestHandler:
             bounds = request.snapshot.config.limits.judging
             asked.personal = await self._judging.personal(asked, bounds)
         request.decided.destinations = router.destinations(name, asked)
+
+    def _takes_long(self, request: AdmittedRequest) -> bool:
+        """Whether the prompt is judged, so that its client may leave meanwhile."""
+        router = request.snapshot.router
+        return request.snapshot.guard is not None or router.asks_for_privacy(
+            request.asked.body.model
+        )
 
     async def _examine(self, request: AdmittedRequest) -> None:
         """What the prompt says decides whether it goes on, and where to. Raises: Refusal."""

@@ -19,15 +19,16 @@ COPIES = ("n", "best_of")
 BUDGETS = ("thinking_budget", "thinking_budget_tokens", "thinking_token_budget", "reasoning_budget")
 """Fields with a number of tokens for thought, which some servers count beside an answer's."""
 BUDGETS_INSIDE = (("reasoning", "max_tokens"), ("thinking", "budget_tokens"))
+THOUGHT = frozenset((*BUDGETS, *(outer for outer, _ in BUDGETS_INSIDE)))
 
 
 def settle_lengths(request: AdmittedRequest) -> None:
     """What prompt and answers may take. Raises: Refusal for what is longer than allowed."""
     asked = request.asked
     decided = request.decided
-    _refuse_long_prompt(request)
     decided.prompt_tokens = asked.prompt_tokens()
-    if not request.target.answer_limits():
+    _refuse_long_prompt(request)
+    if not request.target.answer_limits:
         return
     count = answers_of(asked)
     each = _said(request)
@@ -41,7 +42,7 @@ def settle_lengths(request: AdmittedRequest) -> None:
 
 
 def _refuse_long_prompt(request: AdmittedRequest) -> None:
-    tokens = request.asked.prompt_tokens()
+    tokens = request.decided.prompt_tokens
     most = request.snapshot.config.limits.prompt_tokens
     if most is not None and tokens > most:
         said = f"the prompt has about {tokens:,} tokens; {most:,} are allowed"
@@ -51,7 +52,7 @@ def _refuse_long_prompt(request: AdmittedRequest) -> None:
 def _said(request: AdmittedRequest) -> int | None:
     """The most tokens of one answer as the body says it. Raises: Refusal."""
     asked = request.asked
-    names = request.target.answer_limits()
+    names = request.target.answer_limits
     found = {name: getattr(asked.body, name) for name in names}
     said: dict[str, int] = {name: each for name, each in found.items() if each is not None}
     if len(set(said.values())) > 1:
@@ -105,12 +106,12 @@ def _send_bound(request: AdmittedRequest, most: int) -> None:
     """In one field; others that say nothing go. The client is told."""
     target = request.target
     fields = request.decided.fields
-    for name in target.answer_limits():
+    for name in target.answer_limits:
         fields.pop(name, None)
     field = target.bound or ""
     if field == "max_tokens":
         field = request.decided.settings.bound
-    if field not in target.answer_limits():
+    if field not in target.answer_limits:
         field = target.bound or ""
     fields[field] = msgspec.Raw(msgspec.json.encode(most))
     told = f"{field}={most}"
@@ -123,6 +124,8 @@ def _thought(asked: Asked) -> int:
     Raises: Refusal for a number that stands for no bound.
     """
     values = asked.values
+    if THOUGHT.isdisjoint(values):
+        return 0
     said = [values.get(name) for name in BUDGETS]
     for outer, inner in BUDGETS_INSIDE:
         found = values.get(outer)

@@ -88,7 +88,12 @@ class Router:
         raise self.no_model(name, shows)
 
     def _may_be_served(self, name: str) -> bool:
-        return any(_may_have(upstream, name) for upstream in self._all())
+        for group in self._upstreams.values():
+            for upstream in group:
+                # One that lists nothing may have any model.
+                if upstream.models is None or name in upstream.models:
+                    return True
+        return False
 
     def no_model(self, name: str, shows: Shows | None) -> Refusal:
         """To be raised: the nearest name is told of those that may be."""
@@ -155,7 +160,7 @@ class Router:
 
     def asks_for_privacy(self, name: str) -> bool:
         """Whether it matters for a model that a request is personal."""
-        return self.model(name).alias in self._private
+        return bool(self._private) and self.model(name).alias in self._private
 
     def destinations(self, name: str, asked: Asked) -> Destinations:
         """Upstreams that the rules of a model allow. Raises: Refusal if there is no such model."""
@@ -249,11 +254,6 @@ class Router:
         new = self._expand(model.canary.use, name, alias)
         new = [candidate._replace(side="canary") for candidate in new]
         return ordered(new, model.balance, asked, self._random)
-
-
-def _may_have(upstream: Upstream, name: str) -> bool:
-    """One that lists nothing may have any model."""
-    return upstream.models is None or name in upstream.models
 
 
 def _their_name(

@@ -12,7 +12,7 @@ from llmops_cli.serve.upstreams.destinations import ANYWHERE, Destinations, only
 
 def destinations_of(model: ModelConfig, asked: Asked) -> Destinations:
     """Upstreams that this model's rules allow, on whatever path a request comes to them."""
-    if not asked.personal:
+    if not asked.personal or not model.rules:
         return ANYWHERE
     rule = first_met(model.rules, asked)
     if rule is not None and rule.private:

@@ -18,7 +18,7 @@ from llmops_cli.serve.endpoints import (
     Endpoint,
     dialect_at,
 )
-from llmops_cli.serve.fields import READ
+from llmops_cli.serve.fields import READ, limits_in
 from llmops_cli.serve.passed_endpoints import KNOWN, PASSED, endpoints_of
 from llmops_cli.serve.request import RequestBody
 
@@ -31,9 +31,10 @@ def test_every_endpoint_knows_its_fields(endpoint: Endpoint) -> None:
     if endpoint.prompt != "model":
         assert endpoint.fields[endpoint.prompt].carries in READ, "what is answered is judged"
     assert any(field.carries in READ for field in endpoint.fields.values())
-    assert set(endpoint.answer_limits()) <= FIELDS, "what bounds an answer is read"
+    assert endpoint.answer_limits == limits_in(endpoint.fields)
+    assert set(endpoint.answer_limits) <= FIELDS, "what bounds an answer is read"
     if endpoint.bound is not None:
-        assert endpoint.bound in endpoint.answer_limits(), "a bound of ours is one that counts"
+        assert endpoint.bound in endpoint.answer_limits, "a bound of ours is one that counts"
 
 
 def body_of(**fields: object) -> RequestBody:
