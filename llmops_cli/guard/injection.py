@@ -5,6 +5,7 @@ Evidence is added up over its plain form and every decoded one.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 
@@ -43,6 +44,12 @@ WORD = re.compile(r"[^\W_](?:['`\u2018\u2019]|[^\W_])*")
 PLACED_MOST = 20_000
 PLACED_RULES = 1
 """Characters, and the weightiest rules: beyond them evidence has the whole text for a place."""
+LONG = 12_000
+STRETCH = 2_000
+"""Characters."""
+MORE = 0.6
+LONGER = 0.15
+"""Evidence that it takes beyond ATTACK where a text is long, and with each doubling."""
 MENTIONS = 2
 EXCERPT_CHARS = 80
 LEAD_CHARS = 40
@@ -92,8 +99,9 @@ def scan(text: str) -> Scan:
     """
     normal = normalise(text)
     words = skeleton(normal.text)
-    held = _held(normal.text, words)
-    plain = {rule.id for rule, _ in held}
+    everywhere = _held(normal.text, words)
+    plain = {rule.id for rule, _ in everywhere}
+    held = _together(normal.text, everywhere)
     evidence = [*_plain_evidence(text, words, held), *_lookalikes(text, normal.text, words, plain)]
     score = sum(item.weight for item in evidence)
     if any(item.view for item in evidence):
@@ -104,6 +112,36 @@ def scan(text: str) -> Scan:
     best = _best_view(normal.text, plain)
     total = score + best.score + sum(item.weight for item in hidden)
     return Scan(round(total, 3), (*hidden, *evidence, *best.evidence))
+
+
+def _together(text: str, held: list[Held]) -> list[Held]:
+    """The rules that count; of a long text, those of the stretch with most of them.
+
+    Weak signs count together where they stand near each other, and the longer a text is, the more
+    of them it takes: in a megabyte of honest text all of them stand somewhere.
+    """
+    is_strong = any(rule.weight >= ATTACK for rule, _ in held)
+    if len(text) <= LONG or is_strong or _weight(held) < ATTACK:
+        return held
+    starts = range(0, len(text), STRETCH // 2)
+    stretches = [text[start : start + STRETCH] for start in starts]
+    best = max((_held(each, skeleton(each)) for each in stretches), key=_weight)
+    if _weight(best) >= ATTACK + MORE + LONGER * math.log2(len(text) / LONG):
+        return best
+    return _below_attack(best)
+
+
+def _below_attack(held: list[Held]) -> list[Held]:
+    """As many as are no attack together, the weightiest first."""
+    kept: list[Held] = []
+    for item in sorted(held, key=lambda item: -item[0].weight):
+        if _weight([*kept, item]) < ATTACK:
+            kept.append(item)
+    return kept
+
+
+def _weight(held: list[Held]) -> float:
+    return sum(rule.weight for rule, _ in held)
 
 
 def _held(text: str, words: str) -> list[Held]:
@@ -246,7 +284,7 @@ def _read(
     excerpt = view.text[:EXCERPT_CHARS]
     evidence = [
         Evidence(rule.id, rule.family, rule.weight, names, span, excerpt)
-        for rule in _rules_of(view, normal.text)
+        for rule in _rules_near(view, normal.text)
         if rule.id not in plain
     ]
     for item in normal.hidden:
@@ -258,6 +296,12 @@ def _read(
         return Scan(0.0)
     score = sum(item.weight for item in evidence) + DISGUISE
     return Scan(score, tuple(evidence))
+
+
+def _rules_near(view: View, text: str) -> list[Rule]:
+    """The rules that count for a decoded reading, as for a text."""
+    held: list[Held] = [(rule, []) for rule in _rules_of(view, text)]
+    return [rule for rule, _ in _together(text, held)]
 
 
 def _rules_of(view: View, text: str) -> list[Rule]:
