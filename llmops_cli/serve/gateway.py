@@ -20,7 +20,6 @@ from llmops_cli.serve.door.protocol import TimedProtocol
 from llmops_cli.serve.door.request_log import RequestLog
 from llmops_cli.serve.follow import FileFollower
 from llmops_cli.serve.judging.judging import Judging
-from llmops_cli.serve.judging.work import warm_up
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.spec import GatewaySpec
 from llmops_cli.serve.storage import Storage, audit_log
@@ -131,7 +130,7 @@ class Gateway:
         """They are there before the first request that needs one."""
         self._judging.pool.stays = self.snapshot.needs_judges
         if self.snapshot.needs_judges:
-            await self._judging.pool.prepare(warm_up)
+            await self._judging.pool.prepare()
 
     def _start_reload(self) -> None:
         self._follower.want()

@@ -22,15 +22,20 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of it: a result, or an error that is to be raised."""
+    """What came of it: a result, or an error that is to be raised.
+
+    `is_last`: whoever sends it has grown, and makes room for another.
+    """
 
     result: Any = None  # Any: the function's
     error: Exception | None = None
+    is_last: bool = False
 
 
-def frame_of(value: Task | Outcome) -> bytes:
+def frame_of(value: Task | Outcome) -> tuple[bytes, bytes]:
+    """To be written one after the other. Raises: RecursionError for what is nested too deep."""
     raw = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(raw)) + raw
+    return _LENGTH.pack(len(raw)), raw
 
 
 def read_task(pipe: BinaryIO) -> Task | None:

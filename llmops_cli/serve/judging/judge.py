@@ -47,13 +47,16 @@ class JudgeProcess:
             process = await self._started()
             try:
                 async with asyncio.timeout(seconds):
-                    return await _answer(process, task)
+                    outcome = await _answer(process, task)
             except (ConnectionError, asyncio.IncompleteReadError):
                 await self.end()
                 raise JudgeDied from None
             except BaseException:
                 await self.end()
                 raise
+            if outcome.is_last:
+                await self.end()
+            return outcome
 
     async def end(self) -> None:
         process = self._process
@@ -71,6 +74,6 @@ async def _answer(process: asyncio.subprocess.Process, task: Task) -> Outcome:
     """Raises: ConnectionError; asyncio.IncompleteReadError."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(frame_of(task))
+    process.stdin.writelines(frame_of(task))
     await process.stdin.drain()
     return await read_outcome(process.stdout)

@@ -26,6 +26,7 @@ from llmops_cli.serve.judging.work import (
     moderate,
     read_body,
     redacted,
+    warm_up,
 )
 from llmops_cli.serve.reading import utf8_bytes
 from llmops_cli.serve.refusal import Refusal, retry_after
@@ -49,7 +50,7 @@ class Judging:
     """Of one gateway's process."""
 
     def __init__(self) -> None:
-        self.pool = JudgePool()
+        self.pool = JudgePool(warm_up)
         self._auditing = asyncio.Semaphore(AUDITED_AT_ONCE)
 
     async def read(

@@ -28,9 +28,13 @@ LANES = ((Lane.QUICK,), (Lane.LARGE, Lane.QUICK))
 
 
 class JudgePool:
-    """`stays`: judges are needed for every request, so that they wait for more when idle."""
+    """`stays`: judges are needed for every request, so that they wait for more when idle.
 
-    def __init__(self) -> None:
+    `warm_up` makes in a new judge what its first request would wait for.
+    """
+
+    def __init__(self, warm_up: Callable[[], None]) -> None:
+        self._warm_up = warm_up
         self.stays = False
         self._queue = FairQueue()
         self._judges = [JudgeProcess() for _ in LANES]
@@ -43,13 +47,16 @@ class JudgePool:
     def pids(self) -> list[int]:
         return [judge.pid for judge in self._judges if judge.pid is not None]
 
-    async def prepare(self, warm_up: Callable[[], None]) -> None:
+    async def prepare(self) -> None:
         """Starts the judges before they are asked."""
         for judge in self._judges:
-            if judge.pid is not None:
-                continue
-            with suppress(JudgeDied, TimeoutError, OSError):  # the next task tries again
-                await judge.ask(Task(warm_up, ()), seconds=WARM_S)
+            await self._prepare(judge)
+
+    async def _prepare(self, judge: JudgeProcess) -> None:
+        if judge.pid is not None:
+            return
+        with suppress(JudgeDied, TimeoutError, OSError):  # the next task tries again
+            await judge.ask(Task(self._warm_up, ()), seconds=WARM_S)
 
     async def run(
         self,
@@ -90,6 +97,8 @@ class JudgePool:
                 self._queue.done(job)
                 continue
             await self._judge(judge, job)
+            if self.stays:
+                await self._prepare(judge)
 
     async def _judge(self, judge: JudgeProcess, job: Job) -> None:
         try:

@@ -12,6 +12,7 @@ import os
 import select
 import sys
 import threading
+from pathlib import Path
 from typing import BinaryIO
 
 from llmops_cli.core.errors import LlmopsError
@@ -21,6 +22,9 @@ from llmops_cli.serve.refusal import Refusal
 NICENESS = 10
 COLLECTED_FROM = 50_000
 """New objects before a search for cycles: a large body has many objects, and no cycle."""
+STATM = Path("/proc/self/statm")
+MEMORY_MOST = 256 << 20
+"""Three times what it needs by itself: what large bodies have left behind is not all given back."""
 LOG = logging.getLogger("llmops.judge")
 
 
@@ -36,11 +40,24 @@ def main() -> None:
 
 def _work(tasks: BinaryIO, answers: BinaryIO) -> None:
     while (task := read_task(tasks)) is not None:
-        answers.write(_frame_of(_done(task)))
+        outcome = _done(task)
+        del task
+        is_last = _memory_bytes() > MEMORY_MOST
+        answers.writelines(_frame_of(outcome._replace(is_last=is_last)))
         answers.flush()
+        del outcome
 
 
-def _frame_of(outcome: Outcome) -> bytes:
+def _memory_bytes() -> int:
+    """0 where that cannot be told."""
+    try:
+        pages = STATM.read_text().split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _frame_of(outcome: Outcome) -> tuple[bytes, bytes]:
     try:
         return frame_of(outcome)
     except RecursionError:

@@ -20,6 +20,8 @@ from llmops_cli.serve.upstreams.destinations import Destinations
 from llmops_cli.serve.upstreams.rules import destinations_of, first_met
 from llmops_cli.serve.upstreams.upstream import Upstream
 
+COMPARED_MOST = 500
+"""Names that another is compared with, to tell the nearest."""
 NOTHING: frozenset[str] = frozenset()
 BY_ITSELF = ModelConfig()
 """Of a model that an upstream lists and the file does not name."""
@@ -99,7 +101,7 @@ class Router:
         """To be raised: the nearest name is told of those that may be."""
         message = f"there is no model {name[:NAME_CHARS]!r}"
         known = list(filter(shows, self.names())) if shows else []
-        if known:
+        if known and len(name) <= NAME_CHARS and len(known) <= COMPARED_MOST:
             hint = unknown_name("model", name, known).hint
             message = f"{message}: {hint}"
         return Refusal(404, message, code="model_not_found")
