@@ -11,7 +11,7 @@ CONSTRAINTS := recipes/envs/constraints.txt
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 2 ] && n=2; [ $$n -gt 4 ] && n=4; echo $$n)
 PARALLEL := -m 'not quiet' -n $(JOBS) --dist loadgroup
 
-.PHONY: demo test quiet unit coverage check format setup benchmarks bench-self bench-serve soak clean help
+.PHONY: demo test quiet unit coverage check format setup benchmarks bench-self bench-serve bench-hostile soak clean help
 
 help:
 	@grep -E '^# ' Makefile
@@ -81,6 +81,9 @@ benchmarks: $(STAMP)
 	$(BIN)/python benchmarks/quantize_overhead.py
 	$(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/redteam_speed.py
+
+bench-hostile: $(STAMP)
+	$(BIN)/python benchmarks/hostile.py
 
 bench-serve: $(STAMP)
 	$(BIN)/python benchmarks/serve.py

@@ -26,6 +26,8 @@ from llmops_cli.serve.upstreams.source import Source, source_of
 if TYPE_CHECKING:
     from llmops_cli.serve.answers.semantic import Meanings, Vector
 
+COMPARED_MOST = 1 << 20
+"""Bytes of a body."""
 LOG = logging.getLogger("llmops.gateway")
 
 
@@ -162,7 +164,9 @@ class AnswerCache:
 
 
 def _may_be_cached(request: AdmittedRequest, config: CacheConfig) -> bool:
-    """A request that a rule binds only where the file says so."""
+    """A request that a rule binds only where the file says so; none that takes long to compare."""
+    if request.asked.body_bytes > COMPARED_MOST:
+        return False
     wish = request.asked.cache_wish
     if request.decided.destinations.is_bound and not config.private:
         return False

@@ -150,8 +150,14 @@ class TimedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        """Reading goes on, which is how a client's leaving is seen.
+
+        uvicorn stopped it in the middle of a large body, and the application asks for no more.
+        """
         self._done()
         super().on_message_complete()
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     # -- the connection
 

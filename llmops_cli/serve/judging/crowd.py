@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from llmops_cli.serve.refusal import Refusal
 
 VALUES_MOST = 50_000
-"""Objects, arrays and strings. A chat of 2,000 messages with tools has a tenth of them."""
+"""Objects, lists and strings. A chat of 2,000 messages with tools has a tenth of them."""
+FIELDS_MOST = 100_000
+"""Of all objects together."""
 NUMBERS_MOST = 1_000_000
 """OpenAI takes 300,000 tokens at once."""
 _STRING = re.compile(rb'"[^"]*"')
+
+
+class Counted(NamedTuple):
+    """`values`: objects, lists, and strings that are no fields' names."""
+
+    values: int
+    fields: int
+    commas: int
 
 
 def refuse_crowd(body: bytes) -> None:
@@ -18,15 +29,26 @@ def refuse_crowd(body: bytes) -> None:
     bound = body.count(b"{") + body.count(b"[") + body.count(b'"')
     if bound <= VALUES_MOST and body.count(b",") <= NUMBERS_MOST:
         return
+    found = count_of(body)
+    if found.values > VALUES_MOST:
+        raise _crowded(f"{VALUES_MOST:,} objects, lists and strings")
+    if found.fields > FIELDS_MOST:
+        raise _crowded(f"{FIELDS_MOST:,} fields")
+    if found.commas > NUMBERS_MOST:
+        raise _crowded(f"{NUMBERS_MOST:,} numbers")
+
+
+def count_of(body: bytes) -> Counted:
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     bare = _STRING.sub(b'"', body)
-    strings = bare.count(b'"') - bare.count(b":")
-    values = bare.count(b"{") + bare.count(b"[") + strings
-    if values > VALUES_MOST:
-        raise _crowded(f"{VALUES_MOST:,} objects, arrays and strings")
-    if bare.count(b",") > NUMBERS_MOST or bare.count(b":") > VALUES_MOST:
-        raise _crowded(f"{VALUES_MOST:,} fields or {NUMBERS_MOST:,} numbers")
+    fields = bare.count(b":")
+    strings = bare.count(b'"') - fields
+    return Counted(
+        values=bare.count(b"{") + bare.count(b"[") + strings,
+        fields=fields,
+        commas=bare.count(b","),
+    )
 
 
 def _crowded(what: str) -> Refusal:
