@@ -121,10 +121,9 @@ def _readings_of(text: str) -> Iterator[str]:
         yield html.unescape(plain)
     if _PERCENT.search(plain):
         yield unquote(plain)
-    for run in _BASE64.findall(plain):
-        decoded = _decoded(run)
-        if decoded:
-            yield decoded
+    decoded = list(filter(None, map(_decoded, _BASE64.findall(plain))))
+    if decoded:
+        yield APART.join(decoded)
 
 
 def _decoded(run: str) -> str:
