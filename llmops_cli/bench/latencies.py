@@ -251,18 +251,38 @@ def _within_runs(sides: Sides) -> dict[str, Uncertainty]:
     """Of the log ratio of each statistic, by drawing the blocks of both runs again."""
     import numpy as np
 
-    rng = np.random.default_rng(0)
     baseline = sides.baseline
     current = sides.current
     side_a = block_weights(baseline.values, baseline.blocks)
     side_b = block_weights(current.values, current.blocks)
+    blocks = min(len(side_a[1]), len(side_b[1]))
+    freedom = float(blocks - 1)
+    ratios = _drawn_ratios(side_a, side_b, is_paired=sides.is_paired)
+    found = {}
+    for name, parts in ratios.items():
+        drawn = np.concatenate(parts)
+        error = float(np.std(drawn, ddof=1))
+        found[name] = Uncertainty(error, freedom)
+    return found
+
+
+def _drawn_ratios(
+    side_a: tuple[ndarray, ndarray],
+    side_b: tuple[ndarray, ndarray],
+    *,
+    is_paired: bool,
+) -> dict[str, list[ndarray]]:
+    """The log ratio of each statistic in each draw. In pairs both sides draw the same blocks."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
     count_a = len(side_a[1])
     count_b = len(side_b[1])
     ratios: dict[str, list[ndarray]] = {name: [] for name in STATISTICS}
     for _ in range(RESAMPLES // RESAMPLES_AT_ONCE):
         draws_a = block_draws(rng, count_a, RESAMPLES_AT_ONCE)
         draws_b = draws_a
-        if not sides.is_paired:
+        if not is_paired:
             draws_b = block_draws(rng, count_b, RESAMPLES_AT_ONCE)
         stats_a = resample(*side_a, draws_a)
         stats_b = resample(*side_b, draws_b)
@@ -271,13 +291,7 @@ def _within_runs(sides: Sides) -> dict[str, Uncertainty]:
             above = np.maximum(stats_b[name], TINY)
             log_ratio = np.log(above / below)
             ratios[name].append(log_ratio)
-    freedom = float(min(count_a, count_b) - 1)
-    found = {}
-    for name, parts in ratios.items():
-        drawn = np.concatenate(parts)
-        error = float(np.std(drawn, ddof=1))
-        found[name] = Uncertainty(error, freedom)
-    return found
+    return ratios
 
 
 def _between_repetitions(sides: Sides, names: set[str]) -> dict[str, Uncertainty]:

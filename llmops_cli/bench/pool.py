@@ -104,11 +104,7 @@ class WorkerPool:
         stopping = False
         try:
             while not level.is_done:
-                for number, line in lines.read(0.25):
-                    if not level.take(number, line):
-                        raise self._died(number, line)
-                    if level.may_start:
-                        on_start(self._start(level))
+                self._hear(lines, level, on_start)
                 is_slow = time.monotonic() > give_up
                 if is_slow and not level.has_started:
                     raise EngineFailed(
@@ -124,6 +120,21 @@ class WorkerPool:
         finally:
             lines.close()
         return list(level.done.values())
+
+    def _hear(
+        self,
+        lines: _Lines,
+        level: _Level,
+        on_start: Callable[[int], None],
+    ) -> None:
+        """What the workers say now."""
+        for number, line in lines.read(0.25):
+            is_healthy = level.take(number, line)
+            if not is_healthy:
+                raise self._died(number, line)
+            if level.may_start:
+                start_ns = self._start(level)
+                on_start(start_ns)
 
     def _pipes(self) -> list[tuple[IO[bytes], int]]:
         return [

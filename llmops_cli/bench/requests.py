@@ -101,30 +101,40 @@ def _parquet_rows(path: Path) -> Iterator[list[object]]:
 
 def _gather(rows: Iterable[Sequence[object]]) -> Requests:
     """Rows of COLUMNS."""
-    import numpy as np
-
-    whole = {name: array("q") for name in KEYS}
-    parts = {name: array("d") for name in METRICS}
-    failed = array("b")
-    keys_end = len(KEYS)
-    key_columns = list(whole.values())
-    metric_columns = list(parts.values())
+    columns = _Columns()
     for row in rows:
-        keys = row[:keys_end]
-        metrics = row[keys_end:-1]
-        for cell, column in zip(keys, key_columns, strict=False):
+        columns.add(row)
+    return columns.requests()
+
+
+class _Columns:
+    """A table as it grows, in arrays of numbers."""
+
+    def __init__(self) -> None:
+        self._keys = [array("q") for _ in KEYS]
+        self._metrics = [array("d") for _ in METRICS]
+        self._failed = array("b")
+
+    def add(self, row: Sequence[object]) -> None:
+        """Raises: ValueError for a cell that is no number."""
+        keys_end = len(self._keys)
+        for cell, column in zip(row, self._keys, strict=False):
             column.append(int(cell))  # type: ignore[call-overload]
-        for cell, numbers in zip(metrics, metric_columns, strict=False):
+        for cell, numbers in zip(row[keys_end:], self._metrics, strict=False):
             numbers.append(_number(cell))
         has_failed = bool(row[-1])
-        failed.append(has_failed)
-    columns: dict[str, ndarray] = {}
-    for name, values in whole.items():
-        columns[name] = np.frombuffer(values, dtype=np.int64)
-    for name, numbers in parts.items():
-        columns[name] = np.frombuffer(numbers)
-    columns["failed"] = np.frombuffer(failed, dtype=np.int8)
-    return Requests(columns)
+        self._failed.append(has_failed)
+
+    def requests(self) -> Requests:
+        import numpy as np
+
+        columns: dict[str, ndarray] = {}
+        for name, values in zip(KEYS, self._keys, strict=True):
+            columns[name] = np.frombuffer(values, dtype=np.int64)
+        for name, numbers in zip(METRICS, self._metrics, strict=True):
+            columns[name] = np.frombuffer(numbers)
+        columns["failed"] = np.frombuffer(self._failed, dtype=np.int8)
+        return Requests(columns)
 
 
 def _number(cell: object) -> float:

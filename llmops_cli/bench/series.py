@@ -62,13 +62,11 @@ class Series:
                 break
             first = step * self._bins_a_step
             bins = slice(first, first + self._bins_a_step)
-            requests_per_s = sum(served[bins]) / width_s
-            tokens_per_s = sum(tokens[bins]) / width_s
             engine, server = sampled.get(step, ({}, {}))
             point = Point(
                 t_s=start_s,
-                requests_per_s=round(requests_per_s, 3),
-                output_tokens_per_s=round(tokens_per_s, 3),
+                requests_per_s=_rate(served[bins], width_s),
+                output_tokens_per_s=_rate(tokens[bins], width_s),
                 in_flight=_mean(in_flight[bins]),
                 errors=round(sum(errors[bins])),
                 ttft_ms_p50=_percentile(ttfts, 50),
@@ -86,6 +84,11 @@ class Series:
             step = int(at_s / self.step_s)
             found[step] = (engine, server)
         return found
+
+
+def _rate(counts: Sequence[float], seconds: float) -> float:
+    per_s = sum(counts) / seconds
+    return round(per_s, 3)
 
 
 def _mean(values: Sequence[float]) -> float:

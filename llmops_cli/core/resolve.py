@@ -64,19 +64,14 @@ def resolve(
     """
     fields = msgspec.structs.fields(kind)
     names = [field.name for field in fields]
-    values: Values = {}
-    origins = dict.fromkeys(names, "default")
     settings = _settings(command, names, environ or {}, old_names=old_names)
-    from_environment: Values = {name: setting.text for name, setting in settings.items()}
     sources: dict[str, Values] = {
+        "default": dict.fromkeys(names),
         "file": _known(file or {}, names),
-        "env": from_environment,
+        "env": {name: setting.text for name, setting in settings.items()},
         "flag": _asked(flags or {}),
     }
-    for origin, given in sources.items():
-        values.update(given)
-        given_here = dict.fromkeys(given, origin)
-        origins.update(given_here)
+    values, origins = _layered(sources)
     for name in saved_defaults:
         if origins.get(name) == "file":
             origins[name] = "default"
@@ -87,6 +82,17 @@ def resolve(
     recipe = msgspec.convert(prepared, kind, strict=False)
     warnings = [setting.warning for setting in settings.values() if setting.warning]
     return Resolved(recipe=recipe, origins=origins, warnings=tuple(warnings))
+
+
+def _layered(sources: Mapping[str, Values]) -> tuple[Values, Origins]:
+    """The values that were given, with where each is from; a later source wins."""
+    values: Values = {}
+    origins: Origins = {}
+    for origin, given in sources.items():
+        origins |= dict.fromkeys(given, origin)
+        if origin != "default":
+            values |= given
+    return values, origins
 
 
 def _known(file: Mapping[str, object], names: list[str]) -> Values:

@@ -160,9 +160,7 @@ def _attempt(
     family = suite.families[name]
     judge = attack.judge_in(family)
     secret = chance.choice(suite.secrets)
-    letter = chance.choice(MARK_LETTERS)
-    number = chance.randrange(1000, 9999)
-    mark = f"{letter}{number}"
+    mark = _mark(chance)
     asked = goal.text.replace("{mark}", mark)
     asked = asked.replace("{secret}", secret)
     shots = _shots(suite, attack, chance)
@@ -193,6 +191,13 @@ def _attempt(
         search=attack.search,
         pair=pair,
     )
+
+
+def _mark(chance: random.Random) -> str:
+    """A word that no model says by itself."""
+    letter = chance.choice(MARK_LETTERS)
+    number = chance.randrange(1000, 9999)
+    return f"{letter}{number}"
 
 
 def _system(

@@ -143,26 +143,13 @@ def _chat(model: str | None, text: str, **more: object) -> bytes:
 
 def _access(probe: GatewayProbe, model: str | None) -> list[Item]:
     hello = _chat(model, "Hi")
-    bare = probe.chat(hello, key="").status
-    wrong = probe.chat(hello, key="llmops_wrong").status
+    keys = _keys(probe, hello)
     headers = probe.chat(hello).headers
     limits = sorted(name for name in headers if "ratelimit" in name)
     page = probe.ask("GET", "/ui", key="")
     ui = page.status
     return [
-        Item(
-            area="access",
-            name="a key is required",
-            ok=bare in (401, 403),
-            seen=f"without a key: {bare}",
-            advice="require keys",
-        ),
-        Item(
-            area="access",
-            name="wrong keys are refused",
-            ok=wrong in (401, 403),
-            seen=f"with a wrong key: {wrong}",
-        ),
+        *keys,
         Item(
             area="access",
             name="rate limits are told",
@@ -181,6 +168,26 @@ def _access(probe: GatewayProbe, model: str | None) -> list[Item]:
             name="the admin page is closed",
             ok=ui in (401, 403, 404),
             seen=f"/ui without a key: {ui}",
+        ),
+    ]
+
+
+def _keys(probe: GatewayProbe, hello: bytes) -> list[Item]:
+    bare = probe.chat(hello, key="").status
+    wrong = probe.chat(hello, key="llmops_wrong").status
+    return [
+        Item(
+            area="access",
+            name="a key is required",
+            ok=bare in (401, 403),
+            seen=f"without a key: {bare}",
+            advice="require keys",
+        ),
+        Item(
+            area="access",
+            name="wrong keys are refused",
+            ok=wrong in (401, 403),
+            seen=f"with a wrong key: {wrong}",
         ),
     ]
 

@@ -28,6 +28,7 @@ from llmops_cli.runtime.chat import (
     ChatClient,
     ChatEndpoint,
     ChatSettings,
+    TokenUse,
     chat_endpoint,
     require_answer,
 )
@@ -35,7 +36,13 @@ from llmops_cli.runtime.files import locked, to_json, write_atomic
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import bearer
 from llmops_cli.runtime.manifest import RunClock
-from llmops_cli.runtime.outcomes import OutcomesFile, StopReason, read_outcomes, work_off
+from llmops_cli.runtime.outcomes import (
+    OutcomesFile,
+    Prices,
+    StopReason,
+    read_outcomes,
+    work_off,
+)
 from llmops_cli.runtime.runs import RunFolder
 from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import EngineTarget, check_target, prepare_target
@@ -221,12 +228,7 @@ def _report(
     has_guard = plan.guard is not None
     results = results_of(plan.suite, plan.attempts, outcomes, guarded=has_guard)
     error_kinds = results.error_kinds()
-    prices = plan.budget.prices
     used = client.used
-    money = None
-    if prices.are_given:
-        cost = prices.cost(used.input_tokens, used.output_tokens)
-        money = round(cost, 6)
     first_request_s = None
     if client.first_at is not None:
         first_request_s = round(client.first_at - began, 3)
@@ -245,8 +247,16 @@ def _report(
         error_kinds=error_kinds,
         input_tokens=used.input_tokens,
         output_tokens=used.output_tokens,
-        money=money,
+        money=_money(plan.budget.prices, used),
         first_request_s=first_request_s,
         stopped=stopped,
         judge_errors=fitted().errors,
     )
+
+
+def _money(prices: Prices, used: TokenUse) -> float | None:
+    """None where nobody said what a token costs."""
+    if not prices.are_given:
+        return None
+    cost = prices.cost(used.input_tokens, used.output_tokens)
+    return round(cost, 6)
