@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from llmops_cli.bench.session import Session, Turn
+from llmops_cli.bench.session import PlannedTurn, Session
 
 FEWEST_READY = 64
 
-FirstTurn = tuple[int, Session, Turn | None]
+FirstTurn = tuple[int, Session, PlannedTurn | None]
 """(number, session, its first request)."""
 
 

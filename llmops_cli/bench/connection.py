@@ -10,7 +10,7 @@ import ssl
 import time
 
 from llmops_cli.bench.plan import Destination, LevelPlan
-from llmops_cli.bench.session import Session, Turn
+from llmops_cli.bench.session import PlannedTurn, Session
 from llmops_cli.bench.wire import HttpResponse, request_head
 
 
@@ -35,7 +35,7 @@ class Request:
     def __init__(
         self,
         session: Session,
-        turn: Turn,
+        turn: PlannedTurn,
         *,
         index: int,
         turn_number: int,

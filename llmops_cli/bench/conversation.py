@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from llmops_cli.bench.plan import Workload
-from llmops_cli.bench.session import Turn
+from llmops_cli.bench.session import PlannedTurn
 
 Message = dict[str, object]
 OPEN_MESSAGES = b'"messages":'
@@ -85,7 +85,7 @@ class Conversation:
     def needs_answer(self) -> bool:
         return self._left > 0
 
-    def next_turn(self, answer: str | None) -> Turn | None:
+    def next_turn(self, answer: str | None) -> PlannedTurn | None:
         if self._left <= 0:
             return None
         self._left -= 1
@@ -93,7 +93,7 @@ class Conversation:
         is_only_turn = not self._messages and not self._left
         if is_only_turn:
             body = self._bodies.of_text(text, output)
-            return Turn(body, tokens, output)
+            return PlannedTurn(body, tokens, output)
         if answer is not None:
             said: Message = {"role": "assistant", "content": answer}
             self._messages.append(said)
@@ -104,4 +104,4 @@ class Conversation:
         if len(self._messages) == 1:
             wanted = tokens
         body = self._bodies.of_messages(self._messages, output)
-        return Turn(body, wanted, output)
+        return PlannedTurn(body, wanted, output)

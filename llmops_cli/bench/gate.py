@@ -23,7 +23,7 @@ from llmops_cli.core.conditions import (
 )
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.stats import STATISTICS, Distribution, share_interval
-from llmops_cli.show.gates import Judged, Outcome
+from llmops_cli.show.gates import ConditionOutcome, JudgedCondition
 
 LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
 SHARES = (*RATES, ERROR_RATE)
@@ -82,7 +82,7 @@ def judge_conditions(
     current: SavedRun,
     baseline: SavedRun | None,
     conditions: Sequence[Condition],
-) -> list[Judged]:
+) -> list[JudgedCondition]:
     """Every condition at every load.
 
     Raises: UsageError for a relative condition without a baseline.
@@ -103,9 +103,12 @@ def judge_conditions(
     return judged or [_nothing(condition) for condition in conditions]
 
 
-def _nothing(condition: Condition) -> Judged:
-    return Judged(
-        condition=condition.text, load="", outcome=Outcome.UNKNOWN, text="nothing was measured"
+def _nothing(condition: Condition) -> JudgedCondition:
+    return JudgedCondition(
+        condition=condition.text,
+        load="",
+        outcome=ConditionOutcome.UNKNOWN,
+        text="nothing was measured",
     )
 
 
@@ -113,7 +116,7 @@ def _judge_changes(
     current: SavedRun,
     baseline: SavedRun,
     conditions: Sequence[Condition],
-) -> Iterator[Judged]:
+) -> Iterator[JudgedCondition]:
     names = [condition.name for condition in conditions]
     metrics = list(dict.fromkeys(names))
     if not metrics:
@@ -130,11 +133,13 @@ def _judge_changes(
             if difference is None:
                 old = old_levels.get(level.label)
                 why = _why_not(condition, old, level)
-                outcome = Outcome.UNKNOWN
+                outcome = ConditionOutcome.UNKNOWN
                 text = f"cannot be judged: {why}"
             else:
                 outcome, text = _judge_change(condition, difference)
-            yield Judged(condition=condition.text, load=level.label, outcome=outcome, text=text)
+            yield JudgedCondition(
+                condition=condition.text, load=level.label, outcome=outcome, text=text
+            )
 
 
 def _why_not(
@@ -152,15 +157,15 @@ def _why_not(
     return "a run has no per-request table, or the value is 0"
 
 
-def _judge_change(condition: Condition, difference: Difference) -> tuple[Outcome, str]:
+def _judge_change(condition: Condition, difference: Difference) -> tuple[ConditionOutcome, str]:
     change, low, high = _change_of(difference)
     values = f"{difference.baseline:.4g} -> {difference.current:.4g}"
     text = f"{values}, {change:+.1%} ({low:+.1%} to {high:+.1%})"
     if not condition.is_beyond(change):
-        return Outcome.PASSED, text
+        return ConditionOutcome.PASSED, text
     if difference.p < SURE:
-        return Outcome.FAILED, text
-    return Outcome.PASSED, f"{text}, within chance"
+        return ConditionOutcome.FAILED, text
+    return ConditionOutcome.PASSED, f"{text}, within chance"
 
 
 def _change_of(difference: Difference) -> tuple[float, float, float]:
@@ -174,22 +179,22 @@ def _change_of(difference: Difference) -> tuple[float, float, float]:
     return change, low, high
 
 
-def _judge_level(condition: Condition, level: Level) -> Judged:
+def _judge_level(condition: Condition, level: Level) -> JudgedCondition:
     value, interval = _value(condition, level)
     if value is None:
-        outcome = Outcome.UNKNOWN
+        outcome = ConditionOutcome.UNKNOWN
         text = "was not measured"
     else:
         low, high = interval or (value, value)
-        outcome = Outcome.PASSED
+        outcome = ConditionOutcome.PASSED
         if condition.is_sure(low, high):
-            outcome = Outcome.FAILED
+            outcome = ConditionOutcome.FAILED
         form = "{:.4g}"
         if condition.metric == ERROR_RATE:
             form = "{:.2%}"
         shown = [form.format(number) for number in (value, low, high)]
         text = "{} ({} to {})".format(*shown)
-    return Judged(condition=condition.text, load=level.label, outcome=outcome, text=text)
+    return JudgedCondition(condition=condition.text, load=level.label, outcome=outcome, text=text)
 
 
 def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[float, float] | None]:
@@ -207,7 +212,7 @@ def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[floa
     return found, level.rates_ci95.get(condition.metric)
 
 
-def untrusted(run: SavedRun) -> list[Judged]:
+def untrusted(run: SavedRun) -> list[JudgedCondition]:
     """A failed condition for a partial run and for each reason that a level is invalid.
 
     A gate must not pass on such numbers.
@@ -226,8 +231,10 @@ def _failed(
     condition: str,
     load: str,
     text: str,
-) -> Judged:
-    return Judged(condition=condition, load=load, outcome=Outcome.FAILED, text=text)
+) -> JudgedCondition:
+    return JudgedCondition(
+        condition=condition, load=load, outcome=ConditionOutcome.FAILED, text=text
+    )
 
 
 def metric_names() -> list[str]:

@@ -17,7 +17,7 @@ from llmops_cli.bench.failure import RequestFailure, timeout_failure
 from llmops_cli.bench.plan import LevelPlan
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.recording import record_of
-from llmops_cli.bench.session import Session, Turn
+from llmops_cli.bench.session import PlannedTurn, Session
 from llmops_cli.bench.wire import Completion, HttpResponse, parse_answer
 from llmops_cli.core.histogram import key_of
 
@@ -32,7 +32,7 @@ behind one another.
 EXPIRE_EVERY_NS = 200_000_000
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
-Action = Callable[[int], None]
+TimerAction = Callable[[int], None]
 """What a timer does; it gets the time at which it was due."""
 
 now = time.monotonic_ns
@@ -66,7 +66,7 @@ class Loop:
             on_failure=self._give_up,
             stop_fd=stop_fd,
         )
-        self._timers: list[tuple[int, int, Action]] = []
+        self._timers: list[tuple[int, int, TimerAction]] = []
         self._timer_number = 0
         self._waiting: deque[Request] = deque()  # due, but max_in_flight is reached
         self._backlog: deque[Request] = deque()
@@ -157,7 +157,7 @@ class Loop:
 
     # -- what is due
 
-    def _at(self, due_ns: int, action: Action) -> None:
+    def _at(self, due_ns: int, action: TimerAction) -> None:
         self._timer_number += 1
         timer = (due_ns, self._timer_number, action)
         heapq.heappush(self._timers, timer)
@@ -207,7 +207,7 @@ class Loop:
     def _begin(
         self,
         session: Session,
-        turn: Turn | None,
+        turn: PlannedTurn | None,
         index: int,
         turn_number: int,
         due: int,

@@ -98,7 +98,7 @@ class WorkerPool:
         for worker, plan in zip(self._workers, plans, strict=True):
             order = msgspec.json.encode(plan)
             self._tell(worker, order)
-        level = _Level(wanted=len(plans), on_tick=on_tick)
+        level = _RunningLevel(wanted=len(plans), on_tick=on_tick)
         lines = _Lines(self._pipes())
         give_up = time.monotonic() + READY_TIMEOUT_S
         stopping = False
@@ -124,7 +124,7 @@ class WorkerPool:
     def _hear(
         self,
         lines: _Lines,
-        level: _Level,
+        level: _RunningLevel,
         on_start: Callable[[int], None],
     ) -> None:
         """What the workers say now."""
@@ -143,7 +143,7 @@ class WorkerPool:
             if worker.stdout is not None
         ]
 
-    def _start(self, level: _Level) -> int:
+    def _start(self, level: _RunningLevel) -> int:
         """All workers begin together, at the monotonic nanosecond that is returned."""
         level.has_started = True
         delay_ns = START_DELAY_NS * len(self._workers)
@@ -178,7 +178,7 @@ class WorkerPool:
         )
 
 
-class _Level:
+class _RunningLevel:
     """What the workers have said of one level."""
 
     def __init__(self, *, wanted: int, on_tick: Callable[[Tick], None]) -> None:
@@ -211,7 +211,7 @@ class _Level:
         return len(self.done) >= self._wanted
 
 
-def _settle(lines: _Lines, level: _Level) -> None:
+def _settle(lines: _Lines, level: _RunningLevel) -> None:
     """Takes what the workers say at their end, for a while."""
     give_up = time.monotonic() + STOP_PATIENCE_S
     while not level.is_done and time.monotonic() < give_up:

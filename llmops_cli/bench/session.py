@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 
-class Turn(msgspec.Struct, gc=False):
+class PlannedTurn(msgspec.Struct, gc=False):
     """A request body and what was asked for."""
 
     body: bytes
@@ -25,4 +25,4 @@ class Session(Protocol):
     def needs_answer(self) -> bool:
         """Whether another turn may follow, so that this answer must be parsed at once."""
 
-    def next_turn(self, answer: str | None) -> Turn | None: ...
+    def next_turn(self, answer: str | None) -> PlannedTurn | None: ...

@@ -19,7 +19,7 @@ from llmops_cli.bench.requests import save_parquet
 from llmops_cli.bench.saved import SavedRun, load_run
 from llmops_cli.bench.tables import bench_table, comparison_table
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.show.gates import Judged
+from llmops_cli.show.gates import JudgedCondition
 from llmops_cli.show.runs import Compared, Export, OpenedRun, Show
 
 
@@ -88,11 +88,11 @@ def _gate(
     conditions: Sequence[str],
     *,
     allow_invalid: bool,
-) -> list[Judged]:
+) -> list[JudgedCondition]:
     parsed = [parse_gate(text) for text in conditions]
     current = _with_requests(run)
     against = None if baseline is None else _with_requests(baseline)
-    judged: list[Judged] = []
+    judged: list[JudgedCondition] = []
     if not allow_invalid:
         judged += untrusted(current)
         if against is not None:

@@ -24,7 +24,7 @@ from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.loop import Loop
 from llmops_cli.bench.plan import LevelDone, LevelPlan, Tick
 from llmops_cli.bench.record import Record, ttft_ms
-from llmops_cli.bench.workload import Source
+from llmops_cli.bench.workload import SessionSource
 
 TICK_NS = 250_000_000
 MOST_TTFTS = 256
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _level(plan: LevelPlan) -> None:
-    source = Source(plan.work, f"{plan.work.seed}/{plan.level}/{plan.repetition}")
+    source = SessionSource(plan.work, f"{plan.work.seed}/{plan.level}/{plan.repetition}")
     out = _Out(plan)
     loop = Loop(
         plan,
@@ -110,7 +110,7 @@ def _run(loop: Loop, start_ns: int) -> LevelDone:
     )
 
 
-def _sessions(plan: LevelPlan, source: Source) -> Iterator[tuple[int, Conversation]]:
+def _sessions(plan: LevelPlan, source: SessionSource) -> Iterator[tuple[int, Conversation]]:
     """This worker's share: every `workers`-th session."""
     numbers: Iterator[int] = iter(count())
     load = plan.load
@@ -133,7 +133,7 @@ def _numbers(wanted: int, least_s: float) -> Iterator[int]:
         yield number
 
 
-def _due_ns(plan: LevelPlan, source: Source) -> Iterator[int] | None:
+def _due_ns(plan: LevelPlan, source: SessionSource) -> Iterator[int] | None:
     load = plan.load
     if load.kind == "closed":
         return None

@@ -21,7 +21,7 @@ TRACE_BLOCK_TOKENS = 512
 """Tokens that one hash id of a Mooncake trace stands for."""
 
 
-class Source:
+class SessionSource:
     """Sessions by number. `seed` differs for each level and repetition."""
 
     def __init__(self, work: Workload, seed: str) -> None:

@@ -32,7 +32,7 @@ def bench(
     from llmops_cli.bench.run import bench as run
     from llmops_cli.bench.run import target_of
     from llmops_cli.bench.tables import bench_table
-    from llmops_cli.cli.screen import Progress, print_json, say, show_table, width_of
+    from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table, width_of
     from llmops_cli.cli.settings import refuse_invalid, resolved
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.serving.target import check_target, prepare_target
@@ -42,7 +42,7 @@ def bench(
     check_target(wish)
     folder = RunFolder("bench", _place(found.recipe), chosen=output)
     folder.require_unused()
-    with Progress() as progress:
+    with TerminalProgress() as progress:
         target = prepare_target(wish, progress=progress)
         try:
             report = run(

@@ -34,10 +34,10 @@ def create(name: str = typer.Argument(help="A name from `llmops env list`.")) ->
 
     Done by itself when an engine needs it.
     """
-    from llmops_cli.cli.screen import Progress
+    from llmops_cli.cli.screen import TerminalProgress
     from llmops_cli.runtime.env import create_env
 
-    with Progress() as progress:
+    with TerminalProgress() as progress:
         env = create_env(name, progress=progress)
     sys.stdout.write(f"{env.python}\n")
 

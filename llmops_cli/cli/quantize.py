@@ -36,7 +36,7 @@ def quantize(
 
     `llmops quantize inspect PATH` tells what a model is.
     """
-    from llmops_cli.cli.screen import Progress
+    from llmops_cli.cli.screen import TerminalProgress
     from llmops_cli.cli.settings import resolved
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.evaluate.evaluators import evaluators_of
@@ -53,7 +53,7 @@ def quantize(
     variants = variants_of(wish)  # a typo should not cost a training run
     evaluators_of(wish.eval, model=wish.model)
     environments = [variant.spec.environment for variant in variants]
-    with Progress() as progress:
+    with TerminalProgress() as progress:
         for environment in dict.fromkeys(environments):
             ensure_env(environment, progress=progress)
         source = find_model(wish.model, progress=progress)
@@ -111,14 +111,14 @@ def inspect(
     as_json: bool = JSON,
 ) -> None:
     """What a model is: its format, how its weights are kept, and which engines load it."""
-    from llmops_cli.cli.screen import Progress, show_table
+    from llmops_cli.cli.screen import TerminalProgress, show_table
     from llmops_cli.models.find import find_model
     from llmops_cli.quantize.inspect import inspect as look
     from llmops_cli.quantize.show import inspection_table
     from llmops_cli.runtime.files import to_json
 
     if not path.exists():  # demo, or a hub model that is here
-        with Progress() as progress:
+        with TerminalProgress() as progress:
             model = find_model(str(path), progress=progress)
         path = Path(model.path or path)
     found = look(path)

@@ -35,7 +35,7 @@ def redteam(
     as_json: bool = JSON,
 ) -> None:
     """Attack a served model, by default the demo, and measure how often that succeeds."""
-    from llmops_cli.cli.screen import Progress, print_json, say, show_table
+    from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table
     from llmops_cli.cli.settings import resolved
     from llmops_cli.redteam.export import write_files
     from llmops_cli.redteam.gates import error_of, parse_condition_of, problems_of
@@ -53,7 +53,7 @@ def redteam(
         _refuse_used(output)
     model = Path(found.recipe.model).name
     folder = RunFolder("redteam", model, chosen=output)
-    with Progress() as progress:
+    with TerminalProgress() as progress:
         try:
             report = run(found.recipe, found.origins, folder=folder, progress=progress)
         finally:

@@ -194,7 +194,7 @@ def gate(
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.runtime.files import write_atomic
-    from llmops_cli.show.gates import Outcome, gate_junit
+    from llmops_cli.show.gates import ConditionOutcome, gate_junit
     from llmops_cli.show.runs import judge_run, open_run
 
     against = open_run(baseline) if baseline else None
@@ -208,7 +208,7 @@ def gate(
     else:
         for one in judged:
             typer.echo(f"{one.outcome:7} {one.condition} at {one.load}: {one.text}")
-    bad = [one for one in judged if one.outcome is not Outcome.PASSED]
+    bad = [one for one in judged if one.outcome is not ConditionOutcome.PASSED]
     if not bad:
         return
     first = bad[0]

@@ -23,7 +23,7 @@ def run(
     as_json: bool = JSON,
 ) -> None:
     """Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept."""
-    from llmops_cli.cli.screen import Progress, print_json, say, show_table
+    from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table
     from llmops_cli.cli.settings import refuse_invalid
     from llmops_cli.core.errors import EnvironmentMissing
     from llmops_cli.pipeline.plot import plot_pipeline
@@ -39,7 +39,7 @@ def run(
     bench = steps_of(recipe).bench
     folder = RunFolder("run", file.stem, chosen=output)
     folder.require_unused()
-    with Progress() as progress:
+    with TerminalProgress() as progress:
         try:
             report = run_pipeline(recipe, folder=folder, progress=progress)
         finally:

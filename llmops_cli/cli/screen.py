@@ -80,7 +80,7 @@ def _bars() -> Bars:
     )
 
 
-class Progress:
+class TerminalProgress:
     """A bar on a terminal.
 
     Elsewhere a plain line when a stage begins, every few seconds, and at its end.

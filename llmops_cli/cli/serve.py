@@ -27,7 +27,7 @@ def serve(
     ),
 ) -> None:
     """A gateway in front of an endpoint or an engine: keys, limits, guard, metrics, audit."""
-    from llmops_cli.cli.screen import Progress
+    from llmops_cli.cli.screen import TerminalProgress
     from llmops_cli.cli.settings import resolved
     from llmops_cli.pipeline.gateway import run_gateway
     from llmops_cli.serve.flags import gateway_config
@@ -44,7 +44,7 @@ def serve(
         return
     if as_json:
         raise UsageError("--json goes with --check")
-    with Progress() as progress:
+    with TerminalProgress() as progress:
         run_gateway(
             config,
             file=file,

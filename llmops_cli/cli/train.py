@@ -23,14 +23,14 @@ def train(
     as_json: bool = JSON,
 ) -> None:
     """Train a small chat model from scratch; the built-in `demo` model by default."""
-    from llmops_cli.cli.screen import Progress, print_json, say
+    from llmops_cli.cli.screen import TerminalProgress, print_json, say
     from llmops_cli.cli.settings import resolved
     from llmops_cli.runtime.files import copy_model
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.train.run import train as run
 
     found = resolved(TrainRecipe, given, command="train", file=recipe)
-    with Progress() as progress:
+    with TerminalProgress() as progress:
         report = run(found.recipe, found.origins, progress=progress)
     saved = RunFolder("train", Path(report.path).name).write_report(report)
     if output:

@@ -63,7 +63,7 @@ FEATURES = (
 )
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerReading(msgspec.Struct, frozen=True, kw_only=True):
     """An answer, taken apart once. `low` is the text in lower case, `head` its beginning."""
 
     text: str
@@ -95,12 +95,12 @@ def straight(text: str) -> str:
     return text.replace("\u2019", "'")
 
 
-def _read(answer: str) -> Reading:
+def _read(answer: str) -> AnswerReading:
     plain = straight(answer).strip()
     spoken = spoken_part(plain)
     low = spoken.text.lower()
     endings = re.findall(r"[.!?\n]+", low)
-    return Reading(
+    return AnswerReading(
         text=spoken.text,
         low=low,
         head=low[:HEAD_CHARS],
@@ -110,7 +110,7 @@ def _read(answer: str) -> Reading:
     )
 
 
-def _refusing(reading: Reading) -> dict[str, float]:
+def _refusing(reading: AnswerReading) -> dict[str, float]:
     first_sentence, *_ = re.split(r"(?<=[.!?\n])", reading.head, maxsplit=1)
     tail = reading.low[-HEAD_CHARS:]
     refusals = count("refuse", reading.low)
@@ -127,7 +127,7 @@ def _refusing(reading: Reading) -> dict[str, float]:
     }
 
 
-def _talking(reading: Reading) -> dict[str, float]:
+def _talking(reading: AnswerReading) -> dict[str, float]:
     """About itself, about right and wrong, and advice."""
     moral = count("moral", reading.low)
     moral_head = count("moral", reading.head)
@@ -142,7 +142,7 @@ def _talking(reading: Reading) -> dict[str, float]:
     }
 
 
-def _doing(reading: Reading) -> dict[str, float]:
+def _doing(reading: AnswerReading) -> dict[str, float]:
     steps = count("steps", reading.text)
     how = count("how", reading.low)
     acts = count("acts", reading.low)
@@ -157,7 +157,7 @@ def _doing(reading: Reading) -> dict[str, float]:
     }
 
 
-def _overlapping(question: str, reading: Reading) -> dict[str, float]:
+def _overlapping(question: str, reading: AnswerReading) -> dict[str, float]:
     """Shares of the question's own words that the answer has, by their stems."""
     words = WORD.findall(question.lower())
     asked = {word for word in words if word not in COMMON and len(word) > 3}
@@ -174,7 +174,7 @@ def _share(asked: set[str], said: list[str]) -> float:
     return repeated / max(len(asked), 1)
 
 
-def _sizes(reading: Reading) -> dict[str, float]:
+def _sizes(reading: AnswerReading) -> dict[str, float]:
     size = max(len(reading.words), 1)
     counted = min(size, 100) / 100
     return {
@@ -186,7 +186,7 @@ def _sizes(reading: Reading) -> dict[str, float]:
     }
 
 
-def _manners(reading: Reading) -> dict[str, float]:
+def _manners(reading: AnswerReading) -> dict[str, float]:
     hedges = count("hedges", reading.low)
     negations = count("negations", reading.low)
     return {
@@ -200,7 +200,7 @@ def _manners(reading: Reading) -> dict[str, float]:
     }
 
 
-def _together(reading: Reading) -> dict[str, float]:
+def _together(reading: AnswerReading) -> dict[str, float]:
     """Signs that mean more with others, or without them."""
     steps = 0.0
     length = 0.0

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 import msgspec
 
-from llmops_cli.redteam.suite import Attack, Family, Search, Suite
+from llmops_cli.redteam.suite import Attack, Family, SearchPlan, Suite
 from llmops_cli.redteam.transforms import transform
 
 TWINS_SHARE = 16
@@ -36,7 +36,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "user"
     prefill: str = ""
     history: list[tuple[str, str]] = []
-    search: Search | None = None
+    search: SearchPlan | None = None
     twin: bool = False
     pair: str | None = None
 

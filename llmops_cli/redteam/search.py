@@ -14,7 +14,7 @@ import msgspec
 
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.redteam.judge import judge
-from llmops_cli.redteam.suite import Search, Suite
+from llmops_cli.redteam.suite import SearchPlan, Suite
 from llmops_cli.runtime.chat import ChatClient, Filtered, Unanswered, message
 
 Try = tuple[str, str]
@@ -47,7 +47,7 @@ async def search(
     propose: Propose,
 ) -> list[Try]:
     """Every try with its answer; a success ends the search and is the last one."""
-    plan = attempt.search or Search()
+    plan = attempt.search or SearchPlan()
     tried: list[Try] = []
     leaves = [Branch((), 0.0)]
     for depth in range(plan.depth):

@@ -38,7 +38,7 @@ PLACES = (
 JUDGES = ("secret", "mark", "topic", "link", "tool", "pair", "insult")
 
 
-class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SearchPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """PAIR is width 1. TAP keeps `width` branches and tries `branch` continuations of each.
 
     `depth`: how often.
@@ -65,7 +65,7 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     shots: int = 0
     history: bool = False
     prefill: str = ""
-    search: Search | None = None
+    search: SearchPlan | None = None
 
     def judge_in(self, family: Family) -> str:
         """Who decides on success: by default the judge that is called like the goal."""

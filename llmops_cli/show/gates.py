@@ -10,30 +10,30 @@ import msgspec
 from llmops_cli.show.junit import Case, junit_suite
 
 
-class Outcome(StrEnum):
+class ConditionOutcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNKNOWN = "unknown"
     """It is impossible to tell, which fails a gate too."""
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JudgedCondition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A condition at one place of a run, such as a load."""
 
     condition: str
     load: str
-    outcome: Outcome
+    outcome: ConditionOutcome
     text: str
 
 
-def gate_junit(judged: Sequence[Judged]) -> str:
+def gate_junit(judged: Sequence[JudgedCondition]) -> str:
     """One test case per condition and place."""
     cases = [_case(one) for one in judged]
     return junit_suite("llmops report gate", cases)
 
 
-def _case(judged: Judged) -> Case:
+def _case(judged: JudgedCondition) -> Case:
     failure = ""
-    if judged.outcome is not Outcome.PASSED:
+    if judged.outcome is not ConditionOutcome.PASSED:
         failure = f"{judged.outcome}: {judged.text}"
     return Case(judged.load, judged.condition, failure, judged.text)

@@ -13,7 +13,7 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.names import load_object
 from llmops_cli.core.report import Report, family
 from llmops_cli.runtime.runs import load_report
-from llmops_cli.show.gates import Judged
+from llmops_cli.show.gates import JudgedCondition
 from llmops_cli.show.tables import add_columns, milliseconds
 
 SHOWS = {
@@ -69,7 +69,7 @@ class Gate(Protocol):
         conditions: Sequence[str],
         *,
         allow_invalid: bool,
-    ) -> list[Judged]: ...
+    ) -> list[JudgedCondition]: ...
 
 
 class Show(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +134,7 @@ def judge_run(
     conditions: Sequence[str],
     *,
     allow_invalid: bool,
-) -> list[Judged]:
+) -> list[JudgedCondition]:
     """Every condition. Raises: UsageError for one that the run's command does not know."""
     gate = show_of(run.report).gate
     if gate is None:

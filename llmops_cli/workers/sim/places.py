@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-Waiting = tuple[int, asyncio.Future[None]]
+QueuedPlace = tuple[int, asyncio.Future[None]]
 """(KV tokens, the place to come)."""
 
 
@@ -14,7 +14,7 @@ class Places:
         self._most = most
         self._kv_tokens = kv_tokens
         self._kv_used = 0
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[QueuedPlace] = deque()
         self.running = 0
 
     @property

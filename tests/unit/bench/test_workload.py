@@ -15,7 +15,7 @@ from llmops_cli.bench.plan import Words, Workload
 from llmops_cli.bench.rows import PromptRow
 from llmops_cli.bench.tokens import measure_words
 from llmops_cli.bench.vocabulary import WORDS
-from llmops_cli.bench.workload import Source
+from llmops_cli.bench.workload import SessionSource
 
 OVERHEAD = 9
 
@@ -35,7 +35,7 @@ def source(
     rows: list[PromptRow] | None = None,
     spool: Path | None = None,
     **fields: Any,
-) -> Source:
+) -> SessionSource:
     if rows is not None:
         assert spool is not None
         import msgspec
@@ -53,10 +53,10 @@ def source(
             **fields,
         }
     )
-    return Source(work, seed)
+    return SessionSource(work, seed)
 
 
-def prompt_of(source: Source, index: int) -> str:
+def prompt_of(source: SessionSource, index: int) -> str:
     turn = source.session(index).next_turn(None)
     assert turn is not None
     body = json.loads(turn.body)

@@ -9,7 +9,7 @@ import pytest
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.redteam.conversation import Interrogator
 from llmops_cli.redteam.outcome import AttemptOutcome
-from llmops_cli.redteam.suite import Search, builtin
+from llmops_cli.redteam.suite import SearchPlan, builtin
 from llmops_cli.runtime.chat import (
     ChatClient,
     ChatSettings,
@@ -36,7 +36,7 @@ class Scripted(ChatClient):
         return answer
 
 
-def searching(search: Search) -> Attempt:
+def searching(search: SearchPlan) -> Attempt:
     return Attempt(
         number=7,
         family="search",
@@ -61,9 +61,9 @@ def had(attempt: Attempt, target: ChatClient, **more: ChatClient) -> AttemptOutc
     return asyncio.run(interrogator.have(attempt))
 
 
-@pytest.mark.parametrize("search", [None, Search(depth=2)])
-def test_a_dead_target_is_an_error_and_nothing_stopped(search: Search | None) -> None:
-    attempt = searching(Search())
+@pytest.mark.parametrize("search", [None, SearchPlan(depth=2)])
+def test_a_dead_target_is_an_error_and_nothing_stopped(search: SearchPlan | None) -> None:
+    attempt = searching(SearchPlan())
     if search is None:
         attempt = Attempt(
             number=7,
@@ -81,12 +81,12 @@ def test_a_dead_target_is_an_error_and_nothing_stopped(search: Search | None) ->
 
 
 def test_a_filter_of_the_target_has_stopped_the_attempt() -> None:
-    outcome = had(searching(Search(depth=1)), Scripted(Filtered()))
+    outcome = had(searching(SearchPlan(depth=1)), Scripted(Filtered()))
     assert (outcome.error, outcome.blocked) == ("", True)
 
 
 def test_a_helper_that_fails_is_told_by_its_name() -> None:
-    attempt = searching(Search(depth=3))
+    attempt = searching(SearchPlan(depth=3))
     down = Scripted(Unanswered("http 500"))
     assert had(attempt, Scripted("no"), attacker=down).error == "attacker: http 500"
     assert had(attempt, Scripted("tulip"), judge_model=down).error == "judge: http 500"
@@ -94,7 +94,7 @@ def test_a_helper_that_fails_is_told_by_its_name() -> None:
 
 def test_branches_have_histories_of_their_own() -> None:
     attacker = Scripted("try a", "try b", "try c", "try d", "try e", "try f")
-    attempt = searching(Search(width=2, branch=2, depth=3))
+    attempt = searching(SearchPlan(width=2, branch=2, depth=3))
     outcome = had(attempt, Scripted("no"), attacker=attacker)
     assert outcome.error == ""
     told = [messages[0]["content"] for messages in attacker.asked]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from llmops_cli.show.gates import Judged, Outcome, gate_junit
+from llmops_cli.show.gates import ConditionOutcome, JudgedCondition, gate_junit
 from llmops_cli.show.page import html_facts, html_item, page_shell
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -19,8 +19,8 @@ def test_what_a_run_says_is_no_code() -> None:
 
 def test_a_gate_that_cannot_tell_is_a_failure_in_junit() -> None:
     judged = [
-        Judged(condition="error_rate > 1%", load="burst", outcome=outcome, text="0.5%")
-        for outcome in Outcome
+        JudgedCondition(condition="error_rate > 1%", load="burst", outcome=outcome, text="0.5%")
+        for outcome in ConditionOutcome
     ]
     suite = ElementTree.fromstring(gate_junit(judged).partition("\n")[2])
     assert (suite.get("tests"), suite.get("failures")) == ("3", "2")

@@ -9,7 +9,7 @@ import pytest
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.report import REPORTS, report_kind
-from llmops_cli.show.gates import Outcome
+from llmops_cli.show.gates import ConditionOutcome
 from llmops_cli.show.runs import (
     SHOWS,
     OpenedRun,
@@ -72,7 +72,7 @@ def test_a_load_test_has_all_of_it(saved: dict[str, OpenedRun]) -> None:
     found = compare_runs(run, run, metrics=["error_rate"], min_effect=None)
     assert "can't tell" in found.markdown
     judged = judge_run(run, None, ["error_rate > 99%"], allow_invalid=True)
-    assert {one.outcome for one in judged} == {Outcome.PASSED}
+    assert {one.outcome for one in judged} == {ConditionOutcome.PASSED}
     assert page_of([run]).startswith("<!doctype html>")
     text = export_of(run, "openmetrics").text
     assert text is not None
