@@ -62,8 +62,18 @@ def _said(request: AdmittedRequest) -> int | None:
     for name, tokens in said.items():
         if not 0 <= tokens <= most:
             raise Refusal(400, f"{name} is not between 0 and {most:,}", code="invalid_body")
-        return max(tokens, asked.body.min_tokens or 0)
+        return max(tokens, _least(asked, most))
     return None
+
+
+def _least(asked: Asked, most: int) -> int:
+    """The fewest tokens of an answer, whatever its limit says. Raises: Refusal."""
+    least = asked.body.min_tokens or 0
+    if "min_tokens" not in asked.endpoint.target.fields:
+        return 0
+    if least > most:
+        raise Refusal(400, f"min_tokens is more than {most:,}", code="invalid_body")
+    return least
 
 
 def answers_of(asked: Asked) -> int:
@@ -98,6 +108,7 @@ def _bounded(request: AdmittedRequest, each: int | None, count: int) -> int:
     most = settings.unsaid_answer_tokens or limits.unsaid_answer_tokens
     if limits.answer_tokens is not None:
         most = max(1, min(most, limits.answer_tokens // count))
+    most = max(most, _least(request.asked, limits.answer_tokens or ANSWER_MOST))
     _send_bound(request, most)
     return most
 

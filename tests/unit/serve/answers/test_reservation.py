@@ -60,9 +60,15 @@ class Spender:
 class Shop:
     """A gateway before one spender, or two where a small model answers first."""
 
-    def __init__(self, folder: Path, *, hybrid: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        hybrid: bool = False,
+        spender: Spender | None = None,
+    ) -> None:
         self.gateway = ScriptedGateway(folder)
-        self.spender = Spender()
+        self.spender = spender or Spender()
         price = Price(input=PRICE[0], output=PRICE[1])
         upstream = UpstreamConfig(url="http://127.0.0.1:9/v1", price=price)
         small = HybridConfig(small="small") if hybrid else None
@@ -87,6 +93,11 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
+
+
+@pytest.fixture
+def easy(tmp_path: Path) -> Shop:
+    return Shop(tmp_path, spender=Indifferent())
 
 
 USER = {"role": "user", "content": "Hi"}
@@ -291,3 +302,65 @@ def test_a_reservation_is_an_upper_bound(
     cost = shop.spender.dollars
     again = shop.ask(endpoint, body, cost * 0.999)
     assert again.code == "insufficient_quota" or cost == 0.0
+
+
+ODD: list[Any] = [
+    True,
+    -1,
+    5.0,
+    1.5,
+    10**40,
+    -(10**40),
+    1e308,
+    "",
+    "x",
+    [],
+    {},
+    [None],
+    [[[1]]],
+    [1, "a", None, {"x": 1}],
+    {"type": 5},
+    [{"role": {"a": 1}}],
+    [{"content": [5, None, {"type": None}]}],
+    [{"tool_calls": [{"function": 5}]}],
+    [{"function_call": {"arguments": "{\\"}}],
+    {"budget_tokens": 10**30},
+    {"max_tokens": -1},
+    [{"image_url": {"url": 5}}],
+    [{"file": {"file_data": "data:text/plain;base64,!!!"}}],
+    [{"file": {"file_data": "data:"}}],
+    [{"type": ["x"]}],
+]
+PLAIN: list[tuple[Endpoint, Json]] = [
+    (CHAT, {"messages": [USER]}),
+    (COMPLETIONS, {"prompt": "x"}),
+    (EMBEDDINGS, {"input": "x"}),
+    (RESPONSES, {"input": "x"}),
+    (MESSAGES, {"max_tokens": 5, "messages": [USER]}),
+]
+
+
+class Indifferent(Spender):
+    """Answers whatever it is asked."""
+
+    async def ask(self, method: str, path: str, body: bytes, *_: Any, **__: Any) -> ScriptedReply:
+        del method, path, body
+        choice = {"index": 0, "message": {"content": "x"}, "text": "x", "finish_reason": "stop"}
+        said = {"choices": [choice], "output": [], "status": "completed"}
+        return ScriptedReply(200, msgspec.json.encode(said), b"application/json")
+
+
+@pytest.mark.parametrize(("endpoint", "plain"), PLAIN, ids=[each.path for each, _ in PLAIN])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_no_value_of_any_field_is_a_bug_of_ours(
+    endpoint: Endpoint, plain: Json, data: st.DataObject, easy: Shop
+) -> None:
+    """It is sent, or refused as the client's; one that raises would fail here."""
+    names = data.draw(st.lists(st.sampled_from([*endpoint.fields, "unknown"]), max_size=3))
+    more = {name: data.draw(st.sampled_from(ODD)) for name in names}
+    assert easy.ask(endpoint, {**plain, **more}, 1e9).status in (200, 400, 404)
