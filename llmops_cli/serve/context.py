@@ -16,8 +16,7 @@ from llmops_cli.serve.cache_control import CacheWish
 from llmops_cli.serve.endpoints import NOWHERE, Endpoint
 from llmops_cli.serve.form import FilePart
 from llmops_cli.serve.reading import (
-    CHARS_PER_TOKEN,
-    ITEM_CHARS,
+    ITEM_TOKENS,
     Json,
     Reading,
     Text,
@@ -220,14 +219,13 @@ class Asked(msgspec.Struct, kw_only=True):
         return self.reading().prompts * max(1, self.body.n or 1)
 
     def prompt_tokens(self) -> int:
-        """An estimate: four bytes of text are a token, and an image is a thousand.
+        """An estimate by what the texts are, with a thousand for an image.
 
         A prompt that is tokens is counted.
         """
         found = self.reading()
-        chars = found.text_bytes() + ITEM_CHARS * found.items
         apart = found.token_ids + MEDIUM_TOKENS * len(found.media)
-        return chars // CHARS_PER_TOKEN + apart + 1
+        return found.text_tokens() + ITEM_TOKENS * found.items + apart
 
 
 class Decided(msgspec.Struct):

@@ -18,14 +18,14 @@ from typing import Any
 import msgspec
 
 from llmops_cli.serve.fields import FURTHER, READ, Carries, FieldTable
+from llmops_cli.serve.token_estimate import estimated_tokens
 
 Json = dict[str, Any]  # Any: OpenAI's content parts, tools and schemas
 Text = tuple[str, str]
 """(role, text)."""
 
-CHARS_PER_TOKEN = 4
-ITEM_CHARS = 16
-"""What a message's role and marks take, as characters: about four tokens."""
+ITEM_TOKENS = 4
+"""Of a message's role and marks."""
 
 ROLES = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
 TOOL_CALL = "tool_call"
@@ -190,9 +190,9 @@ class Reading:
         """Whether all text that reaches the model stands here."""
         return not self.token_ids and not self.refers
 
-    def text_bytes(self) -> int:
-        """Of all texts, as UTF-8."""
-        return sum(map(utf8_bytes, (text for _, text in self.texts)))
+    def text_tokens(self) -> int:
+        """About how many all texts have."""
+        return sum(estimated_tokens(text) for _, text in self.texts)
 
 
 def read(

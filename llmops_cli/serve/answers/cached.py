@@ -16,9 +16,9 @@ from llmops_cli.serve.answers.cache import ENTRY_MOST, Question, Store, question
 from llmops_cli.serve.answers.keepable import is_worth_keeping
 from llmops_cli.serve.context import CacheUse, RequestContext
 from llmops_cli.serve.endpoints import EMBEDDINGS
-from llmops_cli.serve.reading import CHARS_PER_TOKEN
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
+from llmops_cli.serve.token_estimate import estimated_tokens
 from llmops_cli.serve.upstreams.exchange import NoAnswer
 from llmops_cli.serve.upstreams.outcome import Outcome
 from llmops_cli.serve.upstreams.source import Source, source_of
@@ -246,7 +246,7 @@ async def _vector_of(
         fields=fields,
         was_read=None,
     )
-    inner.decided.prompt_tokens = len(text) // CHARS_PER_TOKEN
+    inner.decided.prompt_tokens = estimated_tokens(text)
     inner.decided.destinations = request.decided.destinations
     try:
         exchange = await request.snapshot.dispatcher.open(model, inner, fields)

@@ -10,11 +10,12 @@ import msgspec
 from llmops_cli.serve.answers.dialects.sse import END, data_of
 from llmops_cli.serve.context import Usage
 from llmops_cli.serve.endpoints import Endpoint
+from llmops_cli.serve.token_estimate import estimated_tokens
 
 COUNT_MOST = 1_000_000_000
 """Of one answer: nobody has computed more. A larger number is no count."""
 BYTES_PER_TOKEN = 3
-"""Of an answer's text, where nobody counted: English has four and a half, so this is rather much.
+"""Of a stream's text, where nobody counted: English has four and a half, so this is rather much.
 """
 EVENT_MOST = 1 << 20
 TAIL_BYTES = 64 << 10
@@ -133,7 +134,7 @@ def guessed_tokens(raw: bytes, endpoint: Endpoint) -> int:
         texts = [place.text for place in places]
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         return len(raw) // BYTES_PER_TOKEN if endpoint.bound else 0
-    return sum(1 + len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN for text in texts)
+    return sum(map(estimated_tokens, texts))
 
 
 class EventCount:
