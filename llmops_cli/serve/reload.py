@@ -42,7 +42,7 @@ async def await_live_sides(before: Snapshot, after: Snapshot) -> None:
             continue
         pool = _pool(after, model)
         await _await_checks(pool)
-        if not any(upstream.models is not None and upstream.usable() for upstream in pool):
+        if not any(upstream.has_spoken and upstream.usable() for upstream in pool):
             raise EngineFailed(f"model {name}: nothing answers on the side {model.live}")
 
 

@@ -104,12 +104,17 @@ def test_a_client_s_own_deadline_harms_nobody_else(
     gateway = begin(start, config(raws, f"{{a: {model}}}"))
     for _ in range(12):
         status, _, said = gateway.ask(body(stream=streams), headers=HASTY)
-        assert status == 504
+        assert status == 408
         assert json.loads(said)["error"]["code"] == "deadline_exceeded"
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         honest = list(pool.map(lambda _: gateway.ask(body(stream=streams))[0], range(148)))
     assert honest == [200] * 148
     shown = metrics(start, gateway)
+    admin = start.key("eve", "--role", "admin")
+    time.sleep(1.1)
+    state = json.loads(gateway.ask(None, path="/admin/state", key=admin)[2])
+    assert state["models"]["a"]["errors"] == 0
+    assert {row["errors"] for row in state["upstreams"]} == {0}
     assert "llmops_gateway_upstream_errors_total{" not in shown
     assert 'llmops_gateway_breaker{upstream="one"} 0.0' in shown
 

@@ -22,7 +22,7 @@ _ERROR_CODES = {
     "403": "The key may not use this.",
     "404": "There is no such model.",
     "405": "Another method.",
-    "408": "The body did not come in time.",
+    "408": "The body, or an answer within the client's own limit, did not come in time.",
     "413": "The body is too large.",
     "415": "The body is compressed.",
     "429": "A limit or a budget is reached.",

@@ -29,6 +29,8 @@ AT_ONCE_S = 1e-6
 Note = Callable[[Sighting], None]
 """Tells the canary, where there is one."""
 BAD_GATEWAY = 502
+CLIENT_LATE = 408
+"""What the client's own deadline cuts is no failure of a server's, in no figure of them."""
 BUG = 500
 """A server's own; what no upstream explains is not ours."""
 
@@ -162,12 +164,13 @@ def no_reply(candidate: RoutingCandidate, error: UpstreamError) -> Failure:
     """The upstream did not answer."""
     if isinstance(error, ErrorInStream):
         return _told_in_stream(candidate, error)
+    if isinstance(error, ClientDeadline):
+        return Failure(CLIENT_LATE, str(error), late=True, is_clients=True)
     late = isinstance(error, UpstreamTimeout)
     return Failure(
-        504 if late else 502,
+        504 if late else BAD_GATEWAY,
         str(error),
         late=late,
-        is_clients=isinstance(error, ClientDeadline),
         again=isinstance(error, KeptConnectionLost),
     )
 

@@ -67,6 +67,7 @@ class Upstream:
         self.models: frozenset[str] | None = None
         self.contexts: dict[str, int] = {}
         self.down = False
+        self.has_spoken = False
         self.rests_until = 0.0
         self._refuses_until = 0.0
         self._refusal_is_news_at = 0.0
@@ -117,6 +118,7 @@ class Upstream:
         """A byte has come from it, which says more than a check that is late."""
         self._last_byte = time.monotonic()
         self._failed_checks = 0
+        self.has_spoken = True
         self.down = False
 
     # What it is sent beside requests.
