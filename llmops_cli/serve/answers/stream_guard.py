@@ -13,6 +13,7 @@ from llmops_cli.serve.answers.dialects.choice_texts import (
 )
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat
 from llmops_cli.serve.answers.dialects.sse import event
+from llmops_cli.serve.answers.dialects.tool_calls import ToolCalls
 from llmops_cli.serve.context import GuardVerdict
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class StreamGuard:
         self._route = route
         self._form = form
         self._streams: dict[tuple[int, str], OutputStream] = {}
+        self._calls: dict[int, ToolCalls] = {}
 
     @property
     def has_blocked(self) -> bool:
@@ -44,6 +46,7 @@ class StreamGuard:
         """A piece of one choice, in place. Raises: TypeError and the like for another form."""
         index = int(choice.get("index") or 0)
         is_last = choice.get("finish_reason") is not None
+        self._number_calls(index, choice)
         choice.pop("logprobs", None)  # they spell what is redacted
         leave_unread(choice)
         for place in whole_places_of(choice):
@@ -57,6 +60,12 @@ class StreamGuard:
         decision = self._block_of(index)
         if decision is not None:
             self._block(choice, decision)
+
+    def _number_calls(self, index: int, choice: Json) -> None:
+        """Each tool call's input is a stream of its own, whatever an upstream numbers it."""
+        pieces = (choice.get("delta") or {}).get("tool_calls")
+        if pieces:
+            self._calls.setdefault(index, ToolCalls(keeps=False)).number(pieces)
 
     def rewrite_rest(self, chunk: Json) -> None:
         """What an event says beside its choices, in place."""

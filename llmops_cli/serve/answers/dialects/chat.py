@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from llmops_cli.serve.answers.dialects.choices import words
+from llmops_cli.serve.answers.dialects.choices import ENDINGS, words
+from llmops_cli.serve.answers.dialects.tool_calls import arguments_of
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 SPELT = ("reasoning_content", "reasoning", "refusal", "content")
@@ -31,9 +32,13 @@ class ChatChoices:
                 yield {"delta": {name: word}}
         for index, call in enumerate(message.get("tool_calls") or ()):
             yield {"delta": {"tool_calls": [{"index": index, **call}]}}
+        others = _others(message)
+        if others:
+            yield {"delta": others}
         last: Json = {"delta": {}, "finish_reason": choice.get("finish_reason") or "stop"}
-        if choice.get("logprobs"):
-            last["logprobs"] = choice["logprobs"]
+        for name in ("logprobs", *ENDINGS[1:]):
+            if choice.get(name):
+                last[name] = choice[name]
         yield last
 
     def merge(self, choice: Json, piece: Json) -> None:
@@ -41,6 +46,8 @@ class ChatChoices:
             return
         message = choice.setdefault("message", {"role": "assistant", "content": None})
         delta = piece["delta"] or {}
+        if _others(delta):
+            raise ValueError("a delta of another form")  # what is kept is whole
         for name in SPELT:
             if delta.get(name) is not None:
                 message[name] = (message.get(name) or "") + delta[name]
@@ -86,6 +93,12 @@ class ChatChoices:
         choice.setdefault("delta", {})["content"] = text
 
 
+def _others(message: Json) -> Json:
+    """What a message has beside texts and tool calls: images, annotations and the like."""
+    known = ("role", "tool_calls", *SPELT)
+    return {name: value for name, value in message.items() if name not in known and value}
+
+
 def _add_text(holder: Json, field: str, text: str) -> None:
     holder[field] = str(holder.get(field) or "") + text
 
@@ -102,7 +115,9 @@ def _merge_call(calls: list[Json], piece: Json) -> None:
             }
         )
     call = calls[index]
+    if piece.get("custom"):
+        raise ValueError("a call of another form")
     function = piece.get("function") or {}
     call["id"] = call["id"] or piece.get("id") or ""
     call["function"]["name"] = call["function"]["name"] or function.get("name") or ""
-    call["function"]["arguments"] += function.get("arguments") or ""
+    call["function"]["arguments"] += arguments_of(function)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from llmops_cli.serve.answers.dialects.sse import DONE, data_lines, event
+from llmops_cli.serve.answers.dialects.tool_calls import ToolCalls
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 OddAnswer = (
@@ -21,6 +22,8 @@ OddAnswer = (
     RecursionError,
 )
 """What an answer of another form leads to."""
+ENDINGS = ("finish_reason", "stop_reason", "matched_stop")
+"""Why a choice ended: OpenAI's field, vLLM's and SGLang's."""
 APART = ("choices", "usage", "object")
 _WORDS = re.compile(r"\s*\S+\s*$|\s*\S+|\s+", re.DOTALL)
 
@@ -66,6 +69,7 @@ def assembled(events: bytes, form: ChoiceFormat) -> Json | None:
         return None
     whole: Json = {}
     choices: dict[int, Json] = {}
+    calls: dict[int, ToolCalls] = {}
     try:
         for data in data_lines(events):
             if data == b"[DONE]":
@@ -73,8 +77,10 @@ def assembled(events: bytes, form: ChoiceFormat) -> Json | None:
             chunk = msgspec.json.decode(data)
             if "error" in chunk:
                 return None
+            for piece in chunk["choices"]:
+                _number_calls(piece, calls)
             _add(chunk, whole, choices, form)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+    except OddAnswer:
         return None
     if not choices or not all(choice.get("finish_reason") for choice in choices.values()):
         return None
@@ -83,6 +89,14 @@ def assembled(events: bytes, form: ChoiceFormat) -> Json | None:
         form.tidy(choice)
     whole["choices"] = [{"index": index, **choices[index]} for index in sorted(choices)]
     return whole
+
+
+def _number_calls(piece: Json, calls: dict[int, ToolCalls]) -> None:
+    """So that pieces of one call find each other, whatever an upstream numbers them."""
+    delta = piece.get("delta") or {}
+    if delta.get("tool_calls"):
+        index = int(piece.get("index") or 0)
+        calls.setdefault(index, ToolCalls(keeps=False)).number(delta["tool_calls"])
 
 
 def _add(
@@ -103,8 +117,9 @@ def _add(
 
 def merge_ending(choice: Json, piece: Json) -> None:
     """What all choices have."""
-    if piece.get("finish_reason"):
-        choice["finish_reason"] = piece["finish_reason"]
+    for name in ENDINGS:
+        if piece.get(name):
+            choice[name] = piece[name]
     if piece.get("logprobs"):
         found = choice.setdefault("logprobs", {})
         for name, values in piece["logprobs"].items():

@@ -10,6 +10,7 @@ import msgspec
 from llmops_cli.serve.answers.dialects.choices import OddAnswer
 from llmops_cli.serve.answers.dialects.messages_thoughts import FIELDS as THOUGHT_FIELDS
 from llmops_cli.serve.answers.dialects.messages_thoughts import signature
+from llmops_cli.serve.answers.dialects.tool_calls import UNREADABLE, text_of_id
 
 Json = dict[str, Any]  # Any: either API's fields
 STOPS = {
@@ -34,8 +35,6 @@ ERRORS = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-UNREADABLE = "INVALID_JSON"
-"""Anthropic's name for a tool's input that is no JSON object (fine-grained tool streaming)."""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +197,15 @@ def _count(value: object) -> int:
     return max(0, min(int(value), 2**53))
 
 
+def unique(call_id: str, ids: set[str]) -> str:
+    """An id that no other call of the answer has: some servers tell none, or one for all."""
+    found = call_id
+    if not found or found in ids:
+        found = f"toolu_{secrets.token_hex(12)}"
+    ids.add(found)
+    return found
+
+
 def tool_block(
     name: str,
     call_id: str,
@@ -206,7 +214,7 @@ def tool_block(
     """A call of a tool. `given`: its input, as far as it is known."""
     return {
         "type": "tool_use",
-        "id": call_id or f"toolu_{secrets.token_hex(12)}",
+        "id": call_id,
         "name": name,
         "input": given,
     }
@@ -287,23 +295,16 @@ def blocks_of(
     calls = [(call.get("id"), call["function"]) for call in message.get("tool_calls") or ()]
     if message.get("function_call"):
         calls.append((None, message["function_call"]))
-    for call_id, function in calls:
+    ids = set[str]()
+    for given_id, function in calls:
+        call_id = unique(text_of_id(given_id), ids)
         name = function["name"]
         if not name or not isinstance(name, str):
             raise ValueError("a call of no tool")
-        found.append(tool_block(name, text_of_id(call_id), input_of(function.get("arguments"))))
+        found.append(tool_block(name, call_id, input_of(function.get("arguments"))))
     stop.calls_tools = bool(calls)
     stop.refuses = bool(message.get("refusal"))
     return found
-
-
-def text_of_id(value: object) -> str:
-    """Some servers number their calls."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return ""
 
 
 def input_of(arguments: object) -> object:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Protocol
 
-from llmops_cli.serve.answers.dialects.messages_answer import thinking_block, tool_block
-from llmops_cli.serve.answers.dialects.messages_calls import ToolCall, ToolCalls, index_of
+from llmops_cli.serve.answers.dialects.messages_answer import thinking_block, tool_block, unique
 from llmops_cli.serve.answers.dialects.messages_thoughts import signature
 from llmops_cli.serve.answers.dialects.sse import named_event
+from llmops_cli.serve.answers.dialects.tool_calls import ToolCall, ToolCalls, index_of
 
 Json = dict[str, Any]  # Any: Anthropic's fields
 
@@ -74,8 +74,10 @@ class TextBlock:
 
 
 class ToolBlock:
-    def __init__(self, call: ToolCall) -> None:
+    def __init__(self, call: ToolCall, ids: set[str]) -> None:
+        """`ids`: of the answer's calls that were told before."""
         self.call = call
+        self._ids = ids
 
     @property
     def can_start(self) -> bool:
@@ -88,7 +90,7 @@ class ToolBlock:
     def start(self) -> Json:
         if not self.call.name:
             raise ValueError("a tool call has no name")
-        return tool_block(self.call.name, self.call.id, {})
+        return tool_block(self.call.name, unique(self.call.id, self._ids), {})
 
     def deltas(self) -> list[Json]:
         return _input_delta(self.call.tell())
@@ -109,6 +111,7 @@ class BlockQueue:
         self._waiting = deque[Block]()
         self._calls = ToolCalls()
         self._tools: dict[int, ToolBlock] = {}
+        self._ids = set[str]()
         self._count = 0
         self._is_open = False
 
@@ -135,9 +138,9 @@ class BlockQueue:
         for position, piece in enumerate(pieces):
             index = index_of(piece, position, several=len(pieces) > 1)
             call = self._calls.of(piece, index=index)
-            if id(call) not in self._tools:
-                block = ToolBlock(call)
-                self._tools[id(call)] = block
+            if call.number not in self._tools:
+                block = ToolBlock(call, self._ids)
+                self._tools[call.number] = block
                 self._waiting.append(block)
             call.add(piece)
         return self._advance()

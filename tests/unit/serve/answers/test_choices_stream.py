@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from llmops_cli.guard.check import Guard
 from llmops_cli.serve.answers.choices_stream import ChoicesStream
 from llmops_cli.serve.answers.dialects.chat import ChatChoices
+from llmops_cli.serve.answers.dialects.choices import assembled, spelt
 from llmops_cli.serve.endpoints import CHAT
 from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
 from tests.unit.serve.streams import cut, places, stream_of, text_in, words
@@ -118,3 +120,61 @@ def test_a_whole_stream_is_kept_as_one_object() -> None:
     kept = stream.whole()
     assert kept is not None
     assert json.loads(kept)["choices"][0]["message"]["content"] == "a b"
+
+
+def calls(*pieces: dict[str, Any], reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"tool_calls": list(pieces)}, "finish_reason": reason}
+    return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+
+UNNUMBERED = [
+    calls({"id": "a", "function": {"name": "f", "arguments": '{"q": "weather'}}),
+    calls({"id": "a", "function": {"arguments": ' in Oslo"}'}}),
+    calls({"id": "b", "function": {"name": "g", "arguments": '{"q": "time in'}}),
+    calls({"id": "b", "function": {"arguments": ' Rome"}'}}, reason="tool_calls"),
+    b"data: [DONE]\n\n",
+]
+WHOLE_CALLS = [
+    ("a", "f", {"q": "weather in Oslo"}),
+    ("b", "g", {"q": "time in Rome"}),
+]
+
+
+def found_calls(events: bytes) -> list[tuple[str, str, Any]]:
+    whole = assembled(events, ChatChoices())
+    assert whole is not None
+    found = whole["choices"][0]["message"]["tool_calls"]
+    return [
+        (call["id"], call["function"]["name"], json.loads(call["function"]["arguments"]))
+        for call in found
+    ]
+
+
+def test_calls_that_nobody_numbered_are_kept_apart() -> None:
+    assert found_calls(b"".join(UNNUMBERED)) == WHOLE_CALLS
+
+
+def test_calls_that_nobody_numbered_are_guarded_apart() -> None:
+    stream = ChoicesStream("/v1/chat/completions", ChatChoices(), Guard())
+    events = b"".join(map(stream.feed, UNNUMBERED)) + stream.finish()
+    assert found_calls(events) == WHOLE_CALLS
+
+
+def test_a_call_numbered_beyond_all_is_the_first() -> None:
+    piece = {"index": 10**12, "id": "a", "function": {"name": "f", "arguments": "{}"}}
+    assert found_calls(calls(piece, reason="tool_calls") + b"data: [DONE]\n\n") == [("a", "f", {})]
+
+
+@pytest.mark.parametrize("extra", [{"images": [{}]}, {"annotations": [{}]}, {"content": [{}]}])
+def test_what_cannot_be_put_together_is_not_kept(extra: dict[str, Any]) -> None:
+    choice = {"index": 0, "delta": extra, "finish_reason": "stop"}
+    raw = b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\ndata: [DONE]\n\n"
+    assert assembled(raw, ChatChoices()) is None
+
+
+def test_an_answer_that_is_spelt_out_keeps_what_is_beside_its_text() -> None:
+    message = {"role": "assistant", "content": "see", "images": [{"type": "image_url"}]}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "stop_reason": "END"}
+    raw = b"".join(spelt({"choices": [choice]}, ChatChoices(), usage=False))
+    assert b'"images":[{"type":"image_url"}]' in raw
+    assert b'"stop_reason":"END"' in raw

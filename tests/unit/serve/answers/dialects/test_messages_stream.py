@@ -153,6 +153,16 @@ def test_each_tool_call_is_a_block_of_its_own(pieces: list[bytes]) -> None:
     assert message.stop_reason == "tool_use"
 
 
+def test_calls_of_one_id_get_ids_of_their_own() -> None:
+    pieces = [
+        calls(piece("{}", index=0, call_id="a", name="f")),
+        calls(piece("{}", index=1, call_id="a", name="g")),
+    ]
+    first, second = accumulated(events_of([*pieces, *END])).content
+    assert (first.id, first.name, second.name) == ("a", "f", "g")
+    assert second.id not in ("", "a")
+
+
 def test_the_first_calls_input_is_told_as_it_comes() -> None:
     stream = MessagesStream(SHOWN)
     assert b"partial_json" not in stream.feed(calls(piece("", index=0, call_id="a", name="f")))

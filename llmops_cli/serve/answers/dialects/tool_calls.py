@@ -11,15 +11,21 @@ from typing import Any
 import msgspec
 
 from llmops_cli.serve.answers.dialects.json_prefix import ObjectPrefix
-from llmops_cli.serve.answers.dialects.messages_answer import UNREADABLE, text_of_id
 
 Json = dict[str, Any]  # Any: OpenAI's fields
+UNREADABLE = "INVALID_JSON"
+"""Anthropic's name for a tool's input that is no JSON object (fine-grained tool streaming)."""
 
 
 class ToolCall:
-    """One call: what is known of it, and what of its input may be told."""
+    """One call: what is known of it, and what of its input may be told.
 
-    def __init__(self) -> None:
+    `number`: its place among the calls of an answer. `keeps`: its input is asked for.
+    """
+
+    def __init__(self, number: int, *, keeps: bool) -> None:
+        self.number = number
+        self._keeps = keeps
         self.id = ""
         self.name = ""
         self._pending = ""
@@ -36,7 +42,7 @@ class ToolCall:
 
     def add(self, piece: Json) -> None:
         """Raises: ValueError if its input, of which a part was told, is no JSON."""
-        function = piece.get("function") or {}
+        function = _called(piece)
         self.id = self.id or text_of_id(piece.get("id"))
         name = function.get("name") or ""
         if not isinstance(name, str):
@@ -47,7 +53,8 @@ class ToolCall:
     def _more(self, arguments: str) -> None:
         if self.is_whole and not arguments.strip():
             return
-        self._pending += arguments
+        if self._keeps:
+            self._pending += arguments
         if not self._prefix.feed(arguments) and self._has_told:
             raise ValueError("a tool's input is no JSON")
 
@@ -71,7 +78,10 @@ class ToolCall:
 class ToolCalls:
     """Those of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = True) -> None:
+        """`keeps`: their inputs are asked for."""
+        self._keeps = keeps
+        self._count = 0
         self._by_id: dict[str, ToolCall] = {}
         self._by_index: dict[int, ToolCall] = {}
         self._last: ToolCall | None = None
@@ -79,7 +89,7 @@ class ToolCalls:
     def of(self, piece: Json, *, index: int | None) -> ToolCall:
         """The call that a piece is of; a new one if it is of none before it."""
         call_id = text_of_id(piece.get("id"))
-        call = self._known(piece, call_id, index) or ToolCall()
+        call = self._known(piece, call_id, index) or self._new()
         if call_id:
             self._by_id.setdefault(call_id, call)
         if index is not None:
@@ -87,18 +97,35 @@ class ToolCalls:
         self._last = call
         return call
 
+    def number(self, pieces: list[Json]) -> None:
+        """Gives each piece of a chunk the number of its call, in place.
+
+        Raises: TypeError and the like for pieces of another form.
+        """
+        for position, piece in enumerate(pieces):
+            index = index_of(piece, position, several=len(pieces) > 1)
+            call = self.of(piece, index=index)
+            call.add(piece)
+            piece["index"] = call.number
+
+    def _new(self) -> ToolCall:
+        self._count += 1
+        return ToolCall(self._count - 1, keeps=self._keeps)
+
     def _known(
         self,
         piece: Json,
         call_id: str,
         index: int | None,
     ) -> ToolCall | None:
-        if call_id in self._by_id:
-            return self._by_id[call_id]
         found = self._last if index is None else self._by_index.get(index)
+        if found is not None and call_id and found.id == call_id:
+            return found
+        if call_id in self._by_id and (index is None or found is not None):
+            return self._by_id[call_id]
         if found is None:
             return None
-        function = piece.get("function") or {}
+        function = _called(piece)
         name = function.get("name") or ""
         if call_id:
             is_its_id = not found.id and (not name or name == found.name or not found.name)
@@ -108,6 +135,11 @@ class ToolCalls:
         if name and found.name and name != found.name and index is None:
             return None
         return found
+
+
+def _called(piece: Json) -> Json:
+    """What is called: a function, or a tool of free text."""
+    return piece.get("function") or piece.get("custom") or {}
 
 
 def index_of(
@@ -133,3 +165,12 @@ def arguments_of(function: Json) -> str:
     if not isinstance(arguments, str):
         raise TypeError("arguments are a text")
     return arguments
+
+
+def text_of_id(value: object) -> str:
+    """Some servers number their calls."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return ""
