@@ -9,7 +9,7 @@ import msgspec
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, OddAnswer, assembled
 from llmops_cli.serve.answers.dialects.sse import COMMENT, DONE, END, HEAVY_BYTES, data_of
 from llmops_cli.serve.answers.stream_guard import StreamGuard
-from llmops_cli.serve.answers.usage import EventCount, UsageEvents, usage_in
+from llmops_cli.serve.answers.usage import UsageEvents, tokens_of_events, usage_in
 from llmops_cli.serve.context import GuardVerdict, Usage
 from llmops_cli.serve.upstreams.errors import EndedEarly, MalformedAnswer
 from llmops_cli.serve.upstreams.first_words import error_in
@@ -39,7 +39,8 @@ class ChoicesStream:
         self._kept: list[bytes] | None = [] if keeps else None
         self._held = b""
         self._last = b""
-        self._count = EventCount()
+        self._events = 0
+        self._bytes = 0
         self._unseen = UsageEvents()
         self._blocked = False
         self._done = False
@@ -73,7 +74,8 @@ class ChoicesStream:
             and (b'"usage"' not in piece or b'"usage":null' in piece)
             and b'"error"' not in piece
         ):
-            self._count.add(len(piece))
+            self._events += 1
+            self._bytes += len(piece)
             self._last = piece
             shown = piece
         else:
@@ -103,15 +105,17 @@ class ChoicesStream:
         if data == b"[DONE]":
             self._done = True
             return self._rest() + event + END
-        self._last = event
         chunk = _decoded(data)
         if chunk.get("error"):
             raise error_in(data) or MalformedAnswer("an error of no form")
         choices = chunk.get("choices")
         counts = chunk.get("usage")
-        # A count says no words, however long it is.
-        self._count.add(min(len(event), self._count.least) if counts else len(event))
-        if counts:
+        if choices or not counts:
+            self._last = event
+            self._events += 1
+        if not counts:  # a count says no words, however long it is
+            self._bytes += len(event)
+        else:
             self.usage = self.usage.heard(usage_in(data))
             if self._hides_usage and not choices:
                 return b""
@@ -156,7 +160,8 @@ class ChoicesStream:
         self.usage = self.usage.heard(self._unseen.usage)
         if not self.usage.tells_output:
             self._unseen.estimate()
-            said = self._count.tokens(without=1)
+            said = tokens_of_events(self._events, self._bytes, sample=self._last)
+            said = max(0, said - 1)  # the last has a reason to end, and no words
             self.usage.output_tokens = said + self._unseen.usage.output_tokens
 
     def whole(self) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -14,13 +15,16 @@ from llmops_cli.serve.token_estimate import estimated_tokens
 
 COUNT_MOST = 1_000_000_000
 """Of one answer: nobody has computed more. A larger number is no count."""
-BYTES_PER_TOKEN = 3
-"""Of a stream's text, where nobody counted: English has four and a half, so this is rather much.
-"""
+BYTES_PER_TOKEN = 4
+"""Of a stream's text, where nobody counted: English has four and a half, so this is rather much."""
+TOKEN_MOST_BYTES = 12
+"""On average: events with more than that have several tokens each."""
 EVENT_MOST = 1 << 20
 TAIL_BYTES = 64 << 10
 """Of an event that is larger: the count stands at its end, behind the answer's text."""
 MARK = b'"usage"'
+_WORDS = re.compile(rb'"(?:content|text|reasoning_content|arguments|delta)": ?"((?:[^"\\]|\\.)*)"')
+"""What an event says, as its JSON has it."""
 Count = Any  # Any: whatever an upstream has there
 
 
@@ -137,25 +141,16 @@ def guessed_tokens(raw: bytes, endpoint: Endpoint) -> int:
     return sum(map(estimated_tokens, texts))
 
 
-class EventCount:
-    """Tokens of a stream's events: one each, or more by how much longer some are than the least."""
+def tokens_of_events(events: int, size: int, *, sample: bytes) -> int:
+    """One each, or by their words where a server sends several at a time.
 
-    __slots__ = ("bytes", "events", "least")
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.bytes = 0
-        self.least = EVENT_MOST
-
-    def add(self, size: int) -> None:
-        self.events += 1
-        self.bytes += size
-        self.least = min(self.least, size)
-
-    def tokens(self, *, without: int) -> int:
-        """`without`: events that say nothing, such as the last."""
-        more = (self.bytes - self.events * self.least) // BYTES_PER_TOKEN
-        return max(0, self.events - without, more)
+    `size`: bytes of all. `sample`: one of them, as long without its words as the others.
+    """
+    words = b"".join(_WORDS.findall(sample))
+    said = size - events * (len(sample) - len(words))
+    if said <= events * TOKEN_MOST_BYTES:
+        return events
+    return max(events, int(said / BYTES_PER_TOKEN))
 
 
 # -- of streams whose events are not read otherwise
@@ -168,8 +163,10 @@ class UsageEvents:
         self.usage = Usage()
         self._held = bytearray()
         self._is_cut = False
-        self._count = EventCount()
-        self._deltas = EventCount()
+        self._events = 0
+        self._deltas = 0
+        self._delta_bytes = 0
+        self._delta = b""
 
     def feed(self, piece: bytes) -> None:
         held = self._held
@@ -190,9 +187,11 @@ class UsageEvents:
         self._is_cut = False
         if not data:
             return
-        self._count.add(len(event))
+        self._events += 1
         if b'.delta"' in data:
-            self._deltas.add(len(event))
+            self._deltas += 1
+            self._delta_bytes += len(event)
+            self._delta = event
         if MARK in data:
             self.usage = self.usage.heard(usage_in(data) or _usage_at_end(data))
 
@@ -206,10 +205,10 @@ class UsageEvents:
         """An upstream that did not count: what it said stands for tokens."""
         if self.usage.tells_output:
             return
-        if self._deltas.events:
-            self.usage.output_tokens = self._deltas.tokens(without=0)
-        else:
-            self.usage.output_tokens = self._count.tokens(without=0)
+        self.usage.output_tokens = self._events
+        if self._deltas:
+            said = tokens_of_events(self._deltas, self._delta_bytes, sample=self._delta)
+            self.usage.output_tokens = said
 
 
 def _usage_at_end(data: bytes) -> Usage | None:
