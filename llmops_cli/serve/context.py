@@ -15,12 +15,12 @@ from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.cache_control import CacheWish
 from llmops_cli.serve.endpoints import NOWHERE, Endpoint
 from llmops_cli.serve.form import FilePart
+from llmops_cli.serve.media import medium_of
 from llmops_cli.serve.reading import (
     ITEM_TOKENS,
     Json,
     Reading,
     Text,
-    medium_of,
     read,
 )
 from llmops_cli.serve.refusal import Headers

@@ -6,18 +6,15 @@ all decided by this one reading.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-import string
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from llmops_cli.serve.api_words import API_WORDS, KINDS, ROLES, STRUCTURE
 from llmops_cli.serve.fields import FURTHER, READ, Carries, FieldTable
+from llmops_cli.serve.media import MEDIA, MediaData, Medium, texts_of_data, texts_of_media
 from llmops_cli.serve.token_estimate import estimated_tokens
 
 Json = dict[str, Any]  # Any: OpenAI's content parts, tools and schemas
@@ -27,143 +24,13 @@ Text = tuple[str, str]
 ITEM_TOKENS = 4
 """Of a message's role and marks."""
 
-ROLES = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
 TOOL_CALL = "tool_call"
 """The role of what a model asked of a tool, as a client tells it."""
 CALLS = ("tool_calls", "function_call")
 ANSWERS_OF_TOOLS = ("_output", "_result", "_response")
-API_WORDS = ROLES | frozenset(
-    (
-        "text",
-        "input_text",
-        "output_text",
-        "message",
-        "image_url",
-        "input_image",
-        "input_audio",
-        "audio_url",
-        "video_url",
-        "file",
-        "input_file",
-        "custom",
-        "function_call",
-        "function_call_output",
-        "reasoning",
-        "json_object",
-        "json_schema",
-        "auto",
-        "none",
-        "required",
-        "ephemeral",
-        "base64",
-        "high",
-        "low",
-        "wav",
-        "mp3",
-        "string",
-        "number",
-        "integer",
-        "boolean",
-        "array",
-        "object",
-        "null",
-    )
-)
-"""Values of `type` and `role` that say what something is, and nothing to the model."""
-KINDS = ("type", "role")
-STRUCTURE = frozenset(
-    (
-        "role",
-        "content",
-        "type",
-        "text",
-        "name",
-        "function",
-        "arguments",
-        "tool_calls",
-        "tool_call_id",
-        "call_id",
-        "id",
-        "output",
-        "input",
-        "status",
-        "summary",
-        "parameters",
-        "description",
-        "properties",
-        "required",
-        "items",
-        "enum",
-        "strict",
-        "schema",
-        "json_schema",
-        "additionalProperties",
-        "cache_control",
-        "refusal",
-        "reasoning",
-        "reasoning_content",
-        "annotations",
-        "detail",
-        "format",
-        "url",
-        "data",
-        "title",
-    )
-)
-"""Keys that the APIs themselves have. Any other key is a word that somebody chose."""
-
-
-class Medium(StrEnum):
-    IMAGE = "image"
-    AUDIO = "audio"
-    VIDEO = "video"
-    FILE = "file"
-
-
-MEDIA = {
-    "image_url": Medium.IMAGE,
-    "image": Medium.IMAGE,
-    "image_pil": Medium.IMAGE,
-    "image_embeds": Medium.IMAGE,
-    "input_audio": Medium.AUDIO,
-    "audio_url": Medium.AUDIO,
-    "audio": Medium.AUDIO,
-    "audio_embeds": Medium.AUDIO,
-    "video_url": Medium.VIDEO,
-    "video": Medium.VIDEO,
-    "file": Medium.FILE,
-    "file_data": Medium.FILE,
-    "file_url": Medium.FILE,
-    "source": Medium.FILE,
-}
-"""Keys below which data stands that is no text."""
-OF_DATA = {
-    "image": Medium.IMAGE,
-    "audio": Medium.AUDIO,
-    "video": Medium.VIDEO,
-}
-PROGRAMS = ("application/pdf", "application/octet-stream", "application/zip")
-SCHEMES = ("http://", "https://", "s3://", "gs://")
-URL_MOST = 8192
-BASE64_LEAST = 32
-LOOKED_AT = 4096
-"""Of data, to tell that it is some."""
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 PROMPTS = (str, list)
 """Items of a list that are a prompt each."""
 REFERENCES = ("file_id", "item_reference")
-
-
-class MediaData(msgspec.Struct, frozen=True):
-    """`chars`: as they stand in the body; 0: only its address does."""
-
-    medium: Medium
-    chars: int
-
-
-def medium_of(kind: str, size: int) -> MediaData:
-    """Of a file. `kind`: its media type."""
-    return MediaData(OF_DATA.get(kind.partition("/")[0], Medium.FILE), size)
 
 
 @dataclass(slots=True)
@@ -345,14 +212,16 @@ def _wait_for(
         if key in REFERENCES or value in REFERENCES:
             found.refers = True
         if key in MEDIA:
-            waiting.extend(_texts_of_data(found, MEDIA[key], value))
+            waiting.extend(texts_of_data(MEDIA[key], value, found.media))
             return
         if key == "arguments" and "\\" in value:
             waiting.append(_decoded(value))
         waiting.append(value)
     elif isinstance(value, dict | list):
         if key in MEDIA:
-            waiting.extend(reversed(_texts_of_media(found, MEDIA[key], value)))
+            below = texts_of_media(MEDIA[key], value, found.media)
+            found.refers = found.refers or below.refers
+            waiting.extend(reversed(below.texts))
         else:
             waiting.append(value)
     if key not in STRUCTURE and key not in MEDIA:
@@ -365,85 +234,6 @@ def _decoded(arguments: str) -> object:
         return msgspec.json.decode(arguments)
     except (msgspec.DecodeError, RecursionError):
         return None
-
-
-# -- what is no text
-
-
-def _texts_of_media(
-    found: Reading,
-    medium: Medium,
-    value: object,
-) -> list[object]:
-    """Everything below a medium's key that is not its data."""
-    texts: list[object] = []
-    waiting: list[object] = [value]
-    while waiting:
-        inner = waiting.pop()
-        if isinstance(inner, str):
-            texts.extend(_texts_of_data(found, medium, inner))
-        elif isinstance(inner, list):
-            waiting.extend(reversed(inner))
-        elif isinstance(inner, dict):
-            found.refers = found.refers or isinstance(inner.get("file_id"), str)
-            if not STRUCTURE.issuperset(inner):
-                texts.extend(key for key in inner if key not in STRUCTURE and key not in MEDIA)
-            waiting.extend(inner[key] for key in reversed(inner))
-    return texts
-
-
-def _texts_of_data(
-    found: Reading,
-    medium: Medium,
-    value: str,
-) -> list[object]:
-    """Nothing for data of an image and the like, or an address of some."""
-    if value in API_WORDS:
-        return []
-    if value.startswith("data:"):
-        return _texts_of_data_url(found, medium, value)
-    if value.startswith(SCHEMES):
-        if len(value) > URL_MOST or not _is_one_word(value):
-            return [value]
-        found.media.append(MediaData(medium, 0))
-        return []
-    if _is_base64(value):
-        found.media.append(MediaData(medium, len(value)))
-        return []
-    return [value]
-
-
-def _texts_of_data_url(
-    found: Reading,
-    medium: Medium,
-    value: str,
-) -> list[object]:
-    head, comma, _ = value[:256].partition(",")
-    kind, *parameters = head.removeprefix("data:").lower().split(";")
-    start = len(head) + len(comma)
-    if not comma or "base64" not in parameters:
-        return [value]
-    family = kind.partition("/")[0]
-    if family in OF_DATA or kind in PROGRAMS:
-        if not _is_one_word(value):
-            return [value]
-        found.media.append(MediaData(OF_DATA.get(family, medium), len(value)))
-        return []
-    try:
-        return [base64.b64decode(value[start:]).decode("utf-8", "replace")]
-    except (binascii.Error, ValueError):
-        return [value]
-
-
-def _is_one_word(value: str) -> bool:
-    """Whether nobody could read a sentence in it. Megabytes are looked at in a millisecond."""
-    return value.isascii() and not any(space in value for space in string.whitespace)
-
-
-def _is_base64(value: str) -> bool:
-    if len(value) < BASE64_LEAST or not _is_one_word(value):
-        return False
-    return _BASE64.fullmatch(value[:LOOKED_AT]) is not None
 
 
 def utf8_bytes(text: str) -> int:

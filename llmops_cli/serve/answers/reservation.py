@@ -16,7 +16,7 @@ from llmops_cli.serve.context import Asked
 from llmops_cli.serve.endpoints import CHAT, RESPONSES, AnswerKind
 from llmops_cli.serve.field_tables import DEFINITION
 from llmops_cli.serve.fields import FURTHER, READ
-from llmops_cli.serve.reading import Medium
+from llmops_cli.serve.media import Medium
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 
