@@ -64,11 +64,12 @@ def _tell(
 ) -> None:
     """That a file can be used, and what it means for private prompts."""
     from llmops_cli.cli.screen import print_json, print_table, say
-    from llmops_cli.serve.checked import checked, privacy_table
+    from llmops_cli.serve.checked import checked, privacy_table, require_libraries
     from llmops_cli.serve.priced import refuse_unpriced
     from llmops_cli.serve.warnings import keys_here, warnings_of
 
     refuse_unpriced(Path(path), keys_here())
+    require_libraries(config)
     found = checked(path, config, warnings=warnings_of(config, Path(path)))
     for warning in found.warnings:
         say(f"warning: {warning}")

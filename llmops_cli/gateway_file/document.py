@@ -11,6 +11,10 @@ import yaml
 from llmops_cli.core.errors import UsageError
 from llmops_cli.gateway_file.mistake import Mistake, Place
 
+READ_OTHERWISE = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "null", "timestamp")
+)
+"""What YAML makes of a word without quotes."""
 MOST_CHARS = 160
 """Of what the parser says."""
 VARIABLE = re.compile(r"\$\{[^{}\n]*\}")
@@ -120,7 +124,7 @@ def read_document(path: Path) -> Document:
     text = _without_braces(_text_of(path))
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        values = yaml.load(text, Loader=_Loader)  # noqa: S506  it is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -136,6 +140,21 @@ def read_document(path: Path) -> Document:
             hint="it begins with upstreams:",
         )
     return Document(path, _with_braces(values), root, {})
+
+
+class _Loader(yaml.SafeLoader):
+    """A key is what is written: YAML reads `on` as true, which is no name of a field."""
+
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002  as its base has it
+    ) -> dict[Any, Any]:  # Any: YAML
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag in READ_OTHERWISE:
+                key.tag = "tag:yaml.org,2002:str"
+        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)  # Any: YAML
+        return found
 
 
 def _without_braces(text: str) -> str:

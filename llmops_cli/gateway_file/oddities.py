@@ -17,6 +17,7 @@ def oddities_in(config: GatewayConfig) -> Mistakes:
         yield from below(("models", name), _in_model(model, config))
     yield from _in_upstreams(config)
     yield from _in_keys(config)
+    yield from _in_the_rest(config)
 
 
 def _in_model(model: ModelConfig, config: GatewayConfig) -> Mistakes:
@@ -71,3 +72,16 @@ def _in_keys(config: GatewayConfig) -> Mistakes:
         if first != host:
             message = f"{variable} is sent to {first} and to {host}"
             yield Mistake(("upstreams", name, "key_env"), message)
+
+
+def _in_the_rest(config: GatewayConfig) -> Mistakes:
+    """Settings of what is off."""
+    if config.audit.bodies and not config.audit.on:
+        yield Mistake(("audit", "bodies"), "there is no audit log for bodies to stand in")
+    if config.retries.most and not config.retries.budget:
+        message = "a share of 0 is ten retries after a start, and none later"
+        yield Mistake(("retries", "budget"), message, "most: 0 for none at all")
+    for name, model in config.models.items():
+        if model.shadow is not None and not model.shadow.share:
+            place = ("models", name, "shadow", "share")
+            yield Mistake(place, "nothing is copied")

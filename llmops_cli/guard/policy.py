@@ -45,6 +45,12 @@ FAMILY = {
 }
 """A rule's family -> the detector whose action counts."""
 KEYS = ("input", "output", "routes", "roles", "message")
+NEEDED = {"moderation": "url", "classifier": "name"}
+"""Without which a detector could only fail at its first text."""
+NEEDED_HINTS = {
+    "moderation": "an OpenAI-compatible /v1/moderations",
+    "classifier": "onnx:FOLDER, or an entry point of llmops.detectors",
+}
 REFUSAL = "This request was stopped by the content policy."
 
 
@@ -245,6 +251,11 @@ class PolicyReader:
                 raise unknown_name(f"kind of personal data ({where})", kind, KINDS)
         if detector.url is not None:
             refuse_secrets(detector.url, field="url")
+        needed = NEEDED.get(name)
+        if needed and detector.action != "allow" and not getattr(detector, needed):
+            raise UsageError(
+                f"{self._where(name)}: {name} needs a {needed}", hint=NEEDED_HINTS[name]
+            )
         return detector
 
     def _where(self, key: str) -> str:

@@ -42,6 +42,18 @@ def checked(
     )
 
 
+def require_libraries(config: GatewayConfig) -> None:
+    """What a start would miss. Nobody is asked anything. Raises: EnvironmentMissing; UsageError."""
+    if config.redis is not None:
+        from llmops_cli.serve.accounts.redis_link import RedisLink
+
+        RedisLink(config.redis)
+    if config.traces is not None:
+        from llmops_cli.serve.watch.traces import Tracer
+
+        Tracer(config.traces).close()
+
+
 def privacy_table(models: list[PrivateReach]) -> Table:
     from rich.table import Table
 

@@ -133,6 +133,8 @@ def test_it_is_told_with_its_line(text: str, line: int, said: str, tmp_path: Pat
         A + "redis: {url: 'unix:///run/redis.sock'}\n",
         A + "redis: {url: 'rediss://:secret@h:6380/3'}\n",
         one_with("price: {input: 0, output: 0}"),
+        A + "audit: {on: false}\n",
+        A + "  yes: {pool: [one], fallback: [a]}\n  1.10: {pool: [one]}\n",
     ],
 )
 def test_what_works_passes(text: str, tmp_path: Path) -> None:
@@ -154,6 +156,9 @@ def test_what_works_passes(text: str, tmp_path: Path) -> None:
             "never stands in for private prompts",
         ),
         (HEAD + "models: {a: {pool: [one]}}\n", 3, "no model uses it"),
+        (A + "audit: {on: false, bodies: true}\n", 8, "no audit log"),
+        (A + "retries: {budget: 0}\n", 8, "none later"),
+        (A + "    shadow: {use: [two], share: 0}\n", 8, "nothing is copied"),
         (
             (
                 HEAD.replace("v1}", "v1, key_env: K}").replace(
