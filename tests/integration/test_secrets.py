@@ -266,7 +266,7 @@ def test_a_gateway_s_addresses_keep_their_passwords(
     start.env = planted.env
     planted.inputs.add(planted.folder / "gateway.yaml")
     redis = f"redis://:{planted.secret('redis: url')}@127.0.0.1:{free_port()}/0"
-    traces = planted.url(f"http://127.0.0.1:{free_port()}", "traces")
+    traces = f"http://127.0.0.1:{free_port()}"
     text = (
         f"upstreams: {{one: {{url: '{upstream.url}'}}}}\nmodels: {{m: {{pool: [one]}}}}\n"
         f"redis: {{url: '{redis}', when_down: alone}}\ntraces: {traces}\n"
@@ -275,11 +275,54 @@ def test_a_gateway_s_addresses_keep_their_passwords(
     with planted.watching(gateway.process.pid):
         for _ in range(3):
             gateway.ask(CHAT)
-        bad = text.replace(upstream.url, planted.url(upstream.url, "upstream url"))
-        planted.run("serve", "--config", planted.write("bad.yaml", bad), "--check")
+        for url, place in ((upstream.url, "upstream url"), (traces, "traces")):
+            bad = text.replace(url, planted.url(url, place))
+            planted.run("serve", "--config", planted.write("bad.yaml", bad), "--check")
         for flag in ("--upstream", "--redis"):
             url = planted.url("http://127.0.0.1:9/v1", flag)
             planted.run("serve", "--upstream", "http://127.0.0.1:9", flag, url, "--port", "1")
+    assert planted.leaks == set()
+
+
+def test_a_gateway_s_variables_and_key_files_are_kept_nowhere(
+    planted: Planted, upstream: Upstream, start: Starter
+) -> None:
+    """Of an upstream's url, headers, query and key, and of what the file says elsewhere."""
+    start.folder = planted.folder
+    start.state = planted.state
+    named = {name: planted.secret(f"${{{name}}}") for name in ("IN_PATH", "IN_HEADER", "IN_QUERY")}
+    key = Path(planted.write("key", planted.secret("key_file")))
+    held = Path(planted.write("held", planted.secret("${file:}")))
+    planted.inputs.add(planted.folder / "gateway.yaml")
+    start.env = {**planted.env, **named}
+    text = (
+        f"upstreams:\n  one:\n    url: {upstream.url}/${{IN_PATH}}\n    key_file: {key}\n"
+        f"    headers: {{X-A: ${{IN_HEADER}}, X-B: '${{file:{held}}}'}}\n"
+        "    query: {sig: ${IN_QUERY}}\nmodels: {m: {pool: [one]}}\n"
+    )
+    gateway = start.config(text, "--workers", "2")
+    admin = start.key("ops", "--role", "admin")
+    with planted.watching(gateway.process.pid):
+        upstream.mode = "repeat the key"
+        for _ in range(3):
+            status, _, said = gateway.ask(CHAT)
+            assert status == 502
+            planted._look("an answer", said)
+        assert upstream.headers[-1]["X-B"].encode() == planted.secrets["${file:}"]
+        assert upstream.headers[-1]["Authorization"].encode().endswith(planted.secrets["key_file"])
+        planted.run("top", gateway.url, "--once", LLMOPS_API_KEY=admin)
+        planted._look("/admin/state", gateway.ask(None, path="/admin/state", key=admin)[2])
+        for bad in (
+            text.replace("sig:", "a b: {}, sig:"),
+            text.replace(upstream.url, "http://127.0.0.1:${IN_PATH}"),
+            text.replace("${IN_QUERY}", "${UNSET}"),
+            f"{text}guard: ${{IN_PATH}}\nredis: {{url: '${{IN_QUERY}}'}}\n",
+            f"{text}limits: {{models: {{a: {{streams: ${{IN_HEADER}}}}}}}}\n",
+        ):
+            done = planted.run(
+                "serve", "--config", planted.write("b.yaml", bad), "--check", **named
+            )
+            assert done.returncode == 2, done.stderr
     assert planted.leaks == set()
 
 
