@@ -20,6 +20,7 @@ from llmops_cli.serve.door.protocol import TimedProtocol
 from llmops_cli.serve.door.request_log import RequestLog
 from llmops_cli.serve.follow import FileFollower
 from llmops_cli.serve.judging.judging import Judging
+from llmops_cli.serve.judging.work import warm_up
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.spec import GatewaySpec
 from llmops_cli.serve.storage import Storage, audit_log
@@ -118,6 +119,8 @@ class Gateway:
     # -- life
 
     async def _started(self) -> None:
+        if self.snapshot.guard is not None:
+            warm_up()
         self.snapshot.watch()
         self._storage.start()
         self._start(self._ticks())
@@ -127,7 +130,12 @@ class Gateway:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
 
     async def _prepare_judges(self) -> None:
-        """They are there before the first request that needs one."""
+        """They are there before the first request that needs one.
+
+        What is judged here, beside them, is prepared too, in a thread.
+        """
+        if self.snapshot.guard is not None:
+            await asyncio.to_thread(warm_up)
         self._judging.pool.stays = self.snapshot.needs_judges
         if self.snapshot.needs_judges:
             await self._judging.pool.prepare()

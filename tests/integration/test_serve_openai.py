@@ -8,6 +8,7 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types import Model
 
 from tests.gateway import CHAT, Gateway, Starter, Upstream
 
@@ -22,6 +23,12 @@ def client_of(gateway: Gateway, key: str | None = None) -> openai.OpenAI:
     )
 
 
+def context_of(model: Model) -> tuple[int | None, int | None]:
+    """As vLLM and as OpenRouter tell it."""
+    extra: Any = model.model_extra
+    return extra.get("max_model_len"), extra.get("context_length")
+
+
 def test_a_model_by_its_name(upstream: Upstream, start: Starter) -> None:
     upstream.names = ["m", "org/name", "org/a b?c", "größe"]
     upstream.listed = {"m": {"max_model_len": 4096}, "org/name": {"context_length": 8192}}
@@ -30,11 +37,10 @@ def test_a_model_by_its_name(upstream: Upstream, start: Starter) -> None:
         for name in upstream.names:
             found = client.models.retrieve(name)
             assert (found.id, found.object, found.owned_by) == (name, "model", "llmops")
-        extra = client.models.retrieve("m").model_extra
-        assert extra == {"max_model_len": 4096, "context_length": 4096}
-        listed = {model.id: model.model_extra for model in client.models.list()}
-        assert listed["org/name"] == {"max_model_len": 8192, "context_length": 8192}
-        assert listed["größe"] == {}
+        assert context_of(client.models.retrieve("m")) == (4096, 4096)
+        listed = {model.id: context_of(model) for model in client.models.list()}
+        assert listed["org/name"] == (8192, 8192)
+        assert listed["größe"] == (None, None)
         with pytest.raises(openai.NotFoundError) as missing:
             client.models.retrieve("org/nme")
         assert missing.value.code == "model_not_found"
@@ -68,10 +74,7 @@ def test_a_pools_context_is_its_smallest(start: Starter, upstreams: Any) -> None
         "models: {shop: {pool: [{upstream: a, model: m}, {upstream: b, model: m}], adapters: [l]}}"
     )
     with client_of(gateway) as client:
-        assert client.models.retrieve("shop").model_extra == {
-            "max_model_len": 2048,
-            "context_length": 2048,
-        }
+        assert context_of(client.models.retrieve("shop")) == (2048, 2048)
         assert client.models.retrieve("l").id == "l"
 
 
@@ -194,13 +197,13 @@ def test_a_guarded_response_streams_and_says_one_thing(upstream: Upstream, start
     text = f"Of course, my card is {CARD} and it is good for another year or two, I think."
     upstream.events = response_events(text)
     upstream.delay_s = 0.02
-    gateway.ask({"model": "m", "input": "Hi"}, path="/v1/responses")  # the guard is read
-    begin = time.monotonic()
     first_s = 0.0
     said = ""
     thought = ""
     arguments = ""
     with client_of(gateway) as client:
+        list(client.responses.create(model="m", input="Hi", stream=True))  # it makes its types
+        begin = time.monotonic()
         for event in client.responses.create(model="m", input="Hi", stream=True):
             if event.type == "response.output_text.delta":
                 said += event.delta
@@ -233,3 +236,27 @@ def test_a_guarded_response_reads_whatever_stands_in_a_whole_one(
     said = gateway.ask({"model": "m", "input": "Hi"}, path="/v1/responses")[2]
     assert b"1111" not in said
     assert b"My card is" in said
+
+
+def test_integers_may_be_written_with_a_point(upstream: Upstream, start: Starter) -> None:
+    gateway = start(upstream.url)
+    plain = json.dumps(CHAT).encode()[:-1]
+    for written, status in (
+        (b"5.0", 200),
+        (b"5e0", 200),
+        (b"5", 200),
+        (b"5.5", 400),
+        (b"1e999", 400),
+        (b"-1e999", 400),
+        (b"NaN", 400),
+        (b'"5"', 400),
+        (b"true", 400),
+    ):
+        raw = plain + b', "max_tokens": ' + written + b', "n": 1.0}'
+        found, _, said = gateway.ask(None, raw=raw, method="POST")
+        assert found == status, (written, said)
+        if status == 200:
+            sent = upstream.seen[-1]
+            assert (sent["max_tokens"], sent["n"]) == (5, 1)
+            assert isinstance(sent["max_tokens"], int)
+            assert isinstance(sent["n"], int)

@@ -119,14 +119,19 @@ def document(endpoints: Mapping[str, Endpoint]) -> Json:
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "header": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "X-API-Key",
-                },
+                "header": _key_in("X-API-Key"),
+                "azure": _key_in("api-key"),
             },
             "schemas": {"Error": _error_schema()},
         },
+    }
+
+
+def _key_in(header: str) -> Json:
+    return {
+        "type": "apiKey",
+        "in": "header",
+        "name": header,
     }
 
 
@@ -201,7 +206,7 @@ def _get(page: Page) -> Json:
 def _security(right: str | None) -> list[Json]:
     if right is None:
         return []
-    return [{"bearer": []}, {"header": []}]
+    return [{"bearer": []}, {"header": []}, {"azure": []}]
 
 
 def _errors(codes: tuple[str, ...]) -> Json:
