@@ -173,7 +173,8 @@ def test_paths_methods_and_sizes(upstream: Upstream, start: Starter) -> None:
         )
         client.sendall(f"{head}Content-Length: {11 << 20}\r\n\r\n".encode())
         assert b" 413 " in client.recv(4096)
-    assert gateway.ask(CHAT, headers={"Content-Encoding": "gzip"})[0] == 415
+    assert gateway.ask(CHAT, headers={"Content-Encoding": "br"})[0] == 415
+    assert gateway.ask(CHAT, headers={"Content-Encoding": "gzip"})[0] == 400, "it is none"
     assert gateway.ask(None, path="/ready")[0] == 200
     assert gateway.ask(CHAT, path="/v1/chat/completions?x=1")[0] == 200
 
