@@ -12,6 +12,7 @@ from llmops_cli.gateway_file.credentials import mistakes_in_values
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
 from llmops_cli.gateway_file.model import ModelConfig, PoolMember, upstream_of
 from llmops_cli.gateway_file.prices import public_price
+from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 DEFAULT_POLICY = "default"
 """The guard's own policy, which is no file."""
@@ -23,11 +24,22 @@ def mistakes_here(config: GatewayConfig, folder: Path) -> Mistakes:
         place = ("upstreams", name)
         mistakes = mistakes_in_values(upstream)
         yield from below(place, mistakes)
+        yield from below(place, _in_engine(upstream))
     guard = config.guard
     if guard is not None and not _is_policy(guard, folder):
         yield Mistake(("guard",), f"no policy at {guard}")
     for name, model in config.models.items():
         yield from _in_prices(name, model, config)
+
+
+def _in_engine(upstream: UpstreamConfig) -> Mistakes:
+    if upstream.engine is None or upstream.model is None:
+        return
+    from llmops_cli.models.find import may_be_found
+
+    if not may_be_found(upstream.model):
+        hint = "a folder, a .gguf file, owner/name of the Hugging Face hub, or demo"
+        yield Mistake(("model",), f"no model at {upstream.model}", hint)
 
 
 def _is_policy(guard: str, folder: Path) -> bool:

@@ -48,6 +48,12 @@ def find_model(reference: str, *, progress: Progress) -> Artifact:
     )
 
 
+def may_be_found(reference: str) -> bool:
+    """Whether there is something at the path, or it may be a name. Nothing is read or loaded."""
+    path = Path(reference).expanduser()
+    return reference in BUILT_IN or path.exists() or _is_hub_name(reference)
+
+
 def require_gguf(path: Path) -> None:
     """Raises: UsageError for a file that does not begin as GGUF files do."""
     with path.open("rb") as file:

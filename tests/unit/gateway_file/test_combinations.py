@@ -99,6 +99,11 @@ def one_with(field: str) -> str:
         (one_with("price: {input: 1, output: 1, gpu_hour: 1, tokens_per_s: 1}"), 2, "not both"),
         (one_with("price: {input: .inf, output: 1}"), 2, "inf is no number"),
         (one_with("model: m"), 2, "model is for an engine"),
+        (
+            HEAD.replace("url: http://127.0.0.1:9/v1", "engine: llamacpp, model: ./nope"),
+            2,
+            "no model at ./nope",
+        ),
         (one_with("replicas: 2"), 2, "replicas is for an engine"),
         (one_with("options: {a: 1}"), 2, "options is for an engine"),
         (one_with("key_env: ''"), 2, "names a variable"),
