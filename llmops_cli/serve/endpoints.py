@@ -25,7 +25,7 @@ from llmops_cli.serve.field_tables import (
     MODERATION_FIELDS,
     RESPONSE_FIELDS,
 )
-from llmops_cli.serve.fields import COUNTED, FieldTable, limits_in
+from llmops_cli.serve.fields import FieldTable, limits_in
 from llmops_cli.serve.request import RequestBody, head_of
 
 
@@ -272,7 +272,7 @@ WHOLE_NUMBERS = frozenset(
     name
     for endpoint in ENDPOINTS.values()
     for name, field in endpoint.fields.items()
-    if field.carries in COUNTED
+    if field.is_whole
 )
 """Fields that count something: 5.0 is 5 there."""
 PAGES = {page.path: page for page in (MODELS, MODEL, METRICS, STATE, HEALTH, READY, UI, OPENAPI)}

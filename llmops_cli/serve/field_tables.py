@@ -23,6 +23,7 @@ from llmops_cli.serve.fields import (
     passed,
     refused,
     text,
+    whole,
 )
 
 DEFINITION = "definition"
@@ -32,24 +33,26 @@ UNREADABLE = "nobody here can read what stands in it"
 CODE = "it is a program for the server"
 
 _SAMPLING = passed(
-    "model stream stream_options user temperature top_p top_k top_a min_p typical_p tfs_z seed"
-    " random_seed stop stop_token_ids stop_regex no_stop_trim include_stop_str_in_output ignore_eos"
-    " frequency_penalty presence_penalty repetition_penalty repeat_penalty repeat_last_n"
+    "model stream stream_options user temperature top_p top_a min_p typical_p tfs_z"
+    " stop stop_token_ids stop_regex no_stop_trim include_stop_str_in_output ignore_eos"
+    " frequency_penalty presence_penalty repetition_penalty repeat_penalty"
     " penalize_nl length_penalty early_stopping logit_bias allowed_token_ids bad_words"
     " skip_special_tokens spaces_between_special_tokens add_special_tokens"
     " dynatemp_range dynatemp_exponent mirostat mirostat_tau mirostat_eta"
     " xtc_probability xtc_threshold dry_multiplier dry_base dry_allowed_length"
-    " dry_penalty_last_n dry_sequence_breakers samplers min_keep watermarking watermark"
+    " dry_penalty_last_n dry_sequence_breakers samplers watermarking watermark"
     " repetition_detection safe_prompt"
-)
+) | whole("top_k seed random_seed repeat_last_n min_keep")
 _BOOKKEEPING = passed(
     "metadata store safety_identifier prompt_cache_key prompt_cache_retention prompt_cache_options"
     " cache_salt cache_prompt id_slot n_keep n_discard t_max_predict_ms timings_per_token"
     " post_sampling_probs return_tokens return_token_ids return_tokens_as_token_ids"
     " return_token_offsets stream_interval usage"
 )
-_LOGPROBS = passed("logprobs top_logprobs logprob_token_ids prompt_logprobs n_probs return_logprob")
-_CUTS_PROMPT = passed("truncate_prompt_tokens truncation_side truncate truncation")
+_LOGPROBS = passed("logprob_token_ids return_logprob") | whole(
+    "logprobs top_logprobs prompt_logprobs n_probs"
+)
+_CUTS_PROMPT = passed("truncation_side truncate truncation") | whole("truncate_prompt_tokens")
 _FORMS: dict[str, Field] = text(
     "response_format json_schema structured_outputs structured_output guided_json guided_regex"
     " guided_choice guided_grammar guided_whitespace_pattern grammar grammar_triggers regex ebnf"
@@ -106,10 +109,11 @@ EMBEDDING_FIELDS: FieldTable = {
     **_CUTS_PROMPT,
     **REFUSED,
     **passed(
-        "model user dimensions output_dimension encoding_format embedding_types output_dtype"
+        "model user encoding_format embedding_types output_dtype"
         " embed_dtype endianness input_type task task_type prompt_name late_chunking normalized"
         " normalize add_special_tokens cache_salt metadata"
     ),
+    **whole("dimensions output_dimension"),
 }
 RESPONSE_FIELDS: FieldTable = {
     **messages("input"),
@@ -124,9 +128,10 @@ RESPONSE_FIELDS: FieldTable = {
     **_SAMPLING,
     **_BOOKKEEPING,
     **passed(
-        "include include_reasoning parallel_tool_calls top_logprobs truncation context_management"
+        "include include_reasoning parallel_tool_calls truncation context_management"
         " client_metadata verbosity"
     ),
+    **whole("top_logprobs"),
 }
 MODERATION_FIELDS: FieldTable = {
     **messages("input"),

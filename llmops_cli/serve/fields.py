@@ -29,16 +29,18 @@ class Carries(StrEnum):
 
 READ = (Carries.TEXT, Carries.MESSAGES)
 """What the guard, a rule on private data and the count of tokens read."""
-COUNTED = (Carries.LIMIT, Carries.ANSWERS)
-"""Whole numbers."""
 
 
 class Field(msgspec.Struct, frozen=True):
-    """`role`: whose text it is, where nothing in it says so. `reason`: why it is refused."""
+    """`role`: whose text it is, where nothing in it says so. `reason`: why it is refused.
+
+    `is_whole`: it is a whole number, also written as 5.0.
+    """
 
     carries: Carries
     role: str = "user"
     reason: str = ""
+    is_whole: bool = False
 
 
 FieldTable = Mapping[str, Field]
@@ -52,6 +54,11 @@ def passed(names: str) -> dict[str, Field]:
     return _all(names.split(), PASSED)
 
 
+def whole(names: str) -> dict[str, Field]:
+    """Numbers that pass unread."""
+    return _all(names.split(), Field(Carries.NOTHING, is_whole=True))
+
+
 def text(names: str, *, role: str = "user") -> dict[str, Field]:
     return _all(names.split(), Field(Carries.TEXT, role))
 
@@ -61,15 +68,15 @@ def messages(name: str) -> dict[str, Field]:
 
 
 def limits(names: str) -> dict[str, Field]:
-    return _all(names.split(), Field(Carries.LIMIT))
+    return _all(names.split(), Field(Carries.LIMIT, is_whole=True))
 
 
 def answers(names: str) -> dict[str, Field]:
-    return _all(names.split(), Field(Carries.ANSWERS))
+    return _all(names.split(), Field(Carries.ANSWERS, is_whole=True))
 
 
 def more(names: str) -> dict[str, Field]:
-    return _all(names.split(), Field(Carries.MORE))
+    return _all(names.split(), Field(Carries.MORE, is_whole=True))
 
 
 def context(names: str) -> dict[str, Field]:

@@ -144,10 +144,11 @@ def test_a_guard_refuses_what_it_cannot_read(
 def test_a_whole_number_may_be_written_with_a_point(
     plain: Gateway, seen: list[dict[str, Any]]
 ) -> None:
-    raw = json.dumps({**CHAT, "max_tokens": 5.0, "n": 1.0}).encode()
+    names = ("max_tokens", "n", "best_of", "min_tokens", "top_k", "seed", "top_logprobs")
+    raw = json.dumps({**CHAT, **dict.fromkeys(names, 1.0), "temperature": 1.0}).encode()
     assert plain.ask(None, raw=raw, method="POST")[0] == 200
-    assert (seen[-1]["max_tokens"], seen[-1]["n"]) == (5, 1)
-    assert isinstance(seen[-1]["max_tokens"], int)
+    assert all(isinstance(seen[-1][name], int) for name in names)
+    assert isinstance(seen[-1]["temperature"], float)
 
 
 def test_the_file_allows_further_fields_and_their_text_counts(
