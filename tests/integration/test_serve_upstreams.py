@@ -687,3 +687,26 @@ def test_a_key_s_file_is_read_anew_when_it_changes(raws: list[RawUpstream], star
     time.sleep(2.2)
     assert gateway.ask(body())[0] == 200, "the old key, until there is one again"
     assert "second" not in start.log()
+
+
+@pytest.mark.quiet
+@pytest.mark.parametrize("name", ["slow", "refuses late"])
+def test_a_hedge_hides_no_bad_canary(name: str, raws: list[RawUpstream], start: Starter) -> None:
+    """Its clients get the stable side's answer; that the canary lost is known of it."""
+
+    def late(asked: Asked) -> Iterable[bytes]:
+        time.sleep(0.3)
+        return fine(asked) if name == "slow" else [whole({"error": {}}, status=401)]
+
+    raws[1].answer = late
+    text = CANARY.replace("canary:", "hedge_after_s: 0.1, canary:")
+    gateway = begin(start, config(raws, text, "retries: {most: 2, budget: 1.0}\n"))
+    state = {"state": "running"}
+    for _ in range(8):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(lambda _: gateway.ask(body())[0], range(40)))
+        assert set(got) == {200}
+        state = canary(start, gateway)
+        if state["state"] != "running":
+            break
+    assert state["state"] == "rolled back", state

@@ -87,6 +87,15 @@ class UpstreamExchange:
         """What the canary should know of this request is told otherwise."""
         self._note = None
 
+    def lose(self) -> None:
+        """Another copy of the request was answered first, or better."""
+        if self.meaning is Meaning.FAILURE:
+            self.end(Outcome.BAD)
+            return
+        if self._note is not None and self.is_bad:
+            self._note(Sighting.ERROR)
+        self.end(Outcome.NOTHING)
+
     def end(self, outcome: Outcome, *, tokens: int = 0) -> None:
         """`tokens`: of the whole answer, if it was streamed."""
         if self._ended:

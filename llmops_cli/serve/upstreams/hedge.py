@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from llmops_cli.serve.upstreams.exchange import UpstreamExchange
-from llmops_cli.serve.upstreams.outcome import Outcome
 
 
 class Race:
@@ -18,6 +17,7 @@ class Race:
 
 
 Asking = Coroutine[Any, Any, UpstreamExchange]  # Any: what a coroutine is sent, which is nothing
+Copy = asyncio.Future[UpstreamExchange]
 
 
 async def hedged(
@@ -33,36 +33,42 @@ async def hedged(
     Raises: UpstreamError if neither answers.
     """
     task = asyncio.ensure_future(first)
-    running = {task}
+    losers: set[Copy] = {task}
     try:
-        await asyncio.wait(running, timeout=after_s)
+        await asyncio.wait(losers, timeout=after_s)
         if not task.done():
             copy = second()
             if copy is not None:
-                running.add(asyncio.ensure_future(copy))
-        while True:
-            done, pending = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            good = [each for each in done if _is_good(each)]
-            if good or not pending:
-                winner = good[0] if good else task
-                if race is not None:
-                    race.is_lost = winner is not task
-                running.discard(winner)
-                return winner.result()
-            running = pending
+                losers.add(asyncio.ensure_future(copy))
+        winner = await _winner(task, losers)
+        losers.discard(winner)
+        if race is not None:
+            race.is_lost = winner is not task
+        return winner.result()
     finally:
-        for loser in running:
+        for loser in losers:
             _drop(loser)
 
 
-def _is_good(task: asyncio.Future[UpstreamExchange]) -> bool:
+async def _winner(first: Copy, running: set[Copy]) -> Copy:
+    """The first good answer; where there is none, what became of the first copy."""
+    pending = set(running)
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            if _is_good(each):
+                return each
+    return first
+
+
+def _is_good(task: Copy) -> bool:
     return task.exception() is None and not task.result().is_bad
 
 
-def _drop(task: asyncio.Future[UpstreamExchange]) -> None:
-    """The loser is stopped, wherever it is."""
+def _drop(task: Copy) -> None:
+    """The loser is stopped, wherever it is; if it has failed, that is known of it."""
     if not task.done():
         task.cancel()
         task.add_done_callback(_drop)
     elif not task.cancelled() and task.exception() is None:
-        task.result().end(Outcome.NOTHING)
+        task.result().lose()

@@ -9,7 +9,6 @@ import pytest
 
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.hedge import hedged
-from llmops_cli.serve.upstreams.outcome import Outcome
 
 
 class Answer:
@@ -19,8 +18,7 @@ class Answer:
         self.is_bad = is_bad
         self.ended = False
 
-    def end(self, outcome: Outcome) -> None:
-        assert outcome is Outcome.NOTHING
+    def lose(self) -> None:
         self.ended = True
 
 
@@ -69,3 +67,11 @@ def test_without_a_copy_the_slow_one_is_waited_for() -> None:
 def test_two_failures_are_the_firsts() -> None:
     with pytest.raises(UpstreamError, match="first"):
         run((0.03, UpstreamError("first")), (0.0, UpstreamError("second")))
+
+
+def test_a_first_answer_that_was_bad_is_ended_too() -> None:
+    """Else its upstream would have a place less for good."""
+    bad = Answer(is_bad=True)
+    copy = Answer()
+    assert run((0.03, bad), (0.05, copy)) is copy
+    assert bad.ended

@@ -5,10 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmops_cli.serve.upstreams.wire import Wire
+from llmops_cli.serve.upstreams.errors import (
+    Blame,
+    ClientDeadline,
+    ReadTimeout,
+    TotalTimeout,
+    UpstreamError,
+)
+from llmops_cli.serve.upstreams.reply import Patience, Reply
+from llmops_cli.serve.upstreams.wire import HELD_MOST, Wire
 from tests.unit.serve.streams import cut
 
 
@@ -60,3 +69,55 @@ def test_garbage_for_an_answer_is_complete_or_broken_but_never_an_exception(
         status, _, complete, broken = received([data], closed=True)
         assert complete or broken
         assert not complete or status >= 200
+
+
+def _limits(*, total_s: float, is_clients: bool = False) -> Patience:
+    now = asyncio.get_running_loop().time()
+    return Patience(now + total_s, now + total_s, 0.2, is_clients)
+
+
+@pytest.mark.parametrize(
+    ("paused", "is_clients", "kind", "blame"),
+    [
+        (False, False, TotalTimeout, Blame.UPSTREAM),
+        (True, False, TotalTimeout, Blame.CLIENT),
+        (False, True, ClientDeadline, Blame.CLIENT),
+    ],
+)
+def test_whose_limit_it_was_is_known(
+    *, paused: bool, is_clients: bool, kind: type[UpstreamError], blame: Blame
+) -> None:
+    """An upstream that has to wait for a slow reader took no longer itself."""
+
+    async def go() -> UpstreamError | None:
+        wire = Wire()
+        wire.connection_made(_Nowhere())  # type: ignore[arg-type]
+        size = HELD_MOST + 1 if paused else 1
+        wire.data_received(HEAD + f"{size:x}\r\n".encode() + b"x" * size)
+        Reply(wire, _limits(total_s=0.05, is_clients=is_clients))
+        await asyncio.sleep(0.12)
+        return wire.broken
+
+    found = asyncio.run(go())
+    assert type(found) is kind
+    assert found.blame is blame
+
+
+def test_who_was_kept_waiting_has_its_time_from_then_on() -> None:
+    async def go() -> tuple[UpstreamError | None, UpstreamError | None]:
+        wire = Wire()
+        wire.connection_made(_Nowhere())  # type: ignore[arg-type]
+        size = HELD_MOST + 1
+        wire.data_received(HEAD + f"{size:x}\r\n".encode() + b"x" * size)
+        Reply(wire, _limits(total_s=60.0))
+        await asyncio.sleep(0.3)
+        before = wire.broken
+        wire.took(size)
+        await asyncio.sleep(0.15)
+        at_once = before or wire.broken
+        await asyncio.sleep(0.3)
+        return at_once, wire.broken
+
+    at_once, later = asyncio.run(go())
+    assert at_once is None
+    assert type(later) is ReadTimeout
