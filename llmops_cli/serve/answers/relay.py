@@ -215,7 +215,7 @@ class Relay:
     def settle_unanswered(self, request: AdmittedRequest) -> None:
         """A client that leaves before there is an answer has had its prompt worked on."""
         left = request.observed.asking
-        if left is None or request.observed.usage.total_tokens:
+        if left is None:
             return
         _charge(request, left, Usage(input_tokens=request.decided.prompt_tokens))
 
