@@ -198,6 +198,7 @@ class Gateway:
         self._metrics.upstream_state(
             name,
             up=any(not each.down for each in group),
+            refuses=any(each.has_refused_us_lately() for each in group),
             breaker=max((each.breaker.state.badness for each in group), default=0),
             outstanding=sum(each.outstanding for each in group),
         )

@@ -188,6 +188,8 @@ def _upstreams(
 def _upstream_state(row: State) -> str:
     if not row["up"]:
         return "[red]down[/]"
+    if row.get("refuses"):  # a gateway of before does not tell
+        return "[red]refuses us[/]"
     if row["breaker"] == "open":
         return "[yellow]failing[/]"
     return "up"

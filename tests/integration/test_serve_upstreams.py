@@ -325,6 +325,8 @@ def test_another_answers_where_one_refuses_us(
             f'llmops_gateway_upstream_refusals_total{{status="{status}",upstream="one"}}' in shown
         )
         assert start.log().count("refuses the gateway") == 1
+        assert 'llmops_gateway_upstream_refuses{upstream="one"} 1.0' in shown
+        assert 'llmops_gateway_upstream_refuses{upstream="two"} 0.0' in shown
     if status in (301, 307):
         assert "redirects to else.where" in message(answer)
     assert "else.where" not in str([each.headers for each in raws[1].seen])

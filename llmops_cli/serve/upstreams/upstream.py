@@ -102,6 +102,9 @@ class Upstream:
     def refuses_us(self) -> bool:
         return self._refuses_until > 0 and time.monotonic() < self._refuses_until
 
+    def has_refused_us_lately(self) -> bool:
+        return time.monotonic() < self._refusal_is_news_at
+
     def note_refusal(self, *, rests: bool) -> bool:
         """`rests`: others are asked for a while. Whether it is news."""
         now = time.monotonic()

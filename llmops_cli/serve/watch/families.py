@@ -163,6 +163,11 @@ GAUGES = {
         "livemin",
         ("upstream",),
     ),
+    "upstream_refuses": GaugeFamily(
+        "1: it did not take our key, address or name of a model in the last minute",
+        "livemax",
+        ("upstream",),
+    ),
     "breaker": GaugeFamily(
         "0 closed, 1 half open, 2 open",
         "livemax",

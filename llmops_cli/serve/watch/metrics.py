@@ -204,10 +204,12 @@ class Metrics:
         upstream: str,
         *,
         up: bool,
+        refuses: bool,
         breaker: int,
         outstanding: int,
     ) -> None:
         self._child("upstream_up", upstream).set(up)
+        self._child("upstream_refuses", upstream).set(refuses)
         self._child("breaker", upstream).set(breaker)
         self._child("outstanding_tokens", upstream).set(outstanding)
 

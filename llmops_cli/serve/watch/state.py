@@ -35,6 +35,7 @@ NEVER_ASKED: Json = {
 """A model's row, before anybody has asked for it."""
 NEVER_SEEN: Json = {
     "up": False,
+    "refuses": False,
     "breaker": BreakerState.CLOSED,
     "outstanding": 0.0,
     "answers": 0,
@@ -150,6 +151,7 @@ def _of_class(statuses: Mapping[str, float], first: str) -> float:
 def _upstreams(samples: Samples) -> dict[str, Json]:
     states = list(BreakerState)
     up = samples.by("upstream_up", "upstream")
+    refuses = samples.by("upstream_refuses", "upstream")
     breakers = samples.by("breaker", "upstream")
     outstanding = samples.by("outstanding_tokens", "upstream")
     answers = samples.by("upstream_requests_total", "upstream")
@@ -157,6 +159,7 @@ def _upstreams(samples: Samples) -> dict[str, Json]:
     return {
         name: {
             "up": up.get(name, 0) > 0,
+            "refuses": refuses.get(name, 0) > 0,
             "breaker": states[int(breakers.get(name, 0))],
             "outstanding": outstanding.get(name, 0.0),
             "answers": answers.get(name, 0),

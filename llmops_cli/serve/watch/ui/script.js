@@ -321,6 +321,7 @@ function withoutModel(state) {
 
 function upstreamState(upstream) {
   if (!upstream.up) return ["down", "bad"];
+  if (upstream.refuses) return ["refuses us", "bad"];
   if (upstream.breaker === "open") return ["failing", "warn"];
   return ["up", "good"];
 }
