@@ -17,6 +17,7 @@ Json = dict[str, Any]  # Any: JSON
 PARTS_MOST = 128
 HEAD_MOST = 4096
 BOUNDARY_MOST = 70
+KIND_MOST = 1024
 SWITCHES = {"true": True, "false": False}
 LIST = "[]"
 """The end of a field's name that may come several times."""
@@ -68,6 +69,8 @@ def read_form(body: bytes, content_type: str) -> Form:
 
 
 def _boundary(content_type: str) -> bytes:
+    if len(content_type) > KIND_MOST:
+        raise MalformedForm("the content type is too long")
     head = Message()
     head["content-type"] = content_type
     found = head.get_boundary()

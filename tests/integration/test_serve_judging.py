@@ -353,6 +353,30 @@ def test_bodies_in_the_audit_log_are_redacted_elsewhere(upstream: Upstream, star
     assert "Hello there." in line["said"]
 
 
+def test_a_guard_that_waits_for_another_machine_keeps_nobody_else_waiting(
+    upstream: Upstream, start: Starter
+) -> None:
+    stalled = Upstream()
+    stalled.mode = "stall"
+    policy = f'{{action: block, url: "{stalled.url}/moderations"}}'
+    (start.folder / "policy.yaml").write_text(f"input: {{moderation: {policy}}}")
+    gateway = start.config(f'upstreams: {{up: {{url: "{upstream.url}"}}}}\nguard: policy.yaml')
+
+    with ThreadPoolExecutor(1) as threads:
+        ask = threads.submit(gateway.ask, chat("Hi"))
+        time.sleep(0.5)
+        begin = time.monotonic()
+        assert gateway.ask(None, path="/health")[0] == 200
+        waited_s = time.monotonic() - begin
+        stalled.close()
+        status, _, raw = ask.result()
+
+    assert waited_s < STALL_MOST_S
+    assert status == 503
+    assert json.loads(raw)["error"]["code"] == "guard_unavailable"
+    assert upstream.seen == []
+
+
 def test_a_crowd_of_values_is_refused_whatever_its_strings_say(guarded: Gateway) -> None:
     braces = "{}[]," * 100_000
     many = [{"role": "user", "content": "x"}] * (VALUES_MOST // 2)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.gateway_file.config import JudgingConfig
@@ -13,7 +16,6 @@ from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.whole_guard import GuardedAnswer
 from llmops_cli.serve.context import Asked
 from llmops_cli.serve.door.body import parse
-from llmops_cli.serve.endpoints import AnswerKind
 from llmops_cli.serve.judging.pool import JudgePool
 from llmops_cli.serve.judging.queue import QUICK_BYTES
 from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few, is_light
@@ -22,7 +24,6 @@ from llmops_cli.serve.judging.work import (
     holds_personal,
     judge_answer,
     judge_input,
-    judge_output,
     moderate,
     read_body,
     redacted,
@@ -33,13 +34,13 @@ from llmops_cli.serve.refusal import Refusal, retry_after
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
-    from llmops_cli.guard.decision import Decision
 
 LOG = logging.getLogger("llmops.gateway")
 AUDIT = " audit"
 """Who asks for what nobody waits for. No key's id begins with a space."""
 AUDIT_BOUNDS = JudgingConfig()
 AUDITED_AT_ONCE = 4
+UNBOUNDED = 1 << 30
 ASKING_OTHERS = ("moderation", "classifier")
 """Detectors that wait for a model's verdict."""
 TEXT_COST = 256
@@ -90,7 +91,8 @@ class Judging:
         size = _size_of([text for _, text in texts], bounds, "the text")
         route = asked.endpoint.target.path
         if are_few([text for _, text in texts]) and not asks_others(guard):
-            return judge_input(guard.policy, texts, route)
+            with failing_guard():
+                return judge_input(guard.policy, texts, route)
         judged: Judged = await self._run(
             judge_input, guard.policy, texts, route, asked=asked, size=size, bounds=bounds
         )
@@ -103,34 +105,22 @@ class Judging:
         asked: Asked,
         bounds: JudgingConfig,
     ) -> GuardedAnswer:
-        """Raises: Refusal as above."""
+        """One that is there already is not turned away. Raises: Refusal for what is too large."""
         path = asked.endpoint.target.path
-        kind = asked.endpoint.target.answers
-        if kind is AnswerKind.SOUND:
-            return GuardedAnswer(raw)
         if len(raw) <= JUDGED_CHARS and not asks_others(guard):
-            return judge_answer(guard.policy, raw, path)
-        if kind is not AnswerKind.MEDIA:
-            _refuse_size(len(raw), bounds, "the answer")
+            with failing_guard():
+                return judge_answer(guard.policy, raw, path)
+        if len(raw) > bounds.text_bytes:
+            said = f"the answer has more than the {bounds.text_bytes:,} bytes that are judged"
+            raise Refusal(502, said, code="upstream_error")
         found: GuardedAnswer = await self._run(
-            judge_answer, guard.policy, raw, path, asked=asked, size=len(raw), bounds=bounds
-        )
-        return found
-
-    async def output(
-        self,
-        guard: Guard,
-        texts: Sequence[str],
-        asked: Asked,
-        bounds: JudgingConfig,
-    ) -> Decision | None:
-        """The first decision that lets a text not go as it is. Raises: Refusal as above."""
-        path = asked.endpoint.target.path
-        size = _size_of(texts, bounds, "the answer")
-        if are_few(texts) and not asks_others(guard):
-            return judge_output(guard.policy, texts, path)
-        found: Decision | None = await self._run(
-            judge_output, guard.policy, texts, path, asked=asked, size=size, bounds=bounds
+            judge_answer,
+            guard.policy,
+            raw,
+            path,
+            asked=asked,
+            size=len(raw),
+            bounds=structs.replace(bounds, waiting=UNBOUNDED, per_key=UNBOUNDED),
         )
         return found
 
@@ -146,7 +136,8 @@ class Judging:
         size = _size_of(texts, bounds, "the text")
         is_quick = guard is not None and not asks_others(guard)
         if is_quick and are_few(texts):
-            return moderate(policy, texts, asked.id)
+            with failing_guard():
+                return moderate(policy, texts, asked.id)
         found: bytes = await self._run(
             moderate, policy, texts, asked.id, asked=asked, size=size, bounds=bounds
         )
@@ -157,7 +148,7 @@ class Judging:
         reading = asked.reading()
         if reading.media or not reading.is_readable:
             return True
-        size = sum(len(bytes(value)) for value in asked.fields.values())
+        size = sum(memoryview(value).nbytes for value in asked.fields.values())
         if size <= JUDGED_CHARS:
             return holds_personal(asked.fields)
         _refuse_size(size, bounds, "the text")
@@ -186,12 +177,19 @@ class Judging:
         bounds: JudgingConfig,
     ) -> Any:  # Any: the function's
         key = asked.key_id or asked.ip
-        try:
+        with failing_guard():
             return await self.pool.run(function, *arguments, key=key, size=size, bounds=bounds)
-        except LlmopsError as error:
-            LOG.error("the guard cannot judge: %s", error.message)
-            said = "the guard cannot judge now"
-            raise Refusal(503, said, code="guard_unavailable", headers=retry_after(5)) from None
+
+
+@contextmanager
+def failing_guard() -> Iterator[None]:
+    """A guard that cannot judge is no guard that lets pass. Raises: Refusal."""
+    try:
+        yield
+    except LlmopsError as error:
+        LOG.error("the guard cannot judge: %s", error.message)
+        said = "the guard cannot judge now"
+        raise Refusal(503, said, code="guard_unavailable", headers=retry_after(5)) from None
 
 
 def _size_of(

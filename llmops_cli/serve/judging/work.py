@@ -16,7 +16,6 @@ from llmops_cli.serve.privacy import may_be_personal
 from llmops_cli.serve.reading import Reading, Text
 
 if TYPE_CHECKING:
-    from llmops_cli.guard.decision import Decision
     from llmops_cli.guard.policy import Policy
 
 
@@ -89,22 +88,6 @@ def judge_answer(
     from llmops_cli.guard.check import Guard
 
     return guarded_answer(Guard(policy), raw, KNOWN[path])
-
-
-def judge_output(
-    policy: Policy,
-    texts: Sequence[str],
-    route: str,
-) -> Decision | None:
-    """The first decision that lets a text not go as it is."""
-    from llmops_cli.guard.check import Guard
-
-    guard = Guard(policy)
-    for text in texts:
-        decision = guard.check_output(text, route=route)
-        if decision.action in ("redact", "block"):
-            return decision
-    return None
 
 
 def moderate(
