@@ -238,7 +238,7 @@ def honest(gateway: Gateway, name: str, body: bytes, times: int = 5) -> tuple[fl
     for _ in range(times):
         status, seconds = send(gateway, gateway.key, body)
         if status != 200:
-            raise RuntimeError(f"{name}: {status}")
+            raise RuntimeError(f"{name}: {status}; see the gateway's log")
         found.append(seconds * 1000)
     spent_ms = (cpu_s(process) - before) * 1000 / times
     return statistics.median(found), spent_ms / (len(body) / 1024)

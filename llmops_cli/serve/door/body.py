@@ -10,6 +10,7 @@ from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.disconnect import ClientGone
 from llmops_cli.serve.context import Asked, Fields
 from llmops_cli.serve.door.identity import SESSION_CHARS
+from llmops_cli.serve.door.pace import FREE_BYTES, Pace
 from llmops_cli.serve.door.packed import coding_of, too_large, unpacked
 from llmops_cli.serve.door.respond import Receive, Scope
 from llmops_cli.serve.endpoints import WHOLE_NUMBERS
@@ -19,6 +20,7 @@ from llmops_cli.serve.request import RequestBody
 
 LARGEST = int(sys.float_info.max)
 """Beyond it a number is none for most of those who read JSON, as 1e999 is none."""
+_pace = Pace()
 _decode_fields = msgspec.json.Decoder(Fields).decode
 
 
@@ -56,6 +58,8 @@ async def _whole(receive: Receive, most: int) -> bytes:
         if size > most:
             raise too_large(most)
         parts.append(part)
+        if size > FREE_BYTES:
+            await _pace.turn()
         if not message.get("more_body"):
             return b"".join(parts)
 

@@ -72,7 +72,12 @@ class JudgePool:
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         job = Job(Task(function, arguments), key, lane_of(size), size, answer, bounds.seconds)
-        self._queue.put(job, most=bounds.waiting, most_of_key=bounds.per_key)
+        self._queue.put(
+            job,
+            most=bounds.waiting,
+            most_of_key=bounds.per_key,
+            most_bytes=bounds.waiting * bounds.text_bytes,
+        )
         if not self._workers:
             self._begin()
         try:

@@ -46,6 +46,7 @@ class FairQueue:
     def __init__(self) -> None:
         self._lanes: tuple[OrderedDict[str, deque[Job]], ...] = (OrderedDict(), OrderedDict())
         self._held: tuple[Counter[str], ...] = (Counter(), Counter())
+        self._bytes = 0
         self._come = asyncio.Event()
 
     def total(self) -> int:
@@ -57,8 +58,9 @@ class FairQueue:
         *,
         most: int,
         most_of_key: int,
+        most_bytes: int,
     ) -> None:
-        """Raises: Refusal if too many wait."""
+        """Raises: Refusal if too many wait, or all together are too large."""
         times = QUICK_WAITING if job.lane is Lane.QUICK else 1
         held = self._held[job.lane]
         if held[job.key] >= times * most_of_key:
@@ -68,7 +70,8 @@ class FairQueue:
                 code="rate_limit_exceeded",
                 headers=retry_after(RETRY_S),
             )
-        if held.total() >= times * most:
+        is_full = self._bytes and self._bytes + job.size > most_bytes
+        if is_full or held.total() >= times * most:
             raise Refusal(
                 503,
                 "too many requests wait to be judged",
@@ -76,6 +79,7 @@ class FairQueue:
                 headers=retry_after(RETRY_S),
             )
         held[job.key] += 1
+        self._bytes += job.size
         self._lanes[job.lane].setdefault(job.key, deque()).append(job)
         self._come.set()
 
@@ -88,6 +92,7 @@ class FairQueue:
         """It is no longer held."""
         held = self._held[job.lane]
         held[job.key] -= 1
+        self._bytes -= job.size
         if not held[job.key]:
             del held[job.key]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 INLINE_MS = 15.0
 """The loop may be kept so long by one body's reading: most are read in a tenth of that."""
 SMALL_BYTES = 4 << 10
-BYTE_MS = 4e-6
+BYTE_MS = 3e-6
 QUOTE_MS = 1e-3
 """Half a string: a key or a value, and the Python that looks at it."""
 OBJECT_MS = 1e-3
