@@ -38,6 +38,7 @@ class Reading:
     """`token_ids`: of prompts that are given as numbers. `prompts`: how many are answered.
 
     `refers`: to text that somebody else keeps. `has_files`: those of a form are among the media.
+    `counted`: tokens of the texts, once somebody has asked.
     """
 
     texts: list[Text] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Reading:
     media: list[MediaData] = field(default_factory=list)
     refers: bool = False
     has_files: bool = False
+    counted: int | None = None
 
     @property
     def images(self) -> int:
@@ -58,8 +60,10 @@ class Reading:
         return not self.token_ids and not self.refers
 
     def text_tokens(self) -> int:
-        """About how many all texts have."""
-        return sum(estimated_tokens(text) for _, text in self.texts)
+        """About how many all texts have. Counted once."""
+        if self.counted is None:
+            self.counted = estimated_tokens("\n".join([text for _, text in self.texts]))
+        return self.counted
 
 
 def read(
