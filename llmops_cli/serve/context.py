@@ -178,7 +178,7 @@ class Asked(msgspec.Struct, kw_only=True):
     def allow(self, further: Iterable[str]) -> None:
         """Fields that the file allows, beside those of the endpoint."""
         self.further = frozenset(further)
-        if self.further:
+        if not self.further.isdisjoint(self.values):
             self.was_read = None
 
     def reading(self) -> Reading:

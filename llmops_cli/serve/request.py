@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
 
 HEAD_CHARS = 2048
 """Of a prompt, for prefix affinity: two or three pages of a system prompt tell uses apart."""
+HEAD_DEPTH = 8
+"""Of lists and objects in each other."""
 Json = dict[str, Any]  # Any: OpenAI's content parts, tools and schemas
 
 
@@ -50,16 +53,39 @@ class RequestBody(msgspec.Struct, frozen=True):
 
 
 def head_of(value: object) -> str:
-    """Where a prompt begins: what an engine's prefix cache would find again."""
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        return str(value)[:HEAD_CHARS]
+    """Where a prompt begins: what an engine's prefix cache would find again.
+
+    No more of it is looked at than that.
+    """
+    if not isinstance(value, list):
+        return _beginning(value, HEAD_CHARS)
     found: list[str] = []
     size = 0
-    for message in value:
-        content = message.get("content")
-        text = content if isinstance(content, str) else str(content)
-        found.append(text[: HEAD_CHARS - size])
-        size += len(found[-1])
+    for item in value:
+        said = item.get("content") if isinstance(item, dict) else item
+        found.append(_beginning(said, HEAD_CHARS - size))
+        size += len(found[-1]) + 1
         if size >= HEAD_CHARS:
             break
     return "\n".join(found)
+
+
+def _beginning(
+    value: object,
+    most: int,
+    depth: int = 0,
+) -> str:
+    if isinstance(value, str):
+        return value[:most]
+    if isinstance(value, dict):
+        value = list(islice(value.values(), most))
+    if not isinstance(value, list):
+        return str(value)[:most]
+    found: list[str] = []
+    left = most
+    for item in value:
+        if left <= 0 or depth > HEAD_DEPTH:
+            break
+        found.append(_beginning(item, left, depth + 1))
+        left -= len(found[-1]) + 1
+    return " ".join(found)

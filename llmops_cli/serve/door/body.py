@@ -20,6 +20,8 @@ from llmops_cli.serve.request import RequestBody
 
 LARGEST = int(sys.float_info.max)
 """Beyond it a number is none for most of those who read JSON, as 1e999 is none."""
+FIELDS_MOST = 1000
+"""Of the body itself."""
 _pace = Pace()
 _decode_fields = msgspec.json.Decoder(Fields).decode
 
@@ -100,6 +102,8 @@ def _decoded(body: bytes) -> tuple[Json, bytes]:
     values = msgspec.json.decode(body)
     if not isinstance(values, dict):
         raise Refusal(400, "the body is no JSON object", code="invalid_body")
+    if len(values) > FIELDS_MOST:
+        raise Refusal(413, f"the body has more than {FIELDS_MOST:,} fields", code="too_large")
     for name, value in values.items():
         if type(value) is int and abs(value) > LARGEST:
             raise Refusal(400, f"{name}: number out of range", code="invalid_body")
