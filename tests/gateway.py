@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers["Content-Length"]))
-        body = _body(raw, self.headers["Content-Type"])
+        body = _body(raw, self.headers.get("Content-Type", "application/json"))
         self.outer.seen.append(body)
         self.outer.paths.append(self.path)
         self.outer.headers.append(dict(self.headers))
