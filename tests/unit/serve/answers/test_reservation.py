@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,12 @@ anthropics = bodies(
     {"messages": st.lists(item, min_size=1, max_size=3), "max_tokens": st.integers(-1, 400)},
     system=words,
 )
+
+
+def _with(endpoint: Endpoint, body: Json) -> tuple[Endpoint, Json]:
+    return endpoint, body
+
+
 ASKED = [
     (CHAT, chats),
     (COMPLETIONS, completions),
@@ -302,6 +309,25 @@ def test_a_reservation_is_an_upper_bound(
     cost = shop.spender.dollars
     again = shop.ask(endpoint, body, cost * 0.999)
     assert again.code == "insufficient_quota" or cost == 0.0
+
+
+anything = st.one_of([bodies_.map(partial(_with, each)) for each, bodies_ in ASKED])
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(asked=st.lists(anything, min_size=2, max_size=8), cents=st.integers(1, 9))
+def test_what_is_spent_never_passes_a_budget(
+    asked: list[tuple[Endpoint, Json]], cents: int, shop: Shop
+) -> None:
+    shop.spender.dollars = 0.0
+    key = f"s{next(NUMBERS)}"
+    for endpoint, body in asked:
+        shop.ask(endpoint, body, cents / 100, key=key)
+    assert shop.spender.dollars <= cents / 100 + 1e-12
 
 
 ODD: list[Any] = [
