@@ -72,10 +72,8 @@ class Document(NamedTuple):
             steps = [str(step) for step in mistake.place]
             dotted = ".".join(steps)
             at = f"{at}: {dotted}"
-        return UsageError(
-            f"{at}: {mistake.message}",
-            hint=mistake.hint,
-        )
+        hint = None if mistake.hint is None else on_one_line(mistake.hint)
+        return UsageError(on_one_line(f"{at}: {mistake.message}"), hint=hint)
 
     def _hidden(self, mistake: Mistake) -> Mistake:
         """Without the values of variables."""
@@ -88,6 +86,14 @@ class Document(NamedTuple):
             if hint is not None:
                 hint = hint.replace(text.value, text.written)
         return mistake._replace(message=message, hint=hint)
+
+
+def on_one_line(text: str) -> str:
+    """A name in a file may hold anything; a terminal gets what can be seen."""
+    if text.isprintable():
+        return text
+    shown = (char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return "".join(shown)
 
 
 class _Child(NamedTuple):
