@@ -161,6 +161,8 @@ def test_traces_follow_the_conventions(
     assert gateway.ask({**CHAT, "stream": True, "max_tokens": 9})[0] == 200
     upstream.mode = "500"
     assert gateway.ask(CHAT)[0] == 500
+    upstream.mode = "half"
+    assert gateway.ask({**CHAT, "stream": True})[0] == 200
     sent = {name.lower(): value for name, value in upstream.headers[0].items()}["traceparent"]
     assert sent.startswith(f"00-{trace}-")
     gateway.process.send_signal(signal.SIGTERM)
@@ -169,14 +171,16 @@ def test_traces_follow_the_conventions(
     for body in collector.bodies:
         request = ExportTraceServiceRequest.FromString(body)
         spans += [span for r in request.resource_spans for s in r.scope_spans for span in s.spans]
-    assert [span.name for span in spans] == ["chat m"] * 3
+    assert [span.name for span in spans] == ["chat m"] * 4
     first = {a.key: a.value for a in spans[0].attributes}
     assert spans[0].trace_id.hex() == trace
     assert first["gen_ai.operation.name"].string_value == "chat"
     assert first["gen_ai.request.model"].string_value == "m"
     assert first["gen_ai.usage.output_tokens"].int_value == 3
     assert {a.key: a.value for a in spans[1].attributes}["gen_ai.request.max_tokens"].int_value == 9
-    assert spans[2].status.code == 2
+    assert [span.status.code for span in spans[2:]] == [2, 2]
+    broken = {a.key: a.value for a in spans[3].attributes}
+    assert broken["error.type"].string_value == broken["llmops.ended"].string_value == "broken"
     assert b"Hello" not in b"".join(collector.bodies), "no words in traces"
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from llmops_cli import __version__
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.serve.context import Asked, Observed, RequestContext
+from llmops_cli.serve.context import Asked, Ended, Observed, RequestContext
 
 TRACES_PATH = "/v1/traces"
-CLIENT_GONE = 499
 
 
 class Trace:
@@ -77,8 +76,8 @@ class Tracer:
             return
         span = observed.trace.span
         span.set_attributes(_response_attributes(observed))
-        if observed.status >= 500 or observed.status == CLIENT_GONE:
-            span.set_attribute("error.type", observed.error or str(observed.status))
+        if observed.status >= 500 or observed.ended is not Ended.OK:
+            span.set_attribute("error.type", _error_type(observed))
             span.set_status(self._status(self._error, observed.error))
         span.end()
 
@@ -105,6 +104,13 @@ def _traces_url(endpoint: str) -> str:
     return url if url.endswith(TRACES_PATH) else url + TRACES_PATH
 
 
+def _error_type(observed: Observed) -> str:
+    """One of few, as the conventions want it: how the answer ended, or its status."""
+    if observed.ended is not Ended.OK:
+        return observed.ended
+    return str(observed.status)
+
+
 def _request_attributes(asked: Asked) -> dict[str, str | bool]:
     return {
         "gen_ai.operation.name": asked.endpoint.operation,
@@ -124,6 +130,7 @@ def _response_attributes(observed: Observed) -> dict[str, str | int | float]:
         "gen_ai.usage.output_tokens": observed.usage.output_tokens,
         "gen_ai.usage.cache_read.input_tokens": observed.usage.cached_tokens,
         "llmops.upstream": observed.upstream,
+        "llmops.ended": observed.ended,
         "llmops.cost.dollars": observed.dollars,
         "llmops.cache": observed.cache,
         "llmops.guard": observed.guard_shown,
