@@ -17,7 +17,7 @@ from llmops_cli.bench.saved import SavedRun, load_name
 from llmops_cli.bench.shift import RankedSides, Uncertainty
 from llmops_cli.bench.unlike import same_workload
 from llmops_cli.core.sample import BLOCKS, block_draws, block_weights, resample
-from llmops_cli.core.significance import t_limit, two_sided_p
+from llmops_cli.core.significance import ratio_limits, two_sided_p
 from llmops_cli.core.stats import STATISTICS, percentile
 
 if TYPE_CHECKING:
@@ -211,11 +211,8 @@ class _Comparer:
             return None
         estimate = math.log(value_b / value_a)
         ratio = math.exp(estimate)
-        half = t_limit(uncertainty.freedom) * uncertainty.error
-        low = math.exp(estimate - half)
-        high = math.exp(estimate + half)
+        interval = ratio_limits(estimate, *uncertainty)
         p = two_sided_p(estimate, *uncertainty)
-        interval = (low, high)
         return self._difference(name, name, ratio, interval, p)
 
     def _difference(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from llmops_cli.bench.report import Difference, Level
 from llmops_cli.bench.saved import load_name
 from llmops_cli.core.sample import BLOCKS
-from llmops_cli.core.significance import t_limit, two_sided_p
+from llmops_cli.core.significance import ratio_limits, two_sided_p
 from llmops_cli.core.stats import share_interval
 
 RATES = ("requests_per_s", "output_tokens_per_s", "goodput_per_s")
@@ -30,9 +30,6 @@ def rate_difference(
         return None
     error, freedom = _rate_error(metric, a, b)
     estimate = math.log(value_b / value_a)
-    half = t_limit(freedom) * error
-    low = math.exp(estimate - half)
-    high = math.exp(estimate + half)
     p = 1.0
     if error:
         p = two_sided_p(estimate, error, freedom)
@@ -42,7 +39,7 @@ def rate_difference(
         baseline=value_a,
         current=value_b,
         ratio=math.exp(estimate),
-        ratio_ci95=(low, high),
+        ratio_ci95=ratio_limits(estimate, error, freedom),
         p=p,
         requests=(a.measured, b.measured),
     )

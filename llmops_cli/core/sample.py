@@ -17,6 +17,7 @@ from llmops_cli.core.stats import QUANTILES, STATISTICS, Distribution, percentil
 if TYPE_CHECKING:
     from numpy import ndarray
     from numpy.random import Generator
+    from numpy.typing import ArrayLike
 
 RESAMPLES = 1000
 RESAMPLES_AT_ONCE = 100
@@ -143,11 +144,8 @@ class Sample:
             of_blocks.append(block)
             of_keys.append(key)
         keys, column = np.unique(of_keys, return_inverse=True)
-        used, row = np.unique(of_blocks, return_inverse=True)
         counts = list(self._buckets.values())
-        shape = (len(used), len(keys))
-        weights = np.zeros(shape)
-        np.add.at(weights, (row, column), counts)
+        weights = _by_block(of_blocks, column, counts, width=len(keys))
         support = [value_of(key) for key in keys.tolist()]
         return np.array(support), weights
 
@@ -168,10 +166,24 @@ def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
     sums = np.bincount(column, weights=values, minlength=groups)
     sizes = np.bincount(column, minlength=groups)
     support = sums / sizes
-    used, row = np.unique(blocks, return_inverse=True)
-    weights = np.zeros((len(used), groups))
-    np.add.at(weights, (row, column), 1.0)
+    weights = _by_block(blocks, column, 1.0, width=groups)
     return support, weights
+
+
+def _by_block(
+    blocks: ArrayLike,
+    column: ndarray,
+    counts: ArrayLike,
+    *,
+    width: int,
+) -> ndarray:
+    """How much is counted in each block and column (B, K); a block without anything has no row."""
+    import numpy as np
+
+    used, row = np.unique(blocks, return_inverse=True)
+    weights = np.zeros((len(used), width))
+    np.add.at(weights, (row, column), counts)
+    return weights
 
 
 def block_draws(

@@ -21,18 +21,34 @@ def two_sided_p(
         return 0.0
     t = estimate / error
     df = max(1.0, freedom)
-    correction = (8 * df + 1) / (8 * df + 3)
     spread = df * math.log1p(t * t / df)
-    z = correction * math.sqrt(spread)
+    z = _correction(df) * math.sqrt(spread)
     return math.erfc(z / math.sqrt(2))
 
 
 def t_limit(freedom: float, *, z: float = 1.96) -> float:
     """How many standard errors a 95 % interval reaches (the same approximation, inverted)."""
     df = max(1.0, freedom)
-    scaled = z * (8 * df + 3) / (8 * df + 1)
+    scaled = z / _correction(df)
     spread = df * math.expm1(scaled**2 / df)
     return math.sqrt(spread)
+
+
+def _correction(df: float) -> float:
+    """By which the approximation is less than the normal deviate."""
+    return (8 * df + 1) / (8 * df + 3)
+
+
+def ratio_limits(
+    logarithm: float,
+    error: float,
+    freedom: float,
+) -> tuple[float, float]:
+    """The 95 % interval of a ratio, from the error of its logarithm."""
+    half = t_limit(freedom) * error
+    low = math.exp(logarithm - half)
+    high = math.exp(logarithm + half)
+    return low, high
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
