@@ -29,6 +29,7 @@ def test_a_head_is_what_comes_first(prompt: Any, head: str) -> None:
     assert head_of(prompt) == head
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(
     "prompt",
     [

@@ -260,6 +260,7 @@ def test_turns_of_one_role_are_one() -> None:
     assert (tool["content"], last["content"]) == ("4", "go on")
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("role", ["user", "assistant", "system"])
 def test_many_turns_take_time_in_proportion(role: str) -> None:
     note = {"role": role, "content": "x" * 100}
