@@ -184,6 +184,7 @@ class Gateway:
         metrics = self._metrics
         metrics.tasks.set(len(asyncio.all_tasks()))
         metrics.queued.set(self.snapshot.dispatcher.queues.total())
+        metrics.judging.set(self._judging.pool.waiting())
         if self._storage.link is not None:
             metrics.redis_up.set(self._storage.link.up)
         for name, group in self.snapshot.upstreams.items():

@@ -150,6 +150,10 @@ GAUGES = {
         "Requests that wait for a place",
         "livesum",
     ),
+    "judging": GaugeFamily(
+        "Requests and answers that wait for a judge or are judged",
+        "livesum",
+    ),
     "tasks": GaugeFamily(
         "Of the event loop",
         "livesum",

@@ -56,6 +56,7 @@ class Metrics:
         self.audit_lost: Counter = self._families["audit_lost"]
         self.in_flight: Gauge = self._families["in_flight"]
         self.queued: Gauge = self._families["queued"]
+        self.judging: Gauge = self._families["judging"]
         self.tasks: Gauge = self._families["tasks"]
         self.redis_up: Gauge = self._families["redis_up"]
         self.block_rate: Gauge = self._families["guard_block_rate"]
