@@ -42,6 +42,7 @@ class _Choices(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_choices = msgspec.json.Decoder(_Choices).decode
 _WRONG = (msgspec.DecodeError, UnicodeDecodeError)
 
@@ -51,6 +52,8 @@ def check_whole(body: bytes, headers: Headers, *, has_choices: bool) -> None:
     try:
         answer = _decode(body)
     except _WRONG:
+        if not has_choices and _is_list(body):
+            return
         raise MalformedAnswer(_kind_of(body, headers)) from None
     if has_choices and answer.choices:
         return
@@ -59,6 +62,15 @@ def check_whole(body: bytes, headers: Headers, *, has_choices: bool) -> None:
         raise failure
     if has_choices:
         raise MalformedAnswer("there are no choices in it")
+
+
+def _is_list(body: bytes) -> bool:
+    """As text-embeddings-inference answers /rerank."""
+    try:
+        _decode_list(body)
+    except _WRONG:
+        return False
+    return True
 
 
 def _kind_of(body: bytes, headers: Headers) -> str:

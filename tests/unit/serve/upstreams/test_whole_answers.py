@@ -16,6 +16,7 @@ from llmops_cli.serve.upstreams.whole import check_whole
         b'{"output": [], "error": null}',
         b'{"results": [{"index": 0}]}',
         b"{}",
+        b'[{"index": 0, "score": 0.5}]',
     ],
 )
 def test_answers_without_choices_have_any_form(body: bytes) -> None:
@@ -29,7 +30,8 @@ def test_answers_without_choices_have_any_form(body: bytes) -> None:
         b'{"error": {"message": "no"}, "data": []}',
         b"",
         b"<html>",
-        b"[]",
+        b"[",
+        b"7",
     ],
 )
 def test_errors_and_other_things_are_none(body: bytes) -> None:
