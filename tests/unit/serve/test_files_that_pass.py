@@ -104,7 +104,7 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changes=changes)
 def test_what_passes_runs(
     changes: list[tuple[tuple[Any, ...], Any, bool]],

@@ -157,7 +157,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> ScriptedGateway:
     return ScriptedGateway(tmp_path_factory.mktemp("state"))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     config=configs(),
     case=st.sampled_from(PRIVATE),
