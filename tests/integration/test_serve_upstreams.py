@@ -197,6 +197,28 @@ def test_a_body_that_an_upstream_hangs_up_on_says_nothing_of_it(
     assert gateway.ask(body())[0] == 200
 
 
+def test_requests_that_crash_an_upstream_close_it_to_nobody_else(
+    raws: list[RawUpstream], start: Starter
+) -> None:
+    """One client's alone, while another's are answered."""
+
+    def fragile(asked: Asked) -> Iterable[bytes]:
+        if "seed" in asked.json():
+            return [whole({"error": {"message": "boom"}}, status=500)]
+        return fine(asked)
+
+    raws[0].answer = fragile
+    gateway = begin(start, config(raws, "{a: {pool: [one]}}"))
+    hostile = start.key("hostile")
+    time.sleep(1.1)
+    honest = []
+    for _ in range(40):
+        honest.append(gateway.ask(body())[0])
+        for _ in range(8):
+            assert gateway.ask(body(seed=1), key=hostile)[0] == 500
+    assert honest == [200] * 40
+
+
 # -- one request is sent as often as the file says
 
 

@@ -18,8 +18,8 @@ from llmops_cli.serve.upstreams.opening import RoutedRequest, opened
 from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.reply import Reply
+from llmops_cli.serve.upstreams.slot import UpstreamSlot
 from llmops_cli.serve.upstreams.statuses import OK, Meaning, is_redirect, meaning_of
-from llmops_cli.serve.upstreams.turn import Turn
 from llmops_cli.serve.upstreams.whole import check_whole, says_nothing
 from llmops_cli.serve.watch.metrics import Metrics
 
@@ -57,7 +57,7 @@ class Attempts:
             raise ClientDeadline
         upstream = candidate.upstream
         start = time.monotonic()
-        turn = Turn(upstream, request.tokens, self.queues)
+        slot = UpstreamSlot(upstream, request.tokens, self.queues, who=request.who)
         observed = request.context.observed
         observed.asking = candidate
         try:
@@ -70,16 +70,16 @@ class Attempts:
             if outcome is Outcome.BAD:
                 self._metrics.upstream_failed(upstream.name, error)
                 self.note(candidate, request, Sighting.ERROR)
-            turn.end(outcome)
+            slot.end(outcome)
             raise
         except BaseException:
             if race is not None and race.is_lost:
                 slow = Sighting(ttft_s=time.monotonic() - start)
                 self.note(candidate, request, slow)
-            turn.end(Outcome.NOTHING)
+            slot.end(Outcome.NOTHING)
             raise
         observed.asking = None
-        exchange = self._exchange(candidate, request, reply, body, turn, time.monotonic() - start)
+        exchange = self._exchange(candidate, request, reply, body, slot, time.monotonic() - start)
         request.context.observed.upstream = upstream.name
         request.context.observed.side = candidate.side
         return exchange
@@ -90,16 +90,16 @@ class Attempts:
         request: RoutedRequest,
         reply: Reply,
         body: bytes | None,
-        turn: Turn,
+        slot: UpstreamSlot,
         first_s: float,
     ) -> UpstreamExchange:
         meaning = meaning_of(reply.status, names_are_the_clients=request.names_are_the_clients)
         if meaning is Meaning.ANSWER:
-            turn.answered()
+            slot.answered()
         elif meaning is Meaning.FAILURE:
             self._metrics.upstream_failed(candidate.upstream.name, reply.status)
         else:
-            turn.refused()
+            slot.refused()
         if meaning is Meaning.REFUSAL:
             self._alarm(candidate, reply)
         elif body is not None and meaning is Meaning.REQUEST:
@@ -114,7 +114,7 @@ class Attempts:
             candidate,
             reply,
             body,
-            turn=turn,
+            slot=slot,
             meaning=meaning,
             first_s=first_s,
             is_doubtful=is_doubtful,

@@ -21,13 +21,32 @@ class BreakerState(StrEnum):
         return list(BreakerState).index(self)
 
 
+class Failures:
+    """So many, and whose requests they were."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.clients: set[str] = set()
+
+    def add(self, who: str) -> None:
+        self.count += 1
+        self.clients.add(who)
+
+    def clear(self) -> None:
+        if self.count:
+            self.count = 0
+            self.clients = set()
+
+
 class Breaker:
     """Whether an upstream may be asked, from how the last requests went.
 
     It opens after IN_ROW failures in a row, before or amid answers, or when half of MANY in ten
     seconds fail; an open one lets a single probe through after a pause that doubles each time, up
     to a minute. After the probe's first byte it is closed on trial: the next failure opens it.
-    `openings`: how often it has opened; what was asked before the last time says no more.
+    Where one client's requests alone fail and others' are answered, they are that client's own
+    doing and open nothing. `openings`: how often it has opened; what was asked before the last
+    time says no more.
     """
 
     IN_ROW = 5
@@ -45,10 +64,11 @@ class Breaker:
         self._now = now
         self._random = random.Random(seed)
         self.state: BreakerState = BreakerState.CLOSED
-        self._silent_row = 0
-        self._broken_row = 0
+        self._silent = Failures()
+        self._broken = Failures()
+        self._recent = Failures()
         self._asked = 0
-        self._failed = 0
+        self._answered: dict[str, float] = {}
         self._window = now()
         self._until = 0.0
         self._pause_s = self.FIRST_S
@@ -74,50 +94,54 @@ class Breaker:
         self._probing = True
         return True
 
-    def answered(self, *, probe: bool = False) -> None:
+    def answered(self, who: str = "", *, probe: bool = False) -> None:
         """An answer has begun."""
         if probe:
             self.closes_on_trial()
-        self._count(failed=False)
-        self._silent_row = 0
+        self._count()
+        self._silent.clear()
+        self._answered[who] = self._now()
 
     def closes_on_trial(self) -> None:
         """The probe was answered."""
         self.state = BreakerState.CLOSED
         self._probing = False
         self._on_trial = True
-        self._silent_row = 0
-        self._broken_row = 0
         self._asked = 0
-        self._failed = 0
+        for failures in (self._silent, self._broken, self._recent):
+            failures.clear()
 
     def ended_well(self) -> None:
         """An answer was whole."""
-        self._broken_row = 0
+        self._broken.clear()
         if self._on_trial:
             self._on_trial = False
             self._pause_s = self.FIRST_S
 
-    def failed(self, *, begun: bool = False, probe: bool = False) -> None:
+    def failed(self, who: str = "", *, begun: bool = False, probe: bool = False) -> None:
         """`begun`: an answer broke off, else there was none."""
         if begun:
-            self._broken_row += 1
-            self._failed += 1
+            self._broken.add(who)
         else:
-            self._silent_row += 1
-            self._count(failed=True)
-        if probe or self._on_trial:
-            self._pause_s = min(self.MOST_S, self._pause_s * 2)
-            self._open()
+            self._silent.add(who)
+            self._count()
+        self._recent.add(who)
+        is_own = self._is_own({who})
+        if probe:
+            self._open(longer=not is_own)
+        elif self._on_trial and not is_own:
+            self._open(longer=True)
         elif self.state is BreakerState.CLOSED and self._is_bad():
-            self._open()
+            self._open(longer=False)
 
     def undecided(self) -> None:
         """The probe ended without saying anything of the upstream: its client left."""
         self.state = BreakerState.OPEN
         self._probing = False
 
-    def _open(self) -> None:
+    def _open(self, *, longer: bool) -> None:
+        if longer:
+            self._pause_s = min(self.MOST_S, self._pause_s * 2)
         self.openings += 1
         self.state = BreakerState.OPEN
         self._probing = False
@@ -126,15 +150,27 @@ class Breaker:
         self._until = self._now() + self._pause_s * jitter
 
     def _is_bad(self) -> bool:
-        if max(self._silent_row, self._broken_row) >= self.IN_ROW:
-            return True
-        return self._asked >= self.MANY and self._failed * 2 >= self._asked
+        for row in (self._silent, self._broken):
+            if row.count >= self.IN_ROW and not self._is_own(row.clients):
+                return True
+        if self._asked < self.MANY or self._recent.count * 2 < self._asked:
+            return False
+        return not self._is_own(self._recent.clients)
 
-    def _count(self, *, failed: bool) -> None:
+    def _is_own(self, clients: set[str]) -> bool:
+        """Whether somebody beside the one client that fails was answered lately."""
+        if len(clients) != 1:
+            return False
+        since = self._now() - self.WINDOW_S
+        return any(at >= since for who, at in self._answered.items() if who not in clients)
+
+    def _count(self) -> None:
         now = self._now()
         if now - self._window > self.WINDOW_S:
             self._window = now
             self._asked = 0
-            self._failed = 0
+            self._recent.clear()
+            self._answered = {
+                who: at for who, at in self._answered.items() if at >= now - self.WINDOW_S
+            }
         self._asked += 1
-        self._failed += failed

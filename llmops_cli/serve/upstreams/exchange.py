@@ -20,8 +20,8 @@ from llmops_cli.serve.upstreams.errors import (
 )
 from llmops_cli.serve.upstreams.outcome import Outcome
 from llmops_cli.serve.upstreams.reply import Reply
+from llmops_cli.serve.upstreams.slot import UpstreamSlot
 from llmops_cli.serve.upstreams.statuses import CLEAR, Meaning, is_redirect, meaning_of
-from llmops_cli.serve.upstreams.turn import Turn
 
 KEPT_HEADERS = (b"retry-after", b"content-type")
 AT_ONCE_S = 1e-6
@@ -46,7 +46,7 @@ class UpstreamExchange:
         "_began",
         "_ended",
         "_note",
-        "_turn",
+        "_slot",
         "body",
         "candidate",
         "first_s",
@@ -61,7 +61,7 @@ class UpstreamExchange:
         reply: Reply,
         body: bytes | None,
         *,
-        turn: Turn,
+        slot: UpstreamSlot,
         meaning: Meaning,
         first_s: float,
         is_doubtful: bool,
@@ -74,7 +74,7 @@ class UpstreamExchange:
         self.first_s = first_s
         self.is_doubtful = is_doubtful
         self._began = time.monotonic()
-        self._turn = turn
+        self._slot = slot
         self._note = note
         self._ended = False
 
@@ -103,7 +103,7 @@ class UpstreamExchange:
         self._ended = True
         if self._note is not None and outcome is not Outcome.NOTHING:
             self._note(self._sighting(outcome, tokens))
-        self._turn.end(outcome)
+        self._slot.end(outcome)
         self.candidate.upstream.origin.release(self.reply)
 
     def _sighting(self, outcome: Outcome, tokens: int) -> Sighting:

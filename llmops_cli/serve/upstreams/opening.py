@@ -46,6 +46,12 @@ class RoutedRequest(NamedTuple):
         return self.context.asked.endpoint.target.path
 
     @property
+    def who(self) -> str:
+        """Who asks, as far as that is known."""
+        asked = self.context.asked
+        return asked.key_id or asked.ip
+
+    @property
     def has_choices(self) -> bool:
         return self.context.asked.endpoint.target.choices is not None
 

@@ -10,8 +10,8 @@ from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.opening import RoutedRequest, opened
 from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
+from llmops_cli.serve.upstreams.slot import UpstreamSlot
 from llmops_cli.serve.upstreams.statuses import Meaning, meaning_of
-from llmops_cli.serve.upstreams.turn import Turn
 from llmops_cli.serve.watch.metrics import Metrics
 
 
@@ -35,21 +35,21 @@ class Shadows:
     async def _copy(self, candidate: RoutingCandidate, request: RoutedRequest) -> None:
         upstream = candidate.upstream
         start = time.monotonic()
-        turn = Turn(upstream, request.tokens, self._attempts.queues)
+        slot = UpstreamSlot(upstream, request.tokens, self._attempts.queues, who=request.who)
         outcome = Outcome.NOTHING
         is_fine = False
         try:
             meaning = await _answered(candidate, request)
             is_fine = meaning is Meaning.ANSWER
             if is_fine:
-                turn.answered()
+                slot.answered()
                 outcome = Outcome.GOOD
             elif meaning is Meaning.FAILURE:
                 outcome = Outcome.BAD
         except UpstreamError as error:
             outcome = outcome_of(error)
         finally:
-            turn.end(outcome)
+            slot.end(outcome)
         result = "fine" if is_fine else "failed"
         seconds = time.monotonic() - start
         self._metrics.shadowed(request.alias, result, seconds)

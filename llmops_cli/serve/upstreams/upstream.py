@@ -115,7 +115,7 @@ class Upstream:
             self._refuses_until = now + REFUSES_S
         return is_news
 
-    # While it is asked: see Turn.
+    # While it is asked: see UpstreamSlot.
 
     def alive(self) -> None:
         """A byte has come from it, which says more than a check that is late."""

@@ -11,7 +11,7 @@ from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.upstreams.breaker import Breaker
 from llmops_cli.serve.upstreams.outcome import Outcome
 from llmops_cli.serve.upstreams.queues import Queues
-from llmops_cli.serve.upstreams.turn import Turn
+from llmops_cli.serve.upstreams.slot import UpstreamSlot
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 
@@ -101,20 +101,42 @@ def test_only_the_probe_decides_and_one_that_its_client_ends_is_no_obstacle() ->
     now = [0.0]
     upstream.breaker = Breaker(now=lambda: now[0], seed=1)
     queues = Queues()
-    old = Turn(upstream, 1, queues)
+    old = UpstreamSlot(upstream, 1, queues)
     for _ in range(5):
-        Turn(upstream, 1, queues).end(Outcome.BAD)
+        UpstreamSlot(upstream, 1, queues).end(Outcome.BAD)
     now[0] += 2.0
     for _ in range(3):
         assert upstream.breaker.allows()
-        Turn(upstream, 1, queues).end(Outcome.NOTHING)
-    probe = Turn(upstream, 1, queues)
+        UpstreamSlot(upstream, 1, queues).end(Outcome.NOTHING)
+    probe = UpstreamSlot(upstream, 1, queues)
     old.end(Outcome.BAD)
     assert upstream.breaker.state == "half open", "what was asked before says no more"
     probe.answered()
     assert upstream.breaker.state == "closed"
     probe.end(Outcome.GOOD)
     assert (upstream.in_flight, upstream.outstanding) == (0, 0)
+
+
+def test_one_client_s_failures_are_its_own_while_others_are_answered() -> None:
+    now = [0.0]
+    breaker = Breaker(now=lambda: now[0], seed=1)
+    for i in range(200):
+        now[0] += 0.05
+        breaker.begin()
+        if i % 40 == 0:
+            breaker.answered("honest")
+            breaker.ended_well()
+        else:
+            breaker.failed("hostile")
+        assert breaker.state == "closed", i
+    now[0] += Breaker.WINDOW_S + 1
+    breaker.failed("hostile")
+    assert breaker.state == "open", "nobody else has been answered lately"
+    breaker = Breaker(now=lambda: now[0], seed=1)
+    breaker.answered("honest")
+    for who in ("a", "b", "a", "b", "a"):
+        breaker.failed(who)
+    assert breaker.state == "open", "it fails for several"
 
 
 def test_checks_that_are_late_do_not_kill_who_answers() -> None:

@@ -8,10 +8,11 @@ from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 
-class Turn:
-    """Whether this request is the probe of an open breaker is its own knowledge.
+class UpstreamSlot:
+    """`who` asks: a key, or else an address.
 
-    So what ends beside a probe neither closes the breaker nor takes the probe's place.
+    Whether this request is the probe of an open breaker is its own knowledge. So what ends beside
+    a probe neither closes the breaker nor takes the probe's place.
     """
 
     __slots__ = (
@@ -21,10 +22,19 @@ class Turn:
         "_queues",
         "_tokens",
         "_upstream",
+        "_who",
     )
 
-    def __init__(self, upstream: Upstream, tokens: int, queues: Queues) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        tokens: int,
+        queues: Queues,
+        *,
+        who: str = "",
+    ) -> None:
         self._upstream = upstream
+        self._who = who
         self._tokens = tokens
         self._queues = queues
         self._has_begun = False
@@ -38,7 +48,7 @@ class Turn:
         self._has_begun = True
         self._upstream.alive()
         if self._is_current():
-            self._upstream.breaker.answered(probe=self._is_probe)
+            self._upstream.breaker.answered(self._who, probe=self._is_probe)
         self._is_probe = False
 
     def refused(self) -> None:
@@ -62,7 +72,7 @@ class Turn:
 
     def _tell(self, breaker: Breaker, outcome: Outcome) -> None:
         if outcome is Outcome.BAD:
-            breaker.failed(begun=self._has_begun, probe=self._is_probe)
+            breaker.failed(self._who, begun=self._has_begun, probe=self._is_probe)
         elif outcome is Outcome.GOOD and self._has_begun:
             breaker.ended_well()
         elif self._is_probe:
