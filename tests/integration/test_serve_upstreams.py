@@ -605,6 +605,8 @@ def test_clients_cannot_roll_a_canary_back(raws: list[RawUpstream], start: Start
         said = asked.json()
         if "seed" in said:
             return [whole({"error": {}}, status=said["seed"])]
+        if "user" in said:
+            return [whole({"error": {"message": "boom"}}, status=500)]
         if said.get("max_tokens") == 1:
             return [whole(EMPTY)]
         return slowly(asked)
@@ -613,11 +615,15 @@ def test_clients_cannot_roll_a_canary_back(raws: list[RawUpstream], start: Start
         each.answer = picky
     text = CANARY.replace("step_s: 1,", "step_s: 600,")
     gateway = begin(start, config(raws, text))
+    hostile = start.key("hostile")
+    time.sleep(1.1)
     for i in range(120):
         session = {"x-session-id": f"s{i % 4}"}
         status = (400, 404, 413, 422)[i % 4]
         assert gateway.ask(body(seed=status), headers=session)[0] in (status, 502)
         assert gateway.ask(body(max_tokens=1), headers=session)[0] == 200
+        assert gateway.ask(body(user="x"), headers=session, key=hostile)[0] == 500
+        assert gateway.ask(body())[0] == 200
         if i % 4 == 0:
             gateway.ask(body(), headers={**session, **HASTY})
             _leave(gateway)

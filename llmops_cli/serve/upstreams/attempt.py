@@ -69,7 +69,8 @@ class Attempts:
             outcome = outcome_of(error)
             if outcome is Outcome.BAD:
                 self._metrics.upstream_failed(upstream.name, error)
-                self.note(candidate, request, Sighting.ERROR)
+                if race is not None:
+                    race.has_failed = True
             slot.end(outcome)
             raise
         except BaseException:

@@ -93,11 +93,29 @@ class Dispatcher:
                 self._settle_suspect(answer, search, request)
                 return answer
             else:
-                if answer.is_doubtful and search.suspect is None:
-                    self._attempts.note(candidate, request, Sighting.DOUBTFUL)
-                search.failed(candidate, answer)
-                if not await self._may_retry(answer, search, request.alias):
-                    raise NoAnswer(answer)
+                await self._go_on(candidate, answer, search, request)
+
+    async def _go_on(
+        self,
+        candidate: RoutingCandidate,
+        failure: Failure,
+        search: Search,
+        request: RoutedRequest,
+    ) -> None:
+        """What failed on both sides of a canary is the request's own. Raises: NoAnswer."""
+        is_first = search.suspect is None
+        asks_stable = is_first and candidate.side == CANARY and search.has_stable()
+        search.failed(candidate, failure)
+        goes_on = await self._may_retry(failure, search, request.alias)
+        if asks_stable and goes_on:
+            if failure.is_upstreams:
+                search.suspect = candidate
+        elif is_first and failure.is_doubtful:
+            self._attempts.note(candidate, request, Sighting.DOUBTFUL)
+        elif is_first and failure.is_upstreams:
+            self._attempts.note(candidate, request, Sighting.ERROR)
+        if not goes_on:
+            raise NoAnswer(failure)
 
     async def _admitted(self, search: Search, request: RoutedRequest) -> RoutingCandidate:
         """Raises: Refusal; NoAnswer."""
@@ -136,7 +154,7 @@ class Dispatcher:
         """The stable side has spoken."""
         if search.suspect is None:
             return
-        if answer.is_doubtful:
+        if answer.is_doubtful and search.is_doubted:
             answer.counts_for_nothing()  # both sides say so: it is the request
         else:
             self._attempts.note(search.suspect, request, Sighting.ERROR)
@@ -245,7 +263,10 @@ class Dispatcher:
             self._metrics.hedged(request.alias)
             return self._attempts.attempt(spare, request)
 
-        return await hedged(first, second, after_s=after_s, race=race)
+        exchange = await hedged(first, second, after_s=after_s, race=race)
+        if race.has_failed and exchange.candidate is not candidate:
+            self._attempts.note(candidate, request, Sighting.ERROR)
+        return exchange
 
     async def _may_retry(
         self,

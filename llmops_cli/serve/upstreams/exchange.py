@@ -12,6 +12,7 @@ from llmops_cli.serve.refusal import Headers, retry_after
 from llmops_cli.serve.upstreams.canary import Sighting
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import (
+    Blame,
     ClientDeadline,
     ErrorInStream,
     KeptConnectionLost,
@@ -123,8 +124,9 @@ class UpstreamExchange:
 class Failure(NamedTuple):
     """What the last upstream said, if nobody says better.
 
-    `is_clients`: nobody can do better for this request, or in the time that it has. `again`: the
-    same upstream may do better at once.
+    `is_clients`: nobody can do better for this request, or in the time that it has.
+    `is_upstreams`: it is the upstream's own doing. `again`: the same upstream may do better
+    at once.
     """
 
     status: int
@@ -134,6 +136,7 @@ class Failure(NamedTuple):
     late: bool = False
     meaning: Meaning = Meaning.FAILURE
     is_clients: bool = False
+    is_upstreams: bool = True
     again: bool = False
 
     @property
@@ -174,12 +177,19 @@ def no_reply(candidate: RoutingCandidate, error: UpstreamError) -> Failure:
     if isinstance(error, ErrorInStream):
         return _told_in_stream(candidate, error)
     if isinstance(error, ClientDeadline):
-        return Failure(CLIENT_LATE, str(error), late=True, is_clients=True)
+        return Failure(
+            CLIENT_LATE,
+            str(error),
+            late=True,
+            is_clients=True,
+            is_upstreams=False,
+        )
     late = isinstance(error, UpstreamTimeout)
     return Failure(
         504 if late else BAD_GATEWAY,
         str(error),
         late=late,
+        is_upstreams=error.blame is Blame.UPSTREAM,
         again=isinstance(error, KeptConnectionLost),
     )
 
@@ -206,6 +216,7 @@ def refused(exchange: UpstreamExchange) -> Failure:
     reply = exchange.reply
     candidate = exchange.candidate
     meaning = exchange.meaning
+    exchange.counts_for_nothing()  # the search tells the canary of failures
     exchange.end(Outcome.BAD if meaning is Meaning.FAILURE else Outcome.NOTHING)
     rest_s = _rest_s(reply.headers)
     if rest_s:

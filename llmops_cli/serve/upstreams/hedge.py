@@ -10,10 +10,11 @@ from llmops_cli.serve.upstreams.exchange import UpstreamExchange
 
 
 class Race:
-    """Between two copies. `is_lost`: the other one has answered."""
+    """Of a first copy with a second. `is_lost`: that one has answered; `has_failed`: this one."""
 
     def __init__(self) -> None:
         self.is_lost = False
+        self.has_failed = False
 
 
 Asking = Coroutine[Any, Any, UpstreamExchange]  # Any: what a coroutine is sent, which is nothing

@@ -13,8 +13,9 @@ from llmops_cli.serve.upstreams.upstream import Upstream
 class Search:
     """`sent`: how often the request has gone out. `candidates`: those that may be asked still.
 
-    `suspect`: the canary that refused the request, or answered with nothing; whose fault that is
-    the stable side tells. `held`: what it said, if that may be passed on.
+    `suspect`: the canary that failed, refused the request, or answered with nothing; whose fault
+    that is the stable side tells. `is_doubted`: it did not fail outright. `held`: what it said, if
+    that may be passed on.
     """
 
     def __init__(self, candidates: list[RoutingCandidate]) -> None:
@@ -23,6 +24,7 @@ class Search:
         self.sent = 0
         self.failure: Failure | None = None
         self.suspect: RoutingCandidate | None = None
+        self.is_doubted = False
         self.held: UpstreamExchange | None = None
 
     @property
@@ -44,6 +46,7 @@ class Search:
     def doubt(self, candidate: RoutingCandidate, answer: UpstreamExchange | Failure) -> None:
         """The stable side is asked as well."""
         self.suspect = candidate
+        self.is_doubted = True
         if isinstance(answer, UpstreamExchange):
             self.held = answer
             answer.counts_for_nothing()
