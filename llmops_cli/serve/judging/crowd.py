@@ -11,7 +11,7 @@ VALUES_MOST = 50_000
 """Objects, lists and strings. A chat of 2,000 messages with tools has a tenth of them."""
 FIELDS_MOST = 100_000
 """Of all objects together."""
-NUMBERS_MOST = 1_000_000
+NUMBERS_MOST = 500_000
 """OpenAI takes 300,000 tokens at once."""
 _STRING = re.compile(rb'"[^"]*"')
 

@@ -61,7 +61,10 @@ class Judging:
         dialect: Dialect,
         bounds: JudgingConfig,
     ) -> bytes:
-        """The body in OpenAI's form; what is read of it stands in `asked`. Raises: Refusal."""
+        """The body in OpenAI's form, or its beginning; what is read of it stands in `asked`.
+
+        Raises: Refusal.
+        """
         if is_light(body):
             return parse(body, asked, dialect)
         found = await self._run(
@@ -77,8 +80,8 @@ class Judging:
         for name, value in found.noted.items():
             setattr(asked, name, value)
         vars(dialect).update(vars(found.dialect))  # the same one, having heard the request
-        plain: bytes = found.plain
-        return plain
+        beginning: bytes = found.beginning
+        return beginning
 
     async def input(
         self,

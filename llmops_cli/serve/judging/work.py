@@ -14,15 +14,19 @@ from llmops_cli.serve.judging.crowd import refuse_crowd
 from llmops_cli.serve.passed_endpoints import KNOWN
 from llmops_cli.serve.privacy import may_be_personal
 from llmops_cli.serve.reading import Reading, Text
+from llmops_cli.serve.watch.audit import BODY_MOST
 
 if TYPE_CHECKING:
     from llmops_cli.guard.policy import Policy
 
 
 class ReadBody(NamedTuple):
-    """A body in OpenAI's form, what was noted of it by name, and a dialect that has heard it."""
+    """What was noted of a body by name, and a dialect that has heard it.
 
-    plain: bytes
+    `beginning`: of the body in OpenAI's form, as far as an audit log keeps it.
+    """
+
+    beginning: bytes
     noted: dict[str, Any]  # Any: fields of Asked
     dialect: Dialect
 
@@ -58,7 +62,7 @@ def read_body(
         for name in Asked.__struct_fields__
         if getattr(asked, name) is not getattr(fresh, name)
     }
-    return ReadBody(plain, noted, dialect)
+    return ReadBody(plain[:BODY_MOST], noted, dialect)
 
 
 def judge_input(
