@@ -163,6 +163,8 @@ class RequestHandler:
             raise Refusal(400, judged.message, code="content_filter")
 
     def _shadow(self, request: AdmittedRequest) -> None:
+        if request.decided.settings.shadow is None:
+            return
         name = request.asked.body.model
         request.snapshot.dispatcher.shadow(name, request.context, request.decided.fields)
 
