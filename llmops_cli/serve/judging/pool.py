@@ -117,8 +117,7 @@ class JudgePool:
             said = "what judges requests is out of service"
             error: Exception = Refusal(503, said, code="overloaded", headers=retry_after(1))
         except TimeoutError:
-            said = f"the request could not be judged in {job.seconds:g} s"
-            error = Refusal(413, said, code="too_large")
+            error = _late(job)
         except OSError as failure:  # no process can be started
             LOG.exception("no judge")
             said = f"what judges requests does not start: {failure.strerror}"
@@ -151,3 +150,11 @@ class JudgePool:
         await asyncio.gather(*self._workers, return_exceptions=True)
         for judge in self._judges:
             await judge.end()
+
+
+def _late(job: Job) -> Refusal:
+    """What is small takes long only where a guard waits for somebody else."""
+    said = f"the request could not be judged in {job.seconds:g} s"
+    if job.lane is Lane.QUICK:
+        return Refusal(503, said, code="guard_unavailable", headers=retry_after(5))
+    return Refusal(413, said, code="too_large")

@@ -110,9 +110,10 @@ def test_a_judge_that_dies_is_replaced(tmp_path: object) -> None:
 def test_a_task_that_takes_too_long_ends_with_its_judge() -> None:
     async def use(pool: JudgePool) -> None:
         await pool.run(doubled, "a", key="k", size=9, bounds=BOUNDS)
-        with pytest.raises(Refusal) as refused:
-            await pool.run(time.sleep, 60, key="k", size=9, bounds=SHORT)
-        assert refused.value.status == 413
+        for size, status in ((QUICK_BYTES + 1, 413), (9, 503)):
+            with pytest.raises(Refusal) as refused:
+                await pool.run(time.sleep, 60, key="k", size=size, bounds=SHORT)
+            assert refused.value.status == status
         assert await pool.run(doubled, "a", key="k", size=9, bounds=BOUNDS) == "aa"
 
     with_pool(use)
