@@ -170,13 +170,24 @@ class Gateway:
                 LOG.exception("housekeeping")
 
     async def _tick(self) -> None:
-        self._storage.flush()
-        self._canaries.tick()
-        self._audit.look()
+        """What fails of it, on a full disk, keeps nothing else from being done."""
+        works = (
+            self._storage.flush,
+            self._canaries.tick,
+            self._audit.look,
+            self._look_at_files,
+            self._show_state,
+        )
+        for work in works:
+            try:
+                work()
+            except Exception:  # the boundary of a task that must not end
+                LOG.exception("housekeeping")
+        await self._follower.look(self)
+
+    def _look_at_files(self) -> None:
         for upstream in self.snapshot.all():
             upstream.look_at_files()
-        self._show_state()
-        await self._follower.look(self)
 
     # -- what metrics show
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing
@@ -74,6 +75,21 @@ def connect(folder: Path) -> sqlite3.Connection:
         raise EnvironmentMissing(
             f"cannot keep state in {path}: {error}",
             hint="put back a copy, or move it away and create the keys anew",
+        ) from error
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """What is asked of the database within cannot always be written: a full disk, no right to it.
+
+    Raises: EnvironmentMissing.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise EnvironmentMissing(
+            f"nothing was changed in {folder / DATABASE}: {error}",
+            hint="look at the disk's space and the folder's rights, and ask again",
         ) from error
 
 

@@ -28,7 +28,7 @@ from llmops_cli.serve.accounts.key import (
     row_of,
 )
 from llmops_cli.serve.accounts.key_changes import KeyChanges
-from llmops_cli.serve.state import connect
+from llmops_cli.serve.state import changing, connect
 
 __all__ = ["ASKING", "ROLES", "DamagedKey", "Key", "KeyStore"]
 
@@ -54,6 +54,7 @@ class KeyStore:
     """The keys of one state folder."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._db = connect(folder)
         self._db.text_factory = _text
         self._by_hash: dict[bytes, Key] = {}
@@ -78,7 +79,8 @@ class KeyStore:
     ) -> tuple[str, Key]:
         """The key, never seen again, and what is kept of it.
 
-        Raises: UsageError for a name in use, a bad role, or a number out of bounds.
+        Raises: UsageError for a name in use, a bad role, or a number out of bounds;
+        EnvironmentMissing if it cannot be written.
         """
         secret = _new_secret()
         key = Key(
@@ -102,7 +104,8 @@ class KeyStore:
         values = (*row_of(key), digest(secret))
         places = ",".join("?" * len(values))
         try:
-            self._db.execute(f"insert into keys ({COLUMNS}, hash) values ({places})", values)
+            with changing(self._folder):
+                self._db.execute(f"insert into keys ({COLUMNS}, hash) values ({places})", values)
         except sqlite3.IntegrityError:
             raise UsageError(
                 f"there is a key named {key.name}",
@@ -144,7 +147,8 @@ class KeyStore:
         return msgspec.structs.replace(old, revoked=now)
 
     def _change(self, statement: str, *values: object) -> None:
-        self._db.execute(statement, values)
+        with changing(self._folder):
+            self._db.execute(statement, values)
         self._by_hash.clear()  # SQLite tells of other connections' changes only
 
     def named(self, name: str) -> Key:

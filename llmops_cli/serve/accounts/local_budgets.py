@@ -76,6 +76,7 @@ class LocalBudgets:
         self._db.execute(f"pragma busy_timeout={PATIENCE_MS}")
         self._owner = owner()
         self._unsettled: list[Settlement] = []
+        self._fails = False
         self.forget_dead()
 
     def forget_dead(self) -> int:
@@ -141,20 +142,32 @@ class LocalBudgets:
             try:
                 self._write([settlement])
             except sqlite3.Error as error:
-                LOG.error("spending is written later: %s", error)
+                self._note_failure(error)
                 self._unsettled.append(settlement)
         elif dollars or tokens:
             self._unsettled.append(settlement)
 
     def flush(self) -> None:
+        """What cannot be written stays until it can; that is said once."""
         if not self._unsettled:
             return
         sums = dict[Reservation, Spending]()
         for reservation, spending in self._unsettled:
             before = sums.get(reservation, Spending())
             sums[reservation] = before.plus(spending)
-        self._write(Settlement(*each) for each in sums.items())
-        self._unsettled = []
+        self._unsettled = [Settlement(*each) for each in sums.items()]
+        try:
+            self._write(self._unsettled)
+        except sqlite3.Error as error:
+            self._note_failure(error)
+        else:
+            self._unsettled = []
+            self._fails = False
+
+    def _note_failure(self, error: sqlite3.Error) -> None:
+        if not self._fails:
+            LOG.error("spending is written later: %s", error)
+        self._fails = True
 
     def _write(self, settlements: Iterable[Settlement]) -> None:
         self._db.execute("begin immediate")

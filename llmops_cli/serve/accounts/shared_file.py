@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing
+
+NO_PREALLOCATION = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""Of file systems that keep no place for what is written later."""
 
 
 class FileLock:
@@ -37,7 +41,7 @@ class SharedFile:
     ) -> None:
         """A file without the size and the first bytes that it should have begins anew.
 
-        Raises: EnvironmentMissing.
+        Raises: EnvironmentMissing, also where the disk has no place for all of it.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
@@ -45,10 +49,13 @@ class SharedFile:
             self.lock = FileLock(self.descriptor)
             with self.lock:
                 self._begin(size, magic)
+                self._take_place(size)
                 self.memory = mmap.mmap(self.descriptor, size)
         except OSError as error:
             message = f"cannot keep limits in {path}: {error.strerror}"
             hint = "move it away, or set LLMOPS_STATE_DIR"
+            if error.errno == errno.ENOSPC:
+                hint = f"it takes {size >> 20} MB; make room, or set LLMOPS_STATE_DIR"
             raise EnvironmentMissing(message, hint=hint) from error
 
     def _begin(self, size: int, magic: bytes) -> None:
@@ -56,9 +63,21 @@ class SharedFile:
         if has_size and os.pread(self.descriptor, len(magic), 0) == magic:
             return
         os.ftruncate(self.descriptor, 0)
-        # A sparse file: only rows in use take memory and disk.
         os.ftruncate(self.descriptor, size)
         os.pwrite(self.descriptor, magic, 0)
+
+    def _take_place(self, size: int) -> None:
+        """On the disk, for every row: a mapped page that finds none there ends the process.
+
+        Raises: OSError.
+        """
+        if not hasattr(os, "posix_fallocate"):
+            return
+        try:
+            os.posix_fallocate(self.descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in NO_PREALLOCATION:
+                raise
 
     def close(self) -> None:
         self.memory.close()

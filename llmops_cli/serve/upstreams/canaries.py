@@ -90,8 +90,10 @@ class Canaries:
             raw = msgspec.json.encode(state)
             if raw != kept:
                 self._db.execute("insert or replace into canaries values (?, ?)", (name, raw))
-        finally:
             self._db.execute("commit")
+        finally:
+            if self._db.in_transaction:  # a full disk; nobody else could write
+                self._db.execute("rollback")
         self._states[name] = state
 
     def _kept(self, name: str) -> bytes | None:

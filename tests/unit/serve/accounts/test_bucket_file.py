@@ -95,3 +95,21 @@ def test_who_asks_for_more_than_there_ever_is_waits_for_a_full_bucket(tmp_path: 
     now[0] += 90.0
     assert buckets.take(large).refused is None
     buckets.close()
+
+
+@pytest.mark.parametrize("has_holes", [False, True])
+def test_every_row_has_its_place_on_the_disk_from_the_start(
+    has_holes: bool,
+    tmp_path: Path,
+) -> None:
+    """A full disk would end the process that first writes to a page without one."""
+    path = tmp_path / "limits"
+    if has_holes:
+        BucketFile(tmp_path).close()
+        whole = path.read_bytes()
+        path.write_bytes(whole[:4096])
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    BucketFile(tmp_path).close()
+    found = path.stat()
+    assert found.st_blocks * 512 >= found.st_size

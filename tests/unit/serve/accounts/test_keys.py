@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.serve.accounts.budget import Spending
 from llmops_cli.serve.accounts.key_changes import KeyChanges
 from llmops_cli.serve.accounts.keys import KeyStore
@@ -219,3 +219,17 @@ def test_spending_by_tag_has_every_dollar_once(store: KeyStore) -> None:
     rows = spent_by_tag(store.all(), spent, "team")
     assert rows == [TagSpending("search", 2, 3.0, 30), TagSpending("", 1, 0.5, 5)]
     assert tag_names(store.all()) == ["project", "team"]
+
+
+def test_what_cannot_be_written_is_said_and_changes_nothing(store: KeyStore) -> None:
+    """A full disk is no bug of ours."""
+    store.create("me")
+    pages = store._db.execute("pragma page_count").fetchone()[0]
+    store._db.execute(f"pragma max_page_count={pages}")
+    tags = {f"tag{number}": "x" * 64 for number in range(16)}
+    with pytest.raises(EnvironmentMissing, match=r"nothing was changed in .*gateway\.db.* full"):
+        for number in range(100):
+            store.create(f"more{number}", tags=tags)
+    with pytest.raises(EnvironmentMissing, match="nothing was changed"):
+        store.update("me", KeyChanges(fields={"models": ["m" * 200] * 200}))
+    assert store.named("me").models == []

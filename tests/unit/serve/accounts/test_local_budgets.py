@@ -68,3 +68,26 @@ def test_spending_that_cannot_be_written_is_written_later(tmp_path: Path) -> Non
         return (await budgets.spent(month_now()))["k"].dollars
 
     assert asyncio.run(go()) == pytest.approx(2.0)
+
+
+def test_a_full_disk_is_said_once_and_costs_no_spending(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    budgets = LocalBudgets(tmp_path)
+    budgets._db.execute("pragma busy_timeout=1")
+    nobodys = Reservation("", "k", month_now())
+    other = connect(tmp_path)
+    other.execute("begin immediate")
+
+    async def go() -> float:
+        for _ in range(3):
+            await budgets.settle(nobodys, 1.0, 2)
+            budgets.flush()
+        assert (await budgets.spent(month_now())) == {}, "what was written is still shown"
+        other.execute("commit")
+        return (await budgets.spent(month_now()))["k"].dollars
+
+    assert asyncio.run(go()) == pytest.approx(3.0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "spending is written later: database is locked"
+    ]
