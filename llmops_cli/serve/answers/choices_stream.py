@@ -117,11 +117,19 @@ class ChoicesStream:
             self._bytes += len(event)
         else:
             self.usage = self.usage.heard(usage_in(data))
-            if self._hides_usage and not choices:
-                return b""
+        hides = bool(counts) and self._hides_usage and not choices
         if self._guard is None:
-            return event + END
-        return self._guarded(self._guard, chunk)
+            return b"" if hides else event + END
+        shown = self._guarded(self._guard, chunk)
+        return self._hidden(shown) if hides else shown
+
+    def _hidden(self, count: bytes) -> bytes:
+        """Nothing for who did not ask for it; who is given the answer again may have."""
+        if self._blocked:
+            return count
+        if self._kept is not None:
+            self._kept.append(count)
+        return b""
 
     def _guarded(self, guard: StreamGuard, chunk: dict[str, Any]) -> bytes:  # Any: OpenAI's fields
         try:

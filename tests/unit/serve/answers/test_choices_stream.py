@@ -178,3 +178,12 @@ def test_an_answer_that_is_spelt_out_keeps_what_is_beside_its_text() -> None:
     raw = b"".join(spelt({"choices": [choice]}, ChatChoices(), usage=False))
     assert b'"images":[{"type":"image_url"}]' in raw
     assert b'"stop_reason":"END"' in raw
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_count_that_was_hidden_is_kept_for_who_asks_again(guarded: bool) -> None:
+    stream = chat_stream(Guard() if guarded else None, hides_usage=True)
+    shown = passed(stream, [stream_of(["well", " then"])])
+    assert b"usage" not in shown
+    whole = json.loads(stream.whole() or b"{}")
+    assert whole["usage"] == {"prompt_tokens": 5, "completion_tokens": 7}
