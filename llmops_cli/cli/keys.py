@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -171,15 +172,18 @@ def spend(
 ) -> None:
     """What a month has cost, by a tag of the keys."""
     from llmops_cli.cli.screen import print_json, print_table
-    from llmops_cli.core.errors import unknown_name
+    from llmops_cli.core.errors import UsageError, unknown_name
     from llmops_cli.serve.accounts.show import spend_table
     from llmops_cli.serve.accounts.spend import spent_by_tag, tag_names
 
+    asked = _month(month)
     keys = _store().all()
     tags = tag_names(keys)
+    if not tags:
+        raise UsageError("no key has a tag", hint="llmops keys update NAME --tag team=search")
     if by not in tags:
         raise unknown_name("tag", by, tags)
-    rows = spent_by_tag(keys, _spent(month), by)
+    rows = spent_by_tag(keys, _spent(asked), by)
     if as_json:
         print_json([row._asdict() for row in rows])
     else:
@@ -239,6 +243,15 @@ def _tags(pairs: list[str]) -> dict[str, str]:
             raise UsageError(f"--tag {pair} is no NAME=VALUE", hint="--tag team=search")
         found[name.strip()] = value.strip()
     return found
+
+
+def _month(text: str | None) -> str | None:
+    """Raises: UsageError for what is no month."""
+    from llmops_cli.core.errors import UsageError
+
+    if text is None or re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
+        return text
+    raise UsageError(f"--month {text} is no month", hint="--month 2026-11")
 
 
 def _store() -> KeyStore:

@@ -185,6 +185,16 @@ PASSED = {endpoint.path: endpoint for group in GROUPS.values() for endpoint in g
 KNOWN = {**ENDPOINTS, **PASSED}
 
 
+def advice(path: str) -> str:
+    """What may have been meant by a path that is not served."""
+    if path in PASSED:
+        return ": the gateway's file does not name it in endpoints"
+    longer = f"/v1{path}"
+    if longer in KNOWN:
+        return f": did you mean {longer}?"
+    return ""
+
+
 def endpoints_of(groups: Iterable[EndpointGroup]) -> Mapping[str, Endpoint]:
     """By path: those that are always there, and what the file adds."""
     found = dict(ENDPOINTS)

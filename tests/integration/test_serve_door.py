@@ -95,7 +95,9 @@ def test_a_browser_asks_first_where_its_origin_is_named(upstream: Upstream, star
     assert "access-control-allow-credentials" not in told
     status, told, _ = gateway.ask(CHAT, headers={"Origin": ORIGIN})
     assert (status, told["access-control-allow-origin"]) == (200, ORIGIN)
-    assert "x-request-id" in told["access-control-expose-headers"]
+    shown = told["access-control-expose-headers"].split(", ")
+    for name in ("request-id", "llmops-bound", "llmops-token-count", "llmops-unsent"):
+        assert f"x-{name}" in shown
     assert told["vary"] == "origin"
     status, told, _ = gateway.ask(CHAT, key="wrong", headers={"Origin": ORIGIN})
     assert (status, told["access-control-allow-origin"]) == (401, ORIGIN), "a page may read why"

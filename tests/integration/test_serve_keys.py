@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -104,6 +105,27 @@ def test_a_damaged_row_is_shown_and_harms_nobody(upstream: Upstream, start: Star
     assert keys(start, "revoke", "bad").exit_code == 0
 
 
+def test_a_database_that_takes_nothing_keeps_no_file_from_being_read(
+    upstream: Upstream, start: Starter
+) -> None:
+    """As on a full disk: what waits to be written holds up nothing else."""
+    gateway = start.config(PRICED.format(url=upstream.url))
+    key = start.key("a")
+    admin = start.key("ops", "--role", "admin")
+    time.sleep(1)
+    with contextlib.closing(sqlite3.connect(start.state / "gateway.db")) as held:
+        held.execute("begin immediate")
+        assert gateway.ask(CHAT, key=key)[0] == 200
+        time.sleep(1.5)
+        start.file.write_text("upstreams: {")
+        deadline = time.monotonic() + 20
+        while b"config_ok 0" not in gateway.ask(None, path="/metrics", key=admin)[2]:
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+        assert gateway.ask(None, path="/admin/state", key=admin)[0] == 200
+        assert gateway.ask(CHAT, key=key)[0] == 200
+
+
 def test_what_tags_have_cost(upstream: Upstream, start: Starter) -> None:
     gateway = start.config(PRICED.format(url=upstream.url) + "tags: [team]\n")
     search = start.key("a", "--tag", "team=search", "--tag", "project=x")
@@ -117,6 +139,9 @@ def test_what_tags_have_cost(upstream: Upstream, start: Starter) -> None:
     assert rows["search"]["dollars"] == pytest.approx(2 * 0.008)
     assert rows["docs"]["tokens"] == 8
     assert is_refused(keys(start, "spend", "--by", "tean"))
+    for month in ("2026-13", "2026-1", "11", "november", "2026-11-01", ""):
+        done = keys(start, "spend", "--by", "team", "--month", month)
+        assert is_refused(done), month
     assert "search" in keys(start, "spend", "--by", "team").stdout
     text = gateway.ask(None, path="/metrics", key=admin)[2].decode()
     assert 'cost_dollars_by_tag_total{tag="team",value="search"} 0.016' in text

@@ -61,9 +61,15 @@ def file_of(name: str = "a.wav") -> io.BytesIO:
 def test_they_are_not_there_unless_the_file_says_so(upstream: Upstream, start: Starter) -> None:
     gateway = start(upstream.url)
     for path in PATHS:
-        assert gateway.ask({"model": "m"}, path=path)[0] == 404
+        status, _, raw = gateway.ask({"model": "m"}, path=path)
+        assert status == 404
+        assert "does not name it in endpoints" in raw.decode()
     listed = json.loads(gateway.ask(None, path="/openapi.json")[2])["paths"]
     assert not set(PATHS) & set(listed)
+    said = gateway.ask({"model": "m"}, path="/chat/completions")[2].decode()
+    assert "did you mean /v1/chat/completions?" in said
+    said = gateway.ask({"model": "m"}, path="/v1/nothing")[2].decode()
+    assert 'there is no /v1/nothing"' in said
 
 
 def test_the_file_adds_them_while_it_serves(upstream: Upstream, start: Starter) -> None:

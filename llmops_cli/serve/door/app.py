@@ -36,6 +36,7 @@ from llmops_cli.serve.endpoints import (
     page_at,
 )
 from llmops_cli.serve.judging.judging import Judging
+from llmops_cli.serve.passed_endpoints import advice
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.watch.audit import AuditBodies, BodyRecorder
@@ -144,7 +145,7 @@ class GatewayApp:
         if not snapshot.config.keys_required and route not in UNGUARDED:
             snapshot.names.check(headers)
         if route is None:
-            raise Refusal(404, f"there is no {shown}", code="not_found")
+            raise Refusal(404, f"there is no {shown}{advice(shown)}", code="not_found")
         if scope["method"] not in route.methods:
             await self._other_method(scope, route, context, send)
             return
