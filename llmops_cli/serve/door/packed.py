@@ -12,8 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from io import BytesIO
 
-import zstandard
-
 from llmops_cli.serve.refusal import Refusal
 
 
@@ -69,7 +67,7 @@ async def unpacked(packed: bytes, coding: Coding, *, most: int) -> bytes:
         found = await asyncio.get_running_loop().run_in_executor(
             _THREADS, _joined, READERS[coding](packed), most
         )
-    except (Malformed, zlib.error, zstandard.ZstdError):
+    except (Malformed, zlib.error):
         raise Refusal(400, f"the body is no whole {coding}", code="invalid_body") from None
     if found is None:
         raise too_large(most)
@@ -135,16 +133,21 @@ def _inflated(packed: memoryview, bits: int) -> Generator[bytes, None, int]:
 def _zstd(packed: bytes) -> Iterator[bytes]:
     """A frame that is cut off gives what there is of it, which is no JSON then.
 
-    Raises: Malformed; zstandard.ZstdError.
+    Raises: Malformed.
     """
+    import zstandard
+
     unpacker = zstandard.ZstdDecompressor(max_window_size=WINDOW_MOST)
     frames = 0
-    with unpacker.stream_reader(BytesIO(packed)) as reader:
-        while piece := reader.read(PIECE_BYTES):
-            yield piece
-            frames += len(piece) < PIECE_BYTES
-            if frames > MEMBERS_MOST:
-                raise Malformed
+    try:
+        with unpacker.stream_reader(BytesIO(packed)) as reader:
+            while piece := reader.read(PIECE_BYTES):
+                yield piece
+                frames += len(piece) < PIECE_BYTES
+                if frames > MEMBERS_MOST:
+                    raise Malformed
+    except zstandard.ZstdError:
+        raise Malformed from None
 
 
 READERS: dict[Coding, Callable[[bytes], Iterator[bytes]]] = {
