@@ -122,20 +122,20 @@ HOSTILE: dict[str, tuple[bytes, int]] = {
         json.dumps(
             {"model": "m", "messages": [{"role": "user", "content": "x"}] * 150_000}
         ).encode(),
-        413,
+        400,
     ),
     "model's name": (json.dumps({**chat("Hi"), "model": "m" * (9 * MB)}).encode(), 400),
-    "braces": (b'{"model":"m","messages":[' + b"{}," * (3 * MB) + b"{}]}", 413),
-    "brackets": (b'{"model":"m","messages":' + b"[" * (9 * MB), 413),
+    "braces": (b'{"model":"m","messages":[' + b"{}," * (3 * MB) + b"{}]}", 400),
+    "brackets": (b'{"model":"m","messages":' + b"[" * (9 * MB), 400),
     "fields": (
         b'{"model":"m",' + b",".join(b'"k%d":1' % n for n in range(600_000)) + b"}",
-        413,
+        400,
     ),
     "tools": (
         json.dumps(
             chat("Hi", tools=[{"type": "function", "function": {"name": "f"}}] * 60_000)
         ).encode(),
-        413,
+        400,
     ),
     "parts": (
         json.dumps(
@@ -144,11 +144,11 @@ HOSTILE: dict[str, tuple[bytes, int]] = {
                 "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 60_000}],
             }
         ).encode(),
-        413,
+        400,
     ),
     "lists in lists": (
         json.dumps({"model": "m", "messages": [[[[[{}] * 20_000] * 3]]]}).encode(),
-        413,
+        400,
     ),
 }
 
@@ -175,7 +175,7 @@ def test_nobody_waits_for_moderations_without_a_guard(
     gateway = start(upstream.url)
     text = TEXTS["random base64"](MB)
     inputs = {"base64": text, "too long": text * 9, "small messages": ["x"] * 60_000}
-    statuses = {"base64": 200, "too long": 413, "small messages": 413}
+    statuses = {"base64": 200, "too long": 413, "small messages": 400}
 
     with Watch(gateway) as watch:
         status, _, raw = gateway.ask({"input": inputs[kind]}, path="/v1/moderations")
@@ -407,7 +407,7 @@ def test_a_crowd_of_values_is_refused_whatever_its_strings_say(guarded: Gateway)
     many = [{"role": "user", "content": "x"}] * (VALUES_MOST // 2)
 
     assert guarded.ask(chat(braces))[0] == 200
-    assert guarded.ask({"model": "m", "messages": many})[0] == 413
+    assert guarded.ask({"model": "m", "messages": many})[0] == 400
 
 
 ODD = st.sampled_from(

@@ -103,7 +103,7 @@ def _decoded(body: bytes) -> tuple[Json, bytes]:
     if not isinstance(values, dict):
         raise Refusal(400, "the body is no JSON object", code="invalid_body")
     if len(values) > FIELDS_MOST:
-        raise Refusal(413, f"the body has more than {FIELDS_MOST:,} fields", code="too_large")
+        raise Refusal(400, f"the body has more than {FIELDS_MOST:,} fields", code="too_large")
     for name, value in values.items():
         if type(value) is int and abs(value) > LARGEST:
             raise Refusal(400, f"{name}: number out of range", code="invalid_body")

@@ -52,4 +52,4 @@ def count_of(body: bytes) -> Counted:
 
 
 def _crowded(what: str) -> Refusal:
-    return Refusal(413, f"the body has more than {what}", code="too_large")
+    return Refusal(400, f"the body has more than {what}", code="too_large")
