@@ -62,6 +62,8 @@ def _said(request: AdmittedRequest) -> int | None:
     for name, tokens in said.items():
         if not 0 <= tokens <= most:
             raise Refusal(400, f"{name} is not between 0 and {most:,}", code="invalid_body")
+        if tokens == 0:  # to some servers that is no limit, whatever the least is
+            return 0
         return max(tokens, _least(asked, most))
     return None
 

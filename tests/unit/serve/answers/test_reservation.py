@@ -134,6 +134,7 @@ WAYS: list[tuple[Endpoint, Json]] = [
     (CHAT, {"messages": [USER], "tools": TOOLS, "max_tokens": 1}),
     (CHAT, {"messages": [USER], "documents": [{"text": "1" * 3000}], "max_tokens": 1}),
     (COMPLETIONS, {"prompt": "Hi"}),
+    (COMPLETIONS, {"prompt": "Hi", "max_tokens": 0, "min_tokens": 1}),
     (COMPLETIONS, {"prompt": ["Hi"] * 40, "max_tokens": 20}),
     (COMPLETIONS, {"prompt": [[1, 2]] * 40, "max_tokens": 20}),
     (COMPLETIONS, {"prompt": ["Hi"] * 8, "max_tokens": 20, "n": 4}),
