@@ -197,7 +197,7 @@ CARRIERS = (
     Carrier(
         name="base64",
         sign=r"[A-Za-z0-9+/_-]{16}",
-        pattern=r"={0,6}(?:[A-Za-z0-9+/_-]{16,}\s{0,2})+={0,6}",
+        pattern=r"(?<![A-Za-z0-9+/_-])={0,6}(?:[A-Za-z0-9+/_-]{16,}\s{0,2})+={0,6}",
         decode=read_base64,
     ),
     Carrier(
@@ -239,7 +239,7 @@ CARRIERS = (
     Carrier(
         name="base85",
         sign=r"[!-~]{24}",
-        pattern=r"[!-~]{24,}",
+        pattern=r"(?<![!-~])[!-~]{24,}",
         decode=_base85,
     ),
     Carrier(
