@@ -34,13 +34,15 @@ READ = (Carries.TEXT, Carries.MESSAGES)
 class Field(msgspec.Struct, frozen=True):
     """`role`: whose text it is, where nothing in it says so. `reason`: why it is refused.
 
-    `is_whole`: it is a whole number, also written as 5.0.
+    `is_whole`: it is a whole number, also written as 5.0. `has_media`: parts of it may be images
+    and the like; elsewhere data is what a template writes as it stands.
     """
 
     carries: Carries
     role: str = "user"
     reason: str = ""
     is_whole: bool = False
+    has_media: bool = False
 
 
 FieldTable = Mapping[str, Field]
@@ -59,12 +61,17 @@ def whole(names: str) -> dict[str, Field]:
     return _all(names.split(), Field(Carries.NOTHING, is_whole=True))
 
 
-def text(names: str, *, role: str = "user") -> dict[str, Field]:
-    return _all(names.split(), Field(Carries.TEXT, role))
+def text(
+    names: str,
+    *,
+    role: str = "user",
+    media: bool = False,
+) -> dict[str, Field]:
+    return _all(names.split(), Field(Carries.TEXT, role, has_media=media))
 
 
 def messages(name: str) -> dict[str, Field]:
-    return {name: Field(Carries.MESSAGES)}
+    return {name: Field(Carries.MESSAGES, has_media=True)}
 
 
 def limits(names: str) -> dict[str, Field]:

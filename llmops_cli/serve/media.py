@@ -45,6 +45,10 @@ OF_DATA = {
 }
 PROGRAMS = ("application/pdf", "application/octet-stream", "application/zip")
 SCHEMES = ("http://", "https://", "s3://", "gs://")
+NAMES = frozenset(
+    ("filename", "file_name", "name", "title", "text", "alt", "caption", "context", "description")
+)
+"""Keys beside a medium's data that hold words, whatever these look like."""
 URL_MOST = 8192
 BASE64_LEAST = 32
 LOOKED_AT = 4096
@@ -90,7 +94,11 @@ def texts_of_media(
             refers = refers or isinstance(inner.get("file_id"), str)
             if not STRUCTURE.issuperset(inner):
                 texts.extend(key for key in inner if key not in STRUCTURE and key not in MEDIA)
-            waiting.extend(inner[key] for key in reversed(inner))
+            for key in reversed(inner):
+                if key in NAMES and isinstance(inner[key], str):
+                    texts.append(inner[key])
+                else:
+                    waiting.append(inner[key])
     return MediaTexts(texts, refers)
 
 

@@ -16,9 +16,9 @@ from llmops_cli.serve.field_tables import REFUSED
 from llmops_cli.serve.fields import FieldTable, answers, messages, passed, text
 
 RERANK_FIELDS: FieldTable = {
-    **text("query instruction"),
-    **text("documents", role="document"),
-    **text("chat_template_kwargs"),
+    **text("query", media=True),
+    **text("documents", role="document", media=True),
+    **text("instruction chat_template_kwargs"),
     **REFUSED,
     **passed(
         "model user top_n top_k return_documents rank_fields max_chunks_per_doc"
@@ -27,9 +27,9 @@ RERANK_FIELDS: FieldTable = {
     ),
 }
 SCORE_FIELDS: FieldTable = {
-    **text("text_1 data_1 queries query instruction"),
-    **text("text_2 data_2 documents items", role="document"),
-    **text("chat_template_kwargs"),
+    **text("text_1 data_1 queries query", media=True),
+    **text("text_2 data_2 documents items", role="document", media=True),
+    **text("instruction chat_template_kwargs"),
     **REFUSED,
     **passed(
         "model user truncate_prompt_tokens truncation_side activation use_activation softmax"

@@ -6,14 +6,14 @@ all decided by this one reading.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from llmops_cli.serve.api_words import API_WORDS, KINDS, ROLES, STRUCTURE
-from llmops_cli.serve.fields import FURTHER, READ, Carries, FieldTable
+from llmops_cli.serve.fields import FURTHER, READ, Carries, Field, FieldTable
 from llmops_cli.serve.media import MEDIA, MediaData, Medium, texts_of_data, texts_of_media
 from llmops_cli.serve.token_estimate import estimated_tokens
 
@@ -31,6 +31,8 @@ ANSWERS_OF_TOOLS = ("_output", "_result", "_response")
 PROMPTS = (str, list)
 """Items of a list that are a prompt each."""
 REFERENCES = ("file_id", "item_reference")
+NO_MEDIA: Mapping[str, Medium] = {}
+"""Of tools, forms, documents and calls, which a template writes as they stand."""
 
 
 @dataclass(slots=True)
@@ -82,10 +84,10 @@ def read(
         if known is None:
             continue
         if known.carries in READ:
-            _read_field(found, value, known.role, own=known.carries is Carries.MESSAGES)
+            _read_field(found, value, known)
         elif known.carries is Carries.CONTEXT and value:
             found.refers = True
-            _read_field(found, value, known.role, own=False)
+            _read_field(found, value, known)
     found.prompts = max(1, _prompts_in(values.get(prompt)))
     return found
 
@@ -101,47 +103,37 @@ def _prompts_in(value: object) -> int:
     return apart + (apart < len(value))
 
 
-def _read_field(
-    found: Reading,
-    value: object,
-    role: str,
-    *,
-    own: bool,
-) -> None:
+def _read_field(found: Reading, value: object, known: Field) -> None:
+    role = known.role
     if isinstance(value, str):
         found.items += 1
         found.texts.append((role, value))
     elif isinstance(value, dict):
-        _read_item(found, value, role)
+        _read_item(found, value, role, media=known.has_media)
     elif isinstance(value, list) and _is_tokens(value):
         found.token_ids += len(value)
     elif isinstance(value, list):
         for item in value:
-            _read_of_list(found, item, role, own=own)
+            _read_of_list(found, item, known)
 
 
-def _read_of_list(
-    found: Reading,
-    item: object,
-    role: str,
-    *,
-    own: bool,
-) -> None:
+def _read_of_list(found: Reading, item: object, known: Field) -> None:
+    role = known.role
     if isinstance(item, str):
         found.items += 1
         found.texts.append((role, item))
     elif isinstance(item, dict):
-        if own:
+        if known.carries is Carries.MESSAGES:
             role = role_of(item, role)
             if len(item) == 2 and item.get("role") == role and isinstance(item.get("content"), str):
                 found.items += 1  # as nearly all messages are
                 found.texts.append((role, item["content"]))
                 return
-        _read_item(found, item, role)
+        _read_item(found, item, role, media=known.has_media and role != TOOL_CALL)
     elif isinstance(item, list) and _is_tokens(item):
         found.token_ids += len(item)
     elif isinstance(item, list):
-        _read_item(found, item, role)
+        _read_item(found, item, role, media=known.has_media)
     elif isinstance(item, int):
         found.token_ids += 1
 
@@ -165,7 +157,13 @@ def role_of(item: Json, otherwise: str) -> str:
     return "assistant" if kind == "reasoning" else otherwise
 
 
-def _read_item(found: Reading, item: object, role: str) -> None:
+def _read_item(
+    found: Reading,
+    item: object,
+    role: str,
+    *,
+    media: bool,
+) -> None:
     """One text of all the strings in it, as a template puts them one after the other.
 
     Calls of tools are texts of their own.
@@ -177,19 +175,30 @@ def _read_item(found: Reading, item: object, role: str) -> None:
                 calls.append(item[name])
                 item = {key: value for key, value in item.items() if key != name}
     found.items += 1
-    _read_strings(found, item, role)
+    _read_strings(found, item, role, media=media)
     for call in calls:
-        _read_strings(found, call, TOOL_CALL)
+        _read_strings(found, call, TOOL_CALL, media=False)
 
 
-def _read_strings(found: Reading, item: object, role: str) -> None:
+def _read_strings(
+    found: Reading,
+    item: object,
+    role: str,
+    *,
+    media: bool,
+) -> None:
     pieces: list[str] = []
-    _gather(found, item, pieces)
+    _gather(found, item, pieces, MEDIA if media else NO_MEDIA)
     if pieces:
         found.texts.append((role, pieces[0] if len(pieces) == 1 else "\n".join(pieces)))
 
 
-def _gather(found: Reading, item: object, pieces: list[str]) -> None:
+def _gather(
+    found: Reading,
+    item: object,
+    pieces: list[str],
+    media: Mapping[str, Medium],
+) -> None:
     """A stack of its own: a body may be nested deeper than Python's calls."""
     waiting: list[object] = [item]
     while waiting:
@@ -200,7 +209,7 @@ def _gather(found: Reading, item: object, pieces: list[str]) -> None:
             waiting.extend(reversed(value))
         elif isinstance(value, dict):
             for key in reversed(value):
-                _wait_for(found, key, value[key], waiting)
+                _wait_for(found, key, value[key], waiting, media)
 
 
 def _wait_for(
@@ -208,27 +217,28 @@ def _wait_for(
     key: str,
     value: object,
     waiting: list[object],
+    media: Mapping[str, Medium],
 ) -> None:
-    """What of one entry is still to be read."""
+    """What of one entry is still to be read. `media`: keys below which data is no text."""
     if isinstance(value, str):
         if key in KINDS and value in API_WORDS:
             return
         if key in REFERENCES or value in REFERENCES:
             found.refers = True
-        if key in MEDIA:
-            waiting.extend(texts_of_data(MEDIA[key], value, found.media))
+        if key in media:
+            waiting.extend(texts_of_data(media[key], value, found.media))
             return
         if key == "arguments" and "\\" in value:
             waiting.append(_decoded(value))
         waiting.append(value)
     elif isinstance(value, dict | list):
-        if key in MEDIA:
-            below = texts_of_media(MEDIA[key], value, found.media)
+        if key in media:
+            below = texts_of_media(media[key], value, found.media)
             found.refers = found.refers or below.refers
             waiting.extend(reversed(below.texts))
         else:
             waiting.append(value)
-    if key not in STRUCTURE and key not in MEDIA:
+    if key not in STRUCTURE and key not in media:
         waiting.append(key)
 
 
