@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from llmops_cli.serve.answers.dialects.choice_texts import (
     Place,
     leave_unread,
+    other_places_of,
     places_of,
     places_of_chunk,
+    settle_forms,
     whole_places_of,
 )
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat
@@ -48,10 +50,13 @@ class StreamGuard:
         is_last = choice.get("finish_reason") is not None
         self._number_calls(index, choice)
         choice.pop("logprobs", None)  # they spell what is redacted
+        settle_forms(choice)
         leave_unread(choice)
-        for place in whole_places_of(choice):
+        pieces = list(places_of(choice))
+        whole = list(whole_places_of(choice))
+        for place in (*whole, *other_places_of(choice, [*pieces, *whole])):
             self._judge(place)
-        for place in places_of(choice):
+        for place in pieces:
             place.holder[place.field] = self._stream(index, place.name).feed(place.text)
         if is_last:
             self._append_rest(index, choice)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from llmops_cli.serve.answers.dialects.choice_texts import Place
-from llmops_cli.serve.answers.dialects.slots import without_spelling
+from llmops_cli.serve.answers.dialects.slots import slots_in, without_spelling
 from llmops_cli.serve.context import GuardVerdict
 from llmops_cli.serve.endpoints import AnswerKind, Endpoint
 
@@ -33,12 +33,11 @@ def guarded_answer(
 ) -> GuardedAnswer:
     try:
         answer = msgspec.json.decode(raw)
-        places = endpoint.places(answer)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
-        places = []
     if endpoint.answers is AnswerKind.TEXT and not isinstance(answer, dict):
         return _guarded_text(guard, raw, endpoint)
+    places = _places_of(answer, endpoint)
     action = ""
     rule = ""
     for place in places:
@@ -53,6 +52,14 @@ def guarded_answer(
         return GuardedAnswer(raw)
     without_spelling(answer, SPELT_OUT)
     return GuardedAnswer(msgspec.json.encode(answer), GuardVerdict("output", action, rule))
+
+
+def _places_of(answer: Any, endpoint: Endpoint) -> list[Place]:  # Any: whatever JSON it is
+    """Of an answer of another form, every text that there is."""
+    try:
+        return endpoint.places(answer)
+    except (KeyError, TypeError, AttributeError):
+        return [Place({}, "content", *slot) for slot in slots_in(answer)]
 
 
 def _guarded_text(guard: Guard, raw: bytes, endpoint: Endpoint) -> GuardedAnswer:

@@ -6,38 +6,44 @@ stands is judged as it is; in a stream anything else with words in it is left ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
+
+import msgspec
 
 from llmops_cli.serve.answers.dialects.slots import SPELT_OUT, slots_in
 
 Json = dict[str, Any]  # Any: OpenAI's fields
-TEXT_FIELDS = ("content", "text", "reasoning_content", "reasoning", "refusal")
+THOUGHT = "reasoning_content"
+TEXT_FIELDS = ("content", "text", THOUGHT, "reasoning", "refusal")
 """Fields of a choice, or of its message, that hold what a model says."""
+SAID = (0, "content", "text", "thinking")
+"""Where a part that is no string says its words."""
 DETAIL_FIELDS = ("text", "summary")
 """Of an entry of OpenRouter's `reasoning_details`."""
 WHOLE_FIELDS = ("annotations", "citations", "search_results")
 """Fields that are told once and all of it."""
-READ_FIELDS = frozenset(
+WORDLESS_FIELDS = frozenset(
     (
-        *TEXT_FIELDS,
-        *WHOLE_FIELDS,
-        "audio",
-        "delta",
         "finish_reason",
-        "function_call",
         "index",
         "matched_stop",
-        "message",
         "native_finish_reason",
         "prompt_logprobs",
-        "reasoning_details",
         "role",
         "stop_reason",
-        "tool_calls",
     )
 )
-"""Fields of a choice, or of its message, that are read here, or that no model writes."""
+"""Fields of a choice, or of its message, that no model writes."""
+WITH_DATA = ("audio", "reasoning_details")
+"""Fields whose `data` is no text."""
+MESSAGE_FIELDS = WORDLESS_FIELDS.union(
+    TEXT_FIELDS,
+    WHOLE_FIELDS,
+    WITH_DATA,
+    ("function_call", "tool_calls"),
+)
+"""Fields of a stream's piece that are read here, or that no model writes."""
 CHUNK_FIELDS = frozenset(
     (
         "choices",
@@ -113,12 +119,63 @@ def whole_places_of(choice: Json) -> Iterator[Place]:
             yield Place(choice, field, slot.holder, slot.field)
 
 
+def other_places_of(choice: Json, known: Iterable[Place]) -> Iterator[Place]:
+    """Every text that stands elsewhere: names, what is new, what has another form."""
+    seen = {(id(place.holder), place.field) for place in known}
+    part = _part_of(choice)
+    for holder in (choice,) if part is choice else (choice, part):
+        for place in _others_in(choice, holder, WORDLESS_FIELDS):
+            if (id(place.holder), place.field) in seen:
+                continue
+            seen.add((id(place.holder), place.field))
+            if place.field != "data" or place.name not in WITH_DATA:
+                yield place
+
+
 def leave_unread(choice: Json) -> None:
     """Takes what nobody reads, and has words in it, out of a piece of a stream."""
-    for part in (choice, _part_of(choice)):
-        for name in [each for each in part if each not in READ_FIELDS]:
-            if any(slots_in({name: part[name]})):
-                del part[name]
+    part = _part_of(choice)
+    _leave_unread(part, MESSAGE_FIELDS)
+    if part is not choice:
+        for name in [each for each, inner in choice.items() if inner is not part]:
+            _leave_unread(choice, WORDLESS_FIELDS, name)
+
+
+def _leave_unread(holder: Json, read: frozenset[str], *names: str) -> None:
+    for name in names or tuple(holder):
+        if name not in read and any(slots_in({name: holder[name]})):
+            del holder[name]
+
+
+def settle_forms(choice: Json) -> None:
+    """Texts that are lists of parts (Mistral's), and arguments that are objects, as strings.
+
+    Of a piece of a stream, so that each is one text from its first piece to its last.
+    """
+    part = _part_of(choice)
+    for field in TEXT_FIELDS:
+        if isinstance(part.get(field), dict | list):
+            _settle_text(part, field)
+    for function in _called_in(part):
+        if isinstance(function.get("arguments"), dict | list):
+            function["arguments"] = msgspec.json.encode(function["arguments"]).decode()
+
+
+def _settle_text(part: Json, field: str) -> None:
+    items = part[field] if isinstance(part[field], list) else [part[field]]
+    said = {field: "", THOUGHT: str(part.get(THOUGHT) or "")}
+    for item in items:
+        is_thought = isinstance(item, dict) and item.get("type") == "thinking"
+        name = THOUGHT if is_thought else field
+        said[name] += "".join([slot.text for slot in slots_in([item]) if slot.field in SAID])
+    part |= {name: text for name, text in said.items() if text or name == field}
+
+
+def _called_in(part: Json) -> Iterator[Json]:
+    calls = [each.get("function") for each in part.get("tool_calls") or ()]
+    for function in (*calls, part.get("function_call")):
+        if isinstance(function, dict):
+            yield function
 
 
 def places_of_chunk(chunk: Json) -> Iterator[Place]:
@@ -130,17 +187,10 @@ def places_of_whole(answer: Json) -> list[Place]:
     """Every text of a whole answer."""
     found = list(places_of_chunk(answer))
     for choice in answer["choices"]:
-        found += places_of(choice)
-        found += whole_places_of(choice)
-        found += _other_places(choice)
+        known = [*places_of(choice), *whole_places_of(choice)]
+        found += known
+        found += other_places_of(choice, known)
     return found
-
-
-def _other_places(choice: Json) -> Iterator[Place]:
-    part = _part_of(choice)
-    yield from _others_in(choice, choice, READ_FIELDS)
-    if part is not choice:
-        yield from _others_in(choice, part, READ_FIELDS)
 
 
 def _others_in(choice: Json, part: Json, read: frozenset[str]) -> Iterator[Place]:

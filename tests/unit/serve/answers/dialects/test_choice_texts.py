@@ -127,3 +127,56 @@ def test_a_comment_and_an_event_without_choices_are_not_repeated() -> None:
     out += reader.feed(f"data: {json.dumps({'said': SAID, 'usage': None})}\n\n".encode())
     assert b"1111" not in out
     assert out.startswith(b": \n\n")
+
+
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": SAID}]},
+    {"type": "text", "text": SAID},
+]
+"""Mistral's form of what is said."""
+CALL = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+ODD: list[Json] = [
+    {"content": PARTS},
+    {"content": {"text": SAID}},
+    {"content": [SAID]},
+    {"reasoning": {"text": SAID}},
+    {"refusal": [SAID]},
+    {"tool_calls": [{**CALL, "function": {"name": SAID, "arguments": "{}"}}]},
+    {"tool_calls": [{**CALL, "function": {"name": "f", "arguments": {"x": SAID}}}]},
+    {"tool_calls": [{**CALL, "server": {"output": SAID}}]},
+    {"function_call": {"name": "f", "arguments": {"x": SAID}}},
+    {"audio": {"transcript": [SAID]}},
+    {"reasoning_details": [{"type": "x", "title": SAID}]},
+]
+
+
+@pytest.mark.parametrize("said", ODD)
+def test_a_text_of_another_form_is_judged_too(said: Json) -> None:
+    """Whatever form an upstream gives to what it says: whole, and in a piece of a stream."""
+    message = {"role": "assistant", "content": "ok", **said}
+    whole = {"choices": [{"index": 0, "message": message}]}
+    assert b"1111 1111" not in guarded_answer(Guard(), json.dumps(whole).encode(), CHAT).body
+    assert "1111 1111" not in json.dumps(passed([said]))
+
+
+@pytest.mark.parametrize("whole", [{"message": {"content": SAID}}, {"choices": [SAID]}, [SAID]])
+def test_an_answer_of_no_known_form_is_judged_too(whole: object) -> None:
+    assert b"1111 1111" not in guarded_answer(Guard(), json.dumps(whole).encode(), CHAT).body
+
+
+def test_what_stands_beside_a_message_is_judged_too() -> None:
+    choice = {"index": 0, "delta": {"content": "ok"}, "text": SAID, "message": {"content": SAID}}
+    raw = {"choices": [choice]}
+    assert b"1111 1111" not in guarded_answer(Guard(), json.dumps(raw).encode(), CHAT).body
+    reader = ChoicesStream(CHAT.path, ChatChoices(), Guard())
+    assert b"1111 1111" not in reader.feed(f"data: {json.dumps(raw)}\n\n".encode())
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_parts_in_pieces_are_one_text(size: int) -> None:
+    pieces = [SAID[i : i + size] for i in range(0, len(SAID), size)]
+    thoughts = [{"type": "thinking", "thinking": [{"type": "text", "text": t}]} for t in pieces]
+    words = [{"type": "text", "text": piece} for piece in pieces]
+    chunks = passed([{"content": [part]} for part in (*thoughts, *words)])
+    assert joined(chunks, "reasoning_content") == SHOWN
+    assert joined(chunks, "content") == SHOWN
