@@ -181,9 +181,11 @@ def test_what_is_passed_on_has_a_bound_too(upstream: Upstream, start: Starter) -
     key = start.key("poor", "--budget-tokens", "20000")
     rerank = {"model": "m", "query": "q" * 500, "documents": ["d"] * 10}
     assert gateway.ask(rerank, path="/v1/rerank", key=key)[0] == 200
-    rerank["documents"] = ["d"] * 60
-    status, _, said = gateway.ask(rerank, path="/v1/rerank", key=key)
-    assert (status, code_of(said)) == (429, "insufficient_quota")
+    many = {"content": [{"type": "text", "text": "d"}] * 60}  # vLLM's form: a document a part
+    for documents in (["d"] * 60, many):
+        asked = {**rerank, "documents": documents}
+        status, _, said = gateway.ask(asked, path="/v1/rerank", key=key)
+        assert (status, code_of(said)) == (429, "insufficient_quota")
     speech = {"model": "m", "input": "x", "voice": "alloy"}
     status, _, said = gateway.ask(speech, path="/v1/audio/speech", key=key)
     assert (status, code_of(said)) == (400, "unbounded")

@@ -175,8 +175,9 @@ def test_images_by_the_official_client(upstream: Upstream, start: Starter) -> No
             "size": "256x256",
         }
         pictures = [file_of("a.png"), file_of("b.png")]
-        client.images.edit(model="shop", prompt="Bigger", image=pictures)
+        client.images.edit(model="shop", prompt="Bigger", image=pictures, n=2)
         seen = upstream.seen[-1]
+        assert seen["n"] == "2", "a form has texts only"
         assert [each[0] for each in seen["image[]"]] == ["a.png", "b.png"]
         assert seen["prompt"] == "Bigger"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 import msgspec
 
 from llmops_cli.serve.answers.admitted import AdmittedRequest
@@ -16,10 +19,17 @@ ANSWERS_MOST = 128
 BEAMS = 2
 """A beam search looks at twice as many beginnings as it keeps."""
 COPIES = ("n", "best_of")
-BUDGETS = ("thinking_budget", "thinking_budget_tokens", "thinking_token_budget", "reasoning_budget")
+THOUGHT = frozenset(
+    (
+        "reasoning",
+        "reasoning_budget",
+        "thinking",
+        "thinking_budget",
+        "thinking_budget_tokens",
+        "thinking_token_budget",
+    )
+)
 """Fields with a number of tokens for thought, which some servers count beside an answer's."""
-BUDGETS_INSIDE = (("reasoning", "max_tokens"), ("thinking", "budget_tokens"))
-THOUGHT = frozenset((*BUDGETS, *(outer for outer, _ in BUDGETS_INSIDE)))
 
 
 def settle_lengths(request: AdmittedRequest) -> None:
@@ -139,17 +149,26 @@ def _thought(asked: Asked) -> int:
     values = asked.values
     if THOUGHT.isdisjoint(values):
         return 0
-    said = [values.get(name) for name in BUDGETS]
-    for outer, inner in BUDGETS_INSIDE:
-        found = values.get(outer)
-        if isinstance(found, dict):
-            said.append(found.get(inner))
     total = 0
-    for tokens in said:
-        if isinstance(tokens, bool) or not isinstance(tokens, int | float):
-            continue
+    for tokens in _numbers_in([values.get(name) for name in THOUGHT]):
         if not 0 <= tokens <= ANSWER_MOST:
             message = f"a budget for thought is between 0 and {ANSWER_MOST:,}"
             raise Refusal(400, message, code="invalid_body")
         total += int(tokens)
     return total
+
+
+def _numbers_in(value: object) -> Iterator[float]:
+    """At any depth, also those written as text: some servers read them as numbers."""
+    waiting = [value]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            waiting.extend(inner.values())
+        elif isinstance(inner, list):
+            waiting.extend(inner)
+        elif isinstance(inner, str):
+            with suppress(ValueError):
+                yield float(inner)
+        elif isinstance(inner, int | float) and not isinstance(inner, bool):
+            yield inner

@@ -218,11 +218,13 @@ def _bytes_most(request: AdmittedRequest) -> int:
         field = table.get(name, FURTHER)
         if field.carries not in READ:
             continue
+        most = _bytes_of(bytes(raw))
         if field.role in (DEFINITION, "document"):
-            size += WIDENED * _bytes_of(bytes(raw))
+            most *= WIDENED
             beside += DEFINING_TOKENS
-        else:
-            size += _bytes_of(bytes(raw))
+        if name != asked.endpoint.target.prompt:
+            most *= reading.prompts  # each of them is read with it
+        size += most
     data = sum(each.chars for each in reading.media)
     return _pairs(asked) * (size - data + beside) + images
 
@@ -231,7 +233,21 @@ def _pairs(asked: Asked) -> int:
     """How often a text is read: a question once with each document that it is held against."""
     if asked.endpoint.target.operation not in PAIRED:
         return 1
-    return max(len(each) for each in (*asked.values.values(), [0]) if isinstance(each, list))
+    return max(1, _longest_in(list(asked.values.values())))
+
+
+def _longest_in(values: list[object]) -> int:
+    """Items of the longest list: some servers take parts of one content for a document each."""
+    longest = 0
+    waiting = values
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            longest = max(longest, len(value))
+            waiting.extend(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+    return longest
 
 
 def _bytes_of(raw: bytes) -> int:

@@ -20,7 +20,8 @@ UNBOUNDED = (None, 0, -1, -2)
 def spent(path: str, body: Json) -> tuple[int, int]:
     """(prompt tokens, answer tokens)."""
     if path.endswith("/embeddings"):
-        return _prompts(body["input"]), 0
+        prompts = _prompts(body["input"])
+        return prompts + _count(body["input"]) * _text(body.get("instruction")), 0
     if path.endswith("/responses"):
         prompt = _text(body.get("instructions")) + _items(body["input"]) + _tools(body)
         return prompt + 20, _limit(body, "max_output_tokens") + _thought(body)
@@ -30,7 +31,7 @@ def spent(path: str, body: Json) -> tuple[int, int]:
         each = _limit(body, "max_tokens", "max_completion_tokens", "n_predict") + _thought(body)
         each += _text(body.get("prediction"))
         return prompt, each * _answers(body)
-    prompt = _prompts(body["prompt"]) + _text(body.get("suffix"))
+    prompt = _prompts(body["prompt"]) + _count(body["prompt"]) * _text(body.get("suffix"))
     each = _limit(body, "max_tokens", "n_predict") + _thought(body)
     answer = each * _answers(body) * _count(body["prompt"])
     if body.get("echo"):
@@ -55,9 +56,8 @@ def _thought(body: Json) -> int:
     reasoning = body.get("reasoning") or {}
     thinking = body.get("thinking") or {}
     alone = body.get("thinking_budget") or 0
-    return (
-        int(alone) + int(reasoning.get("max_tokens") or 0) + int(thinking.get("budget_tokens") or 0)
-    )
+    inside = [reasoning.get("max_tokens"), *map(thinking.get, ("budget_tokens", "max_tokens"))]
+    return int(alone) + sum(int(tokens or 0) for tokens in inside)
 
 
 def _count(prompt: object) -> int:

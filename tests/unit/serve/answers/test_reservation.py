@@ -103,6 +103,11 @@ def easy(tmp_path: Path) -> Shop:
 
 USER = {"role": "user", "content": "Hi"}
 LONG = {"role": "user", "content": "1234567890" * 400}
+CALLED = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"function": {"name": "f", "arguments": {"image": "1" * 40_000}}}],
+}
 TOOLS = [
     {
         "type": "function",
@@ -126,13 +131,18 @@ WAYS: list[tuple[Endpoint, Json]] = [
     (CHAT, {"messages": [USER], "max_tokens": 50, "n": 4, "use_beam_search": True}),
     (CHAT, {"messages": [USER], "max_tokens": 1, "min_tokens": 800}),
     (CHAT, {"messages": [USER], "max_tokens": 1, "thinking_budget": 800}),
+    (CHAT, {"messages": [USER], "max_tokens": 1, "thinking_budget": "800"}),
     (CHAT, {"messages": [USER], "max_tokens": 1, "reasoning": {"max_tokens": 800}}),
+    (CHAT, {"messages": [USER], "max_tokens": 1, "reasoning": {"max_tokens": "800"}}),
+    (CHAT, {"messages": [USER], "max_tokens": 1, "thinking": {"max_tokens": 800}}),
     (CHAT, {"messages": [USER], "max_tokens": 1, "prediction": {"content": "1" * 800}}),
     (CHAT, {"messages": [LONG], "max_tokens": 1}),
     (CHAT, {"messages": [{"role": "system", "content": "1 2 " * 900}], "max_tokens": 1}),
     (CHAT, {"messages": [USER] * 150, "max_tokens": 1}),
     (CHAT, {"messages": [USER], "tools": TOOLS, "max_tokens": 1}),
     (CHAT, {"messages": [USER], "documents": [{"text": "1" * 3000}], "max_tokens": 1}),
+    (CHAT, {"messages": [USER], "documents": [{"source": "1" * 40_000}], "max_tokens": 1}),
+    (CHAT, {"messages": [CALLED], "max_tokens": 1}),
     (COMPLETIONS, {"prompt": "Hi"}),
     (COMPLETIONS, {"prompt": "Hi", "max_tokens": 0, "min_tokens": 1}),
     (COMPLETIONS, {"prompt": ["Hi"] * 40, "max_tokens": 20}),
@@ -141,8 +151,10 @@ WAYS: list[tuple[Endpoint, Json]] = [
     (COMPLETIONS, {"prompt": ["Hi"] * 8, "max_tokens": 20, "best_of": 4}),
     (COMPLETIONS, {"prompt": "1" * 3000, "max_tokens": 1, "echo": True}),
     (COMPLETIONS, {"prompt": "Hi", "suffix": "1" * 3000, "max_tokens": 1}),
+    (COMPLETIONS, {"prompt": ["Hi"] * 40, "suffix": "1" * 3000, "max_tokens": 1}),
     (COMPLETIONS, {"prompt": list(range(4000)), "max_tokens": 1}),
     (EMBEDDINGS, {"input": ["1" * 900] * 20}),
+    (EMBEDDINGS, {"input": ["1"] * 40, "instruction": "1" * 3000}),
     (EMBEDDINGS, {"input": [[1] * 900] * 20}),
     (EMBEDDINGS, {"input": [list(range(900)), list(range(900))]}),
     (RESPONSES, {"input": "Hi"}),
@@ -239,7 +251,7 @@ generating = {
     "best_of": counts,
     "use_beam_search": flags,
     "min_tokens": budgets,
-    "thinking_budget": budgets,
+    "thinking_budget": budgets | budgets.map(str).filter(str.isdigit),
     "n_predict": limits,
     "echo": flags,
     "model": st.just("m"),
@@ -258,7 +270,7 @@ chats = bodies(
 tokens = st.lists(st.integers(0, 9), min_size=1, max_size=30)
 texts = words | st.lists(words, min_size=1, max_size=4) | tokens | st.lists(tokens, min_size=1)
 completions = bodies({"prompt": texts}, **generating, suffix=words, messages=st.just([USER]))
-embeddings = bodies({"input": texts}, max_tokens=limits, n=counts)
+embeddings = bodies({"input": texts}, max_tokens=limits, n=counts, instruction=words)
 item = st.fixed_dictionaries({"role": st.just("user"), "content": words})
 responses = bodies(
     {"input": words | st.lists(item, min_size=1, max_size=3)},
