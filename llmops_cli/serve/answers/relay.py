@@ -247,6 +247,8 @@ async def _spelt(request: AdmittedRequest, body: bytes) -> int:
 async def pass_failure_on(request: AdmittedRequest, failure: Failure) -> None:
     """What the last upstream said, or why nobody could be asked. Raises: Refusal."""
     headers = list(failure.headers)
+    if failure.late and failure.is_clients:
+        request.observed.ended = Ended.DEADLINE
     if failure.body is None:
         raise Refusal(failure.status, failure.message, code=failure.code, headers=headers)
     request.observed.status = failure.status
