@@ -129,7 +129,7 @@ class GuardVerdict(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, kw_only=True):
-    """Who wants what, by when. Read by the door; nothing changes it afterwards.
+    """Who wants what, by when. Read by the door; afterwards a guard may take words out of it.
 
     `route`: the path as logs show it. `key_id` and `key_name` are empty for anybody.
     `deadline`: on the monotonic clock; 0: none. `parent`: a W3C trace context.

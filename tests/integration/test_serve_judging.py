@@ -450,3 +450,57 @@ def test_no_text_in_any_field_is_a_fault_of_the_gateway(
 
     assert status != 500, raw
     json.loads(raw)
+
+
+REDACTS = (
+    "input:\n  blocklist: {action: redact, words: [Project Falcon]}\n"
+    "  personal: {action: allow, kinds: {card: redact}}\n"
+)
+
+
+def test_what_a_policy_takes_out_of_prompts_reaches_nobody(
+    upstream: Upstream, start: Starter
+) -> None:
+    (start.folder / "policy.yaml").write_text(REDACTS)
+    gateway = start.config(f"upstreams: {{a: {{url: '{upstream.url}'}}}}\nguard: policy.yaml\n")
+    said = "Is Project Falcon late? My card is 4111 1111 1111 1111."
+    parts = [{"type": "text", "text": said}, {"type": "text", "text": "Thanks."}]
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": said}}
+    bodies: list[tuple[str, dict[str, object]]] = [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": said}]}),
+        ("/v1/chat/completions", {"messages": [{"role": "system", "content": parts}]}),
+        (
+            "/v1/chat/completions",
+            {
+                "messages": [
+                    {"role": "assistant", "content": None, "tool_calls": [call]},
+                    {"role": "tool", "tool_call_id": "c", "content": said},
+                ]
+            },
+        ),
+        ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": parts}]}),
+        ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": said}]}),
+        ("/v1/completions", {"prompt": [said, "Hi"]}),
+        ("/v1/completions", {"prompt": said + " long" * 2000}),
+        ("/v1/responses", {"input": said, "instructions": said}),
+    ]
+    for path, body in bodies:
+        status, _, answer = gateway.ask({"model": "m", **body}, path=path)
+        assert status == 200, (path, answer)
+    sent = json.dumps(upstream.seen)
+    assert "Falcon" not in sent
+    assert "4111" not in sent
+    assert "[CARD]" in sent
+    assert "Thanks." in sent
+    assert len(upstream.seen) >= len(bodies) - 1
+    upstream.seen.clear()
+    apart = [{"type": "text", "text": "Project"}, {"type": "text", "text": "Falcon"}]
+    named = {"name": "f", "parameters": {"properties": {"Project Falcon": {"type": "string"}}}}
+    hello = [{"role": "user", "content": "Hello"}]
+    for body in (
+        {"messages": [{"role": "user", "content": apart}]},
+        {"messages": hello, "tools": [{"type": "function", "function": named}]},
+    ):
+        status, _, answer = gateway.ask({"model": "m", **body})
+        assert (status, json.loads(answer)["error"]["code"]) == (400, "content_filter")
+    assert upstream.seen == []

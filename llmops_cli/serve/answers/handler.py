@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from llmops_cli.serve.accounts.budget import Budgets
 from llmops_cli.serve.answers.admitted import AdmittedRequest
@@ -21,6 +22,9 @@ from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.sending import sendable
 from llmops_cli.serve.upstreams.exchange import NoAnswer
 from llmops_cli.serve.watch.metrics import Metrics
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.check import Guard
 
 LOG = logging.getLogger("llmops.gateway")
 UNREADABLE = (
@@ -78,6 +82,7 @@ class RequestHandler:
         request.decided.headers += headers
         try:
             await self._settle_destinations(request)
+            await self._hide(request)
             await tell_tokens(request)
         finally:
             await limits.settle(claim, 0, failed=False)
@@ -161,6 +166,31 @@ class RequestHandler:
         if judged.blocks:
             self.blocked += 1
             raise Refusal(400, judged.message, code="content_filter")
+        if judged.redacts:
+            await self._redact(request, guard)
+
+    async def _hide(self, request: AdmittedRequest) -> None:
+        """From a tokenizer as well; nothing else is judged where nobody answers."""
+        guard = request.guard
+        if guard is None:
+            return
+        bounds = request.snapshot.config.limits.judging
+        judged = await self._judging.input(guard, request.asked, bounds)
+        if judged.redacts:
+            await self._redact(request, guard)
+
+    async def _redact(self, request: AdmittedRequest, guard: Guard) -> None:
+        """What the policy takes out of a prompt reaches nobody. Raises: Refusal if it is left."""
+        asked = request.asked
+        decided = request.decided
+        bounds = request.snapshot.config.limits.judging
+        found = await self._judging.redacted_prompt(guard, asked, decided.fields, bounds)
+        if found is None:
+            self.blocked += 1
+            raise Refusal(400, guard.policy.message, code="content_filter")
+        decided.fields = {**decided.fields, **found.fields}
+        asked.values = {**asked.values, **found.values}
+        asked.was_read = found.reading
 
     def _shadow(self, request: AdmittedRequest) -> None:
         if request.decided.settings.shadow is None:

@@ -14,10 +14,11 @@ from llmops_cli.core.errors import LlmopsError
 from llmops_cli.gateway_file.config import JudgingConfig
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.whole_guard import GuardedAnswer
-from llmops_cli.serve.context import Asked
+from llmops_cli.serve.context import Asked, Fields
 from llmops_cli.serve.door.body import parse
 from llmops_cli.serve.judging.pool import JudgePool
 from llmops_cli.serve.judging.queue import QUICK_BYTES
+from llmops_cli.serve.judging.redaction import RedactedPrompt, redacted_prompt
 from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few, is_light
 from llmops_cli.serve.judging.work import (
     Judged,
@@ -100,6 +101,26 @@ class Judging:
             judge_input, guard.policy, texts, route, asked=asked, size=size, bounds=bounds
         )
         return judged
+
+    async def redacted_prompt(
+        self,
+        guard: Guard,
+        asked: Asked,
+        fields: Fields,
+        bounds: JudgingConfig,
+    ) -> RedactedPrompt | None:
+        """None if it cannot be. Raises: Refusal as above."""
+        found: RedactedPrompt | None = await self._run(
+            redacted_prompt,
+            guard.policy,
+            fields,
+            asked.endpoint.path,
+            asked.further,
+            asked=asked,
+            size=sum(memoryview(value).nbytes for value in fields.values()),
+            bounds=bounds,
+        )
+        return found
 
     async def answer(
         self,

@@ -44,6 +44,10 @@ class Judged(NamedTuple):
     def blocks(self) -> bool:
         return bool(self.verdicts) and self.verdicts[-1][0] == "block"
 
+    @property
+    def redacts(self) -> bool:
+        return any(action == "redact" for action, _ in self.verdicts)
+
 
 def read_body(
     body: bytes,
