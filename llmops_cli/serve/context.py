@@ -196,8 +196,9 @@ class Asked(msgspec.Struct, kw_only=True):
         return self.was_read
 
     def texts(self) -> list[Text]:
-        """Every text that reaches the model, and whose it is."""
-        return self.reading().texts
+        """Every text that reaches the model, as it may be written there, and whose it is."""
+        reading = self.reading()
+        return [*reading.texts, *reading.joined] if reading.joined else reading.texts
 
     def needs(self) -> set[str]:
         """What an upstream must be able to do, in the words of `can:`."""

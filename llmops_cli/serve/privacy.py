@@ -10,6 +10,7 @@ import binascii
 import html
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -192,9 +193,17 @@ def _strings_in(value: object) -> Iterator[str]:
     elif isinstance(value, int | float):
         yield str(value)
     elif isinstance(value, list):
+        yield from _joined(value)
         for item in value:
             yield from _strings_in(item)
     elif isinstance(value, dict):
         for name, item in value.items():
             yield name
             yield from _strings_in(item)
+
+
+def _joined(parts: list[Any]) -> Iterator[str]:  # Any: JSON
+    """Texts of parts one after the other: some templates write nothing between them."""
+    texts = [part["text"] for part in parts if isinstance(part, dict) and "text" in part]
+    if len(texts) > 1 and all(isinstance(text, str) for text in texts):
+        yield "".join(texts)

@@ -6,7 +6,8 @@ all decided by this one reading.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,7 @@ ANSWERS_OF_TOOLS = ("_output", "_result", "_response")
 PROMPTS = (str, list)
 """Items of a list that are a prompt each."""
 REFERENCES = ("file_id", "item_reference")
+NEAR_CHARS = 1000
 NO_MEDIA: Mapping[str, Medium] = {}
 """Of tools, forms, documents and calls, which a template writes as they stand."""
 
@@ -39,11 +41,14 @@ NO_MEDIA: Mapping[str, Medium] = {}
 class Reading:
     """`token_ids`: of prompts that are given as numbers. `prompts`: how many are answered.
 
-    `refers`: to text that somebody else keeps. `has_files`: those of a form are among the media.
+    `joined`: texts once more, of parts that were cut within a word: some templates write nothing
+    between parts. `refers`: to text that somebody else keeps. `has_files`: those of a form are
+    among the media.
     `counted`: tokens of the texts, once somebody has asked.
     """
 
     texts: list[Text] = field(default_factory=list)
+    joined: list[Text] = field(default_factory=list)
     token_ids: int = 0
     prompts: int = 1
     items: int = 0
@@ -191,6 +196,23 @@ def _read_strings(
     _gather(found, item, pieces, MEDIA if media else NO_MEDIA)
     if pieces:
         found.texts.append((role, pieces[0] if len(pieces) == 1 else "\n".join(pieces)))
+    if media and _is_cut(pieces):
+        found.joined.append((role, "".join(map(_ends_of, pieces))))
+
+
+def _ends_of(piece: str) -> str:
+    """What of a long text stands near its neighbours; its middle is judged already."""
+    if len(piece) <= 2 * NEAR_CHARS:
+        return piece
+    return f"{piece[:NEAR_CHARS]}\n{piece[-NEAR_CHARS:]}"
+
+
+def _is_cut(pieces: Sequence[str]) -> bool:
+    """Whether a word may go on from one piece to the next."""
+    return any(
+        before[-1:].isalnum() and after[:1].isalnum()
+        for before, after in itertools.pairwise(pieces)
+    )
 
 
 def _gather(

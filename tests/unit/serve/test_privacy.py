@@ -96,6 +96,12 @@ def test_every_field_counts_and_what_cannot_be_read(body: dict[str, Any]) -> Non
     assert may_be_personal(asked(**body))
 
 
+def test_what_is_cut_into_parts_counts() -> None:
+    parts = [{"type": "text", "text": text} for text in ("jane@exa", "mple.org")]
+    assert may_be_personal(asked(messages=[{"role": "user", "content": parts}]))
+    assert not may_be_personal(asked(messages=[{"role": "user", "content": parts[:1]}]))
+
+
 def test_json_that_only_an_upstream_may_read_is_private() -> None:
     found = asked(prompt="Hi")
     found.fields["x"] = msgspec.Raw(b"[" * 5000 + b"]" * 5000)
