@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmops_cli.serve.answers.dialects.choice_texts import (
     Place,
+    is_plain,
     leave_unread,
     other_places_of,
     places_of,
@@ -50,13 +51,13 @@ class StreamGuard:
         is_last = choice.get("finish_reason") is not None
         self._number_calls(index, choice)
         choice.pop("logprobs", None)  # they spell what is redacted
-        settle_forms(choice)
-        leave_unread(choice)
-        pieces = list(places_of(choice))
-        whole = list(whole_places_of(choice))
-        for place in (*whole, *other_places_of(choice, [*pieces, *whole])):
-            self._judge(place)
-        for place in pieces:
+        if not is_plain(choice):
+            settle_forms(choice)
+            leave_unread(choice)
+            known = [*places_of(choice), *whole_places_of(choice)]
+            for place in (*whole_places_of(choice), *other_places_of(choice, known)):
+                self._judge(place)
+        for place in places_of(choice):
             place.holder[place.field] = self._stream(index, place.name).feed(place.text)
         if is_last:
             self._append_rest(index, choice)

@@ -44,6 +44,8 @@ MESSAGE_FIELDS = WORDLESS_FIELDS.union(
     ("function_call", "tool_calls"),
 )
 """Fields of a stream's piece that are read here, or that no model writes."""
+PLAIN_FIELDS = frozenset(("content", "role"))
+PLAIN_CHOICE = frozenset(("delta", "finish_reason", "index"))
 CHUNK_FIELDS = frozenset(
     (
         "choices",
@@ -117,6 +119,14 @@ def whole_places_of(choice: Json) -> Iterator[Place]:
     for field in WHOLE_FIELDS:
         for slot in slots_in({field: part.get(field)}):
             yield Place(choice, field, slot.holder, slot.field)
+
+
+def is_plain(choice: Json) -> bool:
+    """Whether a stream's piece says a piece of its content and nothing else, as nearly all do."""
+    delta = choice.get("delta")
+    if not isinstance(delta, dict) or not PLAIN_FIELDS.issuperset(delta):
+        return False
+    return isinstance(delta.get("content"), str) and PLAIN_CHOICE.issuperset(choice)
 
 
 def other_places_of(choice: Json, known: Iterable[Place]) -> Iterator[Place]:
