@@ -495,10 +495,12 @@ def test_what_a_policy_takes_out_of_prompts_reaches_nobody(
     assert len(upstream.seen) >= len(bodies) - 1
     upstream.seen.clear()
     apart = [{"type": "text", "text": "Project"}, {"type": "text", "text": "Falcon"}]
+    cut = [{"type": "text", "text": text} for text in ("Project Fal", "con")]
     named = {"name": "f", "parameters": {"properties": {"Project Falcon": {"type": "string"}}}}
     hello = [{"role": "user", "content": "Hello"}]
     for body in (
         {"messages": [{"role": "user", "content": apart}]},
+        {"messages": [{"role": "user", "content": cut}]},
         {"messages": hello, "tools": [{"type": "function", "function": named}]},
     ):
         status, _, answer = gateway.ask({"model": "m", **body})

@@ -63,7 +63,7 @@ def redacted_prompt(
         if _redact(guard, Slot(values, name, known.role, known.has_media), route):
             changed[name] = msgspec.Raw(msgspec.json.encode(values[name]))
     reading = read(table, values, prompt=endpoint.prompt, further=further)
-    for role, text in reading.texts:
+    for role, text in (*reading.texts, *reading.joined):
         if guard.check_input(text, role=role, route=route).action in LEFT:
             return None
     return RedactedPrompt(changed, {name: values[name] for name in changed}, reading)
