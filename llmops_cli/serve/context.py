@@ -166,6 +166,11 @@ class Asked(msgspec.Struct, kw_only=True):
         return self.body.model[:NAME_CHARS]
 
     @property
+    def who(self) -> str:
+        """Who asks, as far as that is known."""
+        return self.key_id or self.ip
+
+    @property
     def streams(self) -> bool:
         return bool(self.body.stream)
 

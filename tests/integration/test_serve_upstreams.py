@@ -219,6 +219,38 @@ def test_requests_that_crash_an_upstream_close_it_to_nobody_else(
     assert honest == [200] * 40
 
 
+def test_requests_that_crash_an_idle_upstream_close_it_to_their_client_alone(
+    raws: list[RawUpstream], start: Starter
+) -> None:
+    """Nobody else was answered lately, so that others' next requests have to show it."""
+
+    def fragile(asked: Asked) -> Iterable[bytes]:
+        if "seed" in asked.json():
+            return [whole({"error": {"message": "boom"}}, status=500)]
+        return fine(asked)
+
+    raws[0].answer = fragile
+    gateway = begin(start, config(raws, "{a: {pool: [one]}}"))
+    hostile = start.key("hostile")
+    time.sleep(1.1)
+    seen = [gateway.ask(body(seed=1), key=hostile)[0] for _ in range(7)]
+    assert seen == [500] * 5 + [503] * 2
+    for _ in range(40):
+        gateway.ask(body(seed=1), key=hostile)
+        assert gateway.ask(body())[0] == 200
+
+
+def test_what_fails_for_two_clients_is_closed_to_all(
+    raws: list[RawUpstream], start: Starter
+) -> None:
+    raws[0].answer = says(whole({"error": {"message": "boom"}}, status=500))
+    gateway = begin(start, config(raws, "{a: {pool: [one]}}"))
+    other = start.key("other")
+    time.sleep(1.1)
+    assert [gateway.ask(body())[0] for _ in range(6)] == [500] * 5 + [503]
+    assert [gateway.ask(body(), key=other)[0] for _ in range(2)] == [500, 503]
+
+
 # -- one request is sent as often as the file says
 
 

@@ -29,7 +29,7 @@ async def admit(
     until = time.monotonic() + _patience_s(asked, config)
     waited = False
     while True:
-        usable = _willing([each for each in candidates if each.upstream.usable()])
+        usable = _willing([each for each in candidates if each.upstream.usable(asked.who)])
         if not usable:
             return None
         free = _with_place(usable)

@@ -45,8 +45,9 @@ class Breaker:
     seconds fail; an open one lets a single probe through after a pause that doubles each time, up
     to a minute. After the probe's first byte it is closed on trial: the next failure opens it.
     Where one client's requests alone fail and others' are answered, they are that client's own
-    doing and open nothing. `openings`: how often it has opened; what was asked before the last
-    time says no more.
+    doing and open nothing. Where nobody else was answered lately, it opens to that client alone:
+    another's next request shows what is the matter. `openings`: how often it has opened; what was
+    asked before the last time says no more.
     """
 
     IN_ROW = 5
@@ -74,12 +75,17 @@ class Breaker:
         self._pause_s = self.FIRST_S
         self._probing = False
         self._on_trial = False
+        self._suspect: str | None = None
         self.openings = 0
 
-    def allows(self) -> bool:
-        if self.state is BreakerState.CLOSED:
+    def allows(self, who: str = "") -> bool:
+        if self.state is BreakerState.CLOSED or self._is_open_to_others_than(who):
             return True
         return not self._probing and self._now() >= self._until
+
+    def _is_open_to_others_than(self, who: str) -> bool:
+        """Whether only another client's requests have failed."""
+        return self._suspect is not None and self._suspect != who
 
     def opens_in_s(self) -> float:
         if self.state is BreakerState.CLOSED:
@@ -107,6 +113,7 @@ class Breaker:
         self.state = BreakerState.CLOSED
         self._probing = False
         self._on_trial = True
+        self._suspect = None
         self._asked = 0
         for failures in (self._silent, self._broken, self._recent):
             failures.clear()
@@ -126,12 +133,16 @@ class Breaker:
             self._silent.add(who)
             self._count()
         self._recent.add(who)
+        if self._is_open_to_others_than(who):
+            self._suspect = None
         is_own = self._is_own({who})
         if probe:
             self._open(longer=not is_own)
         elif self._on_trial and not is_own:
+            self._suspect = who
             self._open(longer=True)
         elif self.state is BreakerState.CLOSED and self._is_bad():
+            self._suspect = self._only_client()
             self._open(longer=False)
 
     def undecided(self) -> None:
@@ -156,6 +167,11 @@ class Breaker:
         if self._asked < self.MANY or self._recent.count * 2 < self._asked:
             return False
         return not self._is_own(self._recent.clients)
+
+    def _only_client(self) -> str | None:
+        """Whose requests have failed lately, if it was one client's alone."""
+        clients = self._silent.clients | self._broken.clients | self._recent.clients
+        return next(iter(clients)) if len(clients) == 1 else None
 
     def _is_own(self, clients: set[str]) -> bool:
         """Whether somebody beside the one client that fails was answered lately."""

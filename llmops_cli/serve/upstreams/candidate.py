@@ -20,9 +20,9 @@ class RoutingCandidate(NamedTuple):
     side: str = "stable"
     held: bool = False
 
-    def is_free(self, tried: Collection[Upstream] = ()) -> bool:
-        """Whether it would answer now, and was not tried."""
+    def is_free(self, tried: Collection[Upstream] = (), who: str = "") -> bool:
+        """Whether it would answer `who` now, and was not tried."""
         upstream = self.upstream
-        if upstream in tried or not upstream.usable():
+        if upstream in tried or not upstream.usable(who):
             return False
         return not upstream.full() and not upstream.resting()

@@ -68,7 +68,7 @@ class Dispatcher:
     ) -> UpstreamExchange:
         """An exchange that may be passed on. Raises: Refusal; NoAnswer if nobody gave one."""
         request = self._routed(name, context, fields)
-        search = Search(self._candidates(name, request))
+        search = Search(self._candidates(name, request), request.who)
         self._budget.request()
         self._note_dead_canary(search.candidates, request)
         try:
@@ -220,7 +220,7 @@ class Dispatcher:
     def _note_dead_canary(self, candidates: list[RoutingCandidate], request: RoutedRequest) -> None:
         """An open breaker is no reason to be thought well of."""
         canary = [candidate for candidate in candidates if candidate.side == "canary"]
-        if canary and not any(candidate.upstream.usable() for candidate in canary):
+        if canary and not any(candidate.upstream.usable(request.who) for candidate in canary):
             self._attempts.note(canary[0], request, Sighting.ERROR)
 
     async def _try(
@@ -306,6 +306,6 @@ def _out_of_service(candidates: list[RoutingCandidate], request: RoutedRequest) 
 def _spare(candidate: RoutingCandidate, search: Search) -> RoutingCandidate | None:
     """The best of the others that is free."""
     for other in search.candidates:
-        if other is not candidate and other.is_free(search.tried):
+        if other is not candidate and other.is_free(search.tried, search.who):
             return other
     return None

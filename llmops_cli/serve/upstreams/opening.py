@@ -47,9 +47,7 @@ class RoutedRequest(NamedTuple):
 
     @property
     def who(self) -> str:
-        """Who asks, as far as that is known."""
-        asked = self.context.asked
-        return asked.key_id or asked.ip
+        return self.context.asked.who
 
     @property
     def has_choices(self) -> bool:

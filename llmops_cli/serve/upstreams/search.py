@@ -11,15 +11,16 @@ from llmops_cli.serve.upstreams.upstream import Upstream
 
 
 class Search:
-    """`sent`: how often the request has gone out. `candidates`: those that may be asked still.
+    """`who` asks. `sent`: how often it has gone out. `candidates`: those that may be asked still.
 
     `suspect`: the canary that failed, refused the request, or answered with nothing; whose fault
     that is the stable side tells. `is_doubted`: it did not fail outright. `held`: what it said, if
     that may be passed on.
     """
 
-    def __init__(self, candidates: list[RoutingCandidate]) -> None:
+    def __init__(self, candidates: list[RoutingCandidate], who: str) -> None:
         self.candidates = candidates
+        self.who = who
         self.tried = list[Upstream]()
         self.sent = 0
         self.failure: Failure | None = None
@@ -67,16 +68,18 @@ class Search:
     def has_stable(self) -> bool:
         """Whether a request that a canary did not answer well can be tried without it."""
         return any(
-            each.side != CANARY and each.upstream not in self.tried and each.upstream.usable()
+            each.side != CANARY
+            and each.upstream not in self.tried
+            and each.upstream.usable(self.who)
             for each in self.candidates
         )
 
     def has_others(self, *, full_too: bool) -> bool:
         """`full_too`: a place is waited for, since the one that refuses us will not do."""
         for each in self.candidates:
-            if each.is_free(self.tried):
+            if each.is_free(self.tried, self.who):
                 return True
-            if full_too and each.upstream not in self.tried and each.upstream.usable():
+            if full_too and each.upstream not in self.tried and each.upstream.usable(self.who):
                 return True
         return False
 

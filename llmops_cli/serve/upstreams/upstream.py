@@ -78,8 +78,8 @@ class Upstream:
 
     # Whether it may be asked.
 
-    def usable(self) -> bool:
-        return not self.down and self.breaker.allows()
+    def usable(self, who: str = "") -> bool:
+        return not self.down and self.breaker.allows(who)
 
     def resting(self) -> bool:
         return self.rests_until > 0 and time.monotonic() < self.rests_until
