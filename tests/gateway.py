@@ -21,7 +21,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from llmops_cli.cli.app import app
+from llmops_cli.cli.app import command_line
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
 
@@ -341,7 +341,7 @@ class Starter:
 
     def key(self, name: str, *args: str) -> str:
         argv = ["keys", "create", "--name", name, *args, "--json"]
-        made = CliRunner().invoke(app, argv, env={"LLMOPS_STATE_DIR": str(self.state)})
+        made = CliRunner().invoke(command_line(), argv, env={"LLMOPS_STATE_DIR": str(self.state)})
         assert made.exit_code == 0, made.output
         return str(json.loads(made.stdout)["key"])
 

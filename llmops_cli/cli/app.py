@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -32,17 +33,29 @@ COMMANDS = (
     "doctor",
 )
 
-app = typer.Typer(
-    name="llmops",
-    help="Train, quantize, serve, measure and compare language models over the real engines.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 ok, 1 our bug, 2 usage, 3 environment, 4 engine failed, 5 gate failed, "
-    "130 interrupted.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+HELP = "Train, quantize, serve, measure and compare language models over the real engines."
+EXIT_CODES = (
+    "Exit codes: 0 ok, 1 our bug, 2 usage, 3 environment, 4 engine failed, 5 gate failed, "
+    "130 interrupted."
 )
+
+
+def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The commands of these names, each with the flags of its recipe."""
+    app = typer.Typer(
+        name="llmops",
+        help=HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        epilog=EXIT_CODES,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in names:
+        import_module(f"llmops_cli.cli.{name}").register(app)
+    return app
 
 
 def _print_version(value: bool) -> None:
@@ -51,17 +64,23 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+        False,
+        "--version",
+        callback=_print_version,
+        is_eager=True,
+        help="Print the version.",
     ),
 ) -> None:
     pass
 
 
-for _name in COMMANDS:
-    import_module(f"llmops_cli.cli.{_name}").register(app)
+def _named(arguments: Sequence[str]) -> Sequence[str]:
+    """The command that is asked for; others need not be loaded. All of them where none is."""
+    if arguments and arguments[0] in COMMANDS:
+        return arguments[:1]
+    return COMMANDS
 
 
 MACHINE_FAULTS = frozenset(
@@ -95,6 +114,7 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
+        app = command_line(_named(sys.argv[1:]))
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except LlmopsError as error:

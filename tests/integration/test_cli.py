@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from llmops_cli.cli.app import app
+from llmops_cli.cli.app import command_line
 from tests.conftest import Cli
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "help"
@@ -29,14 +29,14 @@ def commands(command: Any, path: str = "") -> Iterator[str]:
         yield from commands(found, f"{path} {name}".strip())
 
 
-APP = typer.main.get_command(app)
+APP = typer.main.get_command(command_line())
 COMMANDS = sorted(commands(APP))
 SAVED_RUN = GOLDEN.parent / "reports" / "llmops.bench-2.json"
 
 
 def help_text(command: str) -> str:
     run = CliRunner().invoke(
-        app, [*command.split(), "--help"], prog_name="llmops", terminal_width=100
+        command_line(), [*command.split(), "--help"], prog_name="llmops", terminal_width=100
     )
     assert run.exit_code == 0, run.output
     return run.output

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from llmops_cli.cli.app import app
+from llmops_cli.cli.app import command_line
 from llmops_cli.core.errors import UsageError
 from tests.gateway import CHAT, Starter, Upstream
 
@@ -23,7 +23,9 @@ PRICED = "upstreams: {{one: {{url: '{url}', price: {{input: 1000, output: 1000}}
 
 def keys(start: Starter, *args: str) -> Result:
     return CliRunner().invoke(
-        app, ["keys", *args], env={"LLMOPS_STATE_DIR": str(start.state), "COLUMNS": "200"}
+        command_line(),
+        ["keys", *args],
+        env={"LLMOPS_STATE_DIR": str(start.state), "COLUMNS": "200"},
     )
 
 
@@ -153,5 +155,5 @@ def test_what_tags_have_cost(upstream: Upstream, start: Starter) -> None:
 def test_everybody_s_address_needs_a_key_that_lives(start: Starter, upstream: Upstream) -> None:
     keys(start, "create", "--name", "old", "--expires-days", "0")
     argv = ["serve", "--upstream", upstream.url, "--host", "0.0.0.0"]
-    done = CliRunner().invoke(app, argv, env={"LLMOPS_STATE_DIR": str(start.state)})
+    done = CliRunner().invoke(command_line(), argv, env={"LLMOPS_STATE_DIR": str(start.state)})
     assert is_refused(done)

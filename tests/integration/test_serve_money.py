@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from llmops_cli.cli.app import app
+from llmops_cli.cli.app import command_line
 from llmops_cli.core.errors import UsageError
 from tests.gateway import CHAT, USAGE, Gateway, Starter, Upstream
 
@@ -31,7 +31,7 @@ models:
 
 def run(start: Starter, *args: str, **env: str) -> Result:
     state = {"LLMOPS_STATE_DIR": str(start.state), "COLUMNS": "200", **env}
-    return CliRunner().invoke(app, list(args), env=state)
+    return CliRunner().invoke(command_line(), list(args), env=state)
 
 
 def refusal(done: Result) -> str:
