@@ -24,6 +24,7 @@ from llmops_cli.serve.fields import (
     refused,
     text,
     whole,
+    words,
 )
 
 DEFINITION = "definition"
@@ -52,14 +53,14 @@ _BOOKKEEPING = passed(
 _LOGPROBS = passed("logprob_token_ids return_logprob") | whole(
     "logprobs top_logprobs prompt_logprobs n_probs"
 )
-_CUTS_PROMPT = passed("truncation_side truncate truncation") | whole("truncate_prompt_tokens")
+_CUTS_PROMPT = words("truncation_side truncate truncation") | whole("truncate_prompt_tokens")
 _FORMS: dict[str, Field] = text(
     "response_format json_schema structured_outputs structured_output guided_json guided_regex"
     " guided_choice guided_grammar guided_whitespace_pattern grammar grammar_triggers regex ebnf"
     " structural_tag",
     role=DEFINITION,
-) | passed("guided_decoding_backend grammar_lazy")
-_THINKING = passed(
+) | words("guided_decoding_backend grammar_lazy")
+_THINKING = words(
     "reasoning_effort include_reasoning reasoning_format separate_reasoning stream_reasoning"
     " enable_thinking thinking_forced_open parse_tool_calls verbosity prompt_mode"
 ) | more(
@@ -92,7 +93,7 @@ CHAT_FIELDS: FieldTable = {
     **text("system", role="system"),
     **text("prediction", role="assistant"),
     **limits("max_tokens max_completion_tokens n_predict"),
-    **passed(
+    **words(
         "parallel_tool_calls modalities audio add_generation_prompt continue_final_message"
         " citation_options"
     ),
@@ -108,10 +109,10 @@ EMBEDDING_FIELDS: FieldTable = {
     **text("chat_template_kwargs"),
     **_CUTS_PROMPT,
     **REFUSED,
-    **passed(
-        "model user encoding_format embedding_types output_dtype"
-        " embed_dtype endianness input_type task task_type prompt_name late_chunking normalized"
-        " normalize add_special_tokens cache_salt metadata"
+    **passed("model user cache_salt metadata"),
+    **words(
+        "encoding_format embedding_types output_dtype embed_dtype endianness input_type task"
+        " task_type prompt_name late_chunking normalized normalize add_special_tokens"
     ),
     **whole("dimensions output_dimension"),
 }
@@ -127,9 +128,9 @@ RESPONSE_FIELDS: FieldTable = {
     **context("previous_response_id conversation prompt background"),
     **_SAMPLING,
     **_BOOKKEEPING,
-    **passed(
-        "include include_reasoning parallel_tool_calls truncation context_management"
-        " client_metadata verbosity"
+    **passed("client_metadata"),
+    **words(
+        "include include_reasoning parallel_tool_calls truncation context_management verbosity"
     ),
     **whole("top_logprobs"),
 }

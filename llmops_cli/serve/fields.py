@@ -12,7 +12,8 @@ class Carries(StrEnum):
     """NOTHING: it passes unread, no part of it reaches the model as text.
 
     TEXT: every string in it reaches the model. MESSAGES: the same, and its items say whose text
-    they are. LIMIT: the most tokens of one answer. ANSWERS: how many answers there are. MORE:
+    they are. WORD: one of a server's own; what is no short word is text. LIMIT: the most tokens of
+    one answer. ANSWERS: how many answers there are. MORE:
     tokens beside the limit, or what decides about them. CONTEXT: it stands for text that somebody
     else keeps. REFUSED: nobody may send it.
     """
@@ -20,6 +21,7 @@ class Carries(StrEnum):
     NOTHING = "nothing"
     TEXT = "text"
     MESSAGES = "messages"
+    WORD = "word"
     LIMIT = "limit"
     ANSWERS = "answers"
     MORE = "more"
@@ -29,6 +31,8 @@ class Carries(StrEnum):
 
 READ = (Carries.TEXT, Carries.MESSAGES)
 """What the guard, a rule on private data and the count of tokens read."""
+CHOICES = (Carries.WORD, Carries.MORE)
+"""Numbers and a server's own words; it may not mind what else is said there."""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -54,6 +58,10 @@ FURTHER = Field(Carries.TEXT)
 def passed(names: str) -> dict[str, Field]:
     """`names` with spaces between them."""
     return _all(names.split(), PASSED)
+
+
+def words(names: str) -> dict[str, Field]:
+    return _all(names.split(), Field(Carries.WORD))
 
 
 def whole(names: str) -> dict[str, Field]:

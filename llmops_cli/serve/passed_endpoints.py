@@ -13,7 +13,7 @@ from llmops_cli.serve.answers.dialects.choice_texts import Json, Place
 from llmops_cli.serve.answers.dialects.slots import slots_in
 from llmops_cli.serve.endpoints import ENDPOINTS, AnswerKind, Endpoint
 from llmops_cli.serve.field_tables import REFUSED
-from llmops_cli.serve.fields import FieldTable, answers, messages, passed, text
+from llmops_cli.serve.fields import FieldTable, answers, messages, passed, text, words
 
 RERANK_FIELDS: FieldTable = {
     **text("query", media=True),
@@ -49,23 +49,26 @@ TOKENIZE_FIELDS: FieldTable = {
 DETOKENIZE_FIELDS: FieldTable = {**text("tokens"), **passed("model")}
 SPEECH_FIELDS: FieldTable = {
     **text("input instructions"),
-    **passed("model voice response_format speed stream_format language user"),
+    **passed("model user"),
+    **words("voice response_format speed stream_format language"),
 }
 TRANSCRIPTION_FIELDS: FieldTable = {
     **text("prompt hotwords"),
-    **passed(
-        "model language to_language response_format temperature stream include[]"
-        " timestamp_granularities[] chunking_strategy known_speaker_names[]"
-        " known_speaker_references[] seed top_p top_k min_p frequency_penalty repetition_penalty"
-        " presence_penalty stream_include_usage stream_continuous_usage_stats user"
+    **passed("model user known_speaker_references[]"),
+    **words(
+        "language to_language response_format temperature stream include[]"
+        " timestamp_granularities[] chunking_strategy known_speaker_names[] seed top_p top_k min_p"
+        " frequency_penalty repetition_penalty presence_penalty stream_include_usage"
+        " stream_continuous_usage_stats"
     ),
 }
 IMAGE_FIELDS: FieldTable = {
     **text("prompt negative_prompt"),
     **answers("n"),
-    **passed(
-        "model size quality style response_format background output_format output_compression"
-        " moderation partial_images stream user seed input_fidelity"
+    **passed("model user"),
+    **words(
+        "size quality style response_format background output_format output_compression moderation"
+        " partial_images stream seed input_fidelity"
     ),
 }
 

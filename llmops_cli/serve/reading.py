@@ -7,6 +7,7 @@ all decided by this one reading.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.serve.api_words import API_WORDS, KINDS, ROLES, STRUCTURE
-from llmops_cli.serve.fields import FURTHER, READ, Carries, Field, FieldTable
+from llmops_cli.serve.fields import CHOICES, FURTHER, READ, Carries, Field, FieldTable
 from llmops_cli.serve.media import MEDIA, MediaData, Medium, texts_of_data, texts_of_media
 from llmops_cli.serve.token_estimate import estimated_tokens
 
@@ -29,6 +30,8 @@ TOOL_CALL = "tool_call"
 """The role of what a model asked of a tool, as a client tells it."""
 CALLS = ("tool_calls", "function_call")
 ANSWERS_OF_TOOLS = ("_output", "_result", "_response")
+WORD = re.compile(r"[\w./:+-]{0,16}")
+"""As servers name what they can do; too short to say anything."""
 PROMPTS = (str, list)
 """Items of a list that are a prompt each."""
 REFERENCES = ("file_id", "item_reference")
@@ -93,6 +96,8 @@ def read(
         elif known.carries is Carries.CONTEXT and value:
             found.refers = True
             _read_field(found, value, known)
+        elif known.carries in CHOICES:
+            _read_words(found, value)
     found.prompts = max(1, _prompts_in(values.get(prompt)))
     return found
 
@@ -106,6 +111,15 @@ def _prompts_in(value: object) -> int:
         if isinstance(each, PROMPTS):
             apart += 1
     return apart + (apart < len(value))
+
+
+def _read_words(found: Reading, value: object) -> None:
+    """What is no word of a server's own is a text that a template may write."""
+    pieces: list[str] = []
+    _gather(found, value, pieces, NO_MEDIA)
+    odd = [piece for piece in pieces if not WORD.fullmatch(piece)]
+    if odd:
+        found.texts.append(("user", "\n".join(odd)))
 
 
 def _read_field(found: Reading, value: object, known: Field) -> None:

@@ -102,6 +102,30 @@ def test_every_string_that_reaches_a_model_is_read(
     assert [whose for whose, _ in found] == [role]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "values"),
+    [
+        (CHAT, {"reasoning_effort": "%"}),
+        (CHAT, {"reasoning": {"effort": "%"}}),
+        (CHAT, {"thinking": {"type": "%"}}),
+        (CHAT, {"verbosity": ["%"]}),
+        (CHAT, {"audio": {"voice": "%"}}),
+        (COMPLETIONS, {"prompt_mode": "%"}),
+        (EMBEDDINGS, {"task": "%"}),
+        (RESPONSES, {"reasoning": {"summary": "%"}}),
+        (RESPONSES, {"truncation": {"%": 1}}),
+    ],
+)
+def test_where_a_word_is_meant_more_than_a_word_is_text(
+    endpoint: Endpoint, values: dict[str, Any]
+) -> None:
+    for said in (BAD, "-".join(BAD.split())):
+        asked = json.loads(json.dumps(values).replace("%", said))
+        assert any(said in text for _, text in reading(endpoint, **asked).texts)
+    asked = json.loads(json.dumps(values).replace("%", "high"))
+    assert reading(endpoint, **asked).texts == []
+
+
 DISGUISES = [
     "-".join(BAD.split()),
     "data:image/png;base64," + "_".join(BAD.split()),
