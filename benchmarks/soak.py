@@ -45,7 +45,7 @@ KINDS = {
 CODES = {
     "plain": (200, 500),
     "stream": (200, 500),
-    "no key": (401,),
+    "no key": (401, 429),  # an address may try so many bad keys a minute
     "bad json": (400,),
     "no model": (404,),
     "too large": (413,),
