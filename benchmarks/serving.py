@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.random_model import make
-from llmops_cli.bench.workload import WORDS
+from llmops_cli.bench.vocabulary import WORDS
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.progress import Silent
 from llmops_cli.quantize.recipe import QuantizeRecipe
