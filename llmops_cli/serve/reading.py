@@ -210,8 +210,16 @@ def _read_strings(
     _gather(found, item, pieces, MEDIA if media else NO_MEDIA)
     if pieces:
         found.texts.append((role, pieces[0] if len(pieces) == 1 else "\n".join(pieces)))
-    if media and _is_cut(pieces):
-        found.joined.append((role, "".join(map(_ends_of, pieces))))
+    whole = words_over_cuts(pieces) if media else ""
+    if whole:
+        found.joined.append((role, whole))
+
+
+def words_over_cuts(pieces: Sequence[str]) -> str:
+    """Parts as a template writes them that puts nothing between; empty if no word is cut."""
+    if not _is_cut(pieces):
+        return ""
+    return "".join(map(_ends_of, pieces))
 
 
 def _ends_of(piece: str) -> str:

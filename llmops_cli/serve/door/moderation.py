@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from llmops_cli.serve.reading import words_over_cuts
 from llmops_cli.serve.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -70,7 +71,11 @@ def texts_of(value: object) -> list[str]:
         raise _malformed()
     if all(isinstance(item, str) for item in value):
         return value
-    return [BETWEEN_PARTS.join(_part(item) for item in value)]
+    parts = [_part(item) for item in value]
+    whole = words_over_cuts(parts)
+    if whole:
+        parts.append(whole)
+    return [BETWEEN_PARTS.join(parts)]
 
 
 def _part(item: object) -> str:
