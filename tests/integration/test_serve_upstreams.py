@@ -197,15 +197,17 @@ def test_a_body_that_an_upstream_hangs_up_on_says_nothing_of_it(
     assert gateway.ask(body())[0] == 200
 
 
+def fragile(asked: Asked) -> Iterable[bytes]:
+    """A server that one field makes fail."""
+    if "seed" in asked.json():
+        return [whole({"error": {"message": "boom"}}, status=500)]
+    return fine(asked)
+
+
 def test_requests_that_crash_an_upstream_close_it_to_nobody_else(
     raws: list[RawUpstream], start: Starter
 ) -> None:
     """One client's alone, while another's are answered."""
-
-    def fragile(asked: Asked) -> Iterable[bytes]:
-        if "seed" in asked.json():
-            return [whole({"error": {"message": "boom"}}, status=500)]
-        return fine(asked)
 
     raws[0].answer = fragile
     gateway = begin(start, config(raws, "{a: {pool: [one]}}"))
@@ -223,11 +225,6 @@ def test_requests_that_crash_an_idle_upstream_close_it_to_their_client_alone(
     raws: list[RawUpstream], start: Starter
 ) -> None:
     """Nobody else was answered lately, so that others' next requests have to show it."""
-
-    def fragile(asked: Asked) -> Iterable[bytes]:
-        if "seed" in asked.json():
-            return [whole({"error": {"message": "boom"}}, status=500)]
-        return fine(asked)
 
     raws[0].answer = fragile
     gateway = begin(start, config(raws, "{a: {pool: [one]}}"))
