@@ -32,6 +32,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.bench_self import mock
+from benchmarks.serve import cpu_s, rss_mb
 from tests.gateway import Gateway, Starter
 from tests.hostile import TEXTS
 
@@ -186,19 +187,6 @@ def send(gateway: Gateway, key: str, body: bytes) -> tuple[int, float]:
         return 0, time.perf_counter() - start
     finally:
         client.close()
-
-
-def cpu_s(process: psutil.Process) -> float:
-    total = 0.0
-    for each in [process, *process.children(recursive=True)]:
-        used = each.cpu_times()
-        total += used.user + used.system
-    return total
-
-
-def rss_mb(process: psutil.Process) -> float:
-    everybody = [process, *process.children(recursive=True)]
-    return sum(each.memory_info().rss for each in everybody) / 1e6
 
 
 def shown(name: str, waits: dict[str, Waits], more: str = "") -> None:
