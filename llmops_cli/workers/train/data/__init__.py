@@ -1,0 +1,1 @@
+"""What is trained on: from files to rows of tokens."""

@@ -1,0 +1,53 @@
+"""The processes of a run: which one this is, what it computes on, how it speaks with the others."""
+
+import os
+from datetime import timedelta
+from typing import NamedTuple
+
+import torch
+from torch import distributed
+
+JOIN_TIMEOUT = timedelta(minutes=10)
+
+
+class Ranks(NamedTuple):
+    """This process among all of them."""
+
+    rank: int
+    world_size: int
+    local_rank: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+
+def join() -> Ranks:
+    """Meets the other processes that the launcher started, if it started any."""
+    rank = int(os.environ.get("RANK", "0"))
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    device = _device(local_rank)
+    if "RANK" in os.environ:
+        distributed.init_process_group(_backend(device), timeout=JOIN_TIMEOUT)
+    return Ranks(rank, world_size, local_rank, device)
+
+
+def leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def _device(local_rank: int) -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+def _backend(device: torch.device) -> str:
+    """Both on a GPU: tensors in main memory (checkpoints, counts) need gloo."""
+    if device.type == "cuda":
+        return "cuda:nccl,cpu:gloo"
+    return "gloo"

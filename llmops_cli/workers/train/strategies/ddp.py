@@ -1,0 +1,28 @@
+"""Data parallel: the whole model on every rank, gradients averaged (arXiv:2006.15704)."""
+
+from typing import Any
+
+from torch.nn.parallel import DistributedDataParallel
+
+from train.ranks import Ranks
+from train.settings import Settings
+from train.strategies.local import LocalStrategy
+from train.strategies.strategy import Share, Strategy
+
+
+def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
+    parallel = DistributedDataParallel(model)
+
+    def synchronize(*, is_last: bool) -> None:
+        parallel.require_backward_grad_sync = is_last
+
+    return LocalStrategy(
+        name="ddp",
+        model=model,
+        settings=settings,
+        ranks=ranks,
+        share=Share(ranks.rank, ranks.world_size),
+        call=parallel,
+        averaged_over=ranks.world_size,
+        synchronize=synchronize,
+    )
