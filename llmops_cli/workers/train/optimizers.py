@@ -95,6 +95,10 @@ class Optimizers:
             group["lr"] = peak * factor
         for optimizer in self._optimizers:
             optimizer.step()
+        self.drop_gradients()
+
+    def drop_gradients(self) -> None:
+        for optimizer in self._optimizers:
             optimizer.zero_grad()
 
     def state(self) -> list[dict[str, Any]]:

@@ -41,6 +41,8 @@ class Settings:
     checkpoint_every: int
     keep: int
     on_spike: str
+    hang_timeout_s: float = 600.0
+    export_dtype: str = "bf16"
     hidden_size: int
     intermediate_size: int
     layers: int

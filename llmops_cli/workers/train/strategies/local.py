@@ -88,6 +88,9 @@ class LocalStrategy:
     def update(self, factor: float) -> None:
         self._optimizers.step(factor)
 
+    def drop_gradients(self) -> None:
+        self._optimizers.drop_gradients()
+
     def sum_over_shares(self, values: list[float]) -> list[float]:
         if self.share.parts == 1:
             return values

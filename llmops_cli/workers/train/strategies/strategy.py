@@ -57,6 +57,9 @@ class Strategy(Protocol):
     def update(self, factor: float) -> None:
         """One step of the optimizer at its rates times `factor`; the gradients are gone then."""
 
+    def drop_gradients(self) -> None:
+        """The gradients are gone, and nothing else has changed: the step is skipped."""
+
     def sum_over_shares(self, values: list[float]) -> list[float]:
         """Each value summed over the shares of the global batch; the same on every rank."""
 
