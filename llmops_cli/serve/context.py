@@ -258,7 +258,7 @@ class Decided(msgspec.Struct):
 class Observed(msgspec.Struct):
     """What came of it: for the log, the metrics and the trace.
 
-    `asking`: who works on it and has not answered.
+    `working`: who was asked and has not answered; a copy that lost its race stays there.
     """
 
     status: int = 0
@@ -272,7 +272,7 @@ class Observed(msgspec.Struct):
     cache: CacheUse = CacheUse.NONE
     guard: GuardVerdict | None = None
     answered: bool = False
-    asking: RoutingCandidate | None = None
+    working: list[RoutingCandidate] = msgspec.field(default_factory=list)
     trace: Any = None  # Any: an OpenTelemetry span, where that is installed
     bodies: Any = None  # Any: what the audit log may keep of them
 

@@ -16,6 +16,8 @@ from llmops_cli.cli.app import command_line
 from llmops_cli.core.errors import UsageError
 from tests.gateway import CHAT, USAGE, Gateway, Starter, Upstream
 
+TOLD = (USAGE["prompt_tokens"], USAGE["completion_tokens"])
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 FREE = """\
@@ -115,6 +117,35 @@ def test_who_leaves_pays_for_what_was_worked_on(upstream: Upstream, start: Start
     upstream.mode = "500"
     assert gateway.ask({**CHAT, **prompt}, key=key)[0] >= 500
     assert not last(gateway)["dollars"]
+
+
+def test_both_copies_of_a_hedge_are_paid(upstream: Upstream, start: Starter) -> None:
+    """Two upstreams work on it and both bill: the slower one for the prompt at least, and what is
+    reserved is as much as both may cost.
+    """
+    rival = Upstream()
+    file = f"""\
+upstreams:
+  slow: {{url: '{upstream.url}', price: {{input: 1000, output: 1000}}}}
+  quick: {{url: '{rival.url}', price: {{input: 1000, output: 1000}}}}
+models:
+  m: {{pool: [slow, quick], hedge_after_s: 0.1}}
+  alone: {{pool: [slow, quick]}}
+"""
+    rich = start.key("rich", "--budget-dollars", "100")
+    poor = start.key("poor", "--budget-dollars", "4")
+    gateway = start.config(file)
+    prompt = {"messages": [{"role": "user", "content": "word " * 400}], "max_tokens": 8}
+    assert gateway.ask({**CHAT, **prompt, "model": "alone"}, key=poor)[0] == 200
+    status, _, body = gateway.ask({**CHAT, **prompt}, key=poor)
+    assert (status, code_of(body)) == (429, "insufficient_quota"), "two copies do not fit"
+    upstream.delay_s = rival.delay_s = 0.6
+    assert gateway.ask({**CHAT, **prompt}, key=rich)[0] == 200
+    assert len(upstream.seen) + len(rival.seen) == 3
+    rival.close()
+    paid = last(gateway)["input_tokens"] - USAGE["prompt_tokens"]
+    assert 400 <= paid <= 700
+    assert last(gateway)["dollars"] == pytest.approx((paid + sum(TOLD)) / 1000)
 
 
 def test_answers_of_a_request_are_limited_together(upstream: Upstream, start: Starter) -> None:

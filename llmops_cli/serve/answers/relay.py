@@ -213,11 +213,14 @@ class Relay:
         _charge(request, exchange.candidate, usage)
 
     def settle_unanswered(self, request: AdmittedRequest) -> None:
-        """A client that leaves before there is an answer has had its prompt worked on."""
-        left = request.observed.asking
-        if left is None:
-            return
-        _charge(request, left, Usage(input_tokens=request.decided.prompt_tokens))
+        """Whoever was asked and has not answered has worked on the prompt.
+
+        The client has left before there was an answer, or another copy of a hedge was quicker.
+        """
+        for candidate in request.observed.working:
+            usage = Usage(input_tokens=request.decided.prompt_tokens)
+            _charge(request, candidate, usage)
+        request.observed.working.clear()
 
     def note_verdict(self, request: AdmittedRequest, verdict: GuardVerdict | None) -> None:
         if verdict is not None:

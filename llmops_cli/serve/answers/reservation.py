@@ -27,6 +27,8 @@ DEFINING_TOKENS = 512
 PLAIN_TOKENS = 16
 MARKS = 4
 """Tokens before and behind a prompt that is tokens. Around a text its JSON's marks are as many."""
+HEDGED = 2
+"""Copies of a request at once, at most."""
 WIDENED = 2
 """A template may write definitions with a line and an indent for each of their values."""
 PAIRED = ("rerank", "score")
@@ -51,10 +53,11 @@ class Bound(NamedTuple):
 
 
 class Whoever(NamedTuple):
-    """All who may be asked: one of `answering`, and one of `first` before it."""
+    """All who may be asked: one of `first`, then one of `answering`, each in up to `copies`."""
 
     answering: list[RoutingCandidate]
     first: list[RoutingCandidate]
+    copies: int
 
 
 def has_budget(key: Key) -> bool:
@@ -65,13 +68,12 @@ def reserve_at_most(request: AdmittedRequest) -> tuple[float, int]:
     """(dollars, tokens). Raises: Refusal for what has no bound, or no price."""
     whoever = _whoever(request)
     bound = bound_of(request)
-    tokens = sum(bound)
-    if whoever.first:
-        tokens *= 2
+    rounds = 2 if whoever.first else 1
+    tokens = rounds * whoever.copies * sum(bound)
     if request.asked.key.budget_dollars is None:
         return 0.0, tokens
     dollars = _dearest(request, whoever.answering, bound) + _dearest(request, whoever.first, bound)
-    return dollars, tokens
+    return whoever.copies * dollars, tokens
 
 
 def _whoever(request: AdmittedRequest) -> Whoever:
@@ -79,8 +81,18 @@ def _whoever(request: AdmittedRequest) -> Whoever:
     names = [request.asked.body.model]
     names += [name for name in settings.fallback if request.asked.key.serves(name)]
     answering = [each for name in names for each in _allowed(request, name)]
-    first = _allowed(request, settings.hybrid.small) if settings.hybrid else []
-    return Whoever(answering, first)
+    first = []
+    if settings.hybrid is not None:
+        first = _allowed(request, settings.hybrid.small)
+        names.append(settings.hybrid.small)
+    copies = HEDGED if _may_be_hedged(request, names) else 1
+    return Whoever(answering, first, copies)
+
+
+def _may_be_hedged(request: AdmittedRequest, names: list[str]) -> bool:
+    """Whether a slow one may be answered by two upstreams, who both bill."""
+    router = request.snapshot.router
+    return any(router.model(name).settings.hedge_after_s is not None for name in names)
 
 
 def _allowed(request: AdmittedRequest, name: str) -> list[RoutingCandidate]:

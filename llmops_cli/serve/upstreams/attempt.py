@@ -59,12 +59,12 @@ class Attempts:
         start = time.monotonic()
         slot = UpstreamSlot(upstream, request.tokens, self.queues, who=request.who)
         observed = request.context.observed
-        observed.asking = candidate
+        observed.working.append(candidate)
         try:
             reply, body = await _ask(candidate, request, left_s, fresh=fresh)
         except UpstreamError as error:
             if not isinstance(error, ClientDeadline):
-                observed.asking = None  # what failed is nobody's cost
+                observed.working.remove(candidate)  # what failed is nobody's cost
             request.context.observed.error = str(error)
             outcome = outcome_of(error)
             if outcome is Outcome.BAD:
@@ -79,7 +79,7 @@ class Attempts:
                 self.note(candidate, request, slow)
             slot.end(Outcome.NOTHING)
             raise
-        observed.asking = None
+        observed.working.remove(candidate)
         exchange = self._exchange(candidate, request, reply, body, slot, time.monotonic() - start)
         request.context.observed.upstream = upstream.name
         request.context.observed.side = candidate.side
