@@ -10,7 +10,7 @@ import msgspec
 from llmops_cli.bench.plan import Workload
 from llmops_cli.bench.session import PlannedTurn
 
-Message = dict[str, object]
+ChatMessage = dict[str, object]
 OPEN_MESSAGES = b'"messages":'
 OPEN_ONE_MESSAGE = b'"messages":[{"role":"user","content":'
 OPEN_PROMPT = b'"prompt":'
@@ -43,7 +43,7 @@ class RequestBodies:
             return start + OPEN_ONE_MESSAGE + quoted + b"}]}"
         return start + OPEN_PROMPT + quoted + b"}"
 
-    def of_messages(self, messages: list[Message], output_tokens: int) -> bytes:
+    def of_messages(self, messages: list[ChatMessage], output_tokens: int) -> bytes:
         if not self._chat:
             contents = [str(message["content"]) for message in messages]
             text = "\n".join(contents)
@@ -72,14 +72,14 @@ class Conversation:
         turns: Iterator[UserTurn],
         count: int,
         think_time_s: float,
-        history: list[Message] | None = None,
+        history: list[ChatMessage] | None = None,
     ) -> None:
         self.index = index
         self._bodies = bodies
         self._turns = turns
         self.think_time_s = think_time_s
         self._left = count
-        self._messages: list[Message] = history or []
+        self._messages: list[ChatMessage] = history or []
 
     @property
     def needs_answer(self) -> bool:
@@ -95,10 +95,10 @@ class Conversation:
             body = self._bodies.of_text(text, output)
             return PlannedTurn(body, tokens, output)
         if answer is not None:
-            said: Message = {"role": "assistant", "content": answer}
+            said: ChatMessage = {"role": "assistant", "content": answer}
             self._messages.append(said)
         if text:
-            asked: Message = {"role": "user", "content": text}
+            asked: ChatMessage = {"role": "user", "content": text}
             self._messages.append(asked)
         wanted = 0  # what was said before has no length that we wanted
         if len(self._messages) == 1:

@@ -13,7 +13,7 @@ LEFT_OUT = ("series", "client", "windows", "slos", "rates_ci95", "rates_each")
 """What is no number of the whole level."""
 WITH_INTERVAL = ("mean", "p50", "p95", "p99")
 RATES = ("requests_per_s", "output_tokens_per_s")
-Row = dict[str, object]
+LevelRow = dict[str, object]
 
 
 def levels_csv(levels: Sequence[Level]) -> str:
@@ -24,8 +24,8 @@ def levels_csv(levels: Sequence[Level]) -> str:
     return csv_text(list(rows[0]), rows)
 
 
-def _row(level: Level) -> Row:
-    row: Row = {}
+def _row(level: Level) -> LevelRow:
+    row: LevelRow = {}
     fields = msgspec.to_builtins(level)
     for name, value in fields.items():
         if name not in LEFT_OUT:
@@ -38,7 +38,7 @@ def _row(level: Level) -> Row:
     return row
 
 
-def _cells(name: str, value: object) -> Row:
+def _cells(name: str, value: object) -> LevelRow:
     if isinstance(value, dict):
         if "ci95" in value:
             return _distribution_cells(name, value)
@@ -50,10 +50,10 @@ def _cells(name: str, value: object) -> Row:
     return {name: value}
 
 
-def _distribution_cells(name: str, value: Row) -> Row:
+def _distribution_cells(name: str, value: LevelRow) -> LevelRow:
     intervals = value["ci95"]
     assert isinstance(intervals, dict)
-    cells: Row = {}
+    cells: LevelRow = {}
     for key, part in value.items():
         if key != "ci95":
             cells[f"{name}_{key}"] = part

@@ -11,8 +11,8 @@ from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.report import Level
 from llmops_cli.bench.search import (
     MOST_REPEATS,
+    LevelVerdict,
     RateSearch,
-    Verdict,
     judge,
     out_of_reach,
     requests_needed,
@@ -83,7 +83,7 @@ class RateProbes:
         count = max(self._needed, least)
         return rate_load(self._recipe, rate, count=count, duration_s=self._limit_s)
 
-    def _probe(self, load: Load) -> tuple[Level, Verdict]:
+    def _probe(self, load: Load) -> tuple[Level, LevelVerdict]:
         """Measured again while its verdict is unsure, up to a limit."""
         number = self._measured.add_load(load)
         for repetition in range(MOST_REPEATS):

@@ -10,7 +10,7 @@ from llmops_cli.bench.arrivals import rate_words
 from llmops_cli.bench.report import Conclusion, Level
 from llmops_cli.bench.slo import Slo
 
-Verdict = Literal["pass", "fail", "unsure", "invalid"]
+LevelVerdict = Literal["pass", "fail", "unsure", "invalid"]
 CLOSE_ENOUGH = 1.1
 MOST_PROBES = 16
 MOST_REPEATS = 3
@@ -31,7 +31,7 @@ def requests_needed(slos: Sequence[Slo]) -> int:
     return max(needed)
 
 
-def judge(level: Level) -> Verdict:
+def judge(level: Level) -> LevelVerdict:
     """A level passes if each objective's interval lies above what it needs.
 
     It fails if one lies below. One whose client was the limit says nothing about the server.
@@ -95,7 +95,7 @@ class RateSearch:
         self,
         rate: float,
         level: Level,
-        verdict: Verdict,
+        verdict: LevelVerdict,
     ) -> None:
         """The final verdict on a rate; `unsure` goes by the point estimates."""
         if verdict == "invalid":

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from llmops_cli.bench.arrivals import Load
-from llmops_cli.bench.conversation import Conversation, Message, RequestBodies, UserTurn
+from llmops_cli.bench.conversation import ChatMessage, Conversation, RequestBodies, UserTurn
 from llmops_cli.bench.lengths import parse_lengths
 from llmops_cli.bench.plan import Workload
 from llmops_cli.bench.prompts import Prompts
@@ -114,7 +114,7 @@ class SessionSource:
 
     def _mark(
         self,
-        messages: list[Message],
+        messages: list[ChatMessage],
         texts: list[str],
         rounds: int,
     ) -> None:
@@ -151,7 +151,7 @@ class SessionSource:
         index: int,
         turn: UserTurn,
         *,
-        history: list[Message] | None = None,
+        history: list[ChatMessage] | None = None,
     ) -> Conversation:
         """A conversation of one request."""
         return Conversation(
@@ -179,7 +179,7 @@ class SessionSource:
         return len(self._rows) if self._rows else 0
 
 
-def _marked(message: Message, mark: str) -> Message:
+def _marked(message: ChatMessage, mark: str) -> ChatMessage:
     content = message.get("content")
     if isinstance(content, list):  # parts, as for images
         part = {"type": "text", "text": mark}

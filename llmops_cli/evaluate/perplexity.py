@@ -10,7 +10,7 @@ from llmops_cli.runtime.http import Http
 
 TIMEOUT_S = 300.0
 
-Rows = list[dict[str, dict[str, float]] | None]
+TokenRows = list[dict[str, dict[str, float]] | None]
 """For each token of a prompt: token id -> its log-probability; None for the first."""
 
 
@@ -50,7 +50,7 @@ def _prompt_logprobs(
     url: str,
     model: str,
     tokens: list[int],
-) -> Rows | None:
+) -> TokenRows | None:
     fields = {
         "model": model,
         "prompt": tokens,

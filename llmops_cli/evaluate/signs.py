@@ -17,7 +17,7 @@ from llmops_cli.runtime.yaml_text import load_yaml
 DATA = Path(__file__).with_name("data") / "signs.yaml"
 FLAGS = {"m": re.MULTILINE, "i": re.IGNORECASE}
 
-Name = Literal[
+SignName = Literal[
     "refuse",
     "refuse_plainly",
     "as_ai",
@@ -55,22 +55,22 @@ class Sign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @cache
-def sign(name: Name) -> re.Pattern[str]:
+def sign(name: SignName) -> re.Pattern[str]:
     """The sign of that name."""
     return _all()[name].compiled()
 
 
-def shows(name: Name, text: str) -> bool:
+def shows(name: SignName, text: str) -> bool:
     """Whether the text has it."""
     return bool(sign(name).search(text))
 
 
-def count(name: Name, text: str) -> int:
+def count(name: SignName, text: str) -> int:
     """How often the text has it."""
     return len(sign(name).findall(text))
 
 
 @cache
-def _all() -> dict[Name, Sign]:
+def _all() -> dict[SignName, Sign]:
     raw = load_yaml(DATA.read_bytes())
-    return msgspec.convert(raw, dict[Name, Sign])
+    return msgspec.convert(raw, dict[SignName, Sign])

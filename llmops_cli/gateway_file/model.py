@@ -13,7 +13,7 @@ from llmops_cli.gateway_file.upstream import Capability
 AnswerBound = Literal["max_tokens", "max_completion_tokens"]
 """OpenAI's reasoning models take only the second."""
 Balance = Literal["tokens", "prefix", "sticky", "cost"]
-Urgency = Literal["interactive", "batch"]
+UrgencyName = Literal["interactive", "batch"]
 EnoughRequests = Annotated[int, msgspec.Meta(ge=20)]
 Factor = Annotated[float, msgspec.Meta(gt=1)]
 Similarity = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -47,7 +47,7 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     use: Pool
     longer_than: Count | None = None
     shorter_than: Count | None = None
-    urgency: Urgency | None = None
+    urgency: UrgencyName | None = None
     private: bool | None = None
     needs: Capability | None = None
     keys: list[str] = []

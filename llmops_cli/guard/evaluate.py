@@ -31,7 +31,7 @@ FORM = 'lines of {"text": ..., "label": "attack" or "benign", "family", "source"
 HONEST = ("benign", "0", "false", "safe", "honest")
 
 
-class Rates(msgspec.Struct, frozen=True, kw_only=True):
+class DetectionRates(msgspec.Struct, frozen=True, kw_only=True):
     """Shares flagged of attacks (`tpr`) and of honest texts (`fpr`), with 95 % intervals.
 
     None where there are no such texts.
@@ -53,9 +53,9 @@ class PerKb(msgspec.Struct, frozen=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    overall: Rates
-    families: dict[str, Rates]
-    sources: dict[str, Rates]
+    overall: DetectionRates
+    families: dict[str, DetectionRates]
+    sources: dict[str, DetectionRates]
     us_per_kb: PerKb
     us_per_text: PerKb
 
@@ -118,19 +118,19 @@ def _spent_us(
     return (time.perf_counter() - start) * 1e6
 
 
-def _by(verdicts: list[tuple[LabelledText, bool]], field: str) -> dict[str, Rates]:
+def _by(verdicts: list[tuple[LabelledText, bool]], field: str) -> dict[str, DetectionRates]:
     groups: dict[str, list[tuple[LabelledText, bool]]] = {}
     for row, flagged in verdicts:
         groups.setdefault(str(getattr(row, field)), []).append((row, flagged))
     return {name: _rates(found) for name, found in sorted(groups.items())}
 
 
-def _rates(verdicts: list[tuple[LabelledText, bool]]) -> Rates:
+def _rates(verdicts: list[tuple[LabelledText, bool]]) -> DetectionRates:
     attacks = [flagged for row, flagged in verdicts if row.is_attack]
     benign = [flagged for row, flagged in verdicts if not row.is_attack]
     tpr, tpr_ci95 = _share(attacks)
     fpr, fpr_ci95 = _share(benign)
-    return Rates(
+    return DetectionRates(
         tpr=tpr,
         fpr=fpr,
         n_attack=len(attacks),

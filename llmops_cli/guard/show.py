@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from llmops_cli.guard.decision import Decision
-from llmops_cli.guard.evaluate import Evaluation, Rates
+from llmops_cli.guard.evaluate import DetectionRates, Evaluation
 
 
 def decision_table(text: str, decision: Decision) -> Table:
@@ -54,7 +54,7 @@ def rates_table(found: Evaluation) -> Table:
 def _row(
     table: Table,
     name: str,
-    rates: Rates,
+    rates: DetectionRates,
 ) -> None:
     def cells(
         n: int,

@@ -19,7 +19,7 @@ from llmops_cli.runtime.chat import ChatClient, Filtered, Unanswered, message
 
 Try = tuple[str, str]
 """A message and its answer."""
-Ask = Callable[[str], Awaitable[str | None]]
+AskModel = Callable[[str], Awaitable[str | None]]
 """One user message to the target in a new conversation; None if it gave no answer."""
 Propose = Callable[[str, Sequence[Try], int], Awaitable[list[str]]]
 """(goal, the branch's tries, how many) -> the next messages."""
@@ -43,7 +43,7 @@ class Branch(msgspec.Struct, frozen=True):
 
 async def search(
     attempt: Attempt,
-    ask: Ask,
+    ask: AskModel,
     propose: Propose,
 ) -> list[Try]:
     """Every try with its answer; a success ends the search and is the last one."""

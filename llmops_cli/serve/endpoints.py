@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from llmops_cli.serve.answers.dialects.chat import ChatChoices
-from llmops_cli.serve.answers.dialects.choice_texts import Json, Place, places_of_whole
+from llmops_cli.serve.answers.dialects.choice_texts import Json, TextPlace, places_of_whole
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat
 from llmops_cli.serve.answers.dialects.completions import TextChoices
 from llmops_cli.serve.answers.dialects.dialect import Dialect, OpenAI, chat_dialect
@@ -29,7 +29,7 @@ from llmops_cli.serve.fields import FieldTable, limits_in
 from llmops_cli.serve.request import RequestBody, head_of
 
 
-def no_places(answer: Json) -> list[Place]:
+def no_places(answer: Json) -> list[TextPlace]:
     """Of answers that say nothing in words."""
     del answer
     return []
@@ -77,7 +77,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     answer_limits: tuple[str, ...] = ()
     bound: str | None = None
     choices: ChoiceFormat | None = None
-    places: Callable[[Json], list[Place]] = no_places
+    places: Callable[[Json], list[TextPlace]] = no_places
     logprobs: bool = False
     caches: bool = True
     streams: bool = False
@@ -119,7 +119,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class PageEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A path that is only read. `right`: None for what tells nothing of anybody."""
 
     path: str
@@ -225,36 +225,38 @@ MODERATIONS = Endpoint(
 NOWHERE = Endpoint(path="", right="", summary="")
 """Of a request for a page, or for nothing that there is."""
 
-MODELS = Page(
+MODELS = PageEndpoint(
     path="/v1/models",
     right="models",
     summary="The models that the key may use",
     statuses=("401", "403", "503"),
 )
-MODEL = Page(
+MODEL = PageEndpoint(
     path="/v1/models/{model}",
     right="models",
     summary="One of them",
     statuses=(*MODELS.statuses, "404"),
 )
 MODEL_PREFIX = f"{MODELS.path}/"
-METRICS = Page(
+METRICS = PageEndpoint(
     path="/metrics",
     right="metrics",
     summary="Prometheus",
     media_type="text/plain",
     statuses=MODELS.statuses,
 )
-STATE = Page(path="/admin/state", right="admin", summary="What /ui shows", statuses=MODELS.statuses)
-HEALTH = Page(path="/health", right=None, summary="Alive")
-READY = Page(
+STATE = PageEndpoint(
+    path="/admin/state", right="admin", summary="What /ui shows", statuses=MODELS.statuses
+)
+HEALTH = PageEndpoint(path="/health", right=None, summary="Alive")
+READY = PageEndpoint(
     path="/ready",
     right=None,
     summary="Every model has an upstream that can be asked",
     statuses=("503",),
 )
-UI = Page(path="/ui", right=None, summary="The dashboard", media_type="text/html")
-OPENAPI = Page(path="/openapi.json", right=None, summary="This document")
+UI = PageEndpoint(path="/ui", right=None, summary="The dashboard", media_type="text/html")
+OPENAPI = PageEndpoint(path="/openapi.json", right=None, summary="This document")
 
 ENDPOINTS = {
     endpoint.path: endpoint
@@ -278,7 +280,7 @@ WHOLE_NUMBERS = frozenset(
 PAGES = {page.path: page for page in (MODELS, MODEL, METRICS, STATE, HEALTH, READY, UI, OPENAPI)}
 
 
-def page_at(path: str) -> Page | None:
+def page_at(path: str) -> PageEndpoint | None:
     """A model's name may have slashes in it."""
     found = PAGES.get(path)
     if found is None and path.startswith(MODEL_PREFIX):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from llmops_cli.gateway_file.config import EndpointGroup
-from llmops_cli.serve.answers.dialects.choice_texts import Json, Place
+from llmops_cli.serve.answers.dialects.choice_texts import Json, TextPlace
 from llmops_cli.serve.answers.dialects.slots import slots_in
 from llmops_cli.serve.endpoints import ENDPOINTS, AnswerKind, Endpoint
 from llmops_cli.serve.field_tables import REFUSED
@@ -73,9 +73,9 @@ IMAGE_FIELDS: FieldTable = {
 }
 
 
-def places_in(answer: Json) -> list[Place]:
+def places_in(answer: Json) -> list[TextPlace]:
     """Every string of it, but for names, kinds and media."""
-    return [Place(answer, "content", slot.holder, slot.field) for slot in slots_in(answer)]
+    return [TextPlace(answer, "content", slot.holder, slot.field) for slot in slots_in(answer)]
 
 
 def _rerank(path: str) -> Endpoint:

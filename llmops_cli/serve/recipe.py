@@ -10,7 +10,7 @@ import msgspec
 from llmops_cli.core.fields import Flag
 from llmops_cli.core.grammar import read_pairs
 
-Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
+ReplicaCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
@@ -28,7 +28,7 @@ class ServeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     backend: Annotated[
         str | None, Flag(help="The engine that is started for it.", default="llamacpp")
     ] = None
-    replicas: Annotated[Replicas | None, Flag(help="So many of it.", default="1")] = None
+    replicas: Annotated[ReplicaCount | None, Flag(help="So many of it.", default="1")] = None
     upstream: Annotated[
         str | None, Flag(help="Front this endpoint instead: http://127.0.0.1:9000/v1")
     ] = None
@@ -39,7 +39,7 @@ class ServeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     host: Annotated[str, Flag(help="Wider addresses need a key to exist.")] = "127.0.0.1"
     port: Annotated[Port, Flag(help="Where to listen.")] = 8080
     workers: Annotated[
-        Replicas, Flag(help="Processes that serve; they share keys, limits and caches.")
+        ReplicaCount, Flag(help="Processes that serve; they share keys, limits and caches.")
     ] = 1
     keys: Annotated[
         bool | None,

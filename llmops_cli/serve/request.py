@@ -15,7 +15,7 @@ Json = dict[str, Any]  # Any: OpenAI's content parts, tools and schemas
 
 
 NAME_MOST = 256
-Name = Annotated[str, msgspec.Meta(max_length=NAME_MOST)]
+ModelName = Annotated[str, msgspec.Meta(max_length=NAME_MOST)]
 """No model of anybody has a longer one, and it stands in logs, traces and messages."""
 
 
@@ -26,7 +26,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
 class RequestBody(msgspec.Struct, frozen=True):
     """The part of a body that the gateway reads. Other fields pass through unread."""
 
-    model: Name = ""
+    model: ModelName = ""
     messages: list[Json] | msgspec.UnsetType = msgspec.UNSET
     prompt: Any = None  # Any: as input, and Responses have an object there
     input: Any = None  # Any: texts, tokens or items; what is long is not copied

@@ -23,7 +23,7 @@ AVERAGED = "kv_cache_use"
 """The gauge whose label sets are averaged; the others' are added."""
 
 Gauges = dict[str, float]
-Sample = tuple[int, Gauges, Gauges]
+MetricsSample = tuple[int, Gauges, Gauges]
 """(monotonic ns, engine, server)"""
 TimedSample = tuple[float, Gauges, Gauges]
 """(seconds since some start, engine, server)"""
@@ -89,7 +89,7 @@ class Telemetry:
         self._gpus = gpu_handles()
         self._cpu_s: dict[int, float] = {}
         self._cpu_at = time.monotonic()
-        self._samples: list[Sample] = []
+        self._samples: list[MetricsSample] = []
         self._misses = 0
         self._done = threading.Event()
         self._thread = threading.Thread(

@@ -58,7 +58,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 
 Reread = Callable[[Path, Any], tuple[Report, str]]  # Any: each command has its own report
 Compare = Callable[[OpenedRun, OpenedRun, Sequence[str], float | None], Compared]
-Page = Callable[[Sequence[OpenedRun]], str]
+PageMaker = Callable[[Sequence[OpenedRun]], str]
 
 
 class Gate(Protocol):
@@ -89,7 +89,7 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
     reread: Reread | None = None
     compare: Compare | None = None
     gate: Gate | None = None
-    page: Page | None = None
+    page: PageMaker | None = None
     exports: Mapping[str, Export] = {}
 
 

@@ -67,7 +67,7 @@ def _write_text(path: Path, examples: Iterable[Example]) -> None:
     write_atomic(path, b"\n".join(lines))
 
 
-def _rendered(message: demo_task.Message) -> str:
+def _rendered(message: demo_task.DemoMessage) -> str:
     return f"<|{message['role']}|>{message['content']}<|end|>"
 
 

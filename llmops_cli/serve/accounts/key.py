@@ -39,7 +39,7 @@ LAST_MOMENT = 253_402_300_799
 
 Moment = Annotated[float, msgspec.Meta(ge=0, le=LAST_MOMENT)]
 Most = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
-Dollars = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+KeyDollars = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 TagPart = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Tags = Annotated[dict[TagPart, TagPart], msgspec.Meta(max_length=TAGS_MOST)]
 
@@ -60,7 +60,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: Most | None = None
     tokens_per_minute: Most | None = None
     streams: Most | None = None
-    budget_dollars: Dollars | None = None
+    budget_dollars: KeyDollars | None = None
     budget_tokens: Most | None = None
     tags: Tags = {}
 

@@ -176,10 +176,10 @@ class RedisLink:
             )
 
 
-Failures = tuple[type[Exception], ...]
+RedisErrors = tuple[type[Exception], ...]
 
 
-def _client(url: str, patience_s: float) -> tuple[Any, Failures]:  # Any: an optional library's
+def _client(url: str, patience_s: float) -> tuple[Any, RedisErrors]:  # Any: an optional library's
     """A client, and what it raises when Redis is away."""
     try:
         import redis.asyncio as library

@@ -30,7 +30,7 @@ create table if not exists questions (
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BESIDE = ("", "-wal", "-shm")
 Arguments = Sequence[object] | Mapping[str, object]
-Rows = list[Any]  # Any: what columns hold
+CacheRows = list[Any]  # Any: what columns hold
 
 
 class CacheFile:
@@ -56,7 +56,7 @@ class CacheFile:
                 hint="move it away, or set LLMOPS_STATE_DIR",
             ) from error
 
-    def rows(self, statement: str, arguments: Arguments = ()) -> Rows:
+    def rows(self, statement: str, arguments: Arguments = ()) -> CacheRows:
         """None of them where the file cannot be read."""
         try:
             return self._db.execute(statement, arguments).fetchall()

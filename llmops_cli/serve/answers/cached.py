@@ -21,7 +21,7 @@ from llmops_cli.serve.request import RequestBody
 from llmops_cli.serve.token_estimate import estimated_tokens
 from llmops_cli.serve.upstreams.exchange import NoAnswer
 from llmops_cli.serve.upstreams.outcome import Outcome
-from llmops_cli.serve.upstreams.source import Source, source_of
+from llmops_cli.serve.upstreams.source import UpstreamSource, source_of
 
 if TYPE_CHECKING:
     from llmops_cli.serve.answers.semantic import Meanings, Vector
@@ -40,7 +40,7 @@ class CacheLookup:
 
     question: Question
     config: CacheConfig
-    source: Source
+    source: UpstreamSource
     found: bytes | None = None
     use: CacheUse = CacheUse.MISS
     vector: Vector | None = None
@@ -173,7 +173,7 @@ def _may_be_cached(request: AdmittedRequest, config: CacheConfig) -> bool:
     return wish.reads or wish.keeps
 
 
-def _source_of(request: AdmittedRequest) -> Source:
+def _source_of(request: AdmittedRequest) -> UpstreamSource:
     """Who would answer now, and the small model before it. Raises: Refusal if nobody can."""
     found = _source_at(request, request.asked.body.model)
     hybrid = request.decided.settings.hybrid
@@ -182,7 +182,7 @@ def _source_of(request: AdmittedRequest) -> Source:
     with suppress(Refusal):  # then it is not asked
         small = _source_at(request, hybrid.small)
         sure = msgspec.json.encode(hybrid)
-        return Source(
+        return UpstreamSource(
             found.side,
             (*found.members, sure, *small.members),
             found.answerers | small.answerers,
@@ -190,13 +190,13 @@ def _source_of(request: AdmittedRequest) -> Source:
     return found
 
 
-def _source_at(request: AdmittedRequest, name: str) -> Source:
+def _source_at(request: AdmittedRequest, name: str) -> UpstreamSource:
     allows = request.decided.destinations.allows
     candidates = request.snapshot.router.candidates(name, request.asked)
     return source_of([each for each in candidates if allows(each.upstream.name)])
 
 
-def _is_from(request: AdmittedRequest, source: Source) -> bool:
+def _is_from(request: AdmittedRequest, source: UpstreamSource) -> bool:
     """Whether who answered is who would have: no other side, in the same state."""
     observed = request.observed
     if (observed.upstream, observed.side) not in source.answerers:
@@ -206,7 +206,7 @@ def _is_from(request: AdmittedRequest, source: Source) -> bool:
 
 def _question_of(
     request: AdmittedRequest,
-    source: Source,
+    source: UpstreamSource,
     *,
     by_meaning: bool,
 ) -> Question | None:

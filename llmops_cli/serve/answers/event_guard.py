@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmops_cli.serve.answers.dialects.slots import Slot, slots_in, without_spelling
+from llmops_cli.serve.answers.dialects.slots import AnswerSlot, slots_in, without_spelling
 from llmops_cli.serve.context import GuardVerdict
 from llmops_cli.serve.upstreams.errors import MalformedAnswer
 
@@ -188,7 +188,7 @@ class EventGuard:
         for slot in list(slots_in(value)):
             slot.holder[slot.field] = self._judge(slot)
 
-    def _judge(self, slot: Slot) -> str:
+    def _judge(self, slot: AnswerSlot) -> str:
         text = slot.text
         if not text or self.decision is not None:
             return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmops_cli.serve.answers.dialects.choice_texts import (
-    Place,
+    TextPlace,
     is_plain,
     leave_unread,
     other_places_of,
@@ -78,7 +78,7 @@ class StreamGuard:
         for place in places_of_chunk(chunk):
             self._judge(place)
 
-    def _judge(self, place: Place) -> None:
+    def _judge(self, place: TextPlace) -> None:
         """One that stands whole. What would be blocked is left out: it is beside the answer."""
         decision = self._guard.check_output(place.text, route=self._route)
         if decision.action in ("redact", "block"):

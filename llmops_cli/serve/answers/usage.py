@@ -25,21 +25,21 @@ TAIL_BYTES = 64 << 10
 MARK = b'"usage"'
 _WORDS = re.compile(rb'"(?:content|text|reasoning_content|arguments|delta)": ?"((?:[^"\\]|\\.)*)"')
 """What an event says, as its JSON has it."""
-Count = Any  # Any: whatever an upstream has there
+AnyCount = Any  # Any: whatever an upstream has there
 
 
 class _Details(msgspec.Struct):
-    cached_tokens: Count = None
-    reasoning_tokens: Count = None
+    cached_tokens: AnyCount = None
+    reasoning_tokens: AnyCount = None
 
 
 class _Counts(msgspec.Struct):
-    prompt_tokens: Count = None
-    completion_tokens: Count = None
-    input_tokens: Count = None
-    output_tokens: Count = None
-    total_tokens: Count = None
-    prompt_cache_hit_tokens: Count = None
+    prompt_tokens: AnyCount = None
+    completion_tokens: AnyCount = None
+    input_tokens: AnyCount = None
+    output_tokens: AnyCount = None
+    total_tokens: AnyCount = None
+    prompt_cache_hit_tokens: AnyCount = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
@@ -50,12 +50,12 @@ class _Response(msgspec.Struct):
     usage: _Counts | None = None
 
 
-class _Answer(msgspec.Struct):
+class _UsageAnswer(msgspec.Struct):
     usage: _Counts | None = None
     response: _Response | None = None
 
 
-_decode = msgspec.json.Decoder(_Answer).decode
+_decode = msgspec.json.Decoder(_UsageAnswer).decode
 
 
 def usage_in(raw: bytes) -> Usage | None:
@@ -102,7 +102,7 @@ def _reasoned(counts: _Counts) -> int:
     return (_count(details.reasoning_tokens) if details else None) or 0
 
 
-def _first(*values: Count) -> int | None:
+def _first(*values: AnyCount) -> int | None:
     """The first that is a count."""
     for value in values:
         found = _count(value)
@@ -111,7 +111,7 @@ def _first(*values: Count) -> int | None:
     return None
 
 
-def _count(value: Count) -> int | None:
+def _count(value: AnyCount) -> int | None:
     """None for what is no number of tokens."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

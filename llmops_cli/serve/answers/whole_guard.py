@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from llmops_cli.serve.answers.dialects.choice_texts import Place
+from llmops_cli.serve.answers.dialects.choice_texts import TextPlace
 from llmops_cli.serve.answers.dialects.slots import slots_in, without_spelling
 from llmops_cli.serve.context import GuardVerdict
 from llmops_cli.serve.endpoints import AnswerKind, Endpoint
@@ -54,12 +54,12 @@ def guarded_answer(
     return GuardedAnswer(msgspec.json.encode(answer), GuardVerdict("output", action, rule))
 
 
-def _places_of(answer: Any, endpoint: Endpoint) -> list[Place]:  # Any: whatever JSON it is
+def _places_of(answer: Any, endpoint: Endpoint) -> list[TextPlace]:  # Any: whatever JSON it is
     """Of an answer of another form, every text that there is."""
     try:
         return endpoint.places(answer)
     except (KeyError, TypeError, AttributeError):
-        return [Place({}, "content", *slot) for slot in slots_in(answer)]
+        return [TextPlace({}, "content", *slot) for slot in slots_in(answer)]
 
 
 def _guarded_text(guard: Guard, raw: bytes, endpoint: Endpoint) -> GuardedAnswer:
@@ -73,7 +73,7 @@ def _guarded_text(guard: Guard, raw: bytes, endpoint: Endpoint) -> GuardedAnswer
     return GuardedAnswer(shown.encode("utf-8", "replace"), verdict)
 
 
-def _apply(decision: Decision, place: Place) -> None:
+def _apply(decision: Decision, place: TextPlace) -> None:
     if decision.action == "redact":
         place.holder[place.field] = decision.text
         return

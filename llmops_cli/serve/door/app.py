@@ -31,7 +31,7 @@ from llmops_cli.serve.endpoints import (
     NOWHERE,
     READY,
     Endpoint,
-    Page,
+    PageEndpoint,
     dialect_at,
     page_at,
 )
@@ -130,7 +130,7 @@ class GatewayApp:
     async def _serve(
         self,
         scope: Scope,
-        route: Endpoint | Page | None,
+        route: Endpoint | PageEndpoint | None,
         context: RequestContext,
         dialect: Dialect,
         receive: Receive,
@@ -151,7 +151,7 @@ class GatewayApp:
             return
         if route.right is not None:
             self._admit(scope, context, route.right)
-        if isinstance(route, Page):
+        if isinstance(route, PageEndpoint):
             await self._read_page(scope, route, context, send)
         else:
             await self._post(scope, context, dialect, receive, send)
@@ -176,7 +176,7 @@ class GatewayApp:
     async def _other_method(
         self,
         scope: Scope,
-        route: Endpoint | Page,
+        route: Endpoint | PageEndpoint,
         context: RequestContext,
         send: Send,
     ) -> None:
@@ -197,7 +197,7 @@ class GatewayApp:
     async def _read_page(
         self,
         scope: Scope,
-        page: Page,
+        page: PageEndpoint,
         context: RequestContext,
         send: Send,
     ) -> None:

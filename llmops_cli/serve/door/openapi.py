@@ -12,7 +12,7 @@ from llmops_cli.serve.endpoints import (
     PAGES,
     AnswerKind,
     Endpoint,
-    Page,
+    PageEndpoint,
 )
 
 Json = dict[str, Any]  # Any: an OpenAPI document
@@ -191,7 +191,7 @@ def _prompt(endpoint: Endpoint) -> Json:
     }
 
 
-def _get(page: Page) -> Json:
+def _get(page: PageEndpoint) -> Json:
     is_json = page.media_type == "application/json"
     schema = {"type": "object" if is_json else "string"}
     answer = {"description": "As said.", "content": {page.media_type: {"schema": schema}}}

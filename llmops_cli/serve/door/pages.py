@@ -19,7 +19,7 @@ from llmops_cli.serve.endpoints import (
     MODELS,
     READY,
     STATE,
-    Page,
+    PageEndpoint,
 )
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
@@ -53,7 +53,7 @@ class Pages:
 
     async def read(
         self,
-        page: Page,
+        page: PageEndpoint,
         path: str,
         query: bytes,
         snapshot: Snapshot,

@@ -21,7 +21,7 @@ class Task(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-class Outcome(NamedTuple):
+class JudgingOutcome(NamedTuple):
     """What came of it: a result, or an error that is to be raised.
 
     `is_last`: whoever sends it has grown, and makes room for another.
@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     is_last: bool = False
 
 
-def frame_of(value: Task | Outcome) -> tuple[bytes, bytes]:
+def frame_of(value: Task | JudgingOutcome) -> tuple[bytes, bytes]:
     """To be written one after the other. Raises: RecursionError for what is nested too deep."""
     raw = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     return _LENGTH.pack(len(raw)), raw
@@ -48,10 +48,10 @@ def read_task(pipe: BinaryIO) -> Task | None:
     return task
 
 
-async def read_outcome(pipe: asyncio.StreamReader) -> Outcome:
+async def read_outcome(pipe: asyncio.StreamReader) -> JudgingOutcome:
     """Raises: asyncio.IncompleteReadError at the end."""
     head = await pipe.readexactly(_LENGTH.size)
     raw = await pipe.readexactly(_LENGTH.unpack(head)[0])
     await asyncio.sleep(0)  # to take apart what is long is a step of its own
-    outcome: Outcome = pickle.loads(raw)  # noqa: S301  from a judge that we started
+    outcome: JudgingOutcome = pickle.loads(raw)  # noqa: S301  from a judge that we started
     return outcome

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from contextlib import suppress
 
-from llmops_cli.serve.judging.frames import Outcome, Task, frame_of, read_outcome
+from llmops_cli.serve.judging.frames import JudgingOutcome, Task, frame_of, read_outcome
 
 PROGRAM = "llmops_cli.serve.judging.process"
 PIECE_BYTES = 1 << 20
@@ -41,7 +41,7 @@ class JudgeProcess:
             )
         return self._process
 
-    async def ask(self, task: Task, *, seconds: float) -> Outcome:
+    async def ask(self, task: Task, *, seconds: float) -> JudgingOutcome:
         """Raises: JudgeDied; TimeoutError, after which it is another process; OSError."""
         async with self._turn:
             process = await self._started()
@@ -70,7 +70,7 @@ class JudgeProcess:
                 await process.wait()
 
 
-async def _answer(process: asyncio.subprocess.Process, task: Task) -> Outcome:
+async def _answer(process: asyncio.subprocess.Process, task: Task) -> JudgingOutcome:
     """Raises: ConnectionError; asyncio.IncompleteReadError."""
     assert process.stdin is not None
     assert process.stdout is not None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from llmops_cli.core.errors import LlmopsError
-from llmops_cli.serve.judging.frames import Outcome, Task, frame_of, read_task
+from llmops_cli.serve.judging.frames import JudgingOutcome, Task, frame_of, read_task
 from llmops_cli.serve.refusal import Refusal
 
 NICENESS = 10
@@ -57,22 +57,22 @@ def _memory_bytes() -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _frame_of(outcome: Outcome) -> tuple[bytes, bytes]:
+def _frame_of(outcome: JudgingOutcome) -> tuple[bytes, bytes]:
     try:
         return frame_of(outcome)
     except RecursionError:
         refusal = Refusal(400, "the body is nested too deep", code="invalid_json")
-        return frame_of(Outcome(error=refusal))
+        return frame_of(JudgingOutcome(error=refusal))
 
 
-def _done(task: Task) -> Outcome:
+def _done(task: Task) -> JudgingOutcome:
     try:
-        return Outcome(result=task.function(*task.arguments))
+        return JudgingOutcome(result=task.function(*task.arguments))
     except (Refusal, LlmopsError) as error:
-        return Outcome(error=error)
+        return JudgingOutcome(error=error)
     except Exception as error:
         LOG.exception("judging")
-        return Outcome(error=RuntimeError(f"{type(error).__name__} while judging"))
+        return JudgingOutcome(error=RuntimeError(f"{type(error).__name__} while judging"))
 
 
 def _follow_parent() -> None:

@@ -29,7 +29,7 @@ class RedactedPrompt(NamedTuple):
     reading: Reading
 
 
-class Slot(NamedTuple):
+class TextSlot(NamedTuple):
     """A place in a body: `holder[at]`. `media`: data that is no text may stand there."""
 
     holder: Any  # Any: a list or an object of JSON
@@ -60,7 +60,7 @@ def redacted_prompt(
         known = table.get(name) or (FURTHER if name in further else None)
         if known is None or known.carries not in READ:
             continue
-        if _redact(guard, Slot(values, name, known.role, known.has_media), route):
+        if _redact(guard, TextSlot(values, name, known.role, known.has_media), route):
             changed[name] = msgspec.Raw(msgspec.json.encode(values[name]))
     reading = read(table, values, prompt=endpoint.prompt, further=further)
     for role, text in (*reading.texts, *reading.joined):
@@ -69,7 +69,7 @@ def redacted_prompt(
     return RedactedPrompt(changed, {name: values[name] for name in changed}, reading)
 
 
-def _redact(guard: Guard, root: Slot, route: str) -> bool:
+def _redact(guard: Guard, root: TextSlot, route: str) -> bool:
     """In place; whether there was anything."""
     found = False
     for holder, at, role, _ in _strings(root):
@@ -80,7 +80,7 @@ def _redact(guard: Guard, root: Slot, route: str) -> bool:
     return found
 
 
-def _strings(root: Slot) -> Iterator[Slot]:
+def _strings(root: TextSlot) -> Iterator[TextSlot]:
     """A stack of its own: a body may be nested deeper than Python's calls."""
     waiting = [root]
     while waiting:
@@ -94,7 +94,9 @@ def _strings(root: Slot) -> Iterator[Slot]:
             role = role_of(value, slot.role)
             media = slot.media and role != TOOL_CALL
             waiting += [
-                Slot(value, key, TOOL_CALL if key in CALLS else role, media and key not in CALLS)
+                TextSlot(
+                    value, key, TOOL_CALL if key in CALLS else role, media and key not in CALLS
+                )
                 for key, below in value.items()
                 if not _is_fixed(key, below, media=media)
             ]

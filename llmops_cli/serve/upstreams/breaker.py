@@ -21,7 +21,7 @@ class BreakerState(StrEnum):
         return list(BreakerState).index(self)
 
 
-class Failures:
+class RecentFailures:
     """So many, and whose requests they were."""
 
     def __init__(self) -> None:
@@ -65,9 +65,9 @@ class Breaker:
         self._now = now
         self._random = random.Random(seed)
         self.state: BreakerState = BreakerState.CLOSED
-        self._silent = Failures()
-        self._broken = Failures()
-        self._recent = Failures()
+        self._silent = RecentFailures()
+        self._broken = RecentFailures()
+        self._recent = RecentFailures()
         self._asked = 0
         self._answered: dict[str, float] = {}
         self._window = now()

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-Stamp = tuple[int, int, int]
-NONE: Stamp = (0, 0, 0)
+FileStamp = tuple[int, int, int]
+NONE: FileStamp = (0, 0, 0)
 
 
 class FileStamps:
@@ -26,11 +26,11 @@ class FileStamps:
         self._seen = now
         return True
 
-    def _stamps(self) -> list[Stamp]:
+    def _stamps(self) -> list[FileStamp]:
         return [_stamp(path) for path in self._paths]
 
 
-def _stamp(path: Path) -> Stamp:
+def _stamp(path: Path) -> FileStamp:
     with suppress(OSError):
         found = path.stat()
         return found.st_mtime_ns, found.st_ino, found.st_size

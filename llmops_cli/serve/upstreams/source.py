@@ -13,7 +13,7 @@ IDLE = ("can", "count_tokens", "key_env", "max_in_flight", "price", "replicas", 
 """What of an upstream's settings changes nothing of what it answers."""
 
 
-class Source(NamedTuple):
+class UpstreamSource(NamedTuple):
     """`members`: everything that makes their answers another's than those of before.
 
     `answerers`: upstreams of this side, by name, each with the side's.
@@ -24,10 +24,10 @@ class Source(NamedTuple):
     answerers: frozenset[tuple[str, str]]
 
 
-NOBODY = Source("", (), frozenset())
+NOBODY = UpstreamSource("", (), frozenset())
 
 
-def source_of(candidates: Sequence[RoutingCandidate]) -> Source:
+def source_of(candidates: Sequence[RoutingCandidate]) -> UpstreamSource:
     """Best first: the first of them says which side it is."""
     if not candidates:
         return NOBODY
@@ -35,7 +35,7 @@ def source_of(candidates: Sequence[RoutingCandidate]) -> Source:
     ours = [candidate for candidate in candidates if candidate.side == side]
     members = {_identity(candidate) for candidate in ours}
     answerers = frozenset((candidate.upstream.name, side) for candidate in ours)
-    return Source(side, tuple(sorted(members)), answerers)
+    return UpstreamSource(side, tuple(sorted(members)), answerers)
 
 
 def _identity(candidate: RoutingCandidate) -> bytes:

@@ -12,7 +12,7 @@ NULL = b"null"
 NO_WORDS = (b'""', NULL, b"[]")
 
 
-class _Answer(msgspec.Struct):
+class _WholeAnswer(msgspec.Struct):
     """What an answer has to have, or should not.
 
     Raw alone: in a union it would be nothing but null.
@@ -41,7 +41,7 @@ class _Choices(msgspec.Struct):
     choices: list[_Choice]
 
 
-_decode = msgspec.json.Decoder(_Answer).decode
+_decode = msgspec.json.Decoder(_WholeAnswer).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_choices = msgspec.json.Decoder(_Choices).decode
 _WRONG = (msgspec.DecodeError, UnicodeDecodeError)

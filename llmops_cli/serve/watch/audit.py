@@ -21,7 +21,7 @@ from llmops_cli.core.errors import EnvironmentMissing
 TURN_BYTES = 100 << 20
 KEPT = 5
 BODY_MOST = 64 << 10
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]  # Any: ASGI
+AuditSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]  # Any: ASGI
 
 
 class AuditBodies(NamedTuple):
@@ -66,7 +66,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class BodyRecorder:
     """A `send` that remembers the beginning of what went through it."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: AuditSend) -> None:
         self._send = send
         self._parts = list[bytes]()
         self._size = 0

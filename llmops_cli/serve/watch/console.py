@@ -14,7 +14,7 @@ from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.serve.accounts.budget import Budgets, Spending, month_now
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.door.openapi import document
-from llmops_cli.serve.endpoints import OPENAPI, Page
+from llmops_cli.serve.endpoints import OPENAPI, PageEndpoint
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.canaries import Canaries
@@ -58,7 +58,7 @@ class Console:
         self._began = time.time()
         self._page: bytes | None = None
 
-    def page(self, page: Page, snapshot: Snapshot) -> tuple[bytes, bytes, Headers]:
+    def page(self, page: PageEndpoint, snapshot: Snapshot) -> tuple[bytes, bytes, Headers]:
         """Its body, type and headers."""
         if page is OPENAPI:
             return msgspec.json.encode(document(snapshot.endpoints)), b"application/json", []

@@ -26,7 +26,7 @@ live. Times are in seconds.
 """
 MERGED = {"livesum": "sum", "livemin": "least", "livemax": "most"}
 
-Family = CounterFamily | HistogramFamily | GaugeFamily
+MetricFamily = CounterFamily | HistogramFamily | GaugeFamily
 
 
 def page() -> str:
@@ -73,14 +73,14 @@ def _labels() -> Iterator[str]:
 
 
 def _having(label: str) -> Iterator[str]:
-    kinds: tuple[Mapping[str, Family], ...] = (COUNTERS, HISTOGRAMS, GAUGES)
+    kinds: tuple[Mapping[str, MetricFamily], ...] = (COUNTERS, HISTOGRAMS, GAUGES)
     for families in kinds:
         for name, family in families.items():
             if label in family.labels:
                 yield name
 
 
-def _named(family: Family) -> str:
+def _named(family: MetricFamily) -> str:
     return ", ".join(f"`{label}`" for label in family.labels)
 
 

@@ -13,10 +13,10 @@ SPEAKERS = {"human": "user", "gpt": "assistant"}
 """ShareGPT's names."""
 
 # A row is whatever JSON a data set holds.
-Row = Any
+AnyRow = Any
 
 
-def rows_of(path: Path) -> Iterator[Row]:
+def rows_of(path: Path) -> Iterator[AnyRow]:
     """Each document: a string, or a list of chat messages.
 
     Raises: JobError for a row with neither.
@@ -37,7 +37,7 @@ def rows_of(path: Path) -> Iterator[Row]:
             yield document
 
 
-def _raw_rows(path: Path) -> Iterator[Row]:
+def _raw_rows(path: Path) -> Iterator[AnyRow]:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
@@ -54,7 +54,7 @@ def _raw_rows(path: Path) -> Iterator[Row]:
             yield json.loads(line)
 
 
-def _document_of(row: Row) -> Row | None:
+def _document_of(row: AnyRow) -> AnyRow | None:
     """A text, a chat, or None for a row without one."""
     if isinstance(row, str):
         return row
@@ -69,7 +69,7 @@ def _document_of(row: Row) -> Row | None:
     return found
 
 
-def _message_of(turn: Row) -> Row:
+def _message_of(turn: AnyRow) -> AnyRow:
     """A turn with OpenAI's field names."""
     if "from" not in turn:
         return turn

@@ -19,7 +19,7 @@ MOST_STEP_TOKENS = 1024
 NO_ENDS = [-1]
 """No token has this number, so nothing ends an answer early."""
 
-Settings = tuple[float, float, int]
+SamplingSettings = tuple[float, float, int]
 """Temperature, top_p and top_k, which belong to a whole batch."""
 
 
@@ -33,7 +33,7 @@ class ContinuousEngine(LoadedModel):
         self._numbers = count(1)
         self._lock = threading.Lock()
         self._manager: Any = None
-        self._settings: Settings | None = None
+        self._settings: SamplingSettings | None = None
         manager = self._manager_for((0.0, 1.0, 0))
         while manager.batch_processor is None and manager.is_running():
             time.sleep(0.05)
@@ -71,7 +71,7 @@ class ContinuousEngine(LoadedModel):
         found = self._running.pop(identity, None)
         return found is not None
 
-    def _manager_for(self, settings: Settings) -> Any:
+    def _manager_for(self, settings: SamplingSettings) -> Any:
         """Only one manager may own the model's cache, so another setting waits for the last one."""
         if settings != self._settings:
             if self._manager is not None:
@@ -80,7 +80,7 @@ class ContinuousEngine(LoadedModel):
             self._settings = settings
         return self._manager
 
-    def _start_manager(self, settings: Settings) -> Any:
+    def _start_manager(self, settings: SamplingSettings) -> Any:
         model_config = self.model.config
         config: Any = GenerationConfig.from_model_config(model_config)
         sampling = sampling_of(*settings)

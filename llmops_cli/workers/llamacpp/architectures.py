@@ -12,7 +12,7 @@ import gguf
 from _shared.protocol import JobError
 
 # config.json as it is; each reader knows its own fields.
-Config = dict[str, Any]
+ModelFields = dict[str, Any]
 
 
 class Architecture(NamedTuple):
@@ -39,7 +39,7 @@ ARCHITECTURES = {
 GEMMA = (gguf.MODEL_ARCH.GEMMA2, gguf.MODEL_ARCH.GEMMA3)
 
 
-def read_config(folder: Path) -> tuple[Config, str]:
+def read_config(folder: Path) -> tuple[ModelFields, str]:
     """config.json (its text part for multimodal models) and its architecture.
 
     Raises: JobError for a model that cannot be converted.
@@ -60,7 +60,7 @@ def read_config(folder: Path) -> tuple[Config, str]:
     return {**config, **text_config}, architecture
 
 
-def _read_json(path: Path) -> Config:
+def _read_json(path: Path) -> ModelFields:
     try:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def _read_json(path: Path) -> Config:
         raise JobError("UsageError", f"{path} is not JSON", "download it again") from None
 
 
-def head_dim_of(config: Config) -> int:
+def head_dim_of(config: ModelFields) -> int:
     """Values of one attention head."""
     given = config.get("head_dim")
     if given:
@@ -78,6 +78,6 @@ def head_dim_of(config: Config) -> int:
     return int(config["hidden_size"] // config["num_attention_heads"])
 
 
-def kv_heads_of(config: Config) -> int:
+def kv_heads_of(config: ModelFields) -> int:
     heads = config.get("num_key_value_heads") or config["num_attention_heads"]
     return int(heads)

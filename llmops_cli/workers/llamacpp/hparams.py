@@ -3,7 +3,7 @@
 import gguf
 
 from _shared.protocol import JobError
-from llamacpp.architectures import GEMMA, Config, head_dim_of, kv_heads_of
+from llamacpp.architectures import GEMMA, ModelFields, head_dim_of, kv_heads_of
 from llamacpp.rope import ORIGINAL_CONTEXT, add_rope, rope_of
 
 SLIDING_PATTERN = {gguf.MODEL_ARCH.GEMMA2: 2, gguf.MODEL_ARCH.GEMMA3: 6}
@@ -12,7 +12,7 @@ SLIDING_PATTERN = {gguf.MODEL_ARCH.GEMMA2: 2, gguf.MODEL_ARCH.GEMMA3: 6}
 
 def add_hparams(
     writer: gguf.GGUFWriter,
-    config: Config,
+    config: ModelFields,
     architecture: gguf.MODEL_ARCH,
 ) -> None:
     """Raises: JobError for what llama.cpp would compute differently."""
@@ -40,7 +40,7 @@ def add_hparams(
         _add_phi3(writer, config)
 
 
-def _add_gemma(writer: gguf.GGUFWriter, config: Config) -> None:
+def _add_gemma(writer: gguf.GGUFWriter, config: ModelFields) -> None:
     attention_cap = config.get("attn_logit_softcapping")
     final_cap = config.get("final_logit_softcapping")
     if attention_cap:
@@ -50,7 +50,7 @@ def _add_gemma(writer: gguf.GGUFWriter, config: Config) -> None:
     writer.add_sliding_window(config["sliding_window"])
 
 
-def _add_phi3(writer: gguf.GGUFWriter, config: Config) -> None:
+def _add_phi3(writer: gguf.GGUFWriter, config: ModelFields) -> None:
     original = rope_of(config).get(ORIGINAL_CONTEXT) or config.get(ORIGINAL_CONTEXT)
     if not original:
         original = config["max_position_embeddings"]
@@ -58,7 +58,7 @@ def _add_phi3(writer: gguf.GGUFWriter, config: Config) -> None:
     writer.add_rope_scaling_orig_ctx_len(original)
 
 
-def check_gemma(config: Config, architecture: gguf.MODEL_ARCH) -> None:
+def check_gemma(config: ModelFields, architecture: gguf.MODEL_ARCH) -> None:
     """llama.cpp fixes these in code, so a model that differs would run wrong without a word."""
     pattern = SLIDING_PATTERN[architecture]
     layers = config.get("layer_types")

@@ -8,16 +8,16 @@ import numpy as np
 
 from _shared.arrays import Floats
 from _shared.protocol import JobError
-from llamacpp.architectures import Config, head_dim_of
+from llamacpp.architectures import ModelFields, head_dim_of
 
 DEFAULT_THETA = 10000.0
 ORIGINAL_CONTEXT = "original_max_position_embeddings"
 LONGROPE = ("su", "longrope")
 
 
-def rope_of(config: Config) -> Config:
+def rope_of(config: ModelFields) -> ModelFields:
     """Rotary parameters of the (global) layers, from either generation of config.json."""
-    written: Config = {}
+    written: ModelFields = {}
     for generation in ("rope_scaling", "rope_parameters"):
         written = config.get(generation) or written
     rope = dict(written.get("full_attention", written))
@@ -30,7 +30,7 @@ def rope_of(config: Config) -> Config:
 
 def add_rope(
     writer: gguf.GGUFWriter,
-    config: Config,
+    config: ModelFields,
     architecture: gguf.MODEL_ARCH,
 ) -> None:
     """Raises: JobError for a scaling that llama.cpp does not have."""
@@ -55,7 +55,7 @@ def add_rope(
         )
 
 
-def _local_theta(config: Config) -> float:
+def _local_theta(config: ModelFields) -> float:
     """The base of Gemma 3's sliding layers."""
     rope = config.get("rope_parameters") or {}
     local = rope.get("sliding_attention", {})
@@ -65,8 +65,8 @@ def _local_theta(config: Config) -> float:
 
 def _add_yarn(
     writer: gguf.GGUFWriter,
-    config: Config,
-    rope: Config,
+    config: ModelFields,
+    rope: ModelFields,
 ) -> None:
     original = rope.get(ORIGINAL_CONTEXT) or config["max_position_embeddings"]
     writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
@@ -83,7 +83,7 @@ def _add_yarn(
         writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
 
 
-def _longrope_attention(config: Config, rope: Config) -> float:
+def _longrope_attention(config: ModelFields, rope: ModelFields) -> float:
     """What attention is multiplied by, as Phi-3's own code has it."""
     original = rope.get(ORIGINAL_CONTEXT) or config[ORIGINAL_CONTEXT]
     scale = config["max_position_embeddings"] / original
@@ -93,7 +93,7 @@ def _longrope_attention(config: Config, rope: Config) -> float:
     return math.sqrt(1 + growth)
 
 
-def rope_tensors(config: Config) -> Iterator[tuple[str, Floats]]:
+def rope_tensors(config: ModelFields) -> Iterator[tuple[str, Floats]]:
     """Frequency factors that llama.cpp reads as tensors: llama3 and longrope."""
     rope = rope_of(config)
     if rope["rope_type"] == "llama3":
@@ -105,7 +105,7 @@ def rope_tensors(config: Config) -> Iterator[tuple[str, Floats]]:
             yield f"rope_factors_{length}.weight", factors
 
 
-def _llama3_factors(rope: Config, head_dim: int) -> Floats:
+def _llama3_factors(rope: ModelFields, head_dim: int) -> Floats:
     """1 for short wavelengths, `factor` for long ones, and between them a smooth passage."""
     places = np.arange(0, head_dim, 2, dtype=np.float32)
     exponent = places / head_dim

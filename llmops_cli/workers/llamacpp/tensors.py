@@ -14,7 +14,7 @@ import numpy as np
 from _shared.arrays import Array, Floats
 from _shared.protocol import JobError
 from _shared.safetensors import ITEM_BYTES, TensorFile
-from llamacpp.architectures import ARCHITECTURES, GEMMA, Architecture, Config, kv_heads_of
+from llamacpp.architectures import ARCHITECTURES, GEMMA, Architecture, ModelFields, kv_heads_of
 
 Type = gguf.GGMLQuantizationType
 TEXT_PREFIX = re.compile(r"^(language_model\.model\.|model\.language_model\.)")
@@ -127,7 +127,7 @@ class TensorPlan:
 
     def __init__(
         self,
-        config: Config,
+        config: ModelFields,
         architecture: str,
         default: Type,
         wide: set[str],

@@ -19,14 +19,14 @@ TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
 BETWEEN = "\n"
 
 
-class Shape(msgspec.Struct):
+class ChatShape(msgspec.Struct):
     """What tells the two forms apart."""
 
     messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-_shape_of = msgspec.json.Decoder(Shape).decode
+_shape_of = msgspec.json.Decoder(ChatShape).decode
 
 
 def chat_of(body: bytes) -> tuple[bytes, bytes]:

@@ -64,7 +64,7 @@ CHUNK_FIELDS = frozenset(
 """Fields of an event, or of a whole answer, that no model writes."""
 
 
-class Place(NamedTuple):
+class TextPlace(NamedTuple):
     """Where a text stands. `name` is the same in each piece of a stream."""
 
     choice: Json
@@ -77,13 +77,13 @@ class Place(NamedTuple):
         return str(self.holder[self.field])
 
 
-def places_of(choice: Json) -> Iterator[Place]:
+def places_of(choice: Json) -> Iterator[TextPlace]:
     """Every text that a model says in pieces: answer, reasoning, refusal, a tool's arguments."""
     part = _part_of(choice)
     for field in TEXT_FIELDS:
         if isinstance(part.get(field), str):
             name = "content" if field == "text" else field
-            yield Place(choice, name, part, field)
+            yield TextPlace(choice, name, part, field)
     for number, call in enumerate(part.get("tool_calls") or ()):
         if isinstance(call, dict):
             index = call.get("index", number)
@@ -108,17 +108,17 @@ def _place_in(
     name: str,
     holder: object,
     field: str,
-) -> Iterator[Place]:
+) -> Iterator[TextPlace]:
     if isinstance(holder, dict) and isinstance(holder.get(field), str):
-        yield Place(choice, name, holder, field)
+        yield TextPlace(choice, name, holder, field)
 
 
-def whole_places_of(choice: Json) -> Iterator[Place]:
+def whole_places_of(choice: Json) -> Iterator[TextPlace]:
     """Every text beside those that stands whole, in a stream too."""
     part = _part_of(choice)
     for field in WHOLE_FIELDS:
         for slot in slots_in({field: part.get(field)}):
-            yield Place(choice, field, slot.holder, slot.field)
+            yield TextPlace(choice, field, slot.holder, slot.field)
 
 
 def is_plain(choice: Json) -> bool:
@@ -129,7 +129,7 @@ def is_plain(choice: Json) -> bool:
     return isinstance(delta.get("content"), str) and PLAIN_CHOICE.issuperset(choice)
 
 
-def other_places_of(choice: Json, known: Iterable[Place]) -> Iterator[Place]:
+def other_places_of(choice: Json, known: Iterable[TextPlace]) -> Iterator[TextPlace]:
     """Every text that stands elsewhere: names, what is new, what has another form."""
     seen = {(id(place.holder), place.field) for place in known}
     part = _part_of(choice)
@@ -188,12 +188,12 @@ def _called_in(part: Json) -> Iterator[Json]:
             yield function
 
 
-def places_of_chunk(chunk: Json) -> Iterator[Place]:
+def places_of_chunk(chunk: Json) -> Iterator[TextPlace]:
     """Texts beside the choices, of an event or a whole answer."""
     yield from _others_in(chunk, chunk, CHUNK_FIELDS)
 
 
-def places_of_whole(answer: Json) -> list[Place]:
+def places_of_whole(answer: Json) -> list[TextPlace]:
     """Every text of a whole answer."""
     found = list(places_of_chunk(answer))
     for choice in answer["choices"]:
@@ -203,12 +203,12 @@ def places_of_whole(answer: Json) -> list[Place]:
     return found
 
 
-def _others_in(choice: Json, part: Json, read: frozenset[str]) -> Iterator[Place]:
+def _others_in(choice: Json, part: Json, read: frozenset[str]) -> Iterator[TextPlace]:
     for name, value in part.items():
         if name in read or name in SPELT_OUT:
             continue
         if isinstance(value, str):
-            yield Place(choice, name, part, name)
+            yield TextPlace(choice, name, part, name)
         else:
             for slot in slots_in(value):
-                yield Place(choice, name, slot.holder, slot.field)
+                yield TextPlace(choice, name, slot.holder, slot.field)

@@ -17,7 +17,7 @@ from llmops_cli.serve.answers.dialects.tool_calls import ToolCall, ToolCalls, in
 Json = dict[str, Any]  # Any: Anthropic's fields
 
 
-class Block(Protocol):
+class StreamedBlock(Protocol):
     """`can_start`: all that its first event tells is known. `is_complete`: no more will come."""
 
     @property
@@ -108,7 +108,7 @@ class BlockQueue:
 
     def __init__(self, *, thoughts: bool) -> None:
         self._thoughts = thoughts
-        self._waiting = deque[Block]()
+        self._waiting = deque[StreamedBlock]()
         self._calls = ToolCalls()
         self._tools: dict[int, ToolBlock] = {}
         self._ids = set[str]()

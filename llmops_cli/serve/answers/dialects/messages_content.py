@@ -10,8 +10,8 @@ from llmops_cli.serve.answers.dialects.messages_rules import (
     BLOCKS,
     DOCUMENT_SOURCE,
     IMAGE_SOURCE,
-    Fields,
     How,
+    RawFields,
     invalid,
     kept,
     missing,
@@ -30,11 +30,11 @@ READABLE = ("text", "image", "document", "search_result")
 """Blocks that a user, or a tool, may show to a model."""
 
 
-class Block:
+class ContentBlock:
     """One content block, opened. `where` is told in errors."""
 
     def __init__(self, raw: msgspec.Raw, where: str, unsent: Unsent) -> None:
-        fields = typed(raw, Fields, where)
+        fields = typed(raw, RawFields, where)
         if "type" not in fields:
             raise missing(f"{where}.type")
         self.kind = typed(fields.pop("type"), str, f"{where}.type")
@@ -67,15 +67,15 @@ class Block:
         return self.fields[name]
 
 
-def blocks_of(raw: msgspec.Raw, where: str, unsent: Unsent) -> str | list[Block]:
+def blocks_of(raw: msgspec.Raw, where: str, unsent: Unsent) -> str | list[ContentBlock]:
     """A content: a string, or its blocks. Raises: Refusal."""
     content = typed(raw, str | list[msgspec.Raw], where)  # type: ignore[arg-type]
     if isinstance(content, str):
         return content
-    return [Block(each, f"{where}.{index}", unsent) for index, each in enumerate(content)]
+    return [ContentBlock(each, f"{where}.{index}", unsent) for index, each in enumerate(content)]
 
 
-def parts_of(block: Block) -> list[Json]:
+def parts_of(block: ContentBlock) -> list[Json]:
     """What a user, or a tool, shows: text, images, files. Raises: Refusal."""
     if block.kind == "text":
         return [text_part(block.text("text"))]
@@ -92,7 +92,7 @@ def text_part(text: str) -> Json:
     return {"type": "text", "text": text}
 
 
-def plain_text(content: str | list[Block]) -> str:
+def plain_text(content: str | list[ContentBlock]) -> str:
     """Of blocks that may only be text. Raises: Refusal."""
     if isinstance(content, str):
         return content
@@ -102,7 +102,7 @@ def plain_text(content: str | list[Block]) -> str:
     return BETWEEN.join(block.text("text") for block in content)
 
 
-def _image(block: Block) -> Json:
+def _image(block: ContentBlock) -> Json:
     source = _source(block, IMAGE_SOURCE)
     kind = _source_type(source, block)
     where = f"{block.where}.source"
@@ -118,7 +118,7 @@ def _image(block: Block) -> Json:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def _document(block: Block) -> list[Json]:
+def _document(block: ContentBlock) -> list[Json]:
     source = _source(block, DOCUMENT_SOURCE)
     kind = _source_type(source, block)
     where = f"{block.where}.source"
@@ -144,29 +144,29 @@ def _document(block: Block) -> list[Json]:
     return [*head, {"type": "file", "file": file}]
 
 
-def _shown(block: Block) -> list[Json]:
+def _shown(block: ContentBlock) -> list[Json]:
     """Of a document's own content, which holds no other documents."""
     if block.kind not in ("text", "image"):
         raise invalid(f"{block.where}: a document holds text and images, not {block.kind!r}")
     return parts_of(block)
 
 
-def _search_result(block: Block) -> Json:
+def _search_result(block: ContentBlock) -> Json:
     content = blocks_of(block.raw("content"), f"{block.where}.content", block.unsent)
     head = f"{block.text('title')}\n{block.text('source')}"
     return text_part(BETWEEN.join([head, plain_text(content)]))
 
 
-def _source(block: Block, rules: Any) -> Fields:  # Any: rules of a source
+def _source(block: ContentBlock, rules: Any) -> RawFields:  # Any: rules of a source
     where = f"{block.where}.source"
     return opened(block.raw("source"), rules, where=where, label="source.", unsent=block.unsent)
 
 
-def _source_type(source: Fields, block: Block) -> str:
+def _source_type(source: RawFields, block: ContentBlock) -> str:
     return _source_text(source, "type", f"{block.where}.source")
 
 
-def _source_text(source: Fields, name: str, where: str) -> str:
+def _source_text(source: RawFields, name: str, where: str) -> str:
     if name not in source:
         raise missing(f"{where}.{name}")
     found = typed(source[name], str, f"{where}.{name}")

@@ -8,7 +8,7 @@ import msgspec
 
 from llmops_cli.serve.answers.dialects.messages_rules import (
     REQUEST,
-    Fields,
+    RawFields,
     kept,
     missing,
     typed,
@@ -28,7 +28,7 @@ from llmops_cli.serve.answers.dialects.unsent import Unsent
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 NUMBERS = ("temperature", "top_p")
-_decode = msgspec.json.Decoder(Fields).decode
+_decode = msgspec.json.Decoder(RawFields).decode
 
 
 class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,13 +81,13 @@ def translate(body: bytes, *, must_be_bounded: bool = True) -> MessagesRequest:
     )
 
 
-def _stop_sequences(fields: Fields) -> list[str]:
+def _stop_sequences(fields: RawFields) -> list[str]:
     if "stop_sequences" not in fields:
         return []
     return typed(fields["stop_sequences"], list[str], "stop_sequences")
 
 
-def _numbers(fields: Fields) -> Json:
+def _numbers(fields: RawFields) -> Json:
     found: Json = {}
     for name in NUMBERS:
         if name in fields:
@@ -100,7 +100,7 @@ def _numbers(fields: Fields) -> Json:
     return found
 
 
-def _tools(fields: Fields, unsent: Unsent) -> Json:
+def _tools(fields: RawFields, unsent: Unsent) -> Json:
     tools = tools_of(fields["tools"], unsent) if "tools" in fields else []
     found: Json = {"tools": tools} if tools else {}
     if "tool_choice" in fields:
@@ -108,13 +108,13 @@ def _tools(fields: Fields, unsent: Unsent) -> Json:
     return found
 
 
-def _thinking(fields: Fields, unsent: Unsent) -> Thinking:
+def _thinking(fields: RawFields, unsent: Unsent) -> Thinking:
     if "thinking" not in fields:
         return Thinking()
     return thinking_of(fields["thinking"], unsent)
 
 
-def _answer_form(fields: Fields, unsent: Unsent) -> Json:
+def _answer_form(fields: RawFields, unsent: Unsent) -> Json:
     """What is said of the answer: its form, effort, and whom it is for."""
     found: Json = {}
     if "metadata" in fields:

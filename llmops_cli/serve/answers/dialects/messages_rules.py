@@ -16,7 +16,7 @@ import msgspec
 from llmops_cli.serve.answers.dialects.unsent import Unsent
 from llmops_cli.serve.refusal import Refusal
 
-Fields = dict[str, msgspec.Raw]
+RawFields = dict[str, msgspec.Raw]
 T = TypeVar("T")
 
 
@@ -28,7 +28,7 @@ class How(StrEnum):
     REFUSED = "refused"
 
 
-class Rule(NamedTuple):
+class FieldRule(NamedTuple):
     how: How
     says: str = ""
 
@@ -38,22 +38,22 @@ class BlockRule(NamedTuple):
 
     how: How
     says: str
-    fields: dict[str, Rule]
+    fields: dict[str, FieldRule]
 
 
-Rules = dict[str, Rule]
+Rules = dict[str, FieldRule]
 
 
-def _sent(says: str = "as it is") -> Rule:
-    return Rule(How.SENT, says)
+def _sent(says: str = "as it is") -> FieldRule:
+    return FieldRule(How.SENT, says)
 
 
-def _told(says: str = "") -> Rule:
-    return Rule(How.TOLD, says)
+def _told(says: str = "") -> FieldRule:
+    return FieldRule(How.TOLD, says)
 
 
-def _refused(says: str) -> Rule:
-    return Rule(How.REFUSED, says)
+def _refused(says: str) -> FieldRule:
+    return FieldRule(How.REFUSED, says)
 
 
 _CACHE = _told("engines keep prefixes by themselves")
@@ -273,20 +273,20 @@ def opened(
     where: str,
     label: str = "",
     unsent: Unsent,
-) -> Fields:
+) -> RawFields:
     """An object's fields that are sent on. Raises: Refusal for what is refused, or no object."""
-    return kept(typed(raw, Fields, where), rules, label=label, unsent=unsent)
+    return kept(typed(raw, RawFields, where), rules, label=label, unsent=unsent)
 
 
 def kept(
-    fields: Fields,
+    fields: RawFields,
     rules: Rules,
     *,
     label: str = "",
     unsent: Unsent,
-) -> Fields:
+) -> RawFields:
     """Those that are sent on. `label`: what they are fields of. Raises: Refusal."""
-    found: Fields = {}
+    found: RawFields = {}
     for name, value in fields.items():
         rule = rules.get(name)
         if _is_one_of(value, (NULL,)):

@@ -13,7 +13,7 @@ from llmops_cli.serve.answers.dialects.messages_rules import (
     THINKING,
     TOOL,
     TOOL_CHOICE,
-    Fields,
+    RawFields,
     invalid,
     missing,
     opened,
@@ -51,7 +51,7 @@ def _tool(raw: msgspec.Raw, where: str, unsent: Unsent) -> Json:
     if "description" in fields:
         function["description"] = typed(fields["description"], str, f"{where}.description")
     schema = fields.get("input_schema", EMPTY_SCHEMA)
-    typed(schema, Fields, f"{where}.input_schema")
+    typed(schema, RawFields, f"{where}.input_schema")
     function["parameters"] = schema
     if "strict" in fields:
         function["strict"] = typed(fields["strict"], bool, f"{where}.strict")
@@ -60,7 +60,7 @@ def _tool(raw: msgspec.Raw, where: str, unsent: Unsent) -> Json:
 
 def _kind(raw: msgspec.Raw, where: str) -> str:
     """Of a tool, before its fields are read: those of other kinds are not ours."""
-    given = typed(raw, Fields, where).get("type")
+    given = typed(raw, RawFields, where).get("type")
     if given is None or bytes(given) == b"null":
         return "custom"
     return typed(given, str, f"{where}.type")
@@ -162,7 +162,7 @@ def response_format_of(
         raise invalid(f"{where}.type: it is json_schema, not {kind[:64]!r}")
     if "schema" not in fields:
         raise missing(f"{where}.schema")
-    typed(fields["schema"], Fields, f"{where}.schema")
+    typed(fields["schema"], RawFields, f"{where}.schema")
     schema = {
         "name": "answer",
         "schema": fields["schema"],
@@ -187,7 +187,7 @@ def integer(raw: msgspec.Raw, where: str) -> int:
     return typed(raw, int, where)
 
 
-def _required(fields: Fields, name: str, where: str) -> str:
+def _required(fields: RawFields, name: str, where: str) -> str:
     """A text that must be there, and says something."""
     if name not in fields:
         raise missing(f"{where}.{name}")

@@ -10,7 +10,7 @@ import msgspec
 from llmops_cli.serve.answers.dialects.messages_content import (
     BETWEEN,
     READABLE,
-    Block,
+    ContentBlock,
     blocks_of,
     parts_of,
     plain_text,
@@ -18,7 +18,7 @@ from llmops_cli.serve.answers.dialects.messages_content import (
 )
 from llmops_cli.serve.answers.dialects.messages_rules import (
     MESSAGE,
-    Fields,
+    RawFields,
     invalid,
     kept,
     missing,
@@ -121,7 +121,7 @@ def _turn(
     *,
     is_last: bool,
 ) -> Turn:
-    given = typed(raw, Fields, where)
+    given = typed(raw, RawFields, where)
     fields = kept(given, MESSAGE, label="messages.", unsent=unsent)
     role = _role(fields, where)
     if role == "system":
@@ -138,7 +138,7 @@ def _turn(
     return Turn(role, [_assistant(content)] if role == "assistant" else _user(content))
 
 
-def _system(fields: Fields, where: str, unsent: Unsent) -> Turn:
+def _system(fields: RawFields, where: str, unsent: Unsent) -> Turn:
     """One that stands between others."""
     if "content" not in fields:
         raise missing(f"{where}.content")
@@ -156,7 +156,7 @@ def _empty(where: str) -> Refusal:
     return invalid(f"{where}: all messages must have non-empty content")
 
 
-def _role(fields: Fields, where: str) -> str:
+def _role(fields: RawFields, where: str) -> str:
     if "role" not in fields:
         raise missing(f"{where}.role")
     role = typed(fields["role"], str, f"{where}.role")
@@ -165,7 +165,7 @@ def _role(fields: Fields, where: str) -> str:
     return role
 
 
-def _assistant(blocks: list[Block]) -> Json:
+def _assistant(blocks: list[ContentBlock]) -> Json:
     texts: list[str] = []
     calls: list[Json] = []
     thoughts: dict[str, list[str]] = {}
@@ -187,7 +187,7 @@ def _assistant(blocks: list[Block]) -> Json:
     return turn | {field: BETWEEN.join(found) for field, found in thoughts.items()}
 
 
-def _think(block: Block, thoughts: dict[str, list[str]]) -> None:
+def _think(block: ContentBlock, thoughts: dict[str, list[str]]) -> None:
     """Reasoning goes back to the field of the upstream's that it came from."""
     thought = block.text("thinking")
     field = field_of(block.optional_text("signature"))
@@ -197,9 +197,9 @@ def _think(block: Block, thoughts: dict[str, list[str]]) -> None:
         thoughts.setdefault(field, []).append(thought)
 
 
-def _call(block: Block) -> Json:
+def _call(block: ContentBlock) -> Json:
     given = block.raw("input")
-    typed(given, Fields, f"{block.where}.input")
+    typed(given, RawFields, f"{block.where}.input")
     return {
         "id": block.text("id"),
         "type": "function",
@@ -207,7 +207,7 @@ def _call(block: Block) -> Json:
     }
 
 
-def _user(blocks: list[Block]) -> list[Json]:
+def _user(blocks: list[ContentBlock]) -> list[Json]:
     """Results of tools stand by themselves; what of them is no text is shown after them all."""
     results: list[Json] = []
     parts: list[Json] = []
@@ -230,7 +230,7 @@ def _one_or_parts(parts: list[Json]) -> str | list[Json]:
     return parts
 
 
-def _result(block: Block, shown: list[Json]) -> Json:
+def _result(block: ContentBlock, shown: list[Json]) -> Json:
     """A tool's message, which is text. Images and files of it go to `shown`, each announced."""
     call = block.text("tool_use_id")
     texts: list[str] = []

@@ -63,7 +63,7 @@ SPELT_OUT = ("logprobs", "obfuscation")
 """Fields that hold the words once more, token by token, or as many letters as there are."""
 
 
-class Slot(NamedTuple):
+class AnswerSlot(NamedTuple):
     """Where a text stands, in an object or a list."""
 
     holder: Any  # Any: either of them
@@ -74,7 +74,7 @@ class Slot(NamedTuple):
         return str(self.holder[self.field])
 
 
-def slots_in(value: object) -> Iterator[Slot]:
+def slots_in(value: object) -> Iterator[AnswerSlot]:
     """Every text of an item, a part or an event of a stream, at any depth."""
     if isinstance(value, dict):
         is_image = value.get("type") == "image_generation_call"
@@ -88,16 +88,16 @@ def slots_in(value: object) -> Iterator[Slot]:
             yield from _slots_at(value, number, inner)
 
 
-def slots_in_response(response: Json) -> Iterator[Slot]:
+def slots_in_response(response: Json) -> Iterator[AnswerSlot]:
     """Every text of a whole response that its request did not say."""
     for name, inner in response.items():
         if name not in ECHOED:
             yield from _slots_at(response, name, inner)
 
 
-def _slots_at(holder: object, field: str | int, inner: object) -> Iterator[Slot]:
+def _slots_at(holder: object, field: str | int, inner: object) -> Iterator[AnswerSlot]:
     if isinstance(inner, str):
-        yield Slot(holder, field)
+        yield AnswerSlot(holder, field)
     else:
         yield from slots_in(inner)
 

@@ -9,9 +9,9 @@ from llamacpp.server.errors import ApiError, Disconnected, Headers
 
 # Any: ASGI says what each key of its messages holds, and no two keys hold the same.
 Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+AsgiMessage = dict[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 
 JsonObject = dict[str, object]
 
