@@ -1,0 +1,96 @@
+"""Where the answers stand in the text of a chat.
+
+A template with {% generation %} says so itself. For the others an answer begins where the prompt
+ends that a server would have sent for it, and ends with the token that ends a turn.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from train.data.forms import Chat
+from train.data.row_error import RowError
+from train.data.templates import Span, Template
+
+PROBE = "an answer that no data set holds"
+NO_MARK = "--chat-template FILE with {% generation %} around answers, or --train-on all"
+
+
+class Answers:
+    """Texts of chats with their answers. `control`: tokens that a tokenizer keeps whole."""
+
+    def __init__(self, template: Template, control: Sequence[str]) -> None:
+        self._template = template
+        self.closing = closing_of(template, control)
+
+    def render(self, chat: Chat) -> tuple[str, list[Span]]:
+        """Raises: RowError where the template does not let an answer be found for sure."""
+        if self._template.marks_answers:
+            text, spans = self._template.render_marked(chat.messages, chat.tools, chat.options)
+            turns = [index for index, message in enumerate(chat.messages) if _answers(message)]
+            if len(spans) == len(turns):
+                chosen = zip(turns, spans, strict=True)
+                return text, [span for turn, span in chosen if turn in chat.answers]
+        text = self._template.render(chat.messages, chat.tools, chat.options)
+        return text, self._found(chat, text)
+
+    def _found(self, chat: Chat, text: str) -> list[Span]:
+        begins = [self._begin(chat, index, text) for index in chat.answers]
+        spans = []
+        for index, (begin, bound) in zip(chat.answers, pairwise([*begins, len(text)]), strict=True):
+            end = self._end(chat, index, text, begin)
+            if not begin < end <= bound:
+                raise _unmarked(index)
+            spans.append(Span(begin, end))
+        return spans
+
+    def _begin(self, chat: Chat, index: int, text: str) -> int:
+        before = chat.messages[:index]
+        prompt = self._template.render(before, chat.tools, chat.options, asks=True)
+        if not text.startswith(prompt):
+            raise _unmarked(index)
+        return len(prompt)
+
+    def _end(
+        self,
+        chat: Chat,
+        index: int,
+        text: str,
+        begin: int,
+    ) -> int:
+        if self.closing is None:
+            until = chat.messages[: index + 1]
+            so_far = self._template.render(until, chat.tools, chat.options)
+            if not text.startswith(so_far):
+                raise _unmarked(index)
+            return len(so_far)
+        if self.closing in chat.messages[index]["content"]:
+            raise RowError(f"messages[{index}] holds {self.closing!r}, the end of a turn")
+        found = text.find(self.closing, begin)
+        if found < 0:
+            raise _unmarked(index)
+        return found + len(self.closing)
+
+
+def closing_of(template: Template, control: Sequence[str]) -> str | None:
+    """What ends an assistant's turn, up to the first control token; None if there is none."""
+    question = {"role": "user", "content": "a question"}
+    answer = {"role": "assistant", "content": PROBE}
+    try:
+        text = template.render([question, answer])
+    except RowError:
+        return None
+    _, found, tail = text.partition(PROBE)
+    ends = [tail.index(token) + len(token) for token in control if token in tail]
+    if not found or not ends:
+        return None
+    return tail[: min(ends)]
+
+
+def _answers(message: dict[str, Any]) -> bool:
+    return bool(message["role"] == "assistant")
+
+
+def _unmarked(index: int) -> RowError:
+    message = f"the chat template does not show where the answer messages[{index}] stands"
+    return RowError(message, NO_MARK)
