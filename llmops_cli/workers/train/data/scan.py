@@ -1,0 +1,198 @@
+"""Where the rows of a file begin, found in blocks: memory stays flat, however long the file is.
+
+Each row has a checksum, which decides on its split: it stays on its side when the file grows.
+"""
+
+import codecs
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from _shared.protocol import JobError
+from _shared.rows import BLANK, BOM, parsed
+
+BLOCK_BYTES = 1 << 20
+LONGEST_ROW_BYTES = 1 << 28
+SLACK_BYTES = 64
+"""Behind a piece, so that the mark of a document's end is seen whole."""
+NEWLINE = 10
+RETURN = 13
+OPENING = (ord("{"), ord('"'))
+CLOSING = (ord("}"), ord('"'))
+DOCUMENT_END = b"<|endoftext|>"
+"""Alone in a line of a text file, it divides documents."""
+
+
+class Found(NamedTuple):
+    """Some more rows: where each begins in the file, and its checksum."""
+
+    begins: NDArray[np.int64]
+    checksums: NDArray[np.uint32]
+
+
+def scan_lines(path: Path, name: str) -> Iterator[Found]:
+    """Rows of JSONL. `name`: what the user calls the file.
+
+    Raises: JobError naming the first line that is no UTF-8, or neither object nor text.
+    """
+    with path.open("rb") as file:
+        offset = _skip_mark(file)
+        lines = 0
+        for block in _whole_lines(file, name, offset):
+            yield _lines_in(block, offset, lines, name)
+            offset += len(block)
+            lines += block.count(b"\n")
+
+
+def scan_text(path: Path, name: str, piece_bytes: int) -> Iterator[Found]:
+    """Pieces of plain text: documents, and long ones cut behind a line where possible."""
+    needed = piece_bytes + SLACK_BYTES
+    with path.open("rb") as file:
+        offset = _skip_mark(file)
+        buffer = file.read(BLOCK_BYTES)
+        while buffer:
+            more = file.read(max(BLOCK_BYTES, needed))
+            buffer += more
+            stops = list(_piece_ends(buffer, piece_bytes, needed=needed if more else 1))
+            yield _pieces_in(buffer, stops, offset, name)
+            used = stops[-1] if stops else 0
+            buffer = buffer[used:]
+            offset += used
+
+
+def _skip_mark(file: BinaryIO) -> int:
+    if file.read(len(BOM)) == BOM:
+        return len(BOM)
+    file.seek(0)
+    return 0
+
+
+def _whole_lines(file: BinaryIO, name: str, offset: int) -> Iterator[bytes]:
+    """Blocks that end with a line."""
+    parts: list[bytes] = []
+    while block := file.read(BLOCK_BYTES):
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            parts.append(block)
+            if len(parts) * BLOCK_BYTES > LONGEST_ROW_BYTES:
+                megabytes = LONGEST_ROW_BYTES >> 20
+                message = f"{name}: a line is longer than {megabytes} MB"
+                raise JobError("UsageError", message, "JSONL has one sample a line")
+            continue
+        parts.append(block[:cut])
+        yield b"".join(parts)
+        parts = [block[cut:]]
+    last = b"".join(parts)
+    if last:
+        yield last
+
+
+def _lines_in(
+    block: bytes,
+    offset: int,
+    lines: int,
+    name: str,
+) -> Found:
+    bytes_N = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(bytes_N == NEWLINE)
+    if block[-1] != NEWLINE:
+        ends = np.append(ends, len(block))
+    begins = np.empty_like(ends)
+    begins[0] = 0
+    begins[1:] = ends[:-1] + 1
+    stops = ends - (bytes_N[np.maximum(ends - 1, 0)] == RETURN)
+    stops = np.maximum(stops, begins)
+    kept = _check_lines(block, begins, stops, lines, name)
+    _check_utf8(block, lines, name)
+    begins = begins[kept]
+    stops = stops[kept]
+    view = memoryview(block)
+    pairs = zip(begins.tolist(), stops.tolist(), strict=True)
+    checksums = [zlib.crc32(view[begin:stop]) for begin, stop in pairs]
+    return Found(begins + offset, np.array(checksums, np.uint32))
+
+
+def _check_lines(
+    block: bytes,
+    begins: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    lines: int,
+    name: str,
+) -> NDArray[np.bool_]:
+    """Which lines are rows; those that do not look like one are read to be sure."""
+    bytes_N = np.frombuffer(block, np.uint8)
+    kept = stops > begins
+    first = bytes_N[np.minimum(begins, len(block) - 1)]
+    last = bytes_N[np.maximum(stops - 1, 0)]
+    is_usual = np.isin(first, OPENING) & np.isin(last, CLOSING)
+    for index in np.flatnonzero(kept & ~is_usual).tolist():
+        line = block[begins[index] : stops[index]].strip(BLANK)
+        kept[index] = bool(line)
+        if line:
+            place = f"{name}:{lines + index + 1}"
+            row = parsed(line, place)
+            if not isinstance(row, dict | str):
+                message = f"{place}: a row is an object, or a text"
+                raise JobError("UsageError", message, "one JSON object a line")
+    return kept
+
+
+def _check_utf8(block: bytes, lines: int, name: str) -> None:
+    try:
+        codecs.utf_8_decode(block, "strict", True)
+    except UnicodeDecodeError as error:
+        line = lines + block.count(b"\n", 0, error.start) + 1
+        raise JobError("UsageError", f"{name}:{line}: no UTF-8", "save it as UTF-8") from None
+
+
+def _piece_ends(buffer: bytes, piece_bytes: int, needed: int) -> Iterator[int]:
+    """As long as `needed` bytes are left, so that more to come cannot change a piece."""
+    at = 0
+    while len(buffer) - at >= needed:
+        at = _piece_end(buffer, at, piece_bytes)
+        yield at
+
+
+def _piece_end(buffer: bytes, at: int, piece_bytes: int) -> int:
+    """Behind the end of a document, else behind a line, else behind a character."""
+    most = at + piece_bytes
+    divider = buffer.find(DOCUMENT_END, at, most)
+    if divider >= 0:
+        stop = divider + len(DOCUMENT_END)
+        rest = buffer[stop : stop + 2]
+        return stop + len(rest) - len(rest.lstrip(b"\r\n"))
+    if most >= len(buffer):
+        return len(buffer)
+    line = buffer.rfind(b"\n", at + piece_bytes // 2, most)
+    if line >= 0:
+        return line + 1
+    while most > at + 1 and 0x80 <= buffer[most] < 0xC0:
+        most -= 1
+    return most
+
+
+def _pieces_in(
+    buffer: bytes,
+    stops: list[int],
+    offset: int,
+    name: str,
+) -> Found:
+    begins = [0, *stops][: len(stops)]
+    checksums = []
+    for begin, stop in zip(begins, stops, strict=True):
+        piece = buffer[begin:stop]
+        _check_text(piece, name, offset + begin)
+        checksums.append(zlib.crc32(piece))
+    return Found(np.array(begins, np.int64) + offset, np.array(checksums, np.uint32))
+
+
+def _check_text(piece: bytes, name: str, offset: int) -> None:
+    try:
+        codecs.utf_8_decode(piece, "strict", True)
+    except UnicodeDecodeError as error:
+        message = f"{name}: no UTF-8 at byte {offset + error.start}"
+        raise JobError("UsageError", message, "save it as UTF-8") from None
