@@ -2,11 +2,12 @@
 
 import os
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import distributed
 
+Value = TypeVar("Value")
 JOIN_TIMEOUT = timedelta(minutes=10)
 
 
@@ -37,6 +38,38 @@ def join() -> Ranks:
 def leave() -> None:
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def share_value(
+    ranks: Ranks,
+    value: Value,
+    group: distributed.ProcessGroup | None = None,
+) -> Value:
+    """The first rank's value, on every rank."""
+    if ranks.world_size == 1:
+        return value
+    values: list[Any] = [value]
+    distributed.broadcast_object_list(values, src=0, group=group, device=torch.device("cpu"))
+    shared: Value = values[0]
+    return shared
+
+
+def gather_values(ranks: Ranks, value: Value) -> list[Value]:
+    """Every rank's value, in their order, on every rank."""
+    if ranks.world_size == 1:
+        return [value]
+    values: list[Any] = [None] * ranks.world_size
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def most_of(ranks: Ranks, values: list[int]) -> list[int]:
+    """The largest of each value over all ranks, the same on every one."""
+    if ranks.world_size == 1:
+        return values
+    most = torch.tensor(values, dtype=torch.int64)
+    distributed.all_reduce(most, op=distributed.ReduceOp.MAX)
+    return most.tolist()
 
 
 def _device(local_rank: int) -> torch.device:
