@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 EMIT_EVERY_S = 0.1
 PR_SET_PDEATHSIG = 1
+EXIT_CODES = {"Interrupted": 130}
+"""Of a worker that others may have started, where a save and an end on a signal is no failure."""
 
 # The input and the output of a job are free-form JSON; each worker knows the shape of its own.
 Json = dict[str, Any]
@@ -78,7 +80,7 @@ def run_worker(work: Callable[[Json, Events], Json]) -> None:
         output = work(job_input, events)
     except JobError as error:
         _write_error(folder, rank, error)
-        sys.exit(1)
+        sys.exit(EXIT_CODES.get(error.kind, 1))
     except Exception as error:
         known = _full_disk(error)
         _write_error(folder, rank, known or error)
@@ -88,6 +90,12 @@ def run_worker(work: Callable[[Json, Events], Json]) -> None:
     events.close()
     if rank == 0:
         _write_json(folder / "output.json", output)
+
+
+def fail_now(error: JobError) -> NoReturn:
+    """Ends this process at once with its error told, from a thread whose main thread waits."""
+    _write_error(Path(sys.argv[1]), _rank(sys.argv[2:]), error)
+    os._exit(EXIT_CODES.get(error.kind, 1))
 
 
 def _rank(arguments: list[str]) -> int:
