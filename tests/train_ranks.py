@@ -1,0 +1,234 @@
+"""Ranks of a tiny training run, forked from one process that has imported torch already.
+
+A launch costs a tenth of a second in place of ten, so a test can kill many. What a rank does is
+what train.main does around its loop; its data are drawn by step and row. Run as a program it is
+one rank: `python train_ranks.py FOLDER [--ranks]`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+WORKERS = Path(__file__).resolve().parent.parent / "llmops_cli/workers"
+sys.path[:0] = [str(WORKERS), str(Path(__file__).resolve().parent)]
+
+import torch  # noqa: E402
+from train_settings import SETTINGS  # noqa: E402
+
+from _shared.protocol import Events, JobError, Json, run_worker  # noqa: E402
+from train import ranks as processes  # noqa: E402
+from train.checkpoints.checkpoints import Run  # noqa: E402
+from train.data.batch import Batch  # noqa: E402
+from train.model import make_model  # noqa: E402
+from train.safety import Safety, surrounded  # noqa: E402
+from train.settings import Settings  # noqa: E402
+from train.strategies.table import strategy_named  # noqa: E402
+
+VOCABULARY = 64
+TOKENS = 12
+
+
+class Drawn:
+    """Row `number` of `step` has the ids of a sample of its own."""
+
+    size = 10_000
+
+    def __init__(self, settings: Settings, faults: Json) -> None:
+        self._settings = settings
+        self._faults = faults
+        self._rank = int(os.environ.get("RANK") or 0)
+
+    def rows(self, step: int, numbers: list[int]) -> Batch:
+        self._fail(step)
+        generator = torch.Generator().manual_seed(1_000 + step)
+        shape = (self._settings.batch_size, TOKENS)
+        ids_BT = torch.randint(1, VOCABULARY, shape, generator=generator)
+        positions_BT = torch.arange(TOKENS).expand(shape)
+        lengths_B = torch.randint(4, TOKENS + 1, shape[:1], generator=generator)
+        weights_BT = (positions_BT < lengths_B[:, None] - 1).float()
+        targets_BT = torch.roll(ids_BT, -1, 1) * (weights_BT > 0)
+        if step == self._faults.get("nan_step"):
+            weights_BT = weights_BT * float("nan")
+        rows = torch.tensor(list(numbers))
+        first = step * self._settings.batch_size
+        samples = tuple(first + number for number in numbers)
+        return Batch(
+            ids_BT[rows], targets_BT[rows], weights_BT[rows], positions_BT[rows], 1, samples
+        )
+
+    def _fail(self, step: int) -> None:
+        time.sleep(self._faults.get("step_s", 0.0))
+        if step != self._faults.get("step") or self._rank != self._faults.get("rank", 0):
+            return
+        match self._faults["kind"]:
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "hang":
+                time.sleep(1000)
+            case "stand still":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "memory":
+                raise MemoryError
+            case "row":
+                raise JobError("UsageError", "chats.jsonl:7 is no chat: it has no messages")
+
+    def state(self) -> Json:
+        return {"data": "drawn"}
+
+    def restore(self, state: Json) -> None:
+        assert state == self.state()
+
+
+class Losses:
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def after(self, step) -> bool:
+        self.losses.append(step.loss)
+        return False
+
+    def state(self) -> Json:
+        return {"losses": self.losses}
+
+    def restore(self, state: Json) -> None:
+        self.losses = list(state["losses"])
+
+
+def work(job: Json, events: Events) -> Json:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    ranks = processes.join()
+    settings = Settings(**{**SETTINGS, **job["settings"]})
+    try:
+        with surrounded(Path(job["output"]), ranks, settings, events) as around:
+            model = make_model(settings, VOCABULARY)
+            parameters = sum(parameter.numel() for parameter in model.parameters())
+            strategy = strategy_named(settings.strategy)(model, settings, ranks)
+            source = Drawn(settings, job.get("faults", {}))
+            run = Run(strategy, source, settings, ranks, job.get("data", {"files": "drawn"}))
+            losses = Losses()
+            safety = Safety(
+                around,
+                run,
+                keepers={"losses": losses},
+                parameters=parameters,
+                resume=job.get("resume", True),
+            )
+            safety.run([losses])
+            state = strategy.state()
+    finally:
+        processes.leave()
+    report = {"losses": losses.losses, "digest": digest_of(state), **safety.report()}
+    if job.get("weights"):
+        report["weights"] = [value.tolist() for value in state["model"].values()]
+    return report
+
+
+def digest_of(state: Json) -> str:
+    """Of every bit of model and optimizer (of strategies that have them whole)."""
+    digest = hashlib.sha256()
+    _add(digest, state)
+    return digest.hexdigest()
+
+
+def _add(digest, value) -> None:
+    if isinstance(value, dict):
+        for key in sorted(value, key=str):
+            digest.update(str(key).encode())
+            _add(digest, value[key])
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            _add(digest, each)
+    elif isinstance(value, torch.Tensor):
+        digest.update(value.detach().contiguous().cpu().numpy().tobytes())
+    else:
+        digest.update(repr(value).encode())
+
+
+class Launched:
+    """Ranks that were forked here; `codes` when all have ended."""
+
+    def __init__(self, folder: Path, job: Json, count: int, port: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in [*folder.glob("error-*.json"), folder / "output.json"]:
+            old.unlink(missing_ok=True)
+        (folder / "input.json").write_text(json.dumps(job))
+        self.folder = folder
+        self.started_s = time.monotonic()
+        self.processes = [_fork(folder, rank, count, port) for rank in range(count)]
+        self.codes: list[int | None] = [None] * count
+
+    def kill(self, rank: int, number: int = signal.SIGKILL) -> None:
+        if self.codes[rank] is None:
+            os.kill(self.processes[rank], number)
+
+    def poll(self) -> bool:
+        """Whether all have ended."""
+        for rank, process in enumerate(self.processes):
+            if self.codes[rank] is None:
+                ended, status = os.waitpid(process, os.WNOHANG)
+                if ended:
+                    self.codes[rank] = os.waitstatus_to_exitcode(status)
+        return None not in self.codes
+
+    def wait(self, timeout_s: float = 60.0) -> list[int | None]:
+        deadline_s = time.monotonic() + timeout_s
+        while not self.poll():
+            if time.monotonic() > deadline_s:
+                for rank in range(len(self.processes)):
+                    self.kill(rank)
+                raise TimeoutError(f"ranks did not end in {timeout_s} s: {self.codes}")
+            time.sleep(0.005)
+        return self.codes
+
+    def output(self) -> Json:
+        return json.loads((self.folder / "output.json").read_text())
+
+    def first_error(self) -> Json:
+        errors = [json.loads(path.read_text()) for path in self.folder.glob("error-*.json")]
+        return min(errors, key=lambda error: (error["at_s"], error["rank"]))
+
+
+def _fork(folder: Path, rank: int, count: int, port: int) -> int:
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        os.environ |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(count),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        if count == 1:
+            del os.environ["RANK"]
+        log = os.open(folder / f"fork-{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.argv = ["train_ranks", str(folder)]
+        if count > 1:
+            sys.argv.append("--ranks")
+        run_worker(work)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    run_worker(work)
