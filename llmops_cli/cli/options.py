@@ -188,6 +188,40 @@ def _type(flag: Flag, plain: object) -> object:
     return str
 
 
+class InGroups(TyperCommand):
+    """A command whose options stand below the headings of their fields."""
+
+    groups: Mapping[str, str] = {}
+    """Field name -> heading."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # Any: click's context and writer
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                heading = self.groups.get(parameter.name or "", _usual_heading(parameter))
+                rows = sections.setdefault(heading, [])
+                rows.append(record)
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
+def _usual_heading(parameter: Any) -> str:  # Any: click's parameter
+    if parameter.param_type_name == "argument":
+        return "Arguments"
+    return "Options"
+
+
+def in_groups(kind: type[msgspec.Struct]) -> type[InGroups]:
+    """The class of a command whose help has the headings that `kind` gives its fields."""
+    groups = {}
+    for name, flag in flags_of(kind).items():
+        if flag.group:
+            groups[name] = flag.group
+    return type("Command", (InGroups,), {"groups": groups})
+
+
 class WithSubcommands(TyperCommand):
     """A command that does its main work by itself and has a few others below it.
 

@@ -6,35 +6,38 @@ from pathlib import Path
 
 import typer
 
-from llmops_cli.cli.options import Given, recipe_command
+from llmops_cli.cli.options import Given, in_groups, recipe_command
 from llmops_cli.cli.settings import JSON, RECIPE
 from llmops_cli.train.recipe import TrainRecipe
 
 
 def register(app: typer.Typer) -> None:
-    app.command("train")(recipe_command(train, TrainRecipe))
+    command = recipe_command(train, TrainRecipe)
+    app.command("train", cls=in_groups(TrainRecipe))(command)
 
 
 def train(
     given: Given,
     *,
     recipe: Path = RECIPE,
-    output: Path = typer.Option(None, "-o", "--output", help="Also copy the model to this folder."),
+    output: Path = typer.Option(
+        None,
+        "-o",
+        "--output",
+        help="Folder of the model, its checkpoints and logs.  [default: in the cache]",
+    ),
     as_json: bool = JSON,
 ) -> None:
-    """Train a small chat model from scratch; the built-in `demo` model by default."""
+    """Train a causal language model, from scratch or further; the `demo` model by default."""
     from llmops_cli.cli.screen import TerminalProgress, print_json, say
     from llmops_cli.cli.settings import resolved
-    from llmops_cli.runtime.files import copy_model
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.train.run import train as run
 
     found = resolved(TrainRecipe, given, command="train", file=recipe)
     with TerminalProgress() as progress:
-        report = run(found.recipe, found.origins, progress=progress)
+        report = run(found.recipe, found.origins, progress=progress, output=output)
     saved = RunFolder("train", Path(report.path).name).write_report(report)
-    if output:
-        copy_model(Path(report.path), output)
     if as_json:
         print_json(report)
         return

@@ -27,7 +27,8 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
 
     `default` stands in the help where the struct's own default is not what happens. `names` replace
     the flag made of the field's name (`--on/--off` for a switch). `read` makes the field's value of
-    text, for fields with a grammar of their own. `argument`: it stands without a flag.
+    text, for fields with a grammar of their own. `argument`: it stands without a flag. `group`: the
+    heading in the help that it stands below.
     """
 
     help: str
@@ -38,6 +39,7 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
     argument: bool = False
     hidden: bool = False
     example: str = ""
+    group: str = ""
 
 
 def flags_of(kind: type[msgspec.Struct]) -> dict[str, Flag]:

@@ -41,7 +41,7 @@ class RememberedDigest(msgspec.Struct, frozen=True, array_like=True):
 def content_digest(path: Path, *, leaving: Collection[str] = ()) -> str:
     """The digest that `digest_path` gives, read again only where the file system tells of a change.
 
-    `leaving`: names directly in the folder that do not count.
+    `leaving`: names directly in the folder that do not count, with all that is below them.
     """
     memory = _DigestMemory(path.resolve())
     found = memory.digest(path) if path.is_file() else memory.digest_of_folder(path, leaving)
@@ -101,7 +101,8 @@ class _DigestMemory:
     def digest_of_folder(self, folder: Path, leaving: Collection[str]) -> str:
         whole = hashlib.sha256()
         for name, path in _visible_files(folder):
-            if name in leaving:
+            top, _, _ = name.partition("/")
+            if top in leaving:
                 continue
             digest = self.digest(path, name)
             line = f"{name}\0{digest}\n"

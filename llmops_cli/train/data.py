@@ -1,4 +1,4 @@
-"""What a model is trained on: a file of chats, or the demo's, and the texts that go with a demo."""
+"""What a model is trained on: the user's files, or the demo's, and the texts beside a demo."""
 
 from __future__ import annotations
 
@@ -10,42 +10,113 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.evaluate import demo_task
 from llmops_cli.evaluate.demo_task import Example, evaluation_examples, training_examples
+from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_file, digest_value
 from llmops_cli.runtime.files import write_atomic
+from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.recipe import TrainRecipe
 
-DEMO = "demo"
 QUALITY_SEED = 7
 """Held-out and calibration texts use seeds that training (seed + 10) and evaluation (99) do not."""
 HELDOUT_PER_SKILL = 150
 CALIBRATION_CHATS = 800
+DEMO_CHATS = 25_600
+TASK_PER_SKILL = 20
+
+
+class DataFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the files that are mixed; without a weight each of its samples comes once an epoch."""
+
+    path: str
+    weight: float | None = None
+
+
+def data_files(recipe: TrainRecipe) -> list[DataFile]:
+    """What `--data` names. Raises: UsageError for a file that is not there."""
+    return [_data_file(text) for text in recipe.data]
+
+
+def validation_files(recipe: TrainRecipe) -> list[DataFile]:
+    return [_data_file(text) for text in recipe.validation]
+
+
+def _data_file(text: str) -> DataFile:
+    """`FILE` or `FILE=WEIGHT`; a name may have a `=` of its own."""
+    name, equals, tail = text.rpartition("=")
+    path = text
+    weight = None
+    if equals and _is_number(tail):
+        path = name
+        weight = float(tail)
+    if weight is not None and weight <= 0:
+        raise UsageError(f"--data {text}: a weight is more than 0", hint=f"--data {path}=1")
+    if path != DEMO and not Path(path).expanduser().exists():
+        raise UsageError(
+            f"no training data at {path}",
+            hint="JSONL, Parquet or text, a Hugging Face dataset folder, or demo",
+        )
+    return DataFile(path=path, weight=weight)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def data_digest(recipe: TrainRecipe) -> str:
-    """Of the file, or of the program that makes the demo's chats.
+    """Of all files, or of the program that makes the demo's chats.
 
     Raises: UsageError for a file that is not there.
     """
-    if recipe.data == DEMO:
+    files = [*data_files(recipe), *validation_files(recipe)]
+    digests = [_digest_of(file) for file in files]
+    if len(digests) == 1:
+        return digests[0]
+    weights = [file.weight for file in files]
+    return digest_value([digests, weights])
+
+
+def _digest_of(file: DataFile) -> str:
+    if file.path == DEMO:
         return digest_file(Path(demo_task.__file__))
-    path = Path(recipe.data)
-    if not path.is_file():
-        raise UsageError(
-            f"no training data at {path}", hint='a JSONL file of {"messages": [...]}, or demo'
-        )
-    return digest_file(path)
+    return content_digest(Path(file.path).expanduser())
 
 
-def data_file(recipe: TrainRecipe, folder: Path) -> Path:
-    """The chats as a JSONL file: the user's, or the demo's written into `folder`."""
-    if recipe.data != DEMO:
-        return Path(recipe.data).resolve()
+def on_disk(files: Iterable[DataFile], recipe: TrainRecipe, folder: Path) -> list[DataFile]:
+    """The files, that of the demo written into `folder`."""
+    found = []
+    for file in files:
+        path = Path(file.path).expanduser().resolve()
+        if file.path == DEMO:
+            path = write_demo_chats(recipe, folder)
+        found.append(msgspec.structs.replace(file, path=str(path)))
+    return found
+
+
+def write_demo_chats(recipe: TrainRecipe, folder: Path) -> Path:
+    """As many as the steps of the run read, so that none comes twice."""
     path = folder / "data.jsonl"
-    count = recipe.steps * recipe.batch_size
+    count = DEMO_CHATS
+    if recipe.steps is not None:
+        count = recipe.steps * recipe.batch_size
     examples = training_examples(count, seed=recipe.seed)
-    lines = [msgspec.json.encode(example) + b"\n" for example in examples]
-    write_atomic(path, b"".join(lines))
+    write_atomic(path, b"".join(_line(example) for example in examples))
     return path
+
+
+def write_demo_task(folder: Path) -> Path:
+    """Chats that the demo has not seen, each with its only right answer."""
+    path = folder / "task.jsonl"
+    examples = evaluation_examples(TASK_PER_SKILL)
+    write_atomic(path, b"".join(_line(example) for example in examples))
+    return path
+
+
+def _line(example: Example) -> bytes:
+    return msgspec.json.encode(example) + b"\n"
 
 
 def write_demo_texts(folder: Path) -> None:

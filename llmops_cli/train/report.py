@@ -6,8 +6,23 @@ import msgspec
 
 from llmops_cli.core.report import Manifest, Memory, ReportKind
 
+Curve = list[tuple[int, float]]
+"""[step, value], thinned; metrics.jsonl beside the model has every step."""
+
+
+class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data that the model is not trained on, after `step`."""
+
+    step: int
+    loss: float
+    perplexity: float
+    tokens: int = 0
+    skills: dict[str, float] = {}
+
 
 class TrainReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`loss` is that of the last step; `in_force` is read back from what ran, not from the wish."""
+
     schema: str = "llmops.train/1"
     manifest: Manifest
     path: str
@@ -19,8 +34,23 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tokens_per_s: float
     cpu_s: float
     memory: Memory
-    loss_curve: list[tuple[int, float]] = []
+    loss_curve: Curve = []
     reused: bool = False
+    strategy: str = "single"
+    world_size: int = 1
+    grad_norm_curve: Curve = []
+    learning_rate_curve: Curve = []
+    tokens_per_s_curve: Curve = []
+    validation: list[Validation] = []
+    in_force: dict[str, object] = {}
+    plan: dict[str, object] = {}
+    data: dict[str, object] = {}
+    notices: list[str] = []
+    spikes: list[dict[str, object]] = []
+    resumed_from: int | None = None
+    flops_per_s: float | None = None
+    mfu: float | None = None
+    export: dict[str, object] = {}
 
 
 KIND = ReportKind(schema="llmops.train/1", report=TrainReport)

@@ -25,12 +25,12 @@ class Ranks(NamedTuple):
 
 
 def join() -> Ranks:
-    """Meets the other processes that the launcher started, if it started any."""
-    rank = int(os.environ.get("RANK", "0"))
+    """Meets the other processes that a launcher started; an empty RANK says that there are none."""
+    rank = int(os.environ.get("RANK") or "0")
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     device = _device(local_rank)
-    if "RANK" in os.environ:
+    if os.environ.get("RANK"):
         distributed.init_process_group(_backend(device), timeout=JOIN_TIMEOUT)
     return Ranks(rank, world_size, local_rank, device)
 

@@ -1,14 +1,18 @@
 """A byte-level BPE tokenizer with a chat template, trained on the chats themselves."""
 
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from train.chats import Chat
+from _shared.protocol import Events, Json, run_worker
+from train.chats import Chat, read_chats
 
 SPECIAL = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 END = SPECIAL[-1]
+CHATS = 8000
+"""Of the beginning of the data; more change little."""
 TEMPLATE = (
     "{% for message in messages %}"
     "<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
@@ -46,3 +50,16 @@ def train_tokenizer(chats: list[Chat], vocab_size: int) -> Any:
     )
     fast.chat_template = TEMPLATE
     return fast
+
+
+def work(job: Json, events: Events) -> Json:
+    events.emit(stage="tokenizer", done=0, total=1)
+    chats = read_chats(Path(job["files"][0]["path"]))
+    tokenizer = train_tokenizer(chats[:CHATS], job["vocab_size"])
+    tokenizer.save_pretrained(job["output"])
+    events.emit(stage="tokenizer", done=1, total=1)
+    return {}
+
+
+if __name__ == "__main__":
+    run_worker(work)

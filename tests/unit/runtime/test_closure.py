@@ -13,7 +13,7 @@ from llmops_cli.core.spec import Env
 from llmops_cli.runtime.closure import cache_key, code_digest, import_closure, library_versions
 from llmops_cli.runtime.paths import WORKERS
 
-PROGRAMS = ("hf.imatrix", "llamacpp.convert", "llamacpp.server", "quantize.autoawq", "train.lm")
+PROGRAMS = ("hf.imatrix", "llamacpp.convert", "llamacpp.server", "quantize.autoawq", "train.main")
 HERE = Env(name="here", python=sys.executable, origin="current")
 
 
@@ -58,9 +58,9 @@ def test_a_program_that_is_a_package_is_followed_from_its_main() -> None:
 
 
 def test_data_beside_a_module_counts(workers: Path) -> None:
-    before = code_digest("train.lm", workers=workers)
+    before = code_digest("train.main", workers=workers)
     (workers / "train" / "template.json").write_text("{}")
-    assert code_digest("train.lm", workers=workers) != before
+    assert code_digest("train.main", workers=workers) != before
 
 
 def test_every_program_that_a_spec_names_has_a_closure() -> None:
@@ -81,10 +81,10 @@ def test_libraries_are_those_that_the_program_imports() -> None:
 
 def test_the_key_holds_parts_program_and_environment() -> None:
     keys = {
-        cache_key("a", program="train.lm", env=HERE),
-        cache_key("b", program="train.lm", env=HERE),
+        cache_key("a", program="train.main", env=HERE),
+        cache_key("b", program="train.main", env=HERE),
         cache_key("a", program="llamacpp.convert", env=HERE),
-        cache_key("a", program="train.lm", env=None),
+        cache_key("a", program="train.main", env=None),
         cache_key("a", program=None, env=HERE),
     }
     assert len(keys) == 5
@@ -93,7 +93,7 @@ def test_the_key_holds_parts_program_and_environment() -> None:
 def test_a_path_counts_by_its_content(tmp_path: Path) -> None:
     def key(*names: str) -> str:
         data = [tmp_path / name for name in names]
-        return cache_key({"data": data, "steps": 3}, program="train.lm", env=None)
+        return cache_key({"data": data, "steps": 3}, program="train.main", env=None)
 
     (tmp_path / "a").write_text("one")
     (tmp_path / "b").write_text("one")

@@ -1,0 +1,112 @@
+"""Where a model is kept, and whether what lies there is what a recipe asks for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.progress import Progress
+from llmops_cli.core.spec import Env
+from llmops_cli.runtime.closure import cache_key
+from llmops_cli.runtime.contents import content_digest, read_state
+from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.train.data import data_digest
+from llmops_cli.train.defaults import DEMO
+from llmops_cli.train.recipe import TrainRecipe
+from llmops_cli.train.report import TrainReport
+
+PROGRAM = "train.main"
+REPORT = "train-report.json"
+BESIDE = frozenset({REPORT, "checkpoints", "logs", "metrics.jsonl", "ids.jsonl", "trackers"})
+"""What lies in a trained model's folder and is no part of the model."""
+NOT_OF_THE_MODEL = (
+    "data",
+    "validation",
+    "gpu",
+    "nproc",
+    "nnodes",
+    "node_rank",
+    "rendezvous",
+    "preview",
+    "checkpoint_every",
+    "evaluate_every",
+    "keep",
+    "resume",
+    "hang_timeout_s",
+    "tensorboard",
+    "mlflow",
+    "wandb",
+    "deepspeed",
+    "accelerate",
+)
+"""Fields that change how a run goes, not what it makes; data count by their content."""
+
+
+def run_key(recipe: TrainRecipe, env: Env, *, world_size: int) -> str:
+    """Of all that decides the model: recipe, data, and the training program with its libraries."""
+    asked = msgspec.to_builtins(recipe)
+    for name in NOT_OF_THE_MODEL:
+        asked.pop(name)
+    for name in ("init", "tokenizer", "chat_template"):
+        if asked[name] is not None and Path(asked[name]).exists():
+            asked[name] = Path(asked[name])
+    return cache_key(asked, data_digest(recipe), world_size, program=PROGRAM, env=env)
+
+
+def model_dir(recipe: TrainRecipe, key: str) -> Path:
+    """Where the model of this recipe is, or will be, unless -o says."""
+    return cache_dir() / "models" / f"{model_name(recipe)}-{key[7:19]}"
+
+
+def model_name(recipe: TrainRecipe) -> str:
+    """What a run is called after."""
+    begins = recipe.model or recipe.init
+    if begins:
+        return Path(begins).name.removesuffix(".json")
+    if recipe.data == [DEMO]:
+        return DEMO
+    return Path(recipe.data[0].partition("=")[0]).stem
+
+
+def kept_report(target: Path, progress: Progress) -> TrainReport | None:
+    """What was trained before, if its files are still those; its place is where it lies now."""
+    saved = read_state(target / REPORT, TrainReport, progress=progress)
+    if saved is None:
+        return None
+    digest = content_digest(target, leaving=BESIDE)
+    if digest != saved.digest:
+        progress.warn(
+            f"{target} is not what was trained: its content has changed; it is trained again"
+        )
+        return None
+    return msgspec.structs.replace(saved, path=str(target), reused=True)
+
+
+def refuse_another(kept: TrainReport, target: Path, key: str) -> None:
+    """Raises: UsageError if the folder that the user chose holds the model of another run."""
+    known = kept.manifest.digests.get("run", key)
+    if known != key:
+        raise UsageError(
+            f"{target} holds a model of another run: data, recipe, code or libraries differ",
+            hint="choose another -o, or remove it",
+        )
+
+
+def copied(source: Path, target: Path, progress: Progress) -> bool:
+    """Whether the model is there already, in the cache, and now in `target` too."""
+    if not (source / REPORT).is_file() or kept_report(source, progress) is None:
+        return False
+    is_taken = target.exists() and any(target.iterdir())
+    if is_taken:
+        return False
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=_leftovers)
+    return True
+
+
+def _leftovers(folder: str, names: list[str]) -> list[str]:
+    """Of the run that made it."""
+    del folder
+    return [name for name in names if name.startswith(".") or name == "checkpoints"]

@@ -1,0 +1,260 @@
+"""Which processes train: one here, several that are started here, or one of somebody else's.
+
+Pure: a recipe and an environment become a `Launch`. Inside torchrun, srun or a training job of
+Kubernetes a run joins the processes that are there; else torch's own launcher is put before the
+program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.train.recipe import TrainRecipe
+
+LOOPBACK = "127.0.0.1"
+FIRST_PORT = 20_000
+PORTS = 20_000
+"""Of jobs whose launcher names no port: the job's number decides, so all ranks agree."""
+SHUTDOWN_TIMEOUT_S = 300
+"""How long a rank may save after SIGTERM before torch's launcher kills it (its default is 30)."""
+FIRST_HOST = re.compile(r"([^\[,]+)(?:\[(\d+))?")
+"""Of a SLURM list of nodes: `gpu[07-09,12],cpu3` begins with gpu07."""
+
+Environ = Mapping[str, str]
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """The processes of a run, seen from this one.
+
+    `joined`: somebody else started them, and this is rank `rank`. `rank` is that of this process's
+    first worker. `env`: what the workers get beside this process's environment.
+    """
+
+    world_size: int = 1
+    ranks_here: int = 1
+    nnodes: int = 1
+    rank: int = 0
+    local_rank: int = 0
+    joined: bool = False
+    argv: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process reports what the run was."""
+        return self.rank == 0
+
+
+ALONE = Launch(env={"RANK": "", "WORLD_SIZE": "1", "LOCAL_RANK": "0"})
+"""One process that meets no other, whatever a pod or a launcher around it has set."""
+
+
+def launch_of(
+    recipe: TrainRecipe,
+    *,
+    environ: Environ,
+    gpus: int,
+    port: int,
+) -> Launch:
+    """`port`: a free one of this machine.
+
+    Raises: UsageError if what is asked for is not what the launcher around us started, or cannot
+    be.
+    """
+    joined = _joined(recipe, environ)
+    if joined is not None:
+        _refuse_another_size(recipe, joined)
+        return joined
+    return _started(recipe, environ, gpus=gpus, port=port)
+
+
+def _joined(recipe: TrainRecipe, environ: Environ) -> Launch | None:
+    """None where nobody has started us as one of several."""
+    if _number(environ, "WORLD_SIZE") > 1 and "RANK" in environ and "MASTER_ADDR" in environ:
+        return _of_variables(environ)
+    is_wish = recipe.nproc is not None or recipe.nnodes is not None
+    if _number(environ, "SLURM_NTASKS") > 1 and "SLURM_PROCID" in environ and not is_wish:
+        return _of_slurm(environ)
+    return None
+
+
+def _of_variables(environ: Environ) -> Launch:
+    """Torchrun's variables, which training jobs of Kubernetes set too."""
+    world_size = _number(environ, "WORLD_SIZE")
+    rank = _number(environ, "RANK")
+    local_rank = _number(environ, "LOCAL_RANK")
+    ranks_here = _number(environ, "LOCAL_WORLD_SIZE") or 1
+    return Launch(
+        world_size=world_size,
+        ranks_here=ranks_here,
+        nnodes=max(1, world_size // ranks_here),
+        rank=rank,
+        local_rank=local_rank,
+        joined=True,
+        env={
+            "LOCAL_RANK": str(local_rank),
+            "LOCAL_WORLD_SIZE": str(ranks_here),
+            "MASTER_PORT": environ.get("MASTER_PORT", "29500"),
+        },
+    )
+
+
+def _of_slurm(environ: Environ) -> Launch:
+    """Srun's variables, put as torch reads them."""
+    world_size = _number(environ, "SLURM_NTASKS")
+    nnodes = _number(environ, "SLURM_NNODES") or 1
+    ranks_here = max(1, world_size // nnodes)
+    rank = _number(environ, "SLURM_PROCID")
+    local_rank = _number(environ, "SLURM_LOCALID")
+    job_number = _number(environ, "SLURM_JOB_ID")
+    port = FIRST_PORT + job_number % PORTS
+    return Launch(
+        world_size=world_size,
+        ranks_here=ranks_here,
+        nnodes=nnodes,
+        rank=rank,
+        local_rank=local_rank,
+        joined=True,
+        env={
+            "RANK": str(rank),
+            "WORLD_SIZE": str(world_size),
+            "LOCAL_RANK": str(local_rank),
+            "LOCAL_WORLD_SIZE": str(ranks_here),
+            "MASTER_ADDR": environ.get("MASTER_ADDR") or _first_node(environ, nnodes),
+            "MASTER_PORT": environ.get("MASTER_PORT", str(port)),
+        },
+    )
+
+
+def _first_node(environ: Environ, nnodes: int) -> str:
+    nodes = environ.get("SLURM_STEP_NODELIST") or environ.get("SLURM_JOB_NODELIST") or ""
+    found = FIRST_HOST.match(nodes)
+    if nnodes == 1 or found is None:
+        return LOOPBACK
+    name, number = found.groups()
+    return name + (number or "")
+
+
+def _refuse_another_size(recipe: TrainRecipe, joined: Launch) -> None:
+    wanted = {
+        "--nproc": (recipe.nproc, joined.ranks_here),
+        "--nnodes": (recipe.nnodes, joined.nnodes),
+    }
+    for flag, (asked, there) in wanted.items():
+        if asked is not None and asked != there:
+            raise UsageError(
+                f"{flag} {asked}: this process is one of {joined.world_size} that another launcher "
+                f"started, {there} in place of {asked}",
+                hint=f"leave {flag} out here, or start llmops train once and alone",
+            )
+
+
+def _started(
+    recipe: TrainRecipe,
+    environ: Environ,
+    *,
+    gpus: int,
+    port: int,
+) -> Launch:
+    """One process, or torch's launcher before the program."""
+    nproc = recipe.nproc or _number(environ, "PET_NPROC_PER_NODE") or _usual_nproc(recipe, gpus)
+    nnodes = recipe.nnodes or _number(environ, "PET_NNODES") or 1
+    node_rank = recipe.node_rank
+    if node_rank is None:
+        node_rank = _number(environ, "PET_NODE_RANK")
+    _check_sizes(recipe, nproc=nproc, nnodes=nnodes, node_rank=node_rank, gpus=gpus)
+    if nproc * nnodes == 1:
+        return ALONE
+    host = LOOPBACK
+    if nnodes > 1:
+        host, port = _rendezvous(recipe, environ)
+    return Launch(
+        world_size=nproc * nnodes,
+        ranks_here=nproc,
+        nnodes=nnodes,
+        rank=nproc * node_rank,
+        argv=torchrun(nproc=nproc, nnodes=nnodes, node_rank=node_rank, host=host, port=port),
+    )
+
+
+def _usual_nproc(recipe: TrainRecipe, gpus: int) -> int:
+    """All GPUs; the demo and its like are too small for more than one."""
+    is_small = recipe.model is None and recipe.init is None
+    if recipe.strategy == "single" or is_small:
+        return 1
+    return max(1, gpus)
+
+
+def torchrun(
+    *,
+    nproc: int,
+    nnodes: int,
+    node_rank: int,
+    host: str,
+    port: int,
+    shutdown_timeout_s: int = SHUTDOWN_TIMEOUT_S,
+) -> tuple[str, ...]:
+    """Torch's launcher, without restarts: a run that failed is resumed by its command."""
+    return (
+        "-m",
+        "torch.distributed.run",
+        f"--nproc-per-node={nproc}",
+        f"--nnodes={nnodes}",
+        f"--node-rank={node_rank}",
+        f"--master-addr={host}",
+        f"--master-port={port}",
+        "--max-restarts=0",
+        f"--shutdown-timeout={shutdown_timeout_s}",
+    )
+
+
+def _check_sizes(
+    recipe: TrainRecipe,
+    *,
+    nproc: int,
+    nnodes: int,
+    node_rank: int,
+    gpus: int,
+) -> None:
+    if node_rank >= nnodes:
+        raise UsageError(
+            f"--node-rank {node_rank} is beyond the last of {nnodes} nodes",
+            hint="nodes count from 0",
+        )
+    if 0 < gpus < nproc:
+        raise UsageError(
+            f"--nproc {nproc} is more than the {gpus} GPUs here",
+            hint=f"--nproc {gpus}, or CUDA_VISIBLE_DEVICES= to train on the CPU",
+        )
+    if recipe.rendezvous is not None and nnodes == 1:
+        raise UsageError(
+            "--rendezvous is for several nodes",
+            hint="give --nnodes, or leave it out",
+        )
+
+
+def _rendezvous(recipe: TrainRecipe, environ: Environ) -> tuple[str, int]:
+    text = recipe.rendezvous
+    if text is None and "PET_MASTER_ADDR" in environ:
+        text = f"{environ['PET_MASTER_ADDR']}:{environ.get('PET_MASTER_PORT', '29500')}"
+    if text is None:
+        raise UsageError(
+            "several nodes must know where the first one is",
+            hint="--rendezvous HOST:PORT, the same on every node",
+        )
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise UsageError(
+            f"--rendezvous {text} is not HOST:PORT", hint="--rendezvous 10.0.0.1:29500"
+        )
+    return host, int(port)
+
+
+def _number(environ: Environ, name: str) -> int:
+    """0 where it is not set, or no number."""
+    text = environ.get(name, "")
+    return int(text) if text.isdigit() else 0
