@@ -41,6 +41,15 @@ class Batch(NamedTuple):
         counted_BT = (self.weights_BT != 0) * numbers_T
         return counted_BT.amax(dim=1)
 
+    def cut_to(self, tokens: int) -> "Batch":
+        """Without the columns behind `tokens`."""
+        return self._replace(
+            ids_BT=self.ids_BT[:, :tokens],
+            targets_BT=self.targets_BT[:, :tokens],
+            weights_BT=self.weights_BT[:, :tokens],
+            positions_BT=self.positions_BT[:, :tokens],
+        )
+
     def to(self, device: torch.device) -> "Batch":
         if self.ids_BT.device == device:
             return self

@@ -1,12 +1,13 @@
 """Strategies by name."""
 
 from train.names import named
-from train.strategies import ddp, single
+from train.strategies import ddp, pp, single
 from train.strategies.strategy import Build
 
 STRATEGIES: dict[str, Build] = {
     "single": single.build,
     "ddp": ddp.build,
+    "pp": pp.build,
 }
 
 
