@@ -10,28 +10,30 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import typer
 
 from llmops_cli import __version__
+from llmops_cli.cli.values import Command, CommandLine, Group
 from llmops_cli.core.errors import EnvironmentMissing, Interrupted, LlmopsError, UsageError
 
-COMMANDS = (
-    "train",
-    "quantize",
-    "bench",
-    "serve",
-    "top",
-    "keys",
-    "redteam",
-    "guard",
-    "report",
-    "run",
-    "engines",
-    "env",
-    "doctor",
-)
+COMMANDS = {
+    "train": "Train a causal language model, from scratch or further; the `demo` model by default.",
+    "quantize": "Make a model smaller, and measure what that cost.",
+    "bench": "Load a server and report TTFT, TPOT, ITL, E2E, throughput, goodput and memory.",
+    "serve": "A gateway in front of an endpoint or an engine: keys, limits, guard, metrics, audit.",
+    "top": "What a gateway does now: traffic, latency, upstreams, keys, canaries.",
+    "redteam": "Attack a served model, by default the demo, and measure how often that succeeds.",
+    "run": "Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept.",
+    "engines": "Which engine serves which formats and has which options.",
+    "doctor": "What works on this machine, what doesn't, why, and what mends it.",
+    "keys": "API keys of the gateway.",
+    "guard": "Judge what goes into a model and what comes out of it.",
+    "report": "Show, compare, export and gate saved runs.",
+    "env": "Isolated Python environments, one per engine.",
+}
+"""In the order of the help. A command's line is the first one of its own help, a test says so."""
 
 HELP = "Train, quantize, serve, measure and compare language models over the real engines."
 EXIT_CODES = (
@@ -40,14 +42,32 @@ EXIT_CODES = (
 )
 
 
+class Root(Group):
+    """All commands by name and line; one that is not there yet is loaded when it is asked for."""
+
+    def __init__(self, *, commands: Any = None, **rest: Any) -> None:  # Any: click's and Typer's
+        loaded = commands or {}
+        listed = {}
+        for name, line in COMMANDS.items():
+            listed[name] = loaded.get(name) or Command(name, help=line)
+        super().__init__(commands=listed, **rest)
+        self._loaded = set(loaded)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # Any: as above
+        name = args[0]
+        if name in COMMANDS and name not in self._loaded:
+            other = typer.main.get_group(command_line([name]))
+            self.commands[name] = other.commands[name]
+        return super().resolve_command(ctx, args)
+
+
 def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
-    """The commands of these names, each with the flags of its recipe."""
-    app = typer.Typer(
+    """The commands of these names, each with the flags of its recipe; the others are listed."""
+    app = CommandLine(
         name="llmops",
+        cls=Root,
         help=HELP,
         no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,
         pretty_exceptions_enable=False,
         epilog=EXIT_CODES,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -77,10 +97,10 @@ def _root(
 
 
 def _named(arguments: Sequence[str]) -> Sequence[str]:
-    """The command that is asked for; others need not be loaded. All of them where none is."""
+    """The command that is asked for; others need not be loaded."""
     if arguments and arguments[0] in COMMANDS:
         return arguments[:1]
-    return COMMANDS
+    return ()
 
 
 MACHINE_FAULTS = frozenset(

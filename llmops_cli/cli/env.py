@@ -6,10 +6,11 @@ import sys
 
 import typer
 
-group = typer.Typer(
+from llmops_cli.cli.values import CommandLine
+
+group = CommandLine(
     help="Isolated Python environments, one per engine.",
     no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
 

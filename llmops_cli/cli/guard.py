@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from llmops_cli.cli.values import CommandLine
+
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.decision import Decision, Finding
 
-group = typer.Typer(
+group = CommandLine(
     help="Judge what goes into a model and what comes out of it.",
     no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
 

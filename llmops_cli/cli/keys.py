@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import typer
 
+from llmops_cli.cli.values import CommandLine
+
 if TYPE_CHECKING:
     from llmops_cli.serve.accounts.budget import Spending
     from llmops_cli.serve.accounts.keys import Key, KeyStore
@@ -22,7 +24,7 @@ NO_PRICES = (
     " --config gateway.yaml says which"
 )
 
-group = typer.Typer(help="API keys of the gateway.", no_args_is_help=True, rich_markup_mode=None)
+group = CommandLine(help="API keys of the gateway.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:

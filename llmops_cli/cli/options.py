@@ -14,6 +14,7 @@ import msgspec
 import typer
 from typer.core import TyperCommand
 
+from llmops_cli.cli.values import Command, CommandLine
 from llmops_cli.core.fields import Flag, flags_of, plain_type
 
 Given = dict[str, object]
@@ -188,7 +189,7 @@ def _type(flag: Flag, plain: object) -> object:
     return str
 
 
-class InGroups(TyperCommand):
+class InGroups(Command):
     """A command whose options stand below the headings of their fields."""
 
     groups: Mapping[str, str] = {}
@@ -222,7 +223,7 @@ def in_groups(kind: type[msgspec.Struct]) -> type[InGroups]:
     return type("Command", (InGroups,), {"groups": groups})
 
 
-class WithSubcommands(TyperCommand):
+class WithSubcommands(Command):
     """A command that does its main work by itself and has a few others below it.
 
     `llmops quantize MODEL` quantizes, `llmops quantize inspect PATH` looks.
@@ -232,7 +233,7 @@ class WithSubcommands(TyperCommand):
 
     def subcommand(self, name: str) -> TyperCommand:
         """The command below this one."""
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app = CommandLine()
         app.command(name)(self.functions[name])
         found = typer.main.get_command(app)
         assert isinstance(found, TyperCommand)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import typer
 
-group = typer.Typer(
+from llmops_cli.cli.values import CommandLine
+
+group = CommandLine(
     help="Show, compare, export and gate saved runs.",
     no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
 

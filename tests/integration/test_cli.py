@@ -52,6 +52,14 @@ def test_help_is_the_golden_one(command: str) -> None:
     assert help_text(command) == golden_file(command).read_text()
 
 
+def test_a_command_that_is_not_loaded_is_listed_with_its_own_line_and_found() -> None:
+    run = CliRunner().invoke(command_line(()), ["--help"], prog_name="llmops", terminal_width=100)
+    assert run.output == golden_file("").read_text()
+    argv = ["--", "guard", "check", "--help"]
+    run = CliRunner().invoke(command_line(()), argv, prog_name="llmops", terminal_width=100)
+    assert run.output == golden_file("guard check").read_text()
+
+
 def test_no_golden_help_is_of_a_command_that_is_gone() -> None:
     assert {path.name for path in GOLDEN.glob("*.txt")} == {golden_file(c).name for c in COMMANDS}
 

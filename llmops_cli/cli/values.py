@@ -1,0 +1,89 @@
+"""What a flag's text stands for, where it is plain.
+
+Typer has pydantic convert it, which is imported then: 0.1 CPU seconds and 9 MB of every process,
+the gateway's among them. It is still asked for what is not plain, and for the words of mistakes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+CONVERSION = "_runtime_param"
+"""Where Typer 0.29 keeps it, made when it is first needed; without that name nothing is eased."""
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+
+
+class PlainValue:
+    """In the place of Typer's conversion of one parameter."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:  # Any: Typer's own
+        several = param.multiple or param.nargs == -1
+        if value is None:
+            return () if several else None
+        if several and param.type_descriptor.annotation == list[str]:
+            return list(value)
+        if isinstance(value, str):
+            found = _plain(value, param.type_descriptor)
+            if found is not None:
+                return found
+        setattr(param, CONVERSION, None)
+        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _plain(text: str, wanted: Any) -> str | int | float | None:  # Any: as above
+    """None where Typer has to be asked."""
+    bounds = wanted.parameter_info
+    if bounds.parser is not None or bounds.min is not None or bounds.max is not None:
+        return None
+    if wanted.annotation is str:
+        return text
+    if wanted.annotation is int and _INTEGER.fullmatch(text):
+        return int(text)
+    if wanted.annotation is float and _DECIMAL.fullmatch(text):
+        return float(text)
+    return None
+
+
+def _eased(params: list[Any]) -> list[Any]:
+    """Those of a command, its help among them."""
+    for param in params:
+        if getattr(param, CONVERSION, param) is None:
+            setattr(param, CONVERSION, PlainValue())
+    return params
+
+
+class Command(TyperCommand):
+    def get_params(self, ctx: Any) -> list[Any]:  # Any: as above
+        return _eased(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    def get_params(self, ctx: Any) -> list[Any]:  # Any: as above
+        return _eased(super().get_params(ctx))
+
+
+class CommandLine(typer.Typer):
+    """Commands below one name."""
+
+    def __init__(self, *, cls: type[Group] = Group, **settings: Any) -> None:  # Any: as above
+        super().__init__(
+            cls=cls,
+            rich_markup_mode=None,
+            add_completion=False,
+            **settings,
+        )
+
+    def command(
+        self,
+        name: str | None = None,
+        *,
+        cls: type[TyperCommand] | None = None,
+        **settings: Any,
+    ) -> Callable[[Any], Any]:  # Any: as above
+        return super().command(name, cls=cls or Command, **settings)
