@@ -24,6 +24,9 @@ HOPPER_FLASH_SHARE = 0.36
 """FlashAttention 2 does not use Hopper's asynchrony (arXiv:2407.08608: 35 % of an H100)."""
 
 
+CPU = "cpu"
+
+
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """One accelerator.
 
@@ -229,7 +232,7 @@ def cpu_device(
     own_cores = max(1.0, cores / processes)
     f32_flops = 40e9 * own_cores
     return Device(
-        name="cpu",
+        name=CPU,
         memory_bytes=memory_bytes / processes,
         bf16_flops=f32_flops * (4 if has_bf16 else 1),
         f32_flops=f32_flops,

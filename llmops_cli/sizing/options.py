@@ -106,9 +106,7 @@ def option_of(
             devices_per_node=cluster.devices_per_node,
             degrees=degrees,
         )
-        if layout.pipeline > 1:
-            count = layout.micro_batches * work.accumulate
-            layout = msgspec.structs.replace(layout, micro_batches=count)
+        layout = with_micro_batches(layout, work, asked=degrees.micro_batches)
         check_layout(architecture, work, layout)
     except UsageError as error:
         return Option(strategy=strategy, refusal=error.message)
@@ -120,6 +118,21 @@ def option_of(
         time=step_time(architecture, work, layout, cluster),
         fits=fits(memory, cluster),
     )
+
+
+def with_micro_batches(layout: Layout, work: Work, *, asked: int | None) -> Layout:
+    """As many as are asked for, else the most up to two a stage that divide the rows.
+
+    Each of a step's `accumulate` parts has so many.
+    """
+    if layout.pipeline == 1:
+        return layout
+    count = asked or layout.micro_batches
+    while asked is None and count > layout.pipeline:
+        if work.batch_size % (layout.shares * count * work.accumulate) == 0:
+            break
+        count -= 1
+    return msgspec.structs.replace(layout, micro_batches=count * work.accumulate)
 
 
 def memory_on(
