@@ -12,7 +12,7 @@ from _shared.protocol import Events, JobError, Json, run_worker
 from train.data.corpus import Corpus
 from train.data.encoder import Encoder, Encoding
 from train.data.files import TRAIN, VALIDATION, File, files_at
-from train.data.index import indexed, read_facts, write_split
+from train.data.index import indexed, read_facts
 from train.data.notices import notices_of, shares_line
 from train.data.order import Order
 from train.data.plan import Plan, training_corpus, validation_corpus
@@ -41,11 +41,12 @@ def work(job: Json, events: Events) -> Json:
         packs=job["packing"],
     )
     training, validation = _data_sets(job)
+    share = 0.0 if validation else job["validation_share"]
     plan = Plan(
-        training=[_indexed(one, job, events) for one in training],
-        validation=[_indexed(one, job, events) for one in validation],
+        training=[_indexed(one, job, events, share) for one in training],
+        validation=[_indexed(one, job, events, 0.0) for one in validation],
         weights=_weights(job["files"]),
-        share=0.0 if validation else job["validation_share"],
+        share=share,
         encoding=how,
         template=job["chat_template"],
         seed=job["seed"],
@@ -53,9 +54,6 @@ def work(job: Json, events: Events) -> Json:
         identity="",
     )
     plan = _identified(plan)
-    for folders in plan.training:
-        for folder in folders:
-            write_split(Path(folder), plan.share)
     found = {"data": plan.json(), "notices": [], "preview": [], "training": [], "validation": []}
     if job["tokenizer"] is not None:
         found |= _looked_at(plan, job, events, training, validation)
@@ -77,7 +75,12 @@ def _data_sets(job: Json) -> tuple[list[DataSet], list[DataSet]]:
     return training, chosen
 
 
-def _indexed(data_set: DataSet, job: Json, events: Events) -> list[str]:
+def _indexed(
+    data_set: DataSet,
+    job: Json,
+    events: Events,
+    share: float,
+) -> list[str]:
     length = job["sequence_length"]
     piece_bytes = max(LEAST_PIECE_BYTES, length - 1)
     if job["packing"]:
@@ -85,7 +88,7 @@ def _indexed(data_set: DataSet, job: Json, events: Events) -> list[str]:
     cache = Path(job["cache"])
     folders = []
     for file in data_set.files:
-        folder = indexed(file, cache, piece_bytes=piece_bytes, report=events.progress)
+        folder = indexed(file, cache, piece_bytes=piece_bytes, report=events.progress, share=share)
         folders.append(str(folder))
     return folders
 

@@ -6,25 +6,22 @@ from torch.nn.parallel import DistributedDataParallel
 
 from train.ranks import Ranks
 from train.settings import Settings
-from train.strategies.local import LocalStrategy, prepare
+from train.strategies.local import LocalStrategy
 from train.strategies.strategy import Share, Strategy
 
 
 def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
-    model.to(ranks.device)
-    prepare(model, settings)
-    parallel = DistributedDataParallel(
-        model, forward_sync_buffers=False, gradient_as_bucket_view=True
-    )
+    parallel = DistributedDataParallel(model)
 
     def synchronize(*, is_last: bool) -> None:
         parallel.require_backward_grad_sync = is_last
 
     return LocalStrategy(
+        name="ddp",
         model=model,
         settings=settings,
         ranks=ranks,
-        share=Share.of(ranks.rank, ranks.world_size, settings),
+        share=Share(ranks.rank, ranks.world_size),
         call=parallel,
         averaged_over=ranks.world_size,
         synchronize=synchronize,
