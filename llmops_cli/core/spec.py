@@ -36,7 +36,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A worker program by its dotted name below `workers`, and its input.
 
     `launcher` is put between the Python and the program, and starts it several times:
-    `("-m", "torch.distributed.run", "--nproc-per-node", "2")`.
+    `("-m", "torch.distributed.run", "--nproc-per-node", "2")`. `grace_s`: how long it may save what
+    it has when it is asked to end.
     """
 
     name: str
@@ -45,6 +46,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     input: dict[str, object]
     launcher: tuple[str, ...] = ()
     env: dict[str, str] = {}
+    grace_s: float = 5.0
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.core.errors import EXIT_CODES, EngineFailed, LlmopsError
+from llmops_cli.core.errors import EXIT_CODES, EngineFailed, Interrupted, LlmopsError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import JobSpec
@@ -59,7 +59,7 @@ def run_job(
 
     What lies in `folder` stays, so that a worker can resume; only the messages of the last run go.
     Raises: the error the worker named, or EngineFailed with its last log lines. Ctrl-C ends the
-    worker too.
+    worker too, in whose words it is told if it saved what it had.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_messages(folder)
@@ -68,12 +68,16 @@ def run_job(
     start = time.monotonic()
     log_path = folder / f"{spec.name}.log"
     argv = argv_of(spec, folder)
-    process = Supervised(argv, env=spec.env, log_path=log_path)
+    process = Supervised(argv, env=spec.env, log_path=log_path, grace_s=spec.grace_s)
     events = _EventTail(folder / "events.jsonl", progress)
     try:
         while (code := process.wait(POLL_EVERY_S)) is None:
             events.read()
         events.read()
+    except KeyboardInterrupt:
+        progress.say("ending; Ctrl-C again ends at once")
+        process.stop()
+        raise _farewell(folder) from None
     finally:
         memory = process.stop()
     output_path = folder / "output.json"
@@ -125,6 +129,14 @@ def _failure(
     return kind(first.message, hint=first.hint)
 
 
+def _farewell(folder: Path) -> BaseException:
+    """What a worker that was asked to end says of what it saved."""
+    error = _first_error(folder)
+    if error is not None and error.kind == Interrupted.__name__:
+        return Interrupted(error.message, hint=error.hint)
+    return KeyboardInterrupt()
+
+
 def _first_error(folder: Path) -> RankError | None:
     first: RankError | None = None
     for path in folder.glob(RANK_ERRORS):
@@ -152,4 +164,7 @@ class _EventTail:
         self._offset += end
         for line in block[:end].splitlines():
             event = msgspec.json.decode(line)
+            if "notice" in event:
+                self._progress.warn(event["notice"])
+                continue
             self._progress.update(event["stage"], event["done"], event["total"])

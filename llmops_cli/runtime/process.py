@@ -15,7 +15,10 @@ from llmops_cli.runtime.files import cannot_write
 from llmops_cli.runtime.memory import MemoryMeter
 from llmops_cli.runtime.paths import WORKERS
 
-STOP_PATIENCE_S = 8.0
+GRACE_S = 5.0
+"""From TERM to KILL, where nobody says otherwise."""
+BEYOND_GRACE_S = 3.0
+"""For the guard itself."""
 TAIL_BYTES = 16384
 
 
@@ -32,8 +35,10 @@ class Supervised:
         *,
         env: Mapping[str, str],
         log_path: Path,
+        grace_s: float = GRACE_S,
     ) -> None:
         self.log_path = log_path
+        self._grace_s = grace_s
         try:
             log_path.parent.mkdir(parents=True, exist_ok=True)
             self._log = log_path.open("ab")
@@ -41,7 +46,7 @@ class Supervised:
             raise cannot_write(log_path, error) from error
         argv = [part.replace("{workers}", str(WORKERS)) for part in argv]
         program = WORKERS / "_shared/guard.py"
-        guard = [sys.executable, "-S", "-E", str(program), *argv]
+        guard = [sys.executable, "-S", "-E", str(program), str(grace_s), *argv]
         try:
             self._guard = subprocess.Popen(
                 guard,
@@ -73,7 +78,7 @@ class Supervised:
             return None
 
     def stop(self) -> Memory:
-        """Ends the whole group (TERM, then KILL) and returns the memory peaks.
+        """Ends the whole group (TERM, then KILL after its grace) and returns the memory peaks.
 
         Safe to call twice.
         """
@@ -82,12 +87,20 @@ class Supervised:
             if self._guard.stdin:
                 self._guard.stdin.close()
             try:
-                self._guard.wait(STOP_PATIENCE_S)
+                self._guard.wait(self._grace_s + BEYOND_GRACE_S)
             except subprocess.TimeoutExpired:
-                os.killpg(self._guard.pid, signal.SIGKILL)
-                self._guard.wait()
-            self._log.close()
+                self._kill()
+            except KeyboardInterrupt:  # a second Ctrl-C: no more grace
+                self._kill()
+                raise
+            finally:
+                self._log.close()
         return self.memory
+
+    def _kill(self) -> None:
+        """Whatever the guard started dies with it."""
+        os.killpg(self._guard.pid, signal.SIGKILL)
+        self._guard.wait()
 
     def log_tail(self, lines: int = 12) -> str:
         """The last non-empty log lines, for an error message or a run log."""

@@ -11,10 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from llmops_cli.core.errors import EngineFailed, UsageError
-from llmops_cli.core.progress import Silent
+from llmops_cli.core.errors import EngineFailed, Interrupted, UsageError
+from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.runtime.job import JobResult, run_job
+from tests.unit.heard import Heard
 
 PROGRAM = """
 import os, sys, time
@@ -34,6 +35,16 @@ def work(job_input, events):
         dist.all_reduce(value)
         dist.destroy_process_group()
         return {"sum": value.item()}
+    if job_input.get("saves_s"):
+        import signal
+        asked = []
+        signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+        events.emit(notice="this takes long")
+        events.progress("training", 1, 9)
+        while not asked:
+            time.sleep(0.01)
+        time.sleep(job_input["saves_s"])
+        raise JobError("Interrupted", "step 7 is saved", "the same command goes on")
     if job_input.get("hang"):
         time.sleep(60)
     if rank == job_input.get("refuses"):
@@ -75,7 +86,14 @@ class Jobs:
         self.folder = folder / "job"
         self.two = (str(self.sources / "launch.py"), "2")
 
-    def run(self, *, launcher: tuple[str, ...] = (), **job_input: object) -> JobResult:
+    def run(
+        self,
+        *,
+        launcher: tuple[str, ...] = (),
+        grace_s: float = 5.0,
+        progress: Progress = Silent(),  # noqa: B008
+        **job_input: object,
+    ) -> JobResult:
         spec = JobSpec(
             name="tiny",
             python=sys.executable,
@@ -83,8 +101,17 @@ class Jobs:
             input=job_input,
             launcher=launcher,
             env={"PYTHONPATH": str(self.sources)},
+            grace_s=grace_s,
         )
-        return run_job(spec, folder=self.folder, progress=Silent())
+        return run_job(spec, folder=self.folder, progress=progress)
+
+
+class CtrlC(Heard):
+    """Whoever watches presses it when training begins."""
+
+    def update(self, stage: str, done: float, total: float = 0, note: str = "") -> None:
+        if stage == "training":
+            raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -133,6 +160,22 @@ def test_what_lies_in_the_folder_stays_but_for_old_messages(jobs: Jobs) -> None:
     assert jobs.run().output == {"rank": 0}
     assert (jobs.folder / "checkpoint").read_text() == "step 7"
     assert not list(jobs.folder.glob("error-*.json"))
+
+
+def test_who_is_asked_to_end_may_save_and_says_so(jobs: Jobs) -> None:
+    watcher = CtrlC()
+    with pytest.raises(Interrupted, match="step 7 is saved") as told:
+        jobs.run(progress=watcher, saves_s=1.0)
+    assert told.value.hint == "the same command goes on"
+    assert watcher.warnings == ["this takes long"]
+    assert watcher.sentences == ["ending; Ctrl-C again ends at once"]
+
+
+def test_who_takes_longer_than_its_grace_is_ended(jobs: Jobs) -> None:
+    started_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run(progress=CtrlC(), saves_s=60.0, grace_s=0.3)
+    assert time.monotonic() - started_s < 20
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the parent-death signal")

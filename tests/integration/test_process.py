@@ -20,6 +20,7 @@ def test_an_engine_ends_even_if_its_guard_is_killed_with_9() -> None:
         sys.executable,
         "-S",
         str(WORKERS / "_shared/guard.py"),
+        "5",
         sys.executable,
         "-c",
         "import time; time.sleep(60)",

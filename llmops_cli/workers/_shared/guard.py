@@ -1,7 +1,7 @@
 """Runs a command in its own process group and ends the whole group when its own stdin closes.
 
 The toolkit holds the other end of that pipe, so even kill -9 of the toolkit leaves no engine
-behind. Usage: python -S -E guard.py ARGV...
+behind. Usage: python -S -E guard.py GRACE_S ARGV...    TERM comes first, KILL after GRACE_S.
 """
 
 import os
@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
-TERM_PATIENCE_S = 5.0
 
 
 def die_with_parent() -> Callable[[], object] | None:
@@ -29,7 +28,8 @@ def die_with_parent() -> Callable[[], object] | None:
 class CommandGroup:
     """The command with all that it starts, in a process group of its own."""
 
-    def __init__(self, argv: list[str]) -> None:
+    def __init__(self, argv: list[str], *, grace_s: float) -> None:
+        self._grace_s = grace_s
         before_exec = die_with_parent()  # no thread runs yet, so preexec_fn is safe here
         self.command = subprocess.Popen(
             argv,
@@ -40,7 +40,7 @@ class CommandGroup:
 
     def end(self) -> None:
         if self._send(signal.SIGTERM):
-            self._wait(TERM_PATIENCE_S)
+            self._wait(self._grace_s)
             self._send(signal.SIGKILL)
 
     def _send(self, sig: signal.Signals) -> bool:
@@ -66,7 +66,8 @@ class CommandGroup:
 
 
 def main() -> int:
-    group = CommandGroup(sys.argv[1:])
+    grace_s, *argv = sys.argv[1:]
+    group = CommandGroup(argv, grace_s=float(grace_s))
 
     def wait_for_parent() -> None:
         while os.read(0, 4096):

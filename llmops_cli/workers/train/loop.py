@@ -75,6 +75,8 @@ class Step(NamedTuple):
     factor: float
     tokens: int
     weight: float
+    skipped: bool = False
+    """The weights stayed: gradients in fp16 overflowed, which its scale then follows."""
     samples: tuple[int, ...] = ()
     decision: Decision = Decision(Verdict.GOOD, ends=False)
 
@@ -165,7 +167,8 @@ def train_step(
     (total_loss,) = strategy.sum_over_shares([local_loss])
     norm = strategy.clip(settings.clip_norm)
     rate_factor = factor(position.done, settings)
-    decision = guard.decide(number, total_loss / weight, norm)
+    skipped = settings.precision == "fp16" and not math.isfinite(norm)
+    decision = guard.decide(number, total_loss / weight, 0.0 if skipped else norm)
     guard.phase(number, "update")
     if decision.verdict is Verdict.GOOD:
         strategy.update(rate_factor)
@@ -178,6 +181,7 @@ def train_step(
         factor=rate_factor,
         tokens=int(tokens),
         weight=weight,
+        skipped=skipped,
         samples=batch.samples,
         decision=decision,
     )
@@ -193,4 +197,6 @@ def seed_step(seed: int, rows_step: int, share: Share) -> None:
 
 
 def is_finite(step: Step) -> bool:
+    if step.skipped:
+        return math.isfinite(step.loss)
     return math.isfinite(step.loss) and math.isfinite(step.gradient_norm)

@@ -18,6 +18,8 @@ class Ranks(NamedTuple):
     world_size: int
     local_rank: int
     device: torch.device
+    local_world_size: int = 1
+    """Processes on this machine."""
 
     @property
     def is_first(self) -> bool:
@@ -29,10 +31,11 @@ def join() -> Ranks:
     rank = int(os.environ.get("RANK") or "0")
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     device = _device(local_rank)
     if os.environ.get("RANK"):
         distributed.init_process_group(_backend(device), timeout=JOIN_TIMEOUT)
-    return Ranks(rank, world_size, local_rank, device)
+    return Ranks(rank, world_size, local_rank, device, local_world_size)
 
 
 def leave() -> None:

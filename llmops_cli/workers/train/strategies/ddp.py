@@ -6,22 +6,25 @@ from torch.nn.parallel import DistributedDataParallel
 
 from train.ranks import Ranks
 from train.settings import Settings
-from train.strategies.local import LocalStrategy
+from train.strategies.local import LocalStrategy, prepare
 from train.strategies.strategy import Share, Strategy
 
 
 def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
-    parallel = DistributedDataParallel(model)
+    model.to(ranks.device)
+    prepare(model, settings)
+    parallel = DistributedDataParallel(
+        model, forward_sync_buffers=False, gradient_as_bucket_view=True
+    )
 
     def synchronize(*, is_last: bool) -> None:
         parallel.require_backward_grad_sync = is_last
 
     return LocalStrategy(
-        name="ddp",
         model=model,
         settings=settings,
         ranks=ranks,
-        share=Share(ranks.rank, ranks.world_size),
+        share=Share.of(ranks.rank, ranks.world_size, settings),
         call=parallel,
         averaged_over=ranks.world_size,
         synchronize=synchronize,

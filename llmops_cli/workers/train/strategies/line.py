@@ -35,7 +35,7 @@ class StageModule(nn.Module):
     def forward(self, inputs: Tensor, positions_BT: Tensor | None = None) -> Tensor:
         name = "input_ids" if self.cut.is_first else "inputs_embeds"
         arguments = {name: inputs, "position_ids": positions_BT, "use_cache": False}
-        with autocast(self._settings, self._device):
+        with autocast(self._settings.precision, self._device):
             if self.cut.is_last:
                 logits_BTV: Tensor = self.model(**arguments).logits
                 return logits_BTV

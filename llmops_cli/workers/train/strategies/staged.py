@@ -13,6 +13,7 @@ from torch.nn.utils import get_total_norm
 
 from train.data.batch import Batch
 from train.optimizers import Optimizers
+from train.precision import DTYPES
 from train.ranks import Ranks
 from train.settings import Settings
 from train.strategies.line import Line
@@ -132,7 +133,8 @@ class StagedStrategy:
         return InForce(
             strategy=self._name,
             world_size=distributed.get_world_size(),
+            mesh=dict(zip(self._mesh.mesh_dim_names or (), self._mesh.shape, strict=True)),
             parameter_dtype=str(parameters[0].dtype).removeprefix("torch."),
-            compute_dtype=self._settings.precision,
+            compute_dtype=str(DTYPES[self._settings.precision]).removeprefix("torch."),
             local_parameters=sum(local(parameter).numel() for parameter in parameters),
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from _shared.protocol import JobError
 from train.data.batch import Batch
 from train.ranks import Ranks
 from train.settings import Settings
@@ -18,6 +19,20 @@ class Share(NamedTuple):
     number: int
     parts: int
 
+    @classmethod
+    def of(cls, number: int, parts: int, settings: Settings) -> "Share":
+        """Raises: JobError if the rows of a step cannot be cut into equal parts."""
+        if settings.batch_size % parts:
+            message = f"a batch of {settings.batch_size} cannot be cut into {parts} equal parts"
+            raise JobError("UsageError", message, f"--batch-size, a multiple of {parts}")
+        if settings.batch_size // parts < settings.accumulate:
+            message = (
+                f"each of {parts} ranks has {settings.batch_size // parts} rows, "
+                f"fewer than its {settings.accumulate} micro-batches"
+            )
+            raise JobError("UsageError", message, "a larger --batch-size, or a lower --accumulate")
+        return cls(number, parts)
+
     def rows(self, batch_size: int) -> range:
         each = batch_size // self.parts
         start = self.number * each
@@ -29,8 +44,11 @@ class InForce(NamedTuple):
 
     strategy: str
     world_size: int
+    mesh: dict[str, int]
+    """Ranks along each dimension that parameters are spread over, outermost first."""
     parameter_dtype: str
     compute_dtype: str
+    """Of what a forward pass's products of matrices return."""
     local_parameters: int
     """Elements of parameters that this rank holds."""
 
@@ -55,7 +73,10 @@ class Strategy(Protocol):
         """
 
     def update(self, factor: float) -> None:
-        """One step of the optimizer at its rates times `factor`; the gradients are gone then."""
+        """One step of the optimizer at its rates times `factor`; the gradients are gone then.
+
+        Left out if gradients in fp16 overflowed, which `clip` has found.
+        """
 
     def drop_gradients(self) -> None:
         """The gradients are gone, and nothing else has changed: the step is skipped."""

@@ -1,12 +1,14 @@
 """Strategies by name."""
 
 from train.names import named
-from train.strategies import ddp, pp, single
+from train.strategies import ddp, fsdp, hsdp, pp, single
 from train.strategies.strategy import Build
 
 STRATEGIES: dict[str, Build] = {
     "single": single.build,
     "ddp": ddp.build,
+    "fsdp": fsdp.build,
+    "hsdp": hsdp.build,
     "pp": pp.build,
 }
 

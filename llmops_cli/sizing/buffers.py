@@ -1,0 +1,94 @@
+"""What communication holds on a device beside the model: gathered units, buckets, receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from llmops_cli.sizing.architecture import Architecture
+from llmops_cli.sizing.layout import Layout
+from llmops_cli.sizing.parameters import Tensor
+from llmops_cli.sizing.stages import Stage
+from llmops_cli.sizing.work import Numbers, Work
+
+F32 = 4
+ZERO_BUCKET_ELEMENTS = 500_000_000
+"""DeepSpeed's reduce_bucket_size and allgather_bucket_size, where nothing else is set."""
+ZERO_LIVE_ELEMENTS = 1_000_000_000
+"""Its stage3_max_live_parameters."""
+
+
+def communication_bytes(
+    architecture: Architecture,
+    work: Work,
+    layout: Layout,
+    *,
+    stage: Stage,
+    numbers: Numbers,
+    tokens: float,
+) -> float:
+    total = 0.0
+    if layout.zero:
+        total += _zero_bytes(stage, work, layout)
+    elif layout.shards > 1 and layout.pipeline > 1:
+        total += _whole_stage_bytes(stage, layout, numbers)
+    elif layout.shards * layout.context > 1:
+        total += _gathered_bytes(stage, layout, numbers)
+    elif layout.replicas > 1:
+        total += _bucket_bytes(stage, layout, numbers)
+    stream = architecture.hidden_size * tokens * numbers.stream
+    if layout.tensor > 1:
+        total += 2 * stream
+    if layout.pipeline > 1:
+        total += 2 * stream * stage.in_flight
+    return total
+
+
+def unit_elements(tensors: Iterable[Tensor], tensor_ways: int) -> tuple[int, int]:
+    """Elements of the largest block, and of all that lies outside of blocks: FSDP's units."""
+    blocks: dict[int, int] = {}
+    root = 0
+    for tensor in tensors:
+        elements = tensor.elements_split(tensor_ways)
+        if tensor.layer is None:
+            root += elements
+        else:
+            blocks[tensor.layer] = blocks.get(tensor.layer, 0) + elements
+    return max(blocks.values(), default=0), root
+
+
+def _gathered_bytes(stage: Stage, layout: Layout, numbers: Numbers) -> float:
+    """What FSDP2 has whole at once (torch's _fsdp_collectives.py).
+
+    The block that is computed, the one after it, and the flat buffer from which they are copied;
+    the root unit, whole until the end, and its gradients; a block's gradients, and the f32 buffer
+    in which they are summed.
+    """
+    block, root = unit_elements(stage.tensors, layout.tensor)
+    gathered = 3 * block * numbers.compute
+    reduced = block * (numbers.compute + F32)
+    return gathered + reduced + 2 * root * numbers.compute
+
+
+def _whole_stage_bytes(stage: Stage, layout: Layout, numbers: Numbers) -> float:
+    """All of a stage: under a pipeline nothing is spread again before its last micro-batch.
+
+    So weights stay gathered, and gradients whole and in f32 (torch's PipelineStage).
+    """
+    elements = sum(each.elements_split(layout.tensor) for each in stage.tensors)
+    return float(elements * (numbers.compute + F32))
+
+
+def _bucket_bytes(stage: Stage, layout: Layout, numbers: Numbers) -> float:
+    """DDP's buckets are a second copy of all gradients (arXiv:2006.15704, section 4)."""
+    elements = sum(each.elements_split(layout.tensor) for each in stage.tensors)
+    return float(elements * numbers.gradient)
+
+
+def _zero_bytes(stage: Stage, work: Work, layout: Layout) -> float:
+    elements = sum(tensor.elements for tensor in stage.tensors)
+    each = 2 if work.precision != "f32" else F32
+    bucket = min(ZERO_BUCKET_ELEMENTS, elements) * each
+    if layout.zero < 3:
+        return float(2 * bucket)
+    live = min(ZERO_LIVE_ELEMENTS, elements) * each
+    return float(live + bucket)

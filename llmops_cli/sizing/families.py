@@ -1,0 +1,275 @@
+"""config.json -> Architecture, family by family: what Transformers builds from the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.sizing.architecture import (
+    Architecture,
+    Attention,
+    Block,
+    Experts,
+    FeedForward,
+    Latent,
+)
+from llmops_cli.sizing.windows import windows
+
+Config = Mapping[str, Any]  # Any: each architecture has fields of its own
+PRE_NORMS = ("input_layernorm", "post_attention_layernorm")
+POST_NORMS = ("post_attention_layernorm", "post_feedforward_layernorm")
+SANDWICH = (*PRE_NORMS, "pre_feedforward_layernorm", "post_feedforward_layernorm")
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """What a family does that its config doesn't say, and what holds where a key is missing."""
+
+    norm: str = "rms"
+    norms: tuple[str, ...] = PRE_NORMS
+    is_tied: bool = False
+    head_dim: int | None = None
+    kv_heads: int | None = None
+    query_bias: bool | None = None
+    """None: as `attention_bias` says; the same for the output's."""
+    output_bias: bool | None = None
+    norm_per_head: bool = False
+    norm_per_row: bool = False
+    is_fused: bool = False
+    reads_mlp_bias: bool = False
+    sinks: bool = False
+    expert_bias: bool = False
+    softcaps: bool = False
+    experts_key: str | None = None
+    expert_width_key: str = "moe_intermediate_size"
+
+
+FAMILIES: dict[str, Family] = {
+    "llama": Family(reads_mlp_bias=True),
+    "mistral": Family(kv_heads=8, query_bias=False, output_bias=False),
+    "ministral": Family(kv_heads=8, query_bias=False, output_bias=False),
+    "qwen2": Family(query_bias=True, output_bias=False),
+    "qwen3": Family(head_dim=128, norm_per_head=True),
+    "phi3": Family(query_bias=False, output_bias=False, is_fused=True),
+    "gemma": Family(norm="gemma", is_tied=True, head_dim=256),
+    "gemma2": Family(norm="gemma", norms=SANDWICH, is_tied=True, head_dim=256, softcaps=True),
+    "gemma3_text": Family(
+        norm="gemma", norms=SANDWICH, is_tied=True, head_dim=256, norm_per_head=True
+    ),
+    "olmo2": Family(norms=POST_NORMS, norm_per_row=True),
+    "smollm3": Family(kv_heads=4, is_tied=True, reads_mlp_bias=True),
+    "granite": Family(reads_mlp_bias=True),
+    "mixtral": Family(
+        kv_heads=8,
+        query_bias=False,
+        output_bias=False,
+        experts_key="num_local_experts",
+        expert_width_key="intermediate_size",
+    ),
+    "qwen2_moe": Family(query_bias=True, output_bias=False, experts_key="num_experts"),
+    "qwen3_moe": Family(norm_per_head=True, experts_key="num_experts"),
+    "deepseek_v2": Family(reads_mlp_bias=True, experts_key="n_routed_experts"),
+    "deepseek_v3": Family(experts_key="n_routed_experts"),
+    "gpt_oss": Family(
+        head_dim=64,
+        sinks=True,
+        expert_bias=True,
+        experts_key="num_local_experts",
+        expert_width_key="intermediate_size",
+    ),
+}
+ALIASES = {"gemma3": "gemma3_text"}
+
+
+def architecture_of(config: Config) -> Architecture:
+    """The text model of a config; families that are not known are read as Llama's, and say so.
+
+    Raises: UsageError for one that lacks what every decoder's config has.
+    """
+    config = _text_part(config)
+    model_type = str(config.get("model_type", ""))
+    model_type = ALIASES.get(model_type, model_type)
+    if model_type == "gpt2":
+        return _gpt2(config)
+    notes: tuple[str, ...] = ()
+    family = FAMILIES.get(model_type)
+    if family is None:
+        family = FAMILIES["llama"]
+        notes = (f"family '{model_type}' is not known: its sizes are read as Llama's",)
+    return _decoder(config, family, model_type=model_type, notes=notes)
+
+
+def _text_part(config: Config) -> Config:
+    part = config.get("text_config")
+    if isinstance(part, Mapping):
+        outer = {key: value for key, value in config.items() if key == "tie_word_embeddings"}
+        return {**outer, **part}
+    return config
+
+
+def _number(config: Config, key: str) -> int:
+    value = config.get(key)
+    if not isinstance(value, int) or value < 1:
+        raise UsageError(
+            f"the model's config has no usable '{key}': {value!r}",
+            hint="a config.json of a decoder-only language model",
+        )
+    return value
+
+
+def _given(config: Config, key: str, default: Any) -> Any:  # Any: a config's value
+    """A key that is null is one that is not there."""
+    value = config.get(key)
+    return default if value is None else value
+
+
+def _decoder(
+    config: Config,
+    family: Family,
+    *,
+    model_type: str,
+    notes: tuple[str, ...],
+) -> Architecture:
+    count = _number(config, "num_hidden_layers")
+    reach = windows(config, model_type=model_type, count=count)
+    blocks = []
+    for index in range(count):
+        attention = _attention(config, family, window=reach[index])
+        experts = _experts(config, family, index)
+        feed_forward = _feed_forward(config, family) if experts is None else None
+        block = Block(
+            attention=attention, norms=family.norms, feed_forward=feed_forward, experts=experts
+        )
+        blocks.append(block)
+    return Architecture(
+        model_type=model_type,
+        hidden_size=_number(config, "hidden_size"),
+        vocab_size=_number(config, "vocab_size"),
+        blocks=tuple(blocks),
+        is_tied=bool(_given(config, "tie_word_embeddings", family.is_tied)),
+        norm=family.norm,
+        max_positions=config.get("max_position_embeddings"),
+        logits_softcap=bool(config.get("final_logit_softcapping", family.softcaps)),
+        notes=notes,
+    )
+
+
+def _attention(config: Config, family: Family, *, window: int | None) -> Attention:
+    heads = _number(config, "num_attention_heads")
+    has_bias = bool(_given(config, "attention_bias", family.sinks))
+    query_bias = has_bias if family.query_bias is None else family.query_bias
+    output_bias = has_bias if family.output_bias is None else family.output_bias
+    if "kv_lora_rank" in config:
+        return _latent_attention(config, heads, has_bias=has_bias)
+    head_dim = _given(config, "head_dim", None)
+    if head_dim is None:
+        head_dim = family.head_dim or _number(config, "hidden_size") // heads
+    return Attention(
+        heads=heads,
+        kv_heads=_given(config, "num_key_value_heads", family.kv_heads or heads),
+        head_dim=head_dim,
+        value_dim=head_dim,
+        query_bias=bool(_given(config, "qkv_bias", query_bias)),
+        output_bias=output_bias,
+        is_fused=family.is_fused,
+        norm_per_head=family.norm_per_head,
+        norm_per_row=family.norm_per_row,
+        softcap=bool(config.get("attn_logit_softcapping", family.softcaps)),
+        sinks=family.sinks,
+        dropout=bool(config.get("attention_dropout")),
+        window=window,
+    )
+
+
+def _latent_attention(config: Config, heads: int, *, has_bias: bool) -> Attention:
+    rotary_dim = _number(config, "qk_rope_head_dim")
+    plain_dim = _number(config, "qk_nope_head_dim")
+    latent = Latent(
+        query_rank=config.get("q_lora_rank"),
+        kv_rank=_number(config, "kv_lora_rank"),
+        plain_dim=plain_dim,
+        rotary_dim=rotary_dim,
+    )
+    return Attention(
+        heads=heads,
+        kv_heads=heads,
+        head_dim=plain_dim + rotary_dim,
+        value_dim=_number(config, "v_head_dim"),
+        query_bias=has_bias,
+        output_bias=has_bias,
+        latent=latent,
+    )
+
+
+def _feed_forward(config: Config, family: Family) -> FeedForward:
+    has_bias = family.reads_mlp_bias and bool(config.get("mlp_bias"))
+    return FeedForward(
+        width=_number(config, "intermediate_size"),
+        is_fused=family.is_fused,
+        has_bias=has_bias,
+    )
+
+
+def _experts(config: Config, family: Family, index: int) -> Experts | None:
+    """None where the block has one network for all tokens."""
+    if family.experts_key is None or _is_dense(config, index):
+        return None
+    count = _number(config, family.experts_key)
+    width = _number(config, family.expert_width_key)
+    shared_width = int(_given(config, "shared_expert_intermediate_size", 0))
+    shared_count = int(_given(config, "n_shared_experts", 0))
+    return Experts(
+        count=count,
+        active=int(_given(config, "num_experts_per_tok", 1)),
+        width=width,
+        shared_width=shared_width or shared_count * width,
+        has_shared_gate=shared_width > 0,
+        has_bias=family.expert_bias,
+    )
+
+
+def _is_dense(config: Config, index: int) -> bool:
+    if index in _given(config, "mlp_only_layers", []):
+        return True
+    if index < int(_given(config, "first_k_dense_replace", 0)):
+        return True
+    every = int(_given(config, "decoder_sparse_step", 1))
+    return (index + 1) % every != 0
+
+
+def _gpt2(config: Config) -> Architecture:
+    hidden_size = _number(config, "n_embd")
+    heads = _number(config, "n_head")
+    head_dim = hidden_size // heads
+    attention = Attention(
+        heads=heads,
+        kv_heads=heads,
+        head_dim=head_dim,
+        value_dim=head_dim,
+        query_bias=True,
+        output_bias=True,
+        is_fused=True,
+        is_rotary=False,
+        softmax_format="compute",
+        dropout=bool(_given(config, "attn_pdrop", 0.1)),
+    )
+    feed_forward = FeedForward(
+        width=_given(config, "n_inner", 4 * hidden_size),
+        is_gated=False,
+        has_bias=True,
+        dropout=bool(_given(config, "resid_pdrop", 0.1)),
+    )
+    block = Block(attention=attention, norms=("ln_1", "ln_2"), feed_forward=feed_forward)
+    positions = int(_given(config, "n_positions", 1024))
+    return Architecture(
+        model_type="gpt2",
+        hidden_size=hidden_size,
+        vocab_size=_number(config, "vocab_size"),
+        blocks=(block,) * _number(config, "n_layer"),
+        is_tied=bool(_given(config, "tie_word_embeddings", True)),
+        norm="layer",
+        max_positions=positions,
+        learned_positions=positions,
+    )
