@@ -1,10 +1,11 @@
 """Reads the data of a run once, before its ranks start: indexes, counts, notices, a preview.
 
-Without a tokenizer it only indexes.
+Without a tokenizer it makes one of the data if it is told where, else it only indexes.
 """
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from train.data.plan import Plan, training_corpus, validation_corpus
 from train.data.preview import segments_of
 from train.data.source import Stream
 from train.data.survey import survey
+from train.data.words import texts_of
 
 LEAST_PIECE_BYTES = 64
 PACKED_PIECE_BYTES = 8
@@ -55,9 +57,27 @@ def work(job: Json, events: Events) -> Json:
     )
     plan = _identified(plan)
     found = {"data": plan.json(), "notices": [], "preview": [], "training": [], "validation": []}
+    if job["tokenizer"] is None and job.get("tokenizer_output"):
+        job["tokenizer"] = _made_tokenizer(plan, job, events)
     if job["tokenizer"] is not None:
+        found["tokenizer"] = job["tokenizer"]
         found |= _looked_at(plan, job, events, training, validation)
     return found
+
+
+def _made_tokenizer(plan: Plan, job: Json, events: Events) -> str:
+    """Its folder. One that an earlier run of the same data made is kept."""
+    folder = Path(job["tokenizer_output"]) / f"{plan.identity[:12]}-{job['vocab_size']}"
+    if not folder.exists():
+        from train.tokenizer import train_tokenizer
+
+        events.emit(stage="tokenizer", done=0, total=1)
+        tokenizer = train_tokenizer(texts_of(plan), job["vocab_size"])
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        tokenizer.save_pretrained(partial)
+        partial.rename(folder)
+        events.emit(stage="tokenizer", done=1, total=1)
+    return str(folder)
 
 
 def _data_sets(job: Json) -> tuple[list[DataSet], list[DataSet]]:
