@@ -37,7 +37,10 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     backend: Annotated[
         str, Flag(help="An engine of `llmops engines`.", default="llamacpp, remote with --url")
     ] = "llamacpp"
-    model: Annotated[str, Flag(help="A folder, a .gguf file, a hub name, or demo.")] = "demo"
+    model: Annotated[
+        str,
+        Flag(help="A folder, a .gguf file, a hub name, demo or smollm2 (`llmops models list`)."),
+    ] = "demo"
     url: Annotated[
         str | None,
         Flag(help="An OpenAI-style server that already runs; its first model unless --model."),

@@ -29,6 +29,7 @@ COMMANDS = {
     "engines": "Which engine serves which formats and has which options.",
     "doctor": "What works on this machine, what doesn't, why, and what mends it.",
     "keys": "API keys of the gateway.",
+    "models": "Small real models by name: what there is, what is here, fetch, remove.",
     "guard": "Judge what goes into a model and what comes out of it.",
     "report": "Show, compare, export and gate saved runs.",
     "env": "Isolated Python environments, one per engine.",

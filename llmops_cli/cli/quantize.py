@@ -41,7 +41,7 @@ def quantize(
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.evaluate.evaluators import evaluators_of
     from llmops_cli.models.convert import quantized_dir
-    from llmops_cli.models.find import find_model
+    from llmops_cli.models.prepare import find_original
     from llmops_cli.quantize.choice import best_that_fits
     from llmops_cli.quantize.report import problems_of
     from llmops_cli.quantize.run import quantize as run
@@ -56,7 +56,7 @@ def quantize(
     with TerminalProgress() as progress:
         for environment in dict.fromkeys(environments):
             ensure_env(environment, progress=progress)
-        source = find_model(wish.model, progress=progress)
+        source = find_original(wish.model, progress=progress)
         report = run(
             wish,
             found.origins,
@@ -107,7 +107,9 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
 
 
 def inspect(
-    path: Path = typer.Argument(help="A model folder, a .gguf file, a hub name, or demo."),
+    path: Path = typer.Argument(
+        help="A model folder, a .gguf file, a hub name, demo or smollm2 (`llmops models list`)."
+    ),
     as_json: bool = JSON,
 ) -> None:
     """What a model is: its format, how its weights are kept, and which engines load it."""

@@ -1,4 +1,4 @@
-"""The same weights in another format, made once and kept: GGUF, CTranslate2, adapters."""
+"""The same weights in another format, made once and kept: GGUF, folders, CTranslate2, adapters."""
 
 from __future__ import annotations
 
@@ -49,6 +49,33 @@ def as_gguf(artifact: Artifact, *, progress: Progress) -> Artifact:
         reference=artifact.reference,
         format="gguf",
         path=str(target.resolve()),
+        digest=made.digest,
+        size_bytes=made.size_bytes,
+    )
+
+
+def as_hf(artifact: Artifact, *, progress: Progress) -> Artifact:
+    """A GGUF file as a Hugging Face folder, dequantized once and kept in the cache.
+
+    What its quantization lost stays lost. Raises: UsageError for a file without a way back.
+    """
+    env = find_env("llamacpp")
+    program = "llamacpp.to_hf"
+    key = cache_key("hf", artifact.digest, program=program, env=env)
+    conversion = Conversion(
+        name="dequantize",
+        program=program,
+        env=env,
+        target=cache_dir() / "dequantized" / f"{artifact.name}-{short(key)}",
+        key=key,
+        input={"model": artifact.path},
+        source=artifact,
+    )
+    made = convert(conversion, progress=progress)
+    return Artifact(
+        reference=artifact.reference,
+        format="hf",
+        path=str(conversion.target.resolve()),
         digest=made.digest,
         size_bytes=made.size_bytes,
     )

@@ -1,18 +1,16 @@
-"""What a user types as MODEL: demo, a folder, a file or a hub name."""
+"""What a user types as MODEL: demo, a name of the catalog, a folder, a file or a hub name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
 from llmops_cli.core.artifact import FORMATS, Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.core.names import load_object
 from llmops_cli.core.progress import Progress
+from llmops_cli.models.named import is_named, model_names, named_model
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.files import size_of
 
@@ -20,20 +18,14 @@ HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 GGUF_MAGIC = b"GGUF"
 
-MakesModel = Callable[[Progress], Artifact]
-
-BUILT_IN = {"demo": "llmops_cli.train.run:demo_model"}
-"""Names that need no folder -> "module:object" of what makes the model on first use."""
-
 
 def find_model(reference: str, *, progress: Progress) -> Artifact:
-    """A built-in name, a folder, a .gguf file, or an owner/name of the Hugging Face hub.
+    """A name of `llmops models list`, a folder, a .gguf file, or an owner/name of the hub.
 
     Raises: UsageError for a path that is not there or no model.
     """
-    if reference in BUILT_IN:
-        makes = cast(MakesModel, load_object(BUILT_IN[reference]))
-        return makes(progress)
+    if is_named(reference):
+        return named_model(reference).make(progress=progress)
     path = Path(reference).expanduser()
     if path.is_file():
         require_gguf(path)
@@ -42,16 +34,17 @@ def find_model(reference: str, *, progress: Progress) -> Artifact:
         return artifact_at(reference, path, _folder_format(path))
     if _is_hub_name(reference):
         return artifact_at(reference, _download(reference), "hf")
+    names = ", ".join(model_names())
     raise UsageError(
         f"no model at {reference}",
-        hint="a folder, a .gguf file, owner/name of the Hugging Face hub, or demo",
+        hint=f"a folder, a .gguf file, owner/name of the Hugging Face hub, or {names}",
     )
 
 
 def may_be_found(reference: str) -> bool:
     """Whether there is something at the path, or it may be a name. Nothing is read or loaded."""
     path = Path(reference).expanduser()
-    return reference in BUILT_IN or path.exists() or _is_hub_name(reference)
+    return is_named(reference) or path.exists() or _is_hub_name(reference)
 
 
 def require_gguf(path: Path) -> None:

@@ -11,7 +11,8 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.engines import Engine, engines_for
 from llmops_cli.engines.options import EngineOptions
-from llmops_cli.models.convert import adapter_as_gguf, as_ct2, as_gguf
+from llmops_cli.models.catalog import CATALOG
+from llmops_cli.models.convert import adapter_as_gguf, as_ct2, as_gguf, as_hf
 from llmops_cli.models.find import find_model
 
 CONVERTERS = {"gguf": as_gguf, "ct2": as_ct2}
@@ -34,6 +35,9 @@ def for_engine(
     artifact = find_model(reference, progress=progress)
     if artifact.format in formats:
         return artifact
+    artifact = unpacked(artifact, progress=progress)
+    if artifact.format in formats:
+        return artifact
     if artifact.format == "hf":
         for wanted, convert in CONVERTERS.items():
             if wanted in formats:
@@ -43,6 +47,23 @@ def for_engine(
         f"this engine serves {', '.join(formats)}; {reference} is {artifact.format}",
         hint=f"--backend {able[0]}" if able else "convert the model first",
     )
+
+
+def find_original(reference: str, *, progress: Progress) -> Artifact:
+    """The model as it is converted, quantized and trained: a folder where it can be one."""
+    return unpacked(find_model(reference, progress=progress), progress=progress)
+
+
+def unpacked(artifact: Artifact, *, progress: Progress) -> Artifact:
+    """A GGUF file of the catalog as a Hugging Face folder; anything else as it is.
+
+    A user's own file is left as it is: that it was quantized is what is wanted of it.
+    """
+    if artifact.format != "gguf" or artifact.reference not in CATALOG:
+        return artifact
+    model = CATALOG[artifact.reference]
+    progress.say(f"{model.name} becomes a folder: {model.summary}")
+    return as_hf(artifact, progress=progress)
 
 
 def with_parts(

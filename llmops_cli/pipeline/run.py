@@ -16,6 +16,7 @@ from llmops_cli.core.progress import Progress, Within
 from llmops_cli.evaluate.demo import evaluate
 from llmops_cli.models.convert import quantized_dir
 from llmops_cli.models.find import find_model
+from llmops_cli.models.prepare import unpacked
 from llmops_cli.pipeline.kept import Kept, all_valid, files_read
 from llmops_cli.pipeline.recipe import EngineEntry, PipelineRecipe, Steps, steps_of
 from llmops_cli.pipeline.report import PipelineReport, Row
@@ -136,6 +137,7 @@ class _Pipeline:
         recipe: QuantizeRecipe,
         source: Artifact,
     ) -> list[QuantizedArtifact]:
+        source = unpacked(source, progress=self._progress)
         report = quantize(
             recipe,
             {},

@@ -24,7 +24,11 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     model: Annotated[
-        str, Flag(help="A folder, a .gguf file, a hub name, or demo.", argument=True)
+        str,
+        Flag(
+            help="A folder, a .gguf file, a hub name, demo or smollm2 (`llmops models list`).",
+            argument=True,
+        ),
     ] = "demo"
     method: Annotated[
         str,

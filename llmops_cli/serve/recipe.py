@@ -20,7 +20,7 @@ class ServeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     model: Annotated[
         str | None,
         Flag(
-            help="A folder, a .gguf file, a hub name, or demo.",
+            help="A folder, a .gguf file, a hub name, demo or smollm2 (`llmops models list`).",
             default="demo",
             argument=True,
         ),

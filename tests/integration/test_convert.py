@@ -199,14 +199,16 @@ def make_model(
 
 
 def convert(folder: Path, out: Path, scheme: str = "F32") -> dict[str, Any]:
+    return work("llamacpp.convert", out, model=str(folder), scheme=scheme)
+
+
+def work(program: str, out: Path, **given: str) -> dict[str, Any]:
     job = out.parent / "job"
     shutil.rmtree(job, ignore_errors=True)
     job.mkdir()
-    (job / "input.json").write_text(
-        json.dumps({"model": str(folder), "output": str(out), "scheme": scheme})
-    )
+    (job / "input.json").write_text(json.dumps({"output": str(out), **given}))
     subprocess.run(
-        [sys.executable, str(WORKERS), "llamacpp.convert", str(job)],
+        [sys.executable, str(WORKERS), program, str(job)],
         check=False,
         capture_output=True,
     )
@@ -335,3 +337,44 @@ def test_a_missing_shard_and_an_unknown_rope_are_refused(tmp_path: Path) -> None
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
     (tmp_path / "hf" / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "shard missing" in convert(tmp_path / "hf", tmp_path / "x.gguf")["error"]["message"]
+
+
+WAYS_BACK = ("llama", "llama-tied", "llama-linear-rope", "qwen2", "qwen3")
+
+
+@pytest.mark.parametrize("name", WAYS_BACK)
+def test_a_gguf_file_becomes_the_folder_that_it_came_from(tmp_path: Path, name: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    kind, extra, tokenizer = CASES[name]
+    model = make_model(tmp_path / "hf", kind, extra, tokenizer)
+    convert(tmp_path / "hf", tmp_path / "model.gguf", "F16")
+    result = work("llamacpp.to_hf", tmp_path / "back", model=str(tmp_path / "model.gguf"))
+    assert "error" not in result, result
+    assert result["parameters"] == sum(each.numel() for each in model.parameters())
+    back = AutoModelForCausalLM.from_pretrained(tmp_path / "back", dtype=torch.float32)
+    tokens = torch.tensor([np.random.default_rng(0).integers(4, 600, 60).tolist()])
+    with torch.no_grad():
+        expected = model(tokens).logits
+        found = back(tokens).logits
+    assert (found - expected).abs().max() < 0.005 * expected.std()
+    ours = AutoTokenizer.from_pretrained(tmp_path / "back")
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "hf")
+    for text in [*TEXTS, "<eos> inside <bos>"]:
+        assert ours(text).input_ids == theirs(text).input_ids
+        assert ours.decode(ours(text).input_ids) == theirs.decode(theirs(text).input_ids)
+
+
+@pytest.mark.parametrize("name", ["llama3-rope", "phi3", "mistral"])
+def test_a_gguf_file_without_a_way_back_is_refused(tmp_path: Path, name: str) -> None:
+    kind, extra, tokenizer = CASES[name]
+    make_model(tmp_path / "hf", kind, extra, tokenizer)
+    convert(tmp_path / "hf", tmp_path / "model.gguf", "F16")
+    result = work("llamacpp.to_hf", tmp_path / "back", model=str(tmp_path / "model.gguf"))
+    assert result["error"]["kind"] == "UsageError"
+    assert not (tmp_path / "back" / "model.safetensors").exists()
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes((tmp_path / "model.gguf").read_bytes()[:5000])
+    result = work("llamacpp.to_hf", tmp_path / "again", model=str(cut))
+    assert "no whole GGUF file" in result["error"]["message"]

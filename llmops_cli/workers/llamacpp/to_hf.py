@@ -1,0 +1,187 @@
+"""GGUF -> Hugging Face folder, every tensor dequantized. Needs numpy and gguf.
+
+What quantization lost stays lost: the folder says what it went through.
+"""
+
+import json
+import math
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gguf
+import numpy as np
+
+from _shared.arrays import Array, Floats
+from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
+from llamacpp.gguf_file import GgufFile
+from llamacpp.hf_config import config_of
+from llamacpp.hf_tokenizer import tokenizer_config_of, tokenizer_of
+
+WEIGHTS = "model.safetensors"
+ARCHITECTURES = {
+    "llama": gguf.MODEL_ARCH.LLAMA,
+    "qwen2": gguf.MODEL_ARCH.QWEN2,
+    "qwen3": gguf.MODEL_ARCH.QWEN3,
+}
+WOVEN = ("llama",)
+"""Whose rotary halves of a head llama.cpp weaves into one another."""
+MODULES = (
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "self_attn.q_norm",
+    "self_attn.k_norm",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+    "input_layernorm",
+    "post_attention_layernorm",
+)
+OUTSIDE = ("model.embed_tokens", "model.norm", "lm_head")
+"""Modules outside the blocks."""
+F16_BYTES = 2
+F16_MOST = 65504.0
+
+
+class Place(NamedTuple):
+    """One tensor: its name in the folder and in the file; how many heads are to be unwoven."""
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    heads: int
+
+    @property
+    def size_bytes(self) -> int:
+        return math.prod(self.shape) * F16_BYTES
+
+
+def work(job: Json, events: Events) -> Json:
+    start_s = time.process_time()
+    file = GgufFile(Path(job["model"]))
+    output = Path(job["output"])
+    output.mkdir(parents=True)
+    config = config_of(file)
+    places = list(places_of(file, config))
+    _write(output / "config.json", {**config, "llmops_source": source_of(file)})
+    _write(output / "tokenizer.json", tokenizer_of(file))
+    _write(output / "tokenizer_config.json", tokenizer_config_of(file))
+    write_weights(output / WEIGHTS, file, places, events)
+    return {
+        "parameters": sum(math.prod(place.shape) for place in places),
+        "tensor_bytes": sum(place.size_bytes for place in places),
+        "cpu_s": time.process_time() - start_s,
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+
+
+def source_of(file: GgufFile) -> Json:
+    """What the weights went through: tensors of each type."""
+    types: dict[str, int] = {}
+    for tensor in file.tensors.values():
+        name = tensor.tensor_type.name
+        types[name] = types.get(name, 0) + 1
+    return {"dequantized_from": file.path.name, "tensor_types": types}
+
+
+def places_of(file: GgufFile, config: Json) -> Iterator[Place]:
+    """Every tensor of the file. Raises: JobError for one without a place."""
+    layers = config["num_hidden_layers"]
+    names = gguf.get_tensor_name_map(ARCHITECTURES[file.architecture], layers)
+    left = dict(file.tensors)
+    for module in _modules(layers):
+        for part in ("weight", "bias"):
+            plain = f"{module}.{part}"
+            source = names.get_name(plain, try_suffixes=(".weight", ".bias"))
+            tensor = left.pop(source or "", None)
+            if source is None or tensor is None:
+                continue
+            shape = tuple(int(size) for size in reversed(tensor.shape))
+            yield Place(plain, source, shape, _heads(file, config, module))
+    if left:
+        message = f"{file.path}: no place in the folder for {', '.join(sorted(left)[:3])}"
+        raise JobError("UsageError", message, "download the original folder")
+
+
+def _modules(layers: int) -> Iterator[str]:
+    yield from OUTSIDE
+    for layer in range(layers):
+        for module in MODULES:
+            yield f"model.layers.{layer}.{module}"
+
+
+def _heads(file: GgufFile, config: Json, module: str) -> int:
+    if file.architecture not in WOVEN:
+        return 0
+    if module.endswith("q_proj"):
+        return int(config["num_attention_heads"])
+    if module.endswith("k_proj"):
+        return int(config["num_key_value_heads"])
+    return 0
+
+
+def unweave(block_OI: Array, heads: int) -> Array:
+    """The two rotary halves of each head apart again, as Hugging Face keeps them."""
+    shape = block_OI.shape
+    rows = shape[0] // heads // 2
+    woven = block_OI.reshape(heads, rows, 2, *shape[1:])
+    halves = woven.swapaxes(1, 2)
+    return halves.reshape(shape)
+
+
+def write_weights(
+    path: Path,
+    file: GgufFile,
+    places: list[Place],
+    events: Events,
+) -> None:
+    """One safetensors file, a tensor in memory at a time."""
+    header = _header(places)
+    with path.open("wb") as out:
+        out.write(struct.pack("<Q", len(header)))
+        out.write(header)
+        for number, place in enumerate(places, 1):
+            values = _values(file, place)
+            out.write(values.tobytes())
+            events.progress("dequantizing", number, len(places))
+
+
+def _header(places: list[Place]) -> bytes:
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    start = 0
+    for place in places:
+        stop = start + place.size_bytes
+        entries[place.name] = {
+            "dtype": "F16",
+            "shape": list(place.shape),
+            "data_offsets": [start, stop],
+        }
+        start = stop
+    text = json.dumps(entries).encode()
+    padding = b" " * (-len(text) % 8)
+    return text + padding
+
+
+def _values(file: GgufFile, place: Place) -> Array:
+    tensor = file.tensors[place.source]
+    flat: Floats = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+    values = flat.reshape(place.shape)
+    if np.abs(values).max(initial=0.0) > F16_MOST or not np.isfinite(values).all():
+        message = f"{file.path}: tensor {place.source} has values that F16 cannot hold"
+        raise JobError("UsageError", message, "download the original folder")
+    if place.heads:
+        values = unweave(values, place.heads)
+    return np.ascontiguousarray(values, np.float16)
+
+
+def _write(path: Path, value: Json) -> None:
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_worker(work)
