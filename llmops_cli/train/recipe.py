@@ -46,7 +46,7 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     model: Annotated[
         str | None,
         Flag(
-            help="What is trained on: a folder, a hub name, demo or smollm2 (`llmops models list`).",
+            help="What is trained on: a folder, a hub name, demo, smollm2 (`llmops models list`).",
             default="from scratch",
             argument=True,
         ),
