@@ -1,7 +1,7 @@
 """Strategies by name."""
 
 from train.names import named
-from train.strategies import ddp, fsdp, hsdp, pp, single
+from train.strategies import ddp, fsdp, fsdp_tp, hsdp, pp, single, tp
 from train.strategies.strategy import Build
 
 STRATEGIES: dict[str, Build] = {
@@ -9,6 +9,8 @@ STRATEGIES: dict[str, Build] = {
     "ddp": ddp.build,
     "fsdp": fsdp.build,
     "hsdp": hsdp.build,
+    "tp": tp.build,
+    "fsdp+tp": fsdp_tp.build,
     "pp": pp.build,
 }
 
