@@ -82,6 +82,9 @@ def test_without_keys_only_this_machine_s_own_pages_may_ask(
         assert raw(gateway, path, [("Host", host), ("Origin", "null")], body) == 403
     assert raw(gateway, "/health", [("Host", "balancer.internal")]) == 200
     assert len(upstream.seen) == 2
+    # official clients cannot be made to send no key
+    for header in (("Authorization", "Bearer sk-none"), ("X-Api-Key", "x"), ("Authorization", "x")):
+        assert raw(gateway, "/v1/chat/completions", [("Host", host), header], CHAT) == 200
 
 
 def test_bad_keys_are_limited_by_address_and_good_ones_are_not(
