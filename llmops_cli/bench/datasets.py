@@ -8,14 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import msgspec
-
-from llmops_cli.bench.lines import Json, csv_lines, json_list, jsonl_rows, parquet_lines
-from llmops_cli.bench.rows import PromptRow
+from llmops_cli.bench.lines import Json, Row, csv_lines, json_list, jsonl_rows, parquet_lines
+from llmops_cli.bench.normalized import Normalized, Spooled
+from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.bench.traces import trace_rows
 from llmops_cli.core.errors import UsageError
 
-PROMPT_KEYS = ("prompt", "text", "question", "instruction", "input", "query")
+PROMPT_KEYS = (
+    "prompt",
+    "text",
+    "question",
+    "instruction",
+    "input",
+    "query",
+    "text_input",
+    "input_text",
+)
 OUTPUT_KEYS = ("output_tokens", "max_tokens", "output_len", "output_length")
 USERS = ("human", "user")
 ASSISTANTS = ("gpt", "assistant", "chatgpt", "bing", "bard")
@@ -26,27 +34,26 @@ def normalize(
     spool: Path,
     *,
     kind: str,
-) -> int:
+) -> Normalized:
     """Writes the rows of a prompt file (`kind` file) or a trace (`kind` trace) to `spool`.
 
-    Returns how many there are. Raises: UsageError naming the line that cannot be read;
-    EnvironmentMissing without a Parquet reader.
+    A trace's rows stand there by their times.
+
+    Raises: UsageError naming the line that cannot be read; EnvironmentMissing without a Parquet
+    reader.
     """
     if not path.is_file():
         raise _absent(path, kind)
     read = prompt_rows
     if kind == "trace":
         read = trace_rows
-    rows = read(path)
-    number = 0
-    encode = msgspec.json.encode
-    with spool.open("wb") as file:
-        for row in rows:
-            file.write(encode(row) + b"\n")
-            number += 1
-    if not number:
-        raise UsageError(f"{path} holds no requests")
-    return number
+    spooled = Spooled(spool)
+    with spooled:
+        for row in read(path):
+            spooled.add(row)
+    if not spooled.count:
+        raise UsageError(f"{path} holds no requests", hint=spooled.why_none())
+    return spooled.normalized(path.name)
 
 
 def _absent(path: Path, kind: str) -> UsageError:
@@ -55,7 +62,7 @@ def _absent(path: Path, kind: str) -> UsageError:
     return UsageError(f"no dataset at {path}", hint="a file, or builtin")
 
 
-def prompt_rows(path: Path) -> Iterator[PromptRow]:
+def prompt_rows(path: Path) -> Iterator[Row]:
     """The rows of a prompt file, by the ending of its name."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
@@ -72,15 +79,15 @@ def prompt_rows(path: Path) -> Iterator[PromptRow]:
     return _text_rows(path)
 
 
-def _numbered(lines: Iterable[Json], where: str) -> Iterator[PromptRow]:
+def _numbered(lines: Iterable[Json], where: str) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
         yield _row(line, f"{where} {number}")
 
 
-def _text_rows(path: Path) -> Iterator[PromptRow]:
+def _text_rows(path: Path) -> Iterator[Row]:
     """A prompt each line."""
     try:
-        with path.open(encoding="utf-8", errors="strict") as file:
+        with path.open(encoding="utf-8-sig", errors="strict") as file:
             for line in file:
                 if line.strip():
                     text = line.rstrip("\n")
@@ -91,7 +98,7 @@ def _text_rows(path: Path) -> Iterator[PromptRow]:
         ) from error
 
 
-def _row(line: Json, where: str) -> PromptRow:
+def _row(line: Json, where: str) -> Row:
     output_tokens = _output_tokens(line)
     messages = line.get("messages")
     if isinstance(messages, list):
@@ -140,7 +147,7 @@ def _sharegpt(
     talk: list[Json],
     where: str,
     output_tokens: int,
-) -> PromptRow:
+) -> Row:
     system: list[dict[str, object]] = []
     turns: list[str] = []
     for part in talk:
@@ -159,5 +166,5 @@ def _sharegpt(
         elif speaker not in ASSISTANTS:
             raise UsageError(f"{where}: unknown speaker '{speaker}'", hint="human, gpt or system")
     if not turns:
-        raise UsageError(f"{where}: nobody asks anything")
+        return SkippedRow(where, "nobody asks anything")
     return PromptRow(messages=system, turns=turns, output_tokens=output_tokens)

@@ -10,15 +10,20 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.bench.rows import PromptRow
+from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 
 Json = dict[str, Any]  # Any: lines of files we did not write
 
 
-def jsonl_rows(path: Path, make: Callable[[Json, str], PromptRow]) -> Iterator[PromptRow]:
+Row = PromptRow | SkippedRow
+BOM = b"\xef\xbb\xbf"
+
+
+def jsonl_rows(path: Path, make: Callable[[Json, str], Row]) -> Iterator[Row]:
     with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
+        for number, line_bytes in enumerate(file, 1):
+            raw = line_bytes.removeprefix(BOM) if number == 1 else line_bytes
             if not raw.strip():
                 continue
             where = f"{path} line {number}"

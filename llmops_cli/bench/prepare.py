@@ -11,6 +11,7 @@ from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.counting import token_counter
 from llmops_cli.bench.datasets import normalize
 from llmops_cli.bench.lengths import parse_lengths
+from llmops_cli.bench.normalized import Normalized
 from llmops_cli.bench.plan import Words, Workload
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.slo import Slo, parse_slos
@@ -90,20 +91,18 @@ def _highest_rate_per_s(load: Load) -> float:
     return max(rates)
 
 
-def normalized_rows(recipe: BenchRecipe, spool: Path) -> Path | None:
+def normalized_rows(recipe: BenchRecipe, spool: Path) -> Normalized | None:
     """The prompt file or trace in our form, written to `spool`; None for drawn prompts."""
     if recipe.trace:
         trace = Path(recipe.trace)
-        normalize(trace, spool, kind="trace")
-    elif recipe.dataset == "builtin":
+        return normalize(trace, spool, kind="trace")
+    if recipe.dataset == "builtin":
         builtin = recipes_dir() / "data" / "prompts.jsonl"
-        normalize(builtin, spool, kind="file")
-    elif recipe.dataset != "synthetic":
+        return normalize(builtin, spool, kind="file")
+    if recipe.dataset != "synthetic":
         dataset = Path(recipe.dataset)
-        normalize(dataset, spool, kind="file")
-    else:
-        return None
-    return spool
+        return normalize(dataset, spool, kind="file")
+    return None
 
 
 def make_workload(

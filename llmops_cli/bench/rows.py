@@ -22,6 +22,13 @@ class PromptRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     hash_ids: list[int] = []
 
 
+class SkippedRow(msgspec.Struct, frozen=True):
+    """A row that a file may have and no request can be made of: where it stands, and why."""
+
+    where: str
+    reason: str
+
+
 class Rows:
     """Lines of a file by number, without holding them."""
 

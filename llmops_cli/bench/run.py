@@ -70,7 +70,11 @@ def bench(
     measured = MeasuredLevels(folder, slo=recipe.slo)
     try:
         place = measured.spools.folder / "workload"
-        rows = normalized_rows(recipe, place)
+        rows = None
+        normalized = normalized_rows(recipe, place)
+        if normalized is not None:
+            rows = place
+            measured.book.notes += normalized.notes
         if target is None:
             asked = target_of(recipe, origins)
             target = prepare_target(asked, progress=progress)

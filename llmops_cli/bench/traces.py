@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from llmops_cli.bench.lines import Json, csv_lines, jsonl_rows
-from llmops_cli.bench.rows import PromptRow
+from llmops_cli.bench.lines import Json, Row, csv_lines, jsonl_rows
+from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.core.errors import UsageError
 
-
-def trace_rows(path: Path) -> Iterator[PromptRow]:
-    """Rows with `at_s` from the first request on, in rising order as such traces are."""
-    first_s: float | None = None
-    for row in _rows(path):
-        if first_s is None:
-            first_s = row.at_s
-        row.at_s -= first_s
-        if row.input_tokens < 1 or row.output_tokens < 1:
-            lengths = f"{row.input_tokens} input and {row.output_tokens} output tokens"
-            raise UsageError(f"{path}: a request of {lengths}")
-        if row.at_s < 0:
-            raise UsageError(f"{path}: its times do not rise", hint="sort the trace by time")
-        yield row
+STAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?")
+"""Date and time, a fraction of a second, a zone."""
 
 
-def _rows(path: Path) -> Iterator[PromptRow]:
+def trace_rows(path: Path) -> Iterator[Row]:
+    """Rows with `at_s` on the trace's own clock, in the order of the file."""
     suffix = path.suffix.lower()
     if suffix in (".jsonl", ".ndjson", ".json"):
         yield from jsonl_rows(path, _mooncake)
@@ -38,19 +29,29 @@ def _rows(path: Path) -> Iterator[PromptRow]:
             if key:
                 name = key.strip().lower()
                 fields[name] = (value or "").strip()
+        where = f"{path} row {number}"
         try:
-            row = _csv_row(path, fields)
+            yield _csv_row(path, fields, where)
         except (KeyError, ValueError) as error:
-            raise UsageError(f"{path} row {number}: {error}") from error
-        if row is not None:
-            yield row
+            raise UsageError(f"{where}: {error}") from error
 
 
-def _csv_row(path: Path, fields: dict[str, str]) -> PromptRow | None:
+def _with_tokens(row: PromptRow, where: str) -> Row:
+    """A request of no tokens is one that failed, or a line of another kind."""
+    if row.output_tokens < 0 or row.input_tokens < 0:
+        raise UsageError(f"{where}: fewer than no tokens")
+    if not row.output_tokens:
+        return SkippedRow(where, "no output tokens")
+    if not row.input_tokens and not row.turns:
+        return SkippedRow(where, "no input tokens")
+    return row
+
+
+def _csv_row(path: Path, fields: dict[str, str], where: str) -> Row:
     if "contexttokens" in fields:
-        return _azure(fields)
+        return _with_tokens(_azure(fields), where)
     if "request tokens" in fields:
-        return _burstgpt(fields)
+        return _with_tokens(_burstgpt(fields), where)
     raise UsageError(
         f"{path} is no trace that we know",
         hint=(
@@ -67,46 +68,65 @@ def _azure(fields: dict[str, str]) -> PromptRow:
     )
 
 
-def _burstgpt(fields: dict[str, str]) -> PromptRow | None:
-    """None for a request that failed: the trace has it with an empty answer."""
-    output_tokens = int(float(fields["response tokens"]))
-    if output_tokens <= 0:
-        return None
+def _burstgpt(fields: dict[str, str]) -> PromptRow:
+    """A request that failed has an empty answer in the trace."""
     return PromptRow(
-        at_s=float(fields["timestamp"]),
+        at_s=_finite(fields["timestamp"]),
         input_tokens=int(float(fields["request tokens"])),
-        output_tokens=output_tokens,
+        output_tokens=max(0, int(float(fields["response tokens"]))),
     )
 
 
-def _mooncake(line: Json, where: str) -> PromptRow:
+def _mooncake(line: Json, where: str) -> Row:
+    """Mooncake's own rows, and those of aiperf that carry their text."""
+    for name in ("delay", "turns"):
+        if line.get(name):
+            raise UsageError(
+                f"{where}: '{name}' belongs to a session, and traces are replayed by their times",
+                hint="give each request a timestamp",
+            )
+    text = line.get("text_input") or line.get("input_text")
     try:
-        due_ms = float(line["timestamp"])
         names = line.get("hash_ids") or ()
-        return PromptRow(
-            at_s=due_ms / 1e3,
-            input_tokens=int(line["input_length"]),
-            output_tokens=int(line["output_length"]),
-            hash_ids=[int(name) for name in names],
+        row = PromptRow(
+            at_s=_finite(line["timestamp"]) / 1e3,
+            input_tokens=0 if text else int(line["input_length"]),
+            output_tokens=int(line.get("output_length", 1) if text else line["output_length"]),
+            hash_ids=[] if text else [int(name) for name in names],
+            turns=[str(text)] if text else [],
         )
     except (KeyError, TypeError, ValueError) as error:
         reason = str(error)
         if isinstance(error, KeyError):
             reason = f"no {error}"
         raise UsageError(
-            f"{where}: {reason}", hint="timestamp (ms), input_length, output_length, hash_ids"
+            f"{where}: {reason}",
+            hint="timestamp (ms), input_length or text_input, output_length, hash_ids",
         ) from error
+    return _with_tokens(row, where)
+
+
+def _finite(value: object) -> float:
+    number = float(str(value))
+    if not math.isfinite(number):
+        message = f"{value} is no time"
+        raise ValueError(message)
+    return number
 
 
 def _seconds(text: str) -> float:
-    """A number, or a time stamp with up to seven fractional digits as Azure writes them."""
+    """A number, or a time stamp with up to seven fractional digits as Azure writes them.
+
+    One that names no zone is UTC, on every machine.
+    """
     try:
-        return float(text)
+        return _finite(text)
     except ValueError:
-        plain = text.rstrip("Z")
-        head, dot, fraction = plain.partition(".")
-    seconds = datetime.fromisoformat(head).timestamp()
-    digits = fraction.split("+")[0]
-    if dot and digits:
-        seconds += float(f"0.{digits}")
-    return seconds
+        pass
+    found = STAMP.fullmatch(text)
+    if found is None:
+        message = f"{text!r} is no time"
+        raise ValueError(message)
+    head, fraction, zone = found.groups()
+    moment = datetime.fromisoformat(head + (zone or "+00:00").replace("Z", "+00:00"))
+    return moment.astimezone(UTC).timestamp() + float(f"0{fraction or '.0'}")

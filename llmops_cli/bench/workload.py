@@ -130,6 +130,10 @@ class SessionSource:
     def _from_trace(self, index: int) -> Conversation:
         assert self._rows is not None
         row = self._rows[index]
+        if row.turns:
+            mark = f"[{self._work.nonce}] " if self._work.nonce else ""
+            (given,) = row.turns
+            return self._single(index, UserTurn(mark + given, 0, row.output_tokens))
         prompts = self._prompts
         left = row.input_tokens - prompts.words.overhead
         text, left = prompts.opening(self._work.nonce, left)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import tempfile
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmops_cli.bench.datasets import normalize
+from llmops_cli.bench.normalized import Normalized
 from llmops_cli.bench.rows import PromptRow
 from llmops_cli.core.errors import UsageError
 
@@ -17,7 +23,7 @@ def read(tmp_path: Path, name: str, content: str, *, kind: str = "file") -> list
     path = tmp_path / name
     spool = tmp_path / "spool"
     path.write_text(content)
-    assert normalize(path, spool, kind=kind) == len(spool.read_text().splitlines())
+    assert normalize(path, spool, kind=kind).count == len(spool.read_text().splitlines())
     return [msgspec.json.decode(line, type=PromptRow) for line in spool.read_bytes().splitlines()]
 
 
@@ -54,7 +60,8 @@ def test_parquet(tmp_path: Path) -> None:
     parquet.write_table(
         pyarrow.table({"prompt": ["one", "two"], "output_tokens": [3, 4]}), tmp_path / "a.parquet"
     )
-    assert normalize(tmp_path / "a.parquet", tmp_path / "spool", kind="file") == 2
+    found = normalize(tmp_path / "a.parquet", tmp_path / "spool", kind="file")
+    assert found == Normalized(count=2)
     assert b'"one"' in (tmp_path / "spool").read_bytes()
 
 
@@ -105,12 +112,28 @@ def test_traces(tmp_path: Path) -> None:
         ("a.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,many\n", "trace", "row 1"),
         (
             "a.jsonl",
-            (
-                '{"timestamp": 5, "input_length": 1, "output_length": 1}\n'
-                '{"timestamp": 4, "input_length": 1, "output_length": 1}\n'
-            ),
+            '{"timestamp": "inf", "input_length": 1, "output_length": 1}',
             "trace",
-            "do not rise",
+            "no time",
+        ),
+        (
+            "a.jsonl",
+            '{"timestamp": 1, "input_length": 1, "output_length": 0}',
+            "trace",
+            "no requests",
+        ),
+        ("a.jsonl", '{"timestamp": 1, "input_length": -1, "output_length": 1}', "trace", "fewer"),
+        (
+            "a.jsonl",
+            '{"timestamp": 1, "delay": 5, "input_length": 1, "output_length": 1}',
+            "trace",
+            "belongs to a session",
+        ),
+        (
+            "a.csv",
+            "TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,1,2\n",
+            "trace",
+            "row 1: 'yesterday' is no time",
         ),
         ("a.jsonl", '{"timestamp": 5}', "trace", "input_length"),
     ],
@@ -125,3 +148,74 @@ def test_what_cannot_be_read_is_named(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no dataset at"):
         normalize(tmp_path / "none.jsonl", tmp_path / "spool", kind="file")
+
+
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=30))
+def test_a_trace_is_sent_in_order_of_time_from_its_first_request_on(times_ms: list[int]) -> None:
+    lines = [
+        f'{{"timestamp": {time_ms}, "input_length": {number + 1}, "output_length": 1}}\n'
+        for number, time_ms in enumerate(times_ms)
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "t.jsonl").write_text("".join(lines))
+        found = normalize(folder / "t.jsonl", folder / "spool", kind="trace")
+        spooled = (folder / "spool").read_text().splitlines()
+        rows = [json.loads(line) for line in spooled]
+    begin_ms = min(times_ms)
+    expected = sorted(
+        ((time_ms - begin_ms) / 1e3, number + 1) for number, time_ms in enumerate(times_ms)
+    )
+    assert [(row.get("at_s", 0.0), row["input_tokens"]) for row in rows] == [
+        (pytest.approx(at_s), number) for at_s, number in expected
+    ]
+    falls = sum(late > early for late, early in itertools.pairwise(times_ms))
+    assert bool(found.notes) == bool(falls)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_times_are_the_same_on_every_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    """Whole seconds, fractions, zones, and a night on which clocks are set."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    content = (
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-03-10 01:59:58.5,1,1\n"
+        "2024-03-10 01:59:59,2,1\n2024-03-10 03:00:00.25+00:00,3,1\n"
+        "2024-03-10T03:00:01Z,4,1\n2024-03-10 04:00:02+01:00,5,1\n"
+    )
+    try:
+        rows = read(tmp_path, "azure.csv", content, kind="trace")
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+    found = [row.at_s for row in rows]
+    assert found == pytest.approx([0, 0.5, 3601.75, 3602.5, 3603.5])
+
+
+def test_rows_that_no_request_can_be_made_of_are_counted(tmp_path: Path) -> None:
+    asks = '{"conversations": [{"from": "human", "value": "Hi"}]}\n'
+    silent = '{"conversations": [{"from": "gpt", "value": "Hello"}]}\n'
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + f"{asks}{silent}\n{silent}".encode())
+    found = normalize(tmp_path / "a.jsonl", tmp_path / "spool", kind="file")
+    assert found.count == 1
+    (note,) = found.notes
+    assert note.startswith("2 rows were skipped: nobody asks anything (first: ")
+    assert note.endswith("a.jsonl line 2)")
+    burst = "Timestamp,Request tokens,Response tokens\n5,472,18\n45,1087,0\n50,0,3\n"
+    (tmp_path / "burst.csv").write_bytes(b"\xef\xbb\xbf" + burst.encode())
+    found = normalize(tmp_path / "burst.csv", tmp_path / "spool", kind="trace")
+    assert found.count == 1
+    assert [note.partition(": ")[2].partition(" (")[0] for note in found.notes] == [
+        "no output tokens",
+        "no input tokens",
+    ]
+
+
+def test_a_trace_may_carry_its_texts(tmp_path: Path) -> None:
+    content = '{"timestamp": 10, "text_input": "What?", "output_length": 7}\n'
+    (row,) = read(tmp_path, "t.jsonl", content, kind="trace")
+    assert (row.turns, row.output_tokens, row.input_tokens) == (["What?"], 7, 0)
+    (row,) = read(tmp_path, "t.jsonl", content)
+    assert row.turns == ["What?"]
