@@ -28,5 +28,5 @@ def test_requests_go_to_the_recipes_path(given: dict[str, object], path: str) ->
 
 @pytest.mark.parametrize("path", ["v1/chat", "/a b", "/a?api_key=x", "/a\r\nX: y", "/é"])
 def test_what_is_no_path_is_refused(path: str) -> None:
-    with pytest.raises(UsageError, match="--path|'api_key'"):
+    with pytest.raises(UsageError, match=r"--path|'api_key'"):
         resolve(BenchRecipe, command="bench", flags={"url": URL, "path": path})
