@@ -11,8 +11,7 @@ import msgspec
 class PromptRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A line of a normalized workload file.
 
-    `turns` are user messages to be answered live, after `messages`. `fields`: of the request
-    beside them.
+    `turns` are user messages to be answered live, after `messages`.
     """
 
     messages: list[dict[str, object]] = []
@@ -21,7 +20,6 @@ class PromptRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     input_tokens: int = 0
     at_s: float = 0.0
     hash_ids: list[int] = []
-    fields: dict[str, msgspec.Raw] = {}
 
 
 class SkippedRow(msgspec.Struct, frozen=True):

@@ -99,10 +99,9 @@ class SessionSource:
             self._mark(messages, texts, rounds)
         if self._work.turns is not None:
             texts = texts[: self._work.turns]
-        start = self._bodies.start_with(row.fields)
         if not texts:  # a list of messages is one request
             turn = UserTurn("", 0, output)
-            return self._single(index, turn, history=messages, start=start)
+            return self._single(index, turn, history=messages)
         turns = [UserTurn(text, 0, output) for text in texts]
         return Conversation(
             index,
@@ -111,7 +110,6 @@ class SessionSource:
             count=len(texts),
             think_time_s=self._work.think_time_s,
             history=messages,
-            start=start,
         )
 
     def _mark(
@@ -158,7 +156,6 @@ class SessionSource:
         turn: UserTurn,
         *,
         history: list[ChatMessage] | None = None,
-        start: bytes | None = None,
     ) -> Conversation:
         """A conversation of one request."""
         return Conversation(
@@ -168,7 +165,6 @@ class SessionSource:
             count=1,
             think_time_s=0.0,
             history=history,
-            start=start,
         )
 
     def due_times_s(self, load: Load) -> Iterator[float]:
