@@ -1,8 +1,8 @@
 """Ranks of a tiny training run, forked from one process that has imported torch already.
 
 A launch costs a tenth of a second in place of ten, so a test can kill many. What a rank does is
-what train.main does around its loop; its data are drawn by step and row. Run as a program it is
-one rank: `python train_ranks.py FOLDER [--ranks]`.
+what train.main does around its loop; its data are drawn by step and row. Run as a program
+it serves launches: a line of JSON in, a line out.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import signal
+import socket
 import sys
 import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 WORKERS = Path(__file__).resolve().parent.parent / "llmops_cli/workers"
@@ -30,8 +36,11 @@ from train.safety import Safety, surrounded  # noqa: E402
 from train.settings import Settings  # noqa: E402
 from train.strategies.table import strategy_named  # noqa: E402
 
+CODES = "codes.json"
 VOCABULARY = 64
 TOKENS = 12
+LITTLE_BYTES = 50_000
+"""Of a file that a full disk takes: lines of steps, but no checkpoint."""
 
 
 class Drawn:
@@ -64,8 +73,11 @@ class Drawn:
 
     def _fail(self, step: int) -> None:
         time.sleep(self._faults.get("step_s", 0.0))
+        if step == self._faults.get("room_step"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         if step != self._faults.get("step") or self._rank != self._faults.get("rank", 0):
             return
+        print(self._faults.get("says", ""), flush=True)
         match self._faults["kind"]:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -73,6 +85,9 @@ class Drawn:
                 time.sleep(1000)
             case "stand still":
                 os.kill(os.getpid(), signal.SIGSTOP)
+            case "full disk":
+                limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (LITTLE_BYTES, limit[1]))
             case "memory":
                 raise MemoryError
             case "row":
@@ -117,7 +132,7 @@ def work(job: Json, events: Events) -> Json:
                 around,
                 run,
                 keepers={"losses": losses},
-                parameters=parameters,
+                parameters=job.get("parameters", parameters),
                 resume=job.get("resume", True),
             )
             safety.run([losses])
@@ -152,38 +167,46 @@ def _add(digest, value) -> None:
 
 
 class Launched:
-    """Ranks that were forked here; `codes` when all have ended."""
+    """Ranks under a launcher of their own that does as torchrun: when one fails it ends the rest.
 
-    def __init__(self, folder: Path, job: Json, count: int, port: int) -> None:
+    `codes` by rank when all have ended; None for those of a launcher that was killed.
+    """
+
+    def __init__(self, folder: Path, job: Json, count: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in [*folder.glob("error-*.json"), folder / "output.json"]:
+        for old in [*folder.glob("error-*.json"), folder / "output.json", folder / CODES]:
             old.unlink(missing_ok=True)
         (folder / "input.json").write_text(json.dumps(job))
         self.folder = folder
-        self.started_s = time.monotonic()
-        self.processes = [_fork(folder, rank, count, port) for rank in range(count)]
+        self.count = count
         self.codes: list[int | None] = [None] * count
+        reader, writer = os.pipe()
+        self.launcher = _forked(lambda: _launch(folder, count, writer))
+        os.close(writer)
+        with open(reader) as pipe:
+            self.ranks: list[int] = json.loads(pipe.readline())
 
-    def kill(self, rank: int, number: int = signal.SIGKILL) -> None:
-        if self.codes[rank] is None:
-            os.kill(self.processes[rank], number)
+    def signal(self, processes: list[int], number: int = signal.SIGKILL) -> None:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
 
-    def poll(self) -> bool:
-        """Whether all have ended."""
-        for rank, process in enumerate(self.processes):
-            if self.codes[rank] is None:
-                ended, status = os.waitpid(process, os.WNOHANG)
-                if ended:
-                    self.codes[rank] = os.waitstatus_to_exitcode(status)
-        return None not in self.codes
+    def has_ended(self) -> bool:
+        if self.launcher:
+            ended, _ = os.waitpid(self.launcher, os.WNOHANG)
+            if not ended:
+                return False
+            self.launcher = 0
+            if (self.folder / CODES).exists():
+                self.codes = json.loads((self.folder / CODES).read_text())
+        return not any(map(_lives, self.ranks))
 
     def wait(self, timeout_s: float = 60.0) -> list[int | None]:
         deadline_s = time.monotonic() + timeout_s
-        while not self.poll():
+        while not self.has_ended():
             if time.monotonic() > deadline_s:
-                for rank in range(len(self.processes)):
-                    self.kill(rank)
-                raise TimeoutError(f"ranks did not end in {timeout_s} s: {self.codes}")
+                self.signal([self.launcher, *self.ranks])
+                raise TimeoutError(f"{self.folder} did not end in {timeout_s} s")
             time.sleep(0.005)
         return self.codes
 
@@ -195,34 +218,24 @@ class Launched:
         return min(errors, key=lambda error: (error["at_s"], error["rank"]))
 
 
-def _fork(folder: Path, rank: int, count: int, port: int) -> int:
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _forked(work: Callable[[], int]) -> int:
     process = os.fork()
     if process:
         return process
     code = 1
     try:
-        os.environ |= {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(count),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
-        if count == 1:
-            del os.environ["RANK"]
-        log = os.open(folder / f"fork-{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        sys.argv = ["train_ranks", str(folder)]
-        if count > 1:
-            sys.argv.append("--ranks")
-        run_worker(work)
-        code = 0
+        code = work()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -230,5 +243,81 @@ def _fork(folder: Path, rank: int, count: int, port: int) -> int:
         os._exit(code)
 
 
-if __name__ == "__main__":
+def _launch(folder: Path, count: int, writer: int) -> int:
+    port = _free_port()
+    ranks = [_forked(partial(_rank, folder, rank, count, port)) for rank in range(count)]
+    with open(writer, "w") as pipe:
+        pipe.write(json.dumps(ranks) + "\n")
+    codes: list[int | None] = [None] * count
+    while None in codes:
+        for rank, process in enumerate(ranks):
+            ended, status = (0, 0) if codes[rank] is not None else os.waitpid(process, os.WNOHANG)
+            if ended:
+                codes[rank] = os.waitstatus_to_exitcode(status)
+        if any(codes):
+            for rank, process in enumerate(ranks):
+                if codes[rank] is None:
+                    os.kill(process, signal.SIGTERM)
+        time.sleep(0.02)
+    (folder / CODES).write_text(json.dumps(codes))
+    return 0
+
+
+def _rank(folder: Path, rank: int, count: int, port: int) -> int:
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    sys.argv = ["train_ranks", str(folder), "--ranks"]
+    if count == 1:
+        del os.environ["RANK"]
+        sys.argv.pop()
+    log = os.open(folder / f"fork-{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     run_worker(work)
+    return 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _served(asked: Json) -> Json:
+    """One launch to its end, with signals sent when so many steps are done."""
+    folder = Path(asked["folder"])
+    metrics = Path(asked["job"]["output"]) / "metrics.jsonl"
+    started_s = time.monotonic()
+    run = Launched(folder, asked["job"], asked["count"])
+    for wanted in asked["signals"]:
+        while not run.has_ended() and _steps_in(metrics) < wanted["steps"]:
+            time.sleep(0.005)
+        run.signal([run.ranks[rank] for rank in wanted["ranks"]], wanted["number"])
+    codes = run.wait()
+    has_failed = any(folder.glob("error-*.json"))
+    has_output = (folder / "output.json").exists()
+    return {
+        "codes": codes,
+        "wall_s": time.monotonic() - started_s,
+        "error": run.first_error() if has_failed else None,
+        "output": run.output() if has_output else None,
+    }
+
+
+def _steps_in(metrics: Path) -> int:
+    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+
+
+def serve() -> None:
+    """A launch for each line of stdin, told by a line of stdout."""
+    for line in sys.stdin:
+        print(json.dumps(_served(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -21,36 +21,53 @@ class RequestBodies:
 
     def __init__(self, work: Workload) -> None:
         self._chat = work.api == "chat"
-        names = ("max_tokens", "max_completion_tokens")
+        self._shared = work.fields
+        self._fixed = frozenset(work.fixed)
         self._limited = True
-        for name in names:
+        for name in ("max_tokens", "max_completion_tokens"):
             if name in work.fields:
                 self._limited = False
-        fields = msgspec.json.encode(work.fields)
-        self._start = fields[:-1]  # without its closing brace
-        if work.fields:
-            self._start += b","
+        self.start = _opened(work.fields)
+        """How a body begins: with the fields that all requests share."""
 
-    def _open(self, output_tokens: int) -> bytes:
+    def start_with(self, own: Mapping[str, msgspec.Raw]) -> bytes:
+        """How a body begins that has fields of its own; what the user fixed stays."""
+        if not own:
+            return self.start
+        kept = {name: value for name, value in own.items() if name not in self._fixed}
+        return _opened({**self._shared, **kept})
+
+    def _open(self, start: bytes, output_tokens: int) -> bytes:
         if self._limited:
-            return self._start + b'"max_tokens":%d,' % output_tokens
-        return self._start
+            return start + b'"max_tokens":%d,' % output_tokens
+        return start
 
-    def of_text(self, text: str, output_tokens: int) -> bytes:
+    def of_text(self, start: bytes, text: str, output_tokens: int) -> bytes:
         quoted = msgspec.json.encode(text)
-        start = self._open(output_tokens)
+        opened = self._open(start, output_tokens)
         if self._chat:
-            return start + OPEN_ONE_MESSAGE + quoted + b"}]}"
-        return start + OPEN_PROMPT + quoted + b"}"
+            return opened + OPEN_ONE_MESSAGE + quoted + b"}]}"
+        return opened + OPEN_PROMPT + quoted + b"}"
 
-    def of_messages(self, messages: list[ChatMessage], output_tokens: int) -> bytes:
+    def of_messages(
+        self,
+        start: bytes,
+        messages: list[ChatMessage],
+        output_tokens: int,
+    ) -> bytes:
         if not self._chat:
             contents = [str(message["content"]) for message in messages]
             text = "\n".join(contents)
-            return self.of_text(text, output_tokens)
+            return self.of_text(start, text, output_tokens)
         encoded = msgspec.json.encode(messages)
-        start = self._open(output_tokens)
-        return start + OPEN_MESSAGES + encoded + b"}"
+        opened = self._open(start, output_tokens)
+        return opened + OPEN_MESSAGES + encoded + b"}"
+
+
+def _opened(fields: Mapping[str, object]) -> bytes:
+    """An object without its closing brace, ready for more."""
+    start = msgspec.json.encode(fields)[:-1]
+    return start + b"," if fields else start
 
 
 class UserTurn(NamedTuple):
@@ -73,12 +90,15 @@ class Conversation:
         count: int,
         think_time_s: float,
         history: list[ChatMessage] | None = None,
+        start: bytes | None = None,
     ) -> None:
+        """`start`: how its bodies begin, if they have fields of their own."""
         self.index = index
         self._bodies = bodies
         self._turns = turns
         self.think_time_s = think_time_s
         self._left = count
+        self._start = bodies.start if start is None else start
         self._messages: list[ChatMessage] = history or []
 
     @property
@@ -92,7 +112,7 @@ class Conversation:
         text, tokens, output = next(self._turns)
         is_only_turn = not self._messages and not self._left
         if is_only_turn:
-            body = self._bodies.of_text(text, output)
+            body = self._bodies.of_text(self._start, text, output)
             return PlannedTurn(body, tokens, output)
         if answer is not None:
             said: ChatMessage = {"role": "assistant", "content": answer}
@@ -103,5 +123,5 @@ class Conversation:
         wanted = 0  # what was said before has no length that we wanted
         if len(self._messages) == 1:
             wanted = tokens
-        body = self._bodies.of_messages(self._messages, output)
+        body = self._bodies.of_messages(self._start, self._messages, output)
         return PlannedTurn(body, wanted, output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmops_cli.bench.recipe import BenchRecipe
-from llmops_cli.bench.target import PATHS
+from llmops_cli.bench.target import path_of
 from llmops_cli.bench.tokens import Ask
 from llmops_cli.runtime.http import Http
 
@@ -79,7 +79,7 @@ class _TokenQuestions:
         fields = self._fields(text)
         recipe = self._recipe
         body = {**fields, "max_tokens": 1, **recipe.body}
-        url = self._url + PATHS[recipe.api]
+        url = self._url + path_of(recipe)
         reply = self._http.post_json(url, body, timeout_s=recipe.timeout_s)
         if reply is None:
             return None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from llmops_cli.bench.lines import Json, Row, csv_lines, json_list, jsonl_rows, parquet_lines
 from llmops_cli.bench.normalized import Normalized, Spooled
 from llmops_cli.bench.rows import PromptRow, SkippedRow
@@ -24,7 +26,25 @@ PROMPT_KEYS = (
     "text_input",
     "input_text",
 )
-OUTPUT_KEYS = ("output_tokens", "max_tokens", "output_len", "output_length")
+OUTPUT_KEYS = (
+    "output_tokens",
+    "max_tokens",
+    "max_completion_tokens",
+    "output_len",
+    "output_length",
+)
+SETTLED = frozenset(
+    {
+        "messages",
+        "prompt",
+        "model",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+    }
+)
+"""Fields of a batch row that the load test decides."""
 USERS = ("human", "user")
 ASSISTANTS = ("gpt", "assistant", "chatgpt", "bing", "bard")
 
@@ -99,6 +119,9 @@ def _text_rows(path: Path) -> Iterator[Row]:
 
 
 def _row(line: Json, where: str) -> Row:
+    body = line.get("body")
+    if isinstance(body, dict):
+        return _batch_request(body, where)
     output_tokens = _output_tokens(line)
     messages = line.get("messages")
     if isinstance(messages, list):
@@ -116,6 +139,23 @@ def _row(line: Json, where: str) -> Row:
         f"{where}: no prompt in it",
         hint=f"a field prompt, messages or conversations (or {others})",
     )
+
+
+def _batch_request(body: Json, where: str) -> Row:
+    """A row of OpenAI's batch files: a request with all its fields, its tools among them."""
+    fields = {}
+    for name, value in body.items():
+        if name not in SETTLED and value is not None:
+            fields[name] = msgspec.Raw(msgspec.json.encode(value))
+    output_tokens = _output_tokens(body)
+    messages = body.get("messages")
+    if isinstance(messages, list):
+        request = _request_of(messages, where)
+        return PromptRow(messages=request, output_tokens=output_tokens, fields=fields)
+    prompt = body.get("prompt")
+    if isinstance(prompt, str) and prompt:
+        return PromptRow(turns=[prompt], output_tokens=output_tokens, fields=fields)
+    raise UsageError(f"{where}: a request without messages or a prompt")
 
 
 def _output_tokens(line: Json) -> int:

@@ -65,12 +65,14 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """How request bodies are made.
 
-    `kind` synthetic draws them; `file` and `trace` read lines of `spool`.
+    `kind` synthetic draws them; `file` and `trace` read lines of `spool`. `fixed`: names of
+    `fields` that win over a row's own.
     """
 
     kind: str
     api: str
     fields: dict[str, object]
+    fixed: tuple[str, ...] = ()
     input_tokens: int | str
     output_tokens: int | str
     words: Words

@@ -120,6 +120,7 @@ def make_workload(
         **server.facts.bench_body,
         **recipe.body,
     }
+    fields = {name: value for name, value in fields.items() if value is not None}
     nonce = ""
     if not recipe.warm_cache:
         nonce = secrets.token_hex(4)
@@ -127,6 +128,7 @@ def make_workload(
         kind=_kind(recipe),
         api=recipe.api,
         fields=fields,
+        fixed=tuple(recipe.body),
         input_tokens=recipe.input_tokens,
         output_tokens=recipe.output_tokens,
         words=words,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.core.fields import (
     Flag,
     Natural,
@@ -46,6 +47,13 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Flag(help="An OpenAI-style server that already runs; its first model unless --model."),
     ] = None
     api: Annotated[Literal["chat", "completions"], Flag(help="chat or completions.")] = "chat"
+    path: Annotated[
+        str | None,
+        Flag(
+            help="Where requests go, with a query: /openai/deployments/m/chat/completions?...",
+            default="/v1/chat/completions",
+        ),
+    ] = None
     headers: Annotated[
         list[str],
         Flag(
@@ -58,7 +66,7 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     body: Annotated[
         dict[str, Any],
         Flag(
-            help="A field of each request, key=JSON. May be repeated.",
+            help="A field of each request, key=JSON; null leaves it out. May be repeated.",
             repeat=True,
             read=read_json_pairs,
         ),
@@ -166,9 +174,20 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """One kind of load, and a URL's own backend."""
         _keep_nearest_load(values, origins)
         settle_server(values, origins)
+        _check_path(values.get("path"))
         proxy = values.get("proxy")
         if proxy:
             refuse_secrets(str(proxy), field="proxy")
+
+
+def _check_path(path: object) -> None:
+    """Raises: UsageError for one that is no path, or has a secret in its query."""
+    if not path:
+        return
+    text = str(path)
+    refuse_secrets(text, field="path")
+    if not text.startswith("/") or not text.isascii() or any(map(str.isspace, text)):
+        raise UsageError(f"--path '{text}' is no path", hint="--path /v1/chat/completions")
 
 
 def _keep_nearest_load(values: Values, origins: Origins) -> None:

@@ -11,7 +11,8 @@ import msgspec
 class PromptRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A line of a normalized workload file.
 
-    `turns` are user messages to be answered live, after `messages`.
+    `turns` are user messages to be answered live, after `messages`. `fields`: of the request
+    beside them.
     """
 
     messages: list[dict[str, object]] = []
@@ -20,6 +21,7 @@ class PromptRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     input_tokens: int = 0
     at_s: float = 0.0
     hash_ids: list[int] = []
+    fields: dict[str, msgspec.Raw] = {}
 
 
 class SkippedRow(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
+"""Below the server's address, unless the recipe has a path."""
 PORTS = {"http": 80, "https": 443}
 PROXY_PORT = 3128
 PATIENCE_S = 2.0
@@ -44,7 +45,7 @@ def resolve_target(
         scheme=parts.scheme,
         host=host,
         port=port,
-        path=base + PATHS[recipe.api],
+        path=base + path_of(recipe),
         family=family,
         address=address,
         headers=tuple(headers.items()),
@@ -52,6 +53,11 @@ def resolve_target(
         insecure=recipe.insecure,
         timeout_s=recipe.timeout_s,
     )
+
+
+def path_of(recipe: BenchRecipe) -> str:
+    """Where requests go at the server, with the query that the recipe's path has."""
+    return recipe.path or PATHS[recipe.api]
 
 
 def _proxy_of(url: str) -> SplitResult:

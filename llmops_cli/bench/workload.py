@@ -99,9 +99,10 @@ class SessionSource:
             self._mark(messages, texts, rounds)
         if self._work.turns is not None:
             texts = texts[: self._work.turns]
+        start = self._bodies.start_with(row.fields)
         if not texts:  # a list of messages is one request
             turn = UserTurn("", 0, output)
-            return self._single(index, turn, history=messages)
+            return self._single(index, turn, history=messages, start=start)
         turns = [UserTurn(text, 0, output) for text in texts]
         return Conversation(
             index,
@@ -110,6 +111,7 @@ class SessionSource:
             count=len(texts),
             think_time_s=self._work.think_time_s,
             history=messages,
+            start=start,
         )
 
     def _mark(
@@ -156,6 +158,7 @@ class SessionSource:
         turn: UserTurn,
         *,
         history: list[ChatMessage] | None = None,
+        start: bytes | None = None,
     ) -> Conversation:
         """A conversation of one request."""
         return Conversation(
@@ -165,6 +168,7 @@ class SessionSource:
             count=1,
             think_time_s=0.0,
             history=history,
+            start=start,
         )
 
     def due_times_s(self, load: Load) -> Iterator[float]:

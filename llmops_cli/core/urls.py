@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from llmops_cli.core.errors import UsageError
 
 EXAMPLE = "http://127.0.0.1:8000"
+ENDPOINTS = ("/chat/completions", "/completions", "/models")
+"""What people paste with an address."""
 SCHEMES = ("http://", "https://")
 SECRET_NAME = re.compile(
     r"(?:^|[_-])(?:key|apikey|token|secret|password|passwd|pwd|auth|authorization|credential"
@@ -53,7 +55,7 @@ def _would_be_saved(secret: str) -> UsageError:
 
 
 def server_url(url: str, *, field: str) -> str:
-    """The address of an OpenAI-style server, without a slash at the end and without /v1.
+    """The address of an OpenAI-style server, without a slash, an endpoint or /v1 at its end.
 
     Raises: UsageError for another scheme, a query, or a secret.
     """
@@ -69,7 +71,10 @@ def server_url(url: str, *, field: str) -> str:
     if parts.query or parts.fragment:
         message = f"{flag} is the address of a server, without a query"
         raise UsageError(message, hint=example)
-    return plain.rstrip("/").removesuffix("/v1")
+    address = plain.rstrip("/")
+    for ending in ENDPOINTS:
+        address = address.removesuffix(ending)
+    return address.removesuffix("/v1")
 
 
 def settle_server(

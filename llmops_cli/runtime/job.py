@@ -167,5 +167,4 @@ class _EventTail:
             if "notice" in event:
                 self._progress.warn(event["notice"])
                 continue
-            note = event.get("note", "")
-            self._progress.update(event["stage"], event["done"], event["total"], note)
+            self._progress.update(event["stage"], event["done"], event["total"])

@@ -9,7 +9,7 @@ from typing import IO
 from _shared.protocol import JobError
 
 NAME = ".run.lock"
-PATIENCE_S = 12.0
+PATIENCE_S = 8.0
 """The ranks of a run that was killed a moment ago may still be ending."""
 EVERY_S = 0.1
 

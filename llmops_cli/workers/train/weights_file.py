@@ -50,7 +50,7 @@ def save_weights(
     files = plan(weights, world_size=ranks.world_size, dtype=dtype, file_bytes=file_bytes)
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, len(files), ranks.world_size):
-        _write_beside(files[first : first + ranks.world_size], weights, folder, ranks, dtype)
+        write_beside(files[first : first + ranks.world_size], weights, folder, ranks, dtype)
     if ranks.is_first and len(files) > 1:
         _write_index(files, weights, folder, dtype)
     if distributed.is_initialized():
@@ -78,25 +78,25 @@ def plan(
     groups: list[list[str]] = [[]]
     filled = 0
     for name, weight in weights.items():
-        size_bytes = _size_bytes(weight, dtype)
+        size_bytes = size_bytes_of(weight, dtype)
         if groups[-1] and filled + size_bytes > file_bytes:
             groups.append([])
             filled = 0
         groups[-1].append(name)
         filled += size_bytes
     return [
-        WeightsFile(_file_name(number, len(groups)), tuple(names), number % world_size)
+        WeightsFile(file_name(number, len(groups)), tuple(names), number % world_size)
         for number, names in enumerate(groups)
     ]
 
 
-def _file_name(number: int, count: int) -> str:
+def file_name(number: int, count: int) -> str:
     if count == 1:
         return "model.safetensors"
     return f"model-{number + 1:05d}-of-{count:05d}.safetensors"
 
 
-def _write_beside(
+def write_beside(
     files: list[WeightsFile],
     weights: Mapping[str, Tensor],
     folder: Path,
@@ -129,7 +129,7 @@ def header(
     entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name in names:
-        end = offset + _size_bytes(weights[name], dtype)
+        end = offset + size_bytes_of(weights[name], dtype)
         entries[name] = {
             "dtype": DTYPE_NAMES[_dtype(weights[name], dtype)],
             "shape": list(weights[name].shape),
@@ -148,7 +148,12 @@ def _write_index(
     dtype: torch.dtype | None,
 ) -> None:
     places = {name: file.name for file in files for name in file.tensors}
-    total_bytes = sum(_size_bytes(weight, dtype) for weight in weights.values())
+    total_bytes = sum(size_bytes_of(weight, dtype) for weight in weights.values())
+    write_index(folder, places, total_bytes)
+
+
+def write_index(folder: Path, places: Mapping[str, str], total_bytes: int) -> None:
+    """places: name of a tensor -> the file that has it."""
     index = {"metadata": {"total_size": total_bytes}, "weight_map": dict(sorted(places.items()))}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
 
@@ -169,5 +174,5 @@ def _dtype(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
     return dtype
 
 
-def _size_bytes(tensor: Tensor, dtype: torch.dtype | None) -> int:
+def size_bytes_of(tensor: Tensor, dtype: torch.dtype | None) -> int:
     return tensor.numel() * _dtype(tensor, dtype).itemsize

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmops_cli.bench.conversation import RequestBodies
 from llmops_cli.bench.datasets import normalize
 from llmops_cli.bench.normalized import Normalized
+from llmops_cli.bench.plan import Words, Workload
 from llmops_cli.bench.rows import PromptRow
 from llmops_cli.core.errors import UsageError
 
@@ -219,3 +221,40 @@ def test_a_trace_may_carry_its_texts(tmp_path: Path) -> None:
     assert (row.turns, row.output_tokens, row.input_tokens) == (["What?"], 7, 0)
     (row,) = read(tmp_path, "t.jsonl", content)
     assert row.turns == ["What?"]
+
+
+def test_a_batch_file_keeps_its_requests_fields(tmp_path: Path) -> None:
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+    body = {
+        "model": "gpt-x",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "tools": tools,
+        "temperature": 0.5,
+        "max_completion_tokens": 9,
+        "stop": None,
+    }
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    (row,) = read(tmp_path, "batch.jsonl", json.dumps(line))
+    assert row.output_tokens == 9
+    assert sorted(row.fields) == ["temperature", "tools"]
+    shared = {"model": "m", "temperature": 0, "seed": 3}
+    for fixed, temperature in (((), 0.5), (("temperature",), 0)):
+        work = Workload(
+            kind="file",
+            api="chat",
+            fields=shared,
+            fixed=fixed,
+            input_tokens=1,
+            output_tokens=1,
+            words=Words(words=("a",), costs=(1,)),
+        )
+        bodies = RequestBodies(work)
+        sent = json.loads(bodies.of_messages(bodies.start_with(row.fields), row.messages, 9))
+        assert sent == {
+            "model": "m",
+            "seed": 3,
+            "temperature": temperature,
+            "tools": tools,
+            "max_tokens": 9,
+            "messages": body["messages"],
+        }

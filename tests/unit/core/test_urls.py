@@ -54,6 +54,8 @@ def test_no_url_of_a_red_team_recipe_has_secrets(url: str, field: str, origin: s
     [
         ("http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000"),
         ("https://host/prefix", "https://host/prefix"),
+        ("http://host:8000/v1/chat/completions", "http://host:8000"),
+        ("http://host/prefix/v1/completions/", "http://host/prefix"),
         ("http://[::1]:80", "http://[::1]:80"),
     ],
 )

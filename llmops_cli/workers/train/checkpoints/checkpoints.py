@@ -1,5 +1,6 @@
 """A run's checkpoints: when they are due, what they hold, and going on from the newest."""
 
+import json
 import platform
 import time
 from collections.abc import Mapping
@@ -103,8 +104,8 @@ class Checkpoints:
 
     def _check(self, folder: Path, manifest: Manifest) -> None:
         settings = self._run.settings
-        check_recipe(manifest.recipe, recipe_of(settings, self._run.data), folder.name)
-        check_recipe(manifest.data, self._run.data, folder.name)
+        asked = recipe_of(settings, self._run.data)
+        check_recipe(manifest.recipe | manifest.data, asked | self._run.data, folder.name)
         check_steps(manifest.step, settings.steps, folder.name)
         saved = Layout(manifest.strategy, manifest.world_size)
         check_layout(saved, self._layout(), folder.name)
@@ -183,12 +184,18 @@ class Checkpoints:
             recipe=recipe,
             recipe_digest=digest_json(recipe),
             data=self._run.data,
-            source=self._run.source.state(),
+            source=_copied(self._run.source.state()),
             random={"rule": RANDOM, "seed": self._run.settings.seed},
-            progress={name: keeper.state() for name, keeper in self._keepers.items()},
+            progress={name: _copied(keeper.state()) for name, keeper in self._keepers.items()},
             validation=self.validation,
             files={},
         )
+
+
+def _copied(state: Json) -> Json:
+    """As it is now: training goes on while the manifest waits for the files."""
+    copy: Json = json.loads(json.dumps(state))
+    return copy
 
 
 def _versions() -> Json:

@@ -33,12 +33,11 @@ class Counts:
 
 
 def counts_of(samples: Iterable[Sample]) -> Counts:
-    """Of whole samples. Those that teach nothing have no tokens to train."""
+    """Of whole samples."""
     total = Counts()
     for sample in samples:
         total += _sample_counts(sample)
-        if sample.counts:
-            total += Counts(tokens=sample.pairs, supervised_tokens=sample.supervised)
+        total += Counts(tokens=sample.pairs, supervised_tokens=sample.supervised)
     return total
 
 

@@ -41,15 +41,20 @@ def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
 
 def shard(model: Any, mesh: DeviceMesh, settings: Settings) -> None:
     """Spreads each block, then what is left, over `mesh`."""
-    options: dict[str, Any] = {
+    options = options_of(mesh, settings)
+    for block in blocks_of(model):
+        fully_shard(block, **options)
+    fully_shard(model, **options)
+
+
+def options_of(mesh: DeviceMesh, settings: Settings) -> dict[str, Any]:
+    """How `fully_shard` spreads a module over `mesh`."""
+    return {
         "mesh": mesh,
         "mp_policy": mixed_precision(settings.precision),
         "offload_policy": _offload(settings),
         "shard_placement_fn": lambda parameter: _placement(parameter, mesh),
     }
-    for block in blocks_of(model):
-        fully_shard(block, **options)
-    fully_shard(model, **options)
 
 
 def mixed_precision(precision: str) -> MixedPrecisionPolicy:

@@ -4,7 +4,7 @@ Libraries fall back without a word (accelerate with an FSDP plugin on a CPU does
 run looks before its first step.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,13 +28,24 @@ BY_MESH = {
     ("replicate", "shard"): "hsdp",
     ("tensor",): "tp",
     ("shard", "tensor"): "fsdp+tp",
+    ("pipeline",): "pp",
+    ("pipeline", "shard"): "fsdp+pp",
 }
 """Which strategy the meshes of a model's parameters tell of."""
 
 
-def observed(call: Any, model: Any, losses: Callable[[Batch], float]) -> InForce:
-    """Every rank must call it: it runs one forward pass."""
-    mesh = _mesh_of(model)
+def observed(
+    call: Any,
+    model: Any,
+    losses: Callable[[Batch], float],
+    *,
+    around: Mapping[str, int] | None = None,
+) -> InForce:
+    """Every rank must call it: it runs one forward pass.
+
+    around: ranks along dimensions that whole parameters, not parts of them, are spread over.
+    """
+    mesh = {**(around or {}), **_mesh_of(model)}
     is_ddp = isinstance(call, DistributedDataParallel)
     parameters = list(model.parameters())
     with _seen_dtypes(model) as dtypes:

@@ -7,8 +7,9 @@ from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from _shared.protocol import JobError
+from train.blocks import blocks_of
 from train.names import named
-from train.precision import autocast
+from train.precision import DTYPES, autocast
 from train.ranks import Ranks
 from train.settings import Settings
 from train.strategies.cutting import Cut, cuts_of, keep, parts_of, stage_of
@@ -16,7 +17,7 @@ from train.strategies.cutting import Cut, cuts_of, keep, parts_of, stage_of
 STAGES_OF_A_RANK = {"gpipe": 1, "1f1b": 1, "interleaved": 2}
 """By pipeline schedule."""
 PIPELINE = "pipeline"
-DATA = "data"
+DATA = "shard"
 
 
 class StageModule(nn.Module):
@@ -25,17 +26,21 @@ class StageModule(nn.Module):
     Shapes: B rows, T tokens, D hidden, V vocabulary.
     """
 
-    def __init__(self, model: Any, cut: Cut, settings: Settings, device: torch.device) -> None:
+    def __init__(self, model: Any, cut: Cut, precision: str, device: torch.device) -> None:
         super().__init__()
         self.model = model
         self.cut = cut
-        self._settings = settings
+        self._precision = precision
         self._device = device
+
+    def blocks(self) -> nn.ModuleList:
+        """Those of other stages let everything pass."""
+        return blocks_of(self.model)
 
     def forward(self, inputs: Tensor, positions_BT: Tensor | None = None) -> Tensor:
         name = "input_ids" if self.cut.is_first else "inputs_embeds"
         arguments = {name: inputs, "position_ids": positions_BT, "use_cache": False}
-        with autocast(self._settings.precision, self._device):
+        with autocast(self._precision, self._device):
             if self.cut.is_last:
                 logits_BTV: Tensor = self.model(**arguments).logits
                 return logits_BTV
@@ -47,13 +52,14 @@ class Line(NamedTuple):
     """The ranks over which one copy of a model is spread, and what this one has of it.
 
     modules: stage number -> its module. stages: how many there are on all ranks. group: those
-    ranks, in order.
+    ranks, in order. dtype: of the hidden states that travel.
     """
 
     modules: dict[int, StageModule]
     stages: int
     group: distributed.ProcessGroup
     device: torch.device
+    dtype: torch.dtype
     hidden_size: int
     vocabulary_size: int
 
@@ -89,10 +95,13 @@ def make_line(model: Any, settings: Settings, ranks: Ranks, mesh: DeviceMesh) ->
     parts = parts_of(model)
     cuts = cuts_of(model, parts, count)
     own = range(mesh.get_local_rank(PIPELINE), count, length)
+    # FSDP computes in the run's precision by itself; autocast leaves the residual stream in f32.
+    has_fsdp = copies > 1
+    precision = "f32" if has_fsdp else settings.precision
     modules = {}
     for number in own:
         stage = stage_of(model, parts, cuts[number])
-        modules[number] = StageModule(stage, cuts[number], settings, ranks.device)
+        modules[number] = StageModule(stage, cuts[number], precision, ranks.device)
     keep(model, parts, [cuts[number] for number in own])
     model.to(ranks.device)
     return Line(
@@ -100,6 +109,7 @@ def make_line(model: Any, settings: Settings, ranks: Ranks, mesh: DeviceMesh) ->
         stages=count,
         group=mesh.get_group(PIPELINE),
         device=ranks.device,
+        dtype=DTYPES[settings.precision] if has_fsdp else torch.float32,
         hidden_size=model.config.hidden_size,
         vocabulary_size=model.config.vocab_size,
     )

@@ -54,17 +54,13 @@ class Pipeline:
         self._shape: MicroBatches | None = None
         self._schedule: Any = None  # torch gives its schedules no common type
         self._batch: Batch | None = None
-        self._total_weight = 1.0
+        self._factor = 1.0
         self._losses: list[Tensor] = []
 
-    @property
-    def schedule_name(self) -> str:
-        return type(self._schedule or self._make).__name__
-
-    def gradients(self, batch: Batch, total_weight: float) -> float:
-        """Adds gradients of the losses over `total_weight`; their sum, the same on every rank."""
+    def gradients(self, batch: Batch, factor: float) -> float:
+        """Adds gradients of the losses times `factor`; the losses' sum, the same on every rank."""
         self._batch = batch
-        self._total_weight = total_weight
+        self._factor = factor
         self._losses.clear()
         rows, tokens = batch.ids_BT.shape
         self._prepare(MicroBatches(self._count, rows // self._count, tokens))
@@ -104,7 +100,12 @@ class Pipeline:
 
     def _travelling(self, shape: MicroBatches, width: int) -> Tensor:
         return torch.empty(
-            shape.rows, shape.tokens, width, dtype=torch.float32, device="meta", requires_grad=True
+            shape.rows,
+            shape.tokens,
+            width,
+            dtype=self._line.dtype,
+            device="meta",
+            requires_grad=True,
         )
 
     def _loss(self, logits_BTV: Tensor, rows_B: Tensor) -> Tensor:
@@ -112,7 +113,7 @@ class Pipeline:
         assert self._batch is not None
         loss = loss_sum(logits_BTV, rows_of(self._batch, rows_B))
         self._losses.append(loss.detach())
-        return loss / self._total_weight
+        return loss * self._factor
 
     @torch.no_grad()
     def losses(self, batch: Batch) -> float:
@@ -136,13 +137,14 @@ class Pipeline:
         if number == 0:
             return part.ids_BT
         line = self._line
-        hidden_BTD = torch.empty(*part.ids_BT.shape, line.hidden_size, device=line.device)
+        shape = (*part.ids_BT.shape, line.hidden_size)
+        hidden_BTD = torch.empty(shape, dtype=line.dtype, device=line.device)
         distributed.recv(hidden_BTD, line.rank_of(number - 1), group=line.group)
         return hidden_BTD
 
     def _send(self, number: int, hidden_BTD: Tensor) -> Sent:
         line = self._line
-        whole_BTD = hidden_BTD.float().contiguous()
+        whole_BTD = hidden_BTD.contiguous()
         work: Any = distributed.isend(whole_BTD, line.rank_of(number), group=line.group)
         return Sent(work, whole_BTD)
 

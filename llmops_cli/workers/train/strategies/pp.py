@@ -5,21 +5,22 @@ from typing import Any
 from train.ranks import Ranks
 from train.settings import Settings
 from train.strategies.line import make_line, make_mesh
+from train.strategies.local import prepare
 from train.strategies.staged import StagedStrategy
 from train.strategies.strategy import Strategy
-from train.strategies.tied import find_tied, is_tied
+from train.strategies.tied import find_tied, tied_names
 
 
 def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
     mesh = make_mesh(settings, ranks, copies=1)
-    tied = is_tied(model)
+    prepare(model, settings)
+    names = tied_names(model)
     line = make_line(model, settings, ranks, mesh)
     return StagedStrategy(
-        name="pp",
         model=model,
         settings=settings,
         ranks=ranks,
         mesh=mesh,
         line=line,
-        tied=find_tied(model, mesh) if tied else None,
+        tied=find_tied(model, mesh, names),
     )

@@ -1,26 +1,30 @@
 """The strategy of models that are cut into stages: pipeline parallel, alone or with FSDP inside."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import distributed
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule
-from torch.nn import Parameter
-from torch.nn.utils import get_total_norm
 
+from train.averages import Average
 from train.data.batch import Batch
+from train.layout import local_part
+from train.norms import clip_factor, scale, squared_norms
 from train.optimizers import Optimizers
-from train.precision import DTYPES
+from train.precision import DTYPES, LossScale
 from train.ranks import Ranks
 from train.settings import Settings
-from train.strategies.line import Line
+from train.strategies.in_force import observed
+from train.strategies.line import DATA, PIPELINE, Line
 from train.strategies.pipeline import Pipeline
-from train.strategies.stage_files import save_stage
+from train.strategies.stage_files import save_stages
 from train.strategies.strategy import InForce, Share
-from train.strategies.tied import Tied, local
+from train.strategies.tied import Tied
+from train.weights import copy_into, weights_of
+from train.weights_file import save_config
 
 
 class StagedStrategy:
@@ -32,7 +36,6 @@ class StagedStrategy:
     def __init__(
         self,
         *,
-        name: str,
         model: Any,
         settings: Settings,
         ranks: Ranks,
@@ -40,20 +43,21 @@ class StagedStrategy:
         line: Line,
         tied: Tied | None,
     ) -> None:
-        _, copies = mesh.shape
         self.model = model
-        self.share = Share(mesh.get_local_rank("data"), copies)
-        self._name = name
+        self.share = Share(mesh.get_local_rank(DATA), mesh.size(1))
         self._ranks = ranks
         self._settings = settings
         self._mesh = mesh
         self._tied = tied
         self._pipeline = Pipeline(line, settings)
         self._optimizers = Optimizers(model, settings)
+        self._weights = weights_of(model)
+        self._loss_scale = LossScale.of(settings.precision)
+        self._average = Average.of(self._optimizers.pieces, settings.ema_decay)
 
     def gradients(self, batch: Batch, total_weight: float) -> float:
-        rows = self._ready(batch)
-        loss = self._pipeline.gradients(rows, total_weight / self.share.parts)
+        factor = self.share.parts * self._loss_scale.value / total_weight
+        loss = self._pipeline.gradients(self._ready(batch), factor)
         if self._tied is not None:
             self._tied.sum_gradients()
         return loss
@@ -71,36 +75,36 @@ class StagedStrategy:
         return batch.cut_to(longest).to(self._ranks.device)
 
     def clip(self, most: float) -> float:
-        norm = self._norm()
-        if most > 0:
-            scale = min(1.0, most / (norm + 1e-6))
-            for gradient in self._gradients():
-                gradient.mul_(scale)
+        norm = self._norm() / self._loss_scale.value
+        self._loss_scale.observe(norm)
+        factor = clip_factor(norm, most) / self._loss_scale.value
+        if factor != 1 and not self._loss_scale.overflowed:
+            scale(self._optimizers.gradients(), factor)
         return norm
 
-    def _gradients(self) -> list[Tensor]:
-        """Of this rank's part of the parameters."""
-        return [local(parameter.grad) for parameter in self._trained()]
-
+    @torch.no_grad()
     def _norm(self) -> float:
         """Over all stages and shards; a weight that two stages hold counts once."""
-        trained = list(self._trained())
-        counted = [each.grad for each in trained if not self._is_elsewhere(each)]
-        square = get_total_norm([local(gradient) for gradient in counted]).double() ** 2
+        pieces = [piece for piece in self._optimizers.pieces if not self._is_second(piece.name)]
+        gradients = [piece.parameter.grad for piece in pieces]
+        parts = [local_part(gradient) for gradient in gradients if gradient is not None]
+        square = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
+        if parts:
+            square += squared_norms(parts).sum()
         distributed.all_reduce(square)
         return float(square.sqrt())
 
-    def _is_elsewhere(self, parameter: Parameter) -> bool:
-        """A second copy of a weight of another stage."""
-        return self._tied is not None and self._tied.is_elsewhere(parameter)
-
-    def _trained(self) -> Iterator[Any]:
-        for parameter in self.model.parameters():
-            if parameter.grad is not None:
-                yield parameter
+    def _is_second(self, name: str) -> bool:
+        """Whether this is the copy of a weight that another stage counts and saves."""
+        return self._tied is not None and name == self._tied.second_name
 
     def update(self, factor: float) -> None:
-        self._optimizers.step(factor)
+        if self._loss_scale.overflowed:
+            self._optimizers.drop_gradients()
+        else:
+            self._optimizers.step(factor)
+            self._average.update()
+        self._loss_scale.adapt()
 
     def drop_gradients(self) -> None:
         self._optimizers.drop_gradients()
@@ -109,32 +113,45 @@ class StagedStrategy:
         if self.share.parts == 1:
             return values
         summed = torch.tensor(values, dtype=torch.float64, device=self._ranks.device)
-        distributed.all_reduce(summed, group=self._mesh.get_group("data"))
+        distributed.all_reduce(summed, group=self._mesh.get_group(DATA))
         return summed.tolist()
 
     def state(self) -> dict[str, Any]:
-        return {"model": self.model.state_dict(), "optimizer": self._optimizers.state()}
+        average = self._average.state()
+        state = {
+            "model": self._whole_names(self._weights),
+            "optimizer": self._whole_names(self._optimizers.state()),
+            **self._loss_scale.state(),
+        }
+        return state | {key: self._whole_names(value) for key, value in average.items()}
+
+    def _whole_names(self, named: Mapping[str, Any]) -> dict[str, Any]:
+        """Both copies of a tied weight by the name that one process's model has for it."""
+        if self._tied is None:
+            return dict(named)
+        return {self._tied.whole_name(name): value for name, value in named.items()}
+
+    def _own_names(self, named: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        whole_names = [self._tied.whole_name(name) if self._tied else name for name in own]
+        return {name: named[whole] for name, whole in zip(own, whole_names, strict=True)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self._optimizers.restore(state["optimizer"])
+        copy_into(self._weights, self._own_names(state["model"], self._weights))
+        kept = {piece.name: None for piece in self._optimizers.pieces}
+        self._optimizers.restore(self._own_names(state["optimizer"], kept))
+        self._loss_scale.restore(state)
+        if "average" in state:
+            average = self._own_names(state["average"], self._average.weights())
+            self._average.restore({"average": average})
 
     def save_model(self, folder: Path) -> None:
-        weights = {}
-        for name, parameter in self.model.named_parameters():
-            if not self._is_elsewhere(parameter):
-                weights[name] = parameter.detach()
-        save_stage(weights, folder)
+        weights = {**self._weights, **self._average.weights()}
+        kept = {name: weight for name, weight in weights.items() if not self._is_second(name)}
+        dtype = DTYPES[self._settings.export_dtype]
+        save_stages(kept, folder, self._ranks, self._mesh, dtype)
         if self._ranks.is_first:
-            self.model.config.save_pretrained(folder)
+            save_config(self.model, folder, dtype)
 
     def in_force(self) -> InForce:
-        parameters = list(self.model.parameters())
-        return InForce(
-            strategy=self._name,
-            world_size=distributed.get_world_size(),
-            mesh=dict(zip(self._mesh.mesh_dim_names or (), self._mesh.shape, strict=True)),
-            parameter_dtype=str(parameters[0].dtype).removeprefix("torch."),
-            compute_dtype=str(DTYPES[self._settings.precision]).removeprefix("torch."),
-            local_parameters=sum(local(parameter).numel() for parameter in parameters),
-        )
+        around = {PIPELINE: self._mesh.size(0)}
+        return observed(self.model, self.model, self.losses, around=around)

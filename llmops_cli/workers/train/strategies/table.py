@@ -1,7 +1,7 @@
 """Strategies by name."""
 
 from train.names import named
-from train.strategies import ddp, fsdp, fsdp_tp, hsdp, pp, single, tp
+from train.strategies import ddp, fsdp, fsdp_pp, fsdp_tp, hsdp, pp, single, tp
 from train.strategies.strategy import Build
 
 STRATEGIES: dict[str, Build] = {
@@ -12,6 +12,7 @@ STRATEGIES: dict[str, Build] = {
     "tp": tp.build,
     "fsdp+tp": fsdp_tp.build,
     "pp": pp.build,
+    "fsdp+pp": fsdp_pp.build,
 }
 
 

@@ -4,6 +4,7 @@ logs/ids-SHARE.jsonl say which samples were trained on in which step, so that it
 none was lost or taken twice, however often a run was killed and on however many ranks it went on.
 """
 
+import math
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -35,12 +36,12 @@ class Metrics:
         self._last_s = now_s
         line = {
             "step": step.number,
-            "loss": step.loss,
-            "grad_norm": step.gradient_norm,
+            "loss": _number(step.loss),
+            "grad_norm": _number(step.gradient_norm),
             "lr": self._rate * step.factor,
             "tokens": step.tokens,
             "tokens_per_s": round(step.tokens / wall_s, 1),
-            "memory_bytes": memory_bytes(),
+            "memory_bytes": _memory_bytes(),
         }
         if step.decision.verdict is Verdict.SKIP:
             line["skipped"] = True
@@ -48,7 +49,12 @@ class Metrics:
         return False
 
 
-def memory_bytes() -> int:
+def _number(value: float) -> float | None:
+    """JSON has no other numbers."""
+    return value if math.isfinite(value) else None
+
+
+def _memory_bytes() -> int:
     """The peak on the device, or in main memory where that is the device."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
