@@ -29,22 +29,21 @@ def train(
     as_json: bool = JSON,
 ) -> None:
     """Train a causal language model, from scratch or further; the `demo` model by default."""
-    from llmops_cli.cli.screen import TerminalProgress, print_json, say
+    from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table
     from llmops_cli.cli.settings import resolved
-    from llmops_cli.runtime.runs import RunFolder
-    from llmops_cli.train.run import train as run
+    from llmops_cli.train.run import train_as_rank
+    from llmops_cli.train.saved import save_run
+    from llmops_cli.train.show import train_table
 
     found = resolved(TrainRecipe, given, command="train", file=recipe)
     with TerminalProgress() as progress:
-        report = run(found.recipe, found.origins, progress=progress, output=output)
-    saved = RunFolder("train", Path(report.path).name).write_report(report)
+        report = train_as_rank(found.recipe, found.origins, progress=progress, output=output)
+    if report is None:
+        return
+    saved = save_run(report)
     if as_json:
         print_json(report)
         return
     say(f"{'kept' if report.reused else 'trained'} {report.path}")
-    say(
-        f"{report.parameters:,} parameters, {report.steps} steps, loss {report.loss:.4f}, "
-        f"{report.tokens_per_s:,.0f} tokens/s, {report.cpu_s:.0f} CPU s, "
-        f"digest {report.digest[:19]}"
-    )
-    say(f"report: {saved}")
+    show_table(train_table(report))
+    say(f"report: {saved / 'report.json'}    plots: {saved / 'report.html'}")

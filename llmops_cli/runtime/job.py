@@ -167,4 +167,5 @@ class _EventTail:
             if "notice" in event:
                 self._progress.warn(event["notice"])
                 continue
-            self._progress.update(event["stage"], event["done"], event["total"])
+            note = event.get("note", "")
+            self._progress.update(event["stage"], event["done"], event["total"], note)

@@ -15,15 +15,19 @@ def page_shell(
     title: str,
     body: str,
     data: object,
+    plots: str = "page",
 ) -> str:
-    """The whole file. `body` is HTML; `data` is what the plots' script draws."""
+    """The whole file. `body` is HTML; `data` is what the plots' script draws.
+
+    `plots`: the name of the frame and the script that are for this command.
+    """
     style = _asset("uPlot.min.css") + _asset("page.css")
-    script = _asset("uPlot.iife.min.js") + "\n" + _asset("page.js")
+    script = _asset("uPlot.iife.min.js") + "\n" + _asset(f"{plots}.js")
     # "<" would end the script element that the data lie in
     encoded = msgspec.json.encode(data).decode()
     encoded = encoded.replace("<", "\\u003c")
     return (
-        _asset("page.html")
+        _asset(f"{plots}.html")
         .replace("__TITLE__", escape(title))
         .replace("__STYLE__", style)
         .replace("__BODY__", body)

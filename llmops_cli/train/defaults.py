@@ -18,7 +18,6 @@ OF_ANY_OTHER: Values = {
     "prompt_loss_weight": 0.0,
     "too_long": "cut",
     "checkpoint_every": 500,
-    "validation_share": 0.01,
 }
 OF_A_CONFIGURATION: Values = {
     **OF_ANY_OTHER,

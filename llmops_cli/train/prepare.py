@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.runtime.files import locked
 from llmops_cli.runtime.job import run_job
-from llmops_cli.train.data import data_files, on_disk
+from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.train.data import data_files, on_disk, validation_files
 from llmops_cli.train.recipe import TrainRecipe
 
-MAKES_TOKENIZER = "train.tokenizer"
+PROGRAM = "train.index"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 Json = dict[str, object]
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ranks read (`data`, `tokenizer`), and what the user is told of it.
+
+    `preview`: samples as pieces of text, each with whether it is learned.
+    """
+
+    data: Json
+    tokenizer: str
+    notices: list[str]
+    preview: list[list[tuple[str, bool]]]
+    training: list[Json]
+    validation: list[Json]
+
+    def rows_per_epoch(self, recipe: TrainRecipe) -> int:
+        """Samples, or about how many packed rows, of the training data."""
+        counted = "tokens" if recipe.packing else "samples"
+        total = sum(int(str(counts[counted])) for counts in self.training)
+        if recipe.packing:
+            return math.ceil(total / recipe.sequence_length)
+        return total
 
 
 def prepare(
@@ -25,50 +50,70 @@ def prepare(
     model: str | None,
     folder: Path,
     progress: Progress,
-) -> Json:
-    """What the ranks read, and what the report has of it.
+) -> Prepared:
+    """One process at a time makes it ready, so ranks that somebody else started may all ask.
 
-    One process at a time makes it ready, so ranks that somebody else started may all ask.
     Raises: UsageError naming file and line of bad data.
     """
-    with locked(folder / "prepared"):
-        files = msgspec.to_builtins(on_disk(data_files(recipe), recipe, folder))
-        tokenizer = tokenizer_of(recipe, model)
-        if tokenizer is None:
-            tokenizer = folder / "tokenizer"
-            _make_tokenizer(recipe, env, files, tokenizer, progress)
-    samples = Path(files[0]["path"]).read_bytes().count(b"\n")
-    return {"tokenizer": str(tokenizer), "files": files, "samples": samples}
+    with locked(folder / "index"):
+        job = JobSpec(
+            name="index",
+            python=env.python,
+            program=PROGRAM,
+            input=_asked(recipe, model, folder),
+            env={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"},
+        )
+        result = run_job(job, folder=folder / "index", progress=progress)
+    return msgspec.convert(result.output, Prepared)
+
+
+def _asked(recipe: TrainRecipe, model: str | None, folder: Path) -> Json:
+    files = on_disk(data_files(recipe), recipe, folder)
+    validation = on_disk(validation_files(recipe), recipe, folder)
+    tokenizer = tokenizer_of(recipe, model)
+    return {
+        "files": msgspec.to_builtins(files),
+        "validation": [file.path for file in validation],
+        "validation_share": recipe.validation_share,
+        "tokenizer": str(tokenizer) if tokenizer else None,
+        "tokenizer_output": str(cache_dir() / "tokenizers"),
+        "vocab_size": recipe.vocab_size,
+        "seed": recipe.seed,
+        "batch_size": recipe.batch_size,
+        "sequence_length": recipe.sequence_length,
+        "packing": recipe.packing,
+        "train_on": recipe.train_on,
+        "prompt_loss_weight": recipe.prompt_loss_weight,
+        "too_long": recipe.too_long,
+        "chat_template": chat_template(recipe),
+        "preview": recipe.preview,
+        "cache": str(cache_dir() / "indexes"),
+    }
+
+
+def chat_template(recipe: TrainRecipe) -> str | None:
+    """The text of the file, or chatml. Raises: UsageError if there is no such file."""
+    name = recipe.chat_template
+    if name is None or name == "chatml":
+        return name
+    try:
+        return Path(name).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"--chat-template {name} cannot be read: {error}",
+            hint="a .jinja file, or chatml",
+        ) from error
 
 
 def tokenizer_of(recipe: TrainRecipe, model: str | None) -> Path | None:
     """Its folder: the one asked for, else the model's. None: it is made of the data."""
     if recipe.tokenizer is not None:
-        return Path(recipe.tokenizer)
+        return Path(recipe.tokenizer).expanduser()
     if model is not None:
         return Path(model)
     if recipe.init is not None:
-        beside = Path(recipe.init)
+        beside = Path(recipe.init).expanduser()
         folder = beside if beside.is_dir() else beside.parent
         if (folder / TOKENIZER_CONFIG).is_file():
             return folder
     return None
-
-
-def _make_tokenizer(
-    recipe: TrainRecipe,
-    env: Env,
-    files: list[Json],
-    tokenizer: Path,
-    progress: Progress,
-) -> None:
-    if (tokenizer / TOKENIZER_CONFIG).is_file():
-        return
-    job = JobSpec(
-        name="tokenizer",
-        python=env.python,
-        program=MAKES_TOKENIZER,
-        input={"files": files, "vocab_size": recipe.vocab_size, "output": str(tokenizer)},
-        env={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"},
-    )
-    run_job(job, folder=tokenizer.with_name("tokenizer-job"), progress=progress)

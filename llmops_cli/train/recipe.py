@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from llmops_cli.core.fields import Flag, Natural, NonNegative, Positive, PositiveNumber, Share
+from llmops_cli.core.grammar import read_share
 from llmops_cli.train.defaults import DEMO, settle_defaults
 
 Strategy = Literal[
@@ -89,7 +90,8 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = []
     validation_share: Annotated[
-        Share, Flag(help="Of the data, by the hash of each sample: 1%", group=DATA)
+        Share,
+        Flag(help="Of the data, by the hash of each sample: 1%", read=read_share, group=DATA),
     ] = 0.0
     sequence_length: Annotated[Positive, Flag(help="Most tokens of a row.", group=DATA)] = 1024
     packing: Annotated[

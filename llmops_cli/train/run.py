@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from llmops_cli.core.progress import Progress
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.models.find import find_model
 from llmops_cli.runtime.contents import content_digest
@@ -30,14 +33,15 @@ from llmops_cli.train.kept import (
     refuse_another,
     run_key,
 )
-from llmops_cli.train.launch import ALONE, launch_of
-from llmops_cli.train.prepare import prepare
+from llmops_cli.train.launch import ALONE, SHUTDOWN_TIMEOUT_S, launch_of
+from llmops_cli.train.prepare import Prepared, prepare
+from llmops_cli.train.preview import preview_lines
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
+from llmops_cli.train.result import report_of
 from llmops_cli.train.settings import settings_of
 
-HERE = "."
-"""The model's place in the report that lies in its folder, which may be moved."""
+UNKNOWN_ARITHMETIC = {"flops_per_token": 0.0, "peak_flops_per_s": 0.0}
 Json = dict[str, object]
 
 
@@ -56,10 +60,29 @@ def train(
     Raises: UsageError for bad data, EnvironmentMissing without torch, EngineFailed if training
     fails.
     """
+    report = train_as_rank(recipe, origins, progress=progress, output=output, alone=alone)
+    if report is None:
+        raise UsageError(
+            "this process is one of several that a launcher started, and not the first",
+            hint="start llmops train in them",
+        )
+    return report
+
+
+def train_as_rank(
+    recipe: TrainRecipe,
+    origins: dict[str, str],
+    *,
+    progress: Progress,
+    output: Path | None = None,
+    alone: bool = False,
+) -> TrainReport | None:
+    """As `train`. None: this process is not the first of its run, and that one reports."""
     run = _Run(recipe, origins, progress, alone=alone)
     target = output or model_dir(recipe, run.key)
     if not run.launch.is_first:
-        return run.follow(target)
+        run.follow(target)
+        return None
     with locked(target):
         kept = kept_report(target, progress)
         if kept is not None:
@@ -68,6 +91,11 @@ def train(
         if output is not None and copied(model_dir(recipe, run.key), output, progress):
             return kept_report(output, progress) or run.lead(target)
         return run.lead(target)
+
+
+class _Done(NamedTuple):
+    result: JobResult
+    prepared: Prepared
 
 
 class _Run:
@@ -98,20 +126,21 @@ class _Run:
     def lead(self, target: Path) -> TrainReport:
         """Trains, and writes the report into the model's folder."""
         target.mkdir(parents=True, exist_ok=True)
-        result = self._work(target)
+        done = self._work(target)
         if self._recipe.data == [DEMO] and self._model is None:
             write_demo_texts(target)
-        report = self._report(target, result)
+        report = self._report(target, done)
         write_atomic(target / REPORT, to_json(report))
         shutil.rmtree(target / ".job")
         return msgspec.structs.replace(report, path=str(target))
 
-    def follow(self, target: Path) -> TrainReport:
-        """Trains as one of the other ranks that somebody else started."""
-        result = self._work(target)
-        return self._report(target, result)
+    def follow(self, target: Path) -> None:
+        """Trains as one of the other ranks, without a word, unless the model is there."""
+        self._progress = Silent()
+        if kept_report(target, self._progress) is None:
+            self._work(target)
 
-    def _work(self, target: Path) -> JobResult:
+    def _work(self, target: Path) -> _Done:
         job_folder = target / ".job"
         prepared = prepare(
             self._recipe,
@@ -120,11 +149,12 @@ class _Run:
             folder=job_folder,
             progress=self._progress,
         )
+        self._tell(prepared)
         settings = settings_of(
             self._recipe,
             self.launch,
             model=self._model,
-            samples_per_epoch=int(str(prepared["samples"])),
+            rows_per_epoch=prepared.rows_per_epoch(self._recipe),
             cores=usable_cores(),
         )
         job = JobSpec(
@@ -134,10 +164,14 @@ class _Run:
             launcher=self.launch.argv,
             input={
                 "settings": settings,
-                "data": prepared,
-                "tokenizer": prepared["tokenizer"],
+                "data": prepared.data,
+                "tokenizer": prepared.tokenizer,
+                "digests": self._digests(prepared),
+                "arithmetic": UNKNOWN_ARITHMETIC,
+                "resume": self._recipe.resume == "auto",
                 "output": str(target),
             },
+            grace_s=SHUTDOWN_TIMEOUT_S,
             env={
                 "HF_HUB_OFFLINE": "1",
                 "OMP_NUM_THREADS": str(settings["threads"]),
@@ -146,9 +180,29 @@ class _Run:
             },
         )
         folder = job_folder / f"rank-{self.launch.rank}"
-        return run_job(job, folder=folder, progress=self._progress)
+        result = run_job(job, folder=folder, progress=self._progress)
+        return _Done(result, prepared)
 
-    def _report(self, target: Path, result: JobResult) -> TrainReport:
+    def _tell(self, prepared: Prepared) -> None:
+        """Before the first step: what of the data is not trained, and how samples look."""
+        if not self.launch.is_first:
+            return
+        for notice in prepared.notices:
+            self._progress.say(notice)
+        for line in preview_lines(prepared.preview, coloured=sys.stderr.isatty()):
+            self._progress.say(line)
+
+    def _digests(self, prepared: Prepared) -> Json:
+        """Of all that is read, by name: a run goes on only with the same."""
+        found = {
+            "data": prepared.data["identity"],
+            "tokenizer": content_digest(Path(prepared.tokenizer)),
+        }
+        if self._model is not None:
+            found["model"] = content_digest(Path(self._model), leaving=BESIDE)
+        return found
+
+    def _report(self, target: Path, done: _Done) -> TrainReport:
         digest = content_digest(target, leaving=BESIDE)
         manifest = self._clock.manifest(
             self._recipe,
@@ -157,23 +211,10 @@ class _Run:
             seed=self._recipe.seed,
             digests={"model": digest, "data": data_digest(self._recipe), "run": self.key},
         )
-        output = result.output
-        return TrainReport(
-            manifest=manifest,
-            path=HERE,
-            digest=digest,
-            parameters=output["parameters"],
-            steps=output["steps"],
-            loss=output["loss"],
-            tokens=output["tokens"],
-            tokens_per_s=output["tokens"] / output["wall_s"],
-            cpu_s=output["cpu_s"],
-            memory=result.memory,
-            loss_curve=output["loss_curve"],
-            grad_norm_curve=output["grad_norm_curve"],
-            learning_rate_curve=output["learning_rate_curve"],
-            tokens_per_s_curve=output["tokens_per_s_curve"],
-            strategy=output["in_force"]["strategy"],
-            world_size=output["in_force"]["world_size"],
-            in_force=output["in_force"],
+        return report_of(
+            done.result,
+            manifest,
+            prepared=done.prepared,
+            plan={},
+            arithmetic=UNKNOWN_ARITHMETIC,
         )

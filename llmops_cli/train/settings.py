@@ -11,7 +11,6 @@ from llmops_cli.train.recipe import TrainRecipe
 
 Json = dict[str, object]
 WARMUP_SHARE = 0.03
-CPU_RANK_THREADS = 1
 
 
 def settings_of(
@@ -19,15 +18,15 @@ def settings_of(
     launch: Launch,
     *,
     model: str | None,
-    samples_per_epoch: int,
+    rows_per_epoch: int,
     cores: int,
 ) -> Json:
-    """`model`: its folder. `samples_per_epoch`: samples, or packed rows, of the training split."""
+    """`model`: its folder. `rows_per_epoch`: samples, or packed rows, of the training data."""
     fields: Json = dict(msgspec.to_builtins(recipe))
     steps = recipe.steps
     if steps is None:
         assert recipe.epochs is not None
-        steps = max(1, math.ceil(recipe.epochs * samples_per_epoch / recipe.batch_size))
+        steps = max(1, math.ceil(recipe.epochs * rows_per_epoch / recipe.batch_size))
     warmup_steps = recipe.warmup_steps
     if warmup_steps is None:
         warmup_steps = round(WARMUP_SHARE * steps)

@@ -1,27 +1,106 @@
-"""A training run as a table."""
+"""A training run as a table, in lists, and beside another one."""
 
 from __future__ import annotations
 
 from rich.table import Table
 
-from llmops_cli.show.runs import Show
-from llmops_cli.show.tables import number
+from llmops_cli.show.csv_text import csv_text
+from llmops_cli.show.runs import Export, OpenedRun, Show
+from llmops_cli.show.tables import megabytes, number
+from llmops_cli.train.compare import compare
+from llmops_cli.train.gate import gate
+from llmops_cli.train.page import page
 from llmops_cli.train.report import TrainReport
+
+COLUMNS = (
+    "strategy",
+    "ranks",
+    "parameters",
+    "steps",
+    "loss",
+    "validation",
+    "tokens",
+    "tokens/s",
+    "MFU",
+    "CPU s",
+    "peak MB",
+)
+CSV_COLUMNS = ("step", "loss", "grad_norm", "learning_rate", "tokens_per_s")
 
 
 def train_table(report: TrainReport) -> Table:
     table = Table(title=report.path, title_justify="left")
-    for name in ("parameters", "steps", "loss", "tokens", "tokens/s", "CPU s"):
-        table.add_column(name, justify="right")
-    table.add_row(
-        f"{report.parameters:,}",
-        str(report.steps),
-        number(report.loss, 4),
-        f"{report.tokens:,}",
-        number(report.tokens_per_s, 0),
-        number(report.cpu_s, 1),
-    )
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name == "strategy" else "right")
+    table.add_row(*cells_of(report))
+    table.caption = "\n".join(report.notices)
+    table.caption_justify = "left"
     return table
 
 
-SHOW = Show(table=lambda report, word, width: train_table(report))
+def cells_of(report: TrainReport) -> list[str]:
+    """In the order of COLUMNS."""
+    validation = report.validation[-1].loss if report.validation else None
+    mfu = f"{report.mfu:.1%}" if report.mfu is not None else "-"
+    return [
+        report.strategy,
+        str(report.world_size),
+        f"{report.parameters:,}",
+        str(report.steps),
+        number(report.loss, 4),
+        number(validation, 4),
+        f"{report.tokens:,}",
+        number(report.tokens_per_s, 0),
+        mfu,
+        number(report.cpu_s, 1),
+        megabytes(report.memory.engine_peak_rss_bytes),
+    ]
+
+
+def train_csv(report: TrainReport) -> str:
+    """One row a point of the curves."""
+    curves = {
+        "loss": dict(report.loss_curve),
+        "grad_norm": dict(report.grad_norm_curve),
+        "learning_rate": dict(report.learning_rate_curve),
+        "tokens_per_s": dict(report.tokens_per_s_curve),
+    }
+    rows = []
+    for step, _ in report.loss_curve:
+        row: dict[str, object] = {"step": step}
+        row |= {name: curve.get(step) for name, curve in curves.items()}
+        rows.append(row)
+    return csv_text(CSV_COLUMNS, rows)
+
+
+def train_markdown(report: TrainReport) -> str:
+    cells = cells_of(report)
+    lines = [COLUMNS, ["---"] * len(COLUMNS), cells]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _listed(report: TrainReport) -> dict[str, object]:
+    return {
+        "model": report.manifest.recipe.get("model") or "demo",
+        "backend": f"{report.strategy} x {report.world_size}",
+        "best_output_tokens_per_s": report.tokens_per_s,
+        "loss": report.loss,
+    }
+
+
+def _export_markdown(run: OpenedRun) -> str:
+    return train_markdown(run.report)
+
+
+def _export_csv(run: OpenedRun) -> str:
+    return train_csv(run.report)
+
+
+SHOW = Show(
+    table=lambda report, word, width: train_table(report),
+    listed=_listed,
+    compare=compare,
+    gate=gate,
+    page=page,
+    exports={"markdown": Export(text=_export_markdown), "csv": Export(text=_export_csv)},
+)

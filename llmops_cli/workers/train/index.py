@@ -1,10 +1,11 @@
 """Reads the data of a run once, before its ranks start: indexes, counts, notices, a preview.
 
-Without a tokenizer it only indexes.
+Without a tokenizer it makes one of the data if it is told where, else it only indexes.
 """
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,13 +13,14 @@ from _shared.protocol import Events, JobError, Json, run_worker
 from train.data.corpus import Corpus
 from train.data.encoder import Encoder, Encoding
 from train.data.files import TRAIN, VALIDATION, File, files_at
-from train.data.index import indexed, read_facts, write_split
+from train.data.index import indexed, read_facts
 from train.data.notices import notices_of, shares_line
 from train.data.order import Order
 from train.data.plan import Plan, training_corpus, validation_corpus
 from train.data.preview import segments_of
 from train.data.source import Stream
 from train.data.survey import survey
+from train.data.words import texts_of
 
 LEAST_PIECE_BYTES = 64
 PACKED_PIECE_BYTES = 8
@@ -41,11 +43,12 @@ def work(job: Json, events: Events) -> Json:
         packs=job["packing"],
     )
     training, validation = _data_sets(job)
+    share = 0.0 if validation else job["validation_share"]
     plan = Plan(
-        training=[_indexed(one, job, events) for one in training],
-        validation=[_indexed(one, job, events) for one in validation],
+        training=[_indexed(one, job, events, share) for one in training],
+        validation=[_indexed(one, job, events, 0.0) for one in validation],
         weights=_weights(job["files"]),
-        share=0.0 if validation else job["validation_share"],
+        share=share,
         encoding=how,
         template=job["chat_template"],
         seed=job["seed"],
@@ -53,13 +56,28 @@ def work(job: Json, events: Events) -> Json:
         identity="",
     )
     plan = _identified(plan)
-    for folders in plan.training:
-        for folder in folders:
-            write_split(Path(folder), plan.share)
     found = {"data": plan.json(), "notices": [], "preview": [], "training": [], "validation": []}
+    if job["tokenizer"] is None and job.get("tokenizer_output"):
+        job["tokenizer"] = _made_tokenizer(plan, job, events)
     if job["tokenizer"] is not None:
+        found["tokenizer"] = job["tokenizer"]
         found |= _looked_at(plan, job, events, training, validation)
     return found
+
+
+def _made_tokenizer(plan: Plan, job: Json, events: Events) -> str:
+    """Its folder. One that an earlier run of the same data made is kept."""
+    folder = Path(job["tokenizer_output"]) / f"{plan.identity[:12]}-{job['vocab_size']}"
+    if not folder.exists():
+        from train.tokenizer import train_tokenizer
+
+        events.emit(stage="tokenizer", done=0, total=1)
+        tokenizer = train_tokenizer(texts_of(plan), job["vocab_size"])
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        tokenizer.save_pretrained(partial)
+        partial.rename(folder)
+        events.emit(stage="tokenizer", done=1, total=1)
+    return str(folder)
 
 
 def _data_sets(job: Json) -> tuple[list[DataSet], list[DataSet]]:
@@ -77,7 +95,12 @@ def _data_sets(job: Json) -> tuple[list[DataSet], list[DataSet]]:
     return training, chosen
 
 
-def _indexed(data_set: DataSet, job: Json, events: Events) -> list[str]:
+def _indexed(
+    data_set: DataSet,
+    job: Json,
+    events: Events,
+    share: float,
+) -> list[str]:
     length = job["sequence_length"]
     piece_bytes = max(LEAST_PIECE_BYTES, length - 1)
     if job["packing"]:
@@ -85,7 +108,7 @@ def _indexed(data_set: DataSet, job: Json, events: Events) -> list[str]:
     cache = Path(job["cache"])
     folders = []
     for file in data_set.files:
-        folder = indexed(file, cache, piece_bytes=piece_bytes, report=events.progress)
+        folder = indexed(file, cache, piece_bytes=piece_bytes, report=events.progress, share=share)
         folders.append(str(folder))
     return folders
 

@@ -6,66 +6,106 @@ Needs torch, transformers, tokenizers.
 import time
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer
 
 from _shared.protocol import Events, Json, peak_rss_bytes, run_worker
 from train import ranks as processes
+from train.checkpoints.checkpoints import Run
 from train.curve import Curve
-from train.loop import run
+from train.data.plan import open_data
+from train.evaluate import Evaluation
+from train.loop import Watcher
 from train.model import make_model
 from train.precision import resolve_precision
+from train.ranks import Ranks
+from train.safety import Safety, Surroundings, surrounded
 from train.settings import Settings
-from train.source import source_of
+from train.speed import Arithmetic
 from train.strategies.table import strategy_named
 
 
 def work(job: Json, events: Events) -> Json:
     ranks = processes.join()
-    try:
-        return train(job, events, ranks)
-    finally:
-        processes.leave()
-
-
-def train(job: Json, events: Events, ranks: processes.Ranks) -> Json:
-    start_s = time.monotonic()
-    cpu_start_s = time.process_time()
     settings = read_settings(job["settings"], ranks)
     torch.set_num_threads(settings.threads)
     if ranks.device.type == "cpu":
         torch.use_deterministic_algorithms(True)
+    try:
+        with surrounded(Path(job["output"]), ranks, settings, events) as around:
+            return train(job, settings, around, events)
+    finally:
+        processes.leave()
+
+
+def read_settings(recipe: Json, ranks: Ranks) -> Settings:
+    """The recipe's fields that concern a rank."""
+    names = [field.name for field in fields(Settings)]
+    settings = Settings(**{name: recipe[name] for name in names})
+    precision = resolve_precision(settings.precision, ranks.device)
+    return replace(settings, precision=precision)
+
+
+def train(
+    job: Json,
+    settings: Settings,
+    around: Surroundings,
+    events: Events,
+) -> Json:
+    start_s = time.monotonic()
+    cpu_start_s = time.process_time()
+    ranks = around.ranks
     tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"], trust_remote_code=False)
     model = make_model(settings, len(tokenizer))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     strategy = strategy_named(settings.strategy)(model, settings, ranks)
-    curve = Curve(settings, events)
-    source = source_of(job, settings)
-    last = run(strategy, source, settings, watchers=[curve])
-    output = Path(job["output"])
-    strategy.save_model(output)
-    if ranks.is_first:
-        tokenizer.save_pretrained(output)
+    data = open_data(job["data"], tokenizer)
+    arithmetic = Arithmetic(**job["arithmetic"])
+    curve = Curve(settings, arithmetic, events)
+    watchers: list[Watcher] = [curve]
+    keepers: dict[str, Any] = {"curve": curve}
+    evaluation = None
+    if data.validation is not None:
+        evaluation = Evaluation(strategy, data.validation, settings, events)
+        watchers.append(evaluation)
+        keepers["evaluation"] = evaluation
+    safety = Safety(
+        around,
+        Run(strategy, data.training, settings, ranks, job["digests"]),
+        keepers=keepers,
+        parameters=parameters,
+        resume=job["resume"],
+    )
+    if evaluation is not None:
+        evaluation.checkpoints = safety.checkpoints
+    began_s = time.monotonic()
+    last = safety.run(watchers)
+    trained_s = time.monotonic() - began_s
+    around.phase(settings.steps, "export")
+    save(strategy, tokenizer, Path(job["output"]), ranks)
+    curves = curve.result()
     return {
-        **curve.result(),
-        "loss": last.loss if last else None,
-        "steps": last.number if last else 0,
+        **safety.report(),
+        **curves,
+        "validation": evaluation.result() if evaluation else [],
+        "loss": last.loss if last else curve.last_loss,
+        "steps": settings.steps,
         "parameters": parameters,
         "in_force": strategy.in_force()._asdict(),
-        "precision": settings.precision,
+        "used": data.training.used().json(),
+        "tokens_per_s": curve.session_tokens / trained_s,
         "wall_s": time.monotonic() - start_s,
         "cpu_s": time.process_time() - cpu_start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }
 
 
-def read_settings(recipe: Json, ranks: processes.Ranks) -> Settings:
-    """The recipe's fields that concern a rank."""
-    names = [field.name for field in fields(Settings)]
-    settings = Settings(**{name: recipe[name] for name in names})
-    precision = resolve_precision(settings.precision, ranks.device)
-    return replace(settings, precision=precision)
+def save(strategy: Any, tokenizer: Any, output: Path, ranks: Ranks) -> None:
+    strategy.save_model(output)
+    if ranks.is_first:
+        tokenizer.save_pretrained(output)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,13 @@
-"""A byte-level BPE tokenizer with a chat template, trained on the chats themselves."""
+"""A byte-level BPE tokenizer with a chat template, trained on the data themselves."""
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from _shared.protocol import Events, Json, run_worker
-from train.chats import Chat, read_chats
-
 SPECIAL = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 END = SPECIAL[-1]
-CHATS = 8000
-"""Of the beginning of the data; more change little."""
 TEMPLATE = (
     "{% for message in messages %}"
     "<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
@@ -26,7 +21,7 @@ SPLIT = (
 )
 
 
-def train_tokenizer(chats: list[Chat], vocab_size: int) -> Any:
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
     """A fast tokenizer of Transformers."""
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(SPLIT), behavior="isolated")
@@ -39,7 +34,6 @@ def train_tokenizer(chats: list[Chat], vocab_size: int) -> Any:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    texts = (message["content"] for chat in chats for message in chat)
     tokenizer.train_from_iterator(texts, trainer)
     wrap: Any = PreTrainedTokenizerFast  # its constructor has no types
     fast = wrap(
@@ -50,16 +44,3 @@ def train_tokenizer(chats: list[Chat], vocab_size: int) -> Any:
     )
     fast.chat_template = TEMPLATE
     return fast
-
-
-def work(job: Json, events: Events) -> Json:
-    events.emit(stage="tokenizer", done=0, total=1)
-    chats = read_chats(Path(job["files"][0]["path"]))
-    tokenizer = train_tokenizer(chats[:CHATS], job["vocab_size"])
-    tokenizer.save_pretrained(job["output"])
-    events.emit(stage="tokenizer", done=1, total=1)
-    return {}
-
-
-if __name__ == "__main__":
-    run_worker(work)

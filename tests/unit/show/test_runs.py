@@ -50,15 +50,17 @@ def test_every_run_is_shown_and_listed(saved: dict[str, OpenedRun]) -> None:
 
 
 def test_a_command_without_a_gate_says_so(saved: dict[str, OpenedRun]) -> None:
-    train = saved["train"]
-    with pytest.raises(UsageError, match="is a run of train, which `report gate` has nothing for"):
-        judge_run(train, None, ["loss > 1"], allow_invalid=False)
+    redteam = saved["redteam"]
+    with pytest.raises(
+        UsageError, match="is a run of redteam, which `report gate` has nothing for"
+    ):
+        judge_run(redteam, None, ["loss > 1"], allow_invalid=False)
     with pytest.raises(UsageError, match="`report html` has nothing for"):
-        page_of([train])
+        page_of([redteam])
     with pytest.raises(UsageError, match="`report export` has nothing for"):
-        export_of(train, "markdown")
+        export_of(redteam, "markdown")
     with pytest.raises(UsageError, match="`report compare` has nothing for"):
-        compare_runs(train, train, metrics=[], min_effect=None)
+        compare_runs(redteam, redteam, metrics=[], min_effect=None)
 
 
 def test_runs_of_two_commands_are_not_mixed(saved: dict[str, OpenedRun]) -> None:

@@ -6,13 +6,15 @@ ends that a server would have sent for it, and ends with the token that ends a t
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from train.data.forms import Chat
+from train.data.messages import Message
 from train.data.row_error import RowError
 from train.data.templates import Span, Template
 
 PROBE = "an answer that no data set holds"
+OTHER_TEMPLATE = "--chat-template FILE, one that writes it"
+ENDING_CHARACTERS = 20
 NO_MARK = "--chat-template FILE with {% generation %} around answers, or --train-on all"
 
 
@@ -25,6 +27,12 @@ class Answers:
 
     def render(self, chat: Chat) -> tuple[str, list[Span]]:
         """Raises: RowError where the template does not let an answer be found for sure."""
+        text, spans = self._rendered(chat)
+        for index, (begin, end) in zip(chat.answers, spans, strict=True):
+            _check_kept(chat.messages[index], index, text[begin:end])
+        return text, spans
+
+    def _rendered(self, chat: Chat) -> tuple[str, list[Span]]:
         if self._template.marks_answers:
             text, spans = self._template.render_marked(chat.messages, chat.tools, chat.options)
             turns = [index for index, message in enumerate(chat.messages) if _answers(message)]
@@ -87,7 +95,26 @@ def closing_of(template: Template, control: Sequence[str]) -> str | None:
     return tail[: min(ends)]
 
 
-def _answers(message: dict[str, Any]) -> bool:
+def check_tools(chat: Chat, text: str) -> None:
+    """Raises: RowError if the template leaves tools or calls of them out, as many do."""
+    calls = [call for message in chat.messages for call in message.get("tool_calls", ())]
+    for what, tools in (("tools", chat.tools or ()), ("tool calls", calls)):
+        for tool in tools:
+            function = tool.get("function")
+            name = function.get("name") if isinstance(function, dict) else tool.get("name")
+            if isinstance(name, str) and name not in text:
+                raise RowError(f"the chat template leaves {what} out: {name}", OTHER_TEMPLATE)
+
+
+def _check_kept(message: Message, index: int, answer: str) -> None:
+    """Its end, since templates may leave the thoughts before it out."""
+    ending = message["content"].strip()[-ENDING_CHARACTERS:]
+    if ending not in answer:
+        said = f"the chat template leaves the text of the answer messages[{index}] out"
+        raise RowError(said, OTHER_TEMPLATE)
+
+
+def _answers(message: Message) -> bool:
     return bool(message["role"] == "assistant")
 
 

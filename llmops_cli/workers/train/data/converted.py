@@ -54,9 +54,9 @@ def _list_rows(path: Path) -> Iterator[Row]:
     try:
         with open_unpacked(path) as file:
             blocks = _decoded(file)
-            text = next(blocks, "").lstrip().removeprefix("[")
+            text = _strip(next(blocks, ""), blocks).removeprefix("[")
             while True:
-                text = text.lstrip(" \t\r\n,")
+                text = _strip(text, blocks)
                 if text.startswith("]"):
                     return
                 row, text = _next_value(decoder, text, blocks)
@@ -67,6 +67,17 @@ def _list_rows(path: Path) -> Iterator[Row]:
     except (ValueError, RecursionError) as error:
         message = f"{path}, row {number + 1}: no JSON: {error}"
         raise JobError("UsageError", message, "a list of objects") from None
+
+
+def _strip(text: str, blocks: Iterator[str]) -> str:
+    """Without what stands between members; reads on until something else is seen."""
+    while True:
+        text = text.lstrip(" \t\r\n,")
+        if text:
+            return text
+        text = next(blocks, "")
+        if not text:
+            raise ValueError("the list does not end")
 
 
 def _next_value(
@@ -112,8 +123,10 @@ def _decoded(file: Any) -> Iterator[str]:
         if is_first:
             block = block.removeprefix(BOM)
             is_first = False
-        yield decoder.decode(block)
-    yield decoder.decode(b"", final=True)
+        text = decoder.decode(block)
+        if text:
+            yield text
+    decoder.decode(b"", final=True)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

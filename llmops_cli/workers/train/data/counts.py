@@ -33,11 +33,12 @@ class Counts:
 
 
 def counts_of(samples: Iterable[Sample]) -> Counts:
-    """Of whole samples."""
+    """Of whole samples. Those that teach nothing have no tokens to train."""
     total = Counts()
     for sample in samples:
         total += _sample_counts(sample)
-        total += Counts(tokens=sample.pairs, supervised_tokens=sample.supervised)
+        if sample.counts:
+            total += Counts(tokens=sample.pairs, supervised_tokens=sample.supervised)
     return total
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from _shared.protocol import JobError
-from train.data.answers import Answers
+from train.data.answers import Answers, check_tools
 from train.data.forms import Chat, Completion, Document, Text
 from train.data.row_error import RowError
 from train.data.sample import FULL_WEIGHT, Sample, Weights
@@ -108,8 +108,10 @@ class Encoder:
             raise RowError("it is a chat, and the tokenizer has no chat template", NO_TEMPLATE)
         if self._how.train_on == "all":
             text = self.template.render(chat.messages, chat.tools, chat.options)
+            check_tools(chat, text)
             return Rendered(text, None, False, False)
         text, spans = self._answers.render(chat)
+        check_tools(chat, text)
         return Rendered(text, spans, False, False)
 
     def _tokenized(

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from _shared.protocol import JobError, Json
 from train.data.converted import convert, is_plain
 from train.data.files import TEXT, File
-from train.data.scan import scan_lines, scan_text
+from train.data.scan import Found, scan_lines, scan_text
 
 VERSION = 1
 """Of what lies in an index; another one is made anew."""
@@ -40,6 +41,13 @@ class Identity(NamedTuple):
     modified_ns: int
 
 
+class Written(NamedTuple):
+    """How many rows there are, and what distinguishes their bytes from others."""
+
+    samples: int
+    content: str
+
+
 class Facts(NamedTuple):
     """`source`: whose rows they are; `rows`: the file that holds them, which may be the same."""
 
@@ -48,6 +56,16 @@ class Facts(NamedTuple):
     kind: str
     samples: int
     content: str
+
+
+class Making(NamedTuple):
+    """What an index is made of."""
+
+    file: File
+    source: Identity
+    piece_bytes: int
+    with_checksums: bool
+    report: Report
 
 
 def identity_of(path: Path) -> Identity:
@@ -80,8 +98,11 @@ def indexed(
     *,
     piece_bytes: int,
     report: Report,
+    share: float = 0.0,
 ) -> Path:
     """The folder of the file's index; made now if nobody has. Two at once: one waits.
+
+    With a `share` for validation, both sides are written too.
 
     Raises: JobError for a file whose rows are not what its kind promises, or without any.
     """
@@ -91,9 +112,13 @@ def indexed(
         parts.append(piece_bytes)
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
     folder = cache / key
+    with_checksums = share > 0
+    making = Making(file, source, piece_bytes, with_checksums, report)
     with _locked(cache / f"{key}.lock"):
-        if not _is_whole(folder):
-            _make(folder, file, source, piece_bytes=piece_bytes, report=report)
+        if not _is_whole(folder, with_checksums=with_checksums):
+            _make(folder, making)
+        if with_checksums:
+            _write_split(folder, share)
     return folder
 
 
@@ -106,20 +131,18 @@ def split_rows(
     """Numbers of the rows on one side, mapped; None for all of them."""
     if share == 0:
         return None
-    path = folder / f"{'validation' if is_validation else 'training'}-{share:g}.i64"
-    return mapped(path, np.int64)
+    side = "validation" if is_validation else "training"
+    return mapped(folder / f"{side}-{share:g}.i64", np.int64)
 
 
-def write_split(folder: Path, share: float) -> None:
-    """Both sides of `share`, by the rows' checksums."""
-    if share == 0:
-        return
+def _write_split(folder: Path, share: float) -> None:
+    """Both sides, by the rows' checksums."""
     checksums = mapped(folder / CHECKSUMS, np.uint32)
     is_held_out = checksums < share * 2.0**32
     sides = {"training": ~is_held_out, "validation": is_held_out}
-    with _locked(folder.with_suffix(".lock")):
-        for name, chosen in sides.items():
-            path = folder / f"{name}-{share:g}.i64"
+    for name, chosen in sides.items():
+        path = folder / f"{name}-{share:g}.i64"
+        if not path.exists():
             temporary = path.with_suffix(".tmp")
             np.flatnonzero(chosen).astype(np.int64).tofile(temporary)
             temporary.replace(path)
@@ -132,8 +155,10 @@ def mapped(path: Path, kind: type[Any]) -> NDArray[Any]:
     return np.memmap(path, kind, mode="r")
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_whole(folder: Path, *, with_checksums: bool) -> bool:
     """The facts are written last. A converted file must still be what has been indexed."""
+    if with_checksums and not (folder / CHECKSUMS).exists():
+        return False
     try:
         facts = read_facts(folder)
     except (OSError, ValueError, KeyError, TypeError):
@@ -141,82 +166,72 @@ def _is_whole(folder: Path) -> bool:
     return changed(facts.rows) is None
 
 
-def _make(
-    folder: Path,
-    file: File,
-    source: Identity,
-    *,
-    piece_bytes: int,
-    report: Report,
-) -> None:
+def _make(folder: Path, making: Making) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     temporary = folder.with_suffix(".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        rows = file.path
-        if not is_plain(file):
-            report(f"unpacking {file.path.name}", 0, 1)
+        rows = making.file.path
+        if not is_plain(making.file):
+            making.report(f"unpacking {rows.name}", 0, 1)
+            convert(making.file, temporary / ROWS)
             rows = temporary / ROWS
-            convert(file, rows)
-        count = _write_index(temporary, rows, file, piece_bytes=piece_bytes, report=report)
-        _finish(temporary, folder, file, source, count=count)
+        written = _write_index(temporary, rows, making)
+        error = changed(making.source)
+        if error is not None:
+            raise error
+        temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    _write_facts(folder, making, written)
 
 
-def _write_index(
-    folder: Path,
-    rows: Path,
-    file: File,
-    *,
-    piece_bytes: int,
-    report: Report,
-) -> int:
-    name = str(file.path)
-    found = scan_lines(rows, name)
-    if file.kind == TEXT:
-        found = scan_text(rows, name, piece_bytes)
+def _write_index(folder: Path, rows: Path, making: Making) -> Written:
     size_bytes = rows.stat().st_size
-    count = 0
+    samples = 0
+    content = 0
+    done_bytes = 0
     with (folder / BEGINS).open("wb") as begins, (folder / CHECKSUMS).open("wb") as checksums:
-        for some in found:
+        for some in _scan(rows, making):
             _write(begins, some.begins)
-            _write(checksums, some.checksums)
-            count += len(some.begins)
-            if len(some.begins):
-                report(f"indexing {file.path.name}", float(some.begins[-1]), size_bytes)
+            if some.checksums is not None:
+                _write(checksums, some.checksums)
+            samples += len(some.begins)
+            content = zlib.crc32(some.block, content)
+            done_bytes += len(some.block)
+            making.report(f"indexing {making.file.path.name}", done_bytes, size_bytes)
         _write(begins, np.array([size_bytes], np.int64))
-    if not count:
-        raise JobError("UsageError", f"{file.path} holds no samples")
-    return count
+    if not samples:
+        raise JobError("UsageError", f"{making.file.path} holds no samples")
+    if not making.with_checksums:
+        (folder / CHECKSUMS).unlink()
+    return Written(samples, f"{content:08x}-{size_bytes}")
 
 
-def _finish(
-    temporary: Path,
-    folder: Path,
-    file: File,
-    source: Identity,
-    *,
-    count: int,
-) -> None:
-    """Renamed first, since a converted file's place is part of the facts."""
-    error = changed(source)
-    if error is not None:
-        raise error
-    temporary.rename(folder)
-    rows = source if is_plain(file) else identity_of(folder / ROWS)
-    content = hashlib.sha256((folder / CHECKSUMS).read_bytes()).hexdigest()
+def _scan(rows: Path, making: Making) -> Iterator[Found]:
+    name = str(making.file.path)
+    with_checksums = making.with_checksums
+    if making.file.kind == TEXT:
+        return scan_text(rows, name, making.piece_bytes, with_checksums=with_checksums)
+    return scan_lines(rows, name, with_checksums=with_checksums)
+
+
+def _write_facts(folder: Path, making: Making, written: Written) -> None:
+    """Last of all, and in place: where a converted file lies is part of them."""
+    rows = making.source
+    if not is_plain(making.file):
+        rows = identity_of(folder / ROWS)
     facts: Json = {
-        "source": source,
+        "source": making.source,
         "rows": rows,
-        "kind": file.kind,
-        "samples": count,
-        "content": content,
+        "kind": making.file.kind,
+        "samples": written.samples,
+        "content": written.content,
     }
-    written = folder / f"{FACTS}.tmp"
-    written.write_text(json.dumps(facts))
-    written.replace(folder / FACTS)
+    temporary = folder / f"{FACTS}.tmp"
+    temporary.write_text(json.dumps(facts))
+    temporary.replace(folder / FACTS)
 
 
 def _write(file: BinaryIO, array: NDArray[Any]) -> None:

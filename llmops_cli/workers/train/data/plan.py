@@ -70,7 +70,7 @@ def training_corpus(plan: Plan, encoder: Encoder) -> Corpus:
 def validation_corpus(plan: Plan, encoder: Encoder) -> Corpus | None:
     """Numbers are those of the training files' rows, or go on behind them."""
     if plan.validation:
-        behind = sum(file.facts.samples for file in _files(plan.training))
+        behind = sum(file.facts.samples for file in training_files(plan))
         sets = _opened(plan.validation, Side(), first=behind)
     elif plan.share:
         sets = _opened(plan.training, Side(plan.share, is_validation=True), first=0)
@@ -79,8 +79,9 @@ def validation_corpus(plan: Plan, encoder: Encoder) -> Corpus | None:
     return Corpus(sets, encoder, plan.identity)
 
 
-def _files(folders: Folders) -> list[RowFile]:
-    return [file for files in _opened(folders, Side(), first=0) for file in files]
+def training_files(plan: Plan) -> list[RowFile]:
+    """With the rows that are held out."""
+    return [file for files in _opened(plan.training, Side(), first=0) for file in files]
 
 
 def _opened(folders: Folders, side: Side, *, first: int) -> list[list[RowFile]]:

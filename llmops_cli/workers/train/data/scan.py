@@ -1,6 +1,6 @@
 """Where the rows of a file begin, found in blocks: memory stays flat, however long the file is.
 
-Each row has a checksum, which decides on its split: it stays on its side when the file grows.
+A row's checksum decides on its split, so it stays on its side when the file grows.
 """
 
 import codecs
@@ -13,28 +13,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _shared.protocol import JobError
-from _shared.rows import BLANK, BOM, parsed
+from _shared.rows import BLANK, BOM, ONE_OBJECT, parsed
+
+Offsets = NDArray[np.int64]
 
 BLOCK_BYTES = 1 << 20
 LONGEST_ROW_BYTES = 1 << 28
 SLACK_BYTES = 64
 """Behind a piece, so that the mark of a document's end is seen whole."""
-NEWLINE = 10
-RETURN = 13
-OPENING = (ord("{"), ord('"'))
-CLOSING = (ord("}"), ord('"'))
+NEWLINE = ord("\n")
+RETURN = ord("\r")
 DOCUMENT_END = b"<|endoftext|>"
 """Alone in a line of a text file, it divides documents."""
 
 
+def _bytes_in(characters: str) -> NDArray[np.bool_]:
+    """For each byte whether it is one of them: an index into this is the fastest test."""
+    table = np.zeros(256, np.bool_)
+    table[[ord(character) for character in characters]] = True
+    return table
+
+
+OPENS_ROW = _bytes_in('{"')
+CLOSES_ROW = _bytes_in('}"')
+
+
 class Found(NamedTuple):
-    """Some more rows: where each begins in the file, and its checksum."""
+    """Some more rows: where each begins in the file, and its checksum if that was asked for.
+
+    `block`: the bytes in which they lie.
+    """
 
     begins: NDArray[np.int64]
-    checksums: NDArray[np.uint32]
+    checksums: NDArray[np.uint32] | None
+    block: bytes
 
 
-def scan_lines(path: Path, name: str) -> Iterator[Found]:
+def scan_lines(
+    path: Path,
+    name: str,
+    *,
+    with_checksums: bool,
+) -> Iterator[Found]:
     """Rows of JSONL. `name`: what the user calls the file.
 
     Raises: JobError naming the first line that is no UTF-8, or neither object nor text.
@@ -42,13 +62,23 @@ def scan_lines(path: Path, name: str) -> Iterator[Found]:
     with path.open("rb") as file:
         offset = _skip_mark(file)
         lines = 0
-        for block in _whole_lines(file, name, offset):
-            yield _lines_in(block, offset, lines, name)
+        for block in _whole_lines(file, name):
+            ends = _line_ends(block)
+            _check_utf8(block, lines, name)
+            begins, stops = _rows_in(block, ends, lines, name)
+            checksums = _checksums(block, begins, stops) if with_checksums else None
+            yield Found(begins + offset, checksums, block)
             offset += len(block)
-            lines += block.count(b"\n")
+            lines += len(ends)
 
 
-def scan_text(path: Path, name: str, piece_bytes: int) -> Iterator[Found]:
+def scan_text(
+    path: Path,
+    name: str,
+    piece_bytes: int,
+    *,
+    with_checksums: bool,
+) -> Iterator[Found]:
     """Pieces of plain text: documents, and long ones cut behind a line where possible."""
     needed = piece_bytes + SLACK_BYTES
     with path.open("rb") as file:
@@ -58,8 +88,13 @@ def scan_text(path: Path, name: str, piece_bytes: int) -> Iterator[Found]:
             more = file.read(max(BLOCK_BYTES, needed))
             buffer += more
             stops = list(_piece_ends(buffer, piece_bytes, needed=needed if more else 1))
-            yield _pieces_in(buffer, stops, offset, name)
             used = stops[-1] if stops else 0
+            block = buffer[:used]
+            _check_text(block, name, offset)
+            begins = np.array([0, *stops][: len(stops)], np.int64)
+            ends = np.array(stops, np.int64)
+            checksums = _checksums(block, begins, ends) if with_checksums else None
+            yield Found(begins + offset, checksums, block)
             buffer = buffer[used:]
             offset += used
 
@@ -71,7 +106,7 @@ def _skip_mark(file: BinaryIO) -> int:
     return 0
 
 
-def _whole_lines(file: BinaryIO, name: str, offset: int) -> Iterator[bytes]:
+def _whole_lines(file: BinaryIO, name: str) -> Iterator[bytes]:
     """Blocks that end with a line."""
     parts: list[bytes] = []
     while block := file.read(BLOCK_BYTES):
@@ -91,54 +126,43 @@ def _whole_lines(file: BinaryIO, name: str, offset: int) -> Iterator[bytes]:
         yield last
 
 
-def _lines_in(
-    block: bytes,
-    offset: int,
-    lines: int,
-    name: str,
-) -> Found:
+def _line_ends(block: bytes) -> Offsets:
+    """Of the line feeds; the last line of a file may have none."""
     bytes_N = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(bytes_N == NEWLINE)
     if block[-1] != NEWLINE:
         ends = np.append(ends, len(block))
+    return ends
+
+
+def _rows_in(
+    block: bytes,
+    ends: Offsets,
+    lines: int,
+    name: str,
+) -> tuple[Offsets, Offsets]:
+    """Begins and ends of lines that are not blank; what does not look like a row is read."""
+    bytes_N = np.frombuffer(block, np.uint8)
     begins = np.empty_like(ends)
     begins[0] = 0
     begins[1:] = ends[:-1] + 1
     stops = ends - (bytes_N[np.maximum(ends - 1, 0)] == RETURN)
     stops = np.maximum(stops, begins)
-    kept = _check_lines(block, begins, stops, lines, name)
-    _check_utf8(block, lines, name)
-    begins = begins[kept]
-    stops = stops[kept]
-    view = memoryview(block)
-    pairs = zip(begins.tolist(), stops.tolist(), strict=True)
-    checksums = [zlib.crc32(view[begin:stop]) for begin, stop in pairs]
-    return Found(begins + offset, np.array(checksums, np.uint32))
-
-
-def _check_lines(
-    block: bytes,
-    begins: NDArray[np.int64],
-    stops: NDArray[np.int64],
-    lines: int,
-    name: str,
-) -> NDArray[np.bool_]:
-    """Which lines are rows; those that do not look like one are read to be sure."""
-    bytes_N = np.frombuffer(block, np.uint8)
-    kept = stops > begins
     first = bytes_N[np.minimum(begins, len(block) - 1)]
     last = bytes_N[np.maximum(stops - 1, 0)]
-    is_usual = np.isin(first, OPENING) & np.isin(last, CLOSING)
+    kept = stops > begins
+    is_usual = OPENS_ROW[first] & CLOSES_ROW[last]
     for index in np.flatnonzero(kept & ~is_usual).tolist():
         line = block[begins[index] : stops[index]].strip(BLANK)
         kept[index] = bool(line)
         if line:
-            place = f"{name}:{lines + index + 1}"
-            row = parsed(line, place)
-            if not isinstance(row, dict | str):
-                message = f"{place}: a row is an object, or a text"
-                raise JobError("UsageError", message, "one JSON object a line")
-    return kept
+            _check_row(line, f"{name}:{lines + index + 1}")
+    return begins[kept], stops[kept]
+
+
+def _check_row(line: bytes, place: str) -> None:
+    if not isinstance(parsed(line, place), dict | str):
+        raise JobError("UsageError", f"{place}: a row is an object, or a text", ONE_OBJECT)
 
 
 def _check_utf8(block: bytes, lines: int, name: str) -> None:
@@ -147,6 +171,12 @@ def _check_utf8(block: bytes, lines: int, name: str) -> None:
     except UnicodeDecodeError as error:
         line = lines + block.count(b"\n", 0, error.start) + 1
         raise JobError("UsageError", f"{name}:{line}: no UTF-8", "save it as UTF-8") from None
+
+
+def _checksums(block: bytes, begins: Offsets, ends: Offsets) -> NDArray[np.uint32]:
+    view = memoryview(block)
+    pairs = zip(begins.tolist(), ends.tolist(), strict=True)
+    return np.array([zlib.crc32(view[begin:end]) for begin, end in pairs], np.uint32)
 
 
 def _piece_ends(buffer: bytes, piece_bytes: int, needed: int) -> Iterator[int]:
@@ -175,24 +205,9 @@ def _piece_end(buffer: bytes, at: int, piece_bytes: int) -> int:
     return most
 
 
-def _pieces_in(
-    buffer: bytes,
-    stops: list[int],
-    offset: int,
-    name: str,
-) -> Found:
-    begins = [0, *stops][: len(stops)]
-    checksums = []
-    for begin, stop in zip(begins, stops, strict=True):
-        piece = buffer[begin:stop]
-        _check_text(piece, name, offset + begin)
-        checksums.append(zlib.crc32(piece))
-    return Found(np.array(begins, np.int64) + offset, np.array(checksums, np.uint32))
-
-
-def _check_text(piece: bytes, name: str, offset: int) -> None:
+def _check_text(block: bytes, name: str, offset: int) -> None:
     try:
-        codecs.utf_8_decode(piece, "strict", True)
+        codecs.utf_8_decode(block, "strict", True)
     except UnicodeDecodeError as error:
         message = f"{name}: no UTF-8 at byte {offset + error.start}"
         raise JobError("UsageError", message, "save it as UTF-8") from None

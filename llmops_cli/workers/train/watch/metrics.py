@@ -41,7 +41,7 @@ class Metrics:
             "lr": self._rate * step.factor,
             "tokens": step.tokens,
             "tokens_per_s": round(step.tokens / wall_s, 1),
-            "memory_bytes": _memory_bytes(),
+            "memory_bytes": memory_bytes(),
         }
         if step.decision.verdict is Verdict.SKIP:
             line["skipped"] = True
@@ -54,7 +54,7 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _memory_bytes() -> int:
+def memory_bytes() -> int:
     """The peak on the device, or in main memory where that is the device."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()

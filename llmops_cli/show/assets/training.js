@@ -1,0 +1,40 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const style = getComputedStyle(document.documentElement);
+  const ink = style.getPropertyValue("--soft").trim();
+  const line = style.getPropertyValue("--line").trim();
+  const colors = ["#2563eb", "#e8590c", "#0f9d6b", "#a626a4", "#b58900", "#d6336c", "#0891b2", "#6b7280"];
+  const axis = (label, more) => Object.assign(
+    { label, stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, labelSize: 22 }, more);
+  const number = (value) => value == null ? "-" : Number(value.toPrecision(4)).toLocaleString("en");
+  const sync = uPlot.sync("step");
+
+  // curves: [{name, points: [[step, value], ...], dots}]
+  function plot(id, title, label, curves, height, logarithmic) {
+    const box = document.getElementById(id);
+    const shown = curves.filter((curve) => curve.points.length);
+    if (!shown.length) return box.remove();
+    const steps = [...new Set(shown.flatMap((curve) => curve.points.map((p) => p[0])))].sort((a, b) => a - b);
+    const columns = shown.map((curve) => {
+      const at = new Map(curve.points);
+      return steps.map((step) => at.has(step) ? at.get(step) : null);
+    });
+    const y = logarithmic ? { distr: 3 } : { range: (u, low, high) => [0, (high || 1) * 1.08] };
+    new uPlot({
+      width: Math.max(320, box.clientWidth), height, title, cursor: { sync: { key: sync.key } },
+      scales: { x: { time: false }, y },
+      axes: [axis("step"), axis(label, { size: 70, values: (u, ticks) => ticks.map((t) => t == null ? "" : number(t)) })],
+      series: [{ label: "step" }, ...shown.map((curve, n) => ({
+        label: curve.name, stroke: colors[n % colors.length], width: 2, spanGaps: true,
+        dash: curve.dots ? [6, 4] : [], points: { show: !!curve.dots, size: 6 }, value: (u, v) => number(v),
+      }))],
+    }, [steps, ...columns], box);
+  }
+
+  plot("loss", "", "loss", data.loss, 360, data.logarithmic);
+  plot("norm", "Norm of the gradients", "norm", data.norm, 240);
+  plot("rate", "Learning rate", "rate", data.rate, 240);
+  plot("speed", "Tokens per second", "tokens/s", data.speed, 200);
+  document.body.dataset.ready = "yes";
+})();

@@ -1,0 +1,40 @@
+"""The text of a run's data, for a tokenizer that is made of it."""
+
+from collections.abc import Iterator
+
+from train.data.corpus import RowFile
+from train.data.forms import Completion, Document, Text
+from train.data.plan import Plan, training_files
+
+MOST_DOCUMENTS = 8000
+MOST_CHARACTERS = 50_000_000
+"""Of the beginning; more change little."""
+
+
+def texts_of(plan: Plan) -> Iterator[str]:
+    """Contents without a template's words, the same number of documents of each file."""
+    left = MOST_CHARACTERS
+    files = training_files(plan)
+    most = max(1, MOST_DOCUMENTS // len(files))
+    for file in files:
+        for text in _texts_in(file, most):
+            left -= len(text)
+            if left < 0:
+                return
+            yield text
+
+
+def _texts_in(file: RowFile, most: int) -> Iterator[str]:
+    for index in range(min(most, file.size)):
+        yield from _words(file.document(index).document)
+
+
+def _words(document: Document) -> Iterator[str]:
+    if isinstance(document, Text):
+        yield document.text
+    elif isinstance(document, Completion):
+        yield document.prompt
+        yield document.completion
+    else:
+        for message in document.messages:
+            yield message.get("content") or ""

@@ -1,0 +1,80 @@
+"""The loss on data that the model is not trained on."""
+
+import math
+from typing import Any
+
+from _shared.protocol import Events, Json
+from train.checkpoints.checkpoints import Checkpoints
+from train.data.source import Source
+from train.loop import Step
+from train.settings import Settings
+from train.strategies.strategy import Strategy
+
+MOST_STEPS = 200
+"""Batches of one evaluation; more say little and cost much."""
+MOST_LOSS = 700.0
+"""Beyond it a perplexity is no number."""
+
+
+class Evaluation:
+    """Every so many steps, and at the end."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        source: Source,
+        settings: Settings,
+        events: Events,
+    ) -> None:
+        self._strategy = strategy
+        self._source = source
+        self._settings = settings
+        self._events = events
+        self.checkpoints: Checkpoints | None = None
+        self._found: list[Json] = []
+
+    def after(self, step: Step) -> bool:
+        every = self._settings.evaluate_every
+        is_due = every > 0 and step.number % every == 0
+        if is_due or step.number == self._settings.steps:
+            self._evaluate(step.number)
+        return False
+
+    def _evaluate(self, number: int) -> None:
+        model: Any = self._strategy.model
+        model.eval()
+        loss, weight = self._sums()
+        model.train()
+        mean = loss / max(weight, 1.0)
+        found = {
+            "step": number,
+            "loss": mean,
+            "perplexity": math.exp(min(mean, MOST_LOSS)),
+            "tokens": int(weight),
+        }
+        self._found.append(found)
+        if self.checkpoints is not None:
+            self.checkpoints.validation = mean
+
+    def _sums(self) -> list[float]:
+        """Weighted losses and weights; every rank takes its share of every batch."""
+        loss = 0.0
+        weight = 0.0
+        rows = self._strategy.share.rows(self._settings.batch_size)
+        for step in range(MOST_STEPS):
+            if self._source.is_over(step):
+                break
+            self._events.progress("validation", step, 0)
+            batch = self._source.rows(step, rows)
+            loss += self._strategy.losses(batch)
+            weight += batch.weight
+        return self._strategy.sum_over_shares([loss, weight])
+
+    def state(self) -> Json:
+        return {"found": self._found}
+
+    def restore(self, state: Json) -> None:
+        self._found = list(state["found"])
+
+    def result(self) -> list[Json]:
+        return self._found

@@ -1,0 +1,97 @@
+"""Training runs are listed, compared, judged and drawn; those of older versions too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.report import decode_report
+from llmops_cli.show.gates import ConditionOutcome
+from llmops_cli.show.runs import OpenedRun, compare_runs, judge_run, page_of, run_list
+from llmops_cli.train.compare import TrainComparison
+from llmops_cli.train.report import TrainReport, Validation
+from llmops_cli.train.show import train_csv, train_markdown
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "reports" / "llmops.train-1.json"
+
+
+@pytest.fixture
+def old() -> OpenedRun:
+    return OpenedRun(name="old", path=GOLDEN.parent, report=decode_report(GOLDEN.read_bytes()))
+
+
+@pytest.fixture
+def new(old: OpenedRun) -> OpenedRun:
+    """Half as fast, with a lower loss."""
+    report: TrainReport = old.report
+    curve = [(step, loss - 0.01) for step, loss in report.loss_curve]
+    changed = msgspec.structs.replace(
+        report,
+        strategy="ddp",
+        world_size=2,
+        loss=report.loss * 0.5,
+        loss_curve=curve,
+        tokens_per_s=report.tokens_per_s / 2,
+        validation=[Validation(step=800, loss=0.3, perplexity=1.35, skills={"fact": 1.0})],
+        notices=["a <b> & c"],
+    )
+    return OpenedRun(name="new", path=GOLDEN.parent, report=changed)
+
+
+def test_a_run_of_before_has_the_defaults_of_what_it_did_not_tell(old: OpenedRun) -> None:
+    assert old.report.strategy == "single"
+    assert old.report.world_size == 1
+    (row,) = run_list([old])
+    assert row["backend"] == "single x 1"
+
+
+def test_figures_are_better_or_worse_by_their_own_direction(old: OpenedRun, new: OpenedRun) -> None:
+    compared = compare_runs(old, new, metrics=["loss", "tokens_per_s"], min_effect=None)
+    found = compared.result
+    assert isinstance(found, TrainComparison)
+    verdicts = {each.figure: each.verdict for each in found.figures}
+    assert verdicts == {"loss": "better", "tokens_per_s": "worse"}
+    assert found.largest_loss_difference == pytest.approx(0.01)
+    with pytest.raises(UsageError, match="unknown metric 'los'"):
+        compare_runs(old, new, metrics=["los"], min_effect=None)
+
+
+@pytest.mark.parametrize(
+    ("condition", "outcome"),
+    [
+        ("loss > 0.3", ConditionOutcome.PASSED),
+        ("loss > 0.01", ConditionOutcome.FAILED),
+        ("tokens_per_s < -10%", ConditionOutcome.FAILED),
+        ("tokens_per_s < -60%", ConditionOutcome.PASSED),
+        ("mfu < 0.3", ConditionOutcome.UNKNOWN),
+    ],
+)
+def test_a_gate_judges(
+    condition: str, outcome: ConditionOutcome, old: OpenedRun, new: OpenedRun
+) -> None:
+    (judged,) = judge_run(new, old, [condition], allow_invalid=False)
+    assert judged.outcome is outcome
+
+
+def test_a_change_needs_a_baseline(new: OpenedRun) -> None:
+    with pytest.raises(UsageError, match="is a change against a baseline"):
+        judge_run(new, None, ["loss > +1%"], allow_invalid=False)
+
+
+def test_the_page_has_the_curves_and_escapes_what_it_is_told(
+    old: OpenedRun, new: OpenedRun
+) -> None:
+    page = page_of([new])
+    assert "a &lt;b&gt; &amp; c" in page
+    assert "Held out" in page
+    assert "new loss" in page_of([old, new])
+
+
+def test_tables_for_other_tools(new: OpenedRun) -> None:
+    lines = train_csv(new.report).splitlines()
+    assert lines[0] == "step,loss,grad_norm,learning_rate,tokens_per_s"
+    assert len(lines) == 1 + len(new.report.loss_curve)
+    assert "| ddp | 2 |" in train_markdown(new.report)
