@@ -16,7 +16,7 @@ from train.data.files import TRAIN, VALIDATION, File, files_at
 from train.data.index import indexed, read_facts
 from train.data.notices import notices_of, shares_line
 from train.data.order import Order
-from train.data.plan import Plan, training_corpus, validation_corpus
+from train.data.plan import DataPlan, training_corpus, validation_corpus
 from train.data.preview import segments_of
 from train.data.source import Stream
 from train.data.survey import survey
@@ -44,7 +44,7 @@ def work(job: Json, events: Events) -> Json:
     )
     training, validation = _data_sets(job)
     share = 0.0 if validation else job["validation_share"]
-    plan = Plan(
+    plan = DataPlan(
         training=[_indexed(one, job, events, share) for one in training],
         validation=[_indexed(one, job, events, 0.0) for one in validation],
         weights=_weights(job["files"]),
@@ -65,7 +65,7 @@ def work(job: Json, events: Events) -> Json:
     return found
 
 
-def _made_tokenizer(plan: Plan, job: Json, events: Events) -> str:
+def _made_tokenizer(plan: DataPlan, job: Json, events: Events) -> str:
     """Its folder. One that an earlier run of the same data made is kept."""
     folder = Path(job["tokenizer_output"]) / f"{plan.identity[:12]}-{job['vocab_size']}"
     if not folder.exists():
@@ -123,7 +123,7 @@ def _weights(files: list[Json]) -> list[float] | None:
     return given
 
 
-def _identified(plan: Plan) -> Plan:
+def _identified(plan: DataPlan) -> DataPlan:
     """Of contents, not of paths: data may be moved between two parts of a run."""
     from dataclasses import replace
 
@@ -139,7 +139,7 @@ def _contents(folders: list[str]) -> list[str]:
 
 
 def _looked_at(
-    plan: Plan,
+    plan: DataPlan,
     job: Json,
     events: Events,
     training: list[DataSet],

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from train.data.batch import Batch
-from train.data.sample import Row
+from train.data.sample import TokenRow
 
 
-def collate(rows: Sequence[Row], *, length: int | None = None) -> Batch:
+def collate(rows: Sequence[TokenRow], *, length: int | None = None) -> Batch:
     """As long as the longest row, or `length`.
 
     Positions begin anew with each piece. Padding goes on counting: it is behind all that counts,
@@ -45,10 +45,10 @@ def collate(rows: Sequence[Row], *, length: int | None = None) -> Batch:
     )
 
 
-def _length(row: Row) -> int:
+def _length(row: TokenRow) -> int:
     return sum(piece.end - piece.begin for piece in row.pieces)
 
 
-def _numbers(rows: Sequence[Row]) -> tuple[int, ...]:
+def _numbers(rows: Sequence[TokenRow]) -> tuple[int, ...]:
     pieces = (piece for row in rows for piece in row.pieces)
     return tuple(piece.sample.number for piece in pieces if piece.is_first)

@@ -17,7 +17,7 @@ ALSO_USED = ("tools", "input", "system", "history", "chat_template_kwargs", "fun
 NO_READER = "pip install pyarrow"
 
 # A row is whatever JSON a data set holds.
-Row = Any
+AnyRow = Any
 
 
 def is_plain(file: File) -> bool:
@@ -46,7 +46,7 @@ def _unpack(path: Path, target: Path) -> None:
         raise unpacking_failed(path, error) from None
 
 
-def _list_rows(path: Path) -> Iterator[Row]:
+def _list_rows(path: Path) -> Iterator[AnyRow]:
     """The members of one list, of which no more than one is held."""
     decoder = json.JSONDecoder()
     number = 0
@@ -84,7 +84,7 @@ def _next_value(
     decoder: json.JSONDecoder,
     text: str,
     blocks: Iterator[str],
-) -> tuple[Row, str]:
+) -> tuple[AnyRow, str]:
     """Reads on until a value is whole; twice as much each time, so that a long one is no burden."""
     wanted = len(text)
     while True:
@@ -129,7 +129,7 @@ def _decoded(file: Any) -> Iterator[str]:
     decoder.decode(b"", final=True)
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def _parquet_rows(path: Path) -> Iterator[AnyRow]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -144,7 +144,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         raise _unreadable(path, error) from None
 
 
-def _arrow_rows(path: Path) -> Iterator[Row]:
+def _arrow_rows(path: Path) -> Iterator[AnyRow]:
     """The stream that `datasets` writes, or a file of Arrow's own."""
     try:
         import pyarrow
@@ -180,7 +180,7 @@ def _used(columns: list[str]) -> list[str]:
     return used or columns
 
 
-def _without_nulls(value: Row) -> Row:
+def _without_nulls(value: AnyRow) -> AnyRow:
     """Columns of objects hold null for each field that only others have."""
     if isinstance(value, dict):
         kept = {name: part for name, part in value.items() if part is not None}

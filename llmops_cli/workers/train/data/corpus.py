@@ -10,20 +10,20 @@ from typing import NamedTuple
 import numpy as np
 
 from _shared.protocol import JobError
-from _shared.rows import ONE_OBJECT, NotJsonError, Row, json_of
-from train.data.encoder import Encoder, Numbered
+from _shared.rows import ONE_OBJECT, AnyRow, NotJsonError, json_of
+from train.data.encoder import Encoder, NumberedDocument
 from train.data.files import JSONL, TEXT
-from train.data.forms import Document, Form, Text, document_of, form_of
+from train.data.forms import Document, RowForm, Text, document_of, form_of
 from train.data.index import BEGINS, changed, mapped, read_facts, split_rows
 from train.data.order import Place
 from train.data.row_error import RowError
-from train.data.sample import Sample
+from train.data.sample import TrainingSample
 from train.data.scan import DOCUMENT_END
 
 COUNTING_BYTES = 1 << 20
 
 
-class Side(NamedTuple):
+class SplitSide(NamedTuple):
     """Training or validation rows of an index that holds both."""
 
     share: float = 0.0
@@ -36,7 +36,7 @@ class RowFile:
     def __init__(
         self,
         folder: Path,
-        side: Side,
+        side: SplitSide,
         *,
         first: int,
     ) -> None:
@@ -46,7 +46,7 @@ class RowFile:
         self._chosen = split_rows(folder, side.share, is_validation=side.is_validation)
         self.size = self.facts.samples if self._chosen is None else len(self._chosen)
         self._descriptor = os.open(self.facts.rows.path, os.O_RDONLY)
-        self._form: Form | None = None
+        self._form: RowForm | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -59,10 +59,10 @@ class RowFile:
         if error is not None:
             raise error
 
-    def document(self, index: int) -> Numbered:
+    def document(self, index: int) -> NumberedDocument:
         """Raises: RowError for what cannot be trained on; JobError for what cannot be read."""
         row = self.row_number(index)
-        return Numbered(self.first + row, self._read(row))
+        return NumberedDocument(self.first + row, self._read(row))
 
     def row_number(self, index: int) -> int:
         if self._chosen is None:
@@ -104,7 +104,7 @@ class RowFile:
         size = int(self._begins[row + 1]) - begin
         return os.pread(self._descriptor, size, begin)
 
-    def _form_of_first(self) -> Form:
+    def _form_of_first(self) -> RowForm:
         """All rows have the form of the file's first one, whichever side that is on."""
         try:
             return form_of(_row_of(self.raw(0)))
@@ -130,13 +130,13 @@ class Corpus:
     def size_bytes(self, number: int) -> int:
         return sum(file.size_bytes for file in self._sets[number])
 
-    def fetch(self, places: Sequence[Place]) -> list[Sample]:
+    def fetch(self, places: Sequence[Place]) -> list[TrainingSample]:
         """Raises: JobError with file and line of a row that cannot be trained on."""
         for files in self._sets:
             for file in files:
                 file.check()
         found = [self._locate(place) for place in places]
-        batch: list[Numbered] = []
+        batch: list[NumberedDocument] = []
         try:
             for file, index in found:
                 batch.append(file.document(index))
@@ -154,7 +154,7 @@ class Corpus:
         return self._sets[place.file][number], place.number - begin
 
 
-def _row_of(raw: bytes) -> Row:
+def _row_of(raw: bytes) -> AnyRow:
     try:
         return json_of(raw)
     except NotJsonError as error:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from _shared.protocol import Json
-from train.data.sample import FULL_WEIGHT, Row, Sample
+from train.data.sample import FULL_WEIGHT, TokenRow, TrainingSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Counts:
         return asdict(self)
 
 
-def counts_of(samples: Iterable[Sample]) -> Counts:
+def counts_of(samples: Iterable[TrainingSample]) -> Counts:
     """Of whole samples. Those that teach nothing have no tokens to train."""
     total = Counts()
     for sample in samples:
@@ -42,9 +42,9 @@ def counts_of(samples: Iterable[Sample]) -> Counts:
     return total
 
 
-def counts_in(rows: Sequence[Row]) -> Counts:
+def counts_in(rows: Sequence[TokenRow]) -> Counts:
     """Of what lies in rows: a sample where it begins, a token where it is."""
-    begun: list[Sample] = []
+    begun: list[TrainingSample] = []
     tokens = 0
     supervised = 0
     for row in rows:
@@ -61,7 +61,7 @@ def counts_in(rows: Sequence[Row]) -> Counts:
     return total
 
 
-def _sample_counts(sample: Sample) -> Counts:
+def _sample_counts(sample: TrainingSample) -> Counts:
     if sample.dropped_tokens:
         return Counts(samples=1, dropped=1, dropped_tokens=sample.dropped_tokens)
     is_unsupervised = sample.supervised == 0

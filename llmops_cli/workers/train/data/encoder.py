@@ -11,9 +11,9 @@ import numpy as np
 
 from _shared.protocol import JobError
 from train.data.answers import Answers, check_tools
-from train.data.forms import Chat, Completion, Document, Text
+from train.data.forms import Chat, Document, PromptCompletion, Text
 from train.data.row_error import RowError
-from train.data.sample import FULL_WEIGHT, Sample, Weights
+from train.data.sample import FULL_WEIGHT, TrainingSample, Weights
 from train.data.templates import CHATML, Span, Template
 
 NO_TEMPLATE = "--chat-template FILE, --chat-template chatml, or the tokenizer of a chat model"
@@ -31,7 +31,7 @@ class Encoding:
     packs: bool = False
 
 
-class Numbered(NamedTuple):
+class NumberedDocument(NamedTuple):
     """A document and its number among all samples of the run."""
 
     number: int
@@ -76,7 +76,7 @@ class Encoder:
             self._answers = Answers(self.template, control)
             self._ends.add(self._closing_id(self._answers.closing, control))
 
-    def encode(self, batch: Sequence[Numbered]) -> list[Sample]:
+    def encode(self, batch: Sequence[NumberedDocument]) -> list[TrainingSample]:
         """Raises: RowError whose index says which one is wrong."""
         rendered = [_at(index, self._rendered, one) for index, (_, one) in enumerate(batch)]
         encodings: list[Any] = [None] * len(batch)
@@ -97,7 +97,7 @@ class Encoder:
     def _rendered(self, document: Document) -> Rendered:
         if isinstance(document, Text):
             return Rendered(document.text, None, True, document.ends)
-        if isinstance(document, Completion):
+        if isinstance(document, PromptCompletion):
             text = document.prompt + document.completion
             span = Span(len(document.prompt), len(text))
             return Rendered(text, [span], True, True)
@@ -141,14 +141,14 @@ class Encoder:
         rendered: Rendered,
         encoding: Any,
         index: int,
-    ) -> Sample:
+    ) -> TrainingSample:
         ids_T = np.array(encoding.ids, np.int32)
         weights_T = self._weights(encoding, rendered.answers)
         if rendered.adds_end and self._end is not None and not _ends_with(ids_T, self._end):
             ids_T = np.append(ids_T, np.int32(self._end))
             weights_T = np.append(weights_T, np.float32(FULL_WEIGHT))
         is_text = isinstance(document, Text)
-        sample = Sample(
+        sample = TrainingSample(
             number=number,
             ids_T=ids_T,
             weights_T=weights_T,
@@ -182,7 +182,7 @@ class Encoder:
         last_ids = ids_T[trained[-2:]] if self._how.train_on == "all" else ids_T[trained[-1:]]
         return any(int(last) in self._ends for last in last_ids)
 
-    def _shortened(self, sample: Sample, index: int) -> Sample:
+    def _shortened(self, sample: TrainingSample, index: int) -> TrainingSample:
         """At most one row of it, unless it may be divided."""
         most = self._how.length + 1
         count = len(sample.ids_T)
@@ -195,7 +195,7 @@ class Encoder:
             raise error
         kept = most if self._how.too_long == "cut" else 0
         is_cut = kept > 0
-        return Sample(
+        return TrainingSample(
             number=sample.number,
             ids_T=sample.ids_T[:kept],
             weights_T=sample.weights_T[:kept],

@@ -11,7 +11,7 @@ from train.data.messages import Message, Turns, openai_turns, sharegpt_turns, to
 from train.data.row_error import RowError
 
 # A row of whichever JSON.
-Row = Any
+AnyRow = Any
 
 MEDIA = ("images", "image", "videos", "video", "audio", "audios")
 
@@ -25,7 +25,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class PromptCompletion:
     """A text to go on from, and how it goes on."""
 
     prompt: str
@@ -42,26 +42,26 @@ class Chat:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-Document = Text | Completion | Chat
+Document = Text | PromptCompletion | Chat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class RowForm:
     """`fields` must be there. Without `read` it is refused in the name of what will take it."""
 
     name: str
     fields: tuple[str, ...]
-    read: Callable[[Row], Document] | None = None
+    read: Callable[[AnyRow], Document] | None = None
     taken_by: str = ""
 
-    def missing(self, row: Row) -> str | None:
+    def missing(self, row: AnyRow) -> str | None:
         for name in self.fields:
             if row.get(name) is None:
                 return name
         return None
 
 
-def form_of(row: Row) -> Form:
+def form_of(row: AnyRow) -> RowForm:
     """Raises: RowError for a row of no form, or of one that is not trained on here."""
     row = _object(row)
     for form in FORMS:
@@ -73,7 +73,7 @@ def form_of(row: Row) -> Form:
     raise RowError(f"no known form of sample; its fields: {names[:200]}", f"known: {_known()}")
 
 
-def document_of(row: Row, form: Form) -> Document:
+def document_of(row: AnyRow, form: RowForm) -> Document:
     """Raises: RowError for a row of another form than `form`, that of the rows before."""
     row = _object(row)
     missing = form.missing(row)
@@ -86,7 +86,7 @@ def document_of(row: Row, form: Form) -> Document:
     return form.read(row)
 
 
-def _object(row: Row) -> Row:
+def _object(row: AnyRow) -> AnyRow:
     if isinstance(row, str):
         return {"text": row}
     if not isinstance(row, dict):
@@ -99,17 +99,17 @@ def _known() -> str:
     return " ".join(forms)
 
 
-def _text(name: str) -> Callable[[Row], Document]:
+def _text(name: str) -> Callable[[AnyRow], Document]:
     return lambda row: Text(_string(row, name))
 
 
-def _openai(row: Row) -> Document:
+def _openai(row: AnyRow) -> Document:
     if row.get("functions"):
         raise RowError("it has functions", "OpenAI's newer form: tools")
     return _chat(row, openai_turns(row["messages"]))
 
 
-def _sharegpt(row: Row) -> Document:
+def _sharegpt(row: AnyRow) -> Document:
     """Some keep the system's message beside the others."""
     turns = sharegpt_turns(row["conversations"])
     system = row.get("system")
@@ -120,11 +120,11 @@ def _sharegpt(row: Row) -> Document:
     return _chat(row, turns)
 
 
-def _completion(row: Row) -> Document:
+def _completion(row: AnyRow) -> Document:
     prompt = row["prompt"]
     completion = row["completion"]
     if isinstance(prompt, str) and isinstance(completion, str):
-        return Completion(prompt, completion)
+        return PromptCompletion(prompt, completion)
     if isinstance(prompt, str) or isinstance(completion, str):
         raise RowError("prompt and completion are not alike", "two texts, or two lists of messages")
     asked = openai_turns(prompt, "prompt")
@@ -134,7 +134,7 @@ def _completion(row: Row) -> Document:
     return _chat(row, Turns(asked.messages + answered.messages, answers))
 
 
-def _instruction(row: Row) -> Document:
+def _instruction(row: AnyRow) -> Document:
     """Alpaca's: the input stands below the instruction."""
     messages: list[Message] = []
     if row.get("system"):
@@ -168,14 +168,14 @@ def _history(value: Any) -> list[tuple[str, str]]:
     return [(asked, answered) for asked, answered in pairs]
 
 
-def _chat(row: Row, turns: Turns) -> Chat:
+def _chat(row: AnyRow, turns: Turns) -> Chat:
     options = row.get("chat_template_kwargs") or {}
     if not isinstance(options, dict):
         raise RowError("chat_template_kwargs is no object")
     return Chat(turns.messages, turns.answers, tools_of(row.get("tools")), options)
 
 
-def _string(row: Row, name: str) -> str:
+def _string(row: AnyRow, name: str) -> str:
     value = row.get(name)
     if not isinstance(value, str):
         raise RowError(f"{name} is no text")
@@ -186,24 +186,24 @@ LATER = "preference training is not part of `llmops train` yet"
 
 # In this order: a row of preferences also has a prompt.
 FORMS = (
-    Form(name="preference pairs", fields=("chosen", "rejected"), taken_by=LATER),
-    Form(
+    RowForm(name="preference pairs", fields=("chosen", "rejected"), taken_by=LATER),
+    RowForm(
         name="preferences without pairs",
         fields=("prompt", "completion", "label"),
         taken_by=LATER,
     ),
-    Form(
+    RowForm(
         name="labelled steps",
         fields=("completions", "labels"),
         taken_by="reward models are not part of `llmops train`",
     ),
-    Form(name="chats", fields=("messages",), read=_openai),
-    Form(name="ShareGPT chats", fields=("conversations",), read=_sharegpt),
-    Form(name="prompts and completions", fields=("prompt", "completion"), read=_completion),
-    Form(name="instructions", fields=("instruction", "output"), read=_instruction),
-    Form(name="texts", fields=("text",), read=_text("text")),
-    Form(name="texts", fields=("content",), read=_text("content")),
-    Form(
+    RowForm(name="chats", fields=("messages",), read=_openai),
+    RowForm(name="ShareGPT chats", fields=("conversations",), read=_sharegpt),
+    RowForm(name="prompts and completions", fields=("prompt", "completion"), read=_completion),
+    RowForm(name="instructions", fields=("instruction", "output"), read=_instruction),
+    RowForm(name="texts", fields=("text",), read=_text("text")),
+    RowForm(name="texts", fields=("content",), read=_text("content")),
+    RowForm(
         name="prompts without completions",
         fields=("prompt",),
         taken_by="add a completion to each; training on rewards is not part of `llmops train`",

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from _shared.protocol import JobError, Json
 from train.data.converted import convert, is_plain
 from train.data.files import TEXT, File
-from train.data.scan import Found, scan_lines, scan_text
+from train.data.scan import FoundRows, scan_lines, scan_text
 
 VERSION = 1
 """Of what lies in an index; another one is made anew."""
@@ -209,7 +209,7 @@ def _write_index(folder: Path, rows: Path, making: Making) -> Written:
     return Written(samples, f"{content:08x}-{size_bytes}")
 
 
-def _scan(rows: Path, making: Making) -> Iterator[Found]:
+def _scan(rows: Path, making: Making) -> Iterator[FoundRows]:
     name = str(making.file.path)
     with_checksums = making.with_checksums
     if making.file.kind == TEXT:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from _shared.protocol import JobError
-from train.data.sample import Piece, Row, Sample
+from train.data.sample import SamplePiece, TokenRow, TrainingSample
 
 AHEAD = 64
 """Samples that are read and tokenized together."""
 
-Fetch = Callable[[Sequence[int]], list[Sample]]
+Fetch = Callable[[Sequence[int]], list[TrainingSample]]
 """The samples at these positions of the stream."""
 
 
@@ -42,9 +42,9 @@ class Packer:
         self._length = length
         self._size = size
         self._end = end
-        self._read: dict[int, Sample] = {}
+        self._read: dict[int, TrainingSample] = {}
 
-    def rows(self, cursor: Cursor, count: int) -> tuple[list[Row], Cursor]:
+    def rows(self, cursor: Cursor, count: int) -> tuple[list[TokenRow], Cursor]:
         """The next `count` rows, empty behind the end, and where the ones after them begin."""
         rows = []
         for _ in range(count):
@@ -55,9 +55,9 @@ class Packer:
     def is_over(self, cursor: Cursor) -> bool:
         return self._end is not None and cursor.position >= self._end
 
-    def _row(self, cursor: Cursor) -> tuple[Row, Cursor]:
-        pieces: list[Piece] = []
-        left_out: list[Sample] = []
+    def _row(self, cursor: Cursor) -> tuple[TokenRow, Cursor]:
+        pieces: list[SamplePiece] = []
+        left_out: list[TrainingSample] = []
         room = self._length
         while room and not self.is_over(cursor):
             sample = self._sample(cursor.position)
@@ -70,20 +70,20 @@ class Packer:
             if not taken:
                 break
             stop = cursor.offset + taken
-            pieces.append(Piece(sample, cursor.offset, stop))
+            pieces.append(SamplePiece(sample, cursor.offset, stop))
             room -= taken
             cursor = Cursor(cursor.position, stop)
             if stop == sample.pairs:
                 cursor = Cursor(cursor.position + 1)
-        return Row(tuple(pieces), tuple(left_out)), cursor
+        return TokenRow(tuple(pieces), tuple(left_out)), cursor
 
-    def _taken(self, sample: Sample, offset: int, room: int) -> int:
+    def _taken(self, sample: TrainingSample, offset: int, room: int) -> int:
         left = sample.pairs - offset
         if sample.is_divisible:
             return min(left, room)
         return left if left <= room else 0
 
-    def _sample(self, position: int) -> Sample:
+    def _sample(self, position: int) -> TrainingSample:
         if position not in self._read:
             stop = position + AHEAD
             if self._end is not None:

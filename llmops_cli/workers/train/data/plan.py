@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from _shared.protocol import Json
-from train.data.corpus import Corpus, RowFile, Side
+from train.data.corpus import Corpus, RowFile, SplitSide
 from train.data.encoder import Encoder, Encoding
 from train.data.order import Order
 from train.data.source import PackedSource, PlainSource, Source, Stream
@@ -15,7 +15,7 @@ Folders = list[list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class DataPlan:
     """`share` of the training files' rows is for validation, unless that has files of its own.
 
     `identity` is of all that decides which tokens come in which order.
@@ -35,9 +35,9 @@ class Plan:
         return asdict(self)
 
 
-def plan_of(raw: Json) -> Plan:
+def plan_of(raw: Json) -> DataPlan:
     encoding = Encoding(**raw["encoding"])
-    return Plan(**{**raw, "encoding": encoding})
+    return DataPlan(**{**raw, "encoding": encoding})
 
 
 class Data(NamedTuple):
@@ -62,29 +62,29 @@ def open_data(raw: Json, tokenizer: Any) -> Data:
     return Data(training, validation)
 
 
-def training_corpus(plan: Plan, encoder: Encoder) -> Corpus:
-    sets = _opened(plan.training, Side(plan.share), first=0)
+def training_corpus(plan: DataPlan, encoder: Encoder) -> Corpus:
+    sets = _opened(plan.training, SplitSide(plan.share), first=0)
     return Corpus(sets, encoder, plan.identity)
 
 
-def validation_corpus(plan: Plan, encoder: Encoder) -> Corpus | None:
+def validation_corpus(plan: DataPlan, encoder: Encoder) -> Corpus | None:
     """Numbers are those of the training files' rows, or go on behind them."""
     if plan.validation:
         behind = sum(file.facts.samples for file in training_files(plan))
-        sets = _opened(plan.validation, Side(), first=behind)
+        sets = _opened(plan.validation, SplitSide(), first=behind)
     elif plan.share:
-        sets = _opened(plan.training, Side(plan.share, is_validation=True), first=0)
+        sets = _opened(plan.training, SplitSide(plan.share, is_validation=True), first=0)
     else:
         return None
     return Corpus(sets, encoder, plan.identity)
 
 
-def training_files(plan: Plan) -> list[RowFile]:
+def training_files(plan: DataPlan) -> list[RowFile]:
     """With the rows that are held out."""
-    return [file for files in _opened(plan.training, Side(), first=0) for file in files]
+    return [file for files in _opened(plan.training, SplitSide(), first=0) for file in files]
 
 
-def _opened(folders: Folders, side: Side, *, first: int) -> list[list[RowFile]]:
+def _opened(folders: Folders, side: SplitSide, *, first: int) -> list[list[RowFile]]:
     sets = []
     for names in folders:
         files = []
@@ -96,7 +96,7 @@ def _opened(folders: Folders, side: Side, *, first: int) -> list[list[RowFile]]:
     return sets
 
 
-def _source(stream: Stream, plan: Plan) -> Source:
+def _source(stream: Stream, plan: DataPlan) -> Source:
     if plan.encoding.packs:
         return PackedSource(stream, plan.batch_size, plan.encoding.length)
     return PlainSource(stream, plan.batch_size)

@@ -3,13 +3,13 @@
 from itertools import groupby
 from typing import Any
 
-from train.data.sample import FULL_WEIGHT, Sample
+from train.data.sample import FULL_WEIGHT, TrainingSample
 
 Segment = tuple[str, bool]
 """Neighbouring tokens as text, and whether they are learned."""
 
 
-def segments_of(sample: Sample, tokenizer: Any) -> list[Segment]:
+def segments_of(sample: TrainingSample, tokenizer: Any) -> list[Segment]:
     """The first token is predicted from nothing, so it is never learned."""
     trained = (sample.weights_T >= FULL_WEIGHT).tolist()
     if trained:

@@ -17,7 +17,7 @@ FULL_WEIGHT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class TrainingSample:
     """One row of a file as tokens. weights_T: what predicting each token counts.
 
     The first token is predicted from nothing, so its weight is never used. `cut_tokens` were left
@@ -48,10 +48,10 @@ class Sample:
         return bool(self.weights_T[1:].any())
 
 
-class Piece(NamedTuple):
+class SamplePiece(NamedTuple):
     """Neighbouring pairs of one sample, in one row."""
 
-    sample: Sample
+    sample: TrainingSample
     begin: int
     end: int
 
@@ -61,22 +61,22 @@ class Piece(NamedTuple):
         return self.begin == 0
 
 
-class Row(NamedTuple):
+class TokenRow(NamedTuple):
     """What lies in one row of a batch, and the samples before it that teach nothing."""
 
-    pieces: tuple[Piece, ...]
-    left_out: tuple[Sample, ...] = ()
+    pieces: tuple[SamplePiece, ...]
+    left_out: tuple[TrainingSample, ...] = ()
 
 
-def row_of(sample: Sample) -> Row:
+def row_of(sample: TrainingSample) -> TokenRow:
     """A row of its own; an empty one if nothing can be learned from it."""
     if not sample.counts:
-        return Row((), (sample,))
-    return Row((Piece(sample, 0, sample.pairs),))
+        return TokenRow((), (sample,))
+    return TokenRow((SamplePiece(sample, 0, sample.pairs),))
 
 
-def sample_of(number: int, ids: Any, weights: Any, **more: Any) -> Sample:
+def sample_of(number: int, ids: Any, weights: Any, **more: Any) -> TrainingSample:
     """From any sequences of numbers."""
     ids_T = np.asarray(ids, dtype=np.int32)
     weights_T = np.asarray(weights, dtype=np.float32)
-    return Sample(number=number, ids_T=ids_T, weights_T=weights_T, **more)
+    return TrainingSample(number=number, ids_T=ids_T, weights_T=weights_T, **more)

@@ -38,7 +38,7 @@ OPENS_ROW = _bytes_in('{"')
 CLOSES_ROW = _bytes_in('}"')
 
 
-class Found(NamedTuple):
+class FoundRows(NamedTuple):
     """Some more rows: where each begins in the file, and its checksum if that was asked for.
 
     `block`: the bytes in which they lie.
@@ -54,7 +54,7 @@ def scan_lines(
     name: str,
     *,
     with_checksums: bool,
-) -> Iterator[Found]:
+) -> Iterator[FoundRows]:
     """Rows of JSONL. `name`: what the user calls the file.
 
     Raises: JobError naming the first line that is no UTF-8, or neither object nor text.
@@ -67,7 +67,7 @@ def scan_lines(
             _check_utf8(block, lines, name)
             begins, stops = _rows_in(block, ends, lines, name)
             checksums = _checksums(block, begins, stops) if with_checksums else None
-            yield Found(begins + offset, checksums, block)
+            yield FoundRows(begins + offset, checksums, block)
             offset += len(block)
             lines += len(ends)
 
@@ -78,7 +78,7 @@ def scan_text(
     piece_bytes: int,
     *,
     with_checksums: bool,
-) -> Iterator[Found]:
+) -> Iterator[FoundRows]:
     """Pieces of plain text: documents, and long ones cut behind a line where possible."""
     needed = piece_bytes + SLACK_BYTES
     with path.open("rb") as file:
@@ -94,7 +94,7 @@ def scan_text(
             begins = np.array([0, *stops][: len(stops)], np.int64)
             ends = np.array(stops, np.int64)
             checksums = _checksums(block, begins, ends) if with_checksums else None
-            yield Found(begins + offset, checksums, block)
+            yield FoundRows(begins + offset, checksums, block)
             buffer = buffer[used:]
             offset += used
 

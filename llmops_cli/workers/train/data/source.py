@@ -14,7 +14,7 @@ from train.data.collate import collate
 from train.data.counts import Counts, counts_in
 from train.data.order import Order, Place
 from train.data.packing import Cursor, Packer
-from train.data.sample import Row, Sample, row_of
+from train.data.sample import TokenRow, TrainingSample, row_of
 
 CURSORS = 64
 """Steps back that a packed run returns to at once."""
@@ -41,24 +41,24 @@ class Source(Protocol):
     def restore(self, state: Json) -> None: ...
 
 
-class Samples(Protocol):
+class SamplesByPlace(Protocol):
     """Tokenized samples by place."""
 
     identity: str
     """Of all that decides what they are."""
 
-    def fetch(self, places: Sequence[Place]) -> list[Sample]: ...
+    def fetch(self, places: Sequence[Place]) -> list[TrainingSample]: ...
 
 
-class Kept:
+class InMemory:
     """Samples in memory."""
 
     identity = "memory"
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
+    def __init__(self, samples: Sequence[TrainingSample]) -> None:
         self._samples = samples
 
-    def fetch(self, places: Sequence[Place]) -> list[Sample]:
+    def fetch(self, places: Sequence[Place]) -> list[TrainingSample]:
         return [self._samples[place.number] for place in places]
 
 
@@ -67,7 +67,7 @@ class Stream:
 
     def __init__(
         self,
-        samples: Samples,
+        samples: SamplesByPlace,
         order: Order,
         *,
         once: bool = False,
@@ -78,7 +78,7 @@ class Stream:
         self.size = order.size
         self.end = order.size if once else None
 
-    def fetch(self, positions: Sequence[int]) -> list[Sample]:
+    def fetch(self, positions: Sequence[int]) -> list[TrainingSample]:
         places = [self._order.place(position) for position in positions]
         return self._samples.fetch(places)
 
@@ -94,7 +94,7 @@ class PlainSource:
         self.size = stream.size
         self._stream = stream
         self._batch_size = batch_size
-        self._ahead: Ahead[Wanted, list[Row]] = Ahead(self._make)
+        self._ahead: Ahead[Wanted, list[TokenRow]] = Ahead(self._make)
         self._used = Counts()
 
     def rows(self, step: int, numbers: Sequence[int]) -> Batch:
@@ -118,7 +118,7 @@ class PlainSource:
     def restore(self, state: Json) -> None:
         check_identity(state, self._stream)
 
-    def _make(self, wanted: Wanted) -> list[Row]:
+    def _make(self, wanted: Wanted) -> list[TokenRow]:
         step, numbers = wanted
         first = step * self._batch_size
         positions = [first + number for number in numbers]
@@ -127,7 +127,7 @@ class PlainSource:
         samples = self._stream.fetch(inside)
         rows = [row_of(sample) for sample in samples]
         missing = len(positions) - len(inside)
-        return rows + [Row(())] * missing
+        return rows + [TokenRow(())] * missing
 
 
 class PackedSource:
@@ -144,10 +144,10 @@ class PackedSource:
         self._batch_size = batch_size
         self._length = length
         self._packer = Packer(stream.fetch, length=length, size=stream.size, end=stream.end)
-        self._ahead: Ahead[Cursor, tuple[list[Row], Cursor]] = Ahead(self._make)
+        self._ahead: Ahead[Cursor, tuple[list[TokenRow], Cursor]] = Ahead(self._make)
         self._cursors: OrderedDict[int, Cursor] = OrderedDict({0: Cursor()})
         self._next = 0
-        self._step: tuple[int, list[Row]] = (-1, [])
+        self._step: tuple[int, list[TokenRow]] = (-1, [])
         self._used = Counts()
 
     def rows(self, step: int, numbers: Sequence[int]) -> Batch:
@@ -179,7 +179,7 @@ class PackedSource:
         self._next = step
         self._step = (-1, [])
 
-    def _rows_of(self, step: int) -> list[Row]:
+    def _rows_of(self, step: int) -> list[TokenRow]:
         kept_step, kept = self._step
         if kept_step == step:
             return kept
@@ -205,7 +205,7 @@ class PackedSource:
             oldest = sorted(self._cursors)[1]
             del self._cursors[oldest]
 
-    def _make(self, cursor: Cursor) -> tuple[list[Row], Cursor]:
+    def _make(self, cursor: Cursor) -> tuple[list[TokenRow], Cursor]:
         return self._packer.rows(cursor, self._batch_size)
 
 
@@ -220,11 +220,11 @@ def check_identity(state: Json, stream: Stream) -> None:
 
 
 def memory_source(
-    samples: Sequence[Sample],
+    samples: Sequence[TrainingSample],
     *,
     batch_size: int,
     seed: int,
 ) -> PlainSource:
     """Over samples that are tokenized already."""
     order = Order([len(samples)], None, seed)
-    return PlainSource(Stream(Kept(samples), order), batch_size)
+    return PlainSource(Stream(InMemory(samples), order), batch_size)

@@ -91,8 +91,8 @@ class Template:
     ) -> tuple[str, list[Span]]:
         """The text and what stands between {% generation %} marks."""
         names = self._names(messages, tools, options, asks=False)
-        tracker = self._environment.extensions[Generation.identifier]
-        assert isinstance(tracker, Generation)
+        tracker = self._environment.extensions[GenerationMark.identifier]
+        assert isinstance(tracker, GenerationMark)
         blocks: list[str] = []
         with tracker.watching(blocks) as spans:
             try:
@@ -121,7 +121,7 @@ class Template:
         }
 
 
-class Generation(jinja2.ext.Extension):
+class GenerationMark(jinja2.ext.Extension):
     """{% generation %} ... {% endgeneration %}: where an assistant's answers are."""
 
     tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
@@ -155,7 +155,7 @@ def _environment() -> jinja2.Environment:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=[Generation, jinja2.ext.loopcontrols],
+        extensions=[GenerationMark, jinja2.ext.loopcontrols],
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise

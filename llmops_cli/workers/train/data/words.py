@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 from train.data.corpus import RowFile
-from train.data.forms import Completion, Document, Text
-from train.data.plan import Plan, training_files
+from train.data.forms import Document, PromptCompletion, Text
+from train.data.plan import DataPlan, training_files
 
 MOST_DOCUMENTS = 8000
 MOST_CHARACTERS = 50_000_000
 """Of the beginning; more change little."""
 
 
-def texts_of(plan: Plan) -> Iterator[str]:
+def texts_of(plan: DataPlan) -> Iterator[str]:
     """Contents without a template's words, the same number of documents of each file."""
     left = MOST_CHARACTERS
     files = training_files(plan)
@@ -32,7 +32,7 @@ def _texts_in(file: RowFile, most: int) -> Iterator[str]:
 def _words(document: Document) -> Iterator[str]:
     if isinstance(document, Text):
         yield document.text
-    elif isinstance(document, Completion):
+    elif isinstance(document, PromptCompletion):
         yield document.prompt
         yield document.completion
     else:

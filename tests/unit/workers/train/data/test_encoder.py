@@ -10,10 +10,10 @@ pytest.importorskip("transformers", reason="transformers is not installed")
 
 from _shared.protocol import JobError
 from tests.unit.workers.train.data.tokens import bare_tokenizer, demo_tokenizer, trained_text
-from train.data.encoder import Encoder, Encoding, Numbered
-from train.data.forms import Chat, Completion, Text
+from train.data.encoder import Encoder, Encoding, NumberedDocument
+from train.data.forms import Chat, PromptCompletion, Text
 from train.data.row_error import RowError
-from train.data.sample import Sample
+from train.data.sample import TrainingSample
 
 CHAT = Chat(
     [
@@ -26,16 +26,18 @@ CHAT = Chat(
 )
 
 
-def encode(document: Any, tokenizer: Any = None, template: str | None = None, **how: Any) -> Sample:
+def encode(
+    document: Any, tokenizer: Any = None, template: str | None = None, **how: Any
+) -> TrainingSample:
     encoder = Encoder(
         tokenizer or demo_tokenizer(), Encoding(**{"length": 100, **how}), template=template
     )
-    (sample,) = encoder.encode([Numbered(7, document)])
+    (sample,) = encoder.encode([NumberedDocument(7, document)])
     assert sample.number == 7
     return sample
 
 
-def text_of(sample: Sample) -> str:
+def text_of(sample: TrainingSample) -> str:
     text: str = demo_tokenizer().decode(sample.ids_T.tolist())
     return text
 
@@ -68,11 +70,11 @@ def test_texts_are_learned_whole_and_end() -> None:
 
 
 def test_completions_go_on_from_their_prompts() -> None:
-    sample = encode(Completion("the quick", " brown fox"))
+    sample = encode(PromptCompletion("the quick", " brown fox"))
     assert text_of(sample) == "the quick brown fox<|end|>"
     (learned,) = trained_text(demo_tokenizer(), sample)
     assert learned == " brown fox<|end|>"
-    assert trained_text(demo_tokenizer(), encode(Completion("a", "")))[-1] == "<|end|>"
+    assert trained_text(demo_tokenizer(), encode(PromptCompletion("a", "")))[-1] == "<|end|>"
 
 
 @pytest.mark.parametrize(("too_long", "kept"), [("cut", 6), ("drop", 0)])
@@ -110,7 +112,7 @@ def test_an_end_that_is_never_learned_is_noticed() -> None:
 
 def test_what_no_tokenizer_takes_is_named() -> None:
     encoder = Encoder(demo_tokenizer(), Encoding(length=9))
-    batch = [Numbered(0, Text("a")), Numbered(1, Text("b\ud800"))]
+    batch = [NumberedDocument(0, Text("a")), NumberedDocument(1, Text("b\ud800"))]
     with pytest.raises(RowError, match="half of a surrogate pair at character 1") as caught:
         encoder.encode(batch)
     assert caught.value.index == 1
@@ -122,9 +124,9 @@ def test_a_slow_tokenizer_is_refused() -> None:
 
 
 def test_a_batch_is_what_its_samples_are_alone() -> None:
-    documents = [CHAT, Text("the fox"), Completion("a", "b"), Chat(CHAT.messages[:2], (1,))]
+    documents = [CHAT, Text("the fox"), PromptCompletion("a", "b"), Chat(CHAT.messages[:2], (1,))]
     encoder = Encoder(demo_tokenizer(), Encoding(length=100))
-    together = encoder.encode([Numbered(7, document) for document in documents])
+    together = encoder.encode([NumberedDocument(7, document) for document in documents])
     for document, sample in zip(documents, together, strict=True):
         alone = encode(document)
         assert sample.ids_T.tolist() == alone.ids_T.tolist()

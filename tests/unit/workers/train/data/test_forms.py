@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.data.forms import FORMS, Chat, Completion, Text, document_of, form_of
+from train.data.forms import FORMS, Chat, PromptCompletion, Text, document_of, form_of
 from train.data.row_error import RowError
 
 USER = {"role": "user", "content": "hi"}
@@ -72,7 +72,7 @@ def test_sharegpt() -> None:
 
 
 def test_prompts_and_completions() -> None:
-    assert read({"prompt": "a", "completion": "b"}) == Completion("a", "b")
+    assert read({"prompt": "a", "completion": "b"}) == PromptCompletion("a", "b")
     chat = read({"prompt": [USER, ANSWER, USER], "completion": [ANSWER]})
     assert chat.answers == (3,)
 
@@ -155,4 +155,4 @@ def test_any_json_is_a_document_or_a_refusal(row: Any) -> None:
         found = read(row)
     except RowError:
         return
-    assert isinstance(found, Text | Completion | Chat)
+    assert isinstance(found, Text | PromptCompletion | Chat)

@@ -12,13 +12,13 @@ pytest.importorskip("torch", reason="torch is not installed")
 from _shared.protocol import JobError
 from train.data.batch import Batch
 from train.data.order import Order
-from train.data.sample import Sample, sample_of
-from train.data.source import Kept, PackedSource, PlainSource, Stream, memory_source
+from train.data.sample import TrainingSample, sample_of
+from train.data.source import InMemory, PackedSource, PlainSource, Stream, memory_source
 
 BATCH = 4
 
 
-def samples_of(lengths: list[int], *, is_divisible: bool = False) -> list[Sample]:
+def samples_of(lengths: list[int], *, is_divisible: bool = False) -> list[TrainingSample]:
     """Token ids tell where they come from: sample number * 1000 + place."""
     samples = []
     for number, length in enumerate(lengths):
@@ -28,12 +28,12 @@ def samples_of(lengths: list[int], *, is_divisible: bool = False) -> list[Sample
     return samples
 
 
-def stream_of(samples: list[Sample], *, once: bool = False) -> Stream:
+def stream_of(samples: list[TrainingSample], *, once: bool = False) -> Stream:
     order = Order([len(samples)], None, 7)
-    return Stream(Kept(samples), order, once=once)
+    return Stream(InMemory(samples), order, once=once)
 
 
-def packed(samples: list[Sample], length: int, *, once: bool = False) -> PackedSource:
+def packed(samples: list[TrainingSample], length: int, *, once: bool = False) -> PackedSource:
     return PackedSource(stream_of(samples, once=once), BATCH, length)
 
 
@@ -149,7 +149,7 @@ def test_validation_ends_with_empty_rows() -> None:
 
 
 def test_an_error_in_what_is_read_ahead_waits_for_its_step() -> None:
-    class Breaking(Kept):
+    class Breaking(InMemory):
         def fetch(self, places):  # type: ignore[no-untyped-def]
             if any(place.number == 5 for place in places):
                 raise JobError("UsageError", "line 6 is wrong")
