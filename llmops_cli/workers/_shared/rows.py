@@ -27,14 +27,14 @@ UNPACKING_ERRORS = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 ONE_OBJECT = "one JSON object a line"
 
 # A row is whatever JSON a data set holds.
-Row = Any
+AnyRow = Any
 
 
 class NotJsonError(ValueError):
     """A line that holds no JSON; its text is the reason."""
 
 
-def rows_in(path: Path) -> Iterator[tuple[int, Row]]:
+def rows_in(path: Path) -> Iterator[tuple[int, AnyRow]]:
     """Each row with the number of its line, from 1.
 
     Raises: JobError naming the line that is no JSON.
@@ -69,7 +69,7 @@ def unpacking_failed(path: Path, error: Exception) -> JobError:
     return JobError("UsageError", f"{path} cannot be unpacked: {error}", "it may be cut short")
 
 
-def parsed(line: bytes, place: str) -> Row:
+def parsed(line: bytes, place: str) -> AnyRow:
     """Raises: JobError that begins with `place`."""
     try:
         return json_of(line)
@@ -77,7 +77,7 @@ def parsed(line: bytes, place: str) -> Row:
         raise JobError("UsageError", f"{place}: {error}", ONE_OBJECT) from None
 
 
-def json_of(line: bytes) -> Row:
+def json_of(line: bytes) -> AnyRow:
     """Raises: NotJsonError with the reason."""
     try:
         return json.loads(line.decode())

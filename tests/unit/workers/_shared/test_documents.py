@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +56,36 @@ def test_a_row_without_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a"}\n{"id": 1}\n')
     with pytest.raises(JobError, match="row 2 has neither text nor messages"):
+        list(rows_of(path))
+
+
+def test_lines_are_cut_at_line_feeds_only_and_may_be_packed(tmp_path: Path) -> None:
+    text = "a\u2028b\u0085c"
+    line = json.dumps({"text": text}, ensure_ascii=False).encode()
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + line + b"\r\n\n" + line)
+    assert list(rows_of(path)) == [text, text]
+    packed = tmp_path / "rows.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert list(rows_of(packed)) == [text, text]
+    packed.write_bytes(gzip.compress(path.read_bytes())[:-9])
+    with pytest.raises(JobError, match="cannot be unpacked"):
+        list(rows_of(packed))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"text": "a"}\n{oops}', "rows.jsonl:2: no JSON"),
+        (b'{"text": "\xff"}', "rows.jsonl:1: no UTF-8"),
+        (b"12", "row 1 has neither text nor messages"),
+        (b'{"text": null}', "row 1 has neither text nor messages"),
+    ],
+)
+def test_what_is_no_row_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(JobError, match=said):
         list(rows_of(path))
 
 
