@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 import msgspec
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
     from rich.table import Table
@@ -36,7 +36,7 @@ def show_table(table: Table) -> None:
     console().print(table)
 
 
-def print_table(table: Table) -> None:
+def print_table(table: RenderableType) -> None:
     """A table that is the command's result: on stdout."""
     from rich.console import Console
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import typer
@@ -16,26 +17,45 @@ def register(app: typer.Typer) -> None:
     app.command("train", cls=in_groups(TrainRecipe))(command)
 
 
+DRY_RUN = typer.Option(
+    False, "--dry-run", help="Say what each strategy needs and which one is chosen; train nothing."
+)
+EMIT = typer.Option(
+    None, "--emit", help="Print the files of a launcher and run nothing: torchrun, slurm, k8s."
+)
+FOLDER = typer.Option(
+    None,
+    "-o",
+    "--output",
+    help="Folder of the model, its checkpoints and logs.  [default: in the cache]",
+)
+
+
 def train(
     given: Given,
     *,
     recipe: Path = RECIPE,
-    output: Path = typer.Option(
-        None,
-        "-o",
-        "--output",
-        help="Folder of the model, its checkpoints and logs.  [default: in the cache]",
-    ),
+    output: Path = FOLDER,
+    dry_run: bool = DRY_RUN,
+    emit: str = EMIT,
     as_json: bool = JSON,
 ) -> None:
     """Train a causal language model, from scratch or further; the `demo` model by default."""
     from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table
     from llmops_cli.cli.settings import resolved
+
+    found = resolved(TrainRecipe, given, command="train", file=recipe)
+    if emit:
+        _emit(emit, found.recipe, output)
+        return
+    if dry_run:
+        _dry_run(found.recipe, as_json=as_json)
+        return
+
     from llmops_cli.train.run import train_as_rank
     from llmops_cli.train.saved import save_run
     from llmops_cli.train.show import train_table
 
-    found = resolved(TrainRecipe, given, command="train", file=recipe)
     with TerminalProgress() as progress:
         report = train_as_rank(found.recipe, found.origins, progress=progress, output=output)
     if report is None:
@@ -47,3 +67,23 @@ def train(
     say(f"{'kept' if report.reused else 'trained'} {report.path}")
     show_table(train_table(report))
     say(f"report: {saved / 'report.json'}    plots: {saved / 'report.html'}")
+
+
+def _dry_run(recipe: TrainRecipe, *, as_json: bool) -> None:
+    from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.train.plan_table import render
+    from llmops_cli.train.planned import dry_run_of, refuse_unfit
+
+    found = dry_run_of(recipe)
+    if as_json:
+        print_json(found)
+    else:
+        print_table(render(found))
+    refuse_unfit(found)
+
+
+def _emit(kind: str, recipe: TrainRecipe, output: Path | None) -> None:
+    from llmops_cli.train.emit import emit
+
+    text = emit(kind, recipe, argv=sys.argv[1:], output=output)
+    sys.stdout.write(text)

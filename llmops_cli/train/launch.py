@@ -172,12 +172,20 @@ def _started(
     host = LOOPBACK
     if nnodes > 1:
         host, port = _rendezvous(recipe, environ)
+    shutdown_timeout_s = _number(environ, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT") or SHUTDOWN_TIMEOUT_S
     return Launch(
         world_size=nproc * nnodes,
         ranks_here=nproc,
         nnodes=nnodes,
         rank=nproc * node_rank,
-        argv=torchrun(nproc=nproc, nnodes=nnodes, node_rank=node_rank, host=host, port=port),
+        argv=torchrun(
+            nproc=nproc,
+            nnodes=nnodes,
+            node_rank=node_rank,
+            host=host,
+            port=port,
+            shutdown_timeout_s=shutdown_timeout_s,
+        ),
     )
 
 
@@ -196,7 +204,7 @@ def torchrun(
     node_rank: int,
     host: str,
     port: int,
-    shutdown_timeout_s: int = SHUTDOWN_TIMEOUT_S,
+    shutdown_timeout_s: int,
 ) -> tuple[str, ...]:
     """Torch's launcher, without restarts: a run that failed is resumed by its command."""
     return (

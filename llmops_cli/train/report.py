@@ -47,6 +47,7 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     data: dict[str, object] = {}
     notices: list[str] = []
     spikes: list[dict[str, object]] = []
+    saves: list[dict[str, object]] = []
     resumed_from: int | None = None
     flops_per_s: float | None = None
     mfu: float | None = None

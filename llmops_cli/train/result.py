@@ -6,6 +6,7 @@ import msgspec
 
 from llmops_cli.core.report import Manifest
 from llmops_cli.runtime.job import JobResult
+from llmops_cli.train.planned import Planned
 from llmops_cli.train.prepare import Prepared
 from llmops_cli.train.report import TrainReport, Validation
 
@@ -19,15 +20,13 @@ def report_of(
     manifest: Manifest,
     *,
     prepared: Prepared,
-    plan: Json,
-    arithmetic: dict[str, float],
+    plan: Planned,
 ) -> TrainReport:
-    """`arithmetic`: of one token and of all devices' peak, where somebody knows them."""
     output = result.output
     in_force = output["in_force"]
     speed = output["tokens_per_s"]
-    flops_per_s = arithmetic["flops_per_token"] * speed
-    peak = arithmetic["peak_flops_per_s"]
+    flops_per_s = plan.arithmetic.flops_per_token * speed
+    peak = plan.arithmetic.peak_flops_per_s
     return TrainReport(
         manifest=manifest,
         path=HERE,
@@ -47,7 +46,7 @@ def report_of(
         world_size=in_force["world_size"],
         in_force=in_force,
         validation=msgspec.convert(output["validation"], list[Validation]),
-        plan={**plan, **output.get("plan", {})},
+        plan={**plan.json(), **output.get("plan", {})},
         data={
             "training": prepared.training,
             "validation": prepared.validation,
@@ -55,6 +54,7 @@ def report_of(
         },
         notices=[*prepared.notices, *output["notices"]],
         spikes=output["spikes"],
+        saves=output["saves"],
         resumed_from=output["resumed_from"] or None,
         flops_per_s=flops_per_s or None,
         mfu=flops_per_s / peak if peak else None,

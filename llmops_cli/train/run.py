@@ -21,6 +21,7 @@ from llmops_cli.runtime.hardware import probe_gpus, usable_cores
 from llmops_cli.runtime.job import JobResult, run_job
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.server import free_port
+from llmops_cli.train.checks import check
 from llmops_cli.train.data import data_digest, write_demo_texts
 from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.kept import (
@@ -34,6 +35,7 @@ from llmops_cli.train.kept import (
     run_key,
 )
 from llmops_cli.train.launch import ALONE, SHUTDOWN_TIMEOUT_S, launch_of
+from llmops_cli.train.planned import planned
 from llmops_cli.train.prepare import Prepared, prepare
 from llmops_cli.train.preview import preview_lines
 from llmops_cli.train.recipe import TrainRecipe
@@ -41,7 +43,7 @@ from llmops_cli.train.report import TrainReport
 from llmops_cli.train.result import report_of
 from llmops_cli.train.settings import settings_of
 
-UNKNOWN_ARITHMETIC = {"flops_per_token": 0.0, "peak_flops_per_s": 0.0}
+JOBS = ".job"
 Json = dict[str, object]
 
 
@@ -118,9 +120,13 @@ class _Run:
         if not alone:
             gpus = len(probe_gpus())
             self.launch = launch_of(recipe, environ=os.environ, gpus=gpus, port=free_port())
+        if not self.launch.is_first:
+            self._progress = Silent()
         self._model: str | None = None
         if recipe.model is not None:
-            self._model = find_model(recipe.model, progress=progress).path
+            self._model = find_model(recipe.model, progress=self._progress).path
+        self.plan = planned(recipe, self.launch, model=self._model, progress=self._progress)
+        check(self.plan.recipe, self.launch)
         self.key = run_key(recipe, self._env, world_size=self.launch.world_size)
 
     def lead(self, target: Path) -> TrainReport:
@@ -131,27 +137,35 @@ class _Run:
             write_demo_texts(target)
         report = self._report(target, done)
         write_atomic(target / REPORT, to_json(report))
-        shutil.rmtree(target / ".job")
+        self._clean(target)
         return msgspec.structs.replace(report, path=str(target))
 
     def follow(self, target: Path) -> None:
         """Trains as one of the other ranks, without a word, unless the model is there."""
-        self._progress = Silent()
         if kept_report(target, self._progress) is None:
             self._work(target)
+            self._clean(target)
+
+    def _clean(self, target: Path) -> None:
+        """This process's own messages; others may still read theirs."""
+        shutil.rmtree(self._job_folder(target))
+        if not self.launch.joined:
+            shutil.rmtree(target / JOBS)
+
+    def _job_folder(self, target: Path) -> Path:
+        return target / JOBS / f"rank-{self.launch.rank}"
 
     def _work(self, target: Path) -> _Done:
-        job_folder = target / ".job"
         prepared = prepare(
             self._recipe,
             env=self._env,
             model=self._model,
-            folder=job_folder,
+            folder=target / JOBS,
             progress=self._progress,
         )
         self._tell(prepared)
         settings = settings_of(
-            self._recipe,
+            self.plan.recipe,
             self.launch,
             model=self._model,
             rows_per_epoch=prepared.rows_per_epoch(self._recipe),
@@ -167,7 +181,7 @@ class _Run:
                 "data": prepared.data,
                 "tokenizer": prepared.tokenizer,
                 "digests": self._digests(prepared),
-                "arithmetic": UNKNOWN_ARITHMETIC,
+                "arithmetic": msgspec.to_builtins(self.plan.arithmetic),
                 "resume": self._recipe.resume == "auto",
                 "output": str(target),
             },
@@ -179,7 +193,7 @@ class _Run:
                 **self.launch.env,
             },
         )
-        folder = job_folder / f"rank-{self.launch.rank}"
+        folder = self._job_folder(target)
         result = run_job(job, folder=folder, progress=self._progress)
         return _Done(result, prepared)
 
@@ -215,6 +229,5 @@ class _Run:
             done.result,
             manifest,
             prepared=done.prepared,
-            plan={},
-            arithmetic=UNKNOWN_ARITHMETIC,
+            plan=self.plan,
         )

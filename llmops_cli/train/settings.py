@@ -21,7 +21,7 @@ def settings_of(
     rows_per_epoch: int,
     cores: int,
 ) -> Json:
-    """`model`: its folder. `rows_per_epoch`: samples, or packed rows, of the training data."""
+    """`recipe` as it is planned. `model`: its folder. `rows_per_epoch`: samples or packed rows."""
     fields: Json = dict(msgspec.to_builtins(recipe))
     steps = recipe.steps
     if steps is None:
@@ -30,42 +30,15 @@ def settings_of(
     warmup_steps = recipe.warmup_steps
     if warmup_steps is None:
         warmup_steps = round(WARMUP_SHARE * steps)
-    tensor_parallel = recipe.tensor_parallel or _tensor_parallel(recipe, launch)
-    stages = recipe.pipeline_parallel or _stages(recipe, launch)
+    stages = recipe.pipeline_parallel or 1
     fields |= {
         "model": model,
-        "strategy": strategy_of(recipe, launch),
         "steps": steps,
         "warmup_steps": warmup_steps,
-        "tensor_parallel": tensor_parallel,
+        "tensor_parallel": recipe.tensor_parallel or 1,
         "pipeline_parallel": stages,
         "micro_batches": recipe.micro_batches or 2 * stages,
         "shard_size": recipe.shard_size or launch.ranks_here,
         "threads": recipe.threads or max(1, cores // launch.ranks_here),
     }
     return fields
-
-
-def strategy_of(recipe: TrainRecipe, launch: Launch) -> str:
-    """What `auto` is where nothing is known of the machine: each rank the whole model."""
-    if recipe.strategy != "auto":
-        return recipe.strategy
-    if launch.world_size == 1:
-        return "single"
-    return "ddp"
-
-
-def _tensor_parallel(recipe: TrainRecipe, launch: Launch) -> int:
-    if recipe.strategy == "tp":
-        return launch.world_size
-    if recipe.strategy == "fsdp+tp":
-        return min(2, launch.world_size)
-    return 1
-
-
-def _stages(recipe: TrainRecipe, launch: Launch) -> int:
-    if recipe.strategy == "pp":
-        return launch.world_size
-    if recipe.strategy == "fsdp+pp":
-        return min(2, launch.world_size)
-    return 1

@@ -1,0 +1,149 @@
+"""`--emit`: the files with which another launcher starts this run. Nothing is run.
+
+Each rank of them is `llmops train`, which joins. No file holds a variable of this machine, so no
+secret of it either.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from llmops_cli import __version__
+from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.progress import Silent
+from llmops_cli.runtime.contents import read_state
+from llmops_cli.train.cluster import cluster_of
+from llmops_cli.train.dry_run import dry_run
+from llmops_cli.train.emit_kubernetes import kubernetes
+from llmops_cli.train.emitted import Job, job_name, shutdown_timeout_s
+from llmops_cli.train.kept import REPORT, model_name
+from llmops_cli.train.planned import config_of
+from llmops_cli.train.recipe import TrainRecipe
+from llmops_cli.train.report import TrainReport
+
+JOB_HOURS = 24
+DROPPED = frozenset({"--emit", "--gpu", "--nproc", "--nnodes", "--node-rank", "--rendezvous"})
+"""What the launcher says itself."""
+RENDEZVOUS = "NODE0:29500"
+
+
+def emit(
+    kind: str,
+    recipe: TrainRecipe,
+    *,
+    argv: Sequence[str],
+    output: Path | None,
+) -> str:
+    """The text of the launcher's files. `argv`: the user's own words behind `llmops`.
+
+    Raises: UsageError for an unknown launcher, or a run that cannot go on from a checkpoint.
+    """
+    if kind not in LAUNCHERS:
+        raise unknown_name("launcher", kind, LAUNCHERS)
+    if output is None:
+        raise UsageError(
+            "a job of a cluster needs a folder that all its nodes see",
+            hint="-o DIR, on a shared file system",
+        )
+    return LAUNCHERS[kind](job_of(recipe, argv, output))
+
+
+def job_of(recipe: TrainRecipe, argv: Sequence[str], output: Path) -> Job:
+    cluster = cluster_of(gpu=recipe.gpu, nproc=recipe.nproc, nnodes=recipe.nnodes)
+    found = dry_run(recipe, config_of(recipe, recipe.model), cluster)
+    return Job(
+        name=job_name(model_name(recipe)),
+        command=command_of(argv),
+        nproc=cluster.devices_per_node,
+        nnodes=cluster.nodes,
+        has_gpus=not cluster.device.is_cpu,
+        folder=str(output),
+        shutdown_timeout_s=shutdown_timeout_s(found, measured_save_s=measured_save_s(output)),
+        rendezvous=recipe.rendezvous,
+    )
+
+
+def measured_save_s(output: Path) -> float | None:
+    """The longest save of the run that the folder holds."""
+    saved = read_state(output / REPORT, TrainReport, progress=Silent())
+    if saved is None or not saved.saves:
+        return None
+    return max(float(str(save["wall_s"])) for save in saved.saves)
+
+
+def command_of(argv: Sequence[str]) -> list[str]:
+    """The user's command without what the launcher says itself."""
+    kept = []
+    skips = False
+    for word in argv:
+        name, equals, _ = word.partition("=")
+        if skips:
+            skips = False
+        elif name in DROPPED:
+            skips = not equals
+        else:
+            kept.append(word)
+    return ["llmops", *kept]
+
+
+def _torchrun(job: Job) -> str:
+    """One command a node."""
+    host, _, port = (job.rendezvous or RENDEZVOUS).rpartition(":")
+    lines = ["#!/bin/sh", "# One line a node; each rank joins the others and node 0 reports."]
+    for node in range(job.nnodes):
+        words = [
+            "torchrun",
+            f"--nproc-per-node={job.nproc}",
+            f"--nnodes={job.nnodes}",
+            f"--node-rank={node}",
+            f"--master-addr={host}",
+            f"--master-port={port}",
+            "--max-restarts=0",
+            f"--shutdown-timeout={job.shutdown_timeout_s}",
+            "--no-python",
+            *job.command,
+        ]
+        lines.append(f"# node {node}")
+        lines.append(shlex.join(words))
+    return "\n".join(lines) + "\n"
+
+
+def _slurm(job: Job) -> str:
+    """A task a rank. The signal comes early enough to save, and the job is queued again then."""
+    gpus = f"#SBATCH --gpus-per-node={job.nproc}\n" if job.has_gpus else ""
+    return f"""#!/bin/bash
+#SBATCH --job-name={job.name}
+#SBATCH --nodes={job.nnodes}
+#SBATCH --ntasks-per-node={job.nproc}
+{gpus}#SBATCH --time={JOB_HOURS}:00:00
+#SBATCH --signal=TERM@{job.shutdown_timeout_s}
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output={job.name}-%j.log
+# llmops {__version__}. {job.shutdown_timeout_s} s before the end every rank is told to save; then
+# the job is queued again and goes on from its newest whole checkpoint.
+set -uo pipefail
+
+MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
+export MASTER_ADDR MASTER_PORT
+
+code=0
+srun --kill-on-bad-exit=1 --wait={job.shutdown_timeout_s} \\
+  {shlex.join(job.command)} || code=$?
+
+# 130: a signal ended it, and its state is saved.
+if [ "$code" -eq 130 ]; then
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
+"""
+
+
+LAUNCHERS: dict[str, Callable[[Job], str]] = {
+    "torchrun": _torchrun,
+    "slurm": _slurm,
+    "k8s": kubernetes,
+}
