@@ -3,6 +3,8 @@
 Shapes: B rows, T tokens, V vocabulary, N = B * T.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +20,16 @@ def loss_sum(logits_BTV: Tensor, batch: Batch) -> Tensor:
     weights_N = batch.weights_BT.flatten()
     losses_N = functional.cross_entropy(logits_NV, targets_N, reduction="none")
     return (losses_N * weights_N).sum()
+
+
+@contextmanager
+def without_dropout(model: Any) -> Iterator[None]:
+    """While it is evaluated."""
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
 
 
 def forward(model: Any, batch: Batch) -> Tensor:

@@ -14,7 +14,7 @@ from torch.distributed.fsdp import FSDPModule
 from train.averages import Average
 from train.checkpointing import keep_less
 from train.data.batch import Batch, split_by_length
-from train.loss import forward, loss_sum
+from train.loss import forward, loss_sum, without_dropout
 from train.norms import clip_factor, global_norm, scale
 from train.optimizers import Optimizers
 from train.precision import DTYPES, LossScale, autocast
@@ -92,7 +92,8 @@ class LocalStrategy:
 
     @torch.no_grad()
     def losses(self, batch: Batch) -> float:
-        loss = self._loss(batch).item()
+        with without_dropout(self.model):
+            loss = self._loss(batch).item()
         self._reshard()
         return loss
 

@@ -12,6 +12,7 @@ from torch.distributed.fsdp import FSDPModule
 from train.averages import Average
 from train.data.batch import Batch
 from train.layout import local_part
+from train.loss import without_dropout
 from train.norms import clip_factor, scale, squared_norms
 from train.optimizers import Optimizers
 from train.precision import DTYPES, LossScale
@@ -63,7 +64,8 @@ class StagedStrategy:
         return loss
 
     def losses(self, batch: Batch) -> float:
-        loss = self._pipeline.losses(self._ready(batch))
+        with without_dropout(self.model):
+            loss = self._pipeline.losses(self._ready(batch))
         for module in self.model.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
