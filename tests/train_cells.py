@@ -1,0 +1,273 @@
+"""Every strategy against one process: the same steps on tiny models, cell after cell.
+
+A program of several ranks: `python train_cells.py FOLDER`, first alone (it writes what one process
+gets), then under torchrun with 2 and 4 ranks. Each launch walks all cells of its world size and
+appends one line for each to FOLDER/cells.jsonl.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+WORKERS = Path(__file__).resolve().parent.parent / "llmops_cli/workers"
+sys.path[:0] = [str(WORKERS), str(Path(__file__).resolve().parent)]
+
+import torch  # noqa: E402
+from torch import Tensor, distributed  # noqa: E402
+from train_families import FAMILIES, config_of  # noqa: E402
+from train_settings import SETTINGS  # noqa: E402
+
+from _shared.protocol import JobError, Json  # noqa: E402
+from train import ranks as processes  # noqa: E402
+from train.data.batch import Batch  # noqa: E402
+from train.layout import is_spread  # noqa: E402
+from train.loop import Step, run  # noqa: E402
+from train.model import make_model  # noqa: E402
+from train.settings import Settings  # noqa: E402
+from train.strategies.in_force import check  # noqa: E402
+from train.strategies.table import STRATEGIES  # noqa: E402
+
+STEPS = 8
+ROWS = 8
+TOKENS = 20
+DIVISIBLE = 64
+NOT_DIVISIBLE = 67
+
+
+class Column(NamedTuple):
+    """One strategy as it is launched here."""
+
+    name: str
+    world_size: int
+    settings: Json
+
+
+COLUMNS = [
+    Column("single", 1, {}),
+    Column("ddp", 2, {}),
+    Column("fsdp", 2, {}),
+    Column("tp", 2, {"tensor_parallel": 2}),
+    Column("pp", 2, {"pipeline_parallel": 2}),
+    Column("zero1", 2, {}),
+    Column("zero2", 2, {}),
+    Column("zero3", 2, {}),
+    Column("hsdp", 4, {"shard_size": 2}),
+    Column("fsdp+tp", 4, {"tensor_parallel": 2}),
+    Column("fsdp+pp", 4, {"pipeline_parallel": 2}),
+]
+
+
+class Cell(NamedTuple):
+    """A model and how it is trained; `reference` is that of one process."""
+
+    family: str
+    tied: bool
+    vocabulary: int
+    optimizer: str
+    accumulate: int
+
+    @property
+    def reference(self) -> str:
+        tied = "tied" if self.tied else "untied"
+        return f"{self.family}-{tied}-{self.vocabulary}-{self.optimizer}"
+
+
+class Outcome(NamedTuple):
+    """What a run came to: weights by name, whole, of those that this rank knows."""
+
+    losses: list[float]
+    norms: list[float]
+    weights: dict[str, Tensor]
+
+
+def matrix() -> Iterator[Cell]:
+    """The table of Llama: all that a strategy must keep the same."""
+    kinds = product((True, False), (DIVISIBLE, NOT_DIVISIBLE), ("adamw", "muon"), (1, 2))
+    for tied, vocabulary, optimizer, accumulate in kinds:
+        yield Cell("llama", tied, vocabulary, optimizer, accumulate)
+
+
+def families() -> Iterator[Cell]:
+    """One cell for each family, tied as its models are, in whose rows documents are packed."""
+    for name, family in FAMILIES.items():
+        yield Cell(name, family.tied, NOT_DIVISIBLE, "adamw", 1)
+
+
+class Drawn:
+    """Rows of variable length, drawn by step; those of packed sources have two documents."""
+
+    size = 10_000
+
+    def __init__(self, vocabulary: int, *, packed: bool) -> None:
+        self._vocabulary = vocabulary
+        self._packed = packed
+
+    def rows(self, step: int, numbers: Sequence[int]) -> Batch:
+        generator = torch.Generator().manual_seed(1_000 + step)
+        shape = (ROWS, TOKENS)
+        ids_BT = torch.randint(1, self._vocabulary, shape, generator=generator)
+        lengths_B = torch.randint(6, TOKENS + 1, (ROWS,), generator=generator)
+        places_BT = torch.arange(TOKENS).expand(shape)
+        starts_B = lengths_B // 3
+        weights_BT = (
+            (places_BT >= starts_B[:, None]) & (places_BT < lengths_B[:, None] - 1)
+        ).float()
+        targets_BT = torch.roll(ids_BT, -1, 1) * (weights_BT > 0)
+        positions_BT = places_BT
+        if self._packed:
+            is_second_BT = places_BT >= starts_B[:, None]
+            positions_BT = torch.where(is_second_BT, places_BT - starts_B[:, None], places_BT)
+        rows = torch.tensor(list(numbers))
+        return Batch(
+            ids_BT=ids_BT[rows],
+            targets_BT=targets_BT[rows],
+            weights_BT=weights_BT[rows],
+            positions_BT=positions_BT[rows],
+            documents=2 if self._packed else 1,
+            samples=tuple(numbers),
+        )
+
+    def state(self) -> Json:
+        return {}
+
+    def restore(self, state: Json) -> None: ...
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def after(self, step: Step) -> bool:
+        self.steps.append(step)
+        return False
+
+
+def settings_of(folder: Path, column: Column, cell: Cell) -> Settings:
+    """With the configuration of the cell's model written, by whoever comes first."""
+    path = folder / f"{cell.reference}.config" / "config.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        config = config_of(cell.family, tied=cell.tied, vocabulary=cell.vocabulary)
+        path.write_text(config.to_json_string())
+    fields = {
+        **SETTINGS,
+        "init": str(path.parent),
+        "strategy": column.name,
+        "steps": STEPS,
+        "batch_size": ROWS,
+        "accumulate": cell.accumulate,
+        "optimizer": cell.optimizer,
+        "learning_rate": 1e-3,
+        "checkpoint_every": 0,
+        **column.settings,
+    }
+    return Settings(**fields)
+
+
+def outcome_of(settings: Settings, cell: Cell, ranks: processes.Ranks) -> Outcome:
+    model = make_model(settings, cell.vocabulary)
+    draw_biases(model)
+    strategy = STRATEGIES[settings.strategy](model, settings, ranks)
+    check(strategy.in_force(), settings, ranks)
+    heard = Heard()
+    packed = next(iter(matrix())).family != cell.family
+    run(strategy, Drawn(cell.vocabulary, packed=packed), settings, watchers=[heard])
+    weights = {}
+    for name, weight in strategy.state()["model"].items():
+        whole = weight.full_tensor() if is_spread(weight) else weight
+        weights[name] = whole.detach().clone()
+    losses = [step.loss for step in heard.steps]
+    norms = [step.gradient_norm for step in heard.steps]
+    return Outcome(losses, norms, weights)
+
+
+@torch.no_grad()
+def draw_biases(model) -> None:
+    """Those of new models are 0, and a tensor without a norm has no relative difference."""
+    generator = torch.Generator().manual_seed(7)
+    for name, parameter in model.named_parameters():
+        if name.endswith(".bias"):
+            parameter.normal_(std=0.1, generator=generator)
+
+
+def comparable(name: str, weight: Tensor) -> Tensor:
+    """Without GPT-2's biases of keys.
+
+    Softmax does not see them: their gradients are rounding alone, and Adam steps as far for that.
+    """
+    if name.endswith("c_attn.bias"):
+        query, _key, value = weight.chunk(3)
+        return torch.cat([query, value])
+    return weight
+
+
+def differences(found: Outcome, reference: Outcome) -> Json:
+    """Largest ones: losses as they are, norms relative, weights of each tensor's norm."""
+    losses = zip(found.losses, reference.losses, strict=True)
+    norms = zip(found.norms, reference.norms, strict=True)
+    shifts = [0.0]
+    for name, weight in found.weights.items():
+        expected = reference.weights.get(name)
+        if expected is not None:
+            shift = comparable(name, weight - expected).norm()
+            shifts.append(float(shift / comparable(name, expected).norm()))
+    return {
+        "loss": max(abs(one - other) for one, other in losses),
+        "norm": max(abs(one - other) / other for one, other in norms),
+        "weights": _largest(max(shifts)),
+        "compared": len(shifts) - 1,
+    }
+
+
+def _largest(value: float) -> float:
+    if not distributed.is_initialized():
+        return value
+    tensor = torch.tensor(value, dtype=torch.float64)
+    distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
+    return tensor.item()
+
+
+def walk(folder: Path, ranks: processes.Ranks) -> Iterator[Json]:
+    for column in COLUMNS:
+        if column.world_size != ranks.world_size or column.name not in STRATEGIES:
+            continue
+        for cell in [*matrix(), *families()]:
+            line = {"strategy": column.name, "world_size": ranks.world_size, **cell._asdict()}
+            try:
+                yield {**line, **_measured(folder, column, cell, ranks)}
+            except JobError as error:
+                yield {**line, "refused": error.message, "kind": error.kind}
+
+
+def _measured(folder: Path, column: Column, cell: Cell, ranks: processes.Ranks) -> Json:
+    settings = settings_of(folder, column, cell)
+    path = folder / f"{cell.reference}.pt"
+    if column.name == "single" and not path.exists():
+        first = outcome_of(replace(settings, accumulate=1), cell, ranks)
+        torch.save(first._asdict(), path)
+    reference = Outcome(**torch.load(path))
+    return differences(outcome_of(settings, cell, ranks), reference)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    ranks = processes.join()
+    try:
+        with (folder / "cells.jsonl").open("a", buffering=1) as lines:
+            for line in walk(folder, ranks):
+                if ranks.is_first:
+                    lines.write(json.dumps(line) + "\n")
+    finally:
+        processes.leave()
+
+
+if __name__ == "__main__":
+    main()
