@@ -22,6 +22,7 @@ import torch  # noqa: E402
 from torch import Tensor, distributed  # noqa: E402
 from train_families import FAMILIES, config_of  # noqa: E402
 from train_settings import SETTINGS  # noqa: E402
+from transformers import AutoModelForCausalLM  # noqa: E402
 
 from _shared.protocol import JobError, Json  # noqa: E402
 from train import ranks as processes  # noqa: E402
@@ -31,7 +32,7 @@ from train.loop import Step, run  # noqa: E402
 from train.model import make_model  # noqa: E402
 from train.settings import Settings  # noqa: E402
 from train.strategies.in_force import check  # noqa: E402
-from train.strategies.table import STRATEGIES  # noqa: E402
+from train.strategies.table import ON_META, STRATEGIES  # noqa: E402
 
 STEPS = 8
 ROWS = 8
@@ -149,15 +150,14 @@ class Heard:
 
 
 def settings_of(folder: Path, column: Column, cell: Cell) -> Settings:
-    """With the configuration of the cell's model written, by whoever comes first."""
-    path = folder / f"{cell.reference}.config" / "config.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        config = config_of(cell.family, tied=cell.tied, vocabulary=cell.vocabulary)
-        path.write_text(config.to_json_string())
+    """Llama begins from a configuration, other families from a folder with weights."""
+    source = folder / cell.reference
+    if not source.exists():
+        write_model(source, cell)
+    begins = "init" if cell.family == "llama" else "model"
     fields = {
         **SETTINGS,
-        "init": str(path.parent),
+        begins: str(source),
         "strategy": column.name,
         "steps": STEPS,
         "batch_size": ROWS,
@@ -171,8 +171,8 @@ def settings_of(folder: Path, column: Column, cell: Cell) -> Settings:
 
 
 def outcome_of(settings: Settings, cell: Cell, ranks: processes.Ranks) -> Outcome:
-    model = make_model(settings, cell.vocabulary)
-    draw_biases(model)
+    on_meta = settings.strategy in ON_META
+    model = make_model(settings, cell.vocabulary, on_meta=on_meta)
     strategy = STRATEGIES[settings.strategy](model, settings, ranks)
     check(strategy.in_force(), settings, ranks)
     heard = Heard()
@@ -188,12 +188,15 @@ def outcome_of(settings: Settings, cell: Cell, ranks: processes.Ranks) -> Outcom
 
 
 @torch.no_grad()
-def draw_biases(model) -> None:
-    """Those of new models are 0, and a tensor without a norm has no relative difference."""
-    generator = torch.Generator().manual_seed(7)
+def write_model(folder: Path, cell: Cell) -> None:
+    """With biases drawn: those of new models are 0, which has no relative difference."""
+    torch.manual_seed(7)
+    config = config_of(cell.family, tied=cell.tied, vocabulary=cell.vocabulary)
+    model = AutoModelForCausalLM.from_config(config)
     for name, parameter in model.named_parameters():
         if name.endswith(".bias"):
-            parameter.normal_(std=0.1, generator=generator)
+            parameter.normal_(std=0.1)
+    model.save_pretrained(folder)
 
 
 def comparable(name: str, weight: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ from train.ranks import Ranks
 from train.safety import Safety, Surroundings, surrounded
 from train.settings import Settings
 from train.speed import Arithmetic
-from train.strategies.table import strategy_named
+from train.strategies.in_force import check
+from train.strategies.table import ON_META, strategy_named
 
 
 def work(job: Json, events: Events) -> Json:
@@ -58,9 +59,11 @@ def train(
     cpu_start_s = time.process_time()
     ranks = around.ranks
     tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"], trust_remote_code=False)
-    model = make_model(settings, len(tokenizer))
+    on_meta = settings.strategy in ON_META
+    model = make_model(settings, len(tokenizer), on_meta=on_meta)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     strategy = strategy_named(settings.strategy)(model, settings, ranks)
+    check(strategy.in_force(), settings, ranks)
     data = open_data(job["data"], tokenizer)
     arithmetic = Arithmetic(**job["arithmetic"])
     curve = Curve(settings, arithmetic, events)

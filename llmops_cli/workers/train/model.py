@@ -9,20 +9,27 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 from _shared.protocol import JobError
 from train.settings import Settings
 from train.tokenizer import END, SPECIAL
+from train.weights import initialise
+
+META = torch.device("meta")
 
 
-def make_model(settings: Settings, vocabulary_size: int) -> Any:
+def make_model(settings: Settings, vocabulary_size: int, *, on_meta: bool = False) -> Any:
     """In f32 on the CPU, the same on every rank: the seed decides what is new in it.
 
+    on_meta: without memory; a strategy that spreads it fills each rank's part (materialise.py).
     Raises: JobError for a folder or a configuration that cannot be trained.
     """
-    torch.manual_seed(settings.seed)
     if settings.model is not None:
-        model = _from_folder(Path(settings.model), settings)
-    else:
-        model = _from_config(make_config(settings, vocabulary_size), settings)
-    model.config.use_cache = False
-    model.train()
+        if not on_meta:
+            return folder_model(settings)
+        return new_model(_read_config(Path(settings.model)), settings, device=META)
+    config = make_config(settings, vocabulary_size)
+    model = new_model(config, settings, device=META)
+    if not on_meta:
+        model.to_empty(device=torch.device("cpu"))
+        model.tie_weights()
+        initialise(model, settings.seed)
     return model
 
 
@@ -54,27 +61,37 @@ def _read_config(path: Path) -> Any:
         raise JobError("UsageError", message, "a config.json, or a folder with one") from error
 
 
-def _from_config(config: Any, settings: Settings) -> Any:
+def new_model(config: Any, settings: Settings, *, device: torch.device) -> Any:
     make: Any = AutoModelForCausalLM.from_config  # it has no types
-    return make(
-        config,
-        dtype=torch.float32,
-        attn_implementation=_attention(settings),
-        trust_remote_code=False,
-    )
+    with device:
+        model = make(
+            config,
+            dtype=torch.float32,
+            attn_implementation=_attention(settings),
+            trust_remote_code=False,
+        )
+    return _ready(model)
 
 
-def _from_folder(folder: Path, settings: Settings) -> Any:
+def folder_model(settings: Settings) -> Any:
+    """Raises: JobError for a folder that has no causal model."""
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            str(folder),
+        model = AutoModelForCausalLM.from_pretrained(
+            str(settings.model),
             dtype=torch.float32,
             attn_implementation=_attention(settings),
             trust_remote_code=False,
         )
     except (OSError, ValueError) as error:
-        message = f"{folder} cannot be loaded as a causal model: {error}"
+        message = f"{settings.model} cannot be loaded as a causal model: {error}"
         raise JobError("UsageError", message) from error
+    return _ready(model)
+
+
+def _ready(model: Any) -> Any:
+    model.config.use_cache = False
+    model.train()
+    return model
 
 
 def _attention(settings: Settings) -> str | None:

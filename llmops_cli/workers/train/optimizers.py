@@ -35,10 +35,7 @@ class Piece(NamedTuple):
     name: str
     parameter: Parameter
     part: Parameter
-
-    @property
-    def is_offloaded(self) -> bool:
-        return self.part.data_ptr() != local_part(self.parameter).data_ptr()
+    is_offloaded: bool
 
 
 Make = Callable[[list[Piece], Settings], list[Optimizer]]
@@ -54,7 +51,7 @@ def pieces_of(model: Any, *, offloads: bool = False) -> list[Piece]:
             part = Parameter(local_part(parameter).detach().to("cpu", copy=True))
         elif is_spread(parameter):
             part = Parameter(local_part(parameter))
-        pieces.append(Piece(name, parameter, part))
+        pieces.append(Piece(name, parameter, part, offloads))
     return pieces
 
 
@@ -172,7 +169,14 @@ class Optimizers:
             piece.parameter.grad = None
             piece.part.grad = None
 
+    def _follow(self) -> None:
+        """FSDP gives weights that were loaded late other memory before the first forward pass."""
+        for piece in self.pieces:
+            if not piece.is_offloaded and piece.part is not piece.parameter:
+                piece.part.data = local_part(piece.parameter)
+
     def _take_gradients(self) -> None:
+        self._follow()
         for piece in self.pieces:
             gradient = piece.parameter.grad
             if gradient is not None and piece.part is not piece.parameter:
@@ -203,6 +207,7 @@ class Optimizers:
 
     def _begin(self) -> None:
         """State as it is before the first step: a step that changes nothing makes it."""
+        self._follow()
         rates = [group["lr"] for group, _ in self._peaks]
         gradients = [piece.parameter.grad for piece in self.pieces]
         for group, _ in self._peaks:

@@ -32,9 +32,11 @@ def copy_into(weights: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> No
 
 
 @torch.no_grad()
-def initialise(model: Any, seed: int, *, below: str = "") -> None:
-    """First weights and buffers, in place, of the modules whose names begin with `below`."""
-    named = [each for each in model.named_modules() if _is_below(each[0], below)]
+def initialise(model: Any, seed: int, *, below: str = "", recurses: bool = True) -> None:
+    """First weights and buffers, in place, of the module `below` and all in it."""
+    named = [(below, model.get_submodule(below))]
+    if recurses:
+        named = [each for each in model.named_modules() if _is_below(each[0], below)]
     # Children first: GPT-2's blocks give some of their children's weights another scale.
     for name, module in reversed(named):
         torch.manual_seed(_seed_of(seed, name))

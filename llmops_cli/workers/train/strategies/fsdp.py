@@ -18,6 +18,7 @@ from torch.distributed.tensor import Shard
 
 from train.blocks import blocks_of
 from train.layout import is_spread
+from train.materialise import materialise
 from train.precision import DTYPES
 from train.ranks import Ranks
 from train.settings import Settings
@@ -29,6 +30,7 @@ def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
     mesh = init_device_mesh(ranks.device.type, (ranks.world_size,), mesh_dim_names=("shard",))
     prepare(model, settings)
     shard(model, mesh, settings)
+    materialise(model, settings, home_of(settings, ranks))
     return LocalStrategy(
         model=model,
         settings=settings,
@@ -55,6 +57,11 @@ def options_of(mesh: DeviceMesh, settings: Settings) -> dict[str, Any]:
         "offload_policy": _offload(settings),
         "shard_placement_fn": lambda parameter: _placement(parameter, mesh),
     }
+
+
+def home_of(settings: Settings, ranks: Ranks) -> torch.device:
+    """Where parameters are between their uses."""
+    return torch.device("cpu") if settings.offload == "parameters" else ranks.device
 
 
 def mixed_precision(precision: str) -> MixedPrecisionPolicy:

@@ -5,9 +5,10 @@ from typing import Any
 from torch.distributed.device_mesh import init_device_mesh
 
 from _shared.protocol import JobError
+from train.materialise import materialise
 from train.ranks import Ranks
 from train.settings import Settings
-from train.strategies.fsdp import shard
+from train.strategies.fsdp import home_of, shard
 from train.strategies.local import LocalStrategy, prepare
 from train.strategies.strategy import Share, Strategy
 from train.tensor_parallel.plan import cut_model
@@ -24,10 +25,10 @@ def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
         )
         raise JobError("UsageError", message, "--tensor-parallel, a divisor of the ranks")
     mesh = init_device_mesh(ranks.device.type, (groups, size), mesh_dim_names=("shard", "tensor"))
-    model.to(ranks.device)
     prepare(model, settings)
     cut_model(model, mesh["tensor"])
     shard(model, mesh["shard"], settings)
+    materialise(model, settings, home_of(settings, ranks))
     return LocalStrategy(
         model=model,
         settings=settings,

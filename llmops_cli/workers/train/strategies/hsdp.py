@@ -8,9 +8,10 @@ from typing import Any
 from torch.distributed.device_mesh import init_device_mesh
 
 from _shared.protocol import JobError
+from train.materialise import materialise
 from train.ranks import Ranks
 from train.settings import Settings
-from train.strategies.fsdp import shard
+from train.strategies.fsdp import home_of, shard
 from train.strategies.local import LocalStrategy, prepare
 from train.strategies.strategy import Share, Strategy
 
@@ -25,6 +26,7 @@ def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
     )
     prepare(model, settings)
     shard(model, mesh, settings)
+    materialise(model, settings, home_of(settings, ranks))
     return LocalStrategy(
         model=model,
         settings=settings,

@@ -15,6 +15,9 @@ STRATEGIES: dict[str, Build] = {
     "fsdp+pp": fsdp_pp.build,
 }
 
+ON_META = frozenset({"fsdp", "hsdp", "tp", "fsdp+tp"})
+"""Those that are given a model without memory, and fill each rank's part of it."""
+
 
 def strategy_named(name: str) -> Build:
     """Raises: JobError for an unknown name."""

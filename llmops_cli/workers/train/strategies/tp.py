@@ -5,6 +5,7 @@ from typing import Any
 from torch.distributed.device_mesh import init_device_mesh
 
 from _shared.protocol import JobError
+from train.materialise import materialise
 from train.ranks import Ranks
 from train.settings import Settings
 from train.strategies.local import LocalStrategy, prepare
@@ -21,8 +22,9 @@ def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
         )
         raise JobError("UsageError", message, "--strategy fsdp+tp")
     mesh = init_device_mesh(ranks.device.type, (ranks.world_size,), mesh_dim_names=("tensor",))
-    model.to(ranks.device)
     prepare(model, settings)
     cut_model(model, mesh)
+    materialise(model, settings, ranks.device)
+    model.to(ranks.device)
     share = Share.of(0, 1, settings)
     return LocalStrategy(model=model, settings=settings, ranks=ranks, share=share)

@@ -29,6 +29,7 @@ class Cutter:
     def __init__(self, mesh: DeviceMesh) -> None:
         self._mesh = mesh
         self._made: dict[int, Parameter] = {}
+        # An id is that of another tensor once its own is gone.
         self._kept: list[Tensor] = []
         self.group = Group(mesh.get_group(), mesh.get_local_rank(), mesh.size())
 
@@ -41,7 +42,6 @@ class Cutter:
                 parameter.detach(), self._mesh, [Shard(dimension)], src_data_rank=None
             )
             self._made[id(parameter)] = Parameter(spread, requires_grad=parameter.requires_grad)
-            # An id is that of another tensor once its own is gone.
             self._kept.append(parameter)
         module._parameters[name] = self._made[id(parameter)]  # noqa: SLF001
 
@@ -52,15 +52,16 @@ def cut_columns(module: Module, cutter: Cutter, *, gathers: bool) -> None:
     dimension = 1 if isinstance(module, Conv1D) else 0
     cutter.cut(module, "weight", dimension)
     cutter.cut(module, "bias", 0)
-    start, end = cutter.group.bounds(total)
+    group = cutter.group
+    start, end = group.bounds(total)
     if isinstance(module, Conv1D):
         module.nf = end - start
     original = module.forward
 
     def forward(x: Tensor) -> Tensor:
         with using(module, _local):
-            own: Tensor = original(copied(x, cutter.group))
-        return gathered(own, total, cutter.group) if gathers else own
+            own: Tensor = original(copied(x, group))
+        return gathered(own, total, group) if gathers else own
 
     _replace_forward(module, forward)
 
@@ -72,13 +73,14 @@ def cut_rows(module: Module, cutter: Cutter, *, splits: bool) -> None:
     """
     dimension = 0 if isinstance(module, Conv1D) else 1
     cutter.cut(module, "weight", dimension)
+    group = cutter.group
     original = module.forward
 
     def forward(x: Tensor) -> Tensor:
-        own_x = cut(x, cutter.group) if splits else x
+        own_x = cut(x, group) if splits else x
         with using(module, _local, bias=torch.zeros_like):
             part: Tensor = original(own_x)
-        total = summed(part, cutter.group)
+        total = summed(part, group)
         bias: Any = module.bias
         return total if bias is None else total + bias
 
@@ -87,7 +89,8 @@ def cut_rows(module: Module, cutter: Cutter, *, splits: bool) -> None:
 
 def cut_vocabulary(module: Embedding, cutter: Cutter) -> None:
     """Each rank has the vectors of some tokens, and the others' come from the others."""
-    start, end = cutter.group.bounds(module.num_embeddings)
+    group = cutter.group
+    start, end = group.bounds(module.num_embeddings)
     cutter.cut(module, "weight", 0)
     padding = module.padding_idx
     is_here = padding is not None and start <= padding < end
@@ -99,17 +102,18 @@ def cut_vocabulary(module: Embedding, cutter: Cutter) -> None:
         own_ids_BT = torch.where(is_own_BT, ids_BT - start, 0)
         with using(module, _local):
             vectors_BTD: Tensor = original(own_ids_BT)
-        return summed(vectors_BTD * is_own_BT.unsqueeze(-1), cutter.group)
+        return summed(vectors_BTD * is_own_BT.unsqueeze(-1), group)
 
     _replace_forward(module, forward)
 
 
 def sum_gradient(module: Module, cutter: Cutter) -> None:
     """Every rank has all of the weight, and uses it for its own heads only (q and k norms)."""
+    group = cutter.group
     original = module.forward
 
     def forward(x: Tensor) -> Tensor:
-        with using(module, lambda parameter: copied(parameter, cutter.group)):
+        with using(module, lambda parameter: copied(parameter, group)):
             result: Tensor = original(x)
         return result
 
