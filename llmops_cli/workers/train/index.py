@@ -6,20 +6,26 @@ Without a tokenizer it makes one of the data if it is told where, else it only i
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from _shared.protocol import Events, JobError, Json, run_worker
-from train.data.corpus import Corpus
 from train.data.encoder import Encoder, Encoding
 from train.data.files import TRAIN, VALIDATION, File, files_at
 from train.data.index import indexed, read_facts
-from train.data.notices import notices_of, shares_line
+from train.data.looked import looked_counts, looked_notices, surveyed
+from train.data.notices import shares_line
 from train.data.order import Order
-from train.data.plan import DataPlan, training_corpus, validation_corpus
+from train.data.plan import (
+    DataPlan,
+    Folders,
+    training_corpus,
+    training_samples,
+    validation_corpus,
+)
 from train.data.preview import segments_of
 from train.data.source import Stream
-from train.data.survey import survey
 from train.data.words import texts_of
 
 LEAST_PIECE_BYTES = 64
@@ -61,7 +67,7 @@ def work(job: Json, events: Events) -> Json:
         job["tokenizer"] = _made_tokenizer(plan, job, events)
     if job["tokenizer"] is not None:
         found["tokenizer"] = job["tokenizer"]
-        found |= _looked_at(plan, job, events, training, validation)
+        found |= _looked_at(plan, job, training, validation)
     return found
 
 
@@ -125,65 +131,66 @@ def _weights(files: list[Json]) -> list[float] | None:
 
 def _identified(plan: DataPlan) -> DataPlan:
     """Of contents, not of paths: data may be moved between two parts of a run."""
-    from dataclasses import replace
-
     raw = plan.json()
     for name in ("training", "validation"):
-        raw[name] = [_contents(folders) for folders in raw[name]]
+        raw[name] = _all_contents(raw[name])
     text = json.dumps(raw, sort_keys=True)
     return replace(plan, identity=hashlib.sha256(text.encode()).hexdigest())
 
 
-def _contents(folders: list[str]) -> list[str]:
-    return [read_facts(Path(folder)).content for folder in folders]
+def _all_contents(data_sets: Folders) -> list[list[str]]:
+    return [[read_facts(Path(folder)).content for folder in folders] for folders in data_sets]
 
 
 def _looked_at(
     plan: DataPlan,
     job: Json,
-    events: Events,
     training: list[DataSet],
     validation: list[DataSet],
 ) -> Json:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"], local_files_only=True)
+    """Counts and notices of both sides, and the plan with the tokens of small ones."""
+    tokenizer = _tokenizer_in(job["tokenizer"])
     encoder = Encoder(tokenizer, plan.encoding, template=plan.template)
-    corpus = training_corpus(plan, encoder)
-    held_out = validation_corpus(plan, encoder)
+    cache = Path(job["cache"])
+    key: list[Any] = [plan.encoding, plan.template, encoder.digest()]
     names = [data_set.name for data_set in training]
-    notices: list[str] = []
-    counts = _surveyed(corpus, names, plan.encoding, notices)
+    corpus = training_corpus(plan, encoder)
+    looked = surveyed(corpus, names, cache, [*key, _all_contents(plan.training), plan.share, 0])
+    plan = replace(plan, training_tokens=looked.tokens)
+    notices = looked_notices(names, looked, plan.encoding)
     order = Order(corpus.sizes, plan.weights, plan.seed)
     if plan.weights is not None:
         notices.append(shares_line(names, order.shares()))
+    held_out = validation_corpus(plan, encoder)
     held_out_counts: list[Json] = []
     if held_out is not None:
         names = [one.name for one in validation] or [f"{name}, held out" for name in names]
-        held_out_counts = _surveyed(held_out, names, plan.encoding, notices)
+        contents = _all_contents(plan.validation or plan.training)
+        behind = sum(corpus.sizes) if plan.validation else 0
+        key += [contents, plan.share, 1, behind]
+        found = surveyed(held_out, names, cache, key)
+        plan = replace(plan, validation_tokens=found.tokens)
+        notices += looked_notices(names, found, plan.encoding)
+        held_out_counts = looked_counts(names, found)
+    samples = training_samples(plan, encoder)
     return {
+        "data": plan.json(),
         "notices": notices,
-        "preview": _preview(Stream(corpus, order), job["preview"], tokenizer),
-        "training": counts,
+        "preview": _preview(Stream(samples, order), job["preview"], tokenizer),
+        "training": looked_counts([data_set.name for data_set in training], looked),
         "validation": held_out_counts,
     }
 
 
-def _surveyed(
-    corpus: Corpus,
-    names: list[str],
-    how: Encoding,
-    notices: list[str],
-) -> list[Json]:
-    counts = []
-    for number, name in enumerate(names):
-        if not corpus.sizes[number]:
-            message = f"{name}: no sample is left on this side"
-            raise JobError("UsageError", message, "another --validation-share, or more data")
-        found = survey(corpus, number)
-        notices += notices_of(name, found, how)
-        counts.append({"name": name, "exact": found.is_exact, **found.counts.json()})
-    return counts
+def _tokenizer_in(folder: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        message = f"the tokenizer in {folder} cannot be read: {reason}"
+        raise JobError("UsageError", message, "--tokenizer FOLDER") from None
 
 
 def _preview(stream: Stream, count: int, tokenizer: Any) -> list[Any]:

@@ -1,12 +1,12 @@
 """How much was trained, and what was not and why: sums over samples."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from _shared.protocol import Json
-from train.data.sample import FULL_WEIGHT, TokenRow, TrainingSample
+from train.data.sample import FULL_WEIGHT, TokenRow, TrainingSample, row_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,22 +24,26 @@ class Counts:
     endless: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
-        mine = asdict(self)
-        theirs = asdict(other)
-        return Counts(**{name: mine[name] + theirs[name] for name in mine})
+        return Counts(
+            samples=self.samples + other.samples,
+            tokens=self.tokens + other.tokens,
+            supervised_tokens=self.supervised_tokens + other.supervised_tokens,
+            cut=self.cut + other.cut,
+            cut_tokens=self.cut_tokens + other.cut_tokens,
+            dropped=self.dropped + other.dropped,
+            dropped_tokens=self.dropped_tokens + other.dropped_tokens,
+            unsupervised=self.unsupervised + other.unsupervised,
+            endless=self.endless + other.endless,
+        )
 
     def json(self) -> Json:
         return asdict(self)
 
 
-def counts_of(samples: Iterable[TrainingSample]) -> Counts:
+def counts_of(samples: Sequence[TrainingSample]) -> Counts:
     """Of whole samples. Those that teach nothing have no tokens to train."""
-    total = Counts()
-    for sample in samples:
-        total += _sample_counts(sample)
-        if sample.counts:
-            total += Counts(tokens=sample.pairs, supervised_tokens=sample.supervised)
-    return total
+    rows = [row_of(sample) for sample in samples]
+    return counts_in(rows)
 
 
 def counts_in(rows: Sequence[TokenRow]) -> Counts:
@@ -49,26 +53,23 @@ def counts_in(rows: Sequence[TokenRow]) -> Counts:
     supervised = 0
     for row in rows:
         begun += row.left_out
-        for piece in row.pieces:
-            if piece.is_first:
-                begun.append(piece.sample)
-            weights_T = piece.sample.weights_T[piece.begin + 1 : piece.end + 1]
-            tokens += len(weights_T)
+        for sample, begin, end in row.pieces:
+            if begin == 0:
+                begun.append(sample)
+            tokens += end - begin
+            weights_T = sample.weights_T[begin + 1 : end + 1]
             supervised += int(np.count_nonzero(weights_T >= FULL_WEIGHT))
-    total = Counts(tokens=tokens, supervised_tokens=supervised)
-    for sample in begun:
-        total += _sample_counts(sample)
-    return total
-
-
-def _sample_counts(sample: TrainingSample) -> Counts:
-    if sample.dropped_tokens:
-        return Counts(samples=1, dropped=1, dropped_tokens=sample.dropped_tokens)
-    is_unsupervised = sample.supervised == 0
+    kept = [sample for sample in begun if not sample.dropped_tokens]
+    unsupervised = sum(not sample.supervised for sample in kept)
+    endless = [sample for sample in kept if not sample.ends and sample.supervised]
     return Counts(
-        samples=1,
-        cut=int(sample.cut_tokens > 0),
-        cut_tokens=sample.cut_tokens,
-        unsupervised=int(is_unsupervised),
-        endless=int(not sample.ends and not is_unsupervised),
+        samples=len(begun),
+        tokens=tokens,
+        supervised_tokens=supervised,
+        cut=sum(sample.cut_tokens > 0 for sample in kept),
+        cut_tokens=sum(sample.cut_tokens for sample in kept),
+        dropped=len(begun) - len(kept),
+        dropped_tokens=sum(sample.dropped_tokens for sample in begun),
+        unsupervised=unsupervised,
+        endless=len(endless),
     )

@@ -3,6 +3,7 @@
 Shapes: T tokens.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -75,6 +76,12 @@ class Encoder:
         if self.template is not None:
             self._answers = Answers(self.template, control)
             self._ends.add(self._closing_id(self._answers.closing, control))
+
+    def digest(self) -> str:
+        """Of the tokenizer and the template."""
+        source = self.template.source if self.template is not None else ""
+        text = self._backend.to_str() + source
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def encode(self, batch: Sequence[NumberedDocument]) -> list[TrainingSample]:
         """Raises: RowError whose index says which one is wrong."""

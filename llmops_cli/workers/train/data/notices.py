@@ -40,7 +40,7 @@ def _summary(name: str, found: Survey) -> str:
 
 def _of(found: Survey, count: int) -> str:
     about = "" if found.is_exact else "about "
-    return f"{about}{found.scaled(count):,}"
+    return f"{about}{count:,}"
 
 
 def _tokens(found: Survey) -> str:

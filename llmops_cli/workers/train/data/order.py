@@ -6,6 +6,7 @@ Never of how many read it. Nothing is kept in memory, however many samples there
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -95,7 +96,7 @@ def shuffled(index: int, count: int, *, key: int) -> int:
     """
     half_bits = max(1, ((count - 1).bit_length() + 1) // 2)
     mask = (1 << half_bits) - 1
-    keys = [mix(key + number) for number in range(ROUNDS)]
+    keys = _round_keys(key)
     while True:
         left = index >> half_bits
         right = index & mask
@@ -106,6 +107,12 @@ def shuffled(index: int, count: int, *, key: int) -> int:
         index = left << half_bits | right
         if index < count:
             return index
+
+
+@lru_cache(maxsize=64)
+def _round_keys(key: int) -> tuple[int, ...]:
+    """Of a few epochs of a few files at a time."""
+    return tuple(mix(key + number) for number in range(ROUNDS))
 
 
 def mix(word: int) -> int:

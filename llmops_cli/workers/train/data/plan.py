@@ -9,6 +9,7 @@ from train.data.corpus import Corpus, RowFile, SplitSide
 from train.data.encoder import Encoder, Encoding
 from train.data.order import Order
 from train.data.source import PackedSource, PlainSource, Source, Stream
+from train.data.token_store import TokenStore
 
 Folders = list[list[str]]
 """Indexes of the files of each data set."""
@@ -18,7 +19,8 @@ Folders = list[list[str]]
 class DataPlan:
     """`share` of the training files' rows is for validation, unless that has files of its own.
 
-    `identity` is of all that decides which tokens come in which order.
+    `identity` is of all that decides which tokens come in which order. Small data are tokenized
+    already: `training_tokens` and `validation_tokens` are the folders with them.
     """
 
     training: Folders
@@ -30,6 +32,8 @@ class DataPlan:
     seed: int
     batch_size: int
     identity: str
+    training_tokens: str | None = None
+    validation_tokens: str | None = None
 
     def json(self) -> Json:
         return asdict(self)
@@ -51,15 +55,27 @@ def open_data(raw: Json, tokenizer: Any) -> Data:
     """The sources of a run, of the plan that `train.index` returned as `data`."""
     plan = plan_of(raw)
     encoder = Encoder(tokenizer, plan.encoding, template=plan.template)
-    corpus = training_corpus(plan, encoder)
-    order = Order(corpus.sizes, plan.weights, plan.seed)
-    training = _source(Stream(corpus, order), plan)
-    held_out = validation_corpus(plan, encoder)
+    samples = training_samples(plan, encoder)
+    order = Order(samples.sizes, plan.weights, plan.seed)
+    training = _source(Stream(samples, order), plan)
+    held_out = _validation_samples(plan, encoder)
     if held_out is None:
         return Data(training, None)
     order = Order(held_out.sizes, None, plan.seed)
     validation = _source(Stream(held_out, order, once=True), plan)
     return Data(training, validation)
+
+
+def training_samples(plan: DataPlan, encoder: Encoder) -> Corpus | TokenStore:
+    if plan.training_tokens is not None:
+        return TokenStore(Path(plan.training_tokens), plan.encoding, plan.identity)
+    return training_corpus(plan, encoder)
+
+
+def _validation_samples(plan: DataPlan, encoder: Encoder) -> Corpus | TokenStore | None:
+    if plan.validation_tokens is not None:
+        return TokenStore(Path(plan.validation_tokens), plan.encoding, plan.identity)
+    return validation_corpus(plan, encoder)
 
 
 def training_corpus(plan: DataPlan, encoder: Encoder) -> Corpus:

@@ -46,6 +46,8 @@ class SamplesByPlace(Protocol):
 
     identity: str
     """Of all that decides what they are."""
+    sizes: tuple[int, ...]
+    """Of the data sets."""
 
     def fetch(self, places: Sequence[Place]) -> list[TrainingSample]: ...
 
@@ -56,6 +58,7 @@ class InMemory:
     identity = "memory"
 
     def __init__(self, samples: Sequence[TrainingSample]) -> None:
+        self.sizes: tuple[int, ...] = (len(samples),)
         self._samples = samples
 
     def fetch(self, places: Sequence[Place]) -> list[TrainingSample]:

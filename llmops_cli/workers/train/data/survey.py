@@ -1,6 +1,7 @@
 """What training would lose or never learn, counted before it begins."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import NamedTuple
 
 from train.data.corpus import Corpus
@@ -8,14 +9,14 @@ from train.data.counts import Counts, counts_of
 from train.data.order import Place
 
 FULL_BYTES = 64 << 20
-"""Up to here every sample is counted."""
+"""Up to here every sample is counted, and its tokens are kept."""
 SAMPLED_ROWS = 2000
 SAMPLED_BYTES = 8 << 20
 TOGETHER = 256
 
 
 class Survey(NamedTuple):
-    """One data set's counts; of a sample of `looked_at` rows where they are not `exact`."""
+    """One data set's counts; projected from `looked_at` rows where those are not all."""
 
     counts: Counts
     size: int
@@ -25,27 +26,33 @@ class Survey(NamedTuple):
     def is_exact(self) -> bool:
         return self.looked_at == self.size
 
-    def scaled(self, count: int) -> int:
-        """Of all samples, by those that were looked at."""
-        return round(count * self.size / max(1, self.looked_at))
+
+def is_small(corpus: Corpus) -> bool:
+    """Whether it is worth while to tokenize all of it before the first step."""
+    sizes_bytes = [corpus.size_bytes(number) for number in range(len(corpus.sizes))]
+    return sum(sizes_bytes) <= FULL_BYTES
 
 
-def survey(corpus: Corpus, number: int) -> Survey:
-    """Of data set `number`."""
+def exact_survey(counts: Counts) -> Survey:
+    return Survey(counts, counts.samples, counts.samples)
+
+
+def sampled_survey(corpus: Corpus, number: int) -> Survey:
+    """Of data set `number`, by rows evenly spaced in it."""
     size = corpus.sizes[number]
-    looked_at = _how_many(size, corpus.size_bytes(number))
+    row_bytes = max(1, corpus.size_bytes(number) // size)
+    looked_at = min(size, SAMPLED_ROWS, max(1, SAMPLED_BYTES // row_bytes))
     counts = Counts()
     places = [Place(number, index * size // looked_at) for index in range(looked_at)]
     for some in _batches(places):
         counts += counts_of(corpus.fetch(some))
-    return Survey(counts, size, looked_at)
+    return Survey(_projected(counts, size / looked_at), size, looked_at)
 
 
-def _how_many(size: int, size_bytes: int) -> int:
-    if size_bytes <= FULL_BYTES:
-        return size
-    row_bytes = max(1, size_bytes // max(1, size))
-    return min(size, SAMPLED_ROWS, max(1, SAMPLED_BYTES // row_bytes))
+def _projected(counts: Counts, factor: float) -> Counts:
+    """Of all samples, by those that were looked at."""
+    named = {field.name: getattr(counts, field.name) for field in fields(counts)}
+    return Counts(**{name: round(count * factor) for name, count in named.items()})
 
 
 def _batches(places: Sequence[Place]) -> Iterator[Sequence[Place]]:

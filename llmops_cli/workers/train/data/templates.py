@@ -55,6 +55,7 @@ class Template:
     """`specials`: the names of the tokenizer's special tokens, which templates write."""
 
     def __init__(self, source: str, specials: dict[str, str]) -> None:
+        self.source = source
         self.marks_answers = MARK.search(source) is not None
         self.writes_date = "strftime_now" in source or "date_string" in source
         self._specials = specials

@@ -357,7 +357,10 @@ def test_a_split_keeps_its_rows_when_the_file_grows(tmp_path: Path, run: Any) ->
         run(write(path, rows[:1]), validation_share=0.000001)
 
 
-def test_a_file_that_changes_meanwhile_is_found_out(tmp_path: Path, run: Any) -> None:
+def test_a_file_that_changes_meanwhile_is_found_out(
+    tmp_path: Path, run: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("train.data.survey.FULL_BYTES", 10)
     path = write(tmp_path / "rows.jsonl", [{"text": f"row {n}"} for n in range(40)])
     source = open_data(run(path)["data"], demo_tokenizer()).training
     source.rows(0, range(4))
@@ -464,6 +467,46 @@ def test_large_data_are_estimated_and_that_is_said(
     assert not found["training"][0]["exact"]
     assert "400 samples, about" in found["notices"][0]
     assert "(estimated from 20 of them)" in found["notices"][0]
+    assert found["training"][0]["samples"] == 400
+    assert found["data"]["training_tokens"] is None
+    assert len(texts_of(found)) == 400
+
+
+@pytest.mark.parametrize("packing", [False, True])
+@pytest.mark.parametrize("too_long", ["cut", "drop"])
+def test_kept_tokens_are_those_that_would_be_made(
+    tmp_path: Path, run: Any, monkeypatch: Any, packing: bool, too_long: str
+) -> None:
+    chats = write(tmp_path / "chats.jsonl", [chat("q", "word " * n) for n in range(9)])
+    texts = write(tmp_path / "texts.jsonl", [{"text": "so " * n} for n in range(1, 17)])
+    how = {
+        "packing": packing,
+        "too_long": too_long,
+        "sequence_length": 24,
+        "validation_share": 0.3,
+        "prompt_loss_weight": 0.1,
+    }
+    kept = run(chats, texts, **how)
+    assert kept["data"]["training_tokens"] is not None
+    assert kept["data"]["validation_tokens"] is not None
+    assert run(chats, texts, **how) == kept
+    monkeypatch.setattr("train.data.survey.FULL_BYTES", 10)
+    made = run(chats, texts, **how)
+    assert made["data"]["training_tokens"] is None
+    assert [counts | {"exact": True} for counts in made["training"]] == kept["training"]
+    one = open_data(kept["data"], demo_tokenizer())
+    other = open_data(made["data"], demo_tokenizer())
+    for ours, theirs in zip(one, other, strict=True):
+        assert ours is not None
+        assert theirs is not None
+        for step in range(4):
+            batch = ours.rows(step, range(4))
+            same = theirs.rows(step, range(4))
+            assert batch[4:] == same[4:]
+            for ours_BT, theirs_BT in zip(batch[:4], same[:4], strict=True):
+                assert ours_BT.equal(theirs_BT)
+        assert ours.used() == theirs.used()
+        assert ours.state() == theirs.state()
 
 
 def test_weights_are_shares_of_the_stream(tmp_path: Path, run: Any) -> None:
