@@ -26,6 +26,7 @@ def communication_bytes(
     numbers: Numbers,
     tokens: float,
 ) -> float:
+    """DDP needs none: its gradients are views of its buckets (arXiv:2006.15704, section 4)."""
     total = 0.0
     if layout.zero:
         total += _zero_bytes(stage, work, layout)
@@ -33,8 +34,6 @@ def communication_bytes(
         total += _whole_stage_bytes(stage, layout, numbers)
     elif layout.shards * layout.context > 1:
         total += _gathered_bytes(stage, layout, numbers)
-    elif layout.replicas > 1:
-        total += _bucket_bytes(stage, layout, numbers)
     stream = architecture.hidden_size * tokens * numbers.stream
     if layout.tensor > 1:
         total += 2 * stream
@@ -76,12 +75,6 @@ def _whole_stage_bytes(stage: Stage, layout: Layout, numbers: Numbers) -> float:
     """
     elements = sum(each.elements_split(layout.tensor) for each in stage.tensors)
     return float(elements * (numbers.compute + F32))
-
-
-def _bucket_bytes(stage: Stage, layout: Layout, numbers: Numbers) -> float:
-    """DDP's buckets are a second copy of all gradients (arXiv:2006.15704, section 4)."""
-    elements = sum(each.elements_split(layout.tensor) for each in stage.tensors)
-    return float(elements * numbers.gradient)
 
 
 def _zero_bytes(stage: Stage, work: Work, layout: Layout) -> float:

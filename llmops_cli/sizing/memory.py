@@ -88,7 +88,7 @@ def stage_memory(
     on_cpu: bool,
 ) -> DeviceMemory:
     numbers = numbers_of(work, casts_whole_model=layout.casts_whole_model)
-    states = model_states(stage.tensors, work, layout, numbers)
+    states = model_states(stage.tensors, work, layout, numbers, on_cpu=on_cpu)
     kept = _kept(work, layout, numbers, on_cpu=on_cpu)
     tokens = tokens_per_pass(work, layout)
     activations = _activations(architecture, work, layout, stage, kept, tokens)

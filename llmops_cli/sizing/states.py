@@ -40,6 +40,8 @@ def model_states(
     work: Work,
     layout: Layout,
     numbers: Numbers,
+    *,
+    on_cpu: bool = False,
 ) -> ModelStates:
     if layout.zero:
         return _zero_states(tensors, work, layout)
@@ -54,7 +56,7 @@ def model_states(
     gradients = float(elements * numbers.gradient)
     if work.has_ema:
         optimizer += elements * numbers.weight
-    return _offloaded(weights, gradients, optimizer, layout)
+    return _offloaded(weights, gradients, optimizer, layout, on_cpu=on_cpu)
 
 
 def _offloaded(
@@ -62,12 +64,17 @@ def _offloaded(
     gradients: float,
     optimizer: float,
     layout: Layout,
+    *,
+    on_cpu: bool,
 ) -> ModelStates:
     """`optimizer`: it is updated in main memory, beside copies of what it updates there.
 
-    `parameters`: weights and gradients come only for the block that is computed.
+    `parameters`: weights and gradients come only for the block that is computed. A processor has
+    nowhere else to put them.
     """
-    if layout.offload == "none":
+    if on_cpu and layout.offload == "optimizer":
+        optimizer += weights
+    if on_cpu or layout.offload == "none":
         return ModelStates(weights=weights, gradients=gradients, optimizer=optimizer)
     if layout.offload == "optimizer":
         host = optimizer + weights + gradients

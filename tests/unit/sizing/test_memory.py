@@ -20,7 +20,7 @@ def _memory(config: Config, layout: Layout, **work: object) -> DeviceMemory:
         architecture_of(config),
         Work(**wishes),  # type: ignore[arg-type]
         layout,
-        on_cpu=True,
+        on_cpu=layout.offload == "none",
     )
 
 
@@ -40,11 +40,11 @@ def test_shards_are_parts_of_the_whole(name: str) -> None:
     assert part.optimizer <= whole.optimizer
 
 
-def test_ddp_keeps_all_and_a_second_copy_of_gradients() -> None:
+def test_ddp_keeps_all_and_no_second_copy_of_gradients() -> None:
     alone = _memory(LLAMA_3_8B, Layout(strategy="single"))
     copied = _memory(LLAMA_3_8B, Layout(strategy="ddp", replicas=8))
     assert copied.weights == alone.weights
-    assert copied.communication == alone.gradients
+    assert copied.communication == 0
     assert copied.activations < alone.activations
 
 
