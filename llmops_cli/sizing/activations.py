@@ -84,8 +84,19 @@ def _dropout_bytes(elements: float, kept: Kept) -> float:
     return elements * (kept.numbers.compute if kept.on_cpu else 1)
 
 
+def attention_ways(attention: Attention, kept: Kept) -> int:
+    """Over how many devices heads are shared out.
+
+    None where they don't divide, are in one matrix with others, or drop out, as in our trainer.
+    """
+    divides = attention.heads % kept.tensor == 0 and attention.kv_heads % kept.tensor == 0
+    if attention.is_fused or attention.dropout or attention.latent is not None or not divides:
+        return 1
+    return kept.tensor
+
+
 def _query_norm_bytes(attention: Attention, architecture: Architecture, kept: Kept) -> float:
-    elements = (attention.query_size + attention.key_size) / kept.tensor
+    elements = (attention.query_size + attention.key_size) / attention_ways(attention, kept)
     compute = kept.numbers.compute
     if kept.is_compiled:
         return elements * compute
@@ -115,7 +126,7 @@ def _core_bytes(attention: Attention, kept: Kept) -> float:
         total += 3 * F32 * attention.heads * kept.sequence_length
     else:
         total += attention.heads * F32 + _kernel_bytes(attention, kept)
-    return total / kept.tensor
+    return total / attention_ways(attention, kept)
 
 
 def _kernel_bytes(attention: Attention, kept: Kept) -> float:
@@ -128,7 +139,8 @@ def _kernel_bytes(attention: Attention, kept: Kept) -> float:
     if _is_joined(attention):
         total += attention.output_size * kept.numbers.compute
     if _is_masked(attention, kept):
-        total += kept.sequence_length * kept.numbers.compute * kept.tensor
+        mask = kept.sequence_length * kept.numbers.compute
+        total += mask * attention_ways(attention, kept)
     return total
 
 
@@ -185,7 +197,8 @@ def feed_forward_bytes(network: FeedForward, architecture: Architecture, kept: K
     uses = 1 if network.is_fused else 2
     total = input_bytes(architecture.hidden_size, uses, kept)
     copies = 2 if kept.is_compiled else 4
-    return total + copies * network.width * kept.numbers.compute / kept.tensor
+    ways = 1 if network.is_fused else kept.tensor
+    return total + copies * network.width * kept.numbers.compute / ways
 
 
 def _plain_bytes(network: FeedForward, architecture: Architecture, kept: Kept) -> float:

@@ -44,8 +44,10 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     offload: str = "none"
     splits_sequence: bool = False
     """Norms are computed on parts of the sequence between the devices of a tensor group."""
-    splits_vocabulary: bool = True
-    """Each device of a tensor group has the logits of its part of the vocabulary."""
+    splits_vocabulary: bool = False
+    """Each device of a tensor group has the logits of its part of the vocabulary; in our trainer
+    they are gathered, and each has all.
+    """
 
     @property
     def devices(self) -> int:

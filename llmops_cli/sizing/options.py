@@ -163,8 +163,8 @@ def check_layout(architecture: Architecture, work: Work, layout: Layout) -> None
     """Raises: UsageError for a model or a batch that cannot be cut so."""
     if layout.strategy != "single" and layout.devices == 1:
         raise UsageError(f"strategy '{layout.strategy}' needs several processes, and there is one")
-    if layout.tensor > 1:
-        _check_heads(architecture, layout.tensor)
+    if layout.tensor > 1 and any(block.experts is not None for block in architecture.blocks):
+        raise UsageError("no plan cuts the experts of this model over a tensor group")
     blocks = len(architecture.blocks)
     if layout.pipeline * layout.chunks > blocks:
         raise UsageError(
@@ -177,13 +177,3 @@ def check_layout(architecture: Architecture, work: Work, layout: Layout) -> None
             f"a batch of {work.batch_size} rows does not divide into {layout.shares} shares of "
             f"{count} passes"
         )
-
-
-def _check_heads(architecture: Architecture, ways: int) -> None:
-    for block in architecture.blocks:
-        attention = block.attention
-        if attention.heads % ways or attention.kv_heads % ways:
-            raise UsageError(
-                f"{attention.heads} heads with {attention.kv_heads} of keys do not divide over "
-                f"{ways} devices"
-            )

@@ -73,7 +73,7 @@ def active_count(architecture: Architecture) -> int:
 def _decoder_tensors(architecture: Architecture) -> Iterator[Tensor]:
     size = architecture.hidden_size
     words = (architecture.vocab_size, size)
-    yield Tensor(name="model.embed_tokens.weight", shape=words, role=EMBEDDING)
+    yield Tensor(name="model.embed_tokens.weight", shape=words, role=EMBEDDING, split_dim=0)
     for number, block in enumerate(architecture.blocks):
         for tensor in _block_tensors(block, size):
             yield msgspec.structs.replace(
@@ -267,7 +267,7 @@ def _gpt2_tensors(architecture: Architecture) -> Iterator[Tensor]:
     size = architecture.hidden_size
     words = (architecture.vocab_size, size)
     places = (architecture.learned_positions, size)
-    yield Tensor(name="transformer.wte.weight", shape=words, role=EMBEDDING)
+    yield Tensor(name="transformer.wte.weight", shape=words, role=EMBEDDING, split_dim=0)
     yield Tensor(name="transformer.wpe.weight", shape=places, role=EMBEDDING)
     for number, block in enumerate(architecture.blocks):
         for tensor in _gpt2_block(block, size):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from llmops_cli.sizing.activations import F32, Kept, block_input_bytes
+from llmops_cli.sizing.activations import F32, Kept, attention_ways, block_input_bytes
 from llmops_cli.sizing.architecture import Architecture, Attention, Block, Experts, FeedForward
 
 
@@ -31,8 +31,10 @@ def selective_bytes(
     products = products_of(block, architecture.hidden_size)[::every]
     outputs = math.fsum(product.outputs for product in products)
     attention = block.attention
-    split = (outputs + attention.output_size) * kept.numbers.compute + attention.heads * F32
-    return block_input_bytes(architecture, kept) + split / kept.tensor
+    split = outputs * kept.numbers.compute / kept.tensor
+    heads = attention.output_size * kept.numbers.compute + attention.heads * F32
+    split += heads / attention_ways(attention, kept)
+    return block_input_bytes(architecture, kept) + split
 
 
 def recomputed_share(block: Block, hidden_size: int, checkpointing: str) -> float:

@@ -15,7 +15,6 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import Module
 from torch.utils import checkpoint
 
-
 CACHE = -1
 """The key of selective checkpointing's cache, which is no one storage."""
 
