@@ -92,7 +92,13 @@ def measured(strategy: Strategy, settings: Settings) -> tuple[Strategy, FirstSte
 
 
 def as_json(found: Allocated) -> Json:
-    return dict(found._asdict())
+    """As the report has it, in its `plan`."""
+    parts = ("weights", "gradients", "optimizer", "activations")
+    return {
+        "allocated_bytes": {part: getattr(found, part) for part in parts},
+        "device_peak_bytes": found.device_peak or None,
+        "largest_pass": {"rows": found.rows, "tokens": found.tokens},
+    }
 
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:

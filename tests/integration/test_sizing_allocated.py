@@ -1,0 +1,122 @@
+"""What `--dry-run` says of a step against what torch then allocates, on two models."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops_cli.runtime.server import free_port
+from llmops_cli.sizing.families import architecture_of
+from llmops_cli.sizing.layout import Degrees, layout_of
+from llmops_cli.sizing.memory import device_memory
+from llmops_cli.sizing.options import with_micro_batches
+from llmops_cli.sizing.work import Work
+from tests.unit.sizing.configs import Config
+
+PROGRAM = Path(__file__).parents[1] / "allocated_cells.py"
+PARTS = ("weights", "gradients", "optimizer", "activations")
+TOLERANCE = 0.1
+LLAMA: Config = {
+    "model_type": "llama",
+    "hidden_size": 128,
+    "intermediate_size": 320,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "vocab_size": 512,
+    "max_position_embeddings": 256,
+    "tie_word_embeddings": True,
+}
+QWEN: Config = {
+    **LLAMA,
+    "model_type": "qwen3",
+    "num_key_value_heads": 4,
+    "head_dim": 32,
+    "vocab_size": 701,
+    "tie_word_embeddings": False,
+}
+Cell = dict[str, Any]
+ONE: list[Cell] = [
+    {},
+    {"precision": "bf16"},
+    {"optimizer": "muon", "accumulate": 2},
+    {"optimizer": "adafactor", "activation_checkpointing": "full"},
+    {"activation_checkpointing": "selective", "precision": "bf16", "ema_decay": 0.9},
+]
+TWO: list[Cell] = [
+    {"strategy": "ddp"},
+    {"strategy": "fsdp"},
+    {"strategy": "fsdp", "precision": "bf16", "activation_checkpointing": "selective"},
+    {"strategy": "fsdp", "offload": "optimizer"},
+    {"strategy": "tp", "tensor_parallel": 2},
+    {"strategy": "pp", "pipeline_parallel": 2, "micro_batches": 4},
+    {"strategy": "pp", "pipeline_parallel": 2, "micro_batches": 4, "pipeline_schedule": "gpipe"},
+]
+FOUR: list[Cell] = [
+    {"strategy": "hsdp", "shard_size": 2},
+    {"strategy": "fsdp+tp", "tensor_parallel": 2},
+]
+
+
+def _measured(cells: list[Cell], *, world_size: int, folder: Path) -> list[Cell]:
+    """Each cell with both models, and what the rank that held most held."""
+    asked = [{**cell, "config": config} for config in (LLAMA, QWEN) for cell in cells]
+    path = folder / "cells.json"
+    path.write_text(json.dumps(asked))
+    argv = [sys.executable]
+    if world_size > 1:
+        argv += ["-m", "torch.distributed.run", f"--nproc-per-node={world_size}"]
+        argv += [f"--master-port={free_port()}"]
+    run = subprocess.run(
+        [*argv, str(PROGRAM), str(path)], capture_output=True, text=True, timeout=300, check=False
+    )
+    lines = [line for line in run.stdout.splitlines() if line.startswith("CELL ")]
+    assert len(lines) == len(asked), run.stderr[-3000:]
+    return [json.loads(line.removeprefix("CELL ")) for line in lines]
+
+
+def _planned(cell: Cell, *, world_size: int) -> Any:
+    work = Work(
+        sequence_length=cell["allocated"]["tokens"],
+        batch_size=8,
+        accumulate=cell.get("accumulate", 1),
+        precision=cell.get("precision", "f32"),
+        optimizer=cell.get("optimizer", "adamw"),
+        checkpointing=cell.get("activation_checkpointing", "none"),
+        has_ema=cell.get("ema_decay", 0) > 0,
+    )
+    degrees = Degrees(
+        tensor=cell.get("tensor_parallel"),
+        pipeline=cell.get("pipeline_parallel"),
+        shard_size=cell.get("shard_size"),
+        schedule=cell.get("pipeline_schedule", "1f1b"),
+        micro_batches=cell.get("micro_batches"),
+        offload=cell.get("offload", "none"),
+    )
+    layout = layout_of(
+        cell.get("strategy", "single"),
+        devices=world_size,
+        devices_per_node=world_size,
+        degrees=degrees,
+    )
+    layout = with_micro_batches(layout, work, asked=degrees.micro_batches)
+    return device_memory(architecture_of(cell["config"]), work, layout, on_cpu=True)
+
+
+@pytest.mark.parametrize(("world_size", "cells"), [(1, ONE), (2, TWO), (4, FOUR)])
+def test_each_part_is_planned_to_a_tenth(
+    world_size: int, cells: list[Cell], tmp_path: Path
+) -> None:
+    for cell in _measured(cells, world_size=world_size, folder=tmp_path):
+        assert "error" not in cell, cell
+        plan = _planned(cell, world_size=world_size)
+        ratios = {part: getattr(plan, part) / cell["allocated"][part] for part in PARTS}
+        wishes = {key: cell[key] for key in cell if key not in {"config", "allocated"}}
+        print(f"PLAN {cell['config']['model_type']:6} {wishes} {ratios}")
+        for part, ratio in ratios.items():
+            assert ratio == pytest.approx(1, abs=TOLERANCE), (part, wishes, cell["allocated"])
