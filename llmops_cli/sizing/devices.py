@@ -18,7 +18,7 @@ NCCL_BYTES = 1.0 * GIB
 """Channel buffers of NCCL's communicators on 8 peers, beside torch's allocator."""
 CPU_PROCESS_BYTES = 0.6 * GIB
 """What a Python with torch and Transformers holds before any model."""
-MATMUL_SHARE = 0.72
+MATMUL_SHARE = 0.8
 FLASH_SHARE = 0.55
 HOPPER_FLASH_SHARE = 0.36
 """FlashAttention 2 does not use Hopper's asynchrony (arXiv:2407.08608: 35 % of an H100)."""
@@ -30,9 +30,9 @@ CPU = "cpu"
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """One accelerator.
 
-    matmul_share: of the dense peak, what large matrix products reach in a run of hours at the
-    card's power limit; flash_share: what attention does, forward and backward. link: the fastest
-    way to its neighbours in the machine, each direction; network: its share of the way to others.
+    matmul_share: of the dense peak, what the best single matrix product reaches; flash_share: what
+    attention does, forward and backward. link: the fastest way to its neighbours in the machine,
+    each direction; network: its share of the way to others.
     """
 
     name: str
@@ -111,7 +111,7 @@ def _hopper(name: str, *, gib: float, gb_per_s: float, power: float = 1.0) -> De
         network=50,
         fp8=1978,
         f32=67,
-        share=0.68 * power,
+        share=0.8 * power,
         flash=HOPPER_FLASH_SHARE * power,
     )
 
@@ -128,11 +128,11 @@ DEVICES = (
     # 500 W instead of 700 W: clocks go with about the square root of power
     _hopper("h100-96", gib=96, gb_per_s=2400, power=0.845),
     _gpu("h100-nvl", gib=94, tflops=835, gb_per_s=3938, link=300, fp8=1671, flash=0.36),
-    _gpu("h100-pcie", gib=80, tflops=756.5, gb_per_s=2000, link=PCIE5, fp8=1513, share=0.6),
-    _gpu("h20", gib=96, tflops=148, gb_per_s=4000, link=450, network=50, fp8=296, share=0.9),
-    _gpu("a100-80", gib=80, tflops=312, gb_per_s=2039, link=300, f32=19.5, share=0.8),
+    _gpu("h100-pcie", gib=80, tflops=756.5, gb_per_s=2000, link=PCIE5, fp8=1513, share=0.7),
+    _gpu("h20", gib=96, tflops=148, gb_per_s=4000, link=450, network=50, fp8=296, share=0.95),
+    _gpu("a100-80", gib=80, tflops=312, gb_per_s=2039, link=300, f32=19.5, share=0.86),
     _gpu("a100-80-pcie", gib=80, tflops=312, gb_per_s=1935, link=PCIE4, f32=19.5),
-    _gpu("a100-40", gib=40, tflops=312, gb_per_s=1555, link=300, f32=19.5, share=0.8),
+    _gpu("a100-40", gib=40, tflops=312, gb_per_s=1555, link=300, f32=19.5, share=0.86),
     _gpu("a40", gib=48, tflops=149.7, gb_per_s=696, link=PCIE4),
     _gpu("a30", gib=24, tflops=165, gb_per_s=933, link=PCIE4),
     _gpu("a10", gib=24, tflops=125, gb_per_s=600, link=PCIE4),
@@ -147,8 +147,8 @@ DEVICES = (
     _gpu("3090", gib=24, tflops=71, gb_per_s=936, link=PCIE4, f32=35.6),
     _gpu("v100", gib=32, tflops=125, gb_per_s=900, link=150),
     _gpu("t4", gib=16, tflops=65, gb_per_s=320, link=16.0),
-    _gpu("mi300x", gib=192, tflops=1307, gb_per_s=5300, link=448, network=50, share=0.55),
-    _gpu("mi250x", gib=128, tflops=383, gb_per_s=3277, link=150, share=0.6),
+    _gpu("mi300x", gib=192, tflops=1307, gb_per_s=5300, link=448, network=50, share=0.6),
+    _gpu("mi250x", gib=128, tflops=383, gb_per_s=3277, link=150, share=0.7),
 )
 BY_NAME = {device.name: device for device in DEVICES}
 ALIASES = {
