@@ -110,8 +110,8 @@ def _items(report: TrainReport) -> Iterator[str]:
 
 
 def _plan(report: TrainReport) -> str:
-    """What was planned for a device beside what one rank's tensors took."""
-    planned = _numbers(report.plan.get("per_device_bytes"))
+    """What was planned for the first step's largest pass beside what the fullest rank took."""
+    planned = _numbers(report.plan.get("largest_pass_bytes"))
     measured = _numbers(report.plan.get("allocated_bytes"))
     if not planned and not measured:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from llmops_cli.sizing.flops import token_flops
 from llmops_cli.train.cluster import cluster_of
 from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.dry_run import AUTO, DryRun, demo_config, dry_run, settled
+from llmops_cli.train.first_step import planned_for_pass
 from llmops_cli.train.launch import Launch
 from llmops_cli.train.recipe import TrainRecipe
 
@@ -31,11 +33,16 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(NamedTuple):
-    """`recipe` has the strategy and the degrees of its parts; `found` is None without a plan."""
+    """`recipe` has the strategy and the degrees of its parts; `found` is None without a plan.
+
+    `config`, `cluster`: of what, and for what, `found` is the plan.
+    """
 
     recipe: TrainRecipe
     found: DryRun | None
     arithmetic: Arithmetic
+    config: Config | None = None
+    cluster: Cluster | None = None
 
     def json(self) -> Json:
         """Of the strategy that runs, as the report has it."""
@@ -48,6 +55,20 @@ class Planned(NamedTuple):
             "device": self.found.device,
             **row,
         }
+
+    def of_pass(self, largest_pass: Mapping[str, int]) -> Json:
+        """The plan of the pass that was measured, whose rows may be shorter than they could be."""
+        if self.found is None or self.config is None or self.cluster is None:
+            return {}
+        sizes = planned_for_pass(
+            self.found,
+            {**self.config, "vocab_size": largest_pass["vocabulary"]},
+            self.cluster,
+            strategy=self.recipe.strategy,
+            rows=largest_pass["rows"],
+            tokens=largest_pass["tokens"],
+        )
+        return {} if sizes is None else {"largest_pass_bytes": msgspec.to_builtins(sizes)}
 
 
 def dry_run_of(recipe: TrainRecipe) -> DryRun:
@@ -88,8 +109,10 @@ def planned(
         )
     if found.chosen is None and recipe.strategy != AUTO:
         progress.warn(f"it may not fit: {found.reason}")
-        return Planned(recipe, found, _arithmetic(recipe, config, cluster))
-    return Planned(settled(recipe, found), found, _arithmetic(recipe, config, cluster))
+    else:
+        recipe = settled(recipe, found)
+    arithmetic = _arithmetic(recipe, config, cluster)
+    return Planned(recipe, found, arithmetic, config=config, cluster=cluster)
 
 
 def _unplanned(recipe: TrainRecipe, launch: Launch) -> str:

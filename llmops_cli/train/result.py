@@ -24,6 +24,7 @@ def report_of(
 ) -> TrainReport:
     output = result.output
     in_force = output["in_force"]
+    measured = output["plan"]
     speed = output["tokens_per_s"]
     flops_per_s = plan.arithmetic.flops_per_token * speed
     peak = plan.arithmetic.peak_flops_per_s
@@ -46,7 +47,7 @@ def report_of(
         world_size=in_force["world_size"],
         in_force=in_force,
         validation=msgspec.convert(output["validation"], list[Validation]),
-        plan={**plan.json(), **output.get("plan", {})},
+        plan={**plan.json(), **measured, **plan.of_pass(measured["largest_pass"])},
         data={
             "training": prepared.training,
             "validation": prepared.validation,

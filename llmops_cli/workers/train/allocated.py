@@ -19,8 +19,9 @@ from train.strategies.strategy import Strategy
 class Allocated(NamedTuple):
     """Bytes of the rank that held most. activations: the most that was held at once.
 
-    rows, tokens: of the largest pass, which activations go by. device_peak: of torch's allocator
-    on a GPU; 0 on a processor, which has none.
+    rows, tokens: of the largest pass, which activations go by. vocabulary: of the model, which a
+    tokenizer made of the data decides. device_peak: of torch's allocator on a GPU; 0 on a
+    processor, which has none.
     """
 
     weights: int
@@ -30,6 +31,7 @@ class Allocated(NamedTuple):
     device_peak: int
     rows: int
     tokens: int
+    vocabulary: int
 
 
 class FirstStep:
@@ -39,7 +41,7 @@ class FirstStep:
         self._strategy = strategy
         self._settings = settings
         self._is_done = False
-        self._found = Allocated(0, 0, 0, 0, 0, 0, 0)
+        self._found = Allocated(0, 0, 0, 0, 0, 0, 0, 0)
 
     def __getattr__(self, name: str) -> Any:  # Any: whatever a strategy has
         return getattr(self._strategy, name)
@@ -55,6 +57,7 @@ class FirstStep:
             weights=storage_bytes(model.parameters()),
             gradients=storage_bytes(_gradients(model)),
             activations=ledger.peak_bytes,
+            vocabulary=self._strategy.model.config.get_text_config().vocab_size,
             **_largest_pass(batch, self._settings),
         )
         return loss
@@ -72,7 +75,7 @@ class FirstStep:
         if self._settings.ema_decay > 0:
             kept += storage_bytes(_tensors_in(self._strategy.state().get("average", {})))
         self._found = self._found._replace(optimizer=kept, device_peak=peak)
-        self._is_done = True
+        self._is_done = bool(optimizers)
 
     def allocated(self) -> Allocated:
         """Of each part, the most that any rank held; all ranks must ask."""
@@ -97,7 +100,11 @@ def as_json(found: Allocated) -> Json:
     return {
         "allocated_bytes": {part: getattr(found, part) for part in parts},
         "device_peak_bytes": found.device_peak or None,
-        "largest_pass": {"rows": found.rows, "tokens": found.tokens},
+        "largest_pass": {
+            "rows": found.rows,
+            "tokens": found.tokens,
+            "vocabulary": found.vocabulary,
+        },
     }
 
 
@@ -110,7 +117,7 @@ def storage_bytes(tensors: Iterable[Tensor]) -> int:
 def optimizer_bytes(model: Module, optimizers: Iterable[Optimizer]) -> int:
     """Their state, and parameters of their own: an offloaded optimizer's, ZeRO's in f32."""
     weights = {key_of(parameter) for parameter in model.parameters()}
-    found = []
+    found: list[Tensor] = []
     for optimizer in optimizers:
         found += _tensors_in(optimizer.state)
         for group in optimizer.param_groups:

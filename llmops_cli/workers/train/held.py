@@ -112,7 +112,8 @@ class _Hooks:
         if not isinstance(logits, Tensor) or not logits.requires_grad:
             return
         self.ledger.add(CACHE, self.ledger.unseen_bytes(_cached()))
-        logits.register_hook(lambda _: self.ledger.drop(CACHE))
+        register: Any = logits.register_hook  # it has no types
+        register(lambda _: self.ledger.drop(CACHE))
 
 
 def _cached() -> list[Tensor]:

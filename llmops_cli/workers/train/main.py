@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from _shared.protocol import Events, Json, peak_rss_bytes, run_worker
 from train import ranks as processes
+from train.allocated import as_json, measured
 from train.checkpoints.checkpoints import Run
 from train.curve import Curve
 from train.data.plan import open_data
@@ -62,8 +63,9 @@ def train(
     on_meta = settings.strategy in ON_META
     model = make_model(settings, len(tokenizer), on_meta=on_meta)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    strategy = strategy_named(settings.strategy)(model, settings, ranks)
-    check(strategy.in_force(), settings, ranks)
+    built = strategy_named(settings.strategy)(model, settings, ranks)
+    check(built.in_force(), settings, ranks)
+    strategy, first_step = measured(built, settings)
     data = open_data(job["data"], tokenizer)
     arithmetic = Arithmetic(**job["arithmetic"])
     curve = Curve(settings, arithmetic, events)
@@ -97,6 +99,7 @@ def train(
         "steps": settings.steps,
         "parameters": parameters,
         "in_force": strategy.in_force()._asdict(),
+        "plan": as_json(first_step.allocated()),
         "used": data.training.used().json(),
         "tokens_per_s": curve.session_tokens / trained_s,
         "wall_s": time.monotonic() - start_s,
