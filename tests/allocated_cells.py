@@ -23,7 +23,7 @@ from train.data.batch import Batch
 from train.loop import run
 from train.model import make_model
 from train.settings import Settings
-from train.strategies.table import strategy_named
+from train.strategies.table import ON_META, strategy_named
 
 SETTINGS = {
     "model": None,
@@ -109,7 +109,8 @@ def measure(cell: dict[str, object], ranks: processes.Ranks) -> dict[str, object
         Path(folder, "config.json").write_text(json.dumps(config))
         settings = Settings(**{**SETTINGS, **wishes, "init": folder})
         vocabulary = int(config["vocab_size"])
-        model = make_model(settings, vocabulary)
+        on_meta = settings.strategy in ON_META
+        model = make_model(settings, vocabulary, on_meta=on_meta)
         built = strategy_named(settings.strategy)(model, settings, ranks)
         strategy, first = measured(built, settings)
         run(strategy, FullRows(settings, vocabulary), settings)
