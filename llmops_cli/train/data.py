@@ -20,6 +20,7 @@ QUALITY_SEED = 7
 """Held-out and calibration texts use seeds that training (seed + 10) and evaluation (99) do not."""
 HELDOUT_PER_SKILL = 150
 CALIBRATION_CHATS = 800
+TASK = "task.jsonl"
 DEMO_CHATS = 25_600
 TASK_PER_SKILL = 20
 
@@ -66,6 +67,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def is_demo(recipe: TrainRecipe) -> bool:
+    """Its chats alone, from scratch: its questions tell how good the model is."""
+    begins = recipe.model or recipe.init
+    return recipe.data == [DEMO] and not begins and not recipe.validation
+
+
 def data_digest(recipe: TrainRecipe) -> str:
     """Of all files, or of the program that makes the demo's chats.
 
@@ -109,7 +116,7 @@ def write_demo_chats(recipe: TrainRecipe, folder: Path) -> Path:
 
 def write_demo_task(folder: Path) -> Path:
     """Chats that the demo has not seen, each with its only right answer."""
-    path = folder / "task.jsonl"
+    path = folder / TASK
     examples = evaluation_examples(TASK_PER_SKILL)
     write_atomic(path, b"".join(_line(example) for example in examples))
     return path

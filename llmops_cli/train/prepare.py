@@ -13,7 +13,14 @@ from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.runtime.files import locked
 from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.paths import cache_dir
-from llmops_cli.train.data import data_files, on_disk, validation_files
+from llmops_cli.train.data import (
+    TASK,
+    data_files,
+    is_demo,
+    on_disk,
+    validation_files,
+    write_demo_task,
+)
 from llmops_cli.train.recipe import TrainRecipe
 
 PROGRAM = "train.index"
@@ -29,6 +36,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Json
     tokenizer: str
+    task: str | None = None
     notices: list[str]
     preview: list[list[tuple[str, bool]]]
     training: list[Json]
@@ -64,16 +72,19 @@ def prepare(
             env={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"},
         )
         result = run_job(job, folder=folder / "index", progress=progress)
-    return msgspec.convert(result.output, Prepared)
+    task = str(folder / TASK) if is_demo(recipe) else None
+    return msgspec.convert({**result.output, "task": task}, Prepared)
 
 
 def _asked(recipe: TrainRecipe, model: str | None, folder: Path) -> Json:
     files = on_disk(data_files(recipe), recipe, folder)
-    validation = on_disk(validation_files(recipe), recipe, folder)
+    validation = [file.path for file in on_disk(validation_files(recipe), recipe, folder)]
+    if is_demo(recipe):
+        validation = [str(write_demo_task(folder))]
     tokenizer = tokenizer_of(recipe, model)
     return {
         "files": msgspec.to_builtins(files),
-        "validation": [file.path for file in validation],
+        "validation": validation,
         "validation_share": recipe.validation_share,
         "tokenizer": str(tokenizer) if tokenizer else None,
         "tokenizer_output": str(cache_dir() / "tokenizers"),

@@ -22,8 +22,7 @@ from llmops_cli.runtime.job import JobResult, run_job
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.server import free_port
 from llmops_cli.train.checks import check
-from llmops_cli.train.data import data_digest, write_demo_texts
-from llmops_cli.train.defaults import DEMO
+from llmops_cli.train.data import data_digest, is_demo, write_demo_texts
 from llmops_cli.train.kept import (
     BESIDE,
     PROGRAM,
@@ -42,6 +41,7 @@ from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 from llmops_cli.train.result import report_of
 from llmops_cli.train.settings import settings_of
+from llmops_cli.train.trackers import require_trackers, trackers_of
 
 JOBS = ".job"
 Json = dict[str, object]
@@ -122,6 +122,7 @@ class _Run:
             self.launch = launch_of(recipe, environ=os.environ, gpus=gpus, port=free_port())
         if not self.launch.is_first:
             self._progress = Silent()
+        require_trackers(recipe, self._env)
         self._model: str | None = None
         if recipe.model is not None:
             self._model = find_model(recipe.model, progress=self._progress).path
@@ -133,7 +134,7 @@ class _Run:
         """Trains, and writes the report into the model's folder."""
         target.mkdir(parents=True, exist_ok=True)
         done = self._work(target)
-        if self._recipe.data == [DEMO] and self._model is None:
+        if is_demo(self._recipe):
             write_demo_texts(target)
         report = self._report(target, done)
         write_atomic(target / REPORT, to_json(report))
@@ -180,8 +181,10 @@ class _Run:
                 "settings": settings,
                 "data": prepared.data,
                 "tokenizer": prepared.tokenizer,
+                "task": prepared.task,
                 "digests": self._digests(prepared),
                 "arithmetic": msgspec.to_builtins(self.plan.arithmetic),
+                "trackers": trackers_of(self._recipe),
                 "resume": self._recipe.resume == "auto",
                 "output": str(target),
             },

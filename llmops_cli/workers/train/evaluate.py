@@ -9,6 +9,7 @@ from train.data.source import Source
 from train.loop import Step
 from train.settings import Settings
 from train.strategies.strategy import Strategy
+from train.task import Task
 
 MOST_STEPS = 200
 """Batches of one evaluation; more say little and cost much."""
@@ -25,7 +26,10 @@ class Evaluation:
         source: Source,
         settings: Settings,
         events: Events,
+        *,
+        task: Task | None = None,
     ) -> None:
+        self._task = task
         self._strategy = strategy
         self._source = source
         self._settings = settings
@@ -44,6 +48,7 @@ class Evaluation:
         model: Any = self._strategy.model
         model.eval()
         loss, weight = self._sums()
+        skills = self._task.score(self._strategy) if self._task else {}
         model.train()
         mean = loss / max(weight, 1.0)
         found = {
@@ -51,6 +56,7 @@ class Evaluation:
             "loss": mean,
             "perplexity": math.exp(min(mean, MOST_LOSS)),
             "tokens": int(weight),
+            "skills": skills,
         }
         self._found.append(found)
         if self.checkpoints is not None:

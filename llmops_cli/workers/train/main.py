@@ -18,6 +18,7 @@ from train.checkpoints.checkpoints import Run
 from train.curve import Curve
 from train.data.plan import open_data
 from train.evaluate import Evaluation
+from train.export import export
 from train.loop import Watcher
 from train.model import make_model
 from train.precision import resolve_precision
@@ -27,6 +28,8 @@ from train.settings import Settings
 from train.speed import Arithmetic
 from train.strategies.in_force import check
 from train.strategies.table import ON_META, strategy_named
+from train.task import Task
+from train.trackers import tracking
 
 
 def work(job: Json, events: Events) -> Json:
@@ -71,9 +74,12 @@ def train(
     curve = Curve(settings, arithmetic, events)
     watchers: list[Watcher] = [curve]
     keepers: dict[str, Any] = {"curve": curve}
+    trackers = tracking(job["trackers"], around, job["settings"])
+    watchers.append(trackers)
     evaluation = None
     if data.validation is not None:
-        evaluation = Evaluation(strategy, data.validation, settings, events)
+        task = task_of(job, tokenizer, settings)
+        evaluation = Evaluation(strategy, data.validation, settings, events, task=task)
         watchers.append(evaluation)
         keepers["evaluation"] = evaluation
     safety = Safety(
@@ -88,12 +94,12 @@ def train(
     began_s = time.monotonic()
     last = safety.run(watchers)
     trained_s = time.monotonic() - began_s
-    around.phase(settings.steps, "export")
-    save(strategy, tokenizer, Path(job["output"]), ranks)
-    curves = curve.result()
+    trackers.close()
+    exported = export(around, strategy, data.training, tokenizer)
     return {
         **safety.report(),
-        **curves,
+        **curve.result(),
+        **exported,
         "validation": evaluation.result() if evaluation else [],
         "loss": last.loss if last else curve.last_loss,
         "steps": settings.steps,
@@ -108,10 +114,11 @@ def train(
     }
 
 
-def save(strategy: Any, tokenizer: Any, output: Path, ranks: Ranks) -> None:
-    strategy.save_model(output)
-    if ranks.is_first:
-        tokenizer.save_pretrained(output)
+def task_of(job: Json, tokenizer: Any, settings: Settings) -> Task | None:
+    """The demo's questions, where they are what is trained."""
+    if job["task"] is None:
+        return None
+    return Task(Path(job["task"]), tokenizer, settings)
 
 
 if __name__ == "__main__":
