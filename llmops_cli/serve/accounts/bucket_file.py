@@ -92,8 +92,9 @@ class BucketFile:
         if charge.kind == "streams":
             self._streams.hold(row.offset, round(amount), now)
             return
-        left = min(charge.most, row.left - amount)
-        self._rates.write(row.offset, self._name(charge), left, now)
+        left = row.left - amount
+        left = min(left, charge.most)
+        self._rates.write(row, left, now)
 
     def _name(self, charge: Charge) -> bytes:
         key = (charge.subject, charge.kind)

@@ -5,10 +5,10 @@ Whoever calls holds the file's lock.
 
 from __future__ import annotations
 
-import math
 import mmap
 import struct
-from typing import NamedTuple
+
+import msgspec
 
 from llmops_cli.serve.accounts.charge import MINUTE_S
 from llmops_cli.serve.accounts.process_slots import SLOTS, ProcessSlots
@@ -23,9 +23,10 @@ _TIME = struct.Struct("<d")
 _COUNT = struct.Struct("<i")
 
 
-class BucketRow(NamedTuple):
-    """`left` of the bucket whose row is at `offset`."""
+class BucketRow(msgspec.Struct, frozen=True):
+    """`left` of the bucket of this name, whose row is at `offset`."""
 
+    name: bytes
     left: float
     offset: int
 
@@ -105,18 +106,18 @@ class RateTable:
             offset = self._find(name)
             found, left, at = self.ROW.unpack_from(self._memory, offset)
         if found != name or not _is_sane(left, at, now):
-            return BucketRow(float(most), offset)
-        refilled = max(0.0, now - at) * most / MINUTE_S
-        return BucketRow(min(float(most), left + refilled), offset)
+            return BucketRow(name, float(most), offset)
+        if now > at:
+            left += (now - at) * most / MINUTE_S
+        return BucketRow(name, left if left < most else float(most), offset)
 
     def write(
         self,
-        offset: int,
-        name: bytes,
+        row: BucketRow,
         left: float,
         now: float,
     ) -> None:
-        self.ROW.pack_into(self._memory, offset, name, left, now)
+        self.ROW.pack_into(self._memory, row.offset, row.name, left, now)
 
     def _find(self, name: bytes) -> int:
         """Remembered: a row stays where it is until another name drives it out."""
@@ -129,7 +130,7 @@ class RateTable:
 
 def _is_sane(left: float, at: float, now: float) -> bool:
     """A clock that was set back, or a damaged row, must not keep somebody out for good."""
-    return math.isfinite(left) and abs(left) < LEFT_MOST and at <= now + MINUTE_S
+    return -LEFT_MOST < left < LEFT_MOST and at <= now + MINUTE_S
 
 
 class StreamTable:
@@ -167,11 +168,11 @@ class StreamTable:
         found, _, *held = self.ROW.unpack_from(self._memory, offset)
         if found != name:
             self.ROW.pack_into(self._memory, offset, name, now, *[0] * SLOTS)
-            return BucketRow(float(most), offset)
+            return BucketRow(name, float(most), offset)
         streams = sum(held)
         if streams >= most:
             streams -= self._clear_dead(offset, held)
-        return BucketRow(float(most - streams), offset)
+        return BucketRow(name, float(most - streams), offset)
 
     def hold(
         self,

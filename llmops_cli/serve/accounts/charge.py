@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 MINUTE_S = 60.0
 STREAM_WAIT_S = 1.0
@@ -14,7 +16,7 @@ ROUNDING = 1e-9
 Kind = Literal["requests", "tokens", "streams"]
 
 
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True):
     """`amount` of what `subject` may have `most` of: a minute, or at once for streams."""
 
     subject: str
@@ -24,7 +26,8 @@ class Charge(NamedTuple):
 
     def fits(self, left: float) -> bool:
         """Whoever asks for more than there ever is waits for a full bucket."""
-        return min(self.amount, self.most) - left <= ROUNDING
+        enough = left + ROUNDING
+        return self.amount <= enough or self.most <= enough
 
     def wait_s(self, left: float) -> float:
         """Until there would be enough."""
@@ -34,14 +37,14 @@ class Charge(NamedTuple):
         return max(0.0, missing * MINUTE_S / self.most)
 
 
-class BucketState(NamedTuple):
+class BucketState(msgspec.Struct, frozen=True):
     """What is left of one charge's bucket, and how long until there would be enough."""
 
     left: float
     wait_s: float
 
 
-class LimitDecision(NamedTuple):
+class LimitDecision(msgspec.Struct, frozen=True):
     """`refused` is the first charge that there was not enough for; then none was taken.
 
     `lease` names what is held.

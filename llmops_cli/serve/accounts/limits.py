@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
 
 import msgspec
 
@@ -14,6 +13,8 @@ from llmops_cli.serve.accounts.rate_headers import rate_headers
 from llmops_cli.serve.refusal import Headers, Refusal, retry_after
 
 NO_LIMITS = LimitSet()
+KEYS_MOST = 20_000
+"""Whose limits are remembered."""
 OWNERS = {"key": "the key", "ip": "your address", "model": "the model"}
 UNITS = {
     "requests": "requests a minute",
@@ -30,12 +31,26 @@ class Claim(msgspec.Struct):
     lease: str = ""
 
 
+class KeyLimits(msgspec.Struct, frozen=True):
+    """What the file and a key say together.
+
+    `counts_tokens`: they are limited, or spent of a budget, whatever the model.
+    """
+
+    key: Key
+    subject: str
+    limits: LimitSet
+    counts_tokens: bool
+
+
 class Limits:
     """Tokens are taken from an estimate and settled when the real count is known."""
 
     def __init__(self, limiter: Limiter, config: LimitsConfig) -> None:
         self._limiter = limiter
         self._config = config
+        self._has_ip_limits = config.ip != NO_LIMITS
+        self._of_keys: dict[str, KeyLimits] = {}
 
     async def take(
         self,
@@ -60,11 +75,20 @@ class Limits:
         model: str,
     ) -> bool:
         """Whether a request's tokens are limited, or spent of a budget."""
-        if key.budget_dollars is not None or key.budget_tokens is not None:
+        if self._of_key(key).counts_tokens:
             return True
-        config = self._config
-        sets = (_limits_of(key, config.key), config.ip, config.models.get(model, NO_LIMITS))
-        return config.answer_tokens is not None or any(each.tokens_per_minute for each in sets)
+        of_model = self._config.models.get(model, NO_LIMITS)
+        return bool(of_model.tokens_per_minute)
+
+    def _of_key(self, key: Key) -> KeyLimits:
+        """Put together once for each version of a key."""
+        found = self._of_keys.get(key.id)
+        if found is None or found.key is not key:
+            if len(self._of_keys) >= KEYS_MOST:
+                self._of_keys.clear()
+            found = _key_limits(key, self._config)
+            self._of_keys[key.id] = found
+        return found
 
     def _charges(
         self,
@@ -74,8 +98,9 @@ class Limits:
         tokens: int,
     ) -> list[Charge]:
         config = self._config
-        charges = list(_charges(f"key:{key.id}", _limits_of(key, config.key), tokens))
-        if config.ip != NO_LIMITS:
+        of_key = self._of_key(key)
+        charges = _charges(of_key.subject, of_key.limits, tokens)
+        if self._has_ip_limits:
             charges += _charges(f"ip:{network_of(ip)}", config.ip, tokens)
         if model in config.models:
             charges += _charges(f"model:{model}", config.models[model], tokens)
@@ -95,7 +120,7 @@ class Limits:
                 back.append(charge)
             elif charge.kind == "tokens" and used != claim.estimated:
                 unused = float(claim.estimated - used)
-                back.append(charge._replace(amount=unused))
+                back.append(Charge(charge.subject, charge.kind, charge.most, unused))
         if back:
             await self._limiter.give_back(back, claim.lease)
 
@@ -109,17 +134,27 @@ def _limits_of(key: Key, default: LimitSet) -> LimitSet:
     )
 
 
+def _key_limits(key: Key, config: LimitsConfig) -> KeyLimits:
+    limits = _limits_of(key, config.key)
+    has_budget = key.budget_dollars is not None or key.budget_tokens is not None
+    is_bound = has_budget or config.answer_tokens is not None
+    has_rate = limits.tokens_per_minute or config.ip.tokens_per_minute
+    return KeyLimits(key, f"key:{key.id}", limits, is_bound or bool(has_rate))
+
+
 def _charges(
     subject: str,
     limits: LimitSet,
     tokens: int,
-) -> Iterator[Charge]:
+) -> list[Charge]:
+    charges = []
     if limits.requests_per_minute:
-        yield Charge(subject, "requests", limits.requests_per_minute, 1.0)
+        charges.append(Charge(subject, "requests", limits.requests_per_minute, 1.0))
     if limits.tokens_per_minute:
-        yield Charge(subject, "tokens", limits.tokens_per_minute, float(tokens))
+        charges.append(Charge(subject, "tokens", limits.tokens_per_minute, float(tokens)))
     if limits.streams:
-        yield Charge(subject, "streams", limits.streams, 1.0)
+        charges.append(Charge(subject, "streams", limits.streams, 1.0))
+    return charges
 
 
 def network_of(ip: str) -> str:

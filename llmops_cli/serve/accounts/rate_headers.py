@@ -30,23 +30,19 @@ NAMES = {"requests": _names("requests"), "tokens": _names("tokens")}
 def rate_headers(charges: Sequence[Charge], decision: LimitDecision) -> Headers:
     """Of the key's own buckets, or of the one that was empty."""
     headers: Headers = []
+    refused = decision.refused
     for charge, bucket in zip(charges, decision.buckets, strict=True):
-        if charge.kind in NAMES and _is_shown(charge, decision):
-            headers += _headers(charge, bucket.left)
+        names = NAMES.get(charge.kind)
+        is_shown = charge.subject.startswith("key:") if refused is None else charge is refused
+        if names is not None and is_shown:
+            headers += _headers(names, charge.most, bucket.left)
     return headers
 
 
-def _is_shown(charge: Charge, decision: LimitDecision) -> bool:
-    if decision.refused is not None:
-        return charge is decision.refused
-    return charge.subject.startswith("key:")
-
-
-def _headers(charge: Charge, left: float) -> Headers:
-    names = NAMES[charge.kind]
-    full_in_s = max(0.0, (charge.most - left) * MINUTE_S / charge.most)
+def _headers(names: _Names, most: int, left: float) -> Headers:
+    full_in_s = max(0.0, (most - left) * MINUTE_S / most)
     return [
-        (names.limit, b"%d" % charge.most),
-        (names.remaining, b"%d" % max(0, int(left))),
+        (names.limit, b"%d" % most),
+        (names.remaining, b"%d" % max(0.0, left)),
         (names.reset, b"%.1fs" % full_in_s),
     ]
