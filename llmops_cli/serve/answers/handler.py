@@ -21,6 +21,7 @@ from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.sending import sendable
 from llmops_cli.serve.upstreams.exchange import NoAnswer
+from llmops_cli.serve.upstreams.rules import destinations_of
 from llmops_cli.serve.watch.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ class RequestHandler:
         """Answers. Raises: Refusal; ClientGone."""
         every_s = request.snapshot.config.streams.keep_alive_s if request.streams else 0.0
         try:
-            with KeepAlive(request, every_s):
+            if every_s:
+                with KeepAlive(request, every_s):
+                    await self._handle(request, hooks)
+            else:
                 await self._handle(request, hooks)
         except Refusal as refusal:
             if not request.has_begun:
@@ -119,7 +123,9 @@ class RequestHandler:
         decided = request.decided
         router = request.snapshot.router
         name = asked.body.model
-        alias, decided.settings = router.model(name, shows=asked.key.serves)
+        route = router.model(name, shows=asked.key.serves)
+        alias = route.alias
+        decided.settings = route.settings
         if not asked.key.serves(name):
             raise Refusal(403, f"this key may not use {asked.model!r}", code="forbidden")
         decided.alias = alias if router.lists(alias) else "unlisted"
@@ -137,7 +143,7 @@ class RequestHandler:
         if router.asks_for_privacy(name):
             bounds = request.snapshot.config.limits.judging
             asked.personal = await self._judging.personal(asked, bounds)
-        request.decided.destinations = router.destinations(name, asked)
+        request.decided.destinations = destinations_of(request.decided.settings, asked)
 
     def _takes_long(self, request: AdmittedRequest) -> bool:
         """Whether the prompt is judged, so that its client may leave meanwhile."""

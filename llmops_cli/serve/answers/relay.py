@@ -45,7 +45,8 @@ class Relay:
         request.observed.first_s = request.elapsed_s()
         headers = [header for header in reply.headers if header[0] in PASSED]
         unknown = unknown_to(exchange.candidate.upstream.config, request.decided.fields)
-        request.decided.headers += headers_of(*[name.encode() for name in unknown])
+        if unknown:
+            request.decided.headers += headers_of(*[name.encode() for name in unknown])
         if exchange.body is None:
             body = await self._pass_stream(request, exchange, headers, keeps=keeps)
         else:

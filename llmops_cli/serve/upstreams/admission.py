@@ -26,6 +26,8 @@ async def admit(
 
     Raises: Refusal (503) if the queue is full, or cannot be passed in time.
     """
+    if candidates and not queues.depth(alias) and _is_ready(candidates[0], tried, asked.who):
+        return candidates[0]
     until = time.monotonic() + _patience_s(asked, config)
     waited = False
     while True:
@@ -48,6 +50,15 @@ async def admit(
             seconds=left_s,
         )
         waited = woken or bool(free)
+
+
+def _is_ready(
+    candidate: RoutingCandidate,
+    tried: Collection[Upstream],
+    who: str,
+) -> bool:
+    """Whether there is no reason to look at the others, which is nearly always so."""
+    return candidate.is_free(tried, who) and not candidate.upstream.refuses_us()
 
 
 def _patience_s(asked: Asked, config: QueueConfig) -> float:

@@ -19,7 +19,7 @@ from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.upstreams.slot import UpstreamSlot
-from llmops_cli.serve.upstreams.statuses import OK, Meaning, is_redirect, meaning_of
+from llmops_cli.serve.upstreams.statuses import ANSWER, OK, Meaning, is_redirect, meaning_of
 from llmops_cli.serve.upstreams.whole import check_whole, says_nothing
 from llmops_cli.serve.watch.metrics import Metrics
 
@@ -95,7 +95,7 @@ class Attempts:
         first_s: float,
     ) -> UpstreamExchange:
         meaning = meaning_of(reply.status, names_are_the_clients=request.names_are_the_clients)
-        if meaning is Meaning.ANSWER:
+        if meaning is ANSWER:
             slot.answered()
         elif meaning is Meaning.FAILURE:
             self._metrics.upstream_failed(candidate.upstream.name, reply.status)
@@ -107,7 +107,7 @@ class Attempts:
             body = candidate.upstream.origin.hides(body)
         has_canary = request.settings.canary is not None
         note = None
-        is_doubtful = meaning is not Meaning.ANSWER
+        is_doubtful = meaning is not ANSWER
         if has_canary:
             note = self._note_for(candidate, request)
             is_doubtful = is_doubtful or _is_empty(reply, body, request)

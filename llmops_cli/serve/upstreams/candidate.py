@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+
+import msgspec
 
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 
-class RoutingCandidate(NamedTuple):
+class RoutingCandidate(msgspec.Struct, frozen=True):
     """`model`: what the upstream calls it.
 
     `held`: a stream is not passed on before its first words.

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import random
 
+from msgspec.structs import replace
+
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.context import Fields, RequestContext
 from llmops_cli.serve.refusal import Refusal
@@ -29,7 +31,8 @@ from llmops_cli.serve.upstreams.hedge import Asking, Race, hedged
 from llmops_cli.serve.upstreams.opening import RoutedRequest
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.retry_budget import RetryBudget
-from llmops_cli.serve.upstreams.routing import BY_ITSELF, Router
+from llmops_cli.serve.upstreams.routing import BY_ITSELF, Route, Router
+from llmops_cli.serve.upstreams.rules import destinations_of
 from llmops_cli.serve.upstreams.search import Search
 from llmops_cli.serve.upstreams.shadow import Shadows
 from llmops_cli.serve.upstreams.statuses import Meaning
@@ -195,30 +198,33 @@ class Dispatcher:
 
         Raises: Refusal if there is no such model.
         """
-        alias, settings = self._router.model(name)
-        theirs = self._router.destinations(name, context.asked)
-        destinations = context.decided.destinations.within(theirs)
+        route = self._router.model(name)
+        theirs = destinations_of(route.settings, context.asked)
         return RoutedRequest(
-            alias,
-            settings,
+            route.alias,
+            route.settings,
             context,
             fields,
-            destinations,
-            is_named_freely=settings is BY_ITSELF,
+            context.decided.destinations.within(theirs),
+            is_named_freely=route.settings is BY_ITSELF,
         )
 
     def _candidates(self, name: str, request: RoutedRequest) -> list[RoutingCandidate]:
         """Raises: Refusal; NoAnswer if there is none."""
-        candidates = request.allowed(self._router.candidates(name, request.context.asked))
+        route = Route(request.alias, request.settings)
+        found = self._router.ranked(route, name, request.context.asked)
+        candidates = request.allowed(found)
         if not candidates:
             raise NoAnswer(Failure(503, "the upstream does not list its models"))
         if len(candidates) > 1 or request.settings.fallback:
             # Somebody else can be asked until a word was said.
-            return [candidate._replace(held=True) for candidate in candidates]
+            return [replace(candidate, held=True) for candidate in candidates]
         return candidates
 
     def _note_dead_canary(self, candidates: list[RoutingCandidate], request: RoutedRequest) -> None:
         """An open breaker is no reason to be thought well of."""
+        if request.settings.canary is None:
+            return
         canary = [candidate for candidate in candidates if candidate.side == "canary"]
         if canary and not any(candidate.upstream.usable(request.who) for candidate in canary):
             self._attempts.note(canary[0], request, Sighting.ERROR)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from llmops_cli.gateway_file.model import ModelConfig
@@ -23,7 +21,7 @@ _EVENTS = b'"sse"'
 JSON = (b"Content-Type", b"application/json")
 
 
-class RoutedRequest(NamedTuple):
+class RoutedRequest(msgspec.Struct, frozen=True):
     """A request for one model of the file. `fields` is the body that the upstream gets.
 
     `destinations`: where that model, and the one that was asked for, let it go. `is_named_freely`:
@@ -73,6 +71,8 @@ class RoutedRequest(NamedTuple):
 
     def allowed(self, candidates: list[RoutingCandidate]) -> list[RoutingCandidate]:
         """Those of them that may see it. Raises: Refusal if there is none."""
+        if not self.destinations.is_bound:
+            return candidates
         allowed = [each for each in candidates if self.destinations.allows(each.upstream.name)]
         if candidates and not allowed:
             raise kept_here()

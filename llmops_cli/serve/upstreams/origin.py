@@ -18,7 +18,8 @@ from llmops_cli.serve.upstreams.errors import (
     KeptConnectionLost,
     UpstreamDown,
 )
-from llmops_cli.serve.upstreams.reply import Patience, Reply
+from llmops_cli.serve.upstreams.patience import Patience
+from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.upstreams.request_head import NO_CREDENTIALS, RequestHead
 from llmops_cli.serve.upstreams.wire import Wire
 
@@ -132,9 +133,7 @@ class Origin:
         """Until the answer's head is there, or the connection is broken."""
         wire.reset()
         self._waiting.add(wire)
-        loop = asyncio.get_running_loop()
-        by = patience.first_by
-        timer = loop.call_at(by, wire.stop, patience.passed_at(by))
+        wire.await_head(patience)
         try:
             assert wire.transport is not None
             wire.transport.write(request)
@@ -144,7 +143,7 @@ class Origin:
             wire.close()
             raise
         finally:
-            timer.cancel()
+            wire.has_head()
             self._waiting.discard(wire)
 
     def _kept(self) -> Wire | None:

@@ -4,40 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from llmops_cli.serve.upstreams.errors import (
-    Blame,
-    ClientDeadline,
-    FirstByteTimeout,
-    MalformedAnswer,
-    ReadTimeout,
-    TotalTimeout,
-    UpstreamTimeout,
-)
+from llmops_cli.serve.upstreams.errors import FirstByteTimeout, MalformedAnswer, ReadTimeout
+from llmops_cli.serve.upstreams.patience import Patience
 from llmops_cli.serve.upstreams.wire import Wire
 
 WHOLE_MOST = 64 << 20
 """Bytes of an answer that is not streamed."""
 SLACK_S = 0.01
-
-
-class Patience(NamedTuple):
-    """How long an answer may take, by the loop's clock. `is_clients`: `deadline` is its own."""
-
-    first_by: float
-    deadline: float
-    between_s: float
-    is_clients: bool
-
-    def passed_at(self, now: float, *, was_paused: bool = False) -> UpstreamTimeout:
-        """Whose limit it was. An upstream that had to wait for the client took no longer itself."""
-        if now < self.deadline:
-            return FirstByteTimeout()
-        if self.is_clients:
-            return ClientDeadline()
-        return TotalTimeout(Blame.CLIENT if was_paused else Blame.UPSTREAM)
 
 
 class Reply:

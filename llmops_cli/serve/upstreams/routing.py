@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
 
 from llmops_cli.core.errors import unknown_name
 from llmops_cli.gateway_file.config import GatewayConfig
@@ -17,7 +19,7 @@ from llmops_cli.serve.upstreams.balance import ordered
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import Destinations
-from llmops_cli.serve.upstreams.rules import destinations_of, first_met
+from llmops_cli.serve.upstreams.rules import first_met
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 COMPARED_MOST = 500
@@ -31,7 +33,7 @@ Shows = Callable[[str], bool]
 """Whether somebody may be told of a model."""
 
 
-class Route(NamedTuple):
+class Route(msgspec.Struct, frozen=True):
     """`alias` is the name in the file whose `settings` count."""
 
     alias: str
@@ -49,11 +51,9 @@ class Router:
     ) -> None:
         self._config = config
         self._upstreams = upstreams
+        self._all = [upstream for group in upstreams.values() for upstream in group]
         self._canaries = canaries
-        self._aliases: dict[str, str] = {}
-        for name, model in config.models.items():
-            for adapter in model.adapters:
-                self._aliases[adapter] = name
+        self._routes = _routes(config)
         self._plain = {name: PoolMember(upstream=name) for name in upstreams}
         self._random = random.Random()
         self._private = asking_for_privacy(config)
@@ -63,9 +63,9 @@ class Router:
     def names(self) -> set[str]:
         """What clients may ask for."""
         if self._config.models:
-            return set(self._config.models) | set(self._aliases)
+            return set(self._routes)
         names: set[str] = set()
-        for upstream in self._all():
+        for upstream in self._all:
             names |= upstream.models or NOTHING
         return names
 
@@ -73,29 +73,23 @@ class Router:
         """Whether it is one of ours: a name that only the client knows is no label for a metric."""
         if self._config.models:
             return alias in self._config.models
-        return alias in self.names()
+        return any(alias in (each.models or NOTHING) for each in self._all)
 
     def model(self, name: str, *, shows: Shows | None = None) -> Route:
         """`shows`: names that whoever asks may be told of.
 
         Raises: Refusal for a name that does not exist.
         """
-        if self._config.models:
-            alias = self._aliases.get(name, name)
-            found = self._config.models.get(alias)
-            if found is not None:
-                return Route(alias, found)
-        elif self._may_be_served(name):
+        found = self._routes.get(name)
+        if found is not None:
+            return found
+        if not self._config.models and self._may_be_served(name):
             return Route(name, BY_ITSELF)
         raise self.no_model(name, shows)
 
     def _may_be_served(self, name: str) -> bool:
-        for group in self._upstreams.values():
-            for upstream in group:
-                # One that lists nothing may have any model.
-                if upstream.models is None or name in upstream.models:
-                    return True
-        return False
+        """One that lists nothing may have any model."""
+        return any(each.models is None or name in each.models for each in self._all)
 
     def no_model(self, name: str, shows: Shows | None) -> Refusal:
         """To be raised: the nearest name is told of those that may be."""
@@ -108,17 +102,19 @@ class Router:
 
     def context_tokens(self, name: str) -> int | None:
         """How many tokens fit, wherever its requests go; None: no upstream says so."""
-        alias, settings = self.model(name)
-        if settings is BY_ITSELF:
+        route = self.model(name)
+        if route.settings is BY_ITSELF:
             candidates = self._listing(name)
         else:
-            candidates = self._expand(settings.members(), name, alias)
+            candidates = self._expand(route.settings.members(), name, route.alias)
         told = [each.upstream.contexts.get(each.model) for each in candidates]
         return min((tokens for tokens in told if tokens), default=None)
 
     def everyone(self, name: str, asked: Asked) -> list[RoutingCandidate]:
         """Every upstream that a request may be sent to, whichever is drawn in the end."""
-        alias, model = self.model(name)
+        route = self.model(name)
+        alias = route.alias
+        model = route.settings
         if model is BY_ITSELF:
             return self._listing(name)
         rule = first_met(model.rules, asked)
@@ -137,10 +133,6 @@ class Router:
         known = [tokens for tokens in told if tokens]
         return max(known) if known and len(known) == len(told) else None
 
-    def _all(self) -> Iterator[Upstream]:
-        for group in self._upstreams.values():
-            yield from group
-
     # Candidates.
 
     def candidates(self, name: str, asked: Asked) -> list[RoutingCandidate]:
@@ -148,7 +140,17 @@ class Router:
 
         Raises: Refusal if there is no such model, or no upstream that can do what is asked.
         """
-        alias, model = self.model(name)
+        return self.ranked(self.model(name), name, asked)
+
+    def ranked(
+        self,
+        route: Route,
+        name: str,
+        asked: Asked,
+    ) -> list[RoutingCandidate]:
+        """The same, of a name whose route is known."""
+        alias = route.alias
+        model = route.settings
         if model is BY_ITSELF:
             return ordered(self._listing(name), "tokens", asked, self._random)
         rule = first_met(model.rules, asked)
@@ -164,28 +166,25 @@ class Router:
         """Whether it matters for a model that a request is personal."""
         return bool(self._private) and self.model(name).alias in self._private
 
-    def destinations(self, name: str, asked: Asked) -> Destinations:
-        """Upstreams that the rules of a model allow. Raises: Refusal if there is no such model."""
-        return destinations_of(self.model(name).settings, asked)
-
     def shadow(self, name: str, destinations: Destinations) -> RoutingCandidate | None:
         """Who gets a copy of this request, if anybody."""
         if not self._config.models:
             return None
-        alias, model = self.model(name)
-        if model.shadow is None or self._random.random() >= model.shadow.share:
+        route = self.model(name)
+        shadow = route.settings.shadow
+        if shadow is None or self._random.random() >= shadow.share:
             return None
-        for candidate in self._expand(model.shadow.use, name, alias):
+        for candidate in self._expand(shadow.use, name, route.alias):
             upstream = candidate.upstream
             if destinations.allows(upstream.name) and upstream.usable():
-                return candidate._replace(side="shadow")
+                return replace(candidate, side="shadow")
         return None
 
     def _listing(self, name: str) -> list[RoutingCandidate]:
         """Who lists the model, or else who lists nothing and may have it."""
         listing = []
         silent = []
-        for upstream in self._all():
+        for upstream in self._all:
             if upstream.models is None:
                 silent.append(RoutingCandidate(upstream, name))
             elif name in upstream.models:
@@ -254,8 +253,17 @@ class Router:
     ) -> list[RoutingCandidate]:
         assert model.canary is not None
         new = self._expand(model.canary.use, name, alias)
-        new = [candidate._replace(side="canary") for candidate in new]
+        new = [replace(candidate, side="canary") for candidate in new]
         return ordered(new, model.balance, asked, self._random)
+
+
+def _routes(config: GatewayConfig) -> dict[str, Route]:
+    """By every name of the file, those of adapters included."""
+    found = {name: Route(name, model) for name, model in config.models.items()}
+    for route in list(found.values()):
+        for adapter in route.settings.adapters:
+            found[adapter] = route
+    return found
 
 
 def _their_name(

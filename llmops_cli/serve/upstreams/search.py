@@ -21,7 +21,7 @@ class Search:
     def __init__(self, candidates: list[RoutingCandidate], who: str) -> None:
         self.candidates = candidates
         self.who = who
-        self.tried = list[Upstream]()
+        self.tried: list[Upstream] = []
         self.sent = 0
         self.failure: Failure | None = None
         self.suspect: RoutingCandidate | None = None

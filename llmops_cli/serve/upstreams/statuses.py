@@ -29,13 +29,16 @@ class Meaning(Enum):
     @property
     def is_passed_on(self) -> bool:
         """To the client, as it is; of the others another upstream may know better."""
-        return self in (Meaning.ANSWER, Meaning.REQUEST)
+        return self is ANSWER or self is Meaning.REQUEST
+
+
+ANSWER = Meaning.ANSWER
 
 
 def meaning_of(status: int, *, names_are_the_clients: bool = False) -> Meaning:
     """`names_are_the_clients`: it was the client's word what does not exist."""
     if status == OK:
-        return Meaning.ANSWER
+        return ANSWER
     if status == TOO_MANY:
         return Meaning.BUSY
     if status == NOT_FOUND and names_are_the_clients:

@@ -10,6 +10,7 @@ import httptools
 
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.errors import ConnectionLost, MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.patience import Patience
 from llmops_cli.serve.upstreams.unpack import Unpacker
 
 HELD_MOST = 256 << 10
@@ -24,6 +25,9 @@ class Wire(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self.closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._patience: Patience | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -44,6 +48,38 @@ class Wire(asyncio.Protocol):
         self._head_bytes = 0
         self._kept = False
         self.last = asyncio.get_running_loop().time()
+
+    # One timer for all the answers that are waited for, since nearly all of them come in time.
+
+    def await_head(self, patience: Patience) -> None:
+        """An answer that has not begun by then is late."""
+        self._patience = patience
+        if self._timer is None or patience.first_by < self._timer_at:
+            self._look_at(patience.first_by)
+
+    def has_head(self) -> None:
+        self._patience = None
+
+    def _look_at(self, by: float) -> None:
+        self._forget_timer()
+        self._timer_at = by
+        self._timer = asyncio.get_running_loop().call_at(by, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        patience = self._patience
+        if patience is None:
+            return
+        by = patience.first_by
+        if self._timer_at < by:
+            self._look_at(by)
+        else:
+            self.stop(patience.passed_at(by))
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     # What asyncio calls.
 
@@ -78,6 +114,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        self._forget_timer()
         if self.complete or self.broken:
             pass
         elif self.headed and self._ends_with_connection():

@@ -16,7 +16,8 @@ from llmops_cli.serve.upstreams.errors import (
     TotalTimeout,
     UpstreamError,
 )
-from llmops_cli.serve.upstreams.reply import Patience, Reply
+from llmops_cli.serve.upstreams.patience import Patience
+from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.upstreams.wire import HELD_MOST, Wire
 from tests.unit.serve.streams import cut
 
@@ -101,6 +102,39 @@ def test_whose_limit_it_was_is_known(
     found = asyncio.run(go())
     assert type(found) is kind
     assert found.blame is blame
+
+
+@pytest.mark.parametrize(("first_s", "second_s"), [(0.05, 0.15), (5.0, 0.05)])
+def test_each_answer_on_a_connection_has_its_own_time(first_s: float, second_s: float) -> None:
+    """One timer is for all of them."""
+
+    async def go() -> float:
+        wire = Wire()
+        wire.connection_made(_Nowhere())  # type: ignore[arg-type]
+        wire.await_head(_limits(total_s=first_s))
+        wire.has_head()
+        wire.reset()
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        wire.await_head(_limits(total_s=second_s))
+        while wire.broken is None and loop.time() < start + 4:
+            await asyncio.sleep(0.01)
+        assert type(wire.broken) is TotalTimeout
+        return loop.time() - start
+
+    assert second_s - 0.005 <= asyncio.run(go()) < 4
+
+
+def test_an_answer_that_came_in_time_is_not_late_afterwards() -> None:
+    async def go() -> UpstreamError | None:
+        wire = Wire()
+        wire.connection_made(_Nowhere())  # type: ignore[arg-type]
+        wire.await_head(_limits(total_s=0.02))
+        wire.has_head()
+        await asyncio.sleep(0.06)
+        return wire.broken
+
+    assert asyncio.run(go()) is None
 
 
 def test_who_was_kept_waiting_has_its_time_from_then_on() -> None:
