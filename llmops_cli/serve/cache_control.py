@@ -13,6 +13,7 @@ _DIRECTIVE = re.compile(
         [^,]*(?:,|$)""",
     re.VERBOSE,
 )
+NAMES = frozenset((b"cache-control", b"x-llmops-cache", b"pragma"))
 SECONDS = re.compile(r"[0-9]{1,18}")
 
 
@@ -46,15 +47,17 @@ BYPASS = CacheWish(reads=False, keeps=False)
 def wish_of(headers: Iterable[tuple[bytes, bytes]]) -> CacheWish:
     """Of all lines together. `X-LLMOPS-Cache: bypass` is no-store; Pragma counts if it is alone."""
     found = ANY
-    pragma = ANY
+    pragma: CacheWish | None = None
     says_control = False
     for name, value in headers:
-        if name in (b"cache-control", b"x-llmops-cache"):
+        if name not in NAMES:
+            continue
+        if name == b"pragma":
+            pragma = (pragma or ANY).both(_wish(value))
+        else:
             says_control = says_control or name == b"cache-control"
             found = found.both(_wish(value))
-        elif name == b"pragma":
-            pragma = pragma.both(_wish(value))
-    return found if says_control else found.both(pragma)
+    return found if says_control or pragma is None else found.both(pragma)
 
 
 def _wish(value: bytes) -> CacheWish:

@@ -193,6 +193,7 @@ class Gateway:
 
     def _show_state(self) -> None:
         metrics = self._metrics
+        metrics.tell()
         metrics.tasks.set(len(asyncio.all_tasks()))
         metrics.queued.set(self.snapshot.dispatcher.queues.total())
         metrics.judging.set(self._judging.pool.waiting())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -34,14 +33,15 @@ WORD = re.compile(r"[\w./:+-]{0,16}")
 """As servers name what they can do; too short to say anything."""
 PROMPTS = (str, list)
 """Items of a list that are a prompt each."""
+NOTHING = Carries.NOTHING
+MESSAGES = Carries.MESSAGES
 REFERENCES = ("file_id", "item_reference")
 NEAR_CHARS = 1000
 NO_MEDIA: Mapping[str, Medium] = {}
 """Of tools, forms, documents and calls, which a template writes as they stand."""
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(msgspec.Struct):
     """`token_ids`: of prompts that are given as numbers. `prompts`: how many are answered.
 
     `joined`: texts once more, of parts that were cut within a word: some templates write nothing
@@ -50,12 +50,12 @@ class Reading:
     `counted`: tokens of the texts, once somebody has asked.
     """
 
-    texts: list[Text] = field(default_factory=list)
-    joined: list[Text] = field(default_factory=list)
+    texts: list[Text] = []
+    joined: list[Text] = []
     token_ids: int = 0
     prompts: int = 1
     items: int = 0
-    media: list[MediaData] = field(default_factory=list)
+    media: list[MediaData] = []
     refers: bool = False
     has_files: bool = False
     counted: int | None = None
@@ -89,7 +89,7 @@ def read(
         known = fields.get(name)
         if known is None and name in further:
             known = FURTHER
-        if known is None:
+        if known is None or known.carries is NOTHING:
             continue
         if known.carries in READ:
             _read_field(found, value, known)
@@ -142,7 +142,7 @@ def _read_of_list(found: Reading, item: object, known: Field) -> None:
         found.items += 1
         found.texts.append((role, item))
     elif isinstance(item, dict):
-        if known.carries is Carries.MESSAGES:
+        if known.carries is MESSAGES:
             role = role_of(item, role)
             if len(item) == 2 and item.get("role") == role and isinstance(item.get("content"), str):
                 found.items += 1  # as nearly all messages are

@@ -15,6 +15,7 @@ from llmops_cli.serve.refusal import Headers, Refusal
 
 TOLD_MOST = 20
 NULL = b"null"
+REFUSED = Carries.REFUSED
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 TEMPLATE_SETTINGS = "chat_template_kwargs"
 RULES_TEMPLATES = {
@@ -51,7 +52,7 @@ def sendable(
             fields[name] = value
         elif known is None:
             unsent.append(name)
-        elif known.carries is not Carries.REFUSED:
+        elif known.carries is not REFUSED:
             fields[name] = value
         elif bytes(value) != NULL:
             raise Refusal(400, f"{name} is not taken: {known.reason}", code="unsupported")

@@ -55,7 +55,7 @@ class Snapshot:
         self.upstreams = _upstreams(config, urls, known)
         self.endpoints = endpoints_of(config.endpoints)
         self.guard = guard_of(policy)
-        self._was_looked = False
+        self.was_looked = False
         self._guards: dict[Destinations, Guard] = {}
         self.policy = digest_of(policy)
         self.limits = Limits(limiter, config.limits)
@@ -106,11 +106,9 @@ class Snapshot:
             upstream.origin.abandon()
 
     async def looked(self) -> None:
-        """Until each upstream was looked at once."""
-        if self._was_looked:
-            return
+        """Until each upstream was looked at once; `was_looked` then."""
         if all(each.checked.is_set() for each in self.all()):
-            self._was_looked = True
+            self.was_looked = True
             return
         waiting = [asyncio.ensure_future(each.checked.wait()) for each in self.all()]
         _, late = await asyncio.wait(waiting, timeout=CHECKED_WITHIN_S)

@@ -38,7 +38,7 @@ def estimated_tokens(text: str) -> int:
 def _tokens(raw: bytes) -> float:
     size = len(raw)
     capitals = _count(raw, UPPER)
-    letters = _count(raw, LOWER) + _count(raw, SPACES) + capitals
+    letters = _count(raw, LETTERS)
     digits = _count(raw, DIGITS)
     high = 0 if raw.isascii() else _count(raw, HIGH)
     rare = _count(raw, RARE) if high else 0

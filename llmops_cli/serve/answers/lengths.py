@@ -62,10 +62,12 @@ def _refuse_long_prompt(request: AdmittedRequest) -> None:
 def _said(request: AdmittedRequest) -> int | None:
     """The most tokens of one answer as the body says it. Raises: Refusal."""
     asked = request.asked
-    names = request.target.answer_limits
-    found = {name: getattr(asked.body, name) for name in names}
-    said: dict[str, int] = {name: each for name, each in found.items() if each is not None}
-    if len(set(said.values())) > 1:
+    said: dict[str, int] = {}
+    for name in request.target.answer_limits:
+        tokens = getattr(asked.body, name)
+        if tokens is not None:
+            said[name] = tokens
+    if len(said) > 1 and len(set(said.values())) > 1:
         shown = " and ".join(said)
         raise Refusal(400, f"{shown} are two limits that differ", code="invalid_body")
     most = request.snapshot.config.limits.answer_tokens or ANSWER_MOST

@@ -113,7 +113,7 @@ def _first(*values: AnyCount) -> int | None:
 
 def _count(value: AnyCount) -> int | None:
     """None for what is no number of tokens."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, int | float)):
         return None
     if not 0 <= value <= COUNT_MOST:
         return None

@@ -15,7 +15,7 @@ from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.disconnect import ClientGone, until_gone
 from llmops_cli.serve.answers.handler import RequestHandler
 from llmops_cli.serve.context import Ended, RequestContext
-from llmops_cli.serve.door.body import received
+from llmops_cli.serve.door.body import parse, received
 from llmops_cli.serve.door.cors import cors_headers, preflight_headers
 from llmops_cli.serve.door.forms import fields_of_form
 from llmops_cli.serve.door.identity import NoGoodKey, admit, read_headers
@@ -36,6 +36,7 @@ from llmops_cli.serve.endpoints import (
     page_at,
 )
 from llmops_cli.serve.judging.judging import Judging
+from llmops_cli.serve.judging.weight import is_light
 from llmops_cli.serve.passed_endpoints import advice
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
@@ -108,7 +109,7 @@ class GatewayApp:
         cors = self.snapshot.config.cors
         if cors is not None:
             context.decided.headers += cors_headers(cors, scope)
-        self._metrics.in_flight.inc()
+        self._metrics.under_way += 1
         try:
             await self._serve(scope, route, context, dialect, receive, send)
         except Refusal as refusal:
@@ -123,7 +124,7 @@ class GatewayApp:
             LOG.exception("request %s", context.asked.id)
             await _admit_bug(error, context, dialect, send)
         finally:
-            self._metrics.in_flight.dec()
+            self._metrics.under_way -= 1
             if endpoint is not None or observed.status >= 400:
                 self._log.end(context)
 
@@ -232,8 +233,11 @@ class GatewayApp:
         if takes_form:
             body = fields_of_form(scope, body, asked)
         hooks = scope[ON_DISCONNECT]
-        reading = self._judging.read(body, asked, dialect, limits.judging)
-        body = await until_gone(reading, context.observed, hooks)
+        if is_light(body):
+            body = parse(body, asked, dialect)
+        else:
+            reading = self._judging.read(body, asked, dialect, limits.judging)
+            body = await until_gone(reading, context.observed, hooks)
         context.decided.headers += dialect.told()
         if asked.endpoint is MODERATIONS:
             texts = texts_of(asked.body.input)
@@ -242,7 +246,8 @@ class GatewayApp:
             context.observed.status = 200
             await respond(send, 200, found, context.decided.headers)
             return
-        await snapshot.looked()
+        if not snapshot.was_looked:
+            await snapshot.looked()
         self._log.begin(context)
         if asked.endpoint is COUNT_TOKENS:
             await self._handler.count(AdmittedRequest(snapshot, context, dialect, send))

@@ -49,13 +49,13 @@ async def received(
 
 
 async def _whole(receive: Receive, most: int) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        part = message.get("body", b"")
+        part: bytes = message.get("body", b"")
         size += len(part)
         if size > most:
             raise too_large(most)
@@ -63,7 +63,7 @@ async def _whole(receive: Receive, most: int) -> bytes:
         if size > FREE_BYTES:
             await _pace.turn()
         if not message.get("more_body"):
-            return b"".join(parts)
+            return part if len(parts) == 1 else b"".join(parts)
 
 
 def parse(
@@ -104,13 +104,17 @@ def _decoded(body: bytes) -> tuple[Json, bytes]:
         raise Refusal(400, "the body is no JSON object", code="invalid_body")
     if len(values) > FIELDS_MOST:
         raise Refusal(400, f"the body has more than {FIELDS_MOST:,} fields", code="too_large")
+    fractions = []
     for name, value in values.items():
-        if type(value) is int and abs(value) > LARGEST:
+        kind = type(value)
+        if kind is int and not -LARGEST <= value <= LARGEST:
             raise Refusal(400, f"{name}: number out of range", code="invalid_body")
+        if kind is float:
+            fractions.append(name)
     again = msgspec.json.encode(values)
     if len(again) != len(body) and _has_twin(body, again):
         raise Refusal(400, "a key of the body comes twice", code="invalid_body")
-    if _make_whole(values):
+    if fractions and _make_whole(values, fractions):
         again = msgspec.json.encode(values)
     return values, again
 
@@ -133,12 +137,15 @@ def _keys_in(body: bytes) -> int:
     return b"".join(outside).count(b":")
 
 
-def _make_whole(values: Json) -> bool:
-    """5.0 is 5 where something is counted; whether there was such a number."""
+def _make_whole(values: Json, fractions: list[str]) -> bool:
+    """5.0 is 5 where something is counted; whether there was such a number.
+
+    `fractions`: fields with a number that has a point.
+    """
     found = False
-    for name in WHOLE_NUMBERS & values.keys():
+    for name in fractions:
         value = values[name]
-        if isinstance(value, float) and value.is_integer():
+        if name in WHOLE_NUMBERS and value.is_integer():
             values[name] = int(value)
             found = True
     return found

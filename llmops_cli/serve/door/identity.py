@@ -12,6 +12,9 @@ from llmops_cli.serve.refusal import Refusal
 KEY_HEADERS = (b"x-api-key", b"api-key")
 """Anthropic's and Azure's."""
 SESSION_HEADERS = (b"x-session-id", b"x-llmops-session")
+READ_HEADERS = frozenset(
+    (*SESSION_HEADERS, b"x-llmops-urgency", b"x-llmops-timeout-ms", b"traceparent")
+)
 SESSION_CHARS = 256
 PARENT_CHARS = 64
 TIMEOUT_MOST_MS = 3.6e6
@@ -73,6 +76,8 @@ def read_headers(
     asked = context.asked
     asked.cache_wish = wish_of(scope["headers"])
     for name, value in scope["headers"]:
+        if name not in READ_HEADERS:
+            continue
         if name in SESSION_HEADERS:
             asked.session = value.decode("latin-1")[:SESSION_CHARS]
         elif name == b"x-llmops-urgency":

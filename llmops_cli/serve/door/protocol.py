@@ -12,6 +12,9 @@ from typing import Any, ClassVar, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_MOST = 64 << 10
+TOO_MUCH = "the headers are too large"
+SLACK_S = 0.002
+"""A loop's clock may be a millisecond behind its timers."""
 ON_DISCONNECT = "llmops.on_disconnect"
 """Of a scope: functions that are called when the client leaves."""
 
@@ -54,6 +57,12 @@ class CoalescingTransport:
         self.abort = transport.abort
         self.get_extra_info = transport.get_extra_info
 
+    def write_whole(self, answer: bytes) -> None:
+        """A head and all that follows it."""
+        if self._head:
+            self._flush()
+        self._transport.write(answer)
+
     def write(self, data: bytes) -> None:
         if self._head:
             data = self._head + data
@@ -93,6 +102,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._raw_bytes = 0
         self._heading = True
         self._timer: asyncio.TimerHandle | None = None
+        self._idle_by = 0.0
         self._on_disconnect: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -132,17 +142,16 @@ class TimedProtocol(HttpToolsProtocol):
         self._raw_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        self._grown(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > HEAD_MOST:
+            raise ValueError(TOO_MUCH)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grown(len(name) + len(value))
-        super().on_header(name, value)
-
-    def _grown(self, size: int) -> None:
-        self._head_bytes += size
+        self._head_bytes += len(name) + len(value)
         if self._head_bytes > HEAD_MOST:
-            raise ValueError("the headers are too large")
+            raise ValueError(TOO_MUCH)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._heading = False
@@ -159,10 +168,45 @@ class TimedProtocol(HttpToolsProtocol):
         if not self.pipeline:
             self.flow.resume_reading()
 
+    # -- between requests: one timer for all of a connection's waits, where uvicorn has one for each
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            return
+        self._idle_by = self.loop.time() + self.timeout_keep_alive
+        if self.timeout_keep_alive_task is None:
+            self._look_again_in(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Something has come: nobody is idle."""
+        self._idle_by = 0.0
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self._look_whether_idle)
+
+    def _look_whether_idle(self) -> None:
+        self.timeout_keep_alive_task = None
+        if not self._idle_by:
+            return
+        left_s = self._idle_by - self.loop.time()
+        if left_s > 0:
+            self._look_again_in(left_s + SLACK_S)
+        else:
+            self.timeout_keep_alive_handler()
+
     # -- the connection
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._done()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         super().connection_lost(exc)
         for tell in list(self._on_disconnect):
             tell()

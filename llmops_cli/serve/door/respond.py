@@ -7,6 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from llmops_cli.serve.door.protocol import CoalescingTransport
 from llmops_cli.serve.refusal import Headers
 
 Scope = MutableMapping[str, Any]  # Any: ASGI
@@ -61,7 +62,11 @@ def _write_at_once(
     cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     cycle.message_event.set()
-    cycle.transport.write(b"".join((STATUS_LINE[status], head, end, body)))
+    answer = b"".join((STATUS_LINE[status], head, end, body))
+    if isinstance(cycle.transport, CoalescingTransport):
+        cycle.transport.write_whole(answer)
+    else:
+        cycle.transport.write(answer)
     if not cycle.keep_alive:
         cycle.transport.close()
     cycle.on_response()

@@ -15,11 +15,10 @@ from llmops_cli.gateway_file.config import JudgingConfig
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.whole_guard import GuardedAnswer
 from llmops_cli.serve.context import Asked, Fields
-from llmops_cli.serve.door.body import parse
 from llmops_cli.serve.judging.pool import JudgePool
 from llmops_cli.serve.judging.queue import QUICK_BYTES
 from llmops_cli.serve.judging.redaction import RedactedPrompt, redacted_prompt
-from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few, is_light
+from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few
 from llmops_cli.serve.judging.work import (
     Judged,
     holds_personal,
@@ -62,12 +61,10 @@ class Judging:
         dialect: Dialect,
         bounds: JudgingConfig,
     ) -> bytes:
-        """The body in OpenAI's form, or its beginning; what is read of it stands in `asked`.
+        """The beginning of a heavy body in OpenAI's form; what is read of it stands in `asked`.
 
         Raises: Refusal.
         """
-        if is_light(body):
-            return parse(body, asked, dialect)
         found = await self._run(
             read_body,
             body,

@@ -43,6 +43,7 @@ class Metrics:
     """Keys are named by their id, never by what they are.
 
     Latencies are by model; counts by model and key. `tags`: of keys, by which dollars are counted.
+    `under_way`: requests of this worker, told when somebody reads, and to other workers by `tell`.
     """
 
     def __init__(self) -> None:
@@ -50,11 +51,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._families: dict[str, Any] = {}  # Any: the library's counters, histograms and gauges
         self._children: dict[Labelled, Any] = {}
+        self._shapes: dict[tuple[str, str, str, int], Any] = {}
         self._define()
         self._values = BoundedValues()
         self.tags: list[str] = []
         self.audit_lost: Counter = self._families["audit_lost"]
-        self.in_flight: Gauge = self._families["in_flight"]
+        self.under_way = 0
+        self._in_flight: Gauge = self._families["in_flight"]
         self.queued: Gauge = self._families["queued"]
         self.judging: Gauge = self._families["judging"]
         self.tasks: Gauge = self._families["tasks"]
@@ -100,10 +103,10 @@ class Metrics:
 
     def done(self, context: RequestContext, total_s: float) -> None:
         status = context.observed.status
-        route = route_label(context.asked.route, status)
         key = context.asked.key_id
         model = context.decided.alias
-        self._child("requests", route, model, key, status_label(status)).inc()
+        route = route_label(context.asked.route, status)
+        self._requests(route, model, key, status).inc()
         if context.observed.ended is Ended.BROKEN and status < 500:
             self._child("broken_answers", model).inc()
         if key:
@@ -111,6 +114,23 @@ class Metrics:
         if model:
             self._count_use(context, model, key)
             self._observe_times(context, model, total_s)
+
+    def _requests(
+        self,
+        route: str,
+        model: str,
+        key: str,
+        status: int,
+    ) -> Any:  # Any: as above
+        """The counter of such requests; their labels are made once."""
+        shape = (route, model, key, status)
+        found = self._shapes.get(shape)
+        if found is None:
+            if len(self._shapes) > CHILDREN_MOST:
+                self._shapes.clear()
+            found = self._child("requests", route, model, key, status_label(status))
+            self._shapes[shape] = found
+        return found
 
     def _count_use(
         self,
@@ -223,8 +243,13 @@ class Metrics:
 
     # For readers.
 
+    def tell(self) -> None:
+        """What is counted without the library, which takes its time."""
+        self._in_flight.set(self.under_way)
+
     def collected(self) -> CollectorRegistry:
         """Of all workers."""
+        self.tell()
         if SHARED not in os.environ:
             return self._registry
         registry = CollectorRegistry()

@@ -1,0 +1,104 @@
+"""A connection that waits for its next request has so long, whatever came before."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from llmops_cli.serve.door.protocol import TimedProtocol
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+IDLE_S = 0.3
+CLOCK_S = 0.002
+"""By which clocks differ."""
+
+
+class Client:
+    """A transport that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.answered_at = 0.0
+        self.closed_at = 0.0
+
+    def write(self, data: bytes) -> None:
+        self.answers += data.count(b"200 OK")
+        self.answered_at = asyncio.get_running_loop().time()
+
+    def close(self) -> None:
+        self.closed_at = asyncio.get_running_loop().time()
+
+    def is_closing(self) -> bool:
+        return self.closed_at > 0
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("127.0.0.1", 1) if name in ("peername", "sockname") else default
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+async def connected(takes_s: float) -> tuple[TimedProtocol, Client]:
+    """To an application that takes so long."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive
+        await asyncio.sleep(takes_s)
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(app, lifespan="off", log_level="error")
+    config.load()
+    loop = asyncio.get_running_loop()
+    protocol = TimedProtocol(config, ServerState(), {}, loop)
+    protocol.timeout_keep_alive = IDLE_S  # type: ignore[assignment]
+    client = Client()
+    protocol.connection_made(client)  # type: ignore[arg-type]
+    return protocol, client
+
+
+async def until_closed(client: Client) -> None:
+    while not client.closed_at:
+        await asyncio.sleep(0.005)
+    assert client.closed_at - client.answered_at >= IDLE_S - CLOCK_S
+
+
+async def until_answered(client: Client, times: int) -> None:
+    while client.answers < times:
+        await asyncio.sleep(0.005)
+
+
+def test_a_connection_without_a_next_request_is_closed() -> None:
+    async def go() -> None:
+        protocol, client = await connected(0.0)
+        protocol.data_received(REQUEST)
+        await until_closed(client)
+
+    asyncio.run(go())
+
+
+def test_a_request_that_takes_longer_than_that_is_answered_and_the_time_begins_anew() -> None:
+    async def go() -> None:
+        protocol, client = await connected(2 * IDLE_S)
+        protocol.data_received(REQUEST)
+        await until_answered(client, 1)
+        protocol.data_received(REQUEST)
+        await until_answered(client, 2)
+        await until_closed(client)
+
+    asyncio.run(go())
+
+
+def test_a_connection_that_is_lost_leaves_no_timer() -> None:
+    async def go() -> None:
+        protocol, client = await connected(0.0)
+        protocol.data_received(REQUEST)
+        await until_answered(client, 1)
+        protocol.connection_lost(None)
+        assert protocol.timeout_keep_alive_task is None
+
+    asyncio.run(go())
