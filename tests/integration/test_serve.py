@@ -235,7 +235,8 @@ def test_it_lets_running_streams_end_when_it_is_told_to_stop(
     gateway = start(upstream.url)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         streams = [pool.submit(gateway.ask, {**CHAT, "stream": True}) for _ in range(16)]
-        time.sleep(0.4)
+        while len(upstream.seen) < len(streams):
+            time.sleep(0.05)
         gateway.process.send_signal(signal.SIGTERM)
         for stream in streams:
             code, _, body = stream.result()
