@@ -9,6 +9,7 @@ import msgspec
 from llmops_cli.core.fields import Flag, Natural, NonNegative, Positive, PositiveNumber, Share
 from llmops_cli.core.grammar import read_share
 from llmops_cli.train.defaults import DEMO, settle_defaults
+from llmops_cli.train.taken import take_from_files
 
 Strategy = Literal[
     "auto",
@@ -306,5 +307,6 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @staticmethod
     def settle(values: Values, origins: Origins) -> None:
-        """The defaults of what is trained, where nobody asked for another value."""
+        """Other trainers' files, then the defaults of what is trained, below what was asked for."""
+        take_from_files(values, origins)
         settle_defaults(values, origins)

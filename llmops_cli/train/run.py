@@ -41,6 +41,7 @@ from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 from llmops_cli.train.result import report_of
 from llmops_cli.train.settings import settings_of
+from llmops_cli.train.taken import notes_of, refuse_foreign_checkpoint
 from llmops_cli.train.trackers import require_trackers, trackers_of
 
 JOBS = ".job"
@@ -124,7 +125,10 @@ class _Run:
             self._progress = Silent()
         require_trackers(recipe, self._env)
         self._model: str | None = None
+        for note in notes_of(msgspec.structs.asdict(recipe)):
+            self._progress.say(note)
         if recipe.model is not None:
+            refuse_foreign_checkpoint(recipe.model)
             self._model = find_model(recipe.model, progress=self._progress).path
         self.plan = planned(recipe, self.launch, model=self._model, progress=self._progress)
         check(self.plan.recipe, self.launch)

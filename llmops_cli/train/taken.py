@@ -1,0 +1,63 @@
+"""Options that a recipe takes from other trainers' files, where nobody gave ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmops_cli.train.foreign import Foreign
+
+Values = dict[str, object]
+Origins = dict[str, str]
+
+
+def take_from_files(values: Values, origins: Origins) -> None:
+    """Each field with FILE:LINE as its origin.
+
+    Raises: UsageError with file, line and key of what has no counterpart here.
+    """
+    for found in _files(values):
+        for field, value in found.values.items():
+            if origins.get(field, "default") == "default":
+                values[field] = value
+                origins[field] = found.origins[field]
+
+
+def notes_of(values: Values) -> Iterator[str]:
+    """Keys that were left out, as they change no result."""
+    for found in _files(values):
+        yield from found.notes
+
+
+def _files(values: Values) -> Iterator[Foreign]:
+    """Their readers are loaded where there is a file: a command's help needs none."""
+    accelerate = values.get("accelerate")
+    if accelerate:
+        from llmops_cli.train.foreign import read_accelerate
+
+        yield read_accelerate(str(accelerate))
+    deepspeed = values.get("deepspeed")
+    if deepspeed:
+        from llmops_cli.train.foreign import read_deepspeed
+
+        yield read_deepspeed(str(deepspeed), ranks=_ranks(values))
+
+
+def _ranks(values: Values) -> int | None:
+    """None where nobody said how many."""
+    numbers = [str(values.get(name) or 1) for name in ("nproc", "nnodes")]
+    if not values.get("nproc") or not all(number.isdigit() for number in numbers):
+        return None
+    nproc, nnodes = (int(number) for number in numbers)
+    return nproc * nnodes
+
+
+def refuse_foreign_checkpoint(reference: str) -> None:
+    """Raises: UsageError for a folder of Megatron's, DeepSpeed's or its like that is no model."""
+    from llmops_cli.train.foreign import refuse_checkpoint
+
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        refuse_checkpoint(folder)

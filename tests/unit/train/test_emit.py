@@ -1,0 +1,89 @@
+"""Other launchers' files: they parse, they say what was asked, and they hold no secret."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.train.emit import command_of, emit
+from llmops_cli.train.recipe import TrainRecipe
+
+ARGV = ["train", "--steps", "10", "--emit", "slurm", "--nproc=4", "--nnodes", "2", "-o", "run a"]
+RECIPE = TrainRecipe(nproc=4, nnodes=2, gpu="h100", steps=10)
+
+
+def emitted(kind: str) -> str:
+    return emit(kind, RECIPE, argv=ARGV, output=Path("run a"))
+
+
+def test_the_command_is_the_users_without_the_launchers_words() -> None:
+    assert command_of(ARGV) == ["llmops", "train", "--steps", "10", "-o", "run a"]
+
+
+@pytest.mark.parametrize("kind", ["torchrun", "slurm"])
+def test_scripts_are_scripts(kind: str, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text(emitted(kind))
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    if shutil.which("shellcheck"):
+        assert subprocess.run(["shellcheck", script], check=False).returncode == 0
+    assert "'run a'" in script.read_text()
+
+
+def test_a_batch_job_saves_before_its_end_and_is_queued_again() -> None:
+    text = emitted("slurm")
+    for words in ("--ntasks-per-node=4", "--gpus-per-node=4", "--signal=TERM@120", "--requeue"):
+        assert words in text
+    assert 'scontrol requeue "$SLURM_JOB_ID"' in text
+
+
+def test_a_line_a_node_for_torchrun() -> None:
+    lines = [line for line in emitted("torchrun").splitlines() if line.startswith("torchrun")]
+    assert len(lines) == 2
+    assert "--node-rank=1" in lines[1]
+    assert "--shutdown-timeout=120" in lines[1]
+
+
+def documents() -> dict[str, Any]:
+    found = {}
+    for document in yaml.safe_load_all(emitted("k8s")):
+        found[document["kind"]] = document
+    return found
+
+
+def test_pods_may_save_before_they_are_killed() -> None:
+    found = documents()
+    assert set(found) == {"PersistentVolumeClaim", "JobSet", "TrainingRuntime", "TrainJob"}
+    for job in (found["JobSet"]["spec"], found["TrainingRuntime"]["spec"]["template"]["spec"]):
+        nodes = job["replicatedJobs"][0]["template"]["spec"]
+        pod = nodes["template"]["spec"]
+        (container,) = pod["containers"]
+        variables = {each["name"]: each["value"] for each in container["env"]}
+        grace_s = pod["terminationGracePeriodSeconds"]
+        assert grace_s > int(variables["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"])
+        assert nodes["completions"] == 2
+        assert container["resources"]["limits"] == {"nvidia.com/gpu": 4}
+        mounts = {each["mountPath"] for each in container["volumeMounts"]}
+        assert "/dev/shm" in mounts
+    assert found["JobSet"]["spec"]["network"]["subdomain"] == found["JobSet"]["metadata"]["name"]
+    assert found["TrainJob"]["spec"]["suspend"] is True
+
+
+@pytest.mark.parametrize("kind", ["torchrun", "slurm", "k8s"])
+def test_no_variable_of_this_machine_is_told(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("WANDB_API_KEY", "wandb_secret")
+    assert "secret" not in emitted(kind)
+
+
+def test_a_cluster_needs_a_folder_and_a_known_launcher() -> None:
+    with pytest.raises(UsageError, match="a folder that all its nodes see"):
+        emit("slurm", RECIPE, argv=ARGV, output=None)
+    with pytest.raises(UsageError, match="unknown launcher 'slurn'"):
+        emit("slurn", RECIPE, argv=ARGV, output=Path("a"))
