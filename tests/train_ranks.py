@@ -25,6 +25,7 @@ WORKERS = Path(__file__).resolve().parent.parent / "llmops_cli/workers"
 sys.path[:0] = [str(WORKERS), str(Path(__file__).resolve().parent)]
 
 import torch  # noqa: E402
+from torch.distributed.tensor import DTensor  # noqa: E402
 from train_settings import SETTINGS  # noqa: E402
 
 from _shared.protocol import Events, JobError, Json, run_worker  # noqa: E402
@@ -137,16 +138,22 @@ def work(job: Json, events: Events) -> Json:
             )
             safety.run([losses])
             state = strategy.state()
+            report = {"losses": losses.losses, "digest": digest_of(state), **safety.report()}
+            if job.get("weights"):
+                report["weights"] = [whole(value).tolist() for value in state["model"].values()]
+            return report
     finally:
         processes.leave()
-    report = {"losses": losses.losses, "digest": digest_of(state), **safety.report()}
-    if job.get("weights"):
-        report["weights"] = [value.tolist() for value in state["model"].values()]
-    return report
+
+
+def whole(value: torch.Tensor) -> torch.Tensor:
+    """Every rank must ask at once."""
+    value = value.detach()
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 def digest_of(state: Json) -> str:
-    """Of every bit of model and optimizer (of strategies that have them whole)."""
+    """Of every bit of model and optimizer."""
     digest = hashlib.sha256()
     _add(digest, state)
     return digest.hexdigest()
@@ -161,7 +168,7 @@ def _add(digest, value) -> None:
         for each in value:
             _add(digest, each)
     elif isinstance(value, torch.Tensor):
-        digest.update(value.detach().contiguous().cpu().numpy().tobytes())
+        digest.update(whole(value).contiguous().cpu().numpy().tobytes())
     else:
         digest.update(repr(value).encode())
 
