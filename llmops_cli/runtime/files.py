@@ -139,18 +139,48 @@ def locked(path: Path) -> Iterator[None]:
                 lock.unlink()
 
 
-def _held(lock: Path) -> IO[str]:
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """As `locked`, for what two processes must not even wish at once.
+
+    Raises: UsageError naming the process that has it.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        handle = _held(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = lock.read_text().strip() or "another process"
+        raise UsageError(
+            f"{path} is in use by {owner}",
+            hint="wait for it, end it, or choose another -o",
+        ) from None
+    with handle:
+        handle.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        handle.flush()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.unlink()
+
+
+def _held(lock: Path, kind: int = fcntl.LOCK_EX) -> IO[str]:
     """The open lock file, ours. One that its last owner removed while we waited is no lock."""
     while True:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
-            handle = lock.open("w")
+            handle = lock.open("a")
         except OSError as error:
             raise cannot_write(lock, error) from error
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, kind)
+        except BlockingIOError:
+            handle.close()
+            raise
         with suppress(FileNotFoundError):
             ours = os.fstat(handle.fileno())
             if os.path.samestat(ours, lock.stat()):
+                handle.truncate(0)
                 return handle
         handle.close()
 

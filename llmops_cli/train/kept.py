@@ -85,6 +85,16 @@ def kept_report(target: Path, progress: Progress) -> TrainReport | None:
     return msgspec.structs.replace(saved, path=str(target), reused=True)
 
 
+def goes_on(kept: TrainReport, recipe: TrainRecipe, target: Path) -> bool:
+    """Whether more steps are asked for than a run has done that left its checkpoints.
+
+    What else differs is refused by the ranks, who know the checkpoint's own recipe.
+    """
+    is_more = recipe.steps is not None and recipe.steps > kept.steps
+    has_state = any((target / "checkpoints").glob("step-*"))
+    return is_more and has_state and recipe.resume == "auto"
+
+
 def refuse_another(kept: TrainReport, target: Path, key: str) -> None:
     """Raises: UsageError if the folder that the user chose holds the model of another run."""
     known = kept.manifest.digests.get("run", key)

@@ -10,24 +10,26 @@ from typing import NamedTuple
 
 import msgspec
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import EngineFailed, UsageError
 from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.models.find import find_model
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.env import find_env
-from llmops_cli.runtime.files import locked, to_json, write_atomic
+from llmops_cli.runtime.files import claimed, locked, to_json, write_atomic
 from llmops_cli.runtime.hardware import probe_gpus, usable_cores
-from llmops_cli.runtime.job import JobResult, run_job
+from llmops_cli.runtime.job import RANK_ERRORS, JobResult, run_job
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.server import free_port
 from llmops_cli.train.checks import check
 from llmops_cli.train.data import data_digest, is_demo, write_demo_texts
+from llmops_cli.train.faults import explained, kills_for_memory
 from llmops_cli.train.kept import (
     BESIDE,
     PROGRAM,
     REPORT,
     copied,
+    goes_on,
     kept_report,
     model_dir,
     refuse_another,
@@ -45,6 +47,7 @@ from llmops_cli.train.taken import notes_of, refuse_foreign_checkpoint
 from llmops_cli.train.trackers import require_trackers, trackers_of
 
 JOBS = ".job"
+LOGS = "logs"
 Json = dict[str, object]
 
 
@@ -86,8 +89,10 @@ def train_as_rank(
     if not run.launch.is_first:
         run.follow(target)
         return None
-    with locked(target):
+    with locked(target) if output is None else claimed(target):
         kept = kept_report(target, progress)
+        if kept is not None and goes_on(kept, recipe, target):
+            return run.lead(target)
         if kept is not None:
             refuse_another(kept, target, run.key)
             return kept
@@ -201,7 +206,13 @@ class _Run:
             },
         )
         folder = self._job_folder(target)
-        result = run_job(job, folder=folder, progress=self._progress)
+        kills = kills_for_memory()
+        try:
+            result = run_job(job, folder=folder, progress=self._progress)
+        except EngineFailed as error:
+            if any(folder.glob(RANK_ERRORS)):
+                raise
+            raise explained(error, target / LOGS, kills_before=kills) from error
         return _Done(result, prepared)
 
     def _tell(self, prepared: Prepared) -> None:

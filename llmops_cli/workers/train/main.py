@@ -95,6 +95,7 @@ def train(
     last = safety.run(watchers)
     trained_s = time.monotonic() - began_s
     trackers.close()
+    used = data.training.used().json()
     exported = export(around, strategy, data.training, tokenizer)
     return {
         **safety.report(),
@@ -106,7 +107,7 @@ def train(
         "parameters": parameters,
         "in_force": strategy.in_force()._asdict(),
         "plan": as_json(first_step.allocated()),
-        "used": data.training.used().json(),
+        "used": used,
         "tokens_per_s": curve.session_tokens / trained_s,
         "wall_s": time.monotonic() - start_s,
         "cpu_s": time.process_time() - cpu_start_s,

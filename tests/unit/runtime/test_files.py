@@ -11,7 +11,7 @@ import pytest
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.runtime.digests import digest_path
-from llmops_cli.runtime.files import require_space, write_atomic
+from llmops_cli.runtime.files import claimed, require_space, write_atomic
 from llmops_cli.runtime.runs import make_run_dir
 
 
@@ -84,3 +84,14 @@ def test_a_lock_lets_one_in_and_leaves_nothing(tmp_path: Path) -> None:
     crowd = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait(timeout=60) for process in crowd] == [0, 0, 0]
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_claimed_is_refused_to_others_with_the_owner(tmp_path: Path) -> None:
+    owner = f"in use by process {os.getpid()} on"
+    with claimed(tmp_path / "run"):
+        second = claimed(tmp_path / "run")
+        with pytest.raises(UsageError, match=owner):
+            second.__enter__()
+    with claimed(tmp_path / "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []
