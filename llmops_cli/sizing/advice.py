@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from llmops_cli.sizing.architecture import Architecture
 from llmops_cli.sizing.devices import Cluster
-from llmops_cli.sizing.layout import Degrees
+from llmops_cli.sizing.layout import STRATEGIES, Degrees
 from llmops_cli.sizing.options import Option, option_of
 from llmops_cli.sizing.quantities import gb
 from llmops_cli.sizing.work import Work
@@ -17,6 +17,8 @@ SPREADING = ("fsdp", "fsdp+tp")
 """Strategies by which more devices mean less on each."""
 OFFLOADING = ("fsdp", "zero3")
 MOST_DEVICES = 4096
+FASTER = 1.1
+"""By how much another way must be faster to be worth saying."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,19 +44,48 @@ def advice_for(
     work: Work,
     cluster: Cluster,
     *,
-    option: Option,
+    options: Sequence[Option],
     degrees: Degrees,
 ) -> tuple[str, ...]:
-    """Changes with which `option` would fit, the cheapest first."""
-    assert option.layout is not None
+    """Changes with which one of `options` would fit, the cheapest first.
+
+    Single changes of the strategy that is simplest to take, else of the next; several at once only
+    where none is enough alone.
+    """
     asked = Asked(architecture=architecture, work=work, cluster=cluster, degrees=degrees)
-    shares = option.layout.shares
-    found = list(_single_changes(asked, option.strategy, shares=shares))
-    least = msgspec.structs.replace(asked, work=least_work(work, shares=shares))
-    if not found and least.tried(option.strategy).fits:
-        found.append(_least_in_words(least.work))
+    found: list[str] = []
+    for option in options:
+        if option.layout is not None and not found:
+            found = list(_single_changes(asked, option))
+    if not found:
+        found = list(_least_changes(asked, options))
     found += _offloads(asked, is_least=not found)
     found += _more_devices(asked)
+    return tuple(found)
+
+
+def faster_for(
+    architecture: Architecture,
+    work: Work,
+    cluster: Cluster,
+    *,
+    chosen: Option,
+    options: Sequence[Option],
+    degrees: Degrees,
+) -> tuple[str, ...]:
+    """Changes by which a simpler strategy would fit, and be faster than the one that does now."""
+    asked = Asked(architecture=architecture, work=work, cluster=cluster, degrees=degrees)
+    found = []
+    for option in options:
+        is_simpler = STRATEGIES.index(option.strategy) < STRATEGIES.index(chosen.strategy)
+        if option.layout is None or option.fits or not is_simpler:
+            continue
+        for words, changed in _changes(work, shares=option.layout.shares).items():
+            again = msgspec.structs.replace(asked, work=changed).tried(option.strategy)
+            if again.fits and again.tokens_per_s > FASTER * chosen.tokens_per_s:
+                speed = f"{again.tokens_per_s:,.0f} instead of {chosen.tokens_per_s:,.0f} tokens/s"
+                found.append(f"--strategy {option.strategy} {words}: {speed} by prediction")
+                break
     return tuple(found)
 
 
@@ -68,25 +99,47 @@ def _least_in_words(work: Work) -> str:
     return f"--activation-checkpointing full --accumulate {work.accumulate}"
 
 
-def _single_changes(asked: Asked, strategy: str, *, shares: int) -> Iterator[str]:
-    for words, work in _changes(asked.work, shares=shares).items():
-        if msgspec.structs.replace(asked, work=work).tried(strategy).fits:
-            yield words
+def _least_changes(asked: Asked, options: Sequence[Option]) -> Iterator[str]:
+    for option in options:
+        if option.layout is not None:
+            work = least_work(asked.work, shares=option.layout.shares)
+            if msgspec.structs.replace(asked, work=work).tried(option.strategy).fits:
+                yield f"--strategy {option.strategy} {_least_in_words(work)}"
+                return
+
+
+def _single_changes(asked: Asked, option: Option) -> Iterator[str]:
+    """Shorter rows only where nothing else helps: they change what is learnt."""
+    assert option.layout is not None
+    name = f"--strategy {option.strategy}"
+    is_found = False
+    for words, work in _changes(asked.work, shares=option.layout.shares).items():
+        if msgspec.structs.replace(asked, work=work).tried(option.strategy).fits:
+            is_found = True
+            yield f"{name} {words}"
+    for part in (2, 4, 8):
+        length = asked.work.sequence_length // part
+        work = msgspec.structs.replace(asked.work, sequence_length=length)
+        is_fitting = msgspec.structs.replace(asked, work=work).tried(option.strategy).fits
+        if is_fitting and not is_found:
+            is_found = True
+            yield f"{name} --sequence-length {length}"
 
 
 def _changes(work: Work, *, shares: int) -> dict[str, Work]:
+    """What leaves the result of a step as it is, the cheapest in time first."""
     found = {}
-    if work.checkpointing != "full":
-        words = "--activation-checkpointing full"
-        found[words] = msgspec.structs.replace(work, checkpointing="full")
     rows = work.batch_size // shares
-    if rows > work.accumulate:
-        words = f"--accumulate {rows} (one row a pass)"
-        found[words] = msgspec.structs.replace(work, accumulate=rows)
-    for part in (2, 4, 8):
-        length = work.sequence_length // part
-        words = f"--sequence-length {length}"
-        found[words] = msgspec.structs.replace(work, sequence_length=length)
+    accumulate = 2 * work.accumulate
+    while accumulate <= rows:
+        if rows % accumulate == 0:
+            words = f"--accumulate {accumulate}"
+            found[words] = msgspec.structs.replace(work, accumulate=accumulate)
+        accumulate *= 2
+    for how in ("selective", "full"):
+        if work.checkpointing not in {how, "full"}:
+            words = f"--activation-checkpointing {how}"
+            found[words] = msgspec.structs.replace(work, checkpointing=how)
     return found
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from llmops_cli.sizing.advice import advice_for
+from llmops_cli.sizing.advice import advice_for, faster_for
 from llmops_cli.sizing.architecture import Architecture
 from llmops_cli.sizing.devices import Cluster
 from llmops_cli.sizing.layout import STRATEGIES, Degrees, Layout
@@ -25,7 +25,7 @@ ALIKE = 0.10
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """`option` is None where nothing fits; `advice` then says what would."""
+    """`option` is None where nothing fits; `advice` then says what would, else what is faster."""
 
     option: Option | None
     reason: str
@@ -48,7 +48,10 @@ def choose(
     alike = [option for option in fitting if option.tokens_per_s >= fastest * (1 - ALIKE)]
     chosen = min(alike, key=lambda option: STRATEGIES.index(option.strategy))
     reason = _reason(architecture, work, cluster, chosen=chosen, fitting=fitting)
-    return Choice(option=chosen, reason=reason)
+    faster = faster_for(
+        architecture, work, cluster, chosen=chosen, options=candidates, degrees=degrees
+    )
+    return Choice(option=chosen, reason=reason, advice=faster)
 
 
 def asked_for(
@@ -83,9 +86,9 @@ def refuse(
     assert memory is not None
     reason = (
         f"nothing fits: {_over(least, cluster)} needs least, {gb(memory.total)} a device "
-        f"({_largest(memory)}), and a {cluster.device.name} has {gb(cluster.usable_bytes)}"
+        f"({_largest(memory)}), of the {gb(cluster.usable_bytes)} of {cluster.device.name}"
     )
-    advice = advice_for(architecture, work, cluster, option=least, degrees=degrees)
+    advice = advice_for(architecture, work, cluster, options=possible, degrees=degrees)
     return Choice(option=None, reason=reason, advice=advice)
 
 

@@ -50,7 +50,7 @@ class StrategyPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class DryRun(msgspec.Struct, frozen=True, kw_only=True):
-    """`chosen` is None where nothing fits, and `advice` says what would."""
+    """`chosen` is None where nothing fits; `advice` then says what would, else what is faster."""
 
     chosen: str | None
     reason: str

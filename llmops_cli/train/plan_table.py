@@ -17,7 +17,8 @@ WORDS = frozenset({"strategy", "spread over", "fits"})
 
 def render(found: DryRun) -> RenderableType:
     lines: list[RenderableType] = [_headline(found), _table(found), Text(found.reason)]
-    lines += [Text(f"would fit: {advice}") for advice in found.advice]
+    word = "would fit" if found.chosen is None else "faster"
+    lines += [Text(f"{word}: {advice}") for advice in found.advice]
     lines += [Text(note, style="yellow") for note in found.notes]
     refused = _refusals(found)
     if refused:

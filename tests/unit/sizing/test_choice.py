@@ -77,3 +77,11 @@ def test_a_batch_that_does_not_divide_is_refused_in_words() -> None:
 def test_there_is_a_row_for_each_strategy(devices: int) -> None:
     _, options = _table(LLAMA_3_8B, _cluster(devices))
     assert tuple(options) == STRATEGIES
+
+
+def test_what_would_be_faster_is_said_beside_the_choice() -> None:
+    choice, options = _table(LLAMA_3_8B, _cluster(8), sequence_length=4096, batch_size=16)
+    assert not options["fsdp"].fits
+    assert choice.option is not None
+    assert choice.option.strategy in {"pp", "fsdp+pp"}
+    assert choice.advice[0].startswith("--strategy fsdp --accumulate 2: ")
