@@ -20,6 +20,7 @@ QUALITY_SEED = 7
 """Held-out and calibration texts use seeds that training (seed + 10) and evaluation (99) do not."""
 HELDOUT_PER_SKILL = 150
 CALIBRATION_CHATS = 800
+DEMO_DATA = "data.jsonl"
 TASK = "task.jsonl"
 DEMO_CHATS = 25_600
 TASK_PER_SKILL = 20
@@ -105,7 +106,7 @@ def on_disk(files: Iterable[DataFile], recipe: TrainRecipe, folder: Path) -> lis
 
 def write_demo_chats(recipe: TrainRecipe, folder: Path) -> Path:
     """As many as the steps of the run read, so that none comes twice."""
-    path = folder / "data.jsonl"
+    path = folder / DEMO_DATA
     count = DEMO_CHATS
     if recipe.steps is not None:
         count = recipe.steps * recipe.batch_size

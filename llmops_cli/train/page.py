@@ -88,7 +88,7 @@ def _facts(report: TrainReport) -> dict[str, str]:
         "model": f"{report.parameters:,} parameters, digest {report.digest[:19]}",
         "run": f"{report.steps:,} steps, {report.tokens:,} tokens, "
         f"{report.tokens_per_s:,.0f} tokens/s",
-        "in force": ", ".join(f"{name} {value}" for name, value in report.in_force.items()),
+        "in force": ", ".join(_in_force(report)),
         "CPU": f"{report.cpu_s:,.1f} s",
     }
     if report.mfu is not None:
@@ -98,6 +98,12 @@ def _facts(report: TrainReport) -> dict[str, str]:
     if report.resumed_from:
         facts["resumed"] = f"from step {report.resumed_from}"
     return facts
+
+
+def _in_force(report: TrainReport) -> Iterator[str]:
+    for name, value in report.in_force.items():
+        if value not in (None, {}, ""):
+            yield f"{name.replace('_', ' ')} {value}"
 
 
 def _items(report: TrainReport) -> Iterator[str]:

@@ -14,6 +14,7 @@ from llmops_cli.runtime.files import locked
 from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.paths import cache_dir
 from llmops_cli.train.data import (
+    DEMO_DATA,
     TASK,
     data_files,
     is_demo,
@@ -21,6 +22,7 @@ from llmops_cli.train.data import (
     validation_files,
     write_demo_task,
 )
+from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.recipe import TrainRecipe
 
 PROGRAM = "train.index"
@@ -72,8 +74,28 @@ def prepare(
             env={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"},
         )
         result = run_job(job, folder=folder / "index", progress=progress)
-    task = str(folder / TASK) if is_demo(recipe) else None
-    return msgspec.convert({**result.output, "task": task}, Prepared)
+    prepared = msgspec.convert(result.output, Prepared)
+    if is_demo(recipe):
+        return _of_the_demo(prepared, folder)
+    return prepared
+
+
+def _of_the_demo(prepared: Prepared, folder: Path) -> Prepared:
+    """With its files by the names that a user knows."""
+    names = {str((folder / DEMO_DATA).resolve()): DEMO, str(folder / TASK): f"{DEMO}, held out"}
+
+    def told(text: str) -> str:
+        for path, name in names.items():
+            text = text.replace(path, name)
+        return text
+
+    return msgspec.structs.replace(
+        prepared,
+        task=str(folder / TASK),
+        notices=[told(notice) for notice in prepared.notices],
+        training=[{**file, "name": told(str(file["name"]))} for file in prepared.training],
+        validation=[{**file, "name": told(str(file["name"]))} for file in prepared.validation],
+    )
 
 
 def _asked(recipe: TrainRecipe, model: str | None, folder: Path) -> Json:
