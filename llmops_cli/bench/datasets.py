@@ -15,6 +15,7 @@ from llmops_cli.bench.normalized import Normalized, Spooled
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.bench.traces import trace_rows
 from llmops_cli.core.errors import UsageError
+from llmops_cli.runtime.rows import kind_of_name
 
 PROMPT_KEYS = (
     "prompt",
@@ -91,7 +92,7 @@ def prompt_rows(path: Path) -> Iterator[Row]:
     if suffix == ".csv":
         rows = csv_lines(path)
         return _numbered(map(dict, rows), f"{path} row")
-    if suffix in (".jsonl", ".ndjson"):
+    if kind_of_name(path) in (".jsonl", ".ndjson"):
         return jsonl_rows(path, _row)
     if suffix == ".json":
         items = json_list(path)

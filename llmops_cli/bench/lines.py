@@ -12,30 +12,26 @@ import msgspec
 
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.runtime.rows import lines_in
 
 Json = dict[str, Any]  # Any: lines of files we did not write
 
 
 Row = PromptRow | SkippedRow
-BOM = b"\xef\xbb\xbf"
 
 
 def jsonl_rows(path: Path, make: Callable[[Json, str], Row]) -> Iterator[Row]:
-    with path.open("rb") as file:
-        for number, line_bytes in enumerate(file, 1):
-            raw = line_bytes.removeprefix(BOM) if number == 1 else line_bytes
-            if not raw.strip():
-                continue
-            where = f"{path} line {number}"
-            try:
-                line = msgspec.json.decode(raw)
-            except msgspec.DecodeError as error:
-                raise UsageError(f"{where}: {error}") from error
-            if isinstance(line, str):
-                line = {"prompt": line}
-            if not isinstance(line, dict):
-                raise UsageError(f"{where}: not an object")
-            yield make(line, where)
+    for number, raw in lines_in(path):
+        where = f"{path} line {number}"
+        try:
+            line = msgspec.json.decode(raw)
+        except msgspec.DecodeError as error:
+            raise UsageError(f"{where}: {error}") from error
+        if isinstance(line, str):
+            line = {"prompt": line}
+        if not isinstance(line, dict):
+            raise UsageError(f"{where}: not an object")
+        yield make(line, where)
 
 
 def json_list(path: Path) -> list[Json]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from llmops_cli.bench.lines import Json, Row, csv_lines, jsonl_rows
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.core.errors import UsageError
+from llmops_cli.runtime.rows import kind_of_name
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?")
 """Date and time, a fraction of a second, a zone."""
@@ -18,8 +19,7 @@ STAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(\.\d+)?\s*(Z|[+-]\d\d:?
 
 def trace_rows(path: Path) -> Iterator[Row]:
     """Rows with `at_s` on the trace's own clock, in the order of the file."""
-    suffix = path.suffix.lower()
-    if suffix in (".jsonl", ".ndjson", ".json"):
+    if kind_of_name(path) in (".jsonl", ".ndjson", ".json"):
         yield from jsonl_rows(path, _mooncake)
         return
     lines = csv_lines(path)

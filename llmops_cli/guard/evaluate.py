@@ -11,6 +11,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.check import Guard
+from llmops_cli.runtime.rows import lines_in
 
 
 class LabelledText(msgspec.Struct, frozen=True):
@@ -63,13 +64,10 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 def read_rows(path: Path) -> Iterator[LabelledText]:
     """Raises: UsageError naming the line."""
     try:
-        lines = path.open("rb")
+        for number, line in lines_in(path):
+            yield _read_row(line, f"{path}, line {number}")
     except OSError as error:
         raise UsageError(f"no data at {path}") from error
-    with lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield _read_row(line, f"{path}, line {number}")
 
 
 def _read_row(line: bytes, where: str) -> LabelledText:
