@@ -29,7 +29,7 @@ def communication_bytes(
     """DDP needs none: its gradients are views of its buckets (arXiv:2006.15704, section 4)."""
     total = 0.0
     if layout.zero:
-        total += _zero_bytes(stage, work, layout)
+        total += _zero_bytes(stage, layout)
     elif layout.shards > 1 and layout.pipeline > 1:
         total += _whole_stage_bytes(stage, layout, numbers)
     elif layout.shards * layout.context > 1:
@@ -77,11 +77,11 @@ def _whole_stage_bytes(stage: Stage, layout: Layout, numbers: Numbers) -> float:
     return float(elements * (numbers.compute + F32))
 
 
-def _zero_bytes(stage: Stage, work: Work, layout: Layout) -> float:
+def _zero_bytes(stage: Stage, layout: Layout) -> float:
+    """Gradients on their way in one bucket; with stage 3 also weights that stay gathered."""
     elements = sum(tensor.elements for tensor in stage.tensors)
-    each = 2 if work.precision != "f32" else F32
-    bucket = min(ZERO_BUCKET_ELEMENTS, elements) * each
+    bucket = min(ZERO_BUCKET_ELEMENTS, elements) * F32
     if layout.zero < 3:
         return float(2 * bucket)
-    live = min(ZERO_LIVE_ELEMENTS, elements) * each
+    live = min(ZERO_LIVE_ELEMENTS, elements) * F32
     return float(live + bucket)

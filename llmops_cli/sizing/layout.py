@@ -61,7 +61,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def casts_whole_model(self) -> bool:
         """FSDP gives its modules weights in the compute format."""
-        return self.strategy.startswith(("fsdp", "hsdp", "zero"))
+        return self.strategy.startswith(("fsdp", "hsdp"))
 
     @property
     def in_words(self) -> str:
@@ -104,6 +104,11 @@ def layout_of(
         return Layout(strategy=strategy, replicas=devices)
     if strategy.startswith("zero"):
         stage = int(strategy[-1])
+        if degrees.offload == "parameters" and stage < 3:
+            raise UsageError(
+                f"{strategy} keeps the weights whole on each rank, so they cannot be offloaded",
+                hint="--offload optimizer, or --strategy zero3",
+            )
         return Layout(strategy=strategy, replicas=devices, zero=stage, offload=degrees.offload)
     if strategy == "fsdp":
         return Layout(strategy=strategy, shards=devices, offload=degrees.offload)

@@ -163,6 +163,10 @@ def check_layout(architecture: Architecture, work: Work, layout: Layout) -> None
     """Raises: UsageError for a model or a batch that cannot be cut so."""
     if layout.strategy != "single" and layout.devices == 1:
         raise UsageError(f"strategy '{layout.strategy}' needs several processes, and there is one")
+    if layout.zero and (work.optimizer != "adamw" or work.has_ema or work.precision == "fp16"):
+        raise UsageError(
+            f"zero{layout.zero} trains with AdamW, in f32 or bf16, and averages no weights"
+        )
     if layout.tensor > 1 and any(block.experts is not None for block in architecture.blocks):
         raise UsageError("no plan cuts the experts of this model over a tensor group")
     blocks = len(architecture.blocks)

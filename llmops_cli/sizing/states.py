@@ -86,22 +86,21 @@ def _offloaded(
 def _zero_states(tensors: Sequence[Tensor], work: Work, layout: Layout) -> ModelStates:
     """DeepSpeed's stages: 1 shards the optimizer, 2 gradients too, 3 weights too.
 
-    The optimizer has weights of its own in f32, and stages 2 and 3 keep their part of the gradients
-    in f32 for it (arXiv:1910.02054, section 5).
+    Weights are f32, and computed by autocast; the optimizer has its part of them once more, flat
+    (arXiv:1910.02054, section 5, whose weights and gradients have 16 bits).
     """
     elements = sum(tensor.elements for tensor in tensors)
-    each = 2 if work.precision != "f32" else F32
     ways = layout.replicas
     state = state_of(work.optimizer)
     moments = sum(state(tensor, tensor.shape, F32) for tensor in tensors)
     optimizer = (moments + elements * F32) / ways
-    weights = elements * each / (ways if layout.zero == 3 else 1)
-    gradients = elements * each if layout.zero == 1 else elements * F32 / ways
+    whole = float(elements * F32)
+    weights = whole / ways if layout.zero == 3 else whole
+    gradients = whole if layout.zero == 1 else whole / ways
     if layout.offload == "none":
         return ModelStates(weights=weights, gradients=gradients, optimizer=optimizer)
-    host = optimizer + elements * F32 / ways
-    if layout.offload == "parameters" and layout.zero == 3:
+    host = optimizer + whole / ways
+    if layout.offload == "parameters":
         host += weights
         weights = 0.0
-    kept = elements * each / ways if layout.zero > 1 else gradients
-    return ModelStates(weights=weights, gradients=kept, optimizer=0.0, host=host)
+    return ModelStates(weights=weights, gradients=gradients, optimizer=0.0, host=host)

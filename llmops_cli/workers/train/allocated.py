@@ -7,7 +7,11 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, distributed
 from torch.nn import Module
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 from _shared.protocol import Json
 from train.data.batch import Batch
@@ -54,7 +58,7 @@ class FirstStep:
         with held_activations(model, is_selective=is_selective) as ledger:
             loss = self._strategy.gradients(batch, total_weight)
         self._found = self._found._replace(
-            weights=storage_bytes(model.parameters()),
+            weights=storage_bytes(_weights(model)),
             gradients=storage_bytes(_gradients(model)),
             activations=ledger.peak_bytes,
             vocabulary=self._strategy.model.config.get_text_config().vocab_size,
@@ -67,14 +71,17 @@ class FirstStep:
             self._strategy.update(factor)
             return
         optimizers: list[Optimizer] = []
-        handle = register_optimizer_step_post_hook(lambda each, *_: optimizers.append(each))
+        seen: list[int] = [self._found.gradients]
+        before = register_optimizer_step_pre_hook(lambda each, *_: seen.append(_flat(each)))
+        after = register_optimizer_step_post_hook(lambda each, *_: optimizers.append(each))
         self._strategy.update(factor)
-        handle.remove()
+        before.remove()
+        after.remove()
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
         kept = optimizer_bytes(self._strategy.model, optimizers)
         if self._settings.ema_decay > 0:
             kept += storage_bytes(_tensors_in(self._strategy.state().get("average", {})))
-        self._found = self._found._replace(optimizer=kept, device_peak=peak)
+        self._found = self._found._replace(gradients=max(seen), optimizer=kept, device_peak=peak)
         self._is_done = bool(optimizers)
 
     def allocated(self) -> Allocated:
@@ -116,13 +123,25 @@ def storage_bytes(tensors: Iterable[Tensor]) -> int:
 
 def optimizer_bytes(model: Module, optimizers: Iterable[Optimizer]) -> int:
     """Their state, and parameters of their own: an offloaded optimizer's, ZeRO's in f32."""
-    weights = {key_of(parameter) for parameter in model.parameters()}
+    weights = {key_of(parameter) for parameter in _weights(model)}
     found: list[Tensor] = []
     for optimizer in optimizers:
         found += _tensors_in(optimizer.state)
         for group in optimizer.param_groups:
             found += [each for each in group["params"] if key_of(each) not in weights]
     return storage_bytes(found)
+
+
+def _weights(model: Module) -> Iterator[Tensor]:
+    """This rank's parts; ZeRO-3 has them beside parameters that are empty."""
+    for parameter in model.parameters():
+        yield getattr(parameter, "ds_tensor", parameter)
+
+
+def _flat(optimizer: Optimizer) -> int:
+    """Gradients that an optimizer is given; ZeRO has them nowhere else by then."""
+    given = [each for group in optimizer.param_groups for each in group["params"]]
+    return storage_bytes(each.grad for each in given if each.grad is not None)
 
 
 def _gradients(model: Module) -> Iterator[Tensor]:

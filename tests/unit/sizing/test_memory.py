@@ -87,12 +87,12 @@ def test_optimizers_keep_what_their_papers_say() -> None:
 @pytest.mark.parametrize(
     ("stage", "offload", "device", "host"),
     [
-        (1, "none", 2 + 2 + 12 / 8, 0),
-        (2, "none", 2 + 16 / 8, 0),
-        (3, "none", 18 / 8, 0),
-        (2, "optimizer", 2 + 2 / 8, 16 / 8),
-        (3, "optimizer", 4 / 8, 16 / 8),
-        (3, "parameters", 2 / 8, 18 / 8),
+        (1, "none", 4 + 4 + 12 / 8, 0),
+        (2, "none", 4 + 16 / 8, 0),
+        (3, "none", 20 / 8, 0),
+        (2, "optimizer", 4 + 4 / 8, 16 / 8),
+        (3, "optimizer", 8 / 8, 16 / 8),
+        (3, "parameters", 4 / 8, 20 / 8),
     ],
 )
 def test_zero_shards_what_its_stage_says(
