@@ -191,9 +191,9 @@ def _weight_casts(
     """Copies of matrices in the compute format, which torch.autocast keeps until the backward pass.
 
     Each pass in flight has its own; blocks that are recomputed keep none. FSDP's casts are its
-    gathered units.
+    gathered units, and ZeRO-3 casts again.
     """
-    if not numbers.is_autocast:
+    if not numbers.is_autocast or layout.zero == 3:
         return 0.0
     total = 0.0
     for tensor in stage.tensors:

@@ -44,7 +44,7 @@ def model_states(
     on_cpu: bool = False,
 ) -> ModelStates:
     if layout.zero:
-        return _zero_states(tensors, work, layout)
+        return _zero_states(tensors, work, layout, on_cpu=on_cpu)
     state = state_of(work.optimizer)
     elements = 0
     optimizer = 0.0
@@ -83,21 +83,31 @@ def _offloaded(
     return ModelStates(weights=0.0, gradients=0.0, optimizer=0.0, host=host)
 
 
-def _zero_states(tensors: Sequence[Tensor], work: Work, layout: Layout) -> ModelStates:
+def _zero_states(
+    tensors: Sequence[Tensor],
+    work: Work,
+    layout: Layout,
+    *,
+    on_cpu: bool,
+) -> ModelStates:
     """DeepSpeed's stages: 1 shards the optimizer, 2 gradients too, 3 weights too.
 
-    Weights are f32, and computed by autocast; the optimizer has its part of them once more, flat
-    (arXiv:1910.02054, section 5, whose weights and gradients have 16 bits).
+    Weights are f32, and computed by autocast; the optimizer has its part of them once more, flat,
+    unless that is the part itself, as with stage 3 (arXiv:1910.02054, section 5, whose weights and
+    gradients have 16 bits).
     """
     elements = sum(tensor.elements for tensor in tensors)
     ways = layout.replicas
     state = state_of(work.optimizer)
     moments = sum(state(tensor, tensor.shape, F32) for tensor in tensors)
-    optimizer = (moments + elements * F32) / ways
     whole = float(elements * F32)
+    optimizer = moments / ways
+    is_moved = layout.offload != "none" and not on_cpu
+    if layout.zero < 3 or is_moved:
+        optimizer += whole / ways
     weights = whole / ways if layout.zero == 3 else whole
     gradients = whole if layout.zero == 1 else whole / ways
-    if layout.offload == "none":
+    if on_cpu or layout.offload == "none":
         return ModelStates(weights=weights, gradients=gradients, optimizer=optimizer)
     host = optimizer + whole / ways
     if layout.offload == "parameters":

@@ -89,7 +89,7 @@ def test_optimizers_keep_what_their_papers_say() -> None:
     [
         (1, "none", 4 + 4 + 12 / 8, 0),
         (2, "none", 4 + 16 / 8, 0),
-        (3, "none", 20 / 8, 0),
+        (3, "none", 16 / 8, 0),
         (2, "optimizer", 4 + 4 / 8, 16 / 8),
         (3, "optimizer", 8 / 8, 16 / 8),
         (3, "parameters", 4 / 8, 20 / 8),
