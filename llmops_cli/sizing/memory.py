@@ -64,9 +64,42 @@ def device_memory(
     on_cpu: bool = False,
 ) -> DeviceMemory:
     """Of the device that holds most; under a pipeline they differ."""
-    found = []
-    for stage in stages_of(architecture, layout):
-        memory = stage_memory(
+    found = stage_memories(
+        architecture, work, layout, framework_bytes=framework_bytes, on_cpu=on_cpu
+    )
+    return max(found, key=lambda memory: memory.total)
+
+
+def largest_parts(
+    architecture: Architecture,
+    work: Work,
+    layout: Layout,
+    *,
+    framework_bytes: float = 0.0,
+    on_cpu: bool = False,
+) -> DeviceMemory:
+    """Of each part the most that any device holds, which is how a run measures them."""
+    found = stage_memories(
+        architecture, work, layout, framework_bytes=framework_bytes, on_cpu=on_cpu
+    )
+    parts = {
+        name: max(getattr(memory, name) for memory in found)
+        for name in DeviceMemory.__struct_fields__
+    }
+    return DeviceMemory(**parts)
+
+
+def stage_memories(
+    architecture: Architecture,
+    work: Work,
+    layout: Layout,
+    *,
+    framework_bytes: float,
+    on_cpu: bool,
+) -> list[DeviceMemory]:
+    """Of one device of each stage of a pipeline; without one, of one device."""
+    return [
+        stage_memory(
             architecture,
             work,
             layout,
@@ -74,8 +107,8 @@ def device_memory(
             framework_bytes=framework_bytes,
             on_cpu=on_cpu,
         )
-        found.append(memory)
-    return max(found, key=lambda memory: memory.total)
+        for stage in stages_of(architecture, layout)
+    ]
 
 
 def stage_memory(

@@ -9,8 +9,7 @@ import msgspec
 
 from llmops_cli.sizing.devices import Cluster
 from llmops_cli.sizing.families import architecture_of
-from llmops_cli.sizing.memory import passes
-from llmops_cli.sizing.options import memory_on
+from llmops_cli.sizing.memory import largest_parts, passes
 from llmops_cli.train.dry_run import DryRun, PerDeviceBytes, per_device
 
 
@@ -30,4 +29,11 @@ def planned_for_pass(
     layout = plan.layout
     batch_size = rows * layout.shares * passes(found.work, layout)
     work = msgspec.structs.replace(found.work, sequence_length=tokens, batch_size=batch_size)
-    return per_device(memory_on(architecture_of(config), work, layout, cluster))
+    parts = largest_parts(
+        architecture_of(config),
+        work,
+        layout,
+        framework_bytes=cluster.device.framework_bytes(layout.devices),
+        on_cpu=cluster.device.is_cpu,
+    )
+    return per_device(parts)

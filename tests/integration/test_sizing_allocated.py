@@ -13,7 +13,7 @@ import pytest
 from llmops_cli.runtime.server import free_port
 from llmops_cli.sizing.families import architecture_of
 from llmops_cli.sizing.layout import Degrees, layout_of
-from llmops_cli.sizing.memory import device_memory
+from llmops_cli.sizing.memory import largest_parts
 from llmops_cli.sizing.options import with_micro_batches
 from llmops_cli.sizing.work import Work
 from tests.unit.sizing.configs import Config
@@ -60,6 +60,7 @@ TWO: list[Cell] = [
 FOUR: list[Cell] = [
     {"strategy": "hsdp", "shard_size": 2},
     {"strategy": "fsdp+tp", "tensor_parallel": 2},
+    {"strategy": "fsdp+pp", "pipeline_parallel": 2, "micro_batches": 2, "precision": "bf16"},
 ]
 
 
@@ -105,7 +106,7 @@ def _planned(cell: Cell, *, world_size: int) -> Any:
         degrees=degrees,
     )
     layout = with_micro_batches(layout, work, asked=degrees.micro_batches)
-    return device_memory(architecture_of(cell["config"]), work, layout, on_cpu=True)
+    return largest_parts(architecture_of(cell["config"]), work, layout, on_cpu=True)
 
 
 @pytest.mark.parametrize(("world_size", "cells"), [(1, ONE), (2, TWO), (4, FOUR)])
