@@ -341,7 +341,7 @@ class Starter:
 
     def key(self, name: str, *args: str) -> str:
         argv = ["keys", "create", "--name", name, *args, "--json"]
-        made = CliRunner().invoke(command_line(), argv, env={"LLMOPS_STATE_DIR": str(self.state)})
+        made = CliRunner().invoke(command_line(()), argv, env={"LLMOPS_STATE_DIR": str(self.state)})
         assert made.exit_code == 0, made.output
         return str(json.loads(made.stdout)["key"])
 

@@ -35,9 +35,8 @@ SAVED_RUN = GOLDEN.parent / "reports" / "llmops.bench-2.json"
 
 
 def help_text(command: str) -> str:
-    run = CliRunner().invoke(
-        command_line(), [*command.split(), "--help"], prog_name="llmops", terminal_width=100
-    )
+    argv = [*command.split(), "--help"]
+    run = CliRunner().invoke(command_line(()), argv, prog_name="llmops", terminal_width=100)
     assert run.exit_code == 0, run.output
     return run.output
 
@@ -53,7 +52,8 @@ def test_help_is_the_golden_one(command: str) -> None:
 
 
 def test_a_command_that_is_not_loaded_is_listed_with_its_own_line_and_found() -> None:
-    run = CliRunner().invoke(command_line(()), ["--help"], prog_name="llmops", terminal_width=100)
+    """As when all are loaded, also behind a `--`."""
+    run = CliRunner().invoke(command_line(), ["--help"], prog_name="llmops", terminal_width=100)
     assert run.output == golden_file("").read_text()
     argv = ["--", "guard", "check", "--help"]
     run = CliRunner().invoke(command_line(()), argv, prog_name="llmops", terminal_width=100)

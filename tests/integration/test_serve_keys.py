@@ -23,7 +23,7 @@ PRICED = "upstreams: {{one: {{url: '{url}', price: {{input: 1000, output: 1000}}
 
 def keys(start: Starter, *args: str) -> Result:
     return CliRunner().invoke(
-        command_line(),
+        command_line(()),
         ["keys", *args],
         env={"LLMOPS_STATE_DIR": str(start.state), "COLUMNS": "200"},
     )
@@ -155,5 +155,5 @@ def test_what_tags_have_cost(upstream: Upstream, start: Starter) -> None:
 def test_everybody_s_address_needs_a_key_that_lives(start: Starter, upstream: Upstream) -> None:
     keys(start, "create", "--name", "old", "--expires-days", "0")
     argv = ["serve", "--upstream", upstream.url, "--host", "0.0.0.0"]
-    done = CliRunner().invoke(command_line(), argv, env={"LLMOPS_STATE_DIR": str(start.state)})
+    done = CliRunner().invoke(command_line(()), argv, env={"LLMOPS_STATE_DIR": str(start.state)})
     assert is_refused(done)

@@ -33,7 +33,7 @@ models:
 
 def run(start: Starter, *args: str, **env: str) -> Result:
     state = {"LLMOPS_STATE_DIR": str(start.state), "COLUMNS": "200", **env}
-    return CliRunner().invoke(command_line(), list(args), env=state)
+    return CliRunner().invoke(command_line(()), list(args), env=state)
 
 
 def refusal(done: Result) -> str:
