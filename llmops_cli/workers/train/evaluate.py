@@ -1,6 +1,7 @@
 """The loss on data that the model is not trained on."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from _shared.protocol import Events, Json
@@ -17,6 +18,14 @@ MOST_LOSS = 700.0
 """Beyond it a perplexity is no number."""
 
 
+Phase = Callable[[int, str], None]
+"""A step (from 1), and what is done in it."""
+
+
+def _nobody(number: int, name: str) -> None:
+    del number, name
+
+
 class Evaluation:
     """Every so many steps, and at the end."""
 
@@ -28,8 +37,11 @@ class Evaluation:
         events: Events,
         *,
         task: Task | None = None,
+        phase: Phase = _nobody,
     ) -> None:
+        """`phase` hears of each batch, for a rank that evaluates long does not hang."""
         self._task = task
+        self._phase = phase
         self._strategy = strategy
         self._source = source
         self._settings = settings
@@ -47,7 +59,7 @@ class Evaluation:
     def _evaluate(self, number: int) -> None:
         model: Any = self._strategy.model
         model.eval()
-        loss, weight = self._sums()
+        loss, weight = self._sums(number)
         skills = self._task.score(self._strategy) if self._task else {}
         model.train()
         mean = loss / max(weight, 1.0)
@@ -62,7 +74,7 @@ class Evaluation:
         if self.checkpoints is not None:
             self.checkpoints.validation = mean
 
-    def _sums(self) -> list[float]:
+    def _sums(self, number: int) -> list[float]:
         """Weighted losses and weights; every rank takes its share of every batch."""
         loss = 0.0
         weight = 0.0
@@ -70,6 +82,7 @@ class Evaluation:
         for step in range(MOST_STEPS):
             if self._source.is_over(step):
                 break
+            self._phase(number, "evaluate")
             self._events.progress("validation", step, 0)
             batch = self._source.rows(step, rows)
             loss += self._strategy.losses(batch)

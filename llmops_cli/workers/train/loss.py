@@ -25,11 +25,12 @@ def loss_sum(logits_BTV: Tensor, batch: Batch) -> Tensor:
 @contextmanager
 def without_dropout(model: Any) -> Iterator[None]:
     """While it is evaluated."""
+    was_training = model.training
     model.eval()
     try:
         yield
     finally:
-        model.train()
+        model.train(was_training)
 
 
 def forward(model: Any, batch: Batch) -> Tensor:

@@ -79,7 +79,9 @@ def train(
     evaluation = None
     if data.validation is not None:
         task = task_of(job, tokenizer, settings)
-        evaluation = Evaluation(strategy, data.validation, settings, events, task=task)
+        evaluation = Evaluation(
+            strategy, data.validation, settings, events, task=task, phase=around.phase
+        )
         watchers.append(evaluation)
         keepers["evaluation"] = evaluation
     safety = Safety(

@@ -19,6 +19,10 @@ ORDER = ("start", "load", "rows", "sums", "gradients", "update", "evaluate", "sa
 """Phases as they follow one another: who is behind is waited for."""
 
 
+LONG = ("start", "load", "save", "export")
+LONGER = 6
+
+
 class Fault(NamedTuple):
     """A rank that ends the run. `is_dead`: its process is gone."""
 
@@ -62,7 +66,7 @@ def _is_zombie(process: int) -> bool:
 def hung_rank(beats: Sequence[Beat], timeout_s: float) -> Fault | None:
     """The one that all others wait for, once nobody has done anything for `timeout_s`."""
     going = [beat for beat in beats if not beat.ended]
-    if not going or min(beat.since_s for beat in going) < timeout_s:
+    if not going or any(beat.since_s < _patience_s(beat, timeout_s) for beat in going):
         return None
     guilty = min(going, key=_progress)
     standing = ""
@@ -77,6 +81,11 @@ def hung_rank(beats: Sequence[Beat], timeout_s: float) -> Fault | None:
         others = ", ".join(str(beat.rank) for beat in alike if beat.rank != guilty.rank)
         text += f"; so are ranks {others}"
     return Fault(guilty.rank, is_dead=False, text=text)
+
+
+def _patience_s(beat: Beat, timeout_s: float) -> float:
+    """All files of a large model are read, or written, in one phase."""
+    return timeout_s * (LONGER if beat.phase in LONG else 1)
 
 
 def _progress(beat: Beat) -> tuple[bool, int, int]:

@@ -36,6 +36,11 @@ def test_nobody_hangs_while_somebody_goes_on() -> None:
     assert hung_rank([], 30.0) is None
 
 
+def test_reading_and_writing_a_large_model_may_take_longer() -> None:
+    assert hung_rank([beat(0, phase="load"), beat(1)], 30.0) is None
+    assert hung_rank([beat(0, phase="load", since_s=181.0), beat(1)], 30.0) is not None
+
+
 def test_the_one_that_is_behind_hangs() -> None:
     fault = hung_rank([beat(0), beat(1, phase="rows"), beat(2)], 30.0)
     assert fault is not None
