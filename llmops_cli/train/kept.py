@@ -20,7 +20,9 @@ from llmops_cli.train.report import TrainReport
 
 PROGRAM = "train.main"
 REPORT = "train-report.json"
-BESIDE = frozenset({REPORT, "checkpoints", "logs", "metrics.jsonl", "ids.jsonl", "trackers"})
+JOBS = ".job"
+"""Inputs and messages of a run that is under way."""
+BESIDE = frozenset({REPORT, JOBS, ".export", "checkpoints", "logs", "metrics.jsonl", "trackers"})
 """What lies in a trained model's folder and is no part of the model."""
 NOT_OF_THE_MODEL = (
     "data",

@@ -23,6 +23,7 @@ from llmops_cli.train.data import (
     write_demo_task,
 )
 from llmops_cli.train.defaults import DEMO
+from llmops_cli.train.planned import config_of
 from llmops_cli.train.recipe import TrainRecipe
 
 PROGRAM = "train.index"
@@ -110,7 +111,7 @@ def _asked(recipe: TrainRecipe, model: str | None, folder: Path) -> Json:
         "validation_share": recipe.validation_share,
         "tokenizer": str(tokenizer) if tokenizer else None,
         "tokenizer_output": str(cache_dir() / "tokenizers"),
-        "vocab_size": recipe.vocab_size,
+        "vocab_size": _vocab_size(recipe),
         "seed": recipe.seed,
         "batch_size": recipe.batch_size,
         "sequence_length": recipe.sequence_length,
@@ -122,6 +123,14 @@ def _asked(recipe: TrainRecipe, model: str | None, folder: Path) -> Json:
         "preview": recipe.preview,
         "cache": str(cache_dir() / "indexes"),
     }
+
+
+def _vocab_size(recipe: TrainRecipe) -> int:
+    """Of a tokenizer that is made: as many tokens as a configuration has rows for, at most."""
+    if recipe.init is None:
+        return recipe.vocab_size
+    rows = config_of(recipe, None).get("vocab_size")
+    return rows if isinstance(rows, int) else recipe.vocab_size
 
 
 def chat_template(recipe: TrainRecipe) -> str | None:

@@ -21,7 +21,10 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class TrainReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`loss` is that of the last step; `in_force` is read back from what ran, not from the wish."""
+    """`loss` is that of the last step; `in_force` is read back from what ran, not from the wish.
+
+    `training_cpu_s`: of the first rank's steps, without loading and saving the model.
+    """
 
     schema: str = "llmops.train/1"
     manifest: Manifest
@@ -49,6 +52,7 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     spikes: list[dict[str, object]] = []
     saves: list[dict[str, object]] = []
     resumed_from: int | None = None
+    training_cpu_s: float | None = None
     flops_per_s: float | None = None
     mfu: float | None = None
     export: dict[str, object] = {}

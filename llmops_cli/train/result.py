@@ -57,6 +57,7 @@ def report_of(
         spikes=output["spikes"],
         saves=output["saves"],
         resumed_from=output["resumed_from"] or None,
+        training_cpu_s=output["training_cpu_s"],
         flops_per_s=flops_per_s or None,
         mfu=flops_per_s / peak if peak else None,
         export=output.get("export", {}),

@@ -26,6 +26,7 @@ from llmops_cli.train.data import data_digest, is_demo, write_demo_texts
 from llmops_cli.train.faults import explained, kills_for_memory
 from llmops_cli.train.kept import (
     BESIDE,
+    JOBS,
     PROGRAM,
     REPORT,
     copied,
@@ -46,7 +47,6 @@ from llmops_cli.train.settings import settings_of
 from llmops_cli.train.taken import notes_of, refuse_foreign_checkpoint
 from llmops_cli.train.trackers import require_trackers, trackers_of
 
-JOBS = ".job"
 LOGS = "logs"
 Json = dict[str, object]
 

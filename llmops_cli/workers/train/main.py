@@ -30,6 +30,7 @@ from train.strategies.in_force import check
 from train.strategies.table import ON_META, strategy_named
 from train.task import Task
 from train.trackers import tracking
+from train.vocabulary import match
 
 
 def work(job: Json, events: Events) -> Json:
@@ -65,6 +66,7 @@ def train(
     tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"], trust_remote_code=False)
     on_meta = settings.strategy in ON_META
     model = make_model(settings, len(tokenizer), on_meta=on_meta)
+    match(model, tokenizer, settings)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     built = strategy_named(settings.strategy)(model, settings, ranks)
     check(built.in_force(), settings, ranks)
@@ -94,8 +96,10 @@ def train(
     if evaluation is not None:
         evaluation.checkpoints = safety.checkpoints
     began_s = time.monotonic()
+    began_cpu_s = time.process_time()
     last = safety.run(watchers)
     trained_s = time.monotonic() - began_s
+    trained_cpu_s = time.process_time() - began_cpu_s
     trackers.close()
     used = data.training.used().json()
     exported = export(around, strategy, data.training, tokenizer)
@@ -110,6 +114,7 @@ def train(
         "in_force": strategy.in_force()._asdict(),
         "plan": as_json(first_step.allocated()),
         "used": used,
+        "training_cpu_s": trained_cpu_s,
         "tokens_per_s": curve.session_tokens / trained_s,
         "wall_s": time.monotonic() - start_s,
         "cpu_s": time.process_time() - cpu_start_s,

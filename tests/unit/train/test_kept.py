@@ -69,3 +69,13 @@ def test_a_moved_cache_is_where_it_is(model: Path, tmp_path: Path) -> None:
     found = kept_report(moved, Heard())
     assert found is not None
     assert found.path == str(moved)
+
+
+def test_what_belongs_to_the_run_is_no_part_of_the_model(model: Path) -> None:
+    for name in ("checkpoints/step-3/a", "logs/rank-0.log", ".job/rank-0/input.json"):
+        file = model / name
+        file.parent.mkdir(parents=True)
+        file.write_text("x")
+    heard = Heard()
+    assert kept_report(model, heard) is not None
+    assert heard.warnings == []

@@ -1,0 +1,185 @@
+"""Tokens per CPU second: `llmops train` beside a bare loop and Hugging Face's Trainer.
+
+The same model, rows of the same length, one thread, AdamW, clipping; only the loop is timed. Sides
+take turns, and the median of the pairs' ratios counts.
+
+    python benchmarks/train.py [--pairs 5] [--steps 40] [--layers 4] [--precision f32]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROWS = 8
+TOKENS = 256
+VOCABULARY = 2048
+WORDS = 4000
+ROWS_OF_DATA = 512
+Json = dict[str, Any]
+
+
+def config(layers: int) -> Json:
+    return {
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "vocab_size": VOCABULARY,
+        "hidden_size": 256,
+        "intermediate_size": 768,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": TOKENS,
+        "tie_word_embeddings": True,
+    }
+
+
+def write_data(path: Path) -> None:
+    """Texts of more than a row's tokens, of invented words."""
+    rng = random.Random(0)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(WORDS)]
+    lines = []
+    for _ in range(ROWS_OF_DATA):
+        text = " ".join(rng.choices(words, k=2 * TOKENS))
+        lines.append(json.dumps({"text": text}))
+    path.write_text("\n".join(lines))
+
+
+def ours(folder: Path, options: argparse.Namespace) -> float:
+    """By the report's own count, of a run in a new folder."""
+    output = folder / f"ours-{time.monotonic_ns()}"
+    command = [
+        *(sys.executable, "-m", "llmops_cli", "train"),
+        *("--init", str(folder / "config.json"), "--data", str(folder / "data.jsonl")),
+        *("--steps", str(options.steps), "--batch-size", str(ROWS), "--accumulate", "1"),
+        *("--sequence-length", str(TOKENS), "--threads", "1", "--precision", options.precision),
+        *("--checkpoint-every", "0", "-o", str(output), "--json"),
+    ]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if run.returncode:
+        sys.exit(run.stderr)
+    report = json.loads(run.stdout)
+    return float(report["tokens"] / report["training_cpu_s"])
+
+
+def in_process(side: str, folder: Path, options: argparse.Namespace) -> float:
+    """One of the other sides, in a process of its own."""
+    command = [sys.executable, __file__, "--side", side, "--folder", str(folder)]
+    command += ["--steps", str(options.steps), "--precision", options.precision]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        sys.exit(run.stderr)
+    return float(run.stdout.split()[-1])
+
+
+def model_of(folder: Path) -> Any:  # Any: torch is imported late
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    found = AutoConfig.from_pretrained(str(folder / "config.json"))
+    return AutoModelForCausalLM.from_config(found)
+
+
+def bare(folder: Path, options: argparse.Namespace) -> float:
+    import torch
+    from torch.nn import functional
+
+    model = model_of(folder)
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.1)
+    generator = torch.Generator().manual_seed(0)
+    start_s = time.process_time()
+    for _ in range(options.steps):
+        ids_BT = torch.randint(VOCABULARY, (ROWS, TOKENS + 1), generator=generator)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
+            logits_BTV = model(input_ids=ids_BT[:, :-1], use_cache=False).logits
+        targets_N = ids_BT[:, 1:].flatten()
+        loss = functional.cross_entropy(logits_BTV.float().flatten(0, 1), targets_N)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()
+    return options.steps * ROWS * TOKENS / (time.process_time() - start_s)
+
+
+def trainer(folder: Path, options: argparse.Namespace) -> float:
+    import torch
+    from transformers import Trainer, TrainingArguments
+
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for _ in range(options.steps * ROWS):
+        ids_T = torch.randint(VOCABULARY, (TOKENS,), generator=generator)
+        rows.append({"input_ids": ids_T, "labels": ids_T})
+    arguments = TrainingArguments(
+        output_dir=str(folder / "trainer"),
+        per_device_train_batch_size=ROWS,
+        max_steps=options.steps,
+        bf16=options.precision == "bf16",
+        use_cpu=True,
+        report_to=[],
+        save_strategy="no",
+        logging_steps=1,
+        disable_tqdm=True,
+        weight_decay=0.1,
+        dataloader_pin_memory=False,
+    )
+    make: Any = Trainer  # its constructor has no types
+    loop = make(model=model_of(folder), args=arguments, train_dataset=rows)
+    start_s = time.process_time()
+    loop.train()
+    return options.steps * ROWS * TOKENS / (time.process_time() - start_s)
+
+
+SIDES = {"bare": bare, "trainer": trainer}
+
+
+def compare(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "config.json").write_text(json.dumps(config(options.layers)))
+        write_data(folder / "data.jsonl")
+        speeds: dict[str, list[float]] = {"llmops": [], **{side: [] for side in SIDES}}
+        for _ in range(options.pairs):
+            speeds["llmops"].append(ours(folder, options))
+            for side in SIDES:
+                speeds[side].append(in_process(side, folder, options))
+        for side, found in speeds.items():
+            ratios = [ours / other for ours, other in zip(speeds["llmops"], found, strict=True)]
+            print(
+                f"{side:8} {statistics.median(found):8,.0f} tokens/CPU-s"
+                f"   llmops is {statistics.median(ratios):.3f} of it"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--precision", default="f32")
+    parser.add_argument("--side")
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    if not options.side:
+        compare(options)
+        return
+    import torch
+
+    torch.set_num_threads(1)
+    print(SIDES[options.side](options.folder, options))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
