@@ -32,7 +32,9 @@ from train.loop import Step, run  # noqa: E402
 from train.model import make_model  # noqa: E402
 from train.settings import Settings  # noqa: E402
 from train.strategies.in_force import check  # noqa: E402
+from train.strategies.strategy import Strategy  # noqa: E402
 from train.strategies.table import ON_META, STRATEGIES  # noqa: E402
+from train.strategies.zero import ZeroStrategy  # noqa: E402
 
 STEPS = 8
 ROWS = 8
@@ -42,11 +44,17 @@ NOT_DIVISIBLE = 67
 
 
 class Column(NamedTuple):
-    """One strategy as it is launched here."""
+    """One strategy as it is launched here. families: all, or those that it is tried on."""
 
     name: str
     world_size: int
     settings: Json
+    variant: str = ""
+    families: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.variant}".strip()
 
 
 COLUMNS = [
@@ -55,9 +63,18 @@ COLUMNS = [
     Column("fsdp", 2, {}),
     Column("tp", 2, {"tensor_parallel": 2}),
     Column("pp", 2, {"pipeline_parallel": 2}),
+    Column("pp", 2, {"pipeline_parallel": 2, "pipeline_schedule": "gpipe"}, "gpipe"),
+    Column(
+        "pp",
+        2,
+        {"pipeline_parallel": 2, "pipeline_schedule": "interleaved"},
+        "interleaved",
+        ("llama of 4 blocks",),
+    ),
     Column("zero1", 2, {}),
     Column("zero2", 2, {}),
     Column("zero3", 2, {}),
+    Column("zero3", 2, {"offload": "parameters"}, "offloaded"),
     Column("hsdp", 4, {"shard_size": 2}),
     Column("fsdp+tp", 4, {"tensor_parallel": 2}),
     Column("fsdp+pp", 4, {"pipeline_parallel": 2}),
@@ -178,13 +195,19 @@ def outcome_of(settings: Settings, cell: Cell, ranks: processes.Ranks) -> Outcom
     heard = Heard()
     packed = next(iter(matrix())).family != cell.family
     run(strategy, Drawn(cell.vocabulary, packed=packed), settings, watchers=[heard])
-    weights = {}
-    for name, weight in strategy.state()["model"].items():
-        whole = weight.full_tensor() if is_spread(weight) else weight
-        weights[name] = whole.detach().clone()
+    weights = {name: whole.detach().clone() for name, whole in whole_weights(strategy)}
     losses = [step.loss for step in heard.steps]
     norms = [step.gradient_norm for step in heard.steps]
     return Outcome(losses, norms, weights)
+
+
+def whole_weights(strategy: Strategy) -> Iterator[tuple[str, Tensor]]:
+    """DeepSpeed's state has no weights by name."""
+    if isinstance(strategy, ZeroStrategy):
+        yield from strategy.whole_weights()
+        return
+    for name, weight in strategy.state()["model"].items():
+        yield name, weight.full_tensor() if is_spread(weight) else weight
 
 
 @torch.no_grad()
@@ -241,7 +264,9 @@ def walk(folder: Path, ranks: processes.Ranks) -> Iterator[Json]:
         if column.world_size != ranks.world_size or column.name not in STRATEGIES:
             continue
         for cell in [*matrix(), *families()]:
-            line = {"strategy": column.name, "world_size": ranks.world_size, **cell._asdict()}
+            if column.families and cell.family not in column.families:
+                continue
+            line = {"strategy": column.label, "world_size": ranks.world_size, **cell._asdict()}
             try:
                 yield {**line, **_measured(folder, column, cell, ranks)}
             except JobError as error:

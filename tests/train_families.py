@@ -45,6 +45,7 @@ class Family(NamedTuple):
 
 FAMILIES = {
     "mistral with window": Family("mistral", {**SIZES, "sliding_window": 6}, tied=False),
+    "llama of 4 blocks": Family("llama", {**SIZES, "num_hidden_layers": 4}, tied=True),
     "qwen2": Family("qwen2", SIZES, tied=True),
     "qwen3": Family("qwen3", SIZES, tied=True),
     "phi3": Family("phi3", SIZES, tied=False),

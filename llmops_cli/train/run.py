@@ -23,6 +23,7 @@ from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.server import free_port
 from llmops_cli.train.checks import check
 from llmops_cli.train.data import data_digest, is_demo, write_demo_texts
+from llmops_cli.train.environments import environment_of
 from llmops_cli.train.faults import explained, kills_for_memory
 from llmops_cli.train.kept import (
     BESIDE,
@@ -137,6 +138,7 @@ class _Run:
             self._model = find_model(recipe.model, progress=self._progress).path
         self.plan = planned(recipe, self.launch, model=self._model, progress=self._progress)
         check(self.plan.recipe, self.launch)
+        self._env = find_env(environment_of(self.plan.recipe.strategy))
         self.key = run_key(recipe, self._env, world_size=self.launch.world_size)
 
     def lead(self, target: Path) -> TrainReport:

@@ -70,7 +70,7 @@ def test_no_cell_of_adamw_is_refused(lines: list[Line]) -> None:
 
 
 def test_the_strategies_of_this_repository_are_all_there(lines: list[Line]) -> None:
-    expected = {"single", "ddp", "fsdp", "hsdp", "tp", "pp", "fsdp+tp"}
+    expected = {"single", "ddp", "fsdp", "hsdp", "tp", "pp", "fsdp+tp", "fsdp+pp"}
     assert expected <= {line["strategy"] for line in lines}
 
 
@@ -123,11 +123,12 @@ def family_table(lines: list[Line]) -> Iterator[str]:
     names = list(dict.fromkeys(line["family"] for line in lines))
     yield "| strategy | ranks | " + " | ".join(names) + " |"
     yield "|---|---|" + "---|" * len(names)
-    rows: dict[tuple[str, int], list[str]] = {}
+    rows: dict[tuple[str, int], dict[str, str]] = {}
     for line in lines:
-        key = (line["strategy"], line["world_size"])
-        rows.setdefault(key, []).append(line.get("refused") or figures(line))
-    for (strategy, ranks), cells in rows.items():
+        row = rows.setdefault((line["strategy"], line["world_size"]), {})
+        row[line["family"]] = line.get("refused") or figures(line)
+    for (strategy, ranks), row in rows.items():
+        cells = [row.get(name, "") for name in names]
         yield f"| {strategy} | {ranks} | " + " | ".join(cells) + " |"
 
 

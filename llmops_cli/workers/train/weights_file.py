@@ -6,7 +6,7 @@ whole tensor beside its own parts. The format: https://github.com/huggingface/sa
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -42,15 +42,18 @@ def save_weights(
     *,
     dtype: torch.dtype | None = None,
     file_bytes: int = FILE_BYTES,
+    whole: Callable[[str], Tensor] | None = None,
 ) -> None:
     """Every rank must call it. dtype: that of the file for floating-point weights; None: their own.
 
+    whole: gives a weight by its name, where `weights` has but its shape.
     The folder has all of it when this returns, on every rank.
     """
     files = plan(weights, world_size=ranks.world_size, dtype=dtype, file_bytes=file_bytes)
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, len(files), ranks.world_size):
-        write_beside(files[first : first + ranks.world_size], weights, folder, ranks, dtype)
+        some = files[first : first + ranks.world_size]
+        write_beside(some, weights, folder, ranks, dtype, whole=whole)
     if ranks.is_first and len(files) > 1:
         _write_index(files, weights, folder, dtype)
     if distributed.is_initialized():
@@ -102,6 +105,8 @@ def write_beside(
     folder: Path,
     ranks: Ranks,
     dtype: torch.dtype | None,
+    *,
+    whole: Callable[[str], Tensor] | None = None,
 ) -> None:
     """Some files at once, each by its writer: tensors become whole in turn, one a file."""
     own: BinaryIO | None = None
@@ -113,7 +118,8 @@ def write_beside(
     for position in range(most):
         for file in files:
             if position < len(file.tensors):
-                tensor = _whole(weights[file.tensors[position]])
+                name = file.tensors[position]
+                tensor = whole(name) if whole else _whole(weights[name])
                 if own is not None and file.writer == ranks.rank:
                     own.write(_bytes(tensor, dtype))
     if own is not None:

@@ -1,7 +1,7 @@
 """Strategies by name."""
 
 from train.names import named
-from train.strategies import ddp, fsdp, fsdp_pp, fsdp_tp, hsdp, pp, single, tp
+from train.strategies import ddp, fsdp, fsdp_pp, fsdp_tp, hsdp, pp, single, tp, zero
 from train.strategies.strategy import Build
 
 STRATEGIES: dict[str, Build] = {
@@ -13,6 +13,9 @@ STRATEGIES: dict[str, Build] = {
     "fsdp+tp": fsdp_tp.build,
     "pp": pp.build,
     "fsdp+pp": fsdp_pp.build,
+    "zero1": zero.build_1,
+    "zero2": zero.build_2,
+    "zero3": zero.build_3,
 }
 
 ON_META = frozenset({"fsdp", "hsdp", "tp", "fsdp+tp"})
