@@ -52,7 +52,7 @@ def _data_file(text: str) -> DataFile:
         weight = float(tail)
     if weight is not None and weight <= 0:
         raise UsageError(f"--data {text}: a weight is more than 0", hint=f"--data {path}=1")
-    if path != DEMO and not Path(path).expanduser().exists():
+    if path != DEMO and not _place_of(path).exists():
         raise UsageError(
             f"no training data at {path}",
             hint="JSONL, Parquet or text, a Hugging Face dataset folder, or demo",
@@ -79,18 +79,33 @@ def data_digest(recipe: TrainRecipe) -> str:
 
     Raises: UsageError for a file that is not there.
     """
-    files = [*data_files(recipe), *validation_files(recipe)]
+    files = data_files(recipe)
+    held_out = validation_files(recipe)
     digests = [_digest_of(file) for file in files]
-    if len(digests) == 1:
+    if len(digests) == 1 and not held_out:
         return digests[0]
     weights = [file.weight for file in files]
-    return digest_value([digests, weights])
+    return digest_value([digests, weights, [_digest_of(file) for file in held_out]])
 
 
 def _digest_of(file: DataFile) -> str:
     if file.path == DEMO:
         return digest_file(Path(demo_task.__file__))
-    return content_digest(Path(file.path).expanduser())
+    place = _place_of(file.path)
+    digest = content_digest(place)
+    if place != Path(file.path).expanduser():
+        split = file.path.rpartition(":")[2]
+        return digest_value([digest, split])
+    return digest
+
+
+def _place_of(path: str) -> Path:
+    """Of FOLDER:SPLIT the folder; a name may have a colon of its own."""
+    place = Path(path).expanduser()
+    folder, colon, _ = path.rpartition(":")
+    if colon and not place.exists() and Path(folder).expanduser().is_dir():
+        return Path(folder).expanduser()
+    return place
 
 
 def on_disk(files: Iterable[DataFile], recipe: TrainRecipe, folder: Path) -> list[DataFile]:

@@ -1,0 +1,45 @@
+"""What `--data` names: files, with weights, and splits of folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.train.data import DataFile, data_digest, data_files
+from llmops_cli.train.recipe import TrainRecipe
+
+
+def test_files_weights_and_splits(tmp_path: Path) -> None:
+    file = tmp_path / "a=b.jsonl"
+    file.write_text("{}")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("{}")
+    named = [str(file), f"{file}=2.5", f"{folder}:train=3", str(folder)]
+    recipe = TrainRecipe(data=named)
+    assert data_files(recipe) == [
+        DataFile(path=str(file)),
+        DataFile(path=str(file), weight=2.5),
+        DataFile(path=f"{folder}:train", weight=3.0),
+        DataFile(path=str(folder)),
+    ]
+    recipes = [
+        TrainRecipe(data=[str(folder)]),
+        TrainRecipe(data=[f"{folder}:train"]),
+        TrainRecipe(data=[f"{folder}:test"]),
+        TrainRecipe(data=[str(file), str(folder)]),
+        TrainRecipe(data=[str(file)], validation=[str(folder)]),
+        TrainRecipe(data=[f"{file}=1", f"{folder}=2"]),
+    ]
+    assert len({data_digest(recipe) for recipe in recipes}) == len(recipes)
+
+
+@pytest.mark.parametrize("name", ["absent.jsonl", "absent:train", "a.jsonl:train"])
+def test_what_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.jsonl").write_text("{}")
+    with pytest.raises(UsageError, match="no training data at"):
+        data_files(TrainRecipe(data=[str(tmp_path / name)]))
+    with pytest.raises(UsageError, match="a weight is more than 0"):
+        data_files(TrainRecipe(data=[f"{tmp_path / 'a.jsonl'}=0"]))
