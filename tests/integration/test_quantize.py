@@ -282,6 +282,8 @@ def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(
         "256",
         "--max-perplexity-increase",
         "0.1%",
+        "--eval-tokens",
+        "2048",
         "--no-verify",
         "-o",
         "out",
