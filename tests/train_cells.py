@@ -20,7 +20,7 @@ sys.path[:0] = [str(WORKERS), str(Path(__file__).resolve().parent)]
 
 import torch  # noqa: E402
 from torch import Tensor, distributed  # noqa: E402
-from train_families import FAMILIES, config_of  # noqa: E402
+from train_families import FAMILIES, WITH_DROPOUT, config_of  # noqa: E402
 from train_settings import SETTINGS  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
@@ -81,6 +81,18 @@ COLUMNS = [
 ]
 
 
+OPTIONS: dict[str, Json] = {
+    "offload parameters": {"offload": "parameters"},
+    "offload optimizer": {"offload": "optimizer"},
+    "checkpointing full": {"activation_checkpointing": "full"},
+    "checkpointing selective": {"activation_checkpointing": "selective"},
+    "average of weights": {"ema_decay": 0.9},
+}
+
+
+NO_OPTIONS: Json = {"offload": "none", "activation_checkpointing": "none", "ema_decay": 0.0}
+
+
 class Cell(NamedTuple):
     """A model and how it is trained; `reference` is that of one process."""
 
@@ -89,9 +101,11 @@ class Cell(NamedTuple):
     vocabulary: int
     optimizer: str
     accumulate: int
+    option: str = ""
 
     @property
     def reference(self) -> str:
+        """Options change nothing that is computed, so that they have no reference of their own."""
         tied = "tied" if self.tied else "untied"
         return f"{self.family}-{tied}-{self.vocabulary}-{self.optimizer}"
 
@@ -111,10 +125,21 @@ def matrix() -> Iterator[Cell]:
         yield Cell("llama", tied, vocabulary, optimizer, accumulate)
 
 
-def families() -> Iterator[Cell]:
+def families(column: Column) -> Iterator[Cell]:
     """One cell for each family, tied as its models are, in whose rows documents are packed."""
     for name, family in FAMILIES.items():
-        yield Cell(name, family.tied, NOT_DIVISIBLE, "adamw", 1)
+        # Ranks that read different rows draw different numbers than one process.
+        if name != WITH_DROPOUT or column.name in {"single", "tp"}:
+            yield Cell(name, family.tied, NOT_DIVISIBLE, "adamw", 1)
+
+
+def options(column: Column) -> Iterator[Cell]:
+    """What must change nothing, and an optimizer that knows whole matrices in its own way."""
+    if column.name.startswith("zero"):
+        return  # DeepSpeed has optimizers and offload of its own
+    for name in OPTIONS:
+        yield Cell("llama", True, NOT_DIVISIBLE, "adamw", 2, name)
+    yield Cell("llama", True, NOT_DIVISIBLE, "adafactor", 2, "adafactor")
 
 
 class Drawn:
@@ -183,6 +208,7 @@ def settings_of(folder: Path, column: Column, cell: Cell) -> Settings:
         "learning_rate": 1e-3,
         "checkpoint_every": 0,
         **column.settings,
+        **OPTIONS.get(cell.option, {}),
     }
     return Settings(**fields)
 
@@ -263,7 +289,7 @@ def walk(folder: Path, ranks: processes.Ranks) -> Iterator[Json]:
     for column in COLUMNS:
         if column.world_size != ranks.world_size or column.name not in STRATEGIES:
             continue
-        for cell in [*matrix(), *families()]:
+        for cell in [*matrix(), *families(column), *options(column)]:
             if column.families and cell.family not in column.families:
                 continue
             line = {"strategy": column.label, "world_size": ranks.world_size, **cell._asdict()}
@@ -277,7 +303,8 @@ def _measured(folder: Path, column: Column, cell: Cell, ranks: processes.Ranks) 
     settings = settings_of(folder, column, cell)
     path = folder / f"{cell.reference}.pt"
     if column.name == "single" and not path.exists():
-        first = outcome_of(replace(settings, accumulate=1), cell, ranks)
+        plain = replace(settings, accumulate=1, **NO_OPTIONS)
+        first = outcome_of(plain, cell, ranks)
         torch.save(first._asdict(), path)
     reference = Outcome(**torch.load(path))
     return differences(outcome_of(settings, cell, ranks), reference)

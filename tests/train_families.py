@@ -35,6 +35,9 @@ GPT2 = {
 }
 
 
+WITH_DROPOUT = "gpt2 with dropout"
+
+
 class Family(NamedTuple):
     """A model type of Transformers, and fields of its configuration."""
 
@@ -52,6 +55,7 @@ FAMILIES = {
     "gemma2": Family("gemma2", {**SIZES, "sliding_window": 6}, tied=True),
     "gemma3": Family("gemma3_text", {**SIZES, "sliding_window": 6}, tied=True),
     "gpt2": Family("gpt2", GPT2, tied=True),
+    WITH_DROPOUT: Family("gpt2", {**GPT2, "resid_pdrop": 0.2, "attn_pdrop": 0.2}, tied=True),
 }
 LLAMA = Family("llama", SIZES, tied=True)
 

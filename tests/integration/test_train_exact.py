@@ -64,7 +64,8 @@ def test_every_cell_equals_one_process(lines: list[Line]) -> None:
 
 
 def test_no_cell_of_adamw_is_refused(lines: list[Line]) -> None:
-    refused = [line for line in lines if "refused" in line and line["optimizer"] == "adamw"]
+    plain = [line for line in lines if line["optimizer"] == "adamw" and not line["option"]]
+    refused = [line for line in plain if "refused" in line]
     missing = [line for line in refused if line["kind"] == "EnvironmentMissing"]
     assert [describe(line) for line in refused if line not in missing] == []
 
@@ -87,7 +88,7 @@ def describe(line: Line) -> str:
     result = line.get("refused") or figures(line)
     return (
         f"{line['strategy']} {line['family']} {tied} vocabulary {line['vocabulary']} "
-        f"{line['optimizer']} accumulate {line['accumulate']}: {result}"
+        f"{line['optimizer']} accumulate {line['accumulate']} {line['option']}: {result}"
     )
 
 
@@ -99,11 +100,16 @@ def page(lines: Iterable[Line]) -> Iterator[str]:
     """The table in Markdown."""
     lines = list(lines)
     yield HEAD
-    yield from matrix_table([line for line in lines if line["family"] == "llama"])
+    llama = [line for line in lines if line["family"] == "llama"]
+    yield from matrix_table([line for line in llama if not line["option"]])
     yield ""
-    yield "## One cell a family, documents packed in rows, AdamW"
+    yield "## One cell a family, from a folder, documents packed in rows, AdamW"
     yield ""
-    yield from family_table([line for line in lines if line["family"] != "llama"])
+    yield from wide_table([line for line in lines if line["family"] != "llama"], "family")
+    yield ""
+    yield "## One cell an option, Llama, tied, accumulate 2"
+    yield ""
+    yield from wide_table([line for line in llama if line["option"]], "option")
 
 
 def matrix_table(lines: list[Line]) -> Iterator[str]:
@@ -119,17 +125,18 @@ def matrix_table(lines: list[Line]) -> Iterator[str]:
         yield "| " + " | ".join([*map(str, key), *cells]) + " |"
 
 
-def family_table(lines: list[Line]) -> Iterator[str]:
-    names = list(dict.fromkeys(line["family"] for line in lines))
+def wide_table(lines: list[Line], field: str) -> Iterator[str]:
+    """One row a strategy, one column for each value of `field`."""
+    names = list(dict.fromkeys(line[field] for line in lines))
     yield "| strategy | ranks | " + " | ".join(names) + " |"
     yield "|---|---|" + "---|" * len(names)
     rows: dict[tuple[str, int], dict[str, str]] = {}
     for line in lines:
-        row = rows.setdefault((line["strategy"], line["world_size"]), {})
-        row[line["family"]] = line.get("refused") or figures(line)
-    for (strategy, ranks), row in rows.items():
-        cells = [row.get(name, "") for name in names]
-        yield f"| {strategy} | {ranks} | " + " | ".join(cells) + " |"
+        key = (line["strategy"], line["world_size"])
+        rows.setdefault(key, {})[line[field]] = line.get("refused") or figures(line)
+    for (strategy, ranks), cells in rows.items():
+        shown = [cells.get(name, "not run") for name in names]
+        yield f"| {strategy} | {ranks} | " + " | ".join(shown) + " |"
 
 
 HEAD = """# How equal the strategies of `llmops train` are to one process

@@ -17,10 +17,9 @@ KEPT = frozenset(
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,  # noqa: SLF001
         torch.ops.aten._scaled_dot_product_efficient_attention.default,  # noqa: SLF001
         torch.ops.aten._scaled_dot_product_cudnn_attention.default,  # noqa: SLF001
-        torch.ops.c10d.allreduce_.default,
     }
 )
-"""What is dear to compute: products of matrices, attention, and what other ranks are asked for."""
+"""What is dear to compute: products of matrices, and attention."""
 
 
 def keep_less(model: Any, what: str) -> None:

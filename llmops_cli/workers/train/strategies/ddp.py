@@ -6,12 +6,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from train.ranks import Ranks
 from train.settings import Settings
-from train.strategies.local import LocalStrategy, prepare
+from train.strategies.local import LocalStrategy, prepare, refuse_offload
 from train.strategies.strategy import Share, Strategy
 
 
 def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
     model.to(ranks.device)
+    refuse_offload(settings)
     prepare(model, settings)
     parallel = DistributedDataParallel(
         model, forward_sync_buffers=False, gradient_as_bucket_view=True

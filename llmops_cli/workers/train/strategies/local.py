@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, distributed
 from torch.distributed.fsdp import FSDPModule
 
+from _shared.protocol import JobError
 from train.averages import Average
+from train.blocks import blocks_of
 from train.checkpointing import keep_less
 from train.data.batch import Batch, split_by_length
 from train.loss import forward, loss_sum, without_dropout
@@ -154,5 +156,16 @@ class LocalStrategy:
 
 
 def prepare(model: Any, settings: Settings) -> None:
-    """What every such strategy does to a model before it is wrapped."""
+    """What every strategy does to a model before it is wrapped."""
     keep_less(model, settings.activation_checkpointing)
+    if settings.compile:
+        # Blocks are alike, so that one is compiled for all; and FSDP hooks in between them.
+        for block in blocks_of(model):
+            block.compile()
+
+
+def refuse_offload(settings: Settings) -> None:
+    """Raises: JobError where every parameter is needed on the device all the time."""
+    if settings.offload == "parameters":
+        message = f"strategy '{settings.strategy}' cannot keep parameters in main memory"
+        raise JobError("UsageError", message, "--strategy fsdp, or --offload optimizer")

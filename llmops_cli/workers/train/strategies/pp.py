@@ -5,7 +5,7 @@ from typing import Any
 from train.ranks import Ranks
 from train.settings import Settings
 from train.strategies.line import make_line, make_mesh
-from train.strategies.local import prepare
+from train.strategies.local import prepare, refuse_offload
 from train.strategies.staged import StagedStrategy
 from train.strategies.strategy import Strategy
 from train.strategies.tied import find_tied, tied_names
@@ -13,6 +13,7 @@ from train.strategies.tied import find_tied, tied_names
 
 def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
     mesh = make_mesh(settings, ranks, copies=1)
+    refuse_offload(settings)
     prepare(model, settings)
     names = tied_names(model)
     line = make_line(model, settings, ranks, mesh)

@@ -8,7 +8,7 @@ from _shared.protocol import JobError
 from train.materialise import materialise
 from train.ranks import Ranks
 from train.settings import Settings
-from train.strategies.local import LocalStrategy, prepare
+from train.strategies.local import LocalStrategy, prepare, refuse_offload
 from train.strategies.strategy import Share, Strategy
 from train.tensor_parallel.plan import cut_model
 
@@ -22,6 +22,7 @@ def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
         )
         raise JobError("UsageError", message, "--strategy fsdp+tp")
     mesh = init_device_mesh(ranks.device.type, (ranks.world_size,), mesh_dim_names=("tensor",))
+    refuse_offload(settings)
     prepare(model, settings)
     cut_model(model, mesh)
     materialise(model, settings, ranks.device)
