@@ -91,13 +91,13 @@ def train_as_rank(
         run.follow(target)
         return None
     with locked(target) if output is None else claimed(target):
-        kept = kept_report(target, progress)
+        kept = run.kept(target)
         if kept is not None and goes_on(kept, recipe, target):
             return run.lead(target)
         if kept is not None:
             refuse_another(kept, target, run.key)
             return kept
-        if output is not None and copied(model_dir(recipe, run.key), output, progress):
+        if output is not None and run.is_copied(output):
             return kept_report(output, progress) or run.lead(target)
         return run.lead(target)
 
@@ -141,6 +141,18 @@ class _Run:
         self._env = find_env(environment_of(self.plan.recipe.strategy))
         self.key = run_key(recipe, self._env, world_size=self.launch.world_size)
 
+    def kept(self, target: Path) -> TrainReport | None:
+        """The report of a model that is there, unless it is to be made anew."""
+        if self._recipe.resume == "never":
+            return None
+        return kept_report(target, self._progress)
+
+    def is_copied(self, output: Path) -> bool:
+        """Whether the cache had the model, which is now in the user's folder too."""
+        if self._recipe.resume == "never":
+            return False
+        return copied(model_dir(self._recipe, self.key), output, self._progress)
+
     def lead(self, target: Path) -> TrainReport:
         """Trains, and writes the report into the model's folder."""
         target.mkdir(parents=True, exist_ok=True)
@@ -154,7 +166,7 @@ class _Run:
 
     def follow(self, target: Path) -> None:
         """Trains as one of the other ranks, without a word, unless the model is there."""
-        if kept_report(target, self._progress) is None:
+        if self.kept(target) is None:
             self._work(target)
             self._clean(target)
 

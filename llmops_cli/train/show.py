@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.table import Table
 
 from llmops_cli.show.csv_text import csv_text
@@ -81,7 +83,7 @@ def train_markdown(report: TrainReport) -> str:
 
 def _listed(report: TrainReport) -> dict[str, object]:
     return {
-        "model": report.manifest.recipe.get("model") or "demo",
+        "model": report.manifest.recipe.get("model") or Path(report.path).name,
         "backend": f"{report.strategy} x {report.world_size}",
         "best_output_tokens_per_s": report.tokens_per_s,
         "loss": report.loss,
