@@ -150,7 +150,9 @@ def _is_joined(attention: Attention) -> bool:
 
 
 def _is_eager(attention: Attention, kept: Kept) -> bool:
-    return kept.attention == "eager" or attention.softcap or attention.sinks
+    """The T x T matrix is there: no kernel has soft-caps or sinks, none of a CPU two sizes."""
+    is_uneven = kept.on_cpu and attention.head_dim != attention.value_dim
+    return kept.attention == "eager" or attention.softcap or attention.sinks or is_uneven
 
 
 def _is_masked(attention: Attention, kept: Kept) -> bool:
