@@ -34,6 +34,8 @@ class Curve:
         self._tokens_before = 0
 
     def after(self, step: Step) -> bool:
+        if not step.is_used:
+            return False
         self._tokens += step.tokens
         self._speed.hear(step.number, self._tokens)
         rate = self._settings.learning_rate * step.factor

@@ -80,6 +80,11 @@ class Step(NamedTuple):
     samples: tuple[int, ...] = ()
     decision: Decision = Decision(Verdict.GOOD, ends=False)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether weights are others than before it; else its loss may be no number."""
+        return self.decision.verdict is Verdict.GOOD and not self.skipped
+
 
 class Guard(Protocol):
     """Stands between gradients and update, and hears what a rank is about to do."""

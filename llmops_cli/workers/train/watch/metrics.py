@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from _shared.protocol import peak_rss_bytes
-from train.loop import Step, Verdict
+from train.loop import Step
 from train.ranks import Ranks, gather_values
 from train.settings import Settings
 from train.strategies.strategy import Share
@@ -43,7 +43,7 @@ class Metrics:
             "tokens_per_s": round(step.tokens / wall_s, 1),
             "memory_bytes": memory_bytes(),
         }
-        if step.decision.verdict is Verdict.SKIP:
+        if not step.is_used:
             line["skipped"] = True
         self.lines.add(line)
         return False
@@ -68,9 +68,8 @@ class Ids:
         self.lines = StepLines(folder / IDS.format(share=share))
 
     def after(self, step: Step) -> bool:
-        is_left_out = step.decision.verdict is not Verdict.GOOD
         line: dict[str, object] = {"step": step.number, "ids": step.samples}
-        if is_left_out:
+        if not step.is_used:
             line["skipped"] = True
         self.lines.add(line)
         return False
