@@ -6,11 +6,12 @@ Without a tokenizer it makes one of the data if it is told where, else it only i
 import hashlib
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from _shared.protocol import Events, JobError, Json, run_worker
+from train.data.corpus import Corpus
 from train.data.encoder import Encoder, Encoding
 from train.data.files import TRAIN, VALIDATION, File, files_at
 from train.data.index import indexed, read_facts
@@ -26,6 +27,7 @@ from train.data.plan import (
 )
 from train.data.preview import segments_of
 from train.data.source import Stream
+from train.data.templates import DATE
 from train.data.words import texts_of
 
 LEAST_PIECE_BYTES = 64
@@ -67,7 +69,7 @@ def work(job: Json, events: Events) -> Json:
         job["tokenizer"] = _made_tokenizer(plan, job, events)
     if job["tokenizer"] is not None:
         found["tokenizer"] = job["tokenizer"]
-        found |= _looked_at(plan, job, training, validation)
+        found |= _looked_at(plan, job, events, training, validation)
     return found
 
 
@@ -145,6 +147,7 @@ def _all_contents(data_sets: Folders) -> list[list[str]]:
 def _looked_at(
     plan: DataPlan,
     job: Json,
+    events: Events,
     training: list[DataSet],
     validation: list[DataSet],
 ) -> Json:
@@ -152,34 +155,58 @@ def _looked_at(
     tokenizer = _tokenizer_in(job["tokenizer"])
     encoder = Encoder(tokenizer, plan.encoding, template=plan.template)
     cache = Path(job["cache"])
-    key: list[Any] = [plan.encoding, plan.template, encoder.digest()]
     names = [data_set.name for data_set in training]
     corpus = training_corpus(plan, encoder)
-    looked = surveyed(corpus, names, cache, [*key, _all_contents(plan.training), plan.share, 0])
+    key = _token_key(plan, encoder, is_validation=False)
+    looked = surveyed(corpus, names, cache, key, events.progress)
     plan = replace(plan, training_tokens=looked.tokens)
     notices = looked_notices(names, looked, plan.encoding)
-    order = Order(corpus.sizes, plan.weights, plan.seed)
-    if plan.weights is not None:
-        notices.append(shares_line(names, order.shares()))
+    notices += _order_notices(plan, encoder, corpus, names)
+    counts = looked_counts(names, looked)
     held_out = validation_corpus(plan, encoder)
     held_out_counts: list[Json] = []
     if held_out is not None:
         names = [one.name for one in validation] or [f"{name}, held out" for name in names]
-        contents = _all_contents(plan.validation or plan.training)
-        behind = sum(corpus.sizes) if plan.validation else 0
-        key += [contents, plan.share, 1, behind]
-        found = surveyed(held_out, names, cache, key)
-        plan = replace(plan, validation_tokens=found.tokens)
-        notices += looked_notices(names, found, plan.encoding)
-        held_out_counts = looked_counts(names, found)
-    samples = training_samples(plan, encoder)
+        key = _token_key(plan, encoder, is_validation=True)
+        looked = surveyed(held_out, names, cache, key, events.progress)
+        plan = replace(plan, validation_tokens=looked.tokens)
+        notices += looked_notices(names, looked, plan.encoding)
+        held_out_counts = looked_counts(names, looked)
     return {
         "data": plan.json(),
         "notices": notices,
-        "preview": _preview(Stream(samples, order), job["preview"], tokenizer),
-        "training": looked_counts([data_set.name for data_set in training], looked),
+        "preview": _preview(plan, encoder, job["preview"], tokenizer),
+        "training": counts,
         "validation": held_out_counts,
     }
+
+
+def _token_key(
+    plan: DataPlan,
+    encoder: Encoder,
+    *,
+    is_validation: bool,
+) -> list[Any]:
+    """All that decides on the tokens of one side, and on the numbers of its samples."""
+    contents = [_all_contents(plan.training)]
+    if is_validation:
+        contents.append(_all_contents(plan.validation))
+    return [asdict(plan.encoding), encoder.digest(), contents, plan.share, is_validation]
+
+
+def _order_notices(
+    plan: DataPlan,
+    encoder: Encoder,
+    corpus: Corpus,
+    names: list[str],
+) -> list[str]:
+    notices = []
+    if plan.weights is not None:
+        order = Order(corpus.sizes, plan.weights, plan.seed)
+        notices.append(shares_line(names, order.shares()))
+    if encoder.template is not None and encoder.template.writes_date:
+        notices.append(f"the chat template writes a date: it is {DATE} in every sample")
+    return notices
 
 
 def _tokenizer_in(folder: str) -> Any:
@@ -193,11 +220,17 @@ def _tokenizer_in(folder: str) -> Any:
         raise JobError("UsageError", message, "--tokenizer FOLDER") from None
 
 
-def _preview(stream: Stream, count: int, tokenizer: Any) -> list[Any]:
+def _preview(
+    plan: DataPlan,
+    encoder: Encoder,
+    count: int,
+    tokenizer: Any,
+) -> list[Any]:
     """The first samples of the run."""
-    positions = range(min(count, stream.size))
-    samples = stream.fetch(positions)
-    return [segments_of(sample, tokenizer) for sample in samples]
+    samples = training_samples(plan, encoder)
+    stream = Stream(samples, Order(samples.sizes, plan.weights, plan.seed))
+    shown = stream.fetch(range(min(count, stream.size)))
+    return [segments_of(sample, tokenizer) for sample in shown]
 
 
 if __name__ == "__main__":

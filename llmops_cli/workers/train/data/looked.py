@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from _shared.protocol import JobError, Json
 from train.data.corpus import Corpus
 from train.data.encoder import Encoding
+from train.data.index import Report
 from train.data.notices import notices_of
 from train.data.survey import Survey, exact_survey, is_small, sampled_survey
 from train.data.token_store import counts_in_store, write_tokens
@@ -26,6 +26,7 @@ def surveyed(
     names: list[str],
     cache: Path,
     key: list[Any],
+    report: Report,
 ) -> Looked:
     """`key`: all that decides on the tokens."""
     for name, size in zip(names, corpus.sizes, strict=True):
@@ -35,9 +36,9 @@ def surveyed(
     if not is_small(corpus):
         numbers = range(len(names))
         return Looked([sampled_survey(corpus, number) for number in numbers], None)
-    text = json.dumps(key, default=asdict, sort_keys=True)
+    text = json.dumps(key, sort_keys=True)
     folder = cache / f"tokens-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
-    write_tokens(corpus, folder)
+    write_tokens(corpus, folder, report)
     return Looked([exact_survey(counts) for counts in counts_in_store(folder)], str(folder))
 
 

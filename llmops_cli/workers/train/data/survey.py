@@ -8,7 +8,7 @@ from train.data.corpus import Corpus
 from train.data.counts import Counts, counts_of
 from train.data.order import Place
 
-FULL_BYTES = 64 << 20
+FULL_BYTES = 32 << 20
 """Up to here every sample is counted, and its tokens are kept."""
 SAMPLED_ROWS = 2000
 SAMPLED_BYTES = 8 << 20

@@ -17,7 +17,7 @@ from _shared.protocol import Json
 from train.data.corpus import Corpus
 from train.data.counts import Counts, counts_of
 from train.data.encoder import Encoding
-from train.data.index import mapped
+from train.data.index import Report, mapped
 from train.data.order import Place
 from train.data.sample import FULL_WEIGHT, TrainingSample
 
@@ -82,7 +82,7 @@ def counts_in_store(folder: Path) -> list[Counts]:
     return [Counts(**counts) for counts in facts["counts"]]
 
 
-def write_tokens(corpus: Corpus, folder: Path) -> None:
+def write_tokens(corpus: Corpus, folder: Path, report: Report) -> None:
     """All samples of `corpus`, in `folder`, which appears when it is whole."""
     if (folder / FACTS).exists():
         return
@@ -91,7 +91,8 @@ def write_tokens(corpus: Corpus, folder: Path) -> None:
     temporary.mkdir(parents=True)
     try:
         with _Writer(temporary) as writer:
-            counts = [_write_set(corpus, number, writer) for number in range(len(corpus.sizes))]
+            numbers = range(len(corpus.sizes))
+            counts = [_write_set(corpus, number, writer, report) for number in numbers]
         facts: Json = {"sizes": corpus.sizes, "counts": [one.json() for one in counts]}
         (temporary / FACTS).write_text(json.dumps(facts))
         shutil.rmtree(folder, ignore_errors=True)
@@ -100,7 +101,12 @@ def write_tokens(corpus: Corpus, folder: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_set(corpus: Corpus, number: int, writer: "_Writer") -> Counts:
+def _write_set(
+    corpus: Corpus,
+    number: int,
+    writer: "_Writer",
+    report: Report,
+) -> Counts:
     size = corpus.sizes[number]
     counts = Counts()
     for begin in range(0, size, TOGETHER):
@@ -108,6 +114,7 @@ def _write_set(corpus: Corpus, number: int, writer: "_Writer") -> Counts:
         samples = corpus.fetch([Place(number, index) for index in range(begin, stop)])
         writer.write(samples)
         counts += counts_of(samples)
+        report("counting tokens", stop, size)
     return counts
 
 

@@ -553,3 +553,16 @@ def test_splits_are_named_as_the_hub_names_them(tmp_path: Path) -> None:
         "test_sft": 1,
         "validation": 2,
     }
+
+
+def test_a_template_with_a_date_says_so(tmp_path: Path, run: Any) -> None:
+    path = write(tmp_path / "rows.jsonl", [chat("q")])
+    template = "{{ strftime_now('%Y') }}" + demo_tokenizer().chat_template
+    assert "writes a date: it is 26 Jul 2024" in run(path, chat_template=template)["notices"][-1]
+
+
+def test_a_tokenizer_that_cannot_be_read_is_one_line(tmp_path: Path, run: Any) -> None:
+    path = write(tmp_path / "rows.jsonl", [chat("q")])
+    (tmp_path / "no tokenizer").mkdir()
+    with pytest.raises(JobError, match="cannot be read"):
+        run(path, tokenizer=str(tmp_path / "no tokenizer"))
