@@ -64,6 +64,11 @@ class RowFile:
         row = self.row_number(index)
         return NumberedDocument(self.first + row, self._read(row))
 
+    def refusal(self, index: int, error: RowError) -> JobError:
+        """What is wrong with a row, with its file and line."""
+        where = self.place(self.row_number(index))
+        return JobError("UsageError", f"{where}: {error.message}", error.hint)
+
     def row_number(self, index: int) -> int:
         if self._chosen is None:
             return index
@@ -144,8 +149,7 @@ class Corpus:
         except RowError as error:
             is_read = len(batch) == len(found)
             file, index = found[error.index if is_read else len(batch)]
-            where = file.place(file.row_number(index))
-            raise JobError("UsageError", f"{where}: {error.message}", error.hint) from None
+            raise file.refusal(index, error) from None
 
     def _locate(self, place: Place) -> tuple[RowFile, int]:
         ends = self._ends[place.file]

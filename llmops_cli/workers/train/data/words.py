@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from train.data.corpus import RowFile
 from train.data.forms import Document, PromptCompletion, Text
 from train.data.plan import DataPlan, training_files
+from train.data.row_error import RowError
 
 MOST_DOCUMENTS = 8000
 MOST_CHARACTERS = 50_000_000
@@ -26,7 +27,11 @@ def texts_of(plan: DataPlan) -> Iterator[str]:
 
 def _texts_in(file: RowFile, most: int) -> Iterator[str]:
     for index in range(min(most, file.size)):
-        yield from _words(file.document(index).document)
+        try:
+            document = file.document(index).document
+        except RowError as error:
+            raise file.refusal(index, error) from None
+        yield from _words(document)
 
 
 def _words(document: Document) -> Iterator[str]:

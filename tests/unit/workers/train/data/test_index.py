@@ -566,3 +566,14 @@ def test_a_tokenizer_that_cannot_be_read_is_one_line(tmp_path: Path, run: Any) -
     (tmp_path / "no tokenizer").mkdir()
     with pytest.raises(JobError, match="cannot be read"):
         run(path, tokenizer=str(tmp_path / "no tokenizer"))
+
+
+def test_a_tokenizer_is_made_of_the_data_or_the_bad_row_is_named(tmp_path: Path, run: Any) -> None:
+    path = write(tmp_path / "rows.jsonl", [chat("q"), chat("r")])
+    asked = {"tokenizer": None, "tokenizer_output": str(tmp_path / "made"), "vocab_size": 300}
+    found = run(path, **asked)
+    assert found["training"][0]["samples"] == 2
+    assert run(path, **asked)["tokenizer"] == found["tokenizer"]
+    write(path, [chat("q"), {"messages": []}])
+    with pytest.raises(JobError, match=r"rows.jsonl:2: messages is empty"):
+        run(path, **asked)
