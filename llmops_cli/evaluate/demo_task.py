@@ -216,7 +216,7 @@ SKILLS: dict[str, Callable[..., list[DemoMessage]]] = {
 }
 TRAINING_WEIGHTS = {
     "fact": 1.5,
-    "addition": 1.5,
+    "addition": 2.5,
     "successor": 1.0,
     "copy": 2.0,
     "reverse": 2.0,
