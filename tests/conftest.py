@@ -24,6 +24,8 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 # Several test processes share the cores: numpy's threads would spin for one another's, which
 # takes five times the time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Engines' OpenMP threads likewise: two of them in company took thirty times the time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # The laws are about values. Hypothesis' own 200 ms an example is wall time, which another process
 # may take.

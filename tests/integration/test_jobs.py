@@ -54,6 +54,8 @@ def work(job_input, events):
     if "refuses" in job_input or "breaks" in job_input:
         time.sleep(0.3)
         raise ConnectionError("the other rank went away")
+    if job_input.get("waits"):
+        return {"waits": os.environ["OMP_WAIT_POLICY"]}
     return {"rank": rank}
 
 if __name__ == "__main__":
@@ -125,6 +127,15 @@ def test_one_process_writes_even_if_the_environment_has_a_rank(
     monkeypatch.setenv("RANK", "1")
     assert jobs.run().output == {"rank": 1}
     assert len((jobs.folder / "events.jsonl").read_text().splitlines()) == 1
+
+
+def test_threads_that_wait_leave_the_core_to_others_unless_the_user_wants_it(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert jobs.run(waits=True).output == {"waits": "PASSIVE"}
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert jobs.run(waits=True).output == {"waits": "ACTIVE"}
 
 
 def test_of_two_ranks_the_first_writes_events_and_output(jobs: Jobs) -> None:
