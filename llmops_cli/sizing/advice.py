@@ -64,6 +64,19 @@ def advice_for(
     return tuple(found)
 
 
+def advice_of(
+    architecture: Architecture,
+    work: Work,
+    cluster: Cluster,
+    *,
+    option: Option,
+    degrees: Degrees,
+) -> tuple[str, ...]:
+    """Single changes with which this very option would fit."""
+    asked = Asked(architecture=architecture, work=work, cluster=cluster, degrees=degrees)
+    return tuple(_single_changes(asked, option))
+
+
 def faster_for(
     architecture: Architecture,
     work: Work,

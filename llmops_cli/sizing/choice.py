@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from llmops_cli.sizing.advice import advice_for, faster_for
+from llmops_cli.sizing.advice import advice_for, advice_of, faster_for
 from llmops_cli.sizing.architecture import Architecture
 from llmops_cli.sizing.devices import Cluster
 from llmops_cli.sizing.layout import STRATEGIES, Degrees, Layout
@@ -60,13 +60,27 @@ def asked_for(
     cluster: Cluster,
     *,
     option: Option,
+    options: Sequence[Option],
     degrees: Degrees,
 ) -> Choice:
-    """The strategy that was named, whether or not another would be better."""
+    """The strategy that was named, whether or not another would be better.
+
+    Where it does not fit and another of `options` does as it is, that one is said before what is
+    far slower, such as offloading.
+    """
     if option.fits:
         reason = _reason(architecture, work, cluster, chosen=option, fitting=[option])
         return Choice(option=option, reason=reason)
-    return refuse(architecture, work, cluster, options=[option], degrees=degrees)
+    other = choose(architecture, work, cluster, options=options, degrees=degrees).option
+    if other is None:
+        return refuse(architecture, work, cluster, options=[option], degrees=degrees)
+    advice = (f"--strategy {other.strategy}",)
+    if option.memory is None:
+        return Choice(option=None, reason=str(option.refusal), advice=advice)
+    own = advice_of(architecture, work, cluster, option=option, degrees=degrees)
+    needs = _needs(option.memory, cluster)
+    reason = f"{_over(option, cluster)} does not fit: it needs {needs}"
+    return Choice(option=None, reason=reason, advice=(*own, *advice))
 
 
 def refuse(
@@ -84,10 +98,8 @@ def refuse(
     least = min(possible, key=lambda option: option.total_bytes)
     memory = least.memory
     assert memory is not None
-    reason = (
-        f"nothing fits: {_over(least, cluster)} needs least, {gb(memory.total)} a device "
-        f"({_largest(memory)}), of the {gb(cluster.usable_bytes)} of {cluster.device.name}"
-    )
+    needs = _needs(memory, cluster)
+    reason = f"nothing fits: {_over(least, cluster)} needs least, {needs}"
     advice = advice_for(architecture, work, cluster, options=possible, degrees=degrees)
     return Choice(option=None, reason=reason, advice=advice)
 
@@ -97,6 +109,13 @@ def _over(option: Option, cluster: Cluster) -> str:
         return option.strategy
     parts = f" ({option.layout.in_words})" if "+" in option.strategy else ""
     return f"{option.strategy} over {cluster.devices}{parts}"
+
+
+def _needs(memory: DeviceMemory, cluster: Cluster) -> str:
+    return (
+        f"{gb(memory.total)} a device ({_largest(memory)}), "
+        f"of the {gb(cluster.usable_bytes)} of {cluster.device.name}"
+    )
 
 
 def states_bytes(memory: DeviceMemory) -> float:

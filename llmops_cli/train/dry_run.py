@@ -148,7 +148,9 @@ def _choice(
         return choose(architecture, work, cluster, options=options, degrees=degrees)
     for option in options:
         if option.strategy == recipe.strategy:
-            return asked_for(architecture, work, cluster, option=option, degrees=degrees)
+            return asked_for(
+                architecture, work, cluster, option=option, options=options, degrees=degrees
+            )
     raise UsageError(f"unknown strategy '{recipe.strategy}'")
 
 

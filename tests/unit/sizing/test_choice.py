@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmops_cli.sizing.choice import Choice, choose
+from llmops_cli.sizing.choice import Choice, asked_for, choose
 from llmops_cli.sizing.devices import Cluster, device_named
 from llmops_cli.sizing.families import architecture_of
 from llmops_cli.sizing.layout import STRATEGIES, Degrees
@@ -64,6 +64,37 @@ def test_where_nothing_fits_it_is_said_what_would() -> None:
     assert "32 devices instead of 8" in advice
     assert "--offload" in advice
     assert not any(option.fits for option in options.values())
+
+
+def _named(strategy: str, config: Config, cluster: Cluster, **work: object) -> Choice:
+    architecture = architecture_of(config)
+    wishes = {"sequence_length": 2048, "batch_size": 4 * cluster.devices, **work}
+    asked = Work(**wishes)  # type: ignore[arg-type]
+    options = options_for(architecture, asked, cluster, degrees=Degrees())
+    (option,) = (each for each in options if each.strategy == strategy)
+    return asked_for(
+        architecture, asked, cluster, option=option, options=options, degrees=Degrees()
+    )
+
+
+def test_a_named_strategy_that_does_not_fit_hears_of_one_that_does() -> None:
+    choice = _named("ddp", LLAMA_3_8B, _cluster(8), accumulate=4)
+    assert choice.option is None
+    assert choice.reason.startswith("ddp over 8 does not fit: it needs ")
+    assert choice.advice == ("--strategy fsdp",)
+
+
+def test_a_named_strategy_is_first_helped_itself() -> None:
+    choice = _named("fsdp", LLAMA_3_8B, _cluster(8), sequence_length=4096, batch_size=16)
+    assert choice.option is None
+    assert choice.advice[0] == "--strategy fsdp --accumulate 2"
+    assert choice.advice[-1] in {"--strategy pp", "--strategy fsdp+pp"}
+
+
+def test_a_named_strategy_that_is_impossible_hears_of_one_that_is() -> None:
+    choice = _named("single", TINY["llama"], _cluster(8))
+    assert choice.reason == "strategy 'single' is one process, and there are 8"
+    assert choice.advice == ("--strategy ddp",)
 
 
 def test_a_batch_that_does_not_divide_is_refused_in_words() -> None:

@@ -51,7 +51,7 @@ def test_what_cannot_fit_is_refused_with_what_would() -> None:
     recipe = TrainRecipe(**SHORT)  # type: ignore[arg-type]
     with pytest.raises(UsageError) as error:
         settled(recipe, found)
-    assert "--offload" in str(error.value.hint)
+    assert error.value.hint == "--strategy fsdp"
 
 
 def test_the_recipe_gets_the_degrees_that_were_chosen() -> None:
