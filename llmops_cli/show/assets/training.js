@@ -7,7 +7,9 @@
   const colors = ["#2563eb", "#e8590c", "#0f9d6b", "#a626a4", "#b58900", "#d6336c", "#0891b2", "#6b7280"];
   const axis = (label, more) => Object.assign(
     { label, stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, labelSize: 22 }, more);
-  const number = (value) => value == null ? "-" : Number(value.toPrecision(4)).toLocaleString("en");
+  const small = (value) => value.toExponential(3).replace(/\.?0+e/, "e");
+  const number = (value) => value == null ? "-"
+    : value && Math.abs(value) < 1e-3 ? small(value) : Number(value.toPrecision(4)).toLocaleString("en");
   const sync = uPlot.sync("step");
 
   // curves: [{name, points: [[step, value], ...], dots}]
