@@ -85,7 +85,7 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         list[str],
         Flag(
             help="Data of its own to evaluate on. May be repeated.",
-            default="a share of the data",
+            default="none",
             repeat=True,
             group=DATA,
         ),
@@ -108,11 +108,20 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Flag(help="Which tokens of a chat count: answers, all.", group=DATA),
     ] = "answers"
     prompt_loss_weight: Annotated[
-        Share, Flag(help="What the other tokens of a chat count.", group=DATA)
+        Share,
+        Flag(
+            help="What the other tokens of a chat count.",
+            default="0.1; 0 with --init or a model",
+            group=DATA,
+        ),
     ] = 0.1
     too_long: Annotated[
         Literal["cut", "drop", "error"],
-        Flag(help="Samples beyond --sequence-length: cut, drop, error.", group=DATA),
+        Flag(
+            help="Samples beyond --sequence-length: cut, drop, error.",
+            default="error; cut with --init or a model",
+            group=DATA,
+        ),
     ] = "error"
     chat_template: Annotated[
         str | None,
@@ -187,10 +196,20 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = None
     batch_size: Annotated[
-        Positive, Flag(help="Samples, or packed rows, of a step over all ranks.", group=LENGTH)
+        Positive,
+        Flag(
+            help="Samples, or packed rows, of a step over all ranks.",
+            default="32; 16 with a model",
+            group=LENGTH,
+        ),
     ] = 32
     accumulate: Annotated[
-        Positive, Flag(help="Parts that a rank takes its share of a batch in.", group=LENGTH)
+        Positive,
+        Flag(
+            help="Parts that a rank takes its share of a batch in.",
+            default="2; 1 with --init or a model",
+            group=LENGTH,
+        ),
     ] = 2
     seed: Annotated[
         int, Flag(help="The same seed gives the same digest on one machine.", group=LENGTH)
@@ -200,7 +219,7 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Literal["adamw", "muon", "adafactor", "adamw8bit"],
         Flag(
             help="adamw, muon, adafactor, adamw8bit.",
-            default="muon; adamw with a model",
+            default="muon; adamw with --init or a model",
             group=LEARNING,
         ),
     ] = "muon"
@@ -208,7 +227,7 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         PositiveNumber,
         Flag(
             help="Peak rate; beside Muon AdamW gets a quarter.",
-            default="0.02; 2e-5 with a model",
+            default="0.02; 3e-4 with --init, 2e-5 with a model",
             group=LEARNING,
         ),
     ] = 0.02
@@ -216,20 +235,30 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Literal["constant", "linear", "cosine", "wsd"],
         Flag(
             help="constant, linear, cosine, wsd.",
-            default="wsd; cosine with a model",
+            default="wsd; cosine with --init or a model",
             group=LEARNING,
         ),
     ] = "wsd"
     warmup_steps: Annotated[
         Natural | None,
-        Flag(help="Steps to the peak.", default="20; 3 % with a model", group=LEARNING),
+        Flag(help="Steps to the peak.", default="20; 3 % with --init or a model", group=LEARNING),
     ] = 20
     decay_share: Annotated[Share, Flag(help="wsd: the falling part.", group=LEARNING)] = 0.35
     least_rate: Annotated[
-        Share, Flag(help="The last rate as a share of the peak.", group=LEARNING)
+        Share,
+        Flag(
+            help="The last rate as a share of the peak.",
+            default="0.02; 0.1 with --init or a model",
+            group=LEARNING,
+        ),
     ] = 0.02
     weight_decay: Annotated[
-        NonNegative, Flag(help="Of matrices, never of norms and biases.", group=LEARNING)
+        NonNegative,
+        Flag(
+            help="Of matrices, never of norms and biases.",
+            default="0.01; 0.1 with --init, 0 with a model",
+            group=LEARNING,
+        ),
     ] = 0.01
     beta1: Share = 0.9
     beta2: Share = 0.95
@@ -265,7 +294,12 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Flag(help="Steps between evaluations; 0: only at the end.", group=KEEPING),
     ] = 0
     checkpoint_every: Annotated[
-        Natural, Flag(help="Steps between checkpoints; 0: none.", group=KEEPING)
+        Natural,
+        Flag(
+            help="Steps between checkpoints; 0: none.",
+            default="0; 500 with --init or a model",
+            group=KEEPING,
+        ),
     ] = 0
     keep: Annotated[
         Positive, Flag(help="Newest checkpoints that stay, beside the best.", group=KEEPING)

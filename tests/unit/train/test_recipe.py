@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.fields import Flag
 from llmops_cli.core.resolve import Resolved, resolve
 from llmops_cli.train.checks import check
+from llmops_cli.train.defaults import OF_A_CONFIGURATION, OF_A_MODEL, Values
 from llmops_cli.train.launch import Launch
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.settings import settings_of
@@ -23,6 +27,18 @@ def resolved(**flags: object) -> Resolved[TrainRecipe]:
 
 def test_without_a_word_it_is_the_demo() -> None:
     assert resolved().recipe == TrainRecipe()
+
+
+@pytest.mark.parametrize("values", [OF_A_CONFIGURATION, OF_A_MODEL])
+def test_the_help_has_the_default_of_each_thing_that_is_trained(values: Values) -> None:
+    hints = get_type_hints(TrainRecipe, include_extras=True)
+    for name, value in values.items():
+        if value is None:
+            continue
+        (flag,) = (each for each in hints[name].__metadata__ if isinstance(each, Flag))
+        words = re.split(r"[;, ]+", str(flag.default))
+        numbers = [float(word) for word in words if re.fullmatch(r"[\d.e-]*\d", word)]
+        assert value in words or value in numbers, (name, value, flag.default)
 
 
 def test_a_model_is_tuned_gently_and_once_through() -> None:
