@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
+UNBOUNDED = 10_000
 MISSING = "-"
 """What a cell without a value shows."""
 
@@ -40,6 +42,22 @@ def add_columns(table: Table, names: Iterable[str], *, words: Collection[str]) -
             table.add_column(name, justify="left")
         else:
             table.add_column(name, justify="right")
+
+
+class ByWidth:
+    """A table where a terminal has room for it, else a narrower one: no figure is cut."""
+
+    def __init__(self, wide: Table, narrow: Table) -> None:
+        self.wide = wide
+        self.narrow = narrow
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.wide if natural_width(self.wide) <= options.max_width else self.narrow
+
+
+def natural_width(table: Table) -> int:
+    """Columns of a terminal in which no cell is cut or wrapped."""
+    return Console(width=UNBOUNDED).measure(table).maximum
 
 
 def matrix_table(

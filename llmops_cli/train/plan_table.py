@@ -6,17 +6,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from llmops_cli.show.tables import MISSING, add_columns
+from llmops_cli.show.tables import MISSING, ByWidth, add_columns
 from llmops_cli.train.dry_run import DryRun, PerDeviceBytes, StrategyPlan
 
 GB = 1e9
 PARTS = ("weights", "gradients", "optimizer", "activations", "workspace", "communication")
 COLUMNS = ("strategy", "spread over", "fits", *PARTS, "total", "tokens/s", "MFU")
+NARROW = ("strategy", "fits", "GB a device", "tokens/s", "MFU")
 WORDS = frozenset({"strategy", "spread over", "fits"})
 
 
 def render(found: DryRun) -> RenderableType:
-    lines: list[RenderableType] = [_headline(found), _table(found), Text(found.reason)]
+    lines: list[RenderableType] = [_headline(found), _tables(found), Text(found.reason)]
     word = "would fit" if found.chosen is None else "faster"
     lines += [Text(f"{word}: {advice}") for advice in found.advice]
     lines += [Text(note, style="yellow") for note in found.notes]
@@ -33,13 +34,34 @@ def _headline(found: DryRun) -> Text:
     return Text(f"{found.parameters:,} parameters; {machine}; {batch}, {work.optimizer}")
 
 
+def _tables(found: DryRun) -> ByWidth:
+    return ByWidth(_table(found), _narrow_table(found))
+
+
+def _narrow_table(found: DryRun) -> Table:
+    """Without the parts of the memory, which --json has too."""
+    table = Table()
+    add_columns(table, NARROW, words=WORDS)
+    for name, plan in found.strategies.items():
+        if plan.per_device_bytes is not None and plan.tokens_per_s is not None:
+            fits = "yes" if plan.fits else "no"
+            total = _size(plan.per_device_bytes.total)
+            cells = [name, fits, total, f"{plan.tokens_per_s:,.0f}", _share(plan.mfu)]
+            table.add_row(*cells, style=_style(name, found))
+    return table
+
+
+def _style(name: str, found: DryRun) -> str | None:
+    return "bold green" if name == found.chosen else None
+
+
 def _table(found: DryRun) -> Table:
     table = Table(title="GB a device", title_justify="left")
     add_columns(table, COLUMNS, words=WORDS)
     for name, plan in found.strategies.items():
         if plan.per_device_bytes is not None:
-            style = "bold green" if name == found.chosen else None
-            table.add_row(*_cells(name, plan, plan.per_device_bytes), style=style)
+            cells = _cells(name, plan, plan.per_device_bytes)
+            table.add_row(*cells, style=_style(name, found))
     return table
 
 

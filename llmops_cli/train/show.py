@@ -8,7 +8,7 @@ from rich.table import Table
 
 from llmops_cli.show.csv_text import csv_text
 from llmops_cli.show.runs import Export, OpenedRun, Show
-from llmops_cli.show.tables import megabytes, number
+from llmops_cli.show.tables import megabytes, natural_width, number
 from llmops_cli.train.compare import compare
 from llmops_cli.train.gate import gate
 from llmops_cli.train.page import page
@@ -30,11 +30,27 @@ COLUMNS = (
 CSV_COLUMNS = ("step", "loss", "grad_norm", "learning_rate", "tokens_per_s")
 
 
-def train_table(report: TrainReport) -> Table:
-    table = Table(title=report.path, title_justify="left")
+def train_table(report: TrainReport, *, width: int) -> Table:
+    """One row; where a terminal has no room for it, a row a figure, so that none is cut."""
+    table = _titled(report)
     for name in COLUMNS:
         table.add_column(name, justify="left" if name == "strategy" else "right")
     table.add_row(*cells_of(report))
+    return table if natural_width(table) <= width else _tall_table(report)
+
+
+def _tall_table(report: TrainReport) -> Table:
+    table = _titled(report)
+    table.show_header = False
+    table.add_column()
+    table.add_column(justify="right")
+    for name, cell in zip(COLUMNS, cells_of(report), strict=True):
+        table.add_row(name, cell)
+    return table
+
+
+def _titled(report: TrainReport) -> Table:
+    table = Table(title=report.path, title_justify="left")
     table.caption = "\n".join(report.notices)
     table.caption_justify = "left"
     return table
@@ -99,7 +115,7 @@ def _export_csv(run: OpenedRun) -> str:
 
 
 SHOW = Show(
-    table=lambda report, word, width: train_table(report),
+    table=lambda report, word, width: train_table(report, width=width),
     listed=_listed,
     compare=compare,
     gate=gate,

@@ -80,6 +80,17 @@ def test_the_table_names_each_strategy_and_the_reason() -> None:
     assert "nothing fits" in text or "over 8" in text
 
 
+def test_a_narrow_terminal_has_fewer_columns_and_no_figure_is_cut() -> None:
+    console = Console(width=60)
+    with console.capture() as capture:
+        console.print(render(_dry(LLAMA_3_8B, gpu="a100")))
+    text = capture.get()
+    assert "…" not in text
+    assert "fsdp+tp" in text
+    assert "GB a device" in text
+    assert "communication" not in text.split("fsdp over")[0]
+
+
 def test_an_unknown_gpu_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="unknown GPU"):
         cluster_of(gpu="h900", nproc=1, nnodes=1)

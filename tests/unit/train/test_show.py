@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.report import decode_report
@@ -13,7 +14,7 @@ from llmops_cli.show.gates import ConditionOutcome
 from llmops_cli.show.runs import OpenedRun, compare_runs, judge_run, page_of, run_list
 from llmops_cli.train.compare import TrainComparison
 from llmops_cli.train.report import TrainReport, Validation
-from llmops_cli.train.show import train_csv, train_markdown
+from llmops_cli.train.show import COLUMNS, train_csv, train_markdown, train_table
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "reports" / "llmops.train-1.json"
 
@@ -95,3 +96,13 @@ def test_tables_for_other_tools(new: OpenedRun) -> None:
     assert lines[0] == "step,loss,grad_norm,learning_rate,tokens_per_s"
     assert len(lines) == 1 + len(new.report.loss_curve)
     assert "| ddp | 2 |" in train_markdown(new.report)
+
+
+def test_a_narrow_terminal_has_a_row_a_figure_and_none_is_cut(old: OpenedRun) -> None:
+    console = Console(width=50)
+    with console.capture() as capture:
+        console.print(train_table(old.report, width=50))
+    text = capture.get()
+    assert "…" not in text
+    assert f"{old.report.parameters:,}" in text
+    assert len(train_table(old.report, width=200).columns) == len(COLUMNS)
