@@ -9,6 +9,7 @@ import typer
 
 from llmops_cli.cli.options import Given, in_groups, recipe_command
 from llmops_cli.cli.settings import JSON, RECIPE
+from llmops_cli.core.errors import UsageError
 from llmops_cli.train.recipe import TrainRecipe
 
 
@@ -45,6 +46,10 @@ def train(
     from llmops_cli.cli.settings import resolved
 
     found = resolved(TrainRecipe, given, command="train", file=recipe)
+    if emit and dry_run:
+        raise UsageError(
+            "--emit writes the files of a run and --dry-run plans it", hint="give one of them"
+        )
     if emit:
         _emit(emit, found.recipe, output)
         return

@@ -17,7 +17,7 @@ from llmops_cli.runtime.contents import read_state
 from llmops_cli.train.cluster import cluster_of
 from llmops_cli.train.dry_run import dry_run
 from llmops_cli.train.emit_kubernetes import kubernetes
-from llmops_cli.train.emitted import Job, job_name, shutdown_timeout_s
+from llmops_cli.train.emitted import Job, job_name, shutdown_timeout_s, storage_bytes
 from llmops_cli.train.kept import REPORT, model_name
 from llmops_cli.train.planned import config_of
 from llmops_cli.train.recipe import TrainRecipe
@@ -62,6 +62,7 @@ def job_of(recipe: TrainRecipe, argv: Sequence[str], output: Path) -> Job:
         folder=str(output),
         shutdown_timeout_s=shutdown_timeout_s(found, measured_save_s=measured_save_s(output)),
         rendezvous=recipe.rendezvous,
+        storage_bytes=storage_bytes(recipe, found),
     )
 
 

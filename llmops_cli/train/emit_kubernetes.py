@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import posixpath
 import shlex
 from typing import Any
 
 import yaml
 
 from llmops_cli import __version__
+from llmops_cli.core.errors import UsageError
 from llmops_cli.train.emitted import Job
 
 IMAGE = f"llmops:{__version__}"
-STORAGE = "100Gi"
+DATA_AND_CACHE_GIB = 100
+GIB = 1 << 30
 PORT = 29500
 MOUNT = "/runs"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a mount of the container, where NCCL speaks
@@ -22,6 +26,13 @@ Manifest = dict[str, Any]  # Any: YAML
 
 
 def kubernetes(job: Job) -> str:
+    """Raises: UsageError if -o is where only the pod is, and would be lost with it."""
+    folder = posixpath.normpath(posixpath.join(MOUNT, job.folder))
+    if folder != MOUNT and not folder.startswith(f"{MOUNT}/"):
+        raise UsageError(
+            f"-o {job.folder} is not on the volume that the job mounts at {MOUNT}",
+            hint=f"-o NAME, a folder of that volume, or -o {MOUNT}/NAME",
+        )
     parts = [
         _commented(
             f"Checkpoints and the model: all nodes mount it at {MOUNT}, where data and -o lie.",
@@ -52,9 +63,14 @@ def _claim(job: Job) -> Manifest:
         "metadata": {"name": job.name},
         "spec": {
             "accessModes": ["ReadWriteMany"],
-            "resources": {"requests": {"storage": STORAGE}},
+            "resources": {"requests": {"storage": _storage(job)}},
         },
     }
+
+
+def _storage(job: Job) -> str:
+    """What the run keeps, and room for data and the cache."""
+    return f"{DATA_AND_CACHE_GIB + math.ceil(job.storage_bytes / GIB)}Gi"
 
 
 def _job_set(job: Job) -> Manifest:

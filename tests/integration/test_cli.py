@@ -268,6 +268,13 @@ def test_doctor_reports_the_machine_as_json(cli: Cli) -> None:
     assert {row["name"] for row in facts["environments"]} >= {"llamacpp", "train"}
 
 
+def test_a_plan_and_the_files_of_a_run_are_not_asked_for_at_once(cli: Cli) -> None:
+    run = cli("train", "--emit", "slurm", "--dry-run", "-o", "run")
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert "give one of them" in run.stderr
+
+
 if __name__ == "__main__":
     for stale in GOLDEN.glob("*.txt"):
         stale.unlink()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.train.emit import command_of, emit
 from llmops_cli.train.recipe import TrainRecipe
+from tests.unit.sizing.configs import LLAMA_3_8B
 
 ARGV = ["train", "--steps", "10", "--emit", "slurm", "--nproc=4", "--nnodes", "2", "-o", "run a"]
 RECIPE = TrainRecipe(nproc=4, nnodes=2, gpu="h100", steps=10)
@@ -80,6 +83,29 @@ def test_no_variable_of_this_machine_is_told(kind: str, monkeypatch: pytest.Monk
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("WANDB_API_KEY", "wandb_secret")
     assert "secret" not in emitted(kind)
+
+
+def claimed_gib(**wishes: Any) -> int:
+    recipe = msgspec.structs.replace(RECIPE, **wishes)
+    text = emit("k8s", recipe, argv=ARGV, output=Path("a"))
+    claim = next(yaml.safe_load_all(text))
+    return int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi"))
+
+
+def test_the_volume_holds_what_the_run_keeps(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(LLAMA_3_8B))
+    eight_billion = {"init": str(config), "data": ["a.jsonl"], "optimizer": "adamw"}
+    assert claimed_gib() == 101
+    assert 400 <= claimed_gib(**eight_billion, keep=2) <= 600
+    assert claimed_gib(**eight_billion, keep=5) > claimed_gib(**eight_billion, keep=2) + 250
+
+
+@pytest.mark.parametrize("folder", ["/out/run", "../run", "/runs-old"])
+def test_what_a_pod_would_lose_is_refused(folder: str) -> None:
+    with pytest.raises(UsageError, match="not on the volume"):
+        emit("k8s", RECIPE, argv=ARGV, output=Path(folder))
+    assert emit("k8s", RECIPE, argv=ARGV, output=Path("/runs/a"))
 
 
 def test_a_cluster_needs_a_folder_and_a_known_launcher() -> None:
