@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -97,14 +98,49 @@ def goes_on(kept: TrainReport, recipe: TrainRecipe, target: Path) -> bool:
     return is_more and has_state and recipe.resume == "auto"
 
 
-def refuse_another(kept: TrainReport, target: Path, key: str) -> None:
+def refuse_file(target: Path) -> None:
+    """Raises: UsageError if a model is to be written where a file is."""
+    if target.exists() and not target.is_dir():
+        raise UsageError(
+            f"{target} is a file, and a model is a folder",
+            hint="choose another -o",
+        )
+
+
+def refuse_another(
+    kept: TrainReport,
+    target: Path,
+    recipe: TrainRecipe,
+    *,
+    key: str,
+    world_size: int,
+) -> None:
     """Raises: UsageError if the folder that the user chose holds the model of another run."""
     known = kept.manifest.digests.get("run", key)
     if known != key:
+        differing = list(_differences(kept, recipe, world_size=world_size))
+        words = ", ".join(differing) or "code or libraries"
         raise UsageError(
-            f"{target} holds a model of another run: data, recipe, code or libraries differ",
-            hint="choose another -o, or remove it",
+            f"{target} holds a model of another run: {words}",
+            hint="the same options, another -o, or remove it",
         )
+
+
+def _differences(kept: TrainReport, recipe: TrainRecipe, *, world_size: int) -> Iterator[str]:
+    """What made another model, as far as the report has it."""
+    if kept.manifest.digests.get("data") != data_digest(recipe):
+        yield "data"
+    if kept.world_size != world_size:
+        yield f"processes ({kept.world_size} then, {world_size} now)"
+    then = kept.manifest.recipe
+    for name, now in msgspec.to_builtins(recipe).items():
+        is_told = name in then and name not in NOT_OF_THE_MODEL
+        if is_told and then[name] != now:
+            yield f"{name} ({_shown(then[name])} then, {_shown(now)} now)"
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)
 
 
 def copied(source: Path, target: Path, progress: Progress) -> bool:

@@ -35,6 +35,7 @@ from llmops_cli.train.kept import (
     kept_report,
     model_dir,
     refuse_another,
+    refuse_file,
     run_key,
 )
 from llmops_cli.train.launch import ALONE, SHUTDOWN_TIMEOUT_S, launch_of
@@ -85,6 +86,8 @@ def train_as_rank(
     alone: bool = False,
 ) -> TrainReport | None:
     """As `train`. None: this process is not the first of its run, and that one reports."""
+    if output is not None:
+        refuse_file(output)
     run = _Run(recipe, origins, progress, alone=alone)
     target = output or model_dir(recipe, run.key)
     if not run.launch.is_first:
@@ -95,7 +98,8 @@ def train_as_rank(
         if kept is not None and goes_on(kept, recipe, target):
             return run.lead(target)
         if kept is not None:
-            refuse_another(kept, target, run.key)
+            world_size = run.launch.world_size
+            refuse_another(kept, target, recipe, key=run.key, world_size=world_size)
             return kept
         if output is not None and run.is_copied(output):
             return kept_report(output, progress) or run.lead(target)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.core.report import Manifest, Memory
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.files import to_json, write_atomic
+from llmops_cli.train.data import data_digest
+from llmops_cli.train.kept import refuse_another, refuse_file
+from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 from llmops_cli.train.run import REPORT, kept_report
 from tests.unit.heard import Heard
@@ -79,3 +84,32 @@ def test_what_belongs_to_the_run_is_no_part_of_the_model(model: Path) -> None:
     heard = Heard()
     assert kept_report(model, heard) is not None
     assert heard.warnings == []
+
+
+def test_a_folder_of_another_run_is_refused_with_what_differs(model: Path) -> None:
+    then = TrainRecipe(steps=5, seed=1)
+    found = kept_report(model, Heard())
+    assert found is not None
+    manifest = Manifest(
+        recipe=msgspec.to_builtins(then), digests={"run": "old", "data": data_digest(then)}
+    )
+    kept = msgspec.structs.replace(found, manifest=manifest)
+    now = msgspec.structs.replace(then, seed=2, chat_template="chatml", keep=7)
+    with pytest.raises(UsageError) as error:
+        refuse_another(kept, model, now, key="new", world_size=2)
+    differing = (
+        "processes (1 then, 2 now), chat_template (none then, chatml now), seed (1 then, 2 now)"
+    )
+    assert str(error.value) == f"{model} holds a model of another run: {differing}"
+    with pytest.raises(UsageError, match="another run: code or libraries"):
+        refuse_another(kept, model, then, key="new", world_size=1)
+    refuse_another(kept, model, now, key="old", world_size=2)
+
+
+def test_a_model_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("{}")
+    with pytest.raises(UsageError, match=r"config\.json is a file"):
+        refuse_file(path)
+    refuse_file(tmp_path)
+    refuse_file(tmp_path / "new")
