@@ -21,6 +21,7 @@ from llmops_cli.train.report import TrainReport
 
 PROGRAM = "train.main"
 REPORT = "train-report.json"
+CONFIG = "config.json"
 JOBS = ".job"
 """Inputs and messages of a run that is under way."""
 BESIDE = frozenset({REPORT, JOBS, ".export", "checkpoints", "logs", "metrics.jsonl", "trackers"})
@@ -98,12 +99,24 @@ def goes_on(kept: TrainReport, recipe: TrainRecipe, target: Path) -> bool:
     return is_more and has_state and recipe.resume == "auto"
 
 
-def refuse_file(target: Path) -> None:
-    """Raises: UsageError if a model is to be written where a file is."""
-    if target.exists() and not target.is_dir():
+def refuse_place(recipe: TrainRecipe, target: Path) -> None:
+    """Raises: UsageError if writing a model there would take the place of what is no run's."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UsageError(f"{target} is a file, and a model is a folder", hint="choose another -o")
+    begins = recipe.model or recipe.init
+    if begins and Path(begins).is_dir() and target.samefile(begins):
         raise UsageError(
-            f"{target} is a file, and a model is a folder",
+            f"{target} is the model that is trained, and would be written over",
             hint="choose another -o",
+        )
+    is_of_a_run = any((target / name).exists() for name in BESIDE)
+    if (target / CONFIG).is_file() and not is_of_a_run:
+        raise UsageError(
+            f"{target} holds a model that no run of llmops train made, and it would be written "
+            "over",
+            hint="choose another -o, or remove it",
         )
 
 

@@ -35,7 +35,7 @@ from llmops_cli.train.kept import (
     kept_report,
     model_dir,
     refuse_another,
-    refuse_file,
+    refuse_place,
     run_key,
 )
 from llmops_cli.train.launch import ALONE, SHUTDOWN_TIMEOUT_S, launch_of
@@ -86,13 +86,13 @@ def train_as_rank(
     alone: bool = False,
 ) -> TrainReport | None:
     """As `train`. None: this process is not the first of its run, and that one reports."""
-    if output is not None:
-        refuse_file(output)
     run = _Run(recipe, origins, progress, alone=alone)
     target = output or model_dir(recipe, run.key)
     if not run.launch.is_first:
         run.follow(target)
         return None
+    if output is not None:
+        refuse_place(recipe, output)
     with locked(target) if output is None else claimed(target):
         kept = run.kept(target)
         if kept is not None and goes_on(kept, recipe, target):

@@ -12,7 +12,7 @@ from llmops_cli.core.report import Manifest, Memory
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.files import to_json, write_atomic
 from llmops_cli.train.data import data_digest
-from llmops_cli.train.kept import refuse_another, refuse_file
+from llmops_cli.train.kept import refuse_another, refuse_place
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 from llmops_cli.train.run import REPORT, kept_report
@@ -110,6 +110,22 @@ def test_a_model_is_no_file(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text("{}")
     with pytest.raises(UsageError, match=r"config\.json is a file"):
-        refuse_file(path)
-    refuse_file(tmp_path)
-    refuse_file(tmp_path / "new")
+        refuse_place(TrainRecipe(), path)
+    refuse_place(TrainRecipe(), tmp_path / "new")
+
+
+def test_a_model_that_no_run_made_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    refuse_place(TrainRecipe(), tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="no run of llmops train made"):
+        refuse_place(TrainRecipe(), tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    refuse_place(TrainRecipe(), tmp_path)
+
+
+@pytest.mark.parametrize("field", ["model", "init"])
+def test_a_model_is_not_trained_onto_itself(field: str, model: Path) -> None:
+    recipe = TrainRecipe(**{field: f"{model}/../{model.name}"})
+    with pytest.raises(UsageError, match="is the model that is trained"):
+        refuse_place(recipe, model)
