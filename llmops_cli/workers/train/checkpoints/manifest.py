@@ -67,7 +67,7 @@ def read(folder: Path) -> Manifest:
         content = json.loads((folder / NAME).read_bytes())
     except FileNotFoundError:
         raise NotWhole(f"{NAME} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise NotWhole(f"{NAME} cannot be read: {error}") from error
     return _manifest_of(content)
 

@@ -89,3 +89,10 @@ def test_a_saved_file_is_its_size_and_digest(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert manifests.describe_file(tmp_path / "x") == SavedFile(0, empty)
+
+
+def test_a_manifest_that_is_nested_too_deep_is_not_whole(tmp_path: Path) -> None:
+    saved(tmp_path)
+    (tmp_path / manifests.NAME).write_text("[" * 100_000)
+    with pytest.raises(NotWhole):
+        manifests.read(tmp_path)
