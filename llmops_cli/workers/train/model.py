@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 
 from _shared.protocol import JobError
@@ -56,7 +57,7 @@ def make_config(settings: Settings, vocabulary_size: int) -> Any:
 def _read_config(path: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(str(path), trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
         message = f"{path} is no configuration of a model: {error}"
         raise JobError("UsageError", message, "a config.json, or a folder with one") from error
 
