@@ -15,11 +15,10 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.progress import Silent
 from llmops_cli.runtime.contents import read_state
 from llmops_cli.train.cluster import cluster_of
-from llmops_cli.train.dry_run import dry_run
 from llmops_cli.train.emit_kubernetes import kubernetes
 from llmops_cli.train.emitted import Job, job_name, shutdown_timeout_s, storage_bytes
 from llmops_cli.train.kept import REPORT, model_name
-from llmops_cli.train.planned import config_of
+from llmops_cli.train.planned import dry_run_of
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 
@@ -52,7 +51,7 @@ def emit(
 
 def job_of(recipe: TrainRecipe, argv: Sequence[str], output: Path) -> Job:
     cluster = cluster_of(gpu=recipe.gpu, nproc=recipe.nproc, nnodes=recipe.nnodes)
-    found = dry_run(recipe, config_of(recipe, recipe.model), cluster)
+    found = dry_run_of(recipe)
     return Job(
         name=job_name(model_name(recipe)),
         command=command_of(argv),

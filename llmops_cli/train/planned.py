@@ -19,6 +19,7 @@ from llmops_cli.train.dry_run import AUTO, DryRun, demo_config, dry_run, settled
 from llmops_cli.train.first_step import planned_for_pass
 from llmops_cli.train.launch import Launch
 from llmops_cli.train.recipe import TrainRecipe
+from llmops_cli.train.trainable import refuse_untrainable
 
 CONFIG = "config.json"
 Config = dict[str, Any]  # Any: each architecture has fields of its own
@@ -74,7 +75,9 @@ class Planned(NamedTuple):
 def dry_run_of(recipe: TrainRecipe) -> DryRun:
     """`--dry-run`: for the devices that are named, or those here; no model is loaded."""
     cluster = cluster_of(gpu=recipe.gpu, nproc=recipe.nproc, nnodes=recipe.nnodes)
-    return dry_run(recipe, config_of(recipe, recipe.model), cluster)
+    config = config_of(recipe, recipe.model)
+    refuse_untrainable(config, recipe.model or recipe.init or DEMO)
+    return dry_run(recipe, config, cluster)
 
 
 def refuse_unfit(found: DryRun) -> None:
@@ -93,26 +96,36 @@ def planned(
 ) -> Planned:
     """For the ranks that are there.
 
-    Raises: UsageError if `auto` finds nothing that fits, with what would.
+    Raises: UsageError if `auto` finds nothing that fits, with what would, and for what is no
+    causal model.
     """
     try:
         config = config_of(recipe, model)
+    except UsageError as error:
+        return _without_plan(recipe, launch, error, progress)
+    refuse_untrainable(config, model or recipe.init or DEMO)
+    try:
         cluster = cluster_of(gpu=None, nproc=launch.ranks_here, nnodes=launch.nnodes)
         found = dry_run(recipe, config, cluster)
     except UsageError as error:
-        progress.say(f"no plan: {error.message}")
-        strategy = _unplanned(recipe, launch)
-        return Planned(
-            msgspec.structs.replace(recipe, strategy=strategy),
-            found=None,
-            arithmetic=Arithmetic(),
-        )
+        return _without_plan(recipe, launch, error, progress)
     if found.chosen is None and recipe.strategy != AUTO:
         progress.warn(f"it may not fit: {found.reason}")
     else:
         recipe = settled(recipe, found)
     arithmetic = _arithmetic(recipe, config, cluster)
     return Planned(recipe, found, arithmetic, config=config, cluster=cluster)
+
+
+def _without_plan(
+    recipe: TrainRecipe, launch: Launch, error: UsageError, progress: Progress
+) -> Planned:
+    progress.say(f"no plan: {error.message}")
+    return Planned(
+        msgspec.structs.replace(recipe, strategy=_unplanned(recipe, launch)),
+        found=None,
+        arithmetic=Arithmetic(),
+    )
 
 
 def _unplanned(recipe: TrainRecipe, launch: Launch) -> str:
@@ -189,7 +202,7 @@ def _read(path: Path) -> Config:
             f"no configuration of a model at {path}",
             hint="a config.json, or a folder with one",
         ) from None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
         raise UsageError(f"{path} is no configuration of a model: {error}") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path} is no configuration of a model: it is no object")
