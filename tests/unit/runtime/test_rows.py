@@ -20,7 +20,7 @@ FOUND = [(1, b'{"a": "x\xe2\x80\xa8y\xc2\x85z"}'), (4, b'{"b": 1}')]
     ("ending", "packed"),
     [
         ("", LINES),
-        (".gz", gzip.compress(LINES)),
+        (".gz", gzip.compress(LINES, mtime=0)),
         (".bz2", bz2.compress(LINES)),
         (".xz", lzma.compress(LINES)),
     ],
