@@ -19,6 +19,8 @@ from train.data.templates import CHATML, Span, Template
 
 NO_TEMPLATE = "--chat-template FILE, --chat-template chatml, or the tokenizer of a chat model"
 TOO_LONG = ("cut", "drop", "error")
+MOST_CHARS = 4_000_000
+"""Of one sample. A tokenizer takes 200 bytes of memory and more for each of its characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class Encoder:
 
     def encode(self, batch: Sequence[NumberedDocument]) -> list[TrainingSample]:
         """Raises: RowError whose index says which one is wrong."""
-        rendered = [_at(index, self._rendered, one) for index, (_, one) in enumerate(batch)]
+        rendered = [_at(index, self._bounded, one) for index, (_, one) in enumerate(batch)]
         encodings: list[Any] = [None] * len(batch)
         for adds_special in (False, True):
             chosen = [
@@ -100,6 +102,16 @@ class Encoder:
             sample = self._sample(number, document, rendered[index], encodings[index], index)
             samples.append(sample)
         return samples
+
+    def _bounded(self, document: Document) -> Rendered:
+        rendered = self._rendered(document)
+        count = len(rendered.text)
+        if count > MOST_CHARS:
+            raise RowError(
+                f"a sample of {count:,} characters; at most {MOST_CHARS:,} are taken",
+                "cut it into several rows",
+            )
+        return rendered
 
     def _rendered(self, document: Document) -> Rendered:
         if isinstance(document, Text):

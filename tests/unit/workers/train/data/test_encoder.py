@@ -118,6 +118,12 @@ def test_what_no_tokenizer_takes_is_named() -> None:
     assert caught.value.index == 1
 
 
+def test_a_sample_that_would_take_all_memory_is_refused() -> None:
+    huge = Text("a " * 2_000_001, ends=True)
+    with pytest.raises(RowError, match="4,000,002 characters; at most 4,000,000"):
+        encode(huge)
+
+
 def test_a_slow_tokenizer_is_refused() -> None:
     with pytest.raises(JobError, match="no fast one"):
         Encoder(object(), Encoding(length=9))
