@@ -65,9 +65,21 @@ def save_config(model: Any, folder: Path, dtype: torch.dtype) -> None:
     config = copy(model.config)
     config.dtype = dtype
     config.use_cache = True
+    config.architectures = [architecture_of(model)]
     config.save_pretrained(folder)
     if model.can_generate():
         model.generation_config.save_pretrained(folder)
+
+
+def architecture_of(model: Any) -> str:
+    """Its class in Transformers, by which engines and converters know a folder.
+
+    A sharded model's class is one that FSDP derived from it.
+    """
+    for kind in type(model).__mro__:
+        if kind.__module__.startswith("transformers."):
+            return kind.__name__
+    return type(model).__name__
 
 
 def plan(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from train.ranks import Ranks
-from train.weights_file import header, plan, save_weights
+from train.weights_file import header, plan, save_config, save_weights
 from train.weights_reader import WeightsReader
 
 ALONE = Ranks(0, 1, 0, torch.device("cpu"))
@@ -64,3 +64,23 @@ def test_slices_are_read_under_other_prefixes(tmp_path: Path) -> None:
     piece = reader.read("a.weight", (slice(1, 3), slice(0, 5)))
     assert torch.equal(piece, weights()["model.a.weight"][1:3])
     assert WeightsReader.of(tmp_path, ["c.weight"]) is None
+
+
+def test_a_folder_tells_its_architecture(tmp_path: Path) -> None:
+    """Also of a class that was derived from Transformers', as FSDP does."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=16,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
+    derived = type("FSDPLlamaForCausalLM", (LlamaForCausalLM,), {})
+    for number, kind in enumerate((LlamaForCausalLM, derived)):
+        folder = tmp_path / str(number)
+        save_config(kind(config), folder, torch.bfloat16)
+        saved = json.loads((folder / "config.json").read_text())
+        assert saved["architectures"] == ["LlamaForCausalLM"]
+        assert saved["use_cache"]
