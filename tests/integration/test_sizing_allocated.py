@@ -18,6 +18,8 @@ from llmops_cli.sizing.options import with_micro_batches
 from llmops_cli.sizing.work import Work
 from tests.unit.sizing.configs import Config
 
+pytestmark = pytest.mark.timeout(900)
+
 PROGRAM = Path(__file__).parents[1] / "allocated_cells.py"
 PARTS = ("weights", "gradients", "optimizer", "activations")
 TOLERANCE = 0.1
@@ -74,7 +76,7 @@ def _measured(cells: list[Cell], *, world_size: int, folder: Path) -> list[Cell]
         argv += ["-m", "torch.distributed.run", f"--nproc-per-node={world_size}"]
         argv += [f"--master-port={free_port()}"]
     run = subprocess.run(
-        [*argv, str(PROGRAM), str(path)], capture_output=True, text=True, timeout=300, check=False
+        [*argv, str(PROGRAM), str(path)], capture_output=True, text=True, timeout=880, check=False
     )
     lines = [line for line in run.stdout.splitlines() if line.startswith("CELL ")]
     assert len(lines) == len(asked), run.stderr[-3000:]
