@@ -44,14 +44,7 @@ def as_gguf(artifact: Artifact, *, progress: Progress) -> Artifact:
     target = quantized_dir(artifact) / f"{artifact.name}-{BASE_SCHEME}.gguf"
     env = find_env("llamacpp")
     conversion = gguf_conversion(artifact, target, BASE_SCHEME, env=env)
-    made = convert(conversion, progress=progress)
-    return Artifact(
-        reference=artifact.reference,
-        format="gguf",
-        path=str(target.resolve()),
-        digest=made.digest,
-        size_bytes=made.size_bytes,
-    )
+    return _converted(conversion, "gguf", progress=progress)
 
 
 def as_hf(artifact: Artifact, *, progress: Progress) -> Artifact:
@@ -71,14 +64,7 @@ def as_hf(artifact: Artifact, *, progress: Progress) -> Artifact:
         input={"model": artifact.path},
         source=artifact,
     )
-    made = convert(conversion, progress=progress)
-    return Artifact(
-        reference=artifact.reference,
-        format="hf",
-        path=str(conversion.target.resolve()),
-        digest=made.digest,
-        size_bytes=made.size_bytes,
-    )
+    return _converted(conversion, "hf", progress=progress)
 
 
 def as_ct2(artifact: Artifact, *, progress: Progress) -> Artifact:
@@ -95,14 +81,7 @@ def as_ct2(artifact: Artifact, *, progress: Progress) -> Artifact:
         input={"model": artifact.path},
         source=artifact,
     )
-    made = convert(conversion, progress=progress)
-    return Artifact(
-        reference=artifact.reference,
-        format="ct2",
-        path=str(conversion.target.resolve()),
-        digest=made.digest,
-        size_bytes=made.size_bytes,
-    )
+    return _converted(conversion, "ct2", progress=progress)
 
 
 def adapter_as_gguf(
@@ -145,6 +124,23 @@ def gguf_conversion(
         key=cache_key("gguf", source.digest, scheme, program=program, env=env),
         input={"model": source.path, "scheme": scheme},
         source=source,
+    )
+
+
+def _converted(
+    conversion: Conversion,
+    model_format: str,
+    *,
+    progress: Progress,
+) -> Artifact:
+    """The same model in the other format, made unless it is there."""
+    made = convert(conversion, progress=progress)
+    return Artifact(
+        reference=conversion.source.reference,
+        format=model_format,
+        path=str(conversion.target.resolve()),
+        digest=made.digest,
+        size_bytes=made.size_bytes,
     )
 
 
