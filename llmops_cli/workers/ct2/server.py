@@ -11,9 +11,9 @@ from typing import Any
 
 import ctranslate2
 
-from _shared.batches import StaticBatches
-from _shared.completion import PendingCompletion
-from _shared.openai import serve
+from _openai.batches import StaticBatches
+from _openai.completion import PendingCompletion
+from _openai.front import serve
 from hf.text import HfText
 
 TYPES = {"auto": "default"}

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
-from _shared.completion import PendingCompletion
+from _openai.completion import PendingCompletion
 from hf.loaded import LoadedModel, sampling_of, up_to_end
 
 PAGE_TOKENS = 256

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from _shared.completion import PendingCompletion
+from _openai.completion import PendingCompletion
 from hf.text import HfText
 
 DEFAULT_CONTEXT = 4096

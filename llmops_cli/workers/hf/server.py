@@ -8,7 +8,7 @@ per sequence, so its batches hold one.
 import argparse
 import os
 
-from _shared.openai import TokenEngine, serve
+from _openai.front import TokenEngine, serve
 
 NUMBERS = {
     "--max-num-seqs": 16,

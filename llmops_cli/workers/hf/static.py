@@ -8,8 +8,8 @@ import torch
 from transformers import set_seed
 from transformers.generation.streamers import BaseStreamer
 
-from _shared.batches import StaticBatches
-from _shared.completion import PendingCompletion
+from _openai.batches import StaticBatches
+from _openai.completion import PendingCompletion
 from hf.loaded import LoadedModel, load_causal_lm, sampling_of, up_to_end
 
 

@@ -1,4 +1,4 @@
-"""A Hugging Face tokenizer with its chat template, as `_shared.openai` wants it."""
+"""A Hugging Face tokenizer with its chat template, as `_openai.front` wants it."""
 
 from typing import Any
 

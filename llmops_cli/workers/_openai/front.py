@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from _openai.completion import PendingCompletion
+from _openai.decoder import IncrementalDecoder
 from _shared.choices import closing_choice, opening_choice, piece_choice, usage_of, whole_choice
-from _shared.completion import PendingCompletion
-from _shared.decoder import IncrementalDecoder
 from _shared.http1 import MAX_HEAD_BYTES, EventStream, HttpError, HttpRequest, read_request, reply
 
 WATCH_EVERY_S = 0.2

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from _shared.completion import PendingCompletion
-from _shared.openai import Server
+from _openai.completion import PendingCompletion
+from _openai.front import Server
 
 
 class Letters:

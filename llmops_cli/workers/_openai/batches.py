@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Hashable
 
-from _shared.completion import PendingCompletion
+from _openai.completion import PendingCompletion
 
 GATHER_S = 0.005
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from _shared.completion import PendingCompletion, TokenChunk
+from _openai.completion import PendingCompletion, TokenChunk
 
 
 def chunks_after(act: Callable[[PendingCompletion], None], **fields: object) -> list[TokenChunk]:

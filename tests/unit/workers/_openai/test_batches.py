@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from _shared.batches import StaticBatches
-from _shared.completion import PendingCompletion
+from _openai.batches import StaticBatches
+from _openai.completion import PendingCompletion
 
 
 def test_one_kind_a_batch_in_order_and_no_more_than_fit() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _shared.decoder import IncrementalDecoder
+from _openai.decoder import IncrementalDecoder
 
 TEXT = st.text(alphabet="abé🙂 \n", max_size=40)
 STOPS = st.lists(st.text(alphabet="abé ", min_size=1, max_size=4), max_size=3)
