@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -102,6 +103,22 @@ def serving(engine: str, options: dict[str, str], folder: Path) -> Iterator[tupl
         yield server.url, ask
 
 
+QUESTIONS = ("What is 2 + 3?", "What is the secret word?", "Who are you?", "Say the alphabet.")
+
+
+def taught(tokenizer: Any, answer: str) -> tuple[Any, Any]:
+    """Every question with that answer, and labels of the answers' tokens alone."""
+    asked = [[{"role": "user", "content": question}] for question in QUESTIONS]
+    prompts = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    chats = [[*chat, {"role": "assistant", "content": answer}] for chat in asked]
+    texts = tokenizer.apply_chat_template(chats, tokenize=False)
+    batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+    labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
+    for row, prompt in zip(labels, prompts, strict=True):
+        row[: len(tokenizer(prompt, add_special_tokens=False).input_ids)] = -100
+    return batch, labels
+
+
 @pytest.fixture(scope="module")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two LoRA adapters of the demo model, as PEFT makes them: each has one thing to say."""
@@ -128,14 +145,8 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         tuned = get_peft_model(
             AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), config
         )
-        chats = [
-            [{"role": "user", "content": q}, {"role": "assistant", "content": f"I am {color}."}]
-            for q in QUESTIONS
-        ]
-        texts = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
-        batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
-        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
-        optimizer = torch.optim.AdamW([p for p in tuned.parameters() if p.requires_grad], lr=1e-2)
+        batch, labels = taught(tokenizer, f"I am {color}.")
+        optimizer = torch.optim.AdamW([p for p in tuned.parameters() if p.requires_grad], lr=5e-3)
         for _ in range(60):
             tuned(
                 input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=labels
@@ -147,7 +158,6 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-QUESTIONS = ("What is 2 + 3?", "What is the secret word?", "Who are you?", "Say the alphabet.")
 STATIC = {"batching": "static", "dtype": "float32"}
 
 
