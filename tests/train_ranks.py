@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -188,27 +188,30 @@ class Launched:
         self.count = count
         self.codes: list[int | None] = [None] * count
         reader, writer = os.pipe()
-        self.launcher = _forked(lambda: _launch(folder, count, writer))
+        self.launcher: int | None = _forked(lambda: _launch(folder, count, writer))
         os.close(writer)
         with open(reader) as pipe:
             self.ranks: list[int] = json.loads(pipe.readline())
 
-    def signal(self, processes: list[int], number: int = signal.SIGKILL) -> None:
+    def signal(self, processes: Sequence[int | None], number: int = signal.SIGKILL) -> None:
+        """None is one that has ended; 0 would be everybody in this process group."""
         for process in processes:
-            with suppress(ProcessLookupError):
-                os.kill(process, number)
+            assert process is None or process > 1, processes
+            if process is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(process, number)
 
     def has_ended(self) -> bool:
         if self.launcher:
             ended, _ = os.waitpid(self.launcher, os.WNOHANG)
             if not ended:
                 return False
-            self.launcher = 0
+            self.launcher = None
             if (self.folder / CODES).exists():
                 self.codes = json.loads((self.folder / CODES).read_text())
         return not any(map(_lives, self.ranks))
 
-    def wait(self, timeout_s: float = 60.0) -> list[int | None]:
+    def wait(self, timeout_s: float = 180.0) -> list[int | None]:
         deadline_s = time.monotonic() + timeout_s
         while not self.has_ended():
             if time.monotonic() > deadline_s:
@@ -226,11 +229,12 @@ class Launched:
 
 
 def _lives(process: int) -> bool:
+    """A zombie does not: where nobody waits for orphans they stay as such."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def _forked(work: Callable[[], int]) -> int:
@@ -251,6 +255,7 @@ def _forked(work: Callable[[], int]) -> int:
 
 
 def _launch(folder: Path, count: int, writer: int) -> int:
+    os.setsid()  # a mistake in whom to kill stays among these
     port = _free_port()
     ranks = [_forked(partial(_rank, folder, rank, count, port)) for rank in range(count)]
     with open(writer, "w") as pipe:

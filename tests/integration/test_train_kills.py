@@ -21,7 +21,15 @@ KILLED = re.compile(r"(?:rank \d|all|launcher) (?:any time|in save \d)")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the parent-death signal")
 def test_runs_that_were_killed_end_as_one_that_was_not(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "tests.train_kills", "--seeds", SEEDS, "--folder", str(tmp_path)]
-    run = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=880)
+    run = subprocess.run(
+        argv,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=880,
+        start_new_session=True,
+    )
     print(run.stdout)
     assert run.returncode == 0, run.stdout + run.stderr
     assert len(KILLED.findall(run.stdout)) >= LEAST_KILLED
