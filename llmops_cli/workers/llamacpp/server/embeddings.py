@@ -1,0 +1,123 @@
+"""The endpoint that answers with vectors."""
+
+import asyncio
+from typing import NamedTuple
+
+import msgspec
+
+from _shared.embeddings import (
+    EmbeddingRequest,
+    FieldError,
+    Json,
+    check_tokens,
+    embedding_answer,
+    read_embedding_request,
+)
+from llamacpp.server.asgi import Receive, Send, disconnected, read_body, respond
+from llamacpp.server.embedder import VectorForm
+from llamacpp.server.embedding_queue import EmbeddingCall, EmbeddingQueue, EmbeddingsFull
+from llamacpp.server.errors import ApiError, BadRequest, Disconnected
+from llamacpp.server.metrics import ServerMetrics
+from llamacpp.server.prefixes import Tokens
+from llamacpp.server.vocabulary import Vocabulary
+
+EMBEDDINGS_PATH = "/v1/embeddings"
+
+
+class EmbeddingService(NamedTuple):
+    """What computes vectors, and what a request is checked against."""
+
+    model: str
+    form: VectorForm
+    queue: EmbeddingQueue
+
+
+class Embeddings:
+    """Answers through one queue."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        service: EmbeddingService,
+        metrics: ServerMetrics,
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._queue = service.queue
+        self._metrics = metrics
+        self._model = service.model
+        self._form = service.form
+
+    async def embed(self, receive: Receive, send: Send) -> None:
+        fields = json_object(await read_body(receive))
+        try:
+            request = read_embedding_request(fields, dimensions=self._form.dimensions)
+            self._check_model(request.model)
+            texts = self._texts_of(request)
+        except FieldError as error:
+            raise BadRequest(str(error), param=error.field) from error
+        call = EmbeddingCall(texts)
+        self._submit(call)
+        await finish(call, receive)
+        answer = embedding_answer(
+            call.vectors,
+            model=self._model,
+            encoding=request.encoding,
+            prompt_tokens=call.tokens,
+        )
+        await respond(send, 200, msgspec.json.encode(answer))
+        self._metrics.count(EMBEDDINGS_PATH, 200)
+
+    def _check_model(self, name: str) -> None:
+        """Raises: ApiError."""
+        own = self._model
+        if name not in ("", own):
+            message = f"no model '{name}' makes vectors here; {own} does"
+            raise ApiError(404, "model_not_found", message, param="model")
+
+    def _texts_of(self, request: EmbeddingRequest) -> list[Tokens]:
+        """Raises: FieldError for what the model cannot read."""
+        vocabulary = self._vocabulary
+        texts = []
+        for number, part in enumerate(request.inputs):
+            tokens = part
+            if isinstance(tokens, str):
+                tokens = vocabulary.tokenize(tokens, add_special=True, parse_special=True)
+            check_tokens(
+                tokens,
+                number=number,
+                vocabulary_size=vocabulary.size,
+                most=self._form.longest,
+            )
+            texts.append(tokens)
+        return texts
+
+    def _submit(self, call: EmbeddingCall) -> None:
+        try:
+            self._queue.submit(call)
+        except EmbeddingsFull:
+            message = "the queue is full; retry later"
+            retry_after = (b"retry-after", b"1")
+            raise ApiError(429, "overloaded_error", message, headers=[retry_after]) from None
+
+
+async def finish(call: EmbeddingCall, receive: Receive) -> None:
+    """Until its vectors are there. Raises: Disconnected, ApiError if they could not be made."""
+    gone = asyncio.create_task(disconnected(receive))
+    try:
+        await asyncio.wait((call.done, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        call.cancelled = True  # the thread drops what it has not begun
+    if not call.done.done():
+        raise Disconnected
+    error = call.done.exception()
+    if error is not None:
+        raise ApiError(500, "server_error", f"{type(error).__name__}: {error}")
+
+
+def json_object(body: bytes) -> Json:
+    """Raises: BadRequest."""
+    try:
+        return msgspec.json.decode(body, type=Json)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is no JSON object: {error}") from error
