@@ -12,11 +12,17 @@ import msgspec
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env, JobSpec
+from llmops_cli.models.converter import (
+    CONVERTER_ENVIRONMENT,
+    OFFICIAL,
+    converter_folder,
+    is_encoder,
+)
 from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
 from llmops_cli.runtime.closure import cache_key, library_versions
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_path
-from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.env import ensure_env, find_env
 from llmops_cli.runtime.files import locked, size_of
 from llmops_cli.runtime.job import JobResult, run_job
 from llmops_cli.runtime.paths import cache_dir
@@ -40,10 +46,16 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_gguf(artifact: Artifact, *, progress: Progress) -> Artifact:
-    """The model as a 16-bit GGUF file, converted once and kept in the cache."""
+    """The model as a 16-bit GGUF file, converted once and kept in the cache.
+
+    Models that make vectors only are left to llama.cpp's own converter.
+    """
     target = quantized_dir(artifact) / f"{artifact.name}-{BASE_SCHEME}.gguf"
-    env = find_env("llamacpp")
-    conversion = gguf_conversion(artifact, target, BASE_SCHEME, env=env)
+    if is_encoder(artifact):
+        conversion = official_conversion(artifact, target, BASE_SCHEME, progress=progress)
+    else:
+        env = find_env("llamacpp")
+        conversion = gguf_conversion(artifact, target, BASE_SCHEME, env=env)
     return _converted(conversion, "gguf", progress=progress)
 
 
@@ -123,6 +135,32 @@ def gguf_conversion(
         target=target,
         key=cache_key("gguf", source.digest, scheme, program=program, env=env),
         input={"model": source.path, "scheme": scheme},
+        source=source,
+    )
+
+
+def official_conversion(
+    source: Artifact,
+    target: Path,
+    scheme: str,
+    *,
+    progress: Progress,
+) -> Conversion:
+    """The same by llama.cpp's own converter, whose environment and source are made if need be."""
+    env = ensure_env(CONVERTER_ENVIRONMENT, progress=progress)
+    program = "llamacpp.official"
+    key = cache_key("official", source.digest, scheme, OFFICIAL.digest, program=program, env=env)
+    return Conversion(
+        name="convert",
+        program=program,
+        env=env,
+        target=target,
+        key=key,
+        input={
+            "model": source.path,
+            "scheme": scheme,
+            "source": str(converter_folder(OFFICIAL, progress=progress)),
+        },
         source=source,
     )
 

@@ -18,6 +18,7 @@ from _shared.safetensors import open_model
 from llamacpp.architectures import ARCHITECTURES, GEMMA, read_config
 from llamacpp.hparams import add_hparams
 from llamacpp.rope import rope_tensors
+from llamacpp.sentence import add_own_keys, sentence_model_of
 from llamacpp.tensors import BeyondF16, PlannedTensor, TensorPlan, Type
 from llamacpp.vocabulary import add_vocabulary
 
@@ -87,6 +88,7 @@ def convert(
     if gguf_arch in GEMMA:
         space_prefix = False
     add_vocabulary(writer, folder, size=config["vocab_size"], space_prefix=space_prefix)
+    add_sentence_keys(writer, folder)
     parameters = 0
     tensor_bytes = 0
     for tensor in tensors:
@@ -99,6 +101,16 @@ def convert(
         "tensor_bytes": tensor_bytes,
         "wide_tensors": sorted(wide),
     }
+
+
+def add_sentence_keys(writer: gguf.GGUFWriter, folder: Path) -> None:
+    """How a folder of sentence-transformers makes vectors; nothing for another."""
+    if not (folder / "modules.json").is_file():
+        return
+    sentence = sentence_model_of(folder)
+    pooling = gguf.PoolingType[sentence.pooling.upper()]
+    writer.add_pooling_type(pooling)
+    add_own_keys(writer, sentence)
 
 
 def add_tensor_info(writer: gguf.GGUFWriter, tensor: PlannedTensor) -> None:
