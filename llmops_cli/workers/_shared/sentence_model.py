@@ -70,7 +70,7 @@ def _pooling_of(fields: Json) -> str:
     named = fields.get("pooling_mode")
     modes = [name for key, name in OLD_POOLING_NAMES.items() if fields.get(key)]
     if named is not None:
-        listed = named if isinstance(named, list) else [named]
+        listed: list[str] = named if isinstance(named, list) else [named]
         modes = [NEW_POOLING_NAMES.get(name, name) for name in listed]
     if len(modes) != 1 or modes[0] not in KNOWN_POOLING:
         known = ", ".join(KNOWN_POOLING)

@@ -8,20 +8,37 @@ import asyncio
 import errno
 import socket
 import sys
+from typing import NamedTuple
 
 import uvicorn
 import uvloop
 
+from _shared.embedding_queue import EmbeddingQueue, VectorModel
 from llamacpp.server.api import OpenAiApp
 from llamacpp.server.arguments import ServerArguments, parse_arguments
 from llamacpp.server.binding import LoadError
 from llamacpp.server.chat import ChatTemplate
 from llamacpp.server.drafters import make_drafter
 from llamacpp.server.drafting import Drafter
+from llamacpp.server.embedder import STEP, Embedder, vector_form
+from llamacpp.server.embeddings import EmbeddingService
 from llamacpp.server.generation import StepOutput
-from llamacpp.server.model import Llama
+from llamacpp.server.model import GgufModel, Llama
 from llamacpp.server.prompts import PromptReader
 from llamacpp.server.scheduler import Scheduler, SchedulerOptions
+
+
+class LoadedServer(NamedTuple):
+    """A model, and what generates with it; an encoder has nothing that does."""
+
+    model: GgufModel
+    llama: Llama | None = None
+    drafter: Drafter | None = None
+
+    @property
+    def pool(self) -> int:
+        """Tokens that fit at once."""
+        return self.llama.pool if self.llama else self.model.train_context
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -44,9 +61,9 @@ def deliver_all(outputs: list[StepOutput]) -> None:
         output.generation.deliver(output)
 
 
-def prompt_reader(llama: Llama) -> PromptReader:
-    vocabulary = llama.vocabulary
-    source = llama.metadata("tokenizer.chat_template")
+def prompt_reader(model: GgufModel) -> PromptReader:
+    vocabulary = model.vocabulary
+    source = model.metadata("tokenizer.chat_template")
     template = None
     if source:
         bos = vocabulary.bos_text()
@@ -89,40 +106,75 @@ def uvicorn_server(app: OpenAiApp) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
+def make_embedding(
+    args: ServerArguments,
+    model: GgufModel,
+    *,
+    context: int,
+) -> EmbeddingService | None:
+    """None for a model whose vectors are not known here."""
+    form = vector_form(model, context=context)
+    if form is None:
+        return None
+
+    def make_model() -> VectorModel:
+        return Embedder(model, form, threads=args.context_options.threads)
+
+    return EmbeddingService(args.name, form, EmbeddingQueue(make_model, STEP))
+
+
 async def serve(
     args: ServerArguments,
-    llama: Llama,
-    drafter: Drafter | None,
+    loaded: LoadedServer,
     listener: socket.socket,
 ) -> None:
     """Until SIGTERM."""
-    context = args.longest_request(train_context=llama.train_context, pool=llama.pool)
-    scheduler = make_scheduler(args, llama, drafter)
-    reader = prompt_reader(llama)
+    model = loaded.model
+    context = args.longest_request(train_context=model.longest_text, pool=loaded.pool)
+    scheduler = None
+    if loaded.llama is not None:
+        scheduler = make_scheduler(args, loaded.llama, loaded.drafter)
+        scheduler.start()
+    embedding = make_embedding(args, model, context=context)
+    if embedding is not None:
+        embedding.queue.start()
     models = [args.name, *args.adapters]
-    app = OpenAiApp(reader, scheduler, models=models, context=context)
-    scheduler.start()
+    app = OpenAiApp(prompt_reader(model), scheduler, embedding, models=models, context=context)
     sizes = f"{args.parallel} sequences, {context} tokens each"
     print(f"serving {args.name} on {args.host}:{args.port}, {sizes}", flush=True)
     try:
         server = uvicorn_server(app)
         await server.serve(sockets=[listener])
     finally:
-        scheduler.stop()
+        if scheduler is not None:
+            scheduler.stop()
+        if embedding is not None:
+            embedding.queue.stop()
+
+
+def load(args: ServerArguments) -> LoadedServer:
+    """Raises: LoadError."""
+    model = GgufModel(args.model, gpu_layers=args.gpu_layers)
+    if model.is_causal:
+        adapters = args.adapters.values()
+        llama = Llama(model, args.context_options, adapters=adapters)
+        return LoadedServer(model, llama, make_drafter(args.speculative, llama))
+    if args.adapters or args.speculative:
+        raise LoadError(f"{args.name} makes vectors and no text: no adapter, no speculation")
+    if vector_form(model, context=model.train_context) is None:
+        raise LoadError(f"{args.name} pools its vectors in a way that is not known here")
+    return LoadedServer(model)
 
 
 def main() -> None:
     args = parse_arguments()
     listener = listen(args.host, args.port)
     try:
-        adapters = args.adapters.values()
-        llama = Llama(args.model, args.context_options, adapters=adapters)
-        drafter = make_drafter(args.speculative, llama)
+        loaded = load(args)
     except LoadError as error:
         sys.exit(str(error))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        served = serve(args, llama, drafter, listener)
-        runner.run(served)
+        runner.run(serve(args, loaded, listener))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,15 @@
 import asyncio
 import contextlib
 
-from llamacpp.server.asgi import JsonObject, Receive, Send, respond, send_part, start_stream
+from llamacpp.server.asgi import (
+    JsonObject,
+    Receive,
+    Send,
+    disconnected,
+    respond,
+    send_part,
+    start_stream,
+)
 from llamacpp.server.errors import ApiError, Disconnected
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
 from llamacpp.server.responses import DONE, ResponseEncoder, usage_of
@@ -24,9 +32,7 @@ async def next_output(inbox: Inbox) -> StepOutput:
 async def watch_disconnect(receive: Receive, inbox: Inbox) -> None:
     """Says in the inbox that the client has gone; runs as a task until then."""
     with contextlib.suppress(asyncio.CancelledError):
-        message = await receive()
-        while message["type"] != "http.disconnect":
-            message = await receive()
+        await disconnected(receive)
         inbox.put_nowait(None)
 
 

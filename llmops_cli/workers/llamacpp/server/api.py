@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from llamacpp.server.asgi import JsonObject, Receive, Scope, Send, read_body, respond, respond_json
 from llamacpp.server.completions import CHAT_PATH, COMPLETIONS_PATH, Completions
+from llamacpp.server.embeddings import EMBEDDINGS_PATH, Embeddings, EmbeddingService
 from llamacpp.server.errors import ApiError, BadRequest, Disconnected
 from llamacpp.server.metrics import ServerMetrics
 from llamacpp.server.prefixes import Tokens
@@ -25,26 +26,52 @@ class OpenAiApp:
     def __init__(
         self,
         reader: PromptReader,
-        scheduler: Scheduler,
+        scheduler: Scheduler | None,
+        embedding: EmbeddingService | None = None,
         *,
         models: list[str],
         context: int,
     ) -> None:
-        """`models`: the model's name, then those of its adapters, in their order."""
+        """`models`: the model's name, then those of its adapters, in their order.
+
+        `scheduler` None: the model makes vectors only. `embedding` None: it makes none.
+        """
         self._reader = reader
         self._scheduler = scheduler
+        self._embedding = embedding
         self._models = models
         self._context = context
-        self._metrics = ServerMetrics(scheduler)
-        completions = Completions(reader, scheduler, self._metrics, models=models, context=context)
+        queue = embedding.queue if embedding else None
+        self._metrics = ServerMetrics(scheduler, queue)
         self._routes: dict[tuple[str, str], Handler] = {
             ("GET", "/health"): self._answer_health,
             ("GET", "/metrics"): self._answer_metrics,
             ("GET", "/v1/models"): self._answer_models,
             ("POST", "/tokenize"): self._answer_tokenize,
-            ("POST", CHAT_PATH): completions.chat,
-            ("POST", COMPLETIONS_PATH): completions.complete,
+            ("POST", CHAT_PATH): self._refuse_to_generate,
+            ("POST", COMPLETIONS_PATH): self._refuse_to_generate,
         }
+        self._add_completions(scheduler)
+        self._add_embeddings(embedding)
+
+    def _add_completions(self, scheduler: Scheduler | None) -> None:
+        if scheduler is None:
+            return
+        completions = Completions(
+            self._reader,
+            scheduler,
+            self._metrics,
+            models=self._models,
+            context=self._context,
+        )
+        self._routes["POST", CHAT_PATH] = completions.chat
+        self._routes["POST", COMPLETIONS_PATH] = completions.complete
+
+    def _add_embeddings(self, service: EmbeddingService | None) -> None:
+        if service is None:
+            return
+        embeddings = Embeddings(self._reader.vocabulary, service, self._metrics)
+        self._routes["POST", EMBEDDINGS_PATH] = embeddings.embed
 
     async def __call__(
         self,
@@ -75,8 +102,20 @@ class OpenAiApp:
         status = 405 if path in known_paths else 404
         raise ApiError(status, "invalid_request_error", f"no {method} {path} here")
 
+    async def _refuse_to_generate(self, receive: Receive, _send: Send) -> None:
+        await read_body(receive)
+        message = f"{self._models[0]} makes vectors and no text; POST {EMBEDDINGS_PATH}"
+        raise BadRequest(message, param="model")
+
+    @property
+    def _alive(self) -> bool:
+        """Whether every thread that computes still does."""
+        can_generate = self._scheduler is None or self._scheduler.alive
+        can_embed = self._embedding is None or self._embedding.queue.alive
+        return can_generate and can_embed
+
     async def _answer_health(self, _receive: Receive, send: Send) -> None:
-        if self._scheduler.alive:
+        if self._alive:
             await respond_json(send, {"status": "ok"})
         else:
             await respond_json(send, {"status": "stopped"}, status=503)
@@ -123,7 +162,7 @@ def error_body(error: ApiError) -> JsonObject:
     fields = {
         "message": error.message,
         "type": error.kind,
-        "param": None,
+        "param": error.param,
         "code": error.status,
     }
     return {"error": fields}

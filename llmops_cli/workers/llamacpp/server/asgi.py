@@ -36,6 +36,13 @@ async def read_body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
+async def disconnected(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    message = await receive()
+    while message["type"] != "http.disconnect":
+        message = await receive()
+
+
 async def respond(
     send: Send,
     status: int,

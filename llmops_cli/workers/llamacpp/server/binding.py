@@ -30,6 +30,8 @@ KV_TYPES = {
     "bf16": 30,
 }
 """ggml_type numbers of what a KV cache can hold."""
+NO_POOLING = 0
+"""llama_pooling_type"""
 
 BatchItem = tuple[int, int, int, bool]
 """(token, position, sequence, wants logits): a plain tuple, made for every token of a step."""
@@ -117,6 +119,36 @@ def make_context(
     if not context:
         reason = log.last(3)
         raise LoadError(f"llama.cpp cannot make a context of {options.pool} tokens: {reason}")
+    return context
+
+
+def make_embedding_context(
+    model: ModelHandle,
+    *,
+    tokens: int,
+    batch: int,
+    sequences: int,
+    threads: int,
+    log: LogTail,
+) -> ContextHandle:
+    """A context whose output is a vector for each token, not pooled. Raises: LoadError."""
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = tokens
+    params.n_batch = batch
+    params.n_ubatch = batch
+    params.n_seq_max = sequences
+    params.n_threads = threads
+    params.n_threads_batch = threads
+    params.kv_unified = True
+    # Without flash attention a batch of many texts takes twice the time: their masks are dense.
+    params.flash_attn_type = 1
+    params.swa_full = True
+    params.embeddings = True
+    params.pooling_type = NO_POOLING
+    params.no_perf = True
+    context: ContextHandle | None = llama_cpp.llama_init_from_model(model, params)
+    if not context:
+        raise LoadError(f"llama.cpp cannot make a context for vectors: {log.last(3)}")
     return context
 
 

@@ -4,7 +4,7 @@ import msgspec
 
 from llamacpp.server.binding import LoadError
 from llamacpp.server.drafting import Drafter, DraftModel, PromptLookup
-from llamacpp.server.model import Llama
+from llamacpp.server.model import GgufModel, Llama
 from llamacpp.server.vocabulary import Vocabulary
 
 
@@ -31,7 +31,8 @@ def load_draft_model(path: str, target: Llama) -> Llama:
         pool=target.pool,
         kv_type="f16",
     )
-    small = Llama(path, options)
+    model = GgufModel(path, gpu_layers=options.gpu_layers)
+    small = Llama(model, options)
     if not is_same_vocabulary(small.vocabulary, target.vocabulary):
         raise LoadError(f"the draft model {path} has another vocabulary than the model")
     return small

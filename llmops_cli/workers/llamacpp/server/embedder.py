@@ -5,13 +5,13 @@ so a decoder reads texts of any length in steps of a bounded size.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import llama_cpp
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from _shared.embedding_queue import StepSize
 from llamacpp.sentence import MAX_TOKENS_KEY, NORMALIZES_KEY
 from llamacpp.server.binding import BatchItem, TokenBatch, make_embedding_context
 from llamacpp.server.model import GgufModel
@@ -20,10 +20,8 @@ from llamacpp.server.prefixes import Tokens
 # Shapes: B texts, T tokens of all of them, D numbers of a vector.
 Matrix = npt.NDArray[np.float32]
 
-STEP_TOKENS = 256
-"""Of all texts together; measured on MiniLM, 512 cost a tenth more."""
-MOST_TEXTS = 64
-"""Of one step."""
+STEP = StepSize(tokens=256, texts=64)
+"""Measured on MiniLM: 512 tokens cost a tenth more."""
 NO_POOLING = "0"
 POOLINGS = {NO_POOLING: "mean", "1": "mean", "2": "cls", "3": "last"}
 """llama_pooling_type, as files tell it. A model of none gets sentence-transformers' default."""
@@ -53,12 +51,6 @@ def vector_form(model: GgufModel, *, context: int) -> VectorForm | None:
     )
 
 
-class VectorModel(Protocol):
-    """What makes vectors of texts. It belongs to one thread."""
-
-    def vectors(self, texts: list[Tokens]) -> list[bytes]: ...
-
-
 class Embedder:
     """Vectors of a GGUF model."""
 
@@ -73,20 +65,20 @@ class Embedder:
         self._model = model
         self._form = form
         # An encoder sees a text whole or not at all; a decoder remembers what it has read.
-        tokens = max(STEP_TOKENS, form.longest)
-        self._step = STEP_TOKENS if model.is_causal else tokens
+        tokens = max(STEP.tokens, form.longest)
+        self._step = STEP.tokens if model.is_causal else tokens
         self._context = make_embedding_context(
             model.handle,
             tokens=tokens,
             batch=self._step,
-            sequences=MOST_TEXTS,
+            sequences=STEP.texts,
             threads=threads,
             log=model.log,
         )
         self._batch = TokenBatch(self._step)
 
     def vectors(self, texts: list[Tokens]) -> list[bytes]:
-        """One for each, as float32. Together they have at most STEP_TOKENS, or there is one."""
+        """One for each, as float32. Together they are a STEP at most, or one."""
         tokens_TD = np.concatenate(list(self._decoded(texts)))
         pooled = pool(tokens_TD, [len(text) for text in texts], self._form.pooling)
         if self._form.normalizes:
@@ -122,12 +114,13 @@ def pool(
     pooling: str,
 ) -> Matrix:
     """One vector a text. `lengths`: tokens of each. Shapes: (T, D) -> (B, D)."""
-    ends_B = np.cumsum(lengths)
-    starts_B = ends_B - lengths
+    lengths_B: npt.NDArray[np.int64] = np.asarray(lengths, np.int64)
+    ends_B: npt.NDArray[np.int64] = np.cumsum(lengths_B)
+    starts_B: npt.NDArray[np.int64] = ends_B - lengths_B
     if pooling == "cls":
-        return tokens_TD[starts_B].copy()
+        return np.take(tokens_TD, starts_B, axis=0)
     if pooling == "last":
-        return tokens_TD[ends_B - 1].copy()
+        return np.take(tokens_TD, ends_B - 1, axis=0)
     sums_BD = np.add.reduceat(tokens_TD, starts_B, axis=0)
-    counts_B1 = np.asarray(lengths, np.float32)[:, None]
+    counts_B1 = lengths_B[:, None]
     return np.asarray(sums_BD / counts_B1, np.float32)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from _shared.embedding_queue import EmbeddingCall, EmbeddingQueue, EmbeddingsFull
 from _shared.embeddings import (
     EmbeddingRequest,
     FieldError,
@@ -15,7 +16,6 @@ from _shared.embeddings import (
 )
 from llamacpp.server.asgi import Receive, Send, disconnected, read_body, respond
 from llamacpp.server.embedder import VectorForm
-from llamacpp.server.embedding_queue import EmbeddingCall, EmbeddingQueue, EmbeddingsFull
 from llamacpp.server.errors import ApiError, BadRequest, Disconnected
 from llamacpp.server.metrics import ServerMetrics
 from llamacpp.server.prefixes import Tokens

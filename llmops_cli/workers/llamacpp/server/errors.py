@@ -4,7 +4,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class ApiError(Exception):
-    """An error response: status, OpenAI's error type, message."""
+    """An error response: status, OpenAI's error type, message, and the field at fault."""
 
     def __init__(
         self,
@@ -13,19 +13,27 @@ class ApiError(Exception):
         message: str,
         *,
         headers: Headers | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.message = message
         self.headers: Headers = headers or []
+        self.param = param
 
 
 class BadRequest(ApiError):
     """The client must change the request."""
 
-    def __init__(self, message: str, *, kind: str = "invalid_request_error") -> None:
-        super().__init__(400, kind, message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+    ) -> None:
+        super().__init__(400, kind, message, param=param)
 
 
 class Disconnected(Exception):

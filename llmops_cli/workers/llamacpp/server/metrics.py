@@ -1,11 +1,13 @@
 """Prometheus metrics of the server; the scheduler's figures are read when scraped."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from _shared.embedding_queue import EmbeddingQueue
 from llamacpp.server.generation import Generation
 from llamacpp.server.scheduler import Scheduler
 
@@ -19,15 +21,28 @@ class SchedulerCollector:
         self._scheduler = scheduler
 
     def collect(self) -> Iterator[Metric]:
-        counters = msgspec.structs.asdict(self._scheduler.counters)
-        for name, value in counters.items():
-            help_text = f"{spoken(name)} since start"
-            yield CounterMetricFamily(f"llmops_{name}", help_text, value=value)
+        yield from counter_families(msgspec.structs.asdict(self._scheduler.counters))
         load = self._scheduler.load()
         gauges = msgspec.structs.asdict(load)
         for name, value in gauges.items():
             help_text = f"{spoken(name)} now"
             yield GaugeMetricFamily(f"llmops_{name}", help_text, value=value)
+
+
+class EmbeddingCollector:
+    """The same of the queue of texts to embed."""
+
+    def __init__(self, queue: EmbeddingQueue) -> None:
+        self._queue = queue
+
+    def collect(self) -> Iterator[Metric]:
+        yield from counter_families(dataclasses.asdict(self._queue.counters))
+
+
+def counter_families(counters: Mapping[str, int]) -> Iterator[Metric]:
+    for name, value in counters.items():
+        help_text = f"{spoken(name)} since start"
+        yield CounterMetricFamily(f"llmops_{name}", help_text, value=value)
 
 
 def spoken(name: str) -> str:
@@ -37,9 +52,12 @@ def spoken(name: str) -> str:
 class ServerMetrics:
     """Counts requests by path and status, and times first tokens."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler | None, queue: EmbeddingQueue | None) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(SchedulerCollector(scheduler))
+        if scheduler is not None:
+            self._registry.register(SchedulerCollector(scheduler))
+        if queue is not None:
+            self._registry.register(EmbeddingCollector(queue))
         self._requests = Counter(
             "llmops_requests",
             "HTTP requests",

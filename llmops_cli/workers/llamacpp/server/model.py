@@ -7,6 +7,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from llamacpp.sentence import MAX_TOKENS_KEY
 from llamacpp.server.binding import (
     BatchItem,
     ContextOptions,
@@ -62,38 +63,63 @@ class TokenModel(Protocol):
     ) -> None: ...
 
 
+class GgufModel:
+    """A GGUF file's weights and vocabulary, for any number of contexts."""
+
+    def __init__(self, path: str, *, gpu_layers: int) -> None:
+        """Raises: LoadError."""
+        self.log = LogTail()
+        self.handle = load_model(path, self.log, gpu_layers=gpu_layers)
+        self.vocabulary = Vocabulary(self.handle)
+        train_context = llama_cpp.llama_model_n_ctx_train(self.handle)
+        self.train_context = int(train_context)
+
+    def metadata(self, key: str) -> str | None:
+        return metadata_of(self.handle, key)
+
+    def own_metadata(self, key: str) -> str | None:
+        """Of a key that stands under the name of the architecture."""
+        architecture = self.metadata("general.architecture")
+        return self.metadata(f"{architecture}.{key}")
+
+    @property
+    def longest_text(self) -> int:
+        """Tokens that it was made for: of an encoder, those that it was trained with."""
+        most = None if self.is_causal else self.metadata(MAX_TOKENS_KEY)
+        return min(self.train_context, int(most or self.train_context))
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether each token sees those before it only. Others make vectors and no text."""
+        return self.own_metadata("attention.causal") != "false"
+
+
 class Llama:
-    """A GGUF model, its adapters, and a context. Not thread-safe, apart from `vocabulary`."""
+    """A context of a model, with adapters. Not thread-safe, apart from `vocabulary`."""
 
     def __init__(
         self,
-        path: str,
+        model: GgufModel,
         options: ContextOptions,
         *,
         adapters: Iterable[str] = (),
     ) -> None:
         """Raises: LoadError."""
-        self._log = LogTail()
-        self._model = load_model(path, self._log, gpu_layers=options.gpu_layers)
-        self._context = make_context(self._model, options, self._log)
+        self._log = model.log
+        self._context = make_context(model.handle, options, self._log)
         self._adapters = []
         for adapter_path in adapters:
-            adapter = load_adapter(self._model, adapter_path, self._log)
+            adapter = load_adapter(model.handle, adapter_path, self._log)
             self._adapters.append(adapter)
         self._adapter_in_use = 0
         self._memory: MemoryHandle = llama_cpp.llama_get_memory(self._context)
         self._batch = TokenBatch(options.batch)
         self.options = options
-        self.vocabulary = Vocabulary(self._model)
-        train_context = llama_cpp.llama_model_n_ctx_train(self._model)
+        self.vocabulary = model.vocabulary
         pool = llama_cpp.llama_n_ctx(self._context)
-        self.train_context = int(train_context)
         self.pool = int(pool)
         self.batch_size = options.batch
-        self.can_share_prefixes = not is_recurrent(self._model)
-
-    def metadata(self, key: str) -> str | None:
-        return metadata_of(self._model, key)
+        self.can_share_prefixes = not is_recurrent(model.handle)
 
     def use_adapter(self, number: int) -> None:
         """0 is the model as it is; 1 and on are the adapters, for all that is computed next."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from _shared.embedding_queue import EmbeddingCall, EmbeddingQueue, EmbeddingsFull, VectorModel
 from llamacpp.server.api import OpenAiApp
-from llamacpp.server.embedder import VectorForm, VectorModel, pool
-from llamacpp.server.embedding_queue import EmbeddingCall, EmbeddingQueue, EmbeddingsFull
+from llamacpp.server.embedder import STEP, VectorForm, pool
 from llamacpp.server.embeddings import EmbeddingService
 from llamacpp.server.prompts import PromptReader
 from tests.unit.workers.llamacpp.vocabulary import NumberedVocabulary
@@ -44,7 +44,7 @@ class Client:
     """An app with its queue, which ends with the test."""
 
     def __init__(self, model: VectorModel) -> None:
-        self.queue = EmbeddingQueue(lambda: model)
+        self.queue = EmbeddingQueue(lambda: model, STEP)
         service = EmbeddingService("m", FORM, self.queue)
         reader = PromptReader(NumberedVocabulary(), None)
         self.app = OpenAiApp(reader, None, service, models=["m"], context=LONGEST)
@@ -174,10 +174,10 @@ def test_a_client_that_leaves_is_computed_no_further(client: Client, model: SumM
 
 
 def test_there_is_an_end_to_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llamacpp.server.embedding_queue.MOST_WAITING_CALLS", 2)
+    monkeypatch.setattr("_shared.embedding_queue.MOST_WAITING_CALLS", 2)
 
     async def fill() -> None:
-        queue = EmbeddingQueue(SumModel)
+        queue = EmbeddingQueue(SumModel, STEP)
         queue.submit(EmbeddingCall([[2]]))
         queue.submit(EmbeddingCall([[2]]))
         with pytest.raises(EmbeddingsFull):

@@ -1,26 +1,43 @@
 """Texts of several requests in one step: a thread that owns what makes vectors.
 
 Requests take turns, a text each, so a request of a thousand does not hold up one of a single text.
+Standard library only.
 """
 
 import asyncio
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
-
-import msgspec
-
-from llamacpp.server.embedder import MOST_TEXTS, STEP_TOKENS, VectorModel
-from llamacpp.server.prefixes import Tokens
+from dataclasses import dataclass
+from typing import Protocol
 
 MOST_WAITING_CALLS = 1024
+
+Tokens = list[int]
+
+
+class VectorModel(Protocol):
+    """What makes vectors of texts. It belongs to one thread."""
+
+    def vectors(self, texts: list[Tokens]) -> list[bytes]:
+        """One for each: float32, little-endian."""
 
 
 class EmbeddingsFull(Exception):
     """Too many requests wait."""
 
 
-class EmbeddingCounters(msgspec.Struct, kw_only=True):
+@dataclass(frozen=True)
+class StepSize:
+    """What is computed together at most; a longer text is computed alone."""
+
+    tokens: int
+    texts: int
+
+
+@dataclass
+class EmbeddingCounters:
     """Since start. Only the thread writes them."""
 
     embedding_texts: int = 0
@@ -73,8 +90,9 @@ EmbeddingStep = list[tuple[EmbeddingCall, int]]
 class EmbeddingQueue:
     """Computes what waits. `make_model` is called in the thread, when the first request comes."""
 
-    def __init__(self, make_model: Callable[[], VectorModel]) -> None:
+    def __init__(self, make_model: Callable[[], VectorModel], step: StepSize) -> None:
         self._make_model = make_model
+        self._step = step
         self._model: VectorModel | None = None
         self._waiting: deque[EmbeddingCall] = deque()
         self._wake = threading.Condition()
@@ -111,6 +129,7 @@ class EmbeddingQueue:
             try:
                 self._compute(step)
             except Exception as error:  # noqa: BLE001 - fail what was computed, keep serving
+                traceback.print_exc()
                 for call, _ in step:
                     call.fail(error)
 
@@ -126,12 +145,12 @@ class EmbeddingQueue:
         step: EmbeddingStep = []
         tokens = 0
         with self._wake:
-            while self._waiting and len(step) < MOST_TEXTS:
+            while self._waiting and len(step) < self._step.texts:
                 call = self._waiting.popleft()
                 if call.cancelled:
                     continue
                 size = len(call.texts[call.taken])
-                if step and tokens + size > STEP_TOKENS:
+                if step and tokens + size > self._step.tokens:
                     self._waiting.appendleft(call)
                     break
                 step.append((call, call.taken))
