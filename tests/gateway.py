@@ -329,6 +329,7 @@ class Starter:
         self.state = folder / "state"
         self.env = {**os.environ, "LLMOPS_STATE_DIR": str(self.state)}
         self.running: list[subprocess.Popen[bytes]] = []
+        self.patience_s = 20.0
 
     def __call__(self, url: str, *args: str) -> Gateway:
         return self._start("--upstream", url, *args)
@@ -356,7 +357,7 @@ class Starter:
             process = subprocess.Popen(argv, env=self.env, stderr=log)
         self.running.append(process)
         gateway = Gateway(f"http://127.0.0.1:{port}", self.state, key, process)
-        for _ in range(400):
+        for _ in range(int(self.patience_s / 0.05)):
             try:
                 if gateway.ask(None, path="/health")[0] == 200:
                     return gateway

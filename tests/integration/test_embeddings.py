@@ -15,9 +15,13 @@ import numpy as np
 import pytest
 
 from llmops_cli.core.progress import Silent
+from llmops_cli.engines import load_engine
 from llmops_cli.models.find import find_model
+from llmops_cli.models.prepare import for_engine
+from llmops_cli.runtime.paths import recipes_dir
 from llmops_cli.serving.start import started
 from llmops_cli.serving.target import EngineTarget
+from tests.gateway import Starter
 
 pytestmark = [pytest.mark.slow]
 
@@ -109,3 +113,28 @@ def test_a_decoder_makes_vectors_beside_its_text(tmp_path: Path) -> None:
         messages = [{"role": "user", "content": "What is 2 + 3?"}]
         said = client.chat.completions.create(model="demo", messages=messages, temperature=0)
         assert "5" in said.choices[0].message.content
+
+
+def test_the_gateway_finds_other_wordings_by_the_sentence_model(start: Starter) -> None:
+    """recipes/semantic.yaml, as it stands."""
+    for model in ("smollm2", "minilm"):
+        for_engine(load_engine("llamacpp"), model, progress=Silent())
+    start.patience_s = 120
+    gateway = start.config((recipes_dir() / "semantic.yaml").read_text())
+
+    def ask(text: str) -> tuple[str | None, str]:
+        messages = [{"role": "user", "content": text}]
+        body = {"model": "smollm2", "messages": messages, "temperature": 0, "max_tokens": 40}
+        status, headers, raw = gateway.ask(body)
+        assert status == 200, raw
+        return headers.get("x-llmops-cache"), raw.decode()
+
+    use, first = ask("Tell me the capital of France please")
+    assert use is None
+    assert "Paris" in first
+    use, again = ask("What is the capital of France?")
+    assert use == "semantic"
+    assert "Paris" in again
+    use, other = ask("Tell me the capital of Norway please")
+    assert use is None
+    assert "Oslo" in other
