@@ -11,6 +11,7 @@ from llmops_cli.engines.options import EngineOptions
 BATCHING = ("continuous", "static")
 FLAGS = {
     "dtype": "--dtype",
+    "max_model_len": "--max-model-len",
     "attention": "--attention",
     "threads": "--threads",
     "speculative": "--speculative",

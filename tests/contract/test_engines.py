@@ -34,6 +34,7 @@ OPTIONS = {
         "kv_cache_dtype": "fp8",
     },
     "transformers": {
+        "max_model_len": "2048",
         "batching": "static",
         "dtype": "bfloat16",
         "attention": "sdpa",

@@ -13,13 +13,15 @@ from _openai.completion import PendingCompletion
 
 GATHER_S = 0.005
 
+Run = Callable[[list[PendingCompletion]], None]
+
 
 class StaticBatches:
     """A thread that gives `run` up to `most` waiting completions of one `kind` at a time."""
 
     def __init__(
         self,
-        run: Callable[[list[PendingCompletion]], None],
+        run: Run,
         *,
         most: int,
         kind: Callable[[PendingCompletion], Hashable],
@@ -30,8 +32,9 @@ class StaticBatches:
         self._waiting: deque[PendingCompletion] = deque()
         self._wake = threading.Condition()
         self._running = 0
-        thread = threading.Thread(target=self._loop, daemon=True, name="batches")
-        thread.start()
+        self._failure: str | None = None
+        self._thread = threading.Thread(target=self._until_it_fails, daemon=True, name="batches")
+        self._thread.start()
 
     def submit(self, completion: PendingCompletion) -> None:
         with self._wake:
@@ -42,13 +45,26 @@ class StaticBatches:
         waiting = len(self._waiting)
         return {"running": self._running, "waiting": waiting}
 
-    def _loop(self) -> None:
-        while True:
-            batch = self._take()
-            if batch:
-                self._running = len(batch)
-                self._compute(batch)
-                self._running = 0
+    def failure(self) -> str | None:
+        """Why nothing is computed any more; None while the thread lives."""
+        if self._thread.is_alive():
+            return None
+        return self._failure or "the batching thread ended"
+
+    def _until_it_fails(self) -> None:
+        try:
+            while True:
+                self._next()
+        except BaseException as error:
+            self._failure = described(error)
+            raise
+
+    def _next(self) -> None:
+        batch = self._take()
+        if batch:
+            self._running = len(batch)
+            self._compute(batch)
+            self._running = 0
 
     def _take(self) -> list[PendingCompletion]:
         """Those of one kind that wait, in their order."""
@@ -65,11 +81,22 @@ class StaticBatches:
         return [completion for completion in taken if not completion.cancelled]
 
     def _compute(self, batch: list[PendingCompletion]) -> None:
+        """What fails in company is tried alone, so that nobody fails of a neighbour's request."""
         try:
             self._run(batch)
         except Exception as error:  # noqa: BLE001 - one bad batch must not end the server
             traceback.print_exc()
-            for completion in batch:
-                completion.end("error", f"{type(error).__name__}: {error}"[:300])
+            self._after(error, batch)
         for completion in batch:
             completion.end("stop")
+
+    def _after(self, error: Exception, batch: list[PendingCompletion]) -> None:
+        for completion in batch:
+            if len(batch) > 1 and not completion.tokens and not completion.is_over:
+                self._compute([completion])
+            else:
+                completion.end("error", described(error))
+
+
+def described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:300]

@@ -5,9 +5,10 @@ Standard library only.
 
 import asyncio
 import contextlib
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-DEFAULT_MAX_TOKENS = 512
+from _openai.generation import GenerationRequest
 
 
 class TokenChunk(NamedTuple):
@@ -18,45 +19,35 @@ class TokenChunk(NamedTuple):
     error: str | None = None
 
 
+def nothing() -> None:
+    """For an engine that looks at `cancelled` as it goes."""
+
+
 class PendingCompletion:
     """What was asked, and the tokens so far.
 
-    `put` and `end` may be called from any thread; `cancelled` tells that nobody listens.
+    `put` and `end` may be called from any thread, `cancel` from that of the front.
     """
 
-    def __init__(
-        self,
-        prompt: list[int],
-        fields: dict[str, Any],
-        *,
-        room: int,
-        model: str,
-    ) -> None:
-        self.prompt = prompt
-        self.model = model
-        self.max_tokens = _most_tokens(fields, room)
-        self.temperature = _number(fields, "temperature")
-        self.top_p = _number(fields, "top_p")
-        top_k = fields.get("top_k") or 0
-        self.top_k = int(top_k)
-        self.seed: int | None = fields.get("seed")
-        self.ignore_eos = bool(fields.get("ignore_eos"))
+    def __init__(self, request: GenerationRequest) -> None:
+        self.request = request
         self.tokens: list[int] = []
         self.cancelled = False
         self.finished = False
+        self.when_cancelled: Callable[[], None] = nothing
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[TokenChunk] = asyncio.Queue()
 
     def put(self, tokens: list[int]) -> bool:
         """Takes tokens up to the limit; True when no more are wanted."""
-        if self.finished or self.cancelled:
+        if self.is_over:
             return True
-        room = self.max_tokens - len(self.tokens)
+        room = self.request.max_tokens - len(self.tokens)
         kept = tokens[:room]
         self.tokens += kept
         if kept:
             self._send(TokenChunk(kept))
-        if len(self.tokens) >= self.max_tokens:
+        if len(self.tokens) >= self.request.max_tokens:
             self.end("length")
         return self.finished
 
@@ -71,21 +62,17 @@ class PendingCompletion:
         with contextlib.suppress(RuntimeError):  # the loop has ended with the server
             self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
 
+    def cancel(self) -> None:
+        """Nobody listens any more; the engine hears of it if it asked to, and need not end it."""
+        if not self.is_over:
+            self.cancelled = True
+            self.when_cancelled()
+            self.end("stop")
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more of it needs to be computed."""
+        return self.finished or self.cancelled
+
     async def next_chunk(self) -> TokenChunk:
         return await self._chunks.get()
-
-
-def _most_tokens(fields: dict[str, Any], room: int) -> int:
-    for name in ("max_completion_tokens", "max_tokens"):
-        wanted = fields.get(name)
-        if wanted:
-            return min(int(wanted), room)
-    return min(DEFAULT_MAX_TOKENS, room)
-
-
-def _number(fields: dict[str, Any], name: str) -> float:
-    """1 where the client says nothing."""
-    value = fields.get(name)
-    if value is None:
-        return 1.0
-    return float(value)

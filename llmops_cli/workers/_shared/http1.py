@@ -11,6 +11,7 @@ from typing import Any
 
 MAX_BODY_BYTES = 32 << 20
 MAX_HEAD_BYTES = 1 << 16
+MOST_LENGTH_DIGITS = 20
 EVENT_STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
@@ -63,10 +64,17 @@ async def read_request(reader: asyncio.StreamReader) -> HttpRequest:
 
 
 def _content_length(lines: list[str]) -> int:
+    """Raises: HttpError where the end of the body cannot be told."""
     for line in lines:
         name, _, value = line.partition(":")
-        if name.strip().lower() == "content-length":
-            return int(value)
+        name = name.strip().lower()
+        value = value.strip()
+        if name == "transfer-encoding":
+            raise HttpError(411, "a body needs a Content-Length here")
+        if name == "content-length":
+            if not (value.isascii() and value.isdecimal()):
+                raise HttpError(400, f"Content-Length: no number: {value[:40]}")
+            return int(value[:MOST_LENGTH_DIGITS])
     return 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ctranslate2.converters import TransformersConverter
 
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
+from ct2.context import CONTEXT_KEY
 
 STAGE = "converting for ctranslate2"
 TOKENIZER_FILES = (
@@ -33,6 +34,7 @@ def work(job: Json, events: Events) -> Json:
         quantization = "int8"
     convert_weights(source, target, quantization=quantization)
     name_missing_tokens(target / "config.json")
+    keep_context(source / "config.json", target / "config.json")
     for name in TOKENIZER_FILES:
         file = source / name
         if file.is_file():
@@ -73,6 +75,16 @@ def name_missing_tokens(path: Path) -> None:
             config[key] = end
     text = json.dumps(config, indent=2)
     path.write_text(text)
+
+
+def keep_context(source: Path, target: Path) -> None:
+    """Without it a server could not tell a prompt that is too long from others."""
+    context = json.loads(source.read_text()).get(CONTEXT_KEY)
+    if context:
+        config = json.loads(target.read_text())
+        config[CONTEXT_KEY] = context
+        text = json.dumps(config, indent=2)
+        target.write_text(text)
 
 
 if __name__ == "__main__":

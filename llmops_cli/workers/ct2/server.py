@@ -5,8 +5,11 @@ its tokenizer.
 """
 
 import argparse
+import json
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ctranslate2
@@ -14,11 +17,15 @@ import ctranslate2
 from _openai.batches import StaticBatches
 from _openai.completion import PendingCompletion
 from _openai.front import serve
+from _openai.sampling import Sampling
+from ct2.context import CONTEXT_KEY
 from hf.text import HfText
 
 TYPES = {"auto": "default"}
 """Our names of number types, where CTranslate2 has another."""
 MOST_CONTEXT = 1 << 20
+"""A tokenizer that knows no limit writes a number beyond all of them."""
+DEFAULT_CONTEXT = 4096
 
 
 NUMBERS = {
@@ -45,47 +52,47 @@ def parse() -> argparse.Namespace:
 
 
 class Ct2Engine:
-    """A Generator, its tokenizer and the batches that wait for it."""
+    """A Generator, its tokenizer and the batches that wait for it.
+
+    It draws by one generator of random numbers for all, so no request can have a seed.
+    """
+
+    abilities: frozenset[str] = frozenset()
+    label = "ctranslate2"
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.models = [args.name]
         self._text = HfText(args.model)
-        compute_type = TYPES.get(args.dtype, args.dtype)
-        cores = os.sched_getaffinity(0)
-        threads = args.threads or len(cores)
-        self._generator = ctranslate2.Generator(
-            args.model,
-            device=args.device,
-            compute_type=compute_type,
-            intra_threads=threads,
-        )
-        known = int(self._text.tokenizer.model_max_length)
-        longest = min(known, MOST_CONTEXT)
-        self.context = args.max_model_len or longest
+        self._generator = generator_of(args)
+        folder = Path(args.model)
+        self.context = context_of(folder, self._text, args.max_model_len)
+        self.vocabulary_size = self._text.vocabulary_size
+        self.longest_token = self._text.longest_token
         self.encode_chat = self._text.encode_chat
         self.encode_text = self._text.encode_text
         self.decode = self._text.decode
-        end_tokens = self._text.end_tokens()
-        self._ends = set(end_tokens)
+        self._ends = set(end_tokens_of(folder, self._text))
         batches = StaticBatches(self._compute, most=args.max_num_seqs, kind=settings_of)
         self.submit = batches.submit
         self.gauges = batches.gauges
+        self.failure = batches.failure
 
     def _compute(self, batch: list[PendingCompletion]) -> None:
-        first = batch[0]
+        requests = [completion.request for completion in batch]
         to_names = self._text.tokenizer.convert_ids_to_tokens
-        longest = max(completion.max_tokens for completion in batch)
+        longest = max(request.max_tokens for request in requests)
         shortest = 0
-        if first.ignore_eos:
+        if requests[0].ignore_eos:
             shortest = longest
-        prompts = [to_names(completion.prompt) for completion in batch]
+        prompts = [to_names(request.prompt) for request in requests]
         self._generator.generate_batch(
             prompts,
             max_length=longest,
             min_length=shortest,
+            end_token=sorted(self._ends),
             include_prompt_in_result=False,
             callback=self._step_of(batch),
-            **sampling_of(first),
+            **choosing(requests[0].sampling, vocabulary_size=self.vocabulary_size),
         )
 
     def _step_of(self, batch: list[PendingCompletion]) -> Callable[[Any], bool]:
@@ -94,7 +101,7 @@ class Ct2Engine:
         def step(result: Any) -> bool:
             completion: PendingCompletion = batch[result.batch_id]
             token: int = result.token_id
-            if token in self._ends and not completion.ignore_eos:
+            if token in self._ends and not completion.request.ignore_eos:
                 completion.end("stop")
                 return True
             return completion.put([token])
@@ -104,17 +111,62 @@ class Ct2Engine:
 
 def settings_of(completion: PendingCompletion) -> tuple[float, float, int, bool]:
     """What all completions of a batch must share."""
-    return completion.temperature, completion.top_p, completion.top_k, completion.ignore_eos
+    request = completion.request
+    sampling = request.sampling
+    if sampling.is_greedy:
+        return 0.0, 1.0, 0, request.ignore_eos
+    return sampling.temperature, sampling.top_p, sampling.top_k, request.ignore_eos
 
 
-def sampling_of(completion: PendingCompletion) -> dict[str, float]:
-    if completion.temperature <= 0:
+def choosing(sampling: Sampling, *, vocabulary_size: int) -> dict[str, float]:
+    if sampling.is_greedy:
         return {"sampling_topk": 1}
     return {
-        "sampling_temperature": completion.temperature,
-        "sampling_topk": completion.top_k,
-        "sampling_topp": completion.top_p,
+        "sampling_temperature": sampling.temperature,
+        "sampling_topk": min(sampling.top_k, vocabulary_size),
+        "sampling_topp": sampling.top_p,
     }
+
+
+def generator_of(args: argparse.Namespace) -> ctranslate2.Generator:
+    compute_type = TYPES.get(args.dtype, args.dtype)
+    cores = os.sched_getaffinity(0)
+    threads = args.threads or len(cores)
+    return ctranslate2.Generator(
+        args.model,
+        device=args.device,
+        compute_type=compute_type,
+        intra_threads=threads,
+    )
+
+
+def context_of(folder: Path, text: HfText, wanted: int) -> int:
+    """`wanted` 0: what the model was made for.
+
+    A folder that we converted tells it; one of somebody else's may have it of its tokenizer.
+    """
+    known = json_in(folder / "config.json").get(CONTEXT_KEY)
+    if not known:
+        known = min(int(text.tokenizer.model_max_length), MOST_CONTEXT)
+        known = wanted or (known if known < MOST_CONTEXT else DEFAULT_CONTEXT)
+    if wanted > known:
+        sys.exit(f"--max-model-len {wanted}: the model was made for {known} tokens")
+    return wanted or int(known)
+
+
+def end_tokens_of(folder: Path, text: HfText) -> list[int]:
+    """Those that the model's generation_config.json names, else the tokenizer's one."""
+    config = json_in(folder / "generation_config.json")
+    return text.end_tokens(argparse.Namespace(eos_token_id=config.get("eos_token_id")))
+
+
+# A configuration is any JSON; what is read of it is converted by whoever reads it.
+def json_in(file: Path) -> dict[str, Any]:
+    """Nothing where there is no such file."""
+    if not file.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
 
 
 if __name__ == "__main__":

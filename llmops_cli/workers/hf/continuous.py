@@ -2,65 +2,65 @@
 
 import argparse
 import sys
-import threading
 import time
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
+import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
+from transformers.generation.continuous_batching.cb_logits_processors import (
+    ContinuousBatchingLogitsProcessor,
+)
 
 from _openai.completion import PendingCompletion
-from hf.loaded import LoadedModel, sampling_of, up_to_end
+from hf.loaded import LoadedModel, up_to_end
+from hf.picking import Row, is_plain, picked
 
 PAGE_TOKENS = 256
 MOST_CONTEXT = 4096
-"""The cache holds so much of each sequence's context; by default it takes most of the memory."""
+"""The cache holds all of each sequence's context; by default it takes most of the memory."""
 MOST_STEP_TOKENS = 1024
 NO_ENDS = [-1]
 """No token has this number, so nothing ends an answer early."""
 
-SamplingSettings = tuple[float, float, int]
-"""Temperature, top_p and top_k, which belong to a whole batch."""
-
 
 class ContinuousEngine(LoadedModel):
-    """One manager of Transformers at a time, for the sampling settings asked last."""
+    """One manager of Transformers. Requests of all settings share its batches."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        super().__init__(args)
-        self._most = args.max_num_seqs
-        self._running: dict[str, PendingCompletion] = {}
+        super().__init__(args, most_context=MOST_CONTEXT)
         self._numbers = count(1)
-        self._lock = threading.Lock()
-        self._manager: Any = None
-        self._settings: SamplingSettings | None = None
-        manager = self._manager_for((0.0, 1.0, 0))
-        while manager.batch_processor is None and manager.is_running():
+        self._picking = RequestPicking(self.ends)
+        self._manager = self._start_manager(args.max_num_seqs)
+        while self._manager.batch_processor is None and self._manager.is_running():
             time.sleep(0.05)
-        if not manager.is_running():
-            fatal = manager.background_thread_status.fatal_error
-            sys.exit(f"the batching thread ended at its start: {fatal}")
+        failure = self.failure()
+        if failure is not None:
+            sys.exit(failure)
 
     def gauges(self) -> dict[str, float]:
-        return {"running": len(self._running)}
+        return {"running": len(self._picking.running)}
+
+    def failure(self) -> str | None:
+        """Why nothing is computed any more; None while the batching thread lives."""
+        if self._manager.is_running():
+            return None
+        fatal = self._manager.background_thread_status.fatal_error
+        return f"the batching thread ended: {fatal}"
 
     def submit(self, completion: PendingCompletion) -> None:
-        with self._lock:
-            identity = f"r{next(self._numbers)}"
-        self._running[identity] = completion
-        settings = (completion.temperature, completion.top_p, completion.top_k)
-        manager = self._manager_for(settings)
-        follower = _Follower(self, manager, identity, completion)
-        manager.register_result_handler(identity, follower.on_result)
-        ends = self.ends
-        if completion.ignore_eos or not ends:
-            ends = NO_ENDS
-        accepted = manager.add_request(
-            completion.prompt,
+        identity = f"r{next(self._numbers)}"
+        request = completion.request
+        follower = Follower(self, identity, completion)
+        completion.when_cancelled = follower.leave
+        self._picking.running[identity] = Row(request=request, said=[])
+        self._manager.register_result_handler(identity, follower.on_result)
+        accepted = self._manager.add_request(
+            request.prompt,
             request_id=identity,
-            max_new_tokens=completion.max_tokens,
+            max_new_tokens=request.max_tokens,
             streaming=True,
-            eos_token_id=ends,
+            eos_token_id=self.ends or NO_ENDS,
         )
         if accepted is None:
             self.forget(identity)
@@ -68,51 +68,76 @@ class ContinuousEngine(LoadedModel):
 
     def forget(self, identity: str) -> bool:
         """Whether it was still running."""
-        found = self._running.pop(identity, None)
-        return found is not None
+        return self._picking.running.pop(identity, None) is not None
 
-    def _manager_for(self, settings: SamplingSettings) -> Any:
-        """Only one manager may own the model's cache, so another setting waits for the last one."""
-        if settings != self._settings:
-            if self._manager is not None:
-                self._manager.stop(block=True)
-            self._manager = self._start_manager(settings)
-            self._settings = settings
-        return self._manager
+    def leave(self, identity: str) -> None:
+        if self.forget(identity):
+            self._manager.cancel_request(identity)
 
-    def _start_manager(self, settings: SamplingSettings) -> Any:
-        model_config = self.model.config
-        config: Any = GenerationConfig.from_model_config(model_config)
-        sampling = sampling_of(*settings)
-        ends = self.ends or NO_ENDS
-        config.update(**sampling, eos_token_id=ends, pad_token_id=0)
-        context = min(self.context, MOST_CONTEXT)
-        pages = -(-context // PAGE_TOKENS)
+    def _start_manager(self, most: int) -> Any:
+        config: Any = GenerationConfig.from_model_config(self.model.config)
+        config.update(do_sample=False, eos_token_id=self.ends or NO_ENDS, pad_token_id=0)
+        pages = -(-self.context // PAGE_TOKENS)
         cache = ContinuousBatchingConfig(
             page_size=PAGE_TOKENS,
-            num_blocks=self._most * pages,
-            max_requests_per_batch=self._most,
-            max_batch_tokens=max(MOST_STEP_TOKENS, self._most),
+            num_blocks=most * pages,
+            max_requests_per_batch=most,
+            max_batch_tokens=max(MOST_STEP_TOKENS, most),
+            use_cuda_graph=False,  # a captured graph would not draw anew
         )
         manager = self.model.init_continuous_batching(
             generation_config=config, continuous_batching_config=cache
         )
+        processors = manager.logit_processor
+        processors.logits_processor.append(self._picking)
+        processors.tensors_required += 1
+        processors.do_processing = True
         manager.start()
         return manager
 
 
-class _Follower:
+class RequestPicking(ContinuousBatchingLogitsProcessor):
+    """Each row's token by its own request.
+
+    Transformers' own processors know three settings and no seed. It names the rows of a step
+    before it computes them (`prepare_tensor_args`), in the thread that computes.
+    """
+
+    supported_kwargs: ClassVar[dict[str, type]] = {}
+    ignored_kwargs: tuple[str, ...] = ()
+
+    def __init__(self, ends: list[int]) -> None:
+        self._ends = ends
+        self._step: list[Row | None] = []
+        self.running: dict[str, Row] = {}
+
+    def fill_defaults(self, int32_tensor: torch.Tensor) -> None:
+        int32_tensor.fill_(0)
+
+    def prepare_tensor_args(self, requests_with_new_token: list[Any]) -> torch.Tensor:
+        identities = [future.state.request_id for future in requests_with_new_token]
+        self._step = [self.running.get(identity) for identity in identities]
+        return torch.zeros(len(self._step), dtype=torch.int32)
+
+    def __call__(self, scores: torch.Tensor, tensor_arg: torch.Tensor) -> torch.Tensor:
+        """Shapes: scores (B, V); there may be rows of padding behind those of the step."""
+        found = picked(scores, self._step, ends=self._ends)
+        for place, row in enumerate(self._step):
+            if row is not None and not is_plain(row.request):
+                row.said.append(int(found[place].argmax()))
+        return found
+
+
+class Follower:
     """Hands the results of one request to its completion, and cancels what nobody wants."""
 
     def __init__(
         self,
         engine: ContinuousEngine,
-        manager: Any,
         identity: str,
         completion: PendingCompletion,
     ) -> None:
         self._engine = engine
-        self._manager = manager
         self._identity = identity
         self._completion = completion
         self._seen = 0
@@ -122,14 +147,18 @@ class _Follower:
         fresh = result.generated_tokens[self._seen :]
         self._seen = len(result.generated_tokens)
         tokens, ended = up_to_end(fresh, self._engine.ends, completion)
-        is_enough = completion.put(tokens)
+        completion.put(tokens)
+        is_computed = result.is_finished()
         if result.error:
             reason = str(result.error)
             completion.end("error", reason[:300])
-        elif ended or result.is_finished():
+        elif ended or is_computed:
             completion.end("stop")
-        if not (is_enough or completion.finished):
-            return
-        was_running = self._engine.forget(self._identity)
-        if was_running and not result.is_finished():
-            self._manager.cancel_request(self._identity)
+        if is_computed:
+            self._engine.forget(self._identity)
+        elif completion.is_over:
+            self.leave()
+
+    def leave(self) -> None:
+        """Its row and its pages are free for others from the next step on."""
+        self._engine.leave(self._identity)

@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import sys
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 
+from _openai.abilities import SAMPLING
 from _openai.completion import PendingCompletion
 from hf.text import HfText
 
@@ -14,12 +16,16 @@ DEFAULT_CONTEXT = 4096
 
 
 class LoadedModel:
-    """What every way of batching needs: the model, its names, its context and its end tokens."""
+    """What every way of batching needs: the model, its names, its limits and its end tokens."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    abilities = SAMPLING
+
+    def __init__(self, args: argparse.Namespace, *, most_context: int | None = None) -> None:
+        """`most_context`: what is taken of a longer one, if nobody asks for more."""
         cores = os.sched_getaffinity(0)
         threads = args.threads or len(cores)
         torch.set_num_threads(threads)
+        self.label = f"transformers ({args.batching} batches)"
         self.device = device_of(args.device)
         self.model = load_causal_lm(args.model, args.dtype, attention=args.attention)
         self.model.to(self.device)
@@ -30,11 +36,13 @@ class LoadedModel:
         self.encode_chat = self.text.encode_chat
         self.encode_text = self.text.encode_text
         self.decode = self.text.decode
-        generation_config = self.model.generation_config
-        self.ends = self.text.end_tokens(generation_config)
-        config = self.model.config
-        longest = getattr(config, "max_position_embeddings", 0)
-        self.context = int(longest or DEFAULT_CONTEXT)
+        self.longest_token = self.text.longest_token
+        self.vocabulary_size = int(self.model.get_input_embeddings().num_embeddings)
+        self.ends = self.text.end_tokens(self.model.generation_config)
+        # What a folder recommends, such as a penalty, would change answers behind a request's back.
+        self.model.generation_config = GenerationConfig()
+        known = int(getattr(self.model.config, "max_position_embeddings", 0) or DEFAULT_CONTEXT)
+        self.context = context_of(known, args.max_model_len, most_context)
 
     def _load_adapters(self, pairs: str) -> list[str]:
         """The names in NAME=FOLDER,NAME=FOLDER; each becomes a model of its own to clients."""
@@ -46,6 +54,15 @@ class LoadedModel:
             self.model.load_adapter(path, adapter_name=name)
             names.append(name)
         return names
+
+
+def context_of(known: int, wanted: int, most: int | None) -> int:
+    """`wanted` 0: what the model was made for, up to `most`."""
+    if wanted > known:
+        sys.exit(f"--max-model-len {wanted}: the model was made for {known} tokens")
+    if wanted:
+        return wanted
+    return min(known, most or known)
 
 
 def load_causal_lm(
@@ -64,24 +81,13 @@ def device_of(wanted: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def sampling_of(
-    temperature: float,
-    top_p: float,
-    top_k: int,
-) -> dict[str, Any]:
-    """The settings as arguments of `generate`."""
-    if temperature <= 0:
-        return {"do_sample": False}
-    return {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k}
-
-
 def up_to_end(
     tokens: list[int],
     ends: list[int],
     completion: PendingCompletion,
 ) -> tuple[list[int], bool]:
     """The tokens before the first end token, and whether there was one that counts."""
-    if completion.ignore_eos:
+    if completion.request.ignore_eos:
         return tokens, False
     for place, token in enumerate(tokens):
         if token in ends:

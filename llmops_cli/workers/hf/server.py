@@ -8,10 +8,12 @@ per sequence, so its batches hold one.
 import argparse
 import os
 
-from _openai.front import TokenEngine, serve
+from _openai.engine import TokenEngine
+from _openai.front import serve
 
 NUMBERS = {
     "--max-num-seqs": 16,
+    "--max-model-len": 0,
     "--threads": 0,
 }
 TEXTS = {

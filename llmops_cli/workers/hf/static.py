@@ -1,16 +1,22 @@
 """Plain `generate` over static batches, with speculation by prompt lookup or a draft model."""
 
 import argparse
-from collections.abc import Hashable
 from typing import Any
 
 import torch
-from transformers import set_seed
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 from transformers.generation.streamers import BaseStreamer
 
 from _openai.batches import StaticBatches
 from _openai.completion import PendingCompletion
-from hf.loaded import LoadedModel, load_causal_lm, sampling_of, up_to_end
+from _openai.generation import GenerationRequest
+from hf.loaded import LoadedModel, load_causal_lm, up_to_end
+from hf.picking import Row, picked
 
 
 class StaticEngine(LoadedModel):
@@ -22,9 +28,10 @@ class StaticEngine(LoadedModel):
         most = args.max_num_seqs
         if self._assistance:
             most = 1
-        batches = StaticBatches(self._compute, most=most, kind=settings_of)
+        batches = StaticBatches(self._compute, most=most, kind=adapter_of)
         self.submit = batches.submit
         self.gauges = batches.gauges
+        self.failure = batches.failure
 
     def _assistance_of(self, speculative: str, dtype: str) -> dict[str, Any]:
         """`ngram:TOKENS` or `draft:FOLDER:TOKENS` as arguments of `generate`."""
@@ -41,33 +48,26 @@ class StaticEngine(LoadedModel):
 
     @torch.inference_mode()
     def _compute(self, batch: list[PendingCompletion]) -> None:
-        first = batch[0]
-        self._use_adapter(first.model)
-        if first.seed is not None:
-            set_seed(int(first.seed))
+        requests = [completion.request for completion in batch]
+        self._use_adapter(requests[0].model)
         pad = 0
         if self.ends:
             pad = self.ends[0]
-        prompts = [completion.prompt for completion in batch]
-        ids_BT, mask_BT = left_padded(prompts, pad)
-        longest = max(completion.max_tokens for completion in batch)
-        shortest = None
-        ends = self.ends or None
-        if first.ignore_eos:
-            shortest = longest
-            ends = None
-        sampling = sampling_of(first.temperature, first.top_p, first.top_k)
+        ids_BT, mask_BT = left_padded([request.prompt for request in requests], pad)
+        _, width = ids_BT.shape
+        picking = BatchPicking(requests, width=width, ends=self.ends)
+        longest = max(request.max_tokens for request in requests)
         self.model.generate(
             input_ids=ids_BT.to(self.device),
             attention_mask=mask_BT.to(self.device),
             max_new_tokens=longest,
-            min_new_tokens=shortest,
-            eos_token_id=ends,
             pad_token_id=pad,
+            do_sample=False,
             use_cache=True,
+            logits_processor=LogitsProcessorList([picking]),
+            stopping_criteria=StoppingCriteriaList([RowsOver(batch)]),
             streamer=BatchStreamer(batch, self.ends),
             **self._assistance,
-            **sampling,
         )
 
     def _use_adapter(self, name: str) -> None:
@@ -80,16 +80,9 @@ class StaticEngine(LoadedModel):
             self.model.set_adapter(name)
 
 
-def settings_of(completion: PendingCompletion) -> Hashable:
+def adapter_of(completion: PendingCompletion) -> str:
     """What all completions of a batch must share."""
-    return (
-        completion.model,
-        completion.temperature,
-        completion.top_p,
-        completion.top_k,
-        completion.ignore_eos,
-        completion.seed,
-    )
+    return completion.request.model
 
 
 def left_padded(prompts: list[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,6 +100,40 @@ def left_padded(prompts: list[list[int]], pad: int) -> tuple[torch.Tensor, torch
     ids_BT = torch.tensor(ids)
     mask_BT = torch.tensor(mask)
     return ids_BT, mask_BT
+
+
+class BatchPicking(LogitsProcessor):  # type: ignore[no-untyped-call]
+    """Each row's token by its own request."""
+
+    def __init__(
+        self,
+        requests: list[GenerationRequest],
+        *,
+        width: int,
+        ends: list[int],
+    ) -> None:
+        self._requests = requests
+        self._width = width
+        self._ends = ends
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Shapes: input_ids (B, T), scores (B, V)."""
+        said_BT = input_ids[:, self._width :].tolist()
+        rows = []
+        for request, said in zip(self._requests, said_BT, strict=True):
+            rows.append(Row(request=request, said=said))
+        return picked(scores, rows, ends=self._ends)
+
+
+class RowsOver(StoppingCriteria):
+    """A batch ends with the last of its answers that somebody waits for."""
+
+    def __init__(self, batch: list[PendingCompletion]) -> None:
+        self._batch = batch
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+        over_B = [completion.is_over for completion in self._batch]
+        return torch.tensor(over_B, device=input_ids.device)
 
 
 class BatchStreamer(BaseStreamer):

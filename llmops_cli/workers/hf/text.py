@@ -1,8 +1,13 @@
-"""A Hugging Face tokenizer with its chat template, as `_openai.front` wants it."""
+"""A Hugging Face tokenizer with its chat template, as `_openai.engine` wants it."""
 
+from functools import cached_property
 from typing import Any
 
+from jinja2 import TemplateError
 from transformers import AutoTokenizer
+
+FROM_TEMPLATES = (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError)
+"""What a template raises for messages that it was not made for."""
 
 
 class HfText:
@@ -11,10 +16,24 @@ class HfText:
     def __init__(self, path: str) -> None:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
 
+    @property
+    def vocabulary_size(self) -> int:
+        return len(self.tokenizer)
+
+    @cached_property
+    def longest_token(self) -> int:
+        """Characters; at least one, as bytes of other scripts are tokens of their own."""
+        tokens = self.tokenizer.get_vocab()
+        return max((len(token) for token in tokens), default=1)
+
     def encode_chat(self, messages: list[dict[str, Any]]) -> list[int]:
+        """Raises: ValueError for messages that the template does not take."""
         if not self.tokenizer.chat_template:
             raise ValueError("this model has no chat template; use /v1/completions")
-        found = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+        try:
+            found = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+        except FROM_TEMPLATES as error:
+            raise ValueError(f"the model's chat template refuses this: {error}") from error
         if hasattr(found, "keys"):
             found = found["input_ids"]
         return list(found)

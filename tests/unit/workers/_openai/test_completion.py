@@ -6,11 +6,18 @@ import asyncio
 from collections.abc import Callable
 
 from _openai.completion import PendingCompletion, TokenChunk
+from _openai.generation import GenerationRequest
+from _openai.sampling import Sampling
 
 
-def chunks_after(act: Callable[[PendingCompletion], None], **fields: object) -> list[TokenChunk]:
+def chunks_after(
+    act: Callable[[PendingCompletion], None], *, max_tokens: int = 9
+) -> list[TokenChunk]:
     async def run() -> list[TokenChunk]:
-        completion = PendingCompletion([1, 2], fields, room=4, model="m")
+        request = GenerationRequest(
+            model="m", prompt=[1, 2], max_tokens=max_tokens, sampling=Sampling()
+        )
+        completion = PendingCompletion(request)
         act(completion)
         found = []
         while not found or found[-1].finish is None:
@@ -34,13 +41,6 @@ def test_tokens_beyond_the_limit_are_left_out_and_end_it() -> None:
     ]
 
 
-def test_the_room_of_the_context_is_the_limit_where_more_is_asked() -> None:
-    assert chunks_after(lambda c: c.put([1, 2, 3, 4, 5]) and None, max_tokens=99) == [
-        TokenChunk([1, 2, 3, 4]),
-        TokenChunk([], "length"),
-    ]
-
-
 def test_an_error_ends_it_once() -> None:
     def act(completion: PendingCompletion) -> None:
         completion.end("error", "boom")
@@ -51,18 +51,12 @@ def test_an_error_ends_it_once() -> None:
 
 def test_who_has_gone_wants_no_more() -> None:
     def act(completion: PendingCompletion) -> None:
-        completion.cancelled = True
+        left: list[int] = []
+        completion.when_cancelled = lambda: left.append(1)
+        completion.cancel()
+        completion.cancel()
+        assert left == [1]
         assert completion.put([1])
         completion.end("stop")
 
     assert chunks_after(act) == [TokenChunk([], "stop")]
-
-
-def test_settings_that_are_null_are_defaults() -> None:
-    async def run() -> PendingCompletion:
-        fields = {"temperature": None, "top_p": 0.5, "seed": 3, "ignore_eos": True}
-        return PendingCompletion([1], fields, room=9, model="m")
-
-    completion = asyncio.run(run())
-    assert (completion.temperature, completion.top_p, completion.top_k) == (1.0, 0.5, 0)
-    assert (completion.seed, completion.ignore_eos, completion.max_tokens) == (3, True, 9)

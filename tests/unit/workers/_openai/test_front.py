@@ -8,77 +8,9 @@ from typing import Any
 
 import pytest
 
-from _openai.completion import PendingCompletion
 from _openai.front import Server
-
-
-class Letters:
-    """An engine whose tokens are characters; it says `answer` at once."""
-
-    models = ("m", "adapter")
-    context = 20
-
-    def __init__(self, answer: str = "hello", error: str | None = None) -> None:
-        self.answer = answer
-        self.error = error
-        self.asked: list[PendingCompletion] = []
-
-    def encode_chat(self, messages: list[dict[str, Any]]) -> list[int]:
-        return self.encode_text("".join(message["content"] for message in messages))
-
-    def encode_text(self, text: str) -> list[int]:
-        return list(map(ord, text))
-
-    def decode(self, tokens: list[int]) -> str:
-        return "".join(map(chr, tokens))
-
-    def submit(self, completion: PendingCompletion) -> None:
-        self.asked.append(completion)
-        if self.error:
-            completion.end("error", self.error)
-            return
-        for token in self.encode_text(self.answer):
-            if completion.put([token]):
-                return
-        completion.end("stop")
-
-    def gauges(self) -> dict[str, float]:
-        return {"running": 0}
-
-
-async def exchange(engine: Letters, *requests: bytes) -> list[bytes]:
-    """The raw answers on one connection, in order."""
-    server = await asyncio.start_server(Server(engine).connection, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    found = []
-    for request in requests:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if b"chunked" in head:
-            body = await reader.readuntil(b"0\r\n\r\n")
-        else:
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            body = await reader.readexactly(length)
-        found.append(head.split(b" ")[1] + b" " + body)
-    writer.close()
-    await writer.wait_closed()
-    server.close()
-    await server.wait_closed()
-    return found
-
-
-def ask(engine: Letters, path: str, fields: object = None) -> tuple[int, Any]:
-    """Status and body; JSON if it is any."""
-    body = b"" if fields is None else json.dumps(fields).encode()
-    method = "GET" if fields is None else "POST"
-    head = f"{method} {path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    (raw,) = asyncio.run(exchange(engine, head + body))
-    status, _, content = raw.partition(b" ")
-    try:
-        return int(status), json.loads(content)
-    except ValueError:
-        return int(status), content.decode()
+from tests.hostile_requests import HARMLESS, HOSTILE, RAW, UNABLE, UNSEEDED, Hostile
+from tests.unit.workers._openai.letters import Letters, ask, ask_raw, exchange, post
 
 
 def events_of(body: str) -> list[Any]:
@@ -111,7 +43,7 @@ def test_a_stop_string_ends_a_chat() -> None:
     _, answer = ask(engine, "/v1/chat/completions", fields)
     assert answer["choices"][0]["message"]["content"] == "he"
     assert answer["choices"][0]["finish_reason"] == "stop"
-    assert engine.asked[0].cancelled
+    assert engine.asked[0].is_over
 
 
 @pytest.mark.parametrize("chat", [True, False])
@@ -134,27 +66,94 @@ def test_a_stream_opens_pieces_closes_and_counts(chat: bool) -> None:
     assert usage["usage"]["completion_tokens"] == 2
 
 
-@pytest.mark.parametrize(
-    ("path", "fields", "status"),
-    [
-        ("/v1/completions", {"prompt": "x" * 20}, 400),
-        ("/v1/completions", {"prompt": ""}, 400),
-        ("/v1/completions", {"prompt": ["a", "b"]}, 400),
-        ("/v1/completions", {"prompt": "a", "n": 2}, 400),
-        ("/v1/completions", {"prompt": "a", "max_tokens": "many"}, 400),
-        ("/v1/completions", {"prompt": "a", "model": "other"}, 404),
-        ("/v1/completions", ["no", "object"], 400),
-        ("/v1/chat/completions", {}, 400),
-        ("/v1/embeddings", {}, 404),
-        ("/v1/embeddings", None, 404),
-    ],
-)
-def test_what_cannot_be_served_is_refused_with_its_reason(
-    path: str, fields: object, status: int
-) -> None:
-    found, body = ask(Letters(), path, fields)
-    assert found == status
+@pytest.mark.parametrize("hostile", HOSTILE + UNABLE + UNSEEDED, ids=lambda hostile: hostile.name)
+def test_what_cannot_be_served_is_refused_by_the_name_of_its_field(hostile: Hostile) -> None:
+    engine = Letters()
+    status, body = ask(engine, hostile.path, hostile.fields)
+    assert (status, body["error"]["param"]) == (hostile.status, hostile.param)
     assert body["error"]["message"]
+    assert not engine.asked
+
+
+@pytest.mark.parametrize("raw", RAW, ids=range(len(RAW)))
+def test_a_body_that_is_no_request_is_refused(raw: bytes) -> None:
+    status, body = ask_raw(Letters(), post("/v1/completions", raw))
+    assert (status, body["error"]["type"]) == (400, "invalid_request_error")
+
+
+@pytest.mark.parametrize("fields", HARMLESS, ids=range(len(HARMLESS)))
+def test_fields_that_say_nothing_are_served(fields: dict[str, object]) -> None:
+    status, _ = ask(Letters(), "/v1/completions", {"prompt": "a", **fields})
+    assert status == 200
+
+
+def test_an_engine_that_can_gets_what_was_asked() -> None:
+    engine = Letters(abilities=frozenset({"seed", "logit_bias"}))
+    fields = {"prompt": [1, 2], "seed": 5, "logit_bias": {"7": -1.5}, "max_tokens": 99}
+    status, _ = ask(engine, "/v1/completions", fields)
+    assert status == 200
+    (completion,) = engine.asked
+    assert completion.request.sampling.seed == 5
+    assert completion.request.sampling.logit_bias == {7: -1.5}
+    assert completion.request.max_tokens == 18  # all the room there is
+
+
+def test_paths_that_are_not_here() -> None:
+    assert ask(Letters(), "/v1/nothing", {})[0] == 404
+    assert ask(Letters(), "/v1/nothing")[0] == 404
+    assert ask(Letters(), "/v1/completions")[0] == 405
+
+
+def test_text_parts_are_read_as_text() -> None:
+    engine = Letters()
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    fields = {"messages": [{"role": "user", "content": parts}, {"role": "x", "content": None}]}
+    status, answer = ask(engine, "/v1/chat/completions", fields)
+    assert (status, answer["usage"]["prompt_tokens"]) == (200, 2)
+    assert engine.asked[0].request.prompt == [97, 98]
+
+
+def test_messages_that_the_template_refuses_are_the_clients() -> None:
+    fields = {"messages": [{"role": "user", "content": "refuse"}]}
+    status, body = ask(Letters(), "/v1/chat/completions", fields)
+    assert (status, body["error"]["param"]) == (400, "messages")
+    assert "does not like this" in body["error"]["message"]
+
+
+def test_health_is_that_of_the_engine() -> None:
+    engine = Letters()
+    engine.ended = "the batching thread ended"
+    status, body = ask(engine, "/health")
+    assert (status, body["reason"]) == (503, "the batching thread ended")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_is_not_computed_for(stream: bool) -> None:
+    """The engine says nothing yet, so nothing that is written could tell it."""
+
+    async def run() -> bool:
+        engine = Letters(is_silent=True)
+        left = asyncio.Event()
+        server = await asyncio.start_server(Server(engine).connection, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        body = json.dumps({"prompt": "a", "stream": stream}).encode()
+        writer.write(post("/v1/completions", body))
+        while not engine.asked:
+            await asyncio.sleep(0.01)
+        engine.asked[0].when_cancelled = left.set
+        writer.close()
+        await asyncio.wait_for(left.wait(), 5)
+        await asyncio.sleep(0.1)  # for the connection to end as well
+        server.close()
+        return engine.asked[0].cancelled
+
+    assert asyncio.run(run())
+
+
+def test_one_stream_has_one_name() -> None:
+    _, body = ask(Letters(), "/v1/completions", {"prompt": "a", "stream": True})
+    assert len({event["id"] for event in events_of(body)}) == 1
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -165,18 +164,40 @@ def test_an_engine_that_fails_before_the_first_token_is_a_500(stream: bool) -> N
 
 
 def test_a_connection_serves_one_request_after_another() -> None:
-    def post(path: str, fields: object) -> bytes:
-        body = json.dumps(fields).encode()
-        return f"POST {path} HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+    def asked(path: str, fields: object) -> bytes:
+        return post(path, json.dumps(fields).encode())
 
     found = asyncio.run(
         exchange(
             Letters(),
-            post("/v1/completions", {"prompt": [104, 105], "stream": True}),
-            b"POST /v1/completions HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-            post("/tokenize", {"prompt": "abc"}),
+            asked("/v1/completions", {"prompt": [104, 105], "stream": True}),
+            asked("/v1/completions", {"prompt": "a", "top_p": 5}),
+            asked("/tokenize", {"prompt": "abc"}),
             b"GET /metrics?x=1 HTTP/1.1\r\n\r\n",
         )
     )
     assert [raw.split(b" ")[0] for raw in found] == [b"200", b"400", b"200", b"200"]
     assert b"llmops_output_tokens_total 5\n" in found[3]
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("Content-Length: x", 400),
+        ("Content-Length: -5", 400),
+        ("Content-Length: 99999999999999999999999", 413),
+        ("Transfer-Encoding: chunked", 411),
+    ],
+)
+def test_a_body_without_an_end_ends_the_connection(head: str, status: int) -> None:
+    async def run() -> bytes:
+        server = await asyncio.start_server(Server(Letters()).connection, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"POST /v1/completions HTTP/1.1\r\n{head}\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        server.close()
+        return answer
+
+    assert asyncio.run(run()).startswith(b"HTTP/1.1 %d " % status)

@@ -1,0 +1,111 @@
+"""Prompts as token ids, within what the model has: its vocabulary and its context.
+
+Standard library only.
+"""
+
+import json
+from typing import Any
+
+from _openai.engine import Message, TokenEngine
+from _openai.errors import RequestError
+from _openai.fields import Fields, is_token, wrong
+
+
+class PromptReader:
+    """Reads the prompts of one engine. It may take long, so not in the thread of the front."""
+
+    def __init__(self, engine: TokenEngine) -> None:
+        self._engine = engine
+
+    def chat(self, fields: Fields) -> list[int]:
+        """Raises: RequestError."""
+        messages = messages_of(fields)
+        sizes = [len(str(message["content"])) for message in messages]
+        self._check_size(sum(sizes), "messages")
+        try:
+            tokens = self._engine.encode_chat(messages)
+        except ValueError as error:
+            raise RequestError(str(error), param="messages") from error
+        return self._fitting(tokens, "messages")
+
+    def plain(self, fields: Fields) -> list[int]:
+        """Raises: RequestError."""
+        prompt = single_prompt(fields)
+        if isinstance(prompt, str):
+            self._check_size(len(prompt), "prompt")
+            prompt = self._engine.encode_text(prompt)
+        else:
+            self._check_tokens(prompt)
+        return self._fitting(prompt, "prompt")
+
+    def _check_size(self, characters: int, param: str) -> None:
+        """What must be too long is not tokenized first, which takes seconds of all others."""
+        engine = self._engine
+        if characters > engine.context * engine.longest_token:
+            size = f"{characters} characters"
+            raise RequestError(self._too_long(size), param=param)
+
+    def _check_tokens(self, tokens: list[int]) -> None:
+        for token in tokens:
+            if not 0 <= token < self._engine.vocabulary_size:
+                raise RequestError(f"Token id {token} is out of vocabulary", param="prompt")
+
+    def _fitting(self, tokens: list[int], param: str) -> list[int]:
+        if not tokens:
+            raise RequestError("the prompt is empty", param=param)
+        if len(tokens) >= self._engine.context:
+            size = f"{len(tokens)} tokens"
+            raise RequestError(self._too_long(size), param=param)
+        return tokens
+
+    def _too_long(self, size: str) -> str:
+        context = self._engine.context
+        limit = f"This model's maximum context length is {context} tokens."
+        return f"{limit} However, your prompt has {size}; please reduce it."
+
+
+def single_prompt(fields: Fields) -> str | list[int]:
+    """A text or token ids; also as a list of just one. Raises: RequestError."""
+    prompt = fields.raw("prompt")
+    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str | list):
+        prompt = prompt[0]
+    if isinstance(prompt, str):
+        return prompt
+    if isinstance(prompt, list) and all(is_token(part) for part in prompt):
+        return prompt
+    if isinstance(prompt, list) and len(prompt) > 1:
+        raise wrong("prompt", "must be one text or one list of token ids", prompt)
+    raise wrong("prompt", "must be a string or a list of token ids", prompt)
+
+
+def messages_of(fields: Fields) -> list[Message]:
+    """Each with its content as one text. Raises: RequestError."""
+    messages = fields.raw("messages")
+    if not isinstance(messages, list) or not messages:
+        raise wrong("messages", "must be a list with at least one message", messages)
+    return [_flattened(message, f"messages[{at}]") for at, message in enumerate(messages)]
+
+
+# Any: whatever a client puts into its list of messages.
+def _flattened(message: Any, place: str) -> Message:
+    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+        raise RequestError(f"{place} must be an object with a role", param="messages")
+    content = message.get("content")
+    if isinstance(content, list):
+        texts = [_text_of(part, f"{place}.content[{at}]") for at, part in enumerate(content)]
+        content = "".join(texts)
+    elif content is None:
+        content = ""
+    elif not isinstance(content, str):
+        raise RequestError(f"{place}.content must be a string or text parts", param="messages")
+    return {**message, "content": content}
+
+
+def _text_of(part: object, place: str) -> str:
+    if isinstance(part, dict) and part.get("type") in ("text", "input_text"):
+        text = part.get("text")
+        if isinstance(text, str):
+            return text
+    kind = part.get("type") if isinstance(part, dict) else part
+    shown = json.dumps(kind)[:80]
+    raise RequestError(f"{place}: only text parts are supported, got {shown}", param="messages")
