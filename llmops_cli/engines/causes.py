@@ -8,8 +8,21 @@ from llmops_cli.core.spec import Cause
 
 COMMON_CAUSES = (
     Cause(
+        pattern=r"UnpicklingError|Weights only load failed",
+        cause="its weights are a pickle that is damaged, or holds more than tensors",
+        hint="take the model with .safetensors files: a pickle can run code when it is read",
+    ),
+    Cause(
+        pattern=r"SafetensorError|[Ee]rror while deserializing header|PytorchStreamReader failed"
+        r"|data is not within the file bounds|corrupted or incomplete|failed to read header"
+        r"|invalid magic|has an invalid payload size|is incomplete: failed to read"
+        r"|the weights lack",
+        cause="its weights are damaged or cut short",
+        hint="download or make the model again",
+    ),
+    Cause(
         pattern=r"out of memory|can't allocate memory|[Cc]annot allocate memory|std::bad_alloc"
-        r"|OutOfMemoryError|more than available memory|killed by SIGKILL",
+        r"|OutOfMemoryError|more than available memory",
         cause="it ran out of memory",
         hint="try a smaller --max-model-len or --max-num-seqs, --dtype bfloat16, "
         "or a quantized model (llmops quantize)",
@@ -60,7 +73,14 @@ COMMON_CAUSES = (
 
 def explain(log: str, causes: Iterable[Cause] = ()) -> Cause | None:
     """The first that the log shows: the engine's own before those of all."""
+    said = _without_source(log)
     for cause in (*causes, *COMMON_CAUSES):
-        if cause.explains(log):
+        if cause.explains(said):
             return cause
     return None
+
+
+def _without_source(log: str) -> str:
+    """A traceback's lines of source are no message, though they hold words such as options."""
+    lines = [line for line in log.splitlines() if not line.startswith(" ")]
+    return "\n".join(lines)

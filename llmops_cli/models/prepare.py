@@ -14,6 +14,7 @@ from llmops_cli.engines.options import EngineOptions
 from llmops_cli.models.catalog import CATALOG
 from llmops_cli.models.convert import adapter_as_gguf, as_ct2, as_gguf, as_hf
 from llmops_cli.models.find import find_model
+from llmops_cli.models.servable import require_servable
 
 CONVERTERS = {"gguf": as_gguf, "ct2": as_ct2}
 """Format -> what makes it of a Hugging Face folder."""
@@ -33,6 +34,7 @@ def for_engine(
     if not formats:
         return Artifact(reference=reference, format="remote")
     artifact = find_model(reference, progress=progress)
+    _require_servable(artifact)
     if artifact.format in formats:
         return artifact
     artifact = unpacked(artifact, progress=progress)
@@ -47,6 +49,11 @@ def for_engine(
         f"this engine serves {', '.join(formats)}; {reference} is {artifact.format}",
         hint=f"--backend {able[0]}" if able else "convert the model first",
     )
+
+
+def _require_servable(artifact: Artifact) -> None:
+    if artifact.path is not None and artifact.format not in ("gguf", "ct2"):
+        require_servable(Path(artifact.path))
 
 
 def find_original(reference: str, *, progress: Progress) -> Artifact:

@@ -23,6 +23,7 @@ KINDS = (
 """What tensors are for -> parts of names; the first that fits counts."""
 GGUF_HEAD = "output.weight"
 LENGTH_BYTES = 8
+REPAIR = "download or make it again"
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.gguf")
 
 
@@ -42,11 +43,26 @@ def tensors_of(folder: Path) -> list[TensorInfo]:
     """
     found: list[TensorInfo] = []
     for path in _weight_files(folder):
-        for name, entry in _header(path).items():
-            if name != "__metadata__":
-                start, stop = entry["data_offsets"]
-                shape = tuple(entry["shape"])
-                found.append(TensorInfo(name, entry["dtype"], shape, stop - start))
+        found += _tensors_in(path)
+    return found
+
+
+def _tensors_in(path: Path) -> list[TensorInfo]:
+    found: list[TensorInfo] = []
+    try:
+        header = _header(path)
+        end_bytes = LENGTH_BYTES + header.size_bytes
+        for name, entry in header.entries.items():
+            if name == "__metadata__":
+                continue
+            start, stop = entry["data_offsets"]
+            end_bytes = max(end_bytes, LENGTH_BYTES + header.size_bytes + stop)
+            shape = tuple(entry["shape"])
+            found.append(TensorInfo(name, entry["dtype"], shape, stop - start))
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{path} is no safetensors file", hint=REPAIR) from None
+    if end_bytes > path.stat().st_size:
+        raise _truncated(path)
     return found
 
 
@@ -90,13 +106,22 @@ def _indexed(index: Path) -> set[str]:
     try:
         return set(msgspec.json.decode(index.read_bytes())["weight_map"].values())
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{index} is no index of tensors: {error}", hint="download or make it again"
-        ) from None
+        raise UsageError(f"{index} is no index of tensors: {error}", hint=REPAIR) from None
 
 
-def _header(path: Path) -> dict[str, dict[str, Any]]:  # Any: strings, lists and offsets
-    with path.open("rb") as file:
+class _Header(msgspec.Struct, frozen=True):
+    """A file's list of tensors, and how many bytes it takes itself."""
+
+    entries: dict[str, dict[str, Any]]  # Any: strings, lists and offsets
+    size_bytes: int
+
+
+def _header(path: Path) -> _Header:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint=REPAIR) from None
+    with file:
         head = file.read(LENGTH_BYTES)
         if len(head) < LENGTH_BYTES:
             raise _truncated(path)
@@ -104,10 +129,11 @@ def _header(path: Path) -> dict[str, dict[str, Any]]:  # Any: strings, lists and
         if LENGTH_BYTES + length > path.stat().st_size:
             raise _truncated(path)
         try:
-            return msgspec.json.decode(file.read(length), type=dict[str, dict[str, Any]])
+            entries = msgspec.json.decode(file.read(length), type=dict[str, dict[str, Any]])
         except msgspec.DecodeError:
-            raise UsageError(f"{path} is no safetensors file") from None
+            raise UsageError(f"{path} is no safetensors file", hint=REPAIR) from None
+    return _Header(entries, length)
 
 
 def _truncated(path: Path) -> UsageError:
-    return UsageError(f"{path} is truncated", hint="download or make it again")
+    return UsageError(f"{path} is truncated", hint=REPAIR)

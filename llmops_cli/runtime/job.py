@@ -18,7 +18,7 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.runtime.files import write_atomic
-from llmops_cli.runtime.process import Supervised, describe_exit, describe_log
+from llmops_cli.runtime.process import Supervised, describe_log
 
 POLL_EVERY_S = 0.1
 WAIT_POLICY = "OMP_WAIT_POLICY"
@@ -132,7 +132,7 @@ def _failure(
 ) -> LlmopsError:
     """The error that came first: the other ranks, and the launcher, only fail of it."""
     first = _first_error(folder)
-    ending = f"job '{spec.name}' ended ({describe_exit(code)})"
+    ending = f"job '{spec.name}' ended ({process.ending(code)})"
     log = describe_log(process)
     if first is None:
         return EngineFailed(ending, hint=log)

@@ -12,6 +12,7 @@ from pathlib import Path
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.report import Memory
 from llmops_cli.runtime.files import cannot_write
+from llmops_cli.runtime.kills import kills_for_memory
 from llmops_cli.runtime.memory import MemoryMeter
 from llmops_cli.runtime.paths import WORKERS
 
@@ -60,6 +61,7 @@ class Supervised:
             self._log.close()
             raise EnvironmentMissing(f"cannot start {argv[0]}: {error}") from error
         self._meter = MemoryMeter(self._guard.pid)
+        self._kills_before = kills_for_memory()
         self.memory: Memory | None = None
 
     @property
@@ -70,6 +72,10 @@ class Supervised:
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._guard.poll()
+
+    def ending(self, code: int) -> str:
+        """How it ended, in words."""
+        return describe_exit(code, out_of_memory=kills_for_memory() > self._kills_before)
 
     def wait(self, timeout_s: float) -> int | None:
         try:
@@ -124,19 +130,20 @@ def describe_log(process: Supervised) -> str:
     return f"{place}; it ends:\n{tail}"
 
 
-def describe_exit(code: int) -> str:
-    """`exit code 1`, or `killed by SIGKILL (out of memory?)`.
+def describe_exit(code: int, *, out_of_memory: bool = False) -> str:
+    """`exit code 1`, `killed by SIGKILL`, or `killed by SIGKILL: out of memory`.
 
-    The guard reports a signal as 128 + its number.
+    The guard reports a signal as 128 + its number. `out_of_memory`: the kernel has ended a process
+    meanwhile. Without that it was somebody's wish.
     """
     if code < 0:
         code = 128 - code
     if code <= 128:
         return f"exit code {code}"
     try:
-        name = signal.Signals(code - 128).name
+        number = signal.Signals(code - 128)
     except ValueError:
         return f"exit code {code}"
-    if name == "SIGKILL":
-        return "killed by SIGKILL (out of memory?)"
-    return f"killed by {name}"
+    if number is signal.SIGKILL and out_of_memory:
+        return f"killed by {number.name}: out of memory"
+    return f"killed by {number.name}"

@@ -15,7 +15,7 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import Cause, ServerSpec
 from llmops_cli.runtime.http import Http
-from llmops_cli.runtime.process import Supervised, describe_exit, describe_log
+from llmops_cli.runtime.process import Supervised, describe_log
 
 HOST = "127.0.0.1"
 MODELS_PATH = "/v1/models"
@@ -153,7 +153,7 @@ def _died(
     code: int,
     explain: Explain | None,
 ) -> EngineFailed:
-    ending = describe_exit(code)
+    ending = process.ending(code)
     log = describe_log(process)
     message = f"engine '{spec.engine}' ended ({ending})"
     known = None

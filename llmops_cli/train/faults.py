@@ -7,12 +7,8 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import EngineFailed
+from llmops_cli.runtime.kills import kills_for_memory
 
-COUNTERS = (
-    Path("/sys/fs/cgroup/memory.events"),
-    Path("/sys/fs/cgroup/memory/memory.oom_control"),
-    Path("/proc/vmstat"),
-)
 SMALLER = (
     "a larger --accumulate, --activation-checkpointing full, --strategy fsdp over more processes; "
     "--dry-run shows what each strategy needs"
@@ -27,20 +23,6 @@ class Beat(msgspec.Struct, frozen=True):
     step: int
     phase: str
     ended: bool
-
-
-def kills_for_memory() -> int:
-    """Processes that the kernel has ended for lack of memory, on this machine or in this box."""
-    for path in COUNTERS:
-        try:
-            lines = path.read_text().splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            name, _, value = line.partition(" ")
-            if name == "oom_kill":
-                return int(value)
-    return 0
 
 
 def last_beats(logs: Path) -> list[Beat]:

@@ -19,12 +19,13 @@ from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.files import claimed, locked, to_json, write_atomic
 from llmops_cli.runtime.hardware import probe_gpus, usable_cores
 from llmops_cli.runtime.job import RANK_ERRORS, JobResult, run_job
+from llmops_cli.runtime.kills import kills_for_memory
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.server import free_port
 from llmops_cli.train.checks import check
 from llmops_cli.train.data import data_digest, is_demo, write_demo_texts
 from llmops_cli.train.environments import environment_of
-from llmops_cli.train.faults import explained, kills_for_memory
+from llmops_cli.train.faults import explained
 from llmops_cli.train.kept import (
     BESIDE,
     JOBS,

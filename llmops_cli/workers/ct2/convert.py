@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from pickle import UnpicklingError
 
 from ctranslate2.converters import TransformersConverter
 
@@ -56,6 +57,12 @@ def convert_weights(
     converter = TransformersConverter(str(source), trust_remote_code=False)
     try:
         converter.convert(str(target), quantization=quantization, force=True)
+    except UnpicklingError as error:
+        raise JobError(
+            "UsageError",
+            f"the weights in {source} are a pickle that is damaged, or holds more than tensors",
+            "take the model with .safetensors files",
+        ) from error
     except (ValueError, KeyError, NotImplementedError) as error:
         raise JobError(
             "UsageError",

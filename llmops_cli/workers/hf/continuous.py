@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
@@ -103,10 +103,9 @@ class RequestPicking(ContinuousBatchingLogitsProcessor):
     before it computes them (`prepare_tensor_args`), in the thread that computes.
     """
 
-    supported_kwargs: ClassVar[dict[str, type]] = {}
-    ignored_kwargs: tuple[str, ...] = ()
-
     def __init__(self, ends: list[int]) -> None:
+        self.supported_kwargs: dict[str, type] = {}
+        self.ignored_kwargs: tuple[str, ...] = ()
         self._ends = ends
         self._step: list[Row | None] = []
         self.running: dict[str, Row] = {}

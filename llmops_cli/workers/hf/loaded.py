@@ -40,7 +40,8 @@ class LoadedModel:
         self.vocabulary_size = int(self.model.get_input_embeddings().num_embeddings)
         self.ends = self.text.end_tokens(self.model.generation_config)
         # What a folder recommends, such as a penalty, would change answers behind a request's back.
-        self.model.generation_config = GenerationConfig()
+        plain: Any = GenerationConfig  # its constructor has no types
+        self.model.generation_config = plain()
         known = int(getattr(self.model.config, "max_position_embeddings", 0) or DEFAULT_CONTEXT)
         self.context = context_of(known, args.max_model_len, most_context)
 
@@ -71,8 +72,18 @@ def load_causal_lm(
     *,
     attention: str | None = None,
 ) -> Any:
+    """Ends the worker for weights that lack some: those would be random numbers."""
     more = {"attn_implementation": attention} if attention else {}
-    return AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=False, **more)
+    # Any: with `output_loading_info` it is a pair, which its annotation does not tell
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        path, dtype=dtype, trust_remote_code=False, output_loading_info=True, **more
+    )
+    model, loading = loaded
+    missing = sorted(loading["missing_keys"])
+    is_quantized = hasattr(model.config, "quantization_config")
+    if missing and not is_quantized:  # there the names are of the layers before they were replaced
+        sys.exit(f"the weights lack {len(missing)} tensors, such as {missing[0]}")
+    return model
 
 
 def device_of(wanted: str) -> str:

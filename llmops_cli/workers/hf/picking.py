@@ -148,6 +148,6 @@ def candidates(scores_V: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor
         best = scores_V.topk(sampling.top_k)
         return best.values, best.indices
     if sampling.top_p < 1:
-        best = scores_V.sort(descending=True)
-        return best.values, best.indices
+        ranked = scores_V.sort(descending=True)
+        return ranked.values, ranked.indices
     return scores_V, torch.arange(width, device=scores_V.device)

@@ -102,7 +102,7 @@ def left_padded(prompts: list[list[int]], pad: int) -> tuple[torch.Tensor, torch
     return ids_BT, mask_BT
 
 
-class BatchPicking(LogitsProcessor):  # type: ignore[no-untyped-call]
+class BatchPicking(LogitsProcessor):
     """Each row's token by its own request."""
 
     def __init__(

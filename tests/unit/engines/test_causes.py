@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmops_cli.engines.causes import explain
+from llmops_cli.runtime.process import describe_exit
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,25 @@ from llmops_cli.engines.causes import explain
             "memory",
             "",
         ),
+        (
+            "safetensors._safetensors_rust.SafetensorError: Error while deserializing header: "
+            "incomplete metadata, file not fully covered",
+            "damaged",
+            "download",
+        ),
+        (
+            "llama.cpp cannot load m.gguf: tensor 'blk.11.ffn_up.weight' data is not within the "
+            "file bounds, model is corrupted or incomplete",
+            "damaged",
+            "download",
+        ),
+        (
+            "RuntimeError: Variable 'decoder/layer_0/weight' has an invalid payload size",
+            "damaged",
+            "download",
+        ),
+        ("_pickle.UnpicklingError: Weights only load failed.", "pickle", ".safetensors"),
+        ("killed by SIGKILL: out of memory", "memory", "--max-model-len"),
         ("ValueError: No available memory for the cache blocks.", "KV cache", "--max-model-len"),
         (
             (
@@ -71,3 +91,20 @@ def test_known_failures(line: str, cause: str, help_: str) -> None:
 
 def test_an_unknown_failure_is_left_to_the_log() -> None:
     assert explain("something else went wrong") is None
+
+
+def test_the_source_in_a_traceback_is_no_cause() -> None:
+    """Our own line has the word by which another cause is known."""
+    log = (
+        '  File "hf/loaded.py", line 77, in load_causal_lm\n'
+        "    return AutoModelForCausalLM.from_pretrained(path, trust_remote_code=False)\n"
+        "ValueError: nobody knows this one"
+    )
+    assert explain(log) is None
+
+
+def test_a_process_that_somebody_killed_did_not_run_out_of_memory() -> None:
+    assert explain(describe_exit(137)) is None
+    found = explain(describe_exit(137, out_of_memory=True))
+    assert found is not None
+    assert "memory" in found.cause

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from llmops_cli.core.errors import EngineFailed
-from llmops_cli.train.faults import explained, kills_for_memory, last_beats
+from llmops_cli.runtime.kills import kills_for_memory
+from llmops_cli.train.faults import explained, last_beats
 
 ENDED = EngineFailed("job 'train' ended (killed by SIGKILL)", hint="its log is train.log")
 
