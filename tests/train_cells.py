@@ -36,7 +36,7 @@ from train.strategies.strategy import Strategy  # noqa: E402
 from train.strategies.table import ON_META, STRATEGIES  # noqa: E402
 from train.strategies.zero import ZeroStrategy  # noqa: E402
 
-STEPS = 8
+STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 8
 ROWS = 8
 TOKENS = 20
 DIVISIBLE = 64

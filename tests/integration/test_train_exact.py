@@ -22,15 +22,18 @@ LOSS_BOUND = 1e-5
 NORM_BOUND = 1e-5
 WEIGHTS_BOUND = 1e-4
 LAUNCH_TIMEOUT_S = 1700
+STEPS = 6
+PAGE_STEPS = 8
 Line = dict[str, Any]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("train-exact")]
 
 
-def launch(folder: Path, world_size: int) -> None:
-    argv = [sys.executable, str(PROGRAM), str(folder)]
+def launch(folder: Path, world_size: int, steps: int) -> None:
+    program = [str(PROGRAM), str(folder), str(steps)]
+    argv = [sys.executable, *program]
     if world_size > 1:
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world_size}"]
-        argv = [sys.executable, *launcher, str(PROGRAM), str(folder)]
+        argv = [sys.executable, *launcher, *program]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(
         argv,
@@ -43,16 +46,16 @@ def launch(folder: Path, world_size: int) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
 
 
-def walked(folder: Path) -> list[Line]:
+def walked(folder: Path, steps: int) -> list[Line]:
     for world_size in WORLD_SIZES:
-        launch(folder, world_size)
+        launch(folder, world_size, steps)
     text = (folder / "cells.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
-    found = walked(tmp_path_factory.mktemp("cells"))
+    found = walked(tmp_path_factory.mktemp("cells"), STEPS)
     print("\n".join(page(found)))
     return found
 
@@ -141,9 +144,9 @@ def wide_table(lines: list[Line], field: str) -> Iterator[str]:
 
 HEAD = """# How equal the strategies of `llmops train` are to one process
 
-Made by `python -m tests.integration.test_train_exact`; CI holds the bounds. Each cell is 8
-steps in f32 of a tiny model (2 layers, 8 rows of 6 to 20 tokens, parts of each masked, clipping
-on), by gloo on CPU cores, against the same steps in one process:
+Made by `python -m tests.integration.test_train_exact`; CI holds the bounds over six steps. Each
+cell is eight steps in f32 of a tiny model (2 layers, 8 rows of 6 to 20 tokens, parts of each
+masked, clipping on), by gloo on CPU cores, against the same steps in one process:
 
 - the largest difference of a loss (bound 1e-5),
 - the largest relative difference of a gradient's norm (bound 1e-5),
@@ -155,4 +158,4 @@ on), by gloo on CPU cores, against the same steps in one process:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        print("\n".join(page(walked(Path(temporary)))))
+        print("\n".join(page(walked(Path(temporary), PAGE_STEPS))))
