@@ -356,6 +356,50 @@ def test_json_schema_is_obeyed_even_by_a_model_that_never_saw_json(url: str) -> 
     assert isinstance(value["ok"], bool)
 
 
+def json_answer(url: str, schema: Json, **fields: Any) -> Json:
+    form = {"type": "json_schema", "json_schema": {"schema": schema}}
+    return chat(url, "What is 3 plus 4?", response_format=form, max_tokens=300, **fields)
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_a_grammar_ends_its_answer_also_where_the_end_is_ignored(
+    url: str, temperature: float
+) -> None:
+    schema = {"type": "integer", "minimum": 1, "maximum": 5}
+    reply = json_answer(url, schema, temperature=temperature, ignore_eos=True, seed=1)
+    assert reply["choices"][0]["finish_reason"] == "stop"
+    assert 1 <= json.loads(content(reply)) <= 5
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"grammar": "root ::= " + "(" * 20000},
+        {"grammar": "root ::= " + '"a"?' * 20000},
+        {"grammar": 'root ::= root "a" | "a"'},
+        {"grammar": 'root ::= "a"{1000000000}{1000000000}'},
+        {"grammar": 'root ::= "1" root "b" | "1" root "c" | "1"', "ignore_eos": True},
+        {"response_format": {"type": "json_schema", "schema": {"$ref": "#"}}},
+        {"response_format": {"type": "json_schema", "schema": {"pattern": "((a{99}){99}){99}"}}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "schema": {
+                    "type": "object",
+                    "properties": {"a": {"type": "string", "maxLength": 65536}},
+                    "required": ["a"],
+                },
+            }
+        },
+    ],
+    ids=lambda fields: str(fields)[:60],
+)
+def test_no_grammar_ends_the_engine_or_other_answers(url: str, fields: Json) -> None:
+    reply = chat(url, "What is 3 plus 4?", max_tokens=40, **fields)
+    assert reply.get("status", 200) in (200, 400)
+    assert content(chat(url, "What is 3 plus 4?")).startswith("7")
+
+
 def test_logprobs_sum_to_at_most_one_and_the_chosen_token_is_the_best(url: str) -> None:
     import math
 

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import socket
 import sys
+import threading
 from typing import NamedTuple
 
 import uvicorn
@@ -135,6 +136,8 @@ async def serve(
     if loaded.llama is not None:
         scheduler = make_scheduler(args, loaded.llama, loaded.drafter)
         scheduler.start()
+        # Grammars need every token's text: it is ready before the first request that has one.
+        threading.Thread(target=model.vocabulary.load_texts, daemon=True).start()
     embedding = make_embedding(args, model, context=context)
     if embedding is not None:
         embedding.queue.start()

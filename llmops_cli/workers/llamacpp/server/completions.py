@@ -4,10 +4,12 @@ import asyncio
 
 import msgspec
 
+from _shared.grammars.compiled import GrammarCache
 from llamacpp.server.answers import Inbox, collect_answer, stream_answer, watch_disconnect
 from llamacpp.server.asgi import Receive, Send, read_body
 from llamacpp.server.errors import ApiError, BadRequest
 from llamacpp.server.generation import Generation
+from llamacpp.server.grammars import grammar_of
 from llamacpp.server.metrics import ServerMetrics
 from llamacpp.server.prefixes import Tokens
 from llamacpp.server.prompts import PromptReader
@@ -61,6 +63,7 @@ class Completions:
         self._metrics = metrics
         self._models = models
         self._context = context
+        self._grammars = GrammarCache()
 
     async def chat(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
@@ -143,7 +146,10 @@ class Completions:
         """`n` for every prompt. Raises: BadRequest."""
         request = call.request
         params = sampling_of(
-            request, top_logprobs=call.top_logprobs, vocabulary_size=self._vocabulary.size
+            request,
+            top_logprobs=call.top_logprobs,
+            vocabulary_size=self._vocabulary.size,
+            grammar=grammar_of(request.grammar, request.response_format, self._grammars),
         )
         stops = stops_of(request)
         generations: list[Generation] = []

@@ -15,6 +15,7 @@ class ApiError(Exception):
         headers: Headers | None = None,
         param: str | None = None,
     ) -> None:
+        """`param`: the field of the request that is wrong."""
         super().__init__(message)
         self.status = status
         self.kind = kind

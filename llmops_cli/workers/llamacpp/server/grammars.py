@@ -1,46 +1,68 @@
-"""GBNF grammars for what a request's `response_format` asks for."""
+"""What a request's answer is held to: its own grammar, or that of its `response_format`."""
 
-import json
 from typing import Any
 
-from llama_cpp.llama_grammar import JSON_GBNF, json_schema_to_gbnf
-
+from _shared.grammars.compiled import GrammarCache
+from _shared.grammars.machine import Machine
+from _shared.grammars.merging import AnySchema
+from _shared.grammars.nodes import GrammarError
 from llamacpp.server.errors import BadRequest
 
 # Any: a JSON schema, whose keywords hold values of every kind.
 JsonSchema = dict[str, Any]
 
+ANY_OBJECT: JsonSchema = {"type": "object"}
 
-def grammar_of(grammar: str | None, response_format: JsonSchema | None) -> str | None:
-    """The grammar itself, else that of the format; None for free text. Raises: BadRequest."""
+
+def grammar_of(
+    grammar: str | None,
+    response_format: JsonSchema | None,
+    cache: GrammarCache,
+) -> Machine | None:
+    """None for free text. Raises: BadRequest."""
     if grammar:
-        return grammar
+        return from_gbnf(grammar, cache)
     if not response_format:
         return None
     kind = response_format.get("type")
     if kind == "text":
         return None
     if kind == "json_object":
-        return JSON_GBNF
+        return from_schema(ANY_OBJECT, cache)
     if kind == "json_schema":
-        return grammar_of_schema(schema_in(response_format))
+        return from_schema(schema_in(response_format), cache)
     known = "text, json_object, json_schema"
-    raise BadRequest(f"response_format: unknown type {kind!r}; known: {known}")
+    message = f"response_format: unknown type {kind!r}; known: {known}"
+    raise BadRequest(message, param="response_format")
 
 
-def schema_in(response_format: JsonSchema) -> JsonSchema:
+def schema_in(response_format: JsonSchema) -> AnySchema:
     """OpenAI puts it below `json_schema`; some clients leave that level out."""
     holder = response_format.get("json_schema") or response_format
     if isinstance(holder, dict):
         schema = holder.get("schema")
-        if isinstance(schema, dict):
+        if isinstance(schema, dict | bool):
             return schema
-    raise BadRequest("response_format: json_schema.schema is missing")
+    message = "response_format: json_schema.schema is missing"
+    raise BadRequest(message, param="response_format")
 
 
-def grammar_of_schema(schema: JsonSchema) -> str:
+def from_gbnf(grammar: str, cache: GrammarCache) -> Machine:
     try:
-        return str(json_schema_to_gbnf(json.dumps(schema)))
-    except Exception as error:  # whatever the converter meets in a schema it does not know
-        message = f"response_format: this schema cannot become a grammar: {error}"
-        raise BadRequest(message) from error
+        return cache.of_gbnf(grammar)
+    except GrammarError as error:
+        raise BadRequest(f"grammar: {error}", param="grammar") from error
+
+
+def from_schema(
+    schema: AnySchema,
+    cache: GrammarCache,
+    *,
+    field: str = "response_format",
+) -> Machine:
+    """Raises: BadRequest that names the field and the keyword."""
+    try:
+        return cache.of_schema(schema)
+    except GrammarError as error:
+        message = f"{field}: this schema cannot become a grammar: {error}"
+        raise BadRequest(message, param=field) from error

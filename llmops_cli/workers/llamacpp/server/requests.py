@@ -4,8 +4,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from _shared.grammars.machine import Machine
 from llamacpp.server.errors import BadRequest
-from llamacpp.server.grammars import grammar_of
 from llamacpp.server.sampling import SamplingParams
 
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -132,6 +132,8 @@ def decode(body: bytes, kind: type[Body]) -> Body:
         raise BadRequest(message) from error
     except msgspec.DecodeError as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deep") from error
 
 
 def sampling_of(
@@ -139,8 +141,9 @@ def sampling_of(
     *,
     top_logprobs: int,
     vocabulary_size: int,
+    grammar: Machine | None = None,
 ) -> SamplingParams:
-    """Raises: BadRequest for a grammar, schema or token id that cannot be used."""
+    """Raises: BadRequest for a token id that is not there."""
     bias = request.logit_bias or {}
     check_bias(bias, vocabulary_size)
     # Any: the types differ by name, and those of the request are those of the parameters.
@@ -158,7 +161,7 @@ def sampling_of(
         **without_none(named),
         logit_bias=bias,
         ignore_eos=request.ignore_eos,
-        grammar=grammar_of(request.grammar, request.response_format),
+        grammar=grammar,
         top_logprobs=top_logprobs,
     )
 

@@ -1,4 +1,4 @@
-"""llama.cpp's samplers behind typed Python: chains, grammars, and the candidates they work on.
+"""llama.cpp's samplers behind typed Python: chains, and the candidates they work on.
 
 Shapes: V vocabulary.
 """
@@ -9,8 +9,6 @@ from functools import cache
 import llama_cpp
 import numpy as np
 import numpy.typing as npt
-
-from llamacpp.server.vocabulary import Vocabulary
 
 CANDIDATE = np.dtype(
     [
@@ -34,25 +32,26 @@ class Candidates:
         self._rows = np.zeros(count, CANDIDATE)
         pointer_type = ctypes.POINTER(llama_cpp.llama_token_data)
         self._pointer = self._rows.ctypes.data_as(pointer_type)
-        self._reset()
+        self._reset(count)
 
     def fill(self, logits_V: npt.NDArray[np.float32]) -> None:
         """All tokens of the vocabulary, in order."""
         self._rows["id"] = token_ids(len(self._rows))
         self._rows["logit"] = logits_V
         self._rows["p"] = 0
-        self._reset()
+        self._reset(len(self._rows))
 
-    def fill_one(self, token: int) -> None:
-        """This token alone, with a logit that only a grammar would change."""
-        self._rows["id"] = token
-        self._rows["logit"] = 1.0
-        self._rows["p"] = 0
-        self._reset()
+    def fill_some(self, tokens: npt.NDArray[np.int64], logits_V: npt.NDArray[np.float32]) -> None:
+        """These tokens alone."""
+        count = len(tokens)
+        rows = self._rows[:count]
+        rows["id"] = tokens
+        rows["logit"] = logits_V[tokens]
+        rows["p"] = 0
+        self._reset(count)
 
-    def _reset(self) -> None:
+    def _reset(self, size: int) -> None:
         # Samplers cut, sort and select by changing the array's fields: each draw needs a new one.
-        size = len(self._rows)
         self.array = llama_cpp.llama_token_data_array(self._pointer, size, -1, False)
 
     @property
@@ -60,11 +59,6 @@ class Candidates:
         """The token that the last sampler of a chain has chosen."""
         chosen = self.array.data[self.array.selected]
         return int(chosen.id)
-
-    @property
-    def first_is_possible(self) -> bool:
-        first = self.array.data[0]
-        return bool(np.isfinite(first.logit))
 
 
 class NativeSampler:
@@ -77,7 +71,7 @@ class NativeSampler:
         llama_cpp.llama_sampler_apply(self.handle, ctypes.byref(candidates.array))
 
     def accept(self, token: int) -> None:
-        """Moves penalties, grammars and random numbers on by the token that was chosen."""
+        """Moves penalties and random numbers on by the token that was chosen."""
         llama_cpp.llama_sampler_accept(self.handle, token)
 
     def close(self) -> None:
@@ -91,15 +85,6 @@ def chain(samplers: list[NativeSampler]) -> NativeSampler:
     for sampler in samplers:
         llama_cpp.llama_sampler_chain_add(whole, sampler.handle)
     return NativeSampler(whole)
-
-
-def grammar_sampler(vocabulary: Vocabulary, grammar: str) -> NativeSampler | None:
-    """Rules out tokens that the GBNF grammar does not allow; None if it cannot be parsed."""
-    source = grammar.encode()
-    handle = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, source, b"root")
-    if not handle:
-        return None
-    return NativeSampler(handle)
 
 
 def penalties(

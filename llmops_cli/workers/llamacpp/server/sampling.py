@@ -8,10 +8,15 @@ import random
 import msgspec
 import numpy as np
 
+from _shared.grammars.machine import Machine
 from llamacpp.server import samplers
+from llamacpp.server.constraint import Constraint, TokenIds
 from llamacpp.server.model import LogitsRow
 from llamacpp.server.samplers import Candidates, NativeSampler
 from llamacpp.server.vocabulary import Vocabulary
+
+COLDEST = 1e-4
+"""Below it the likeliest token is the only one, and logits divided by it would overflow."""
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +32,12 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     logit_bias: dict[int, float] = {}
     ignore_eos: bool = False
-    grammar: str | None = None
+    grammar: Machine | None = None
     top_logprobs: int = -1
 
     @property
     def is_greedy(self) -> bool:
-        return self.temperature <= 0
+        return self.temperature < COLDEST
 
     @property
     def penalizes(self) -> bool:
@@ -51,10 +56,6 @@ class TokenLogprob(msgspec.Struct, frozen=True):
     top: list[tuple[int, float]]
 
 
-class GrammarError(ValueError):
-    """llama.cpp cannot parse the grammar that the client gave."""
-
-
 class Sampler:
     """The sampling state of one generation. Free with `close`."""
 
@@ -65,32 +66,66 @@ class Sampler:
         *,
         window: int,
     ) -> None:
-        """`window`: how many last tokens are penalized. Raises: GrammarError."""
+        """`window`: how many last tokens are penalized."""
         bias = bias_of(params, vocabulary)
         values = list(bias.values())
         self._bias_ids = np.array(list(bias), np.int64)
         self._bias_values = np.array(values, np.float32)
         self._top_logprobs = params.top_logprobs
         self._native: NativeSampling | None = None
-        is_plain = params.is_greedy and not params.penalizes
-        if params.grammar or not is_plain:
+        self._constraint: Constraint | None = None
+        if params.penalizes or not params.is_greedy:
             self._native = NativeSampling(vocabulary, params, window=window)
+        if params.grammar is not None:
+            self._constraint = Constraint(vocabulary, params.grammar)
+
+    @property
+    def is_over(self) -> bool:
+        """The grammar is at its end: another token can only be wrong."""
+        return self._constraint is not None and self._constraint.is_over
 
     def pick(self, row_V: LogitsRow) -> tuple[int, TokenLogprob | None]:
-        """The next token, and its log-probability if asked for. Updates penalties and grammar."""
+        """The next token, and its log-probability if asked for. Updates penalties and grammar.
+
+        Raises: GrammarError.
+        """
         biased_V = row_V
         if len(self._bias_ids):
             biased_V = row_V.copy()
             biased_V[self._bias_ids] += self._bias_values
         token = self._choose(biased_V)
+        if self._constraint is not None:
+            token = self._held(self._constraint, token, biased_V)
+        if self._native is not None:
+            self._native.accept(token)
         if self._top_logprobs < 0:
             return token, None
         return token, logprob_of(row_V, token, self._top_logprobs)
 
-    def _choose(self, row_V: LogitsRow) -> int:
-        if self._native is None:
+    def _choose(self, row_V: LogitsRow, tokens: TokenIds | None = None) -> int:
+        """One of all, or of some."""
+        if self._native is not None:
+            return self._native.draw(row_V, tokens)
+        if tokens is None:
             return int(row_V.argmax())
-        return self._native.pick(row_V)
+        best = row_V[tokens].argmax()
+        return int(tokens[best])
+
+    def _held(
+        self,
+        constraint: Constraint,
+        token: int,
+        row_V: LogitsRow,
+    ) -> int:
+        """The token, or another if it does not fit.
+
+        One token is checked in microseconds, and most of those that a model likes best do fit.
+        """
+        if not constraint.allows(token):
+            tokens = constraint.allowed(row_V)
+            token = self._choose(row_V, tokens)
+        constraint.accept(token)
+        return token
 
     def close(self) -> None:
         if self._native is not None:
@@ -99,7 +134,7 @@ class Sampler:
 
 
 class NativeSampling:
-    """What needs more than the largest logit: llama.cpp's chain of samplers, and its grammar."""
+    """What needs more than the largest logit: llama.cpp's chain of samplers."""
 
     def __init__(
         self,
@@ -108,45 +143,24 @@ class NativeSampling:
         *,
         window: int,
     ) -> None:
-        self._grammar: NativeSampler | None = None
-        if params.grammar:
-            self._grammar = samplers.grammar_sampler(vocabulary, params.grammar)
-            if self._grammar is None:
-                raise GrammarError("llama.cpp cannot parse the grammar")
         stages = stages_of(params, vocabulary_size=vocabulary.size, window=window)
         self._chain = samplers.chain(stages)
         self._candidates = Candidates(vocabulary.size)
-        self._probe = Candidates(1)
 
-    def pick(self, row_V: LogitsRow) -> int:
-        token = self._draw(row_V)
-        if self._grammar is None:
-            self._chain.accept(token)
-            return token
-        if not self._allows(self._grammar, token):
-            token = self._draw(row_V, grammar=self._grammar)
-        self._chain.accept(token)
-        self._grammar.accept(token)
-        return token
-
-    def _draw(self, row_V: LogitsRow, *, grammar: NativeSampler | None = None) -> int:
+    def draw(self, row_V: LogitsRow, tokens: TokenIds | None) -> int:
         candidates = self._candidates
-        candidates.fill(row_V)
-        if grammar is not None:
-            grammar.apply(candidates)
+        if tokens is None:
+            candidates.fill(row_V)
+        else:
+            candidates.fill_some(tokens, row_V)
         self._chain.apply(candidates)
         return candidates.selected
 
-    def _allows(self, grammar: NativeSampler, token: int) -> bool:
-        """Checking one token costs much less than masking the vocabulary, and is often enough."""
-        self._probe.fill_one(token)
-        grammar.apply(self._probe)
-        return self._probe.first_is_possible
+    def accept(self, token: int) -> None:
+        self._chain.accept(token)
 
     def close(self) -> None:
         self._chain.close()
-        if self._grammar is not None:
-            self._grammar.close()
 
 
 def bias_of(params: SamplingParams, vocabulary: Vocabulary) -> dict[int, float]:

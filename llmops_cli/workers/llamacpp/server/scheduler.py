@@ -12,12 +12,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from _shared.grammars.nodes import GrammarError
 from llamacpp.server.batches import StepBatch, plan_batch
 from llamacpp.server.drafting import Drafter, DraftRequest, Drafts, DraftState
 from llamacpp.server.generation import FinishReason, Generation, GenerationFailure, StepOutput
 from llamacpp.server.model import TokenModel
 from llamacpp.server.prefixes import Tokens
-from llamacpp.server.sampling import GrammarError, Sampler
+from llamacpp.server.sampling import Sampler
 from llamacpp.server.slots import Running, SlotPool
 from llamacpp.server.vocabulary import Vocabulary
 
@@ -185,18 +186,13 @@ class Scheduler:
                 return
             with self._wake:
                 generation = self._waiting.popleft()
-            try:
-                sampler = self._sampler_of(generation)
-            except GrammarError as error:
-                failure = GenerationFailure(str(error), is_clients_fault=True)
-                self._end(generation, "error", failure=failure)
-                continue
+            sampler = self._sampler_of(generation)
             draft = DraftState(self._most_drafted)
             running = Running(generation, slot, sampler, draft)
             self._pool.occupy(running)
 
     def _sampler_of(self, generation: Generation) -> Sampler:
-        """The one it has had before a preemption, or a new one. Raises: GrammarError."""
+        """The one it has had before a preemption, or a new one."""
         if generation.sampler is None:
             window = self._model.pool
             generation.sampler = Sampler(self._vocabulary, generation.params, window=window)
@@ -293,13 +289,18 @@ class Scheduler:
     ) -> None:
         """Samples the next tokens: one, and one more for every drafted one that was right."""
         generation = running.generation
-        if not draft:
-            self._take_token(running, index)
-        else:
-            self._verify(running, index, draft)
+        failure: GenerationFailure | None = None
+        try:
+            if not draft:
+                self._take_token(running, index)
+            else:
+                self._verify(running, index, draft)
+        except GrammarError as error:
+            generation.finish = "error"
+            failure = GenerationFailure(f"grammar: {error}", is_clients_fault=True)
         if generation.finish is not None:
             self._pool.release(running)
-            self._end(generation, generation.finish)
+            self._end(generation, generation.finish, failure=failure)
 
     def _verify(
         self,
@@ -337,7 +338,7 @@ class Scheduler:
         if logprob is not None:
             generation.unsent_logprobs.append(logprob)
         text = generation.detokenizer.feed(self._vocabulary.piece(token))
-        if generation.detokenizer.stopped:
+        if generation.detokenizer.stopped or running.sampler.is_over:
             generation.finish = "stop"
         elif generation.output_tokens >= generation.max_tokens:
             generation.finish = "length"

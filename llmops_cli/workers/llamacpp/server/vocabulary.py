@@ -1,9 +1,11 @@
 """Text to tokens and back. llama.cpp's vocabulary is read-only, so any thread may ask."""
 
 import ctypes
+import threading
 
 import llama_cpp
 
+from _shared.grammars.tokens import TokenTexts
 from llamacpp.server.binding import ModelHandle
 
 LONGEST_PIECE_BYTES = 512
@@ -18,6 +20,24 @@ class Vocabulary:
         ends = filter(self._is_end, range(self.size))
         self.end_tokens = frozenset(ends)
         self._pieces: dict[int, bytes] = {}
+        self._texts: TokenTexts | None = None
+        self._texts_lock = threading.Lock()
+
+    @property
+    def token_texts(self) -> TokenTexts:
+        """All tokens that a text can have, in order. Made once, which takes a while."""
+        with self._texts_lock:
+            if self._texts is None:
+                pieces = [self._written_piece(token) for token in range(self.size)]
+                self._texts = TokenTexts(pieces)
+            return self._texts
+
+    def load_texts(self) -> None:
+        """Makes them now."""
+        _ = self.token_texts
+
+    def _written_piece(self, token: int) -> bytes:
+        return b"" if token in self.end_tokens else self._read_piece(token, special=False)
 
     def _is_end(self, token: int) -> bool:
         answer = llama_cpp.llama_vocab_is_eog(self.handle, token)

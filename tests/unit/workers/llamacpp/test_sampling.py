@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from llamacpp.server.sampling import GrammarError, Sampler, SamplingParams, logprob_of
+from _shared.grammars.nodes import GrammarError
+from llamacpp.server.sampling import Sampler, SamplingParams, logprob_of
+from tests.unit.workers._shared.grammars.walks import of_gbnf
 from tests.unit.workers.llamacpp.vocabulary import SIZE, NumberedVocabulary
 
 rows = arrays(np.float32, SIZE, elements=st.floats(-20, 20, width=32))
@@ -85,7 +87,42 @@ def test_log_probabilities_are_ordered_and_at_most_one_together(
         assert found.logprob <= values[0] + 1e-6
 
 
-def test_a_grammar_that_cannot_be_parsed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llama_cpp.llama_sampler_init_grammar", lambda *_: None)
-    with pytest.raises(GrammarError):
-        sampler(grammar="root ::= (")
+SMALL = 'root ::= "7 " [0-9]+ " 9 "'
+
+
+@pytest.mark.parametrize("params", [{"temperature": 0}, {"temperature": 1.0, "seed": 3}])
+@pytest.mark.parametrize("ignores_end", [False, True])
+def test_a_grammar_chooses_the_likeliest_token_that_fits_and_ends(
+    params: dict[str, float], ignores_end: bool
+) -> None:
+    held = sampler(grammar=of_gbnf(SMALL), ignore_eos=ignores_end, **params)
+    assert held.pick(row(0, 5, 7))[0] == 7
+    second = held.pick(row(0, 49, 48))[0]
+    assert second != 0
+    assert not held.is_over
+    assert held.pick(row(0, 9))[0] == 9
+    assert held.is_over
+    held.close()
+
+
+@pytest.mark.parametrize("ignores_end", [False, True])
+def test_the_end_is_taken_where_nothing_else_fits(ignores_end: bool) -> None:
+    held = sampler(temperature=1.0, grammar=of_gbnf('root ::= "7 " "x"?'), ignore_eos=ignores_end)
+    assert held.pick(row(7))[0] == 7
+    assert held.pick(row(5, 6))[0] == 0
+    held.close()
+
+
+def test_a_grammar_that_no_token_can_go_on_with_is_an_error() -> None:
+    held = sampler(temperature=0, grammar=of_gbnf('root ::= "x"'))
+    with pytest.raises(GrammarError, match="no token of this model"):
+        held.pick(row(7))
+
+
+def test_all_tokens_that_fit_are_drawn_as_the_model_has_them() -> None:
+    grammar = of_gbnf('root ::= ("8 " | "9 ")+')
+    held = sampler(temperature=1.0, seed=5, grammar=grammar)
+    drawn = [held.pick(row(1, 8, 9))[0] for _ in range(300)]
+    held.close()
+    assert set(drawn) == {8, 9}
+    assert drawn.count(8) / 300 == pytest.approx(np.e / (1 + np.e), abs=0.1)

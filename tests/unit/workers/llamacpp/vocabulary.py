@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _shared.grammars.tokens import TokenTexts
+
 SIZE = 50
 
 
@@ -11,6 +13,10 @@ class NumberedVocabulary:
     size = SIZE
     end_tokens = frozenset({0})
     handle = None
+
+    @property
+    def token_texts(self) -> TokenTexts:
+        return TokenTexts([b"", *(self.piece(token) for token in range(1, SIZE))])
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         return b"%d " % token

@@ -1,0 +1,1 @@
+"""Grammars that hold an answer to a form: schemas, patterns and GBNF, run in Python alone."""

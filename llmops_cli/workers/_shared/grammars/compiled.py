@@ -1,0 +1,41 @@
+"""Grammars by what they were asked for with; each is made once and keeps what it has learned."""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+
+from _shared.grammars.gbnf import parse_gbnf
+from _shared.grammars.machine import Machine
+from _shared.grammars.merging import AnySchema
+from _shared.grammars.nodes import Rules
+from _shared.grammars.program import assemble
+from _shared.grammars.schemas import rules_of
+
+MOST_KEPT = 24
+
+
+class GrammarCache:
+    """The newest grammars by digest."""
+
+    def __init__(self) -> None:
+        self._machines: OrderedDict[str, Machine] = OrderedDict()
+
+    def of_gbnf(self, text: str) -> Machine:
+        """Raises: GrammarError."""
+        return self._kept(f"gbnf {text}", lambda: parse_gbnf(text))
+
+    def of_schema(self, schema: AnySchema) -> Machine:
+        """Raises: GrammarError."""
+        return self._kept(f"schema {json.dumps(schema)}", lambda: rules_of(schema))
+
+    def _kept(self, source: str, rules: Callable[[], Rules]) -> Machine:
+        digest = hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
+        machine = self._machines.get(digest)
+        if machine is None:
+            machine = Machine(assemble(rules()))
+            self._machines[digest] = machine
+        self._machines.move_to_end(digest)
+        while len(self._machines) > MOST_KEPT:
+            self._machines.popitem(last=False)
+        return machine

@@ -1,0 +1,88 @@
+"""Arrays whose items differ, where the items are too many to be listed: texts and numbers."""
+
+import json
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from _shared.grammars.machine import Machine, State
+
+AFTER_A_NUMBER = "0123456789.eE"
+
+
+class DifferentState(NamedTuple):
+    """Inside the array: the items that are written, and how far the next one is."""
+
+    used: frozenset[str]
+    item: State | None = None
+    text: str = ""
+    phase: str = "before"
+
+
+class DifferentItems:
+    """An array of a grammar's texts, no two of the same value."""
+
+    def __init__(
+        self,
+        item: Machine,
+        *,
+        least: int,
+        most: int | None,
+    ) -> None:
+        self._item = item
+        self._least = least
+        self._most = most
+        self.start: Hashable = DifferentState(frozenset())
+
+    def step(self, state: object, char: str) -> Hashable | None:
+        if not isinstance(state, DifferentState) or state.phase == "closed":
+            return None
+        if state.phase == "before":
+            return state._replace(phase="open") if char == "[" else None
+        return self._item_step(state, char) or self._separator_step(state, char)
+
+    def _item_step(self, state: DifferentState, char: str) -> DifferentState | None:
+        if char == " " and state.phase == "after comma" and not state.text:
+            return state._replace(phase="after space")
+        if self._most is not None and len(state.used) >= self._most:
+            return None
+        self._item.rest()
+        item = (state.item or self._item.start).step(char)
+        if item is None:
+            return None
+        longer = DifferentState(state.used, item, state.text + char, "item")
+        return None if self._is_stuck(longer) else longer
+
+    def _is_stuck(self, state: DifferentState) -> bool:
+        """The item has been there, and cannot become another one."""
+        item = state.item
+        if item is None or not item.accepts or value_of(state.text) not in state.used:
+            return False
+        return not any(item.step(char) for char in AFTER_A_NUMBER)
+
+    def _separator_step(self, state: DifferentState, char: str) -> DifferentState | None:
+        if char == "]" and state.phase == "open" and not self._least:
+            return DifferentState(frozenset(), phase="closed")
+        if state.item is None or not state.item.accepts:
+            return None
+        value = value_of(state.text)
+        if value in state.used:
+            return None
+        used = state.used | {value}
+        if char == "]" and len(used) >= self._least:
+            return DifferentState(used, phase="closed")
+        has_room = self._most is None or len(used) < self._most
+        return DifferentState(used, phase="after comma") if char == "," and has_room else None
+
+    def is_end(self, state: object) -> bool:
+        return isinstance(state, DifferentState) and state.phase == "closed"
+
+    def goes_on(self, state: object) -> bool:
+        return not self.is_end(state)
+
+
+def value_of(text: str) -> str:
+    """Equal for equal values: 1.0 is 1."""
+    value = json.loads(text)
+    if isinstance(value, int | float):
+        return repr(float(value))
+    return json.dumps(value)

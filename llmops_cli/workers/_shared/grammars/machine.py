@@ -1,0 +1,279 @@
+"""Runs a grammar's program over text: all that is possible at once, one character after another.
+
+Every step has a bound of work and every text a bound of nesting, so no grammar can hold up or end
+the process that runs it: one that is too ambiguous is an error of its own generation.
+"""
+
+from collections.abc import Hashable
+
+from _shared.grammars.nodes import GrammarError, Rules
+from _shared.grammars.program import Instruction, Op, Program, assemble
+
+DEEPEST = 400
+"""Rules within rules. Past it an option is not offered, so an answer closes what it has opened."""
+MOST_WORK_PER_PICK = 400_000
+MOST_WORK_PER_CHAR = 30_000
+MOST_THREADS = 4_096
+MOST_KEPT_THREADS = 150_000
+"""Of all states that are kept for the next time; beyond it they are made again."""
+MOST_KEPT_FRAMES = 300_000
+
+
+class Frame:
+    """Where to go on when a rule or a turn of a loop ends. Equal frames are one object."""
+
+    __slots__ = ("count", "depth", "parent", "place")
+
+    def __init__(self, place: int, count: int, parent: "Frame | None") -> None:
+        self.place = place
+        self.count = count
+        self.parent = parent
+        self.depth: int = 1 if parent is None else parent.depth + 1
+
+
+Thread = tuple[int, Frame | None, Hashable]
+"""An instruction that waits for a character, what follows it, and an automaton's state."""
+
+
+class State:
+    """All that is possible after one text. `accepts`: the text may end here."""
+
+    __slots__ = ("_machine", "_next", "accepts", "threads", "tokens")
+
+    def __init__(self, machine: "Machine", threads: tuple[Thread, ...], *, accepts: bool) -> None:
+        self._machine = machine
+        self._next: dict[str, State | None] = {}
+        self.threads = threads
+        self.accepts = accepts
+        # object: what tokens may follow, which only tokens.py knows how to write.
+        self.tokens: object = None
+
+    @property
+    def is_final(self) -> bool:
+        """The text is whole and nothing can follow."""
+        return not self.threads
+
+    def step(self, char: str) -> "State | None":
+        """Raises: GrammarError if there is too much that is possible."""
+        try:
+            return self._next[char]
+        except KeyError:
+            following = self._machine.step(self, char)
+            self._next[char] = following
+            return following
+
+    def forget(self) -> None:
+        self._next = {}
+
+    def first_chars(self) -> str | None:
+        """Every character that may come next, if they are few."""
+        chars: set[str] = set()
+        for place, _, _ in self.threads:
+            allowed = self._machine.code[place].chars
+            listed = allowed.listed() if allowed is not None else None
+            if listed is None:
+                return None
+            chars.update(listed)
+        return "".join(sorted(chars))
+
+    def meets(self, first: int, last: int) -> bool:
+        """Whether some character with a code from `first` to `last` may come next."""
+        for place, _, _ in self.threads:
+            allowed = self._machine.code[place].chars
+            if allowed is not None and allowed.meets(first, last):
+                return True
+        step = max(1, (last - first) // 16)
+        return any(self.step(chr(code)) is not None for code in range(first, last + 1, step))
+
+
+class Machine:
+    """One grammar, with all states that texts have led to so far. For one thread at a time."""
+
+    def __init__(self, program: Program) -> None:
+        self.code = program.code
+        self._start = program.start
+        self._frames: dict[tuple[int, int, int], Frame] = {}
+        self._states: dict[frozenset[Thread], State] = {}
+        self._kept = 0
+        self._work = 0
+        self.start = self._begin()
+
+    def _begin(self) -> State:
+        state = self._closure([(self._start, None)], {})
+        if state is None:
+            raise GrammarError("no text fits it")
+        return state
+
+    def rest(self) -> None:
+        """A new pick has its whole bound of work."""
+        self._work = 0
+
+    @property
+    def work(self) -> int:
+        return self._work
+
+    def step(self, state: State, char: str) -> State | None:
+        places: list[tuple[int, Frame | None]] = []
+        kept: dict[Thread, None] = {}
+        for place, frame, memory in state.threads:
+            instruction = self.code[place]
+            automaton = instruction.automaton
+            if automaton is None:
+                if instruction.chars is not None and char in instruction.chars:
+                    places.append((place + 1, frame))
+                continue
+            following = automaton.step(memory, char)
+            if following is None:
+                continue
+            if automaton.goes_on(following):
+                kept[(place, frame, following)] = None
+            if automaton.is_end(following):
+                places.append((place + 1, frame))
+        self._spend(len(state.threads) // 4)
+        if not places and not kept:
+            return None
+        return self._closure(places, kept)
+
+    def _spend(self, amount: int) -> None:
+        self._work += amount
+        if self._work > MOST_WORK_PER_PICK:
+            raise GrammarError("the grammar is too ambiguous for this text")
+
+    def _closure(
+        self,
+        places: list[tuple[int, Frame | None]],
+        threads: dict[Thread, None],
+    ) -> State | None:
+        """The state in which everything up to the next character has been followed."""
+        seen: set[tuple[int, Frame | None]] = set()
+        fresh: set[Frame] = set()
+        accepts = False
+        while places:
+            if len(seen) > MOST_WORK_PER_CHAR:
+                raise GrammarError("the grammar is too ambiguous for this text")
+            here = places.pop()
+            if here in seen:
+                continue
+            seen.add(here)
+            place, frame = here
+            instruction = self.code[place]
+            op = instruction.op
+            if op is Op.CHAR:
+                threads[(place, frame, None)] = None
+            elif op is Op.JUMP:
+                places += [(target, frame) for target in instruction.targets]
+            elif op is Op.COUNT:
+                threads[(place, frame, start_of(instruction))] = None
+            elif op is Op.CALL:
+                self._call(place, instruction, frame, places)
+            elif op is Op.LOOP:
+                self._turn(place, 0, frame, places, fresh)
+            elif op is Op.AGAIN:
+                self._turn_again(instruction.targets[0], frame, places, fresh)
+            elif frame is None:
+                accepts = True
+            else:
+                places.append((frame.place, frame.parent))
+        self._spend(len(seen))
+        return self._state(threads, accepts=accepts)
+
+    def _call(
+        self,
+        place: int,
+        instruction: Instruction,
+        frame: Frame | None,
+        places: list[tuple[int, Frame | None]],
+    ) -> None:
+        """A call that is its rule's last word leaves no frame, so long lists need no depth."""
+        after = self.code[place + 1]
+        while after.op is Op.JUMP and len(after.targets) == 1:
+            after = self.code[after.targets[0]]
+        pushed = frame
+        if after.op is not Op.RETURN:
+            pushed = self._frame(place + 1, 0, frame)
+            if pushed is None:
+                return
+        places.append((instruction.targets[0], pushed))
+
+    def _turn(
+        self,
+        loop: int,
+        count: int,
+        frame: Frame | None,
+        places: list[tuple[int, Frame | None]],
+        fresh: set[Frame],
+    ) -> None:
+        instruction = self.code[loop]
+        body, after = instruction.targets
+        if count >= instruction.least:
+            places.append((after, frame))
+        if instruction.most is not None and count >= instruction.most:
+            return
+        pushed = self._frame(loop, count, frame)
+        if pushed is not None:
+            fresh.add(pushed)
+            places.append((body, pushed))
+
+    def _turn_again(
+        self,
+        loop: int,
+        frame: Frame | None,
+        places: list[tuple[int, Frame | None]],
+        fresh: set[Frame],
+    ) -> None:
+        if frame is None:
+            raise GrammarError("a loop of the grammar has lost its count")
+        instruction = self.code[loop]
+        if frame in fresh:
+            # The turn was empty: more of them change nothing, and could be counted for ever.
+            places.append((instruction.targets[1], frame.parent))
+            return
+        count = frame.count + 1
+        if instruction.most is None:
+            count = min(count, instruction.least)
+        self._turn(loop, count, frame.parent, places, fresh)
+
+    def _frame(self, place: int, count: int, parent: Frame | None) -> Frame | None:
+        """None past the deepest."""
+        key = (place, count, id(parent))
+        found = self._frames.get(key)
+        if found is None:
+            found = Frame(place, count, parent)
+            if found.depth > DEEPEST:
+                return None
+            self._frames[key] = found
+        return found
+
+    def _state(self, threads: dict[Thread, None], *, accepts: bool) -> State | None:
+        if not threads and not accepts:
+            return None
+        if len(threads) > MOST_THREADS:
+            raise GrammarError("the grammar is too ambiguous for this text")
+        mark: Thread = (-1, None, accepts)
+        key = frozenset([*threads, mark])
+        found = self._states.get(key)
+        if found is None:
+            self._make_room(len(threads))
+            found = State(self, tuple(threads), accepts=accepts)
+            self._states[key] = found
+        return found
+
+    def _make_room(self, count: int) -> None:
+        self._kept += count + 1
+        if self._kept > MOST_KEPT_THREADS or len(self._frames) > MOST_KEPT_FRAMES:
+            self._kept = count + 1
+            self._states.clear()
+            self._frames.clear()
+            # The first state leads to all that was forgotten, through what it remembers.
+            self.start.forget()
+
+
+def start_of(instruction: Instruction) -> Hashable:
+    if instruction.automaton is None:
+        raise GrammarError("an instruction that counts has nothing to count with")
+    return instruction.automaton.start
+
+
+def machine_of(rules: Rules) -> Machine:
+    """Raises: GrammarError."""
+    return Machine(assemble(rules))

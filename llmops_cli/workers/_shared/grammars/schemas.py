@@ -1,0 +1,250 @@
+"""JSON schemas as grammars. Their texts are valid; what cannot be kept is refused by name.
+
+Not every valid text is one of the grammar: names come in the order of `properties`, and an object
+with `properties` has no others unless `additionalProperties` asks for them.
+"""
+
+import json
+
+from _shared.grammars.arrays import ArrayWriter
+from _shared.grammars.bounds import BoundedNumber
+from _shared.grammars.disjoint import are_disjoint
+from _shared.grammars.json_text import (
+    ANY_ARRAY,
+    ANY_OBJECT,
+    ANY_VALUE,
+    BOOLEAN,
+    FORMATS,
+    INTEGER,
+    NULL,
+    NUMBER,
+    any_value_rules,
+    quoted,
+    text,
+)
+from _shared.grammars.merging import AnySchema, Schema, contains, meaning_of, merged, types_of
+from _shared.grammars.nodes import (
+    NOTHING,
+    ROOT,
+    Choice,
+    Counted,
+    GrammarError,
+    Literal,
+    Node,
+    Rule,
+    Rules,
+    sequence,
+)
+from _shared.grammars.objects import ObjectWriter
+from _shared.grammars.patterns import Pattern
+from _shared.grammars.pointers import resolve
+from _shared.grammars.texts import WRITABLE, PatternText
+from _shared.grammars.values import KINDS, OF_ARRAYS, OF_NUMBERS, OF_OBJECTS, bounds_of, fits
+from _shared.grammars.wellformed import check_schema
+
+MOST_SCHEMAS = 6_000
+"""Schemas within a schema, counting one again wherever it is referred to with other keywords."""
+DEEPEST = 48
+MOST_CHARS = 256 << 10
+
+
+def rules_of(schema: AnySchema) -> Rules:
+    """Raises: GrammarError."""
+    try:
+        return SchemaReader(schema).rules()
+    except RecursionError:
+        raise GrammarError("it is nested too deep") from None
+
+
+def rule_name(pointer: str) -> str:
+    return f"at {pointer}"
+
+
+class SchemaReader:
+    """One schema with all that it refers to in itself."""
+
+    def __init__(self, whole: AnySchema) -> None:
+        size = len(json.dumps(whole))
+        if size > MOST_CHARS:
+            raise GrammarError(f"it has over {MOST_CHARS >> 10} KiB")
+        self._whole = whole
+        self._rules: Rules = any_value_rules()
+        self._count = 0
+        self._depth = 0
+        self._unread: list[str] = []
+        self._objects = ObjectWriter(self)
+        self._arrays = ArrayWriter(self)
+
+    def rules(self) -> Rules:
+        # A name of its own: `root` may be referred to from inside it.
+        self._rules[ROOT] = self._referred("#")
+        while self._unread:
+            pointer = self._unread.pop()
+            self._rules[rule_name(pointer)] = self.node(resolve(self._whole, pointer))
+        return self._rules
+
+    def add_rule(self, node: Node) -> Node:
+        """A rule of its own, for what stands in more than one place."""
+        name = f"part-{len(self._rules)}"
+        self._rules[name] = node
+        return Rule(name)
+
+    def node(self, schema: AnySchema) -> Node:
+        """Raises: GrammarError."""
+        if schema is True or schema == {}:
+            return Rule(ANY_VALUE)
+        if schema is False:
+            return NOTHING
+        check_schema(schema)
+        self._count += 1
+        if self._count > MOST_SCHEMAS:
+            raise GrammarError("it has too many schemas in itself")
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise GrammarError(f"it is nested over {DEEPEST} deep")
+        try:
+            return self._node(meaning_of(schema))
+        finally:
+            self._depth -= 1
+
+    def _node(self, schema: Schema) -> Node:
+        if "$ref" in schema:
+            return self._reference(schema)
+        if "allOf" in schema:
+            return self._all_of(schema)
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                return self._one_of_several(keyword, schema)
+        if "enum" in schema or "const" in schema:
+            return self._listed_values(schema)
+        return self.of_type(schema)
+
+    def _reference(self, schema: Schema) -> Node:
+        pointer = schema["$ref"]
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        if not rest:
+            return self._referred(pointer)
+        target = resolve(self._whole, pointer)
+        if isinstance(target, bool):
+            return self.node(rest if target else False)
+        return self.node(merged(target, rest))
+
+    def _referred(self, pointer: str) -> Node:
+        """A rule for the place that is referred to, so that it may refer to itself."""
+        name = rule_name(pointer)
+        if name not in self._rules:
+            self._rules[name] = NOTHING
+            self._unread.append(pointer)
+        return Rule(name)
+
+    def _all_of(self, schema: Schema) -> Node:
+        whole = {key: value for key, value in schema.items() if key != "allOf"}
+        if not whole and len(schema["allOf"]) == 1:
+            return self.node(schema["allOf"][0])
+        for part in schema["allOf"]:
+            if part is False:
+                return NOTHING
+            if part is not True:
+                whole = merged(whole, self._plain(part))
+        return self.node(whole)
+
+    def _plain(self, schema: Schema) -> Schema:
+        """The schema with what it refers to in its own place."""
+        check_schema(schema)
+        for _ in range(DEEPEST):
+            if "$ref" not in schema:
+                return schema
+            target = resolve(self._whole, schema["$ref"])
+            rest = {key: value for key, value in schema.items() if key != "$ref"}
+            if isinstance(target, bool):
+                schema = rest if target else {**rest, "enum": []}
+            else:
+                schema = merged(target, rest)
+        raise GrammarError("$ref: it refers to itself")
+
+    def _one_of_several(self, keyword: str, schema: Schema) -> Node:
+        rest = {key: value for key, value in schema.items() if key != keyword}
+        branches = [part for part in schema[keyword] if part is not False]
+        if rest:
+            branches = [self._both(rest, part) for part in branches]
+        if keyword == "oneOf":
+            self._check_disjoint(branches)
+        return Choice(tuple(self.node(branch) for branch in branches))
+
+    def _both(self, rest: Schema, part: AnySchema) -> Schema:
+        return rest if isinstance(part, bool) else merged(rest, self._plain(part))
+
+    def _check_disjoint(self, branches: list[AnySchema]) -> None:
+        if len(branches) > 64:
+            raise GrammarError("oneOf: over 64 schemas")
+        flat = [self.flat(branch) for branch in branches]
+        for place, first in enumerate(flat):
+            for second in flat[place + 1 :]:
+                if not are_disjoint(first, second, self.flat):
+                    raise GrammarError("oneOf: a value may fit two of its schemas; use anyOf")
+
+    def flat(self, schema: AnySchema) -> Schema:
+        """What can be compared: without references and `allOf` at its top."""
+        if isinstance(schema, bool):
+            return {} if schema else {"enum": []}
+        plain = self._plain(schema)
+        parts = plain.get("allOf")
+        if parts is None:
+            return plain
+        whole = {key: value for key, value in plain.items() if key != "allOf"}
+        for part in parts:
+            whole = merged(whole, self.flat(part))
+        return whole
+
+    def _listed_values(self, schema: Schema) -> Node:
+        values = schema["enum"] if "enum" in schema else [schema["const"]]
+        if "const" in schema:
+            values = [value for value in values if contains([schema["const"]], value)]
+        rest = {key: value for key, value in schema.items() if key not in ("enum", "const")}
+        kept = [value for value in values if fits(value, rest)]
+        return Choice(tuple(Literal(quoted(value)) for value in kept))
+
+    def of_type(self, schema: Schema) -> Node:
+        types = types_of(schema)
+        if "type" not in schema:
+            # A keyword of one type means that type: nobody bounds the length of a number.
+            meant = [kind for kind, keywords in KINDS if any(key in schema for key in keywords)]
+            types = meant or types
+        if "number" in types:
+            types = [each for each in types if each != "integer"]
+        return Choice(tuple(self._one_type(each, schema) for each in types))
+
+    def _one_type(self, kind: str, schema: Schema) -> Node:
+        if kind == "object":
+            is_any = not any(key in schema for key in OF_OBJECTS)
+            return Rule(ANY_OBJECT) if is_any else self._objects.node(schema)
+        if kind == "array":
+            is_any = not any(key in schema for key in OF_ARRAYS)
+            return Rule(ANY_ARRAY) if is_any else self._arrays.node(schema)
+        if kind == "string":
+            return text_node(schema)
+        if kind == "boolean":
+            return BOOLEAN
+        if kind == "null":
+            return NULL
+        return number_node(schema, is_integer=kind == "integer")
+
+
+def text_node(schema: Schema) -> Node:
+    least = schema.get("minLength", 0)
+    most = schema.get("maxLength")
+    if most is not None and most < least:
+        raise GrammarError("minLength is above maxLength")
+    if "pattern" in schema:
+        pattern = Pattern(schema["pattern"], writable=WRITABLE)
+        return Counted(PatternText(pattern, least=least, most=most))
+    form = FORMATS.get(schema.get("format", ""))
+    if form is not None and not least and most is None:
+        return sequence(Literal('"'), form, Literal('"'))
+    return text(least, most)
+
+
+def number_node(schema: Schema, *, is_integer: bool) -> Node:
+    if not any(key in schema for key in OF_NUMBERS):
+        return INTEGER if is_integer else NUMBER
+    return Counted(BoundedNumber(bounds_of(schema, is_integer=is_integer)))

@@ -1,0 +1,125 @@
+"""Quoted texts that no rule can hold: with a pattern and a length, or other than some names."""
+
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from _shared.grammars.nodes import CharSet, GrammarError, chars_of, span
+from _shared.grammars.patterns import Pattern
+
+LONGEST_COUNTED = 1_024
+"""Characters of a text with both a pattern and a length; longer ones are not written."""
+ESCAPED = {
+    '"': '"',
+    "\\": "\\",
+    "/": "/",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+}
+PLAIN = CharSet([(0, 31), span('"', '"'), span("\\", "\\")]).inverted()
+WRITABLE = CharSet([*PLAIN.ranges, *chars_of("".join(ESCAPED.values())).ranges])
+
+
+class TextState(NamedTuple):
+    """Inside a quoted text: its pattern's places, its length so far, what stands before."""
+
+    places: frozenset[int]
+    length: int
+    is_escaping: bool = False
+    is_open: bool = False
+    is_closed: bool = False
+
+
+class PatternText:
+    """A quoted text that matches a pattern and has a length."""
+
+    def __init__(self, pattern: Pattern, *, least: int, most: int | None) -> None:
+        """Raises: GrammarError if no text does both."""
+        self._pattern = pattern
+        self._least = least
+        self._most = most
+        self._lengths: list[int] | None = None
+        if least or most is not None:
+            limit = LONGEST_COUNTED if most is None else min(most, LONGEST_COUNTED)
+            self._most = limit
+            self._lengths = pattern.lengths(limit)
+        self.start: Hashable = TextState(pattern.start, 0)
+        if not self._is_possible(pattern.start, 0):
+            raise GrammarError("pattern: no text matches it with this length")
+
+    def step(self, state: object, char: str) -> Hashable | None:
+        if not isinstance(state, TextState) or state.is_closed:
+            return None
+        if not state.is_open:
+            return state._replace(is_open=True) if char == '"' else None
+        if state.is_escaping:
+            meant = ESCAPED.get(char)
+            return None if meant is None else self._after(state, meant)
+        if char == '"':
+            return state._replace(is_closed=True) if self._may_close(state) else None
+        if char == "\\":
+            can_escape = any(self._after(state, meant) for meant in ESCAPED.values())
+            return state._replace(is_escaping=True) if can_escape else None
+        return self._after(state, char) if char in PLAIN else None
+
+    def _after(self, state: TextState, char: str) -> TextState | None:
+        places = self._pattern.step(state.places, char)
+        # Without lengths nothing counts, so that equal places are equal states.
+        length = 0 if self._lengths is None else state.length + 1
+        if not places or not self._is_possible(places, length):
+            return None
+        return TextState(places, length, is_open=True)
+
+    def _is_possible(self, places: frozenset[int], length: int) -> bool:
+        """Whether some rest makes it match with a right length."""
+        if self._lengths is None:
+            return bool(places)
+        wanted = self._wanted(length)
+        return any(self._lengths[place] & wanted for place in places)
+
+    def _wanted(self, length: int) -> int:
+        """How many characters may be missing, as bits."""
+        most = (self._most or 0) - length
+        if most < 0:
+            return 0
+        least = max(0, self._least - length)
+        return (1 << (most + 1)) - (1 << least)
+
+    def _may_close(self, state: TextState) -> bool:
+        return self._pattern.final in state.places and state.length >= self._least
+
+    def is_end(self, state: object) -> bool:
+        return isinstance(state, TextState) and state.is_closed
+
+    def goes_on(self, state: object) -> bool:
+        return not self.is_end(state)
+
+
+class OtherKey:
+    """A quoted text that is none of these. Its state has the text while it begins one of them."""
+
+    def __init__(self, taken: frozenset[str]) -> None:
+        self._taken = taken
+        self.start: Hashable = None
+
+    def step(self, state: object, char: str) -> Hashable | None:
+        if state is None:
+            return ("open", "") if char == '"' else None
+        if not isinstance(state, tuple) or state[0] == "closed":
+            return None
+        text = state[1]
+        if char == '"':
+            return None if text in self._taken else ("closed", "")
+        if char not in PLAIN:
+            return None
+        longer = text + char if text is not None else None
+        is_beginning = longer is not None and any(name.startswith(longer) for name in self._taken)
+        return ("open", longer if is_beginning else None)
+
+    def is_end(self, state: object) -> bool:
+        return isinstance(state, tuple) and state[0] == "closed"
+
+    def goes_on(self, state: object) -> bool:
+        return not self.is_end(state)

@@ -1,0 +1,102 @@
+"""Values that a schema lists, against the other keywords that stand beside its list."""
+
+from decimal import Decimal
+from typing import Any
+
+from _shared.grammars.bounds import Bounds
+from _shared.grammars.merging import Schema, contains, types_of
+from _shared.grammars.nodes import GrammarError
+from _shared.grammars.patterns import Pattern
+from _shared.grammars.texts import WRITABLE
+
+OF_OBJECTS = (
+    "properties",
+    "required",
+    "additionalProperties",
+    "patternProperties",
+    "minProperties",
+    "maxProperties",
+)
+OF_ARRAYS = ("items", "prefixItems", "minItems", "maxItems", "uniqueItems")
+OF_TEXTS = ("minLength", "maxLength", "pattern", "format")
+OF_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+KINDS = (
+    ("object", OF_OBJECTS),
+    ("array", OF_ARRAYS),
+    ("string", OF_TEXTS),
+    ("number", OF_NUMBERS),
+)
+
+
+def bounds_of(schema: Schema, *, is_integer: bool) -> Bounds:
+    """The narrower of a limit and an exclusive one."""
+    lowest = decimal_of(schema.get("minimum"))
+    above = decimal_of(schema.get("exclusiveMinimum"))
+    is_above = above is not None and (lowest is None or above >= lowest)
+    highest = decimal_of(schema.get("maximum"))
+    below = decimal_of(schema.get("exclusiveMaximum"))
+    is_below = below is not None and (highest is None or below <= highest)
+    return Bounds(
+        lowest=above if is_above else lowest,
+        highest=below if is_below else highest,
+        is_above=is_above,
+        is_below=is_below,
+        step=decimal_of(schema.get("multipleOf")),
+        is_integer=is_integer,
+    )
+
+
+def decimal_of(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(repr(value))
+
+
+def fits(value: Any, schema: Schema) -> bool:
+    """Whether a listed value fits what stands beside its list. Raises: GrammarError if unsure."""
+    kinds = kinds_of(value)
+    if "type" in schema and not any(each in kinds for each in types_of(schema)):
+        return False
+    if "const" in schema and not contains([schema["const"]], value):
+        return False
+    if isinstance(value, str):
+        return fits_text(value, schema)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return fits_number(value, schema)
+    for kind, keywords in KINDS[:2]:
+        if kind in kinds and any(keyword in schema for keyword in keywords):
+            raise GrammarError(f"enum: an {kind} beside keywords of its own is not supported")
+    return True
+
+
+def kinds_of(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ("null",)
+    if isinstance(value, bool):
+        return ("boolean",)
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return ("integer", "number")
+    if isinstance(value, float):
+        return ("number",)
+    if isinstance(value, str):
+        return ("string",)
+    return ("array",) if isinstance(value, list) else ("object",)
+
+
+def fits_text(value: str, schema: Schema) -> bool:
+    if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+        return False
+    if "pattern" not in schema:
+        return True
+    return Pattern(schema["pattern"], writable=WRITABLE).matches(value)
+
+
+def fits_number(value: float, schema: Schema) -> bool:
+    bounds = bounds_of(schema, is_integer=False)
+    exact = Decimal(repr(value))
+    if bounds.lowest is not None and exact < bounds.lowest:
+        return False
+    if bounds.highest is not None and exact > bounds.highest:
+        return False
+    is_at_limit = (bounds.is_above and exact == bounds.lowest) or (
+        bounds.is_below and exact == bounds.highest
+    )
+    return not is_at_limit and (bounds.step is None or exact % bounds.step == 0)

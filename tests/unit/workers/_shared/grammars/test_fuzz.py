@@ -1,0 +1,54 @@
+"""Drawn schemas: each is refused in words, or every text of its grammar is valid.
+
+LLMOPS_FUZZ_SCHEMAS=10000 tries as many.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+
+import jsonschema
+import pytest
+
+from _shared.grammars.nodes import GrammarError
+from tests.drawn_schemas import drawn_schema
+from tests.unit.workers._shared.grammars.walks import of_gbnf, of_schema, written
+
+COUNT = int(os.environ.get("LLMOPS_FUZZ_SCHEMAS", "150"))
+TEXTS_EACH = 3
+
+
+def test_what_is_written_for_a_schema_is_valid() -> None:
+    answered = 0
+    for number in range(COUNT):
+        schema = drawn_schema(number)
+        try:
+            machine = of_schema(schema)
+        except GrammarError:
+            continue
+        answered += 1
+        validator = jsonschema.Draft202012Validator(schema)
+        draw = random.Random(number)
+        for _ in range(TEXTS_EACH):
+            text = written(machine, draw)
+            if text is not None:
+                assert validator.is_valid(json.loads(text)), (number, text)
+    assert answered > 0.7 * COUNT
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_grammars_of_random_letters_are_refused_or_run(seed: int) -> None:
+    draw = random.Random(seed)
+    signs = ["root", "::=", '"a"', "[a-c]", "(", ")", "*", "+", "?", "{2,9}", "|", "\n", "b", "."]
+    for _ in range(150):
+        body = " ".join(draw.choices(signs, k=draw.randint(1, 12)))
+        try:
+            machine = of_gbnf(f'root ::= {body}\nb ::= "x" | root "y"')
+            state = machine.start
+            for char in draw.choices("abcxy", k=20):
+                machine.rest()
+                state = state.step(char) or state
+        except GrammarError as refused:
+            assert str(refused)

@@ -1,0 +1,185 @@
+"""What each keyword allows, and which are refused by name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from _shared.grammars.nodes import GrammarError
+from tests.unit.workers._shared.grammars.walks import after, allows, of_schema
+
+TEXT = {"type": "string"}
+INTEGER = {"type": "integer"}
+PERSON = {
+    "type": "object",
+    "properties": {"name": TEXT, "age": INTEGER, "ok": {"type": "boolean"}},
+    "required": ["name"],
+}
+TREE = {
+    "type": "object",
+    "properties": {"v": INTEGER, "left": {"$ref": "#"}, "right": {"$ref": "#"}},
+    "required": ["v"],
+}
+TAGGED = {
+    "oneOf": [
+        {"type": "object", "properties": {"k": {"const": "x"}, "v": INTEGER}, "required": ["k"]},
+        {"type": "object", "properties": {"k": {"const": "y"}}, "required": ["k"]},
+    ]
+}
+
+CASES: list[tuple[str, Any, list[str], list[str]]] = [
+    ("minimum and maximum", {**INTEGER, "minimum": 1, "maximum": 5}, ["1", "5"], ["0", "6", "72"]),
+    ("exclusive", {**INTEGER, "exclusiveMinimum": 1, "exclusiveMaximum": 4}, ["2"], ["1", "4"]),
+    ("negative", {**INTEGER, "minimum": -12, "maximum": -3}, ["-3", "-12"], ["-2", "3", "-13"]),
+    ("one side", {**INTEGER, "minimum": 1000}, ["1000", "99999"], ["999", "-5", "01000"]),
+    ("multipleOf", {**INTEGER, "multipleOf": 7}, ["0", "7", "-14", "700"], ["1", "15"]),
+    ("fractions", {"type": "number", "multipleOf": 0.01}, ["0.25", "3", "-1.5"], ["0.255", "1e2"]),
+    ("decimals", {"type": "number", "minimum": 0.5, "maximum": 2}, ["0.5", "2.0"], ["0.4", "2.1"]),
+    ("long text", {**TEXT, "maxLength": 65536}, ['"' + "a" * 3000 + '"'], ["5"]),
+    (
+        "lengths",
+        {**TEXT, "minLength": 2, "maxLength": 3},
+        ['"ab"', '"\\n\\u00e9"'],
+        ['"a"', '"abcd"'],
+    ),
+    ("pattern", {**TEXT, "pattern": "^[a-z]+-[0-9]{2}$"}, ['"ab-12"'], ['"ab-1"', '"-12"']),
+    (
+        "pattern and length",
+        {**TEXT, "pattern": "^(ab)+$", "minLength": 3, "maxLength": 5},
+        ['"abab"'],
+        ['"ab"', '"ababab"'],
+    ),
+    ("pattern anywhere", {**TEXT, "pattern": "b"}, ['"b"', '"abc"'], ['"ac"']),
+    ("date", {**TEXT, "format": "date"}, ['"2026-02-28"'], ['"2026-13-01"', '"x"']),
+    ("enum", {"enum": ["a", 1, None]}, ['"a"', "1", "null"], ['"b"', "2"]),
+    ("enum beside a type", {**TEXT, "enum": ["a", 1]}, ['"a"'], ["1"]),
+    ("const", {"const": {"a": [1]}}, ['{"a": [1]}'], ["1"]),
+    ("types", {"type": ["integer", "null"]}, ["3", "null"], ["3.5", '"3"']),
+    ("object", PERSON, ['{"name":"a"}', '{"name": "a", "ok": true}'], ["{}", '{"age":1}']),
+    ("free object", {"type": "object"}, ["{}", '{"a":{"b":[1,{}]}}'], ["[]"]),
+    ("map", {"additionalProperties": INTEGER}, ['{"a":1,"b":2}', "{}"], ['{"a":"b"}']),
+    (
+        "named and others",
+        {"properties": {"ab": TEXT}, "additionalProperties": INTEGER},
+        ['{"ab":"x","c":1}', '{"a":1}', '{"abc":1}'],
+        ['{"ab":1}', '{"c":1,"ab":2}'],
+    ),
+    ("only required", {"required": ["z"]}, ['{"z":[]}'], ["{}"]),
+    (
+        "counted properties",
+        {"properties": {"a": TEXT, "b": TEXT, "c": TEXT}, "minProperties": 2, "maxProperties": 2},
+        ['{"a":"","b":""}'],
+        ['{"a":""}', '{"a":"","b":"","c":""}'],
+    ),
+    ("pattern of names", {"patternProperties": {"^x": INTEGER}}, ['{"x1":1}', "{}"], ['{"y":1}']),
+    (
+        "array",
+        {"items": INTEGER, "minItems": 1, "maxItems": 2},
+        ["[1]", "[1, 2]"],
+        ["[]", "[1,2,3]"],
+    ),
+    ("many items", {"items": INTEGER, "maxItems": 100000}, ["[]", "[1,2,3]"], ["[1,]"]),
+    (
+        "tuple",
+        {"prefixItems": [INTEGER, TEXT], "items": False, "minItems": 1},
+        ["[1]", '[1,"a"]'],
+        ["[]", "[1,2]", '[1,"a",1]'],
+    ),
+    (
+        "unique values",
+        {"items": {"enum": ["a", "ab"]}, "uniqueItems": True},
+        ['["ab", "a"]'],
+        ['["a","a"]'],
+    ),
+    (
+        "unique numbers",
+        {"items": INTEGER, "uniqueItems": True},
+        ["[1,12]", "[]"],
+        ["[1,1]", "[0,0]"],
+    ),
+    ("unique texts", {"items": TEXT, "uniqueItems": True}, ['["a","b"]'], ['["a","a"]']),
+    ("root reference", TREE, ['{"v":1,"left":{"v":2,"right":{"v":3}}}'], ['{"left":{"v":1}}']),
+    ("anyOf", {"anyOf": [TEXT, {"type": "null"}]}, ['"a"', "null"], ["1"]),
+    ("oneOf", TAGGED, ['{"k":"x","v":1}', '{"k":"y"}'], ['{"k":"y","v":1}']),
+    ("allOf", {"allOf": [{**INTEGER, "minimum": 3}, {"maximum": 4}]}, ["3", "4"], ["2", "5"]),
+    (
+        "beside a reference",
+        {"$ref": "#/$defs/n", "maximum": 3, "$defs": {"n": INTEGER}},
+        ["3", "-9"],
+        ["4"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_a_keyword_holds(schema: Any, good: list[str], bad: list[str]) -> None:
+    machine = of_schema(schema)
+    assert [text for text in good if not allows(machine, text)] == []
+    assert [text for text in bad if allows(machine, text)] == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "named"),
+    [
+        ({"not": {}} | {"not": TEXT}, "not is not supported"),
+        ({"type": "array", "contains": INTEGER}, "contains"),
+        ({"if": TEXT, "then": TEXT}, "if is not supported"),
+        ({"propertyNames": TEXT}, "propertyNames"),
+        ({"dependentRequired": {"a": ["b"]}}, "dependentRequired"),
+        ({"oneOf": [INTEGER, {"type": "number"}]}, "oneOf"),
+        ({"items": {"type": "object"}, "uniqueItems": True}, "uniqueItems"),
+        ({**INTEGER, "minimum": 3, "maximum": 2}, "no number"),
+        ({**INTEGER, "minimum": "3"}, "minimum: a number is expected"),
+        ({**TEXT, "minLength": 3, "maxLength": 2}, "minLength"),
+        ({**TEXT, "minLength": -1}, "minLength"),
+        ({**TEXT, "pattern": "(a"}, "pattern"),
+        ({**TEXT, "pattern": "(?=a)b"}, "pattern: assert is not supported"),
+        ({**TEXT, "pattern": "(a)\\1"}, "pattern: groupref"),
+        ({**TEXT, "pattern": "((a{99}){99}){99}"}, "pattern: it repeats too much"),
+        ({"type": "text"}, "type: 'text'"),
+        ({"type": 5}, "type"),
+        ({"enum": "abc"}, "enum"),
+        ({"$ref": "#/nowhere"}, "'#/nowhere' is not in this schema"),
+        ({"$ref": "https://example.org/a.json"}, "is not a place in this schema"),
+        ({"$ref": "#"}, "no text fits it"),
+        (False, "no text fits it"),
+        ({"properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "no text fits it"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_by_name(schema: Any, named: str) -> None:
+    with pytest.raises(GrammarError) as refused:
+        of_schema(schema)
+    assert named in str(refused.value)
+
+
+@pytest.mark.parametrize("keyword", ["items", "not-a-keyword"])
+def test_a_schema_that_is_nested_too_deep_is_refused(keyword: str) -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(900):
+        schema = {"type": "array", keyword: schema}
+    if keyword == "items":
+        with pytest.raises(GrammarError, match="deep"):
+            of_schema(schema)
+    else:
+        assert allows(of_schema(schema), "[]")
+
+
+def test_a_large_schema_of_a_coding_tool_is_ready_soon() -> None:
+    fields = {f"field_{place}": {**TEXT, "maxLength": 65536} for place in range(300)}
+    machine = of_schema({"type": "object", "properties": fields, "additionalProperties": False})
+    values = dict.fromkeys([*fields][::7], "x")
+    assert allows(machine, json.dumps(values))
+
+
+def test_nesting_ends_before_readers_of_json_give_up() -> None:
+    machine = of_schema({})
+    depth = 0
+    while after(machine, "[" * (depth + 1)) is not None:
+        depth += 1
+    assert 50 < depth < 500
+    json.loads("[" * depth + "]" * depth)
+    assert allows(machine, "[" * depth + "]" * depth)
