@@ -30,6 +30,9 @@ class ErrorKind(StrEnum):
     ENDED_EARLY = "the stream ended early"
     MALFORMED = "a malformed event"
     ERROR_EVENT = "error event"
+    ABORTED = "finish_reason abort"
+    ENDED_IN_ERROR = "finish_reason error"
+    FILTERED = "finish_reason content_filter"
 
 
 class RequestFailure(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from llmops_cli.bench.ahead import SessionsAhead
+from llmops_cli.bench.answer import Completion, parse_answer
 from llmops_cli.bench.connection import Request
 from llmops_cli.bench.connections import Connections
 from llmops_cli.bench.failure import RequestFailure, timeout_failure
@@ -18,7 +19,7 @@ from llmops_cli.bench.plan import LevelPlan
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.recording import record_of
 from llmops_cli.bench.session import PlannedTurn, Session
-from llmops_cli.bench.wire import Completion, HttpResponse, parse_answer
+from llmops_cli.bench.wire import HttpResponse
 from llmops_cli.core.histogram import key_of
 
 BACKLOG = 64
@@ -263,7 +264,7 @@ class Loop:
     def _go_on(self, request: Request, answer: Completion, at: int) -> None:
         """The conversation's next turn, now or after the time to think."""
         session = request.session
-        turn = session.next_turn(answer.text)
+        turn = session.next_turn(answer.said)
         index = request.index
         number = request.turn_number + 1
 

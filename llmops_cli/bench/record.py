@@ -6,6 +6,9 @@ import msgspec
 
 from llmops_cli.bench.failure import ErrorKind
 
+AT_ONCE_NS = 20_000
+"""A token in less is none that was just made: somebody on the way held the answer back."""
+
 
 class Record(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True, gc=False
@@ -15,9 +18,10 @@ class Record(
     `intended_ns` is when the request was due, `sent_ns` when its bytes were handed to the kernel;
     their gap is the client's own delay. `connect_ns` is how long opening its connection took (0 for
     an open one). `first_ns` and `end_ns` are the arrivals of the first and last chunk that carried
-    text, `done_ns` the end of the response. `gaps` is a sparse histogram of the time per token
-    between chunks: key, weight, key, weight (core.stats.key_of over milliseconds). Token counts are
-    the server's usage numbers when it sends them, else counted chunks. `error` is
+    text, `done_ns` the end of the response; an answer that is no stream has no `first_ns`. `gaps`
+    is a sparse histogram of the time per token between chunks: key, weight, key, weight
+    (core.stats.key_of over milliseconds). Token counts are the server's usage numbers when it sends
+    them, else counted chunks; `hidden_tokens` of the output were thought and never sent. `error` is
     for people, `error_kind` for decisions.
     """
 
@@ -46,6 +50,26 @@ class Record(
     status: int | None = None
     error: str | None = None
     error_kind: ErrorKind | None = None
+    hidden_tokens: int = 0
+
+
+def visible_tokens(record: Record) -> int:
+    """Output tokens that were sent: those that a stream's time is about."""
+    return max(0, record.output_tokens - record.hidden_tokens)
+
+
+def came_at_once(record: Record) -> bool:
+    """Whether an answer of several tokens came too fast to have been made as it came.
+
+    So do answers that are no streams, and those that a proxy holds back until they are whole.
+    """
+    if record.end_ns is None:
+        return False
+    if record.first_ns is None:
+        return True
+    later_tokens = visible_tokens(record) - 1
+    spent_ns = record.end_ns - record.first_ns
+    return later_tokens > 0 and spent_ns < later_tokens * AT_ONCE_NS
 
 
 def ttft_ms(record: Record) -> float | None:
@@ -57,13 +81,17 @@ def ttft_ms(record: Record) -> float | None:
 
 
 def tpot_ms(record: Record) -> float | None:
-    """Mean time per output token after the first; None with fewer than two tokens."""
+    """Mean time per visible token after the first.
+
+    None with fewer than two, and for an answer that came at once.
+    """
     if record.first_ns is None or record.end_ns is None:
         return None
-    if record.output_tokens < 2:
+    tokens = visible_tokens(record)
+    if tokens < 2 or came_at_once(record):
         return None
     spent_ms = (record.end_ns - record.first_ns) / 1e6
-    return spent_ms / (record.output_tokens - 1)
+    return spent_ms / (tokens - 1)
 
 
 def e2e_ms(record: Record) -> float | None:
@@ -75,14 +103,15 @@ def e2e_ms(record: Record) -> float | None:
 
 
 def normalized_ms(record: Record) -> float | None:
-    """End to end time per output token: what a reader waits per token.
+    """End to end time per visible token: what a reader waits per token.
 
     Queueing and prefill are included.
     """
     whole_ms = e2e_ms(record)
-    if whole_ms is None or not record.output_tokens:
+    tokens = visible_tokens(record)
+    if whole_ms is None or not tokens:
         return None
-    return whole_ms / record.output_tokens
+    return whole_ms / tokens
 
 
 def queue_delay_ms(record: Record) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from llmops_cli.bench.answer import Completion, text_digest
 from llmops_cli.bench.connection import Request
+from llmops_cli.bench.events import gaps_of
 from llmops_cli.bench.plan import LevelPlan
 from llmops_cli.bench.record import Record
-from llmops_cli.bench.wire import Completion, gaps_of, text_digest
 
 
 def record_of(
@@ -22,7 +23,8 @@ def record_of(
     first_ns = None
     end_ns = None
     if stamps:
-        first_ns = stamps[0] - origin_ns
+        if answer.is_stream:
+            first_ns = stamps[0] - origin_ns
         end_ns = stamps[-1] - origin_ns
     usage = answer.usage
     output_tokens = len(stamps)
@@ -31,6 +33,7 @@ def record_of(
     if isinstance(told, int):
         output_tokens = told
         counted_by = "usage"
+    hidden_tokens = _hidden_tokens(answer, output_tokens)
     error = None
     error_kind = None
     if answer.failure is not None:
@@ -53,7 +56,7 @@ def record_of(
         end_ns=end_ns,
         done_ns=request.done_ns - origin_ns,
         chunks=len(stamps),
-        gaps=gaps_of(stamps, output_tokens),
+        gaps=gaps_of(stamps, output_tokens - hidden_tokens),
         input_wanted=request.turn.input_wanted,
         output_wanted=request.turn.output_wanted,
         input_tokens=int(usage.get("prompt_tokens") or 0),
@@ -65,7 +68,19 @@ def record_of(
         status=request.response.status or None,
         error=error,
         error_kind=error_kind,
+        hidden_tokens=hidden_tokens,
     )
+
+
+def _hidden_tokens(answer: Completion, output_tokens: int) -> int:
+    """Tokens of a chain of thought that the server counts and did not send."""
+    details = answer.usage.get("completion_tokens_details")
+    if answer.thought or not isinstance(details, dict):
+        return 0
+    told = details.get("reasoning_tokens")
+    if not isinstance(told, int):
+        return 0
+    return max(0, min(told, output_tokens))
 
 
 def _cached_tokens(usage: dict[str, Any]) -> int:  # Any: as the server likes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llmops_cli.bench.record import METRICS, Record
+from llmops_cli.bench.record import METRICS, Record, came_at_once
 from llmops_cli.core.conditions import (
     Condition,
     Grammar,
@@ -29,8 +29,8 @@ GRAMMAR = Grammar(
 class Slo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`share` of the requests must have `metric` at or under `limit_ms`.
 
-    A failed request misses every objective. The metric `error_rate` has no limit in ms: at least
-    `share` of the requests must succeed.
+    A failed request misses every objective, and so does one whose value was not measured. The
+    metric `error_rate` has no limit in ms: at least `share` of the requests must succeed.
     """
 
     text: str
@@ -44,7 +44,9 @@ class Slo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if self.limit_ms is None:
             return True
         value = METRICS[self.metric](record)
-        return value is None or value <= self.limit_ms
+        if value is None:  # fewer than two tokens have no time between them
+            return record.first_ns is not None and not came_at_once(record)
+        return value <= self.limit_ms
 
 
 def parse_slos(text: str) -> tuple[Slo, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from llmops_cli.bench.arrivals import Load
-from llmops_cli.bench.record import Record
+from llmops_cli.bench.record import Record, visible_tokens
 from llmops_cli.bench.report import Window
 
 BIN_NS = 10_000_000
@@ -93,13 +93,16 @@ class Timeline:
         _add(self.ends, record.done_ns, 1)
         first_ns = record.first_ns
         end_ns = record.end_ns
-        if record.error is not None or first_ns is None or end_ns is None:
+        if record.error is not None or end_ns is None:
             _add(self.errors, record.done_ns, 1)
             return
         self.good += 1
         self.last_end_ns = max(self.last_end_ns, end_ns)
         self._served.stretch(start, end_ns, 1)
-        tokens = record.output_tokens
+        tokens = visible_tokens(record)
+        if first_ns is None:
+            self._tokens.stretch(start, end_ns, tokens)
+            return
         # one token at the first chunk, the others evenly up to the last
         first_tokens = min(tokens, 1)
         self._tokens.point(first_ns, first_tokens)

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmops_cli.bench.answer import parse_answer
+from llmops_cli.bench.events import gaps_of
 from llmops_cli.bench.plan import Destination
-from llmops_cli.bench.wire import HttpResponse, ProtocolError, gaps_of, parse_answer
+from llmops_cli.bench.record import AT_ONCE_NS
+from llmops_cli.bench.wire import HttpResponse, ProtocolError
 from llmops_cli.core.histogram import value_of
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -145,7 +148,7 @@ def test_what_is_not_http_is_refused(raw: bytes) -> None:
         HttpResponse().feed(1, raw)
 
 
-@given(st.lists(st.integers(10_000, 10**8), min_size=1, max_size=50), st.integers(2, 400))
+@given(st.lists(st.integers(10**7, 10**8), min_size=1, max_size=50), st.integers(2, 400))
 def test_time_per_token_between_chunks_averages_to_tpot(gaps_ns: list[int], tokens: int) -> None:
     stamps = [0]
     for gap in gaps_ns:
@@ -158,6 +161,11 @@ def test_time_per_token_between_chunks_averages_to_tpot(gaps_ns: list[int], toke
     assert sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights) == pytest.approx(
         tpot_ms, rel=0.004
     )
+
+
+def test_chunks_that_come_at_once_have_no_time_between_them() -> None:
+    assert gaps_of([5, 5, 5, 5], 4) == ()
+    assert gaps_of([0, 8 * AT_ONCE_NS], 10) == ()
 
 
 def test_a_key_that_a_server_repeats_is_hidden() -> None:

@@ -1,0 +1,140 @@
+"""Answers in the forms that servers have for them: what was said, what was thought, what failed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llmops_cli.bench.answer import Completion, parse_answer
+from llmops_cli.bench.failure import ErrorKind
+from llmops_cli.bench.wire import HttpResponse
+
+DONE = b"data: [DONE]\n\n"
+AT_NS = 7
+
+
+def answered(body: bytes, *, status: int = 200, head: str = "") -> Completion:
+    response = HttpResponse()
+    length = f"Content-Length: {len(body)}"
+    start = f"HTTP/1.1 {status} X\r\n{head}{length}\r\n\r\n".encode()
+    assert response.feed(AT_NS, start + body)
+    return parse_answer(response)
+
+
+def event(payload: object) -> bytes:
+    return b"data: " + json.dumps(payload).encode() + b"\n\n"
+
+
+def streamed(*deltas: dict[str, Any], finish: str = "stop") -> Completion:
+    chunks = [{"choices": [{"delta": delta}]} for delta in deltas]
+    chunks.append({"choices": [{"delta": {}, "finish_reason": finish}]})
+    return answered(b"".join(map(event, chunks)) + DONE)
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [{"reasoning_content": "Hm. "}, {"content": "Yes."}],
+        [{"reasoning": "Hm. "}, {"content": "Yes."}],
+        [{"thinking": "Hm. "}, {"content": "Yes."}],
+        [
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm. "}]}]},
+            {"content": [{"type": "text", "text": "Yes."}]},
+        ],
+        [{"content": [{"type": "thinking", "thinking": "Hm. "}, {"type": "text", "text": "Yes."}]}],
+    ],
+    ids=["reasoning_content", "reasoning", "thinking", "lists", "one list"],
+)
+def test_what_is_thought_aloud_is_text_and_is_not_said(deltas: list[dict[str, Any]]) -> None:
+    answer = streamed(*deltas)
+    assert answer.failure is None
+    assert (answer.text, answer.said, answer.thought) == ("Hm. Yes.", "Yes.", True)
+    assert len(answer.stamps) == len(deltas)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<think>one or two</think>\n\nTwo.", "Two."),
+        ("one or two</think>Two.", "Two."),
+        ("<think>one or tw", ""),
+        ("a < b", "a < b"),
+    ],
+)
+def test_thoughts_in_tags_are_not_said(text: str, said: str) -> None:
+    assert streamed({"content": text}).said == said
+
+
+def test_calls_of_tools_are_text_and_not_said() -> None:
+    call = {"index": 0, "function": {"arguments": "{"}}
+    answer = streamed({"content": "One moment."}, {"tool_calls": [call]})
+    assert answer.said == "One moment."
+    assert len(answer.stamps) == 2
+
+
+def test_an_answer_that_is_no_stream_has_its_end_alone() -> None:
+    choice = {"message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}
+    whole = {"choices": [choice], "usage": {"completion_tokens": 2}}
+    answer = answered(json.dumps(whole).encode())
+    assert answer.failure is None
+    assert (answer.said, answer.is_stream, answer.stamps) == ("Yes.", False, [AT_NS])
+    assert answer.usage == {"completion_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("abort", ErrorKind.ABORTED),
+        ("error", ErrorKind.ENDED_IN_ERROR),
+        ("content_filter", ErrorKind.FILTERED),
+    ],
+)
+def test_an_answer_that_was_cut_off_is_no_answer(reason: str, kind: ErrorKind) -> None:
+    answer = streamed({"content": "Half"}, finish=reason)
+    assert answer.failure is not None
+    assert answer.failure.kind is kind
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event({"error": {"message": "out of memory", "code": 500}}),
+        event({"error": "out of memory"}),
+        event({"object": "error", "message": "out of memory", "code": 500}),
+        event({"detail": "out of memory"}),
+        event({"choices": [{"delta": {}, "error": {"message": "out of memory"}}]}),
+        b"event: error\ndata: out of memory\n\n",
+        b'event: error\ndata: {"message": "out of memory"}\n\n',
+        b'{"object": "error", "message": "out of memory"}',
+        b'{"error": {"message": "out of memory"}}',
+    ],
+    ids=["object", "text", "vllm", "detail", "choice", "named", "named object", "whole", "error"],
+)
+def test_an_error_keeps_the_servers_words(body: bytes) -> None:
+    answer = answered(body)
+    assert answer.failure is not None
+    assert answer.failure.kind is ErrorKind.ERROR_EVENT
+    assert answer.failure.text == "error event: out of memory"
+
+
+def test_a_redirect_is_named_with_its_place() -> None:
+    answer = answered(b"", status=308, head="Location: https://there.example/v1?A=b\r\n")
+    assert answer.failure is not None
+    assert answer.failure.text == "HTTP 308: moved to https://there.example/v1?A=b"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'[{"error": {"code": 429, "message": "quota"}}]', "quota"),
+        (b'{"detail": [{"loc": ["body"], "msg": "short"}]}', '[{"loc":["body"],"msg":"short"}]'),
+        (b"<html>Bad gateway</html>", "<html>Bad gateway</html>"),
+    ],
+    ids=["list", "detail", "page"],
+)
+def test_a_refusal_keeps_the_servers_words(body: bytes, words: str) -> None:
+    answer = answered(body, status=502)
+    assert answer.failure is not None
+    assert answer.failure.text == f"HTTP 502: {words}"
