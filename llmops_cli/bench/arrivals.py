@@ -15,10 +15,12 @@ from typing import Literal
 import msgspec
 
 from llmops_cli.bench.recipe import DEFAULT_CONCURRENCY, LOADS, BenchRecipe
+from llmops_cli.bench.report import streams_label
 from llmops_cli.core.errors import UsageError
 
 LEAST_S = 3.0
-FEWEST_REQUESTS = 20
+FEWEST_REQUESTS = 50
+"""So that p95 can be told of the 40 or more that are inside the window."""
 _STEP = re.compile(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)s?")
 _RAMP = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
@@ -88,7 +90,7 @@ def _closed(recipe: BenchRecipe) -> list[Load]:
 
 
 def _streams(recipe: BenchRecipe, streams: int) -> Load:
-    """At least 20 requests and LEAST_S unless told otherwise."""
+    """At least FEWEST_REQUESTS and LEAST_S unless told otherwise."""
     count = recipe.requests
     least_s = 0.0
     if not recipe.requests and not recipe.duration_s:
@@ -96,7 +98,7 @@ def _streams(recipe: BenchRecipe, streams: int) -> Load:
         least_s = LEAST_S
     return Load(
         kind="closed",
-        label=f"{streams} streams" if streams > 1 else "1 stream",
+        label=streams_label(streams),
         concurrency=streams,
         count=count,
         duration_s=recipe.duration_s,

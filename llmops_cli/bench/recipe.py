@@ -110,7 +110,7 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     requests: Annotated[
         Positive | None,
         Flag(
-            help="Requests (conversations) per level.", default="5 x streams, at least 20 and 3 s"
+            help="Requests (conversations) per level.", default="5 x streams, at least 50 and 3 s"
         ),
     ] = None
     duration_s: Annotated[

@@ -90,6 +90,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     total_tokens_per_s: float
     input_tokens: int = 0
     output_tokens: int = 0
+    hidden_tokens: int = 0
+    hidden_tokens_per_s: float = 0.0
     cached_tokens: int = 0
     valid: bool = True
     invalid_reasons: list[str] = []
@@ -139,7 +141,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     `ratio` is current / baseline; error rates have a `change` instead.
     `p` is adjusted for all the differences of its comparison. `superiority` is the chance that a
-    request is faster in the current run than in the baseline: 0.5 means no effect.
+    request is faster in the current run than in the baseline: 0.5 means no effect. With too few
+    `repetitions` interval and `p` are those within the runs, and there is no verdict.
     """
 
     load: str
@@ -154,6 +157,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     verdict: str = "can't tell"
     superiority: float | None = None
     requests: tuple[int, int] = (0, 0)
+    repetitions: tuple[int, int] = (1, 1)
     paired: bool = False
 
 
@@ -164,6 +168,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     current: str
     differences: list[Difference]
     warnings: list[str] = []
+
+
+def streams_label(streams: int) -> str:
+    """What a closed level is called."""
+    return "1 stream" if streams == 1 else f"{streams} streams"
 
 
 def level_1_to_2(level: dict[str, Any]) -> dict[str, Any]:
@@ -183,11 +192,19 @@ def level_1_to_2(level: dict[str, Any]) -> dict[str, Any]:
         "found": "whole",
         "reason": "written before windows",
     }
-    label = ""
-    if level.get("concurrency"):
-        label = f"{level['concurrency']} streams"
     measured = level["requests"] - level["errors"]
-    return {**level, "client": client, "windows": [span], "label": label, "measured": measured}
+    load = _load_of(level)
+    return {**level, **load, "client": client, "windows": [span], "measured": measured}
+
+
+def _load_of(level: dict[str, Any]) -> dict[str, str]:
+    """Label and kind of a level of /1, which had streams or a rate."""
+    if level.get("concurrency"):
+        return {"kind": "closed", "label": streams_label(level["concurrency"])}
+    rate = level.get("rate_per_s")
+    if rate:
+        return {"kind": "rate", "label": f"{rate:.4g}/s"}
+    return {"label": ""}
 
 
 def _bench_1_to_2(old: dict[str, Any]) -> dict[str, Any]:
@@ -213,6 +230,16 @@ def problems_of(report: BenchReport) -> list[Problem]:
     ]
 
 
+def _impossible(report: BenchReport) -> str | None:
+    """Read late: only a saved report is checked."""
+    from llmops_cli.bench.plausible import impossible
+
+    return impossible(report)
+
+
 KIND = ReportKind(
-    schema="llmops.bench/2", report=BenchReport, upgrades={"llmops.bench/1": _bench_1_to_2}
+    schema="llmops.bench/2",
+    report=BenchReport,
+    upgrades={"llmops.bench/1": _bench_1_to_2},
+    impossible=_impossible,
 )

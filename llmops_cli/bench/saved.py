@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from llmops_cli.bench.report import BenchReport, Level
+from llmops_cli.bench.report import BenchReport, Level, streams_label
 from llmops_cli.bench.requests import Requests, load_requests
 
 
@@ -38,5 +38,7 @@ def load_run(
 
 
 def load_name(level: Level) -> str:
-    """What a level is found by in another run."""
-    return level.label or f"{level.concurrency} streams"
+    """What a level is found by in another run: its streams, however they were once written."""
+    if level.kind == "closed" and level.concurrency:
+        return streams_label(level.concurrency)
+    return level.label

@@ -65,12 +65,14 @@ class Report(Protocol):
 class ReportKind(msgspec.Struct, frozen=True, kw_only=True):
     """One command's report: its type now, and how its older versions become it.
 
-    `upgrades`: old schema -> pure function to the next one.
+    `upgrades`: old schema -> pure function to the next one. `impossible` says what of a report no
+    run can have measured.
     """
 
     schema: str
     report: type[Any]  # Any: each command has its own
     upgrades: Mapping[str, Upgrade] = {}
+    impossible: Callable[[Any], str | None] | None = None
 
 
 def family(schema: str) -> str:
@@ -102,6 +104,13 @@ def decode_report(raw: bytes) -> Report:
         report = msgspec.convert(current, kind.report)
     except msgspec.ValidationError as error:
         raise UsageError(f"broken report: {error}") from error
+    reason = None
+    if kind.impossible is not None:
+        reason = kind.impossible(report)
+    if reason is not None:
+        raise UsageError(
+            f"impossible report: {reason}", hint="it was changed after it was written; measure anew"
+        )
     return cast(Report, report)
 
 
