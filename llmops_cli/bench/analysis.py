@@ -12,13 +12,14 @@ import msgspec
 
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.client import client_limits, client_stats
-from llmops_cli.bench.counts import REQUESTS, TOKENS, Failures, TokenCounts, WindowRates
+from llmops_cli.bench.counts import Failures, TokenCounts
 from llmops_cli.bench.plan import LevelDone
 from llmops_cli.bench.record import METRICS, Record, queue_delay_ms
 from llmops_cli.bench.report import ClientStats, Level, Point, SloResult, Window
 from llmops_cli.bench.series import SampledAt, Series
 from llmops_cli.bench.slo import Slo
 from llmops_cli.bench.steady import Timeline
+from llmops_cli.bench.window_rates import HIDDEN, INPUT, REQUESTS, TOKENS, WindowRates
 from llmops_cli.core.sample import BLOCKS, Sample
 from llmops_cli.core.stats import share_interval
 
@@ -70,7 +71,7 @@ class _Analysis:
         self._good = 0
         self._failures = Failures()
         self._tokens = TokenCounts()
-        self._rates = WindowRates()
+        self._rates = WindowRates(load)
         self._windows: list[Window] = []
         self._saturated = False
         self._series: list[Point] = []
@@ -84,8 +85,8 @@ class _Analysis:
         self._windows.append(window)
         if self._load.kind == "rate":
             self._saturated |= timeline.is_growing(window)
-        self._rates.add(timeline, window)
-        blocks = _WindowBlocks(self._load, window, timeline.good)
+        blocks = _WindowBlocks(self._load, window, timeline.good, first=number * BLOCKS)
+        counted = self._rates.begin(window, blocks.numbers)
         series = None
         if number == 0:  # it shows one repetition, not their sum
             series = Series(timeline)
@@ -96,9 +97,10 @@ class _Analysis:
             if series is not None:
                 series.add(record)
             block = blocks.block_of(record)
+            counted.add(record, block)
             if block is not None:
-                of_all_repetitions = number * BLOCKS + block
-                self._measure(record, of_all_repetitions)
+                self._measure(record, block)
+        self._rates.end(counted)
         if series is not None:
             self._step_s = series.step_s
             self._series = series.points(repetition.samples)
@@ -128,8 +130,9 @@ class _Analysis:
             found[name] = sample.distribution()
         done = [repetition.done for repetition in repetitions]
         client = client_stats(done)
-        output_tokens = self._rates.totals[TOKENS]
-        all_tokens = output_tokens + self._tokens.input
+        tokens_per_s = self._rates.per_s(TOKENS)
+        hidden_per_s = self._rates.per_s(HIDDEN)
+        input_per_s = self._rates.per_s(INPUT)
         own = self._own_reasons(repetitions)
         ttft_p50_ms = found["ttft_ms"].p50
         load = self._load
@@ -157,12 +160,14 @@ class _Analysis:
             queue_delay_ms=found[QUEUE_DELAY],
             connect_ms=found["connect_ms"],
             requests_per_s=self._rates.per_s(REQUESTS),
-            output_tokens_per_s=self._rates.per_s(TOKENS),
-            total_tokens_per_s=self._rates.of_whole(all_tokens),
+            output_tokens_per_s=tokens_per_s,
+            hidden_tokens_per_s=hidden_per_s,
+            total_tokens_per_s=tokens_per_s + hidden_per_s + input_per_s,
             rates_ci95=self._rates.intervals(),
             rates_each=rates_each,
             input_tokens=self._tokens.input,
             output_tokens=self._tokens.output,
+            hidden_tokens=self._tokens.hidden,
             cached_tokens=self._tokens.cached,
             goodput_per_s=self._goodput_per_s(),
             slos=self._slo_results(),
@@ -231,7 +236,11 @@ class _WindowBlocks:
         load: Load,
         window: Window,
         good: float,
+        *,
+        first: int,
     ) -> None:
+        """`first`: the number of the first of them."""
+        self._first = first
         self._is_burst = load.kind == "burst"
         self._start_ns = int(window.start_s * 1e9)
         self._end_ns = int(window.end_s * 1e9)
@@ -240,12 +249,16 @@ class _WindowBlocks:
         width_ns = self._end_ns - self._start_ns + 1
         self._scale = self._blocks / max(1, width_ns)
 
+    @property
+    def numbers(self) -> range:
+        return range(self._first, self._first + self._blocks)
+
     def block_of(self, record: Record) -> int | None:
         """None outside the window."""
         begun_ns = max(0, record.intended_ns)
         if not self._start_ns <= begun_ns <= self._end_ns:
             return None
         if self._is_burst:
-            return record.index % self._blocks
-        since_ns = record.intended_ns - self._start_ns
-        return max(0, int(since_ns * self._scale))
+            return self._first + record.index % self._blocks
+        since_ns = begun_ns - self._start_ns
+        return self._first + int(since_ns * self._scale)

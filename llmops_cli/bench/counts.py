@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 
 from llmops_cli.bench.failure import ErrorKind
-from llmops_cli.bench.record import Record
-from llmops_cli.bench.report import Window
-from llmops_cli.bench.steady import BIN_NS, Timeline
-from llmops_cli.core.sample import ratio_interval
+from llmops_cli.bench.record import Record, came_at_once
 
-SLICES = 32
-"""Of a window, whose counts say how sure a rate is."""
 SHORT_ANSWERS = 0.95
 WRONG_PROMPTS = 0.05
-REQUESTS = "requests_per_s"
-TOKENS = "output_tokens_per_s"
-
-Bins = list[float]
 
 
 class Failures:
@@ -70,6 +60,10 @@ class TokenCounts:
         self.input = 0
         self.output = 0
         self.cached = 0
+        self.hidden = 0
+        self._whole = 0
+        self._at_once = 0
+        self._too_long = 0
         self._by_chunks = 0
         self._output_wanted = 0
         self._input_wanted = 0
@@ -79,6 +73,13 @@ class TokenCounts:
         self.input += record.input_tokens
         self.output += record.output_tokens
         self.cached += record.cached_tokens
+        self.hidden += record.hidden_tokens
+        if record.first_ns is None:
+            self._whole += 1
+        elif came_at_once(record):
+            self._at_once += 1
+        if 0 < record.output_wanted < record.output_tokens:
+            self._too_long += 1
         self._by_chunks += record.counted_by == "chunks"
         self._output_wanted += record.output_wanted
         if record.input_wanted:
@@ -90,6 +91,20 @@ class TokenCounts:
         if self._by_chunks:
             yield "the server sends no usage: output tokens are counted chunks"
         enough = SHORT_ANSWERS * self._output_wanted
+        if self._whole:
+            yield f"{self._whole:,} answers were no streams: their TTFT and TPOT are not measured"
+        if self._at_once:
+            yield (
+                f"{self._at_once:,} answers came at once, as if held back on their way: "
+                "their TPOT is not measured"
+            )
+        if self.hidden:
+            yield (
+                f"{self.hidden:,} of {self.output:,} output tokens were thought and not sent: "
+                "they are in hidden_tokens, and in no TPOT or tokens/s"
+            )
+        if self._too_long:
+            yield f"{self._too_long:,} answers are longer than the max_tokens that was asked for"
         if self._output_wanted and self.output < enough:
             share = self.output / self._output_wanted
             yield f"answers ended early: {share:.0%} of the wanted output tokens came"
@@ -97,58 +112,3 @@ class TokenCounts:
             share = self._input_of_wanted / self._input_wanted
             if abs(share - 1) > WRONG_PROMPTS:
                 yield f"prompts had {share:.0%} of the wanted tokens"
-
-
-class WindowRates:
-    """Ends and tokens inside the windows, whole and in slices for the interval."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.totals = {REQUESTS: 0.0, TOKENS: 0.0}
-        self._slices: dict[str, Bins] = {REQUESTS: [], TOKENS: []}
-        self.each: dict[str, Bins] = {REQUESTS: [], TOKENS: []}
-        """The rates of each repetition."""
-
-    def add(self, timeline: Timeline, window: Window) -> None:
-        first = int(window.start_s * 1e9) // BIN_NS
-        last = int(window.end_s * 1e9) // BIN_NS
-        seconds = window.end_s - window.start_s
-        seconds = max(seconds, 1e-9)
-        self.seconds += seconds
-        inside = slice(first, last + 1)
-        served = timeline.served()
-        tokens = timeline.tokens()
-        self._add(REQUESTS, served[inside], seconds)
-        self._add(TOKENS, tokens[inside], seconds)
-
-    def _add(
-        self,
-        name: str,
-        bins: list[float],
-        seconds: float,
-    ) -> None:
-        total = sum(bins)
-        self.totals[name] += total
-        self.each[name].append(total / seconds)
-        size = math.ceil(len(bins) / SLICES)
-        slices = self._slices[name]
-        for start in range(0, len(bins), max(1, size)):
-            part = bins[start : start + size]
-            slices.append(sum(part))
-
-    def per_s(self, name: str) -> float:
-        return self.of_whole(self.totals[name])
-
-    def of_whole(self, total: float) -> float:
-        """Something counted over all windows, a second."""
-        if not self.seconds:
-            return 0.0
-        return total * (1 / self.seconds)
-
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        found = {}
-        for name, tops in self._slices.items():
-            interval = ratio_interval(tops, self.seconds)
-            if interval is not None:
-                found[name] = interval
-        return found

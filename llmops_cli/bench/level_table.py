@@ -11,7 +11,7 @@ from llmops_cli.show.csv_text import csv_text
 
 LEFT_OUT = ("series", "client", "windows", "slos", "rates_ci95", "rates_each")
 """What is no number of the whole level."""
-WITH_INTERVAL = ("mean", "p50", "p95", "p99")
+WITH_INTERVAL = ("p50", "p90", "p95", "p99")
 RATES = ("requests_per_s", "output_tokens_per_s")
 LevelRow = dict[str, object]
 
@@ -55,7 +55,7 @@ def _distribution_cells(name: str, value: LevelRow) -> LevelRow:
     assert isinstance(intervals, dict)
     cells: LevelRow = {}
     for key, part in value.items():
-        if key != "ci95":
+        if key not in ("ci95", "missing"):
             cells[f"{name}_{key}"] = part
     for key in WITH_INTERVAL:
         interval = intervals.get(key, (None, None))

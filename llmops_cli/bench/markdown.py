@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level
-from llmops_cli.bench.words import change_words, values_words
+from llmops_cli.bench.words import change_words, missing_words, values_words
 from llmops_cli.core.report import Manifest
 from llmops_cli.core.stats import Distribution
 from llmops_cli.show.words import hardware_line
@@ -61,6 +61,8 @@ def _origin(manifest: Manifest) -> str:
 def _remarks(report: BenchReport) -> Iterator[str]:
     if report.finding.text:
         yield report.finding.text
+    for line in missing_words(report.levels):
+        yield f"- {line}"
     for level in report.levels:
         for reason in level.invalid_reasons:
             yield f"- {level.label}: INVALID: {reason}"

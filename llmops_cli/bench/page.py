@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from llmops_cli.bench.report import BenchReport, Level, SloResult
 from llmops_cli.bench.saved import SavedRun, load_run
-from llmops_cli.bench.words import grouped_notes
+from llmops_cli.bench.words import grouped_notes, missing_words
 from llmops_cli.core.stats import Distribution
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.show.page import (
@@ -257,7 +257,7 @@ def _items(report: BenchReport) -> Iterator[str]:
             yield html_item(f"{level.label}: INVALID: {reason}", kind="bad")
         for slo in level.slos:
             yield _slo_item(level, slo)
-    for line in grouped_notes(report.levels):
+    for line in (*missing_words(report.levels), *grouped_notes(report.levels)):
         yield html_item(line)
 
 

@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level, SloResult
-from llmops_cli.bench.words import change_words, grouped_notes, values_words
+from llmops_cli.bench.saved import load_name
+from llmops_cli.bench.words import change_words, grouped_notes, missing_words, values_words
 from llmops_cli.core.report import Memory
 from llmops_cli.core.stats import Distribution
 from llmops_cli.show.tables import milliseconds, number
@@ -40,8 +41,8 @@ LEGEND = (
 )
 
 
-def p50_p99(distribution: Distribution) -> str:
-    return f"{milliseconds(distribution.p50)} / {milliseconds(distribution.p99)}"
+def p50_p95(distribution: Distribution) -> str:
+    return f"{milliseconds(distribution.p50)} / {milliseconds(distribution.p95)}"
 
 
 def bench_table(
@@ -71,7 +72,7 @@ def bench_table(
         table.add_column(name, justify="right", no_wrap=True)
     for level in report.levels:
         cells = _cells(level, width)
-        load = level.label or f"{level.concurrency} streams"
+        load = load_name(level)
         shown = [cells[name] for name in columns]
         table.add_row(load, *shown)
     if not report.levels:
@@ -175,6 +176,7 @@ def _captions(report: BenchReport) -> Iterator[str]:
             yield f"[bold red]INVALID[/] {level.label}: {escape(reason)}"
         for slo in level.slos:
             yield _slo_words(level, slo)
+    yield from missing_words(report.levels)
     for line in grouped_notes(report.levels):
         yield escape(line)
     if report.memory.engine_peak_rss_bytes is not None:

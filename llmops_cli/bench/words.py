@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmops_cli.bench.report import Difference, Level
+from llmops_cli.core.stats import QUANTILES
 
 
 def values_words(difference: Difference) -> tuple[str, str]:
@@ -26,6 +27,20 @@ def change_words(difference: Difference) -> tuple[str, str]:
     points = (difference.change or 0.0) * 100
     low, high = difference.change_ci95 or (0.0, 0.0)
     return f"{points:+.2f} points", f"{low * 100:+.2f} to {high * 100:+.2f}"
+
+
+def missing_words(levels: Sequence[Level]) -> list[str]:
+    """How many more requests each percentile needs that is not told, a line for each percentile."""
+    lines = []
+    for name in QUANTILES:
+        needs = []
+        for level in levels:
+            more = level.e2e_ms.missing.get(name)
+            if more:
+                needs.append(f"{more:,} at {level.label}")
+        if needs:
+            lines.append(f"{name} needs more requests: {', '.join(needs)}")
+    return lines
 
 
 def grouped_notes(levels: Sequence[Level]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Values of one metric in blocks of time, and intervals by drawing whole blocks again.
+"""Values of one metric in blocks of time, and intervals that allow for neighbours being alike.
 
 Neighbours in time share a server's state, so values are no independent draws: blocks are.
 Shapes: n values, K values of the support in rising order, B blocks, R resamples.
@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from llmops_cli.core.histogram import key_of, value_of
-from llmops_cli.core.stats import QUANTILES, STATISTICS, Distribution, percentile
+from llmops_cli.core.ranks import Z, rank_limits
+from llmops_cli.core.significance import t_limit
+from llmops_cli.core.stats import QUANTILES, Distribution, percentile, samples_missing
 
 if TYPE_CHECKING:
     from numpy import ndarray
     from numpy.random import Generator
     from numpy.typing import ArrayLike
 
-RESAMPLES = 1000
-RESAMPLES_AT_ONCE = 100
 EXACT_VALUES = 50_000
 BLOCKS = 64
 """A sample is resampled in at most this many blocks."""
 RANK_GROUPS = 2048
-MIDDLE_95 = (0.025, 0.975)
 
 
 class Sample:
@@ -82,37 +81,42 @@ class Sample:
         self._values = array("d")
         self._blocks = array("H")
 
-    def distribution(self, *, seed: int = 0) -> Distribution:
-        """Statistics with bootstrap intervals."""
+    def distribution(self) -> Distribution:
+        """Statistics, each where there are samples enough for it, with their intervals."""
         if self._values and self._buckets:
             self._spill()
         if self._values:
-            return self._of_values(seed)
+            return self._of_values()
         if self._buckets:
-            return self._of_buckets(seed)
+            return self._of_buckets()
         return Distribution()
 
-    def _of_values(self, seed: int) -> Distribution:
+    def _of_values(self) -> Distribution:
         import numpy as np
 
-        exact = sorted(self._values)
         values = np.frombuffer(self._values)
         blocks = np.frombuffer(self._blocks, dtype=np.uint16)
-        support, weights = block_weights(values, blocks)
+        exact = sorted(self._values)
         count = len(exact)
-        return Distribution(
+        counts = np.ones(count)
+        points = {name: percentile(exact, q) for name, q in QUANTILES.items()}
+
+        def at_rank(rank: float) -> float:
+            return percentile(exact, 100 * (rank - 1) / max(1, count - 1))
+
+        def effective(name: str) -> float:
+            return _effective_size(values <= points[name], blocks, counts)
+
+        return _told(
+            points,
             mean=math.fsum(exact) / count,
-            p50=percentile(exact, 50.0),
-            p90=percentile(exact, 90.0),
-            p95=percentile(exact, 95.0),
-            p99=percentile(exact, 99.0),
-            min=exact[0],
-            max=exact[-1],
+            low=exact[0],
+            high=exact[-1],
             count=count,
-            ci95=_bootstrap(support, weights, seed),
+            ci95=_intervals(count, effective, at_rank),
         )
 
-    def _of_buckets(self, seed: int) -> Distribution:
+    def _of_buckets(self) -> Distribution:
         support, weights = self._bucket_weights()
         total = weights.sum(axis=0)
         count = float(total.sum())
@@ -122,16 +126,22 @@ class Sample:
             low = float(support[0])
             high = float(support[-1])
         whole = float(total @ support) + self._correction
-        return Distribution(
+        points = {name: _weighted_percentile(support, total, q) for name, q in QUANTILES.items()}
+
+        def at_rank(rank: float) -> float:
+            return _weighted_percentile(support, total, 100 * rank / count)
+
+        def effective(name: str) -> float:
+            below = support <= points[name]
+            return _effective_size_of_blocks(weights @ below, weights.sum(axis=1))
+
+        return _told(
+            points,
             mean=whole / count,
-            p50=_weighted_percentile(support, total, 50.0),
-            p90=_weighted_percentile(support, total, 90.0),
-            p95=_weighted_percentile(support, total, 95.0),
-            p99=_weighted_percentile(support, total, 99.0),
-            min=low,
-            max=high,
+            low=low,
+            high=high,
             count=round(count),
-            ci95=_bootstrap(support, weights, seed),
+            ci95=_intervals(count, effective, at_rank),
         )
 
     def _bucket_weights(self) -> tuple[ndarray, ndarray]:
@@ -238,47 +248,81 @@ def _weighted_percentile(
     return float(support[min(place, last)])
 
 
-def _bootstrap(
-    support: ndarray,
-    weights: ndarray,
-    seed: int,
-) -> dict[str, tuple[float, float]]:
-    import numpy as np
+def _told(
+    points: dict[str, float],
+    *,
+    mean: float,
+    low: float,
+    high: float,
+    count: int,
+    ci95: dict[str, tuple[float, float]],
+) -> Distribution:
+    """Without the percentiles that there are too few samples for."""
+    missing = samples_missing(count)
+    told = {name: value for name, value in points.items() if name not in missing}
+    known = {name: limits for name, limits in ci95.items() if name in told}
+    return Distribution(
+        mean=mean,
+        min=low,
+        max=high,
+        count=count,
+        ci95=known,
+        missing=missing,
+        **told,
+    )
 
-    blocks = len(weights)
-    if blocks < 2:
-        return {}
-    rng = np.random.default_rng(seed)
-    parts = []
-    for _ in range(RESAMPLES // RESAMPLES_AT_ONCE):
-        draws = block_draws(rng, blocks, RESAMPLES_AT_ONCE)
-        parts.append(resample(support, weights, draws))
+
+def _intervals(
+    count: float,
+    effective: Callable[[str], float],
+    at_rank: Callable[[float], float],
+) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of each percentile that the sample bounds on both sides."""
     found = {}
-    for name in STATISTICS:
-        columns = [part[name] for part in parts]
-        drawn = np.concatenate(columns)
-        low, high = np.quantile(drawn, MIDDLE_95)
-        found[name] = (float(low), float(high))
+    for name, q in QUANTILES.items():
+        size = effective(name)
+        limits = rank_limits(q / 100, size)
+        if limits is None:
+            continue
+        scale = (count + 1) / (size + 1)
+        low, high = (at_rank(rank * scale) for rank in limits)
+        found[name] = (low, high)
     return found
 
 
-def ratio_interval(
-    tops: Sequence[float],
-    bottom: float,
-    *,
-    seed: int = 0,
-) -> tuple[float, float] | None:
-    """A 95 % bootstrap interval of sum(tops) / bottom.
-
-    For a rate from the counts of equal stretches of time.
-    """
+def _effective_size(
+    is_below: ndarray,
+    blocks: ndarray,
+    counts: ndarray,
+) -> float:
+    """Independent draws that tell as much as these n (n,) in their blocks (n,)."""
     import numpy as np
 
-    if len(tops) < 2 or not bottom:
-        return None
-    values = np.asarray(tops, dtype=float)
-    rng = np.random.default_rng(seed)
-    draws = block_draws(rng, len(values), RESAMPLES)
-    ratios = draws @ values / bottom
-    low, high = np.quantile(ratios, MIDDLE_95)
-    return float(low), float(high)
+    _, rows = np.unique(blocks, return_inverse=True)
+    below = np.bincount(rows, weights=is_below)
+    sizes = np.bincount(rows, weights=counts)
+    return _effective_size_of_blocks(below, sizes)
+
+
+def _effective_size_of_blocks(below: ndarray, sizes: ndarray) -> float:
+    """From how many of each block (B,) are below a value, and how many it has (B,).
+
+    Neighbours in time share a server's state: the variance of a share is that of the sums of
+    blocks, and the sample counts for as many independent draws as would have it. Few blocks know
+    that variance badly, which Student's t allows for. 0 with fewer than two blocks.
+    Source: Korn & Graubard 1998.
+    """
+    count = float(sizes.sum())
+    blocks = len(sizes)
+    if blocks < 2:
+        return 0.0
+    share = float(below.sum()) / count
+    sums = below - share * sizes
+    variance = float(sums @ sums) * blocks / (blocks - 1)
+    alone = count * share * (1 - share)
+    if alone <= 0:
+        return count
+    effect = max(1.0, variance / alone)
+    if count > 2 * blocks:  # else nearly every draw has a block of its own
+        effect *= (t_limit(blocks - 1) / Z) ** 2
+    return count / effect

@@ -9,12 +9,15 @@ import msgspec
 
 QUANTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 STATISTICS = ("mean", *QUANTILES)
+BEYOND = 2
+"""Samples that are to be expected beyond a percentile before it is told."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Mean, percentiles and extremes of one metric.
 
-    None without samples. `ci95` has a 95 % bootstrap interval of each statistic that has one.
+    None without samples, and for a percentile of which there are too few. `ci95` has the 95 %
+    interval of each percentile that has one, `missing` how many more samples the others need.
     """
 
     mean: float | None = None
@@ -26,6 +29,25 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max: float | None = None
     count: int = 0
     ci95: dict[str, tuple[float, float]] = {}
+    missing: dict[str, int] = {}
+
+
+def samples_needed(name: str) -> int:
+    """From how many samples on a percentile is told: a median always, p90 from 20, p99 from 200."""
+    if name == "p50":
+        return 1
+    beyond_per_100 = 100 - QUANTILES[name]
+    return math.ceil(BEYOND * 100 / beyond_per_100)
+
+
+def samples_missing(count: float) -> dict[str, int]:
+    """How many more samples each percentile needs that cannot be told of `count`."""
+    missing = {}
+    for name in QUANTILES:
+        more = samples_needed(name) - round(count)
+        if more > 0:
+            missing[name] = more
+    return missing
 
 
 def percentile(sorted_values: Sequence[float], q: float) -> float:

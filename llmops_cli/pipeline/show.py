@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from llmops_cli.bench.report import Level
-from llmops_cli.bench.tables import p50_p99
+from llmops_cli.bench.tables import p50_p95
 from llmops_cli.pipeline.report import PipelineReport, Row
 from llmops_cli.show.runs import Show
 from llmops_cli.show.tables import megabytes, number
@@ -80,8 +80,8 @@ def _speeds(level: Level) -> list[str]:
     mark = "" if level.valid else " [bold red]INVALID[/]"
     return [
         f"{level.concurrency}{mark}",
-        p50_p99(level.ttft_ms),
-        p50_p99(level.tpot_ms),
+        p50_p95(level.ttft_ms),
+        p50_p95(level.tpot_ms),
         number(level.output_tokens_per_s, 0),
     ]
 
