@@ -16,7 +16,7 @@ from llmops_cli.bench.latencies import SHIFT, latency_differences
 from llmops_cli.bench.rates import RATES, error_difference, rate_difference
 from llmops_cli.bench.report import Comparison, Difference, Level
 from llmops_cli.bench.saved import SavedRun, load_name
-from llmops_cli.bench.unlike import comparison_warnings
+from llmops_cli.bench.unlike import FEWEST_REPETITIONS, comparison_warnings
 from llmops_cli.core.significance import holm
 
 LATENCIES = ("ttft_ms", "tpot_ms", "e2e_ms")
@@ -31,6 +31,7 @@ MIN_EFFECT = 0.02
 LEAST_MORE_ERRORS = 0.001
 """A smaller difference of two error rates, as shares, is no verdict."""
 SURE = 0.05
+CANT_TELL = "can't tell"
 
 
 def compare(
@@ -43,13 +44,18 @@ def compare(
     """Every headline metric of every load that both runs have.
 
     `metrics` (ttft_ms.p95, ...) asks for others. A ratio is current / baseline. A verdict other
-    than "can't tell" needs an adjusted p under 5 % and a change of at least `min_effect`.
+    than "can't tell" needs three repetitions on both sides, an adjusted p under 5 % and a change of
+    at least `min_effect`.
     """
     wanted = metrics or HEADLINES
     found: list[Difference] = []
     loads = _same_loads(baseline.report.levels, current.report.levels)
     for places in loads:
-        found += _differences(baseline, current, places, wanted)
+        of_load = _differences(baseline, current, places, wanted)
+        repetitions = _repetitions(baseline, current, places)
+        for difference in of_load:
+            counted = msgspec.structs.replace(difference, repetitions=repetitions)
+            found.append(counted)
     ps = [difference.p for difference in found]
     judged = []
     for difference, p in zip(found, holm(ps), strict=True):
@@ -74,6 +80,15 @@ def _same_loads(a: Sequence[Level], b: Sequence[Level]) -> Iterator[tuple[int, i
         other = places.get(name)
         if other is not None:
             yield place, other
+
+
+def _repetitions(
+    a: SavedRun,
+    b: SavedRun,
+    places: tuple[int, int],
+) -> tuple[int, int]:
+    place_a, place_b = places
+    return a.report.levels[place_a].repetitions, b.report.levels[place_b].repetitions
 
 
 def _differences(
@@ -106,13 +121,19 @@ def _by_metric(metrics: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
+def has_repetitions(difference: Difference) -> bool:
+    """Whether both sides ran often enough for the drift between runs to be seen."""
+    return min(difference.repetitions) >= FEWEST_REPETITIONS
+
+
 def _judge(
     difference: Difference,
     p: float,
     min_effect: float,
 ) -> Difference:
-    verdict = "can't tell"
-    if p < SURE:
+    """One run on each side shows no drift, so that it can be no verdict, however small its p is."""
+    verdict = CANT_TELL
+    if p < SURE and has_repetitions(difference):
         if difference.metric == ERROR_RATE:
             verdict = _error_verdict(difference) or verdict
         else:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from llmops_cli.bench.compare import ERROR_RATE, SURE, compare
+from llmops_cli.bench.compare import ERROR_RATE, SURE, compare, has_repetitions
 from llmops_cli.bench.latencies import FEWEST, SHIFT
 from llmops_cli.bench.rates import RATES
 from llmops_cli.bench.report import Difference, Level
-from llmops_cli.bench.saved import SavedRun
+from llmops_cli.bench.saved import SavedRun, load_name
+from llmops_cli.bench.window_rates import FEWEST_REQUESTS
 from llmops_cli.core.conditions import (
     Condition,
     Grammar,
@@ -22,6 +23,7 @@ from llmops_cli.core.conditions import (
     parse_condition,
 )
 from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.ranks import size_for_interval
 from llmops_cli.core.stats import STATISTICS, Distribution, share_interval
 from llmops_cli.show.gates import ConditionOutcome, JudgedCondition
 
@@ -50,7 +52,6 @@ def parse_gate(text: str) -> Condition:
     elif is_share != (condition.metric == ERROR_RATE):
         raise _senseless(condition, "a change needs its sign, as +10%, and a limit its own unit")
     return condition
-    return condition
 
 
 def _check_statistic(condition: Condition) -> None:
@@ -61,6 +62,8 @@ def _check_statistic(condition: Condition) -> None:
         raise unknown_name("statistic", condition.part, COMPARED_STATISTICS)
     if condition.part == SHIFT and not condition.is_relative:
         raise _senseless(condition, "a shift is relative to a baseline")
+    if condition.part == "mean" and not condition.is_relative:
+        raise _senseless(condition, "a mean has no interval to judge it by; use p50")
 
 
 def _check_change(condition: Condition) -> None:
@@ -100,16 +103,32 @@ def judge_conditions(
     ]
     if baseline is not None:
         judged += _judge_changes(current, baseline, relative)
-    return judged or [_nothing(condition) for condition in conditions]
+        judged += _missing(current, baseline, conditions)
+    return judged or [_unknown(condition, "", "nothing was measured") for condition in conditions]
 
 
-def _nothing(condition: Condition) -> JudgedCondition:
+def _unknown(
+    condition: Condition,
+    load: str,
+    text: str,
+) -> JudgedCondition:
     return JudgedCondition(
-        condition=condition.text,
-        load="",
-        outcome=ConditionOutcome.UNKNOWN,
-        text="nothing was measured",
+        condition=condition.text, load=load, outcome=ConditionOutcome.UNKNOWN, text=text
     )
+
+
+def _missing(
+    current: SavedRun,
+    baseline: SavedRun,
+    conditions: Sequence[Condition],
+) -> Iterator[JudgedCondition]:
+    """Each condition at the loads that only the baseline has."""
+    known = {load_name(level) for level in current.report.levels}
+    for condition in conditions:
+        for level in baseline.report.levels:
+            name = load_name(level)
+            if name not in known:
+                yield _unknown(condition, name, f"{current.name} has no such load")
 
 
 def _judge_changes(
@@ -125,21 +144,17 @@ def _judge_changes(
     by_place = {}
     for one in found.differences:
         by_place[one.load, one.metric] = one
-    old_levels = {level.label: level for level in baseline.report.levels}
+    old_levels = {load_name(level): level for level in baseline.report.levels}
     for condition in conditions:
         for level in current.report.levels:
-            place = (level.label, condition.name)
-            difference = by_place.get(place)
+            load = load_name(level)
+            difference = by_place.get((load, condition.name))
             if difference is None:
-                old = old_levels.get(level.label)
-                why = _why_not(condition, old, level)
-                outcome = ConditionOutcome.UNKNOWN
-                text = f"cannot be judged: {why}"
-            else:
-                outcome, text = _judge_change(condition, difference)
-            yield JudgedCondition(
-                condition=condition.text, load=level.label, outcome=outcome, text=text
-            )
+                why = _why_not(condition, old_levels.get(load), level)
+                yield _unknown(condition, load, f"cannot be judged: {why}")
+                continue
+            outcome, text = _judge_change(condition, difference)
+            yield JudgedCondition(condition=condition.text, load=load, outcome=outcome, text=text)
 
 
 def _why_not(
@@ -154,6 +169,8 @@ def _why_not(
     if fewest < least:
         more = f"bench --requests {least * 5 // 4}"
         return f"{condition.part} needs {least} requests on both sides, there are {fewest} ({more})"
+    if condition.metric in RATES:
+        return "a run has no interval of this rate, which takes 40 requests at a steady load"
     return "a run has no per-request table, or the value is 0"
 
 
@@ -163,9 +180,14 @@ def _judge_change(condition: Condition, difference: Difference) -> tuple[Conditi
     text = f"{values}, {change:+.1%} ({low:+.1%} to {high:+.1%})"
     if not condition.is_beyond(change):
         return ConditionOutcome.PASSED, text
-    if difference.p < SURE:
-        return ConditionOutcome.FAILED, text
-    return ConditionOutcome.PASSED, f"{text}, within chance"
+    if difference.p >= SURE:
+        return ConditionOutcome.PASSED, f"{text}, within chance"
+    if not has_repetitions(difference):
+        return (
+            ConditionOutcome.UNKNOWN,
+            f"{text}, and one run shows no drift (bench --repeats 3 on both sides)",
+        )
+    return ConditionOutcome.FAILED, text
 
 
 def _change_of(difference: Difference) -> tuple[float, float, float]:
@@ -180,21 +202,38 @@ def _change_of(difference: Difference) -> tuple[float, float, float]:
 
 
 def _judge_level(condition: Condition, level: Level) -> JudgedCondition:
+    """By the bound of the interval: a value without one is not known well enough."""
+    load = load_name(level)
     value, interval = _value(condition, level)
-    if value is None:
-        outcome = ConditionOutcome.UNKNOWN
-        text = "was not measured"
-    else:
-        low, high = interval or (value, value)
-        outcome = ConditionOutcome.PASSED
-        if condition.is_sure(low, high):
-            outcome = ConditionOutcome.FAILED
-        form = "{:.4g}"
-        if condition.metric == ERROR_RATE:
-            form = "{:.2%}"
-        shown = [form.format(number) for number in (value, low, high)]
-        text = "{} ({} to {})".format(*shown)
-    return JudgedCondition(condition=condition.text, load=level.label, outcome=outcome, text=text)
+    if value is None or interval is None:
+        return _unknown(condition, load, f"cannot be judged: {_why_no_interval(condition, level)}")
+    low, high = interval
+    outcome = ConditionOutcome.PASSED
+    if condition.is_sure(low, high):
+        outcome = ConditionOutcome.FAILED
+    form = "{:.4g}"
+    if condition.metric == ERROR_RATE:
+        form = "{:.2%}"
+    shown = [form.format(number) for number in (value, low, high)]
+    text = "{} ({} to {})".format(*shown)
+    if outcome is ConditionOutcome.PASSED and condition.is_beyond(value):
+        text += ", within chance"
+    return JudgedCondition(condition=condition.text, load=load, outcome=outcome, text=text)
+
+
+def _why_no_interval(condition: Condition, level: Level) -> str:
+    found = getattr(level, condition.metric, None)
+    if not isinstance(found, Distribution):
+        if condition.metric == ERROR_RATE or found is None:
+            return "it was not measured"
+        return f"the interval of a rate takes {FEWEST_REQUESTS} requests at a steady load"
+    if not found.count:
+        return "it was not measured"
+    needed = size_for_interval((condition.percentile or 50) / 100)
+    return (
+        f"{condition.part} has an interval from some {needed} requests on, there are {found.count} "
+        f"(bench --requests {needed * 5 // 4})"
+    )
 
 
 def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[float, float] | None]:
@@ -210,31 +249,6 @@ def _value(condition: Condition, level: Level) -> tuple[float | None, tuple[floa
         statistic = condition.part
         return getattr(found, statistic), found.ci95.get(statistic)
     return found, level.rates_ci95.get(condition.metric)
-
-
-def untrusted(run: SavedRun) -> list[JudgedCondition]:
-    """A failed condition for a partial run and for each reason that a level is invalid.
-
-    A gate must not pass on such numbers.
-    """
-    found = [
-        _failed("valid", level.label, f"{run.name}: {reason}")
-        for level in run.report.levels
-        for reason in level.invalid_reasons
-    ]
-    if not run.report.manifest.complete:
-        found.append(_failed("complete", "the run", f"{run.name} is partial"))
-    return found
-
-
-def _failed(
-    condition: str,
-    load: str,
-    text: str,
-) -> JudgedCondition:
-    return JudgedCondition(
-        condition=condition, load=load, outcome=ConditionOutcome.FAILED, text=text
-    )
 
 
 def metric_names() -> list[str]:

@@ -23,16 +23,17 @@ def rate_difference(
     a: Level,
     b: Level,
 ) -> Difference | None:
-    """None where a run has no such rate."""
+    """None where a run has no such rate, or nobody knows how sure it is."""
     value_a = getattr(a, metric)
     value_b = getattr(b, metric)
     if not value_a or not value_b:
         return None
-    error, freedom = _rate_error(metric, a, b)
+    uncertainty = _rate_error(metric, a, b)
+    if uncertainty is None:
+        return None
+    error, freedom = uncertainty
     estimate = math.log(value_b / value_a)
-    p = 1.0
-    if error:
-        p = two_sided_p(estimate, error, freedom)
+    p = two_sided_p(estimate, error, freedom)
     return Difference(
         load=load_name(a),
         metric=metric,
@@ -49,13 +50,16 @@ def _rate_error(
     metric: str,
     a: Level,
     b: Level,
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """The standard error of the log ratio with its degrees of freedom.
 
-    From each run's own interval, or from its repetitions where these differ more.
+    From each run's own interval, or from its repetitions where these differ more. None for a run
+    without an interval.
     """
     error_a = _relative_error(a, metric)
     error_b = _relative_error(b, metric)
+    if error_a is None or error_b is None:
+        return None
     within = math.hypot(error_a, error_b)
     each_a = a.rates_each.get(metric, [])
     each_b = b.rates_each.get(metric, [])
@@ -68,11 +72,12 @@ def _rate_error(
     return within, float(2 * BLOCKS)
 
 
-def _relative_error(level: Level, metric: str) -> float:
+def _relative_error(level: Level, metric: str) -> float | None:
     middle: float | None = getattr(level, metric)
-    if not middle:
-        return 0.0
-    low, high = level.rates_ci95.get(metric, (0.0, 0.0))
+    interval = level.rates_ci95.get(metric)
+    if not middle or interval is None:
+        return None
+    low, high = interval
     error = (high - low) / WIDTH_OF_95
     return error / middle
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from llmops_cli.bench.compare import MIN_EFFECT, compare
 from llmops_cli.bench.files import reread
-from llmops_cli.bench.gate import judge_conditions, metric_names, parse_gate, untrusted
+from llmops_cli.bench.gate import judge_conditions, metric_names, parse_gate
 from llmops_cli.bench.junit import junit
 from llmops_cli.bench.markdown import comparison_markdown, markdown
 from llmops_cli.bench.openmetrics import openmetrics
@@ -18,6 +18,7 @@ from llmops_cli.bench.report import BenchReport
 from llmops_cli.bench.requests import save_parquet
 from llmops_cli.bench.saved import SavedRun, load_run
 from llmops_cli.bench.tables import bench_table, comparison_table
+from llmops_cli.bench.trust import changed, unlike, untrusted
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.show.gates import JudgedCondition
 from llmops_cli.show.runs import Compared, Export, OpenedRun, Show
@@ -97,6 +98,9 @@ def _gate(
         judged += untrusted(current)
         if against is not None:
             judged += untrusted(against)
+            judged += unlike(current, against)
+    if against is not None:
+        judged += changed(current, against)
     return judged + judge_conditions(current, against, parsed)
 
 

@@ -34,6 +34,24 @@ WORKLOAD = (
     "seed",
 )
 """Fields of the recipe that make the requests and their times."""
+SAME_REQUESTS = (
+    "api",
+    "body",
+    "trace",
+    "time_scale",
+    "arrival",
+    "burstiness",
+    "max_in_flight",
+    "dataset",
+    "input_tokens",
+    "output_tokens",
+    "shared_prefix_tokens",
+    "shared_prefix_share",
+    "turns",
+    "think_time_s",
+    "warm_cache",
+)
+"""Those without which two levels of one name are two loads."""
 ENGINE = ("backend", "options")
 FEWEST_REPETITIONS = 3
 MOST_NAMES = 6
@@ -63,11 +81,11 @@ def comparison_warnings(a: SavedRun, b: SavedRun) -> Iterator[str]:
         yield f"only one run has: {', '.join(unmatched)}"
     repetitions = []
     for run in (a, b):
-        repetitions += [len(level.windows) for level in run.report.levels]
+        repetitions += [level.repetitions for level in run.report.levels]
     if min(repetitions, default=0) < FEWEST_REPETITIONS:
         yield (
-            "fewer than 3 repetitions: drift between runs is not in the intervals "
-            "(bench --repeats 3 sees it)"
+            "fewer than 3 repetitions: drift between runs is not in the intervals, so there is no "
+            "verdict (bench --repeats 3 sees it)"
         )
 
 
@@ -110,20 +128,25 @@ def _unlike(
     left: Mapping[str, object],
     right: Mapping[str, object],
 ) -> Iterator[str]:
+    words = unlike_words(left, right)
+    if words:
+        yield f"{kind} differs: {words}"
+
+
+def unlike_words(left: Mapping[str, object], right: Mapping[str, object]) -> str:
+    """What has another value, `left -> right`; empty if nothing has."""
     every = {**left, **right}
     names = [name for name in every if left.get(name) != right.get(name)]
-    if not names:
-        return
     shown = []
     for name in names[:MOST_NAMES]:
         before = _short(left.get(name))
         now = _short(right.get(name))
         shown.append(f"{name} {before} -> {now}")
-    text = f"{kind} differs: {', '.join(shown)}"
+    text = ", ".join(shown)
     more = len(names) - MOST_NAMES
     if more > 0:
         text += f" and {more} more"
-    yield text
+    return text
 
 
 def _short(value: object) -> str:

@@ -185,7 +185,9 @@ def gate(
     ),
     junit: Path = typer.Option(None, help="Also write the outcome as JUnit XML."),
     allow_invalid: bool = typer.Option(
-        False, "--allow-invalid", help="Judge an invalid or partial run all the same."
+        False,
+        "--allow-invalid",
+        help="Judge invalid and partial runs too, and those of another workload or machine.",
     ),
     as_json: bool = typer.Option(
         False, "--json", help="Print the outcome on stdout and nothing else."
@@ -195,7 +197,7 @@ def gate(
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.runtime.files import write_atomic
-    from llmops_cli.show.gates import ConditionOutcome, gate_junit
+    from llmops_cli.show.gates import gate_junit
     from llmops_cli.show.runs import judge_run, open_run
 
     against = open_run(baseline) if baseline else None
@@ -209,7 +211,7 @@ def gate(
     else:
         for one in judged:
             typer.echo(f"{one.outcome:7} {one.condition} at {one.load}: {one.text}")
-    bad = [one for one in judged if one.outcome is not ConditionOutcome.PASSED]
+    bad = [one for one in judged if one.fails]
     if not bad:
         return
     first = bad[0]

@@ -15,6 +15,8 @@ class ConditionOutcome(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     """It is impossible to tell, which fails a gate too."""
+    WARNED = "warned"
+    """A reader should know of it, and the gate does not fail by it."""
 
 
 class JudgedCondition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +27,11 @@ class JudgedCondition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     outcome: ConditionOutcome
     text: str
 
+    @property
+    def fails(self) -> bool:
+        """Whether the gate fails by it."""
+        return self.outcome in (ConditionOutcome.FAILED, ConditionOutcome.UNKNOWN)
+
 
 def gate_junit(judged: Sequence[JudgedCondition]) -> str:
     """One test case per condition and place."""
@@ -34,6 +41,6 @@ def gate_junit(judged: Sequence[JudgedCondition]) -> str:
 
 def _case(judged: JudgedCondition) -> Case:
     failure = ""
-    if judged.outcome is not ConditionOutcome.PASSED:
+    if judged.fails:
         failure = f"{judged.outcome}: {judged.text}"
     return Case(judged.load, judged.condition, failure, judged.text)

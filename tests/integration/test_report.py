@@ -157,7 +157,7 @@ def test_what_is_no_run_is_refused(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
-    for name, ttft in (("a", "40"), ("b", "48")):
+    for name, ttft in (("a", "40"), ("b", "80")):
         server = mock("--ttft-ms", ttft, "--itl-ms", "1", "--jitter", "0.3")
         done = cli(
             "bench",
@@ -168,7 +168,9 @@ def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStar
             "--concurrency",
             "8",
             "--requests",
-            "200",
+            "100",
+            "--repeats",
+            "4",
             "--output-tokens",
             "4",
         )
@@ -177,11 +179,10 @@ def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStar
     verdicts = {d["metric"]: d for d in found["differences"]}
     assert verdicts["ttft_ms.shift"]["verdict"] == "slower"
     low, high = verdicts["ttft_ms.shift"]["ratio_ci95"]
-    assert 1.08 < low < high < 1.33
+    assert 1.2 < low < high < 3
     assert verdicts["tpot_ms.p50"]["verdict"] == "can't tell"
     table = cli("report", "compare", "a", "b")
     assert "slower" in table.stdout
-    assert "fewer than 3 repetitions" in table.stderr
     assert "| **slower** |" in cli("report", "compare", "a", "b", "--format", "markdown").stdout
     gate = cli(
         "report",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.compare import compare
-from llmops_cli.bench.gate import judge_conditions, parse_gate, untrusted
+from llmops_cli.bench.gate import judge_conditions, parse_gate
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.record_table import save_csv
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.bench.saved import SavedRun, load_run
+from llmops_cli.bench.trust import changed, unlike, untrusted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.report import Manifest, Memory
 
@@ -85,8 +87,8 @@ def test_the_same_run_twice_raises_few_alarms(tmp_path: Path) -> None:
 
 
 def test_a_change_is_found_with_its_size(tmp_path: Path) -> None:
-    a = run_of(tmp_path / "a", seed=1)
-    b = run_of(tmp_path / "b", seed=2, factor=1.2)
+    a = run_of(tmp_path / "a", seed=1, repeats=3)
+    b = run_of(tmp_path / "b", seed=2, factor=1.2, repeats=3)
     found = {d.metric: d for d in compare(a, b).differences}
     ttft = found["ttft_ms.p50"]
     assert ttft.verdict == "slower"
@@ -120,11 +122,12 @@ def test_drift_between_repetitions_is_no_difference(tmp_path: Path) -> None:
 
 
 def test_more_errors_are_worse_and_warnings_name_what_differs(tmp_path: Path) -> None:
-    a = run_of(tmp_path / "a", seed=1)
+    a = run_of(tmp_path / "a", seed=1, repeats=3)
     b = run_of(
         tmp_path / "b",
         seed=1,
         errors=40,
+        repeats=3,
         hardware={"cpu_model": "b"},
         versions={"torch": "2"},
         complete=False,
@@ -147,9 +150,9 @@ def outcomes(a: SavedRun | None, b: SavedRun, *conditions: str) -> list[str]:
 
 
 def test_a_gate_fails_on_a_real_regression_only(tmp_path: Path) -> None:
-    a = run_of(tmp_path / "a", seed=1)
-    same = run_of(tmp_path / "same", seed=2)
-    slow = run_of(tmp_path / "slow", seed=3, factor=1.3)
+    a = run_of(tmp_path / "a", seed=1, repeats=3)
+    same = run_of(tmp_path / "same", seed=2, repeats=3)
+    slow = run_of(tmp_path / "slow", seed=3, factor=1.3, repeats=3)
     assert (
         outcomes(a, same, "ttft_ms.p50 > +10%", "ttft_ms.p95 > +10%", "error_rate > +1%")
         == ["passed"] * 3
@@ -166,6 +169,51 @@ def test_a_gate_fails_on_a_real_regression_only(tmp_path: Path) -> None:
     assert outcomes(a, few, "ttft_ms.p99 > +10%") == ["unknown"]
     with pytest.raises(UsageError, match="needs something to compare"):
         outcomes(None, slow, "ttft_ms.p50 > +10%")
+
+
+def test_one_run_on_each_side_is_no_verdict_and_fails_a_gate(tmp_path: Path) -> None:
+    a = run_of(tmp_path / "a", seed=1)
+    slow = run_of(tmp_path / "slow", seed=2, factor=2.0, errors=100, repeats=2)
+    assert set(verdicts(a, slow).values()) == {"can't tell"}
+    assert "fewer than 3 repetitions" in " ".join(compare(a, slow).warnings)
+    (judged,) = judge_conditions(slow, a, [parse_gate("ttft_ms.p50 > +10%")])
+    assert judged.outcome == "unknown"
+    assert judged.fails
+    assert "--repeats 3" in judged.text
+
+
+def test_a_gate_sees_a_load_that_is_gone(tmp_path: Path) -> None:
+    a = run_of(tmp_path / "a", seed=1, repeats=3)
+    b = run_of(tmp_path / "b", seed=2, repeats=3)
+    lost = msgspec.structs.replace(b, report=msgspec.structs.replace(b.report, levels=[]))
+    assert outcomes(a, lost, "ttft_ms.p50 > +10%", "error_rate > 1%") == ["unknown"] * 2
+    assert outcomes(None, lost, "error_rate > 1%") == ["unknown"]
+
+
+@pytest.mark.parametrize("condition", ["ttft_ms.p99 > 5", "ttft_ms.p95 > 5", "ttft_ms.p90 > 5"])
+def test_a_limit_is_not_judged_without_an_interval(tmp_path: Path, condition: str) -> None:
+    few = run_of(tmp_path / "few", seed=1, count=20)
+    (judged,) = judge_conditions(few, None, [parse_gate(condition)])
+    assert judged.outcome == "unknown"
+    assert "--requests" in judged.text
+
+
+def test_unlike_work_or_machines_fail_a_gate_and_a_new_version_warns(tmp_path: Path) -> None:
+    a = run_of(tmp_path / "a", seed=1)
+    b = run_of(
+        tmp_path / "b",
+        seed=1,
+        recipe={"model": "m", "backend": "sim", "burst": 400, "output_tokens": 8},
+        hardware={"cpu_model": "b"},
+        versions={"vllm": "2"},
+    )
+    assert list(unlike(a, a)) == []
+    found = {one.condition: one.outcome for one in (*unlike(b, a), *changed(b, a))}
+    assert found == {
+        "same workload": "unknown",
+        "same machine": "unknown",
+        "same versions": "warned",
+    }
 
 
 def test_a_gate_does_not_trust_partial_or_invalid_runs(tmp_path: Path) -> None:
@@ -187,6 +235,7 @@ def test_a_gate_does_not_trust_partial_or_invalid_runs(tmp_path: Path) -> None:
         "error_rate.p50 > 1%",
         "itl_ms.p95 > +10%",
         "output_tokens_per_s > -5%",
+        "ttft_ms.mean > 5",
     ],
 )
 def test_conditions_without_a_meaning_are_refused(text: str) -> None:
