@@ -47,21 +47,28 @@ def analyse(
     *,
     slos: Sequence[Slo] = (),
     notes: Sequence[str] = (),
+    max_error_rate: float | None = None,
 ) -> Level:
     """One level from all its repetitions.
 
     Failed requests count as requests, as errors and as missed objectives.
     """
-    analysis = _Analysis(load, slos)
+    analysis = _Analysis(load, slos, max_error_rate)
     for number, repetition in enumerate(repetitions):
         analysis.add(number, repetition)
     return analysis.level(repetitions, notes)
 
 
 class _Analysis:
-    def __init__(self, load: Load, slos: Sequence[Slo]) -> None:
+    def __init__(
+        self,
+        load: Load,
+        slos: Sequence[Slo],
+        max_error_rate: float | None,
+    ) -> None:
         self._load = load
         self._slos = slos
+        self._max_error_rate = max_error_rate
         self._samples = {name: Sample() for name in METRICS}
         self._itl = Sample()
         self._hits = [0] * len(slos)
@@ -212,6 +219,13 @@ class _Analysis:
                 yield repetition.aborted
         if self._requests == self._failures.count:
             yield "no request succeeded"
+        elif self._max_error_rate is not None:
+            share = self._failures.count / max(1, self._requests)
+            if share > self._max_error_rate:
+                yield (
+                    f"{share:.1%} of the requests failed, --max-error-rate is "
+                    f"{self._max_error_rate:.4g}: {self._failures.words()}"
+                )
         if self._failures.out_of_files:
             yield "the client ran out of open files (ulimit -n)"
 

@@ -243,13 +243,12 @@ def words_of(value: object) -> str:
 
 def _error_of(event: Chunk) -> object | None:
     """The error that an event is, in one of the forms of the field."""
-    if event.error:
-        return event.error  # type: ignore[no-any-return]
-    if event.choices:
-        return None
-    if event.object == "error":
-        return event.message or event.object
-    return event.detail or None
+    said: object | None = event.error or None
+    if said is None and not event.choices:
+        said = event.detail or None
+        if event.object == "error":
+            said = event.message or event.object
+    return said
 
 
 def _event_failure(error: object) -> RequestFailure:

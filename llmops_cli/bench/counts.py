@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.record import Record, came_at_once
 
+MOST_SAID = 120
+"""Characters of a server's words in a note."""
 SHORT_ANSWERS = 0.95
 WRONG_PROMPTS = 0.05
 
@@ -17,11 +19,15 @@ class Failures:
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
         self.out_of_files = False
 
     def add(self, record: Record) -> None:
         kind = _kind_of(record)
         self.kinds[kind] += 1
+        if kind not in self._first:
+            text = record.error or ""
+            self._first[kind] = text.removeprefix(kind).removeprefix(":").strip()
         if record.error_kind is ErrorKind.OPEN_FILES:
             self.out_of_files = True
 
@@ -34,9 +40,12 @@ class Failures:
         return dict(self.kinds.most_common())
 
     def words(self) -> str:
-        """The most frequent kinds."""
-        frequent = self.kinds.most_common(3)
-        return ", ".join(f"{kind} ({count})" for kind, count in frequent)
+        """The most frequent kinds, each with what the server said the first time."""
+        shown = []
+        for kind, count in self.kinds.most_common(3):
+            said = self._first[kind][:MOST_SAID]
+            shown.append(f"{kind} ({count}: {said})" if said else f"{kind} ({count})")
+        return ", ".join(shown)
 
 
 def _kind_of(record: Record) -> str:

@@ -76,6 +76,12 @@ def _split(line: str) -> tuple[str, str]:
     return name, value
 
 
+def filled_path(path: str) -> str:
+    """A path whose query has $NAME where a key belongs. Raises: EnvironmentMissing."""
+    place, mark, query = path.partition("?")
+    return place + mark + _filled(query, os.environ)
+
+
 def _filled(value: str, environ: Mapping[str, str]) -> str:
     def read(match: re.Match[str]) -> str:
         return _variable(match[1], environ)

@@ -25,7 +25,7 @@ WARM_UP = -1
 """The warm-up's level number; its records are thrown away."""
 WARM_UP_STREAMS = 4
 SPARE_CONNECTIONS = 256
-REFUSED = (400, 401, 403, 404, 405, 422)
+REFUSED = (301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 422)
 """HTTP statuses that more requests of the same kind would get too."""
 CRASH_S = 0.5
 """A crash is seen by its connections before its exit."""
@@ -106,7 +106,13 @@ class LevelRunner:
         """
         load = self._measured.book.loads[number]
         repeats = self._recipe.repeats
-        watch = LevelWatch(load, repetition, repeats, self._progress)
+        watch = LevelWatch(
+            load,
+            repetition,
+            repeats,
+            self._progress,
+            abort_after=self._recipe.abort_after,
+        )
         started_ns: list[int] = []
         aborted: list[str] = []
         repeat = self._measured.begin_repeat(number)
@@ -217,7 +223,10 @@ def _check_accepted(records: Sequence[Record]) -> None:
     if refused and len(refused) == len(records):
         raise EngineFailed(
             f"the first request failed: {refused[0].error}",
-            hint="check --model, --api, --body and the key",
+            hint=(
+                "check --url, --path, --model, --body, the key, and --api "
+                "(completions for a model without a chat template)"
+            ),
         )
 
 

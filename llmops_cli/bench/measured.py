@@ -14,11 +14,17 @@ from llmops_cli.runtime.files import cannot_write
 class MeasuredLevels:
     """The levels of a run under way, each from its spools when somebody asks."""
 
-    def __init__(self, folder: Path, *, slo: str | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        slo: str | None,
+        max_error_rate: float | None = None,
+    ) -> None:
         """Raises: EnvironmentMissing for a folder that cannot be written, or is another run's."""
         self._folder = _made(folder)
         self.spools = Spools(self._folder)
-        self.book = Book(slo=slo)
+        self.book = Book(slo=slo, max_error_rate=max_error_rate)
         self.conclusion: Conclusion | None = None
         self._levels: dict[int, Level] = {}
 

@@ -5,10 +5,13 @@ Crosses to it as JSON on its stdin.
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 import msgspec
 
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.failure import ErrorKind
+from llmops_cli.core.urls import is_secret_name
 
 SHORTEST_SECRET = 8
 """Characters: a shorter word of a header is no key."""
@@ -42,8 +45,11 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
         return f"{host}:{self.port}"
 
     def without_secrets(self, text: str) -> str:
-        """A server's words without our headers' values: some repeat a key that they refuse."""
-        for _, value in self.headers:
+        """A server's words without what headers and query hold: some repeat a key they refuse."""
+        _, _, query = self.path.partition("?")
+        values = [value for _, value in self.headers]
+        values += [value for name, value in parse_qsl(query) if is_secret_name(name)]
+        for value in values:
             for word in value.split():
                 if len(word) >= SHORTEST_SECRET:
                     text = text.replace(word, "[hidden]")

@@ -50,7 +50,7 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     path: Annotated[
         str | None,
         Flag(
-            help="Where requests go, with a query: /openai/deployments/m/chat/completions?...",
+            help="Where requests go, with a query; $NAME in it is read from the environment.",
             default="/v1/chat/completions",
         ),
     ] = None
@@ -148,6 +148,14 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     slo: Annotated[
         str | None, Flag(help="Objectives: ttft_p95=200ms,tpot_p95=50ms,error_rate=1%.")
+    ] = None
+    max_error_rate: Annotated[
+        Share | None,
+        Flag(help="A level with a larger share of failed requests is INVALID.", default="none"),
+    ] = None
+    abort_after: Annotated[
+        Positive | None,
+        Flag(help="Break the run off at this many failed requests of a level.", default="none"),
     ] = None
     search: Annotated[bool, Flag(help="Find the highest rate that meets --slo.")] = False
     workers: Annotated[LoadProcesses | None, Flag(help="Load processes.", default="by need")] = None

@@ -67,7 +67,7 @@ def bench(
     headers = headers_of(recipe)
     loads = loads_of(recipe)
     slos = checked_slos(recipe)
-    measured = MeasuredLevels(folder, slo=recipe.slo)
+    measured = MeasuredLevels(folder, slo=recipe.slo, max_error_rate=recipe.max_error_rate)
     try:
         place = measured.spools.folder / "workload"
         rows = None

@@ -39,6 +39,7 @@ class Book(msgspec.Struct, kw_only=True):
     repeats: list[list[Repeat]] = []
     notes: list[str] = []
     slo: str | None = None
+    max_error_rate: float | None = None
 
 
 class Spools:
@@ -124,7 +125,13 @@ def level_of(
     if book.slo:
         slos = parse_slos(book.slo)
     load = book.loads[number]
-    return analyse(load, repetitions, slos=slos, notes=book.notes)
+    return analyse(
+        load,
+        repetitions,
+        slos=slos,
+        notes=book.notes,
+        max_error_rate=book.max_error_rate,
+    )
 
 
 def _repetition(

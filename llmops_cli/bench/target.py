@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
+from llmops_cli.bench.headers import filled_path
 from llmops_cli.bench.plan import Destination
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
@@ -56,8 +57,13 @@ def resolve_target(
 
 
 def path_of(recipe: BenchRecipe) -> str:
-    """Where requests go at the server, with the query that the recipe's path has."""
-    return recipe.path or PATHS[recipe.api]
+    """Where requests go at the server, with the query that the recipe's path has.
+
+    Raises: EnvironmentMissing for a variable in it that is not set.
+    """
+    if recipe.path:
+        return filled_path(recipe.path)
+    return PATHS[recipe.api]
 
 
 def _proxy_of(url: str) -> SplitResult:

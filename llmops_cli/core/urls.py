@@ -16,6 +16,8 @@ EXAMPLE = "http://127.0.0.1:8000"
 ENDPOINTS = ("/chat/completions", "/completions", "/models")
 """What people paste with an address."""
 SCHEMES = ("http://", "https://")
+VARIABLE = "$"
+"""Before the name of an environment variable, which is no secret."""
 SECRET_NAME = re.compile(
     r"(?:^|[_-])(?:key|apikey|token|secret|password|passwd|pwd|auth|authorization|credential"
     r"|cookie|sig|signature)s?(?:$|[_-])",
@@ -42,8 +44,8 @@ def refuse_secrets(url: str, *, field: str) -> None:
     if "@" in parts.netloc:
         raise _would_be_saved(f"a password in {flag}")
     fields = parse_qsl(parts.query, keep_blank_values=True)
-    for name, _ in fields:
-        if is_secret_name(name):
+    for name, value in fields:
+        if is_secret_name(name) and not value.startswith(VARIABLE):
             raise _would_be_saved(f"'{name}' in {flag}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import Cause
@@ -102,7 +103,8 @@ def started(
 
     `parallel`: requests at once that it should be able to compute. Its log, named after the engine
     or `log_name`, stays in `folder`. `http` reaches a server that runs already.
-    Raises: UsageError, EnvironmentMissing (also when nothing answers at a URL), EngineFailed.
+    Raises: UsageError (also for a server that lists no models where nobody named one),
+    EnvironmentMissing (also when nothing answers at a URL), EngineFailed.
     """
     if isinstance(target, EngineTarget):
         target = prepare_target(target, progress=progress)
@@ -110,6 +112,7 @@ def started(
     spec = target.spec(port=free_port(), parallel=parallel)
     causes = target.facts.causes
     server_name = None
+    is_nameless = False
     log = None
     if spec.argv:
         log = _place_of(folder) / (log_name or f"{spec.engine}.log")
@@ -117,6 +120,7 @@ def started(
         server_name = recognise(caller, spec.url)
         if target.target.model is None:
             model = served_model(spec.url, caller)
+            is_nameless = model is None
             spec = msgspec.structs.replace(spec, model=model or spec.model)
 
     def known(text: str) -> Cause | None:
@@ -130,6 +134,8 @@ def started(
         http=caller,
     )
     with server as ready:
+        if is_nameless:
+            raise UsageError(f"{spec.url} lists no models", hint="name one: --model NAME")
         yield RunningServer(ready, target, server_name=server_name, log=log)
 
 
