@@ -9,7 +9,7 @@ from typing import NamedTuple
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.plan import Tick
-from llmops_cli.core.progress import Progress
+from llmops_cli.core.progress import Progress, eta_words
 from llmops_cli.core.stats import percentile
 
 GONE_S = 5.0
@@ -36,13 +36,23 @@ class LevelWatch:
         repetition: int,
         repeats: int,
         progress: Progress,
+        *,
+        abort_after: int | None = None,
     ) -> None:
+        """`abort_after`: failed requests at which there is no more hope."""
+        self._abort_after = abort_after
         self._progress = progress
         self._stage = load.label
         if repeats > 1:
             self._stage += f", run {repetition + 1}"
         self._count = load.count
         self._duration_s = load.duration_s
+        self._arrivals_s: float | None = None
+        """How long the arrivals of a level of one rate take, if they are counted."""
+        if load.kind == "rate" and load.count and load.rate_per_s:
+            self._arrivals_s = load.count / load.rate_per_s
+        self._least_s = load.least_s
+        self._streams = load.concurrency or 0
         streams = load.concurrency or 16
         self._patience = 50 + 4 * streams
         self._start = time.monotonic()
@@ -54,7 +64,7 @@ class LevelWatch:
         self._ttfts: deque[float] = deque(maxlen=RECENT_TTFTS)
         self._last_error: str | None = None
         self._last_kind: ErrorKind | None = None
-        progress.update(self._stage, 0, self._total())
+        progress.update(self._stage, 0, self._total(), self._eta(0.0))
 
     def _total(self) -> float:
         return float(self._count or self._duration_s or 0)
@@ -70,12 +80,34 @@ class LevelWatch:
             notes.append(f"TTFT p95 {p95_ms:,.0f} ms")
         if self._errors:
             notes.append(f"{self._errors} errors ({self._last_error})")
-        if done and total > done:
-            per_request_s = (at - self._start) / done
-            left_s = per_request_s * (total - done)
-            notes.append(f"ETA {left_s:,.0f} s")
+        eta = self._eta(at - self._start)
+        if eta and total > done:
+            notes.append(eta)
         words = ", ".join(notes)
         self._progress.update(self._stage, done, total, words)
+
+    def _eta(self, run_s: float) -> str:
+        """Empty while nobody can know: a level that counts requests, before its first one."""
+        least_left_s = self._least_s - run_s
+        by_time_s = None
+        if self._duration_s:
+            by_time_s = self._duration_s - run_s
+        if self._arrivals_s is not None:
+            by_time_s = self._arrivals_s - run_s
+        by_count_s = None
+        if self._count and self._done:
+            by_count_s = max(least_left_s, self._count_left_s(run_s, self._count))
+        known = [left_s for left_s in (by_time_s, by_count_s) if left_s is not None]
+        if not known:
+            return ""
+        return eta_words(max(0.0, min(known)))
+
+    def _count_left_s(self, run_s: float, count: int) -> float:
+        """Those under way are half done, on the average: the first answers are no slow start."""
+        left = max(0, count - self._done)
+        half_done = min(self._streams, left) / 2
+        pace_s = run_s / (self._done + half_done)
+        return pace_s * (left - half_done)
 
     def _count_tick(self, tick: Tick, at: float) -> None:
         self._done += tick.done
@@ -101,7 +133,11 @@ class LevelWatch:
     def _so_far(self, at: float) -> float:
         """Requests, or seconds where a level has a duration."""
         if self._count:
-            return min(self._done, self._count)
+            done = min(self._done, self._count)
+            if self._least_s:  # it goes on until then, however many have ended
+                share = min(1.0, (at - self._start) / self._least_s)
+                return min(done, round(self._count * share, 1))
+            return done
         if not self._duration_s:
             return 0.0
         run_s = round(at - self._start, 1)
@@ -113,6 +149,11 @@ class LevelWatch:
 
     def hopeless(self) -> str | None:
         """Why the level should be broken off; None while there is hope."""
+        if self._abort_after is not None and self._errors >= self._abort_after:
+            return (
+                f"{self._errors} requests failed, --abort-after is {self._abort_after} "
+                f"({self._last_error})"
+            )
         if self._last_kind is not ErrorKind.REFUSED:
             return None
         silent_s = time.monotonic() - self._good_at

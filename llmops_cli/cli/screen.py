@@ -90,6 +90,7 @@ class TerminalProgress:
         self._bar: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
+        self._over: set[str] = set()
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -152,12 +153,16 @@ class TerminalProgress:
         done: float,
         total: float,
     ) -> bool:
-        """When a stage begins, every few seconds, and at its end."""
+        """When a stage begins, every few seconds, and once at its end."""
         now = time.monotonic()
+        if total and done >= total:
+            is_first = stage not in self._over
+            self._over.add(stage)
+            self._said.pop(stage, None)
+            return is_first
+        self._over.discard(stage)
         last = self._said.get(stage)
-        is_over = bool(total) and done >= total
-        is_soon = last is not None and now - last <= PLAIN_EVERY_S
-        if is_soon and not is_over:
+        if last is not None and now - last <= PLAIN_EVERY_S:
             return False
         self._said[stage] = now
         return True

@@ -24,6 +24,15 @@ class Progress(Protocol):
         """A sentence on what went otherwise than asked."""
 
 
+def eta_words(left_s: float) -> str:
+    """How long something takes yet, in the words of every command: ETA 0:12."""
+    minutes, seconds = divmod(round(left_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"ETA {hours}:{minutes:02}:{seconds:02}"
+    return f"ETA {minutes}:{seconds:02}"
+
+
 class Silent:
     """Nobody watches."""
 

@@ -1,0 +1,30 @@
+"""Progress where there is no terminal: lines that a log can hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmops_cli.cli.screen import TerminalProgress
+
+
+def test_a_stage_says_its_beginning_and_its_end_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with TerminalProgress() as progress:
+        progress.update("1 stream", 0, 50, "ETA 0:12")
+        for done in (10, 49, 50, 50):
+            progress.update("1 stream", done, 50)
+        progress.update("4 streams", 0, 50)
+        progress.update("4 streams", 50, 50)
+    assert capsys.readouterr().err.splitlines() == [
+        "1 stream 0%, ETA 0:12",
+        "1 stream 100%",
+        "4 streams 0%",
+        "4 streams 100%",
+    ]
+
+
+def test_a_stage_that_begins_anew_ends_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    with TerminalProgress() as progress:
+        for _ in range(2):
+            progress.update("2/s", 0, 30)
+            progress.update("2/s", 30, 30)
+    assert capsys.readouterr().err.splitlines() == ["2/s 0%", "2/s 100%"] * 2
