@@ -85,6 +85,11 @@ def engines_for(model_format: str) -> list[str]:
     return [name for name in ENGINES if model_format in load_engine(name).facts.formats]
 
 
+def engines_of_vectors() -> list[str]:
+    """Engines of ours that serve models that make vectors."""
+    return [name for name in ENGINES if load_engine(name).facts.makes_vectors]
+
+
 def packages_of(environment: str) -> list[str]:
     """The packages whose versions count in an environment that engines run in."""
     found: dict[str, None] = {}

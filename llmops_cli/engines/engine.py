@@ -33,7 +33,8 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     `packages` whose versions change its numbers; `bench_body`: fields that its server wants in each
     request of a load test; `metrics`: our gauges -> their names in its /metrics; `causes`: what
     its log says when it fails; `scores_prompts`: it tells log-probabilities of a prompt's tokens;
-    `checks_artifacts`: serving an artifact here says more than its quality measurement did.
+    `checks_artifacts`: serving an artifact here says more than its quality measurement did;
+    `makes_vectors`: it serves models that make vectors and no text.
     """
 
     formats: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[Cause, ...] = ()
     scores_prompts: bool = False
     checks_artifacts: bool = True
+    makes_vectors: bool = False
 
 
 class Engine(Protocol):

@@ -43,6 +43,7 @@ class Llamacpp:
             Signature(name="llmops", owned_by=("llmops",)),
         ),
         bench_body={"ignore_eos": True},
+        makes_vectors=True,
         metrics={
             "running": ("llamacpp:requests_processing", "llmops_running"),
             "queued": ("llamacpp:requests_deferred", "llmops_waiting"),

@@ -36,6 +36,7 @@ class Transformers:
         packages=("transformers", "torch", "accelerate", "peft"),
         bench_body={"ignore_eos": True},
         checks_artifacts=False,
+        makes_vectors=True,
     )
 
     def check(self, options: EngineOptions) -> None:

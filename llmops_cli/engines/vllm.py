@@ -55,6 +55,7 @@ class Vllm:
         # beyond its end a model may say nothing but special tokens, and a stream without text
         # cannot be timed
         bench_body={"ignore_eos": True, "skip_special_tokens": False},
+        makes_vectors=True,
         metrics={
             "running": ("vllm:num_requests_running",),
             "queued": ("vllm:num_requests_waiting",),

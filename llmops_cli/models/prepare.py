@@ -9,10 +9,11 @@ import msgspec
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
-from llmops_cli.engines import Engine, engines_for
+from llmops_cli.engines import Engine, engines_for, engines_of_vectors
 from llmops_cli.engines.options import EngineOptions
 from llmops_cli.models.catalog import CATALOG
 from llmops_cli.models.convert import adapter_as_gguf, as_ct2, as_gguf, as_hf
+from llmops_cli.models.converter import is_encoder
 from llmops_cli.models.find import find_model
 from llmops_cli.models.servable import require_servable
 
@@ -35,6 +36,11 @@ def for_engine(
         return Artifact(reference=reference, format="remote")
     artifact = find_model(reference, progress=progress)
     _require_servable(artifact)
+    if is_encoder(artifact) and not engine.facts.makes_vectors:
+        raise UsageError(
+            f"{reference} makes vectors and no text, which this engine does not",
+            hint=f"--backend {' or '.join(engines_of_vectors())}",
+        )
     if artifact.format in formats:
         return artifact
     artifact = unpacked(artifact, progress=progress)
@@ -57,8 +63,17 @@ def _require_servable(artifact: Artifact) -> None:
 
 
 def find_original(reference: str, *, progress: Progress) -> Artifact:
-    """The model as it is converted, quantized and trained: a folder where it can be one."""
-    return unpacked(find_model(reference, progress=progress), progress=progress)
+    """The model as it is quantized: a folder where it can be one.
+
+    Raises: UsageError for one that makes vectors: its quality is no perplexity.
+    """
+    artifact = find_model(reference, progress=progress)
+    if is_encoder(artifact):
+        raise UsageError(
+            f"{reference} makes vectors and no text: nothing here quantizes it",
+            hint="llmops serve and llmops bench --api embeddings take it",
+        )
+    return unpacked(artifact, progress=progress)
 
 
 def unpacked(artifact: Artifact, *, progress: Progress) -> Artifact:

@@ -21,6 +21,7 @@ from llmops_cli.models.prepare import for_engine
 from llmops_cli.runtime.paths import recipes_dir
 from llmops_cli.serving.start import started
 from llmops_cli.serving.target import EngineTarget
+from tests.conftest import Cli
 from tests.gateway import Starter
 
 pytestmark = [pytest.mark.slow]
@@ -73,7 +74,7 @@ def client_of(
         yield client
 
 
-@pytest.mark.parametrize("backend", ["llamacpp"])
+@pytest.mark.parametrize("backend", ["llamacpp", "transformers"])
 def test_the_sentence_model_by_openais_own_client(backend: str, tmp_path: Path) -> None:
     openai = pytest.importorskip("openai")
     expected = mean_vectors(str(find_model("minilm", progress=Silent()).path))
@@ -103,6 +104,15 @@ def test_the_sentence_model_by_openais_own_client(backend: str, tmp_path: Path) 
         with pytest.raises(openai.BadRequestError, match="/v1/embeddings"):
             messages = [{"role": "user", "content": "Hi"}]
             client.chat.completions.create(model="minilm", messages=messages)
+
+
+def test_what_makes_vectors_goes_to_no_command_that_wants_text(demo_cli: Cli) -> None:
+    quantized = demo_cli("quantize", "minilm", "--method", "gguf")
+    assert quantized.returncode == 2
+    assert "minilm makes vectors" in quantized.stderr
+    served = demo_cli("bench", "--backend", "ctranslate2", "--model", "minilm")
+    assert served.returncode == 2
+    assert "--backend llamacpp or" in served.stderr
 
 
 def test_a_decoder_makes_vectors_beside_its_text(tmp_path: Path) -> None:

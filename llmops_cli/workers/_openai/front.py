@@ -5,10 +5,6 @@ The engine answers each PendingCompletion from any thread with `put(tokens)` and
 
 import asyncio
 import contextlib
-import os
-import signal
-import sys
-import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -16,12 +12,19 @@ from typing import Any, TypeVar
 from _openai.answers import CompletionAnswer
 from _openai.completion import PendingCompletion
 from _openai.engine import TokenEngine
-from _openai.errors import RequestError, error_body
+from _openai.errors import RequestError
 from _openai.fields import Fields, body_of
 from _openai.requests import RequestReader
-from _shared.http1 import MAX_HEAD_BYTES, HttpError, HttpRequest, read_request, reply
+from _openai.serving import (
+    WATCH_EVERY_S,
+    Connections,
+    metrics_text,
+    models_of,
+    run_server,
+    tell_health,
+)
+from _shared.http1 import HttpRequest, reply
 
-WATCH_EVERY_S = 0.2
 COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
 PATHS = ("/health", "/v1/models", "/metrics", "/tokenize", *COMPLETIONS)
 
@@ -38,35 +41,7 @@ class Server:
         self._reader = RequestReader(engine)
         self._readers = ThreadPoolExecutor(1, "reader")
         self._counts = {"requests": 0, "prompt_tokens": 0, "output_tokens": 0}
-
-    async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        gone = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
-        with contextlib.suppress(*gone):
-            while await self._answer_next(reader, writer):
-                pass
-        writer.close()
-
-    async def _answer_next(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
-        """Whether the connection can have another request."""
-        try:
-            request = await read_request(reader)
-        except HttpError as error:
-            # where the next request would begin is not known
-            await reply(writer, error.status, error_body(error.status, str(error)))
-            return False
-        try:
-            await self._route(request, reader, writer)
-        except RequestError as error:
-            body = error_body(error.status, error.message, error.param)
-            await reply(writer, error.status, body)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            raise
-        except Exception as error:  # noqa: BLE001 - one request of a kind that nobody thought of
-            traceback.print_exc()
-            await reply(writer, 500, error_body(500, f"{type(error).__name__}: {error}"))
-        return True
+        self.connection = Connections(self._route).serve
 
     async def _route(
         self,
@@ -76,9 +51,9 @@ class Server:
     ) -> None:
         route = (request.method, request.path)
         if route == ("GET", "/health"):
-            await self._tell_health(writer)
+            await tell_health(self._engine, writer)
         elif route == ("GET", "/v1/models"):
-            await reply(writer, 200, self._models())
+            await reply(writer, 200, models_of(self._engine))
         elif route == ("GET", "/metrics"):
             await reply(writer, 200, self._metrics())
         elif route == ("POST", "/tokenize"):
@@ -90,28 +65,8 @@ class Server:
             status = 405 if request.path in PATHS else 404
             raise RequestError(f"no {request.method} {request.path} here", status=status)
 
-    async def _tell_health(self, writer: asyncio.StreamWriter) -> None:
-        """The health of what computes: a server that only answers here is of no use."""
-        failure = self._engine.failure()
-        if failure is None:
-            await reply(writer, 200, {"status": "ok"})
-        else:
-            await reply(writer, 503, {"status": "stopped", "reason": failure})
-
-    def _models(self) -> Json:
-        context = self._engine.context
-        entries = []
-        for name in self._engine.models:
-            entry = {"id": name, "object": "model", "owned_by": "llmops", "max_model_len": context}
-            entries.append(entry)
-        return {"object": "list", "data": entries}
-
     def _metrics(self) -> str:
-        values = self._engine.gauges()
-        for name, count in self._counts.items():
-            values[f"{name}_total"] = count
-        lines = [f"llmops_{name} {value}\n" for name, value in values.items()]
-        return "".join(lines)
+        return metrics_text(self._engine.gauges(), self._counts)
 
     async def _apart(self, work: Callable[[], Result]) -> Result:
         """In the thread that reads bodies: a long prompt delays no token of others."""
@@ -171,35 +126,4 @@ async def watch(reader: asyncio.StreamReader, completion: PendingCompletion) -> 
 
 def serve(engine: TokenEngine, port: int) -> None:
     """Until SIGTERM, or until the engine computes nothing any more: whoever watches starts anew."""
-    failure = asyncio.run(_serve(engine, port))
-    if failure is not None:
-        print(f"the engine has ended: {failure}", file=sys.stderr, flush=True)
-        os._exit(1)  # threads of the engine would not let an exit through
-
-
-async def _serve(engine: TokenEngine, port: int) -> str | None:
-    """Why the engine failed; None for an end that was asked for."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    connection = Server(engine).connection
-    try:
-        server = await asyncio.start_server(connection, "127.0.0.1", port, limit=MAX_HEAD_BYTES)
-    except OSError as error:
-        sys.exit(f"cannot listen on 127.0.0.1:{port}: {error.strerror}")
-    names = ", ".join(engine.models)
-    print(f"serving {names} on 127.0.0.1:{port}", flush=True)
-    async with server:
-        return await _until_over(engine, stop)
-
-
-async def _until_over(engine: TokenEngine, stop: asyncio.Event) -> str | None:
-    while not stop.is_set():
-        failure = engine.failure()
-        if failure is not None:
-            await asyncio.sleep(WATCH_EVERY_S)  # those who wait hear of it first
-            return failure
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), WATCH_EVERY_S)
-    return None
+    run_server(Server(engine).connection, engine, port)

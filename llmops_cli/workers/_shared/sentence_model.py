@@ -21,6 +21,9 @@ NEW_POOLING_NAMES = {"lasttoken": "last"}
 KNOWN_POOLING = ("mean", "cls", "last")
 KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
 
+TEXT_HEADS = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
+"""How the names of architectures that write text end."""
+
 # The files' fields as they are; each reader knows its own.
 Json = dict[str, Any]
 
@@ -40,6 +43,14 @@ class SentenceModel:
     pooling: str = "mean"
     normalizes: bool = True
     max_tokens: int | None = None
+
+
+def makes_vectors(folder: Path) -> bool:
+    """Whether it is of sentence-transformers, or its model has no head that writes text."""
+    if (folder / "modules.json").is_file():
+        return True
+    named = _fields(folder / "config.json").get("architectures") or []
+    return bool(named) and not any(name.endswith(TEXT_HEADS) for name in named)
 
 
 def read_sentence_model(folder: Path) -> SentenceModel:

@@ -7,9 +7,12 @@ per sequence, so its batches hold one.
 
 import argparse
 import os
+from pathlib import Path
 
 from _openai.engine import TokenEngine
 from _openai.front import serve
+from _openai.vectors import serve_vectors
+from _shared.sentence_model import makes_vectors
 
 NUMBERS = {
     "--max-num-seqs": 16,
@@ -49,7 +52,15 @@ def engine_of(args: argparse.Namespace) -> TokenEngine:
     return ContinuousEngine(args)
 
 
+def main(args: argparse.Namespace) -> None:
+    if makes_vectors(Path(args.model)):
+        from hf.vectors import STEP, HfVectors
+
+        serve_vectors(HfVectors(args), STEP, args.port)
+    else:
+        serve(engine_of(args), args.port)
+
+
 if __name__ == "__main__":
-    arguments = parse()
-    serve(engine_of(arguments), arguments.port)
+    main(parse())
     os._exit(0)  # the batching thread of Transformers is no daemon and would wait for requests

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from _shared.sentence_model import SentenceModel, UnknownModule, read_sentence_model
+from _shared.sentence_model import (
+    SentenceModel,
+    UnknownModule,
+    makes_vectors,
+    read_sentence_model,
+)
 
 TRANSFORMER = {"path": "", "type": "sentence_transformers.models.Transformer"}
 POOLING = {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
@@ -79,3 +84,22 @@ def test_what_is_not_computed_here_is_named(
 ) -> None:
     with pytest.raises(UnknownModule, match=words):
         read_sentence_model(folder_of(tmp_path, modules, pooling))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        ("BertModel", True),
+        ("XLMRobertaModel", True),
+        ("LlamaForCausalLM", False),
+        ("GPT2LMHeadModel", False),
+        ("Gemma3ForConditionalGeneration", False),
+    ],
+)
+def test_a_model_without_a_head_of_text_makes_vectors(
+    tmp_path: Path, architecture: str, expected: bool
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+    assert makes_vectors(tmp_path) is expected
+    (tmp_path / "modules.json").write_text("[]")
+    assert makes_vectors(tmp_path)

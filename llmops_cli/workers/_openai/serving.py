@@ -1,0 +1,147 @@
+"""What every server of a worker does, whatever it answers: connections, its models, its end.
+
+Standard library only.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from _openai.errors import RequestError, error_body
+from _shared.http1 import MAX_HEAD_BYTES, HttpError, HttpRequest, read_request, reply
+
+WATCH_EVERY_S = 0.2
+
+# An answer is JSON: texts, numbers and lists of objects.
+Json = dict[str, Any]
+Route = Callable[[HttpRequest, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Served(Protocol):
+    """What answers: its names, and whether it still does."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The model's name, then those of its adapters."""
+
+    @property
+    def context(self) -> int:
+        """Most tokens of one request."""
+
+    def failure(self) -> str | None:
+        """Why it will compute nothing any more; None while it does."""
+
+
+class Connections:
+    """The requests of a connection, one after another."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        gone = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+        with contextlib.suppress(*gone):
+            while await self._answer_next(reader, writer):
+                pass
+        writer.close()
+
+    async def _answer_next(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Whether the connection can have another request."""
+        try:
+            request = await read_request(reader)
+        except HttpError as error:
+            # where the next request would begin is not known
+            await reply(writer, error.status, error_body(error.status, str(error)))
+            return False
+        try:
+            await self._route(request, reader, writer)
+        except RequestError as error:
+            body = error_body(error.status, error.message, error.param)
+            await reply(writer, error.status, body)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one request of a kind that nobody thought of
+            traceback.print_exc()
+            await reply(writer, 500, error_body(500, f"{type(error).__name__}: {error}"))
+        return True
+
+
+async def tell_health(served: Served, writer: asyncio.StreamWriter) -> None:
+    """The health of what computes: a server that only answers here is of no use."""
+    failure = served.failure()
+    if failure is None:
+        await reply(writer, 200, {"status": "ok"})
+    else:
+        await reply(writer, 503, {"status": "stopped", "reason": failure})
+
+
+def models_of(served: Served) -> Json:
+    """The answer of /v1/models."""
+    entries = []
+    for name in served.models:
+        entry = {
+            "id": name,
+            "object": "model",
+            "owned_by": "llmops",
+            "max_model_len": served.context,
+        }
+        entries.append(entry)
+    return {"object": "list", "data": entries}
+
+
+def metrics_text(gauges: Mapping[str, float], counts: Mapping[str, float]) -> str:
+    """The answer of /metrics."""
+    lines = [f"llmops_{name} {value}\n" for name, value in gauges.items()]
+    lines += [f"llmops_{name}_total {value}\n" for name, value in counts.items()]
+    return "".join(lines)
+
+
+def run_server(
+    connection: Connection,
+    served: Served,
+    port: int,
+) -> None:
+    """Until SIGTERM, or until nothing is computed any more: whoever watches starts anew."""
+    failure = asyncio.run(_serve(connection, served, port))
+    if failure is not None:
+        print(f"the engine has ended: {failure}", file=sys.stderr, flush=True)
+        os._exit(1)  # threads of the engine would not let an exit through
+
+
+async def _serve(
+    connection: Connection,
+    served: Served,
+    port: int,
+) -> str | None:
+    """Why the engine failed; None for an end that was asked for."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        server = await asyncio.start_server(connection, "127.0.0.1", port, limit=MAX_HEAD_BYTES)
+    except OSError as error:
+        sys.exit(f"cannot listen on 127.0.0.1:{port}: {error.strerror}")
+    names = ", ".join(served.models)
+    print(f"serving {names} on 127.0.0.1:{port}", flush=True)
+    async with server:
+        return await _until_over(served, stop)
+
+
+async def _until_over(served: Served, stop: asyncio.Event) -> str | None:
+    while not stop.is_set():
+        failure = served.failure()
+        if failure is not None:
+            await asyncio.sleep(WATCH_EVERY_S)  # those who wait hear of it first
+            return failure
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), WATCH_EVERY_S)
+    return None

@@ -1,0 +1,173 @@
+"""The server of a model that makes vectors and no text. Standard library only."""
+
+import asyncio
+import contextlib
+import dataclasses
+from typing import Any, Protocol
+
+from _openai.errors import RequestError
+from _openai.fields import body_of
+from _openai.serving import (
+    WATCH_EVERY_S,
+    Connections,
+    metrics_text,
+    models_of,
+    run_server,
+    tell_health,
+)
+from _shared.embedding_queue import (
+    EmbeddingCall,
+    EmbeddingQueue,
+    EmbeddingsFull,
+    StepSize,
+    Tokens,
+)
+from _shared.embeddings import (
+    EmbeddingInput,
+    FieldError,
+    check_tokens,
+    embedding_answer,
+    read_embedding_request,
+)
+from _shared.http1 import HttpRequest, reply
+
+EMBEDDINGS = "/v1/embeddings"
+TEXT_PATHS = ("/v1/chat/completions", "/v1/completions")
+PATHS = ("/health", "/v1/models", "/metrics", "/tokenize", EMBEDDINGS, *TEXT_PATHS)
+
+# An answer is JSON: texts, numbers and lists of objects.
+Json = dict[str, Any]
+
+
+class VectorEngine(Protocol):
+    """What computes vectors, in one thread; `encode_text` may be called from any."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector."""
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of one text."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Every token is below."""
+
+    def encode_text(self, text: str) -> Tokens:
+        """With the special tokens that the model wants around it."""
+
+    def vectors(self, texts: list[Tokens]) -> list[bytes]:
+        """One for each: float32, little-endian."""
+
+
+class VectorServer:
+    """Routes; the engine does the rest."""
+
+    def __init__(self, engine: VectorEngine, step: StepSize) -> None:
+        self._engine = engine
+        self._queue = EmbeddingQueue(lambda: engine, step)
+        self._queue.start()
+        self.models = [engine.name]
+        self.context = engine.longest
+        self.connection = Connections(self._route).serve
+
+    def failure(self) -> str | None:
+        """Why it will compute nothing any more; None while it does."""
+        return None if self._queue.alive else "the thread that computes has ended"
+
+    async def _route(
+        self,
+        request: HttpRequest,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        route = (request.method, request.path)
+        if route == ("GET", "/health"):
+            await tell_health(self, writer)
+        elif route == ("GET", "/v1/models"):
+            await reply(writer, 200, models_of(self))
+        elif route == ("GET", "/metrics"):
+            counts = dataclasses.asdict(self._queue.counters)
+            await reply(writer, 200, metrics_text({}, counts))
+        elif route == ("POST", "/tokenize"):
+            await reply(writer, 200, self._tokenize(body_of(request.body)))
+        elif route == ("POST", EMBEDDINGS):
+            await reply(writer, 200, await self._embed(body_of(request.body), reader))
+        else:
+            raise self._no_route(request)
+
+    def _no_route(self, request: HttpRequest) -> RequestError:
+        if request.method == "POST" and request.path in TEXT_PATHS:
+            message = f"{self._engine.name} makes vectors and no text; POST {EMBEDDINGS}"
+            return RequestError(message, param="model")
+        status = 405 if request.path in PATHS else 404
+        return RequestError(f"no {request.method} {request.path} here", status=status)
+
+    def _tokenize(self, fields: Json) -> Json:
+        text = fields.get("content", fields.get("prompt"))
+        if not isinstance(text, str):
+            raise RequestError("prompt: a text is needed", param="prompt")
+        tokens = self._engine.encode_text(text)
+        return {"tokens": tokens, "count": len(tokens), "max_model_len": self.context}
+
+    async def _embed(self, fields: Json, reader: asyncio.StreamReader) -> Json:
+        engine = self._engine
+        try:
+            request = read_embedding_request(fields, dimensions=engine.dimensions)
+            self._check_model(request.model)
+            texts = [self._tokens_of(number, part) for number, part in enumerate(request.inputs)]
+        except FieldError as error:
+            raise RequestError(str(error), param=error.field) from error
+        call = EmbeddingCall(texts)
+        await self._computed(call, reader)
+        return embedding_answer(
+            call.vectors,
+            model=engine.name,
+            encoding=request.encoding,
+            prompt_tokens=call.tokens,
+        )
+
+    def _check_model(self, name: str) -> None:
+        if name not in ("", self._engine.name):
+            message = f"no model '{name}' here; there is {self._engine.name}"
+            raise RequestError(message, param="model", status=404)
+
+    def _tokens_of(self, number: int, part: EmbeddingInput) -> Tokens:
+        """Raises: FieldError for what the model cannot read."""
+        tokens = self._engine.encode_text(part) if isinstance(part, str) else part
+        check_tokens(
+            tokens,
+            number=number,
+            vocabulary_size=self._engine.vocabulary_size,
+            most=self._engine.longest,
+        )
+        return tokens
+
+    async def _computed(self, call: EmbeddingCall, reader: asyncio.StreamReader) -> None:
+        """Until its vectors are there, or its client has left."""
+        try:
+            self._queue.submit(call)
+        except EmbeddingsFull:
+            raise RequestError("the queue is full; retry later", status=429) from None
+        try:
+            while not call.done.done():
+                if reader.at_eof():
+                    raise ConnectionResetError
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(call.done), WATCH_EVERY_S)
+        finally:
+            call.cancelled = True  # the thread drops what it has not begun
+
+
+def serve_vectors(
+    engine: VectorEngine,
+    step: StepSize,
+    port: int,
+) -> None:
+    """Until SIGTERM."""
+    server = VectorServer(engine, step)
+    run_server(server.connection, server, port)
