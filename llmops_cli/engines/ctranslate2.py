@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.core.spec import Cause, Env, ServerSpec
 from llmops_cli.engines.engine import EngineFacts
 from llmops_cli.engines.options import EngineOptions
 
@@ -21,6 +21,15 @@ QUIET = {
 }
 
 
+INTEL_KERNELS = {"CT2_USE_MKL": "1"}
+"""On processors of other makers CTranslate2 leaves these out, and with them int16."""
+NO_SUCH_TYPE = Cause(
+    pattern=r"Requested \w+ compute type, but the target device",
+    cause="this device has no fast arithmetic of that type",
+    hint="--dtype auto, float32 or int8",
+)
+
+
 class Ctranslate2:
     facts = EngineFacts(
         formats=("ct2",),
@@ -28,6 +37,7 @@ class Ctranslate2:
         options=(*FLAGS, "max_num_seqs"),
         packages=("ctranslate2", "transformers"),
         bench_body={"ignore_eos": True},
+        causes=(NO_SUCH_TYPE,),
     )
 
     def check(self, options: EngineOptions) -> None:
@@ -60,10 +70,13 @@ class Ctranslate2:
             str(options.max_num_seqs or parallel),
             *options.arguments(FLAGS),
         ]
+        environment = QUIET
+        if options.dtype == "int16":
+            environment = QUIET | INTEL_KERNELS
         return ServerSpec(
             engine="ctranslate2",
             argv=tuple(argv),
             url=f"http://127.0.0.1:{port}",
             model=artifact.reference,
-            env=QUIET,
+            env=environment,
         )

@@ -16,6 +16,7 @@ FLAGS = {
     "prefill_chunk": "--prefill-chunk",
     "queue": "--queue",
     "gpu_layers": "--gpu-layers",
+    "cpu_offload_gib": "--cpu-offload-gib",
     "kv_cache_dtype": "--kv-type",
     "speculative": "--speculative",
     "lora": "--lora",
@@ -65,6 +66,8 @@ class Llamacpp:
                 f"llamacpp has no {guess.kind} heads",
                 hint="ngram:5 or draft:PATH; --backend vllm has them",
             )
+        if options.cpu_offload_gib is not None:
+            _check_offload(options)
         if "binary" in options.own and options.lora:
             raise UsageError(
                 "llama-server does not choose adapters by model name", hint="leave binary= out"
@@ -93,6 +96,18 @@ class Llamacpp:
             argv=tuple(argv),
             url=f"http://127.0.0.1:{port}",
             model=artifact.reference,
+        )
+
+
+def _check_offload(options: EngineOptions) -> None:
+    if "gpu_layers" in options.own:
+        raise UsageError(
+            "--cpu-offload-gib decides how many layers a GPU has, and so does gpu_layers",
+            hint="leave one of them out",
+        )
+    if "binary" in options.own:
+        raise UsageError(
+            "llama-server counts in layers, not in GiB", hint="--set gpu_layers=N with binary="
         )
 
 

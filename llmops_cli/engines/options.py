@@ -7,7 +7,8 @@ Which engine takes which, its facts say.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, cast
+from math import isfinite
+from typing import Annotated, Literal, cast, get_args
 
 import msgspec
 
@@ -28,7 +29,8 @@ SWITCH = {
 }
 
 SpeculationKind = Literal["ngram", "draft", "medusa", "eagle"]
-Dtype = Literal["auto", "float32", "float16", "bfloat16", "int8"]
+Dtype = Literal["auto", "float32", "float16", "bfloat16", "int16", "int8"]
+INTEGERS = ("int8", "int16")
 
 
 class Speculation(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +102,14 @@ def read_share(text: str) -> float:
     return share
 
 
+def read_gib(text: str) -> float:
+    """Raises: ValueError for what is no size over 0."""
+    size_gib = float(text)
+    if not (size_gib > 0 and isfinite(size_gib)):
+        raise ValueError(text)
+    return size_gib
+
+
 def read_word(text: str) -> str:
     """Raises: ValueError for nothing."""
     if not text:
@@ -109,7 +119,7 @@ def read_word(text: str) -> str:
 
 def read_dtype(text: str) -> str:
     """Raises: ValueError for a type that no engine computes in."""
-    if text not in ("auto", "float32", "float16", "bfloat16", "int8"):
+    if text not in get_args(Dtype):
         raise ValueError(text)
     return text
 
@@ -125,7 +135,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
         Dtype | None,
         Flag(
             help="Arithmetic of the weights.",
-            example="auto, float32, float16, bfloat16 or int8",
+            example="auto, float32, float16, bfloat16, int16 or int8",
             read=read_dtype,
         ),
     ] = None
@@ -141,6 +151,14 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     gpu_memory_utilization: Annotated[
         float | None, Flag(help="Share of GPU memory to take.", example="0.9", read=read_share)
+    ] = None
+    cpu_offload_gib: Annotated[
+        float | None,
+        Flag(
+            help="GiB of the weights that stay in main memory, where a GPU computes.",
+            example="4",
+            read=read_gib,
+        ),
     ] = None
     tensor_parallel: Annotated[Positive | None, _count("Devices that split each layer.", "2")] = (
         None

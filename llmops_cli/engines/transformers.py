@@ -6,7 +6,7 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Env, ServerSpec
 from llmops_cli.engines.engine import EngineFacts
-from llmops_cli.engines.options import EngineOptions
+from llmops_cli.engines.options import INTEGERS, EngineOptions
 
 BATCHING = ("continuous", "static")
 FLAGS = {
@@ -44,10 +44,10 @@ class Transformers:
         batching = options.own.get("batching", "continuous")
         if batching not in BATCHING:
             raise UsageError(f"batching={batching}: no such value", hint="continuous or static")
-        if options.dtype == "int8":
+        if options.dtype in INTEGERS:
             raise UsageError(
                 "transformers computes in float32, float16 or bfloat16",
-                hint="--backend ctranslate2 has int8",
+                hint="--backend ctranslate2 has int8 and int16",
             )
         given = [name for name in ("speculative", "lora") if options.text(name) is not None]
         if batching == "continuous" and given:

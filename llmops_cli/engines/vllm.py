@@ -8,13 +8,14 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Env, ServerSpec
 from llmops_cli.engines.engine import EngineFacts, Signature
-from llmops_cli.engines.options import EngineOptions, Lora, Speculation
+from llmops_cli.engines.options import INTEGERS, EngineOptions, Lora, Speculation
 
 FLAGS = {
     "dtype": "--dtype",
     "max_model_len": "--max-model-len",
     "max_num_seqs": "--max-num-seqs",
     "gpu_memory_utilization": "--gpu-memory-utilization",
+    "cpu_offload_gib": "--cpu-offload-gb",
     "tensor_parallel": "--tensor-parallel-size",
     "pipeline_parallel": "--pipeline-parallel-size",
     "data_parallel": "--data-parallel-size",
@@ -66,10 +67,10 @@ class Vllm:
 
     def check(self, options: EngineOptions) -> None:
         """Raises: UsageError for values that this engine cannot have."""
-        if options.dtype == "int8":
+        if options.dtype in INTEGERS:
             raise UsageError(
                 "vllm computes in float32, float16 or bfloat16",
-                hint="--backend ctranslate2 has int8",
+                hint="--backend ctranslate2 has int8 and int16",
             )
 
     def server(

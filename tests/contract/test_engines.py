@@ -17,6 +17,7 @@ from llmops_cli.engines.options import COMMON
 GOLDEN = Path(__file__).parent.parent / "golden" / "engines.json"
 OPTIONS = {
     "llamacpp": {
+        "cpu_offload_gib": "2.5",
         "max_model_len": "2048",
         "queue": "8",
         "prefix_caching": "false",
@@ -25,6 +26,7 @@ OPTIONS = {
         "kv_cache_dtype": "q8_0",
     },
     "vllm": {
+        "cpu_offload_gib": "2.5",
         "max_model_len": "2048",
         "tensor_parallel": "2",
         "prefix_caching": "true",
@@ -40,7 +42,7 @@ OPTIONS = {
         "attention": "sdpa",
         "lora": "a=/loras/a",
     },
-    "ctranslate2": {"dtype": "float32", "threads": "2"},
+    "ctranslate2": {"dtype": "int16", "threads": "2"},
     "sim": {"ttft_ms": "20"},
     "remote": {"url": "http://127.0.0.1:9/v1/"},
 }

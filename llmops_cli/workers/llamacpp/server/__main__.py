@@ -9,6 +9,7 @@ import errno
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import NamedTuple
 
 import uvicorn
@@ -25,6 +26,7 @@ from llamacpp.server.embedder import STEP, Embedder, vector_form
 from llamacpp.server.embeddings import EmbeddingService
 from llamacpp.server.generation import StepOutput
 from llamacpp.server.model import GgufModel, Llama
+from llamacpp.server.offload import layers_beside
 from llamacpp.server.prompts import PromptReader
 from llamacpp.server.scheduler import Scheduler, SchedulerOptions
 
@@ -157,7 +159,10 @@ async def serve(
 
 def load(args: ServerArguments) -> LoadedServer:
     """Raises: LoadError."""
-    model = GgufModel(args.model, gpu_layers=args.gpu_layers)
+    gpu_layers = args.gpu_layers
+    if args.cpu_offload_gib:
+        gpu_layers = layers_beside(args.cpu_offload_gib, Path(args.model))
+    model = GgufModel(args.model, gpu_layers=gpu_layers)
     if model.is_causal:
         adapters = args.adapters.values()
         llama = Llama(model, args.context_options, adapters=adapters)

@@ -43,6 +43,7 @@ class ServerArguments(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 256
     threads: int = 0
     gpu_layers: int = 0
+    cpu_offload_gib: float = 0.0
     no_prefix_reuse: bool = False
     kv_type: str = "f16"
     speculative: str = ""
@@ -90,6 +91,9 @@ def parse_arguments() -> ServerArguments:
         parser.add_argument(flag, help=text)
     for flag, text in NUMBERS.items():
         parser.add_argument(flag, type=int, help=text)
+    parser.add_argument(
+        "--cpu-offload-gib", type=float, help="of the weights in main memory; the rest is a GPU's"
+    )
     parser.add_argument("--kv-type", choices=KV_TYPES)
     parser.add_argument("--no-prefix-reuse", action="store_true")
     given = parser.parse_args()
