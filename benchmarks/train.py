@@ -1,9 +1,11 @@
-"""Tokens per CPU second: `llmops train` beside a bare loop and Hugging Face's Trainer.
+"""Tokens per CPU second: `llmops train` beside a bare loop, Hugging Face's Trainer and TRL.
 
-The same model, rows of the same length, one thread, AdamW, clipping; only the loop is timed. Sides
-take turns, and the median of the pairs' ratios counts.
+The same model, rows of the same length, one thread, fused AdamW, clipping; only the loop is timed.
+Sides take turns, and the median of the pairs' ratios counts. TRL's side runs where --trl-python
+names a Python that has trl.
 
     python benchmarks/train.py [--pairs 5] [--steps 40] [--layers 4] [--precision f32]
+                               [--trl-python PATH]
 """
 
 from __future__ import annotations
@@ -74,7 +76,8 @@ def ours(folder: Path, options: argparse.Namespace) -> float:
 
 def in_process(side: str, folder: Path, options: argparse.Namespace) -> float:
     """One of the other sides, in a process of its own."""
-    command = [sys.executable, __file__, "--side", side, "--folder", str(folder)]
+    python = options.trl_python if side == "trl" else sys.executable
+    command = [python, __file__, "--side", side, "--folder", str(folder)]
     command += ["--steps", str(options.steps), "--precision", options.precision]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
@@ -95,7 +98,7 @@ def bare(folder: Path, options: argparse.Namespace) -> float:
 
     model = model_of(folder)
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.1, fused=True)
     generator = torch.Generator().manual_seed(0)
     start_s = time.process_time()
     for _ in range(options.steps):
@@ -112,36 +115,77 @@ def bare(folder: Path, options: argparse.Namespace) -> float:
     return options.steps * ROWS * TOKENS / (time.process_time() - start_s)
 
 
-def trainer(folder: Path, options: argparse.Namespace) -> float:
+def rows_of(options: argparse.Namespace) -> list[Json]:
     import torch
-    from transformers import Trainer, TrainingArguments
 
     generator = torch.Generator().manual_seed(0)
     rows = []
     for _ in range(options.steps * ROWS):
         ids_T = torch.randint(VOCABULARY, (TOKENS,), generator=generator)
         rows.append({"input_ids": ids_T, "labels": ids_T})
-    arguments = TrainingArguments(
-        output_dir=str(folder / "trainer"),
-        per_device_train_batch_size=ROWS,
-        max_steps=options.steps,
-        bf16=options.precision == "bf16",
-        use_cpu=True,
-        report_to=[],
-        save_strategy="no",
-        logging_steps=1,
-        disable_tqdm=True,
-        weight_decay=0.1,
-        dataloader_pin_memory=False,
-    )
-    make: Any = Trainer  # its constructor has no types
-    loop = make(model=model_of(folder), args=arguments, train_dataset=rows)
+    return rows
+
+
+def arguments_of(folder: Path, options: argparse.Namespace) -> Json:
+    """Of Trainer and of what TRL makes of it: its defaults, but for what costs time besides."""
+    return {
+        "output_dir": str(folder / "trainer"),
+        "per_device_train_batch_size": ROWS,
+        "max_steps": options.steps,
+        "bf16": options.precision == "bf16",
+        "use_cpu": True,
+        "report_to": [],
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "weight_decay": 0.1,
+        "dataloader_pin_memory": False,
+    }
+
+
+def timed(loop: Any, options: argparse.Namespace) -> float:
     start_s = time.process_time()
     loop.train()
     return options.steps * ROWS * TOKENS / (time.process_time() - start_s)
 
 
-SIDES = {"bare": bare, "trainer": trainer}
+def trainer(folder: Path, options: argparse.Namespace) -> float:
+    from transformers import Trainer, TrainingArguments
+
+    arguments = TrainingArguments(**arguments_of(folder, options))
+    make: Any = Trainer  # its constructor has no types
+    rows = rows_of(options)
+    return timed(make(model=model_of(folder), args=arguments, train_dataset=rows), options)
+
+
+def trl(folder: Path, options: argparse.Namespace) -> float:
+    """SFTTrainer on rows that are tokens already, without gradient checkpointing as the others."""
+    from datasets import Dataset
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+    from trl import SFTConfig, SFTTrainer
+
+    rows = [{"input_ids": row["input_ids"].tolist()} for row in rows_of(options)]
+    words = Tokenizer(WordLevel({"[PAD]": 0, "[END]": 1}, unk_token="[PAD]"))
+    arguments = SFTConfig(
+        **arguments_of(folder, options),
+        max_length=TOKENS,
+        gradient_checkpointing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    loop = SFTTrainer(
+        model=model_of(folder),
+        args=arguments,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=PreTrainedTokenizerFast(
+            tokenizer_object=words, pad_token="[PAD]", eos_token="[END]"
+        ),
+    )
+    return timed(loop, options)
+
+
+SIDES = {"bare": bare, "trainer": trainer, "trl": trl}
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -149,10 +193,11 @@ def compare(options: argparse.Namespace) -> None:
         folder = Path(name)
         (folder / "config.json").write_text(json.dumps(config(options.layers)))
         write_data(folder / "data.jsonl")
-        speeds: dict[str, list[float]] = {"llmops": [], **{side: [] for side in SIDES}}
+        sides = [side for side in SIDES if side != "trl" or options.trl_python]
+        speeds: dict[str, list[float]] = {"llmops": [], **{side: [] for side in sides}}
         for _ in range(options.pairs):
             speeds["llmops"].append(ours(folder, options))
-            for side in SIDES:
+            for side in sides:
                 speeds[side].append(in_process(side, folder, options))
         for side, found in speeds.items():
             ratios = [ours / other for ours, other in zip(speeds["llmops"], found, strict=True)]
@@ -168,6 +213,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--precision", default="f32")
+    parser.add_argument("--trl-python")
     parser.add_argument("--side")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
