@@ -54,7 +54,7 @@ def train(
         _emit(emit, found.recipe, output)
         return
     if dry_run:
-        _dry_run(found.recipe, as_json=as_json)
+        _dry_run(found.recipe, output, as_json=as_json)
         return
 
     from llmops_cli.train.run import train_as_rank
@@ -74,11 +74,14 @@ def train(
     say(f"report: {saved / 'report.json'}    plots: {saved / 'report.html'}")
 
 
-def _dry_run(recipe: TrainRecipe, *, as_json: bool) -> None:
+def _dry_run(recipe: TrainRecipe, output: Path | None, *, as_json: bool) -> None:
     from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.train.kept import refuse_place
     from llmops_cli.train.plan_table import render
     from llmops_cli.train.planned import dry_run_of, refuse_unfit
 
+    if output is not None:
+        refuse_place(recipe, output)
     found = dry_run_of(recipe)
     if as_json:
         print_json(found)
@@ -88,7 +91,9 @@ def _dry_run(recipe: TrainRecipe, *, as_json: bool) -> None:
 
 
 def _emit(kind: str, recipe: TrainRecipe, output: Path | None) -> None:
+    from llmops_cli.cli.screen import TerminalProgress
     from llmops_cli.train.emit import emit
 
-    text = emit(kind, recipe, argv=sys.argv[1:], output=output)
+    with TerminalProgress() as progress:
+        text = emit(kind, recipe, argv=sys.argv[1:], output=output, progress=progress)
     sys.stdout.write(text)

@@ -76,7 +76,8 @@ def asked_for(
         return refuse(architecture, work, cluster, options=[option], degrees=degrees)
     advice = (f"--strategy {other.strategy}",)
     if option.memory is None:
-        return Choice(option=None, reason=str(option.refusal), advice=advice)
+        hints = () if option.hint is None else (option.hint,)
+        return Choice(option=None, reason=str(option.refusal), advice=hints or advice)
     own = advice_of(architecture, work, cluster, option=option, degrees=degrees)
     needs = _needs(option.memory, cluster)
     reason = f"{_over(option, cluster)} does not fit: it needs {needs}"
@@ -93,8 +94,7 @@ def refuse(
 ) -> Choice:
     possible = [option for option in options if option.memory is not None]
     if not possible:
-        refusals = [option.refusal for option in options if option.refusal is not None]
-        return Choice(option=None, reason=f"no strategy is possible: {refusals[0]}")
+        return _impossible(cluster, options)
     least = min(possible, key=lambda option: option.total_bytes)
     memory = least.memory
     assert memory is not None
@@ -102,6 +102,17 @@ def refuse(
     reason = f"nothing fits: {_over(least, cluster)} needs least, {needs}"
     advice = advice_for(architecture, work, cluster, options=possible, degrees=degrees)
     return Choice(option=None, reason=reason, advice=advice)
+
+
+def _impossible(cluster: Cluster, options: Sequence[Option]) -> Choice:
+    """In the words of the simplest strategy, of several processes if there are several."""
+    told = options[0]
+    for option in options:
+        if cluster.devices == 1 or option.strategy != "single":
+            told = option
+            break
+    hints = () if told.hint is None else (told.hint,)
+    return Choice(option=None, reason=f"no strategy is possible: {told.refusal}", advice=hints)
 
 
 def _over(option: Option, cluster: Cluster) -> str:

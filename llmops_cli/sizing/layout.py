@@ -98,8 +98,15 @@ def layout_of(
         raise unknown_name("strategy", strategy, STRATEGIES)
     if strategy == "single":
         if devices != 1:
-            raise UsageError(f"strategy 'single' is one process, and there are {devices}")
+            raise UsageError(
+                f"strategy 'single' is one process, and there are {devices}", hint="--strategy ddp"
+            )
         return Layout(strategy=strategy)
+    if devices == 1:
+        raise UsageError(
+            f"strategy '{strategy}' needs several processes, and there is one",
+            hint="--nproc, or --strategy single",
+        )
     if strategy == "ddp":
         return Layout(strategy=strategy, replicas=devices)
     if strategy.startswith("zero"):

@@ -12,7 +12,7 @@ from llmops_cli.sizing.devices import Cluster
 from llmops_cli.sizing.layout import STRATEGIES, Degrees, Layout, layout_of
 from llmops_cli.sizing.memory import DeviceMemory, device_memory, passes
 from llmops_cli.sizing.step_time import StepTime, step_time
-from llmops_cli.sizing.work import Work
+from llmops_cli.sizing.work import Work, batches_that_divide
 
 TENSOR_DEGREES = (2, 4, 8)
 """Beyond a machine's fast links a tensor group waits for the network in every block."""
@@ -20,10 +20,14 @@ PIPELINE_DEGREES = (2, 4, 8, 16)
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy at work on a cluster; without a layout where it can't be: `refusal` says why."""
+    """A strategy at work on a cluster; without a layout where it can't be: `refusal` says why.
+
+    `hint`: what to ask for in its place.
+    """
 
     strategy: str
     refusal: str | None = None
+    hint: str | None = None
     layout: Layout | None = None
     memory: DeviceMemory | None = None
     time: StepTime | None = None
@@ -109,7 +113,7 @@ def option_of(
         layout = with_micro_batches(layout, work, asked=degrees.micro_batches)
         check_layout(architecture, work, layout)
     except UsageError as error:
-        return Option(strategy=strategy, refusal=error.message)
+        return Option(strategy=strategy, refusal=error.message, hint=error.hint)
     memory = memory_on(architecture, work, layout, cluster)
     return Option(
         strategy=strategy,
@@ -161,23 +165,34 @@ def fits(memory: DeviceMemory, cluster: Cluster) -> bool:
 
 def check_layout(architecture: Architecture, work: Work, layout: Layout) -> None:
     """Raises: UsageError for a model or a batch that cannot be cut so."""
-    if layout.strategy != "single" and layout.devices == 1:
-        raise UsageError(f"strategy '{layout.strategy}' needs several processes, and there is one")
     if layout.zero and (work.optimizer != "adamw" or work.has_ema or work.precision == "fp16"):
         raise UsageError(
-            f"zero{layout.zero} trains with AdamW, in f32 or bf16, and averages no weights"
+            f"zero{layout.zero} trains with AdamW, in f32 or bf16, and averages no weights",
+            hint="--strategy fsdp",
         )
     if layout.tensor > 1 and any(block.experts is not None for block in architecture.blocks):
-        raise UsageError("no plan cuts the experts of this model over a tensor group")
+        raise UsageError(
+            "no plan cuts the experts of this model over a tensor group", hint="--strategy fsdp"
+        )
     blocks = len(architecture.blocks)
     if layout.pipeline * layout.chunks > blocks:
         raise UsageError(
             f"{layout.pipeline * layout.chunks} pipeline stages need as many blocks, and the model "
-            f"has {blocks}"
+            f"has {blocks}",
+            hint="a smaller --pipeline-parallel, or --strategy fsdp",
         )
+    _check_batch(work, layout)
+
+
+def _check_batch(work: Work, layout: Layout) -> None:
     count = passes(work, layout)
-    if work.batch_size % (layout.shares * count):
-        raise UsageError(
-            f"a batch of {work.batch_size} rows does not divide into {layout.shares} shares of "
-            f"{count} passes"
-        )
+    if work.batch_size % (layout.shares * count) == 0:
+        return
+    hint = f"--batch-size, a multiple of {layout.shares * count}"
+    if layout.pipeline == 1:
+        hint = batches_that_divide(work.batch_size, shares=layout.shares, accumulate=count)
+    raise UsageError(
+        f"a batch of {work.batch_size} rows does not divide into {layout.shares} shares of "
+        f"{count} passes",
+        hint=hint,
+    )

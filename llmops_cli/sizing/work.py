@@ -63,3 +63,16 @@ def numbers_of(work: Work, *, casts_whole_model: bool) -> Numbers:
     if casts_whole_model:
         return Numbers(weight=weight, gradient=weight, stream=compute, compute=compute)
     return Numbers(weight=weight, gradient=weight, stream=weight, compute=compute, is_autocast=True)
+
+
+def batches_that_divide(batch_size: int, *, shares: int, accumulate: int) -> str:
+    """What to ask for in place of a batch that does not divide: the options nearest to it."""
+    parts = shares * accumulate
+    whole = -(-batch_size // parts) * parts
+    found = [f"--batch-size {whole}"]
+    rows = batch_size // shares
+    if batch_size % shares == 0 and accumulate > 1:
+        divisors = [count for count in range(1, rows + 1) if rows % count == 0]
+        nearest = min(divisors, key=lambda count: (abs(count - accumulate), count))
+        found.insert(0, f"--accumulate {nearest}")
+    return ", or ".join(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.sizing.work import batches_that_divide
 from llmops_cli.train.launch import Launch
 from llmops_cli.train.recipe import TrainRecipe
 
@@ -64,12 +65,13 @@ def shares_of(recipe: TrainRecipe, launch: Launch) -> int:
 def _check_batch(recipe: TrainRecipe, launch: Launch) -> None:
     shares = shares_of(recipe, launch)
     parts = shares * recipe.accumulate
-    if recipe.batch_size % shares or recipe.batch_size < parts:
-        whole = -(-recipe.batch_size // parts) * parts
+    if recipe.batch_size % parts:
         raise UsageError(
             f"--batch-size {recipe.batch_size} does not divide into {shares} shares of "
             f"{recipe.accumulate} parts",
-            hint=f"--batch-size {whole}",
+            hint=batches_that_divide(
+                recipe.batch_size, shares=shares, accumulate=recipe.accumulate
+            ),
         )
     if recipe.strategy in PIPELINE and recipe.micro_batches:
         rows = recipe.batch_size // parts

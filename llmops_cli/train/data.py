@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,12 +35,23 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def data_files(recipe: TrainRecipe) -> list[DataFile]:
-    """What `--data` names. Raises: UsageError for a file that is not there."""
+    """What `--data` names. Raises: UsageError for a weight that is none."""
     return [_data_file(text) for text in recipe.data]
 
 
 def validation_files(recipe: TrainRecipe) -> list[DataFile]:
     return [_data_file(text) for text in recipe.validation]
+
+
+def is_here(file: DataFile) -> bool:
+    return file.path == DEMO or _place_of(file.path).exists()
+
+
+def missing(file: DataFile) -> UsageError:
+    return UsageError(
+        f"no training data at {file.path}",
+        hint="JSONL, Parquet or text, a Hugging Face dataset folder, or demo",
+    )
 
 
 def _data_file(text: str) -> DataFile:
@@ -50,13 +62,8 @@ def _data_file(text: str) -> DataFile:
     if equals and _is_number(tail):
         path = name
         weight = float(tail)
-    if weight is not None and weight <= 0:
-        raise UsageError(f"--data {text}: a weight is more than 0", hint=f"--data {path}=1")
-    if path != DEMO and not _place_of(path).exists():
-        raise UsageError(
-            f"no training data at {path}",
-            hint="JSONL, Parquet or text, a Hugging Face dataset folder, or demo",
-        )
+    if weight is not None and not 0 < weight < math.inf:
+        raise UsageError(f"--data {text}: a weight is a number above 0", hint=f"--data {path}=1")
     return DataFile(path=path, weight=weight)
 
 

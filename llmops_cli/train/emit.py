@@ -12,13 +12,14 @@ from pathlib import Path
 
 from llmops_cli import __version__
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.core.progress import Silent
+from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.runtime.contents import read_state
 from llmops_cli.train.cluster import cluster_of
+from llmops_cli.train.dry_run import AUTO
 from llmops_cli.train.emit_kubernetes import kubernetes
 from llmops_cli.train.emitted import Job, job_name, shutdown_timeout_s, storage_bytes
 from llmops_cli.train.kept import REPORT, model_name
-from llmops_cli.train.planned import dry_run_of
+from llmops_cli.train.planned import dry_run_of, is_impossible, refuse_unfit
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 
@@ -26,6 +27,8 @@ JOB_HOURS = 24
 DROPPED = frozenset({"--emit", "--gpu", "--nproc", "--nnodes", "--node-rank", "--rendezvous"})
 """What the launcher says itself."""
 RENDEZVOUS = "NODE0:29500"
+ELSEWHERE = frozenset({"k8s"})
+"""Launchers whose jobs see a volume of their own and no folder of this machine."""
 
 
 def emit(
@@ -34,10 +37,12 @@ def emit(
     *,
     argv: Sequence[str],
     output: Path | None,
+    progress: Progress,
 ) -> str:
     """The text of the launcher's files. `argv`: the user's own words behind `llmops`.
 
-    Raises: UsageError for an unknown launcher, or a run that cannot go on from a checkpoint.
+    Raises: UsageError for an unknown launcher, a run that cannot go on from a checkpoint, and for
+    what the run itself would be refused for.
     """
     if kind not in LAUNCHERS:
         raise unknown_name("launcher", kind, LAUNCHERS)
@@ -46,12 +51,27 @@ def emit(
             "a job of a cluster needs a folder that all its nodes see",
             hint="-o DIR, on a shared file system",
         )
-    return LAUNCHERS[kind](job_of(recipe, argv, output))
+    job = job_of(recipe, argv, output, elsewhere=kind in ELSEWHERE, progress=progress)
+    return LAUNCHERS[kind](job)
 
 
-def job_of(recipe: TrainRecipe, argv: Sequence[str], output: Path) -> Job:
+def job_of(
+    recipe: TrainRecipe,
+    argv: Sequence[str],
+    output: Path,
+    *,
+    elsewhere: bool,
+    progress: Progress,
+) -> Job:
+    """`elsewhere`: its files are where only the job is. Raises: UsageError as the run would."""
     cluster = cluster_of(gpu=recipe.gpu, nproc=recipe.nproc, nnodes=recipe.nnodes)
-    found = dry_run_of(recipe)
+    found = dry_run_of(recipe, elsewhere=elsewhere)
+    for note in found.notes:
+        progress.warn(note)
+    if found.chosen is None:
+        if recipe.strategy == AUTO or is_impossible(recipe, found):
+            refuse_unfit(found)
+        progress.warn(f"it may not fit: {found.reason}")
     return Job(
         name=job_name(model_name(recipe)),
         command=command_of(argv),

@@ -14,13 +14,19 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.train.recipe import TrainRecipe
+from llmops_cli.train.torchrun import (
+    SHUTDOWN_TIMEOUT_S,
+    Rendezvous,
+    check_nodes,
+    check_processes,
+    rendezvous_of,
+    torchrun,
+)
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 20_000
 PORTS = 20_000
 """Of jobs whose launcher names no port: the job's number decides, so all ranks agree."""
-SHUTDOWN_TIMEOUT_S = 300
-"""How long a rank may save after SIGTERM before torch's launcher kills it (its default is 30)."""
 FIRST_HOST = re.compile(r"([^\[,]+)(?:\[(\d+))?")
 """Of a SLURM list of nodes: `gpu[07-09,12],cpu3` begins with gpu07."""
 
@@ -153,6 +159,15 @@ def _refuse_another_size(recipe: TrainRecipe, joined: Launch) -> None:
             )
 
 
+def launch_on(recipe: TrainRecipe, *, nproc: int, nnodes: int) -> Launch:
+    """The first process of a run on machines that are only planned.
+
+    Raises: UsageError for what such a run would be refused for.
+    """
+    check_nodes(recipe, nnodes=nnodes, node_rank=recipe.node_rank or 0)
+    return Launch(world_size=nproc * nnodes, ranks_here=nproc, nnodes=nnodes)
+
+
 def _started(
     recipe: TrainRecipe,
     environ: Environ,
@@ -166,12 +181,13 @@ def _started(
     node_rank = recipe.node_rank
     if node_rank is None:
         node_rank = _number(environ, "PET_NODE_RANK")
-    _check_sizes(recipe, nproc=nproc, nnodes=nnodes, node_rank=node_rank, gpus=gpus)
+    check_nodes(recipe, nnodes=nnodes, node_rank=node_rank)
+    check_processes(nproc, gpus=gpus)
     if nproc * nnodes == 1:
         return ALONE
-    host = LOOPBACK
+    rendezvous = Rendezvous(LOOPBACK, port)
     if nnodes > 1:
-        host, port = _rendezvous(recipe, environ)
+        rendezvous = rendezvous_of(recipe, environ)
     shutdown_timeout_s = _number(environ, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT") or SHUTDOWN_TIMEOUT_S
     return Launch(
         world_size=nproc * nnodes,
@@ -182,8 +198,7 @@ def _started(
             nproc=nproc,
             nnodes=nnodes,
             node_rank=node_rank,
-            host=host,
-            port=port,
+            rendezvous=rendezvous,
             shutdown_timeout_s=shutdown_timeout_s,
         ),
     )
@@ -195,71 +210,6 @@ def _usual_nproc(recipe: TrainRecipe, gpus: int) -> int:
     if recipe.strategy == "single" or is_small:
         return 1
     return max(1, gpus)
-
-
-def torchrun(
-    *,
-    nproc: int,
-    nnodes: int,
-    node_rank: int,
-    host: str,
-    port: int,
-    shutdown_timeout_s: int,
-) -> tuple[str, ...]:
-    """Torch's launcher, without restarts: a run that failed is resumed by its command."""
-    return (
-        "-m",
-        "torch.distributed.run",
-        f"--nproc-per-node={nproc}",
-        f"--nnodes={nnodes}",
-        f"--node-rank={node_rank}",
-        f"--master-addr={host}",
-        f"--master-port={port}",
-        "--max-restarts=0",
-        f"--shutdown-timeout={shutdown_timeout_s}",
-    )
-
-
-def _check_sizes(
-    recipe: TrainRecipe,
-    *,
-    nproc: int,
-    nnodes: int,
-    node_rank: int,
-    gpus: int,
-) -> None:
-    if node_rank >= nnodes:
-        raise UsageError(
-            f"--node-rank {node_rank} is beyond the last of {nnodes} nodes",
-            hint="nodes count from 0",
-        )
-    if 0 < gpus < nproc:
-        raise UsageError(
-            f"--nproc {nproc} is more than the {gpus} GPUs here",
-            hint=f"--nproc {gpus}, or CUDA_VISIBLE_DEVICES= to train on the CPU",
-        )
-    if recipe.rendezvous is not None and nnodes == 1:
-        raise UsageError(
-            "--rendezvous is for several nodes",
-            hint="give --nnodes, or leave it out",
-        )
-
-
-def _rendezvous(recipe: TrainRecipe, environ: Environ) -> tuple[str, int]:
-    text = recipe.rendezvous
-    if text is None and "PET_MASTER_ADDR" in environ:
-        text = f"{environ['PET_MASTER_ADDR']}:{environ.get('PET_MASTER_PORT', '29500')}"
-    if text is None:
-        raise UsageError(
-            "several nodes must know where the first one is",
-            hint="--rendezvous HOST:PORT, the same on every node",
-        )
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
-        raise UsageError(
-            f"--rendezvous {text} is not HOST:PORT", hint="--rendezvous 10.0.0.1:29500"
-        )
-    return host, int(port)
 
 
 def _number(environ: Environ, name: str) -> int:

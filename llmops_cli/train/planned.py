@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.sizing.devices import Cluster
 from llmops_cli.sizing.families import architecture_of
 from llmops_cli.sizing.flops import token_flops
+from llmops_cli.train.admission import admit, unseen
 from llmops_cli.train.cluster import cluster_of
-from llmops_cli.train.defaults import DEMO
-from llmops_cli.train.dry_run import AUTO, DryRun, demo_config, dry_run, settled
+from llmops_cli.train.config_file import Config, config_of
+from llmops_cli.train.dry_run import AUTO, DryRun
 from llmops_cli.train.first_step import planned_for_pass
-from llmops_cli.train.launch import Launch
+from llmops_cli.train.launch import Launch, launch_on
 from llmops_cli.train.recipe import TrainRecipe
-from llmops_cli.train.trainable import refuse_untrainable
+from llmops_cli.train.taken import refuse_no_model
 
-CONFIG = "config.json"
-Config = dict[str, Any]  # Any: each architecture has fields of its own
 Json = dict[str, object]
 
 
@@ -72,12 +70,28 @@ class Planned(NamedTuple):
         return {} if sizes is None else {"largest_pass_bytes": msgspec.to_builtins(sizes)}
 
 
-def dry_run_of(recipe: TrainRecipe) -> DryRun:
-    """`--dry-run`: for the devices that are named, or those here; no model is loaded."""
+def dry_run_of(recipe: TrainRecipe, *, elsewhere: bool | None = None) -> DryRun:
+    """`--dry-run`: for the devices that are named, or those here; no model is loaded.
+
+    `elsewhere`: the run is of other machines; None: if a GPU is named.
+    Raises: UsageError for what the run would be refused for.
+    """
+    is_elsewhere = recipe.gpu is not None if elsewhere is None else elsewhere
+    if recipe.model is not None:
+        refuse_no_model(recipe.model)
     cluster = cluster_of(gpu=recipe.gpu, nproc=recipe.nproc, nnodes=recipe.nnodes)
-    config = config_of(recipe, recipe.model)
-    refuse_untrainable(config, recipe.model or recipe.init or DEMO)
-    return dry_run(recipe, config, cluster)
+    admission = admit(
+        recipe,
+        config_of(recipe, recipe.model),
+        cluster=cluster,
+        launch=launch_on(recipe, nproc=cluster.devices_per_node, nnodes=cluster.nodes),
+        elsewhere=is_elsewhere,
+    )
+    if admission.found is None:
+        assert admission.unplanned is not None
+        raise admission.unplanned
+    found = admission.found
+    return msgspec.structs.replace(found, notes=(*found.notes, *unseen(recipe)))
 
 
 def refuse_unfit(found: DryRun) -> None:
@@ -96,43 +110,28 @@ def planned(
 ) -> Planned:
     """For the ranks that are there.
 
-    Raises: UsageError if `auto` finds nothing that fits, with what would, and for what is no
-    causal model.
+    Raises: UsageError for what can be refused before they start, such as an `auto` that finds
+    nothing that fits.
     """
-    try:
-        config = config_of(recipe, model)
-    except UsageError as error:
-        return _without_plan(recipe, launch, error, progress)
-    refuse_untrainable(config, model or recipe.init or DEMO)
-    try:
-        cluster = cluster_of(gpu=None, nproc=launch.ranks_here, nnodes=launch.nnodes)
-        found = dry_run(recipe, config, cluster)
-    except UsageError as error:
-        return _without_plan(recipe, launch, error, progress)
-    if found.chosen is None and recipe.strategy != AUTO:
+    config = config_of(recipe, model)
+    cluster = cluster_of(gpu=None, nproc=launch.ranks_here, nnodes=launch.nnodes)
+    admission = admit(recipe, config, cluster=cluster, launch=launch)
+    if admission.found is None:
+        progress.say(f"no plan: {admission.unplanned}")
+        return Planned(admission.recipe, found=None, arithmetic=Arithmetic())
+    found = admission.found
+    if found.chosen is None:
+        if recipe.strategy == AUTO or is_impossible(recipe, found):
+            refuse_unfit(found)
         progress.warn(f"it may not fit: {found.reason}")
-    else:
-        recipe = settled(recipe, found)
-    arithmetic = _arithmetic(recipe, config, cluster)
-    return Planned(recipe, found, arithmetic, config=config, cluster=cluster)
+    arithmetic = _arithmetic(admission.recipe, config, cluster)
+    return Planned(admission.recipe, found, arithmetic, config=config, cluster=cluster)
 
 
-def _without_plan(
-    recipe: TrainRecipe, launch: Launch, error: UsageError, progress: Progress
-) -> Planned:
-    progress.say(f"no plan: {error.message}")
-    return Planned(
-        msgspec.structs.replace(recipe, strategy=_unplanned(recipe, launch)),
-        found=None,
-        arithmetic=Arithmetic(),
-    )
-
-
-def _unplanned(recipe: TrainRecipe, launch: Launch) -> str:
-    """`auto` where nothing is known of the model: each rank has the whole of it."""
-    if recipe.strategy != AUTO:
-        return recipe.strategy
-    return "single" if launch.world_size == 1 else "ddp"
+def is_impossible(recipe: TrainRecipe, found: DryRun) -> bool:
+    """Whether the strategy that was named cannot be at all; one process is each of them."""
+    plan = found.strategies.get(recipe.strategy)
+    return plan is not None and plan.refused is not None and found.devices > 1
 
 
 def _arithmetic(recipe: TrainRecipe, config: Config, cluster: Cluster) -> Arithmetic:
@@ -146,64 +145,3 @@ def _arithmetic(recipe: TrainRecipe, config: Config, cluster: Cluster) -> Arithm
             each = device.f32_flops or 0.0
         peak = each * cluster.devices
     return Arithmetic(flops_per_token=flops, peak_flops_per_s=peak)
-
-
-def config_of(recipe: TrainRecipe, model: str | None) -> Config:
-    """The config.json of the model that is trained.
-
-    Raises: UsageError for a folder or a file that has none.
-    """
-    if model is None and recipe.init is None:
-        return demo_config(recipe)
-    if model == DEMO:
-        return demo_config(TrainRecipe())
-    reference = model or recipe.init
-    assert reference is not None
-    return _read(_config_path(reference))
-
-
-def _config_path(reference: str) -> Path:
-    path = Path(reference).expanduser()
-    if path.is_dir():
-        return path / CONFIG
-    if path.is_file() or not _is_hub_name(reference):
-        return path
-    return _downloaded(reference)
-
-
-def _is_hub_name(reference: str) -> bool:
-    return reference.count("/") == 1 and not reference.startswith((".", "/"))
-
-
-def _downloaded(reference: str) -> Path:
-    """Only its config.json, since the user named a hub model."""
-    try:
-        from huggingface_hub import hf_hub_download
-    except ImportError:
-        raise EnvironmentMissing(
-            f"no folder {reference}, and hub models need huggingface_hub",
-            hint="pip install 'llmops-cli[train]'",
-        ) from None
-    try:
-        return Path(hf_hub_download(reference, CONFIG))
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EnvironmentMissing(
-            f"no folder {reference}, and the hub gave no {CONFIG}: {reason[:160]}",
-            hint="check the name and the network, or --init CONFIG",
-        ) from error
-
-
-def _read(path: Path) -> Config:
-    try:
-        found = msgspec.json.decode(path.read_bytes())
-    except FileNotFoundError:
-        raise UsageError(
-            f"no configuration of a model at {path}",
-            hint="a config.json, or a folder with one",
-        ) from None
-    except (OSError, msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is no configuration of a model: {error}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} is no configuration of a model: it is no object")
-    return found

@@ -13,6 +13,7 @@ from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.runtime.files import locked
 from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.train.config_file import config_of
 from llmops_cli.train.data import (
     DEMO_DATA,
     TASK,
@@ -23,7 +24,6 @@ from llmops_cli.train.data import (
     write_demo_task,
 )
 from llmops_cli.train.defaults import DEMO
-from llmops_cli.train.planned import config_of
 from llmops_cli.train.recipe import TrainRecipe
 
 PROGRAM = "train.index"

@@ -13,7 +13,7 @@ import msgspec
 from llmops_cli.core.errors import EngineFailed, UsageError
 from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.spec import JobSpec
-from llmops_cli.models.find import find_model
+from llmops_cli.models.prepare import find_original
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.files import claimed, locked, to_json, write_atomic
@@ -22,7 +22,6 @@ from llmops_cli.runtime.job import RANK_ERRORS, JobResult, run_job
 from llmops_cli.runtime.kills import kills_for_memory
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.server import free_port
-from llmops_cli.train.checks import check
 from llmops_cli.train.data import data_digest, is_demo, write_demo_texts
 from llmops_cli.train.environments import environment_of
 from llmops_cli.train.faults import explained
@@ -39,7 +38,7 @@ from llmops_cli.train.kept import (
     refuse_place,
     run_key,
 )
-from llmops_cli.train.launch import ALONE, SHUTDOWN_TIMEOUT_S, launch_of
+from llmops_cli.train.launch import ALONE, launch_of
 from llmops_cli.train.planned import planned
 from llmops_cli.train.prepare import Prepared, prepare
 from llmops_cli.train.preview import preview_lines
@@ -47,7 +46,8 @@ from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 from llmops_cli.train.result import report_of
 from llmops_cli.train.settings import settings_of
-from llmops_cli.train.taken import notes_of, refuse_foreign_checkpoint
+from llmops_cli.train.taken import notes_of, refuse_no_model
+from llmops_cli.train.torchrun import SHUTDOWN_TIMEOUT_S
 from llmops_cli.train.trackers import require_trackers, trackers_of
 
 LOGS = "logs"
@@ -142,10 +142,9 @@ class _Run:
         for note in notes_of(msgspec.structs.asdict(recipe)):
             self._progress.say(note)
         if recipe.model is not None:
-            refuse_foreign_checkpoint(recipe.model)
-            self._model = find_model(recipe.model, progress=self._progress).path
+            refuse_no_model(recipe.model)
+            self._model = find_original(recipe.model, progress=self._progress).path
         self.plan = planned(recipe, self.launch, model=self._model, progress=self._progress)
-        check(self.plan.recipe, self.launch)
         self._env = find_env(environment_of(self.plan.recipe.strategy))
         self.key = run_key(recipe, self._env, world_size=self.launch.world_size)
 

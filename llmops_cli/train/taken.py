@@ -54,10 +54,14 @@ def _ranks(values: Values) -> int | None:
     return nproc * nnodes
 
 
-def refuse_foreign_checkpoint(reference: str) -> None:
-    """Raises: UsageError for a folder of Megatron's, DeepSpeed's or its like that is no model."""
+def refuse_no_model(reference: str) -> None:
+    """Raises: UsageError for what is at the path and is nothing that can be trained further."""
     from llmops_cli.train.foreign import refuse_checkpoint
+    from llmops_cli.train.foreign.weights import refuse_file, refuse_weights
 
-    folder = Path(reference).expanduser()
-    if folder.is_dir():
-        refuse_checkpoint(folder)
+    place = Path(reference).expanduser()
+    if place.is_file():
+        refuse_file(place)
+    if place.is_dir():
+        refuse_checkpoint(place)
+        refuse_weights(place)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.train.admission import check_files
 from llmops_cli.train.data import DataFile, data_digest, data_files
 from llmops_cli.train.recipe import TrainRecipe
 
@@ -40,6 +41,13 @@ def test_files_weights_and_splits(tmp_path: Path) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.jsonl").write_text("{}")
     with pytest.raises(UsageError, match="no training data at"):
-        data_files(TrainRecipe(data=[str(tmp_path / name)]))
-    with pytest.raises(UsageError, match="a weight is more than 0"):
-        data_files(TrainRecipe(data=[f"{tmp_path / 'a.jsonl'}=0"]))
+        check_files(TrainRecipe(data=[str(tmp_path / name)]), elsewhere=False)
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf", "-inf"])
+def test_a_weight_is_a_number_above_0(tmp_path: Path, weight: str) -> None:
+    (tmp_path / "a.jsonl").write_text("{}")
+    with pytest.raises(UsageError, match="a weight is a number above 0"):
+        data_files(TrainRecipe(data=[f"{tmp_path / 'a.jsonl'}={weight}"]))
+    with pytest.raises(UsageError, match="some have none"):
+        check_files(TrainRecipe(data=["a.jsonl=2", "b.jsonl"]), elsewhere=True)
