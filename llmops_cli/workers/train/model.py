@@ -4,15 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 
 from _shared.protocol import JobError
 from train.settings import Settings
 from train.tokenizer import END, SPECIAL
+from train.watch.memory import is_out_of_memory
 from train.weights import initialise
 
 META = torch.device("meta")
+A_CONFIG = "a config.json of Transformers, or a folder with one"
+MEND = "mend the config.json: what it names must be what Transformers knows"
+FETCH = "fetch the model again, or take another folder"
 
 
 def make_model(settings: Settings, vocabulary_size: int, *, on_meta: bool = False) -> Any:
@@ -57,20 +60,24 @@ def make_config(settings: Settings, vocabulary_size: int) -> Any:
 def _read_config(path: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(str(path), trust_remote_code=False)
-    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
-        message = f"{path} is no configuration of a model: {error}"
-        raise JobError("UsageError", message, "a config.json, or a folder with one") from error
+    except Exception as error:
+        raise refused(f"{path} is no configuration of a model", error, A_CONFIG) from error
 
 
 def new_model(config: Any, settings: Settings, *, device: torch.device) -> Any:
+    """Raises: JobError for a configuration that no model can be made of."""
     make: Any = AutoModelForCausalLM.from_config  # it has no types
-    with device:
-        model = make(
-            config,
-            dtype=torch.float32,
-            attn_implementation=_attention(settings),
-            trust_remote_code=False,
-        )
+    try:
+        with device:
+            model = make(
+                config,
+                dtype=torch.float32,
+                attn_implementation=_attention(settings),
+                trust_remote_code=False,
+            )
+    except Exception as error:
+        place = settings.model or settings.init or "the configuration"
+        raise refused(f"no model can be made of {place}", error, MEND) from error
     return _ready(model)
 
 
@@ -83,10 +90,23 @@ def folder_model(settings: Settings) -> Any:
             attn_implementation=_attention(settings),
             trust_remote_code=False,
         )
-    except (OSError, ValueError) as error:
-        message = f"{settings.model} cannot be loaded as a causal model: {error}"
-        raise JobError("UsageError", message) from error
+    except Exception as error:
+        raise refused(
+            f"{settings.model} cannot be loaded as a causal model", error, FETCH
+        ) from error
     return _ready(model)
+
+
+def refused(message: str, error: Exception, hint: str) -> Exception:
+    """Transformers, torch and safetensors have an exception each for files that are not right.
+
+    Too little memory stays what it is.
+    """
+    if is_out_of_memory(error):
+        return error
+    lines = str(error).strip().splitlines() or [""]
+    reason = f"{type(error).__name__}: {lines[0]}"
+    return JobError("UsageError", f"{message} ({reason})", hint)
 
 
 def _ready(model: Any) -> Any:
