@@ -10,6 +10,7 @@ import typer
 from llmops_cli.cli.options import Given, in_groups, recipe_command
 from llmops_cli.cli.settings import JSON, RECIPE
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.resolve import Resolved
 from llmops_cli.train.recipe import TrainRecipe
 
 
@@ -51,10 +52,10 @@ def train(
             "--emit writes the files of a run and --dry-run plans it", hint="give one of them"
         )
     if emit:
-        _emit(emit, found.recipe, output)
+        _emit(emit, found, output)
         return
     if dry_run:
-        _dry_run(found.recipe, output, as_json=as_json)
+        _dry_run(found, output, as_json=as_json)
         return
 
     from llmops_cli.train.run import train_as_rank
@@ -74,15 +75,15 @@ def train(
     say(f"report: {saved / 'report.json'}    plots: {saved / 'report.html'}")
 
 
-def _dry_run(recipe: TrainRecipe, output: Path | None, *, as_json: bool) -> None:
+def _dry_run(asked: Resolved[TrainRecipe], output: Path | None, *, as_json: bool) -> None:
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.train.kept import refuse_place
     from llmops_cli.train.plan_table import render
     from llmops_cli.train.planned import dry_run_of, refuse_unfit
 
     if output is not None:
-        refuse_place(recipe, output)
-    found = dry_run_of(recipe)
+        refuse_place(asked.recipe, output)
+    found = dry_run_of(asked.recipe, asked.origins)
     if as_json:
         print_json(found)
     else:
@@ -90,10 +91,17 @@ def _dry_run(recipe: TrainRecipe, output: Path | None, *, as_json: bool) -> None
     refuse_unfit(found)
 
 
-def _emit(kind: str, recipe: TrainRecipe, output: Path | None) -> None:
+def _emit(kind: str, asked: Resolved[TrainRecipe], output: Path | None) -> None:
     from llmops_cli.cli.screen import TerminalProgress
     from llmops_cli.train.emit import emit
 
     with TerminalProgress() as progress:
-        text = emit(kind, recipe, argv=sys.argv[1:], output=output, progress=progress)
+        text = emit(
+            kind,
+            asked.recipe,
+            asked.origins,
+            argv=sys.argv[1:],
+            output=output,
+            progress=progress,
+        )
     sys.stdout.write(text)

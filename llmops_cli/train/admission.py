@@ -42,9 +42,11 @@ def admit(
     cluster: Cluster,
     launch: Launch,
     elsewhere: bool = False,
+    may_accumulate: bool = False,
 ) -> Admission:
     """`elsewhere`: the run is of other machines, whose files cannot be seen from here.
 
+    `may_accumulate`: nobody said in how many parts a batch is taken, so `auto` may take more.
     Raises: UsageError for what the run would be refused for. That nothing fits is told by `found`.
     """
     refuse_untrainable(config, recipe.model or recipe.init or DEMO)
@@ -55,11 +57,28 @@ def admit(
         unplanned = msgspec.structs.replace(recipe, strategy=_unplanned(recipe, launch))
         check(unplanned, launch)
         return Admission(unplanned, None, error)
+    if found.chosen is None and recipe.strategy == AUTO and may_accumulate:
+        recipe, found = _in_more_parts(recipe, config, cluster, found)
     if found.chosen is not None:
         recipe = settled(recipe, found)
     if recipe.strategy != AUTO:
         check(recipe, launch)
     return Admission(recipe, found)
+
+
+def _in_more_parts(
+    recipe: TrainRecipe, config: Config, cluster: Cluster, found: DryRun
+) -> tuple[TrainRecipe, DryRun]:
+    """The fewest parts of a batch that fit, which leave a step's result as it is; else as given."""
+    accumulate = 2 * recipe.accumulate
+    while accumulate <= recipe.batch_size:
+        tried = msgspec.structs.replace(recipe, accumulate=accumulate)
+        again = dry_run(tried, config, cluster)
+        if again.chosen is not None:
+            note = f"--accumulate {accumulate}: more rows at once may not fit"
+            return tried, msgspec.structs.replace(again, notes=(*again.notes, note))
+        accumulate *= 2
+    return recipe, found
 
 
 def check_files(recipe: TrainRecipe, *, elsewhere: bool) -> None:

@@ -7,7 +7,7 @@ secret of it either.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from llmops_cli import __version__
@@ -15,7 +15,7 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.runtime.contents import read_state
 from llmops_cli.train.cluster import cluster_of
-from llmops_cli.train.dry_run import AUTO
+from llmops_cli.train.dry_run import AUTO, DryRun
 from llmops_cli.train.emit_kubernetes import kubernetes
 from llmops_cli.train.emitted import Job, job_name, shutdown_timeout_s, storage_bytes
 from llmops_cli.train.kept import REPORT, model_name
@@ -34,6 +34,7 @@ ELSEWHERE = frozenset({"k8s"})
 def emit(
     kind: str,
     recipe: TrainRecipe,
+    origins: Mapping[str, str],
     *,
     argv: Sequence[str],
     output: Path | None,
@@ -51,27 +52,30 @@ def emit(
             "a job of a cluster needs a folder that all its nodes see",
             hint="-o DIR, on a shared file system",
         )
-    job = job_of(recipe, argv, output, elsewhere=kind in ELSEWHERE, progress=progress)
+    found = dry_run_of(recipe, origins, elsewhere=kind in ELSEWHERE)
+    _tell(recipe, found, progress)
+    job = job_of(recipe, found, argv, output)
     return LAUNCHERS[kind](job)
+
+
+def _tell(recipe: TrainRecipe, found: DryRun, progress: Progress) -> None:
+    """Raises: UsageError where the run itself would not begin."""
+    for note in found.notes:
+        progress.warn(note)
+    if found.chosen is not None:
+        return
+    if recipe.strategy == AUTO or is_impossible(recipe, found):
+        refuse_unfit(found)
+    progress.warn(f"it may not fit: {found.reason}")
 
 
 def job_of(
     recipe: TrainRecipe,
+    found: DryRun,
     argv: Sequence[str],
     output: Path,
-    *,
-    elsewhere: bool,
-    progress: Progress,
 ) -> Job:
-    """`elsewhere`: its files are where only the job is. Raises: UsageError as the run would."""
     cluster = cluster_of(gpu=recipe.gpu, nproc=recipe.nproc, nnodes=recipe.nnodes)
-    found = dry_run_of(recipe, elsewhere=elsewhere)
-    for note in found.notes:
-        progress.warn(note)
-    if found.chosen is None:
-        if recipe.strategy == AUTO or is_impossible(recipe, found):
-            refuse_unfit(found)
-        progress.warn(f"it may not fit: {found.reason}")
     return Job(
         name=job_name(model_name(recipe)),
         command=command_of(argv),

@@ -21,6 +21,7 @@ from llmops_cli.train.launch import Launch, launch_on
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.taken import refuse_no_model
 
+Origins = Mapping[str, str]
 Json = dict[str, object]
 
 
@@ -70,7 +71,17 @@ class Planned(NamedTuple):
         return {} if sizes is None else {"largest_pass_bytes": msgspec.to_builtins(sizes)}
 
 
-def dry_run_of(recipe: TrainRecipe, *, elsewhere: bool | None = None) -> DryRun:
+def may_accumulate(origins: Origins) -> bool:
+    """Whether nobody said in how many parts a batch is taken."""
+    return origins.get("accumulate", "default") == "default"
+
+
+def dry_run_of(
+    recipe: TrainRecipe,
+    origins: Origins,
+    *,
+    elsewhere: bool | None = None,
+) -> DryRun:
     """`--dry-run`: for the devices that are named, or those here; no model is loaded.
 
     `elsewhere`: the run is of other machines; None: if a GPU is named.
@@ -86,6 +97,7 @@ def dry_run_of(recipe: TrainRecipe, *, elsewhere: bool | None = None) -> DryRun:
         cluster=cluster,
         launch=launch_on(recipe, nproc=cluster.devices_per_node, nnodes=cluster.nodes),
         elsewhere=is_elsewhere,
+        may_accumulate=may_accumulate(origins),
     )
     if admission.found is None:
         assert admission.unplanned is not None
@@ -103,6 +115,7 @@ def refuse_unfit(found: DryRun) -> None:
 
 def planned(
     recipe: TrainRecipe,
+    origins: Origins,
     launch: Launch,
     *,
     model: str | None,
@@ -115,7 +128,13 @@ def planned(
     """
     config = config_of(recipe, model)
     cluster = cluster_of(gpu=None, nproc=launch.ranks_here, nnodes=launch.nnodes)
-    admission = admit(recipe, config, cluster=cluster, launch=launch)
+    admission = admit(
+        recipe,
+        config,
+        cluster=cluster,
+        launch=launch,
+        may_accumulate=may_accumulate(origins),
+    )
     if admission.found is None:
         progress.say(f"no plan: {admission.unplanned}")
         return Planned(admission.recipe, found=None, arithmetic=Arithmetic())
@@ -124,6 +143,8 @@ def planned(
         if recipe.strategy == AUTO or is_impossible(recipe, found):
             refuse_unfit(found)
         progress.warn(f"it may not fit: {found.reason}")
+    for note in found.notes:
+        progress.say(note)
     arithmetic = _arithmetic(admission.recipe, config, cluster)
     return Planned(admission.recipe, found, arithmetic, config=config, cluster=cluster)
 

@@ -144,7 +144,9 @@ class _Run:
         if recipe.model is not None:
             refuse_no_model(recipe.model)
             self._model = find_original(recipe.model, progress=self._progress).path
-        self.plan = planned(recipe, self.launch, model=self._model, progress=self._progress)
+        self.plan = planned(
+            recipe, origins, self.launch, model=self._model, progress=self._progress
+        )
         self._env = find_env(environment_of(self.plan.recipe.strategy))
         self.key = run_key(recipe, self._env, world_size=self.launch.world_size)
 

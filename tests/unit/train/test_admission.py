@@ -16,6 +16,7 @@ from llmops_cli.train.planned import dry_run_of, planned, refuse_unfit
 from llmops_cli.train.recipe import TrainRecipe
 from tests.unit.sizing.configs import TINY
 
+ASKED = {"accumulate": "flag"}
 CASES = {
     "no data": {"data": ["absent.jsonl"]},
     "no validation": {"validation": ["absent.jsonl"]},
@@ -51,15 +52,15 @@ def recipe_of(tmp_path: Path, case: dict[str, Any]) -> TrainRecipe:
 
 
 def dry(recipe: TrainRecipe) -> None:
-    refuse_unfit(dry_run_of(recipe))
+    refuse_unfit(dry_run_of(recipe, ASKED))
 
 
 def emitted(recipe: TrainRecipe) -> None:
-    emit("torchrun", recipe, argv=["train"], output=Path("a"), progress=Silent())
+    emit("torchrun", recipe, ASKED, argv=["train"], output=Path("a"), progress=Silent())
 
 
 def run(recipe: TrainRecipe) -> None:
-    planned(recipe, Launch(world_size=2, ranks_here=2), model=None, progress=Silent())
+    planned(recipe, ASKED, Launch(world_size=2, ranks_here=2), model=None, progress=Silent())
 
 
 @pytest.mark.parametrize("way", [dry, emitted])
@@ -93,8 +94,8 @@ def test_parts_that_do_not_divide_hear_of_the_nearest_that_do(tmp_path: Path) ->
 
 def test_data_of_other_machines_need_not_be_here(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, {"data": ["absent.jsonl"], "gpu": "h100", "nproc": 8})
-    assert any("absent.jsonl" in note for note in dry_run_of(recipe).notes)
-    assert emit("k8s", recipe, argv=["train"], output=Path("a"), progress=Silent())
+    assert any("absent.jsonl" in note for note in dry_run_of(recipe, {}).notes)
+    assert emit("k8s", recipe, {}, argv=["train"], output=Path("a"), progress=Silent())
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_a_folder_that_cannot_be_trained_says_why(
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=said) as caught:
-        dry_run_of(TrainRecipe(model=str(tmp_path), data=["demo"]))
+        dry_run_of(TrainRecipe(model=str(tmp_path), data=["demo"]), {})
     assert caught.value.hint
 
 
@@ -136,4 +137,13 @@ def test_a_file_is_no_model_that_is_trained(
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(UsageError, match=said):
-        dry_run_of(TrainRecipe(model=str(path), data=["demo"]))
+        dry_run_of(TrainRecipe(model=str(path), data=["demo"]), {})
+
+
+def test_a_batch_that_does_not_fit_is_taken_in_more_parts_unless_asked(tmp_path: Path) -> None:
+    wide = {"batch_size": 65536, "sequence_length": 128, "gpu": "rtx-4090", "nproc": 1}
+    recipe = recipe_of(tmp_path, wide)
+    assert dry_run_of(recipe, ASKED).chosen is None
+    found = dry_run_of(recipe, {"accumulate": "default"})
+    assert found.chosen == "single"
+    assert any(f"--accumulate {found.work.accumulate}" in note for note in found.notes)

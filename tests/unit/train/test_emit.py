@@ -23,7 +23,7 @@ RECIPE = TrainRecipe(nproc=4, nnodes=2, gpu="h100", steps=10)
 
 
 def emitted(kind: str) -> str:
-    return emit(kind, RECIPE, argv=ARGV, output=Path("run a"), progress=Silent())
+    return emit(kind, RECIPE, {}, argv=ARGV, output=Path("run a"), progress=Silent())
 
 
 def test_the_command_is_the_users_without_the_launchers_words() -> None:
@@ -88,7 +88,7 @@ def test_no_variable_of_this_machine_is_told(kind: str, monkeypatch: pytest.Monk
 
 def claimed_gib(**wishes: Any) -> int:
     recipe = msgspec.structs.replace(RECIPE, **wishes)
-    text = emit("k8s", recipe, argv=ARGV, output=Path("a"), progress=Silent())
+    text = emit("k8s", recipe, {}, argv=ARGV, output=Path("a"), progress=Silent())
     claim = next(yaml.safe_load_all(text))
     return int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi"))
 
@@ -105,12 +105,12 @@ def test_the_volume_holds_what_the_run_keeps(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["/out/run", "../run", "/runs-old"])
 def test_what_a_pod_would_lose_is_refused(folder: str) -> None:
     with pytest.raises(UsageError, match="not on the volume"):
-        emit("k8s", RECIPE, argv=ARGV, output=Path(folder), progress=Silent())
-    assert emit("k8s", RECIPE, argv=ARGV, output=Path("/runs/a"), progress=Silent())
+        emit("k8s", RECIPE, {}, argv=ARGV, output=Path(folder), progress=Silent())
+    assert emit("k8s", RECIPE, {}, argv=ARGV, output=Path("/runs/a"), progress=Silent())
 
 
 def test_a_cluster_needs_a_folder_and_a_known_launcher() -> None:
     with pytest.raises(UsageError, match="a folder that all its nodes see"):
-        emit("slurm", RECIPE, argv=ARGV, output=None, progress=Silent())
+        emit("slurm", RECIPE, {}, argv=ARGV, output=None, progress=Silent())
     with pytest.raises(UsageError, match="unknown launcher 'slurn'"):
-        emit("slurn", RECIPE, argv=ARGV, output=Path("a"), progress=Silent())
+        emit("slurn", RECIPE, {}, argv=ARGV, output=Path("a"), progress=Silent())

@@ -35,7 +35,7 @@ def test_what_cannot_be_trained_is_refused(
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**LLAMA_3_8B, **change}))
     with pytest.raises(UsageError, match=said) as caught:
-        dry_run_of(TrainRecipe(init=str(path), gpu="h100"))
+        dry_run_of(TrainRecipe(init=str(path), gpu="h100"), {})
     assert caught.value.hint
 
 
