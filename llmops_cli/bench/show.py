@@ -22,6 +22,7 @@ from llmops_cli.bench.trust import changed, unlike, untrusted
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.show.gates import JudgedCondition
 from llmops_cli.show.runs import Compared, Export, OpenedRun, Show
+from llmops_cli.show.tables import milliseconds
 
 
 def _table(
@@ -48,6 +49,11 @@ def _listed(report: BenchReport) -> dict[str, object]:
         "best_output_tokens_per_s": max(speeds, default=None),
         "lowest_ttft_ms_p50": min(ttfts, default=None),
     }
+
+
+def _figures(report: BenchReport) -> str:
+    ttfts = [level.ttft_ms.p50 for level in report.levels if level.ttft_ms.p50]
+    return f"TTFT p50 from {milliseconds(min(ttfts))} ms" if ttfts else ""
 
 
 def _with_requests(run: OpenedRun, *, most: int | None = None) -> SavedRun:
@@ -116,6 +122,7 @@ def _save_parquet(run: OpenedRun, target: Path) -> None:
 SHOW = Show(
     table=_table,
     listed=_listed,
+    figures=_figures,
     reread=reread,
     compare=_compare,
     gate=_gate,

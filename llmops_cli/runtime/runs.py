@@ -12,6 +12,8 @@ from llmops_cli.core.report import Report, decode_report
 from llmops_cli.runtime.files import cannot_write, make_folder, to_json, write_atomic
 
 REPORT = "report.json"
+BESIDE_A_MODEL = "train-report.json"
+"""In the folder of a trained model: the report of the run that made it."""
 RESULTS = Path("results")
 MOST_SLUG_CHARS = 60
 MOST_OF_A_SECOND = 1000
@@ -116,15 +118,24 @@ def _safe(slug: str) -> str:
 
 
 def load_report(path: Path) -> Report:
-    """The report at `path`, or at `path`/report.json.
+    """The report at `path`, at `path`/report.json, or that of the model that lies there.
 
     Raises: UsageError for none, or one that cannot be read.
     """
     if path.is_dir():
-        path /= REPORT
+        path = _report_in(path)
     try:
         return decode_report(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"no report at {path}") from None
+        raise UsageError(
+            f"no report at {path}", hint="llmops report list says which runs there are"
+        ) from None
     except UsageError as error:
         raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _report_in(folder: Path) -> Path:
+    beside = folder / BESIDE_A_MODEL
+    if not (folder / REPORT).exists() and beside.exists():
+        return beside
+    return folder / REPORT

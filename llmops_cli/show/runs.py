@@ -14,7 +14,7 @@ from llmops_cli.core.names import load_object
 from llmops_cli.core.report import Report, family
 from llmops_cli.runtime.runs import load_report
 from llmops_cli.show.gates import JudgedCondition
-from llmops_cli.show.tables import add_columns, milliseconds
+from llmops_cli.show.tables import MISSING, add_columns
 
 SHOWS = {
     "llmops.bench": "llmops_cli.bench.show:SHOW",
@@ -24,8 +24,8 @@ SHOWS = {
     "llmops.run": "llmops_cli.pipeline.show:SHOW",
 }
 """Schema without its number -> "module:object" of its Show."""
-LISTED = ("when", "kind", "model", "on", "best tok/s", "TTFT p50 from", "", "folder")
-LISTED_WORDS = ("when", "kind", "model", "on", "", "folder")
+LISTED = ("when", "kind", "model", "on", "tok/s", "figures", "", "folder")
+LISTED_WORDS = ("when", "kind", "model", "on", "figures", "", "folder")
 
 
 class OpenedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
     """What `llmops report` can do with one command's runs; None is what it cannot.
 
     table(report, word, width): `word` says what is special, such as partial.
-    listed(report): its own columns in the list of a folder.
+    listed(report): its own fields in the list of a folder; figures(report): the best, in words.
     reread(folder, report): the report as it stands, and a word on it, where a run that was killed
     left more than its report says.
     compare(baseline, run, metrics, smallest effect as a share).
@@ -86,6 +86,7 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
 
     table: Callable[[Any, str, int], Table]  # Any: each command has its own report
     listed: Callable[[Any], dict[str, object]] = lambda report: {}
+    figures: Callable[[Any], str] = lambda report: ""
     reread: Reread | None = None
     compare: Compare | None = None
     gate: Gate | None = None
@@ -216,29 +217,32 @@ def run_list_table(runs: Sequence[OpenedRun]) -> Table:
     """The same for people."""
     table = Table()
     add_columns(table, LISTED, words=LISTED_WORDS)
-    for row in run_list(runs):
-        table.add_row(*_cells(row))
+    for run, row in zip(runs, run_list(runs), strict=True):
+        figures = show_of(run.report).figures(run.report)
+        table.add_row(*_cells(row, figures))
     return table
 
 
-def _cells(row: dict[str, object]) -> list[str]:
-    best = row.get("best_output_tokens_per_s")
-    ttft = row.get("lowest_ttft_ms_p50")
+def _cells(row: dict[str, object], figures: str) -> list[str]:
     unsound = ""
     if not row.get("valid", True):
         unsound = "[bold red]INVALID[/]"
-    speed = "-"
-    if isinstance(best, float):
-        speed = f"{best:,.0f}"
-    if not isinstance(ttft, float):
-        ttft = None
     return [
         str(row["when"])[:19],
         str(row["kind"]),
-        str(row["model"] or "-"),
-        str(row.get("backend") or "-"),
-        speed,
-        milliseconds(ttft),
+        str(row["model"] or MISSING),
+        str(row.get("backend") or MISSING),
+        _speed(row),
+        figures or MISSING,
         str(row["state"]) or unsound,
         str(row["folder"]),
     ]
+
+
+def _speed(row: Mapping[str, object]) -> str:
+    """Of the best level of a load, or of training."""
+    for name in ("best_output_tokens_per_s", "tokens_per_s"):
+        value = row.get(name)
+        if isinstance(value, float):
+            return f"{value:,.0f}"
+    return MISSING

@@ -14,13 +14,14 @@ from llmops_cli.core.spec import Env
 from llmops_cli.runtime.closure import cache_key
 from llmops_cli.runtime.contents import content_digest, read_state
 from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.runtime.runs import BESIDE_A_MODEL
 from llmops_cli.train.data import data_digest
 from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 
 PROGRAM = "train.main"
-REPORT = "train-report.json"
+REPORT = BESIDE_A_MODEL
 CONFIG = "config.json"
 JOBS = ".job"
 """Inputs and messages of a run that is under way."""

@@ -6,6 +6,8 @@ import msgspec
 
 from llmops_cli.core.report import Manifest, Memory, ReportKind
 
+HERE = "."
+"""The model's place in the report that lies in its folder, which may be moved."""
 Curve = list[tuple[int, float]]
 """[step, value], thinned; metrics.jsonl beside the model has every step."""
 

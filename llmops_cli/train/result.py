@@ -8,10 +8,8 @@ from llmops_cli.core.report import Manifest
 from llmops_cli.runtime.job import JobResult
 from llmops_cli.train.planned import Planned
 from llmops_cli.train.prepare import Prepared
-from llmops_cli.train.report import TrainReport, Validation
+from llmops_cli.train.report import HERE, TrainReport, Validation
 
-HERE = "."
-"""The model's place in the report that lies in its folder, which may be moved."""
 Json = dict[str, object]
 
 

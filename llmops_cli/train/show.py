@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 from rich.table import Table
 
+from llmops_cli.core.report import Report
 from llmops_cli.show.csv_text import csv_text
 from llmops_cli.show.runs import Export, OpenedRun, Show
 from llmops_cli.show.tables import megabytes, natural_width, number
 from llmops_cli.train.compare import compare
 from llmops_cli.train.gate import gate
 from llmops_cli.train.page import page
-from llmops_cli.train.report import TrainReport
+from llmops_cli.train.report import HERE, TrainReport
 
 COLUMNS = (
     "strategy",
@@ -101,9 +103,26 @@ def _listed(report: TrainReport) -> dict[str, object]:
     return {
         "model": report.manifest.recipe.get("model") or Path(report.path).name,
         "backend": f"{report.strategy} x {report.world_size}",
-        "best_output_tokens_per_s": report.tokens_per_s,
+        "tokens_per_s": report.tokens_per_s,
+        "steps": report.steps,
+        "tokens": report.tokens,
         "loss": report.loss,
+        "validation_loss": report.validation[-1].loss if report.validation else None,
     }
+
+
+def _figures(report: TrainReport) -> str:
+    words = [f"loss {report.loss:.4g} after {report.steps:,} steps"]
+    if report.validation:
+        words.append(f"held out {report.validation[-1].loss:.4g}")
+    return ", ".join(words)
+
+
+def _reread(folder: Path, report: TrainReport) -> tuple[Report, str]:
+    """The report in a model's folder, which may have been moved, is of the model beside it."""
+    if report.path == HERE:
+        report = msgspec.structs.replace(report, path=str(folder))
+    return report, "" if report.manifest.complete else "partial"
 
 
 def _export_markdown(run: OpenedRun) -> str:
@@ -117,6 +136,8 @@ def _export_csv(run: OpenedRun) -> str:
 SHOW = Show(
     table=lambda report, word, width: train_table(report, width=width),
     listed=_listed,
+    figures=_figures,
+    reread=_reread,
     compare=compare,
     gate=gate,
     page=page,

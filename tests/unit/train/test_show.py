@@ -11,7 +11,15 @@ from rich.console import Console
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.report import decode_report
 from llmops_cli.show.gates import ConditionOutcome
-from llmops_cli.show.runs import OpenedRun, compare_runs, judge_run, page_of, run_list
+from llmops_cli.show.runs import (
+    OpenedRun,
+    compare_runs,
+    judge_run,
+    open_run,
+    page_of,
+    run_list,
+    run_list_table,
+)
 from llmops_cli.train.compare import TrainComparison
 from llmops_cli.train.report import TrainReport, Validation
 from llmops_cli.train.show import COLUMNS, train_csv, train_markdown, train_table
@@ -47,6 +55,27 @@ def test_a_run_of_before_has_the_defaults_of_what_it_did_not_tell(old: OpenedRun
     assert old.report.world_size == 1
     (row,) = run_list([old])
     assert row["backend"] == "single x 1"
+    assert row["tokens_per_s"] == old.report.tokens_per_s
+
+
+def test_a_list_has_the_figures_of_each_command(old: OpenedRun, new: OpenedRun) -> None:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(run_list_table([old, new]))
+    text = capture.get()
+    assert "loss 0.2085 after 800 steps" in text
+    assert "held out 0.3" in text
+    assert "TTFT" not in text
+
+
+def test_a_models_folder_shows_the_run_that_made_it(tmp_path: Path, old: OpenedRun) -> None:
+    report = msgspec.structs.replace(old.report, path=".")
+    (tmp_path / "train-report.json").write_bytes(msgspec.json.encode(report))
+    opened = open_run(tmp_path)
+    assert opened.report.path == str(tmp_path)
+    with pytest.raises(UsageError, match="no report at") as caught:
+        open_run(tmp_path / "other")
+    assert caught.value.hint
 
 
 def test_figures_are_better_or_worse_by_their_own_direction(old: OpenedRun, new: OpenedRun) -> None:
