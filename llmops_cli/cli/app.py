@@ -16,7 +16,13 @@ import typer
 
 from llmops_cli import __version__
 from llmops_cli.cli.values import Command, CommandLine, Group
-from llmops_cli.core.errors import EnvironmentMissing, Interrupted, LlmopsError, UsageError
+from llmops_cli.core.errors import (
+    EnvironmentMissing,
+    Interrupted,
+    LlmopsError,
+    Terminated,
+    UsageError,
+)
 
 COMMANDS = {
     "train": "Train a causal language model, from scratch or further; the `demo` model by default.",
@@ -210,7 +216,7 @@ def _of_the_machine(error: OSError) -> EnvironmentMissing:
 
 
 def _terminate(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def _explain(error: LlmopsError) -> int:

@@ -45,6 +45,10 @@ class Interrupted(LlmopsError):
     exit_code = 130
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
+
+
 EXIT_CODES: dict[str, type[LlmopsError]] = {
     cls.__name__: cls
     for cls in (UsageError, EnvironmentMissing, EngineFailed, GateFailed, Interrupted)

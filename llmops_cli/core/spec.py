@@ -37,7 +37,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `launcher` is put between the Python and the program, and starts it several times:
     `("-m", "torch.distributed.run", "--nproc-per-node", "2")`. `grace_s`: how long it may save what
-    it has when it is asked to end.
+    it has when it is asked to end. `hears_interrupt`: it saves on Ctrl-C as it does on SIGTERM, so
+    it gets the one that the command got.
     """
 
     name: str
@@ -47,6 +48,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     launcher: tuple[str, ...] = ()
     env: dict[str, str] = {}
     grace_s: float = 5.0
+    hears_interrupt: bool = False
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):

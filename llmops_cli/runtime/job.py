@@ -7,13 +7,14 @@ each one that fails its own error-RANK.json.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from llmops_cli.core.errors import EXIT_CODES, EngineFailed, Interrupted, LlmopsError
+from llmops_cli.core.errors import EXIT_CODES, EngineFailed, Interrupted, LlmopsError, Terminated
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import JobSpec
@@ -77,9 +78,9 @@ def run_job(
         while (code := process.wait(POLL_EVERY_S)) is None:
             events.read()
         events.read()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as wish:
         progress.say("ending; Ctrl-C again ends at once")
-        process.stop()
+        process.stop(_signal_of(wish, spec))
         raise _farewell(folder) from None
     finally:
         memory = process.stop()
@@ -141,6 +142,13 @@ def _failure(
         return EngineFailed(f"{ending}: {who}{first.message}", hint=log)
     kind = EXIT_CODES.get(first.kind, EngineFailed)
     return kind(first.message, hint=first.hint)
+
+
+def _signal_of(wish: KeyboardInterrupt, spec: JobSpec) -> signal.Signals:
+    """The one that the command got, if the job hears both."""
+    if spec.hears_interrupt and not isinstance(wish, Terminated):
+        return signal.SIGINT
+    return signal.SIGTERM
 
 
 def _farewell(folder: Path) -> BaseException:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing
@@ -83,15 +84,14 @@ class Supervised:
         except subprocess.TimeoutExpired:
             return None
 
-    def stop(self) -> Memory:
-        """Ends the whole group (TERM, then KILL after its grace) and returns the memory peaks.
+    def stop(self, first: signal.Signals = signal.SIGTERM) -> Memory:
+        """Ends the whole group (`first`, then KILL after its grace) and returns the memory peaks.
 
         Safe to call twice.
         """
         if self.memory is None:
             self.memory = self._meter.stop()
-            if self._guard.stdin:
-                self._guard.stdin.close()
+            self._tell_guard(first)
             try:
                 self._guard.wait(self._grace_s + BEYOND_GRACE_S)
             except subprocess.TimeoutExpired:
@@ -102,6 +102,16 @@ class Supervised:
             finally:
                 self._log.close()
         return self.memory
+
+    def _tell_guard(self, first: signal.Signals) -> None:
+        """The number of the signal, if it is another than usual, and the end of the pipe."""
+        pipe = self._guard.stdin
+        if pipe is None:
+            return
+        with suppress(BrokenPipeError):  # it has ended by itself
+            if first is not signal.SIGTERM:
+                pipe.write(bytes([first]))
+            pipe.close()
 
     def _kill(self) -> None:
         """Whatever the guard started dies with it."""

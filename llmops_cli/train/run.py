@@ -221,6 +221,7 @@ class _Run:
                 "output": str(target),
             },
             grace_s=SHUTDOWN_TIMEOUT_S,
+            hears_interrupt=True,
             env={
                 "HF_HUB_OFFLINE": "1",
                 "OMP_NUM_THREADS": str(settings["threads"]),

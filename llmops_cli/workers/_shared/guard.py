@@ -2,6 +2,7 @@
 
 The toolkit holds the other end of that pipe, so even kill -9 of the toolkit leaves no engine
 behind. Usage: python -S -E guard.py GRACE_S ARGV...    TERM comes first, KILL after GRACE_S.
+A byte in the pipe is the number of another signal that comes first.
 """
 
 import os
@@ -38,12 +39,12 @@ class CommandGroup:
             preexec_fn=before_exec,  # noqa: PLW1509
         )
 
-    def end(self) -> None:
-        if self._send(signal.SIGTERM):
+    def end(self, first: int = signal.SIGTERM) -> None:
+        if self._send(first):
             self._wait(self._grace_s)
             self._send(signal.SIGKILL)
 
-    def _send(self, sig: signal.Signals) -> bool:
+    def _send(self, sig: int) -> bool:
         """False if the group is gone."""
         try:
             os.killpg(self.command.pid, sig)
@@ -70,9 +71,10 @@ def main() -> int:
     group = CommandGroup(argv, grace_s=float(grace_s))
 
     def wait_for_parent() -> None:
-        while os.read(0, 4096):
-            pass
-        group.end()
+        first: int = signal.SIGTERM
+        while told := os.read(0, 1):
+            first = told[0]
+        group.end(first)
 
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_IGN)  # the pipe alone decides
