@@ -1,7 +1,9 @@
 """What comes next is made in a thread while the model computes."""
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -9,16 +11,22 @@ Value = TypeVar("Value")
 
 
 class Ahead(Generic[Key, Value]):
-    """`make`, always called in one and the same thread: what it uses need not be thread-safe."""
+    """`make`, always called in one and the same thread: what it uses need not be thread-safe.
+
+    An end of the process does not wait for it: a tokenizer may be at a long text.
+    """
 
     def __init__(self, make: Callable[[Key], Value]) -> None:
         self._make = make
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="data")
+        self._wanted: SimpleQueue[tuple[Key, Future[Value]]] = SimpleQueue()
         self._begun: tuple[Key, Future[Value]] | None = None
+        threading.Thread(target=self._work, name="data", daemon=True).start()
 
     def begin(self, key: Key) -> None:
         """Work on it starts. If it fails, that is told to whoever asks for it."""
-        self._begun = (key, self._thread.submit(self._make, key))
+        future: Future[Value] = Future()
+        self._begun = (key, future)
+        self._wanted.put((key, future))
 
     def get(self, key: Key) -> Value:
         if self._begun is None or self._begun[0] != key:
@@ -27,3 +35,13 @@ class Ahead(Generic[Key, Value]):
         _, future = self._begun
         self._begun = None
         return future.result()
+
+    def _work(self) -> None:
+        while True:
+            key, future = self._wanted.get()
+            try:
+                made = self._make(key)
+            except BaseException as error:  # noqa: BLE001 - whoever asks for it gets it
+                future.set_exception(error)
+            else:
+                future.set_result(made)
