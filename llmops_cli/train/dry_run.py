@@ -82,7 +82,7 @@ def dry_run(recipe: TrainRecipe, config: Mapping[str, Any], cluster: Cluster) ->
         chosen=chosen,
         reason=choice.reason,
         advice=choice.advice,
-        strategies={option.strategy: _plan(option) for option in options},
+        strategies={option.strategy: _plan(option, cluster) for option in options},
         parameters=parameter_count(architecture),
         active_parameters=active_count(architecture),
         device=cluster.device.name,
@@ -187,7 +187,8 @@ def degrees_of(recipe: TrainRecipe) -> Degrees:
     )
 
 
-def _plan(option: Option) -> StrategyPlan:
+def _plan(option: Option, cluster: Cluster) -> StrategyPlan:
+    """Without an MFU on a processor, whose peak is not known well enough."""
     if option.memory is None or option.time is None:
         return StrategyPlan(fits=False, refused=option.refusal)
     return StrategyPlan(
@@ -198,7 +199,7 @@ def _plan(option: Option) -> StrategyPlan:
         step_s=option.time.total_s,
         tokens_per_s=option.time.tokens_per_s,
         tokens_per_s_band=option.time.tokens_per_s_band,
-        mfu=option.time.mfu,
+        mfu=None if cluster.device.is_cpu else option.time.mfu,
     )
 
 

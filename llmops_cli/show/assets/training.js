@@ -12,8 +12,15 @@
     : value && Math.abs(value) < 1e-3 ? small(value) : Number(value.toPrecision(4)).toLocaleString("en");
   const sync = uPlot.sync("step");
 
+  const fromZero = { range: (u, low, high) => [0, (high || 1) * 1.08] };
+  // a loss that falls from 2.10 to 2.05 is no flat line
+  const fitted = { range: (u, low, high) => {
+    const room = (high - low) * 0.08 || Math.abs(high) * 0.05 || 1;
+    return [low - room, high + room];
+  } };
+
   // curves: [{name, points: [[step, value], ...], dots}]
-  function plot(id, title, label, curves, height, logarithmic) {
+  function plot(id, title, label, curves, height, y) {
     const box = document.getElementById(id);
     const shown = curves.filter((curve) => curve.points.length);
     if (!shown.length) return box.remove();
@@ -22,7 +29,6 @@
       const at = new Map(curve.points);
       return steps.map((step) => at.has(step) ? at.get(step) : null);
     });
-    const y = logarithmic ? { distr: 3 } : { range: (u, low, high) => [0, (high || 1) * 1.08] };
     new uPlot({
       width: Math.max(320, box.clientWidth), height, title, cursor: { sync: { key: sync.key } },
       scales: { x: { time: false }, y },
@@ -34,9 +40,10 @@
     }, [steps, ...columns], box);
   }
 
-  plot("loss", "", "loss", data.loss, 360, data.logarithmic);
-  plot("norm", "Norm of the gradients", "norm", data.norm, 240);
-  plot("rate", "Learning rate", "rate", data.rate, 240);
-  plot("speed", "Tokens per second", "tokens/s", data.speed, 200);
+  const lossAxis = data.logarithmic ? { distr: 3 } : fitted;
+  plot("loss", "", data.logarithmic ? "loss (logarithmic)" : "loss", data.loss, 360, lossAxis);
+  plot("norm", "Norm of the gradients", "norm", data.norm, 240, fromZero);
+  plot("rate", "Learning rate", "rate", data.rate, 240, fromZero);
+  plot("speed", "Tokens per second", "tokens/s", data.speed, 200, fromZero);
   document.body.dataset.ready = "yes";
 })();

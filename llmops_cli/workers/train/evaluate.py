@@ -59,7 +59,7 @@ class Evaluation:
     def _evaluate(self, number: int) -> None:
         model: Any = self._strategy.model
         model.eval()
-        loss, weight = self._sums(number)
+        loss, weight, tokens = self._sums(number)
         skills = self._task.score(self._strategy) if self._task else {}
         model.train()
         mean = loss / max(weight, 1.0)
@@ -67,7 +67,7 @@ class Evaluation:
             "step": number,
             "loss": mean,
             "perplexity": math.exp(min(mean, MOST_LOSS)),
-            "tokens": int(weight),
+            "tokens": int(tokens),
             "skills": skills,
         }
         self._found.append(found)
@@ -75,9 +75,10 @@ class Evaluation:
             self.checkpoints.validation = mean
 
     def _sums(self, number: int) -> list[float]:
-        """Weighted losses and weights; every rank takes its share of every batch."""
+        """Weighted losses, weights, tokens; every rank takes its share of every batch."""
         loss = 0.0
         weight = 0.0
+        tokens = 0.0
         rows = self._strategy.share.rows(self._settings.batch_size)
         for step in range(MOST_STEPS):
             if self._source.is_over(step):
@@ -87,7 +88,8 @@ class Evaluation:
             batch = self._source.rows(step, rows)
             loss += self._strategy.losses(batch)
             weight += batch.weight
-        return self._strategy.sum_over_shares([loss, weight])
+            tokens += batch.tokens
+        return self._strategy.sum_over_shares([loss, weight, tokens])
 
     def state(self) -> Json:
         return {"found": self._found}

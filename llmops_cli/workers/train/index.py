@@ -30,6 +30,8 @@ from train.data.source import Stream
 from train.data.templates import DATE
 from train.data.words import texts_of
 
+COUNTED = "tokens up to the last one that counts"
+"""What a store of tokens has counted; another meaning is another store."""
 LEAST_PIECE_BYTES = 64
 PACKED_PIECE_BYTES = 8
 """A token: pieces of texts are longer than rows, so that few documents are divided by a piece."""
@@ -187,11 +189,12 @@ def _token_key(
     *,
     is_validation: bool,
 ) -> list[Any]:
-    """All that decides on the tokens of one side, and on the numbers of its samples."""
+    """All that decides on the tokens of one side, and on what is counted of them."""
     contents = [_all_contents(plan.training)]
     if is_validation:
         contents.append(_all_contents(plan.validation))
-    return [asdict(plan.encoding), encoder.digest(), contents, plan.share, is_validation]
+    how = asdict(plan.encoding)
+    return [COUNTED, how, encoder.digest(), contents, plan.share, is_validation]
 
 
 def _order_notices(

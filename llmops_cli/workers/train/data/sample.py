@@ -34,8 +34,12 @@ class TrainingSample:
 
     @property
     def pairs(self) -> int:
-        """A token and the one to be predicted after it."""
-        return max(0, len(self.ids_T) - 1)
+        """A token and the one to be predicted after it, up to the last one that counts.
+
+        These are the tokens of a run, in every figure: what is behind them is not computed.
+        """
+        counted_T = np.flatnonzero(self.weights_T[1:])
+        return int(counted_T[-1]) + 1 if len(counted_T) else 0
 
     @property
     def supervised(self) -> int:

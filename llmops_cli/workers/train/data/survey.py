@@ -26,6 +26,10 @@ class Survey(NamedTuple):
     def is_exact(self) -> bool:
         return self.looked_at == self.size
 
+    def seen(self, count: int) -> int:
+        """How many of the rows that were looked at a projected count comes from."""
+        return round(count * self.looked_at / self.size)
+
 
 def is_small(corpus: Corpus) -> bool:
     """Whether it is worth while to tokenize all of it before the first step."""
