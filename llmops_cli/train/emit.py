@@ -16,14 +16,20 @@ from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.runtime.contents import read_state
 from llmops_cli.train.cluster import cluster_of
 from llmops_cli.train.dry_run import AUTO, DryRun
-from llmops_cli.train.emit_kubernetes import kubernetes
-from llmops_cli.train.emitted import Job, job_name, shutdown_timeout_s, storage_bytes
+from llmops_cli.train.emit_kubernetes import IMAGE, kubernetes
+from llmops_cli.train.emitted import (
+    Job,
+    job_name,
+    needs_of,
+    shutdown_timeout_s,
+    storage_bytes,
+    variables_of,
+)
 from llmops_cli.train.kept import REPORT, model_name
 from llmops_cli.train.planned import dry_run_of, is_impossible, refuse_unfit
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 
-JOB_HOURS = 24
 DROPPED = frozenset({"--emit", "--gpu", "--nproc", "--nnodes", "--node-rank", "--rendezvous"})
 """What the launcher says itself."""
 RENDEZVOUS = "NODE0:29500"
@@ -54,7 +60,9 @@ def emit(
         )
     found = dry_run_of(recipe, origins, elsewhere=kind in ELSEWHERE)
     _tell(recipe, found, progress)
-    job = job_of(recipe, found, argv, output)
+    job = job_of(recipe, origins, found, argv=argv, output=output)
+    if kind == "k8s":
+        progress.warn(f"{IMAGE} is a placeholder: put your own image with llmops in its place")
     return LAUNCHERS[kind](job)
 
 
@@ -71,7 +79,9 @@ def _tell(recipe: TrainRecipe, found: DryRun, progress: Progress) -> None:
 
 def job_of(
     recipe: TrainRecipe,
+    origins: Mapping[str, str],
     found: DryRun,
+    *,
     argv: Sequence[str],
     output: Path,
 ) -> Job:
@@ -85,6 +95,8 @@ def job_of(
         folder=str(output),
         shutdown_timeout_s=shutdown_timeout_s(found, measured_save_s=measured_save_s(output)),
         rendezvous=recipe.rendezvous,
+        needs=needs_of(recipe, found, cluster),
+        variables=variables_of(origins),
         storage_bytes=storage_bytes(recipe, found),
     )
 
@@ -116,6 +128,7 @@ def _torchrun(job: Job) -> str:
     """One command a node."""
     host, _, port = (job.rendezvous or RENDEZVOUS).rpartition(":")
     lines = ["#!/bin/sh", "# One line a node; each rank joins the others and node 0 reports."]
+    lines += _exports(job)
     for node in range(job.nnodes):
         words = [
             "torchrun",
@@ -134,23 +147,33 @@ def _torchrun(job: Job) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _exports(job: Job) -> list[str]:
+    """What the recipe has from this machine's LLMOPS_TRAIN_ variables."""
+    return [f"export {name}={shlex.quote(text)}" for name, text in job.variables.items()]
+
+
 def _slurm(job: Job) -> str:
     """A task a rank. The signal comes early enough to save, and the job is queued again then."""
     gpus = f"#SBATCH --gpus-per-node={job.nproc}\n" if job.has_gpus else ""
+    exports = "".join(f"{line}\n" for line in _exports(job))
+    needs = job.needs
     return f"""#!/bin/bash
 #SBATCH --job-name={job.name}
 #SBATCH --nodes={job.nnodes}
 #SBATCH --ntasks-per-node={job.nproc}
-{gpus}#SBATCH --time={JOB_HOURS}:00:00
+{gpus}#SBATCH --cpus-per-task={needs.cores_per_rank}
+#SBATCH --mem={needs.memory_gib_per_node}G
+#SBATCH --time={needs.hours}:00:00
 #SBATCH --signal=TERM@{job.shutdown_timeout_s}
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output={job.name}-%j.log
 # llmops {__version__}. {job.shutdown_timeout_s} s before the end every rank is told to save; then
-# the job is queued again and goes on from its newest whole checkpoint.
+# the job is queued again and goes on from its newest whole checkpoint. Cores, memory and time are
+# computed from the plan, with room: change them to what your cluster has.
 set -uo pipefail
 
-MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+{exports}MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 export MASTER_ADDR MASTER_PORT
 

@@ -13,7 +13,8 @@ from llmops_cli import __version__
 from llmops_cli.core.errors import UsageError
 from llmops_cli.train.emitted import Job
 
-IMAGE = f"llmops:{__version__}"
+IMAGE = f"REPLACE-ME/llmops:{__version__}"
+"""No image of that name can be: what was not replaced is refused before it runs."""
 DATA_AND_CACHE_GIB = 100
 GIB = 1 << 30
 PORT = 29500
@@ -130,8 +131,9 @@ def _pod(job: Job, command: list[str], *, container: str) -> Manifest:
                         "name": "TORCH_ELASTIC_SHUTDOWN_TIMEOUT",
                         "value": str(job.shutdown_timeout_s),
                     },
+                    *({"name": name, "value": text} for name, text in job.variables.items()),
                 ],
-                **_resources(job),
+                "resources": _resources(job),
                 "volumeMounts": [
                     {"name": "runs", "mountPath": MOUNT},
                     {"name": "shared-memory", "mountPath": SHARED_MEMORY},
@@ -140,15 +142,25 @@ def _pod(job: Job, command: list[str], *, container: str) -> Manifest:
         ],
         "volumes": [
             {"name": "runs", "persistentVolumeClaim": {"claimName": job.name}},
-            {"name": "shared-memory", "emptyDir": {"medium": "Memory"}},
+            {
+                "name": "shared-memory",
+                "emptyDir": {
+                    "medium": "Memory",
+                    "sizeLimit": f"{job.needs.shared_gib_per_node}Gi",
+                },
+            },
         ],
     }
 
 
 def _resources(job: Job) -> Manifest:
-    if not job.has_gpus:
-        return {}
-    return {"resources": {"limits": {"nvidia.com/gpu": job.nproc}}}
+    """The memory has the shared one in it; the processor may be taken beyond what is asked for."""
+    memory = f"{job.needs.memory_gib_per_node}Gi"
+    limits: Manifest = {"memory": memory}
+    if job.has_gpus:
+        limits["nvidia.com/gpu"] = job.nproc
+    cores = str(job.nproc * job.needs.cores_per_rank)
+    return {"requests": {"cpu": cores, "memory": memory}, "limits": limits}
 
 
 def _runtime(job: Job) -> Manifest:

@@ -16,6 +16,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Silent
 from llmops_cli.train.emit import command_of, emit
 from llmops_cli.train.recipe import TrainRecipe
+from tests.unit.heard import Heard
 from tests.unit.sizing.configs import LLAMA_3_8B
 
 ARGV = ["train", "--steps", "10", "--emit", "slurm", "--nproc=4", "--nnodes", "2", "-o", "run a"]
@@ -45,6 +46,26 @@ def test_a_batch_job_saves_before_its_end_and_is_queued_again() -> None:
     for words in ("--ntasks-per-node=4", "--gpus-per-node=4", "--signal=TERM@120", "--requeue"):
         assert words in text
     assert 'scontrol requeue "$SLURM_JOB_ID"' in text
+    assert "#SBATCH --cpus-per-task=8" in text
+    assert "#SBATCH --time=3:00:00" in text
+    assert "#SBATCH --mem=" in text
+
+
+@pytest.mark.parametrize("kind", ["torchrun", "slurm", "k8s"])
+def test_what_the_environment_said_is_printed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOPS_TRAIN_SEED", "7")
+    monkeypatch.setenv("LLMOPS_TRAIN_NPROC", "4")
+    origins = {"seed": "env", "nproc": "env", "steps": "flag"}
+    text = emit(kind, RECIPE, origins, argv=ARGV, output=Path("a"), progress=Silent())
+    assert "LLMOPS_TRAIN_SEED" in text
+    assert "NPROC" not in text.replace("PET_NPROC", "")
+    assert "LLMOPS_TRAIN_STEPS" not in text
+
+
+def test_a_placeholder_is_said_to_be_one() -> None:
+    heard = Heard()
+    emit("k8s", RECIPE, {}, argv=ARGV, output=Path("a"), progress=heard)
+    assert any("REPLACE-ME/" in text for text in heard.warnings)
 
 
 def test_a_line_a_node_for_torchrun() -> None:
@@ -52,6 +73,10 @@ def test_a_line_a_node_for_torchrun() -> None:
     assert len(lines) == 2
     assert "--node-rank=1" in lines[1]
     assert "--shutdown-timeout=120" in lines[1]
+
+
+def gib(text: str) -> int:
+    return int(text.removesuffix("Gi"))
 
 
 def documents() -> dict[str, Any]:
@@ -72,7 +97,11 @@ def test_pods_may_save_before_they_are_killed() -> None:
         grace_s = pod["terminationGracePeriodSeconds"]
         assert grace_s > int(variables["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"])
         assert nodes["completions"] == 2
-        assert container["resources"]["limits"] == {"nvidia.com/gpu": 4}
+        assert container["resources"]["limits"]["nvidia.com/gpu"] == 4
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+        assert container["image"].startswith("REPLACE-ME/")
+        (shared,) = [each["emptyDir"] for each in pod["volumes"] if "emptyDir" in each]
+        assert gib(shared["sizeLimit"]) < gib(container["resources"]["requests"]["memory"])
         mounts = {each["mountPath"] for each in container["volumeMounts"]}
         assert "/dev/shm" in mounts
     assert found["JobSet"]["spec"]["network"]["subdomain"] == found["JobSet"]["metadata"]["name"]
