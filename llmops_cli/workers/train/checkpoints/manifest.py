@@ -3,14 +3,16 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
-from _shared.protocol import Json
+from _shared.protocol import JobError, Json
 
 NAME = "manifest.json"
 SCHEMA = "llmops.checkpoint/1"
+OURS = re.compile(r"llmops\.checkpoint/(\d+)")
 BLOCK_BYTES = 1 << 20
 
 
@@ -62,24 +64,44 @@ def write(folder: Path, manifest: Manifest) -> None:
 
 
 def read(folder: Path) -> Manifest:
-    """Raises: NotWhole if it is missing, cut, changed or of another version."""
+    """Raises: NotWhole if it is missing, cut or changed; JobError if a newer version wrote it."""
     try:
         content = json.loads((folder / NAME).read_bytes())
     except FileNotFoundError:
         raise NotWhole(f"{NAME} is missing") from None
     except (OSError, ValueError, RecursionError) as error:
         raise NotWhole(f"{NAME} cannot be read: {error}") from error
-    return _manifest_of(content)
+    return _manifest_of(content, folder)
 
 
-def _manifest_of(content: object) -> Manifest:
-    if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
+def _manifest_of(content: object, folder: Path) -> Manifest:
+    if not isinstance(content, dict):
         raise NotWhole(f"{NAME} is not of {SCHEMA}")
+    _check_schema(content.pop("schema", None), folder)
     digest = content.pop("digest", None)
     if digest != digest_json(content):
         raise NotWhole(f"{NAME} is not what was written")
+    if set(content) != {field.name for field in fields(Manifest)}:
+        raise _newer(folder, "with other fields")
     files = {name: SavedFile(*saved) for name, saved in content.pop("files").items()}
     return Manifest(files=files, **content)
+
+
+def _check_schema(schema: object, folder: Path) -> None:
+    """A run that passed a newer one's checkpoint over would begin anew, and clear it away."""
+    if schema == SCHEMA:
+        return
+    if isinstance(schema, str) and OURS.fullmatch(schema):
+        raise _newer(folder, schema)
+    raise NotWhole(f"{NAME} is not of {SCHEMA}")
+
+
+def _newer(folder: Path, what: str) -> JobError:
+    return JobError(
+        "UsageError",
+        f"{folder.name} was written by another version of llmops ({what})",
+        "go on with that version, take another -o, or begin anew with --resume never",
+    )
 
 
 def check_file(folder: Path, name: str, saved: SavedFile) -> str | None:
