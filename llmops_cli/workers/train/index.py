@@ -27,7 +27,7 @@ from train.data.plan import (
 )
 from train.data.preview import segments_of
 from train.data.source import Stream
-from train.data.templates import DATE
+from train.data.templates import CHATML_NAME, DATE
 from train.data.words import texts_of
 
 COUNTED = "tokens up to the last one that counts"
@@ -77,12 +77,14 @@ def work(job: Json, events: Events) -> Json:
 
 def _made_tokenizer(plan: DataPlan, job: Json, events: Events) -> str:
     """Its folder. One that an earlier run of the same data made is kept."""
-    folder = Path(job["tokenizer_output"]) / f"{plan.identity[:12]}-{job['vocab_size']}"
+    writes_chatml = plan.template == CHATML_NAME
+    name = f"{plan.identity[:12]}-{job['vocab_size']}"
+    folder = Path(job["tokenizer_output"]) / name
     if not folder.exists():
         from train.tokenizer import train_tokenizer
 
         events.emit(stage="tokenizer", done=0, total=1)
-        tokenizer = train_tokenizer(texts_of(plan), job["vocab_size"])
+        tokenizer = train_tokenizer(texts_of(plan), job["vocab_size"], writes_chatml=writes_chatml)
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
         tokenizer.save_pretrained(partial)
         partial.rename(folder)

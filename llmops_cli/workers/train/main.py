@@ -3,7 +3,6 @@
 Needs torch, transformers, tokenizers.
 """
 
-import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from train import ranks as processes
 from train.allocated import as_json, measured
 from train.checkpoints.checkpoints import Run
 from train.curve import Curve
-from train.data.plan import open_data
+from train.data.plan import Data, open_data
+from train.data.templates import source_of
 from train.evaluate import Evaluation
 from train.export import export
 from train.loop import Watcher
@@ -25,8 +25,9 @@ from train.precision import resolve_precision
 from train.ranks import Ranks
 from train.safety import Safety, Surroundings, surrounded
 from train.settings import Settings
-from train.speed import Arithmetic
+from train.speed import Arithmetic, Stopwatch
 from train.strategies.in_force import check
+from train.strategies.strategy import Strategy
 from train.strategies.table import ON_META, strategy_named
 from train.task import Task
 from train.trackers import tracking
@@ -60,46 +61,31 @@ def train(
     around: Surroundings,
     events: Events,
 ) -> Json:
-    start_s = time.monotonic()
-    cpu_start_s = time.process_time()
-    ranks = around.ranks
-    tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"], trust_remote_code=False)
-    on_meta = settings.strategy in ON_META
-    model = make_model(settings, len(tokenizer), on_meta=on_meta)
+    """The steps of the run and the model's files; what the report says of them."""
+    process = Stopwatch()
+    tokenizer = tokenizer_of(job)
+    model = make_model(settings, len(tokenizer), on_meta=settings.strategy in ON_META)
     match(model, tokenizer, settings)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    built = strategy_named(settings.strategy)(model, settings, ranks)
-    check(built.in_force(), settings, ranks)
+    built = strategy_named(settings.strategy)(model, settings, around.ranks)
+    check(built.in_force(), settings, around.ranks)
     strategy, first_step = measured(built, settings)
     data = open_data(job["data"], tokenizer)
-    arithmetic = Arithmetic(**job["arithmetic"])
-    curve = Curve(settings, arithmetic, events)
-    watchers: list[Watcher] = [curve]
-    keepers: dict[str, Any] = {"curve": curve}
+    curve = Curve(settings, Arithmetic(**job["arithmetic"]), events)
     trackers = tracking(job["trackers"], around, job["settings"])
-    watchers.append(trackers)
-    evaluation = None
-    if data.validation is not None:
-        task = task_of(job, tokenizer, settings)
-        evaluation = Evaluation(
-            strategy, data.validation, settings, events, task=task, phase=around.phase
-        )
+    watchers: list[Watcher] = [curve, trackers]
+    keepers: dict[str, Any] = {"curve": curve}
+    evaluation = evaluation_of(job, settings, around, events, strategy, data, tokenizer)
+    if evaluation is not None:
         watchers.append(evaluation)
         keepers["evaluation"] = evaluation
-    safety = Safety(
-        around,
-        Run(strategy, data.training, settings, ranks, job["digests"]),
-        keepers=keepers,
-        parameters=parameters,
-        resume=job["resume"],
-    )
+    run = Run(strategy, data.training, settings, around.ranks, job["digests"])
+    safety = Safety(around, run, keepers=keepers, parameters=parameters, resume=job["resume"])
     if evaluation is not None:
         evaluation.checkpoints = safety.checkpoints
-    began_s = time.monotonic()
-    began_cpu_s = time.process_time()
+    steps = Stopwatch()
     last = safety.run(watchers)
-    trained_s = time.monotonic() - began_s
-    trained_cpu_s = time.process_time() - began_cpu_s
+    steps.stop()
     trackers.close()
     used = data.training.used().json()
     exported = export(around, strategy, data.training, tokenizer)
@@ -114,12 +100,37 @@ def train(
         "in_force": strategy.in_force()._asdict(),
         "plan": as_json(first_step.allocated()),
         "used": used,
-        "training_cpu_s": trained_cpu_s,
-        "tokens_per_s": curve.session_tokens / trained_s,
-        "wall_s": time.monotonic() - start_s,
-        "cpu_s": time.process_time() - cpu_start_s,
+        "training_cpu_s": steps.cpu_s,
+        "tokens_per_s": curve.session_tokens / steps.wall_s,
+        "wall_s": process.wall_s,
+        "cpu_s": process.cpu_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }
+
+
+def tokenizer_of(job: Json) -> Any:
+    """With the chat template that is trained by, which is saved with the model."""
+    tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"], trust_remote_code=False)
+    chosen = job["data"]["template"]
+    if chosen is not None:
+        tokenizer.chat_template = source_of(chosen)
+    return tokenizer
+
+
+def evaluation_of(
+    job: Json,
+    settings: Settings,
+    around: Surroundings,
+    events: Events,
+    strategy: Strategy,
+    data: Data,
+    tokenizer: Any,
+) -> Evaluation | None:
+    """None where nothing is held out."""
+    if data.validation is None:
+        return None
+    task = task_of(job, tokenizer, settings)
+    return Evaluation(strategy, data.validation, settings, events, task=task, phase=around.phase)
 
 
 def task_of(job: Json, tokenizer: Any, settings: Settings) -> Task | None:

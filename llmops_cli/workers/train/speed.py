@@ -21,6 +21,28 @@ class Arithmetic(NamedTuple):
         return self.flops_per_token * tokens_per_s / self.peak_flops_per_s
 
 
+class Stopwatch:
+    """Seconds by the clock and of this process's cores, since it was made until it is stopped."""
+
+    def __init__(self) -> None:
+        self._wall_s = time.monotonic()
+        self._cpu_s = time.process_time()
+        self._stopped: tuple[float, float] | None = None
+
+    def stop(self) -> None:
+        self._stopped = (time.monotonic(), time.process_time())
+
+    @property
+    def wall_s(self) -> float:
+        end_s = self._stopped[0] if self._stopped else time.monotonic()
+        return end_s - self._wall_s
+
+    @property
+    def cpu_s(self) -> float:
+        end_s = self._stopped[1] if self._stopped else time.process_time()
+        return end_s - self._cpu_s
+
+
 class Speed:
     """Hears of each step's tokens."""
 

@@ -6,8 +6,12 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from train.data.templates import CHATML
+
 SPECIAL = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 END = SPECIAL[-1]
+CHATML_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+"""As in SPECIAL, the last one ends a turn."""
 TEMPLATE = (
     "{% for message in messages %}"
     "<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
@@ -21,8 +25,14 @@ SPLIT = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
-    """A fast tokenizer of Transformers."""
+def train_tokenizer(
+    texts: Iterable[str],
+    vocab_size: int,
+    *,
+    writes_chatml: bool = False,
+) -> Any:
+    """A fast tokenizer of Transformers, for our own template or for ChatML's marks."""
+    special = CHATML_SPECIAL if writes_chatml else SPECIAL
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(SPLIT), behavior="isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -30,7 +40,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=SPECIAL,
+        special_tokens=special,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -38,9 +48,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
     wrap: Any = PreTrainedTokenizerFast  # its constructor has no types
     fast = wrap(
         tokenizer_object=tokenizer,
-        bos_token=SPECIAL[0],
-        pad_token=SPECIAL[0],
-        eos_token=END,
+        bos_token=special[0],
+        pad_token=special[0],
+        eos_token=special[-1],
     )
-    fast.chat_template = TEMPLATE
+    fast.chat_template = CHATML if writes_chatml else TEMPLATE
     return fast

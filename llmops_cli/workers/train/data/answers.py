@@ -13,7 +13,7 @@ from train.data.row_error import RowError
 from train.data.templates import Span, Template
 
 PROBE = "an answer that no data set holds"
-OTHER_TEMPLATE = "--chat-template FILE, one that writes it"
+OTHER_TEMPLATE = "--chat-template chatml, or FILE, one that writes it"
 ENDING_CHARACTERS = 20
 NO_MARK = "--chat-template FILE with {% generation %} around answers, or --train-on all"
 

@@ -15,7 +15,7 @@ from train.data.answers import Answers, check_tools
 from train.data.forms import Chat, Document, PromptCompletion, Text
 from train.data.row_error import RowError
 from train.data.sample import FULL_WEIGHT, TrainingSample, Weights
-from train.data.templates import CHATML, Span, Template
+from train.data.templates import Span, Template, source_of
 
 NO_TEMPLATE = "--chat-template FILE, --chat-template chatml, or the tokenizer of a chat model"
 TOO_LONG = ("cut", "drop", "error")
@@ -232,9 +232,9 @@ class Encoder:
 
 def template_of(tokenizer: Any, chosen: str | None) -> Template | None:
     """`chosen`: the text of a template, chatml, or None for the tokenizer's own."""
-    source = chosen or getattr(tokenizer, "chat_template", None)
-    if source == "chatml":
-        source = CHATML
+    source = getattr(tokenizer, "chat_template", None)
+    if chosen:
+        source = source_of(chosen)
     if isinstance(source, dict):
         source = source.get("default")
     if not source:

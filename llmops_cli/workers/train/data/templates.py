@@ -16,6 +16,7 @@ import jinja2
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
+import jinja2.runtime
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from _shared.protocol import JobError
@@ -25,13 +26,45 @@ from train.data.row_error import RowError
 TODAY = datetime(2024, 7, 26)  # noqa: DTZ001 - the day that Llama 3's templates fall back to
 DATE = TODAY.strftime("%d %b %Y")
 MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
-CHATML = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
+CHATML_NAME = "chatml"
+# Tools and calls are written as Hermes 2 Pro's and Qwen2.5's templates do it.
+CHATML = r"""
+{%- if tools %}
+    {{- '<|im_start|>system\n' }}
+    {%- if messages[0]['role'] == 'system' %}{{- messages[0]['content'] + '\n\n' }}{% endif %}
+    {{- '# Tools\n\nYou may call one or more functions to assist with the user query.\n\n' }}
+    {{- 'You are provided with function signatures within <tools></tools> XML tags:\n<tools>' }}
+    {%- for tool in tools %}{{- '\n' + (tool | tojson) }}{% endfor %}
+    {{- '\n</tools>\n\nFor each function call, return a json object with function name and ' }}
+    {{- 'arguments within <tool_call></tool_call> XML tags:\n<tool_call>\n' }}
+    {{- '{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>' }}
+    {{- '<|im_end|>\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {%- if message['role'] == 'tool' %}
+        {{- '<|im_start|>user\n<tool_response>\n' + message['content'] }}
+        {{- '\n</tool_response><|im_end|>\n' }}
+    {%- elif not (tools and loop.first and message['role'] == 'system') %}
+        {{- '<|im_start|>' + message['role'] + '\n' + message['content'] }}
+        {%- for call in message['tool_calls'] or [] %}
+            {%- set function = call['function'] or call %}
+            {%- set given = function['arguments'] %}
+            {%- if message['content'] or not loop.first %}{{- '\n' }}{% endif %}
+            {{- '<tool_call>\n{"name": "' + function['name'] + '", "arguments": ' }}
+            {{- given if given is string else given | tojson }}
+            {{- '}\n</tool_call>' }}
+        {%- endfor %}
+        {{- '<|im_end|>\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{% endif %}
+"""
 
+MOST_TEXT = 8_000_000
+"""Characters of one chat; a sample may have half as many (encoder.MOST_CHARS)."""
+MOST_TURNS = 1_000_000
+"""Of all loops over `range` in one chat."""
+SEQUENCES = (str, list, tuple)
 # What a template of somebody else's may raise on what it does not expect.
 RENDERING_ERRORS = (
     jinja2.TemplateError,
@@ -42,6 +75,11 @@ RENDERING_ERRORS = (
     TypeError,
     ValueError,
 )
+
+
+def source_of(chosen: str) -> str:
+    """The text of a template that the user chose, which may be one of ours by name."""
+    return CHATML if chosen == CHATML_NAME else chosen
 
 
 class Span(NamedTuple):
@@ -80,7 +118,7 @@ class Template:
         """
         names = self._names(messages, tools, options or {}, asks=asks)
         try:
-            return self._template.render(names)
+            return "".join(self._blocks(names))
         except RENDERING_ERRORS as error:
             raise _refused(error) from None
 
@@ -97,11 +135,21 @@ class Template:
         blocks: list[str] = []
         with tracker.watching(blocks) as spans:
             try:
-                for block in self._template.generate(names):
+                for block in self._blocks(names):
                     blocks.append(block)  # noqa: PERF402 - the tracker reads it meanwhile
             except RENDERING_ERRORS as error:
                 raise _refused(error) from None
         return "".join(blocks), spans
+
+    def _blocks(self, names: dict[str, Any]) -> Iterator[str]:
+        """The text piece by piece. Raises: TemplateError for a template that goes on and on."""
+        self._environment.begin()
+        count = 0
+        for block in self._template.generate(names):
+            count += len(block)
+            if count > MOST_TEXT:
+                raise jinja2.TemplateError(f"it writes more than {MOST_TEXT:,} characters")
+            yield block
 
     def _names(
         self,
@@ -152,8 +200,53 @@ class GenerationMark(jinja2.ext.Extension):
         return text
 
 
-def _environment() -> jinja2.Environment:
-    environment = ImmutableSandboxedEnvironment(
+class BoundedEnvironment(ImmutableSandboxedEnvironment):
+    """A sandbox whose templates come to an end, and take no more memory than a text may.
+
+    What loops or grows without writing is counted: turns of `range`, and what +, * and ** make.
+    """
+
+    intercepted_binops = frozenset({"+", "*", "**"})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._turns_left = 0
+        self.globals["range"] = self._range
+        del self.globals["lipsum"]
+
+    def begin(self) -> None:
+        """A rendering has all turns again."""
+        self._turns_left = MOST_TURNS
+
+    def call_binop(
+        self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any
+    ) -> Any:
+        repeats = operator == "*" and (isinstance(left, SEQUENCES) or isinstance(right, SEQUENCES))
+        if (repeats or operator == "**") and _size(left) * _size(right) > MOST_TEXT:
+            raise jinja2.TemplateError(f"{operator} makes more than {MOST_TEXT:,}")
+        made = super().call_binop(context, operator, left, right)
+        if isinstance(made, SEQUENCES) and len(made) > MOST_TEXT:
+            raise jinja2.TemplateError(f"{operator} makes more than {MOST_TEXT:,}")
+        return made
+
+    def _range(self, *bounds: int) -> range:
+        """Each turn of a loop over it counts, also of a loop that is left early."""
+        numbers = range(*bounds)
+        self._turns_left -= len(numbers)
+        if self._turns_left < 0:
+            raise jinja2.TemplateError(f"its loops have more than {MOST_TURNS:,} turns")
+        return numbers
+
+
+def _size(value: Any) -> int:
+    """Of a text or a list its length, of a number how large it is."""
+    if isinstance(value, SEQUENCES):
+        return len(value)
+    return abs(int(value)) if isinstance(value, (int, float)) else 1
+
+
+def _environment() -> BoundedEnvironment:
+    environment = BoundedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=[GenerationMark, jinja2.ext.loopcontrols],

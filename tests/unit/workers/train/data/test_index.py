@@ -442,7 +442,7 @@ def test_nothing_is_lost_silently(tmp_path: Path, run: Any) -> None:
     assert counts["cut"] > 0
     text = "\n".join(cut["notices"])
     assert f"{counts['cut']} samples longer than 12 tokens: cut, {counts['cut_tokens']}" in text
-    assert "1 samples without a token to learn" in text
+    assert "1 sample without a token to learn" in text
     assert "left out" in "\n".join(run(path, sequence_length=12, too_long="drop")["notices"])
     with pytest.raises(JobError, match=r":\d: it has \d+ tokens"):
         run(path, sequence_length=12, too_long="error")

@@ -152,3 +152,57 @@ def test_marks_are_those_of_transformers() -> None:
     text, spans = Template(MARKED, {}).render_marked(messages, None, {})
     assert [text] == texts
     assert spans == [Span(*mark) for mark in marks[0]]
+
+
+def test_chatml_writes_tools_calls_and_results() -> None:
+    chat = Chat(
+        [
+            {"role": "system", "content": "be brief"},
+            USER,
+            CALL,
+            {"role": "tool", "content": "42"},
+            ANSWER,
+        ],
+        (2, 4),
+        [{"type": "function", "function": {"name": "look", "parameters": {}}}],
+    )
+    template = Template(CHATML, {})
+    text, spans = Answers(template, CONTROL).render(chat)
+    check_tools(chat, text)
+    assert text.startswith("<|im_start|>system\nbe brief\n\n# Tools\n")
+    assert "<tools>\n{" in text
+    assert '<tool_call>\n{"name": "look", "arguments": {"x": 1}}\n</tool_call><|im_end|>\n' in text
+    assert "<|im_start|>user\n<tool_response>\n42\n</tool_response><|im_end|>\n" in text
+    assert text.count("be brief") == 1
+    assert len(spans) == 2
+
+
+def test_chatml_writes_a_plain_chat_as_ever() -> None:
+    text = Template(CHATML, {}).render([USER, ANSWER], asks=True)
+    assert text == (
+        "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(10 ** 12) %}{% endfor %}",
+        "{% for a in 'x' * 10 ** 10 %}{% endfor %}",
+        "{% set n = namespace(t='x') %}"
+        "{% for a in range(64) %}{% set n.t = n.t + n.t %}{% endfor %}",
+        "{% for a in range(999) %}{% for b in range(999) %}{{ 'x' * 99 }}{% endfor %}{% endfor %}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+    ],
+)
+def test_a_template_that_goes_on_and_on_is_refused(source: str) -> None:
+    with pytest.raises(RowError, match="the chat template refuses it"):
+        Template(source, {}).render([USER])
+
+
+def test_arithmetic_of_templates_is_theirs() -> None:
+    assert Template("{{ 5000 * 5000 }} {{ 2 ** 10 }} {{ 'ab' * 2 }}", {}).render([USER]) == (
+        "25000000 1024 abab"
+    )
