@@ -53,7 +53,9 @@ def _kept(name: str) -> Path:
             f"the model '{name}' is not here yet, and a plan needs its {CONFIG}",
             hint=f"llmops models get {name}",
         )
-    return Path(unpacked(kept, progress=Silent()).path)
+    folder = unpacked(kept, progress=Silent()).path
+    assert folder is not None
+    return Path(folder)
 
 
 def _is_hub_name(reference: str) -> bool:
