@@ -400,6 +400,51 @@ def test_no_grammar_ends_the_engine_or_other_answers(url: str, fields: Json) -> 
     assert content(chat(url, "What is 3 plus 4?")).startswith("7")
 
 
+DAYS = {
+    "type": "function",
+    "function": {
+        "name": "rain",
+        "parameters": {
+            "properties": {"days": {"type": "integer", "minimum": 1, "maximum": 5}},
+            "required": ["days"],
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "function": {"name": "rain"}}], ids=["any", "named"]
+)
+def test_the_official_client_gets_a_call_that_it_can_make(url: str, choice: Any) -> None:
+    import openai
+
+    asked: Any = {
+        "model": "demo",
+        "messages": [{"role": "user", "content": "hi"}],
+        "tools": [DAYS],
+        "tool_choice": choice,
+        "parallel_tool_calls": False,
+        "temperature": 0,
+    }
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
+        whole = client.chat.completions.create(**asked).choices[0]
+        assert whole.finish_reason == "tool_calls"
+        (call,) = whole.message.tool_calls or []
+        assert call.type == "function"
+        assert call.function.name == "rain"
+        assert 1 <= json.loads(call.function.arguments)["days"] <= 5
+        with client.chat.completions.stream(**asked) as stream:
+            streamed = stream.get_final_completion().choices[0].message
+        assert streamed.tool_calls is not None
+        assert streamed.tool_calls[0].function.arguments == call.function.arguments
+        result = {"role": "tool", "tool_call_id": call.id, "content": "2"}
+        told = [*asked["messages"], whole.message.model_dump(exclude_none=True), result]
+        del asked["tools"], asked["tool_choice"], asked["parallel_tool_calls"]
+        answered = client.chat.completions.create(**{**asked, "messages": told, "max_tokens": 3})
+        assert answered.usage is not None
+        assert answered.usage.prompt_tokens > 20
+
+
 def test_logprobs_sum_to_at_most_one_and_the_chosen_token_is_the_best(url: str) -> None:
     import math
 

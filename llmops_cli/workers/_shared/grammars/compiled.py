@@ -23,13 +23,14 @@ class GrammarCache:
 
     def of_gbnf(self, text: str) -> Machine:
         """Raises: GrammarError."""
-        return self._kept(f"gbnf {text}", lambda: parse_gbnf(text))
+        return self.kept(f"gbnf {text}", lambda: parse_gbnf(text))
 
     def of_schema(self, schema: AnySchema) -> Machine:
         """Raises: GrammarError."""
-        return self._kept(f"schema {json.dumps(schema)}", lambda: rules_of(schema))
+        return self.kept(f"schema {json.dumps(schema)}", lambda: rules_of(schema))
 
-    def _kept(self, source: str, rules: Callable[[], Rules]) -> Machine:
+    def kept(self, source: str, rules: Callable[[], Rules]) -> Machine:
+        """The grammar that was made from this source. Raises: GrammarError."""
         digest = hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
         machine = self._machines.get(digest)
         if machine is None:

@@ -188,3 +188,20 @@ def children_of(node: Node) -> "tuple[Node, ...]":
     if isinstance(node, Repeat):
         return (node.part,)
     return ()
+
+
+def renamed(rules: Rules, prefix: str) -> Rules:
+    """The same rules under other names, to stand beside rules of other grammars."""
+    return {prefix + name: with_prefix(node, prefix) for name, node in rules.items()}
+
+
+def with_prefix(node: Node, prefix: str) -> Node:
+    if isinstance(node, Rule):
+        return Rule(prefix + node.name)
+    if isinstance(node, Sequence):
+        return Sequence(tuple(with_prefix(part, prefix) for part in node.parts))
+    if isinstance(node, Choice):
+        return Choice(tuple(with_prefix(option, prefix) for option in node.options))
+    if isinstance(node, Repeat):
+        return Repeat(with_prefix(node.part, prefix), node.least, node.most)
+    return node

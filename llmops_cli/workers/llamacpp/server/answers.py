@@ -16,6 +16,8 @@ from llamacpp.server.errors import ApiError, Disconnected
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
 from llamacpp.server.responses import DONE, ResponseEncoder, usage_of
 from llamacpp.server.sampling import TokenLogprob
+from llamacpp.server.tool_answers import ToolAnswer, WholeAnswer
+from llamacpp.server.tools import ToolUse
 
 Inbox = asyncio.Queue[StepOutput | None]
 """Outputs of one request's generations; None when the client has gone."""
@@ -48,9 +50,10 @@ async def stream_answer(
     send: Send,
     *,
     with_usage: bool,
+    tools: ToolUse | None = None,
 ) -> None:
     """Raises: ApiError before the first byte; later failures are events of the stream."""
-    stream = AnswerStream(encoder, generations)
+    stream = AnswerStream(encoder, generations, tools)
     output = await next_output(inbox)
     if output.failure is not None:
         raise error_of(output.failure)
@@ -78,9 +81,19 @@ async def stream_answer(
 class AnswerStream:
     """The events of a streamed answer that are not sent yet."""
 
-    def __init__(self, encoder: ResponseEncoder, generations: list[Generation]) -> None:
+    def __init__(
+        self,
+        encoder: ResponseEncoder,
+        generations: list[Generation],
+        tools: ToolUse | None = None,
+    ) -> None:
         self._encoder = encoder
         self._generations = generations
+        self._tools: dict[int, ToolAnswer] = {}
+        if tools is not None:
+            for generation in generations:
+                index = generation.index
+                self._tools[index] = ToolAnswer(tools.reader(), index)
         self.unfinished = len(generations)
         self.parts: list[bytes] = []
 
@@ -100,12 +113,18 @@ class AnswerStream:
             chunk = encoder.error_chunk(output.failure.reason)
             self.parts.append(chunk)
             return
-        if output.text or output.logprobs:
+        finish = output.finish
+        tool_answer = self._tools.get(index)
+        if tool_answer is not None:
+            is_last = finish is not None
+            self.parts += tool_answer.chunks(encoder, output.text, output.logprobs, is_last=is_last)
+            finish = None if finish is None else tool_answer.finish(finish)
+        elif output.text or output.logprobs:
             chunk = encoder.text_chunk(index, output.text, output.logprobs)
             self.parts.append(chunk)
-        if output.finish is not None:
+        if finish is not None:
             self.unfinished -= 1
-            chunk = encoder.finish_chunk(index, output.finish)
+            chunk = encoder.finish_chunk(index, finish)
             self.parts.append(chunk)
 
     def take(self) -> bytes:
@@ -119,6 +138,8 @@ async def collect_answer(
     generations: list[Generation],
     inbox: Inbox,
     send: Send,
+    *,
+    tools: ToolUse | None = None,
 ) -> None:
     """Raises: ApiError if any of the generations fails."""
     outputs: list[list[StepOutput]] = [[] for _ in generations]
@@ -130,12 +151,16 @@ async def collect_answer(
         outputs[output.generation.index].append(output)
         if output.finish is not None:
             unfinished -= 1
-    choices = [whole_choice(encoder, own) for own in outputs]
+    choices = [whole_choice(encoder, own, tools) for own in outputs]
     body = encoder.whole(choices, usage_of(generations))
     await respond(send, 200, body)
 
 
-def whole_choice(encoder: ResponseEncoder, outputs: list[StepOutput]) -> JsonObject:
+def whole_choice(
+    encoder: ResponseEncoder,
+    outputs: list[StepOutput],
+    tools: ToolUse | None = None,
+) -> JsonObject:
     """One choice, put together from all that its steps produced."""
     last = outputs[-1]
     texts = [output.text for output in outputs]
@@ -143,7 +168,12 @@ def whole_choice(encoder: ResponseEncoder, outputs: list[StepOutput]) -> JsonObj
     finish = last.finish or "stop"
     logprobs = joined_logprobs(outputs)
     index = last.generation.index
-    return encoder.choice(index, text, logprobs, finish)
+    if tools is None:
+        return encoder.choice(index, text, logprobs, finish)
+    answer = WholeAnswer(tools.reader(), text)
+    if answer.calls and finish == "stop":
+        finish = "tool_calls"
+    return encoder.choice(index, answer.content, logprobs, finish, answer.calls)
 
 
 def joined_logprobs(outputs: list[StepOutput]) -> list[TokenLogprob]:

@@ -7,6 +7,17 @@ from typing import Any
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+TEMPLATE_FAILURES = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What a template's own code raises on messages that it was not written for."""
+
 
 class ChatTemplate:
     """The template from the GGUF file, compiled once."""
@@ -26,26 +37,31 @@ class ChatTemplate:
         environment.filters["tojson"] = to_json
         environment.globals["raise_exception"] = refuse
         environment.globals["strftime_now"] = strftime_now
+        self.source = source
         self._template = environment.from_string(source)
         self._control_tokens = {"bos_token": bos, "eos_token": eos}
 
     # Any: messages and fields are the client's, and only the template knows their types.
-    def render(self, messages: list[dict[str, Any]], **fields: Any) -> str:
-        """The prompt text. Raises: ValueError if the template refuses the messages."""
+    def render(self, messages: list[dict[str, Any]], fields: dict[str, Any]) -> str:
+        """The prompt text. Raises: ValueError if the template refuses the messages.
+
+        What the server itself says cannot be said otherwise by `fields`.
+        """
+        known = {
+            "add_generation_prompt": True,
+            **fields,
+            **self._control_tokens,
+            "messages": messages,
+        }
         try:
-            return self._template.render(
-                messages=messages,
-                add_generation_prompt=True,
-                **self._control_tokens,
-                **fields,
-            )
-        except (TemplateError, TypeError, ValueError) as error:
+            return self._template.render(known)
+        except TEMPLATE_FAILURES as error:
             raise ValueError(f"the chat template refuses these messages: {error}") from error
 
 
 # Any: a filter gets whatever the template gives it, and json.dumps' own options.
 def to_json(value: object, **options: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, **options)
+    return json.dumps(value, **{"ensure_ascii": False, **options})
 
 
 def refuse(message: str) -> None:

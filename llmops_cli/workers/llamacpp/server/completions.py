@@ -1,10 +1,12 @@
 """The two endpoints that generate: from a request's body to its generations and their answer."""
 
 import asyncio
+from collections.abc import Mapping
 
 import msgspec
 
 from _shared.grammars.compiled import GrammarCache
+from _shared.grammars.machine import Machine
 from llamacpp.server.answers import Inbox, collect_answer, stream_answer, watch_disconnect
 from llamacpp.server.asgi import Receive, Send, read_body
 from llamacpp.server.errors import ApiError, BadRequest
@@ -25,9 +27,11 @@ from llamacpp.server.requests import (
 from llamacpp.server.responses import ResponseEncoder
 from llamacpp.server.sampling import SamplingParams
 from llamacpp.server.scheduler import QueueFull, Scheduler
+from llamacpp.server.tools import ToolUse, tool_use_of
 
 CHAT_PATH = "/v1/chat/completions"
 COMPLETIONS_PATH = "/v1/completions"
+RESERVED_FIELDS = ("messages", "tools", "bos_token", "eos_token")
 
 
 class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +42,7 @@ class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
     prompts: list[Tokens]
     max_tokens: int | None
     top_logprobs: int
+    tools: ToolUse | None = None
 
     @property
     def path(self) -> str:
@@ -68,15 +73,38 @@ class Completions:
     async def chat(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
         request = decode(body, ChatRequest)
-        prompt = self._reader.chat(request.messages, **request.template_fields)
+        check_template_fields(request.chat_template_kwargs)
+        tools = self._tool_use(request)
+        prompt = self._reader.chat(
+            request.messages,
+            tools=request.tools if tools else None,
+            fields=request.chat_template_kwargs,
+            opening=tools.opening if tools else "",
+        )
         call = GenerationCall(
             chat=True,
+            tools=tools,
             request=request,
             prompts=[prompt],
             max_tokens=request.token_limit,
             top_logprobs=request.wanted_logprobs,
         )
         await self._answer(call, receive, send)
+
+    def _tool_use(self, request: ChatRequest) -> ToolUse | None:
+        """Raises: BadRequest."""
+        use = tool_use_of(
+            request.tools or [],
+            request.tool_choice,
+            self._reader.layout,
+            self._grammars,
+            has_several=request.parallel_tool_calls,
+        )
+        has_form = bool(request.grammar or request.response_format)
+        if use is not None and use.grammar is not None and has_form:
+            message = "tool_choice: a call of a tool cannot have a grammar or response_format too"
+            raise BadRequest(message, param="tool_choice")
+        return use
 
     async def complete(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
@@ -110,9 +138,11 @@ class Completions:
         try:
             if request.stream:
                 usage = request.wants_usage_chunk
-                await stream_answer(encoder, generations, inbox, send, with_usage=usage)
+                await stream_answer(
+                    encoder, generations, inbox, send, with_usage=usage, tools=call.tools
+                )
             else:
-                await collect_answer(encoder, generations, inbox, send)
+                await collect_answer(encoder, generations, inbox, send, tools=call.tools)
             self._metrics.count(call.path, 200)
         finally:
             watcher.cancel()
@@ -149,8 +179,9 @@ class Completions:
             request,
             top_logprobs=call.top_logprobs,
             vocabulary_size=self._vocabulary.size,
-            grammar=grammar_of(request.grammar, request.response_format, self._grammars),
+            grammar=self._grammar(call),
         )
+        shown = self._reader.shown_tokens(call.tools.layout) if call.tools else frozenset()
         stops = stops_of(request)
         generations: list[Generation] = []
         for prompt in call.prompts:
@@ -164,9 +195,17 @@ class Completions:
                     deliver=inbox.put_nowait,
                     adapter=adapter,
                     index=len(generations),
+                    shown=shown,
                 )
                 generations.append(generation)
         return generations
+
+    def _grammar(self, call: GenerationCall) -> Machine | None:
+        """Raises: BadRequest."""
+        if call.tools is not None and call.tools.grammar is not None:
+            return call.tools.grammar
+        request = call.request
+        return grammar_of(request.grammar, request.response_format, self._grammars)
 
     def _max_tokens(self, prompt: Tokens, limit: int | None) -> int:
         """As many as were asked for and as there is room for. Raises: BadRequest."""
@@ -181,6 +220,14 @@ class Completions:
             return room
         at_least_one = max(limit, 1)
         return min(at_least_one, room)
+
+
+def check_template_fields(fields: Mapping[str, object]) -> None:
+    """Raises: BadRequest for what the server itself says to the template."""
+    for name in fields:
+        if name in RESERVED_FIELDS:
+            field = "chat_template_kwargs"
+            raise BadRequest(f"{field}: {name} cannot be set there", param=field)
 
 
 def params_of_choice(params: SamplingParams, choice: int) -> SamplingParams:

@@ -8,7 +8,7 @@ from llamacpp.server.detokenizer import Detokenizer
 from llamacpp.server.prefixes import Tokens
 from llamacpp.server.sampling import Sampler, SamplingParams, TokenLogprob
 
-FinishReason = Literal["stop", "length", "error"]
+FinishReason = Literal["stop", "length", "error", "tool_calls"]
 
 
 class GenerationFailure(NamedTuple):
@@ -55,13 +55,18 @@ class Generation:
         deliver: Callable[[StepOutput], None],
         adapter: int = 0,
         index: int = 0,
+        shown: frozenset[int] = frozenset(),
     ) -> None:
-        """`index` is its number among the choices of its request."""
+        """`index` is its number among the choices of its request.
+
+        `shown`: control tokens that are text in its answer.
+        """
         self.params = params
         self.max_tokens = max_tokens
         self.deliver = deliver
         self.adapter = adapter
         self.index = index
+        self.shown = shown
         self.cancelled = False
         self.tokens = list(prompt)
         self.prompt_tokens = len(prompt)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from _shared.tools.history import without_tools
+from _shared.tools.layouts import HERMES, Layout, layout_of
 from llamacpp.server.chat import ChatTemplate
 from llamacpp.server.errors import BadRequest
 from llamacpp.server.requests import ChatMessage, Prompt, flatten
@@ -14,19 +16,47 @@ class PromptReader:
     def __init__(self, vocabulary: Vocabulary, template: ChatTemplate | None) -> None:
         self.vocabulary = vocabulary
         self._template = template
+        self._layout = None if template is None else layout_of(template.source)
 
-    # Any: what a template takes beside the messages is the template's affair.
-    def chat(self, messages: list[ChatMessage], **fields: Any) -> list[int]:
-        """Raises: BadRequest."""
+    @property
+    def layout(self) -> Layout:
+        """The form in which the model is asked to call tools."""
+        return self._layout or HERMES
+
+    def shown_tokens(self, layout: Layout) -> frozenset[int]:
+        """Control tokens that stand for the form's marks: other ones are no text."""
+        marks = (layout.opening, layout.closing, layout.separator, layout.prefix)
+        shown = set()
+        for mark in marks:
+            tokens = self.vocabulary.tokenize(mark, add_special=False, parse_special=True)
+            if len(tokens) == 1 and not self.vocabulary.piece(tokens[0]):
+                shown.add(tokens[0])
+        return frozenset(shown)
+
+    # Any: tools and what else a template takes beside the messages is the template's affair.
+    def chat(
+        self,
+        messages: list[ChatMessage],
+        *,
+        tools: list[dict[str, Any]] | None = None,
+        fields: dict[str, Any] | None = None,
+        opening: str = "",
+    ) -> list[int]:
+        """`opening`: what the answer has to begin with. Raises: BadRequest."""
         if self._template is None:
             raise BadRequest("this model has no chat template; use /v1/completions")
         if not messages:
-            raise BadRequest("messages: at least one is needed")
+            raise BadRequest("messages: at least one is needed", param="messages")
         flat = [flatten(message) for message in messages]
+        known: dict[str, Any] = {**(fields or {})}
+        if self._layout is None:
+            flat = without_tools(flat, tools or [])
+        elif tools:
+            known["tools"] = tools
         try:
-            text = self._template.render(flat, **fields)
+            text = self._template.render(flat, known) + opening
         except ValueError as error:
-            raise BadRequest(str(error)) from error
+            raise BadRequest(str(error), param="messages") from error
         bos = self.vocabulary.bos_text()
         has_bos = bool(bos) and text.startswith(bos)
         add_special = not has_bos

@@ -5,6 +5,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from _shared.grammars.machine import Machine
+from _shared.tools.history import with_arguments_as_objects
 from llamacpp.server.errors import BadRequest
 from llamacpp.server.sampling import SamplingParams
 
@@ -65,8 +66,10 @@ class ChatRequest(GenerationRequest, kw_only=True):
     max_completion_tokens: TokenLimit | None = None
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
-    # Any, twice: what the model's own template makes of it is not known here.
+    # Any, three times: tools as clients write them, and what only the model's template knows.
     tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool = True
     chat_template_kwargs: dict[str, Any] = {}
 
     @property
@@ -81,12 +84,6 @@ class ChatRequest(GenerationRequest, kw_only=True):
         if not self.logprobs:
             return -1
         return self.top_logprobs or 0
-
-    @property
-    def template_fields(self) -> dict[str, Any]:
-        if not self.tools:
-            return self.chat_template_kwargs
-        return {**self.chat_template_kwargs, "tools": self.tools}
 
 
 class CompletionRequest(GenerationRequest, kw_only=True):
@@ -218,6 +215,7 @@ def flatten(message: ChatMessage) -> ChatMessage:
     if not isinstance(role, str):
         raise BadRequest("messages: each needs a role")
     content = message.get("content")
+    message = with_arguments_as_objects(message)
     if isinstance(content, list):
         texts = [text_of(part) for part in content]
         text = "".join(texts)

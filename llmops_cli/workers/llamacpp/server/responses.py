@@ -70,6 +70,12 @@ class ResponseEncoder:
             return b',"delta":{"content":' + content + b"}"
         return b',"text":' + content
 
+    def tool_chunk(self, index: int, call: JsonObject) -> bytes:
+        """One server-sent event with a part of a call."""
+        encoded = msgspec.json.encode([call])
+        body = b',"delta":{"tool_calls":' + encoded + b"}"
+        return self._chunk(index, body, b"null", b"null")
+
     def finish_chunk(self, index: int, reason: FinishReason) -> bytes:
         body = EMPTY_DELTA if self.chat else EMPTY_TEXT
         finish = msgspec.json.encode(reason)
@@ -105,9 +111,12 @@ class ResponseEncoder:
         text: str,
         logprobs: list[TokenLogprob],
         finish: FinishReason,
+        calls: list[JsonObject] | None = None,
     ) -> JsonObject:
         choice: JsonObject = {"index": index}
-        if self.chat:
+        if calls:
+            choice["message"] = {"role": "assistant", "content": text or None, "tool_calls": calls}
+        elif self.chat:
             choice["message"] = {"role": "assistant", "content": text}
         else:
             choice["text"] = text

@@ -337,7 +337,8 @@ class Scheduler:
         self.counters.output_tokens += 1
         if logprob is not None:
             generation.unsent_logprobs.append(logprob)
-        text = generation.detokenizer.feed(self._vocabulary.piece(token))
+        piece = self._vocabulary.piece(token, special=token in generation.shown)
+        text = generation.detokenizer.feed(piece)
         if generation.detokenizer.stopped or running.sampler.is_over:
             generation.finish = "stop"
         elif generation.output_tokens >= generation.max_tokens:

@@ -10,7 +10,7 @@ MESSAGES = [{"role": "user", "content": "<é>"}]
 
 
 def render(source: str, **fields: object) -> str:
-    return ChatTemplate(source, bos="<s>", eos="</s>").render(MESSAGES, **fields)
+    return ChatTemplate(source, bos="<s>", eos="</s>").render(MESSAGES, fields)
 
 
 def test_messages_tokens_and_fields_are_there() -> None:

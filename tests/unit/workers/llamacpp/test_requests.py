@@ -96,11 +96,6 @@ def test_a_chat_asks_for_log_probabilities_with_a_word(
     assert chat(**fields).wanted_logprobs == wanted
 
 
-def test_tools_reach_the_template() -> None:
-    request = chat(tools=[{"name": "t"}], chat_template_kwargs={"think": False})
-    assert request.template_fields == {"think": False, "tools": [{"name": "t"}]}
-
-
 def test_text_parts_become_one_text() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert flatten({"role": "user", "content": parts}) == {"role": "user", "content": "ab"}

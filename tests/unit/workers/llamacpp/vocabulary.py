@@ -27,3 +27,19 @@ class NumberedVocabulary:
 
     def bos_text(self) -> str:
         return "1 "
+
+
+class ByteVocabulary:
+    """Each byte is a token; 0 ends the text."""
+
+    size = 256
+    end_tokens = frozenset({0})
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        return bytes([token])
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        return list(text.encode())
+
+    def bos_text(self) -> str:
+        return ""

@@ -1,0 +1,83 @@
+"""Grammars of calls of tools, for an answer that must be one: real names, valid arguments."""
+
+from typing import Any, NamedTuple
+
+from _shared.grammars.json_text import SPACE, quoted
+from _shared.grammars.merging import Schema
+from _shared.grammars.nodes import (
+    EMPTY,
+    ROOT,
+    Choice,
+    GrammarError,
+    Literal,
+    Node,
+    Repeat,
+    Rule,
+    Rules,
+    renamed,
+    sequence,
+)
+from _shared.grammars.schemas import rules_of
+from _shared.tools.layouts import Layout
+
+MOST_CALLS = 16
+ANY_ARGUMENTS: Schema = {"type": "object"}
+
+
+class Tool(NamedTuple):
+    """`parameters`: a JSON schema of its arguments."""
+
+    name: str
+    parameters: dict[str, Any]
+
+
+def rules_of_calls(
+    tools: list[Tool],
+    layout: Layout,
+    *,
+    has_several: bool,
+) -> Rules:
+    """What comes after the opening, which is written for the model. Raises: GrammarError."""
+    rules: Rules = {}
+    options: list[Node] = []
+    for place, tool in enumerate(tools):
+        name = f"tool-{place}"
+        rules |= rules_of_arguments(tool, name)
+        options.append(one_call(tool.name, Rule(f"{name} {ROOT}"), layout))
+    rules["call"] = Choice(tuple(options))
+    rules[ROOT] = several_calls(Rule("call"), layout, most=MOST_CALLS if has_several else 1)
+    return rules
+
+
+def rules_of_arguments(tool: Tool, prefix: str) -> Rules:
+    try:
+        return renamed(rules_of(tool.parameters or ANY_ARGUMENTS), f"{prefix} ")
+    except GrammarError as error:
+        raise GrammarError(f"the parameters of {tool.name!r}: {error}") from error
+
+
+def one_call(name: str, arguments: Node, layout: Layout) -> Node:
+    if layout.separator:
+        return sequence(Literal(name + layout.separator), arguments)
+    head = f'{{"name": {quoted(name)}, "{layout.arguments}": '
+    return sequence(Literal(head), arguments, Literal("}"))
+
+
+def several_calls(call: Node, layout: Layout, *, most: int) -> Node:
+    """As each form puts calls one after another."""
+    if layout.is_list:
+        following = Repeat(sequence(Literal(","), SPACE, call), 0, most - 1)
+        return sequence(Literal("["), call, following, Literal("]"))
+    if not layout.opening:
+        return call
+    space = EMPTY if layout.separator else Literal("\n")
+    closing = sequence(space, Literal(layout.closing))
+    again = sequence(Literal("\n" if layout.closing else ""), Literal(layout.opening), space, call)
+    return sequence(call, closing, Repeat(sequence(again, closing), 0, most - 1))
+
+
+def opening_of(layout: Layout) -> str:
+    """What is written for the model, so that its answer is a call."""
+    return layout.opening + (
+        "" if layout.separator or layout.is_list or not layout.opening else "\n"
+    )
