@@ -1,62 +1,49 @@
-"""What an answer said: its events or its one object, in the forms that servers have for them."""
+"""What an answer said, and when: its events, or its one object where a server does not stream."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
+from llmops_cli.bench.chunks import Chunk, ChunkChoice, error_of, error_text, piece_of
 from llmops_cli.bench.events import split_events
 from llmops_cli.bench.failure import ErrorKind, RequestFailure, detailed_failure, plain_failure
 from llmops_cli.bench.wire import HttpResponse
 
-MOST_ERROR = 300
-"""Characters of an error that are kept."""
 FAILED_ENDS = {
     "abort": ErrorKind.ABORTED,
     "error": ErrorKind.ENDED_IN_ERROR,
     "content_filter": ErrorKind.FILTERED,
 }
 """Reasons to finish that are none of a whole answer."""
-PART_KEYS = ("text", "content", "refusal")
-THOUGHT_KEYS = ("thinking", "reasoning")
 THINK_BEGIN = "<think>"
 THINK_END = "</think>"
 
 
-class Delta(msgspec.Struct, gc=False):
-    """A piece of a message, or all of it. Any: texts, or lists of parts, as the server likes."""
-
-    content: Any = None
-    refusal: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    thinking: Any = None
-    tool_calls: list[Any] | None = None
+class PlainDelta(msgspec.Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
 
 
-class ChunkChoice(msgspec.Struct, gc=False):
-    delta: Delta | None = None
-    message: Delta | None = None
+class PlainChoice(msgspec.Struct, gc=False):
+    delta: PlainDelta | None = None
     text: str | None = None
     finish_reason: str | None = None
-    error: Any = None  # Any: as in Chunk
 
 
-class Chunk(msgspec.Struct, gc=False):
-    """What we read of a chat or completion chunk; everything else is skipped unparsed."""
+class PlainChunk(msgspec.Struct, gc=False):
+    """A chunk as nearly all are. One without text is read again, as a Chunk."""
 
-    choices: list[ChunkChoice] | None = None
-    usage: dict[str, Any] | None = None  # Any: servers add fields of their own
-    error: Any = None  # Any: text, or an object of the server's own
-    object: Any = None  # Any, three times: only an error's are read
-    message: Any = None
-    detail: Any = None
+    choices: list[PlainChoice] | None = None
+    usage: dict[str, Any] | None = None  # Any, twice: see Chunk
+    error: Any = None
 
 
-_CHUNKS = msgspec.json.Decoder(list[Chunk])
+_PLAIN = msgspec.json.Decoder(list[PlainChunk])
 _CHUNK = msgspec.json.Decoder(Chunk)
 
 
@@ -77,29 +64,29 @@ class Completion(msgspec.Struct, gc=False):
     failure: RequestFailure | None = None
 
 
-class Piece(NamedTuple):
-    """The texts of one delta."""
-
-    said: str
-    thought: str
-    calls: str = ""
-
-
 def parse_answer(response: HttpResponse) -> Completion:
     """The tokens of an answer, or why it is none."""
     if response.status != 200:
         return Completion(failure=_refusal(response))
     events, stamps, done = split_events(response.payloads, response.stamps)
-    answer = Completion()
     if not events:
         return _whole_answer(response, done=done)
-    parsed = _decoded(events, answer)
-    texts: list[str] = []
-    said: list[str] = []
-    for event, at_ns in zip(parsed, stamps, strict=True):
-        _read(event, at_ns, answer, texts, said)
-    _settle(answer, texts, said, done=done)
+    answer = Completion()
+    told = _Told(answer)
+    for event, plain, at_ns in zip(events, _plain_chunks(events), stamps, strict=True):
+        if plain is None or not told.plain(plain, at_ns):
+            told.read(event, at_ns)
+    told.settle(done=done)
     return answer
+
+
+def _plain_chunks(events: list[bytes]) -> Sequence[PlainChunk | None]:
+    """All in one go, which is cheap; None each where one of them is of another form."""
+    joined = b",".join(events)
+    try:
+        return _PLAIN.decode(b"[" + joined + b"]")
+    except msgspec.DecodeError:
+        return [None] * len(events)
 
 
 def _refusal(response: HttpResponse) -> RequestFailure:
@@ -123,63 +110,99 @@ def _whole_answer(response: HttpResponse, *, done: bool) -> Completion:
         whole = _CHUNK.decode(body)
     except msgspec.DecodeError:
         whole = Chunk()
-    error = _error_of(whole)
-    if not whole.choices and error is None:
+    if not whole.choices and error_of(whole) is None:
         answer.failure = plain_failure(ErrorKind.NO_STREAM)
         return answer
-    texts: list[str] = []
-    said: list[str] = []
-    _read(whole, response.stamps[-1], answer, texts, said)
-    _settle(answer, texts, said, done=True)
+    told = _Told(answer)
+    told.chunk(whole, response.stamps[-1])
+    told.settle(done=True)
     return answer
 
 
-def _read(
-    event: Chunk,
-    at_ns: int,
-    answer: Completion,
-    texts: list[str],
-    said: list[str],
-) -> None:
-    if event.choices:
+class _Told:
+    """The texts of an answer as its events are read."""
+
+    def __init__(self, answer: Completion) -> None:
+        self._answer = answer
+        self._texts: list[str] = []
+        self._said: list[str] = []
+
+    def plain(self, event: PlainChunk, at_ns: int) -> bool:
+        """False for an event without text, which may be anything, and for one with an error."""
+        if not event.choices or event.error:
+            return False
         choice = event.choices[0]
-        piece = _piece_of(choice)
+        delta = choice.delta
+        thought = None
+        said = choice.text
+        if delta is not None:
+            thought = delta.reasoning_content or delta.reasoning
+            said = delta.content
+        if bool(said) == bool(thought):  # both are rare, and none is no text
+            return False
+        if said:
+            self._said.append(said)
+        else:
+            self._answer.thought = True
+        self._texts.append(said or thought or "")
+        self._answer.stamps.append(at_ns)
+        if choice.finish_reason:
+            self._answer.finish_reason = choice.finish_reason
+        if event.usage:
+            self._answer.usage = event.usage
+        return True
+
+    def read(self, event: bytes, at_ns: int) -> None:
+        try:
+            chunk = _CHUNK.decode(event)
+        except msgspec.DecodeError:
+            self._fail(plain_failure(ErrorKind.MALFORMED))
+        else:
+            self.chunk(chunk, at_ns)
+
+    def chunk(self, event: Chunk, at_ns: int) -> None:
+        answer = self._answer
+        if event.choices:
+            self._choice(event.choices[0], at_ns)
+        if event.usage:
+            answer.usage = event.usage
+        error = error_of(event)
+        if error is not None:
+            self._fail(_event_failure(error))
+
+    def _choice(self, choice: ChunkChoice, at_ns: int) -> None:
+        answer = self._answer
+        piece = piece_of(choice)
         text = piece.thought + piece.said + piece.calls
         if text:
-            texts.append(text)
-            said.append(piece.said)
+            self._texts.append(text)
+            self._said.append(piece.said)
             answer.stamps.append(at_ns)
         if piece.thought:
             answer.thought = True
         if choice.finish_reason:
             answer.finish_reason = choice.finish_reason
-        if choice.error and answer.failure is None:
-            answer.failure = _event_failure(choice.error)
-    if event.usage:
-        answer.usage = event.usage
-    error = _error_of(event)
-    if error is not None and answer.failure is None:
-        answer.failure = _event_failure(error)
+        if choice.error:
+            self._fail(_event_failure(choice.error))
 
+    def _fail(self, failure: RequestFailure) -> None:
+        """The first reason is the one that counts."""
+        self._answer.failure = self._answer.failure or failure
 
-def _settle(
-    answer: Completion,
-    texts: list[str],
-    said: list[str],
-    *,
-    done: bool,
-) -> None:
-    answer.text = "".join(texts)
-    answer.said = _without_thoughts("".join(said))
-    if answer.failure is not None:
-        return
-    ending = str(answer.finish_reason).lower()
-    if ending in FAILED_ENDS:
-        answer.failure = plain_failure(FAILED_ENDS[ending])
-    elif not (done or answer.finish_reason):
-        answer.failure = plain_failure(ErrorKind.ENDED_EARLY)
-    elif not answer.stamps:
-        answer.failure = plain_failure(ErrorKind.NO_TEXT)
+    def settle(self, *, done: bool) -> None:
+        """After the last event. `done`: the server has said that it is."""
+        answer = self._answer
+        answer.text = "".join(self._texts)
+        answer.said = _without_thoughts("".join(self._said))
+        if answer.failure is not None:
+            return
+        ending = str(answer.finish_reason).lower()
+        if ending in FAILED_ENDS:
+            answer.failure = plain_failure(FAILED_ENDS[ending])
+        elif not (done or answer.finish_reason):
+            answer.failure = plain_failure(ErrorKind.ENDED_EARLY)
+        elif not answer.stamps:
+            answer.failure = plain_failure(ErrorKind.NO_TEXT)
 
 
 def _without_thoughts(text: str) -> str:
@@ -192,112 +215,12 @@ def _without_thoughts(text: str) -> str:
     return text
 
 
-def _piece_of(choice: ChunkChoice) -> Piece:
-    delta = choice.delta or choice.message
-    if delta is None:
-        return Piece(choice.text or "", "")
-    said = delta.content
-    thought = delta.reasoning_content or delta.reasoning or delta.thinking
-    if isinstance(said, str) and not thought and not delta.tool_calls:
-        return Piece(said or words_of(delta.refusal), "")
-    calls = ""
-    if delta.tool_calls:
-        encoded = msgspec.json.encode(delta.tool_calls)
-        calls = encoded.decode()
-    spoken = "".join(_spoken(said)) or words_of(delta.refusal)
-    inner = words_of(thought) or "".join(_thoughts_in(said))
-    return Piece(spoken, inner, calls)
-
-
-def _spoken(content: object) -> Iterator[str]:
-    """The texts of a message's content, which may be a list of parts."""
-    parts = content if isinstance(content, list) else [content]
-    for part in parts:
-        if not _is_thought(part):
-            yield words_of(part)
-
-
-def _thoughts_in(content: object) -> Iterator[str]:
-    parts = content if isinstance(content, list) else [content]
-    for part in parts:
-        if _is_thought(part):
-            yield words_of(part)
-
-
-def _is_thought(part: object) -> bool:
-    return isinstance(part, dict) and any(key in part for key in THOUGHT_KEYS)
-
-
-def words_of(value: object) -> str:
-    """The text of a text, of a part, or of a list of them."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(map(words_of, value))
-    if isinstance(value, dict):
-        for key in (*PART_KEYS, *THOUGHT_KEYS):
-            if value.get(key):
-                return words_of(value[key])
-    return ""
-
-
-def _error_of(event: Chunk) -> object | None:
-    """The error that an event is, in one of the forms of the field."""
-    said: object | None = event.error or None
-    if said is None and not event.choices:
-        said = event.detail or None
-        if event.object == "error":
-            said = event.message or event.object
-    return said
-
-
 def _event_failure(error: object) -> RequestFailure:
     body = msgspec.json.encode({"error": error})
     return detailed_failure(ErrorKind.ERROR_EVENT, error_text(body))
-
-
-def _decoded(events: list[bytes], answer: Completion) -> list[Chunk]:
-    joined = b",".join(events)
-    try:
-        return _CHUNKS.decode(b"[" + joined + b"]")
-    except msgspec.DecodeError:
-        return _decode_one_by_one(events, answer)
-
-
-def _decode_one_by_one(events: list[bytes], answer: Completion) -> list[Chunk]:
-    parsed = []
-    for event in events:
-        try:
-            parsed.append(_CHUNK.decode(event))
-        except msgspec.DecodeError:
-            answer.failure = answer.failure or plain_failure(ErrorKind.MALFORMED)
-            parsed.append(Chunk())
-    return parsed
 
 
 def text_digest(text: str) -> str:
     encoded = text.encode(errors="surrogatepass")
     digest = hashlib.sha256(encoded)
     return digest.hexdigest()[:16]
-
-
-def error_text(raw: bytes) -> str:
-    """The message inside an error body, or its beginning."""
-    try:
-        loaded = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        return raw[:MOST_ERROR].decode(errors="replace")
-    if isinstance(loaded, list) and loaded:  # as Gemini wraps them
-        loaded = loaded[0]
-    if not isinstance(loaded, dict):
-        return raw[:MOST_ERROR].decode(errors="replace")
-    error: object = loaded
-    for name in ("error", "detail", "message"):
-        if loaded.get(name):
-            error = loaded[name]
-            break
-    if isinstance(error, dict) and error.get("message"):
-        error = error["message"]
-    if not isinstance(error, str):
-        error = msgspec.json.encode(error).decode()
-    return error[:MOST_ERROR]

@@ -19,6 +19,7 @@ from llmops_cli.bench.report import streams_label
 from llmops_cli.core.errors import UsageError
 
 LEAST_S = 3.0
+OPEN_S = 30.0
 FEWEST_REQUESTS = 50
 """So that p95 can be told of the 40 or more that are inside the window."""
 _STEP = re.compile(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)s?")
@@ -156,13 +157,14 @@ def rate_load(
     count: int | None,
     duration_s: float | None,
 ) -> Load:
-    """An open level of one rate; 30 s unless limited."""
+    """An open level of one rate; OPEN_S and FEWEST_REQUESTS at least, unless limited."""
+    usual_s = max(OPEN_S, FEWEST_REQUESTS / rate)
     return Load(
         kind="rate",
         label=f"{rate_words(rate)}/s",
         rate_per_s=rate,
         count=count,
-        duration_s=duration_s or (None if count else 30.0),
+        duration_s=duration_s or (None if count else usual_s),
         process=_process(recipe),
         burstiness=recipe.burstiness,
     )

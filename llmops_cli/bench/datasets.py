@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.bench.lines import Json, Row, csv_lines, json_list, jsonl_rows, parquet_lines
+from llmops_cli.bench.messages import request_of
 from llmops_cli.bench.normalized import Normalized, Spooled
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.bench.traces import trace_rows
@@ -126,7 +127,7 @@ def _row(line: Json, where: str) -> Row:
     output_tokens = _output_tokens(line)
     messages = line.get("messages")
     if isinstance(messages, list):
-        request = _request_of(messages, where)
+        request = request_of(messages, where)
         return PromptRow(messages=request, output_tokens=output_tokens)
     talk = line.get("conversations", line.get("conversation"))
     if isinstance(talk, list):
@@ -151,7 +152,7 @@ def _batch_request(body: Json, where: str) -> Row:
     output_tokens = _output_tokens(body)
     messages = body.get("messages")
     if isinstance(messages, list):
-        request = _request_of(messages, where)
+        request = request_of(messages, where)
         return PromptRow(messages=request, output_tokens=output_tokens, fields=fields)
     prompt = body.get("prompt")
     if isinstance(prompt, str) and prompt:
@@ -166,22 +167,6 @@ def _output_tokens(line: Json) -> int:
         if text.isdigit():
             return int(text)
     return 0
-
-
-def _request_of(messages: list[Json], where: str) -> list[Json]:
-    """Without a reference answer at the end, which is not part of the request."""
-    are_messages = all(_is_message(item) for item in messages)
-    if not messages or not are_messages:
-        raise UsageError(f"{where}: 'messages' must be a list of {{role, content}}")
-    while messages and messages[-1]["role"] == "assistant":
-        messages = messages[:-1]
-    if not messages:
-        raise UsageError(f"{where}: no user message")
-    return messages
-
-
-def _is_message(item: object) -> bool:
-    return isinstance(item, dict) and "role" in item
 
 
 def _sharegpt(

@@ -114,7 +114,8 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = None
     duration_s: Annotated[
-        PositiveNumber | None, Flag(help="Seconds per level.", default="30 for a rate")
+        PositiveNumber | None,
+        Flag(help="Seconds per level.", default="30 for a rate, or as long as 50 requests take"),
     ] = None
     warmup: Annotated[Natural, Flag(help="Requests before the first level, not measured.")] = 4
     repeats: Annotated[Positive, Flag(help="Repetitions of each level.")] = 1

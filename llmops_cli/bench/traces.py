@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from llmops_cli.bench.lines import Json, Row, csv_lines, jsonl_rows
+from llmops_cli.bench.messages import request_of
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.core.errors import UsageError
 from llmops_cli.runtime.rows import kind_of_name
@@ -42,7 +43,7 @@ def _with_tokens(row: PromptRow, where: str) -> Row:
         raise UsageError(f"{where}: fewer than no tokens")
     if not row.output_tokens:
         return SkippedRow(where, "no output tokens")
-    if not row.input_tokens and not row.turns:
+    if not row.input_tokens and not row.turns and not row.messages:
         return SkippedRow(where, "no input tokens")
     return row
 
@@ -78,7 +79,7 @@ def _burstgpt(fields: dict[str, str]) -> PromptRow:
 
 
 def _mooncake(line: Json, where: str) -> Row:
-    """Mooncake's own rows, and those of aiperf that carry their text."""
+    """Mooncake's own rows, and those of aiperf that carry their text or messages."""
     for name in ("delay", "turns"):
         if line.get(name):
             raise UsageError(
@@ -86,14 +87,18 @@ def _mooncake(line: Json, where: str) -> Row:
                 hint="give each request a timestamp",
             )
     text = line.get("text_input") or line.get("input_text")
+    messages = line.get("messages")
+    has_words = bool(text or messages)
+    asked = request_of(messages, where) if isinstance(messages, list) else []
     try:
         names = line.get("hash_ids") or ()
         row = PromptRow(
             at_s=_finite(line["timestamp"]) / 1e3,
-            input_tokens=0 if text else int(line["input_length"]),
-            output_tokens=int(line.get("output_length", 1) if text else line["output_length"]),
-            hash_ids=[] if text else [int(name) for name in names],
+            input_tokens=0 if has_words else int(line["input_length"]),
+            output_tokens=int(line.get("output_length", 1) if has_words else line["output_length"]),
+            hash_ids=[] if has_words else [int(name) for name in names],
             turns=[str(text)] if text else [],
+            messages=asked,
         )
     except (KeyError, TypeError, ValueError) as error:
         reason = str(error)
@@ -101,7 +106,7 @@ def _mooncake(line: Json, where: str) -> Row:
             reason = f"no {error}"
         raise UsageError(
             f"{where}: {reason}",
-            hint="timestamp (ms), input_length or text_input, output_length, hash_ids",
+            hint="timestamp (ms), input_length, text_input or messages, output_length, hash_ids",
         ) from error
     return _with_tokens(row, where)
 

@@ -132,6 +132,11 @@ class SessionSource:
     def _from_trace(self, index: int) -> Conversation:
         assert self._rows is not None
         row = self._rows[index]
+        if row.messages:
+            messages = list(row.messages)
+            if self._work.nonce:
+                self._mark(messages, [], 0)
+            return self._single(index, UserTurn("", 0, row.output_tokens), history=messages)
         if row.turns:
             mark = f"[{self._work.nonce}] " if self._work.nonce else ""
             (given,) = row.turns

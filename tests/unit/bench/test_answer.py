@@ -138,3 +138,14 @@ def test_a_refusal_keeps_the_servers_words(body: bytes, words: str) -> None:
     answer = answered(body, status=502)
     assert answer.failure is not None
     assert answer.failure.text == f"HTTP 502: {words}"
+
+
+def test_usage_beside_text_and_thoughts_beside_words_are_seen() -> None:
+    chunk = {"choices": [{"delta": {"content": "Yes.", "reasoning_content": "Hm. "}}]}
+    last = {
+        "choices": [{"delta": {"content": "No."}, "finish_reason": "stop"}],
+        "usage": {"completion_tokens": 5},
+    }
+    answer = answered(event(chunk) + event(last))
+    assert (answer.text, answer.said, answer.thought) == ("Hm. Yes.No.", "Yes.No.", True)
+    assert answer.usage == {"completion_tokens": 5}

@@ -223,6 +223,17 @@ def test_a_trace_may_carry_its_texts(tmp_path: Path) -> None:
     assert row.turns == ["What?"]
 
 
+def test_a_trace_may_carry_its_messages(tmp_path: Path) -> None:
+    system = {"role": "system", "content": "Be brief."}
+    asked = {"role": "user", "content": "What?"}
+    answered = {"role": "assistant", "content": "That."}
+    line = {"timestamp": 10, "messages": [system, asked, answered], "output_length": 7}
+    (row,) = read(tmp_path, "t.jsonl", json.dumps(line) + "\n", kind="trace")
+    assert (row.messages, row.turns, row.output_tokens) == ([system, asked], [], 7)
+    with pytest.raises(UsageError, match="line 1: 'messages' must be a list"):
+        read(tmp_path, "t.jsonl", '{"timestamp": 1, "messages": ["What?"]}\n', kind="trace")
+
+
 def test_a_batch_file_keeps_its_requests_fields(tmp_path: Path) -> None:
     tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
     body = {

@@ -1,0 +1,188 @@
+"""Load tests of servers that answer otherwise than most."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Cli
+from tests.raw import DONE, Answer, Asked, RawUpstream, delta, event, stream, whole
+
+FEW = ("--concurrency", "1", "--requests", "4", "--output-tokens", "3", "--warmup", "1")
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[Answer], RawUpstream]]:
+    made: list[RawUpstream] = []
+
+    def start(answer: Answer) -> RawUpstream:
+        made.append(RawUpstream(answer))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.close()
+
+
+def level_of(folder: Path) -> Json:
+    (level,) = json.loads((folder / "report.json").read_text())["levels"]
+    return dict(level)
+
+
+def messages_of(asked: Asked) -> list[Json]:
+    """None of a question for a count of tokens."""
+    return list(asked.json().get("messages", ()))
+
+
+def usage(**details: int) -> bytes:
+    told: Json = {"prompt_tokens": 5, "completion_tokens": 43, "completion_tokens_details": details}
+    return event({"choices": [], "usage": told})
+
+
+def test_a_server_that_does_not_stream_has_no_ttft(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    choice = {"message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}
+    body = {"choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 3}}
+    server = serving(lambda _: [whole(body)])
+    run = cli(
+        "bench",
+        "--url",
+        server.url,
+        *FEW,
+        "--body",
+        "stream=false",
+        "--body",
+        "stream_options=null",
+        "--slo",
+        "ttft_p50=10s",
+        "-o",
+        "run",
+    )
+    assert run.returncode == 0, run.stderr
+    level = level_of(tmp_path / "run")
+    assert (level["ttft_ms"]["count"], level["tpot_ms"]["count"]) == (0, 0)
+    assert level["e2e_ms"]["p50"] > 0
+    assert level["output_tokens"] == 3 * level["measured"] > 0
+    assert level["slos"][0]["share"] == 0
+    assert "their TTFT and TPOT are not measured" in run.stderr
+    sent = server.seen[-1].json()
+    assert sent["stream"] is False
+    assert "stream_options" not in sent
+
+
+def test_thoughts_are_counted_apart_and_not_sent_back(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    thought = {
+        "choices": [
+            {
+                "index": 0,
+                "delta": {
+                    "content": [
+                        {"type": "thinking", "thinking": [{"type": "text", "text": "Secretly."}]}
+                    ]
+                },
+            }
+        ]
+    }
+
+    def answer(asked: Asked) -> Iterable[bytes]:
+        aloud = b"" if len(messages_of(asked)) > 1 else event(thought)
+        said = (event(delta("One")), event(delta(" two")), event(delta(None, "stop")))
+        return [stream(*filter(None, (aloud, *said, usage(reasoning_tokens=40), DONE)))]
+
+    server = serving(answer)
+    run = cli("bench", "--url", server.url, *FEW, "--turns", "2", "-o", "run")
+    assert run.returncode == 0, run.stderr
+    talks = [messages_of(asked) for asked in server.seen]
+    second = next(talk for talk in talks if len(talk) == 3)
+    assert second[1] == {"role": "assistant", "content": "One two"}
+    level = level_of(tmp_path / "run")
+    assert 0 < level["hidden_tokens"] < level["output_tokens"]
+    assert level["hidden_tokens"] % 40 == 0
+    assert "were thought and not sent" in run.stderr
+    assert "longer than the max_tokens" in run.stderr
+
+
+def test_nothing_is_guessed_where_a_server_lists_no_models(
+    cli: Cli, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    server = serving(lambda _: [whole({"detail": "Not Found"}, status=404)])
+    server.lists = b'{"detail":"Not Found"}'
+    run = cli("bench", "--url", server.url, *FEW)
+    assert run.returncode == 2
+    assert "lists no models" in run.stderr
+    assert "--model NAME" in run.stderr
+    assert server.seen == []
+
+
+def test_a_redirect_is_named_with_its_place(
+    cli: Cli, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    place = "Location: https://there.example/v1/chat/completions"
+    server = serving(lambda _: [whole(b"", place, status=308)])
+    run = cli("bench", "--url", server.url, *FEW)
+    assert run.returncode == 4
+    assert "HTTP 308: moved to https://there.example/v1/chat/completions" in run.stderr
+    assert "--api (completions for a model without a chat template)" in run.stderr
+
+
+def test_a_path_with_a_query_and_a_key_from_outside(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    server = serving(lambda asked: [stream(event(delta("Hi", "stop")), DONE)])
+    path = "/openai/deployments/m/chat/completions?api-version=2024-10-21&key=$MY_KEY"
+    args = ("bench", "--url", server.url, "--model", "m", "--path", path, *FEW, "-o", "run")
+    run = cli(*args, env={"MY_KEY": "very-secret-1"})
+    assert run.returncode == 0, run.stderr
+    assert server.seen[-1].target == path.replace("$MY_KEY", "very-secret-1")
+    for file in (tmp_path / "run").iterdir():
+        assert "very-secret" not in file.read_text(errors="replace"), file
+    literal = path.replace("$MY_KEY", "very-secret-1")
+    refused = cli("bench", "--url", server.url, "--model", "m", "--path", literal, *FEW)
+    assert refused.returncode == 2
+    assert "would be saved in the report" in refused.stderr
+    unset = cli(*args[:-1], "other")
+    assert unset.returncode == 3
+    assert "MY_KEY is not set" in unset.stderr
+
+
+def test_too_many_failures_are_an_invalid_run_or_its_end(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    def answer(asked: Asked) -> Iterable[bytes]:
+        if len(server.seen) % 4 == 0:
+            return [stream(event({"object": "error", "message": "KV cache is full"}))]
+        if len(server.seen) % 4 == 1:
+            return [stream(event(delta("Hal")), event(delta(None, "abort")), DONE)]
+        return [stream(event(delta("Hi", "stop")), DONE)]
+
+    server = serving(answer)
+    many = ("--concurrency", "1", "--requests", "20", "--output-tokens", "1")
+    run = cli("bench", "--url", server.url, *many, "--max-error-rate", "0.1", "-o", "run")
+    assert run.returncode == 5, run.stderr
+    assert "--max-error-rate is 0.1" in run.stderr
+    assert "KV cache is full" in run.stderr
+    level = level_of(tmp_path / "run")
+    assert level["error_kinds"] == {"error event": 5, "finish_reason abort": 5}
+    ended = cli(
+        "bench",
+        "--url",
+        server.url,
+        "--concurrency",
+        "1",
+        "--duration-s",
+        "60",
+        "--abort-after",
+        "6",
+        "-o",
+        "ended",
+    )
+    assert ended.returncode == 4
+    assert "--abort-after is 6" in ended.stderr
