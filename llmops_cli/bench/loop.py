@@ -193,9 +193,16 @@ class Loop:
         if self._deadline_ns is not None and now() >= self._deadline_ns:
             return
         found = self._ahead.take()
-        if found is not None:
+        if found is not None and not self._is_enough(found[0]):
             index, session, turn = found
             self._begin(session, turn, index, 0, due)
+
+    def _is_enough(self, index: int) -> bool:
+        """Sessions beyond the count are for the level's least time, and some are made ahead."""
+        load = self.plan.load
+        if load.count is None or index < load.count:
+            return False
+        return now() - self.origin_ns >= load.least_s * 1e9
 
     def _arrive(self, due: int) -> None:
         found = self._ahead.take()

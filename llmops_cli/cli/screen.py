@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 
 import msgspec
+
+from llmops_cli.core.progress import eta_words
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -80,6 +82,13 @@ def _bars() -> Bars:
     )
 
 
+class Begun(NamedTuple):
+    """When a stage was first heard of, and how far it was."""
+
+    at_s: float
+    done: float
+
+
 class TerminalProgress:
     """A bar on a terminal.
 
@@ -91,6 +100,7 @@ class TerminalProgress:
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
         self._over: set[str] = set()
+        self._begun: dict[str, Begun] = {}
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -122,12 +132,30 @@ class TerminalProgress:
         total: float = 0,
         note: str = "",
     ) -> None:
+        note = note or self._eta(stage, done, total)
         if self._bar is not None:
             self._move(self._bar, stage, done, total or None, note)
         elif self._is_due(stage, done, total):
             share = f"{done / total:.0%}" if total else f"{done:.0f}"
             ending = f", {note}" if note else ""
             say(f"{stage} {share}{ending}")
+
+    def _eta(
+        self,
+        stage: str,
+        done: float,
+        total: float,
+    ) -> str:
+        """Of a stage that says nothing itself, by how long it took so far."""
+        now_s = time.monotonic()
+        begun = self._begun.get(stage)
+        if begun is None or done < begun.done:
+            begun = Begun(now_s, done)
+            self._begun[stage] = begun
+        more = done - begun.done
+        if more <= 0 or done >= total:
+            return ""
+        return eta_words((now_s - begun.at_s) / more * (total - done))
 
     def _move(
         self,

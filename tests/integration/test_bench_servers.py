@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,24 @@ def test_too_many_failures_are_an_invalid_run_or_its_end(
     )
     assert ended.returncode == 4
     assert "--abort-after is 6" in ended.stderr
+
+
+def test_a_level_of_the_default_ends_with_its_fiftieth_request(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    """Of a server that is slow enough; sessions that were made ahead are none of the level."""
+
+    def answer(_: Asked) -> Iterable[bytes]:
+        time.sleep(0.07)
+        return [stream(event(delta("Hi", "stop")), DONE)]
+
+    server = serving(answer)
+    args = ("--concurrency", "1", "--output-tokens", "1", "--warmup", "0", "-o", "run")
+    run = cli("bench", "--url", server.url, "--model", "m", *args)
+    assert run.returncode == 0, run.stderr
+    level = level_of(tmp_path / "run")
+    assert level["requests"] == 50
+    assert level["ttft_ms"]["p95"] > 70
+    assert level["ttft_ms"]["p99"] is None
+    assert "p99 needs more requests: " in run.stderr
+    assert run.stderr.count("1 stream 100%") == 1

@@ -28,3 +28,21 @@ def test_a_stage_that_begins_anew_ends_anew(capsys: pytest.CaptureFixture[str]) 
             progress.update("2/s", 0, 30)
             progress.update("2/s", 30, 30)
     assert capsys.readouterr().err.splitlines() == ["2/s 0%", "2/s 100%"] * 2
+
+
+def test_a_stage_that_says_nothing_itself_has_its_eta(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_s = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: clock_s)
+    with TerminalProgress() as progress:
+        progress.update("attempts", 10, 110)
+        clock_s += 20
+        progress.update("attempts", 30, 110)
+        clock_s += 20
+        progress.update("attempts", 50, 110, "two at once")
+    assert capsys.readouterr().err.splitlines() == [
+        "attempts 9%",
+        "attempts 27%, ETA 1:20",
+        "attempts 45%, two at once",
+    ]
