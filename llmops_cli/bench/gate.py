@@ -149,11 +149,12 @@ def _judge_changes(
         for level in current.report.levels:
             load = load_name(level)
             difference = by_place.get((load, condition.name))
-            if difference is None:
-                why = _why_not(condition, old_levels.get(load), level)
+            old = old_levels.get(load)
+            if difference is None or old is None:
+                why = _why_not(condition, old, level)
                 yield _unknown(condition, load, f"cannot be judged: {why}")
                 continue
-            outcome, text = _judge_change(condition, difference)
+            outcome, text = _judge_change(condition, difference, old, level)
             yield JudgedCondition(condition=condition.text, load=load, outcome=outcome, text=text)
 
 
@@ -174,7 +175,16 @@ def _why_not(
     return "a run has no per-request table, or the value is 0"
 
 
-def _judge_change(condition: Condition, difference: Difference) -> tuple[ConditionOutcome, str]:
+def _judge_change(
+    condition: Condition,
+    difference: Difference,
+    old: Level,
+    new: Level,
+) -> tuple[ConditionOutcome, str]:
+    if difference.ratio is not None and difference.ratio_ci95 is None:
+        why = _why_not(condition, old, new)
+        text = f"{difference.ratio - 1:+.1%}, and nobody knows how sure that is: {why}"
+        return ConditionOutcome.UNKNOWN, text
     change, low, high = _change_of(difference)
     values = f"{difference.baseline:.4g} -> {difference.current:.4g}"
     text = f"{values}, {change:+.1%} ({low:+.1%} to {high:+.1%})"

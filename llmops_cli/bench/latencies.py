@@ -78,12 +78,17 @@ def latency_differences(
     metric: str,
     statistics: Sequence[str],
 ) -> Iterator[Difference]:
-    """Of each statistic that there are enough requests for; none without tables of requests."""
-    if a.requests is None or b.requests is None:
-        return
+    """Of each statistic that there are enough requests for.
+
+    Without tables of requests the levels' own figures, of which nobody knows how sure their ratio
+    is.
+    """
     place_a, place_b = places
     level_a = a.report.levels[place_a]
     level_b = b.report.levels[place_b]
+    if a.requests is None or b.requests is None:
+        yield from _of_levels(level_a, level_b, metric, statistics)
+        return
     side_a = _side(a.requests, place_a, level_a, metric)
     side_b = _side(b.requests, place_b, level_b, metric)
     may_pair = same_workload(a, b)
@@ -98,6 +103,28 @@ def latency_differences(
         load = load_name(level_a)
         comparer = _Comparer(sides, load, metric, usable)
         yield from comparer.differences()
+
+
+def _of_levels(
+    a: Level,
+    b: Level,
+    metric: str,
+    statistics: Sequence[str],
+) -> Iterator[Difference]:
+    found_a = getattr(a, metric)
+    found_b = getattr(b, metric)
+    for statistic in statistics:
+        before = getattr(found_a, statistic, None)
+        now = getattr(found_b, statistic, None)
+        if before and now:
+            yield Difference(
+                load=load_name(a),
+                metric=f"{metric}.{statistic}",
+                baseline=before,
+                current=now,
+                ratio=now / before,
+                requests=(found_a.count, found_b.count),
+            )
 
 
 def _side(

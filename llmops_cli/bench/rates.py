@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
+
 from llmops_cli.bench.report import Difference, Level
 from llmops_cli.bench.saved import load_name
 from llmops_cli.core.sample import BLOCKS
@@ -23,26 +25,28 @@ def rate_difference(
     a: Level,
     b: Level,
 ) -> Difference | None:
-    """None where a run has no such rate, or nobody knows how sure it is."""
+    """Without an interval where nobody knows how sure a rate is; None where a run has none."""
     value_a = getattr(a, metric)
     value_b = getattr(b, metric)
     if not value_a or not value_b:
         return None
-    uncertainty = _rate_error(metric, a, b)
-    if uncertainty is None:
-        return None
-    error, freedom = uncertainty
     estimate = math.log(value_b / value_a)
-    p = two_sided_p(estimate, error, freedom)
-    return Difference(
+    difference = Difference(
         load=load_name(a),
         metric=metric,
         baseline=value_a,
         current=value_b,
         ratio=math.exp(estimate),
-        ratio_ci95=ratio_limits(estimate, error, freedom),
-        p=p,
         requests=(a.measured, b.measured),
+    )
+    uncertainty = _rate_error(metric, a, b)
+    if uncertainty is None:
+        return difference
+    error, freedom = uncertainty
+    return msgspec.structs.replace(
+        difference,
+        ratio_ci95=ratio_limits(estimate, error, freedom),
+        p=two_sided_p(estimate, error, freedom),
     )
 
 

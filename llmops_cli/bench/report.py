@@ -140,6 +140,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One metric of one load in two runs.
 
     `ratio` is current / baseline; error rates have a `change` instead.
+    Without `ratio_ci95` nobody knows how sure the ratio is, as of a run without its requests.
     `p` is adjusted for all the differences of its comparison. `superiority` is the chance that a
     request is faster in the current run than in the baseline: 0.5 means no effect. With too few
     `repetitions` interval and `p` are those within the runs, and there is no verdict.

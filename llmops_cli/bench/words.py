@@ -20,9 +20,11 @@ def values_words(difference: Difference) -> tuple[str, str]:
 def change_words(difference: Difference) -> tuple[str, str]:
     """The change and its interval, as text."""
     interval = difference.ratio_ci95
-    if difference.ratio is not None and interval is not None:
-        low, high = interval
+    if difference.ratio is not None:
         change = difference.ratio - 1
+        if interval is None:
+            return f"{change:+.1%}", "unknown"
+        low, high = interval
         return f"{change:+.1%}", f"{low - 1:+.1%} to {high - 1:+.1%}"
     points = (difference.change or 0.0) * 100
     low, high = difference.change_ci95 or (0.0, 0.0)

@@ -17,6 +17,7 @@ from llmops_cli.bench.record_table import save_csv
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.bench.saved import SavedRun, load_run
 from llmops_cli.bench.trust import changed, unlike, untrusted
+from llmops_cli.bench.words import change_words
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.report import Manifest, Memory
 
@@ -81,7 +82,10 @@ def verdicts(a: SavedRun, b: SavedRun) -> dict[str, str]:
 def test_the_same_run_twice_raises_few_alarms(tmp_path: Path) -> None:
     alarms = 0
     for seed in range(20):
-        a, b = (run_of(tmp_path / f"{side}{seed}", seed=seed * 2 + side) for side in (0, 1))
+        a, b = (
+            run_of(tmp_path / f"{side}{seed}", seed=seed * 2 + side, count=130, repeats=3)
+            for side in (0, 1)
+        )
         alarms += set(verdicts(a, b).values()) != {"can't tell"}
     assert alarms <= 3  # 5 % of 20 is one; four are seen once in 60 such sets
 
@@ -180,6 +184,18 @@ def test_one_run_on_each_side_is_no_verdict_and_fails_a_gate(tmp_path: Path) -> 
     assert judged.outcome == "unknown"
     assert judged.fails
     assert "--repeats 3" in judged.text
+
+
+def test_runs_without_their_requests_compare_level_by_level(tmp_path: Path) -> None:
+    a = run_of(tmp_path / "a", seed=1, repeats=3)
+    b = run_of(tmp_path / "b", seed=2, repeats=3, factor=2.0)
+    old = msgspec.structs.replace(a, requests=None)
+    found = {one.metric: one for one in compare(old, b).differences}
+    ttft = found["ttft_ms.p50"]
+    assert ttft.ratio == pytest.approx(2, rel=0.1)
+    assert (ttft.ratio_ci95, ttft.verdict) == (None, "can't tell")
+    assert change_words(ttft)[1] == "unknown"
+    assert outcomes(old, b, "ttft_ms.p50 > +10%", "ttft_ms.p50 > +500%") == ["unknown"] * 2
 
 
 def test_a_gate_sees_a_load_that_is_gone(tmp_path: Path) -> None:
