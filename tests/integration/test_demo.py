@@ -454,6 +454,23 @@ def test_logprobs_sum_to_at_most_one_and_the_chosen_token_is_the_best(url: str) 
         assert sum(math.exp(top["logprob"]) for top in entry["top_logprobs"]) <= 1.0001
 
 
+def test_a_prompts_log_probabilities_are_those_of_an_answer(url: str) -> None:
+    prompt = post(
+        url, "/tokenize", {"messages": [{"role": "user", "content": "What is 3 plus 4?"}]}
+    )
+    fields: Json = {"model": "demo", "temperature": 0, "logprobs": 1}
+    tokens = prompt["tokens"]
+    answer = post(url, "/v1/completions", {"prompt": tokens, "max_tokens": 2, **fields})
+    said = answer["choices"][0]
+    told = post(url, "/tokenize", {"content": said["text"], "add_special_tokens": False})["tokens"]
+    whole = {"prompt": [*tokens, *told], "max_tokens": 0, "echo": True, **fields}
+    echoed = post(url, "/v1/completions", whole)["choices"][0]["logprobs"]
+    assert len(echoed["tokens"]) == len(tokens) + len(told)
+    assert echoed["token_logprobs"][0] is None
+    own = said["logprobs"]["token_logprobs"]
+    assert echoed["token_logprobs"][len(tokens) :] == pytest.approx(own[: len(told)], abs=0.05)
+
+
 def test_logit_bias_and_stop_and_length(url: str) -> None:
     token = post(url, "/tokenize", {"content": "7", "add_special_tokens": False})["tokens"][0]
     assert "7" not in content(chat(url, "What is 3 plus 4?", logit_bias={str(token): -100}))

@@ -15,9 +15,8 @@ from llamacpp.server.asgi import (
 from llamacpp.server.errors import ApiError, Disconnected
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
 from llamacpp.server.responses import DONE, ResponseEncoder, usage_of
-from llamacpp.server.sampling import TokenLogprob
+from llamacpp.server.shape import AnswerShape, joined_logprobs
 from llamacpp.server.tool_answers import ToolAnswer, WholeAnswer
-from llamacpp.server.tools import ToolUse
 
 Inbox = asyncio.Queue[StepOutput | None]
 """Outputs of one request's generations; None when the client has gone."""
@@ -50,10 +49,10 @@ async def stream_answer(
     send: Send,
     *,
     with_usage: bool,
-    tools: ToolUse | None = None,
+    shape: AnswerShape,
 ) -> None:
     """Raises: ApiError before the first byte; later failures are events of the stream."""
-    stream = AnswerStream(encoder, generations, tools)
+    stream = AnswerStream(encoder, generations, shape)
     output = await next_output(inbox)
     if output.failure is not None:
         raise error_of(output.failure)
@@ -85,25 +84,33 @@ class AnswerStream:
         self,
         encoder: ResponseEncoder,
         generations: list[Generation],
-        tools: ToolUse | None = None,
+        shape: AnswerShape,
     ) -> None:
         self._encoder = encoder
         self._generations = generations
+        self._shape = shape
         self._tools: dict[int, ToolAnswer] = {}
-        if tools is not None:
+        if shape.tools is not None:
             for generation in generations:
                 index = generation.index
-                self._tools[index] = ToolAnswer(tools.reader(), index)
+                self._tools[index] = ToolAnswer(shape.tools.reader(), index)
         self.unfinished = len(generations)
         self.parts: list[bytes] = []
 
     def begin(self) -> None:
         """With the first token, not before it: a client may time its first event."""
         if not self._encoder.chat:
+            self._repeat_prompts()
             return
         for generation in self._generations:
             chunk = self._encoder.role_chunk(generation.index)
             self.parts.append(chunk)
+
+    def _repeat_prompts(self) -> None:
+        for generation in self._generations:
+            echo = self._shape.echo_of(generation)
+            if echo is not None:
+                self.parts.append(self._encoder.echo_chunk(generation.index, echo))
 
     def add(self, output: StepOutput) -> None:
         encoder = self._encoder
@@ -139,7 +146,7 @@ async def collect_answer(
     inbox: Inbox,
     send: Send,
     *,
-    tools: ToolUse | None = None,
+    shape: AnswerShape,
 ) -> None:
     """Raises: ApiError if any of the generations fails."""
     outputs: list[list[StepOutput]] = [[] for _ in generations]
@@ -151,7 +158,8 @@ async def collect_answer(
         outputs[output.generation.index].append(output)
         if output.finish is not None:
             unfinished -= 1
-    choices = [whole_choice(encoder, own, tools) for own in outputs]
+    kept = shape.best(outputs)
+    choices = [whole_choice(encoder, own, shape, index) for index, own in enumerate(kept)]
     body = encoder.whole(choices, usage_of(generations))
     await respond(send, 200, body)
 
@@ -159,25 +167,19 @@ async def collect_answer(
 def whole_choice(
     encoder: ResponseEncoder,
     outputs: list[StepOutput],
-    tools: ToolUse | None = None,
+    shape: AnswerShape,
+    index: int,
 ) -> JsonObject:
     """One choice, put together from all that its steps produced."""
     last = outputs[-1]
     texts = [output.text for output in outputs]
     text = "".join(texts)
     finish = last.finish or "stop"
-    logprobs = joined_logprobs(outputs)
-    index = last.generation.index
-    if tools is None:
-        return encoder.choice(index, text, logprobs, finish)
-    answer = WholeAnswer(tools.reader(), text)
+    logprobs = joined_logprobs(outputs) if shape.shows_logprobs else []
+    if shape.tools is None:
+        echo = shape.echo_of(last.generation)
+        return encoder.choice(index, text, logprobs, finish, echo=echo)
+    answer = WholeAnswer(shape.tools.reader(), text)
     if answer.calls and finish == "stop":
         finish = "tool_calls"
     return encoder.choice(index, answer.content, logprobs, finish, answer.calls)
-
-
-def joined_logprobs(outputs: list[StepOutput]) -> list[TokenLogprob]:
-    joined: list[TokenLogprob] = []
-    for output in outputs:
-        joined += output.logprobs
-    return joined

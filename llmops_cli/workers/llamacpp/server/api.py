@@ -14,6 +14,7 @@ from llamacpp.server.scheduler import Scheduler
 
 Handler = Callable[[Receive, Send], Awaitable[None]]
 
+MODEL_PREFIX = "/v1/models/"
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that went away."""
 
@@ -94,10 +95,13 @@ class OpenAiApp:
 
     def _handler(self, method: str, path: str) -> Handler:
         """Raises: ApiError for what is not served here."""
-        route = (method, path)
+        # uvicorn leaves the body of an answer to HEAD out.
+        route = ("GET" if method == "HEAD" else method, path)
         handler = self._routes.get(route)
         if handler is not None:
             return handler
+        if path.startswith(MODEL_PREFIX) and route[0] == "GET":
+            return self._model_handler(path.removeprefix(MODEL_PREFIX))
         known_paths = {route for _, route in self._routes}
         status = 405 if path in known_paths else 404
         raise ApiError(status, "invalid_request_error", f"no {method} {path} here")
@@ -128,6 +132,18 @@ class OpenAiApp:
         entries = [self._model_entry(name) for name in self._models]
         listing: JsonObject = {"object": "list", "data": entries}
         await respond_json(send, listing)
+
+    def _model_handler(self, name: str) -> Handler:
+        """Raises: ApiError for a model that is not here."""
+        if name not in self._models:
+            known = ", ".join(self._models)
+            message = f"no model '{name}' here; there is {known}"
+            raise ApiError(404, "model_not_found", message, param="model")
+
+        async def answer(_receive: Receive, send: Send) -> None:
+            await respond_json(send, self._model_entry(name))
+
+        return answer
 
     def _model_entry(self, name: str) -> JsonObject:
         return {

@@ -1,6 +1,7 @@
 """One step's batch: a token of each decoding generation with its draft, then prompt tokens."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from llamacpp.server.binding import BatchItem
 from llamacpp.server.drafting import Drafts
@@ -8,14 +9,24 @@ from llamacpp.server.prefixes import Tokens
 from llamacpp.server.slots import Running
 
 
+class ScoredChunk(NamedTuple):
+    """Part of a prompt, all of whose tokens get logits: where it is in batch and prompt."""
+
+    running: Running
+    batch_index: int
+    position: int
+    length: int
+
+
 class StepBatch:
     """Tokens to compute together, and where each generation's first logits will stand."""
 
-    __slots__ = ("items", "outputs")
+    __slots__ = ("items", "outputs", "scored")
 
     def __init__(self) -> None:
         self.items: list[BatchItem] = []
         self.outputs: list[tuple[Running, int]] = []
+        self.scored: list[ScoredChunk] = []
 
     def add_decoding(self, running: Running, draft: Tokens) -> None:
         """The last token and the draft after it; each gets logits."""
@@ -35,8 +46,11 @@ class StepBatch:
         sequence = running.slot.sequence
         start = len(running.slot.cells)
         chunk = tokens[start : start + room]
+        is_scored = running.generation.scores_prompt
+        if is_scored:
+            self.scored.append(ScoredChunk(running, len(self.items), start, len(chunk)))
         for position, token in enumerate(chunk, start):
-            self.items.append((token, position, sequence, False))
+            self.items.append((token, position, sequence, is_scored))
         end = start + len(chunk)
         if end == len(tokens):
             last = len(self.items) - 1

@@ -19,6 +19,8 @@ from llamacpp.server.requests import (
     ChatRequest,
     CompletionRequest,
     GenerationRequest,
+    Prompt,
+    check_completion,
     decode,
     prompts_of,
     sampling_of,
@@ -27,6 +29,7 @@ from llamacpp.server.requests import (
 from llamacpp.server.responses import ResponseEncoder
 from llamacpp.server.sampling import SamplingParams
 from llamacpp.server.scheduler import QueueFull, Scheduler
+from llamacpp.server.shape import AnswerShape
 from llamacpp.server.tools import ToolUse, tool_use_of
 
 CHAT_PATH = "/v1/chat/completions"
@@ -43,6 +46,28 @@ class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None
     top_logprobs: int
     tools: ToolUse | None = None
+    echoes: list[str] | None = None
+    best_of: int = 1
+
+    @property
+    def shape(self) -> AnswerShape:
+        echoes = None
+        if self.echoes is not None:
+            echoes = [text for text in self.echoes for _ in range(self.best_of)]
+        return AnswerShape(
+            tools=self.tools,
+            echoes=echoes,
+            choices=self.request.n,
+            best_of=self.best_of,
+            shows_logprobs=self.top_logprobs >= 0,
+        )
+
+    @property
+    def scored_logprobs(self) -> int:
+        """What the sampler has to say: to choose the best, at least the tokens' own."""
+        if self.best_of > self.request.n:
+            return max(0, self.top_logprobs)
+        return self.top_logprobs
 
     @property
     def path(self) -> str:
@@ -88,6 +113,7 @@ class Completions:
             prompts=[prompt],
             max_tokens=request.token_limit,
             top_logprobs=request.wanted_logprobs,
+            best_of=request.n,
         )
         await self._answer(call, receive, send)
 
@@ -109,17 +135,26 @@ class Completions:
     async def complete(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
         request = decode(body, CompletionRequest)
+        check_completion(request)
+        given = prompts_of(request)
+        prompts = [self._prompt_tokens(prompt, request.suffix) for prompt in given]
+        echoes = None
         if request.echo:
-            raise BadRequest("echo is not supported")
-        prompts = [self._reader.plain(prompt) for prompt in prompts_of(request)]
+            pairs = zip(given, prompts, strict=True)
+            echoes = [self._reader.text_of(prompt, tokens) for prompt, tokens in pairs]
         call = GenerationCall(
             chat=False,
             request=request,
             prompts=prompts,
             max_tokens=request.token_limit,
             top_logprobs=request.wanted_logprobs,
+            echoes=echoes,
+            best_of=request.best_of or request.n,
         )
         await self._answer(call, receive, send)
+
+    def _prompt_tokens(self, prompt: Prompt, suffix: str | None) -> Tokens:
+        return self._reader.filling(prompt, suffix) if suffix else self._reader.plain(prompt)
 
     async def _answer(
         self,
@@ -139,10 +174,10 @@ class Completions:
             if request.stream:
                 usage = request.wants_usage_chunk
                 await stream_answer(
-                    encoder, generations, inbox, send, with_usage=usage, tools=call.tools
+                    encoder, generations, inbox, send, with_usage=usage, shape=call.shape
                 )
             else:
-                await collect_answer(encoder, generations, inbox, send, tools=call.tools)
+                await collect_answer(encoder, generations, inbox, send, shape=call.shape)
             self._metrics.count(call.path, 200)
         finally:
             watcher.cancel()
@@ -177,7 +212,7 @@ class Completions:
         request = call.request
         params = sampling_of(
             request,
-            top_logprobs=call.top_logprobs,
+            top_logprobs=call.scored_logprobs,
             vocabulary_size=self._vocabulary.size,
             grammar=self._grammar(call),
         )
@@ -185,8 +220,8 @@ class Completions:
         stops = stops_of(request)
         generations: list[Generation] = []
         for prompt in call.prompts:
-            max_tokens = self._max_tokens(prompt, call.max_tokens)
-            for choice in range(request.n):
+            max_tokens = self._max_tokens(prompt, call)
+            for choice in range(call.best_of):
                 generation = Generation(
                     prompt,
                     params_of_choice(params, choice),
@@ -196,6 +231,7 @@ class Completions:
                     adapter=adapter,
                     index=len(generations),
                     shown=shown,
+                    scores_prompt=call.echoes is not None and call.top_logprobs >= 0,
                 )
                 generations.append(generation)
         return generations
@@ -207,11 +243,14 @@ class Completions:
         request = call.request
         return grammar_of(request.grammar, request.response_format, self._grammars)
 
-    def _max_tokens(self, prompt: Tokens, limit: int | None) -> int:
+    def _max_tokens(self, prompt: Tokens, call: GenerationCall) -> int:
         """As many as were asked for and as there is room for. Raises: BadRequest."""
         if not prompt:
-            raise BadRequest("the prompt is empty")
+            raise BadRequest("the prompt is empty", param="prompt")
+        limit = call.max_tokens
         room = self._context - len(prompt)
+        if limit == 0 and call.echoes is not None and room >= 0:
+            return 0
         if room < 1:
             size = f"the prompt has {len(prompt)} tokens"
             message = f"{size}; a context of {self._context} leaves no room to answer"

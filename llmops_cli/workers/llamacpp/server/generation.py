@@ -56,10 +56,12 @@ class Generation:
         adapter: int = 0,
         index: int = 0,
         shown: frozenset[int] = frozenset(),
+        scores_prompt: bool = False,
     ) -> None:
         """`index` is its number among the choices of its request.
 
-        `shown`: control tokens that are text in its answer.
+        `shown`: control tokens that are text in its answer. `scores_prompt`: the prompt's tokens
+        get log-probabilities too, from the second one on.
         """
         self.params = params
         self.max_tokens = max_tokens
@@ -67,6 +69,8 @@ class Generation:
         self.adapter = adapter
         self.index = index
         self.shown = shown
+        self.scores_prompt = scores_prompt
+        self.prompt_logprobs: list[TokenLogprob] = []
         self.cancelled = False
         self.tokens = list(prompt)
         self.prompt_tokens = len(prompt)

@@ -1,5 +1,7 @@
 """Log-probabilities in the two shapes that OpenAI's endpoints have for them."""
 
+from itertools import accumulate
+
 from llamacpp.server.asgi import JsonObject
 from llamacpp.server.sampling import TokenLogprob
 from llamacpp.server.vocabulary import Vocabulary
@@ -31,18 +33,32 @@ def chat_entry(
     }
 
 
-def completion_logprobs(picked: list[TokenLogprob], vocabulary: Vocabulary) -> JsonObject:
+def completion_logprobs(
+    picked: list[TokenLogprob],
+    vocabulary: Vocabulary,
+    *,
+    first: int | None = None,
+) -> JsonObject:
+    """`first`: a token before them, which has no log-probability since nothing is before it."""
+
     def text(token: int) -> str:
         piece = vocabulary.piece(token, special=True)
         return piece.decode(errors="replace")
 
-    top = []
+    tokens: list[str] = []
+    logprobs: list[float | None] = []
+    top: list[dict[str, float] | None] = []
+    if first is not None:
+        tokens.append(text(first))
+        logprobs.append(None)
+        top.append(None)
     for each in picked:
-        alternatives = {text(token): logprob for token, logprob in each.top}
-        top.append(alternatives)
-    tokens = [text(each.token) for each in picked]
+        tokens.append(text(each.token))
+        logprobs.append(each.logprob)
+        top.append({text(token): logprob for token, logprob in each.top})
     return {
         "tokens": tokens,
-        "token_logprobs": [each.logprob for each in picked],
+        "token_logprobs": logprobs,
         "top_logprobs": top,
+        "text_offset": [*accumulate(map(len, tokens), initial=0)][:-1],
     }

@@ -62,11 +62,29 @@ class PromptReader:
         add_special = not has_bos
         return self.vocabulary.tokenize(text, add_special=add_special, parse_special=True)
 
+    def filling(self, prompt: Prompt, suffix: str) -> list[int]:
+        """A prompt for what stands between both. Raises: BadRequest."""
+        marks = self.vocabulary.filling_tokens()
+        if marks is None:
+            message = "suffix: this model has no tokens for filling in"
+            raise BadRequest(message, param="suffix")
+        before = self.plain(prompt)
+        after = self.vocabulary.tokenize(suffix, add_special=False, parse_special=False)
+        return [marks.prefix, *before, marks.suffix, *after, marks.middle]
+
+    def text_of(self, prompt: Prompt, tokens: list[int]) -> str:
+        """The prompt as an answer repeats it."""
+        if isinstance(prompt, str):
+            return prompt
+        pieces = [self.vocabulary.piece(token, special=True) for token in tokens]
+        return b"".join(pieces).decode(errors="replace")
+
     def plain(self, prompt: Prompt) -> list[int]:
         """Raises: BadRequest for ids that no token has."""
         if isinstance(prompt, str):
             return self.vocabulary.tokenize(prompt, add_special=True, parse_special=True)
         for token in prompt:
             if not 0 <= token < self.vocabulary.size:
-                raise BadRequest("prompt: a token id is not in the vocabulary")
+                message = f"prompt: token {token} is not in the vocabulary"
+                raise BadRequest(message, param="prompt")
         return list(prompt)

@@ -1,5 +1,6 @@
 """Request bodies in OpenAI's shapes, and their checks."""
 
+import re
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -13,6 +14,9 @@ Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 Temperature = Annotated[float, msgspec.Meta(ge=0, le=100)]
 TokenLimit = Annotated[int, msgspec.Meta(ge=0)]
+TopK = Annotated[int, msgspec.Meta(ge=-1, le=(1 << 31) - 1)]
+Repetition = Annotated[float, msgspec.Meta(ge=0.01, le=100)]
+Seed = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 TopLogprobs = Annotated[int, msgspec.Meta(ge=0, le=20)]
 
 # Any: a message holds what the model's template wants of it, beside its role and content.
@@ -20,6 +24,7 @@ ChatMessage = dict[str, Any]
 Prompt = str | list[int]
 
 MOST_STOPS = 16
+MOST_BIAS = 100
 DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's, for /v1/completions alone."""
 
@@ -43,12 +48,12 @@ class GenerationRequest(msgspec.Struct, kw_only=True):
     max_tokens: TokenLimit | None = None
     temperature: Temperature | None = None
     top_p: Ratio | None = None
-    top_k: int | None = None
+    top_k: TopK | None = None
     min_p: Ratio | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    repetition_penalty: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    seed: int | None = None
+    repetition_penalty: Repetition | None = None
+    seed: Seed | None = None
     stop: str | list[str] | None = None
     logit_bias: dict[int, float] | None = None
     ignore_eos: bool = False
@@ -90,6 +95,8 @@ class CompletionRequest(GenerationRequest, kw_only=True):
     prompt: str | list[str | int | list[int]] = ""
     logprobs: TopLogprobs | None = None
     echo: bool = False
+    suffix: str | None = None
+    best_of: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
 
     @property
     def token_limit(self) -> int:
@@ -126,11 +133,29 @@ def decode(body: bytes, kind: type[Body]) -> Body:
         return msgspec.json.decode(body, type=kind, strict=False)
     except msgspec.ValidationError as error:
         message = str(error).replace("`", "")
-        raise BadRequest(message) from error
+        raise BadRequest(message, param=field_in(message)) from error
     except msgspec.DecodeError as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise BadRequest("the body is nested too deep") from error
+
+
+def field_in(message: str) -> str | None:
+    """The field that msgspec says it stopped at: `... - at $.stop[0]`."""
+    _, _, path = message.rpartition(" - at $.")
+    found = re.match(r"\w+", path)
+    return found[0] if found else None
+
+
+def check_completion(request: CompletionRequest) -> None:
+    """Raises: BadRequest for fields that do not go together."""
+    best_of = request.best_of or request.n
+    if best_of < request.n:
+        raise BadRequest("best_of: it is below n", param="best_of")
+    if request.stream and best_of > request.n:
+        raise BadRequest("best_of: a stream cannot have it", param="best_of")
+    if request.echo and request.suffix:
+        raise BadRequest("suffix: it cannot stand beside echo", param="suffix")
 
 
 def sampling_of(
@@ -169,10 +194,15 @@ def without_none(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_bias(bias: dict[int, float], vocabulary_size: int) -> None:
-    for token in bias:
+    """Raises: BadRequest."""
+    for token, value in bias.items():
         if not 0 <= token < vocabulary_size:
             known = f"0 to {vocabulary_size - 1}"
-            raise BadRequest(f"logit_bias: token {token} is not in the vocabulary ({known})")
+            message = f"logit_bias: token {token} is not in the vocabulary ({known})"
+            raise BadRequest(message, param="logit_bias")
+        if not -MOST_BIAS <= value <= MOST_BIAS:
+            message = f"logit_bias: {value} is not from -{MOST_BIAS} to {MOST_BIAS}"
+            raise BadRequest(message, param="logit_bias")
 
 
 def stops_of(request: GenerationRequest) -> list[str]:
@@ -181,7 +211,7 @@ def stops_of(request: GenerationRequest) -> list[str]:
     if isinstance(stops, str):
         return [stops]
     if len(stops) > MOST_STOPS:
-        raise BadRequest(f"stop: at most {MOST_STOPS} strings")
+        raise BadRequest(f"stop: at most {MOST_STOPS} strings", param="stop")
     return stops
 
 
@@ -200,7 +230,7 @@ def prompts_of(request: CompletionRequest) -> list[Prompt]:
         else:
             prompts.append(part)
     if tokens and prompts:
-        raise BadRequest("prompt: mixes token ids with texts")
+        raise BadRequest("prompt: mixes token ids with texts", param="prompt")
     if tokens:
         return [tokens]
     return prompts or [""]
@@ -213,7 +243,7 @@ def flatten(message: ChatMessage) -> ChatMessage:
     """
     role = message.get("role")
     if not isinstance(role, str):
-        raise BadRequest("messages: each needs a role")
+        raise BadRequest("messages: each needs a role", param="messages")
     content = message.get("content")
     message = with_arguments_as_objects(message)
     if isinstance(content, list):
@@ -226,5 +256,5 @@ def flatten(message: ChatMessage) -> ChatMessage:
 def text_of(part: object) -> str:
     """Raises: BadRequest for anything but a text part."""
     if not isinstance(part, dict) or part.get("type") != "text":
-        raise BadRequest("messages: only text parts are supported")
+        raise BadRequest("messages: only text parts are supported", param="messages")
     return str(part.get("text", ""))

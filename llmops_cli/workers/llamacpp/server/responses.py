@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,15 @@ DONE = b"data: [DONE]\n\n"
 ASSISTANT_DELTA = b',"delta":{"role":"assistant","content":""}'
 EMPTY_DELTA = b',"delta":{}'
 EMPTY_TEXT = b',"text":""'
+
+
+class Echo(NamedTuple):
+    """A prompt that its answer begins with. `first`: its first token."""
+
+    text: str
+    first: int
+    logprobs: list[TokenLogprob]
+    is_scored: bool
 
 
 class ResponseEncoder:
@@ -50,6 +60,12 @@ class ResponseEncoder:
     def role_chunk(self, index: int) -> bytes:
         """Begins one choice of a chat."""
         return self._chunk(index, ASSISTANT_DELTA, b"null", b"null")
+
+    def echo_chunk(self, index: int, echo: Echo) -> bytes:
+        """The first event of a completion that repeats its prompt."""
+        body = self._text_body(msgspec.json.encode(echo.text))
+        logprobs = msgspec.json.encode(self._logprobs([], echo))
+        return self._chunk(index, body, logprobs, b"null")
 
     def text_chunk(
         self,
@@ -112,6 +128,7 @@ class ResponseEncoder:
         logprobs: list[TokenLogprob],
         finish: FinishReason,
         calls: list[JsonObject] | None = None,
+        echo: Echo | None = None,
     ) -> JsonObject:
         choice: JsonObject = {"index": index}
         if calls:
@@ -119,8 +136,8 @@ class ResponseEncoder:
         elif self.chat:
             choice["message"] = {"role": "assistant", "content": text}
         else:
-            choice["text"] = text
-        choice["logprobs"] = self._logprobs(logprobs)
+            choice["text"] = text if echo is None else echo.text + text
+        choice["logprobs"] = self._logprobs(logprobs, echo)
         choice["finish_reason"] = finish
         return choice
 
@@ -131,7 +148,14 @@ class ResponseEncoder:
         body["usage"] = usage
         return msgspec.json.encode(body)
 
-    def _logprobs(self, logprobs: list[TokenLogprob]) -> JsonObject | None:
+    def _logprobs(
+        self,
+        logprobs: list[TokenLogprob],
+        echo: Echo | None = None,
+    ) -> JsonObject | None:
+        if echo is not None and echo.is_scored:
+            every = [*echo.logprobs, *logprobs]
+            return completion_logprobs(every, self._vocabulary, first=echo.first)
         if not logprobs:
             return None
         if self.chat:

@@ -13,12 +13,12 @@ from collections.abc import Callable
 import msgspec
 
 from _shared.grammars.nodes import GrammarError
-from llamacpp.server.batches import StepBatch, plan_batch
+from llamacpp.server.batches import ScoredChunk, StepBatch, plan_batch
 from llamacpp.server.drafting import Drafter, DraftRequest, Drafts, DraftState
 from llamacpp.server.generation import FinishReason, Generation, GenerationFailure, StepOutput
 from llamacpp.server.model import TokenModel
 from llamacpp.server.prefixes import Tokens
-from llamacpp.server.sampling import Sampler
+from llamacpp.server.sampling import Sampler, logprob_of
 from llamacpp.server.slots import Running, SlotPool
 from llamacpp.server.vocabulary import Vocabulary
 
@@ -220,9 +220,24 @@ class Scheduler:
         slots = self._pool.slots
         for token, _, sequence, _ in batch.items:
             slots[sequence].cells.append(token)
+        for chunk in batch.scored:
+            self._score(chunk)
         for running, index in batch.outputs:
             draft = drafts.get(running.slot.sequence, [])
             self._advance(running, index, draft)
+
+    def _score(self, chunk: ScoredChunk) -> None:
+        """Log-probabilities of the prompt's tokens that follow those of the chunk."""
+        generation = chunk.running.generation
+        for offset in range(chunk.length):
+            following = chunk.position + offset + 1
+            # After a preemption the same tokens are computed again.
+            is_new = len(generation.prompt_logprobs) == following - 1
+            if is_new and following < generation.prompt_tokens:
+                row = self._model.logits(chunk.batch_index + offset)
+                token = generation.tokens[following]
+                scored = logprob_of(row, token, generation.params.top_logprobs)
+                generation.prompt_logprobs.append(scored)
 
     def _active(self, adapter: int) -> list[Running]:
         running = self._pool.running()
@@ -326,6 +341,9 @@ class Scheduler:
     def _take_token(self, running: Running, index: int) -> int | None:
         """Samples one token and sends its text; None if that was the generation's end."""
         generation = running.generation
+        if generation.max_tokens == 0:
+            generation.finish = "length"
+            return None
         token, logprob = running.sampler.pick(self._model.logits(index))
         if generation.first_at is None:
             generation.first_at = time.monotonic()

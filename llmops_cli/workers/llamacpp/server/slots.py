@@ -176,6 +176,8 @@ class SlotPool:
         limit = len(wanted) - 1  # the last prompt token must be computed: its logits are needed
         own = self._held_by(running.slot, generation)
         best = PrefixMatch(min(own, limit))
+        if generation.scores_prompt:
+            return PrefixMatch(0)  # every token's logits are asked for
         if not self._reuse:
             return best
         for other in self.slots:

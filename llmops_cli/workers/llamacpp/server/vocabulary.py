@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from typing import NamedTuple
 
 import llama_cpp
 
@@ -9,6 +10,14 @@ from _shared.grammars.tokens import TokenTexts
 from llamacpp.server.binding import ModelHandle
 
 LONGEST_PIECE_BYTES = 512
+
+
+class FillingTokens(NamedTuple):
+    """What stands before a text's beginning, before its end, and before what is to be filled in."""
+
+    prefix: int
+    suffix: int
+    middle: int
 
 
 class Vocabulary:
@@ -78,6 +87,15 @@ class Vocabulary:
             self.handle, token, buffer, LONGEST_PIECE_BYTES, 0, special
         )
         return buffer.raw[: max(length, 0)]
+
+    def filling_tokens(self) -> FillingTokens | None:
+        """None for a model that was not taught to fill in."""
+        prefix = int(llama_cpp.llama_vocab_fim_pre(self.handle))
+        suffix = int(llama_cpp.llama_vocab_fim_suf(self.handle))
+        middle = int(llama_cpp.llama_vocab_fim_mid(self.handle))
+        if min(prefix, suffix, middle) < 0:
+            return None
+        return FillingTokens(prefix, suffix, middle)
 
     def bos_text(self) -> str:
         bos = llama_cpp.llama_vocab_bos(self.handle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
+from llamacpp.server.sampling import TokenLogprob
 from tests.unit.workers.llamacpp.asking import (
     CHAT,
     COMPLETIONS,
@@ -13,6 +14,7 @@ from tests.unit.workers.llamacpp.asking import (
     chat,
     two_words,
 )
+from tests.unit.workers.llamacpp.vocabulary import ByteVocabulary
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,9 @@ def test_an_answer_is_at_most_what_the_context_leaves(limit: int | None, most: i
         (CHAT, chat(messages=[]), 400, "invalid_request_error"),
         (COMPLETIONS, {"prompt": [[]]}, 400, "invalid_request_error"),
         (COMPLETIONS, {"prompt": [99]}, 400, "invalid_request_error"),
-        (COMPLETIONS, {"prompt": [5], "echo": True}, 400, "invalid_request_error"),
+        (COMPLETIONS, {"prompt": [5], "n": 3, "best_of": 2}, 400, "invalid_request_error"),
+        (COMPLETIONS, {"prompt": [5], "best_of": 2, "stream": True}, 400, "invalid_request_error"),
+        (COMPLETIONS, {"prompt": [5], "suffix": "6", "echo": True}, 400, "invalid_request_error"),
         (COMPLETIONS, {"prompt": [5] * 20}, 400, "context_length_exceeded"),
         (COMPLETIONS, b"x" * (33 << 20), 413, "invalid_request_error"),
     ],
@@ -163,3 +167,89 @@ def test_a_client_that_leaves_ends_its_generation(stream: bool) -> None:
     reply = ask("POST", CHAT, chat(stream=stream), scheduler=scheduler, leaves=True)
     assert reply.status is None
     assert scheduler.submitted[0].cancelled
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"top_p": 5}, "top_p"),
+        ({"top_k": -5}, "top_k"),
+        ({"top_k": 1 << 40}, "top_k"),
+        ({"temperature": 1e9}, "temperature"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": 1e30}, "repetition_penalty"),
+        ({"seed": 1 << 70}, "seed"),
+        ({"n": 0}, "n"),
+        ({"logit_bias": {"5": 1000}}, "logit_bias"),
+        ({"logit_bias": {"99": 1}}, "logit_bias"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"stop": [5]}, "stop"),
+        ({"grammar": "root ::= ("}, "grammar"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
+    ],
+    ids=str,
+)
+def test_a_value_that_makes_no_sense_is_refused_by_the_name_of_its_field(
+    fields: dict[str, object], param: str
+) -> None:
+    reply = ask("POST", CHAT, chat(**fields))
+    assert reply.status == 400
+    assert reply.body["error"]["param"] == param
+
+
+def test_one_model_can_be_asked_for() -> None:
+    assert ask("GET", "/v1/models/lora").body["id"] == "lora"
+    missing = ask("GET", "/v1/models/other")
+    assert missing.status == 404
+    assert missing.body["error"]["type"] == "model_not_found"
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/v1/models/m"])
+def test_a_head_is_answered_like_a_get(path: str) -> None:
+    assert ask("HEAD", path).status == 200
+
+
+def scored(generation: Generation) -> list[StepOutput]:
+    generation.prompt_logprobs = [TokenLogprob(5, -1.5, [(5, -1.5)])]
+    return two_words(generation)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_echo_repeats_the_prompt_with_what_its_tokens_are_worth(stream: bool) -> None:
+    body = {"prompt": [1, 5], "echo": True, "logprobs": 1, "max_tokens": 0, "stream": stream}
+    scheduler = ScriptedScheduler(scored)
+    reply = ask("POST", COMPLETIONS, body, scheduler=scheduler)
+    choice = reply.events[0]["choices"][0] if stream else reply.body["choices"][0]
+    assert choice["text"].startswith("1 5 ")
+    assert choice["logprobs"]["tokens"][:2] == ["1 ", "5 "]
+    assert choice["logprobs"]["token_logprobs"][:2] == [None, -1.5]
+    assert choice["logprobs"]["top_logprobs"][:2] == [None, {"5 ": -1.5}]
+    assert choice["logprobs"]["text_offset"][:2] == [0, 2]
+    assert scheduler.submitted[0].max_tokens == 0
+    assert scheduler.submitted[0].scores_prompt
+
+
+def test_an_echo_of_a_text_is_that_text() -> None:
+    body = ask("POST", COMPLETIONS, {"prompt": ["5  6", "7"], "echo": True}).body
+    assert [choice["text"] for choice in body["choices"]] == ["5  6one two", "7one two"]
+
+
+def worth_its_number(generation: Generation) -> list[StepOutput]:
+    logprob = TokenLogprob(2, -1.0 / (1 + generation.index), [])
+    return [StepOutput(generation, f"c{generation.index}", [logprob], finish="stop")]
+
+
+def test_the_best_of_several_are_the_likeliest() -> None:
+    body = {"prompt": ["5", "6"], "n": 2, "best_of": 4}
+    reply = ask("POST", COMPLETIONS, body, script=worth_its_number).body
+    assert [choice["text"] for choice in reply["choices"]] == ["c3", "c2", "c7", "c6"]
+    assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2, 3]
+    assert reply["choices"][0]["logprobs"] is None
+
+
+def test_what_is_to_be_filled_in_stands_between_the_models_own_marks() -> None:
+    scheduler = ScriptedScheduler(two_words)
+    ask("POST", COMPLETIONS, {"prompt": "5", "suffix": "6 7"}, scheduler=scheduler)
+    assert scheduler.submitted[0].tokens == [40, 1, 5, 41, 6, 7, 42]
+    refused = ask("POST", COMPLETIONS, {"prompt": "5", "suffix": "6"}, vocabulary=ByteVocabulary())
+    assert refused.body["error"]["param"] == "suffix"

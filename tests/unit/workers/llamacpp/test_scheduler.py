@@ -91,6 +91,7 @@ def serve(
     reuse: bool,
     adapters: int = 1,
     drafter: Drafter | None = None,
+    scores: bool = False,
 ) -> tuple[list[str], ModelOfLlama, list[Generation], Scheduler]:
     texts: dict[int, str] = {}
     done = threading.Event()
@@ -108,9 +109,16 @@ def serve(
     llama = ModelOfLlama(pool=pool, batch=batch)
     options = SchedulerOptions(slots=slots, queue=1000, prefill_chunk=chunk, reuse=reuse)
     scheduler = Scheduler(llama, NumberedVocabulary(), options, flush=flush, drafter=drafter)
-    params = SamplingParams(temperature=0)
+    params = SamplingParams(temperature=0, top_logprobs=1 if scores else -1)
     generations = [
-        Generation(p, params, max_tokens=max_tokens, stops=[], deliver=lambda _: None)
+        Generation(
+            p,
+            params,
+            max_tokens=max_tokens,
+            stops=[],
+            deliver=lambda _: None,
+            scores_prompt=scores,
+        )
         for p in prompts
     ]
     for number, generation in enumerate(generations):
@@ -271,3 +279,35 @@ def test_an_overfull_queue_is_refused_whole() -> None:
     else:
         raise AssertionError("the fourth request must be refused")
     assert scheduler.load().waiting == 3
+
+
+@settings(max_examples=40, deadline=None)
+@given(families(), st.integers(1, 4), st.integers(200, 600), st.integers(8, 64), st.integers(1, 32))
+def test_every_token_of_a_prompt_is_scored_once_whatever_shares_the_engine(
+    prompts: list[list[int]], slots: int, pool: int, batch: int, chunk: int
+) -> None:
+    _, _, generations, _ = serve(
+        prompts,
+        slots=slots,
+        pool=pool,
+        batch=batch,
+        chunk=chunk,
+        max_tokens=2,
+        reuse=True,
+        scores=True,
+    )
+    for prompt, generation in zip(prompts, generations, strict=True):
+        scored = generation.prompt_logprobs
+        assert [each.token for each in scored] == prompt[1:]
+        likeliest = [each.top[0][0] for each in scored]
+        before = [prompt[:length] for length in range(1, len(prompt))]
+        assert likeliest == [next_token(tokens, [0] * len(tokens)) for tokens in before]
+
+
+def test_a_prompt_can_be_scored_without_an_answer() -> None:
+    texts, _, generations, _ = serve(
+        [[1, 2, 3]], slots=1, pool=50, batch=8, chunk=8, max_tokens=0, reuse=True, scores=True
+    )
+    assert texts == [""]
+    assert generations[0].finish == "length"
+    assert len(generations[0].prompt_logprobs) == 2

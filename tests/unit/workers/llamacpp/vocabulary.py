@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from _shared.grammars.tokens import TokenTexts
+from llamacpp.server.vocabulary import FillingTokens
 
 SIZE = 50
 
@@ -25,6 +26,9 @@ class NumberedVocabulary:
         tokens = [int(word) for word in text.split()]
         return [1, *tokens] if add_special else tokens
 
+    def filling_tokens(self) -> FillingTokens | None:
+        return FillingTokens(40, 41, 42)
+
     def bos_text(self) -> str:
         return "1 "
 
@@ -40,6 +44,9 @@ class ByteVocabulary:
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         return list(text.encode())
+
+    def filling_tokens(self) -> FillingTokens | None:
+        return None
 
     def bos_text(self) -> str:
         return ""
