@@ -19,7 +19,7 @@ from llmops_cli.bench.report import ClientStats, Level, Point, SloResult, Window
 from llmops_cli.bench.series import SampledAt, Series
 from llmops_cli.bench.slo import Slo
 from llmops_cli.bench.steady import Timeline
-from llmops_cli.bench.window_rates import HIDDEN, INPUT, REQUESTS, TOKENS, WindowRates
+from llmops_cli.bench.window_rates import HIDDEN, INPUT, REQUESTS, TEXTS, TOKENS, WindowRates
 from llmops_cli.core.sample import BLOCKS, Sample
 from llmops_cli.core.stats import share_interval
 
@@ -141,9 +141,9 @@ class _Analysis:
         hidden_per_s = self._rates.per_s(HIDDEN)
         input_per_s = self._rates.per_s(INPUT)
         own = self._own_reasons(repetitions)
-        ttft_p50_ms = found["ttft_ms"].p50
+        first_p50_ms = found["ttft_ms"].p50 or found["e2e_ms"].p50
         load = self._load
-        limits = client_limits(load, client, done, ttft_p50_ms=ttft_p50_ms)
+        limits = client_limits(load, client, done, ttft_p50_ms=first_p50_ms)
         reasons = [*own, *limits]
         all_notes = [*notes, *self._own_notes(client)]
         rates_each = {}
@@ -169,6 +169,7 @@ class _Analysis:
             requests_per_s=self._rates.per_s(REQUESTS),
             output_tokens_per_s=tokens_per_s,
             hidden_tokens_per_s=hidden_per_s,
+            texts_per_s=self._rates.per_s(TEXTS) or None,
             total_tokens_per_s=tokens_per_s + hidden_per_s + input_per_s,
             rates_ci95=self._rates.intervals(),
             rates_each=rates_each,

@@ -51,7 +51,8 @@ class Completion(msgspec.Struct, gc=False):
     """What the events of one response said.
 
     `stamps` are those of the chunks that carried text, `said` is the text without what was thought
-    aloud, `thought` whether some was. `is_stream` False: it came as one object.
+    aloud, `thought` whether some was. `is_stream` False: it came as one object. `vectors`: how many
+    it has, where they were asked for.
     """
 
     stamps: list[int] = []
@@ -59,6 +60,7 @@ class Completion(msgspec.Struct, gc=False):
     said: str = ""
     thought: bool = False
     is_stream: bool = True
+    vectors: int = 0
     usage: dict[str, Any] = {}  # Any: see Chunk.usage
     finish_reason: str | None = None
     failure: RequestFailure | None = None
@@ -67,7 +69,7 @@ class Completion(msgspec.Struct, gc=False):
 def parse_answer(response: HttpResponse) -> Completion:
     """The tokens of an answer, or why it is none."""
     if response.status != 200:
-        return Completion(failure=_refusal(response))
+        return Completion(failure=refusal_of(response))
     events, stamps, done = split_events(response.payloads, response.stamps)
     if not events:
         return _whole_answer(response, done=done)
@@ -89,7 +91,7 @@ def _plain_chunks(events: list[bytes]) -> Sequence[PlainChunk | None]:
         return [None] * len(events)
 
 
-def _refusal(response: HttpResponse) -> RequestFailure:
+def refusal_of(response: HttpResponse) -> RequestFailure:
     """In the server's own words."""
     body = b"".join(response.payloads)
     words = error_text(body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ ChatMessage = dict[str, object]
 OPEN_MESSAGES = b'"messages":'
 OPEN_ONE_MESSAGE = b'"messages":[{"role":"user","content":'
 OPEN_PROMPT = b'"prompt":'
+OPEN_INPUT = b'"input":'
 
 
 class RequestBodies:
@@ -21,9 +22,10 @@ class RequestBodies:
 
     def __init__(self, work: Workload) -> None:
         self._chat = work.api == "chat"
+        self.wants_vectors = work.wants_vectors
         self._shared = work.fields
         self._fixed = frozenset(work.fixed)
-        self._limited = True
+        self._limited = not work.wants_vectors
         for name in ("max_tokens", "max_completion_tokens"):
             if name in work.fields:
                 self._limited = False
@@ -48,6 +50,11 @@ class RequestBodies:
         if self._chat:
             return opened + OPEN_ONE_MESSAGE + quoted + b"}]}"
         return opened + OPEN_PROMPT + quoted + b"}"
+
+    def of_texts(self, start: bytes, texts: Sequence[str]) -> bytes:
+        """For vectors: one text as itself, several as a list."""
+        wanted: object = texts[0] if len(texts) == 1 else texts
+        return start + OPEN_INPUT + msgspec.json.encode(wanted) + b"}"
 
     def of_messages(
         self,
@@ -125,3 +132,26 @@ class Conversation:
             wanted = tokens
         body = self._bodies.of_messages(self._start, self._messages, output)
         return PlannedTurn(body, wanted, output)
+
+
+class VectorRequest:
+    """A session of one request, whose answer is a vector for each of its texts."""
+
+    think_time_s = 0.0
+    needs_answer = False
+
+    def __init__(
+        self,
+        index: int,
+        body: bytes,
+        *,
+        tokens: int,
+    ) -> None:
+        """`tokens`: wanted of all texts together; 0: they have their own."""
+        self.index = index
+        self._turn: PlannedTurn | None = PlannedTurn(body, tokens, 0)
+
+    def next_turn(self, _answer: str | None) -> PlannedTurn | None:
+        turn = self._turn
+        self._turn = None
+        return turn

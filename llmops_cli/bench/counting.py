@@ -55,6 +55,12 @@ class _TokenQuestions:
             return {"model": self._model, "messages": [message]}
         return {"model": self._model, "prompt": text}
 
+    def _probe(self, text: str) -> dict[str, object]:
+        """The smallest request that has this text."""
+        if self._recipe.api == "embeddings":
+            return {"model": self._model, "input": text}
+        return {**self._fields(text), "max_tokens": 1}
+
     def by_tokenize(self, text: str) -> int | None:
         """As vLLM has it: with the chat template."""
         url = f"{self._url}/tokenize"
@@ -76,9 +82,8 @@ class _TokenQuestions:
 
     def by_usage(self, text: str) -> int | None:
         """A request of one token."""
-        fields = self._fields(text)
         recipe = self._recipe
-        body = {**fields, "max_tokens": 1, **recipe.body}
+        body = {**self._probe(text), **recipe.body}
         url = self._url + path_of(recipe)
         reply = self._http.post_json(url, body, timeout_s=recipe.timeout_s)
         if reply is None:

@@ -83,10 +83,7 @@ class TokenCounts:
         self.output += record.output_tokens
         self.cached += record.cached_tokens
         self.hidden += record.hidden_tokens
-        if record.first_ns is None:
-            self._whole += 1
-        elif came_at_once(record):
-            self._at_once += 1
+        self._count_unmeasured(record)
         if 0 < record.output_wanted < record.output_tokens:
             self._too_long += 1
         self._by_chunks += record.counted_by == "chunks"
@@ -94,6 +91,15 @@ class TokenCounts:
         if record.input_wanted:
             self._input_wanted += record.input_wanted
             self._input_of_wanted += record.input_tokens
+
+    def _count_unmeasured(self, record: Record) -> None:
+        """Answers of text without times of their own; vectors never have any."""
+        if record.texts:
+            return
+        if record.first_ns is None:
+            self._whole += 1
+        elif came_at_once(record):
+            self._at_once += 1
 
     def notes(self) -> Iterator[str]:
         """What is odd about them."""

@@ -27,6 +27,7 @@ class ErrorKind(StrEnum):
     NO_STREAM = "the answer is no event stream"
     EMPTY = "an empty answer"
     NO_TEXT = "no text in the answer"
+    NO_VECTORS = "not a vector for each text"
     ENDED_EARLY = "the stream ended early"
     MALFORMED = "a malformed event"
     ERROR_EVENT = "error event"

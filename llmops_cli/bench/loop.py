@@ -19,6 +19,7 @@ from llmops_cli.bench.plan import LevelPlan
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.recording import record_of
 from llmops_cli.bench.session import PlannedTurn, Session
+from llmops_cli.bench.vectors import parse_vectors
 from llmops_cli.bench.wire import HttpResponse
 from llmops_cli.core.histogram import key_of
 
@@ -305,8 +306,14 @@ class Loop:
     def _parse_one(self) -> None:
         self._parse(self._backlog.popleft())
 
+    def _answer_of(self, request: Request) -> Completion:
+        work = self.plan.work
+        if work.wants_vectors:
+            return parse_vectors(request.response, texts=work.texts)
+        return parse_answer(request.response)
+
     def _parse(self, request: Request) -> Completion:
-        answer = parse_answer(request.response)
+        answer = self._answer_of(request)
         took_ns = request.done_ns - request.sent_ns
         if answer.failure is None and took_ns > self._timeout_ns:
             answer.failure = timeout_failure(self._timeout_s)
@@ -322,7 +329,7 @@ class Loop:
         request.done_ns = now()
         answer = Completion()
         if request.response.status == 200:
-            answer = parse_answer(request.response)
+            answer = self._answer_of(request)
         answer.failure = failure
         self._record(request, answer)
         self._failures += 1

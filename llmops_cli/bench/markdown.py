@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level
-from llmops_cli.bench.words import change_words, missing_words, values_words
+from llmops_cli.bench.words import (
+    NOT_OF_VECTORS,
+    change_words,
+    is_of_vectors,
+    missing_words,
+    values_words,
+)
 from llmops_cli.core.report import Manifest
 from llmops_cli.core.stats import Distribution
 from llmops_cli.show.words import hardware_line
@@ -21,6 +27,16 @@ COLUMNS = (
     "output tok/s",
     "valid",
 )
+OF_VECTORS = (
+    "load",
+    "requests",
+    "errors",
+    "E2E ms p50 / p95 / p99",
+    "req/s",
+    "texts/s",
+    "input tok/s",
+    "valid",
+)
 COMPARED = ("load", "metric", "baseline", "current", "change", "95 % interval", "verdict")
 CANT_TELL = "can't tell"
 
@@ -30,17 +46,19 @@ def markdown(report: BenchReport) -> str:
     recipe = report.manifest.recipe
     model = recipe.get("model")
     server = recipe.get("url") or recipe.get("backend")
-    numbers = ["---:"] * (len(COLUMNS) - 1)
+    has_vectors = is_of_vectors(report)
+    columns = OF_VECTORS if has_vectors else COLUMNS
+    numbers = ["---:"] * (len(columns) - 1)
     rows = []
     for level in report.levels:
-        cells = _cells(level)
+        cells = _cells_of_vectors(level) if has_vectors else _cells(level)
         rows.append(_row(cells))
     lines = [
         f"## {model} on {server}",
         "",
         _origin(report.manifest),
         "",
-        _row(COLUMNS),
+        _row(columns),
         _row(["---", *numbers]),
         *rows,
         "",
@@ -61,6 +79,8 @@ def _origin(manifest: Manifest) -> str:
 def _remarks(report: BenchReport) -> Iterator[str]:
     if report.finding.text:
         yield report.finding.text
+    if is_of_vectors(report):
+        yield f"- {NOT_OF_VECTORS}"
     for line in missing_words(report.levels):
         yield f"- {line}"
     for level in report.levels:
@@ -123,6 +143,19 @@ def _cells(level: Level) -> list[str]:
         _three(level.e2e_ms),
         f"{level.requests_per_s:.2f}",
         f"{level.output_tokens_per_s:.1f}",
+        "yes" if level.valid else "**INVALID**",
+    ]
+
+
+def _cells_of_vectors(level: Level) -> list[str]:
+    return [
+        level.label,
+        str(level.requests),
+        str(level.errors),
+        _three(level.e2e_ms),
+        f"{level.requests_per_s:.2f}",
+        _digits(level.texts_per_s),
+        f"{level.total_tokens_per_s:.1f}",
         "yes" if level.valid else "**INVALID**",
     ]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from llmops_cli.bench.report import BenchReport, Level, SloResult
 from llmops_cli.bench.saved import SavedRun, load_run
-from llmops_cli.bench.words import grouped_notes, missing_words
+from llmops_cli.bench.words import NOT_OF_VECTORS, grouped_notes, is_of_vectors, missing_words
 from llmops_cli.core.stats import Distribution
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.show.page import (
@@ -40,6 +40,8 @@ CDF_METRICS = {
 }
 SHOWN_STATISTICS = ("p50", "p95", "p99")
 MEASURES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
+OF_VECTORS = {"e2e_ms": "E2E"}
+"""Those that embeddings have."""
 
 Json = dict[str, object]
 
@@ -72,6 +74,7 @@ def _plots(runs: Sequence[SavedRun]) -> Json:
         "cdf": cdf,
         "cdfNames": CDF_METRICS,
         "sweep": sweep,
+        "speed": _speed_name(runs[0].report),
         "series": series,
     }
 
@@ -162,8 +165,18 @@ def _shares(values: ndarray, grid: ndarray) -> list[float]:
     return [round(float(share), 5) for share in below]
 
 
+def _speed_name(report: BenchReport) -> str:
+    return "texts/s" if is_of_vectors(report) else "output tokens/s"
+
+
+def _speed(level: Level) -> float:
+    if level.texts_per_s is not None:
+        return level.texts_per_s
+    return level.output_tokens_per_s
+
+
 def _sweep_point(level: Level) -> Json:
-    point: Json = {"label": level.label, "tokens": level.output_tokens_per_s}
+    point: Json = {"label": level.label, "tokens": _speed(level)}
     for name in MEASURES:
         found: Distribution = getattr(level, name)
         point[f"{name}_p50"] = found.p50
@@ -257,6 +270,8 @@ def _items(report: BenchReport) -> Iterator[str]:
             yield html_item(f"{level.label}: INVALID: {reason}", kind="bad")
         for slo in level.slos:
             yield _slo_item(level, slo)
+    if is_of_vectors(report):
+        yield html_item(NOT_OF_VECTORS)
     for line in (*missing_words(report.levels), *grouped_notes(report.levels)):
         yield html_item(line)
 
@@ -273,17 +288,18 @@ def _slo_item(level: Level, slo: SloResult) -> str:
 
 def _table(report: BenchReport) -> str:
     heads = ["load", "requests", "errors"]
-    for name in MEASURES.values():
+    measures = OF_VECTORS if is_of_vectors(report) else MEASURES
+    for name in measures.values():
         heads += [f"{name} {statistic}" for statistic in SHOWN_STATISTICS]
-    heads += ["req/s", "output tok/s", "goodput/s", "measured"]
-    rows = [_table_row(level) for level in report.levels]
+    heads += ["req/s", _speed_name(report), "goodput/s", "measured"]
+    rows = [_table_row(level, measures) for level in report.levels]
     return html_table(heads, rows)
 
 
-def _table_row(level: Level) -> str:
+def _table_row(level: Level, measures: Mapping[str, str]) -> str:
     name = escape(level.label)
     cells = [name, str(level.requests), str(level.errors)]
-    for measure in MEASURES:
+    for measure in measures:
         found = getattr(level, measure)
         cells += [_cell(found, statistic) for statistic in SHOWN_STATISTICS]
     goodput = ""
@@ -291,7 +307,7 @@ def _table_row(level: Level) -> str:
         goodput = f"{level.goodput_per_s:.2f}"
     cells += [
         f"{level.requests_per_s:.2f}",
-        f"{level.output_tokens_per_s:,.1f}",
+        f"{_speed(level):,.1f}",
         goodput,
         _window_words(level),
     ]

@@ -13,6 +13,8 @@ from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.core.urls import is_secret_name
 
+EMBEDDINGS = "embeddings"
+"""The api whose answers are vectors."""
 SHORTEST_SECRET = 8
 """Characters: a shorter word of a header is no key."""
 
@@ -72,7 +74,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """How request bodies are made.
 
     `kind` synthetic draws them; `file` and `trace` read lines of `spool`. `fixed`: names of
-    `fields` that win over a row's own.
+    `fields` that win over a row's own. `texts`: of one request of embeddings.
     """
 
     kind: str
@@ -86,9 +88,14 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     shared_prefix_share: float = 1.0
     turns: int | None = None
     think_time_s: float = 0.0
+    texts: int = 1
     spool: str | None = None
     nonce: str = ""
     seed: int = 0
+
+    @property
+    def wants_vectors(self) -> bool:
+        return self.api == EMBEDDINGS
 
 
 class LevelPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from llmops_cli.bench.apis import check_api
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.counting import token_counter
 from llmops_cli.bench.datasets import normalize
 from llmops_cli.bench.lengths import parse_lengths
 from llmops_cli.bench.normalized import Normalized
-from llmops_cli.bench.plan import Words, Workload
+from llmops_cli.bench.plan import EMBEDDINGS, Words, Workload
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.slo import Slo, parse_slos
 from llmops_cli.bench.tokens import measure_words
@@ -40,6 +41,7 @@ def checked_slos(recipe: BenchRecipe) -> tuple[Slo, ...]:
         raise UsageError("--search needs objectives", hint="--slo ttft_p95=200ms,tpot_p95=50ms")
     parse_lengths(recipe.output_tokens)
     _check_input(recipe)
+    check_api(recipe, slos)
     has_parquet = find_spec("pyarrow") is not None
     if recipe.records == "parquet" and not has_parquet:
         raise EnvironmentMissing(
@@ -112,14 +114,8 @@ def make_workload(
     words: Words,
 ) -> Workload:
     """How the workers make request bodies."""
-    fields: dict[str, object] = {
-        "model": server.model,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "temperature": 0,
-        **server.facts.bench_body,
-        **recipe.body,
-    }
+    fields: dict[str, object] = {"model": server.model, **_usual_fields(recipe, server)}
+    fields |= recipe.body
     fields = {name: value for name, value in fields.items() if value is not None}
     nonce = ""
     if not recipe.warm_cache:
@@ -136,10 +132,23 @@ def make_workload(
         shared_prefix_share=recipe.shared_prefix_share,
         turns=recipe.turns,
         think_time_s=recipe.think_time_s,
+        texts=recipe.texts_per_request,
         spool=str(rows) if rows else None,
         nonce=nonce,
         seed=recipe.seed,
     )
+
+
+def _usual_fields(recipe: BenchRecipe, server: RunningServer) -> dict[str, object]:
+    """What a request of this API has beside its prompt, unless the recipe's body says otherwise."""
+    if recipe.api == EMBEDDINGS:
+        return {"encoding_format": "base64"}  # as OpenAI's own client asks
+    return {
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 0,
+        **server.facts.bench_body,
+    }
 
 
 def words_of(

@@ -46,7 +46,9 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         str | None,
         Flag(help="An OpenAI-style server that already runs; its first model unless --model."),
     ] = None
-    api: Annotated[Literal["chat", "completions"], Flag(help="chat or completions.")] = "chat"
+    api: Annotated[
+        Literal["chat", "completions", "embeddings"], Flag(help="chat, completions or embeddings.")
+    ] = "chat"
     path: Annotated[
         str | None,
         Flag(
@@ -133,6 +135,9 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = 64
     output_tokens: Annotated[int | str, Flag(help="Answer length, likewise.")] = 64
+    texts_per_request: Annotated[
+        Positive, Flag(help="Texts of one request, for --api embeddings.")
+    ] = 1
     shared_prefix_tokens: Annotated[Natural, Flag(help="Beginning that prompts share.")] = 0
     shared_prefix_share: Annotated[Share, Flag(help="Share of the prompts that have it.")] = 1.0
     turns: Annotated[

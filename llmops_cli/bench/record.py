@@ -21,8 +21,8 @@ class Record(
     text, `done_ns` the end of the response; an answer that is no stream has no `first_ns`. `gaps`
     is a sparse histogram of the time per token between chunks: key, weight, key, weight
     (core.stats.key_of over milliseconds). Token counts are the server's usage numbers when it sends
-    them, else counted chunks; `hidden_tokens` of the output were thought and never sent. `error` is
-    for people, `error_kind` for decisions.
+    them, else counted chunks; `hidden_tokens` of the output were thought and never sent. `texts`:
+    those that an answer has vectors of. `error` is for people, `error_kind` for decisions.
     """
 
     index: int
@@ -51,6 +51,7 @@ class Record(
     error: str | None = None
     error_kind: ErrorKind | None = None
     hidden_tokens: int = 0
+    texts: int = 0
 
 
 def visible_tokens(record: Record) -> int:

@@ -33,6 +33,9 @@ def record_of(
     if isinstance(told, int):
         output_tokens = told
         counted_by = "usage"
+    if answer.vectors:
+        output_tokens = 0
+        counted_by = "usage"
     hidden_tokens = _hidden_tokens(answer, output_tokens)
     error = None
     error_kind = None
@@ -69,6 +72,7 @@ def record_of(
         error=error,
         error_kind=error_kind,
         hidden_tokens=hidden_tokens,
+        texts=answer.vectors,
     )
 
 

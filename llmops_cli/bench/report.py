@@ -74,7 +74,10 @@ class SloResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One load level of a bench run. Metrics are defined in docs/METRICS.md."""
+    """One load level of a bench run. Metrics are defined in docs/METRICS.md.
+
+    `texts_per_s`: of embeddings, which have no TTFT, TPOT or output tokens; else None.
+    """
 
     concurrency: int | None
     rate_per_s: float | None
@@ -92,6 +95,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     output_tokens: int = 0
     hidden_tokens: int = 0
     hidden_tokens_per_s: float = 0.0
+    texts_per_s: float | None = None
     cached_tokens: int = 0
     valid: bool = True
     invalid_reasons: list[str] = []

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from llmops_cli.bench.apis import check_model
 from llmops_cli.bench.arrivals import Load, loads_of
 from llmops_cli.bench.headers import headers_of
 from llmops_cli.bench.levels import LevelRunner
@@ -78,6 +79,7 @@ def bench(
         if target is None:
             asked = target_of(recipe, origins)
             target = prepare_target(asked, progress=progress)
+        check_model(recipe, target.artifact)
     except LlmopsError:
         measured.give_up()
         raise

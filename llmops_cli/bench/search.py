@@ -157,14 +157,15 @@ def knee(levels: Sequence[Level]) -> Conclusion:
     if len(usable) < 3 or len(kinds) > 1:
         return Conclusion()
     best = max(usable, key=_power)
-    top = max(usable, key=lambda level: level.output_tokens_per_s)
+    top = max(usable, key=_throughput)
     if best is usable[-1]:
         return Conclusion(
             text=f"no knee up to {best.label}: throughput still grows faster than latency"
         )
     text = f"knee at {best.label}: beyond it latency grows faster than throughput"
     if top is not best:
-        text += f"; most throughput at {top.label}: {top.output_tokens_per_s:,.0f} tokens/s"
+        unit = "tokens/s" if top.texts_per_s is None else "texts/s"
+        text += f"; most throughput at {top.label}: {_throughput(top):,.0f} {unit}"
     return Conclusion(knee=best.label, text=text)
 
 
@@ -173,4 +174,10 @@ def _power(level: Level) -> float:
     latency_ms = level.e2e_ms.p50
     if not latency_ms:
         return 0.0
-    return level.output_tokens_per_s / latency_ms
+    return _throughput(level) / latency_ms
+
+
+def _throughput(level: Level) -> float:
+    if level.texts_per_s is not None:
+        return level.texts_per_s
+    return level.output_tokens_per_s

@@ -180,6 +180,8 @@ class Timeline:
         series = self.in_flight()
         if load.kind == "closed":
             series = self.tokens()
+            if not any(series):  # vectors have no tokens
+                series = self.served()
         start = _truncate(series, start, stop)
         if self._starts_between(start, stop) < wanted:
             return "it never settled", 0

@@ -10,7 +10,14 @@ from rich.table import Table
 
 from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level, SloResult
 from llmops_cli.bench.saved import load_name
-from llmops_cli.bench.words import change_words, grouped_notes, missing_words, values_words
+from llmops_cli.bench.words import (
+    NOT_OF_VECTORS,
+    change_words,
+    grouped_notes,
+    is_of_vectors,
+    missing_words,
+    values_words,
+)
 from llmops_cli.core.report import Memory
 from llmops_cli.core.stats import Distribution
 from llmops_cli.show.tables import milliseconds, number
@@ -107,9 +114,15 @@ def _shown_statistics(width: int) -> str:
 
 def _columns(report: BenchReport, width: int) -> list[str]:
     names = ["requests", "errors", "TTFT", "TPOT", "E2E"]
+    if is_of_vectors(report):
+        names = ["requests", "errors", "E2E"]
     if width >= MIDDLE:
         names.append("req/s")
-    names.append("tok/s")
+    if is_of_vectors(report):
+        names.append("texts/s")
+        names.append("input tok/s")
+    else:
+        names.append("tok/s")
     has_goodput = any(level.goodput_per_s is not None for level in report.levels)
     if has_goodput:
         names.append("goodput/s")
@@ -133,6 +146,8 @@ def _cells(level: Level, width: int) -> dict[str, str]:
         "E2E": _spread(level.e2e_ms, width),
         "req/s": number(level.requests_per_s, 2),
         "tok/s": number(level.output_tokens_per_s, decimals),
+        "texts/s": number(level.texts_per_s, 1),
+        "input tok/s": number(level.total_tokens_per_s, decimals),
         "goodput/s": number(level.goodput_per_s, 2),
         "measured": _windows(level),
         "valid": valid,
@@ -176,6 +191,8 @@ def _captions(report: BenchReport) -> Iterator[str]:
             yield f"[bold red]INVALID[/] {level.label}: {escape(reason)}"
         for slo in level.slos:
             yield _slo_words(level, slo)
+    if is_of_vectors(report):
+        yield NOT_OF_VECTORS
     yield from missing_words(report.levels)
     for line in grouped_notes(report.levels):
         yield escape(line)

@@ -11,7 +11,11 @@ from llmops_cli.bench.plan import Destination
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 
-PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
+PATHS = {
+    "chat": "/v1/chat/completions",
+    "completions": "/v1/completions",
+    "embeddings": "/v1/embeddings",
+}
 """Below the server's address, unless the recipe has a path."""
 PORTS = {"http": 80, "https": 443}
 PROXY_PORT = 3128

@@ -16,6 +16,7 @@ REQUESTS = "requests_per_s"
 TOKENS = "output_tokens_per_s"
 HIDDEN = "hidden_tokens_per_s"
 INPUT = "input_tokens_per_s"
+TEXTS = "texts_per_s"
 RATES = (REQUESTS, TOKENS)
 """Those with intervals."""
 FEWEST_REQUESTS = 40
@@ -109,6 +110,7 @@ class WindowCount:
         totals = self.totals
         totals[REQUESTS] += served
         totals[INPUT] += record.input_tokens * served
+        totals[TEXTS] += record.texts * served
         totals[HIDDEN] += record.hidden_tokens * served
         if first_ns is None:
             totals[TOKENS] += tokens * served

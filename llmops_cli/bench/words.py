@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmops_cli.bench.report import Difference, Level
+from llmops_cli.bench.plan import EMBEDDINGS
+from llmops_cli.bench.report import BenchReport, Difference, Level
 from llmops_cli.core.stats import QUANTILES
 
 
@@ -29,6 +30,14 @@ def change_words(difference: Difference) -> tuple[str, str]:
     points = (difference.change or 0.0) * 100
     low, high = difference.change_ci95 or (0.0, 0.0)
     return f"{points:+.2f} points", f"{low * 100:+.2f} to {high * 100:+.2f}"
+
+
+NOT_OF_VECTORS = "TTFT, TPOT and ITL are not measured: vectors come at once"
+
+
+def is_of_vectors(report: BenchReport) -> bool:
+    """Whether the run measured embeddings."""
+    return report.manifest.recipe.get("api") == EMBEDDINGS
 
 
 def missing_words(levels: Sequence[Level]) -> list[str]:

@@ -19,11 +19,11 @@ from itertools import count, islice
 import msgspec
 
 from llmops_cli.bench.arrivals import due_times_s
-from llmops_cli.bench.conversation import Conversation
 from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.loop import Loop
 from llmops_cli.bench.plan import LevelDone, LevelPlan, Tick
 from llmops_cli.bench.record import Record, ttft_ms
+from llmops_cli.bench.session import Session
 from llmops_cli.bench.workload import SessionSource
 
 TICK_NS = 250_000_000
@@ -110,7 +110,7 @@ def _run(loop: Loop, start_ns: int) -> LevelDone:
     )
 
 
-def _sessions(plan: LevelPlan, source: SessionSource) -> Iterator[tuple[int, Conversation]]:
+def _sessions(plan: LevelPlan, source: SessionSource) -> Iterator[tuple[int, Session]]:
     """This worker's share: every `workers`-th session."""
     numbers: Iterator[int] = iter(count())
     load = plan.load
@@ -171,7 +171,7 @@ class _Out:
         self._file.write(line)
         self._done += 1
         if record.error is None:
-            self._tokens += record.output_tokens
+            self._tokens += record.input_tokens if record.texts else record.output_tokens
             value = ttft_ms(record)
             if value is not None and len(self._ttfts) < MOST_TTFTS:
                 self._ttfts.append(round(value, 3))

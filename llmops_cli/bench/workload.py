@@ -11,11 +11,19 @@ from functools import cached_property
 from pathlib import Path
 
 from llmops_cli.bench.arrivals import Load
-from llmops_cli.bench.conversation import ChatMessage, Conversation, RequestBodies, UserTurn
+from llmops_cli.bench.chunks import words_of
+from llmops_cli.bench.conversation import (
+    ChatMessage,
+    Conversation,
+    RequestBodies,
+    UserTurn,
+    VectorRequest,
+)
 from llmops_cli.bench.lengths import parse_lengths
 from llmops_cli.bench.plan import Workload
 from llmops_cli.bench.prompts import Prompts
 from llmops_cli.bench.rows import Rows
+from llmops_cli.bench.session import Session
 
 TRACE_BLOCK_TOKENS = 512
 """Tokens that one hash id of a Mooncake trace stands for."""
@@ -49,8 +57,10 @@ class SessionSource:
         text = self._prompts.text(wanted, rng)
         return text, self._prompts.cost(text)
 
-    def session(self, index: int) -> Conversation:
+    def session(self, index: int) -> Session:
         rng = random.Random(f"{self._seed}/{index}")
+        if self._work.wants_vectors:
+            return self._of_vectors(index, rng)
         if self._work.kind == "file":
             return self._from_row(index, rng)
         if self._work.kind == "trace":
@@ -62,6 +72,42 @@ class SessionSource:
             count=self._work.turns or 1,
             think_time_s=self._work.think_time_s,
         )
+
+    def _of_vectors(self, index: int, rng: random.Random) -> VectorRequest:
+        count = self._work.texts
+        if self._work.kind == "synthetic":
+            turns = [self._first_turn(rng) for _ in range(count)]
+            texts = [turn.text for turn in turns]
+            tokens = sum(turn.tokens for turn in turns)
+        elif self._is_drawn_row(index):
+            turn = self._traced_turn(index)
+            texts = [turn.text]
+            tokens = turn.tokens
+        else:
+            numbers = range(index * count, (index + 1) * count)
+            texts = [self._row_text(number) for number in numbers]
+            tokens = 0
+        body = self._bodies.of_texts(self._bodies.start, texts)
+        return VectorRequest(index, body, tokens=tokens)
+
+    def _is_drawn_row(self, index: int) -> bool:
+        """Whether it is a row of a trace that has lengths and no words."""
+        if self._work.kind != "trace" or self._rows is None:
+            return False
+        row = self._rows[index]
+        return not row.messages and not row.turns
+
+    def _row_text(self, number: int) -> str:
+        """All that a row of a file says."""
+        assert self._rows is not None
+        rounds, place = divmod(number, len(self._rows))
+        row = self._rows[place]
+        messages = list(row.messages)
+        texts = list(row.turns)
+        if self._work.nonce:
+            self._mark(messages, texts, rounds)
+        said = [words_of(message.get("content")) for message in messages]
+        return "\n".join([*said, *texts])
 
     def _drawn_turns(self, rng: random.Random) -> Iterator[UserTurn]:
         yield self._first_turn(rng)
@@ -137,10 +183,16 @@ class SessionSource:
             if self._work.nonce:
                 self._mark(messages, [], 0)
             return self._single(index, UserTurn("", 0, row.output_tokens), history=messages)
+        return self._single(index, self._traced_turn(index))
+
+    def _traced_turn(self, index: int) -> UserTurn:
+        """What a row without messages asks."""
+        assert self._rows is not None
+        row = self._rows[index]
         if row.turns:
             mark = f"[{self._work.nonce}] " if self._work.nonce else ""
             (given,) = row.turns
-            return self._single(index, UserTurn(mark + given, 0, row.output_tokens))
+            return UserTurn(mark + given, 0, row.output_tokens)
         prompts = self._prompts
         left = row.input_tokens - prompts.words.overhead
         text, left = prompts.opening(self._work.nonce, left)
@@ -154,8 +206,7 @@ class SessionSource:
         if left > 0:
             rng = random.Random(f"{self._seed}/{index}")
             text += prompts.text(left, rng)
-        turn = UserTurn(text, row.input_tokens, row.output_tokens)
-        return self._single(index, turn)
+        return UserTurn(text, row.input_tokens, row.output_tokens)
 
     def _single(
         self,

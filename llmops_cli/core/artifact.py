@@ -26,7 +26,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `digest` is over names, sizes and content (see runtime.digests.digest_path); None for a remote
     model. `parts` are the adapters and the draft model that go with it: what the user called each
-    -> where it is, in the engine's format.
+    -> where it is, in the engine's format. `makes_vectors`: it is known to write no text.
     """
 
     reference: str
@@ -36,6 +36,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     digest: str | None = None
     size_bytes: int | None = None
     parts: dict[str, str] = {}
+    makes_vectors: bool = False
 
     @property
     def name(self) -> str:

@@ -31,16 +31,37 @@ def for_engine(
 
     Raises: UsageError for a model that no conversion makes one of.
     """
-    formats = engine.facts.formats
-    if not formats:
+    if not engine.facts.formats:
         return Artifact(reference=reference, format="remote")
     artifact = find_model(reference, progress=progress)
     _require_servable(artifact)
-    if is_encoder(artifact) and not engine.facts.makes_vectors:
+    if is_encoder(artifact):
+        return _of_vectors(engine, artifact, progress=progress)
+    return _in_a_format_of(engine, artifact, progress=progress)
+
+
+def _of_vectors(
+    engine: Engine,
+    artifact: Artifact,
+    *,
+    progress: Progress,
+) -> Artifact:
+    if not engine.facts.makes_vectors:
         raise UsageError(
-            f"{reference} makes vectors and no text, which this engine does not",
+            f"{artifact.reference} makes vectors and no text, which this engine does not",
             hint=f"--backend {' or '.join(engines_of_vectors())}",
         )
+    made = _in_a_format_of(engine, artifact, progress=progress)
+    return msgspec.structs.replace(made, makes_vectors=True)
+
+
+def _in_a_format_of(
+    engine: Engine,
+    artifact: Artifact,
+    *,
+    progress: Progress,
+) -> Artifact:
+    formats = engine.facts.formats
     if artifact.format in formats:
         return artifact
     artifact = unpacked(artifact, progress=progress)
@@ -52,7 +73,7 @@ def for_engine(
                 return convert(artifact, progress=progress)
     able = engines_for(artifact.format)
     raise UsageError(
-        f"this engine serves {', '.join(formats)}; {reference} is {artifact.format}",
+        f"this engine serves {', '.join(formats)}; {artifact.reference} is {artifact.format}",
         hint=f"--backend {able[0]}" if able else "convert the model first",
     )
 

@@ -113,6 +113,9 @@ def test_what_makes_vectors_goes_to_no_command_that_wants_text(demo_cli: Cli) ->
     served = demo_cli("bench", "--backend", "ctranslate2", "--model", "minilm")
     assert served.returncode == 2
     assert "--backend llamacpp or" in served.stderr
+    chatted = demo_cli("bench", "--model", "minilm")
+    assert chatted.returncode == 2
+    assert "--api embeddings" in chatted.stderr
 
 
 def test_a_decoder_makes_vectors_beside_its_text(tmp_path: Path) -> None:

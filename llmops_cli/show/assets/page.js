@@ -52,7 +52,7 @@
     const runs = data.sweep.filter((run) => run.points.some((p) => p[metric + "_p50"] != null));
     if (!runs.length) return target.remove();
     const all = [...new Set(runs.flatMap((run) => run.points.map((p) => p.tokens)))].sort((a, b) => a - b);
-    const series = [{ label: "tokens/s", value: (u, v) => number(v) }], columns = [all];
+    const series = [{ label: data.speed, value: (u, v) => number(v) }], columns = [all];
     runs.forEach((run, n) => ["p50", "p95"].forEach((q) => {
       const at = new Map(run.points.map((p) => [p.tokens, p[metric + "_" + q]]));
       columns.push(all.map((x) => at.has(x) ? at.get(x) : null));
@@ -66,7 +66,7 @@
       width: width(target), height: 300, title,
       scales: { x: { time: false, range: [Math.max(0, all[0] - pad), all[all.length - 1] + pad] },
         y: { range: (u, low, high) => [0, (high || 1) * 1.1] } },
-      axes: [axis("output tokens/s"), axis("ms")], series,
+      axes: [axis(data.speed), axis("ms")], series,
     }, columns, target);
   }
   sweep("sweep-ttft", "TTFT", "ttft_ms");

@@ -184,7 +184,9 @@ def test_failed_requests_are_counted_by_their_kind_and_not_by_their_words() -> N
 
 
 def test_records_of_a_run_before_errors_had_kinds_load() -> None:
-    (*whole, kind, _hidden) = msgspec.to_builtins(record(0, 0, 1, 2, error="timeout: no end"))
+    (*whole, kind, _hidden, _texts) = msgspec.to_builtins(
+        record(0, 0, 1, 2, error="timeout: no end")
+    )
     assert kind is None
     old = msgspec.json.decode(msgspec.json.encode(whole), type=Record)
     assert old.error == "timeout: no end"
