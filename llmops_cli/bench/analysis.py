@@ -19,7 +19,15 @@ from llmops_cli.bench.report import ClientStats, Level, Point, SloResult, Window
 from llmops_cli.bench.series import SampledAt, Series
 from llmops_cli.bench.slo import Slo
 from llmops_cli.bench.steady import Timeline
-from llmops_cli.bench.window_rates import HIDDEN, INPUT, REQUESTS, TEXTS, TOKENS, WindowRates
+from llmops_cli.bench.window_rates import (
+    GOODPUT,
+    HIDDEN,
+    INPUT,
+    REQUESTS,
+    TEXTS,
+    TOKENS,
+    WindowRates,
+)
 from llmops_cli.core.sample import BLOCKS, Sample
 from llmops_cli.core.stats import share_interval
 
@@ -75,10 +83,9 @@ class _Analysis:
         self._requests = 0
         self._tried = 0
         self._measured = 0
-        self._good = 0
         self._failures = Failures()
         self._tokens = TokenCounts()
-        self._rates = WindowRates(load)
+        self._rates = WindowRates(load, has_objectives=bool(slos))
         self._windows: list[Window] = []
         self._saturated = False
         self._series: list[Point] = []
@@ -104,25 +111,30 @@ class _Analysis:
             if series is not None:
                 series.add(record)
             block = blocks.block_of(record)
-            counted.add(record, block)
+            hits = [slo.met_by(record) for slo in self._slos]
+            is_met = bool(hits) and all(hits)
+            counted.add(record, block, is_met=is_met)
             if block is not None:
-                self._measure(record, block)
+                self._measure(record, block, hits)
         self._rates.end(counted)
         if series is not None:
             self._step_s = series.step_s
             self._series = series.points(repetition.samples)
 
-    def _measure(self, record: Record, block: int) -> None:
-        """A request inside the window."""
+    def _measure(
+        self,
+        record: Record,
+        block: int,
+        hits: Sequence[bool],
+    ) -> None:
+        """A request inside the window, and which objectives it met."""
         self._tried += 1
-        hits = [slo.met_by(record) for slo in self._slos]
         for place, hit in enumerate(hits):
             self._hits[place] += hit
         delay_ms = queue_delay_ms(record)
         self._samples[QUEUE_DELAY].add(delay_ms, block)
         if record.error is not None:
             return
-        self._good += all(hits)
         self._measured += 1
         for name, metric in OF_SUCCESSES.items():
             value = metric(record)
@@ -194,8 +206,7 @@ class _Analysis:
         """Requests that met every objective; None without any."""
         if not self._slos:
             return None
-        share = self._good / max(1, self._measured)
-        return self._rates.per_s(REQUESTS) * share
+        return self._rates.per_s(GOODPUT)
 
     def _slo_results(self) -> list[SloResult]:
         results = []

@@ -6,7 +6,7 @@ import msgspec
 
 from llmops_cli.bench.failure import ErrorKind
 
-AT_ONCE_NS = 20_000
+AT_ONCE_NS = 50_000
 """A token in less is none that was just made: somebody on the way held the answer back."""
 
 

@@ -17,7 +17,8 @@ TOKENS = "output_tokens_per_s"
 HIDDEN = "hidden_tokens_per_s"
 INPUT = "input_tokens_per_s"
 TEXTS = "texts_per_s"
-RATES = (REQUESTS, TOKENS)
+GOODPUT = "goodput_per_s"
+RATES = (REQUESTS, TOKENS, GOODPUT)
 """Those with intervals."""
 FEWEST_REQUESTS = 40
 """Of which the interval of a rate is told."""
@@ -28,11 +29,12 @@ FEWEST_REPETITIONS = 3
 class WindowRates:
     """Requests and tokens over all windows of a level, each repetition with its own window."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, *, has_objectives: bool = False) -> None:
         self._load = load
+        names = [name for name in RATES if has_objectives or name != GOODPUT]
         self.seconds = 0.0
         self.totals: dict[str, float] = defaultdict(float)
-        self.each: dict[str, list[float]] = {name: [] for name in RATES}
+        self.each: dict[str, list[float]] = {name: [] for name in names}
         """The rates of each repetition."""
         self._blocks: dict[int, _Block] = {}
         self._sent = 0
@@ -60,7 +62,7 @@ class WindowRates:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """From the blocks of a steady load, or from repetitions where these differ more."""
         found = {}
-        for name in RATES:
+        for name in self.each:
             within = self._within(name)
             between = _between(self.each[name])
             known = [limits for limits in (within, between) if limits is not None]
@@ -94,14 +96,23 @@ class WindowCount:
         self.totals: dict[str, float] = defaultdict(float)
         self.sent = 0
 
-    def add(self, record: Record, block: int | None) -> None:
-        """`block` None: it was sent outside the window, and may still reach into it."""
+    def add(
+        self,
+        record: Record,
+        block: int | None,
+        *,
+        is_met: bool = False,
+    ) -> None:
+        """`block` None: it was sent outside the window, and may still reach into it.
+
+        `is_met`: it met every objective.
+        """
         start_ns = max(0, record.intended_ns)
         end_ns = record.end_ns
         is_good = record.error is None and end_ns is not None
         if block is not None:
             self.sent += 1
-            self._blocks[block].add(record, is_good=is_good)
+            self._blocks[block].add(record, is_good=is_good, is_met=is_met)
         if not is_good or end_ns is None:
             return
         first_ns = record.first_ns
@@ -109,6 +120,7 @@ class WindowCount:
         served = self._share(start_ns, end_ns)
         totals = self.totals
         totals[REQUESTS] += served
+        totals[GOODPUT] += served * is_met
         totals[INPUT] += record.input_tokens * served
         totals[TEXTS] += record.texts * served
         totals[HIDDEN] += record.hidden_tokens * served
@@ -139,11 +151,18 @@ class _Block:
         self.seconds = 0.0 if of_streams else 1.0
         self.amounts = dict.fromkeys(RATES, 0.0)
 
-    def add(self, record: Record, *, is_good: bool) -> None:
+    def add(
+        self,
+        record: Record,
+        *,
+        is_good: bool,
+        is_met: bool,
+    ) -> None:
         if self._of_streams:
             self.seconds += (record.done_ns - record.intended_ns) / 1e9
         if is_good:
             self.amounts[REQUESTS] += 1
+            self.amounts[GOODPUT] += is_met
             self.amounts[TOKENS] += visible_tokens(record)
 
 

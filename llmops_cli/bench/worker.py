@@ -22,7 +22,7 @@ from llmops_cli.bench.arrivals import due_times_s
 from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.loop import Loop
 from llmops_cli.bench.plan import LevelDone, LevelPlan, Tick
-from llmops_cli.bench.record import Record, ttft_ms
+from llmops_cli.bench.record import Record, ttft_ms, visible_tokens
 from llmops_cli.bench.session import Session
 from llmops_cli.bench.workload import SessionSource
 
@@ -171,7 +171,7 @@ class _Out:
         self._file.write(line)
         self._done += 1
         if record.error is None:
-            self._tokens += record.input_tokens if record.texts else record.output_tokens
+            self._tokens += record.input_tokens if record.texts else visible_tokens(record)
             value = ttft_ms(record)
             if value is not None and len(self._ttfts) < MOST_TTFTS:
                 self._ttfts.append(round(value, 3))

@@ -12,6 +12,7 @@ from llmops_cli.bench.analysis import Repetition, analyse
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.report import Window
+from llmops_cli.bench.slo import parse_slos
 from llmops_cli.bench.window_rates import WindowRates
 
 MS = 1_000_000
@@ -128,6 +129,20 @@ def test_few_requests_have_a_rate_without_an_interval() -> None:
     rates = rates_of(1, few)
     assert rates.per_s("requests_per_s") == pytest.approx(10, rel=0.001)
     assert rates.intervals() == {}
+
+
+def test_goodput_is_what_met_every_objective_and_has_an_interval() -> None:
+    records = busy_streams(4, 200, lambda rng: rng.choice([100.0, 300.0]), random.Random(1))
+    load = Load(kind="closed", label="x", concurrency=4)
+    slos = parse_slos("e2e_p90=200ms")
+    level = analyse(load, [Repetition(records=lambda: records)], slos=slos)
+    assert level.goodput_per_s is not None
+    low, high = level.rates_ci95["goodput_per_s"]
+    assert low < level.goodput_per_s < high
+    assert low < 10 < high  # half of four streams over 0.2 s
+    without = analyse(load, [Repetition(records=lambda: records)])
+    assert without.goodput_per_s is None
+    assert "goodput_per_s" not in without.rates_ci95
 
 
 def test_hidden_tokens_are_a_rate_of_their_own() -> None:
