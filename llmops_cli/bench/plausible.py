@@ -28,6 +28,10 @@ def impossible(report: BenchReport) -> str | None:
     for name, size in _numbers(report.memory):
         if size < 0:
             return f"memory: {name} {size:g} is under 0"
+    if report.startup is not None:
+        for name, value in _numbers(report.startup):
+            if value < 0:
+                return f"startup: {name} {value:g} is under 0"
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.problem import Problem
-from llmops_cli.core.report import Manifest, Memory, ReportKind
+from llmops_cli.core.report import Manifest, Memory, ReportKind, StartUp
 from llmops_cli.core.stats import Distribution
 
 
@@ -137,6 +137,7 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     manifest: Manifest
     levels: list[Level]
     memory: Memory
+    startup: StartUp | None = None
     finding: Conclusion = Conclusion()
 
 

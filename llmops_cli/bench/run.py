@@ -30,10 +30,11 @@ from llmops_cli.bench.slo import Slo
 from llmops_cli.bench.target import resolve_target
 from llmops_cli.core.errors import EngineFailed, Interrupted, LlmopsError
 from llmops_cli.core.progress import Progress
-from llmops_cli.core.report import Memory
+from llmops_cli.core.report import Memory, StartUp
 from llmops_cli.runtime.files import to_json, write_atomic
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.manifest import RunClock
+from llmops_cli.serving.first_token import first_token_s
 from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
 from llmops_cli.serving.telemetry import Telemetry
@@ -126,10 +127,14 @@ class _ReportBook:
         self._clock = RunClock()
         self._digests = target.digests()
         self._versions = target.versions()
+        self._startup: StartUp | None = None
 
-    def meet(self, server: RunningServer) -> None:
-        """Takes the names that only the server knows."""
+    def meet(self, server: RunningServer, http: Http) -> None:
+        """Takes what only the server knows: names, and how it started."""
         self._versions = server.versions()
+        if server.startup is not None:
+            first_s = first_token_s(server, http)
+            self._startup = msgspec.structs.replace(server.startup, first_token_s=first_s)
         is_unnamed = self._target.target.model is None
         if self._target.is_remote and is_unnamed:
             self._recipe = msgspec.structs.replace(self._recipe, model=server.model)
@@ -151,7 +156,13 @@ class _ReportBook:
             digests=self._digests,
             complete=complete,
         )
-        return BenchReport(manifest=manifest, levels=levels, memory=memory, finding=finding)
+        return BenchReport(
+            manifest=manifest,
+            levels=levels,
+            memory=memory,
+            startup=self._startup,
+            finding=finding,
+        )
 
     def keep(self, levels: list[Level]) -> None:
         """A partial report, should this be the last that is heard."""
@@ -194,7 +205,7 @@ def _drive(run: _Run, target: PreparedTarget) -> tuple[Memory, LlmopsError | Non
                 http=http,
             ) as server,
         ):
-            run.book.meet(server)
+            run.book.meet(server, http)
             _measure(run, pool, server, http)
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint=f"what was measured is in {run.folder}")

@@ -18,7 +18,7 @@ from llmops_cli.bench.words import (
     missing_words,
     values_words,
 )
-from llmops_cli.core.report import Memory
+from llmops_cli.core.report import Memory, StartUp
 from llmops_cli.core.stats import Distribution
 from llmops_cli.show.tables import milliseconds, number
 
@@ -31,6 +31,10 @@ COLORS = {
     "slower": "bold red",
     "more errors": "bold red",
 }
+WARM_SHARE = 0.95
+COLD_SHARE = 0.05
+"""Of the weights in main memory: from the one on a start did not wait for the disk, up to the other
+it waited for all of them."""
 COMPARED = (
     "load",
     "metric",
@@ -198,6 +202,8 @@ def _captions(report: BenchReport) -> Iterator[str]:
         yield escape(line)
     if report.memory.engine_peak_rss_bytes is not None:
         yield _memory_words(report.memory)
+    if report.startup is not None:
+        yield startup_words(report.startup)
 
 
 def _slo_words(level: Level, slo: SloResult) -> str:
@@ -214,6 +220,34 @@ def _memory_words(memory: Memory) -> str:
     if memory.engine_peak_gpu_bytes:
         text += f", GPU {memory.engine_peak_gpu_bytes / 1e6:,.0f} MB"
     return text
+
+
+def startup_words(startup: StartUp) -> str:
+    """`start-up 8.12 s: process 5.00, load 2.10, first token 1.02; warm: ...`."""
+    parts = []
+    total_s = 0.0
+    named = {
+        "process": startup.process_s,
+        "load": startup.load_s,
+        "first token": startup.first_token_s,
+    }
+    for name, part_s in named.items():
+        if part_s is not None:
+            total_s += part_s
+            parts.append(f"{name} {part_s:.2f}")
+    text = f"start-up {total_s:.2f} s: {', '.join(parts)}"
+    if startup.cached_share is None:
+        return text
+    kind = _warmth(startup.cached_share)
+    return f"{text}; {kind}: {startup.cached_share:.0%} of its weights lay in main memory"
+
+
+def _warmth(cached_share: float) -> str:
+    if cached_share >= WARM_SHARE:
+        return "warm"
+    if cached_share <= COLD_SHARE:
+        return "cold"
+    return "half warm"
 
 
 def comparison_table(found: Comparison) -> Table:

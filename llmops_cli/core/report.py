@@ -52,6 +52,21 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     engine_peak_gpu_bytes: int | None = None
 
 
+class StartUp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From nothing to the first token of an engine that we started, part by part.
+
+    `process_s`: until it began to read its model (None: it does not tell); `load_s`: from there, or
+    else from the start, until it listed its model; `first_token_s`: its first request, of one token
+    (None: it was not asked, or gave none); `cached_share`: of the weights' bytes, those that were
+    in main memory before: near 0 is a cold start, near 1 a warm one.
+    """
+
+    process_s: float | None = None
+    load_s: float
+    first_token_s: float | None = None
+    cached_share: float | None = None
+
+
 class Report(Protocol):
     """What all reports have."""
 

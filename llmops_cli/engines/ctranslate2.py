@@ -35,6 +35,7 @@ class Ctranslate2:
         formats=("ct2",),
         environment="ctranslate2",
         options=(*FLAGS, "max_num_seqs"),
+        loads_at=r"(?m)^loading ",
         packages=("ctranslate2", "transformers"),
         bench_body={"ignore_eos": True},
         causes=(NO_SUCH_TYPE,),

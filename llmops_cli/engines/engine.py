@@ -33,6 +33,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     `packages` whose versions change its numbers; `bench_body`: fields that its server wants in each
     request of a load test; `metrics`: our gauges -> their names in its /metrics; `causes`: what
     its log says when it fails; `scores_prompts`: it tells log-probabilities of a prompt's tokens;
+    `loads_at`: in the line of its log with which it begins to read its model, if it writes one;
     `checks_artifacts`: serving an artifact here says more than its quality measurement did;
     `makes_vectors`: it serves models that make vectors and no text.
     """
@@ -46,6 +47,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     bench_body: Mapping[str, object] = {}
     metrics: Mapping[str, tuple[str, ...]] = {}
     causes: tuple[Cause, ...] = ()
+    loads_at: str | None = None
     scores_prompts: bool = False
     checks_artifacts: bool = True
     makes_vectors: bool = False

