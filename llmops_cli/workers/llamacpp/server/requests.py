@@ -134,7 +134,7 @@ def decode(body: bytes, kind: type[Body]) -> Body:
     except msgspec.ValidationError as error:
         message = str(error).replace("`", "")
         raise BadRequest(message, param=field_in(message)) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise BadRequest("the body is nested too deep") from error
