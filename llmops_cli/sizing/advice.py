@@ -187,8 +187,9 @@ def _more_devices(asked: Asked) -> Iterator[str]:
             if cluster.devices > asked.cluster.devices:
                 there = asked.cluster.devices
                 yield (
-                    f"{cluster.devices} devices instead of {there} "
-                    f"(--strategy {names[0]}, a row a device, blocks computed again)"
+                    f"{cluster.devices} devices instead of {there} (--strategy {names[0]} "
+                    f"--batch-size {cluster.devices} --accumulate 1 "
+                    "--activation-checkpointing full)"
                 )
             return
         cluster = _doubled(cluster)

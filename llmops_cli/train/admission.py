@@ -5,7 +5,7 @@ Only what can be known without torch: the files that are named, the configuratio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,14 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.sizing.devices import Cluster
 from llmops_cli.train.checks import check
 from llmops_cli.train.config_file import Config
-from llmops_cli.train.data import data_files, is_here, missing, validation_files
+from llmops_cli.train.data import (
+    DataFile,
+    content_of,
+    data_files,
+    is_here,
+    missing,
+    validation_files,
+)
 from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.dry_run import AUTO, DryRun, dry_run, settled
 from llmops_cli.train.launch import Launch
@@ -93,11 +100,33 @@ def check_files(recipe: TrainRecipe, *, elsewhere: bool) -> None:
     for file in (*mixed, *held_out):
         if not is_here(file):
             raise missing(file)
+    _refuse_same(mixed, held_out)
     chat_template(recipe)
     if recipe.tokenizer is not None and not Path(recipe.tokenizer).expanduser().is_dir():
         raise UsageError(
             f"no folder of a tokenizer at {recipe.tokenizer}", hint="--tokenizer FOLDER"
         )
+
+
+def _refuse_same(mixed: Sequence[DataFile], held_out: Sequence[DataFile]) -> None:
+    """Links too: rows would count twice, or be trained on and held out."""
+    names: dict[str, str] = {}
+    for file in mixed:
+        content = content_of(file)
+        first = names.get(content)
+        names[content] = file.path
+        if first is not None:
+            raise UsageError(
+                f"--data {file.path} is the same as --data {first}",
+                hint=f"give it once; --data {first}=2 beside others weighs it more",
+            )
+    for file in held_out:
+        trained = names.get(content_of(file))
+        if trained is not None:
+            raise UsageError(
+                f"--validation {file.path} is trained on, as --data {trained}",
+                hint="--validation-share 5% holds a part of it out",
+            )
 
 
 def unseen(recipe: TrainRecipe) -> Iterator[str]:

@@ -47,6 +47,16 @@ def is_here(file: DataFile) -> bool:
     return file.path == DEMO or _place_of(file.path).exists()
 
 
+def content_of(file: DataFile) -> str:
+    """The same for two names of one file, or of one split of a folder."""
+    if file.path == DEMO:
+        return DEMO
+    place = _place_of(file.path)
+    split = "" if place == Path(file.path).expanduser() else file.path.rpartition(":")[2]
+    found = place.stat()
+    return f"{found.st_dev}:{found.st_ino}:{split}"
+
+
 def missing(file: DataFile) -> UsageError:
     return UsageError(
         f"no training data at {file.path}",

@@ -16,6 +16,9 @@ from typing import Any, NoReturn
 
 EMIT_EVERY_S = 0.1
 PR_SET_PDEATHSIG = 1
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+RUST_FULL_DISK = f"os error {errno.ENOSPC}"
+"""Tokenizers and safetensors have no class for it, only these words in an exception."""
 EXIT_CODES = {"Interrupted": 130}
 """Of a worker that others may have started, where a save and an end on a signal is no failure."""
 
@@ -116,13 +119,18 @@ def _die_with_launcher() -> None:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def is_full_disk(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in FULL_DISK
+    return RUST_FULL_DISK in str(error)
+
+
 def _full_disk(error: Exception) -> JobError | None:
     """The error of a full disk, which the user can mend."""
-    if not isinstance(error, OSError):
+    if not is_full_disk(error):
         return None
-    if error.errno != errno.ENOSPC:
-        return None
-    where = f" writing {error.filename}" if error.filename else ""
+    name = getattr(error, "filename", None)
+    where = f" writing {name}" if name else ""
     return JobError(
         "EnvironmentMissing",
         f"no space left on the device{where}",

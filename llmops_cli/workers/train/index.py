@@ -10,7 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _shared.protocol import Events, JobError, Json, run_worker
+from _shared.protocol import Events, JobError, Json, is_full_disk, run_worker
+from train.data.cache import prune
 from train.data.corpus import Corpus
 from train.data.encoder import Encoder, Encoding
 from train.data.files import TRAIN, VALIDATION, File, files_at
@@ -45,6 +46,18 @@ class DataSet(NamedTuple):
 
 
 def work(job: Json, events: Events) -> Json:
+    try:
+        return _made_ready(job, events)
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        cache = Path(job["cache"])
+        message = f"no space left for the index and the tokens of the data, below {cache.parent}"
+        hint = "free some space there, or XDG_CACHE_HOME=DIR for another place"
+        raise JobError("EnvironmentMissing", message, hint) from error
+
+
+def _made_ready(job: Json, events: Events) -> Json:
     how = Encoding(
         length=job["sequence_length"],
         train_on=job["train_on"],
@@ -66,6 +79,7 @@ def work(job: Json, events: Events) -> Json:
         identity="",
     )
     plan = _identified(plan)
+    prune(Path(job["cache"]))
     found = {"data": plan.json(), "notices": [], "preview": [], "training": [], "validation": []}
     if job["tokenizer"] is None and job.get("tokenizer_output"):
         job["tokenizer"] = _made_tokenizer(plan, job, events)

@@ -51,3 +51,22 @@ def test_a_weight_is_a_number_above_0(tmp_path: Path, weight: str) -> None:
         data_files(TrainRecipe(data=[f"{tmp_path / 'a.jsonl'}={weight}"]))
     with pytest.raises(UsageError, match="some have none"):
         check_files(TrainRecipe(data=["a.jsonl=2", "b.jsonl"]), elsewhere=True)
+
+
+def test_one_file_by_two_names_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("{}")
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(file)
+    hard = tmp_path / "hard.jsonl"
+    hard.hardlink_to(file)
+    for name in (file, link, hard):
+        with pytest.raises(UsageError, match="is the same as"):
+            check_files(TrainRecipe(data=[str(file), str(name)]), elsewhere=False)
+        with pytest.raises(UsageError, match="is trained on"):
+            recipe = TrainRecipe(data=[str(file)], validation=[str(name)])
+            check_files(recipe, elsewhere=False)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    splits = [f"{folder}:train", f"{folder}:test"]
+    check_files(TrainRecipe(data=splits), elsewhere=False)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _shared.protocol import JobError, Json
+from train.data.cache import used
 from train.data.converted import convert, is_plain
 from train.data.files import TEXT, File
 from train.data.scan import FoundRows, scan_lines, scan_text
@@ -119,6 +120,7 @@ def indexed(
             _make(folder, making)
         if with_checksums:
             _write_split(folder, share)
+        used(folder)
     return folder
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from _shared.protocol import JobError, Json
+from train.data.cache import used
 from train.data.corpus import Corpus
 from train.data.encoder import Encoding
 from train.data.index import Report
@@ -39,6 +40,7 @@ def surveyed(
     text = json.dumps(key, sort_keys=True)
     folder = cache / f"tokens-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
     write_tokens(corpus, folder, report)
+    used(folder)
     return Looked([exact_survey(counts) for counts in counts_in_store(folder)], str(folder))
 
 
