@@ -18,7 +18,7 @@ import torch
 from _shared.protocol import JobError, Json
 from train.checkpoints.folder import sync_folder
 from train.data.batch import Batch
-from train.loop import Source
+from train.loop import BatchSource
 from train.ranks import gather_values
 from train.safety import Surroundings
 from train.settings import Settings
@@ -38,7 +38,7 @@ MEMORY_SHARE = 0.8
 def export(
     around: Surroundings,
     strategy: Strategy,
-    source: Source,
+    source: BatchSource,
     tokenizer: Any,
 ) -> Json:
     """Every rank must call it; what the fresh process found, on the first one.
@@ -66,7 +66,7 @@ def export(
     return {"export": found}
 
 
-def _probe(source: Source, strategy: Strategy, settings: Settings) -> Batch:
+def _probe(source: BatchSource, strategy: Strategy, settings: Settings) -> Batch:
     """The first tokens of this rank's first rows, each of them to be predicted."""
     rows = source.rows(0, strategy.share.rows(settings.batch_size))
     ids_BT = rows.ids_BT[:, :PROBE_TOKENS]

@@ -14,7 +14,7 @@ from train.settings import Settings
 from train.strategies.strategy import Share, Strategy
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Samples in their order: a function of data, seed and step alone."""
 
     size: int
@@ -124,7 +124,7 @@ class Watcher(Protocol):
 
 def run(
     strategy: Strategy,
-    source: Source,
+    source: BatchSource,
     settings: Settings,
     *,
     position: Position = START,
@@ -151,7 +151,7 @@ def run(
 
 def train_step(
     strategy: Strategy,
-    source: Source,
+    source: BatchSource,
     settings: Settings,
     position: Position,
     guard: Guard,

@@ -19,7 +19,8 @@ def weights_of(model: Any) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = dict(model.named_parameters())
     for prefix, module in model.named_modules():
         for name, buffer in module.named_buffers(recurse=False):
-            if name not in module._non_persistent_buffers_set:  # noqa: SLF001  torch has no other way
+            unsaved = module._non_persistent_buffers_set  # noqa: SLF001  torch has no other way
+            if name not in unsaved:
                 weights[f"{prefix}.{name}".lstrip(".")] = buffer
     return weights
 

@@ -22,7 +22,7 @@ from train.checkpoints.sameness import (
     recipe_of,
 )
 from train.checkpoints.writer import Saved, Writer
-from train.loop import Position, Source, Step
+from train.loop import BatchSource, Position, Step
 from train.notices import Notices
 from train.ranks import Ranks, share_value
 from train.settings import Settings
@@ -49,7 +49,7 @@ class Run(NamedTuple):
     """What a checkpoint is of. data: digests of all that is read, by name."""
 
     strategy: Strategy
-    source: Source
+    source: BatchSource
     settings: Settings
     ranks: Ranks
     data: Json

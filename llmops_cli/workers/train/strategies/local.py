@@ -12,18 +12,17 @@ from torch import Tensor, distributed
 from torch.distributed.fsdp import FSDPModule
 
 from _shared.protocol import JobError
-from train.averages import Average
 from train.blocks import blocks_of
 from train.checkpointing import keep_less
 from train.data.batch import Batch, split_by_length
 from train.loss import forward, loss_sum, without_dropout
-from train.norms import clip_factor, global_norm, scale
-from train.optimizers import Optimizers
-from train.precision import DTYPES, LossScale, autocast
+from train.norms import global_norm
+from train.precision import DTYPES, autocast
 from train.ranks import Ranks
 from train.settings import Settings
 from train.strategies.in_force import observed
 from train.strategies.strategy import InForce, Share
+from train.strategies.updates import Updates, sum_over
 from train.weights import copy_into, weights_of
 from train.weights_file import save_config, save_weights
 
@@ -68,14 +67,12 @@ class LocalStrategy:
         self._group = group
         self._synchronize = synchronize
         self._casts = casts
-        self._optimizers = Optimizers(model, settings)
+        self._updates = Updates(model, settings)
         self._weights = weights_of(model)
-        self._loss_scale = LossScale.of(settings.precision)
-        self._average = Average.of(self._optimizers.pieces, settings.ema_decay)
 
     def gradients(self, batch: Batch, total_weight: float) -> float:
         total = 0.0
-        factor = self._averaged_over * self._loss_scale.value / total_weight
+        factor = self._averaged_over * self._updates.loss_scale.value / total_weight
         parts = split_by_length(batch, self._settings.accumulate)
         for number, part in enumerate(parts, 1):
             self._synchronize(is_last=number == len(parts))
@@ -106,46 +103,32 @@ class LocalStrategy:
                 module.reshard()
 
     def clip(self, most: float) -> float:
-        gradients = self._optimizers.gradients()
-        norm = global_norm(gradients) / self._loss_scale.value
-        self._loss_scale.observe(norm)
-        factor = clip_factor(norm, most) / self._loss_scale.value
-        if factor != 1 and not self._loss_scale.overflowed:
-            scale(gradients, factor)
-        return norm
+        norm = global_norm(self._updates.optimizers.gradients())
+        return self._updates.clip(norm, most=most)
 
     def update(self, factor: float) -> None:
-        if self._loss_scale.overflowed:
-            self._optimizers.drop_gradients()
-        else:
-            self._optimizers.step(factor)
-            self._average.update()
-        self._loss_scale.adapt()
+        self._updates.update(factor)
 
     def drop_gradients(self) -> None:
-        self._optimizers.drop_gradients()
+        self._updates.optimizers.drop_gradients()
 
     def sum_over_shares(self, values: list[float]) -> list[float]:
-        if self.share.parts == 1:
-            return values
-        summed = torch.tensor(values, dtype=torch.float64, device=self._ranks.device)
-        distributed.all_reduce(summed, group=self._group)
-        return summed.tolist()
+        return sum_over(values, self.share, self._group, self._ranks.device)
 
     def state(self) -> dict[str, Any]:
-        state = {"model": dict(self._weights), "optimizer": self._optimizers.state()}
-        state |= self._loss_scale.state()
-        state |= self._average.state()
+        state = {"model": dict(self._weights), "optimizer": self._updates.optimizers.state()}
+        state |= self._updates.loss_scale.state()
+        state |= self._updates.average.state()
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
         copy_into(self._weights, state["model"])
-        self._optimizers.restore(state["optimizer"])
-        self._loss_scale.restore(state)
-        self._average.restore(state)
+        self._updates.optimizers.restore(state["optimizer"])
+        self._updates.loss_scale.restore(state)
+        self._updates.average.restore(state)
 
     def save_model(self, folder: Path) -> None:
-        weights = {**self._weights, **self._average.weights()}
+        weights = {**self._weights, **self._updates.average.weights()}
         dtype = DTYPES[self._settings.export_dtype]
         save_weights(weights, folder, self._ranks, dtype=dtype)
         if self._ranks.is_first:

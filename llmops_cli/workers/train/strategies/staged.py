@@ -9,13 +9,11 @@ from torch import distributed
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule
 
-from train.averages import Average
 from train.data.batch import Batch
 from train.layout import local_part
 from train.loss import without_dropout
-from train.norms import clip_factor, scale, squared_norms
-from train.optimizers import Optimizers
-from train.precision import DTYPES, LossScale
+from train.norms import squared_norms
+from train.precision import DTYPES
 from train.ranks import Ranks
 from train.settings import Settings
 from train.strategies.in_force import observed
@@ -24,6 +22,7 @@ from train.strategies.pipeline import Pipeline
 from train.strategies.stage_files import save_stages
 from train.strategies.strategy import InForce, Share
 from train.strategies.tied import Tied
+from train.strategies.updates import Updates, sum_over
 from train.weights import copy_into, weights_of
 from train.weights_file import save_config
 
@@ -51,13 +50,11 @@ class StagedStrategy:
         self._mesh = mesh
         self._tied = tied
         self._pipeline = Pipeline(line, settings)
-        self._optimizers = Optimizers(model, settings)
+        self._updates = Updates(model, settings)
         self._weights = weights_of(model)
-        self._loss_scale = LossScale.of(settings.precision)
-        self._average = Average.of(self._optimizers.pieces, settings.ema_decay)
 
     def gradients(self, batch: Batch, total_weight: float) -> float:
-        factor = self.share.parts * self._loss_scale.value / total_weight
+        factor = self.share.parts * self._updates.loss_scale.value / total_weight
         loss = self._pipeline.gradients(self._ready(batch), factor)
         if self._tied is not None:
             self._tied.sum_gradients()
@@ -77,17 +74,13 @@ class StagedStrategy:
         return batch.cut_to(longest).to(self._ranks.device)
 
     def clip(self, most: float) -> float:
-        norm = self._norm() / self._loss_scale.value
-        self._loss_scale.observe(norm)
-        factor = clip_factor(norm, most) / self._loss_scale.value
-        if factor != 1 and not self._loss_scale.overflowed:
-            scale(self._optimizers.gradients(), factor)
-        return norm
+        return self._updates.clip(self._norm(), most=most)
 
     @torch.no_grad()
     def _norm(self) -> float:
         """Over all stages and shards; a weight that two stages hold counts once."""
-        pieces = [piece for piece in self._optimizers.pieces if not self._is_second(piece.name)]
+        held = self._updates.optimizers.pieces
+        pieces = [piece for piece in held if not self._is_second(piece.name)]
         gradients = [piece.parameter.grad for piece in pieces]
         parts = [local_part(gradient) for gradient in gradients if gradient is not None]
         square = torch.zeros((), dtype=torch.float64, device=self._ranks.device)
@@ -101,29 +94,20 @@ class StagedStrategy:
         return self._tied is not None and name == self._tied.second_name
 
     def update(self, factor: float) -> None:
-        if self._loss_scale.overflowed:
-            self._optimizers.drop_gradients()
-        else:
-            self._optimizers.step(factor)
-            self._average.update()
-        self._loss_scale.adapt()
+        self._updates.update(factor)
 
     def drop_gradients(self) -> None:
-        self._optimizers.drop_gradients()
+        self._updates.optimizers.drop_gradients()
 
     def sum_over_shares(self, values: list[float]) -> list[float]:
-        if self.share.parts == 1:
-            return values
-        summed = torch.tensor(values, dtype=torch.float64, device=self._ranks.device)
-        distributed.all_reduce(summed, group=self._mesh.get_group(DATA))
-        return summed.tolist()
+        return sum_over(values, self.share, self._mesh.get_group(DATA), self._ranks.device)
 
     def state(self) -> dict[str, Any]:
-        average = self._average.state()
+        average = self._updates.average.state()
         state = {
             "model": self._whole_names(self._weights),
-            "optimizer": self._whole_names(self._optimizers.state()),
-            **self._loss_scale.state(),
+            "optimizer": self._whole_names(self._updates.optimizers.state()),
+            **self._updates.loss_scale.state(),
         }
         return state | {key: self._whole_names(value) for key, value in average.items()}
 
@@ -139,15 +123,15 @@ class StagedStrategy:
 
     def restore(self, state: dict[str, Any]) -> None:
         copy_into(self._weights, self._own_names(state["model"], self._weights))
-        kept = {piece.name: None for piece in self._optimizers.pieces}
-        self._optimizers.restore(self._own_names(state["optimizer"], kept))
-        self._loss_scale.restore(state)
+        kept = {piece.name: None for piece in self._updates.optimizers.pieces}
+        self._updates.optimizers.restore(self._own_names(state["optimizer"], kept))
+        self._updates.loss_scale.restore(state)
         if "average" in state:
-            average = self._own_names(state["average"], self._average.weights())
-            self._average.restore({"average": average})
+            average = self._own_names(state["average"], self._updates.average.weights())
+            self._updates.average.restore({"average": average})
 
     def save_model(self, folder: Path) -> None:
-        weights = {**self._weights, **self._average.weights()}
+        weights = {**self._weights, **self._updates.average.weights()}
         kept = {name: weight for name, weight in weights.items() if not self._is_second(name)}
         dtype = DTYPES[self._settings.export_dtype]
         save_stages(kept, folder, self._ranks, self._mesh, dtype)

@@ -46,7 +46,8 @@ class ZeroEngine:
         if self._stage < 3:
             found: Tensor = self.optimizer.scaled_global_norm()
             return found
-        squares = [group.double() ** 2 for group in self.optimizer._get_norm_groups()]  # noqa: SLF001
+        groups = self.optimizer._get_norm_groups()  # noqa: SLF001  it has no other name
+        squares = [group.double() ** 2 for group in groups]
         return torch.stack(squares).sum().sqrt().float()
 
     def step(self, factor: float, *, most: float, norm: Tensor) -> None:

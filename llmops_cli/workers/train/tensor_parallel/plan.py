@@ -48,7 +48,8 @@ def plan_of(model: Any, size: int) -> Plan:
     Raises: JobError for a family without a plan.
     """
     model_type = model.config.model_type
-    plan = OWN_PLANS.get(model_type) or dict(model._tp_plan or {})  # noqa: SLF001  has no other name
+    theirs = model._tp_plan or {}  # noqa: SLF001  it has no other name
+    plan = OWN_PLANS.get(model_type) or dict(theirs)
     if not plan:
         message = f"neither Transformers nor we have a tensor parallel plan for '{model_type}'"
         raise JobError("UsageError", message, "--strategy fsdp")
