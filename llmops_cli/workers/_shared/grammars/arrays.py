@@ -2,20 +2,18 @@
 
 from typing import Any, Protocol
 
-from _shared.grammars.different import DifferentItems
 from _shared.grammars.items import DistinctItems
 from _shared.grammars.json_text import SPACE, array_of, quoted
-from _shared.grammars.machine import machine_of
-from _shared.grammars.merging import AnySchema, Schema, contains, meaning_of, types_of
+from _shared.grammars.merging import AnySchema, Schema, contains
 from _shared.grammars.nodes import (
     NOTHING,
-    ROOT,
     Choice,
     Counted,
     GrammarError,
     Literal,
     Node,
     Repeat,
+    Unsatisfiable,
     sequence,
 )
 from _shared.grammars.values import fits
@@ -26,9 +24,9 @@ class NodeMaker(Protocol):
 
     def node(self, schema: AnySchema) -> Node: ...
 
-    def of_type(self, schema: Schema) -> Node: ...
-
     def add_rule(self, node: Node) -> Node: ...
+
+    def different(self, item: Node, least: int, most: int | None) -> Node: ...
 
     def flat(self, schema: AnySchema) -> Schema: ...
 
@@ -43,7 +41,7 @@ class ArrayWriter:
         least = schema.get("minItems", 0)
         most = schema.get("maxItems")
         if most is not None and most < least:
-            raise GrammarError("minItems is above maxItems")
+            raise Unsatisfiable("minItems is above maxItems")
         first = schema.get("prefixItems", [])
         if isinstance(schema.get("items"), list):
             raise GrammarError("items: a list of schemas is called prefixItems")
@@ -91,7 +89,7 @@ class ArrayWriter:
         least: int,
         most: int | None,
     ) -> Node:
-        """Raises: GrammarError where it is not sure that there is always another item."""
+        """Raises: GrammarError."""
         items = schema.get("items", True)
         values = self._all_values(items)
         if "prefixItems" in schema:
@@ -99,11 +97,8 @@ class ArrayWriter:
         if values is not None:
             texts = [quoted(each) for each in values]
             return Counted(DistinctItems(texts, least=least, most=most))
-        plain = {} if isinstance(items, bool) else self._maker.flat(items)
-        if not can_be_told_apart(plain):
-            raise GrammarError("uniqueItems: supported for numbers, free texts and listed values")
-        item = machine_of({ROOT: self._maker.of_type(meaning_of(plain))})
-        return Counted(DifferentItems(item, least=least, most=most))
+        item = self._maker.add_rule(self._maker.node(items))
+        return self._maker.different(item, least, most)
 
     def _all_values(self, schema: AnySchema) -> list[Any] | None:
         """Every value that fits, if they are listed."""
@@ -123,14 +118,3 @@ class ArrayWriter:
             if fits(value, rest) and not contains(distinct, value):
                 distinct.append(value)
         return distinct
-
-
-def can_be_told_apart(schema: Schema) -> bool:
-    """Numbers, and texts that can always be longer."""
-    kinds = types_of(schema) if "type" in schema else []
-    if len(kinds) != 1 or any(key in schema for key in ("anyOf", "oneOf", "allOf")):
-        return False
-    if kinds[0] in ("integer", "number"):
-        return True
-    is_free = not any(key in schema for key in ("pattern", "format"))
-    return kinds[0] == "string" and is_free and schema.get("maxLength", 64) >= 64

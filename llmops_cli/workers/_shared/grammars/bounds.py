@@ -5,7 +5,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from _shared.grammars.nodes import GrammarError
+from _shared.grammars.nodes import (
+    GrammarError,
+    Unsatisfiable,
+)
 
 MOST_DIGITS = 15
 """What a float holds exactly."""
@@ -39,7 +42,7 @@ class BoundedNumber:
             self._divisor = float(bounds.step)
         self.start: Hashable = ""
         if not self._has(self._low, self._high):
-            raise GrammarError("no number is within these limits")
+            raise Unsatisfiable("no number is within these limits")
 
     def step(self, state: object, char: str) -> Hashable | None:
         if not isinstance(state, str) or char not in "-.0123456789":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -16,10 +17,11 @@ MOST_KEPT = 24
 
 
 class GrammarCache:
-    """The newest grammars by digest."""
+    """The newest grammars by digest. Any thread may ask."""
 
     def __init__(self) -> None:
         self._machines: OrderedDict[str, Machine] = OrderedDict()
+        self._lock = threading.Lock()
 
     def of_gbnf(self, text: str) -> Machine:
         """Raises: GrammarError."""
@@ -32,11 +34,14 @@ class GrammarCache:
     def kept(self, source: str, rules: Callable[[], Rules]) -> Machine:
         """The grammar that was made from this source. Raises: GrammarError."""
         digest = hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
-        machine = self._machines.get(digest)
+        with self._lock:
+            machine = self._machines.get(digest)
         if machine is None:
+            # Outside of the lock: one that takes long holds up nobody else's.
             machine = Machine(assemble(rules()))
-            self._machines[digest] = machine
-        self._machines.move_to_end(digest)
-        while len(self._machines) > MOST_KEPT:
-            self._machines.popitem(last=False)
+        with self._lock:
+            machine = self._machines.setdefault(digest, machine)
+            self._machines.move_to_end(digest)
+            while len(self._machines) > MOST_KEPT:
+                self._machines.popitem(last=False)
         return machine

@@ -1,8 +1,8 @@
-"""Arrays whose items differ, where the items are too many to be listed: texts and numbers."""
+"""Arrays whose items differ, where the items are too many to be listed."""
 
 import json
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from _shared.grammars.machine import Machine, State
 
@@ -19,16 +19,14 @@ class DifferentState(NamedTuple):
 
 
 class DifferentItems:
-    """An array of a grammar's texts, no two of the same value."""
+    """An array of a grammar's texts, no two of the same value.
 
-    def __init__(
-        self,
-        item: Machine,
-        *,
-        least: int,
-        most: int | None,
-    ) -> None:
-        self._item = item
+    Where few values are possible an answer can come to a point at which none is left; it fails.
+    """
+
+    def __init__(self, *, least: int, most: int | None) -> None:
+        """`item` is set before the first step: it may have such arrays in itself."""
+        self.item: Machine | None = None
         self._least = least
         self._most = most
         self.start: Hashable = DifferentState(frozenset())
@@ -43,10 +41,11 @@ class DifferentItems:
     def _item_step(self, state: DifferentState, char: str) -> DifferentState | None:
         if char == " " and state.phase == "after comma" and not state.text:
             return state._replace(phase="after space")
-        if self._most is not None and len(state.used) >= self._most:
+        has_room = self._most is None or len(state.used) < self._most
+        if self.item is None or not has_room:
             return None
-        self._item.rest()
-        item = (state.item or self._item.start).step(char)
+        self.item.rest()
+        item = (state.item or self.item.start).step(char)
         if item is None:
             return None
         longer = DifferentState(state.used, item, state.text + char, "item")
@@ -81,8 +80,15 @@ class DifferentItems:
 
 
 def value_of(text: str) -> str:
-    """Equal for equal values: 1.0 is 1."""
-    value = json.loads(text)
-    if isinstance(value, int | float):
-        return repr(float(value))
-    return json.dumps(value)
+    """Equal for equal values: 1.0 is 1, and an object's names have no order."""
+    return json.dumps(with_floats(json.loads(text)), sort_keys=True)
+
+
+# Any, twice: whatever JSON holds.
+def with_floats(value: Any) -> Any:
+    if isinstance(value, list):
+        return [with_floats(each) for each in value]
+    if isinstance(value, dict):
+        return {name: with_floats(each) for name, each in value.items()}
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_number else value

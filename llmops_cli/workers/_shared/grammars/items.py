@@ -3,7 +3,9 @@
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from _shared.grammars.nodes import GrammarError
+from _shared.grammars.nodes import (
+    Unsatisfiable,
+)
 
 
 class ItemsState(NamedTuple):
@@ -24,7 +26,7 @@ class DistinctItems:
         self._most = len(texts) if most is None else min(most, len(texts))
         self.start: Hashable = ItemsState(frozenset())
         if least > self._most:
-            raise GrammarError(f"uniqueItems: there are fewer than {least} different items")
+            raise Unsatisfiable(f"uniqueItems: there are fewer than {least} different items")
 
     def step(self, state: object, char: str) -> Hashable | None:
         if not isinstance(state, ItemsState) or state.phase == "closed":

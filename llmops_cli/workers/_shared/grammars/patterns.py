@@ -6,7 +6,7 @@ Classes are taken in their narrower meaning, ASCII, which fits JavaScript's and 
 
 import re
 import warnings
-from collections import deque
+from heapq import heappop, heappush
 from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
@@ -156,12 +156,13 @@ class Pattern:
                     before[edge.target].append((place, edge.chars is not None))
         found = [0] * len(self._edges)
         found[self.final] = 1
-        waiting = deque([self.final])
+        # The last place first: most patterns only go forward, so that each is settled once.
+        waiting = [-self.final]
         is_waiting = {self.final}
-        for _ in range(200 * MOST_STATES):
+        for _ in range(40 * MOST_STATES):
             if not waiting:
                 return found
-            target = waiting.popleft()
+            target = -heappop(waiting)
             is_waiting.discard(target)
             for place, reads in before[target]:
                 lengths = found[target] << reads & room
@@ -169,7 +170,7 @@ class Pattern:
                     found[place] |= lengths
                     if place not in is_waiting:
                         is_waiting.add(place)
-                        waiting.append(place)
+                        heappush(waiting, -place)
         raise GrammarError("pattern: it is too long for these lengths")
 
 

@@ -5,23 +5,22 @@ with `properties` has no others unless `additionalProperties` asks for them.
 """
 
 import json
+import time
 
 from _shared.grammars.arrays import ArrayWriter
-from _shared.grammars.bounds import BoundedNumber
+from _shared.grammars.checks import finite_rules, reachable
+from _shared.grammars.different import DifferentItems
 from _shared.grammars.disjoint import are_disjoint
 from _shared.grammars.json_text import (
     ANY_ARRAY,
     ANY_OBJECT,
     ANY_VALUE,
     BOOLEAN,
-    FORMATS,
-    INTEGER,
     NULL,
-    NUMBER,
     any_value_rules,
     quoted,
-    text,
 )
+from _shared.grammars.machine import machine_of
 from _shared.grammars.merging import AnySchema, Schema, contains, meaning_of, merged, types_of
 from _shared.grammars.nodes import (
     NOTHING,
@@ -33,19 +32,20 @@ from _shared.grammars.nodes import (
     Node,
     Rule,
     Rules,
-    sequence,
+    Unsatisfiable,
 )
 from _shared.grammars.objects import ObjectWriter
-from _shared.grammars.patterns import Pattern
 from _shared.grammars.pointers import resolve
-from _shared.grammars.texts import WRITABLE, PatternText
-from _shared.grammars.values import KINDS, OF_ARRAYS, OF_NUMBERS, OF_OBJECTS, bounds_of, fits
+from _shared.grammars.scalars import number_node, text_node
+from _shared.grammars.values import KINDS, OF_ARRAYS, OF_OBJECTS, fits
 from _shared.grammars.wellformed import check_schema
 
 MOST_SCHEMAS = 6_000
 """Schemas within a schema, counting one again wherever it is referred to with other keywords."""
 DEEPEST = 48
 MOST_CHARS = 256 << 10
+LONGEST_CPU_S = 2.0
+"""Large schemas of coding tools take a twentieth of that."""
 
 
 def rules_of(schema: AnySchema) -> Rules:
@@ -71,7 +71,10 @@ class SchemaReader:
         self._rules: Rules = any_value_rules()
         self._count = 0
         self._depth = 0
+        self._begun_cpu_s = time.thread_time()
         self._unread: list[str] = []
+        self._reasons: list[str] = []
+        self._different: list[tuple[DifferentItems, Node]] = []
         self._objects = ObjectWriter(self)
         self._arrays = ArrayWriter(self)
 
@@ -81,7 +84,21 @@ class SchemaReader:
         while self._unread:
             pointer = self._unread.pop()
             self._rules[rule_name(pointer)] = self.node(resolve(self._whole, pointer))
+        self._check_root()
+        for array, item in self._different:
+            array.item = machine_of({**self._rules, ROOT: item})
         return self._rules
+
+    def _check_root(self) -> None:
+        """Raises: GrammarError that says what nothing fits."""
+        if self._reasons and ROOT not in finite_rules(reachable(self._rules)):
+            raise GrammarError(f"no value fits it: {self._reasons[0]}")
+
+    def different(self, item: Node, least: int, most: int | None) -> Node:
+        """An array of this item; its grammar is made when all rules are read."""
+        array = DifferentItems(least=least, most=most)
+        self._different.append((array, item))
+        return Counted(array)
 
     def add_rule(self, node: Node) -> Node:
         """A rule of its own, for what stands in more than one place."""
@@ -99,6 +116,8 @@ class SchemaReader:
         self._count += 1
         if self._count > MOST_SCHEMAS:
             raise GrammarError("it has too many schemas in itself")
+        if time.thread_time() - self._begun_cpu_s > LONGEST_CPU_S:
+            raise GrammarError("it takes too long to be compiled")
         self._depth += 1
         if self._depth > DEEPEST:
             raise GrammarError(f"it is nested over {DEEPEST} deep")
@@ -117,7 +136,7 @@ class SchemaReader:
                 return self._one_of_several(keyword, schema)
         if "enum" in schema or "const" in schema:
             return self._listed_values(schema)
-        return self.of_type(schema)
+        return self._of_type(schema)
 
     def _reference(self, schema: Schema) -> Node:
         pointer = schema["$ref"]
@@ -204,7 +223,7 @@ class SchemaReader:
         kept = [value for value in values if fits(value, rest)]
         return Choice(tuple(Literal(quoted(value)) for value in kept))
 
-    def of_type(self, schema: Schema) -> Node:
+    def _of_type(self, schema: Schema) -> Node:
         types = types_of(schema)
         if "type" not in schema:
             # A keyword of one type means that type: nobody bounds the length of a number.
@@ -215,6 +234,13 @@ class SchemaReader:
         return Choice(tuple(self._one_type(each, schema) for each in types))
 
     def _one_type(self, kind: str, schema: Schema) -> Node:
+        try:
+            return self._values_of(kind, schema)
+        except Unsatisfiable as error:
+            self._reasons.append(str(error))
+            return NOTHING
+
+    def _values_of(self, kind: str, schema: Schema) -> Node:
         if kind == "object":
             is_any = not any(key in schema for key in OF_OBJECTS)
             return Rule(ANY_OBJECT) if is_any else self._objects.node(schema)
@@ -228,23 +254,3 @@ class SchemaReader:
         if kind == "null":
             return NULL
         return number_node(schema, is_integer=kind == "integer")
-
-
-def text_node(schema: Schema) -> Node:
-    least = schema.get("minLength", 0)
-    most = schema.get("maxLength")
-    if most is not None and most < least:
-        raise GrammarError("minLength is above maxLength")
-    if "pattern" in schema:
-        pattern = Pattern(schema["pattern"], writable=WRITABLE)
-        return Counted(PatternText(pattern, least=least, most=most))
-    form = FORMATS.get(schema.get("format", ""))
-    if form is not None and not least and most is None:
-        return sequence(Literal('"'), form, Literal('"'))
-    return text(least, most)
-
-
-def number_node(schema: Schema, *, is_integer: bool) -> Node:
-    if not any(key in schema for key in OF_NUMBERS):
-        return INTEGER if is_integer else NUMBER
-    return Counted(BoundedNumber(bounds_of(schema, is_integer=is_integer)))

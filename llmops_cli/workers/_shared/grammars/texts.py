@@ -3,7 +3,12 @@
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from _shared.grammars.nodes import CharSet, GrammarError, chars_of, span
+from _shared.grammars.nodes import (
+    CharSet,
+    Unsatisfiable,
+    chars_of,
+    span,
+)
 from _shared.grammars.patterns import Pattern
 
 LONGEST_COUNTED = 1_024
@@ -47,7 +52,7 @@ class PatternText:
             self._lengths = pattern.lengths(limit)
         self.start: Hashable = TextState(pattern.start, 0)
         if not self._is_possible(pattern.start, 0):
-            raise GrammarError("pattern: no text matches it with this length")
+            raise Unsatisfiable("pattern: no text matches it with this length")
 
     def step(self, state: object, char: str) -> Hashable | None:
         if not isinstance(state, TextState) or state.is_closed:

@@ -63,6 +63,12 @@ class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def has_form(self) -> bool:
+        """Whether its answers are held to a grammar."""
+        is_call = self.tools is not None and self.tools.grammar is not None
+        return is_call or bool(self.request.grammar or self.request.response_format)
+
+    @property
     def scored_logprobs(self) -> int:
         """What the sampler has to say: to choose the best, at least the tokens' own."""
         if self.best_of > self.request.n:
@@ -99,7 +105,10 @@ class Completions:
         body = await read_body(receive)
         request = decode(body, ChatRequest)
         check_template_fields(request.chat_template_kwargs)
-        tools = self._tool_use(request)
+        tools = None
+        if request.tools or request.tool_choice:
+            # In a thread of its own, here and below: a large schema takes its time.
+            tools = await asyncio.to_thread(self._tool_use, request)
         prompt = self._reader.chat(
             request.messages,
             tools=request.tools if tools else None,
@@ -166,7 +175,10 @@ class Completions:
         model = self._model_of(request)
         inbox: Inbox = asyncio.Queue()
         adapter = self._models.index(model)
-        generations = self._generations(call, adapter, inbox)
+        grammar = None
+        if call.has_form:
+            grammar = await asyncio.to_thread(self._grammar, call)
+        generations = self._generations(call, adapter, inbox, grammar)
         self._submit(generations)
         encoder = ResponseEncoder(self._vocabulary, chat=call.chat, model=model)
         watcher = asyncio.create_task(watch_disconnect(receive, inbox))
@@ -207,6 +219,7 @@ class Completions:
         call: GenerationCall,
         adapter: int,
         inbox: Inbox,
+        grammar: Machine | None,
     ) -> list[Generation]:
         """`n` for every prompt. Raises: BadRequest."""
         request = call.request
@@ -214,7 +227,7 @@ class Completions:
             request,
             top_logprobs=call.scored_logprobs,
             vocabulary_size=self._vocabulary.size,
-            grammar=self._grammar(call),
+            grammar=grammar,
         )
         shown = self._reader.shown_tokens(call.tools.layout) if call.tools else frozenset()
         stops = stops_of(request)

@@ -310,7 +310,7 @@ class Scheduler:
                 self._take_token(running, index)
             else:
                 self._verify(running, index, draft)
-        except GrammarError as error:
+        except (GrammarError, RecursionError) as error:
             generation.finish = "error"
             failure = GenerationFailure(f"grammar: {error}", is_clients_fault=True)
         if generation.finish is not None:

@@ -22,6 +22,7 @@ TEXTS_EACH = 3
 
 def test_what_is_written_for_a_schema_is_valid() -> None:
     answered = 0
+    unfinished = 0
     for number in range(COUNT):
         schema = drawn_schema(number)
         try:
@@ -33,9 +34,12 @@ def test_what_is_written_for_a_schema_is_valid() -> None:
         draw = random.Random(number)
         for _ in range(TEXTS_EACH):
             text = written(machine, draw)
+            unfinished += text is None
             if text is not None:
                 assert validator.is_valid(json.loads(text)), (number, text)
-    assert answered > 0.7 * COUNT
+    assert answered > 0.75 * COUNT
+    # Endless recursion of the drawn schemas, and arrays that ran out of different items.
+    assert unfinished < 0.05 * TEXTS_EACH * answered
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -100,6 +100,24 @@ CASES: list[tuple[str, Any, list[str], list[str]]] = [
         ["[1,1]", "[0,0]"],
     ),
     ("unique texts", {"items": TEXT, "uniqueItems": True}, ['["a","b"]'], ['["a","a"]']),
+    (
+        "unique objects",
+        {"items": {"type": "object"}, "uniqueItems": True},
+        ['[{"a":1},{"a":2}]', "[{}]"],
+        ['[{"a":1},{ "a": 1}]', '[{"a":1,"b":2},{"b":2,"a":1.0}]'],
+    ),
+    (
+        "a part that nothing fits",
+        {"properties": {"a": {**INTEGER, "minimum": 2, "maximum": 1}, "b": TEXT}},
+        ["{}", '{"b":""}'],
+        ['{"a":1}'],
+    ),
+    (
+        "one of two that nothing fits",
+        {"type": ["integer", "null"], "exclusiveMinimum": 1, "exclusiveMaximum": 2},
+        ["null"],
+        ["1", "2"],
+    ),
     ("root reference", TREE, ['{"v":1,"left":{"v":2,"right":{"v":3}}}'], ['{"left":{"v":1}}']),
     ("anyOf", {"anyOf": [TEXT, {"type": "null"}]}, ['"a"', "null"], ["1"]),
     ("oneOf", TAGGED, ['{"k":"x","v":1}', '{"k":"y"}'], ['{"k":"y","v":1}']),
@@ -131,7 +149,8 @@ def test_a_keyword_holds(schema: Any, good: list[str], bad: list[str]) -> None:
         ({"propertyNames": TEXT}, "propertyNames"),
         ({"dependentRequired": {"a": ["b"]}}, "dependentRequired"),
         ({"oneOf": [INTEGER, {"type": "number"}]}, "oneOf"),
-        ({"items": {"type": "object"}, "uniqueItems": True}, "uniqueItems"),
+        ({"prefixItems": [TEXT], "uniqueItems": True}, "uniqueItems"),
+        ({"items": {"enum": ["a"]}, "uniqueItems": True, "minItems": 2}, "uniqueItems"),
         ({**INTEGER, "minimum": 3, "maximum": 2}, "no number"),
         ({**INTEGER, "minimum": "3"}, "minimum: a number is expected"),
         ({**TEXT, "minLength": 3, "maxLength": 2}, "minLength"),
@@ -183,3 +202,10 @@ def test_nesting_ends_before_readers_of_json_give_up() -> None:
     assert 50 < depth < 500
     json.loads("[" * depth + "]" * depth)
     assert allows(machine, "[" * depth + "]" * depth)
+
+
+def test_a_schema_that_would_take_for_ever_is_refused() -> None:
+    heavy = {**TEXT, "pattern": "^(ab|c){1,900}$", "minLength": 3, "maxLength": 900}
+    fields = {f"p{place}": heavy for place in range(300)}
+    with pytest.raises(GrammarError, match="takes too long"):
+        of_schema({"type": "object", "properties": fields})

@@ -37,7 +37,7 @@ def allows(machine: Machine, text: str) -> bool:
 
 
 def written(machine: Machine, draw: random.Random) -> str | None:
-    """A whole text; None if it had become too long."""
+    """A whole text; None if it became too long, or nothing could follow."""
     state = machine.start
     text = ""
     while len(text) < LONGEST:
@@ -45,6 +45,8 @@ def written(machine: Machine, draw: random.Random) -> str | None:
             return text
         machine.rest()
         char = next_char(state, draw, likes_ends=len(text) > 60)
+        if not char:
+            return None
         following = state.step(char)
         assert following is not None
         state = following
@@ -59,5 +61,4 @@ def next_char(state: State, draw: random.Random, *, likes_ends: bool) -> str:
         if ends:
             return draw.choice(ends)
     possible = [char for char in pool if state.step(char)]
-    assert possible, "nothing can follow"
-    return draw.choice(possible)
+    return draw.choice(possible) if possible else ""
