@@ -155,7 +155,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     cpu_offload_gib: Annotated[
         float | None,
         Flag(
-            help="GiB of the weights that stay in main memory, where a GPU computes.",
+            help="Weights that stay in main memory, where a GPU computes, in GiB.",
             example="4",
             read=read_gib,
         ),
