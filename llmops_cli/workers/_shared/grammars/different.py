@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from _shared.grammars.machine import Machine, State
 
 AFTER_A_NUMBER = "0123456789.eE"
+LONGEST_FORCED = 64
+"""Characters that are looked ahead where there is no choice: the rest of `null`, say."""
 
 
 class DifferentState(NamedTuple):
@@ -52,9 +54,20 @@ class DifferentItems:
         return None if self._is_stuck(longer) else longer
 
     def _is_stuck(self, state: DifferentState) -> bool:
-        """The item has been there, and cannot become another one."""
+        """The item, as far as it can go only one way, has been there and cannot be another one."""
         item = state.item
-        if item is None or not item.accepts or value_of(state.text) not in state.used:
+        text = state.text
+        for _ in range(LONGEST_FORCED):
+            if item is None or not state.used:
+                return False
+            if item.accepts:
+                break
+            following = item.first_chars()
+            if following is None or len(following) != 1:
+                return False
+            item = item.step(following)
+            text += following
+        if item is None or not item.accepts or value_of(text) not in state.used:
             return False
         return not any(item.step(char) for char in AFTER_A_NUMBER)
 

@@ -209,3 +209,9 @@ def test_a_schema_that_would_take_for_ever_is_refused() -> None:
     fields = {f"p{place}": heavy for place in range(300)}
     with pytest.raises(GrammarError, match="takes too long"):
         of_schema({"type": "object", "properties": fields})
+
+
+def test_an_item_that_could_only_be_there_twice_is_not_begun() -> None:
+    machine = of_schema({"items": {"type": ["integer", "null"]}, "uniqueItems": True})
+    assert after(machine, "[null, n") is None
+    assert allows(machine, "[null, 5]")
