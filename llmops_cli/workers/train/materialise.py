@@ -5,6 +5,7 @@ piece by piece, or are drawn block by block as one process draws them.
 """
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,24 @@ def materialise(model: Any, settings: Settings, device: torch.device) -> None:
     model.to_empty(device=device)
     _tie(ties)
     targets = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    config = _config_as_made(model)
     if settings.model is None:
-        _draw(targets, model.config, settings)
+        _draw(targets, config, settings)
         return
     buffers = set(targets) - set(weights_of(model))
-    _draw({name: targets[name] for name in buffers}, model.config, settings)
+    _draw({name: targets[name] for name in buffers}, config, settings)
     _read({name: targets[name] for name in targets if name not in buffers}, settings)
+
+
+def _config_as_made(model: Any) -> Any:
+    """With the padding that the embedding was made with, whose row begins as zeros.
+
+    The tokenizer's is written into the config only later, for whoever loads the model.
+    """
+    config = deepcopy(model.config)
+    embedding = model.get_input_embeddings()
+    config.get_text_config().pad_token_id = getattr(embedding, "padding_idx", None)
+    return config
 
 
 def _read(targets: Mapping[str, Tensor], settings: Settings) -> None:

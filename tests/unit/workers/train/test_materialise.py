@@ -46,6 +46,14 @@ def test_new_models_are_the_same(tmp_path: Path, name: str) -> None:
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
+def test_a_tokenizers_padding_changes_no_new_weight(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "llama", init=str(tmp_path))
+    model = make_model(settings, 19, on_meta=True)
+    model.config.pad_token_id = 3  # as vocabulary.match does it before ranks draw their parts
+    materialise(model, settings, CPU)
+    assert_same(make_model(settings, 19), model)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_models_of_folders_are_the_same(tmp_path: Path, name: str) -> None:
     config = config_of(name, tied=False, vocabulary=19)
