@@ -116,8 +116,9 @@ class Supervised:
             pipe.close()
 
     def _kill(self) -> None:
-        """Whatever the guard started dies with it."""
-        os.killpg(self._guard.pid, signal.SIGKILL)
+        """Whatever the guard started dies with it; it may have ended meanwhile."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._guard.pid, signal.SIGKILL)
         self._guard.wait()
 
     def has_said(self, pattern: str) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from llmops_cli.runtime.paths import WORKERS
+from llmops_cli.runtime.process import Supervised
 
 
 @pytest.mark.skipif(
@@ -35,3 +37,21 @@ def test_an_engine_ends_even_if_its_guard_is_killed_with_9() -> None:
         guard.kill()
         _, alive = psutil.wait_procs([engine], timeout=5)
         assert not alive
+
+
+def test_a_second_ctrl_c_when_all_has_ended_is_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = Supervised([sys.executable, "-c", ""], log_path=tmp_path / "log", env={})
+    assert ended.wait(30) == 0
+    wait = subprocess.Popen.wait
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupted(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        if interrupts:
+            raise interrupts.pop()
+        return wait(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ended.stop()
