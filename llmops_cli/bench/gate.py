@@ -29,6 +29,8 @@ from llmops_cli.show.gates import ConditionOutcome, JudgedCondition
 
 LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
 SHARES = (*RATES, ERROR_RATE)
+ENOUGH_MORE = 4
+"""Times the requests of a run, which mostly bound a percentile that slow spells left unbounded."""
 COMPARED_STATISTICS = (SHIFT, *STATISTICS)
 GRAMMAR = Grammar(
     metrics=(*LATENCIES, *SHARES),
@@ -240,6 +242,11 @@ def _why_no_interval(condition: Condition, level: Level) -> str:
     if not found.count:
         return "it was not measured"
     needed = size_for_interval((condition.percentile or 50) / 100)
+    if found.count >= needed:
+        return (
+            f"requests near one another are so alike that {found.count} count for fewer than the "
+            f"{needed} that {condition.part} needs (bench --requests {found.count * ENOUGH_MORE})"
+        )
     return (
         f"{condition.part} has an interval from some {needed} requests on, there are {found.count} "
         f"(bench --requests {needed * 5 // 4})"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from llmops_cli.core.effective import design_effect, effects_of_percentiles
 from llmops_cli.core.histogram import key_of, value_of
-from llmops_cli.core.ranks import Z, rank_limits
-from llmops_cli.core.significance import t_limit
+from llmops_cli.core.ranks import rank_limits
 from llmops_cli.core.stats import QUANTILES, Distribution, percentile, samples_missing
 
 if TYPE_CHECKING:
@@ -98,22 +98,25 @@ class Sample:
         blocks = np.frombuffer(self._blocks, dtype=np.uint16)
         exact = sorted(self._values)
         count = len(exact)
-        counts = np.ones(count)
+        _, rows = np.unique(blocks, return_inverse=True)
+        sizes = np.bincount(rows)
         points = {name: percentile(exact, q) for name, q in QUANTILES.items()}
 
         def at_rank(rank: float) -> float:
             return percentile(exact, 100 * (rank - 1) / max(1, count - 1))
 
-        def effective(name: str) -> float:
-            return _effective_size(values <= points[name], blocks, counts)
-
+        own = {}
+        for name, point in points.items():
+            below = np.bincount(rows, weights=values <= point)
+            own[name] = design_effect(below, sizes)
+        effects = effects_of_percentiles(own, len(sizes))
         return _told(
             points,
             mean=math.fsum(exact) / count,
             low=exact[0],
             high=exact[-1],
             count=count,
-            ci95=_intervals(count, effective, at_rank),
+            ci95=_intervals(count, effects, at_rank),
         )
 
     def _of_buckets(self) -> Distribution:
@@ -131,17 +134,18 @@ class Sample:
         def at_rank(rank: float) -> float:
             return _weighted_percentile(support, total, 100 * rank / count)
 
-        def effective(name: str) -> float:
-            below = support <= points[name]
-            return _effective_size_of_blocks(weights @ below, weights.sum(axis=1))
-
+        own = {}
+        sizes = weights.sum(axis=1)
+        for name, point in points.items():
+            own[name] = design_effect(weights @ (support <= point), sizes)
+        effects = effects_of_percentiles(own, len(sizes))
         return _told(
             points,
             mean=whole / count,
             low=low,
             high=high,
             count=round(count),
-            ci95=_intervals(count, effective, at_rank),
+            ci95=_intervals(count, effects, at_rank),
         )
 
     def _bucket_weights(self) -> tuple[ndarray, ndarray]:
@@ -274,13 +278,13 @@ def _told(
 
 def _intervals(
     count: float,
-    effective: Callable[[str], float],
+    effects: Mapping[str, float],
     at_rank: Callable[[float], float],
 ) -> dict[str, tuple[float, float]]:
     """The 95 % interval of each percentile that the sample bounds on both sides."""
     found = {}
     for name, q in QUANTILES.items():
-        size = effective(name)
+        size = count / effects[name]
         limits = rank_limits(q / 100, size)
         if limits is None:
             continue
@@ -288,41 +292,3 @@ def _intervals(
         low, high = (at_rank(rank * scale) for rank in limits)
         found[name] = (low, high)
     return found
-
-
-def _effective_size(
-    is_below: ndarray,
-    blocks: ndarray,
-    counts: ndarray,
-) -> float:
-    """Independent draws that tell as much as these n (n,) in their blocks (n,)."""
-    import numpy as np
-
-    _, rows = np.unique(blocks, return_inverse=True)
-    below = np.bincount(rows, weights=is_below)
-    sizes = np.bincount(rows, weights=counts)
-    return _effective_size_of_blocks(below, sizes)
-
-
-def _effective_size_of_blocks(below: ndarray, sizes: ndarray) -> float:
-    """From how many of each block (B,) are below a value, and how many it has (B,).
-
-    Neighbours in time share a server's state: the variance of a share is that of the sums of
-    blocks, and the sample counts for as many independent draws as would have it. Few blocks know
-    that variance badly, which Student's t allows for. 0 with fewer than two blocks.
-    Source: Korn & Graubard 1998.
-    """
-    count = float(sizes.sum())
-    blocks = len(sizes)
-    if blocks < 2:
-        return 0.0
-    share = float(below.sum()) / count
-    sums = below - share * sizes
-    variance = float(sums @ sums) * blocks / (blocks - 1)
-    alone = count * share * (1 - share)
-    if alone <= 0:
-        return count
-    effect = max(1.0, variance / alone)
-    if count > 2 * blocks:  # else nearly every draw has a block of its own
-        effect *= (t_limit(blocks - 1) / Z) ** 2
-    return count / effect

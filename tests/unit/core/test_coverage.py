@@ -131,3 +131,72 @@ def test_neighbours_that_are_alike_count_for_fewer() -> None:
         low, high = sample.distribution().ci95["p50"]
         covered += low <= 1.0 <= high
     assert LEAST < covered / rounds < MOST + 0.01
+
+
+ROUNDS = 300
+SPREAD = 0.6
+
+
+def independent(rng: np.random.Generator, size: int) -> np.ndarray:
+    return rng.standard_normal(size)
+
+
+def autoregressive(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Each request's level is 0.8 of the last one's."""
+    fresh = rng.standard_normal(size) * math.sqrt(1 - 0.8**2)
+    fresh[0] = rng.standard_normal()
+    steps = []
+    level = 0.0
+    for step in fresh.tolist():
+        level = 0.8 * level + step
+        steps.append(level)
+    return np.array(steps)
+
+
+def in_phases(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Slow and fast spells of 20 requests, longer than a block of a run of 250 or 1,000."""
+    spells = np.repeat(rng.standard_normal(size // 20 + 2), 20)
+    first = rng.integers(20)
+    own = rng.standard_normal(size) * math.sqrt(SPREAD**2 - 0.5**2)
+    return (0.5 * spells[first : first + size] + own) / SPREAD
+
+
+class Series(NamedTuple):
+    """Standard normal levels in time order. `told`: at least, in how many of 100 runs."""
+
+    draw: Callable[[np.random.Generator, int], np.ndarray]
+    size: int
+    told: dict[str, int]
+
+
+SERIES = {
+    "independent-80": Series(independent, 80, {"p50": 99, "p90": 95, "p95": 65}),
+    "independent-500": Series(independent, 500, {"p50": 99, "p90": 99, "p95": 99, "p99": 70}),
+    "autoregressive-250": Series(autoregressive, 250, {"p50": 99, "p90": 20}),
+    "autoregressive-1000": Series(autoregressive, 1000, {"p50": 99, "p90": 99, "p95": 90}),
+    "phases-250": Series(in_phases, 250, {"p50": 95}),
+    "phases-1000": Series(in_phases, 1000, {"p50": 99, "p90": 90, "p95": 35}),
+    "phases-4000": Series(in_phases, 4000, {"p50": 99, "p90": 99, "p95": 99, "p99": 50}),
+}
+
+
+@pytest.mark.parametrize("series", SERIES.values(), ids=SERIES)
+def test_spells_longer_than_a_block_are_covered_or_not_told(series: Series) -> None:
+    rng = np.random.default_rng(77)
+    normal = NormalDist()
+    told: Counter[str] = Counter()
+    covered: Counter[str] = Counter()
+    for _ in range(ROUNDS):
+        levels = series.draw(rng, series.size)
+        sample = Sample()
+        for place, value in enumerate(np.exp(SPREAD * levels).tolist()):
+            sample.add(value, place * BLOCKS // series.size)
+        for name, (low, high) in sample.distribution().ci95.items():
+            truth = math.exp(SPREAD * normal.inv_cdf(QUANTILES[name] / 100))
+            told[name] += 1
+            covered[name] += low <= truth <= high
+    for name, count in told.items():
+        assert count - covered[name] < 0.09 * ROUNDS, (name, covered[name], count)
+    for name, least in series.told.items():
+        assert told[name] >= least * ROUNDS / 100, (name, told[name])
+        assert covered[name] / told[name] > 0.90, (name, covered[name], told[name])
