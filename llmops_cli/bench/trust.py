@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from llmops_cli.bench.saved import SavedRun, load_name
-from llmops_cli.bench.unlike import ENGINE, SAME_REQUESTS, unlike_words
+from llmops_cli.bench.unlike import ENGINE, SAME_REQUESTS, said_of, unlike_words
 from llmops_cli.core.report import Manifest
 from llmops_cli.show.gates import ConditionOutcome, JudgedCondition
 
@@ -34,7 +34,7 @@ def unlike(current: SavedRun, baseline: SavedRun) -> Iterator[JudgedCondition]:
     """What keeps a change from being the server's own: other requests, another machine."""
     before = baseline.report.manifest
     now = current.report.manifest
-    requests = _differences(SAME_REQUESTS, before.recipe, now.recipe)
+    requests = _recipes_differ(SAME_REQUESTS, before, now)
     if requests:
         yield _row("same workload", THE_RUN, ConditionOutcome.UNKNOWN, requests)
     machine = _differences(MACHINE, _machine(before), _machine(now))
@@ -51,7 +51,7 @@ def changed(current: SavedRun, baseline: SavedRun) -> Iterator[JudgedCondition]:
     now = current.report.manifest
     for name, text in (
         ("same model", _differences(("model",), _model(before), _model(now))),
-        ("same engine", _differences(ENGINE, before.recipe, now.recipe)),
+        ("same engine", _recipes_differ(ENGINE, before, now)),
         ("same versions", unlike_words(before.versions, now.versions)),
     ):
         if text:
@@ -70,6 +70,16 @@ def _machine(manifest: Manifest) -> dict[str, object]:
 def _model(manifest: Manifest) -> dict[str, object]:
     digest = manifest.digests.get("model")
     return {"model": digest or manifest.recipe.get("model")}
+
+
+def _recipes_differ(
+    names: Sequence[str],
+    before: Manifest,
+    now: Manifest,
+) -> str:
+    ours = said_of(before.recipe, names)
+    theirs = said_of(now.recipe, names)
+    return unlike_words(ours, theirs)
 
 
 def _differences(

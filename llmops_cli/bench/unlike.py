@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
+import msgspec
+
+from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.saved import SavedRun, load_name
 from llmops_cli.core.report import Manifest
 
@@ -54,6 +58,9 @@ SAME_REQUESTS = (
     "warm_cache",
 )
 """Those without which two levels of one name are two loads."""
+SPACED_LOADS = ("rate", "ramp", "steps")
+"""Loads whose requests come at times of an arrival process."""
+OPEN_LOADS = (*SPACED_LOADS, "burst", "trace")
 ENGINE = ("backend", "options")
 FEWEST_REPETITIONS = 3
 MOST_NAMES = 6
@@ -62,11 +69,43 @@ MOST_CHARACTERS = 40
 
 def same_workload(a: SavedRun, b: SavedRun) -> bool:
     """Both sent the same requests at the same times."""
-    left = a.report.manifest.recipe
-    right = b.report.manifest.recipe
-    ours = [left.get(name) for name in WORKLOAD]
-    theirs = [right.get(name) for name in WORKLOAD]
+    ours = said_of(a.report.manifest.recipe, WORKLOAD)
+    theirs = said_of(b.report.manifest.recipe, WORKLOAD)
     return ours == theirs
+
+
+def said_of(recipe: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
+    """What a run's recipe says in these fields, None for one that has no meaning there.
+
+    A report that is older than a field was made with the field's default.
+    """
+    whole = {**_defaults(), **recipe}
+    idle = set(_idle_fields(whole))
+    return {name: None if name in idle else whole.get(name) for name in names}
+
+
+@lru_cache(maxsize=1)
+def _defaults() -> dict[str, object]:
+    plain = msgspec.to_builtins(BenchRecipe())
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _idle_fields(recipe: Mapping[str, object]) -> Iterator[str]:
+    """Fields that change no request of this API and load."""
+    if recipe["api"] == "embeddings":
+        yield "output_tokens"
+    else:
+        yield "texts_per_request"
+    if not recipe["shared_prefix_tokens"]:
+        yield "shared_prefix_share"
+    if not recipe["trace"]:
+        yield "time_scale"
+    if not any(recipe[name] for name in SPACED_LOADS):
+        yield "arrival"
+        yield "burstiness"
+    if not any(recipe[name] for name in OPEN_LOADS):
+        yield "max_in_flight"
 
 
 def comparison_warnings(a: SavedRun, b: SavedRun) -> Iterator[str]:
@@ -120,8 +159,8 @@ def _unlike_names(
     left: Manifest,
     right: Manifest,
 ) -> Iterator[str]:
-    ours = {name: left.recipe.get(name) for name in names}
-    theirs = {name: right.recipe.get(name) for name in names}
+    ours = said_of(left.recipe, names)
+    theirs = said_of(right.recipe, names)
     yield from _unlike(kind, ours, theirs)
 
 
