@@ -9,6 +9,7 @@ from typing import Any
 from _openai.engine import Message, TokenEngine
 from _openai.errors import RequestError
 from _openai.fields import Fields, is_token, wrong
+from _shared.context import is_beyond, too_long
 
 
 class PromptReader:
@@ -41,9 +42,9 @@ class PromptReader:
     def _check_size(self, characters: int, param: str) -> None:
         """What must be too long is not tokenized first, which takes seconds of all others."""
         engine = self._engine
-        if characters > engine.context * engine.longest_token:
-            size = f"{characters} characters"
-            raise RequestError(self._too_long(size), param=param)
+        if is_beyond(characters, context=engine.context, longest_token=engine.longest_token):
+            message = too_long(engine.context, f"{characters} characters")
+            raise RequestError(message, param=param)
 
     def _check_tokens(self, tokens: list[int]) -> None:
         for token in tokens:
@@ -54,14 +55,9 @@ class PromptReader:
         if not tokens:
             raise RequestError("the prompt is empty", param=param)
         if len(tokens) >= self._engine.context:
-            size = f"{len(tokens)} tokens"
-            raise RequestError(self._too_long(size), param=param)
+            message = too_long(self._engine.context, f"{len(tokens)} tokens")
+            raise RequestError(message, param=param)
         return tokens
-
-    def _too_long(self, size: str) -> str:
-        context = self._engine.context
-        limit = f"This model's maximum context length is {context} tokens."
-        return f"{limit} However, your prompt has {size}; please reduce it."
 
 
 def single_prompt(fields: Fields) -> str | list[int]:

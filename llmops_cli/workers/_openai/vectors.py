@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import dataclasses
-from typing import Any, Protocol
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from _openai.errors import RequestError
 from _openai.fields import body_of
@@ -15,6 +17,7 @@ from _openai.serving import (
     run_server,
     tell_health,
 )
+from _shared.context import is_beyond, too_long
 from _shared.embedding_queue import (
     EmbeddingCall,
     EmbeddingQueue,
@@ -37,6 +40,7 @@ PATHS = ("/health", "/v1/models", "/metrics", "/tokenize", EMBEDDINGS, *TEXT_PAT
 
 # An answer is JSON: texts, numbers and lists of objects.
 Json = dict[str, Any]
+Result = TypeVar("Result")
 
 
 class VectorEngine(Protocol):
@@ -57,11 +61,22 @@ class VectorEngine(Protocol):
     def vocabulary_size(self) -> int:
         """Every token is below."""
 
+    @property
+    def longest_token(self) -> int:
+        """Characters that one token can stand for."""
+
     def encode_text(self, text: str) -> Tokens:
         """With the special tokens that the model wants around it."""
 
     def vectors(self, texts: list[Tokens]) -> list[bytes]:
         """One for each: float32, little-endian."""
+
+
+class WantedVectors(NamedTuple):
+    """A request that was read: its texts as tokens, and the form of its answer."""
+
+    texts: list[Tokens]
+    encoding: str
 
 
 class VectorServer:
@@ -71,6 +86,7 @@ class VectorServer:
         self._engine = engine
         self._queue = EmbeddingQueue(lambda: engine, step)
         self._queue.start()
+        self._readers = ThreadPoolExecutor(1, "reader")
         self.models = [engine.name]
         self.context = engine.longest
         self.connection = Connections(self._route).serve
@@ -94,11 +110,16 @@ class VectorServer:
             counts = dataclasses.asdict(self._queue.counters)
             await reply(writer, 200, metrics_text({}, counts))
         elif route == ("POST", "/tokenize"):
-            await reply(writer, 200, self._tokenize(body_of(request.body)))
+            await reply(writer, 200, await self._apart(lambda: self._tokenize(request)))
         elif route == ("POST", EMBEDDINGS):
-            await reply(writer, 200, await self._embed(body_of(request.body), reader))
+            await reply(writer, 200, await self._embed(request, reader))
         else:
             raise self._no_route(request)
+
+    async def _apart(self, work: Callable[[], Result]) -> Result:
+        """In the thread that reads bodies: a long text delays nobody else."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, work)
 
     def _no_route(self, request: HttpRequest) -> RequestError:
         if request.method == "POST" and request.path in TEXT_PATHS:
@@ -107,27 +128,40 @@ class VectorServer:
         status = 405 if request.path in PATHS else 404
         return RequestError(f"no {request.method} {request.path} here", status=status)
 
-    def _tokenize(self, fields: Json) -> Json:
+    def _tokenize(self, request: HttpRequest) -> Json:
+        fields = body_of(request.body)
         text = fields.get("content", fields.get("prompt"))
         if not isinstance(text, str):
             raise RequestError("prompt: a text is needed", param="prompt")
+        self._check_size(text, "prompt")
         tokens = self._engine.encode_text(text)
         return {"tokens": tokens, "count": len(tokens), "max_model_len": self.context}
 
-    async def _embed(self, fields: Json, reader: asyncio.StreamReader) -> Json:
+    def _check_size(self, text: str, param: str) -> None:
+        """What must be too long is not tokenized first."""
         engine = self._engine
+        if is_beyond(len(text), context=engine.longest, longest_token=engine.longest_token):
+            message = too_long(engine.longest, f"{len(text)} characters")
+            raise RequestError(message, param=param)
+
+    def _read(self, request: HttpRequest) -> WantedVectors:
+        fields = body_of(request.body)
         try:
-            request = read_embedding_request(fields, dimensions=engine.dimensions)
-            self._check_model(request.model)
-            texts = [self._tokens_of(number, part) for number, part in enumerate(request.inputs)]
+            wanted = read_embedding_request(fields, dimensions=self._engine.dimensions)
+            self._check_model(wanted.model)
+            texts = [self._tokens_of(number, part) for number, part in enumerate(wanted.inputs)]
         except FieldError as error:
             raise RequestError(str(error), param=error.field) from error
-        call = EmbeddingCall(texts)
+        return WantedVectors(texts, wanted.encoding)
+
+    async def _embed(self, request: HttpRequest, reader: asyncio.StreamReader) -> Json:
+        wanted = await self._apart(lambda: self._read(request))
+        call = EmbeddingCall(wanted.texts)
         await self._computed(call, reader)
         return embedding_answer(
             call.vectors,
-            model=engine.name,
-            encoding=request.encoding,
+            model=self._engine.name,
+            encoding=wanted.encoding,
             prompt_tokens=call.tokens,
         )
 
@@ -138,7 +172,11 @@ class VectorServer:
 
     def _tokens_of(self, number: int, part: EmbeddingInput) -> Tokens:
         """Raises: FieldError for what the model cannot read."""
-        tokens = self._engine.encode_text(part) if isinstance(part, str) else part
+        if isinstance(part, str):
+            self._check_size(part, "input")
+            tokens = self._engine.encode_text(part)
+        else:
+            tokens = part
         check_tokens(
             tokens,
             number=number,

@@ -40,6 +40,7 @@ class HfVectors:
         self._model: Any = model.to(self._device).eval()
         self._text = HfText(args.model)
         self.encode_text = self._text.encode_text
+        self.longest_token = self._text.longest_token
         self.name = args.name
         self.dimensions = int(self._model.config.hidden_size)
         self.vocabulary_size = int(self._model.get_input_embeddings().num_embeddings)

@@ -64,7 +64,7 @@ def deliver_all(outputs: list[StepOutput]) -> None:
         output.generation.deliver(output)
 
 
-def prompt_reader(model: GgufModel) -> PromptReader:
+def prompt_reader(model: GgufModel, *, context: int) -> PromptReader:
     vocabulary = model.vocabulary
     source = model.metadata("tokenizer.chat_template")
     template = None
@@ -72,7 +72,7 @@ def prompt_reader(model: GgufModel) -> PromptReader:
         bos = vocabulary.bos_text()
         eos = vocabulary.eos_text()
         template = ChatTemplate(source, bos=bos, eos=eos)
-    return PromptReader(vocabulary, template)
+    return PromptReader(vocabulary, template, context=context)
 
 
 def make_scheduler(
@@ -144,7 +144,8 @@ async def serve(
     if embedding is not None:
         embedding.queue.start()
     models = [args.name, *args.adapters]
-    app = OpenAiApp(prompt_reader(model), scheduler, embedding, models=models, context=context)
+    reader = prompt_reader(model, context=context)
+    app = OpenAiApp(reader, scheduler, embedding, models=models, context=context)
     sizes = f"{args.parallel} sequences, {context} tokens each"
     print(f"serving {args.name} on {args.host}:{args.port}, {sizes}", flush=True)
     try:

@@ -2,7 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 
-from llamacpp.server.asgi import JsonObject, Receive, Scope, Send, read_body, respond, respond_json
+from llamacpp.server.asgi import (
+    JsonObject,
+    Receive,
+    Scope,
+    Send,
+    apart,
+    read_body,
+    respond,
+    respond_json,
+)
 from llamacpp.server.completions import CHAT_PATH, COMPLETIONS_PATH, Completions
 from llamacpp.server.embeddings import EMBEDDINGS_PATH, Embeddings, EmbeddingService
 from llamacpp.server.errors import ApiError, BadRequest, Disconnected
@@ -154,8 +163,8 @@ class OpenAiApp:
         }
 
     async def _answer_tokenize(self, receive: Receive, send: Send) -> None:
-        request = decode(await read_body(receive), TokenizeRequest)
-        tokens = self._tokens_of(request)
+        body = await read_body(receive)
+        tokens = await apart(body, lambda: self._tokens_of(decode(body, TokenizeRequest)))
         reply: JsonObject = {
             "tokens": tokens,
             "count": len(tokens),
@@ -168,10 +177,8 @@ class OpenAiApp:
             return self._reader.chat(request.messages)
         text = request.text
         if text is None:
-            raise BadRequest("one of content, prompt or messages is needed")
-        return self._reader.vocabulary.tokenize(
-            text, add_special=request.add_special_tokens, parse_special=True
-        )
+            raise BadRequest("one of content, prompt or messages is needed", param="prompt")
+        return self._reader.text_tokens(text, "prompt", add_special=request.add_special_tokens)
 
 
 def error_body(error: ApiError) -> JsonObject:

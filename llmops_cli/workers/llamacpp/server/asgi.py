@@ -1,7 +1,8 @@
 """Bodies, answers and hang-ups over raw ASGI."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +17,10 @@ Send = Callable[[AsgiMessage], Awaitable[None]]
 JsonObject = dict[str, object]
 
 MAX_BODY_BYTES = 32 << 20
+READ_AT_ONCE_BYTES = 4 << 10
+"""Some milliseconds to parse and tokenize."""
+
+Result = TypeVar("Result")
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -34,6 +39,13 @@ async def read_body(receive: Receive) -> bytes:
             raise ApiError(413, "invalid_request_error", limit)
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+async def apart(body: bytes, work: Callable[[], Result]) -> Result:
+    """What is made of a body, in a thread if it is long: it would take seconds of all others."""
+    if len(body) <= READ_AT_ONCE_BYTES:
+        return work()
+    return await asyncio.to_thread(work)
 
 
 async def disconnected(receive: Receive) -> None:

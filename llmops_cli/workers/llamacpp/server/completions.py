@@ -8,7 +8,7 @@ import msgspec
 from _shared.grammars.compiled import GrammarCache
 from _shared.grammars.machine import Machine
 from llamacpp.server.answers import Inbox, collect_answer, stream_answer, watch_disconnect
-from llamacpp.server.asgi import Receive, Send, read_body
+from llamacpp.server.asgi import Receive, Send, apart, read_body
 from llamacpp.server.errors import ApiError, BadRequest
 from llamacpp.server.generation import Generation
 from llamacpp.server.grammars import grammar_of
@@ -76,6 +76,10 @@ class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
         return self.top_logprobs
 
     @property
+    def prompt_field(self) -> str:
+        return "messages" if self.chat else "prompt"
+
+    @property
     def path(self) -> str:
         return CHAT_PATH if self.chat else COMPLETIONS_PATH
 
@@ -103,19 +107,23 @@ class Completions:
 
     async def chat(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
-        request = decode(body, ChatRequest)
+        request = await apart(body, lambda: decode(body, ChatRequest))
         check_template_fields(request.chat_template_kwargs)
         tools = None
         if request.tools or request.tool_choice:
             # In a thread of its own, here and below: a large schema takes its time.
             tools = await asyncio.to_thread(self._tool_use, request)
+        call = await apart(body, lambda: self._chat_call(request, tools))
+        await self._answer(call, receive, send)
+
+    def _chat_call(self, request: ChatRequest, tools: ToolUse | None) -> GenerationCall:
         prompt = self._reader.chat(
             request.messages,
             tools=request.tools if tools else None,
             fields=request.chat_template_kwargs,
             opening=tools.opening if tools else "",
         )
-        call = GenerationCall(
+        return GenerationCall(
             chat=True,
             tools=tools,
             request=request,
@@ -124,7 +132,6 @@ class Completions:
             top_logprobs=request.wanted_logprobs,
             best_of=request.n,
         )
-        await self._answer(call, receive, send)
 
     def _tool_use(self, request: ChatRequest) -> ToolUse | None:
         """Raises: BadRequest."""
@@ -143,6 +150,10 @@ class Completions:
 
     async def complete(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
+        call = await apart(body, lambda: self._completion_call(body))
+        await self._answer(call, receive, send)
+
+    def _completion_call(self, body: bytes) -> GenerationCall:
         request = decode(body, CompletionRequest)
         check_completion(request)
         given = prompts_of(request)
@@ -151,7 +162,7 @@ class Completions:
         if request.echo:
             pairs = zip(given, prompts, strict=True)
             echoes = [self._reader.text_of(prompt, tokens) for prompt, tokens in pairs]
-        call = GenerationCall(
+        return GenerationCall(
             chat=False,
             request=request,
             prompts=prompts,
@@ -160,7 +171,6 @@ class Completions:
             echoes=echoes,
             best_of=request.best_of or request.n,
         )
-        await self._answer(call, receive, send)
 
     def _prompt_tokens(self, prompt: Prompt, suffix: str | None) -> Tokens:
         return self._reader.filling(prompt, suffix) if suffix else self._reader.plain(prompt)
@@ -202,7 +212,8 @@ class Completions:
         model = request.model or self._models[0]
         if model not in self._models:
             known = ", ".join(self._models)
-            raise ApiError(404, "model_not_found", f"no model '{model}' here; there is {known}")
+            message = f"no model '{model}' here; there is {known}"
+            raise ApiError(404, "model_not_found", message, param="model")
         return model
 
     def _submit(self, generations: list[Generation]) -> None:
@@ -259,15 +270,13 @@ class Completions:
     def _max_tokens(self, prompt: Tokens, call: GenerationCall) -> int:
         """As many as were asked for and as there is room for. Raises: BadRequest."""
         if not prompt:
-            raise BadRequest("the prompt is empty", param="prompt")
+            raise BadRequest("the prompt is empty", param=call.prompt_field)
         limit = call.max_tokens
         room = self._context - len(prompt)
         if limit == 0 and call.echoes is not None and room >= 0:
             return 0
         if room < 1:
-            size = f"the prompt has {len(prompt)} tokens"
-            message = f"{size}; a context of {self._context} leaves no room to answer"
-            raise BadRequest(message, kind="context_length_exceeded")
+            raise self._reader.beyond_context(f"{len(prompt)} tokens", call.prompt_field)
         if limit is None:
             return room
         at_least_one = max(limit, 1)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from _shared.context import is_beyond, too_long
 from _shared.embedding_queue import EmbeddingCall, EmbeddingQueue, EmbeddingsFull
 from _shared.embeddings import (
     EmbeddingRequest,
@@ -14,7 +15,7 @@ from _shared.embeddings import (
     embedding_answer,
     read_embedding_request,
 )
-from llamacpp.server.asgi import Receive, Send, disconnected, read_body, respond
+from llamacpp.server.asgi import Receive, Send, apart, disconnected, read_body, respond
 from llamacpp.server.embedder import VectorForm
 from llamacpp.server.errors import ApiError, BadRequest, Disconnected
 from llamacpp.server.metrics import ServerMetrics
@@ -30,6 +31,13 @@ class EmbeddingService(NamedTuple):
     model: str
     form: VectorForm
     queue: EmbeddingQueue
+
+
+class WantedVectors(NamedTuple):
+    """A request that was read: its texts as tokens, and the form of its answer."""
+
+    texts: list[Tokens]
+    encoding: str
 
 
 class Embeddings:
@@ -48,24 +56,29 @@ class Embeddings:
         self._form = service.form
 
     async def embed(self, receive: Receive, send: Send) -> None:
-        fields = json_object(await read_body(receive))
-        try:
-            request = read_embedding_request(fields, dimensions=self._form.dimensions)
-            self._check_model(request.model)
-            texts = self._texts_of(request)
-        except FieldError as error:
-            raise BadRequest(str(error), param=error.field) from error
-        call = EmbeddingCall(texts)
+        body = await read_body(receive)
+        wanted = await apart(body, lambda: self._read(body))
+        call = EmbeddingCall(wanted.texts)
         self._submit(call)
         await finish(call, receive)
         answer = embedding_answer(
             call.vectors,
             model=self._model,
-            encoding=request.encoding,
+            encoding=wanted.encoding,
             prompt_tokens=call.tokens,
         )
         await respond(send, 200, msgspec.json.encode(answer))
         self._metrics.count(EMBEDDINGS_PATH, 200)
+
+    def _read(self, body: bytes) -> WantedVectors:
+        """Raises: ApiError."""
+        fields = json_object(body)
+        try:
+            request = read_embedding_request(fields, dimensions=self._form.dimensions)
+            self._check_model(request.model)
+            return WantedVectors(self._texts_of(request), request.encoding)
+        except FieldError as error:
+            raise BadRequest(str(error), param=error.field) from error
 
     def _check_model(self, name: str) -> None:
         """Raises: ApiError."""
@@ -79,9 +92,7 @@ class Embeddings:
         vocabulary = self._vocabulary
         texts = []
         for number, part in enumerate(request.inputs):
-            tokens = part
-            if isinstance(tokens, str):
-                tokens = vocabulary.tokenize(tokens, add_special=True, parse_special=True)
+            tokens = self._text_tokens(part, number) if isinstance(part, str) else part
             check_tokens(
                 tokens,
                 number=number,
@@ -90,6 +101,14 @@ class Embeddings:
             )
             texts.append(tokens)
         return texts
+
+    def _text_tokens(self, text: str, number: int) -> Tokens:
+        vocabulary = self._vocabulary
+        longest = self._form.longest
+        if is_beyond(len(text), context=longest, longest_token=vocabulary.longest_token):
+            reason = too_long(longest, f"{len(text)} characters")
+            raise FieldError("input", reason, place=f"[{number}]")
+        return vocabulary.tokenize(text, add_special=True, parse_special=True)
 
     def _submit(self, call: EmbeddingCall) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from _shared.context import is_beyond, too_long
 from _shared.tools.history import without_tools
 from _shared.tools.layouts import HERMES, Layout, layout_of
 from llamacpp.server.chat import ChatTemplate
@@ -13,8 +14,17 @@ from llamacpp.server.vocabulary import Vocabulary
 class PromptReader:
     """Tokenizes for one model, with its chat template if it has one."""
 
-    def __init__(self, vocabulary: Vocabulary, template: ChatTemplate | None) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        template: ChatTemplate | None,
+        *,
+        context: int,
+    ) -> None:
+        """`context`: most tokens of a request."""
         self.vocabulary = vocabulary
+        self._context = context
+        self._longest_token = vocabulary.longest_token
         self._template = template
         self._layout = None if template is None else layout_of(template.source)
 
@@ -44,7 +54,8 @@ class PromptReader:
     ) -> list[int]:
         """`opening`: what the answer has to begin with. Raises: BadRequest."""
         if self._template is None:
-            raise BadRequest("this model has no chat template; use /v1/completions")
+            message = "this model has no chat template; use /v1/completions"
+            raise BadRequest(message, param="messages")
         if not messages:
             raise BadRequest("messages: at least one is needed", param="messages")
         flat = [flatten(message) for message in messages]
@@ -60,7 +71,24 @@ class PromptReader:
         bos = self.vocabulary.bos_text()
         has_bos = bool(bos) and text.startswith(bos)
         add_special = not has_bos
-        return self.vocabulary.tokenize(text, add_special=add_special, parse_special=True)
+        return self.text_tokens(text, "messages", add_special=add_special)
+
+    def text_tokens(
+        self,
+        text: str,
+        param: str,
+        *,
+        add_special: bool = True,
+        parse_special: bool = True,
+    ) -> list[int]:
+        """Raises: BadRequest that names `param` for a text that no context could hold."""
+        if is_beyond(len(text), context=self._context, longest_token=self._longest_token):
+            raise self.beyond_context(f"{len(text)} characters", param)
+        return self.vocabulary.tokenize(text, add_special=add_special, parse_special=parse_special)
+
+    def beyond_context(self, size: str, param: str) -> BadRequest:
+        message = too_long(self._context, size)
+        return BadRequest(message, kind="context_length_exceeded", param=param)
 
     def filling(self, prompt: Prompt, suffix: str) -> list[int]:
         """A prompt for what stands between both. Raises: BadRequest."""
@@ -69,7 +97,7 @@ class PromptReader:
             message = "suffix: this model has no tokens for filling in"
             raise BadRequest(message, param="suffix")
         before = self.plain(prompt)
-        after = self.vocabulary.tokenize(suffix, add_special=False, parse_special=False)
+        after = self.text_tokens(suffix, "suffix", add_special=False, parse_special=False)
         return [marks.prefix, *before, marks.suffix, *after, marks.middle]
 
     def text_of(self, prompt: Prompt, tokens: list[int]) -> str:
@@ -82,7 +110,9 @@ class PromptReader:
     def plain(self, prompt: Prompt) -> list[int]:
         """Raises: BadRequest for ids that no token has."""
         if isinstance(prompt, str):
-            return self.vocabulary.tokenize(prompt, add_special=True, parse_special=True)
+            return self.text_tokens(prompt, "prompt")
+        if len(prompt) > self._context:
+            raise self.beyond_context(f"{len(prompt)} tokens", "prompt")
         for token in prompt:
             if not 0 <= token < self.vocabulary.size:
                 message = f"prompt: token {token} is not in the vocabulary"

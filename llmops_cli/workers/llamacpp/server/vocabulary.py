@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from functools import cached_property
 from typing import NamedTuple
 
 import llama_cpp
@@ -47,6 +48,12 @@ class Vocabulary:
 
     def _written_piece(self, token: int) -> bytes:
         return b"" if token in self.end_tokens else self._read_piece(token, special=False)
+
+    @cached_property
+    def longest_token(self) -> int:
+        """Characters that one token can stand for, at most."""
+        texts = (llama_cpp.llama_vocab_get_text(self.handle, token) for token in range(self.size))
+        return max(len(text.decode(errors="replace")) for text in texts)
 
     def _is_end(self, token: int) -> bool:
         answer = llama_cpp.llama_vocab_is_eog(self.handle, token)

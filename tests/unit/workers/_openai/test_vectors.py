@@ -23,6 +23,7 @@ class Sums:
     name = "m"
     dimensions = 2
     longest = LONGEST
+    longest_token = 1
     vocabulary_size = 128
 
     def __init__(self) -> None:
@@ -88,6 +89,17 @@ def test_a_refusal_names_its_field(fields: dict[str, object], status: int, param
     found, body = ask(PATH, fields, engine=engine)
     assert (found, body["error"]["param"]) == (status, param)
     assert not engine.steps
+
+
+@pytest.mark.parametrize(("path", "field"), [(PATH, "input"), ("/tokenize", "prompt")])
+def test_a_text_that_must_be_too_long_is_never_tokenized(path: str, field: str) -> None:
+    class Untouched(Sums):
+        def encode_text(self, text: str) -> list[int]:
+            raise AssertionError(text)
+
+    status, body = ask(path, {field: "a" * (LONGEST + 1)}, engine=Untouched())
+    assert (status, body["error"]["param"]) == (400, field)
+    assert f"maximum context length is {LONGEST} tokens" in body["error"]["message"]
 
 
 def test_text_is_refused_with_the_way_to_vectors() -> None:

@@ -83,10 +83,35 @@ def ask(
     vocabulary: object = None,
     context: int = 20,
 ) -> Reply:
+    app = app_over(
+        scheduler or ScriptedScheduler(script),
+        template=template,
+        vocabulary=vocabulary or NumberedVocabulary(),
+        context=context,
+    )
+    return asyncio.run(asked_of(app, method, path, body, leaves=leaves))
+
+
+def app_over(
+    scheduler: ScriptedScheduler,
+    *,
+    template: str = TEMPLATE,
+    vocabulary: object,
+    context: int,
+) -> OpenAiApp:
     chat_template = ChatTemplate(template, bos="1 ", eos="0 ")
-    reader = PromptReader(vocabulary or NumberedVocabulary(), chat_template)
-    answering = scheduler or ScriptedScheduler(script)
-    app = OpenAiApp(reader, answering, models=["m", "lora"], context=context)
+    reader = PromptReader(vocabulary, chat_template, context=context)
+    return OpenAiApp(reader, scheduler, models=["m", "lora"], context=context)
+
+
+async def asked_of(
+    app: OpenAiApp,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    leaves: bool = False,
+) -> Reply:
     sent: list[dict[str, Any]] = []
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     messages = [{"type": "http.request", "body": raw, "more_body": False}]
@@ -102,7 +127,7 @@ def ask(
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path}
-    asyncio.run(app(scope, receive, send))
+    await app(scope, receive, send)
     return Reply(sent)
 
 

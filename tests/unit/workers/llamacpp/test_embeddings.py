@@ -46,7 +46,7 @@ class Client:
     def __init__(self, model: VectorModel) -> None:
         self.queue = EmbeddingQueue(lambda: model, STEP)
         service = EmbeddingService("m", FORM, self.queue)
-        reader = PromptReader(NumberedVocabulary(), None)
+        reader = PromptReader(NumberedVocabulary(), None, context=LONGEST)
         self.app = OpenAiApp(reader, None, service, models=["m"], context=LONGEST)
         self.queue.start()
 

@@ -12,6 +12,7 @@ class NumberedVocabulary:
     """Each token is written as its number; 0 ends the text, 1 begins it."""
 
     size = SIZE
+    longest_token = 3
     end_tokens = frozenset({0})
     handle = None
 
@@ -37,6 +38,7 @@ class ByteVocabulary:
     """Each byte is a token; 0 ends the text."""
 
     size = 256
+    longest_token = 1
     end_tokens = frozenset({0})
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
