@@ -16,7 +16,7 @@ from llmops_cli.bench.record import Record
 from llmops_cli.bench.report import Level
 from llmops_cli.bench.spools import read_spools
 from llmops_cli.bench.watch import LevelWatch
-from llmops_cli.core.errors import EngineFailed
+from llmops_cli.core.errors import EngineFailed, GateFailed, LlmopsError
 from llmops_cli.core.progress import Progress
 from llmops_cli.serving.start import RunningServer
 from llmops_cli.serving.telemetry import Telemetry
@@ -102,7 +102,7 @@ class LevelRunner:
     def repeat(self, number: int, repetition: int) -> None:
         """One repetition of one level, from plan to records on disk.
 
-        Raises: EngineFailed if the server is gone.
+        Raises: EngineFailed if the server is gone, GateFailed at --abort-after.
         """
         load = self._measured.book.loads[number]
         repeats = self._recipe.repeats
@@ -114,14 +114,18 @@ class LevelRunner:
             abort_after=self._recipe.abort_after,
         )
         started_ns: list[int] = []
-        aborted: list[str] = []
+        aborted: list[LlmopsError] = []
+        hint = f"what was measured is in {self._measured.spools.folder.parent}"
         repeat = self._measured.begin_repeat(number)
 
         def keep_on() -> bool:
+            broken = watch.beyond_limit()
             reason = self._death() or watch.hopeless()
-            if reason and not aborted:
-                aborted.append(reason)
-            return not reason
+            if reason:
+                aborted.append(EngineFailed(reason, hint=hint))
+            elif broken:
+                aborted.append(GateFailed(broken, hint=hint))
+            return not aborted
 
         plans = self._plans(load, number, repetition, self._work)
         try:
@@ -137,15 +141,14 @@ class LevelRunner:
                 began_ns = started_ns[0]
                 repeat.samples = self._telemetry.between(began_ns, ended_ns)
             if aborted:
-                repeat.aborted = aborted[0]
+                repeat.aborted = aborted[0].message
             self._measured.remember()
         watch.end()
         if aborted:
             time.sleep(CRASH_S)
         self._server.check_alive()
         if aborted:
-            folder = self._measured.spools.folder.parent
-            raise EngineFailed(aborted[0], hint=f"what was measured is in {folder}")
+            raise aborted[0]
 
     def _death(self) -> str | None:
         try:

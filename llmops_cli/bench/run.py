@@ -28,7 +28,7 @@ from llmops_cli.bench.report import BenchReport, Conclusion, Level
 from llmops_cli.bench.search import knee
 from llmops_cli.bench.slo import Slo
 from llmops_cli.bench.target import resolve_target
-from llmops_cli.core.errors import EngineFailed, Interrupted, LlmopsError
+from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory, StartUp
 from llmops_cli.runtime.files import to_json, write_atomic
@@ -63,8 +63,8 @@ def bench(
     """Runs every level and writes report.json, report.csv and records.csv into `folder`.
 
     `target`: what is loaded, if somebody has prepared it already. What makes the run invalid is
-    asked of `problems_of`. Raises: EngineFailed or Interrupted after writing what was measured
-    (manifest.complete is then false).
+    asked of `problems_of`. Raises: EngineFailed, GateFailed or Interrupted after writing what was
+    measured (manifest.complete is then false).
     """
     headers = headers_of(recipe)
     loads = loads_of(recipe)
@@ -210,8 +210,8 @@ def _drive(run: _Run, target: PreparedTarget) -> tuple[Memory, LlmopsError | Non
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint=f"what was measured is in {run.folder}")
     except LlmopsError as error:
-        is_of_engine = isinstance(error, EngineFailed)
-        if server is not None and not is_of_engine:
+        ends_the_run = isinstance(error, EngineFailed | GateFailed)
+        if server is not None and not ends_the_run:
             raise
         failure = error
     if server is None:

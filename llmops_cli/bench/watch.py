@@ -147,13 +147,17 @@ class LevelWatch:
         total = self._total() or self._done
         self._progress.update(self._stage, total, total)
 
+    def beyond_limit(self) -> str | None:
+        """Which limit of the user's ends the level; None within it."""
+        if self._abort_after is None or self._errors < self._abort_after:
+            return None
+        return (
+            f"{self._errors} requests failed, --abort-after is {self._abort_after} "
+            f"({self._last_error})"
+        )
+
     def hopeless(self) -> str | None:
         """Why the level should be broken off; None while there is hope."""
-        if self._abort_after is not None and self._errors >= self._abort_after:
-            return (
-                f"{self._errors} requests failed, --abort-after is {self._abort_after} "
-                f"({self._last_error})"
-            )
         if self._last_kind is not ErrorKind.REFUSED:
             return None
         silent_s = time.monotonic() - self._good_at

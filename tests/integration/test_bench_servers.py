@@ -185,7 +185,7 @@ def test_too_many_failures_are_an_invalid_run_or_its_end(
         "-o",
         "ended",
     )
-    assert ended.returncode == 4
+    assert ended.returncode == 5
     assert "--abort-after is 6" in ended.stderr
 
 

@@ -121,9 +121,10 @@ def test_a_level_that_goes_on_for_its_time_is_not_done_before() -> None:
 def test_so_many_failed_requests_end_the_run() -> None:
     watch = LevelWatch(LOAD, 0, 1, Shown(), abort_after=10)
     watch.tick(failed(9, ErrorKind.HTTP, "HTTP 500: no"))
-    assert watch.hopeless() is None
+    assert watch.beyond_limit() is None
     watch.tick(failed(1, ErrorKind.HTTP, "HTTP 500: no"))
-    assert watch.hopeless() == "10 requests failed, --abort-after is 10 (HTTP 500: no)"
+    assert watch.hopeless() is None
+    assert watch.beyond_limit() == "10 requests failed, --abort-after is 10 (HTTP 500: no)"
 
 
 def test_a_rate_that_counts_requests_knows_how_long_they_take() -> None:
