@@ -98,4 +98,4 @@ def _row(
     outcome: ConditionOutcome,
     text: str,
 ) -> JudgedCondition:
-    return JudgedCondition(condition=condition, load=load, outcome=outcome, text=text)
+    return JudgedCondition(condition=condition, load=load, outcome=outcome, text=text, asked=False)

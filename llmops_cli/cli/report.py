@@ -197,7 +197,7 @@ def gate(
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import GateFailed
     from llmops_cli.runtime.files import write_atomic
-    from llmops_cli.show.gates import gate_junit
+    from llmops_cli.show.gates import gate_junit, verdict_words
     from llmops_cli.show.runs import judge_run, open_run
 
     against = open_run(baseline) if baseline else None
@@ -211,15 +211,10 @@ def gate(
     else:
         for one in judged:
             typer.echo(f"{one.outcome:7} {one.condition} at {one.load}: {one.text}")
-    bad = [one for one in judged if one.fails]
-    if not bad:
+    verdict = verdict_words(judged)
+    if verdict is None:
         return
-    first = bad[0]
-    counts = f"{len(bad)} of {len(judged)} conditions not passed"
     hint = None
     if baseline:
         hint = f"llmops report compare {baseline} {current}"
-    raise GateFailed(
-        f"{counts}; {first.condition} at {first.load}: {first.text}",
-        hint=hint,
-    )
+    raise GateFailed(verdict, hint=hint)

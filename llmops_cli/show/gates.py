@@ -20,17 +20,35 @@ class ConditionOutcome(StrEnum):
 
 
 class JudgedCondition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A condition at one place of a run, such as a load."""
+    """A condition at one place of a run, such as a load.
+
+    `asked`: false for what the gate looks at of itself, such as whether the runs are alike.
+    """
 
     condition: str
     load: str
     outcome: ConditionOutcome
     text: str
+    asked: bool = True
 
     @property
     def fails(self) -> bool:
         """Whether the gate fails by it."""
         return self.outcome in (ConditionOutcome.FAILED, ConditionOutcome.UNKNOWN)
+
+
+def verdict_words(judged: Sequence[JudgedCondition]) -> str | None:
+    """How many conditions are not passed, each once whatever the loads; None if the gate passes."""
+    bad = [one for one in judged if one.fails]
+    if not bad:
+        return None
+    asked = {one.condition for one in judged if one.asked}
+    broken = {one.condition for one in bad if one.asked}
+    first = bad[0]
+    counts = "these runs cannot be judged"
+    if broken:
+        counts = f"{len(broken)} of {len(asked)} conditions not passed"
+    return f"{counts}; {first.condition} at {first.load}: {first.text}"
 
 
 def gate_junit(judged: Sequence[JudgedCondition]) -> str:
