@@ -17,7 +17,7 @@ from llmops_cli.bench.rates import RATES, error_difference, rate_difference
 from llmops_cli.bench.report import Comparison, Difference, Level
 from llmops_cli.bench.saved import SavedRun, load_name
 from llmops_cli.bench.unlike import FEWEST_REPETITIONS, comparison_warnings
-from llmops_cli.core.significance import holm
+from llmops_cli.core.significance import SURE, holm
 
 LATENCIES = ("ttft_ms", "tpot_ms", "e2e_ms")
 STATISTICS = (SHIFT, "p50", "p95", "p99")
@@ -30,7 +30,6 @@ HEADLINES = (
 MIN_EFFECT = 0.02
 LEAST_MORE_ERRORS = 0.001
 """A smaller difference of two error rates, as shares, is no verdict."""
-SURE = 0.05
 CANT_TELL = "can't tell"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from llmops_cli.bench.compare import ERROR_RATE, SURE, compare, has_repetitions
+from llmops_cli.bench.compare import ERROR_RATE, compare, has_repetitions
 from llmops_cli.bench.latencies import FEWEST, SHIFT
 from llmops_cli.bench.rates import RATES
 from llmops_cli.bench.report import Difference, Level
@@ -24,6 +24,7 @@ from llmops_cli.core.conditions import (
 )
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.ranks import size_for_interval
+from llmops_cli.core.significance import SURE
 from llmops_cli.core.stats import STATISTICS, Distribution, share_interval
 from llmops_cli.show.gates import ConditionOutcome, JudgedCondition
 

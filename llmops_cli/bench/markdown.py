@@ -8,6 +8,7 @@ from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level
 from llmops_cli.bench.words import (
     NOT_OF_VECTORS,
     change_words,
+    disagreement_words,
     is_of_vectors,
     missing_words,
     values_words,
@@ -99,6 +100,9 @@ def comparison_markdown(found: Comparison) -> str:
         cells = _difference_cells(difference)
         rows.append(_row(cells))
     warnings = [f"- {warning}" for warning in found.warnings]
+    note = disagreement_words(found)
+    if note:
+        warnings.append(f"- {note}")
     lines = [
         f"## {found.current} against {found.baseline}",
         "",

@@ -13,6 +13,7 @@ from llmops_cli.bench.saved import load_name
 from llmops_cli.bench.words import (
     NOT_OF_VECTORS,
     change_words,
+    disagreement_words,
     grouped_notes,
     is_of_vectors,
     missing_words,
@@ -265,7 +266,8 @@ def comparison_table(found: Comparison) -> Table:
         load = difference.load if difference.load != last else ""
         table.add_row(load, *_difference_cells(difference))
         last = difference.load
-    table.caption = LEGEND
+    note = disagreement_words(found)
+    table.caption = f"{LEGEND}\n{note}" if note else LEGEND
     table.caption_justify = "left"
     table.caption_style = "dim"
     return table

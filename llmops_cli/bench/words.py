@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmops_cli.bench.plan import EMBEDDINGS
-from llmops_cli.bench.report import BenchReport, Difference, Level
+from llmops_cli.bench.report import BenchReport, Comparison, Difference, Level
+from llmops_cli.core.significance import ROUNDING, SURE
 from llmops_cli.core.stats import QUANTILES
 
 
@@ -24,12 +25,42 @@ def change_words(difference: Difference) -> tuple[str, str]:
     if difference.ratio is not None:
         change = difference.ratio - 1
         if interval is None:
-            return f"{change:+.1%}", "unknown"
+            return _signed(change), "unknown"
         low, high = interval
-        return f"{change:+.1%}", f"{low - 1:+.1%} to {high - 1:+.1%}"
+        return _signed(change), f"{_signed(low - 1)} to {_signed(high - 1)}"
     points = (difference.change or 0.0) * 100
     low, high = difference.change_ci95 or (0.0, 0.0)
     return f"{points:+.2f} points", f"{low * 100:+.2f} to {high * 100:+.2f}"
+
+
+def _signed(share: float) -> str:
+    """A change of nothing but rounding has no minus."""
+    if abs(share) <= ROUNDING:
+        share = 0.0
+    return f"{share:+.1%}"
+
+
+def disagreement_words(found: Comparison) -> str | None:
+    """Why an interval without 0 can stand beside "can't tell", where one does."""
+    if not any(_disagrees(difference) for difference in found.differences):
+        return None
+    return (
+        "an interval is of its row alone and p of all rows together, so an interval without 0 can "
+        'stand beside "can\'t tell"; report gate looks at the metrics of its conditions only, as '
+        "--metric does here"
+    )
+
+
+def _disagrees(difference: Difference) -> bool:
+    same = 1.0
+    limits = difference.ratio_ci95
+    if difference.ratio is None:
+        same = 0.0
+        limits = difference.change_ci95
+    if limits is None or difference.p < SURE:
+        return False
+    low, high = limits
+    return low > same + ROUNDING or high < same - ROUNDING
 
 
 NOT_OF_VECTORS = "TTFT, TPOT and ITL are not measured: vectors come at once"

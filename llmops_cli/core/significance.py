@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+SURE = 0.05
+"""A p below it is a verdict."""
+ROUNDING = 1e-9
+"""An estimate as small is none: it comes of arithmetic, not of what was measured."""
+
 
 def two_sided_p(
     estimate: float,
@@ -15,9 +20,9 @@ def two_sided_p(
 
     Source: Wallace 1959, the normal approximation.
     """
+    if abs(estimate) <= ROUNDING:
+        return 1.0
     if error <= 0:
-        if estimate == 0:
-            return 1.0
         return 0.0
     t = estimate / error
     df = max(1.0, freedom)

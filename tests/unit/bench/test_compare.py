@@ -14,10 +14,10 @@ from llmops_cli.bench.compare import compare
 from llmops_cli.bench.gate import judge_conditions, parse_gate
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.record_table import save_csv
-from llmops_cli.bench.report import BenchReport
+from llmops_cli.bench.report import BenchReport, Comparison, Difference
 from llmops_cli.bench.saved import SavedRun, load_run
 from llmops_cli.bench.trust import changed, unlike, untrusted
-from llmops_cli.bench.words import change_words
+from llmops_cli.bench.words import change_words, disagreement_words
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.report import Manifest, Memory
 
@@ -34,6 +34,7 @@ def run_of(
     errors: int = 0,
     repeats: int = 1,
     drift: float = 0.0,
+    spread: float = 0.4,
     **manifest: object,
 ) -> SavedRun:
     """Skewed latencies; `drift` is how much whole repetitions differ from one another."""
@@ -43,7 +44,7 @@ def run_of(
     for repetition in range(repeats):
         slow = factor * (1 + drift * rng.uniform(-1, 1))
         for i in range(count):
-            ttft = 50 * rng.lognormvariate(0, 0.4) * slow
+            ttft = 50 * rng.lognormvariate(0, spread) * slow
             start = i * 10 * MS
             failed = i < errors
             all_records.append(
@@ -257,3 +258,31 @@ def test_a_gate_does_not_trust_partial_or_invalid_runs(tmp_path: Path) -> None:
 def test_conditions_without_a_meaning_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_gate(text)
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+@pytest.mark.parametrize("spread", [0.0, 0.4])
+def test_a_run_does_not_differ_from_itself(tmp_path: Path, spread: float, repeats: int) -> None:
+    run = run_of(tmp_path / "a", seed=1, spread=spread, repeats=repeats)
+    found = compare(run, run).differences
+    assert {one.metric: one.p for one in found if one.p != 1} == {}
+    assert not any("-0.0%" in word for one in found for word in change_words(one))
+
+
+def test_an_interval_that_seems_to_contradict_its_verdict_is_explained() -> None:
+    sure = Difference(
+        load="1 stream",
+        metric="ttft_ms.p95",
+        baseline=100.0,
+        current=122.4,
+        ratio=1.224,
+        ratio_ci95=(1.103, 1.358),
+        p=0.094,
+    )
+    unsure = msgspec.structs.replace(sure, ratio_ci95=(0.9, 1.4))
+    judged = msgspec.structs.replace(sure, p=0.001)
+    told = [
+        disagreement_words(Comparison(baseline="a", current="b", differences=[one]))
+        for one in (sure, unsure, judged)
+    ]
+    assert [words is not None for words in told] == [True, False, False]

@@ -91,3 +91,9 @@ def test_adjusted_p_values_only_grow_and_keep_their_order(p_values: list[float])
     assert all(a >= p for a, p in zip(adjusted, p_values, strict=True))
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     assert [adjusted[i] for i in order] == sorted(adjusted)
+
+
+@pytest.mark.parametrize("error", [0.0, 1e-17, 1.0])
+def test_what_differs_by_rounding_does_not_differ(error: float) -> None:
+    assert two_sided_p(-3e-16, error, 9) == 1.0
+    assert two_sided_p(0.5, error, 9) < 1.0
