@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from llmops_cli.cli.values import Command, CommandLine
-from llmops_cli.core.fields import Flag, flags_of, plain_type
+from llmops_cli.core.fields import Flag, flags_of, is_share, plain_type
 
 Given = dict[str, object]
 """Field name -> what the user gave, only for fields that were given."""
@@ -118,12 +118,11 @@ def _parameters(kind: type[msgspec.Struct], *, prefix: str) -> Parameters:
         if shown is None:
             shown = _shown(fields[name])
         words = _help(flag, prefix, shown)
-        plain = plain_type(hints[name])
         found[name] = inspect.Parameter(
             f"engine_{name}" if prefix else name,
             inspect.Parameter.KEYWORD_ONLY,
             default=_option(name, flag, words),
-            annotation=_type(flag, plain),
+            annotation=_type(flag, hints[name]),
         )
     return found
 
@@ -175,8 +174,11 @@ def _shown(field: msgspec.structs.FieldInfo) -> str:
     return str(default)
 
 
-def _type(flag: Flag, plain: object) -> object:
+def _type(flag: Flag, hint: object) -> object:
     """What Typer checks; a field with a grammar of its own, or a list, is text."""
+    plain = plain_type(hint)
+    if is_share(hint):
+        return str
     if flag.repeat:
         return list[str]
     if plain is bool:

@@ -11,11 +11,15 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from llmops_cli.core.grammar import read_share
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 PositiveNumber = Annotated[float, msgspec.Meta(gt=0, le=1e7)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+PART_OF_ONE = msgspec.Meta(ge=0, le=1)
+Share = Annotated[float, PART_OF_ONE]
+"""Text may have it as 3% too."""
 Rate = Annotated[float, msgspec.Meta(gt=0, le=1e5)]
 Streams = Annotated[int, msgspec.Meta(ge=1, le=20_000)]
 
@@ -51,6 +55,26 @@ def flags_of(kind: type[msgspec.Struct]) -> dict[str, Flag]:
         if flag is not None:
             found[field.name] = flag
     return found
+
+
+def reader_of(hint: object) -> Callable[[Any], object] | None:
+    """What makes the field's value of text; a share has one without saying so."""
+    flag = flag_of(hint)
+    if flag is not None and flag.read is not None:
+        return flag.read
+    if is_share(hint):
+        return read_share
+    return None
+
+
+def is_share(hint: object) -> bool:
+    """Whether it is a Share, or one that may be missing."""
+    if PART_OF_ONE in getattr(hint, "__metadata__", ()):
+        return True
+    if get_origin(hint) is Annotated:
+        return is_share(get_args(hint)[0])
+    members = get_args(hint)
+    return NONE in members and any(is_share(member) for member in members)
 
 
 def flag_of(hint: object) -> Flag | None:

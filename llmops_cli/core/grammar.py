@@ -25,12 +25,13 @@ class Unreadable(ValueError):
 
 def read_share(text: str) -> float:
     """`3%` or `0.03` as 0.03."""
-    digits = text.removesuffix("%")
+    plain = text.strip()
+    digits = plain.removesuffix("%")
     try:
         number = float(digits)
     except ValueError:
-        raise Unreadable("not a share", example="3%") from None
-    if text.endswith("%"):
+        raise Unreadable("a share is a number from 0 to 1, or has a %", example="3%") from None
+    if plain.endswith("%"):
         return number / 100
     return number
 

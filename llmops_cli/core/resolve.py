@@ -7,8 +7,9 @@ value came from. A struct may settle what its fields mean together with a static
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import (
+    Any,
     Generic,
     NamedTuple,
     Protocol,
@@ -22,7 +23,7 @@ from typing import (
 import msgspec
 
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.core.fields import Flag, choices_of, flags_of, plain_type
+from llmops_cli.core.fields import choices_of, is_share, plain_type, reader_of
 from llmops_cli.core.grammar import Unreadable
 
 RecipeT = TypeVar("RecipeT", bound=msgspec.Struct)
@@ -173,15 +174,13 @@ def _checked(
     Field by field, so that a message can name where the bad value came from.
     """
     hints = get_type_hints(kind, include_extras=True)
-    grammar = flags_of(kind)
     prepared = {}
     for name, value in values.items():
         said = f"{name}={value!r} ({origins[name]})"
         hint = hints[name]
-        flag = grammar.get(name)
-        has_grammar = flag is not None and flag.read is not None
-        if flag is not None and has_grammar and _is_text(value):
-            ready = _read(flag, value, said)
+        read = reader_of(hint)
+        if read is not None and _is_text(value):
+            ready = _read(read, value, said)
         else:
             ready = _as_field(hint, value)
         _check_field(name, hint, ready, said)
@@ -190,14 +189,13 @@ def _checked(
 
 
 def _read(
-    flag: Flag,
+    read: Callable[[Any], object],
     value: object,
     said: str,
 ) -> object:
-    """Text in a grammar of the field's own."""
-    assert flag.read is not None
+    """Text in a grammar of the field's own. Any: text, or a list of texts."""
     try:
-        return flag.read(value)
+        return read(value)
     except Unreadable as error:
         hint = f"for example {error.example}"
         raise UsageError(f"{said}: {error.what}", hint=hint) from error
@@ -217,11 +215,17 @@ def _check_field(
         # strict=False: the environment and the command line only have strings
         msgspec.convert(fields, only, strict=False)
     except msgspec.ValidationError as error:
-        known = ", ".join(choices_of(hint))
-        raise UsageError(
-            f"{said}: {_reason(error)}",
-            hint=f"known: {known}" if known else None,
-        ) from error
+        raise UsageError(f"{said}: {_reason(error)}", hint=_form(hint)) from error
+
+
+def _form(hint: object) -> str | None:
+    """What would be right."""
+    if is_share(hint):
+        return "a share is a number from 0 to 1, or 0% to 100%"
+    known = ", ".join(choices_of(hint))
+    if known:
+        return f"known: {known}"
+    return None
 
 
 def _reason(error: msgspec.ValidationError) -> str:

@@ -13,7 +13,8 @@ from typing import Annotated, Literal, cast, get_args
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.fields import Flag, Positive, flags_of
+from llmops_cli.core.fields import Flag, Positive, Share, flags_of
+from llmops_cli.core.grammar import read_share
 
 GUESSED_TOKENS = 5
 """Tokens that speculation guesses ahead unless told otherwise."""
@@ -94,9 +95,9 @@ def read_count(text: str) -> int:
     return int(text)
 
 
-def read_share(text: str) -> float:
+def read_memory_share(text: str) -> float:
     """Raises: ValueError for what is not over 0 and at most 1."""
-    share = float(text)
+    share = read_share(text)
     if not 0 < share <= 1:
         raise ValueError(text)
     return share
@@ -150,7 +151,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     gpu_memory_utilization: Annotated[
-        float | None, Flag(help="Share of GPU memory to take.", example="0.9", read=read_share)
+        Share | None,
+        Flag(help="Share of GPU memory to take.", example="0.9", read=read_memory_share),
     ] = None
     cpu_offload_gib: Annotated[
         float | None,

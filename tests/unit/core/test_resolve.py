@@ -56,6 +56,33 @@ def test_a_bad_value_names_its_field_and_origin(flags: dict[str, object], words:
     assert words in error.value.message
 
 
+SHARES = [
+    (BenchRecipe, "bench", "max_error_rate"),
+    (BenchRecipe, "bench", "shared_prefix_share"),
+    (TrainRecipe, "train", "decay_share"),
+    (TrainRecipe, "train", "least_rate"),
+    (TrainRecipe, "train", "validation_share"),
+    (TrainRecipe, "train", "beta1"),
+]
+
+
+@pytest.mark.parametrize(("kind", "command", "field"), SHARES, ids=[case[2] for case in SHARES])
+def test_a_share_is_a_number_or_has_a_percent_sign(
+    kind: type[BenchRecipe | TrainRecipe], command: str, field: str
+) -> None:
+    variable = f"LLMOPS_{command}_{field}".upper()
+    for text in ("5%", " 5 %", "0.05", 0.05):
+        found = resolve(kind, command=command, file={field: text})
+        assert getattr(found.recipe, field) == pytest.approx(0.05)
+    found = resolve(kind, command=command, environ={variable: "5%"})
+    assert getattr(found.recipe, field) == pytest.approx(0.05)
+    for text in ("five", "500%", "5", 5, "-1%", "nan", "inf%", ""):
+        with pytest.raises(UsageError) as error:
+            resolve(kind, command=command, file={field: text})
+        assert field in error.value.message
+        assert "0 to 1" in f"{error.value.message} {error.value.hint}"
+
+
 def test_an_unknown_field_gets_a_suggestion() -> None:
     with pytest.raises(UsageError) as error:
         resolve(TrainRecipe, command="train", file={"learning_rat": 0.1})
