@@ -199,12 +199,19 @@ def compare(options: argparse.Namespace) -> None:
             speeds["llmops"].append(ours(folder, options))
             for side in sides:
                 speeds[side].append(in_process(side, folder, options))
-        for side, found in speeds.items():
-            ratios = [ours / other for ours, other in zip(speeds["llmops"], found, strict=True)]
-            print(
-                f"{side:8} {statistics.median(found):8,.0f} tokens/CPU-s"
-                f"   llmops is {statistics.median(ratios):.3f} of it"
-            )
+            tell(speeds)
+
+
+def tell(speeds: dict[str, list[float]]) -> None:
+    """Of the pairs so far: a run that is ended loses nothing."""
+    print(f"after {len(speeds['llmops'])} pairs")
+    for side, found in speeds.items():
+        ratios = [ours / other for ours, other in zip(speeds["llmops"], found, strict=True)]
+        print(
+            f"{side:8} {statistics.median(found):8,.0f} tokens/CPU-s"
+            f"   llmops is {statistics.median(ratios):.3f} of it",
+            flush=True,
+        )
 
 
 def main() -> None:
