@@ -5,14 +5,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from _shared.grammars.nodes import (
-    GrammarError,
-    Unsatisfiable,
-)
+from _shared.grammars.nodes import CharSet, GrammarError, Unsatisfiable, chars_of
 
 MOST_DIGITS = 15
 """What a float holds exactly."""
 MOST_TRIED = 64
+BASE_COST = 6
 
 
 class Bounds(NamedTuple):
@@ -60,6 +58,12 @@ class BoundedNumber:
     def goes_on(self, state: object) -> bool:
         text = str(state)
         return any(self._begins(text + char) for char in ".0123456789")
+
+    def next_chars(self, state: object) -> list[CharSet] | None:
+        return [chars_of(char) for char in "-.0123456789"]
+
+    def cost(self, state: object, following: object) -> int:
+        return BASE_COST if self._divisor is None else 2 * BASE_COST
 
     def _scaled(self, text: str) -> int:
         whole, _, fraction = text.partition(".")

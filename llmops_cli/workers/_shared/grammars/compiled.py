@@ -22,6 +22,8 @@ class GrammarCache:
     def __init__(self) -> None:
         self._machines: OrderedDict[str, Machine] = OrderedDict()
         self._lock = threading.Lock()
+        # One at a time: each that is made takes a share of the interpreter from whoever answers.
+        self._making = threading.Lock()
 
     def of_gbnf(self, text: str) -> Machine:
         """Raises: GrammarError."""
@@ -37,8 +39,8 @@ class GrammarCache:
         with self._lock:
             machine = self._machines.get(digest)
         if machine is None:
-            # Outside of the lock: one that takes long holds up nobody else's.
-            machine = Machine(assemble(rules()))
+            with self._making:
+                machine = Machine(assemble(rules()))
         with self._lock:
             machine = self._machines.setdefault(digest, machine)
             self._machines.move_to_end(digest)

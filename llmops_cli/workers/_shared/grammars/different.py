@@ -5,8 +5,10 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from _shared.grammars.machine import Machine, State
+from _shared.grammars.nodes import CharSet, chars_of
 
 AFTER_A_NUMBER = "0123456789.eE"
+SEPARATORS = chars_of("[ ,]")
 LONGEST_FORCED = 64
 """Characters that are looked ahead where there is no choice: the rest of `null`, say."""
 
@@ -36,6 +38,8 @@ class DifferentItems:
     def step(self, state: object, char: str) -> Hashable | None:
         if not isinstance(state, DifferentState) or state.phase == "closed":
             return None
+        if self.item is not None:
+            self.item.rest()
         if state.phase == "before":
             return state._replace(phase="open") if char == "[" else None
         return self._item_step(state, char) or self._separator_step(state, char)
@@ -46,7 +50,6 @@ class DifferentItems:
         has_room = self._most is None or len(state.used) < self._most
         if self.item is None or not has_room:
             return None
-        self.item.rest()
         item = (state.item or self.item.start).step(char)
         if item is None:
             return None
@@ -90,6 +93,18 @@ class DifferentItems:
 
     def goes_on(self, state: object) -> bool:
         return not self.is_end(state)
+
+    def next_chars(self, state: object) -> list[CharSet] | None:
+        if not isinstance(state, DifferentState) or self.item is None:
+            return None
+        chars = (state.item or self.item.start).first_chars()
+        return None if chars is None else [SEPARATORS, chars_of(chars)]
+
+    def cost(self, state: object, following: object) -> int:
+        """With the work of the item's own grammar in the last step."""
+        within = 0 if self.item is None else self.item.work
+        text = state.text if isinstance(state, DifferentState) else ""
+        return 10 + within + len(text) // 4
 
 
 def value_of(text: str) -> str:

@@ -5,14 +5,18 @@ the process that runs it: one that is too ambiguous is an error of its own gener
 """
 
 from collections.abc import Hashable
+from typing import NamedTuple
 
-from _shared.grammars.nodes import GrammarError, Rules
+from _shared.grammars.nodes import MOST_CHARS_TO_LIST, CharSet, GrammarError, Rules
 from _shared.grammars.program import Instruction, Op, Program, assemble
 
 DEEPEST = 400
 """Rules within rules. Past it an option is not offered, so an answer closes what it has opened."""
-MOST_WORK_PER_PICK = 400_000
-MOST_WORK_PER_CHAR = 30_000
+MOST_WORK_PER_PICK = 80_000
+"""Places, threads and steps of automata that are looked at: about a microsecond each."""
+TOO_AMBIGUOUS = "the grammar is too ambiguous for this text"
+MOST_PLACES_PER_CHAR = 20_000
+WORK_PER_PLACE = 3
 MOST_THREADS = 4_096
 MOST_KEPT_THREADS = 150_000
 """Of all states that are kept for the next time; beyond it they are made again."""
@@ -38,11 +42,12 @@ Thread = tuple[int, Frame | None, Hashable]
 class State:
     """All that is possible after one text. `accepts`: the text may end here."""
 
-    __slots__ = ("_machine", "_next", "accepts", "threads", "tokens")
+    __slots__ = ("_index", "_machine", "_next", "accepts", "threads", "tokens")
 
     def __init__(self, machine: "Machine", threads: tuple[Thread, ...], *, accepts: bool) -> None:
         self._machine = machine
         self._next: dict[str, State | None] = {}
+        self._index: Index | None = None
         self.threads = threads
         self.accepts = accepts
         # object: what tokens may follow, which only tokens.py knows how to write.
@@ -65,25 +70,32 @@ class State:
     def forget(self) -> None:
         self._next = {}
 
+    @property
+    def index(self) -> "Index":
+        """Made at the first step, so that one of many alternatives costs no look at the others."""
+        if self._index is None:
+            self._index = self._machine.index_of(self.threads)
+        return self._index
+
     def first_chars(self) -> str | None:
         """Every character that may come next, if they are few."""
-        chars: set[str] = set()
-        for place, _, _ in self.threads:
-            allowed = self._machine.code[place].chars
-            listed = allowed.listed() if allowed is not None else None
-            if listed is None:
-                return None
-            chars.update(listed)
-        return "".join(sorted(chars))
+        if self.index.others:
+            return None
+        return "".join(sorted(self.index.by_char))
 
     def meets(self, first: int, last: int) -> bool:
         """Whether some character with a code from `first` to `last` may come next."""
-        for place, _, _ in self.threads:
-            allowed = self._machine.code[place].chars
-            if allowed is not None and allowed.meets(first, last):
-                return True
-        step = max(1, (last - first) // 16)
-        return any(self.step(chr(code)) is not None for code in range(first, last + 1, step))
+        tried = [char for char in self.index.by_char if first <= ord(char) <= last]
+        for thread in self.index.others:
+            tried += self._machine.some_of(thread, first, last)
+        return any(self.step(char) is not None for char in tried)
+
+
+class Index(NamedTuple):
+    """Threads by the character that they wait for, and those that wait for one of very many."""
+
+    by_char: dict[str, list[Thread]]
+    others: list[Thread]
 
 
 class Machine:
@@ -96,6 +108,7 @@ class Machine:
         self._states: dict[frozenset[Thread], State] = {}
         self._kept = 0
         self._work = 0
+        self.picks = 0
         self.start = self._begin()
 
     def _begin(self) -> State:
@@ -106,6 +119,7 @@ class Machine:
 
     def rest(self) -> None:
         """A new pick has its whole bound of work."""
+        self.picks += 1
         self._work = 0
 
     @property
@@ -115,7 +129,9 @@ class Machine:
     def step(self, state: State, char: str) -> State | None:
         places: list[tuple[int, Frame | None]] = []
         kept: dict[Thread, None] = {}
-        for place, frame, memory in state.threads:
+        waiting = [*state.index.by_char.get(char, ()), *state.index.others]
+        self._spend(len(waiting) + 1)
+        for place, frame, memory in waiting:
             instruction = self.code[place]
             automaton = instruction.automaton
             if automaton is None:
@@ -123,21 +139,52 @@ class Machine:
                     places.append((place + 1, frame))
                 continue
             following = automaton.step(memory, char)
+            self._spend(automaton.cost(memory, following))
             if following is None:
                 continue
             if automaton.goes_on(following):
                 kept[(place, frame, following)] = None
             if automaton.is_end(following):
                 places.append((place + 1, frame))
-        self._spend(len(state.threads) // 4)
         if not places and not kept:
             return None
         return self._closure(places, kept)
 
+    def next_chars(self, thread: Thread) -> list[CharSet] | None:
+        """Sets of characters for which this thread waits; None if only trying can tell."""
+        place, _, memory = thread
+        instruction = self.code[place]
+        if instruction.automaton is not None:
+            return instruction.automaton.next_chars(memory)
+        return [] if instruction.chars is None else [instruction.chars]
+
+    def some_of(self, thread: Thread, first: int, last: int) -> list[str]:
+        """Characters of these codes, of which one fits if any does."""
+        sets = self.next_chars(thread)
+        if sets is None:
+            self._spend(1)
+            return [chr(code) for code in range(first, last + 1, max(1, (last - first) // 16))]
+        self._spend(len(sets))
+        found = [each.some_between(first, last) for each in sets]
+        return [char for char in found if char is not None]
+
+    def index_of(self, threads: tuple[Thread, ...]) -> Index:
+        index = Index({}, [])
+        for thread in threads:
+            sets = self.next_chars(thread)
+            self._spend(1 if sets is None else len(sets))
+            listed = listed_chars(sets)
+            if listed is None:
+                index.others.append(thread)
+                continue
+            for char in listed:
+                index.by_char.setdefault(char, []).append(thread)
+        return index
+
     def _spend(self, amount: int) -> None:
         self._work += amount
         if self._work > MOST_WORK_PER_PICK:
-            raise GrammarError("the grammar is too ambiguous for this text")
+            raise GrammarError(TOO_AMBIGUOUS)
 
     def _closure(
         self,
@@ -149,8 +196,8 @@ class Machine:
         fresh: set[Frame] = set()
         accepts = False
         while places:
-            if len(seen) > MOST_WORK_PER_CHAR:
-                raise GrammarError("the grammar is too ambiguous for this text")
+            if len(seen) > MOST_PLACES_PER_CHAR:
+                raise GrammarError(TOO_AMBIGUOUS)
             here = places.pop()
             if here in seen:
                 continue
@@ -174,7 +221,7 @@ class Machine:
                 accepts = True
             else:
                 places.append((frame.place, frame.parent))
-        self._spend(len(seen))
+        self._spend(WORK_PER_PLACE * len(seen))
         return self._state(threads, accepts=accepts)
 
     def _call(
@@ -248,7 +295,7 @@ class Machine:
         if not threads and not accepts:
             return None
         if len(threads) > MOST_THREADS:
-            raise GrammarError("the grammar is too ambiguous for this text")
+            raise GrammarError(TOO_AMBIGUOUS)
         mark: Thread = (-1, None, accepts)
         key = frozenset([*threads, mark])
         found = self._states.get(key)
@@ -266,6 +313,19 @@ class Machine:
             self._frames.clear()
             # The first state leads to all that was forgotten, through what it remembers.
             self.start.forget()
+
+
+def listed_chars(sets: list[CharSet] | None) -> set[str] | None:
+    """All characters of these sets, if they are few."""
+    if sets is None:
+        return None
+    chars: set[str] = set()
+    for each in sets:
+        listed = each.listed()
+        if listed is None or len(chars) > MOST_CHARS_TO_LIST:
+            return None
+        chars.update(listed)
+    return chars
 
 
 def start_of(instruction: Instruction) -> Hashable:

@@ -24,12 +24,13 @@ class Unsatisfiable(GrammarError):
 class CharSet:
     """Characters by their code points."""
 
-    __slots__ = ("_ascii", "_ends", "_starts", "ranges")
+    __slots__ = ("_ascii", "_ends", "_listed", "_starts", "ranges")
 
     def __init__(self, ranges: list[CodeRange]) -> None:
         self.ranges = joined(ranges)
         self._starts = [start for start, _ in self.ranges]
         self._ends = [end for _, end in self.ranges]
+        self._listed: str | None = None
         self._ascii: frozenset[int] = frozenset().union(
             *(range(start, min(end, 127) + 1) for start, end in self.ranges if start < 128)
         )
@@ -53,11 +54,20 @@ class CharSet:
 
     def listed(self) -> str | None:
         """All its characters, if they are few."""
-        count = sum(end - start + 1 for start, end in self.ranges)
-        if count > MOST_CHARS_TO_LIST:
-            return None
-        codes = [code for start, end in self.ranges for code in range(start, end + 1)]
-        return "".join(map(chr, codes))
+        if self._listed is None:
+            count = sum(end - start + 1 for start, end in self.ranges)
+            if count > MOST_CHARS_TO_LIST:
+                return None
+            codes = [code for start, end in self.ranges for code in range(start, end + 1)]
+            self._listed = "".join(map(chr, codes))
+        return self._listed
+
+    def some_between(self, first: int, last: int) -> str | None:
+        """One of its characters with a code from `first` to `last`."""
+        for start, end in self.ranges:
+            if start <= last and first <= end:
+                return chr(max(start, first))
+        return None
 
     def without(self, other: "CharSet") -> "CharSet":
         return self.both(other.inverted())
@@ -120,6 +130,15 @@ class Automaton(Protocol):
 
     def goes_on(self, state: object) -> bool:
         """Whether the part may be longer still."""
+
+    def next_chars(self, state: object) -> list[CharSet] | None:
+        """Sets that hold all that may come next; those of one either all fit or none of them.
+
+        None if only trying can tell.
+        """
+
+    def cost(self, state: object, following: object) -> int:
+        """About how many microseconds the step between them took; None if it did not fit."""
 
 
 @dataclass(frozen=True, slots=True)

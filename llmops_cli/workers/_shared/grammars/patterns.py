@@ -140,6 +140,15 @@ class Pattern:
         ]
         return self._closed(targets)
 
+    def next_chars(self, places: frozenset[int]) -> list[CharSet]:
+        """What may be read, by the edges that read it."""
+        return [
+            edge.chars
+            for place in places
+            for edge in self._edges[place]
+            if edge.chars is not None and edge.chars
+        ]
+
     def matches(self, text: str) -> bool:
         places = self.start
         for char in text:

@@ -4,6 +4,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from _shared.grammars.checks import check_left_recursion, finite_rules, is_finite, reachable
+from _shared.grammars.factoring import factored
 from _shared.grammars.nodes import (
     ROOT,
     Automaton,
@@ -54,7 +55,7 @@ class Program(NamedTuple):
 
 def assemble(rules: Rules) -> Program:
     """Raises: GrammarError for a grammar that is too large, or that nothing fits."""
-    rules = reachable(rules)
+    rules = reachable(factored(reachable(rules)))
     finite = finite_rules(rules)
     if ROOT not in finite:
         raise GrammarError("no text fits it")

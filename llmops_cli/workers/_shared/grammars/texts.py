@@ -24,7 +24,13 @@ ESCAPED = {
     "t": "\t",
 }
 PLAIN = CharSet([(0, 31), span('"', '"'), span("\\", "\\")]).inverted()
+QUOTE = chars_of('"')
+BACKSLASH = chars_of("\\")
+ESCAPES = [chars_of(char) for char in ESCAPED]
 WRITABLE = CharSet([*PLAIN.ranges, *chars_of("".join(ESCAPED.values())).ranges])
+
+
+BASE_COST = 8
 
 
 class TextState(NamedTuple):
@@ -101,6 +107,21 @@ class PatternText:
     def goes_on(self, state: object) -> bool:
         return not self.is_end(state)
 
+    def next_chars(self, state: object) -> list[CharSet] | None:
+        if not isinstance(state, TextState) or state.is_closed:
+            return []
+        if not state.is_open:
+            return [QUOTE]
+        if state.is_escaping:
+            return ESCAPES
+        closing = [QUOTE] if self._may_close(state) else []
+        return [*closing, BACKSLASH, *self._pattern.next_chars(state.places)]
+
+    def cost(self, state: object, following: object) -> int:
+        ends = [each for each in (state, following) if isinstance(each, TextState)]
+        per_place = 1 if self._lengths is None else 3
+        return BASE_COST + per_place * sum(len(each.places) for each in ends)
+
 
 class OtherKey:
     """A quoted text that is none of these. Its state has the text while it begins one of them."""
@@ -128,3 +149,9 @@ class OtherKey:
 
     def goes_on(self, state: object) -> bool:
         return not self.is_end(state)
+
+    def next_chars(self, state: object) -> list[CharSet] | None:
+        return [QUOTE] if state is None else None
+
+    def cost(self, state: object, following: object) -> int:
+        return BASE_COST + len(self._taken) // 4

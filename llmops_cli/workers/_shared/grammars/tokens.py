@@ -7,10 +7,10 @@ import codecs
 from bisect import bisect_left
 from typing import NamedTuple
 
-from _shared.grammars.machine import MOST_WORK_PER_PICK, Machine, State
-from _shared.grammars.nodes import LAST_CODE
+from _shared.grammars.machine import MOST_WORK_PER_PICK, TOO_AMBIGUOUS, Machine, State
+from _shared.grammars.nodes import LAST_CODE, GrammarError
 
-CHEAP_WORK = 12_000
+CHEAP_WORK = 10_000
 """Past it, the whole list of allowed tokens is worth less than the likeliest of them."""
 CONTINUATION_BITS = 6
 
@@ -97,14 +97,21 @@ class TokenMatcher:
         """Nothing can follow."""
         return self._position.state.is_final
 
+    @property
+    def work(self) -> int:
+        """Since the pick began."""
+        return self._machine.work
+
+    def begin_pick(self) -> None:
+        """The next token has its own bound of work, for all that is asked until it is accepted."""
+        self._machine.rest()
+
     def allows(self, token: int) -> bool:
         """Raises: GrammarError if the grammar is too ambiguous."""
-        self._machine.rest()
         return self._after(token) is not None
 
     def accept(self, token: int) -> None:
         """Raises: GrammarError; ValueError for a token that is not allowed."""
-        self._machine.rest()
         following = self._after(token)
         if following is None:
             raise ValueError(f"token {token} does not fit the grammar")
@@ -113,22 +120,35 @@ class TokenMatcher:
     def allowed(self, *, at_any_cost: bool = False) -> Allowed:
         """Raises: GrammarError if the grammar is too ambiguous."""
         state = self._position.state
-        if self._position.tail:
-            return Allowed(self._of(self._texts.parts), is_whole=True)
-        if isinstance(state.tokens, Allowed):
+        if not self._position.tail and isinstance(state.tokens, Allowed):
             return state.tokens
-        self._machine.rest()
-        limit = MOST_WORK_PER_PICK if at_any_cost else CHEAP_WORK
-        found = Walk(self._machine, self._texts, limit).tokens(state)
+        limit = MOST_WORK_PER_PICK if at_any_cost else self.work + CHEAP_WORK
+        found = self._all_within(state, limit)
+        if found is None and at_any_cost:
+            raise GrammarError(TOO_AMBIGUOUS)
         if found is None:
             return Allowed([], is_whole=False)
-        whole = Allowed([*found, *self._of(self._texts.parts)], is_whole=True)
-        state.tokens = whole
+        whole = Allowed(found, is_whole=True)
+        if not self._position.tail:
+            state.tokens = whole
         return whole
 
-    def _of(self, tokens: list[int]) -> list[int]:
-        self._machine.rest()
-        return [token for token in tokens if self._after(token) is not None]
+    def _all_within(self, state: State, limit: int) -> list[int] | None:
+        """None if it takes more work."""
+        parts = self._parts_within(limit)
+        if parts is None or self._position.tail:
+            return parts
+        found = Walk(self._machine, self._texts, limit).tokens(state)
+        return None if found is None else [*found, *parts]
+
+    def _parts_within(self, limit: int) -> list[int] | None:
+        found = []
+        for token in self._texts.parts:
+            if self._after(token) is not None:
+                found.append(token)
+            if self.work > limit:
+                return None
+        return found
 
     def _after(self, token: int) -> Position | None:
         text = self._texts.text(token)

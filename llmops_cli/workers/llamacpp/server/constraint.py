@@ -11,6 +11,10 @@ from llamacpp.server.vocabulary import Vocabulary
 
 LIKELIEST = 1_024
 """Looked at one by one where the grammar allows more tokens than are cheap to list."""
+MOST_WORK_ON_LIKELIEST = 30_000
+"""Past it, those that were found to fit are all that is chosen from."""
+COSTLY_WORK = 5_000
+MOST_WORK_PER_TEXT = 20_000_000
 
 TokenIds = npt.NDArray[np.int64]
 
@@ -21,6 +25,25 @@ class Constraint:
     def __init__(self, vocabulary: Vocabulary, machine: Machine) -> None:
         self._matcher = TokenMatcher(machine, vocabulary.token_texts)
         self._ends = vocabulary.end_tokens
+        self._is_new = machine.picks == 0
+        self._work = 0
+        self.last_work: int | None = None
+
+    @property
+    def is_costly(self) -> bool:
+        if self.last_work is None:
+            return self._is_new
+        return self.last_work > COSTLY_WORK
+
+    def begin_pick(self) -> None:
+        self._matcher.begin_pick()
+
+    def end_pick(self) -> None:
+        """Counts what it has cost. Raises: GrammarError past what one text may take."""
+        self.last_work = self._matcher.work
+        self._work += self.last_work
+        if self._work > MOST_WORK_PER_TEXT:
+            raise GrammarError("the grammar has taken too much work for one answer")
 
     @property
     def is_over(self) -> bool:
@@ -57,7 +80,16 @@ class Constraint:
         every = self._matcher.allowed()
         if every.is_whole:
             return every.tokens
+        return self._likeliest(row_V) or self._matcher.allowed(at_any_cost=True).tokens
+
+    def _likeliest(self, row_V: LogitsRow) -> list[int]:
+        """Best first, so that the best are known whenever it has taken long enough."""
         count = min(LIKELIEST, len(row_V))
         likeliest = np.argpartition(row_V, -count)[-count:]
-        found = [int(token) for token in likeliest if self._matcher.allows(int(token))]
-        return found or self._matcher.allowed(at_any_cost=True).tokens
+        found = []
+        for token in likeliest[np.argsort(-row_V[likeliest])]:
+            if self._matcher.allows(int(token)):
+                found.append(int(token))
+            if self._matcher.work > MOST_WORK_ON_LIKELIEST:
+                break
+        return found

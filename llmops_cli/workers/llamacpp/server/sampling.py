@@ -84,6 +84,20 @@ class Sampler:
         """The grammar is at its end: another token can only be wrong."""
         return self._constraint is not None and self._constraint.is_over
 
+    @property
+    def has_grammar(self) -> bool:
+        return self._constraint is not None
+
+    @property
+    def is_costly(self) -> bool:
+        """Its grammar's last token was much work, or the first one might be."""
+        return self._constraint is not None and self._constraint.is_costly
+
+    @property
+    def grammar_work(self) -> int:
+        """What the last token was of it."""
+        return 0 if self._constraint is None else self._constraint.last_work or 0
+
     def pick(self, row_V: LogitsRow) -> tuple[int, TokenLogprob | None]:
         """The next token, and its log-probability if asked for. Updates penalties and grammar.
 
@@ -121,10 +135,12 @@ class Sampler:
 
         One token is checked in microseconds, and most of those that a model likes best do fit.
         """
+        constraint.begin_pick()
         if not constraint.allows(token):
             tokens = constraint.allowed(row_V)
             token = self._choose(row_V, tokens)
         constraint.accept(token)
+        constraint.end_pick()
         return token
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from llamacpp.server.model import TokenModel
 from llamacpp.server.prefixes import Tokens
 from llamacpp.server.sampling import Sampler, logprob_of
 from llamacpp.server.slots import Running, SlotPool
+from llamacpp.server.turns import GrammarTurns
 from llamacpp.server.vocabulary import Vocabulary
 
 LONGEST_RETRY_S = 60
@@ -84,6 +85,8 @@ class Scheduler:
         self._drafter = drafter
         self._most_drafted = drafter.most if drafter else 0
         self._pool = SlotPool(model, options.slots, reuse=options.reuse)
+        self._turns = GrammarTurns()
+        self._skipping: frozenset[Running] = frozenset()
         self._waiting: deque[Generation] = deque()
         self._wake = threading.Condition()
         self._stopping = False
@@ -163,6 +166,7 @@ class Scheduler:
         self._drop_cancelled()
         self._admit()
         self._step_tokens = 0
+        self._skipping = self._turns.waiting(self._pool.running())
         adapters = {each.generation.adapter for each in self._pool.running()}
         for adapter in sorted(adapters):
             self._compute(adapter)
@@ -224,7 +228,10 @@ class Scheduler:
             self._score(chunk)
         for running, index in batch.outputs:
             draft = drafts.get(running.slot.sequence, [])
-            self._advance(running, index, draft)
+            if self._turns.is_spent and running.sampler.has_grammar:
+                self._pool.put_off(running, 1 + len(draft))
+            else:
+                self._advance(running, index, draft)
 
     def _score(self, chunk: ScoredChunk) -> None:
         """Log-probabilities of the prompt's tokens that follow those of the chunk."""
@@ -241,7 +248,11 @@ class Scheduler:
 
     def _active(self, adapter: int) -> list[Running]:
         running = self._pool.running()
-        return [each for each in running if each.generation.adapter == adapter]
+        return [
+            each
+            for each in running
+            if each.generation.adapter == adapter and each not in self._skipping
+        ]
 
     def _plan(self, adapter: int, drafts: Drafts) -> StepBatch:
         return plan_batch(
@@ -313,6 +324,7 @@ class Scheduler:
         except (GrammarError, RecursionError) as error:
             generation.finish = "error"
             failure = GenerationFailure(f"grammar: {error}", is_clients_fault=True)
+        self._turns.count(running)
         if generation.finish is not None:
             self._pool.release(running)
             self._end(generation, generation.finish, failure=failure)

@@ -126,6 +126,13 @@ class SlotPool:
         del slot.cells[-count:]
         self._model.forget(slot.sequence, len(slot.cells))
 
+    def put_off(self, running: Running, count: int) -> None:
+        """Its last tokens are computed again in a later step."""
+        slot = running.slot
+        del slot.cells[-count:]
+        if not self._model.forget(slot.sequence, len(slot.cells)):
+            self.clear(slot)
+
     def clear_longest_unused(self) -> bool:
         """Frees the cells that one free slot has kept; False if none has any."""
         idle = [slot for slot in self.slots if slot.running is None and slot.cells]
