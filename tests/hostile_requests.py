@@ -35,6 +35,42 @@ def _chat(name: str, param: str | None = None, /, **fields: object) -> Hostile:
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
 
+BEYOND: JsonObject = {
+    "an_unknown_field": [1],
+    "temprature": 0.5,
+    "guided_json": {"type": "object"},
+    "guided_regex": "a+",
+    "guided_choice": ["a", "b"],
+    "structured_outputs": {"choice": ["a"]},
+    "json_schema": {"type": "object"},
+    "stop_token_ids": [5],
+    "min_tokens": 3,
+    "bad_words": ["x"],
+    "allowed_token_ids": [5],
+    "use_beam_search": True,
+    "truncate_prompt_tokens": 1,
+    "prompt_embeds": "AAAA",
+    "functions": [{"name": "f"}],
+    "function_call": {"name": "f"},
+    "n_predict": 3,
+    "mirostat": 2,
+    "typical_p": 0.1,
+    "length_penalty": 2,
+    "prompt_logprobs": 2,
+    "skip_special_tokens": False,
+}
+"""Fields that no server of ours has; each asks for another answer."""
+
+BEYOND_CHATS: JsonObject = {
+    "prompt": "a",
+    "chat_template": "{{ messages }}",
+    "continue_final_message": True,
+    "add_generation_prompt": False,
+    "modalities": ["audio"],
+    "web_search_options": {"a": 1},
+    "echo": True,
+}
+
 HOSTILE = (
     _completion("a token below all", "prompt", prompt=[5, -1, 6]),
     _completion("a token beyond all", "prompt", prompt=[5, 10_000_000]),
@@ -73,6 +109,10 @@ HOSTILE = (
     _completion("n 0", "n", n=0),
     _completion("n -1", "n", n=-1),
     _completion("an unknown format", "response_format", response_format={"type": "poem"}),
+    *(_completion(name, name, **{name: value}) for name, value in BEYOND.items()),
+    *(_chat(f"{name} of a chat", name, **{name: value}) for name, value in BEYOND.items()),
+    *(_chat(name, name, **{name: value}) for name, value in BEYOND_CHATS.items()),
+    _chat("alternatives of no log-probabilities", "top_logprobs", top_logprobs=3),
     _chat("no messages", "messages", messages=[]),
     _chat("messages as text", "messages", messages="hi"),
     _chat("a message as text", "messages", messages=["hi"]),
@@ -91,10 +131,7 @@ UNABLE = (
     _completion("echo", "echo", echo=True),
     _completion("suffix", "suffix", suffix="end"),
     _completion("logprobs 0", "logprobs", logprobs=0),
-    _completion("min_tokens", "min_tokens", min_tokens=3),
     _completion("a grammar", "grammar", grammar='root ::= "a"'),
-    _completion("guided_json", "guided_json", guided_json={"type": "object"}),
-    _completion("stop_token_ids", "stop_token_ids", stop_token_ids=[5]),
     _chat("logprobs", "logprobs", logprobs=True),
     _chat("a JSON answer", "response_format", response_format={"type": "json_object"}),
     _chat("tools", "tools", tools=[{"type": "function", "function": {"name": "f"}}]),
@@ -132,7 +169,10 @@ HARMLESS = (
     {"temperature": 1e-300},
     {"temperature": 2, "top_k": 1_000_000, "top_p": 1e-9},
     {"presence_penalty": 0.0, "frequency_penalty": 0, "logit_bias": {}},
-    {"response_format": {"type": "text"}, "user": "me", "an_unknown_field": [1]},
+    {"response_format": {"type": "text"}, "user": "me", "metadata": {"a": "b"}},
+    {"store": True, "service_tier": "auto", "safety_identifier": "x", "prompt_cache_key": "y"},
+    {"guided_json": None, "stop_token_ids": [], "mirostat": 0, "use_beam_search": False},
+    {"an_unknown_field": None, "another": False, "third": []},
     {"stop": []},
 )
 """Fields that are served like none."""

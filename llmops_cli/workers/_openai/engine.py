@@ -18,7 +18,7 @@ class TokenEngine(Protocol):
 
     @property
     def abilities(self) -> frozenset[str]:
-        """Fields that it honours, of those in `abilities.NEUTRAL`."""
+        """Fields that it honours, beside those of `abilities.OF_ANY`."""
 
     @property
     def models(self) -> Sequence[str]:

@@ -52,6 +52,9 @@ class Fields:
         """Those that say something."""
         return [name for name, value in self._values.items() if value is not None]
 
+    def values(self) -> Json:
+        return self._values
+
     def text(self, name: str) -> str | None:
         value = self._values.get(name)
         if value is not None and not isinstance(value, str):

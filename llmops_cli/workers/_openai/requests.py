@@ -1,12 +1,15 @@
 """A request's body as what is to be computed. Standard library only."""
 
-from _openai.abilities import OF_DRAWS, refuse_unable
+from collections.abc import Collection
+
+from _openai.abilities import OF_CHATS, OF_COMPLETIONS, OF_DRAWS, OF_TOKENIZING
 from _openai.engine import TokenEngine
 from _openai.errors import RequestError
 from _openai.fields import Fields, wrong
 from _openai.generation import GenerationRequest
 from _openai.prompts import PromptReader
 from _openai.sampling import sampling_of
+from _shared.request_fields import FieldError, check_fields
 
 MOST_STOPS = 16
 DEFAULT_COMPLETION_TOKENS = 16
@@ -22,6 +25,7 @@ class RequestReader:
 
     def tokens(self, fields: Fields) -> list[int]:
         """Of a chat if it has messages, else of its prompt. Raises: RequestError."""
+        self._check_fields(fields, OF_TOKENIZING)
         if fields.raw("messages") is not None:
             return self._prompts.chat(fields)
         return self._prompts.plain(fields)
@@ -30,10 +34,10 @@ class RequestReader:
         """Raises: RequestError for what cannot be served."""
         engine = self._engine
         sampling = sampling_of(fields, vocabulary_size=engine.vocabulary_size)
-        abilities = engine.abilities
+        known = engine.abilities | (OF_CHATS if chat else OF_COMPLETIONS)
         if sampling.is_greedy:
-            abilities |= OF_DRAWS
-        refuse_unable(fields, abilities=abilities, engine=engine.label)
+            known |= OF_DRAWS
+        self._check_fields(fields, known)
         limit = token_limit(fields, chat=chat)
         model = self._model(fields)
         stops = stops_of(fields)
@@ -51,6 +55,12 @@ class RequestReader:
             is_streamed=fields.flag("stream"),
             with_usage=options.flag("include_usage"),
         )
+
+    def _check_fields(self, fields: Fields, known: Collection[str]) -> None:
+        try:
+            check_fields(fields.values(), known=known, server=self._engine.label)
+        except FieldError as error:
+            raise RequestError(str(error), param=error.field) from error
 
     def _model(self, fields: Fields) -> str:
         """The first one if none is named."""

@@ -27,14 +27,15 @@ from _shared.embedding_queue import (
 )
 from _shared.embeddings import (
     EmbeddingInput,
-    FieldError,
     check_tokens,
     embedding_answer,
     read_embedding_request,
 )
 from _shared.http1 import HttpRequest, reply
+from _shared.request_fields import FieldError, check_fields
 
 EMBEDDINGS = "/v1/embeddings"
+TOKENIZABLE = ("model", "content", "prompt")
 TEXT_PATHS = ("/v1/chat/completions", "/v1/completions")
 PATHS = ("/health", "/v1/models", "/metrics", "/tokenize", EMBEDDINGS, *TEXT_PATHS)
 
@@ -130,6 +131,10 @@ class VectorServer:
 
     def _tokenize(self, request: HttpRequest) -> Json:
         fields = body_of(request.body)
+        try:
+            check_fields(fields, known=TOKENIZABLE, server=self._engine.name)
+        except FieldError as error:
+            raise RequestError(str(error), param=error.field) from error
         text = fields.get("content", fields.get("prompt"))
         if not isinstance(text, str):
             raise RequestError("prompt: a text is needed", param="prompt")

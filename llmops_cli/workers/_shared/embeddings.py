@@ -9,6 +9,8 @@ from array import array
 from dataclasses import dataclass
 from typing import Any
 
+from _shared.request_fields import FieldError, check_fields
+
 MOST_INPUTS = 2048
 """OpenAI's."""
 ENCODINGS = ("float", "base64")
@@ -19,19 +21,7 @@ EmbeddingInput = str | list[int]
 """A text, or tokens as they are."""
 
 
-class FieldError(ValueError):
-    """A field of a request that cannot be used."""
-
-    def __init__(
-        self,
-        field: str,
-        reason: str,
-        *,
-        place: str = "",
-    ) -> None:
-        """`place`: within the field, as in `[3]`."""
-        super().__init__(f"{field}{place}: {reason}")
-        self.field = field
+KNOWN = ("model", "input", "encoding_format", "dimensions")
 
 
 @dataclass(frozen=True)
@@ -56,6 +46,7 @@ def read_embedding_request(fields: Json, *, dimensions: int) -> EmbeddingRequest
     if encoding not in ENCODINGS:
         raise FieldError("encoding_format", f"one of {', '.join(ENCODINGS)}")
     check_dimensions(fields.get("dimensions"), dimensions)
+    check_fields(fields, known=KNOWN, server="this server")
     return EmbeddingRequest(model=model, inputs=inputs_of(fields), encoding=str(encoding))
 
 

@@ -174,7 +174,11 @@ class OpenAiApp:
 
     def _tokens_of(self, request: TokenizeRequest) -> Tokens:
         if request.messages is not None:
-            return self._reader.chat(request.messages)
+            return self._reader.chat(
+                request.messages,
+                tools=request.tools,
+                fields=request.chat_template_kwargs,
+            )
         text = request.text
         if text is None:
             raise BadRequest("one of content, prompt or messages is needed", param="prompt")

@@ -20,6 +20,7 @@ from llamacpp.server.requests import (
     CompletionRequest,
     GenerationRequest,
     Prompt,
+    check_chat,
     check_completion,
     decode,
     prompts_of,
@@ -108,6 +109,7 @@ class Completions:
     async def chat(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
         request = await apart(body, lambda: decode(body, ChatRequest))
+        check_chat(request)
         check_template_fields(request.chat_template_kwargs)
         tools = None
         if request.tools or request.tool_choice:

@@ -9,12 +9,12 @@ from _shared.context import is_beyond, too_long
 from _shared.embedding_queue import EmbeddingCall, EmbeddingQueue, EmbeddingsFull
 from _shared.embeddings import (
     EmbeddingRequest,
-    FieldError,
     Json,
     check_tokens,
     embedding_answer,
     read_embedding_request,
 )
+from _shared.request_fields import FieldError
 from llamacpp.server.asgi import Receive, Send, apart, disconnected, read_body, respond
 from llamacpp.server.embedder import VectorForm
 from llamacpp.server.errors import ApiError, BadRequest, Disconnected

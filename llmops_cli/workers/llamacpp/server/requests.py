@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from _shared.grammars.machine import Machine
+from _shared.request_fields import FieldError, check_fields
 from _shared.tools.history import with_arguments_as_objects
 from llamacpp.server.errors import BadRequest
 from llamacpp.server.sampling import SamplingParams
@@ -28,7 +29,7 @@ MOST_BIAS = 100
 DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's, for /v1/completions alone."""
 
-Body = TypeVar("Body")
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class RequestStreamOptions(msgspec.Struct, kw_only=True):
@@ -36,10 +37,7 @@ class RequestStreamOptions(msgspec.Struct, kw_only=True):
 
 
 class GenerationRequest(msgspec.Struct, kw_only=True):
-    """Fields of both endpoints.
-
-    Unknown ones are ignored, as OpenAI's clients expect of a compatible server.
-    """
+    """Fields of both endpoints. Others are refused if they ask for something (`decode`)."""
 
     model: str = ""
     stream: bool = False
@@ -115,9 +113,13 @@ class CompletionRequest(GenerationRequest, kw_only=True):
 class TokenizeRequest(msgspec.Struct, kw_only=True):
     """`content` is llama-server's name, `prompt` vLLM's."""
 
+    model: str = ""
     content: str | None = None
     prompt: str | None = None
     messages: list[ChatMessage] | None = None
+    # Any, twice: tools as clients write them, and what only the model's template knows.
+    tools: list[dict[str, Any]] | None = None
+    chat_template_kwargs: dict[str, Any] = {}
     add_special_tokens: bool = True
 
     @property
@@ -128,9 +130,10 @@ class TokenizeRequest(msgspec.Struct, kw_only=True):
 
 
 def decode(body: bytes, kind: type[Body]) -> Body:
-    """Raises: BadRequest."""
+    """Raises: BadRequest, also for a field that `kind` has not and that asks for something."""
     try:
-        return msgspec.json.decode(body, type=kind, strict=False)
+        request = msgspec.json.decode(body, type=kind, strict=False)
+        check_fields(others_in(body, kind), known=names_of(kind), server="the llama.cpp server")
     except msgspec.ValidationError as error:
         message = str(error).replace("`", "")
         raise BadRequest(message, param=field_in(message)) from error
@@ -138,6 +141,20 @@ def decode(body: bytes, kind: type[Body]) -> Body:
         raise BadRequest(f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise BadRequest("the body is nested too deep") from error
+    except FieldError as error:
+        raise BadRequest(str(error), param=error.field) from error
+    return request
+
+
+def names_of(kind: type[msgspec.Struct]) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+def others_in(body: bytes, kind: type[msgspec.Struct]) -> dict[str, object]:
+    """The fields of a body that its kind of request has not."""
+    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    known = names_of(kind)
+    return {name: msgspec.json.decode(value) for name, value in given.items() if name not in known}
 
 
 def field_in(message: str) -> str | None:
@@ -156,6 +173,12 @@ def check_completion(request: CompletionRequest) -> None:
         raise BadRequest("best_of: a stream cannot have it", param="best_of")
     if request.echo and request.suffix:
         raise BadRequest("suffix: it cannot stand beside echo", param="suffix")
+
+
+def check_chat(request: ChatRequest) -> None:
+    """Raises: BadRequest for fields that do not go together."""
+    if request.top_logprobs and not request.logprobs:
+        raise BadRequest("top_logprobs: it needs logprobs to be true", param="top_logprobs")
 
 
 def sampling_of(

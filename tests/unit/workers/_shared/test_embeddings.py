@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from _shared.embeddings import (
-    FieldError,
     check_tokens,
     embedding_answer,
     read_embedding_request,
 )
+from _shared.request_fields import FieldError
 
 DIMENSIONS = 3
 VECTOR = struct.pack("<3f", 0.5, -1.25, 3.0)

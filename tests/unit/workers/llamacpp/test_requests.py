@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -121,3 +122,37 @@ def test_a_body_that_makes_no_sense_is_the_clients_error(body: bytes) -> None:
         decode(body, CompletionRequest)
     assert refused.value.status == 400
     assert "`" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "word"),
+    [
+        ({"temprature": 0.5}, "temprature", "did you mean temperature?"),
+        ({"guided_json": {"type": "object"}}, "guided_json", "did you mean response_format?"),
+        ({"n_predict": 5}, "n_predict", "did you mean max_tokens?"),
+        ({"mirostat": 2}, "mirostat", "cannot do this"),
+        ({"prompt_embeds": "AA"}, "prompt_embeds", "cannot do this"),
+        ({"zzzzzz": 1}, "zzzzzz", "no such field; leave it out"),
+        ({"messages": [1]}, "messages", "no such field"),
+    ],
+    ids=str,
+)
+def test_a_field_that_asks_for_what_is_not_done_is_refused(
+    fields: dict[str, object], param: str, word: str
+) -> None:
+    with pytest.raises(BadRequest, match=re.escape(word)) as refused:
+        completion(**fields)
+    assert refused.value.param == param
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"user": "me", "metadata": {"a": 1}, "service_tier": "flex", "store": True},
+        {"guided_json": None, "min_tokens": 0, "stop_token_ids": [], "mirostat": 0.0},
+        {"skip_special_tokens": True, "use_beam_search": False, "zzzzzz": False, "yyyyyy": {}},
+    ],
+    ids=["without effect", "neutral", "empty"],
+)
+def test_a_field_that_asks_for_nothing_is_taken(fields: dict[str, object]) -> None:
+    assert completion(**fields) == completion()
