@@ -11,6 +11,7 @@ import msgspec
 from llmops_cli.bench.apis import check_model
 from llmops_cli.bench.arrivals import Load, loads_of
 from llmops_cli.bench.headers import headers_of
+from llmops_cli.bench.idle import check_idle
 from llmops_cli.bench.levels import LevelRunner
 from llmops_cli.bench.measured import MeasuredLevels
 from llmops_cli.bench.pool import WorkerPool
@@ -66,6 +67,7 @@ def bench(
     asked of `problems_of`. Raises: EngineFailed, GateFailed or Interrupted after writing what was
     measured (manifest.complete is then false).
     """
+    check_idle(recipe, origins)
     headers = headers_of(recipe)
     loads = loads_of(recipe)
     slos = checked_slos(recipe)

@@ -27,6 +27,7 @@ def bench(
     as_json: bool = JSON,
 ) -> None:
     """Load a server and report TTFT, TPOT, ITL, E2E, throughput, goodput and memory."""
+    from llmops_cli.bench.idle import check_idle
     from llmops_cli.bench.page import save_page
     from llmops_cli.bench.report import problems_of
     from llmops_cli.bench.run import bench as run
@@ -38,6 +39,7 @@ def bench(
     from llmops_cli.serving.target import check_target, prepare_target
 
     found = resolved(BenchRecipe, given, command="bench", file=recipe)
+    check_idle(found.recipe, found.origins)
     wish = target_of(found.recipe, found.origins)
     check_target(wish)
     folder = RunFolder("bench", _place(found.recipe), chosen=output)

@@ -23,10 +23,10 @@ JSON = typer.Option(False, "--json", help="Print the report on stdout and nothin
 
 
 class SavedRecipe(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file holds. `defaults`: fields that nobody had asked for in the run that it is of."""
+    """What a file holds. `defaults`: of a report, fields that nobody had asked for in its run."""
 
     values: dict[str, object] = {}
-    defaults: tuple[str, ...] = ()
+    defaults: tuple[str, ...] | None = None
 
 
 def resolved(

@@ -32,7 +32,10 @@ Origins = dict[str, str]
 
 
 class Resolved(msgspec.Struct, Generic[RecipeT], frozen=True, kw_only=True):
-    """`origins`: per field default, file, env or flag. `warnings`: what should be written anew."""
+    """`origins`: per field default, file, report, env or flag.
+
+    `warnings`: what should be written anew.
+    """
 
     recipe: RecipeT
     origins: Origins
@@ -54,13 +57,13 @@ def resolve(
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
     old_names: bool = True,
-    saved_defaults: Collection[str] = (),
+    saved_defaults: Collection[str] | None = None,
 ) -> Resolved[RecipeT]:
     """The recipe of a command, checked.
 
     `environ` is read for LLMOPS_<COMMAND>_<FIELD>; a flag that is None was not given.
-    `old_names`: LLMOPS_<FIELD> too, as the command had it before. `saved_defaults`: fields of
-    `file`, a saved run's, that nobody had asked for.
+    `old_names`: LLMOPS_<FIELD> too, as the command had it before. `saved_defaults`: `file` is a
+    saved report's, and nobody had asked for these fields in its run.
     Raises: UsageError naming the field, its origin and a did-you-mean for unknown ones.
     """
     fields = msgspec.structs.fields(kind)
@@ -73,9 +76,8 @@ def resolve(
         "flag": _asked(flags or {}),
     }
     values, origins = _layered(sources)
-    for name in saved_defaults:
-        if origins.get(name) == "file":
-            origins[name] = "default"
+    if saved_defaults is not None:
+        _mark_saved(origins, saved_defaults)
     if hasattr(kind, "settle"):
         settles = cast(Settles, kind)
         settles.settle(values, origins)
@@ -83,6 +85,13 @@ def resolve(
     recipe = msgspec.convert(prepared, kind, strict=False)
     warnings = [setting.warning for setting in settings.values() if setting.warning]
     return Resolved(recipe=recipe, origins=origins, warnings=tuple(warnings))
+
+
+def _mark_saved(origins: Origins, saved_defaults: Collection[str]) -> None:
+    """What a report says was the wish of its own run, or of nobody."""
+    for name, origin in origins.items():
+        if origin == "file":
+            origins[name] = "default" if name in saved_defaults else "report"
 
 
 def _layered(sources: Mapping[str, Values]) -> tuple[Values, Origins]:

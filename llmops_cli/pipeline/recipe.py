@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from llmops_cli.bench.idle import check_idle
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.resolve import as_text, resolve
@@ -185,4 +186,5 @@ def _bench(recipe: PipelineRecipe) -> BenchRecipe | None:
     _require_no_model("bench", recipe.bench)
     fields = recipe.bench | {"model": recipe.model}
     found = resolve(BenchRecipe, command="bench", file=fields)
+    check_idle(found.recipe, found.origins)
     return found.recipe

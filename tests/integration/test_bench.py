@@ -141,7 +141,7 @@ def test_a_saved_report_is_a_recipe(cli: Cli, tmp_path: Path) -> None:
     run = cli("bench", "--recipe", "first/report.json", "--json")
     again = json.loads(run.stdout)
     assert again["manifest"]["recipe"]["concurrency"] == [3]
-    assert again["manifest"]["origins"]["output_tokens"] == "file"
+    assert again["manifest"]["origins"]["output_tokens"] == "report"
 
 
 def children_of(pid: int) -> list[psutil.Process]:

@@ -154,6 +154,12 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
             "one of them",
         ),
         (
+            ["bench", "--backend", "sim", "--concurrency", "4", "--arrival", "gamma"],
+            2,
+            "--arrival has no effect: only loads with a rate",
+            "--rate",
+        ),
+        (
             ["bench", "--backend", "sim", "--input-tokens", "gauss:5"],
             2,
             "unknown length distribution",
