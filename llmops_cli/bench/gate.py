@@ -168,6 +168,8 @@ def _why_not(
 ) -> str:
     if old is None:
         return "the baseline has no such load"
+    if not (_is_measured(condition, old) and _is_measured(condition, new)):
+        return "it was not measured on both sides"
     least = FEWEST.get(condition.part, 1)
     fewest = min(old.measured, new.measured)
     if fewest < least:
@@ -176,6 +178,16 @@ def _why_not(
     if condition.metric in RATES:
         return "a run has no interval of this rate, which takes 40 requests at a steady load"
     return "a run has no per-request table, or the value is 0"
+
+
+def _is_measured(condition: Condition, level: Level) -> bool:
+    """A run of vectors has no TTFT, one of text no texts a second, one without SLOs no goodput."""
+    if condition.metric == ERROR_RATE:
+        return level.requests > 0
+    found = getattr(level, condition.metric)
+    if isinstance(found, Distribution):
+        return found.count > 0
+    return found is not None
 
 
 def _judge_change(
@@ -235,13 +247,11 @@ def _judge_level(condition: Condition, level: Level) -> JudgedCondition:
 
 
 def _why_no_interval(condition: Condition, level: Level) -> str:
-    found = getattr(level, condition.metric, None)
-    if not isinstance(found, Distribution):
-        if condition.metric == ERROR_RATE or found is None:
-            return "it was not measured"
-        return f"the interval of a rate takes {FEWEST_REQUESTS} requests at a steady load"
-    if not found.count:
+    if condition.metric == ERROR_RATE or not _is_measured(condition, level):
         return "it was not measured"
+    found = getattr(level, condition.metric)
+    if not isinstance(found, Distribution):
+        return f"the interval of a rate takes {FEWEST_REQUESTS} requests at a steady load"
     needed = size_for_interval((condition.percentile or 50) / 100)
     if found.count >= needed:
         return (

@@ -26,6 +26,13 @@ WARM_UP = -1
 WARM_UP_STREAMS = 4
 SPARE_CONNECTIONS = 256
 REFUSED = (301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 422)
+CHECK = "check --url, --path, --model, --body, the key, and --api"
+CHECK_FOR = {
+    "chat": f"{CHECK} (completions for a model without a chat template)",
+    "completions": f"{CHECK} (chat for a server without /v1/completions)",
+    "embeddings": f"{CHECK} (embeddings take a server of vectors; chat is one of text)",
+}
+"""API -> what to look at when a server refuses the first request."""
 """HTTP statuses that more requests of the same kind would get too."""
 CRASH_S = 0.5
 """A crash is seen by its connections before its exit."""
@@ -88,7 +95,7 @@ class LevelRunner:
             keep_on=lambda: self._death() is None,
         )
         self._server.check_alive()
-        _check_accepted(self._warm_up_records())
+        _check_accepted(self._warm_up_records(), self._recipe.api)
         self._progress.update("warming up", wanted, wanted)
 
     def _warm_up_records(self) -> list[Record]:
@@ -221,15 +228,12 @@ def _ignore_start(_: int) -> None:
     """Nothing is sampled in the warm-up."""
 
 
-def _check_accepted(records: Sequence[Record]) -> None:
+def _check_accepted(records: Sequence[Record], api: str) -> None:
     refused = [record for record in records if _is_refused(record)]
     if refused and len(refused) == len(records):
         raise EngineFailed(
             f"the first request failed: {refused[0].error}",
-            hint=(
-                "check --url, --path, --model, --body, the key, and --api "
-                "(completions for a model without a chat template)"
-            ),
+            hint=CHECK_FOR[api],
         )
 
 

@@ -13,7 +13,7 @@ from llmops_cli.core.sample import BLOCKS
 from llmops_cli.core.significance import ratio_limits, two_sided_p
 from llmops_cli.core.stats import share_interval
 
-RATES = ("requests_per_s", "output_tokens_per_s", "goodput_per_s")
+RATES = ("requests_per_s", "output_tokens_per_s", "texts_per_s", "goodput_per_s")
 FEWEST_REPETITIONS = 3
 """On each side, for their spread to count."""
 WIDTH_OF_95 = 3.92

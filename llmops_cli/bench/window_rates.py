@@ -18,8 +18,8 @@ HIDDEN = "hidden_tokens_per_s"
 INPUT = "input_tokens_per_s"
 TEXTS = "texts_per_s"
 GOODPUT = "goodput_per_s"
-RATES = (REQUESTS, TOKENS, GOODPUT)
-"""Those with intervals."""
+RATES = (REQUESTS, TOKENS, TEXTS, GOODPUT)
+"""Those with intervals, where a level has them."""
 FEWEST_REQUESTS = 40
 """Of which the interval of a rate is told."""
 FEWEST_REPETITIONS = 3
@@ -34,8 +34,7 @@ class WindowRates:
         names = [name for name in RATES if has_objectives or name != GOODPUT]
         self.seconds = 0.0
         self.totals: dict[str, float] = defaultdict(float)
-        self.each: dict[str, list[float]] = {name: [] for name in names}
-        """The rates of each repetition."""
+        self._each: dict[str, list[float]] = {name: [] for name in names}
         self._blocks: dict[int, _Block] = {}
         self._sent = 0
 
@@ -51,7 +50,7 @@ class WindowRates:
         self._sent += counted.sent
         for name, amount in counted.totals.items():
             self.totals[name] += amount
-        for name, rates in self.each.items():
+        for name, rates in self._each.items():
             rates.append(counted.totals[name] / counted.seconds)
 
     def per_s(self, name: str) -> float:
@@ -59,12 +58,18 @@ class WindowRates:
             return 0.0
         return self.totals[name] / self.seconds
 
+    @property
+    def each(self) -> dict[str, list[float]]:
+        """The rates of each repetition; only vectors are made of texts."""
+        has_texts = self.totals[TEXTS] > 0
+        return {name: rates for name, rates in self._each.items() if has_texts or name != TEXTS}
+
     def intervals(self) -> dict[str, tuple[float, float]]:
         """From the blocks of a steady load, or from repetitions where these differ more."""
         found = {}
-        for name in self.each:
+        for name, rates in self.each.items():
             within = self._within(name)
-            between = _between(self.each[name])
+            between = _between(rates)
             known = [limits for limits in (within, between) if limits is not None]
             if known:
                 found[name] = max(known, key=_width)
@@ -164,6 +169,7 @@ class _Block:
             self.amounts[REQUESTS] += 1
             self.amounts[GOODPUT] += is_met
             self.amounts[TOKENS] += visible_tokens(record)
+            self.amounts[TEXTS] += record.texts
 
 
 def _between(rates: Sequence[float]) -> tuple[float, float] | None:

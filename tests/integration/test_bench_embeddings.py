@@ -126,3 +126,39 @@ def test_texts_of_a_request_are_of_embeddings(url: str, cli: Cli) -> None:
     run = cli("bench", "--url", url, "--texts-per-request", "2")
     assert run.returncode == 2
     assert "--api embeddings" in run.stderr
+
+
+def test_vectors_of_the_simulator_are_judged_by_their_texts_a_second(
+    cli: Cli, tmp_path: Path
+) -> None:
+    run = cli(
+        *("bench", "--backend", "sim", "--set", "ttft_ms=10", "--api", "embeddings"),
+        *("--concurrency", "2", "--requests", "60", "--texts-per-request", "3"),
+        *("--allow-invalid", "--json", "-o", "run"),
+    )
+    assert run.returncode == 0, run.stderr
+    (level,) = json.loads(run.stdout)["levels"]
+    assert level["errors"] == 0
+    low, high = level["rates_ci95"]["texts_per_s"]
+    assert low < level["texts_per_s"] < high
+    gate = ("report", "gate", "run", "--allow-invalid", "--fail-if")
+    passed = cli(*gate, "texts_per_s < 1")
+    assert passed.returncode == 0, passed.stderr
+    assert " to " in passed.stdout
+    failed = cli(*gate, "texts_per_s < 1000000")
+    assert failed.stdout.startswith("failed")
+    for condition in ("ttft_ms.p95 > 5", "ttft_ms.p95 > +5%"):
+        absent = cli(*gate, condition, "--baseline", "run")
+        assert absent.stdout.startswith("unknown")
+        assert "not measured" in absent.stdout
+    same = cli(*gate, "texts_per_s < -5%", "--baseline", "run")
+    assert same.stdout.startswith("passed")
+
+
+@pytest.mark.parametrize("api", ["embeddings", "chat", "completions"])
+def test_the_hint_of_a_refused_request_is_of_its_api(cli: Cli, api: str) -> None:
+    run = cli("bench", "--backend", "sim", "--api", api, "--path", "/v1/none")
+    assert run.returncode == 4
+    assert "HTTP 404" in run.stderr
+    assert ("vectors" in run.stderr) == (api == "embeddings")
+    assert ("chat template" in run.stderr) == (api == "chat")

@@ -18,13 +18,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from _shared.choices import closing_choice, opening_choice, piece_choice, usage_of, whole_choice
+from _shared.embeddings import EmbeddingRequest, FieldError
 from _shared.http1 import EventStream, HttpRequest, read_request, reply
+from sim import vectors
 from sim.faults import FAULTS, REFUSALS, break_off, refuse
 from sim.places import Places
 
 MAX_HEAD_BYTES = 1 << 24
 DEFAULT_TOKENS = 16
 WORD = " token"
+ANSWERED = ("/completions", "/embeddings")
 
 
 INTEGERS = {
@@ -73,6 +76,7 @@ class SimRequest:
     tokens: int
     received_ns: int
     fault: str | None
+    vectors: EmbeddingRequest | None = None
 
     @property
     def kv_tokens(self) -> int:
@@ -100,7 +104,7 @@ class SimServer:
     async def _route(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
         path = request.path
         is_post = request.method == "POST"
-        if is_post and path.endswith("/completions"):
+        if is_post and path.endswith(ANSWERED):
             await self._complete(request, writer)
         elif is_post and path == "/tokenize":
             count = words(request.json())
@@ -139,8 +143,20 @@ class SimServer:
         elif self._places.waiting >= args.queue:
             await reply(writer, 429, error_body("the queue is full"))
         else:
+            await self._take(request, fault, writer)
+
+    async def _take(
+        self,
+        request: HttpRequest,
+        fault: str | None,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        try:
             asked = self._read(request, fault)
-            await self._compute(asked, writer)
+        except FieldError as error:
+            await reply(writer, 400, error_body(str(error)))
+            return
+        await self._compute(asked, writer)
 
     def _fault(self) -> str | None:
         """What the script wants of this request."""
@@ -152,6 +168,17 @@ class SimServer:
 
     def _read(self, request: HttpRequest, fault: str | None) -> SimRequest:
         fields = request.json()
+        if request.path.endswith("/embeddings"):
+            wanted = vectors.read(fields)
+            return SimRequest(
+                chat=False,
+                streamed=False,
+                prompt_tokens=vectors.tokens_of(wanted),
+                tokens=0,
+                received_ns=request.received_ns,
+                fault=fault,
+                vectors=wanted,
+            )
         limit = fields.get("max_tokens")
         limit = limit or fields.get("max_completion_tokens")
         return SimRequest(
@@ -169,9 +196,30 @@ class SimServer:
         if waited:
             begun_ns = time.monotonic_ns()
         try:
-            await self._answer(request, begun_ns, writer)
+            if request.vectors is not None:
+                await self._embed(request, request.vectors, begun_ns, writer)
+            else:
+                await self._answer(request, begun_ns, writer)
         finally:
             self._places.leave(request.kv_tokens)
+
+    async def _embed(
+        self,
+        request: SimRequest,
+        wanted: EmbeddingRequest,
+        begun_ns: int,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """All vectors at once, when the texts are read."""
+        due_ns = begun_ns + self._reading_ns(request.prompt_tokens)
+        wait_ns = max(0, due_ns - time.monotonic_ns())
+        await asyncio.sleep(wait_ns / 1e9)
+        if request.fault:
+            ended = await break_off(request.fault, writer)
+            if ended:
+                return
+        self._note_times(request.received_ns, time.monotonic_ns())
+        await reply(writer, 200, vectors.answer(wanted, request.prompt_tokens))
 
     async def _answer(
         self,
