@@ -71,6 +71,24 @@ BEYOND_CHATS: JsonObject = {
     "echo": True,
 }
 
+CALL = {"name": "f", "arguments": "{}"}
+MALFORMED: dict[str, JsonObject] = {
+    "an unknown role": {"role": "x", "content": "hi"},
+    "an object as content": {"role": "user", "content": {"a": 1}},
+    "calls as text": {"role": "assistant", "tool_calls": "x"},
+    "a call without function": {"role": "assistant", "tool_calls": [{"id": "a"}]},
+    "a call without name": {"role": "assistant", "tool_calls": [{"function": {}}]},
+    "arguments that are no JSON": {
+        "role": "assistant",
+        "tool_calls": [{"function": CALL | {"arguments": "{"}}],
+    },
+    "a number as arguments": {
+        "role": "assistant",
+        "tool_calls": [{"function": CALL | {"arguments": 7}}],
+    },
+}
+"""Messages of a form that no chat has."""
+
 HOSTILE = (
     _completion("a token below all", "prompt", prompt=[5, -1, 6]),
     _completion("a token beyond all", "prompt", prompt=[5, 10_000_000]),
@@ -108,6 +126,11 @@ HOSTILE = (
     _completion("stream options as text", "stream_options", stream=True, stream_options="all"),
     _completion("n 0", "n", n=0),
     _completion("n -1", "n", n=-1),
+    _completion("a temperature over 2", "temperature", temperature=2.1),
+    _completion("no tokens", "max_tokens", max_tokens=0),
+    _completion("a text beside tokens", "prompt", prompt=["a", [5]]),
+    _completion("tokens with a point", "prompt", prompt=[1.0, 2.0]),
+    _completion("tokens with a point in a list", "prompt", prompt=[[1.0]]),
     _completion("an unknown format", "response_format", response_format={"type": "poem"}),
     *(_completion(name, name, **{name: value}) for name, value in BEYOND.items()),
     *(_chat(f"{name} of a chat", name, **{name: value}) for name, value in BEYOND.items()),
@@ -121,6 +144,7 @@ HOSTILE = (
     _chat("a long message", "messages", messages=[{"role": "user", "content": "z" * 3_000_000}]),
     _chat("a number as content", "messages", messages=[{"role": "user", "content": 7}]),
     _chat("a list in a part", "messages", messages=[{"role": "user", "content": [["hi"]]}]),
+    *(_chat(name, "messages", messages=[message]) for name, message in MALFORMED.items()),
     Hostile("another model", COMPLETIONS, {"prompt": "a", "model": "other"}, "model", 404),
 )
 """Of every server that computes."""

@@ -42,8 +42,6 @@ ENGINES: dict[str, tuple[str, dict[str, str]]] = {
 PARALLEL = 4
 SOON_S = 5.0
 TOKENS = 16
-OTHERWISE_IN_LLAMACPP = {"a bias of a word", "a number as content"}
-"""It names another field for the one, and writes the other out as text."""
 MANY = 900
 """Tokens of an answer that takes long enough to look at it."""
 
@@ -151,7 +149,7 @@ def test_hostile_requests_are_refused_by_name_and_disturb_nobody(worker: Worker)
 
 def table_of(worker: Worker) -> Sequence[Hostile]:
     if worker.name == "llamacpp":
-        return [hostile for hostile in HOSTILE if hostile.name not in OTHERWISE_IN_LLAMACPP]
+        return HOSTILE
     if worker.name == "ctranslate2":
         return HOSTILE + UNABLE + UNSEEDED
     return HOSTILE + UNABLE

@@ -3,13 +3,14 @@
 Standard library only.
 """
 
-import json
 from typing import Any
 
 from _openai.engine import Message, TokenEngine
 from _openai.errors import RequestError
 from _openai.fields import Fields, is_token, wrong
 from _shared.context import is_beyond, too_long
+from _shared.messages import check_message, text_of
+from _shared.request_fields import FieldError
 
 
 class PromptReader:
@@ -79,29 +80,13 @@ def messages_of(fields: Fields) -> list[Message]:
     messages = fields.raw("messages")
     if not isinstance(messages, list) or not messages:
         raise wrong("messages", "must be a list with at least one message", messages)
-    return [_flattened(message, f"messages[{at}]") for at, message in enumerate(messages)]
+    return [_flattened(message, f"[{at}]") for at, message in enumerate(messages)]
 
 
 # Any: whatever a client puts into its list of messages.
 def _flattened(message: Any, place: str) -> Message:
-    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise RequestError(f"{place} must be an object with a role", param="messages")
-    content = message.get("content")
-    if isinstance(content, list):
-        texts = [_text_of(part, f"{place}.content[{at}]") for at, part in enumerate(content)]
-        content = "".join(texts)
-    elif content is None:
-        content = ""
-    elif not isinstance(content, str):
-        raise RequestError(f"{place}.content must be a string or text parts", param="messages")
-    return {**message, "content": content}
-
-
-def _text_of(part: object, place: str) -> str:
-    if isinstance(part, dict) and part.get("type") in ("text", "input_text"):
-        text = part.get("text")
-        if isinstance(text, str):
-            return text
-    kind = part.get("type") if isinstance(part, dict) else part
-    shown = json.dumps(kind)[:80]
-    raise RequestError(f"{place}: only text parts are supported, got {shown}", param="messages")
+    try:
+        check_message(message, place)
+    except FieldError as error:
+        raise RequestError(str(error), param=error.field) from error
+    return {**message, "content": text_of(message.get("content"))}

@@ -281,8 +281,9 @@ class Completions:
             raise self._reader.beyond_context(f"{len(prompt)} tokens", call.prompt_field)
         if limit is None:
             return room
-        at_least_one = max(limit, 1)
-        return min(at_least_one, room)
+        if limit == 0:
+            raise BadRequest("max_tokens: must be at least 1", param="max_tokens")
+        return min(limit, room)
 
 
 def check_template_fields(fields: Mapping[str, object]) -> None:

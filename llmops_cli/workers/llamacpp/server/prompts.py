@@ -58,7 +58,7 @@ class PromptReader:
             raise BadRequest(message, param="messages")
         if not messages:
             raise BadRequest("messages: at least one is needed", param="messages")
-        flat = [flatten(message) for message in messages]
+        flat = [flatten(message, f"[{at}]") for at, message in enumerate(messages)]
         known: dict[str, Any] = {**(fields or {})}
         if self._layout is None:
             flat = without_tools(flat, tools or [])

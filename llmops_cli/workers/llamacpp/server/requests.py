@@ -6,14 +6,15 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from _shared.grammars.machine import Machine
-from _shared.request_fields import FieldError, check_fields
+from _shared.messages import check_message, text_of
+from _shared.request_fields import TEXT, FieldError, check_fields
 from _shared.tools.history import with_arguments_as_objects
 from llamacpp.server.errors import BadRequest
 from llamacpp.server.sampling import SamplingParams
 
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
-Temperature = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Temperature = Annotated[float, msgspec.Meta(ge=0, le=2)]
 TokenLimit = Annotated[int, msgspec.Meta(ge=0)]
 TopK = Annotated[int, msgspec.Meta(ge=-1, le=(1 << 31) - 1)]
 Repetition = Annotated[float, msgspec.Meta(ge=0.01, le=100)]
@@ -60,12 +61,21 @@ class GenerationRequest(msgspec.Struct, kw_only=True):
     grammar: str | None = None
 
     @property
+    def has_form(self) -> bool:
+        """Whether the answer is to be held to a form of the client's."""
+        return bool(self.grammar) or self.has_response_format
+
+    @property
+    def has_response_format(self) -> bool:
+        return bool(self.response_format) and self.response_format != TEXT
+
+    @property
     def wants_usage_chunk(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
 
 
 class ChatRequest(GenerationRequest, kw_only=True):
-    messages: list[ChatMessage]
+    messages: list[ChatMessage] = []
     max_completion_tokens: TokenLimit | None = None
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
@@ -90,7 +100,8 @@ class ChatRequest(GenerationRequest, kw_only=True):
 
 
 class CompletionRequest(GenerationRequest, kw_only=True):
-    prompt: str | list[str | int | list[int]] = ""
+    # Any: parts that `prompts_of` looks at, as 1.0 would be read as a token.
+    prompt: str | list[Any] = ""
     logprobs: TopLogprobs | None = None
     echo: bool = False
     suffix: str | None = None
@@ -158,14 +169,15 @@ def others_in(body: bytes, kind: type[msgspec.Struct]) -> dict[str, object]:
 
 
 def field_in(message: str) -> str | None:
-    """The field that msgspec says it stopped at: `... - at $.stop[0]`."""
-    _, _, path = message.rpartition(" - at $.")
-    found = re.match(r"\w+", path)
-    return found[0] if found else None
+    """The field where msgspec stopped: `... - at $.stop[0]`, `... - at key in $.logit_bias`."""
+    _, _, path = message.rpartition(" - at ")
+    found = re.search(r"\$\.(\w+)", path)
+    return found[1] if found else None
 
 
 def check_completion(request: CompletionRequest) -> None:
     """Raises: BadRequest for fields that do not go together."""
+    check_form(request)
     best_of = request.best_of or request.n
     if best_of < request.n:
         raise BadRequest("best_of: it is below n", param="best_of")
@@ -175,8 +187,15 @@ def check_completion(request: CompletionRequest) -> None:
         raise BadRequest("suffix: it cannot stand beside echo", param="suffix")
 
 
+def check_form(request: GenerationRequest) -> None:
+    """Raises: BadRequest for two forms of one answer."""
+    if request.grammar and request.has_response_format:
+        raise BadRequest("grammar: it cannot stand beside response_format", param="grammar")
+
+
 def check_chat(request: ChatRequest) -> None:
     """Raises: BadRequest for fields that do not go together."""
+    check_form(request)
     if request.top_logprobs and not request.logprobs:
         raise BadRequest("top_logprobs: it needs logprobs to be true", param="top_logprobs")
 
@@ -241,43 +260,31 @@ def stops_of(request: GenerationRequest) -> list[str]:
 def prompts_of(request: CompletionRequest) -> list[Prompt]:
     """OpenAI takes a text, a list of texts, a list of token ids, or a list of such lists.
 
-    Raises: BadRequest if they are mixed.
+    Raises: BadRequest if they are mixed, or anything else.
     """
-    if isinstance(request.prompt, str):
-        return [request.prompt]
-    tokens: list[int] = []
-    prompts: list[Prompt] = []
-    for part in request.prompt:
-        if isinstance(part, int):
-            tokens.append(part)
-        else:
-            prompts.append(part)
-    if tokens and prompts:
-        raise BadRequest("prompt: mixes token ids with texts", param="prompt")
-    if tokens:
-        return [tokens]
-    return prompts or [""]
+    given = request.prompt
+    if isinstance(given, str):
+        return [given]
+    if given and are_tokens(given):
+        return [given]
+    if all(isinstance(part, str) for part in given) or all(map(are_tokens, given)):
+        return given or [""]
+    message = "prompt: a text, texts, token ids or lists of token ids, not mixed"
+    raise BadRequest(message, param="prompt")
 
 
-def flatten(message: ChatMessage) -> ChatMessage:
+def are_tokens(part: object) -> bool:
+    return isinstance(part, list) and all(type(token) is int for token in part)
+
+
+def flatten(message: ChatMessage, place: str = "") -> ChatMessage:
     """Content in text parts becomes one string, which is what templates of text models expect.
 
     Raises: BadRequest.
     """
-    role = message.get("role")
-    if not isinstance(role, str):
-        raise BadRequest("messages: each needs a role", param="messages")
-    content = message.get("content")
-    message = with_arguments_as_objects(message)
-    if isinstance(content, list):
-        texts = [text_of(part) for part in content]
-        text = "".join(texts)
-        return {**message, "content": text}
-    return {**message, "content": content or ""}
-
-
-def text_of(part: object) -> str:
-    """Raises: BadRequest for anything but a text part."""
-    if not isinstance(part, dict) or part.get("type") != "text":
-        raise BadRequest("messages: only text parts are supported", param="messages")
-    return str(part.get("text", ""))
+    try:
+        check_message(message, place)
+    except FieldError as error:
+        raise BadRequest(str(error), param=error.field) from error
+    text = text_of(message.get("content"))
+    return {**with_arguments_as_objects(message), "content": text}

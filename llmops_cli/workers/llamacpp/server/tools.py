@@ -77,6 +77,10 @@ def forced_tools(tools: list[Tool], choice: GivenChoice) -> list[Tool]:
     if choice == "required":
         chosen = tools
     elif isinstance(choice, dict):
+        kind = choice.get("type", "function")
+        if kind != "function":
+            message = f"tool_choice: type {kind!r} is not supported; known: function"
+            raise BadRequest(message, param="tool_choice")
         name = chosen_name(choice)
         chosen = [tool for tool in tools if tool.name == name]
     else:

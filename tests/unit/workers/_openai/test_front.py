@@ -107,7 +107,9 @@ def test_paths_that_are_not_here() -> None:
 def test_text_parts_are_read_as_text() -> None:
     engine = Letters()
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    fields = {"messages": [{"role": "user", "content": parts}, {"role": "x", "content": None}]}
+    fields = {
+        "messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": None}]
+    }
     status, answer = ask(engine, "/v1/chat/completions", fields)
     assert (status, answer["usage"]["prompt_tokens"]) == (200, 2)
     assert engine.asked[0].request.prompt == [97, 98]

@@ -43,7 +43,7 @@ def test_a_prompt_has_four_forms(given: object, prompts: list[object]) -> None:
 
 
 def test_token_ids_and_texts_do_not_mix() -> None:
-    with pytest.raises(BadRequest, match="mixes"):
+    with pytest.raises(BadRequest, match="not mixed"):
         prompts_of(completion(prompt=["a", 3]))
 
 
