@@ -49,7 +49,10 @@ class HttpRequest:
 
 async def read_request(reader: asyncio.StreamReader) -> HttpRequest:
     """Raises: asyncio.IncompleteReadError at the end of the connection, HttpError if too large."""
-    head = await reader.readuntil(b"\r\n\r\n")
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError as error:
+        raise HttpError(431, f"the headers are over {MAX_HEAD_BYTES >> 10} KiB") from error
     received_ns = time.monotonic_ns()
     text = head.decode("latin-1")
     first, *lines = text.split("\r\n")

@@ -8,6 +8,7 @@ from llamacpp.server.asgi import (
     Scope,
     Send,
     apart,
+    check_head,
     read_body,
     respond,
     respond_json,
@@ -93,6 +94,7 @@ class OpenAiApp:
             return
         path = scope["path"]
         try:
+            check_head(scope)
             handler = self._handler(scope["method"], path)
             await handler(receive, send)
         except ApiError as error:

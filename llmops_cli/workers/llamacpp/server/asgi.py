@@ -17,10 +17,28 @@ Send = Callable[[AsgiMessage], Awaitable[None]]
 JsonObject = dict[str, object]
 
 MAX_BODY_BYTES = 32 << 20
+MAX_HEAD_BYTES = 64 << 10
+MOST_LENGTH_DIGITS = 20
 READ_AT_ONCE_BYTES = 4 << 10
 """Some milliseconds to parse and tokenize."""
 
 Result = TypeVar("Result")
+
+
+def check_head(scope: Scope) -> None:
+    """Raises: ApiError for one that no body needs to be read of."""
+    headers = scope.get("headers", ())
+    if sum(len(name) + len(value) for name, value in headers) > MAX_HEAD_BYTES:
+        message = f"the headers are over {MAX_HEAD_BYTES >> 10} KiB"
+        raise ApiError(431, "invalid_request_error", message)
+    for name, value in headers:
+        if name == b"content-length" and int(value[:MOST_LENGTH_DIGITS]) > MAX_BODY_BYTES:
+            raise too_large()
+
+
+def too_large() -> ApiError:
+    limit = f"the body is over {MAX_BODY_BYTES >> 20} MiB"
+    return ApiError(413, "invalid_request_error", limit)
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -35,8 +53,7 @@ async def read_body(receive: Receive) -> bytes:
         parts.append(part)
         size_bytes += len(part)
         if size_bytes > MAX_BODY_BYTES:
-            limit = f"the body is over {MAX_BODY_BYTES >> 20} MiB"
-            raise ApiError(413, "invalid_request_error", limit)
+            raise too_large()
         if not message.get("more_body"):
             return b"".join(parts)
 

@@ -203,3 +203,10 @@ def test_a_body_without_an_end_ends_the_connection(head: str, status: int) -> No
         return answer
 
     assert asyncio.run(run()).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_a_head_without_measure_is_refused() -> None:
+    head = b"POST /v1/completions HTTP/1.1\r\nX-Long: " + b"a" * 200_000 + b"\r\n\r\n"
+    status, body = ask_raw(Letters(), head)
+    assert status == 431
+    assert "headers" in body["error"]["message"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
@@ -10,11 +13,12 @@ from tests.unit.workers.llamacpp.asking import (
     CHAT,
     COMPLETIONS,
     ScriptedScheduler,
+    app_over,
     ask,
     chat,
     two_words,
 )
-from tests.unit.workers.llamacpp.vocabulary import ByteVocabulary
+from tests.unit.workers.llamacpp.vocabulary import ByteVocabulary, NumberedVocabulary
 
 
 @pytest.mark.parametrize(
@@ -199,6 +203,32 @@ def test_a_value_that_makes_no_sense_is_refused_by_the_name_of_its_field(
     reply = ask("POST", CHAT, chat(**fields))
     assert reply.status == 400
     assert reply.body["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ((b"content-length", b"40000000"), 413),
+        ((b"content-length", b"9" * 6000), 413),
+        ((b"x-long", b"a" * 200_000), 431),
+    ],
+    ids=["a long body", "a longer one", "a long header"],
+)
+def test_what_the_head_tells_is_refused_before_the_body_comes(
+    header: tuple[bytes, bytes], status: int
+) -> None:
+    app = app_over(ScriptedScheduler(two_words), vocabulary=NumberedVocabulary(), context=20)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": COMPLETIONS, "headers": [header]}
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == status
 
 
 def test_one_model_can_be_asked_for() -> None:
