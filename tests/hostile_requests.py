@@ -191,6 +191,8 @@ HARMLESS = (
     {"seed": -1, "top_k": -1, "top_p": 1, "n": 1},
     {"seed": 3, "temperature": 0},
     {"temperature": 1e-300},
+    {"temperature": 1, "top_p": 1e-300},
+    {"temperature": 1, "top_p": 1e-46},
     {"temperature": 2, "top_k": 1_000_000, "top_p": 1e-9},
     {"presence_penalty": 0.0, "frequency_penalty": 0, "logit_bias": {}},
     {"response_format": {"type": "text"}, "user": "me", "metadata": {"a": "b"}},

@@ -28,6 +28,9 @@ MOST_CONTEXT = 1 << 20
 DEFAULT_CONTEXT = 4096
 
 
+LEAST_FLOAT32 = 2.0**-126
+"""A smaller share would be zero to CTranslate2, which takes none of that."""
+
 NUMBERS = {
     "--max-num-seqs": 16,
     "--max-model-len": 0,
@@ -125,7 +128,7 @@ def choosing(sampling: Sampling, *, vocabulary_size: int) -> dict[str, float]:
     return {
         "sampling_temperature": sampling.temperature,
         "sampling_topk": min(sampling.top_k, vocabulary_size),
-        "sampling_topp": sampling.top_p,
+        "sampling_topp": max(sampling.top_p, LEAST_FLOAT32),
     }
 
 
