@@ -488,7 +488,7 @@ def test_logit_bias_and_stop_and_length(url: str) -> None:
         ({"messages": []}, "at least one"),
         ({}, "messages"),
         ({"messages": [{"role": "user", "content": "x"}], "temperature": -1}, "temperature"),
-        ({"messages": [{"role": "user", "content": "x " * 3000}]}, "leaves no room"),
+        ({"messages": [{"role": "user", "content": "x " * 3000}]}, "maximum context length"),
         (
             {"messages": [{"role": "user", "content": "x"}], "logit_bias": {"999999": 1}},
             "not in the vocabulary",
