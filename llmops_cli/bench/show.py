@@ -17,7 +17,12 @@ from llmops_cli.bench.page import MOST_REQUESTS, page
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.bench.requests import save_parquet
 from llmops_cli.bench.saved import SavedRun, load_run
-from llmops_cli.bench.tables import bench_table, comparison_table
+from llmops_cli.bench.tables import (
+    COMPARISON_DROPPABLE,
+    LEVELS_DROPPABLE,
+    bench_table,
+    comparison_table,
+)
 from llmops_cli.bench.trust import changed, unlike, untrusted
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.show.gates import JudgedCondition
@@ -85,6 +90,7 @@ def _compare(
         result=found,
         table=comparison_table(found),
         markdown=comparison_markdown(found),
+        droppable=COMPARISON_DROPPABLE,
         warnings=found.warnings,
     )
 
@@ -121,6 +127,7 @@ def _save_parquet(run: OpenedRun, target: Path) -> None:
 
 SHOW = Show(
     table=_table,
+    droppable=LEVELS_DROPPABLE,
     listed=_listed,
     figures=_figures,
     reread=reread,

@@ -47,6 +47,9 @@ COMPARED = (
     "P(faster)",
     "verdict",
 )
+LEVELS_DROPPABLE = ("measured", "req/s", "input tok/s", "requests")
+COMPARISON_DROPPABLE = ("P(faster)", "p", "baseline", "current")
+"""Columns that a narrow terminal can do without, the first first."""
 LEGEND = (
     "p is adjusted for the number of rows; "
     "P(faster): the chance that a request is faster than in the baseline"
@@ -259,7 +262,7 @@ def comparison_table(found: Comparison) -> Table:
         table.add_column(
             name,
             justify="left" if is_text else "right",
-            no_wrap=name != "95 % interval",
+            no_wrap=True,
         )
     last = None
     for difference in found.differences:

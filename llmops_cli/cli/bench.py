@@ -32,11 +32,11 @@ def bench(
     from llmops_cli.bench.report import problems_of
     from llmops_cli.bench.run import bench as run
     from llmops_cli.bench.run import target_of
-    from llmops_cli.bench.tables import bench_table
     from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table, width_of
     from llmops_cli.cli.settings import refuse_invalid, resolved
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.serving.target import check_target, prepare_target
+    from llmops_cli.show.runs import table_of
 
     found = resolved(BenchRecipe, given, command="bench", file=recipe)
     check_idle(found.recipe, found.origins)
@@ -60,7 +60,7 @@ def bench(
     if as_json:
         print_json(report)
     else:
-        table = bench_table(report, width=width_of(sys.stderr))
+        table = table_of(report, width=width_of(sys.stderr))
         show_table(table)
         say(f"report: {folder.path / 'report.json'}    plots: {page}")
     if not found.recipe.allow_invalid:

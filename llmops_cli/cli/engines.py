@@ -23,7 +23,7 @@ def engines(
     """Which engine serves which formats and has which options."""
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.engines import load_engines
-    from llmops_cli.show.tables import matrix_table
+    from llmops_cli.show.tables import Narrowed, matrix_table
 
     loaded, broken = load_engines()
     for reason in broken.values():
@@ -39,7 +39,8 @@ def engines(
     for title in titles:
         cells = [column[title] for column in columns]
         table.append((title, cells))
-    print_table(matrix_table("option", list(facts), table))
+    matrix = matrix_table("option", list(facts), table)
+    print_table(Narrowed(matrix, wraps=True))
 
 
 def _column(facts: EngineFacts) -> dict[str, str]:

@@ -147,6 +147,7 @@ def compare(
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.core.errors import unknown_name
     from llmops_cli.show.runs import compare_runs, open_run
+    from llmops_cli.show.tables import Narrowed
 
     if format_ not in ("table", "markdown"):
         raise unknown_name("format", format_, ["table", "markdown"])
@@ -171,7 +172,7 @@ def compare(
         if format_ == "markdown":
             typer.echo(compared.markdown)
             continue
-        print_table(compared.table)
+        print_table(Narrowed(compared.table, droppable=compared.droppable))
         for warning in compared.warnings:
             say(f"warning: {warning}")
 

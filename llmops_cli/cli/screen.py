@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
-    from rich.table import Table
 
 PLAIN_EVERY_S = 5.0
 WIDEST_TABLE = 180
@@ -34,7 +33,7 @@ def console() -> Console:
     return Console(stderr=True, width=width)
 
 
-def show_table(table: Table) -> None:
+def show_table(table: RenderableType) -> None:
     console().print(table)
 
 

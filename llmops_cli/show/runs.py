@@ -14,7 +14,7 @@ from llmops_cli.core.names import load_object
 from llmops_cli.core.report import Report, family
 from llmops_cli.runtime.runs import load_report
 from llmops_cli.show.gates import JudgedCondition
-from llmops_cli.show.tables import MISSING, add_columns
+from llmops_cli.show.tables import MISSING, Narrowed, add_columns
 
 SHOWS = {
     "llmops.bench": "llmops_cli.bench.show:SHOW",
@@ -24,8 +24,9 @@ SHOWS = {
     "llmops.run": "llmops_cli.pipeline.show:SHOW",
 }
 """Schema without its number -> "module:object" of its Show."""
-LISTED = ("when", "kind", "model", "on", "tok/s", "figures", "", "folder")
-LISTED_WORDS = ("when", "kind", "model", "on", "figures", "", "folder")
+LIST_DROPPABLE = ("on", "figures", "when")
+LISTED = ("when", "kind", "model", "on", "tok/s", "figures", "state", "folder")
+LISTED_WORDS = ("when", "kind", "model", "on", "figures", "state", "folder")
 
 
 class OpenedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +42,15 @@ class OpenedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """A run against another: `result` is what --json prints."""
+    """A run against another: `result` is what --json prints.
+
+    `droppable`: columns of the table that a narrow terminal can do without, the first first.
+    """
 
     result: object
     table: Table
     markdown: str
+    droppable: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
 
@@ -76,6 +81,7 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
     """What `llmops report` can do with one command's runs; None is what it cannot.
 
     table(report, word, width): `word` says what is special, such as partial.
+    droppable: columns of the table that a narrow terminal can do without, the first first.
     listed(report): its own fields in the list of a folder; figures(report): the best, in words.
     reread(folder, report): the report as it stands, and a word on it, where a run that was killed
     left more than its report says.
@@ -85,6 +91,7 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     table: Callable[[Any, str, int], Table]  # Any: each command has its own report
+    droppable: Sequence[str] = ()
     listed: Callable[[Any], dict[str, object]] = lambda report: {}
     figures: Callable[[Any], str] = lambda report: ""
     reread: Reread | None = None
@@ -190,9 +197,10 @@ def table_of(
     *,
     word: str = "",
     width: int = 180,
-) -> Table:
+) -> Narrowed:
     """Any report."""
-    return show_of(report).table(report, word, width)
+    shown = show_of(report)
+    return Narrowed(shown.table(report, word, width), droppable=shown.droppable)
 
 
 def run_list(runs: Sequence[OpenedRun]) -> list[dict[str, object]]:
@@ -213,14 +221,14 @@ def run_list(runs: Sequence[OpenedRun]) -> list[dict[str, object]]:
     return rows
 
 
-def run_list_table(runs: Sequence[OpenedRun]) -> Table:
+def run_list_table(runs: Sequence[OpenedRun]) -> Narrowed:
     """The same for people."""
     table = Table()
     add_columns(table, LISTED, words=LISTED_WORDS)
     for run, row in zip(runs, run_list(runs), strict=True):
         figures = show_of(run.report).figures(run.report)
         table.add_row(*_cells(row, figures))
-    return table
+    return Narrowed(table, droppable=LIST_DROPPABLE)
 
 
 def _cells(row: dict[str, object], figures: str) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
+from rich.text import Text
 
 UNBOUNDED = 10_000
 MISSING = "-"
@@ -53,6 +55,100 @@ class ByWidth:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self.wide if natural_width(self.wide) <= options.max_width else self.narrow
+
+
+class Narrowed:
+    """A table that loses no figure: where it is too wide it drops whole columns, then stacks rows.
+
+    `droppable` are columns by name, the least important first; what was left out is told below.
+    `wraps`: its cells are words, which may stand on several lines.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        droppable: Sequence[str] = (),
+        wraps: bool = False,
+    ) -> None:
+        self._table = table
+        self._droppable = droppable
+        self._wraps = wraps
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._fits(self._table, options):
+            yield self._table
+            return
+        dropped: list[str] = []
+        left = _without(self._table, dropped)
+        for name in self._droppable:
+            if self._fits(left, options):
+                break
+            dropped += [column for column in _names(left) if column == name]
+            left = _without(self._table, dropped)
+        if not self._fits(left, options):
+            yield _stacked(self._table)
+            return
+        yield left
+        if dropped:
+            yield Text(f"no room for: {', '.join(dropped)}")
+
+    def _fits(self, table: Table, options: ConsoleOptions) -> bool:
+        widths = Console(width=UNBOUNDED).measure(table)
+        needed = widths.minimum if self._wraps else widths.maximum
+        return needed <= options.max_width
+
+
+def _names(table: Table) -> list[str]:
+    return [str(column.header) for column in table.columns]
+
+
+def _without(table: Table, dropped: Collection[str]) -> Table:
+    """A copy without some columns."""
+    kept = [column for column in table.columns if column.header not in dropped]
+    copy = _like(table)
+    for column in kept:
+        copy.add_column(
+            column.header,
+            justify=column.justify,
+            no_wrap=column.no_wrap,
+            overflow=column.overflow,
+        )
+    cells = [list(column.cells) for column in kept]
+    for row in zip(*cells, strict=True):
+        copy.add_row(*row)
+    return copy
+
+
+def _stacked(table: Table) -> Table:
+    """A line for each cell, with its column's name, and a rule between rows."""
+    copy = _like(table)
+    copy.show_header = False
+    copy.add_column(no_wrap=True)
+    copy.add_column(overflow="fold")
+    cells = [list(column.cells) for column in table.columns]
+    names = [column.header for column in table.columns]
+    for row in zip(*cells, strict=True):
+        for name, cell in zip(names, row, strict=True):
+            if cell:
+                copy.add_row(name, cell)
+        copy.add_section()
+    return copy
+
+
+def _like(table: Table) -> Table:
+    """An empty table of the same words, with fewer lines."""
+    return Table(
+        title=table.title,
+        title_justify=table.title_justify,
+        caption=table.caption,
+        caption_justify=table.caption_justify,
+        caption_style=table.caption_style,
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        collapse_padding=True,
+        pad_edge=False,
+    )
 
 
 def natural_width(table: Table) -> int:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.report import REPORTS, report_kind
@@ -19,6 +20,7 @@ from llmops_cli.show.runs import (
     open_run,
     page_of,
     run_list,
+    run_list_table,
     table_of,
 )
 
@@ -44,9 +46,27 @@ def test_every_command_with_a_report_has_a_show() -> None:
 
 def test_every_run_is_shown_and_listed(saved: dict[str, OpenedRun]) -> None:
     for kind, run in saved.items():
-        assert table_of(run.report).row_count or kind == "bench"
+        shown = drawn(run, 180)
+        assert len(shown.splitlines()) > 3, kind
     rows = run_list(list(saved.values()))
     assert [row["kind"] for row in rows] == list(saved)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_no_figure_of_any_report_is_cut(saved: dict[str, OpenedRun], width: int) -> None:
+    for kind, run in saved.items():
+        assert "\u2026" not in drawn(run, width), kind
+    console = Console(width=width)
+    with console.capture() as caught:
+        console.print(run_list_table(list(saved.values())))
+    assert "\u2026" not in caught.get()
+
+
+def drawn(run: OpenedRun, width: int) -> str:
+    console = Console(width=width)
+    with console.capture() as caught:
+        console.print(table_of(run.report, word=run.word, width=width))
+    return caught.get()
 
 
 def test_a_command_without_a_gate_says_so(saved: dict[str, OpenedRun]) -> None:

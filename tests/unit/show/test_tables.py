@@ -1,0 +1,50 @@
+"""Tables on terminals of any width: no figure is cut, and nothing is left out in silence."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from llmops_cli.show.tables import Narrowed
+
+FIGURES = ("1,234.5", "0.000123", "-11.0% to +12.4%", "987.65")
+
+
+def drawn(width: int, *droppable: str) -> str:
+    table = Table(title="a run", caption="what it means")
+    table.add_column("load", no_wrap=True)
+    for name in ("one", "two", "interval", "last"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("2 streams", *FIGURES)
+    console = Console(width=width, record=True, color_system=None)
+    with console.capture() as caught:
+        console.print(Narrowed(table, droppable=droppable))
+    return caught.get()
+
+
+@pytest.mark.parametrize("width", [30, 40, 50, 60, 80, 100, 120])
+def test_no_figure_is_cut_at_any_width(width: int) -> None:
+    shown = drawn(width)
+    for figure in FIGURES:
+        assert figure in shown
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= width
+
+
+def test_columns_go_in_their_order_and_are_named() -> None:
+    wide = drawn(100, "two", "one")
+    assert "no room" not in wide
+    shown = drawn(45, "two", "one")
+    assert "no room for: two\n" in shown
+    assert FIGURES[1] not in shown
+    for figure in (FIGURES[0], FIGURES[2], FIGURES[3]):
+        assert figure in shown
+
+
+def test_rows_are_stacked_with_all_they_have_where_dropping_does_not_do() -> None:
+    shown = drawn(30, "two")
+    assert "no room" not in shown
+    lines = [line.split(maxsplit=1) for line in shown.splitlines() if line.strip()]
+    assert ["interval", "-11.0% to +12.4%"] in [[part.strip() for part in line] for line in lines]
+    assert FIGURES[1] in shown
