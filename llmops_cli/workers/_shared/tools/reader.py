@@ -70,6 +70,11 @@ class CallReader:
         self._scanner = ValueScanner()
         self.calls = 0
 
+    @property
+    def is_in_arguments(self) -> bool:
+        """The last call is not whole."""
+        return self._phase is Phase.ARGUMENTS
+
     def feed(self, text: str) -> list[ToolEvent]:
         self._held += text
         events: list[ToolEvent] = []

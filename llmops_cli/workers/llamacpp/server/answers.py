@@ -180,6 +180,6 @@ def whole_choice(
         echo = shape.echo_of(last.generation)
         return encoder.choice(index, text, logprobs, finish, echo=echo)
     answer = WholeAnswer(shape.tools.reader(), text)
-    if answer.calls and finish == "stop":
+    if answer.calls and answer.is_whole and finish == "stop":
         finish = "tool_calls"
     return encoder.choice(index, answer.content, logprobs, finish, answer.calls)

@@ -244,6 +244,9 @@ class Completions:
         )
         shown = self._reader.shown_tokens(call.tools.layout) if call.tools else frozenset()
         stops = stops_of(request)
+        if call.tools is not None and call.tools.grammar is not None:
+            # A call that has to be made is made as a whole: it ends where its grammar does.
+            stops = []
         generations: list[Generation] = []
         for prompt in call.prompts:
             max_tokens = self._max_tokens(prompt, call)

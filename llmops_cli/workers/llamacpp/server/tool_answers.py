@@ -37,7 +37,8 @@ class ToolAnswer:
         return found
 
     def finish(self, finish: FinishReason) -> FinishReason:
-        return "tool_calls" if self._reader.calls and finish == "stop" else finish
+        has_called = self._reader.calls and not self._reader.is_in_arguments
+        return "tool_calls" if has_called and finish == "stop" else finish
 
 
 class WholeAnswer:
@@ -57,6 +58,7 @@ class WholeAnswer:
             else:
                 arguments[event.number].append(event.text)
         self.content = "".join(said)
+        self.is_whole = not reader.is_in_arguments
         for call, parts in zip(begun, arguments, strict=True):
             self.calls.append(whole_call(call, "".join(parts)))
 

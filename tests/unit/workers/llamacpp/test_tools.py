@@ -107,6 +107,21 @@ def test_an_answer_that_has_to_be_a_call_is_held_to_it(choice: Any, good: str, b
     assert reply.body["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "add"
 
 
+def test_a_call_that_has_to_be_made_is_not_cut_by_a_stop_string() -> None:
+    scheduler = ScriptedScheduler(says(FORCED))
+    body = chat(tools=TOOLS, tool_choice="required", stop=["}"])
+    asked(body, script=says(FORCED), scheduler=scheduler)
+    detokenizer = scheduler.submitted[0].detokenizer
+    assert detokenizer.feed(b"{}") == "{}"
+    assert not detokenizer.stopped
+
+
+def test_a_call_that_was_cut_is_not_said_to_be_made() -> None:
+    cut = '<tool_call>\n{"name": "add", "arguments": {"a": 1'
+    reply = asked(chat(tools=TOOLS), script=says(cut))
+    assert reply.body["choices"][0]["finish_reason"] == "stop"
+
+
 @pytest.mark.parametrize(("several", "allowed"), [(True, True), (False, False)])
 def test_parallel_calls_are_the_clients_choice(several: bool, allowed: bool) -> None:
     scheduler = ScriptedScheduler(says(FORCED))
