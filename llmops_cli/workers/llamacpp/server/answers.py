@@ -12,7 +12,7 @@ from llamacpp.server.asgi import (
     send_part,
     start_stream,
 )
-from llamacpp.server.errors import ApiError, Disconnected
+from llamacpp.server.errors import ApiError, BadRequest, Disconnected
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
 from llamacpp.server.responses import DONE, ResponseEncoder, usage_of
 from llamacpp.server.shape import AnswerShape, joined_logprobs
@@ -38,8 +38,9 @@ async def watch_disconnect(receive: Receive, inbox: Inbox) -> None:
 
 
 def error_of(failure: GenerationFailure) -> ApiError:
-    status = 400 if failure.is_clients_fault else 500
-    return ApiError(status, "server_error", failure.reason)
+    if failure.is_clients_fault:
+        return BadRequest(failure.reason)
+    return ApiError(500, "server_error", failure.reason)
 
 
 async def stream_answer(

@@ -27,8 +27,11 @@ def grammar_of(
     kind = response_format.get("type")
     if kind == "text":
         return None
-    if kind == "json_object":
+    if kind == "json_object" and response_format.get("schema") is None:
         return from_schema(ANY_OBJECT, cache)
+    if kind == "json_object":
+        # llama.cpp's own form.
+        return from_schema(schema_in({"schema": response_format["schema"]}), cache)
     if kind == "json_schema":
         return from_schema(schema_in(response_format), cache)
     known = "text, json_object, json_schema"

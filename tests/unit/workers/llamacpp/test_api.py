@@ -151,6 +151,7 @@ def test_a_failure_before_the_first_byte_is_a_status(
     reply = ask("POST", CHAT, chat(stream=stream), script=fails)
     assert reply.status == status
     assert reply.body["error"]["message"] == "no grammar"
+    assert reply.body["error"]["type"] == ("invalid_request_error" if clients else "server_error")
 
 
 def test_a_later_failure_is_an_event_of_the_stream() -> None:

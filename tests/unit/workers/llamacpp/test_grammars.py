@@ -31,6 +31,7 @@ def test_free_text_has_no_grammar(given: dict[str, object] | None) -> None:
         ({"type": "json_object"}, '{"x": [1]}', "[1]"),
         ({"type": "json_schema", "json_schema": {"schema": SCHEMA}}, '{"a": 1}', "{}"),
         ({"type": "json_schema", "schema": SCHEMA}, '{"a": 1}', '{"a": "1"}'),
+        ({"type": "json_object", "schema": SCHEMA}, '{"a": 1}', '{"a": "1"}'),
         ({"type": "json_schema", "json_schema": {"schema": True}}, "[1]", "x"),
     ],
 )
