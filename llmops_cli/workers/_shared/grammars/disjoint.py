@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from _shared.grammars.merging import AnySchema, Schema, common_types, contains, types_of
-from _shared.grammars.values import fits
+from _shared.grammars.values import bounds_of, fits
 
 Flatten = Callable[[AnySchema], Schema]
 DEEPEST = 6
@@ -27,10 +27,23 @@ def are_disjoint(
         return True
     if theirs is not None and not any(fits(value, first) for value in theirs):
         return True
+    if {*types_of(first), *types_of(second)} <= {"integer", "number"}:
+        return is_below(first, second) or is_below(second, first)
     are_objects = types_of(first) == ["object"] and types_of(second) == ["object"]
     if are_objects and depth < DEEPEST:
         return differ_in_a_property(first, second, flat, depth)
     return False
+
+
+def is_below(first: Schema, second: Schema) -> bool:
+    """Every number of the first is lower than all of the second."""
+    ours = bounds_of(first, is_integer=False)
+    theirs = bounds_of(second, is_integer=False)
+    if ours.highest is None or theirs.lowest is None:
+        return False
+    if ours.highest == theirs.lowest:
+        return ours.is_below or theirs.is_above
+    return ours.highest < theirs.lowest
 
 
 def values_of(schema: Schema) -> list[Any] | None:

@@ -67,9 +67,29 @@ REFUSED = frozenset(
 def meaning_of(schema: Schema) -> Schema:
     """The keywords that allow or forbid anything. Raises: GrammarError for one that is not kept."""
     for keyword in REFUSED & schema.keys():
-        if schema[keyword] is not True and schema[keyword] != {}:
+        if not allows_all(keyword, schema):
             raise GrammarError(f"{keyword} is not supported")
     return {keyword: value for keyword, value in schema.items() if keyword in MEANINGFUL}
+
+
+def allows_all(keyword: str, schema: Schema) -> bool:
+    """Whether this keyword, which is not kept, forbids nothing as it stands here."""
+    value = schema[keyword]
+    if keyword in ("additionalItems", "unevaluatedItems", "unevaluatedProperties"):
+        return value is True or value == {}
+    if keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
+        return bool(value == {})
+    if keyword == "if":
+        return "then" not in schema and "else" not in schema
+    if keyword == "propertyNames":
+        return value is True or (isinstance(value, dict) and allows_every_name(value))
+    return keyword == "not" and value is False
+
+
+def allows_every_name(schema: Schema) -> bool:
+    """Names are texts: to say so forbids none."""
+    forbidding = (MEANINGFUL | REFUSED) & schema.keys() - {"type"}
+    return not forbidding and "string" in types_of(schema)
 
 
 def types_of(schema: Schema) -> list[str]:

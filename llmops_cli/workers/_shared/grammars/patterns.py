@@ -11,6 +11,7 @@ from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
+from _shared.grammars.dialects import in_python
 from _shared.grammars.nodes import CharSet, GrammarError, chars_of, span
 
 MOST_STATES = 6_000
@@ -189,7 +190,7 @@ def parse(source: str) -> list[Parsed]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            parsed = parser.parse(source)
+            parsed = parser.parse(in_python(source))
     except (re.error, RecursionError, OverflowError) as error:
         raise GrammarError(f"pattern: {error}") from error
     if parsed.state.flags & ~re.UNICODE:

@@ -1,9 +1,10 @@
 """Texts and numbers of a schema."""
 
 from _shared.grammars.bounds import BoundedNumber
+from _shared.grammars.formats import pattern_of
 from _shared.grammars.json_text import FORMATS, INTEGER, NUMBER, text
 from _shared.grammars.merging import Schema
-from _shared.grammars.nodes import Counted, Literal, Node, Unsatisfiable, sequence
+from _shared.grammars.nodes import Counted, GrammarError, Literal, Node, Unsatisfiable, sequence
 from _shared.grammars.patterns import Pattern
 from _shared.grammars.texts import WRITABLE, PatternText
 from _shared.grammars.values import OF_NUMBERS, bounds_of
@@ -14,11 +15,16 @@ def text_node(schema: Schema) -> Node:
     most = schema.get("maxLength")
     if most is not None and most < least:
         raise Unsatisfiable("minLength is above maxLength")
+    form = FORMATS.get(schema.get("format", ""))
+    if form is not None and "pattern" in schema:
+        raise GrammarError(f"format: {schema['format']} beside pattern is not supported")
     if "pattern" in schema:
         pattern = Pattern(schema["pattern"], writable=WRITABLE)
         return Counted(PatternText(pattern, least=least, most=most))
-    form = FORMATS.get(schema.get("format", ""))
-    if form is not None and not least and most is None:
+    if form is not None and (least or most is not None):
+        pattern = pattern_of(schema["format"])
+        return Counted(PatternText(pattern, least=least, most=most))
+    if form is not None:
         return sequence(Literal('"'), form, Literal('"'))
     return text(least, most)
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from _shared.grammars.bounds import Bounds
+from _shared.grammars.formats import has_format
 from _shared.grammars.merging import Schema, contains, types_of
 from _shared.grammars.nodes import GrammarError
 from _shared.grammars.patterns import Pattern
@@ -83,6 +84,8 @@ def kinds_of(value: Any) -> tuple[str, ...]:
 
 def fits_text(value: str, schema: Schema) -> bool:
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+        return False
+    if "format" in schema and not has_format(value, schema["format"]):
         return False
     if "pattern" not in schema:
         return True

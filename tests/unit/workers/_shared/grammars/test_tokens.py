@@ -60,6 +60,15 @@ def test_a_character_may_begin_in_one_token_and_end_in_the_next() -> None:
     assert matcher.is_over
 
 
+def test_a_pattern_of_one_character_may_begin_in_one_token_and_end_in_the_next() -> None:
+    for pattern, parts in (("^é$", [10, 11]), ("^😀+$", [12, 13]), ("^[é]$", [10, 11])):
+        matcher = TokenMatcher(of_schema({"type": "string", "pattern": pattern}), TEXTS)
+        for token in [6, *parts, 6]:
+            assert token in tokens_allowed(matcher)
+            matcher.accept(token)
+        assert matcher.is_over
+
+
 def test_a_beginning_that_no_allowed_character_has_is_not_allowed() -> None:
     matcher = TokenMatcher(of_gbnf("root ::= [a-z]+"), TEXTS)
     assert not matcher.allows(10)
