@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 from _shared.grammars.machine import Machine, State
 from _shared.grammars.nodes import CharSet, chars_of
 
-AFTER_A_NUMBER = "0123456789.eE"
 SEPARATORS = chars_of("[ ,]")
-LONGEST_FORCED = 64
-"""Characters that are looked ahead where there is no choice: the rest of `null`, say."""
+MOST_LOOKED_AT = 400
+"""Characters that are tried to find an item that has not been there yet."""
 
 
 class DifferentState(NamedTuple):
@@ -25,7 +24,7 @@ class DifferentState(NamedTuple):
 class DifferentItems:
     """An array of a grammar's texts, no two of the same value.
 
-    Where few values are possible an answer can come to a point at which none is left; it fails.
+    No item is begun, and no character of one written, with which only earlier ones could follow.
     """
 
     def __init__(self, *, least: int, most: int | None) -> None:
@@ -57,22 +56,28 @@ class DifferentItems:
         return None if self._is_stuck(longer) else longer
 
     def _is_stuck(self, state: DifferentState) -> bool:
-        """The item, as far as it can go only one way, has been there and cannot be another one."""
-        item = state.item
-        text = state.text
-        for _ in range(LONGEST_FORCED):
-            if item is None or not state.used:
-                return False
-            if item.accepts:
-                break
-            following = item.first_chars()
-            if following is None or len(following) != 1:
-                return False
-            item = item.step(following)
-            text += following
-        if item is None or not item.accepts or value_of(text) not in state.used:
+        """However the item goes on, it becomes one that has been there."""
+        if state.item is None or not state.used:
             return False
-        return not any(item.step(char) for char in AFTER_A_NUMBER)
+        return not self._has_other(state.item, state.text, state.used)
+
+    def _has_other(self, item: State, text: str, used: frozenset[str]) -> bool:
+        """Whether some item that begins so is none of those; true if that takes long to tell."""
+        waiting = [(item, text)]
+        for _ in range(MOST_LOOKED_AT):
+            if not waiting:
+                return False
+            here, written = waiting.pop()
+            if here.accepts and value_of(written) not in used:
+                return True
+            following = here.first_chars()
+            if following is None:
+                return True
+            for char in without_blanks(following, written):
+                after = here.step(char)
+                if after is not None:
+                    waiting.append((after, written + char))
+        return True
 
     def _separator_step(self, state: DifferentState, char: str) -> DifferentState | None:
         if char == "]" and state.phase == "open" and not self._least:
@@ -86,7 +91,10 @@ class DifferentItems:
         if char == "]" and len(used) >= self._least:
             return DifferentState(used, phase="closed")
         has_room = self._most is None or len(used) < self._most
-        return DifferentState(used, phase="after comma") if char == "," and has_room else None
+        if char != "," or not has_room or self.item is None:
+            return None
+        has_other = self._has_other(self.item.start, "", used)
+        return DifferentState(used, phase="after comma") if has_other else None
 
     def is_end(self, state: object) -> bool:
         return isinstance(state, DifferentState) and state.phase == "closed"
@@ -105,6 +113,12 @@ class DifferentItems:
         within = 0 if self.item is None else self.item.work
         text = state.text if isinstance(state, DifferentState) else ""
         return 10 + within + len(text) // 4
+
+
+def without_blanks(chars: str, text: str) -> str:
+    """Blanks between the parts of a value make no other value of it."""
+    is_in_text = text.replace("\\\\", "").replace('\\"', "").count('"') % 2 == 1
+    return chars if is_in_text else chars.strip(" \n\t")
 
 
 def value_of(text: str) -> str:

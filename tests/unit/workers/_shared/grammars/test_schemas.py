@@ -251,3 +251,31 @@ def test_an_item_that_could_only_be_there_twice_is_not_begun() -> None:
     machine = of_schema({"items": {"type": ["integer", "null"]}, "uniqueItems": True})
     assert after(machine, "[null, n") is None
     assert allows(machine, "[null, 5]")
+
+
+FLAG = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("items", "first", "wrong", "whole"),
+    [
+        (FLAG, '[{"a": true}, {"a": ', "t", '[{"a": true}, {"a": false}]'),
+        ({**TEXT, "pattern": "^[ab]$"}, '["a", "', "a", '["a", "b"]'),
+        ({**TEXT, "pattern": "^[a ]{2}$"}, '["aa", "', '"', '["aa", "  "]'),
+        ({**INTEGER, "minimum": 7, "maximum": 8}, "[7,", "7", "[7,8]"),
+    ],
+    ids=["objects", "patterns", "blanks", "numbers"],
+)
+def test_different_items_come_to_no_dead_end(
+    items: Any, first: str, wrong: str, whole: str
+) -> None:
+    machine = of_schema({"type": "array", "items": items, "uniqueItems": True, "minItems": 2})
+    assert after(machine, first) is not None
+    assert after(machine, first + wrong) is None
+    assert allows(machine, whole)
+
+
+def test_no_comma_follows_the_last_item_that_there_is() -> None:
+    machine = of_schema({"items": FLAG, "uniqueItems": True})
+    assert after(machine, '[{"a": true}, {"a": false},') is None
+    assert allows(machine, '[{"a": true}, {"a": false}]')
