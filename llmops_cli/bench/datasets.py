@@ -47,6 +47,9 @@ SETTLED = frozenset(
     }
 )
 """Fields of a batch row that the load test decides."""
+TEXT_ENDINGS = ("", ".txt", ".text")
+"""A pipe has no ending. Lines of other files (pages, code, logs) are hardly meant as prompts."""
+MARKUP = ("<!doctype", "<html", "<?xml", "<svg")
 USERS = ("human", "user")
 ASSISTANTS = ("gpt", "assistant", "chatgpt", "bing", "bard")
 
@@ -98,6 +101,11 @@ def prompt_rows(path: Path) -> Iterator[Row]:
     if suffix == ".json":
         items = json_list(path)
         return _numbered(items, f"{path} item")
+    if suffix not in TEXT_ENDINGS:
+        raise UsageError(
+            f"{path.name} is no dataset: '{suffix}' files are not read",
+            hint="text (.txt, a prompt each line), .jsonl, .csv, .json or .parquet",
+        )
     return _text_rows(path)
 
 
@@ -110,14 +118,25 @@ def _text_rows(path: Path) -> Iterator[Row]:
     """A prompt each line."""
     try:
         with path.open(encoding="utf-8-sig", errors="strict") as file:
+            is_first = True
             for line in file:
                 if line.strip():
+                    if is_first and line.lstrip().lower().startswith(MARKUP):
+                        raise _is_markup(path)
+                    is_first = False
                     text = line.rstrip("\n")
                     yield PromptRow(turns=[text])
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{path} is no UTF-8 text", hint="text, .jsonl, .csv, .json or .parquet"
         ) from error
+
+
+def _is_markup(path: Path) -> UsageError:
+    return UsageError(
+        f"{path.name} is a page or XML, and its lines are no prompts",
+        hint="a text file with a prompt each line, .jsonl, .csv, .json or .parquet",
+    )
 
 
 def _row(line: Json, where: str) -> Row:

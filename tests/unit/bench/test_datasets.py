@@ -110,6 +110,10 @@ def test_traces(tmp_path: Path) -> None:
         ),
         ("a.json", "{}", "file", "no list of"),
         ("a.txt", "", "file", "holds no requests"),
+        ("a.html", "<p>one</p>\n", "file", "'.html' files are not read"),
+        ("a.py", "import os\n", "file", "'.py' files are not read"),
+        ("a.txt", "\n <!DOCTYPE html>\n<p>one</p>\n", "file", "is a page or XML"),
+        ("a", '<?xml version="1.0"?>\n<p/>\n', "file", "is a page or XML"),
         ("a.csv", "x,y\n1,2\n", "trace", "no trace that we know"),
         ("a.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,many\n", "trace", "row 1"),
         (
