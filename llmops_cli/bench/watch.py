@@ -18,6 +18,7 @@ FEWEST_FAILURES = 10
 RECENT_S = 3.0
 LEAST_SPAN_S = 0.25
 RECENT_TTFTS = 2000
+SLOW_PER_S = 10
 
 
 class TickAt(NamedTuple):
@@ -74,7 +75,7 @@ class LevelWatch:
         self._count_tick(tick, at)
         total = self._total()
         done = self._so_far(at)
-        notes = [f"{self._tokens_per_s(at):,.0f} tok/s"]
+        notes = [f"{_rate_words(self._tokens_per_s(at))} tok/s"]
         if self._ttfts:
             p95_ms = percentile(sorted(self._ttfts), 95)
             notes.append(f"TTFT p95 {p95_ms:,.0f} ms")
@@ -165,3 +166,9 @@ class LevelWatch:
         if self._failing < self._patience and not is_silent:
             return None
         return f"the server is gone: {self._failing} requests in a row failed ({self._last_error})"
+
+
+def _rate_words(rate_per_s: float) -> str:
+    """With a decimal where the server is so slow that it counts."""
+    decimals = 1 if rate_per_s < SLOW_PER_S else 0
+    return f"{rate_per_s:,.{decimals}f}"

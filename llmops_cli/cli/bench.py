@@ -58,6 +58,7 @@ def bench(
             folder.forget_if_empty()
         page = save_page(folder.path, report)
     if as_json:
+        say(f"report: {folder.path / 'report.json'}")
         print_json(report)
     else:
         table = table_of(report, width=width_of(sys.stderr))

@@ -193,3 +193,21 @@ def test_no_process_is_left_behind(tmp_path: Path, sig: signal.Signals, code: in
     assert report["levels"][0]["requests"] >= 1
     with (tmp_path / "run" / "records.csv").open() as file:
         assert len(list(csv.DictReader(file))) == report["levels"][0]["requests"]
+
+
+def test_a_report_that_cannot_be_printed_says_where_it_is_saved(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "llmops_cli", "bench", "--backend", "sim"]
+    options = ["--concurrency", "1", "--requests", "2", "--allow-invalid", "--json", "-o", "run"]
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [*command, *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        )
+    assert run.returncode == 3
+    assert "report: run/report.json" in run.stderr
+    assert (tmp_path / "run" / "report.json").is_file()

@@ -132,3 +132,15 @@ def test_a_rate_that_counts_requests_knows_how_long_they_take() -> None:
     load = Load(kind="rate", label="40/s", rate_per_s=40.0, count=120, duration_s=120.0)
     LevelWatch(load, 0, 1, shown)
     assert shown.note == "ETA 0:03"
+
+
+def test_a_slow_servers_speed_has_a_decimal(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    shown = Shown()
+    watch = LevelWatch(LOAD, 0, 1, shown)
+    slow = msgspec.structs.replace(GOOD, tokens=1)
+    for _ in range(4):
+        now_s[0] += 2.5
+        watch.tick(slow)
+    assert shown.note.startswith("0.7 tok/s")
