@@ -5,9 +5,11 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from _shared.grammars.machine import Machine, State
-from _shared.grammars.nodes import CharSet, chars_of
+from _shared.grammars.nodes import CharSet, GrammarError, chars_of
 
 SEPARATORS = chars_of("[ ,]")
+UNTOLD = ""
+MOST_CHECKED = 64
 MOST_LOOKED_AT = 400
 """Characters that are tried to find an item that has not been there yet."""
 
@@ -30,6 +32,7 @@ class DifferentItems:
     def __init__(self, *, least: int, most: int | None) -> None:
         """`item` is set before the first step: it may have such arrays in itself."""
         self.item: Machine | None = None
+        self._looked_at = 0
         self._least = least
         self._most = most
         self.start: Hashable = DifferentState(frozenset())
@@ -37,6 +40,7 @@ class DifferentItems:
     def step(self, state: object, char: str) -> Hashable | None:
         if not isinstance(state, DifferentState) or state.phase == "closed":
             return None
+        self._looked_at = 0
         if self.item is not None:
             self.item.rest()
         if state.phase == "before":
@@ -59,25 +63,42 @@ class DifferentItems:
         """However the item goes on, it becomes one that has been there."""
         if state.item is None or not state.used:
             return False
-        return not self._has_other(state.item, state.text, state.used)
+        return self._other(state.item, state.text, state.used) is None
 
-    def _has_other(self, item: State, text: str, used: frozenset[str]) -> bool:
-        """Whether some item that begins so is none of those; true if that takes long to tell."""
+    def check(self) -> None:
+        """Raises: GrammarError if there are too few items, as far as that is soon to tell."""
+        used: frozenset[str] = frozenset()
+        if self.item is None:
+            return
+        for _ in range(min(self._least, MOST_CHECKED)):
+            self.item.rest()
+            value = self._other(self.item.start, "", used)
+            if value is None:
+                message = f"uniqueItems: there are fewer than {self._least} different items"
+                raise GrammarError(message)
+            if value == UNTOLD:
+                return
+            used |= {value}
+
+    def _other(self, item: State, text: str, used: frozenset[str]) -> str | None:
+        """An item that begins so and is none of those; UNTOLD if that takes long to tell."""
         waiting = [(item, text)]
         for _ in range(MOST_LOOKED_AT):
             if not waiting:
-                return False
+                return None
+            self._looked_at += 1
             here, written = waiting.pop()
-            if here.accepts and value_of(written) not in used:
-                return True
+            value = value_of(written) if here.accepts else UNTOLD
+            if value != UNTOLD and value not in used:
+                return value
             following = here.first_chars()
             if following is None:
-                return True
+                return UNTOLD
             for char in without_blanks(following, written):
                 after = here.step(char)
                 if after is not None:
                     waiting.append((after, written + char))
-        return True
+        return UNTOLD
 
     def _separator_step(self, state: DifferentState, char: str) -> DifferentState | None:
         if char == "]" and state.phase == "open" and not self._least:
@@ -93,8 +114,8 @@ class DifferentItems:
         has_room = self._most is None or len(used) < self._most
         if char != "," or not has_room or self.item is None:
             return None
-        has_other = self._has_other(self.item.start, "", used)
-        return DifferentState(used, phase="after comma") if has_other else None
+        other = self._other(self.item.start, "", used)
+        return None if other is None else DifferentState(used, phase="after comma")
 
     def is_end(self, state: object) -> bool:
         return isinstance(state, DifferentState) and state.phase == "closed"
@@ -112,7 +133,7 @@ class DifferentItems:
         """With the work of the item's own grammar in the last step."""
         within = 0 if self.item is None else self.item.work
         text = state.text if isinstance(state, DifferentState) else ""
-        return 10 + within + len(text) // 4
+        return 10 + within + len(text) // 4 + 8 * self._looked_at
 
 
 def without_blanks(chars: str, text: str) -> str:

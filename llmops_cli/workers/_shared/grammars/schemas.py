@@ -87,6 +87,8 @@ class SchemaReader:
         self._check_root()
         for array, item in self._different:
             array.item = machine_of({**self._rules, ROOT: item})
+        for array, _ in self._different:
+            array.check()
         return self._rules
 
     def _check_root(self) -> None:

@@ -275,6 +275,11 @@ def test_different_items_come_to_no_dead_end(
     assert allows(machine, whole)
 
 
+def test_more_different_items_than_there_are_is_refused() -> None:
+    with pytest.raises(GrammarError, match="fewer than 3 different items"):
+        of_schema({"type": "array", "items": FLAG, "uniqueItems": True, "minItems": 3})
+
+
 def test_no_comma_follows_the_last_item_that_there_is() -> None:
     machine = of_schema({"items": FLAG, "uniqueItems": True})
     assert after(machine, '[{"a": true}, {"a": false},') is None
