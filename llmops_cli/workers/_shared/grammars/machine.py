@@ -18,9 +18,12 @@ TOO_AMBIGUOUS = "the grammar is too ambiguous for this text"
 MOST_PLACES_PER_CHAR = 20_000
 WORK_PER_PLACE = 3
 MOST_THREADS = 4_096
-MOST_KEPT_THREADS = 150_000
-"""Of all states that are kept for the next time; beyond it they are made again."""
-MOST_KEPT_FRAMES = 300_000
+MOST_KEPT_THREADS = 40_000
+"""Of all states that are kept for the next time; beyond it they are made again.
+
+More would be work for the garbage collector, which stops every thread.
+"""
+MOST_KEPT_FRAMES = 80_000
 
 
 class Frame:

@@ -6,6 +6,7 @@ Classes are taken in their narrower meaning, ASCII, which fits JavaScript's and 
 
 import re
 import warnings
+from functools import lru_cache
 from heapq import heappop, heappush
 from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -93,9 +94,12 @@ class Pattern:
         if operation is codes.BRANCH:
             ends = [self._sequence([*option], place) for option in argument[1]]
             return self._met(ends)
-        chars = charset_of(operation, argument)
+        if operation is codes.LITERAL:
+            chars = one_of_those(argument, self._writable)
+        else:
+            chars = charset_of(operation, argument).both(self._writable)
         after = self._new()
-        self._edges[place].append(Edge(chars.both(self._writable), after))
+        self._edges[place].append(Edge(chars, after))
         return after
 
     def _met(self, ends: list[int]) -> int:
@@ -215,6 +219,12 @@ def branches_of(items: list[Parsed]) -> list[list[Parsed]]:
             after = items[place + 1 :]
             return [[*before, *option, *after] for option in options]
     return [items]
+
+
+@lru_cache(maxsize=4_096)
+def one_of_those(code: int, writable: CharSet) -> CharSet:
+    """One set for each letter of all patterns: thousands would be work for the collector."""
+    return CharSet([(code, code)]).both(writable)
 
 
 def is_anchor(item: Parsed, kinds: tuple[Parsed, ...]) -> bool:

@@ -6,6 +6,7 @@ told otherwise.
 
 import asyncio
 import errno
+import gc
 import socket
 import sys
 import threading
@@ -29,6 +30,7 @@ from llamacpp.server.model import GgufModel, Llama
 from llamacpp.server.offload import layers_beside
 from llamacpp.server.prompts import PromptReader
 from llamacpp.server.scheduler import Scheduler, SchedulerOptions
+from llamacpp.server.vocabulary import Vocabulary
 
 
 class LoadedServer(NamedTuple):
@@ -130,6 +132,16 @@ SWITCH_INTERVAL_S = 0.0005
 """A thread that reads a schema gives way to the one that picks tokens ten times as often."""
 
 
+def ready_texts(vocabulary: Vocabulary) -> None:
+    """Grammars need every token's text: it is there before the first request that has one.
+
+    What has been loaded stays: the garbage collector, which stops every thread, passes it over.
+    """
+    vocabulary.load_texts()
+    gc.collect()
+    gc.freeze()
+
+
 async def serve(
     args: ServerArguments,
     loaded: LoadedServer,
@@ -142,8 +154,7 @@ async def serve(
     if loaded.llama is not None:
         scheduler = make_scheduler(args, loaded.llama, loaded.drafter)
         scheduler.start()
-        # Grammars need every token's text: it is ready before the first request that has one.
-        threading.Thread(target=model.vocabulary.load_texts, daemon=True).start()
+        threading.Thread(target=ready_texts, args=(model.vocabulary,), daemon=True).start()
     embedding = make_embedding(args, model, context=context)
     if embedding is not None:
         embedding.queue.start()
