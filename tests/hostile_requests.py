@@ -128,6 +128,7 @@ HOSTILE = (
     _completion("n -1", "n", n=-1),
     _completion("a temperature over 2", "temperature", temperature=2.1),
     _completion("no tokens", "max_tokens", max_tokens=0),
+    _completion("no tokens by the newer name", "max_completion_tokens", max_completion_tokens=0),
     _completion("a text beside tokens", "prompt", prompt=["a", [5]]),
     _completion("tokens with a point", "prompt", prompt=[1.0, 2.0]),
     _completion("tokens with a point in a list", "prompt", prompt=[[1.0]]),

@@ -52,7 +52,7 @@ async def read_request(reader: asyncio.StreamReader) -> HttpRequest:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError as error:
-        raise HttpError(431, f"the headers are over {MAX_HEAD_BYTES >> 10} KiB") from error
+        raise HttpError(431, "the headers are too long") from error
     received_ns = time.monotonic_ns()
     text = head.decode("latin-1")
     first, *lines = text.split("\r\n")

@@ -104,7 +104,6 @@ EMPTY: tuple[object, ...] = (False, {}, "")
 INSTEAD = {
     "n_predict": ("max_tokens",),
     "max_new_tokens": ("max_tokens",),
-    "max_completion_tokens": ("max_tokens",),
     "repeat_penalty": ("repetition_penalty",),
     "functions": ("tools",),
     "function_call": ("tool_choice",),

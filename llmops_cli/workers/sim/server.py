@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from _shared.choices import closing_choice, opening_choice, piece_choice, usage_of, whole_choice
-from _shared.embeddings import EmbeddingRequest, FieldError
+from _shared.embeddings import EmbeddingRequest
 from _shared.http1 import EventStream, HttpRequest, read_request, reply
+from _shared.request_fields import FieldError
 from sim import vectors
 from sim.faults import FAULTS, REFUSALS, break_off, refuse
 from sim.places import Places

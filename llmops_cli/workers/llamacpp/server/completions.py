@@ -67,7 +67,7 @@ class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
     def has_form(self) -> bool:
         """Whether its answers are held to a grammar."""
         is_call = self.tools is not None and self.tools.grammar is not None
-        return is_call or bool(self.request.grammar or self.request.response_format)
+        return is_call or self.request.has_form
 
     @property
     def scored_logprobs(self) -> int:
@@ -144,8 +144,7 @@ class Completions:
             self._grammars,
             has_several=request.parallel_tool_calls,
         )
-        has_form = bool(request.grammar or request.response_format)
-        if use is not None and use.grammar is not None and has_form:
+        if use is not None and use.grammar is not None and request.has_form:
             message = "tool_choice: a call of a tool cannot have a grammar or response_format too"
             raise BadRequest(message, param="tool_choice")
         return use
@@ -168,7 +167,7 @@ class Completions:
             chat=False,
             request=request,
             prompts=prompts,
-            max_tokens=request.token_limit,
+            max_tokens=request.answer_limit,
             top_logprobs=request.wanted_logprobs,
             echoes=echoes,
             best_of=request.best_of or request.n,
@@ -285,7 +284,8 @@ class Completions:
         if limit is None:
             return room
         if limit == 0:
-            raise BadRequest("max_tokens: must be at least 1", param="max_tokens")
+            field = call.request.limit_field
+            raise BadRequest(f"{field}: must be at least 1", param=field)
         return min(limit, room)
 
 

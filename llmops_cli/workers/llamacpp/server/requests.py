@@ -45,6 +45,7 @@ class GenerationRequest(msgspec.Struct, kw_only=True):
     stream_options: RequestStreamOptions | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] = 1
     max_tokens: TokenLimit | None = None
+    max_completion_tokens: TokenLimit | None = None
     temperature: Temperature | None = None
     top_p: Ratio | None = None
     top_k: TopK | None = None
@@ -59,6 +60,17 @@ class GenerationRequest(msgspec.Struct, kw_only=True):
     # Any: a JSON schema may stand in it.
     response_format: dict[str, Any] | None = None
     grammar: str | None = None
+
+    @property
+    def token_limit(self) -> int | None:
+        """The newer name wins."""
+        if self.max_completion_tokens is not None:
+            return self.max_completion_tokens
+        return self.max_tokens
+
+    @property
+    def limit_field(self) -> str:
+        return "max_tokens" if self.max_completion_tokens is None else "max_completion_tokens"
 
     @property
     def has_form(self) -> bool:
@@ -76,7 +88,6 @@ class GenerationRequest(msgspec.Struct, kw_only=True):
 
 class ChatRequest(GenerationRequest, kw_only=True):
     messages: list[ChatMessage] = []
-    max_completion_tokens: TokenLimit | None = None
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
     # Any, three times: tools as clients write them, and what only the model's template knows.
@@ -84,12 +95,6 @@ class ChatRequest(GenerationRequest, kw_only=True):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool = True
     chat_template_kwargs: dict[str, Any] = {}
-
-    @property
-    def token_limit(self) -> int | None:
-        if self.max_completion_tokens is not None:
-            return self.max_completion_tokens
-        return self.max_tokens
 
     @property
     def wanted_logprobs(self) -> int:
@@ -108,10 +113,9 @@ class CompletionRequest(GenerationRequest, kw_only=True):
     best_of: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
 
     @property
-    def token_limit(self) -> int:
-        if self.max_tokens is None:
-            return DEFAULT_COMPLETION_TOKENS
-        return self.max_tokens
+    def answer_limit(self) -> int:
+        limit = self.token_limit
+        return DEFAULT_COMPLETION_TOKENS if limit is None else limit
 
     @property
     def wanted_logprobs(self) -> int:

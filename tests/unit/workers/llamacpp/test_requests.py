@@ -79,7 +79,13 @@ def test_the_newer_limit_of_a_chat_wins(fields: dict[str, int], limit: int | Non
 
 
 def test_completions_end_after_openais_default() -> None:
-    assert completion().token_limit == 16
+    assert completion().answer_limit == 16
+
+
+def test_both_names_of_the_limit_are_those_of_completions_too() -> None:
+    """Load generators send both to both endpoints."""
+    assert completion(max_tokens=3, max_completion_tokens=3).answer_limit == 3
+    assert completion(max_completion_tokens=5).answer_limit == 5
 
 
 @pytest.mark.parametrize(
