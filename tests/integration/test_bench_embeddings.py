@@ -95,7 +95,12 @@ def test_rows_of_a_file_are_taken_one_after_another(url: str, cli: Cli, tmp_path
     assert level["input_tokens"] == 6 * level["measured"]
 
 
-def test_a_server_that_sends_text_has_no_vectors(url: str, cli: Cli) -> None:
+def test_a_server_that_sends_text_has_no_vectors(
+    url: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts tokens, and lets the fields of a request for vectors pass."""
+    taken = ("model", "prompt", "input", "encoding_format")
+    monkeypatch.setattr("_openai.vectors.TOKENIZABLE", taken)
     run = cli(
         *("bench", "--url", url, "--api", "embeddings", "--path", "/tokenize"),
         *("--body", 'prompt="a"', "--requests", "50", "--concurrency", "1", "--json"),
