@@ -28,7 +28,7 @@ import torch  # noqa: E402
 from torch.distributed.tensor import DTensor  # noqa: E402
 from train_settings import SETTINGS  # noqa: E402
 
-from _shared.protocol import Events, JobError, Json, run_worker  # noqa: E402
+from _shared.protocol import Events, JobError, Json, die_with_launcher, run_worker  # noqa: E402
 from train import ranks as processes  # noqa: E402
 from train.checkpoints.checkpoints import Run  # noqa: E402
 from train.data.batch import Batch  # noqa: E402
@@ -257,7 +257,8 @@ def _forked(work: Callable[[], int]) -> int:
 def _launch(folder: Path, count: int, writer: int) -> int:
     os.setsid()  # a mistake in whom to kill stays among these
     port = _free_port()
-    ranks = [_forked(partial(_rank, folder, rank, count, port)) for rank in range(count)]
+    launcher = os.getpid()
+    ranks = [_forked(partial(_rank, folder, rank, count, port, launcher)) for rank in range(count)]
     with open(writer, "w") as pipe:
         pipe.write(json.dumps(ranks) + "\n")
     codes: list[int | None] = [None] * count
@@ -275,7 +276,10 @@ def _launch(folder: Path, count: int, writer: int) -> int:
     return 0
 
 
-def _rank(folder: Path, rank: int, count: int, port: int) -> int:
+def _rank(folder: Path, rank: int, count: int, port: int, launcher: int) -> int:
+    die_with_launcher()
+    if os.getppid() != launcher:  # it was killed before this process began
+        return 1
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),

@@ -7,11 +7,15 @@ the others are importable in whichever environment this is. Nothing else of the 
 import runpy
 import sys
 
+from _shared.protocol import die_with_launcher
+
 
 def main() -> None:
     if len(sys.argv) < 2:
         sys.exit("usage: python workers PROGRAM [ARGUMENT ...]    such as hf.server --help")
     program = sys.argv.pop(1)
+    if "--ranks" in sys.argv:
+        die_with_launcher()  # before imports that take seconds
     runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 

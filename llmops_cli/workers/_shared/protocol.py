@@ -105,12 +105,15 @@ def _rank(arguments: list[str]) -> int:
     """This process's number; 0 without --ranks, whatever RANK says (a pod may have set it)."""
     if "--ranks" not in arguments:
         return 0
-    _die_with_launcher()
+    die_with_launcher()
     return int(os.environ["RANK"])
 
 
-def _die_with_launcher() -> None:
-    """A launcher's processes may have sessions of their own, where no signal to its group comes."""
+def die_with_launcher() -> None:
+    """A launcher's processes may have sessions of their own, where no signal to its group comes.
+
+    To be called first of all: who begins after its launcher's end would wait for other ranks.
+    """
     if not sys.platform.startswith("linux"):
         return
     import ctypes
