@@ -173,6 +173,10 @@ def _add(digest, value) -> None:
         digest.update(repr(value).encode())
 
 
+GRACE_S = 15.0
+"""Who waits in C++ for a rank that never came hears no SIGTERM; torchrun kills it after 30 s."""
+
+
 class Launched:
     """Ranks under a launcher of their own that does as torchrun: when one fails it ends the rest.
 
@@ -262,15 +266,18 @@ def _launch(folder: Path, count: int, writer: int) -> int:
     with open(writer, "w") as pipe:
         pipe.write(json.dumps(ranks) + "\n")
     codes: list[int | None] = [None] * count
+    failed_s: float | None = None
     while None in codes:
         for rank, process in enumerate(ranks):
             ended, status = (0, 0) if codes[rank] is not None else os.waitpid(process, os.WNOHANG)
             if ended:
                 codes[rank] = os.waitstatus_to_exitcode(status)
         if any(codes):
+            failed_s = failed_s or time.monotonic()
+            is_late = time.monotonic() - failed_s > GRACE_S
             for rank, process in enumerate(ranks):
                 if codes[rank] is None:
-                    os.kill(process, signal.SIGTERM)
+                    os.kill(process, signal.SIGKILL if is_late else signal.SIGTERM)
         time.sleep(0.02)
     (folder / CODES).write_text(json.dumps(codes))
     return 0

@@ -146,8 +146,8 @@ def test_an_open_load_keeps_its_times_however_slow_the_server(
     shutil.rmtree(tmp_path / "run")
     (held,) = bench(cli, server.url, *args, "--max-in-flight", 2)["levels"]
     # waiting for a place counts: no coordinated omission
-    assert held["ttft_ms"]["p95"] > 5 * level["ttft_ms"]["p95"]
-    assert held["queue_delay_ms"]["p95"] > 1000
+    assert held["ttft_ms"]["p90"] > 3 * level["ttft_ms"]["p90"]
+    assert held["queue_delay_ms"]["p90"] > 1000
     assert held["valid"], held["invalid_reasons"]
 
 
