@@ -3,13 +3,12 @@
 Standard library only.
 """
 
-import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Hashable
 
 from _openai.completion import PendingCompletion
+from _shared.queue_thread import QueueThread
 
 GATHER_S = 0.005
 
@@ -29,35 +28,23 @@ class StaticBatches:
         self._run = run
         self._most = most
         self._kind = kind
-        self._waiting: deque[PendingCompletion] = deque()
-        self._wake = threading.Condition()
         self._running = 0
-        self._failure: str | None = None
-        self._thread = threading.Thread(target=self._until_it_fails, daemon=True, name="batches")
-        self._thread.start()
+        self._queue: QueueThread[PendingCompletion] = QueueThread("batches", self._next)
+        self._queue.start()
 
     def submit(self, completion: PendingCompletion) -> None:
-        with self._wake:
-            self._waiting.append(completion)
-            self._wake.notify()
+        self._queue.put([completion])
 
     def gauges(self) -> dict[str, float]:
-        waiting = len(self._waiting)
+        waiting = len(self._queue.waiting)
         return {"running": self._running, "waiting": waiting}
 
     def failure(self) -> str | None:
         """Why nothing is computed any more; None while the thread lives."""
-        if self._thread.is_alive():
+        if self._queue.alive:
             return None
-        return self._failure or "the batching thread ended"
-
-    def _until_it_fails(self) -> None:
-        try:
-            while True:
-                self._next()
-        except BaseException as error:
-            self._failure = described(error)
-            raise
+        error = self._queue.error
+        return described(error) if error else "the batching thread ended"
 
     def _next(self) -> None:
         batch = self._take()
@@ -68,16 +55,14 @@ class StaticBatches:
 
     def _take(self) -> list[PendingCompletion]:
         """Those of one kind that wait, in their order."""
-        with self._wake:
-            while not self._waiting:
-                self._wake.wait()
         time.sleep(GATHER_S)  # those that were sent together are computed together
-        with self._wake:
-            first = self._kind(self._waiting[0])
-            alike = [waiting for waiting in self._waiting if self._kind(waiting) == first]
+        waiting = self._queue.waiting
+        with self._queue.lock:
+            first = self._kind(waiting[0])
+            alike = [each for each in waiting if self._kind(each) == first]
             taken = alike[: self._most]
             for completion in taken:
-                self._waiting.remove(completion)
+                waiting.remove(completion)
         return [completion for completion in taken if not completion.cancelled]
 
     def _compute(self, batch: list[PendingCompletion]) -> None:

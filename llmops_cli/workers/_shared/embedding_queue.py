@@ -5,12 +5,12 @@ Standard library only.
 """
 
 import asyncio
-import threading
 import traceback
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from _shared.queue_thread import QueueThread
 
 MOST_WAITING_CALLS = 1024
 
@@ -94,70 +94,54 @@ class EmbeddingQueue:
         self._make_model = make_model
         self._step = step
         self._model: VectorModel | None = None
-        self._waiting: deque[EmbeddingCall] = deque()
-        self._wake = threading.Condition()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="embeddings", daemon=True)
+        self._queue: QueueThread[EmbeddingCall] = QueueThread("embeddings", self._serve)
         self.counters = EmbeddingCounters()
 
     def start(self) -> None:
-        self._thread.start()
+        self._queue.start()
 
     def stop(self) -> None:
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
-        self._thread.join(timeout=10)
+        self._queue.stop()
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive()
+        return self._queue.alive
 
     def submit(self, call: EmbeddingCall) -> None:
         """Raises: EmbeddingsFull."""
-        with self._wake:
-            if len(self._waiting) >= MOST_WAITING_CALLS:
-                raise EmbeddingsFull
-            self._waiting.append(call)
-            self._wake.notify()
+        if not self._queue.put([call], room=MOST_WAITING_CALLS):
+            raise EmbeddingsFull
 
-    def _run(self) -> None:
-        while self._wait_for_work():
-            step = self._take()
-            if not step:
-                continue
-            try:
-                self._compute(step)
-            except Exception as error:  # noqa: BLE001 - fail what was computed, keep serving
-                traceback.print_exc()
-                for call, _ in step:
-                    call.fail(error)
-
-    def _wait_for_work(self) -> bool:
-        """False when the thread is to stop."""
-        with self._wake:
-            while not self._stopping and not self._waiting:
-                self._wake.wait()
-            return not self._stopping
+    def _serve(self) -> None:
+        step = self._take()
+        if not step:
+            return
+        try:
+            self._compute(step)
+        except Exception as error:  # noqa: BLE001 - fail what was computed, keep serving
+            traceback.print_exc()
+            for call, _ in step:
+                call.fail(error)
 
     def _take(self) -> EmbeddingStep:
         """A text of each request in turn, as many as a step has room for; at least one."""
         step: EmbeddingStep = []
         tokens = 0
-        with self._wake:
-            while self._waiting and len(step) < self._step.texts:
-                call = self._waiting.popleft()
+        waiting = self._queue.waiting
+        with self._queue.lock:
+            while waiting and len(step) < self._step.texts:
+                call = waiting.popleft()
                 if call.cancelled:
                     continue
                 size = len(call.texts[call.taken])
                 if step and tokens + size > self._step.tokens:
-                    self._waiting.appendleft(call)
+                    waiting.appendleft(call)
                     break
                 step.append((call, call.taken))
                 tokens += size
                 call.taken += 1
                 if call.taken < len(call.texts):
-                    self._waiting.append(call)
+                    waiting.append(call)
         return step
 
     def _compute(self, step: EmbeddingStep) -> None:

@@ -5,14 +5,13 @@ drafter, and fills the rest of the batch with prompt tokens. Adapters hold for a
 each step computes one batch for every adapter in use.
 """
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
 from _shared.grammars.nodes import GrammarError
+from _shared.queue_thread import QueueThread
 from llamacpp.server.batches import ScoredChunk, StepBatch, plan_batch
 from llamacpp.server.drafting import Drafter, DraftRequest, Drafts, DraftState
 from llamacpp.server.generation import FinishReason, Generation, GenerationFailure, StepOutput
@@ -87,45 +86,35 @@ class Scheduler:
         self._pool = SlotPool(model, options.slots, reuse=options.reuse)
         self._turns = GrammarTurns()
         self._skipping: frozenset[Running] = frozenset()
-        self._waiting: deque[Generation] = deque()
-        self._wake = threading.Condition()
-        self._stopping = False
         self._outputs: list[StepOutput] = []
         self._step_tokens = 0
         self._mean_s = 1.0
-        self._thread = threading.Thread(
-            target=self._run,
-            name="scheduler",
-            daemon=True,
+        self._queue: QueueThread[Generation] = QueueThread(
+            "scheduler",
+            self._serve,
+            has_more=self._pool.has_running,
         )
         self.counters = SchedulerCounters()
 
     def start(self) -> None:
-        self._thread.start()
+        self._queue.start()
 
     def stop(self) -> None:
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
-        self._thread.join(timeout=10)
+        self._queue.stop()
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive()
+        return self._queue.alive
 
     def submit(self, generations: list[Generation]) -> None:
         """Queues all or none of a request's generations. Raises: QueueFull."""
-        with self._wake:
-            free = self._pool.count_free()
-            room = self._options.queue + free
-            waiting = len(self._waiting) + len(generations)
-            if waiting > room:
-                raise QueueFull(self._retry_after_s())
-            self._waiting.extend(generations)
-            self._wake.notify()
+        free = self._pool.count_free()
+        room = self._options.queue + free
+        if not self._queue.put(generations, room=room):
+            raise QueueFull(self._retry_after_s())
 
     def _retry_after_s(self) -> int:
-        ahead = len(self._waiting) // self._options.slots
+        ahead = len(self._queue.waiting) // self._options.slots
         waves = 1 + ahead
         expected_s = round(self._mean_s * waves)
         return max(1, min(LONGEST_RETRY_S, expected_s))
@@ -136,31 +125,20 @@ class Scheduler:
         running = self._options.slots - free
         return SchedulerLoad(
             running=running,
-            waiting=len(self._waiting),
+            waiting=len(self._queue.waiting),
             kv_cells=cells,
             kv_use=cells / self._model.pool,
             batch_tokens=self._step_tokens,
         )
 
-    def _run(self) -> None:
-        while self._wait_for_work():
-            try:
-                self._step()
-            except Exception as error:  # noqa: BLE001 - fail what runs, keep serving
-                self._fail_all(f"{type(error).__name__}: {error}")
-            if self._outputs:
-                self._flush(self._outputs)
-                self._outputs = []
-
-    def _wait_for_work(self) -> bool:
-        """False when the scheduler is to stop."""
-        with self._wake:
-            while not self._stopping and not self._has_work():
-                self._wake.wait()
-            return not self._stopping
-
-    def _has_work(self) -> bool:
-        return bool(self._waiting or self._pool.running())
+    def _serve(self) -> None:
+        try:
+            self._step()
+        except Exception as error:  # noqa: BLE001 - fail what runs, keep serving
+            self._fail_all(f"{type(error).__name__}: {error}")
+        if self._outputs:
+            self._flush(self._outputs)
+            self._outputs = []
 
     def _step(self) -> None:
         self._drop_cancelled()
@@ -172,10 +150,10 @@ class Scheduler:
             self._compute(adapter)
 
     def _drop_cancelled(self) -> None:
-        with self._wake:
-            if any(generation.cancelled for generation in self._waiting):
-                kept = [each for each in self._waiting if not each.cancelled]
-                self._waiting = deque(kept)
+        with self._queue.lock:
+            waiting = self._queue.waiting
+            for generation in [each for each in waiting if each.cancelled]:
+                waiting.remove(generation)
         for running in self._pool.running():
             if running.generation.cancelled:
                 self._pool.release(running)
@@ -183,13 +161,14 @@ class Scheduler:
 
     def _admit(self) -> None:
         """Gives waiting generations a slot each, as long as there are both."""
-        while self._waiting:
-            first = self._waiting[0]
+        waiting = self._queue.waiting
+        while waiting:
+            first = waiting[0]
             slot = self._pool.best_free(first)
             if slot is None:
                 return
-            with self._wake:
-                generation = self._waiting.popleft()
+            with self._queue.lock:
+                generation = waiting.popleft()
             sampler = self._sampler_of(generation)
             draft = DraftState(self._most_drafted)
             running = Running(generation, slot, sampler, draft)
@@ -304,8 +283,9 @@ class Scheduler:
             self._end(victim.generation, "length")
             return
         self.counters.preemptions += 1
-        with self._wake:
-            self._waiting.appendleft(victim.generation)  # its tokens so far become its prompt
+        with self._queue.lock:
+            # its tokens so far become its prompt
+            self._queue.waiting.appendleft(victim.generation)
 
     def _advance(
         self,

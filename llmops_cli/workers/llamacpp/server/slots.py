@@ -89,6 +89,9 @@ class SlotPool:
     def running(self) -> list[Running]:
         return [slot.running for slot in self.slots if slot.running is not None]
 
+    def has_running(self) -> bool:
+        return any(slot.running is not None for slot in self.slots)
+
     def count_free(self) -> int:
         return sum(slot.running is None for slot in self.slots)
 
