@@ -6,6 +6,7 @@ time, once for the statistics of its window.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
@@ -29,7 +30,7 @@ from llmops_cli.bench.window_rates import (
     WindowRates,
 )
 from llmops_cli.core.sample import BLOCKS, Sample
-from llmops_cli.core.stats import share_interval
+from llmops_cli.core.shares import share_in_blocks
 
 BUSY_STREAMS = 0.9
 QUEUE_DELAY = "queue_delay_ms"
@@ -79,9 +80,9 @@ class _Analysis:
         self._max_error_rate = max_error_rate
         self._samples = {name: Sample() for name in METRICS}
         self._itl = Sample()
-        self._hits = [0] * len(slos)
+        self._hits: list[Counter[int]] = [Counter() for _ in slos]
         self._requests = 0
-        self._tried = 0
+        self._tried: Counter[int] = Counter()
         self._measured = 0
         self._failures = Failures()
         self._tokens = TokenCounts()
@@ -128,9 +129,9 @@ class _Analysis:
         hits: Sequence[bool],
     ) -> None:
         """A request inside the window, and which objectives it met."""
-        self._tried += 1
+        self._tried[block] += 1
         for place, hit in enumerate(hits):
-            self._hits[place] += hit
+            self._hits[place][block] += hit
         delay_ms = queue_delay_ms(record)
         self._samples[QUEUE_DELAY].add(delay_ms, block)
         if record.error is not None:
@@ -211,15 +212,13 @@ class _Analysis:
     def _slo_results(self) -> list[SloResult]:
         results = []
         for slo, hits in zip(self._slos, self._hits, strict=True):
-            share = 0.0
-            if self._tried:
-                share = hits / self._tried
+            share = share_in_blocks(hits, self._tried)
             result = SloResult(
                 text=slo.text,
-                share=share,
-                share_ci95=share_interval(hits, self._tried),
+                share=share.value,
+                share_ci95=share.ci95,
                 needed=slo.share,
-                met=share >= slo.share,
+                met=share.value >= slo.share,
             )
             results.append(result)
         return results

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from llmops_cli.bench.report import Difference, Level
-from llmops_cli.bench.requests import Requests
+from llmops_cli.bench.resampling import errors_within
 from llmops_cli.bench.saved import SavedRun, load_name
 from llmops_cli.bench.shift import RankedSides, Uncertainty
+from llmops_cli.bench.sides import Side, Sides, pair, side_of
 from llmops_cli.bench.unlike import same_workload
-from llmops_cli.core.sample import BLOCKS, block_draws, block_weights, resample
 from llmops_cli.core.significance import ratio_limits, two_sided_p
-from llmops_cli.core.stats import STATISTICS, percentile
+from llmops_cli.core.stats import percentile
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -26,49 +26,8 @@ if TYPE_CHECKING:
 SHIFT = "shift"
 FEWEST = {SHIFT: 10, "mean": 10, "p50": 10, "p90": 100, "p95": 200, "p99": 1000}
 """Requests on each side below which a statistic is too coarse to be compared."""
-RESAMPLES = 2000
-RESAMPLES_AT_ONCE = 200
-SHARE_TO_PAIR = 0.7
-"""Of the requests, that both sides must have measured to go in pairs."""
 FEWEST_REPETITIONS = 3
 TINY = 1e-9
-
-
-class Side(NamedTuple):
-    """A load's requests, in order of repetition and time. Each is (n,)."""
-
-    repetitions: ndarray
-    indexes: ndarray
-    turns: ndarray
-    values: ndarray
-
-    def at(self, places: ndarray) -> Side:
-        drawn = [column[places] for column in self]
-        return Side(*drawn)
-
-    @property
-    def blocks(self) -> ndarray:
-        """The block of time of each: neighbours are drawn together."""
-        import numpy as np
-
-        size = len(self.values)
-        places = np.arange(size)
-        count = min(BLOCKS, size)
-        return places * count // max(1, size)
-
-
-class Sides(NamedTuple):
-    """Both runs. In pairs, the same place is the same request."""
-
-    baseline: Side
-    current: Side
-    is_paired: bool
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        before = len(self.baseline.values)
-        now = len(self.current.values)
-        return before, now
 
 
 def latency_differences(
@@ -89,10 +48,10 @@ def latency_differences(
     if a.requests is None or b.requests is None:
         yield from _of_levels(level_a, level_b, metric, statistics)
         return
-    side_a = _side(a.requests, place_a, level_a, metric)
-    side_b = _side(b.requests, place_b, level_b, metric)
+    side_a = side_of(a.requests, place_a, level_a, metric)
+    side_b = side_of(b.requests, place_b, level_b, metric)
     may_pair = same_workload(a, b)
-    sides = _pair(side_a, side_b, may_pair=may_pair)
+    sides = pair(side_a, side_b, may_pair=may_pair)
     smallest = min(sides.sizes)
     usable = []
     for name in statistics:
@@ -127,68 +86,6 @@ def _of_levels(
             )
 
 
-def _side(
-    requests: Requests,
-    place: int,
-    level: Level,
-    metric: str,
-) -> Side:
-    import numpy as np
-
-    values = requests[metric]
-    is_known = ~np.isnan(values)
-    mask = requests.measured(place, level) & is_known
-    repetitions = requests["repetition"][mask]
-    begun = requests["intended_ns"][mask]
-    order = np.lexsort((begun, repetitions))
-    indexes = requests["index"][mask]
-    turns = requests["turn"][mask]
-    measured = values[mask]
-    return Side(
-        repetitions=repetitions[order],
-        indexes=indexes[order],
-        turns=turns[order],
-        values=measured[order],
-    )
-
-
-def _pair(
-    a: Side,
-    b: Side,
-    *,
-    may_pair: bool,
-) -> Sides:
-    """In pairs if both sides measured most of the same requests."""
-    import numpy as np
-
-    if not may_pair:
-        return Sides(a, b, is_paired=False)
-    places_a = {key: place for place, key in enumerate(_keys(a))}
-    pairs = []
-    for place_b, key in enumerate(_keys(b)):
-        place_a = places_a.get(key)
-        if place_a is not None:
-            pairs.append((place_a, place_b))
-    sizes = (len(a.values), len(b.values))
-    largest = max(*sizes, 1)
-    if len(pairs) < SHARE_TO_PAIR * largest:
-        return Sides(a, b, is_paired=False)
-    pairs.sort()
-    columns = np.array(pairs, dtype=np.int64)
-    found_a, found_b = columns.reshape(-1, 2).T
-    pairs_a = a.at(found_a)
-    pairs_b = b.at(found_b)
-    return Sides(pairs_a, pairs_b, is_paired=True)
-
-
-def _keys(side: Side) -> Iterator[tuple[int, int, int]]:
-    """What a request is known by in both runs."""
-    repetitions = side.repetitions.tolist()
-    indexes = side.indexes.tolist()
-    turns = side.turns.tolist()
-    return zip(repetitions, indexes, turns, strict=True)
-
-
 class _Comparer:
     """One metric at one load, statistic by statistic."""
 
@@ -217,7 +114,7 @@ class _Comparer:
             of_median = between.get("p50")
             yield self._shift(of_median)
         if names:
-            within = _within_runs(self._sides)
+            within = errors_within(self._sides)
             for name in names:
                 of_name = between.get(name)
                 worse = _larger(within[name], of_name)
@@ -269,53 +166,6 @@ def _larger(within: Uncertainty, between: Uncertainty | None) -> Uncertainty:
     if between is not None and between.error > within.error:
         return between
     return within
-
-
-def _within_runs(sides: Sides) -> dict[str, Uncertainty]:
-    """Of the log ratio of each statistic, by drawing the blocks of both runs again."""
-    import numpy as np
-
-    baseline = sides.baseline
-    current = sides.current
-    side_a = block_weights(baseline.values, baseline.blocks)
-    side_b = block_weights(current.values, current.blocks)
-    blocks = min(len(side_a[1]), len(side_b[1]))
-    freedom = float(blocks - 1)
-    ratios = _drawn_ratios(side_a, side_b, is_paired=sides.is_paired)
-    found = {}
-    for name, parts in ratios.items():
-        drawn = np.concatenate(parts)
-        error = float(np.std(drawn, ddof=1))
-        found[name] = Uncertainty(error, freedom)
-    return found
-
-
-def _drawn_ratios(
-    side_a: tuple[ndarray, ndarray],
-    side_b: tuple[ndarray, ndarray],
-    *,
-    is_paired: bool,
-) -> dict[str, list[ndarray]]:
-    """The log ratio of each statistic in each draw. In pairs both sides draw the same blocks."""
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    count_a = len(side_a[1])
-    count_b = len(side_b[1])
-    ratios: dict[str, list[ndarray]] = {name: [] for name in STATISTICS}
-    for _ in range(RESAMPLES // RESAMPLES_AT_ONCE):
-        draws_a = block_draws(rng, count_a, RESAMPLES_AT_ONCE)
-        draws_b = draws_a
-        if not is_paired:
-            draws_b = block_draws(rng, count_b, RESAMPLES_AT_ONCE)
-        stats_a = resample(*side_a, draws_a)
-        stats_b = resample(*side_b, draws_b)
-        for name in STATISTICS:
-            below = np.maximum(stats_a[name], TINY)
-            above = np.maximum(stats_b[name], TINY)
-            log_ratio = np.log(above / below)
-            ratios[name].append(log_ratio)
-    return ratios
 
 
 def _between_repetitions(sides: Sides, names: set[str]) -> dict[str, Uncertainty]:

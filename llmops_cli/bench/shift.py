@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from llmops_cli.core.effective import spread_of_total
 from llmops_cli.core.significance import t_limit, two_sided_p
 
 if TYPE_CHECKING:
@@ -59,15 +60,17 @@ class RankedSides:
         parts_a = -_ranks(sorted_b, logs_a)
         parts_b = _ranks(sorted_a, logs_b)
         if is_paired:
-            variance, blocks = _block_variance(parts_a + parts_b, blocks_a)
+            uncertainty = _of_mean(parts_a + parts_b, blocks_a)
         else:
-            variance_a, count_a = _block_variance(parts_a, blocks_a)
-            variance_b, count_b = _block_variance(parts_b, blocks_b)
-            variance = variance_a + variance_b
-            blocks = min(count_a, count_b)
+            of_a = _of_mean(parts_a, blocks_a)
+            of_b = _of_mean(parts_b, blocks_b)
+            uncertainty = Uncertainty(
+                error=math.hypot(of_a.error, of_b.error),
+                freedom=min(of_a.freedom, of_b.freedom),
+            )
         self._above = float(parts_b.mean())
-        self._error = math.sqrt(variance)
-        self._freedom = float(max(1, blocks - 1))
+        self._error = uncertainty.error
+        self._freedom = uncertainty.freedom
         largest = max(len(sorted_a), len(sorted_b))
         if largest > MOST_RANKED:
             sorted_a = _thinned(sorted_a)
@@ -124,14 +127,12 @@ def _ranks(ordered: ndarray, values: ndarray) -> ndarray:
     return (below + upto) / both
 
 
-def _block_variance(parts: ndarray, blocks: ndarray) -> tuple[float, int]:
-    """The variance of the mean of `parts` from the sums of their blocks, and how many these are."""
+def _of_mean(parts: ndarray, blocks: ndarray) -> Uncertainty:
+    """How sure the mean of `parts` is, from the sums of their blocks in time."""
     import numpy as np
 
     deviations = parts - parts.mean()
     sums = np.bincount(blocks, weights=deviations)
-    count = len(sums)
-    squares = sums**2
-    total = float(squares.sum())
-    between = total * count / max(1, count - 1)
-    return between / len(parts) ** 2, count
+    spread = spread_of_total(sums)
+    error = math.sqrt(spread.variance) / len(parts)
+    return Uncertainty(error, spread.freedom)

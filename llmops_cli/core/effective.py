@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from llmops_cli.core.ranks import Z
 from llmops_cli.core.significance import t_limit
@@ -38,17 +38,45 @@ def design_effect(below_B: ndarray, sizes_B: ndarray) -> float:
         return math.inf
     share = float(below_B.sum()) / count
     sums_B = below_B - share * sizes_B
-    variance = float(sums_B @ sums_B) * blocks / (blocks - 1)
     alone = count * share * (1 - share)
     if alone <= 0:
         return 1.0
-    like = _likeness(sums_B)
-    longer = (1 + like) / (1 - like)
-    effect = max(1.0, variance * longer / alone)
-    if count > 2 * blocks or like:  # else nearly every draw has a block of its own
-        freedom = max(FEWEST_FREEDOM, (blocks - 1) / longer)
-        effect *= (t_limit(freedom) / Z) ** 2
+    spread = spread_of_total(sums_B)
+    effect = max(1.0, spread.variance / alone)
+    if count > 2 * blocks or spread.longer > 1:  # else nearly every draw has a block of its own
+        effect *= (t_limit(spread.freedom) / Z) ** 2
     return effect
+
+
+class BlockSpread(NamedTuple):
+    """Of the total of all blocks: its variance, and how well that is known.
+
+    `longer`: by how much it is more than that of as many independent blocks.
+    """
+
+    variance: float
+    freedom: float
+    longer: float
+
+
+def spread_of_total(sums_B: ndarray) -> BlockSpread:
+    """From the deviations of two blocks or more, in order of time."""
+    blocks = len(sums_B)
+    longer = lengthening(sums_B)
+    squares = float(sums_B @ sums_B)
+    variance = squares * blocks / (blocks - 1) * longer
+    return BlockSpread(variance, freedom_of(blocks, longer), longer)
+
+
+def freedom_of(blocks: int, longer: float) -> float:
+    """How many independent blocks, less one, know a variance as well."""
+    return max(FEWEST_FREEDOM, (blocks - 1) / longer)
+
+
+def lengthening(sums_B: ndarray) -> float:
+    """By how much likeness of neighbours multiplies the variance of a total, at least 1."""
+    like = _likeness(sums_B)
+    return (1 + like) / (1 - like)
 
 
 def _likeness(sums_B: ndarray) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from llmops_cli.core.effective import lengthening
 from llmops_cli.core.significance import t_limit
 
 FEWEST_BLOCKS = 10
@@ -16,8 +17,11 @@ def ratio_limits_95(tops: Sequence[float], bottoms: Sequence[float]) -> tuple[fl
     From what each block leaves over once its bottom has had its share. Durations are skewed, and an
     interval that is not would miss on one side: Student's t is bent by their skewness (the cubic
     transformation). The variance of a heavy tail is known as badly as one of fewer draws, which its
-    kurtosis tells. None with too few blocks. Source: Hall 1992; Satterthwaite 1946.
+    kurtosis tells. Blocks are in order of time: where neighbours are alike they count for fewer.
+    None with too few blocks. Source: Hall 1992; Satterthwaite 1946.
     """
+    import numpy as np
+
     count = len(tops)
     whole = math.fsum(tops)
     below = math.fsum(bottoms)
@@ -33,10 +37,11 @@ def ratio_limits_95(tops: Sequence[float], bottoms: Sequence[float]) -> tuple[fl
     cubes = math.fsum(rest**3 for rest in rests)
     skewness = cubes / count / spread**3
     kurtosis = math.fsum(rest**4 for rest in rests) / count / spread**4
-    freedom = min(count - 1.0, 2 * count / max(1.0, kurtosis - 1))
-    reach = t_limit(freedom) / math.sqrt(count)
-    up = _unbent(reach, skewness, count)
-    down = _unbent(-reach, skewness, count)
+    independent = count / lengthening(np.array(rests))
+    freedom = min(independent - 1, 2 * independent / max(1.0, kurtosis - 1))
+    reach = t_limit(freedom) / math.sqrt(independent)
+    up = _unbent(reach, skewness, independent)
+    down = _unbent(-reach, skewness, independent)
     low = max(0.0, 1 - spread * up)
     return low, 1 - spread * down
 
@@ -44,7 +49,7 @@ def ratio_limits_95(tops: Sequence[float], bottoms: Sequence[float]) -> tuple[fl
 def _unbent(
     deviate: float,
     skewness: float,
-    count: int,
+    count: float,
 ) -> float:
     """The studentized mean that has this normal deviate, under the skewness."""
     if abs(skewness) < 1e-6:

@@ -164,6 +164,15 @@ class Sample:
         return np.array(support), weights
 
 
+def time_blocks(count: int) -> ndarray:
+    """The block of each of so many requests in order of time (n,)."""
+    import numpy as np
+
+    places = np.arange(count)
+    blocks = min(BLOCKS, count)
+    return places * blocks // max(1, count)
+
+
 def block_weights(values: ndarray, blocks: ndarray) -> tuple[ndarray, ndarray]:
     """Values (n,) with their block numbers (n,) -> support (K,), and counts by block (B, K).
 

@@ -87,8 +87,8 @@ def summarize(values: Iterable[float]) -> Distribution:
 
 
 def share_interval(
-    hits: int,
-    total: int,
+    hits: float,
+    total: float,
     *,
     z: float = 1.96,
 ) -> tuple[float, float]:

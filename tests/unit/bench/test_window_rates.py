@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from llmops_cli.bench.analysis import Repetition, analyse
@@ -14,6 +16,8 @@ from llmops_cli.bench.record import Record
 from llmops_cli.bench.report import Window
 from llmops_cli.bench.slo import parse_slos
 from llmops_cli.bench.window_rates import WindowRates
+from tests.unit.series import SPREAD, autoregressive, in_phases
+from tests.unit.series import Draw as SeriesDraw
 
 MS = 1_000_000
 TOKENS = 11
@@ -122,6 +126,24 @@ def test_intervals_of_rates_cover_and_lean_to_no_side(name: str) -> None:
     high_cells = sum(ratio > 1 for ratio in ratios) / len(ratios)
     assert 0.4 < high_cells < 0.6
     assert sum(ratios) / len(ratios) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("draw", [autoregressive, in_phases])
+def test_intervals_of_rates_cover_where_neighbours_are_alike(draw: SeriesDraw) -> None:
+    """A server that is slow for a while: one block tells much of what the next will be."""
+    rng = np.random.default_rng(4)
+    mean_ms = 100 * math.exp(SPREAD**2 / 2)
+    covered = 0
+    cells = [(1, 250), (4, 640)]
+    rounds = 150
+    for streams, count in cells:
+        truth = streams / mean_ms * 1e3
+        for _ in range(rounds):
+            values = iter((100 * np.exp(SPREAD * draw(rng, count))).tolist())
+            records = busy_streams(streams, count, lambda _, v=values: next(v), random.Random(0))
+            low, high = rates_of(streams, records).intervals()["requests_per_s"]
+            covered += low <= truth <= high
+    assert 0.9 < covered / (rounds * len(cells)) < 0.99
 
 
 def test_few_requests_have_a_rate_without_an_interval() -> None:

@@ -17,6 +17,7 @@ import pytest
 from llmops_cli.core.ranks import rank_limits, size_for_interval
 from llmops_cli.core.sample import BLOCKS, Sample
 from llmops_cli.core.stats import QUANTILES, samples_needed
+from tests.unit.series import SPREAD, Draw, autoregressive, in_phases, independent
 
 SAMPLES = 2000
 LEAST = 0.92
@@ -134,37 +135,12 @@ def test_neighbours_that_are_alike_count_for_fewer() -> None:
 
 
 ROUNDS = 300
-SPREAD = 0.6
-
-
-def independent(rng: np.random.Generator, size: int) -> np.ndarray:
-    return rng.standard_normal(size)
-
-
-def autoregressive(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Each request's level is 0.8 of the last one's."""
-    fresh = rng.standard_normal(size) * math.sqrt(1 - 0.8**2)
-    fresh[0] = rng.standard_normal()
-    steps = []
-    level = 0.0
-    for step in fresh.tolist():
-        level = 0.8 * level + step
-        steps.append(level)
-    return np.array(steps)
-
-
-def in_phases(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Slow and fast spells of 20 requests, longer than a block of a run of 250 or 1,000."""
-    spells = np.repeat(rng.standard_normal(size // 20 + 2), 20)
-    first = rng.integers(20)
-    own = rng.standard_normal(size) * math.sqrt(SPREAD**2 - 0.5**2)
-    return (0.5 * spells[first : first + size] + own) / SPREAD
 
 
 class Series(NamedTuple):
     """Standard normal levels in time order. `told`: at least, in how many of 100 runs."""
 
-    draw: Callable[[np.random.Generator, int], np.ndarray]
+    draw: Draw
     size: int
     told: dict[str, int]
 
