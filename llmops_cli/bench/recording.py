@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmops_cli.bench.answer import Completion, text_digest
 from llmops_cli.bench.connection import Request
@@ -20,31 +20,15 @@ def record_of(
 ) -> Record:
     """Its times count from `origin_ns`, the start of the level."""
     stamps = answer.stamps
-    first_ns = None
-    end_ns = None
-    if stamps:
-        if answer.is_stream:
-            first_ns = stamps[0] - origin_ns
-        end_ns = stamps[-1] - origin_ns
     usage = answer.usage
-    output_tokens = len(stamps)
-    counted_by = "chunks"
-    told = usage.get("completion_tokens")
-    if isinstance(told, int):
-        output_tokens = told
-        counted_by = "usage"
-    if answer.vectors:
-        output_tokens = 0
-        counted_by = "usage"
-    hidden_tokens = _hidden_tokens(answer, output_tokens)
+    times = _times(answer, origin_ns)
+    count = _count(answer)
+    hidden_tokens = _hidden_tokens(answer, count.tokens)
     error = None
     error_kind = None
     if answer.failure is not None:
         error = plan.target.without_secrets(answer.failure.text)
         error_kind = answer.failure.kind
-    digest = None
-    if answer.text:
-        digest = text_digest(answer.text)
     return Record(
         index=request.index,
         level=plan.level,
@@ -55,25 +39,55 @@ def record_of(
         intended_ns=request.intended_ns - origin_ns,
         sent_ns=request.sent_ns - origin_ns,
         connect_ns=request.connect_ns,
-        first_ns=first_ns,
-        end_ns=end_ns,
+        first_ns=times.first_ns,
+        end_ns=times.end_ns,
         done_ns=request.done_ns - origin_ns,
         chunks=len(stamps),
-        gaps=gaps_of(stamps, output_tokens - hidden_tokens),
+        gaps=gaps_of(stamps, count.tokens - hidden_tokens),
         input_wanted=request.turn.input_wanted,
         output_wanted=request.turn.output_wanted,
         input_tokens=int(usage.get("prompt_tokens") or 0),
-        output_tokens=output_tokens,
+        output_tokens=count.tokens,
         cached_tokens=_cached_tokens(usage),
-        counted_by=counted_by,
+        counted_by=count.counted_by,
         finish_reason=answer.finish_reason,
-        text_sha256=digest,
+        text_sha256=text_digest(answer.text) if answer.text else None,
         status=request.response.status or None,
         error=error,
         error_kind=error_kind,
         hidden_tokens=hidden_tokens,
         texts=answer.vectors,
     )
+
+
+class _Times(NamedTuple):
+    """Of the first text and of the last; an answer that came at once has no first."""
+
+    first_ns: int | None
+    end_ns: int | None
+
+
+def _times(answer: Completion, origin_ns: int) -> _Times:
+    stamps = answer.stamps
+    if not stamps:
+        return _Times(None, None)
+    first_ns = stamps[0] - origin_ns if answer.is_stream else None
+    return _Times(first_ns, stamps[-1] - origin_ns)
+
+
+class _Count(NamedTuple):
+    tokens: int
+    counted_by: str
+
+
+def _count(answer: Completion) -> _Count:
+    """As the server says, or a token a chunk; vectors have none."""
+    if answer.vectors:
+        return _Count(0, "usage")
+    told = answer.usage.get("completion_tokens")
+    if isinstance(told, int):
+        return _Count(told, "usage")
+    return _Count(len(answer.stamps), "chunks")
 
 
 def _hidden_tokens(answer: Completion, output_tokens: int) -> int:

@@ -24,12 +24,16 @@ def is_about_privacy(model: ModelConfig) -> bool:
 
 def asking_for_privacy(config: GatewayConfig) -> frozenset[str]:
     """Models for which it matters, themselves or on the way, whether a request is personal."""
-    private = {name for name, model in config.models.items() if is_about_privacy(model)}
-    found = set(private)
+    private = set()
     for name, model in config.models.items():
-        if not private.isdisjoint(others_of(model, config)):
-            found.add(name)
-    return frozenset(found)
+        if is_about_privacy(model):
+            private.add(name)
+    on_the_way = set()
+    for name, model in config.models.items():
+        others = others_of(model, config)
+        if not private.isdisjoint(others):
+            on_the_way.add(name)
+    return frozenset(private | on_the_way)
 
 
 def others_of(model: ModelConfig, config: GatewayConfig) -> Iterator[str]:

@@ -8,12 +8,15 @@ import msgspec
 
 from llmops_cli.core.fields import NonNegative
 
-Count = Annotated[int, msgspec.Meta(ge=1, le=(1 << 53) - 1)]
+LARGEST_EXACT = (1 << 53) - 1
 """What is more is not kept exactly by everything that counts: files, Redis, JSON."""
+DAY_S = 86_400
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_EXACT)]
 Waiting = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Dollars = NonNegative
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
-Pause = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=DAY_S)]
+Pause = Annotated[float, msgspec.Meta(ge=0, le=DAY_S)]
 Attempts = Annotated[int, msgspec.Meta(ge=0, le=10)]
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
-from _shared.grammars.machine import Machine, State
+from _shared.grammars.machine import Machine
 from _shared.grammars.nodes import CharSet, GrammarError, chars_of
+from _shared.grammars.states import State
 
 SEPARATORS = chars_of("[ ,]")
 UNTOLD = ""

@@ -5,10 +5,10 @@ the process that runs it: one that is too ambiguous is an error of its own gener
 """
 
 from collections.abc import Hashable
-from typing import NamedTuple
 
-from _shared.grammars.nodes import MOST_CHARS_TO_LIST, CharSet, GrammarError, Rules
+from _shared.grammars.nodes import CharSet, GrammarError, Rules
 from _shared.grammars.program import Instruction, Op, Program, assemble
+from _shared.grammars.states import Frame, Index, State, Thread, listed_chars
 
 DEEPEST = 400
 """Rules within rules. Past it an option is not offered, so an answer closes what it has opened."""
@@ -24,81 +24,6 @@ MOST_KEPT_THREADS = 40_000
 More would be work for the garbage collector, which stops every thread.
 """
 MOST_KEPT_FRAMES = 80_000
-
-
-class Frame:
-    """Where to go on when a rule or a turn of a loop ends. Equal frames are one object."""
-
-    __slots__ = ("count", "depth", "parent", "place")
-
-    def __init__(self, place: int, count: int, parent: "Frame | None") -> None:
-        self.place = place
-        self.count = count
-        self.parent = parent
-        self.depth: int = 1 if parent is None else parent.depth + 1
-
-
-Thread = tuple[int, Frame | None, Hashable]
-"""An instruction that waits for a character, what follows it, and an automaton's state."""
-
-
-class State:
-    """All that is possible after one text. `accepts`: the text may end here."""
-
-    __slots__ = ("_index", "_machine", "_next", "accepts", "threads", "tokens")
-
-    def __init__(self, machine: "Machine", threads: tuple[Thread, ...], *, accepts: bool) -> None:
-        self._machine = machine
-        self._next: dict[str, State | None] = {}
-        self._index: Index | None = None
-        self.threads = threads
-        self.accepts = accepts
-        # object: what tokens may follow, which only tokens.py knows how to write.
-        self.tokens: object = None
-
-    @property
-    def is_final(self) -> bool:
-        """The text is whole and nothing can follow."""
-        return not self.threads
-
-    def step(self, char: str) -> "State | None":
-        """Raises: GrammarError if there is too much that is possible."""
-        try:
-            return self._next[char]
-        except KeyError:
-            following = self._machine.step(self, char)
-            self._next[char] = following
-            return following
-
-    def forget(self) -> None:
-        self._next = {}
-
-    @property
-    def index(self) -> "Index":
-        """Made at the first step, so that one of many alternatives costs no look at the others."""
-        if self._index is None:
-            self._index = self._machine.index_of(self.threads)
-        return self._index
-
-    def first_chars(self) -> str | None:
-        """Every character that may come next, if they are few."""
-        if self.index.others:
-            return None
-        return "".join(sorted(self.index.by_char))
-
-    def meets(self, first: int, last: int) -> bool:
-        """Whether some character with a code from `first` to `last` may come next."""
-        tried = [char for char in self.index.by_char if first <= ord(char) <= last]
-        for thread in self.index.others:
-            tried += self._machine.some_of(thread, first, last)
-        return any(self.step(char) is not None for char in tried)
-
-
-class Index(NamedTuple):
-    """Threads by the character that they wait for, and those that wait for one of very many."""
-
-    by_char: dict[str, list[Thread]]
-    others: list[Thread]
 
 
 class Machine:
@@ -316,19 +241,6 @@ class Machine:
             self._frames.clear()
             # The first state leads to all that was forgotten, through what it remembers.
             self.start.forget()
-
-
-def listed_chars(sets: list[CharSet] | None) -> set[str] | None:
-    """All characters of these sets, if they are few."""
-    if sets is None:
-        return None
-    chars: set[str] = set()
-    for each in sets:
-        listed = each.listed()
-        if listed is None or len(chars) > MOST_CHARS_TO_LIST:
-            return None
-        chars.update(listed)
-    return chars
 
 
 def start_of(instruction: Instruction) -> Hashable:

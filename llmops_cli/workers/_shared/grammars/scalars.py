@@ -15,21 +15,30 @@ def text_node(schema: Schema) -> Node:
     most = schema.get("maxLength")
     if most is not None and most < least:
         raise Unsatisfiable("minLength is above maxLength")
-    form = FORMATS.get(schema.get("format", ""))
-    if form is not None and "pattern" in schema:
-        raise GrammarError(f"format: {schema['format']} beside pattern is not supported")
     if "pattern" in schema:
+        if _form_of(schema) is not None:
+            raise GrammarError(f"format: {schema['format']} beside pattern is not supported")
         pattern = Pattern(schema["pattern"], writable=WRITABLE)
         return Counted(PatternText(pattern, least=least, most=most))
-    if form is not None and (least or most is not None):
+    form = _form_of(schema)
+    if form is None:
+        return text(least, most)
+    is_bounded = least > 0 or most is not None
+    if is_bounded:
         pattern = pattern_of(schema["format"])
         return Counted(PatternText(pattern, least=least, most=most))
-    if form is not None:
-        return sequence(Literal('"'), form, Literal('"'))
-    return text(least, most)
+    quote = Literal('"')
+    return sequence(quote, form, quote)
+
+
+def _form_of(schema: Schema) -> Node | None:
+    """Texts of the schema's format, if it is one that is known."""
+    name = schema.get("format", "")
+    return FORMATS.get(name)
 
 
 def number_node(schema: Schema, *, is_integer: bool) -> Node:
     if not any(key in schema for key in OF_NUMBERS):
         return INTEGER if is_integer else NUMBER
-    return Counted(BoundedNumber(bounds_of(schema, is_integer=is_integer)))
+    bounds = bounds_of(schema, is_integer=is_integer)
+    return Counted(BoundedNumber(bounds))

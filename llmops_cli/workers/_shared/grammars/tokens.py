@@ -7,8 +7,9 @@ import codecs
 from bisect import bisect_left
 from typing import NamedTuple
 
-from _shared.grammars.machine import MOST_WORK_PER_PICK, TOO_AMBIGUOUS, Machine, State
+from _shared.grammars.machine import MOST_WORK_PER_PICK, TOO_AMBIGUOUS, Machine
 from _shared.grammars.nodes import LAST_CODE, GrammarError
+from _shared.grammars.states import State
 
 CHEAP_WORK = 10_000
 """Past it, the whole list of allowed tokens is worth less than the likeliest of them."""

@@ -6,7 +6,8 @@ import random
 import string
 
 from _shared.grammars.compiled import GrammarCache
-from _shared.grammars.machine import Machine, State
+from _shared.grammars.machine import Machine
+from _shared.grammars.states import State
 
 SOME = '"\\ é😀.,:{}[]/@+-\n' + string.ascii_letters + string.digits
 CLOSING = '"}]'
