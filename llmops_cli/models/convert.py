@@ -16,7 +16,7 @@ from llmops_cli.models.converter import (
     CONVERTER_ENVIRONMENT,
     OFFICIAL,
     converter_folder,
-    is_encoder,
+    is_left_to_official,
 )
 from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
 from llmops_cli.runtime.closure import cache_key, library_versions
@@ -30,6 +30,9 @@ from llmops_cli.runtime.paths import cache_dir
 BASE_SCHEME = "F16"
 FLOAT_SCHEMES = ("F32", "F16", "BF16")
 """GGUF types that are made from the Hugging Face model and lose little or nothing."""
+DEQUANTIZE = "llamacpp.to_hf"
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
+"""A folder is converted by what is in it."""
 
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,16 +49,9 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_gguf(artifact: Artifact, *, progress: Progress) -> Artifact:
-    """The model as a 16-bit GGUF file, converted once and kept in the cache.
-
-    Models that make vectors only are left to llama.cpp's own converter.
-    """
+    """The model as a 16-bit GGUF file, converted once and kept in the cache."""
     target = quantized_dir(artifact) / f"{artifact.name}-{BASE_SCHEME}.gguf"
-    if is_encoder(artifact):
-        conversion = official_conversion(artifact, target, BASE_SCHEME, progress=progress)
-    else:
-        env = find_env("llamacpp")
-        conversion = gguf_conversion(artifact, target, BASE_SCHEME, env=env)
+    conversion = gguf_conversion(artifact, target, BASE_SCHEME, progress=progress)
     return _converted(conversion, "gguf", progress=progress)
 
 
@@ -64,18 +60,7 @@ def as_hf(artifact: Artifact, *, progress: Progress) -> Artifact:
 
     What its quantization lost stays lost. Raises: UsageError for a file without a way back.
     """
-    env = find_env("llamacpp")
-    program = "llamacpp.to_hf"
-    key = cache_key("hf", artifact.digest, program=program, env=env)
-    conversion = Conversion(
-        name="dequantize",
-        program=program,
-        env=env,
-        target=cache_dir() / "dequantized" / f"{artifact.name}-{short(key)}",
-        key=key,
-        input={"model": artifact.path},
-        source=artifact,
-    )
+    conversion = hf_conversion(artifact, dequantized_path(artifact))
     return _converted(conversion, "hf", progress=progress)
 
 
@@ -124,10 +109,16 @@ def gguf_conversion(
     target: Path,
     scheme: str,
     *,
-    env: Env,
+    progress: Progress,
 ) -> Conversion:
-    """How a Hugging Face model becomes a GGUF file of F32, F16 or BF16."""
+    """How a Hugging Face model becomes a GGUF file of F32, F16 or BF16.
+
+    Architectures that our converter does not write are left to llama.cpp's own.
+    """
+    if is_left_to_official(source):
+        return _official_conversion(source, target, scheme, progress=progress)
     program = "llamacpp.convert"
+    env = find_env("llamacpp")
     return Conversion(
         name="convert",
         program=program,
@@ -139,7 +130,20 @@ def gguf_conversion(
     )
 
 
-def official_conversion(
+def hf_conversion(source: Artifact, target: Path) -> Conversion:
+    """How a GGUF file becomes a Hugging Face folder."""
+    return Conversion(
+        name="dequantize",
+        program=DEQUANTIZE,
+        env=find_env("llamacpp"),
+        target=target,
+        key=_dequantized_key(source),
+        input={"model": source.path},
+        source=source,
+    )
+
+
+def _official_conversion(
     source: Artifact,
     target: Path,
     scheme: str,
@@ -162,6 +166,7 @@ def official_conversion(
             "source": str(converter_folder(OFFICIAL, progress=progress)),
         },
         source=source,
+        variables=OFFLINE,
     )
 
 
@@ -258,12 +263,25 @@ def _described(
         versions=library_versions(conversion.program, conversion.env),
         calibration=output.get("calibration"),
         fallback_tensors=output.get("fallback_tensors", 0),
+        left_out=output.get("left_out", {}),
     )
 
 
 def quantized_dir(artifact: Artifact) -> Path:
     """Where files made from this model are kept when the user names no folder."""
     return cache_dir() / "quantized" / short(artifact.digest or "sha256:unknown")
+
+
+def dequantized_path(artifact: Artifact) -> Path:
+    """Where the folder made of a GGUF file is kept when the user names none."""
+    key = _dequantized_key(artifact)
+    name = artifact.name.removesuffix(".gguf")
+    return cache_dir() / "dequantized" / f"{name}-{short(key)}"
+
+
+def _dequantized_key(artifact: Artifact) -> str:
+    env = find_env("llamacpp")
+    return cache_key("hf", artifact.digest, program=DEQUANTIZE, env=env)
 
 
 def short(digest: str) -> str:

@@ -1,5 +1,7 @@
 """llama.cpp's own converter: its source, fetched once, and which models are left to it.
 
+Ours writes the common dense models without torch; every other architecture is the official one's.
+
 It comes in the source archive of llama-cpp-python, whose wheels have only the library. Its
 environment is recipes/envs/converter.txt.
 """
@@ -26,6 +28,19 @@ CONVERTER_ENVIRONMENT = "converter"
 FOLDER_IN_ARCHIVE = "vendor/llama.cpp"
 WANTED_FOLDERS = ("conversion", "gguf-py/gguf")
 """Of llama.cpp's tree; all else of it is C++."""
+OURS = frozenset(
+    {
+        "Gemma2ForCausalLM",
+        "Gemma3ForCausalLM",
+        "Gemma3ForConditionalGeneration",
+        "LlamaForCausalLM",
+        "MistralForCausalLM",
+        "Phi3ForCausalLM",
+        "Qwen2ForCausalLM",
+        "Qwen3ForCausalLM",
+    }
+)
+"""Architectures of config.json that our own program llamacpp.convert writes; a test says so."""
 ENCODERS = frozenset(
     (
         "BertModel",
@@ -75,10 +90,20 @@ OFFICIAL = ConverterSource(
 
 def is_encoder(artifact: Artifact) -> bool:
     """Whether a Hugging Face folder holds a model that makes vectors only."""
+    return bool(ENCODERS.intersection(_architectures(artifact)))
+
+
+def is_left_to_official(artifact: Artifact) -> bool:
+    """Whether ours does not write this Hugging Face model; one that names nothing stays ours."""
+    named = _architectures(artifact)
+    return bool(named) and not OURS.intersection(named)
+
+
+def _architectures(artifact: Artifact) -> list[str]:
+    """As config.json names them; none for what is no Hugging Face folder."""
     if artifact.format != "hf" or artifact.path is None:
-        return False
-    named = read_config(Path(artifact.path)).get("architectures") or []
-    return bool(ENCODERS.intersection(named))
+        return []
+    return read_config(Path(artifact.path)).get("architectures") or []
 
 
 def converter_folder(source: ConverterSource, *, progress: Progress) -> Path:

@@ -16,7 +16,8 @@ from llmops_cli.runtime.files import to_json, write_atomic
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """`key` is over everything that went in: a model with another key is made again.
 
-    `digest` is over what came out: files that differ from it are not trusted.
+    `digest` is over what came out: files that differ from it are not trusted. `left_out`:
+    beginnings of names of the source's tensors that are not in it, and how many have each.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     calibration: dict[str, Any] | None = None  # Any: the program's own figures
     fallback_tensors: int = 0
+    left_out: dict[str, int] = {}
 
 
 M = TypeVar("M", bound=Made)

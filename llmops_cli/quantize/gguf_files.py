@@ -196,7 +196,7 @@ class GgufMaker:
 
     def _conversion(self, scheme: str) -> Conversion:
         target = self._path_of(scheme)
-        return gguf_conversion(self._source, target, scheme, env=self._env)
+        return gguf_conversion(self._source, target, scheme, progress=self._progress)
 
     def _require_folder(self, scheme: str) -> None:
         source = self._source

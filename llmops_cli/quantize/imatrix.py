@@ -8,6 +8,7 @@ from typing import Any
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Env
 from llmops_cli.models.convert import FLOAT_SCHEMES, Conversion, convert, short
+from llmops_cli.models.converter import is_left_to_official
 from llmops_cli.models.provenance import Made, record_beside
 from llmops_cli.quantize.gguf import NEEDS_IMATRIX, wants_imatrix
 from llmops_cli.quantize.task import QuantizeTask
@@ -62,7 +63,7 @@ class ImportanceMatrix:
         """Whether one is wanted and can be computed here."""
         if self._own is not None or self._recipe.imatrix == NONE:
             return False
-        if not wants_imatrix(scheme) or self._source.format != "hf":
+        if not wants_imatrix(scheme) or self._reason_against():
             return False
         try:
             find_env(ENVIRONMENT)
@@ -73,7 +74,7 @@ class ImportanceMatrix:
     def is_computed_for(self, scheme: str) -> bool:
         """Whether one is wanted, whatever is installed."""
         is_auto = self._recipe.imatrix == AUTO
-        return is_auto and wants_imatrix(scheme) and self._source.format == "hf"
+        return is_auto and wants_imatrix(scheme) and not self._reason_against()
 
     def file_for(self, scheme: str) -> Path | None:
         """The matrix to quantize with, computed now if need be; None: without.
@@ -104,19 +105,26 @@ class ImportanceMatrix:
         return made.calibration
 
     def _computed_or_told(self, scheme: str) -> Path | None:
-        if self._source.format == "hf":
+        reason = self._reason_against()
+        if not reason:
             try:
                 return self._computed(find_env(ENVIRONMENT))
             except EnvironmentMissing as error:
                 reason = error.message
-        else:
-            reason = "an importance matrix can only be computed from a Hugging Face folder"
         if scheme in NEEDS_IMATRIX:
             raise EnvironmentMissing(
                 f"{scheme} needs an importance matrix: {reason}", hint="--imatrix FILE"
             )
         self._progress.warn(f"{scheme} without importance matrix: {reason}")
         return None
+
+    def _reason_against(self) -> str:
+        """Why none can be computed for this model, whatever is installed; empty if it can."""
+        if self._source.format != "hf":
+            return "an importance matrix can only be computed from a Hugging Face folder"
+        if is_left_to_official(self._source):
+            return "none can be computed for an architecture that llama.cpp's own converter writes"
+        return ""
 
     def _computed(self, env: Env) -> Path:
         task = self._task

@@ -224,11 +224,11 @@ def test_an_unknown_architecture_is_refused(demo: Path, demo_cli: Cli, tmp_path:
     shutil.copytree(demo, tmp_path / "odd")
     config = json.loads((tmp_path / "odd" / "config.json").read_text())
     (tmp_path / "odd" / "config.json").write_text(
-        json.dumps({**config, "architectures": ["MambaForCausalLM"]})
+        json.dumps({**config, "architectures": ["OPTForCausalLM"]})
     )
     run = demo_cli("quantize", "odd")
     assert run.returncode == 2
-    assert "'MambaForCausalLM' has no GGUF converter" in run.stderr
+    assert "llama.cpp has no architecture for 'OPTForCausalLM'" in run.stderr
 
 
 def test_an_unknown_splitting_rule_is_refused(demo: Path, demo_cli: Cli, tmp_path: Path) -> None:

@@ -14,9 +14,15 @@ import pytest
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.models.converter import ConverterSource, converter_folder, is_encoder
+from llmops_cli.models.converter import (
+    OURS,
+    ConverterSource,
+    converter_folder,
+    is_encoder,
+    is_left_to_official,
+)
 from llmops_cli.runtime.digests import digest_file
-from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.runtime.paths import WORKERS, cache_dir
 from tests.unit.heard import Heard
 
 TOP = "tiny_cpp-1.0"
@@ -112,3 +118,31 @@ def test_models_of_vectors_are_known_by_their_architecture(
     (tmp_path / "config.json").write_text(f'{{"architectures": {architectures}}}')
     artifact = Artifact(reference="m", format="hf", path=str(tmp_path))
     assert is_encoder(artifact) is expected
+
+
+@pytest.mark.parametrize(
+    ("architectures", "expected"),
+    [
+        ('["MixtralForCausalLM"]', True),
+        ('["BertModel"]', True),
+        ('["LlamaForCausalLM"]', False),
+        ("null", False),
+    ],
+    ids=["mixtral", "bert", "llama", "none"],
+)
+def test_what_ours_does_not_write_is_left_to_the_official_one(
+    tmp_path: Path, architectures: str, expected: bool
+) -> None:
+    (tmp_path / "config.json").write_text(f'{{"architectures": {architectures}}}')
+    artifact = Artifact(reference="m", format="hf", path=str(tmp_path))
+    assert is_left_to_official(artifact) is expected
+    file = Artifact(reference="m", format="gguf", path=str(tmp_path / "m.gguf"))
+    assert is_left_to_official(file) is False
+
+
+def test_ours_are_those_that_the_program_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gguf", reason="gguf is not installed")
+    monkeypatch.syspath_prepend(str(WORKERS))
+    from llamacpp.architectures import ARCHITECTURES
+
+    assert set(ARCHITECTURES) == OURS

@@ -1,0 +1,148 @@
+"""What llama.cpp's converter would do without a word, looked after.
+
+Each function changes one of its objects: code of a model's folder is not run, a tensor beyond F16
+stays wide, a splitting rule is named by its structure where no hash knows it, pieces keep their
+scores, BOS is told of.
+"""
+
+import importlib
+import json
+from collections.abc import Callable, Collection
+from typing import Any
+
+from _shared.protocol import Events
+from llamacpp.splits import split_name
+
+WITH_BOS = ("gpt2", "llama")
+"""Kinds of tokenizers that may put BOS first, as GGUF names them."""
+
+VOCABULARY_SIZES = ("vocab_size_per_layer_input", "vocab_size")
+"""Where config.json tells it, the first that is there."""
+
+
+# An object of llama.cpp's scripts, which are no package of types.
+Converter = Any
+
+
+def run_no_code_of_the_folder() -> None:
+    """The converter trusts some models' folders with running their Python files; we do not."""
+    transformers = importlib.import_module("transformers")
+    for name in ("AutoConfig", "AutoTokenizer"):
+        loader = getattr(transformers, name)
+        loader.from_pretrained = _without_trust(loader.from_pretrained)
+
+
+def _without_trust(load: Callable[..., object]) -> Callable[..., object]:
+    def load_without_trust(*args: object, **options: object) -> object:
+        return load(*args, **{**options, "trust_remote_code": False})
+
+    return load_without_trust
+
+
+def tell_writing(events: Events) -> None:
+    """What the converter's own bar shows of the bytes that are written."""
+    bar = importlib.import_module("tqdm").tqdm
+    usual = bar.update
+
+    def update(self: Any, count: float = 1) -> Any:  # Any: a bar, and what it returns
+        result = usual(self, count)
+        events.progress("converting", self.n, self.total or 0, unit="bytes")
+        return result
+
+    bar.update = update
+
+
+def leave_out_missing_drafts(kind: Any, names: Collection[str]) -> None:
+    """Its class counts on layers for drafting, which a further trained model has lost.
+
+    `kind`: the class; `names`: of the folder's tensors.
+    """
+    if kind.supports_mtp_export and not any("mtp." in name for name in names):
+        kind.no_mtp = True
+
+
+def keep_wide(model: Converter, wide: set[str]) -> None:
+    """These of the file's tensors are written as F32, whatever the others are."""
+    gguf = importlib.import_module("gguf")
+    usual = model.tensor_force_quant
+
+    def type_of(name: str, new_name: str, block: int | None, dimensions: int) -> Any:
+        if new_name in wide:
+            return gguf.GGMLQuantizationType.F32
+        return usual(name, new_name, block, dimensions)
+
+    model.tensor_force_quant = type_of
+
+
+def name_splits_by_structure(model: Converter) -> None:
+    """Where the hash of what a tokenizer makes of a text is unknown: a tokenizer of few words, say.
+
+    The converter knows real tokenizers by that hash; what splits as one of them has its name.
+    """
+    by_hash = model.get_vocab_base_pre
+
+    def name_of(tokenizer: Any) -> str:  # Any: a tokenizer of Transformers
+        try:
+            return str(by_hash(tokenizer))
+        except NotImplementedError:
+            backend = getattr(tokenizer, "backend_tokenizer", None)
+            if backend is None:
+                raise
+            fields = json.loads(backend.to_str())
+            return split_name(fields, model.dir_model / "tokenizer.json")
+
+    model.get_vocab_base_pre = name_of
+
+
+def read_pieces_of_tokenizer_json(model: Converter) -> None:
+    """Where a SentencePiece tokenizer is kept as tokenizer.json alone.
+
+    The converter would give all pieces the same score, or ask for tokenizer.model.
+    """
+    path = model.dir_model / "tokenizer.json"
+    if (model.dir_model / "tokenizer.model").is_file() or not path.is_file():
+        return
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    if not tokenizer["model"].get("byte_fallback"):
+        return
+    # it imports gguf, which must be llama.cpp's own copy by now
+    from llamacpp.vocabulary import byte_fallback_vocabulary, prepends_space
+
+    set_vocabulary = model.set_vocab
+
+    def pieces() -> Any:  # Any: tokens, their scores and types
+        size = model.find_hparam(VOCABULARY_SIZES)
+        table = byte_fallback_vocabulary(tokenizer, size)
+        return table.tokens, table.scores, table.types
+
+    def set_spaced_vocabulary() -> None:
+        set_vocabulary()
+        written = model.gguf_writer.kv_data[0]
+        gguf = importlib.import_module("gguf")
+        if gguf.Keys.Tokenizer.ADD_PREFIX not in written:
+            model.gguf_writer.add_add_space_prefix(prepends_space(tokenizer))
+
+    model._create_vocab_sentencepiece = pieces  # noqa: SLF001 - no other way in
+    # some architectures take every tokenizer.json for byte-level BPE
+    model._set_vocab_gpt2 = model._set_vocab_sentencepiece  # noqa: SLF001 - likewise
+    model.set_vocab = set_spaced_vocabulary
+
+
+def say_whether_bos_is_added(model: Converter) -> None:
+    """Where the tokenizer's files do not tell: llama.cpp would go by the splitting rule's name."""
+    gguf = importlib.import_module("gguf")
+    tokenizers = importlib.import_module("transformers").AutoTokenizer
+    keys = gguf.Keys.Tokenizer
+    set_vocabulary = model.set_vocab
+
+    def set_whole_vocabulary() -> None:
+        set_vocabulary()
+        written = model.gguf_writer.kv_data[0]
+        kind = written.get(keys.MODEL)
+        if keys.ADD_BOS in written or kind is None or kind.value not in WITH_BOS:
+            return
+        tokenizer = tokenizers.from_pretrained(model.dir_model)
+        first = tokenizer("a").input_ids[0]
+        model.gguf_writer.add_add_bos_token(first == tokenizer.bos_token_id)
+
+    model.set_vocab = set_whole_vocabulary

@@ -1,0 +1,57 @@
+"""A model's configuration as published files of its architecture have it.
+
+llama.cpp's converter was written for those. What Transformers 5 saves has newer names, and leaves
+out what its class computes anyway.
+"""
+
+from typing import Any
+
+from _shared.protocol import Json
+
+ROUTED_BY_SIGMOID = ("DeepseekV3ForCausalLM", "Dots1ForCausalLM")
+"""By softmax else, if nothing tells llama.cpp."""
+OLD_LAYER_TYPES = {"full_attention": "attention", "linear_attention": "mamba"}
+HYBRIDS = ("GraniteMoeHybridForCausalLM", "BambaForCausalLM")
+"""Whose layers the converter knows by the old names."""
+
+
+def add_missing_fields(fields: Json) -> None:
+    """Puts them into the configuration, or into its text part; what is told stays."""
+    architectures = fields.get("architectures") or [""]
+    fields = fields.get("text_config") or fields
+    for name, value in _missing(fields, architectures[0]).items():
+        if value is not None:
+            fields.setdefault(name, value)
+    _replace(fields, architectures[0])
+
+
+def _missing(fields: Json, architecture: str) -> dict[str, Any]:
+    """None for what this model has not."""
+    rope = fields.get("rope_parameters") or {}
+    share = rope.get("partial_rotary_factor")
+    rotary = None
+    if share is not None:
+        rotary = int(_head_dim(fields) * share)
+    return {
+        "n_ctx": fields.get("n_positions"),
+        "rotary_pct": share,
+        "rotary_dim": rotary,
+        "attn_rotary_emb": rotary,
+        "scoring_func": "sigmoid" if architecture in ROUTED_BY_SIGMOID else None,
+    }
+
+
+def _replace(fields: Json, architecture: str) -> None:
+    if fields.get("multi_query") and not fields.get("new_decoder_architecture"):
+        fields["num_kv_heads"] = 1  # Transformers fills in that of Falcon's other kinds
+    if architecture in HYBRIDS and "layer_types" in fields:
+        fields["layer_types"] = [OLD_LAYER_TYPES.get(each, each) for each in fields["layer_types"]]
+    if architecture:
+        fields["pad_vocab_size_multiple"] = 1  # Transformers' embeddings have no more rows
+
+
+def _head_dim(fields: Json) -> int:
+    heads = fields.get("num_attention_heads")
+    if fields.get("head_dim") or not heads:
+        return int(fields.get("head_dim") or 0)
+    return int(fields["hidden_size"] // heads)

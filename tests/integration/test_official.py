@@ -1,0 +1,62 @@
+"""What llama.cpp's own converter writes is what Transformers computes, or is refused by name.
+
+A few of the models of tests/official_models.py; all of them: python -m tests.official_models.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.official_models import convert, make_model, outcomes
+
+pytestmark = [pytest.mark.slow]
+
+EXACT = ("mixtral", "deepseek-v3", "gpt-oss", "gpt2", "falcon", "qwen3-next")
+REFUSED = {
+    "opt": "no architecture for 'OPTForCausalLM'",
+    "exaone4-window": "lacks a sliding window unless there are 64 layers",
+}
+
+
+def test_what_is_written_is_exact_and_the_rest_is_refused_by_name(tmp_path: Path) -> None:
+    for name, outcome in outcomes([*EXACT, *REFUSED], tmp_path):
+        if name in REFUSED:
+            assert REFUSED[name] in outcome.refusal, outcome
+            continue
+        assert outcome.refusal == "", (name, outcome)
+        assert outcome.kl < 1e-6, (name, outcome)
+        assert outcome.wrong_texts == (), (name, outcome)
+
+
+def test_values_beyond_f16_stay_and_code_of_the_folder_is_not_run(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    make_model(tmp_path / "hf", "gpt2")
+    weights = tmp_path / "hf" / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["transformer.h.1.mlp.c_fc.weight"][0, 0] = 1e6
+    tensors["vision_tower.patch.weight"] = torch.zeros(4, 4)
+    save_file(tensors, weights, metadata={"format": "pt"})
+    marker = tmp_path / "was-run"
+    (tmp_path / "hf" / "tokens.py").write_text(f"open({str(marker)!r}, 'w')\nclass Odd: pass\n")
+    settings = tmp_path / "hf" / "tokenizer_config.json"
+    fields = json.loads(settings.read_text())
+    fields["auto_map"] = {"AutoTokenizer": ["tokens.Odd", None]}
+    settings.write_text(json.dumps(fields))
+    (told,) = convert([tmp_path], "F16")
+    assert "error" not in told, told
+    assert told["left_out"] == {"vision_tower.patch.weight": 1}
+    assert types_of(tmp_path / "model.gguf")["blk.1.ffn_up.weight"] == "F32"
+    assert types_of(tmp_path / "model.gguf")["blk.0.ffn_up.weight"] == "F16"
+    assert not marker.exists()
+
+
+def types_of(path: Path) -> dict[str, str]:
+    import gguf
+
+    reader = gguf.GGUFReader(str(path))
+    return {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
