@@ -339,7 +339,16 @@ def test_a_missing_shard_and_an_unknown_rope_are_refused(tmp_path: Path) -> None
     assert "shard missing" in convert(tmp_path / "hf", tmp_path / "x.gguf")["error"]["message"]
 
 
-WAYS_BACK = ("llama", "llama-tied", "llama-linear-rope", "qwen2", "qwen3")
+WAYS_BACK = (
+    "llama",
+    "llama-bias",
+    "llama-tied",
+    "llama-linear-rope",
+    "llama3-rope",
+    "mistral",
+    "qwen2",
+    "qwen3",
+)
 
 
 @pytest.mark.parametrize("name", WAYS_BACK)
@@ -366,7 +375,7 @@ def test_a_gguf_file_becomes_the_folder_that_it_came_from(tmp_path: Path, name: 
         assert ours.decode(ours(text).input_ids) == theirs.decode(theirs(text).input_ids)
 
 
-@pytest.mark.parametrize("name", ["llama3-rope", "phi3", "mistral"])
+@pytest.mark.parametrize("name", ["gemma2", "phi3", "qwen2-yarn"])
 def test_a_gguf_file_without_a_way_back_is_refused(tmp_path: Path, name: str) -> None:
     kind, extra, tokenizer = CASES[name]
     make_model(tmp_path / "hf", kind, extra, tokenizer)

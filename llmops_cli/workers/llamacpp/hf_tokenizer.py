@@ -6,44 +6,63 @@ import gguf
 
 from _shared.protocol import JobError
 from llamacpp.gguf_file import GgufFile
-from llamacpp.splits import SPLITS
+from llamacpp.hf_pieces import PIECES, pieces_model
+from llamacpp.splits import SINGLE_DIGITS, WHOLE, Step, steps_named
 
 BYTE_LEVEL = "gpt2"
-GPT2_NAMES = ("gpt-2", "gpt2", "default")
+SPECIAL = (gguf.TokenType.CONTROL, gguf.TokenType.UNKNOWN)
+ADDED = (*SPECIAL, gguf.TokenType.USER_DEFINED)
 
 # tokenizer.json and tokenizer_config.json.
 Json = dict[str, Any]
 
 
+IGNORES_MERGES = frozenset(
+    {
+        "falcon3",
+        "glm4",
+        "chatglm-bpe",
+        "llama-bpe",
+        "llama-v3",
+        "llama3",
+        "tekken",
+    }
+)
+"""Splitting rules by whose name llama.cpp takes a whole word that is a token."""
+ADDS_BOS = frozenset({"falcon3", "llama-bpe", "llama-v3", "llama3", "tekken"})
+"""Those by whose name it puts BOS first where the file does not tell."""
+
+
 def tokenizer_of(file: GgufFile) -> Json:
     """tokenizer.json.
 
-    Raises: JobError for a vocabulary that is no byte-level BPE, or whose splitting has no name.
+    Raises: JobError for a vocabulary of another kind than BPE, or whose splitting has no name.
     """
     kind = file.key("tokenizer.ggml.model")
-    if kind != BYTE_LEVEL:
-        message = (
-            f"{file.path}: its tokenizer is of kind '{kind}', and byte-level BPE has a way back"
-        )
+    if kind == PIECES:
+        parts = pieces_model(file)
+    elif kind == BYTE_LEVEL:
+        parts = _byte_level_model(file)
+    else:
+        message = f"{file.path}: its tokenizer is of kind '{kind}', and BPE has a way back"
         raise JobError("UsageError", message, "copy the original tokenizer")
-    tokens = file.key("tokenizer.ggml.tokens")
-    types = file.key("tokenizer.ggml.token_type")
-    merges = file.key("tokenizer.ggml.merges", [])
-    split = file.key("tokenizer.ggml.pre", "default")
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    added = [
-        _added(token, number, kind)
-        for number, (token, kind) in enumerate(zip(tokens, types, strict=True))
-        if kind in (gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED)
-    ]
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": added,
+        "added_tokens": _added_tokens(file),
+        "post_processor": _post_processor(file),
+        **parts,
+    }
+
+
+def _byte_level_model(file: GgufFile) -> Json:
+    tokens = file.key("tokenizer.ggml.tokens")
+    merges = file.key("tokenizer.ggml.merges", [])
+    split = file.key("tokenizer.ggml.pre", "default")
+    return {
         "normalizer": None,
         "pre_tokenizer": _pre_tokenizer(split, file),
-        "post_processor": None,
         "decoder": {
             "type": "ByteLevel",
             "add_prefix_space": True,
@@ -58,11 +77,61 @@ def tokenizer_of(file: GgufFile) -> Json:
             "end_of_word_suffix": None,
             "fuse_unk": False,
             "byte_fallback": False,
-            "ignore_merges": split == "llama-bpe",
-            "vocab": vocabulary,
+            "ignore_merges": split in IGNORES_MERGES,
+            "vocab": {token: number for number, token in enumerate(tokens)},
             "merges": [merge.split(" ") for merge in merges],
         },
     }
+
+
+def adds_bos(file: GgufFile) -> bool:
+    """As llama.cpp does, where the file does not tell too."""
+    told = file.key("tokenizer.ggml.add_bos_token")
+    if told is not None:
+        return bool(told)
+    if file.key("tokenizer.ggml.model") == PIECES:
+        return True
+    return file.key("tokenizer.ggml.pre", "default") in ADDS_BOS
+
+
+def _post_processor(file: GgufFile) -> Json | None:
+    """What is put around a text."""
+    tokens = file.key("tokenizer.ggml.tokens")
+    before = [file.key("tokenizer.ggml.bos_token_id")] if adds_bos(file) else []
+    after = []
+    if file.key("tokenizer.ggml.add_eos_token", False):
+        after.append(file.key("tokenizer.ggml.eos_token_id"))
+    put = [number for number in (*before, *after) if number is not None]
+    if not put:
+        return None
+    single = [_template_token(tokens[number]) for number in before]
+    single.append({"Sequence": {"id": "A", "type_id": 0}})
+    single += [_template_token(tokens[number]) for number in after]
+    special = {}
+    for number in put:
+        token = tokens[number]
+        special[token] = {"id": token, "ids": [number], "tokens": [token]}
+    pair = [*single, {"Sequence": {"id": "B", "type_id": 1}}]
+    return {
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": pair,
+        "special_tokens": special,
+    }
+
+
+def _template_token(token: str) -> Json:
+    return {"SpecialToken": {"id": token, "type_id": 0}}
+
+
+def _added_tokens(file: GgufFile) -> list[Json]:
+    tokens = file.key("tokenizer.ggml.tokens")
+    types = file.key("tokenizer.ggml.token_type")
+    return [
+        _added(token, number, kind)
+        for number, (token, kind) in enumerate(zip(tokens, types, strict=True))
+        if kind in ADDED
+    ]
 
 
 def _added(token: str, number: int, kind: int) -> Json:
@@ -73,37 +142,41 @@ def _added(token: str, number: int, kind: int) -> Json:
         "lstrip": False,
         "rstrip": False,
         "normalized": False,
-        "special": kind == gguf.TokenType.CONTROL,
+        "special": kind in SPECIAL,
     }
 
 
 def _pre_tokenizer(split: str, file: GgufFile) -> Json:
     """The splitting rule of llama.cpp's name, as `splits.split_name` would read it."""
-    whole = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-    if split in GPT2_NAMES:
-        return {**whole, "use_regex": True}
-    if split == "smollm":
-        digits = {"type": "Digits", "individual_digits": True}
-        return {"type": "Sequence", "pretokenizers": [digits, {**whole, "use_regex": True}]}
-    pattern = _pattern_of(split)
-    if pattern is None:
+    steps = steps_named(split)
+    if steps is None:
         message = f"{file.path}: the splitting rule '{split}' has no way back here"
         raise JobError("UsageError", message, "copy the original tokenizer")
-    cut = {
-        "type": "Split",
-        "pattern": {"Regex": pattern},
+    made = [_step(step) for step in steps]
+    if len(made) == 1:
+        return made[0]
+    return {"type": "Sequence", "pretokenizers": made}
+
+
+def _step(step: Step) -> Json:
+    kind, how = step
+    if kind == "ByteLevel":
+        return {
+            "type": kind,
+            "add_prefix_space": False,
+            "trim_offsets": True,
+            "use_regex": step == WHOLE,
+        }
+    if kind == "Digits":
+        return {"type": kind, "individual_digits": step == SINGLE_DIGITS}
+    if kind == "Punctuation":
+        return {"type": kind, "behavior": how}
+    return {
+        "type": kind,
+        "pattern": {"Regex": how},
         "behavior": "Isolated",
         "invert": False,
     }
-    return {"type": "Sequence", "pretokenizers": [cut, {**whole, "use_regex": False}]}
-
-
-def _pattern_of(split: str) -> str | None:
-    wanted = "dbrx" if split == "llama-bpe" else split
-    for pattern, name in SPLITS.items():
-        if name == wanted:
-            return pattern
-    return None
 
 
 def tokenizer_config_of(file: GgufFile) -> Json:
@@ -111,7 +184,7 @@ def tokenizer_config_of(file: GgufFile) -> Json:
     tokens = file.key("tokenizer.ggml.tokens")
     config: Json = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "add_bos_token": bool(file.key("tokenizer.ggml.add_bos_token", False)),
+        "add_bos_token": adds_bos(file),
         "add_prefix_space": False,
         "clean_up_tokenization_spaces": False,
         "model_max_length": file.size("context_length"),

@@ -1,4 +1,4 @@
-"""GGUF -> Hugging Face folder, every tensor dequantized. Needs numpy and gguf.
+"""GGUF -> Hugging Face folder, every tensor dequantized, floats as they are. Needs numpy and gguf.
 
 What quantization lost stays lost: the folder says what it went through.
 """
@@ -7,6 +7,7 @@ import json
 import math
 import struct
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ import numpy as np
 from _shared.arrays import Array, Floats
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from llamacpp.gguf_file import GgufFile
-from llamacpp.hf_config import config_of
+from llamacpp.hf_config import FREQUENCIES, config_of
 from llamacpp.hf_tokenizer import tokenizer_config_of, tokenizer_of
 
 WEIGHTS = "model.safetensors"
@@ -43,7 +44,11 @@ MODULES = (
 )
 OUTSIDE = ("model.embed_tokens", "model.norm", "lm_head")
 """Modules outside the blocks."""
-F16_BYTES = 2
+F16 = "F16"
+BF16 = "BF16"
+F32 = "F32"
+ITEM_BYTES = {F16: 2, BF16: 2, F32: 4}
+DTYPES = {F16: "float16", BF16: "bfloat16", F32: "float32"}
 F16_MOST = 65504.0
 
 
@@ -54,10 +59,11 @@ class Place(NamedTuple):
     source: str
     shape: tuple[int, ...]
     heads: int
+    type: str
 
     @property
     def size_bytes(self) -> int:
-        return math.prod(self.shape) * F16_BYTES
+        return math.prod(self.shape) * ITEM_BYTES[self.type]
 
 
 def work(job: Json, events: Events) -> Json:
@@ -65,7 +71,7 @@ def work(job: Json, events: Events) -> Json:
     file = GgufFile(Path(job["model"]))
     output = Path(job["output"])
     output.mkdir(parents=True)
-    config = config_of(file)
+    config = {**config_of(file), "torch_dtype": DTYPES[matrix_type(file)]}
     places = list(places_of(file, config))
     _write(output / "config.json", {**config, "llmops_source": source_of(file)})
     _write(output / "tokenizer.json", tokenizer_of(file))
@@ -88,11 +94,23 @@ def source_of(file: GgufFile) -> Json:
     return {"dequantized_from": file.path.name, "tensor_types": types}
 
 
+def matrix_type(file: GgufFile) -> str:
+    """The type of the folder's matrices: the file's own if most of its weights have it."""
+    weights: Counter[str] = Counter()
+    for tensor in file.tensors.values():
+        if len(tensor.shape) > 1:
+            weights[tensor.tensor_type.name] += int(tensor.n_elements)
+    ((name, _),) = weights.most_common(1) or [(F16, 0)]
+    return name if name in ITEM_BYTES else F16
+
+
 def places_of(file: GgufFile, config: Json) -> Iterator[Place]:
     """Every tensor of the file. Raises: JobError for one without a place."""
     layers = config["num_hidden_layers"]
     names = gguf.get_tensor_name_map(ARCHITECTURES[file.architecture], layers)
     left = dict(file.tensors)
+    left.pop(FREQUENCIES, None)  # they stand in the configuration
+    of_matrices = matrix_type(file)
     for module in _modules(layers):
         for part in ("weight", "bias"):
             plain = f"{module}.{part}"
@@ -101,7 +119,9 @@ def places_of(file: GgufFile, config: Json) -> Iterator[Place]:
             if source is None or tensor is None:
                 continue
             shape = tuple(int(size) for size in reversed(tensor.shape))
-            yield Place(plain, source, shape, _heads(file, config, module))
+            is_vector = len(shape) == 1 and tensor.tensor_type.name == F32
+            kind = F32 if is_vector else of_matrices
+            yield Place(plain, source, shape, _heads(file, config, module), kind)
     if left:
         message = f"{file.path}: no place in the folder for {', '.join(sorted(left)[:3])}"
         raise JobError("UsageError", message, "download the original folder")
@@ -156,7 +176,7 @@ def _header(places: list[Place]) -> bytes:
     for place in places:
         stop = start + place.size_bytes
         entries[place.name] = {
-            "dtype": "F16",
+            "dtype": place.type,
             "shape": list(place.shape),
             "data_offsets": [start, stop],
         }
@@ -170,12 +190,23 @@ def _values(file: GgufFile, place: Place) -> Array:
     tensor = file.tensors[place.source]
     flat: Floats = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
     values = flat.reshape(place.shape)
+    if place.heads:
+        values = unweave(values, place.heads)
+    if place.type == F32:
+        return np.ascontiguousarray(values, np.float32)
+    if place.type == BF16:
+        return to_bf16(np.ascontiguousarray(values, np.float32))
     if np.abs(values).max(initial=0.0) > F16_MOST or not np.isfinite(values).all():
         message = f"{file.path}: tensor {place.source} has values that F16 cannot hold"
         raise JobError("UsageError", message, "download the original folder")
-    if place.heads:
-        values = unweave(values, place.heads)
     return np.ascontiguousarray(values, np.float16)
+
+
+def to_bf16(values: Floats) -> Array:
+    """The upper halves, rounded to nearest even. Source: gguf-py, quants.py, BF16."""
+    bits = values.view(np.uint32)
+    odd = (bits >> 16) & 1
+    return ((bits + 0x7FFF + odd) >> 16).astype(np.uint16)
 
 
 def _write(path: Path, value: Json) -> None:
