@@ -120,7 +120,9 @@ MODELS: dict[str, Tiny] = {
             "moe_layer_start_index": 1,
         },
     ),
-    "exaone4": Tiny("Exaone4", "gpt-2", {"num_hidden_layers": 4, "sliding_window": None}),
+    "exaone4": Tiny(
+        "Exaone4", "gpt-2", {"sliding_window": None, "layer_types": ["full_attention"] * 2}
+    ),
     "exaone4-window": Tiny("Exaone4", "gpt-2", {"num_hidden_layers": 4, "sliding_window": 16}),
     "falcon": Tiny("Falcon", "falcon", {"multi_query": True, "alibi": False}),
     "falcon-grouped": Tiny(
@@ -439,9 +441,14 @@ def compare(model: Any, folder: Path) -> Outcome:
 
 def outcomes(names: Sequence[str], root: Path) -> Iterator[tuple[str, Outcome]]:
     """In order; models are made first, so that one process converts them all."""
-    models = {name: make_model(root / name / "hf", name) for name in names}
-    folders = [root / name for name in names]
-    for name, told in zip(names, convert(folders), strict=True):
+    models = {}
+    for name in names:
+        try:
+            models[name] = make_model(root / name / "hf", name)
+        except Exception as error:  # of any class, by the model's own code
+            yield name, Outcome(refusal=f"Transformers does not make it: {error}")
+    folders = [root / name for name in models]
+    for name, told in zip(models, convert(folders), strict=True):
         if "error" in told:
             yield name, Outcome(refusal=told["error"])
             continue

@@ -26,6 +26,7 @@ from llmops_cli.core.errors import (
 
 COMMANDS = {
     "train": "Train a causal language model, from scratch or further; the `demo` model by default.",
+    "convert": "Write a model's weights in another format: GGUF, or a Hugging Face folder.",
     "quantize": "Make a model smaller, and measure what that cost.",
     "bench": "Load a server and report TTFT, TPOT, ITL, E2E, throughput, goodput and memory.",
     "serve": "A gateway in front of an endpoint or an engine: keys, limits, guard, metrics, audit.",

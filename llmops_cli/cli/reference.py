@@ -16,6 +16,7 @@ from llmops_cli.engines.options import COMMON
 
 RECIPES = {
     "train": "llmops_cli.train.recipe:TrainRecipe",
+    "convert": "llmops_cli.convert.recipe:ConvertRecipe",
     "quantize": "llmops_cli.quantize.recipe:QuantizeRecipe",
     "bench": "llmops_cli.bench.recipe:BenchRecipe",
     "redteam": "llmops_cli.redteam.recipe:RedteamRecipe",

@@ -36,6 +36,18 @@ def page_shell(
     )
 
 
+def plain_page(*, title: str, body: str) -> str:
+    """The whole file of a page without plots and scripts; `body` is HTML."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<title>{escape(title)}</title><style>{_asset('page.css')}</style></head>"
+        f"<body>{body}</body></html>\n"
+    )
+
+
 def _asset(name: str) -> str:
     return (ASSETS / name).read_text()
 

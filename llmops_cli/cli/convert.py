@@ -1,0 +1,94 @@
+"""`llmops convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from llmops_cli.cli.options import Given, recipe_command
+from llmops_cli.cli.settings import JSON, RECIPE
+from llmops_cli.convert.recipe import ConvertRecipe
+
+if TYPE_CHECKING:
+    from llmops_cli.convert.plan import Task
+    from llmops_cli.convert.report import ConvertReport
+
+
+def register(app: typer.Typer) -> None:
+    command = recipe_command(convert, ConvertRecipe)
+    app.command("convert")(command)
+
+
+OUTPUT = typer.Option(
+    None,
+    "-o",
+    "--output",
+    help="The .gguf file or its folder; for hf the folder.  [default: in the cache]",
+)
+DRY_RUN = typer.Option(
+    False, "--dry-run", help="Say what would be made, by which converter; make nothing."
+)
+
+
+def convert(
+    given: Given,
+    *,
+    recipe: Path = RECIPE,
+    output: Path = OUTPUT,
+    dry_run: bool = DRY_RUN,
+    as_json: bool = JSON,
+) -> None:
+    """Write a model's weights in another format: GGUF, or a Hugging Face folder.
+
+    Architectures that our converter does not write go to llama.cpp's own.
+    """
+    from llmops_cli.cli.screen import TerminalProgress
+    from llmops_cli.cli.settings import resolved
+    from llmops_cli.convert.plan import task_of
+    from llmops_cli.convert.run import convert_model
+    from llmops_cli.models.find import find_model
+
+    found = resolved(ConvertRecipe, given, command="convert", file=recipe)
+    with TerminalProgress() as progress:
+        source = find_model(found.recipe.model, progress=progress)
+        task = task_of(found.recipe, source, output=output)
+        if dry_run:
+            _plan(task, as_json=as_json)
+            return
+        report = convert_model(found.recipe, found.origins, task, progress=progress)
+    _tell(report, as_json=as_json)
+
+
+def _plan(task: Task, *, as_json: bool) -> None:
+    from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.convert.plan import plan_of
+    from llmops_cli.convert.show import plan_table
+
+    plan = plan_of(task)
+    if as_json:
+        print_json(plan)
+    else:
+        print_table(plan_table(plan))
+
+
+def _tell(report: ConvertReport, *, as_json: bool) -> None:
+    """Keeps the report and shows it."""
+    from llmops_cli.cli.screen import print_json, say, show_table
+    from llmops_cli.convert.show import SHOW, convert_table
+    from llmops_cli.runtime.files import write_atomic
+    from llmops_cli.runtime.runs import RunFolder
+    from llmops_cli.show.runs import open_run
+
+    name = Path(str(report.manifest.recipe["model"])).name
+    folder = RunFolder("convert", f"{name}-{report.format}")
+    saved = folder.write_report(report)
+    page = folder.path / "report.html"
+    assert SHOW.page is not None
+    write_atomic(page, SHOW.page([open_run(saved)]).encode())
+    if as_json:
+        print_json(report)
+        return
+    show_table(convert_table(report))
+    say(f"report: {saved}    page: {page}")

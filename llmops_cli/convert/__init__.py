@@ -1,0 +1,1 @@
+"""`llmops convert`: the same weights in another format, and what that took."""

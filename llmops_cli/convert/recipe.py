@@ -1,0 +1,34 @@
+"""What a conversion asks for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from llmops_cli.core.fields import Flag
+
+Target = Literal["gguf", "hf"]
+
+
+class ConvertRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Hugging Face folder becomes a GGUF file of a float type, a GGUF file becomes a folder.
+
+    Types that lose more are `llmops quantize`'s.
+    """
+
+    model: Annotated[
+        str,
+        Flag(
+            help="A folder, a .gguf file, a hub name, demo or smollm2 (`llmops models list`).",
+            argument=True,
+        ),
+    ] = "demo"
+    to: Annotated[
+        Target | None,
+        Flag(help="gguf or hf (a Hugging Face folder).", default="the one that it is not"),
+    ] = None
+    scheme: Annotated[
+        Literal["F16", "BF16", "F32"],
+        Flag(help="Type of a GGUF file's weights: F16, BF16, F32.", read=str.upper),
+    ] = "F16"
