@@ -17,8 +17,10 @@ from transformers import AutoTokenizer
 
 from _shared.pieces import Piece, pieces_of
 from _shared.protocol import Events, Json, peak_rss_bytes, run_worker
+from _shared.token_differences import differences_of
 from hf.rounding import round_model
 from hf.scorers import Ct2Scorer, HfScorer, Scorer
+from hf.tokenized import begin_of, tokenized_texts
 
 SAID_TOKENS = 12
 """Words that show what a model has become."""
@@ -35,6 +37,7 @@ class BaseComparison:
         self._divergence = 0.0
         self._agreed = 0.0
         self._scored = 0
+        self._known = 0.0
 
     def add(
         self,
@@ -48,6 +51,7 @@ class BaseComparison:
         self._loss -= float(chosen_N1.double().sum())
         self._scored += len(targets_N)
         if other_NV is base_NV:
+            self._known += known_nats_of(base_NV)
             return
         vocabularies = (base_NV.shape[1], other_NV.shape[1])
         width = min(vocabularies)
@@ -68,7 +72,14 @@ class BaseComparison:
             "kl_divergence": max(divergence, 0.0),
             "top1_agreement": self._agreed / scored,
             "tokens": scored,
+            "known_nats": self._known / scored,
         }
+
+
+def known_nats_of(base_NV: torch.Tensor) -> float:
+    """Sum over tokens of KL(base || a model that knows nothing)."""
+    even_NV = torch.full_like(base_NV, -math.log(base_NV.shape[1]))
+    return divergence_of(base_NV, even_NV)
 
 
 def divergence_of(base_NV: torch.Tensor, other_NV: torch.Tensor) -> float:
@@ -134,6 +145,7 @@ class Quality:
             opening = self._opening()
             said = other.say(opening, SAID_TOKENS)
             figures["says"] = self._tokenizer.decode(said)
+            figures |= self._token_differences(entry)
         except BROKEN as error:
             traceback.print_exc()
             kind = type(error).__name__
@@ -145,6 +157,15 @@ class Quality:
         if entry["format"] == "ct2":
             return Ct2Scorer(entry["path"], self._tokenizer, self._job["threads"])
         return HfScorer.load(entry["path"])
+
+    def _token_differences(self, entry: Json) -> Json:
+        """Of the folder's own tokenizer; CTranslate2's folders have none."""
+        tokenizer = self._tokenizer
+        if entry["format"] != "ct2":
+            tokenizer = AutoTokenizer.from_pretrained(entry["path"], trust_remote_code=False)
+        originals = tokenized_texts(self._tokenizer)
+        copies = [list(tokenizer(each.text).input_ids) for each in originals]
+        return differences_of(originals, copies)
 
     def _opening(self) -> list[int]:
         """The first tokens of the text, for the models to go on from."""
@@ -166,15 +187,6 @@ class Quality:
             self._done += 1
             self._events.progress("quality", self._done, self._total, unit="pieces")
         return comparison.figures()
-
-
-def begin_of(tokenizer: Any) -> list[int]:
-    """The token that the tokenizer puts before a text, whichever of its parts does that."""
-    encoded = tokenizer("a")
-    first = encoded.input_ids[:1]
-    if first == [tokenizer.bos_token_id]:
-        return list(first)
-    return []
 
 
 def work(job: Json, events: Events) -> Json:

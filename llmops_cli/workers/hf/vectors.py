@@ -39,6 +39,7 @@ class HfVectors:
         )
         self._model: Any = model.to(self._device).eval()
         self._text = HfText(args.model)
+        self.tokenizer = self._text.tokenizer
         self.encode_text = self._text.encode_text
         self.longest_token = self._text.longest_token
         self.name = args.name

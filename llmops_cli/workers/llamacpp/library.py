@@ -47,9 +47,13 @@ def load_model(
     log: LogCapture,
     *,
     gpu_layers: int = 0,
+    overrides: object = None,
 ) -> object:
+    """`overrides`: an array of llama.cpp's, of metadata that counts in place of the file's."""
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
+    if overrides is not None:
+        params.kv_overrides = overrides
     file = path.encode()
     model: object = llama_cpp.llama_model_load_from_file(file, params)
     if not model:

@@ -1,0 +1,41 @@
+"""Texts that a copy's tokenizer cuts in another way than the original's."""
+
+from collections.abc import Iterable, Sequence
+
+from _shared.protocol import Json
+from _shared.reference import TokenizedText
+
+MOST_EXAMPLES = 3
+SHOWN_CHARS = 60
+SHOWN_TOKENS = 16
+
+
+def differences_of(
+    originals: Sequence[TokenizedText],
+    copies: Iterable[list[int]],
+) -> Json:
+    """How many texts there were, how many differ, and some of those."""
+    examples = []
+    different = 0
+    for original, tokens in zip(originals, copies, strict=True):
+        if original.tokens == tokens:
+            continue
+        different += 1
+        if len(examples) < MOST_EXAMPLES:
+            examples.append(_example(original, tokens))
+    return {"texts": len(originals), "texts_different": different, "examples": examples}
+
+
+def _example(original: TokenizedText, tokens: list[int]) -> Json:
+    """From a little before the first token that is another."""
+    same = 0
+    for ours, theirs in zip(tokens, original.tokens, strict=False):
+        if ours != theirs:
+            break
+        same += 1
+    start = max(same - 1, 0)
+    return {
+        "text": original.text[:SHOWN_CHARS],
+        "original": original.tokens[start : start + SHOWN_TOKENS],
+        "copy": tokens[start : start + SHOWN_TOKENS],
+    }

@@ -1,0 +1,106 @@
+"""A GGUF file beside what its original says in Transformers: logits and tokens."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import llama_cpp
+
+from _shared.comparison import Comparison
+from _shared.protocol import Events, Json, peak_rss_bytes, run_worker
+from _shared.reference import Passage, Reference, kept_logits, read_reference
+from _shared.token_differences import differences_of
+from llamacpp.library import LogCapture, load_model, tokenize
+from llamacpp.overridden import load_with
+from llamacpp.scorer import BATCH, ExactScorer
+from llamacpp.server.binding import metadata_of
+
+
+@dataclass(frozen=True)
+class Task:
+    """The file and the folder of its reference.
+
+    `beyond_window`: the file is known to look back too far once a text is longer than the window.
+    """
+
+    path: str
+    folder: Path
+    threads: int
+    beyond_window: bool
+    log: LogCapture
+
+
+def work(job: Json, events: Events) -> Json:
+    start_s = time.process_time()
+    task = Task(
+        path=job["model"],
+        folder=Path(job["reference"]),
+        threads=job["threads"],
+        beyond_window=job["beyond_window"],
+        log=LogCapture(),
+    )
+    reference = read_reference(task.folder)
+    comparison = Comparison()
+    model = load_model(task.path, task.log)
+    context = int(llama_cpp.llama_model_n_ctx_train(model))
+    texts = tokens_of(llama_cpp.llama_model_get_vocab(model), reference)
+    if reference.window is not None and task.beyond_window:
+        context = min(context, reference.window)
+    is_cut = reference.window is not None and context <= reference.window
+    for number, passage in enumerate(reference.passages):
+        if passage.window is not None:
+            if is_cut:  # nothing is ever read through the window
+                continue
+            model = load_through_window(task, reference, passage.window)
+        length = min(len(passage.tokens), context)
+        compare_passage(task, model, comparison, number=number, length=length, passage=passage)
+        events.progress("comparing with the original", number + 1, len(reference.passages))
+    return {
+        **comparison.figures(),
+        **differences_of(reference.texts, texts),
+        "context": context,
+        "cpu_s": time.process_time() - start_s,
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+
+
+def load_through_window(task: Task, reference: Reference, narrow: int) -> object:
+    """With the narrow window, if the file has the original's; else as it is, to be found wrong."""
+    plain = load_model(task.path, task.log)
+    architecture = metadata_of(plain, "general.architecture")
+    key = f"{architecture}.attention.sliding_window"
+    if metadata_of(plain, key) != str(reference.window):
+        return plain
+    llama_cpp.llama_model_free(plain)
+    return load_with(task.path, task.log, key=key, value=narrow)
+
+
+def compare_passage(
+    task: Task,
+    model: object,
+    comparison: Comparison,
+    *,
+    number: int,
+    length: int,
+    passage: Passage,
+) -> None:
+    """Adds what is within `length` tokens, and frees the model."""
+    positions = [position for position in passage.positions if position < length]
+    window = max(length, BATCH)
+    scorer = ExactScorer(model, window=window, threads=task.threads, log=task.log)
+    original_NV = kept_logits(task.folder, number, passage)
+    for first, logits_NV in scorer.logits(passage.tokens[:length], positions):
+        comparison.add(original_NV[first : first + len(logits_NV)], logits_NV)
+    scorer.close()
+
+
+def tokens_of(vocab: object, reference: Reference) -> list[list[int]]:
+    found = []
+    for each in reference.texts:
+        raw = each.text.encode()
+        found.append(tokenize(vocab, raw, add_special=True, parse_special=True))
+    return found
+
+
+if __name__ == "__main__":
+    run_worker(work)

@@ -1,0 +1,23 @@
+"""Loading a model with another value in place of one that its file has."""
+
+import llama_cpp
+
+from llamacpp.library import LogCapture, load_model
+
+INTEGER = 0
+"""LLAMA_KV_OVERRIDE_TYPE_INT"""
+
+
+def load_with(
+    path: str,
+    log: LogCapture,
+    *,
+    key: str,
+    value: int,
+) -> object:
+    """The model as if its file had this number under the key."""
+    overrides = (llama_cpp.llama_model_kv_override * 2)()  # an empty key ends the list
+    overrides[0].tag = INTEGER
+    overrides[0].key = key.encode()
+    overrides[0].value.val_i64 = value
+    return load_model(path, log, overrides=overrides)
