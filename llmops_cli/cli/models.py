@@ -61,8 +61,12 @@ def show(name: str = NAME, *, as_json: bool = JSON) -> None:
     if as_json:
         print_json(found)
         return
-    for field, value in msgspec.structs.asdict(found).items():
+    fields = msgspec.structs.asdict(found)
+    copies = fields.pop("copies")
+    for field, value in fields.items():
         sys.stdout.write(f"{field:10} {'not here yet' if value is None else value}\n")
+    for copy in copies:
+        sys.stdout.write(f"{'copy':10} {copy.path}: {copy.check}\n")
 
 
 @group.command()

@@ -38,14 +38,13 @@ def quantize(
     """
     from llmops_cli.cli.screen import TerminalProgress
     from llmops_cli.cli.settings import resolved
-    from llmops_cli.core.errors import GateFailed
     from llmops_cli.evaluate.evaluators import evaluators_of
     from llmops_cli.models.convert import quantized_dir
     from llmops_cli.models.prepare import find_original
     from llmops_cli.quantize.choice import best_that_fits
-    from llmops_cli.quantize.report import problems_of
     from llmops_cli.quantize.run import quantize as run
     from llmops_cli.quantize.variants import variants_of
+    from llmops_cli.quantize.verdict import failure_of
     from llmops_cli.runtime.env import ensure_env
 
     found = resolved(QuantizeRecipe, given, command="quantize", file=recipe)
@@ -69,13 +68,9 @@ def quantize(
         best = best_that_fits(report.artifacts, wish.fit_bytes)
         report = msgspec.structs.replace(report, recommended=best)
     _tell(report, as_json=as_json)
-    problems = problems_of(report, max_increase=wish.max_perplexity_increase)
-    if problems:
-        texts = [problem.text for problem in problems]
-        raise GateFailed(
-            "; ".join(texts),
-            hint="the artifact is marked; try more bits or another method",
-        )
+    failure = failure_of(report, max_increase=wish.max_perplexity_increase)
+    if failure is not None:
+        raise failure
 
 
 def _tell(report: QuantizeReport, *, as_json: bool) -> None:

@@ -3,8 +3,8 @@
 LlmopsError (1)
 ├── UsageError (2)         a flag, a recipe or a model that cannot be used
 ├── EnvironmentMissing (3) an engine, library, key, model file or disk space that is not there
-├── EngineFailed (4)       an engine or job that started and then failed
-├── GateFailed (5)         a measured value that breaks a limit the user set
+├── EngineFailed (4)       an engine or job that started and then failed, or made what is wrong
+├── GateFailed (5)         a measured value that breaks a limit, the user's or its type's
 └── Interrupted (130)      Ctrl-C or SIGTERM
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,23 +11,33 @@ import msgspec
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env, JobSpec
+from llmops_cli.models.checked import Check, Direction, require_true, truth_of
 from llmops_cli.models.converter import (
     CONVERTER_ENVIRONMENT,
     OFFICIAL,
     converter_folder,
+    is_encoder,
     is_left_to_official,
 )
-from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
+from llmops_cli.models.provenance import (
+    Made,
+    kept_model,
+    note_check,
+    record_beside,
+    write_provenance,
+)
+from llmops_cli.models.truth import Truth
+from llmops_cli.models.truth_limits import DEQUANTIZED, FLOAT_SHARES
 from llmops_cli.runtime.closure import cache_key, library_versions
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.env import ensure_env, find_env
-from llmops_cli.runtime.files import locked, size_of
+from llmops_cli.runtime.files import locked, remove, size_of
 from llmops_cli.runtime.job import JobResult, run_job
 from llmops_cli.runtime.paths import cache_dir
 
 BASE_SCHEME = "F16"
-FLOAT_SCHEMES = ("F32", "F16", "BF16")
+FLOAT_SCHEMES = tuple(FLOAT_SHARES)
 """GGUF types that are made from the Hugging Face model and lose little or nothing."""
 DEQUANTIZE = "llamacpp.to_hf"
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
@@ -36,7 +45,10 @@ OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True):
-    """One model to be made by one program, and all that decides what comes out."""
+    """One model to be made by one program, and all that decides what comes out.
+
+    `check`: how it is compared with its source; None for what is no model of its own.
+    """
 
     name: str
     program: str
@@ -46,6 +58,7 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     input: Mapping[str, object]
     source: Artifact
     variables: Mapping[str, str] = {}
+    check: Check | None = None
 
 
 def as_gguf(artifact: Artifact, *, progress: Progress) -> Artifact:
@@ -77,6 +90,7 @@ def as_ct2(artifact: Artifact, *, progress: Progress) -> Artifact:
         key=key,
         input={"model": artifact.path},
         source=artifact,
+        check=Check(scheme="F32", format="ct2", env=env),
     )
     return _converted(conversion, "ct2", progress=progress)
 
@@ -127,6 +141,7 @@ def gguf_conversion(
         key=cache_key("gguf", source.digest, scheme, program=program, env=env),
         input={"model": source.path, "scheme": scheme},
         source=source,
+        check=_check_of(source, scheme),
     )
 
 
@@ -140,6 +155,7 @@ def hf_conversion(source: Artifact, target: Path) -> Conversion:
         key=_dequantized_key(source),
         input={"model": source.path},
         source=source,
+        check=Check(direction=Direction.TO_FOLDER, scheme=DEQUANTIZED, format="gguf"),
     )
 
 
@@ -166,8 +182,13 @@ def _official_conversion(
             "source": str(converter_folder(OFFICIAL, progress=progress)),
         },
         source=source,
+        check=_check_of(source, scheme),
         variables=OFFLINE,
     )
+
+
+def _check_of(source: Artifact, scheme: str) -> Check:
+    return Check(scheme=scheme, format="gguf", makes_vectors=is_encoder(source))
 
 
 def _converted(
@@ -188,15 +209,37 @@ def _converted(
 
 
 def convert(conversion: Conversion, *, progress: Progress) -> Made:
-    """What the conversion makes, made now unless it is there and whole.
+    """What the conversion makes, made now unless it is there and whole, and checked once.
 
-    Raises: what its program raises; nothing half made stays.
+    Raises: what its program raises; nothing half made stays. EngineFailed for a copy that is not
+    the model that it was made from: it stays, marked.
     """
-    with locked(conversion.target):
+    check = conversion.check
+    target = conversion.target
+    with locked(target):
         made = kept_conversion(conversion, progress=progress)
         if made is None:
             made = _make(conversion, progress)
-    return made
+        if check is None:
+            return made
+        truth = confirmed(check, conversion.source, target, made, progress=progress)
+    require_true(check, truth, target)
+    return msgspec.structs.replace(made, check=truth)
+
+
+def confirmed(
+    check: Check,
+    source: Artifact,
+    target: Path,
+    made: Made,
+    *,
+    progress: Progress,
+) -> Truth:
+    """What its check found, then or now; kept beside it."""
+    truth = truth_of(check, source, target, made, progress=progress)
+    if truth != made.check:
+        note_check(record_beside(target), truth)
+    return truth
 
 
 def kept_conversion(conversion: Conversion, *, progress: Progress) -> Made | None:
@@ -287,11 +330,3 @@ def _dequantized_key(artifact: Artifact) -> str:
 def short(digest: str) -> str:
     """As much of a digest as a name of a file needs."""
     return digest.removeprefix("sha256:")[:12]
-
-
-def remove(path: Path) -> None:
-    """A file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from llmops_cli.core.errors import unknown_name
 from llmops_cli.core.names import load_object
 from llmops_cli.core.progress import Progress
 from llmops_cli.models.catalog import CATALOG
+from llmops_cli.models.copies import MadeCopy, copies_of
 from llmops_cli.models.fetch import FetchedModel
 
 BUILT_IN = {"demo": "llmops_cli.train.demo:DEMO_MODEL"}
@@ -42,7 +43,10 @@ class NamedModel(Protocol):
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `llmops models list`. `path` and `digest` are None where it is not here yet."""
+    """A row of `llmops models list`. `path` and `digest` are None where it is not here yet.
+
+    `copies`: what the cache holds that was made from it.
+    """
 
     name: str
     summary: str
@@ -53,6 +57,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None = None
     digest: str | None = None
     size_bytes: int | None = None
+    copies: list[MadeCopy] = []
 
 
 def is_named(reference: str) -> bool:
@@ -87,5 +92,9 @@ def status_of(name: str, *, progress: Progress) -> ModelStatus:
     if kept is None:
         return status
     return msgspec.structs.replace(
-        status, path=kept.path, digest=kept.digest, size_bytes=kept.size_bytes
+        status,
+        path=kept.path,
+        digest=kept.digest,
+        size_bytes=kept.size_bytes,
+        copies=copies_of(kept.digest),
     )

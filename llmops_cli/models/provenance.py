@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from llmops_cli.core.progress import Progress
+from llmops_cli.models.truth import Truth
 from llmops_cli.runtime.contents import content_digest, read_state
 from llmops_cli.runtime.files import to_json, write_atomic
 
@@ -16,7 +17,8 @@ from llmops_cli.runtime.files import to_json, write_atomic
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """`key` is over everything that went in: a model with another key is made again.
 
-    `digest` is over what came out: files that differ from it are not trusted. `left_out`:
+    `digest` is over what came out: files that differ from it are not trusted. `check`: whether it
+    says what its source says; None where that means nothing, as for an adapter. `left_out`:
     beginnings of names of the source's tensors that are not in it, and how many have each.
     """
 
@@ -32,6 +34,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     calibration: dict[str, Any] | None = None  # Any: the program's own figures
     fallback_tensors: int = 0
+    check: Truth | None = None
     left_out: dict[str, int] = {}
 
 
@@ -69,3 +72,10 @@ def kept_model(
 def write_provenance(record: Path, made: Made) -> None:
     """Saves it, readable."""
     write_atomic(record, to_json(made))
+
+
+def note_check(record: Path, truth: Truth) -> None:
+    """Adds what a check found to a record that may hold more than `Made`."""
+    fields = msgspec.json.decode(record.read_bytes())
+    fields["check"] = msgspec.to_builtins(truth)
+    write_atomic(record, to_json(fields))

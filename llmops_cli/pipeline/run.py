@@ -24,6 +24,7 @@ from llmops_cli.pipeline.show import pipeline_csv
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.report import QuantizedArtifact
 from llmops_cli.quantize.run import quantize
+from llmops_cli.quantize.verdict import failure_of
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.runs import RunFolder
@@ -145,6 +146,9 @@ class _Pipeline:
             folder=quantized_dir(source),
             progress=self._progress,
         )
+        failure = failure_of(report, max_increase=None)
+        if failure is not None:
+            raise failure
         return report.artifacts
 
     # -- rows

@@ -64,7 +64,9 @@ def _rows(variant: Variant, provenance: Provenance) -> list[tuple[str, str]]:
         rows.append(("calibration", text))
     if provenance.served:
         rows.append(("served by", provenance.served.engine))
-    rows += [("PROBLEM", problem.text) for problem in provenance.problems]
+    if provenance.check:
+        rows.append(("check", str(provenance.check)))
+    rows += [("PROBLEM", problem.text) for problem in provenance.all_problems]
     return rows
 
 

@@ -10,9 +10,10 @@ import msgspec
 
 from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.models.convert import short
+from llmops_cli.quantize.folder_check import truth_of_figures
 from llmops_cli.quantize.jobs import OFFLINE, run_measuring
 from llmops_cli.quantize.provenance import Provenance
-from llmops_cli.quantize.quality import Rounding, folder_quality, unmeasured
+from llmops_cli.quantize.quality import ORIGINAL, Rounding, folder_quality, unmeasured
 from llmops_cli.quantize.report import ArtifactProblem, ProblemKind, Served
 from llmops_cli.quantize.task import Maker, QuantizeTask, ScoredTokens
 from llmops_cli.quantize.variants import Variant
@@ -51,6 +52,7 @@ class FolderQuality:
         *,
         text: Path,
     ) -> None:
+        self._task = task
         self._source = task.source
         self._source_path = task.source_path
         self._recipe = task.recipe
@@ -103,7 +105,17 @@ class FolderQuality:
             if variant.rounding is not None and _is_compared(variant):
                 rounding = plain[variant.rounding]
             quality = folder_quality(figures, base=output["base"], rounding=rounding)
-            self._save(variant, provenance, quality, key=key, says=figures["says"])
+            facts = {
+                **figures,
+                "known_nats": output["base"]["known_nats"],
+                "scored": figures["tokens"],
+                "cpu_s": 0.0,  # it came with the quality
+                "peak_rss_bytes": output["peak_rss_bytes"],
+                "transformers": provenance.versions.get("transformers", ""),
+            }
+            truth = truth_of_figures(self._task, variant, self._maker.path(variant), facts)
+            checked = msgspec.structs.replace(provenance, check=truth)
+            self._save(variant, checked, quality, key=key, says=figures["says"])
 
     def _job(
         self,
@@ -147,6 +159,7 @@ class FolderQuality:
             provenance,
             quality=quality,
             quality_key=key,
+            quality_base=ORIGINAL,
             problems=[],
             served=provenance.served or Served(engine=engine, says=says),
         )

@@ -11,10 +11,10 @@ import psutil
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.models.config import text_config
-from llmops_cli.models.convert import remove
 from llmops_cli.models.provenance import kept_model, write_provenance
 from llmops_cli.models.tensors import parameters_of, weight_bytes
 from llmops_cli.quantize.card import model_card
+from llmops_cli.quantize.folder_check import truth_of_folder
 from llmops_cli.quantize.folder_quality import FolderQuality
 from llmops_cli.quantize.jobs import OFFLINE, run_making
 from llmops_cli.quantize.methods import METHODS
@@ -26,7 +26,7 @@ from llmops_cli.runtime.closure import cache_key
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.env import ensure_env
-from llmops_cli.runtime.files import size_of, write_atomic
+from llmops_cli.runtime.files import remove, size_of, write_atomic
 from llmops_cli.runtime.hardware import probe_gpus, versions_in
 from llmops_cli.runtime.job import JobResult
 from llmops_cli.sizing.quantization import (
@@ -52,6 +52,7 @@ class FolderMaker:
                 f"{source.reference} is {source.format}",
                 hint="pass the original model",
             )
+        self._task = task
         self._source = task.source
         self._source_path = task.source_path
         self._recipe = task.recipe
@@ -130,6 +131,15 @@ class FolderMaker:
             remove(partial)
         self.save(variant, provenance)
         self._made.add(variant.name)
+
+    def check(self, variant: Variant) -> None:
+        """After its quality was measured, which loads it too."""
+        found = self.load(variant)
+        if found is None or (found.check is not None and found.check.is_settled):
+            return
+        path = self.path(variant)
+        truth = truth_of_folder(self._task, variant, path, found, self._env(variant))
+        self.save(variant, msgspec.structs.replace(found, check=truth))
 
     def measure(self, variants: Sequence[Variant]) -> None:
         self._quality.measure(variants)

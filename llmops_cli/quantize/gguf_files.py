@@ -9,18 +9,22 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.spec import JobSpec
+from llmops_cli.models.checked import NO_CHECK, Check, require_true
 from llmops_cli.models.convert import (
     BASE_SCHEME,
     FLOAT_SCHEMES,
     Conversion,
+    confirmed,
     convert,
     gguf_conversion,
 )
-from llmops_cli.models.provenance import kept_model, record_beside, write_provenance
+from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
+from llmops_cli.models.truth import FaultKind, with_fault
 from llmops_cli.quantize.imatrix import ImportanceMatrix
 from llmops_cli.quantize.jobs import run_measuring
+from llmops_cli.quantize.original_job import original_base
 from llmops_cli.quantize.provenance import Provenance
-from llmops_cli.quantize.quality import gguf_quality, unmeasured
+from llmops_cli.quantize.quality import ORIGINAL, gguf_quality, unmeasured
 from llmops_cli.quantize.task import QuantizeTask, ScoredTokens
 from llmops_cli.quantize.texts import texts_of
 from llmops_cli.quantize.variants import Variant
@@ -33,6 +37,7 @@ from llmops_cli.sizing.quantization import RoomNeeded, gguf_forecast
 QUANTIZE = "llamacpp.quantize"
 QUALITY = "llamacpp.quality"
 ENVIRONMENT = "llamacpp"
+FROM_GGUF = "it is made from a GGUF file, with which its quality is compared"
 WINDOW = 512
 """Tokens of context over which perplexity is measured."""
 
@@ -51,6 +56,7 @@ class GgufMaker:
         self._folder = task.folder
         self._threads = task.threads
         self._env = find_env(ENVIRONMENT)
+        self._original = original_base(source)
         self._stem = source.name
         if source.format == "gguf":
             self._stem = task.source_path.stem
@@ -92,6 +98,20 @@ class GgufMaker:
     def make(self, variant: Variant) -> None:
         self._make(variant.scheme)
 
+    def check(self, variant: Variant) -> None:
+        """It was when it was made; that nothing was quantized is seen in its size."""
+        found = self.load(variant)
+        base = self._load(BASE_SCHEME)
+        if found is None or base is None or variant.scheme in FLOAT_SCHEMES:
+            return
+        if found.check is None or not is_as_wide(found, base):
+            return
+        kind = FaultKind.NOTHING_QUANTIZED
+        if all(fault.kind is not kind for fault in found.check.faults):
+            text = f"no tensor of it is quantized: {found.bits_per_weight:.2f} bits per weight"
+            marked = with_fault(found.check, kind, text)
+            self.save(variant, msgspec.structs.replace(found, check=marked))
+
     def measure(self, variants: Sequence[Variant]) -> None:
         key = self._quality_key()
         todo = unmeasured(self, variants, key)
@@ -102,11 +122,14 @@ class GgufMaker:
         paths = [self.path(variant) for variant, _ in todo]
         job = self._quality_job(paths)
         output = run_measuring(job, progress=self._progress)
+        base_name = ORIGINAL if self._original else self._base_path().name
         base, *measured = output["models"]
         tokens = output["tokens"]
         for (variant, provenance), figures in zip(todo, measured, strict=True):
             quality = gguf_quality(figures, base=base, tokens=tokens)
-            found = msgspec.structs.replace(provenance, quality=quality, quality_key=key)
+            found = msgspec.structs.replace(
+                provenance, quality=quality, quality_key=key, quality_base=base_name
+            )
             self.save(variant, found)
 
     def scored_tokens(self) -> list[ScoredTokens]:
@@ -114,14 +137,18 @@ class GgufMaker:
 
     def _quality_key(self) -> str:
         tokens = self._recipe.eval_tokens
-        return cache_key(self.text_digest, tokens, WINDOW, program=QUALITY, env=self._env)
+        base_key = self._original.key if self._original else ""
+        return cache_key(self.text_digest, tokens, WINDOW, base_key, program=QUALITY, env=self._env)
 
     def _quality_job(self, paths: Sequence[Path]) -> JobSpec:
+        original = self._original
         return JobSpec(
             name="quality",
             python=self._env.python,
             program=QUALITY,
+            env=original.variables if original else {},
             input={
+                **(original.fields if original else {}),
                 "base": str(self._base_path()),
                 "models": [str(path) for path in paths],
                 "text": str(self._text),
@@ -171,7 +198,9 @@ class GgufMaker:
         return cache_key(base, scheme, matrix_key, program=QUANTIZE, env=self._env)
 
     def _make(self, scheme: str) -> None:
-        if self._load(scheme) is not None:
+        found = self._load(scheme)
+        if found is not None:
+            self._confirm(scheme, found)
             return
         if scheme in FLOAT_SCHEMES:
             self._require_folder(scheme)
@@ -196,7 +225,25 @@ class GgufMaker:
 
     def _conversion(self, scheme: str) -> Conversion:
         target = self._path_of(scheme)
-        return gguf_conversion(self._source, target, scheme, progress=self._progress)
+        conversion = gguf_conversion(self._source, target, scheme, progress=self._progress)
+        return msgspec.structs.replace(conversion, check=self._check_of(scheme))
+
+    def _check_of(self, scheme: str) -> Check:
+        """A wrong conversion ends the command; what a type loses is a finding."""
+        left_out = ""
+        if self._source.format == "gguf":
+            left_out = FROM_GGUF
+        elif not self._recipe.check:
+            left_out = NO_CHECK
+        is_strict = scheme in FLOAT_SCHEMES
+        return Check(scheme=scheme, format="gguf", is_strict=is_strict, left_out=left_out)
+
+    def _confirm(self, scheme: str, found: Provenance) -> None:
+        """The check of a file that was kept, if it was not made then."""
+        check = self._check_of(scheme)
+        target = self._path_of(scheme)
+        truth = confirmed(check, self._source, target, found, progress=self._progress)
+        require_true(check, truth, target)
 
     def _require_folder(self, scheme: str) -> None:
         source = self._source
@@ -219,4 +266,12 @@ class GgufMaker:
                 "threads": self._threads,
             },
             source=self._source,
+            check=self._check_of(scheme),
         )
+
+
+def is_as_wide(made: Made, base: Made) -> bool:
+    """Whether its weights take as many bits as before."""
+    if made.bits_per_weight is None or base.bits_per_weight is None:
+        return False
+    return made.bits_per_weight >= base.bits_per_weight

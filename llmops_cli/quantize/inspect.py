@@ -49,7 +49,7 @@ def _inspect_folder(folder: Path) -> Inspection:
         dtype = str(config.get("quantization") or "?")
         tensors = [TensorInfo(weights.name, dtype, (), weights.stat().st_size)]
     found = weight_format(quantized)
-    made = _made(folder / IN_FOLDER)
+    made = _made(folder / IN_FOLDER) or _made(record_beside(folder))
     architectures = config.get("architectures") or [None]
     return Inspection(
         path=str(folder),
@@ -60,6 +60,7 @@ def _inspect_folder(folder: Path) -> Inspection:
         loads_in=_loading(model_format),
         made_from=made.source if made else None,
         made_from_digest=made.source_digest if made else None,
+        check=made.check if made else None,
         scheme=found.scheme,
         bits=found.bits,
         group_size=found.group_size,
@@ -87,6 +88,7 @@ def _inspect_gguf(path: Path) -> Inspection:
         loads_in=engines_for("gguf"),
         made_from=made.source if made else None,
         made_from_digest=made.source_digest if made else None,
+        check=made.check if made else None,
     )
 
 

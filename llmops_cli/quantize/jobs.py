@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import JobSpec
-from llmops_cli.models.convert import remove
+from llmops_cli.runtime.files import remove
 from llmops_cli.runtime.job import JobResult, Json, run_job
 from llmops_cli.runtime.paths import cache_dir
 

@@ -83,6 +83,11 @@ class Makers:
         for variant in variants:
             self._judge(variant)
 
+    def check(self, variants: Sequence[Variant]) -> None:
+        """Compares with the original what measuring has not."""
+        for variant in variants:
+            self.of(variant).check(variant)
+
     def load(self, variant: Variant) -> Provenance:
         """What is known of an artifact that was made."""
         found = self.of(variant).load(variant)
@@ -132,7 +137,9 @@ class Makers:
             fallback_tensors=provenance.fallback_tensors,
             served=provenance.served,
             loads_in=engines_for(variant.spec.format),
-            problems=provenance.problems,
+            quality_base=provenance.quality_base if quality else "",
+            check=provenance.check,
+            problems=provenance.all_problems,
             reused=not maker.was_made(variant),
             **figures,
         )

@@ -25,8 +25,22 @@ class Provenance(Made, frozen=True, kw_only=True):
     imatrix: str = "none"
     quality: dict[str, float] = msgspec.field(default_factory=dict)
     quality_key: str = ""
+    quality_base: str = ""
     served: Served | None = None
     problems: list[ArtifactProblem] = msgspec.field(default_factory=list)
+
+    @property
+    def all_problems(self) -> list[ArtifactProblem]:
+        """With the faults that its check found."""
+        faults = self.check.faults if self.check else []
+        found = [ArtifactProblem(kind=ProblemKind(each.kind), text=each.text) for each in faults]
+        known = {problem.kind for problem in self.problems}
+        return [*self.problems, *(problem for problem in found if problem.kind not in known)]
+
+    @property
+    def may_load(self) -> bool:
+        """Whether nothing has failed to load it yet."""
+        return all(each.kind is not ProblemKind.NOT_LOADED for each in self.all_problems)
 
     def problems_but(self, *kinds: ProblemKind) -> list[ArtifactProblem]:
         """Its problems of all other kinds."""

@@ -9,6 +9,7 @@ from llmops_cli.quantize.task import Maker
 from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.job import Json
 
+ORIGINAL = "the original in Transformers"
 Rounding = tuple[int, int, bool]
 """Bits, group size and symmetry of rounding to nearest."""
 

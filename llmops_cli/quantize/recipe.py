@@ -82,6 +82,14 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         bool,
         Flag(help="Measure perplexity and KL.", names=("--quality/--no-quality",), default="yes"),
     ] = True
+    check: Annotated[
+        bool,
+        Flag(
+            help="Compare each artifact with the original in Transformers.",
+            names=("--check/--no-check",),
+            default="yes",
+        ),
+    ] = True
     verify: Annotated[
         bool,
         Flag(

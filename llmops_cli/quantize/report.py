@@ -9,6 +9,7 @@ import msgspec
 
 from llmops_cli.core.problem import Problem
 from llmops_cli.core.report import Json, Manifest, ReportKind
+from llmops_cli.models.truth import Truth
 
 SCHEMA = "llmops.quantize/2"
 
@@ -20,8 +21,17 @@ class ProblemKind(StrEnum):
     NOT_MEASURED = "not-measured"
     NOT_LOADED = "not-loaded"
     NOT_SERVED = "not-served"
+    LOGITS_DIFFER = "logits-differ"
+    TOKENS_DIFFER = "tokens-differ"
+    LOST_TOO_MUCH = "lost-too-much"
+    INCOMPLETE_ORIGINAL = "incomplete-original"
+    NOTHING_QUANTIZED = "nothing-quantized"
     UNKNOWN = "unknown"
     """Told by a version that wrote sentences only."""
+
+
+BY_LIMIT = frozenset({ProblemKind.PERPLEXITY_GREW, ProblemKind.NOT_MEASURED, ProblemKind.UNKNOWN})
+"""What is no fault of an artifact by itself."""
 
 
 class ArtifactProblem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +76,9 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     Perplexities are over the same held-out tokens; `kl_divergence` is the mean of
     KL(base || quantized) per token, in nats; `*_rounding` are plain rounding's at the same bits and
-    groups. `problems` say what is wrong: a limit that was broken, an engine that did not load it.
+    groups. `quality_base` names the base: the original in Transformers, or a file where that could
+    not be had. `check` is the comparison with the original that every artifact has. `problems` say
+    what is wrong: a limit that was broken, an engine that did not load it.
     """
 
     path: str
@@ -86,6 +98,8 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     kl_divergence: float | None = None
     top1_agreement: float | None = None
     eval_tokens: int | None = None
+    quality_base: str = ""
+    check: Truth | None = None
     cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_rss_bytes: int | None = None
@@ -120,7 +134,8 @@ class TensorKind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Inspection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model on disk is.
 
-    `bits` and `group_size` are of the quantized weights; `loads_in` are engines of ours.
+    `bits` and `group_size` are of the quantized weights; `loads_in` are engines of ours; `check`
+    is what its comparison with the original found when it was made.
     """
 
     path: str
@@ -135,15 +150,20 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     loads_in: list[str]
     made_from: str | None = None
     made_from_digest: str | None = None
+    check: Truth | None = None
 
 
 def problems_of(report: QuantizeReport, *, max_increase: float | None) -> list[Problem]:
-    """What breaks the limit on perplexity. An artifact that was not measured does not keep it."""
-    if max_increase is None:
-        return []
+    """What is broken, and what breaks the limit on perplexity.
+
+    An artifact that was not measured does not keep the limit.
+    """
     found = []
     for artifact in report.artifacts:
-        for problem in _breaking(artifact):
+        wrong = [problem for problem in artifact.problems if problem.kind not in BY_LIMIT]
+        if max_increase is not None:
+            wrong += _breaking(artifact)
+        for problem in wrong:
             text = f"{artifact.name}: {problem.text}"
             found.append(Problem(problem.kind, text))
     return found
@@ -153,7 +173,7 @@ def _breaking(artifact: QuantizedArtifact) -> list[ArtifactProblem]:
     if artifact.perplexity is not None:
         return [p for p in artifact.problems if p.kind is ProblemKind.PERPLEXITY_GREW]
     if artifact.problems:
-        return artifact.problems
+        return []
     text = "its perplexity was not measured"
     unmeasured = ArtifactProblem(kind=ProblemKind.NOT_MEASURED, text=text)
     return [unmeasured]

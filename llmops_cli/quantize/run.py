@@ -51,12 +51,14 @@ def quantize(
         makers = Makers(task)
         _require_room(makers, variants)
         made, failures = _make(makers, variants)
-        if recipe.quality:
-            makers.measure(made)
+        loading = [variant for variant in made if makers.load(variant).may_load]
+        if recipe.quality and loading:
+            makers.measure(loading)
+        makers.check(made)
         accuracy_base = {}
         if recipe.verify:
             check = ServedCheck(task, makers, evaluators)
-            check.serve(made)
+            check.serve(loading)
             accuracy_base = check.base_accuracy()
         artifacts = [makers.describe(variant) for variant in made]
     manifest = clock.manifest(

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from llmops_cli.models.truth import Outcome
 from llmops_cli.quantize.choice import pareto_front
+from llmops_cli.quantize.quality import ORIGINAL
 from llmops_cli.quantize.report import Inspection, QuantizedArtifact, QuantizeReport, Served
 from llmops_cli.show.runs import Show
 from llmops_cli.show.tables import add_columns, megabytes, number
@@ -109,12 +111,23 @@ def _notes(report: QuantizeReport) -> list[str]:
     lines = []
     for artifact in report.artifacts:
         lines += [f"{artifact.name}: {problem.text}" for problem in artifact.problems]
+        lines += _check_notes(artifact)
         lines += _speed_notes(artifact)
         loss = artifact.kl_divergence
         if loss and artifact.kl_rounding and loss > artifact.kl_rounding:
             lines.append(
                 f"{artifact.name} is worse than plain rounding at the same bits and groups"
             )
+    return lines
+
+
+def _check_notes(artifact: QuantizedArtifact) -> list[str]:
+    """Where the original was not asked."""
+    lines = []
+    if artifact.check is not None and artifact.check.outcome is Outcome.UNCHECKED:
+        lines.append(f"{artifact.name}: {artifact.check}")
+    if artifact.quality_base not in ("", ORIGINAL):
+        lines.append(f"{artifact.name}: its quality is beside {artifact.quality_base}")
     return lines
 
 
@@ -171,6 +184,8 @@ def inspection_table(found: Inspection) -> Table:
     engines = ", ".join(found.loads_in) or "none of our engines"
     whole_mb = found.size_bytes / 1e6
     lines = [f"{whole_mb:,.1f} MB; loads in {engines}"]
+    if found.check is not None:
+        lines.append(str(found.check))
     if found.made_from:
         digest = (found.made_from_digest or "")[:19]
         lines.append(f"made from {found.made_from} ({digest})")

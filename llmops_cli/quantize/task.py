@@ -66,6 +66,9 @@ class Maker(Protocol):
     def make(self, variant: Variant) -> None:
         """Makes it, unless it is there."""
 
+    def check(self, variant: Variant) -> None:
+        """Compares it with the original, unless something else has."""
+
     def measure(self, variants: Sequence[Variant]) -> None:
         """Fills in the quality of those that lack it for this text."""
 

@@ -202,3 +202,11 @@ def copy_model(source: Path, target: Path) -> None:
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise cannot_write(target, error) from error
+
+
+def remove(path: Path) -> None:
+    """A file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,13 +1,14 @@
 """Perplexity of a base and of quantized GGUF models over one text, and their KL divergence.
 
-All models read the same piece before the next one, so memory does not grow with the text.
+The base is the original model in Transformers, or a GGUF file where there is no original. All
+models read the same piece before the next one, so memory does not grow with the text.
 Shapes: N scored tokens, V vocabulary.
 """
 
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import llama_cpp
 import numpy as np
@@ -16,6 +17,7 @@ from _shared.arrays import Floats
 from _shared.pieces import Piece, pieces_of
 from _shared.protocol import Events, JobError, Json, run_worker
 from llamacpp.library import LogCapture, load_model, logits_rows, tokenize
+from llamacpp.original_rows import OriginalPiece, OriginalRows
 
 BATCH = 128
 
@@ -141,23 +143,71 @@ class QualitySums:
         }
 
 
+class Base(Protocol):
+    """What others are compared with: pieces of the text, and what it says of each."""
+
+    count: int
+
+    def __iter__(self) -> Iterator[tuple[Piece, Iterator[ScoredRows]]]:
+        """Once."""
+
+
+class GgufBase:
+    """A GGUF file as the base; it cuts the text too."""
+
+    def __init__(self, scorer: GgufScorer, job: Json, window: int) -> None:
+        self._scorer = scorer
+        self._pieces = read_pieces(job, scorer.vocab, window)
+        self.count = len(self._pieces)
+
+    def __iter__(self) -> Iterator[tuple[Piece, Iterator[ScoredRows]]]:
+        for piece in self._pieces:
+            yield piece, self._scorer.log_probs(*piece)
+
+
+class OriginalBase:
+    """The original model in Transformers as the base."""
+
+    def __init__(self, job: Json, window: int) -> None:
+        self._rows = OriginalRows({**job, "window": window})
+        self.count = self._rows.count
+
+    def __iter__(self) -> Iterator[tuple[Piece, Iterator[ScoredRows]]]:
+        for found in self._rows:
+            yield found.piece, in_batches(found)
+
+
+def in_batches(found: OriginalPiece) -> Iterator[ScoredRows]:
+    """As `GgufScorer.log_probs` gives them."""
+    tokens, first_scored = found.piece
+    last = len(tokens) - 1
+    for start in range(0, len(tokens), BATCH):
+        first = max(start, first_scored)
+        stop = min(start + BATCH, last)
+        if first < stop:
+            logits_NV = found.logits_NV[first - first_scored : stop - first_scored]
+            yield first, log_softmax(logits_NV.copy())
+
+
 def score(
     piece: Piece,
+    base: Iterator[ScoredRows],
     scorers: list[GgufScorer],
     sums: list[QualitySums],
 ) -> int:
-    """Adds one piece to the sums of every model; the number of scored tokens."""
+    """Adds one piece to the sums of the base and of every model; the number of scored tokens."""
     tokens, first_scored = piece
     streams = [scorer.log_probs(tokens, first_scored) for scorer in scorers]
     scored = 0
-    for rows in zip(*streams, strict=True):
+    for rows in zip(base, *streams, strict=True):
         position, base_NV = rows[0]
         count = len(base_NV)
+        width = min(logs_NV.shape[1] for _, logs_NV in rows)  # some pad their vocabulary
         after = position + 1
         targets = tokens[after : after + count]
-        base = BaseRows(base_NV, targets)
+        of_base = BaseRows(base_NV[:, :width], targets)
         for model, (_, logs_NV) in zip(sums, rows, strict=True):
-            model.add(base, logs_NV)
+            model.add(of_base, logs_NV[:, :width])
         scored += count
     return scored
 
@@ -187,28 +237,36 @@ def trained_context(path: str, log: LogCapture) -> int:
     return context
 
 
+def base_of(
+    job: Json,
+    window: int,
+    log: LogCapture,
+) -> Base:
+    if job.get("original"):
+        return OriginalBase(job, window)
+    scorer = GgufScorer(job["base"], window=window, threads=job["threads"], log=log)
+    return GgufBase(scorer, job, window)
+
+
 def work(job: Json, events: Events) -> Json:
     start_s = time.process_time()
     log = LogCapture()
-    base = job["base"]
-    paths = [base, *job["models"]]
-    longest = trained_context(base, log)
-    window = min(job["window"], longest)
+    paths = job["models"]
+    window = min(job["window"], trained_context(job["base"], log))
+    base = base_of(job, window, log)
     scorers = []
-    sums = []
     for path in paths:
         scorer = GgufScorer(path, window=window, threads=job["threads"], log=log)
         scorers.append(scorer)
-        sums.append(QualitySums())
-    vocab = scorers[0].vocab
-    pieces = read_pieces(job, vocab, window)
+    names = [job["base"], *paths]
+    sums = [QualitySums() for _ in names]
     scored = 0
-    for done, piece in enumerate(pieces, 1):
-        scored += score(piece, scorers, sums)
-        events.progress("quality", done, len(pieces), unit="pieces")
+    for done, (piece, rows) in enumerate(base, 1):
+        scored += score(piece, rows, scorers, sums)
+        events.progress("quality", done, base.count, unit="pieces")
     figures = []
-    for path, model in zip(paths, sums, strict=True):
-        of_model = model.figures(path, scored)
+    for name, model in zip(names, sums, strict=True):
+        of_model = model.figures(name, scored)
         figures.append(of_model)
     return {
         "tokens": scored,

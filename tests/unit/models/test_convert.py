@@ -103,6 +103,7 @@ def test_a_failure_leaves_nothing_half_made(conversion: Conversion) -> None:
 def test_the_key_holds_the_model_and_the_type(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
     target = tmp_path / "x.gguf"
+    (tmp_path / "config.json").write_text("{}")
     keys = set()
     for digest in ("sha256:1", "sha256:2"):
         source = Artifact(reference="m", format="hf", path=str(tmp_path), digest=digest)

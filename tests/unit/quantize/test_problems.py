@@ -46,11 +46,12 @@ def kinds(found: QuantizeReport, limit: float | None = 0.01) -> list[str]:
 
 def test_the_kind_decides_and_not_the_sentence() -> None:
     assert kinds(report(2.0, GREW)) == ["perplexity-grew"]
-    assert kinds(report(2.0, SILENT)) == []
+    assert kinds(report(2.0, SILENT)) == ["not-served"]
 
 
 def test_without_a_limit_nothing_breaks_it() -> None:
     assert kinds(report(2.0, GREW), limit=None) == []
+    assert kinds(report(2.0, SILENT), limit=None) == ["not-served"]
 
 
 def test_what_was_not_measured_does_not_keep_the_limit() -> None:
