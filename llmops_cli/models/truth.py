@@ -27,6 +27,7 @@ class FaultKind(StrEnum):
     NOT_LOADED = "not-loaded"
     INCOMPLETE_ORIGINAL = "incomplete-original"
     NOTHING_QUANTIZED = "nothing-quantized"
+    OTHER_TENSORS = "other-tensors"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +65,12 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def is_settled(self) -> bool:
-        """Whether it was compared, in the way in which it would be now."""
+        """Whether it was compared, in the way in which it would be now.
+
+        What did not load is tried again: the machine may have been too full.
+        """
+        if any(fault.kind is FaultKind.NOT_LOADED for fault in self.faults):
+            return False
         return self.outcome is not Outcome.UNCHECKED and self.version == CHECK_VERSION
 
     def __str__(self) -> str:

@@ -8,9 +8,10 @@ from llmops_cli.core.spec import Env
 from llmops_cli.models.checked import NO_CHECK, Check, truth_of
 from llmops_cli.models.compared import Copy, judged
 from llmops_cli.models.tensors import tensors_of
-from llmops_cli.models.truth import FaultKind, Truth, unchecked, with_fault
+from llmops_cli.models.truth import Fault, FaultKind, Truth, unchecked, with_fault
 from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.task import QuantizeTask
+from llmops_cli.quantize.tensor_names import names_beside
 from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.job import Json
 
@@ -36,7 +37,8 @@ def truth_of_figures(
         bits=variant.bits,
     )
     reference = f"transformers {figures['transformers']}"
-    return with_nothing_quantized(judged(copy, figures, reference=reference), variant, path)
+    truth = judged(copy, figures, reference=reference)
+    return with_tensors_seen(truth, task, variant, path)
 
 
 def truth_of_folder(
@@ -56,15 +58,40 @@ def truth_of_folder(
         left_out="" if task.recipe.check else NO_CHECK,
     )
     found = truth_of(check, task.source, path, provenance, progress=task.progress)
-    return found if check.left_out else with_nothing_quantized(found, variant, path)
+    return found if check.left_out else with_tensors_seen(found, task, variant, path)
 
 
-def with_nothing_quantized(truth: Truth, variant: Variant, path: Path) -> Truth:
-    """Marks a folder all of whose tensors are as wide as before."""
+def with_tensors_seen(
+    truth: Truth,
+    task: QuantizeTask,
+    variant: Variant,
+    path: Path,
+) -> Truth:
+    """Marks a folder none of whose tensors is narrower than before, or that has others."""
+    known = {fault.kind for fault in truth.faults}
+    for fault in (*_nothing_quantized(variant, path), *_other_tensors(task.source_path, path)):
+        if fault.kind not in known:
+            truth = with_fault(truth, fault.kind, fault.text)
+    return truth
+
+
+def _nothing_quantized(variant: Variant, path: Path) -> list[Fault]:
     kinds = {tensor.dtype for tensor in tensors_of(path)}
     if variant.bits >= WHOLE or not kinds or not kinds <= WIDE:
-        return truth
-    if any(fault.kind is FaultKind.NOTHING_QUANTIZED for fault in truth.faults):
-        return truth
+        return []
     text = f"no tensor of it is quantized: all are {', '.join(sorted(kinds))}"
-    return with_fault(truth, FaultKind.NOTHING_QUANTIZED, text)
+    return [Fault(kind=FaultKind.NOTHING_QUANTIZED, text=text)]
+
+
+def _other_tensors(original: Path, path: Path) -> list[Fault]:
+    names = names_beside(original, path)
+    if names is None:
+        return []
+    told = []
+    if names.missing:
+        told.append(f"lacks {len(names.missing)} of the original's, such as {names.missing[0]}")
+    if names.unexpected:
+        told.append(f"has {len(names.unexpected)} of its own, such as {names.unexpected[0]}")
+    if not told:
+        return []
+    return [Fault(kind=FaultKind.OTHER_TENSORS, text=f"of modules it {' and '.join(told)}")]

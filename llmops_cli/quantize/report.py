@@ -26,6 +26,7 @@ class ProblemKind(StrEnum):
     LOST_TOO_MUCH = "lost-too-much"
     INCOMPLETE_ORIGINAL = "incomplete-original"
     NOTHING_QUANTIZED = "nothing-quantized"
+    OTHER_TENSORS = "other-tensors"
     UNKNOWN = "unknown"
     """Told by a version that wrote sentences only."""
 
