@@ -122,7 +122,7 @@ def make(
 
 
 def relabel_bf16(path: Path) -> None:
-    """Rewrites the header in place: "U16" plus a space of JSON padding is as long as "BF16"."""
+    """Writes the file again with another header."""
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         entries = json.loads(file.read(length))
@@ -133,6 +133,7 @@ def relabel_bf16(path: Path) -> None:
         body = path.read_bytes()[8 + length :]
         file.seek(0)
         file.write(len(header).to_bytes(8, "little") + header + body)
+        file.truncate()
 
 
 def write_tokenizer(folder: Path) -> None:

@@ -15,7 +15,7 @@ LEAST_NATS = 1e-6
 """Two right models differ by up to this: sums in another order."""
 DEQUANTIZED = "dequantized"
 """A folder that was made from a GGUF file: llama.cpp rounds what it multiplies by such weights."""
-FLOAT_SHARES = {"F32": 1e-6, "F16": 1e-4, "BF16": 2e-3}
+FLOAT_SHARES = {"F32": 1e-7, "F16": 1e-4, "BF16": 2e-3}
 SHARES = {16: 0.02, 8: 0.02, 6: 0.03, 5: 0.06, 4: 0.2, 3: 0.4, 2: 0.8, 1: 1.0}
 """Bits of a weight -> share."""
 UNKNOWN_SHARE = 0.2

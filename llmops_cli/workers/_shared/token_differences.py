@@ -15,7 +15,7 @@ def differences_of(
     copies: Iterable[list[int]],
 ) -> Json:
     """How many texts there were, how many differ, and some of those."""
-    examples = []
+    examples: list[Json] = []
     different = 0
     for original, tokens in zip(originals, copies, strict=True):
         if original.tokens == tokens:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
 
@@ -64,9 +65,9 @@ def work(job: Json, events: Events) -> Json:
     }
 
 
-def load_through_window(task: Task, reference: Reference, narrow: int) -> object:
+def load_through_window(task: Task, reference: Reference, narrow: int) -> Any:
     """With the narrow window, if the file has the original's; else as it is, to be found wrong."""
-    plain = load_model(task.path, task.log)
+    plain: Any = load_model(task.path, task.log)  # a handle of the library's
     architecture = metadata_of(plain, "general.architecture")
     key = f"{architecture}.attention.sliding_window"
     if metadata_of(plain, key) != str(reference.window):

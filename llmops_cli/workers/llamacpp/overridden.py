@@ -1,5 +1,7 @@
 """Loading a model with another value in place of one that its file has."""
 
+from typing import Any
+
 import llama_cpp
 
 from llamacpp.library import LogCapture, load_model
@@ -16,7 +18,8 @@ def load_with(
     value: int,
 ) -> object:
     """The model as if its file had this number under the key."""
-    overrides = (llama_cpp.llama_model_kv_override * 2)()  # an empty key ends the list
+    # Any: the union's type is told wrong; an empty key ends the list
+    overrides: Any = (llama_cpp.llama_model_kv_override * 2)()
     overrides[0].tag = INTEGER
     overrides[0].key = key.encode()
     overrides[0].value.val_i64 = value
