@@ -127,7 +127,7 @@ def test_every_artifact_has_its_check_in_report_and_provenance(tmp_path: Path, c
         assert entry["check"]["outcome"] == "passed", entry
         assert entry["check"]["texts"] > 50
         assert entry["quality_base"] == "the original in Transformers"
-        saved = json.loads(Path(entry["path"] + ".json").read_text())
+        saved = json.loads((tmp_path / f"{entry['path']}.json").read_text())
         assert saved["check"] == entry["check"]
     base, small = json.loads(run.stdout)["artifacts"]
     assert base["kl_divergence"] < 1e-6 < small["kl_divergence"]
