@@ -132,6 +132,7 @@ def judged(copy: Copy, figures: Json, *, reference: str) -> Truth:
         vector_distance=figures.get("vector_distance"),
         texts=figures["texts"],
         texts_different=figures["texts_different"],
+        texts_composed=figures["texts_composed"],
         cpu_s=figures["cpu_s"],
         peak_rss_bytes=figures["peak_rss_bytes"],
     )

@@ -43,7 +43,8 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `kl_divergence` is the mean of KL(original || copy) after `scored` of the text's tokens, in
     nats; `known_nats` that of a model which knows nothing; `kl_limit` what the format explains.
     `vector_distance`, of models that make vectors, is the largest of 1 - cosine over the texts.
-    `texts` were cut into tokens by both, `texts_different` of them in another way. `reason` says
+    `texts` were cut into tokens by both, `texts_different` of them in another way, and
+    `texts_composed` alike once their characters are composed. `reason` says
     why nothing was compared, `reference` what computed the original.
     """
 
@@ -59,6 +60,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     vector_distance: float | None = None
     texts: int = 0
     texts_different: int = 0
+    texts_composed: int = 0
     cpu_s: float = 0.0
     peak_rss_bytes: int | None = None
     version: int = CHECK_VERSION
@@ -84,10 +86,13 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 f"as the original: vectors at most {self.vector_distance:.2g} away, "
                 f"{self.texts} texts cut alike"
             )
-        return (
+        told = (
             f"as the original: KL {self.kl_divergence:.2g} nats (at most {self.kl_limit:.2g}), "
-            f"{self.texts} texts cut alike"
+            f"{self.texts - self.texts_composed} texts cut alike"
         )
+        if self.texts_composed:
+            told += f", {self.texts_composed} more if their characters are composed first (NFC)"
+        return told
 
 
 def unchecked(reason: str) -> Truth:

@@ -1,6 +1,7 @@
 """Texts that a copy's tokenizer cuts in another way than the original's."""
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 
 from _shared.protocol import Json
 from _shared.reference import TokenizedText
@@ -12,18 +13,32 @@ SHOWN_TOKENS = 16
 
 def differences_of(
     originals: Sequence[TokenizedText],
-    copies: Iterable[list[int]],
+    cut: Callable[[str], list[int]],
 ) -> Json:
-    """How many texts there were, how many differ, and some of those."""
+    """How many texts there were, how many the copy cuts otherwise, and some of those.
+
+    `texts_composed`: how many it cuts alike once they are composed (NFC), which some originals do
+    themselves and llama.cpp does not.
+    """
     examples: list[Json] = []
     different = 0
-    for original, tokens in zip(originals, copies, strict=True):
+    composed = 0
+    for original in originals:
+        tokens = cut(original.text)
         if original.tokens == tokens:
+            continue
+        if original.tokens == cut(unicodedata.normalize("NFC", original.text)):
+            composed += 1
             continue
         different += 1
         if len(examples) < MOST_EXAMPLES:
             examples.append(_example(original, tokens))
-    return {"texts": len(originals), "texts_different": different, "examples": examples}
+    return {
+        "texts": len(originals),
+        "texts_different": different,
+        "texts_composed": composed,
+        "examples": examples,
+    }
 
 
 def _example(original: TokenizedText, tokens: list[int]) -> Json:

@@ -34,10 +34,13 @@ def work(job: Json, events: Events) -> Json:
     except REFUSALS as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise JobError("EngineFailed", f"it does not load: {reason[:300]}") from error
-    texts = [list(tokenizer(each.text).input_ids) for each in reference.texts]
+
+    def cut(text: str) -> list[int]:
+        return list(tokenizer(text).input_ids)
+
     return {
         **comparison.figures(),
-        **differences_of(reference.texts, texts),
+        **differences_of(reference.texts, cut),
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }

@@ -163,9 +163,11 @@ class Quality:
         tokenizer = self._tokenizer
         if entry["format"] != "ct2":
             tokenizer = AutoTokenizer.from_pretrained(entry["path"], trust_remote_code=False)
-        originals = tokenized_texts(self._tokenizer)
-        copies = [list(tokenizer(each.text).input_ids) for each in originals]
-        return differences_of(originals, copies)
+
+        def cut(text: str) -> list[int]:
+            return list(tokenizer(text).input_ids)
+
+        return differences_of(tokenized_texts(self._tokenizer), cut)
 
     def _opening(self) -> list[int]:
         """The first tokens of the text, for the models to go on from."""

@@ -44,7 +44,7 @@ def work(job: Json, events: Events) -> Json:
     comparison = Comparison()
     model = load_model(task.path, task.log)
     context = int(llama_cpp.llama_model_n_ctx_train(model))
-    texts = tokens_of(llama_cpp.llama_model_get_vocab(model), reference)
+    differences = token_differences(llama_cpp.llama_model_get_vocab(model), reference)
     if reference.window is not None and task.beyond_window:
         context = min(context, reference.window)
     is_cut = reference.window is not None and context <= reference.window
@@ -58,7 +58,7 @@ def work(job: Json, events: Events) -> Json:
         events.progress("comparing with the original", number + 1, len(reference.passages))
     return {
         **comparison.figures(),
-        **differences_of(reference.texts, texts),
+        **differences,
         "context": context,
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
@@ -95,12 +95,11 @@ def compare_passage(
     scorer.close()
 
 
-def tokens_of(vocab: object, reference: Reference) -> list[list[int]]:
-    found = []
-    for each in reference.texts:
-        raw = each.text.encode()
-        found.append(tokenize(vocab, raw, add_special=True, parse_special=True))
-    return found
+def token_differences(vocab: object, reference: Reference) -> Json:
+    def cut(text: str) -> list[int]:
+        return tokenize(vocab, text.encode(), add_special=True, parse_special=True)
+
+    return differences_of(reference.texts, cut)
 
 
 if __name__ == "__main__":

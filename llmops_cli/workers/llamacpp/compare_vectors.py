@@ -10,8 +10,7 @@ import numpy as np
 
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from _shared.reference import kept_logits, read_reference
-from _shared.token_differences import differences_of
-from llamacpp.compare import tokens_of
+from llamacpp.compare import token_differences
 from llamacpp.server.binding import LoadError
 from llamacpp.server.embedder import Embedder, vector_form
 from llamacpp.server.model import GgufModel
@@ -42,7 +41,7 @@ def work(job: Json, _events: Events) -> Json:
     return {
         "vector_distance": max(distances),
         "scored": len(distances),
-        **differences_of(reference.texts, tokens_of(model.vocabulary.handle, reference)),
+        **token_differences(model.vocabulary.handle, reference),
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }

@@ -33,6 +33,7 @@ def figures(**changed: Any) -> dict[str, Any]:
         "top1_agreement": 1.0,
         "texts": 60,
         "texts_different": 0,
+        "texts_composed": 0,
         "examples": [],
         "cpu_s": 2.0,
         "peak_rss_bytes": 1,

@@ -61,9 +61,17 @@ def test_no_numbers_are_an_error() -> None:
 
 def test_differences_begin_shortly_before_the_first_other_token() -> None:
     originals = [TokenizedText("same", [1, 2]), TokenizedText("other", [1, 2, 3, 4])]
-    found = differences_of(originals, [[1, 2], [1, 2, 9, 4]])
+    copies = {"same": [1, 2], "other": [1, 2, 9, 4]}
+    found = differences_of(originals, lambda text: copies[text])
     assert (found["texts"], found["texts_different"]) == (2, 1)
     assert found["examples"] == [{"text": "other", "original": [2, 3, 4], "copy": [2, 9, 4]}]
+
+
+def test_a_text_that_only_the_original_composes_is_told_apart() -> None:
+    originals = [TokenizedText("e\u0301", [7]), TokenizedText("n\u0303", [8])]
+    copies = {"\u00e9": [7], "\u00f1": [9]}
+    found = differences_of(originals, lambda text: copies.get(text, [1, 2]))
+    assert (found["texts_composed"], found["texts_different"]) == (1, 1)
 
 
 def test_the_texts_differ_and_hold_the_tokenizers_own_tokens() -> None:
