@@ -36,7 +36,8 @@ def work(job: Json, events: Events) -> Json:
         raise JobError("EngineFailed", f"it does not load: {reason[:300]}") from error
 
     def cut(text: str) -> list[int]:
-        return list(tokenizer(text).input_ids)
+        adds_special = reference.facts.get("adds_special", True)
+        return list(tokenizer(text, add_special_tokens=adds_special).input_ids)
 
     return {
         **comparison.figures(),

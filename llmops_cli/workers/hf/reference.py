@@ -15,7 +15,7 @@ from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from _shared.reference import Passage, Reference, write_logits, write_reference
 from _shared.token_texts import TOKEN_TEXTS
 from hf.original import REFUSALS, Original
-from hf.tokenized import begin_of, tokenized_texts
+from hf.tokenized import begin_of, says_what_it_adds, tokenized_texts
 
 WORK = 5e10
 """Parameters times tokens: some seconds of a processor."""
@@ -97,8 +97,14 @@ def work(job: Json, events: Events) -> Json:
         write_logits(folder, number, logits_NV)
         passages.append(Passage(tokens, positions, logits_NV.shape[1], narrow))
         events.progress("reading the original", number + 1, 2)
-    facts = {"transformers": transformers.__version__, "parameters": original.parameters}
-    write_reference(folder, Reference(passages, tokenized_texts(original.tokenizer), window, facts))
+    adds_special = says_what_it_adds(Path(job["model"]))
+    facts = {
+        "transformers": transformers.__version__,
+        "parameters": original.parameters,
+        "adds_special": adds_special,
+    }
+    tokenized = tokenized_texts(original.tokenizer, adds_special=adds_special)
+    write_reference(folder, Reference(passages, tokenized, window, facts))
     return {
         "tokens": len(texts),
         "cpu_s": time.process_time() - start_s,

@@ -1,5 +1,6 @@
 """How a Hugging Face tokenizer begins a text, and how it cuts many texts."""
 
+from pathlib import Path
 from typing import Any
 
 from _shared.reference import TokenizedText
@@ -15,11 +16,22 @@ def begin_of(tokenizer: Any) -> list[int]:
     return []
 
 
-def tokenized_texts(tokenizer: Any) -> list[TokenizedText]:
+CONFIGS = ("tokenizer_config.json", "tokenizer.json")
+
+
+def says_what_it_adds(folder: Path) -> bool:
+    """Whether the folder tells what stands around a text.
+
+    Of a SentencePiece file alone Transformers and llama.cpp make different guesses.
+    """
+    return any((folder / name).is_file() for name in CONFIGS)
+
+
+def tokenized_texts(tokenizer: Any, *, adds_special: bool = True) -> list[TokenizedText]:
     """Of scripts, digits, spaces, code, emoji, and its own added tokens inside texts."""
     added = sorted(tokenizer.get_added_vocab(), key=lambda token: (len(token), token))
     found = []
     for text in texts_with(added):
-        tokens = list(tokenizer(text).input_ids)
+        tokens = list(tokenizer(text, add_special_tokens=adds_special).input_ids)
         found.append(TokenizedText(text, tokens))
     return found

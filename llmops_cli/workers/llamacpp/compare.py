@@ -96,8 +96,10 @@ def compare_passage(
 
 
 def token_differences(vocab: object, reference: Reference) -> Json:
+    adds_special = reference.facts.get("adds_special", True)
+
     def cut(text: str) -> list[int]:
-        return tokenize(vocab, text.encode(), add_special=True, parse_special=True)
+        return tokenize(vocab, text.encode(), add_special=adds_special, parse_special=True)
 
     return differences_of(reference.texts, cut)
 
