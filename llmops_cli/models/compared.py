@@ -29,7 +29,12 @@ from llmops_cli.models.truth import (
     failed,
     unchecked,
 )
-from llmops_cli.models.truth_limits import VECTOR_DISTANCE, is_float, limit_nats
+from llmops_cli.models.truth_limits import (
+    ENCODER_TEXTS,
+    VECTOR_DISTANCE,
+    is_float,
+    limit_nats,
+)
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.hardware import usable_cores, versions_in
 from llmops_cli.runtime.job import Json
@@ -119,7 +124,7 @@ def judged(copy: Copy, figures: Json, *, reference: str) -> Truth:
     else:
         limit = limit_nats(copy.scheme, figures["known_nats"], bits=copy.bits)
         faults += _logit_faults(copy, figures, limit)
-    faults += _token_faults(figures)
+    faults += _token_faults(copy, figures)
     return Truth(
         outcome=Outcome.FAILED if faults else Outcome.PASSED,
         faults=faults,
@@ -167,8 +172,9 @@ def _vector_faults(figures: Json) -> list[Fault]:
     return [Fault(kind=FaultKind.LOGITS_DIFFER, text=text)]
 
 
-def _token_faults(figures: Json) -> list[Fault]:
-    if not figures["texts_different"]:
+def _token_faults(copy: Copy, figures: Json) -> list[Fault]:
+    most = ENCODER_TEXTS * figures["texts"] if copy.makes_vectors else 0
+    if figures["texts_different"] <= most:
         return []
     example = figures["examples"][0]
     text = (

@@ -84,7 +84,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.vector_distance is not None:
             return (
                 f"as the original: vectors at most {self.vector_distance:.2g} away, "
-                f"{self.texts} texts cut alike"
+                f"{self.texts - self.texts_different} of {self.texts} texts cut alike"
             )
         told = (
             f"as the original: KL {self.kl_divergence:.2g} nats (at most {self.kl_limit:.2g}), "

@@ -63,6 +63,17 @@ def test_one_text_that_is_cut_otherwise_is_a_fault_with_its_example() -> None:
     assert "'a  b'" in found.faults[0].text
 
 
+def test_an_encoder_may_cut_a_few_texts_otherwise() -> None:
+    example = {"text": "a", "original": [1], "copy": [2]}
+    copy = copy_of("F16", makes_vectors=True)
+    few = figures(vector_distance=1e-6, texts_different=5, examples=[example])
+    assert judged(copy, few, reference="t").outcome is Outcome.PASSED
+    many = figures(vector_distance=1e-6, texts_different=20, examples=[example])
+    assert kinds(judged(copy, many, reference="t")) == [FaultKind.TOKENS_DIFFER]
+    far = figures(vector_distance=0.5)
+    assert kinds(judged(copy, far, reference="t")) == [FaultKind.LOGITS_DIFFER]
+
+
 def test_limits_grow_as_bits_fall_and_scale_with_what_the_original_knows() -> None:
     types = ["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K"]
     limits = [limit_nats(name, 8.0) for name in types]
