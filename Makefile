@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS := recipes/envs/constraints.txt
-# Test processes at a time: one a core, 2 to 4.
-JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 2 ] && n=2; [ $$n -gt 4 ] && n=4; echo $$n)
+# Test processes at a time: one more than cores, since tests wait for servers half of their time; 3 to 6.
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 2 ] && n=2; [ $$n -gt 5 ] && n=5; echo $$((n + 1)))
 PARALLEL := -m 'not quiet' -n $(JOBS) --dist loadgroup
 
 .PHONY: demo test quiet unit coverage check format setup benchmarks bench-self bench-serve bench-hostile soak clean help

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -40,6 +41,34 @@ TOGETHER = re.compile(
 """Tests that share what takes long to make: one process runs all of a kind."""
 
 
+LONGEST_FIRST = (
+    "test_demo.py",  # trains the demo where the cache has none: whoever else needs it would wait
+    "test_train_exact.py",
+    "test_quantize.py",
+    "test_train_kills.py",
+    "test_train_command.py",
+    "test_engines.py",
+    "test_workers.py",
+    "test_train_launch.py",
+    "test_sizing_allocated.py",
+    "test_report.py",
+    "test_serve_soak.py",
+    "test_env.py",
+    "test_embeddings.py",
+    "test_train_faults.py",
+    "tests/integration/",
+)
+"""In this order, so that no process is left with a long one when the others have nothing to do."""
+
+
+def begins_at(scope: str) -> int:
+    """Its place in that order; unit tests come last."""
+    for place, name in enumerate(LONGEST_FIRST):
+        if name in scope:
+            return place
+    return len(LONGEST_FIRST)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """The marks of --dist loadgroup go unseen with pytest 9.2 (xdist 3.8 renames a node that has no
@@ -48,9 +77,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):
+        is_ordered = False
+
         def _split_scope(self, nodeid: str) -> str:
             found = TOGETHER.search(nodeid)
             return found[1] if found else nodeid
+
+        def _assign_work_unit(self, node: object) -> None:
+            """When it is called first, all units are there, those of most tests first."""
+            if not self.is_ordered:
+                units = sorted(self.workqueue.items(), key=lambda unit: begins_at(unit[0]))
+                self.workqueue = OrderedDict(units)
+                self.is_ordered = True
+            super()._assign_work_unit(node)
 
     return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
 
