@@ -10,15 +10,18 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
+
+from llmops_cli.runtime.server import free_port
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -39,7 +42,6 @@ TOGETHER = re.compile(
     r"|test_serve_operations\.py::test_(?:hostile|odd))"
 )
 """Tests that share what takes long to make: one process runs all of a kind."""
-
 
 LONGEST_FIRST = (
     "test_demo.py",  # trains the demo where the cache has none: whoever else needs it would wait
@@ -94,23 +96,41 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
-@pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """Runs `llmops` in an empty folder with an empty cache, as a user would."""
+def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables without those of coverage: it doubles the time of what other tests measure."""
+    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
+
+
+IMPORTS = Path(tempfile.gettempdir()) / f"llmops-tests-{os.getuid()}" / "imports"
+"""What Pythons can import, by the state of their files: 10 CPU seconds for torch and its like."""
+
+
+def empty_cache(folder: Path) -> Path:
+    """A cache in which nothing is known but what Pythons can import."""
+    own = folder / "llmops"
+    own.mkdir(parents=True, exist_ok=True)
+    IMPORTS.mkdir(parents=True, exist_ok=True)
+    link = own / "imports"
+    if not link.is_symlink():
+        link.symlink_to(IMPORTS)
+    return folder
+
+
+def llmops_in(
+    folder: Path,
+    *,
+    default_timeout_s: float,
+    **environment: str,
+) -> Cli:
+    """Runs `llmops` there, with these variables beside those of the tests."""
 
     def run(
-        *args: str, env: dict[str, str] | None = None, timeout_s: float = 300
+        *args: str, env: dict[str, str] | None = None, timeout_s: float = default_timeout_s
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "llmops_cli", *args],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "XDG_CACHE_HOME": str(tmp_path / "cache"),
-                "XDG_CONFIG_HOME": str(tmp_path / "config"),
-                "COLUMNS": "100",
-                **(env or {}),
-            },
+            cwd=folder,
+            env={**os.environ, "COLUMNS": "100", **environment, **(env or {})},
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -118,6 +138,21 @@ def cli(tmp_path: Path) -> Cli:
         )
 
     return run
+
+
+def fresh_cli(folder: Path) -> Cli:
+    """Runs `llmops` in an empty folder with an empty cache, as a user would."""
+    return llmops_in(
+        folder,
+        default_timeout_s=300,
+        XDG_CACHE_HOME=str(empty_cache(folder / "cache")),
+        XDG_CONFIG_HOME=str(folder / "config"),
+    )
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return fresh_cli(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -132,26 +167,7 @@ def shared_cache() -> Path:
 @pytest.fixture
 def demo_cli(tmp_path: Path, shared_cache: Path) -> Cli:
     """Runs `llmops` in an empty folder with the shared cache, where the demo model lives."""
-
-    def run(
-        *args: str, env: dict[str, str] | None = None, timeout_s: float = 900
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "llmops_cli", *args],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "XDG_CACHE_HOME": str(shared_cache),
-                "COLUMNS": "100",
-                **(env or {}),
-            },
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-
-    return run
+    return llmops_in(tmp_path, default_timeout_s=900, XDG_CACHE_HOME=str(shared_cache))
 
 
 class Answer(NamedTuple):
@@ -207,10 +223,7 @@ def mock(mock_binary: Path, tmp_path: Path) -> Iterator[Callable[..., Mock]]:
     running: list[Mock] = []
 
     def start(*options: str, port: int | None = None) -> Mock:
-        if port is None:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
+        port = port or free_port()
         running.append(Mock([str(mock_binary), *options], tmp_path / f"mock-{port}.log", port))
         return running[-1]
 

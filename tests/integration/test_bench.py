@@ -162,7 +162,7 @@ def test_no_process_is_left_behind(tmp_path: Path, sig: signal.Signals, code: in
         "--backend",
         "sim",
         "--set",
-        "itl_ms=50",
+        "itl_ms=10",
         "-o",
         "run",
     ]
@@ -177,7 +177,7 @@ def test_no_process_is_left_behind(tmp_path: Path, sig: signal.Signals, code: in
     for line in process.stderr:
         if line.startswith("1 stream"):
             break
-    time.sleep(4.5)  # one request takes 3.2 s
+    time.sleep(1.5)  # one request takes 0.7 s
     engine = children_of(process.pid)
     assert len(engine) == 3  # the guard, the engine and a load worker
     process.send_signal(sig)

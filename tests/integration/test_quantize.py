@@ -267,7 +267,8 @@ def test_the_demos_questions_are_asked_of_the_base_and_of_each_artifact(
         ]
         assert entry["served"]["output_tokens_per_s"] > 0
     assert report["recommended"].startswith("best that fits 2.00 GiB")
-    assert "demo average: base" in demo_cli(*args[:-1]).stderr
+    (kept,) = (tmp_path / "results").iterdir()
+    assert "demo average: base" in demo_cli("report", "show", str(kept)).stdout
 
 
 def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(

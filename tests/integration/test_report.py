@@ -19,7 +19,8 @@ import pytest
 import yaml
 
 from llmops_cli.runtime.paths import recipes_dir
-from tests.conftest import Cli, Mock
+from llmops_cli.runtime.server import free_port
+from tests.conftest import Cli, Mock, fresh_cli
 
 MockStart = Callable[..., Mock]
 BROWSER = (
@@ -35,10 +36,13 @@ BROWSER = (
 )
 
 
-@pytest.fixture
-def run(cli: Cli, tmp_path: Path, mock: MockStart) -> Path:
-    server = mock("--ttft-ms", "20", "--itl-ms", "2", "--jitter", "0.3")
-    done = cli(
+@pytest.fixture(scope="module")
+def measured(mock_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of three loads."""
+    folder = tmp_path_factory.mktemp("measured")
+    argv = [str(mock_binary), "--ttft-ms", "20", "--itl-ms", "2", "--jitter", "0.3"]
+    server = Mock(argv, folder / "mock.log", free_port())
+    done = fresh_cli(folder)(
         "bench",
         "--url",
         server.url,
@@ -53,8 +57,15 @@ def run(cli: Cli, tmp_path: Path, mock: MockStart) -> Path:
         "--slo",
         "ttft_p95=10ms",
     )
+    server.stop()
     assert done.returncode == 0, done.stderr
-    return tmp_path / "run"
+    return folder / "run"
+
+
+@pytest.fixture
+def run(measured: Path, tmp_path: Path) -> Path:
+    """A copy of it where the test's commands run."""
+    return Path(shutil.copytree(measured, tmp_path / "run"))
 
 
 def test_the_files_of_a_run_agree(run: Path) -> None:
@@ -221,7 +232,7 @@ def test_the_ci_job_passes_until_serving_gets_slower(tmp_path: Path) -> None:
     def ci(ttft_ms: int) -> int:
         options = (
             f"--backend sim --set ttft_ms={ttft_ms} --set itl_ms=2 --concurrency 4 "
-            f"--requests 60 --repeats 3"
+            f"--requests 60 --repeats 3 --output-tokens 8"
         )
         run = subprocess.run(
             ["bash", "-euc", step],

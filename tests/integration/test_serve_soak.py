@@ -14,5 +14,5 @@ def test_nothing_is_lost_count_of(workers: str, capsys: pytest.CaptureFixture[st
     """Requests, streams, mistakes and clients that leave: the same counts in the client, the
     metrics and the log.
     """
-    good = soak.main(["--requests", "20000", "--workers", workers, "--growth", "0.2"])
+    good = soak.main(["--requests", "8000", "--workers", workers, "--growth", "0.2"])
     assert good, capsys.readouterr().out

@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import empty_cache
+
 pytestmark = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 
 RECIPE = """
@@ -60,7 +62,7 @@ class Command:
         return subprocess.Popen(
             [*argv, "-o", output, "--json"],
             cwd=self.folder,
-            env={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")},
+            env={**os.environ, "XDG_CACHE_HOME": str(empty_cache(self.folder / "cache"))},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

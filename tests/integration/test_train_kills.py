@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import unmeasured
 
 SEEDS = "0:36"
 LEAST_KILLED = 30
@@ -26,6 +29,7 @@ def test_runs_that_were_killed_end_as_one_that_was_not(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
+        env=unmeasured(os.environ),
         check=False,
         timeout=880,
         start_new_session=True,

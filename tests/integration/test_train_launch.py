@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Cli
+from tests.conftest import Cli, empty_cache
 
 pytest.importorskip("torch", reason="torch is not installed")
 
@@ -44,7 +44,7 @@ def environ(folder: Path) -> dict[str, str]:
     """As that of the `cli` fixture."""
     return {
         **os.environ,
-        "XDG_CACHE_HOME": str(folder / "cache"),
+        "XDG_CACHE_HOME": str(empty_cache(folder / "cache")),
         "XDG_CONFIG_HOME": str(folder / "config"),
     }
 
