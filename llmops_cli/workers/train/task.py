@@ -6,6 +6,7 @@ Shapes: B rows, T tokens, V vocabulary.
 import json
 from collections import defaultdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
@@ -39,8 +40,9 @@ class Task:
         example = json.loads(line)
         *before, last = example["messages"]
         prompt = self._tokenizer.apply_chat_template(before, add_generation_prompt=True)
-        ids = prompt["input_ids"] if isinstance(prompt, dict) or hasattr(prompt, "keys") else prompt
-        return Question(example["skill"], list(ids), last["content"])
+        if hasattr(prompt, "keys"):
+            prompt = prompt["input_ids"]
+        return Question(example["skill"], list(prompt), last["content"])
 
     @torch.no_grad()
     def score(self, strategy: Strategy) -> dict[str, float]:
@@ -50,31 +52,45 @@ class Task:
         answers = self._answers(strategy.model)
         right: dict[str, list[bool]] = defaultdict(list)
         for question, answer in zip(self._questions, answers, strict=True):
-            right[question.skill].append(answer == question.answer)
-        return {skill: sum(each) / len(each) for skill, each in right.items()}
+            is_right = answer == question.answer
+            right[question.skill].append(is_right)
+        return {skill: fmean(each) for skill, each in right.items()}
 
     def _answers(self, model: Any) -> list[str]:
         prompts = [question.prompt for question in self._questions]
-        lengths_B = torch.tensor([len(prompt) for prompt in prompts])
-        longest = int(lengths_B.max()) + MOST_TOKENS
+        lengths = [len(prompt) for prompt in prompts]
+        longest = max(lengths) + MOST_TOKENS
         ids_BT = torch.zeros(len(prompts), longest, dtype=torch.long)
         for row, prompt in enumerate(prompts):
-            ids_BT[row, : len(prompt)] = torch.tensor(prompt)
+            ids_BT[row, : lengths[row]] = torch.tensor(prompt)
         device = next(model.parameters()).device
-        found_BT = self._extended(model, ids_BT.to(device), lengths_B.to(device))
-        return [self._text(found_BT[row, len(prompt) :]) for row, prompt in enumerate(prompts)]
+        lengths_B = torch.tensor(lengths, device=device)
+        found_BT = self._extended(model, ids_BT.to(device), lengths_B)
+        answers = []
+        for row, length in enumerate(lengths):
+            answer_T = found_BT[row, length:]
+            answers.append(self._text(answer_T))
+        return answers
 
-    def _extended(self, model: Any, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
+    def _extended(
+        self,
+        model: Any,
+        ids_BT: Tensor,
+        lengths_B: Tensor,
+    ) -> Tensor:
         """The likeliest token each time; rows are padded on the right, which no token sees."""
         end = self._tokenizer.eos_token_id
-        rows_B = torch.arange(len(ids_BT), device=ids_BT.device)
-        ended_B = torch.zeros(len(ids_BT), dtype=torch.bool, device=ids_BT.device)
+        device = ids_BT.device
+        rows = len(ids_BT)
+        rows_B = torch.arange(rows, device=device)
+        ended_B = torch.zeros(rows, dtype=torch.bool, device=device)
         places_B = lengths_B.clone()
         for _ in range(MOST_TOKENS):
             width = int(places_B.max())
-            with autocast(self._settings.precision, ids_BT.device):
-                logits_BTV = model(input_ids=ids_BT[:, :width], use_cache=False).logits
-            next_B = logits_BTV[rows_B, places_B - 1].argmax(-1)
+            with autocast(self._settings.precision, device):
+                output = model(input_ids=ids_BT[:, :width], use_cache=False)
+            last_BV = output.logits[rows_B, places_B - 1]
+            next_B = last_BV.argmax(-1)
             ids_BT[rows_B, places_B] = next_B.masked_fill(ended_B, end)
             ended_B |= next_B == end
             places_B += 1

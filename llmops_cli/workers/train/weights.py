@@ -4,7 +4,7 @@ A weight that is new is a function of the seed and of its module's name alone, s
 the same one, and no rank needs the others' weights for its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -18,18 +18,27 @@ def weights_of(model: Any) -> dict[str, Tensor]:
     """Parameters and buffers that are saved, tied ones once, by the names of a whole model."""
     weights: dict[str, Tensor] = dict(model.named_parameters())
     for prefix, module in model.named_modules():
-        for name, buffer in module.named_buffers(recurse=False):
-            unsaved = module._non_persistent_buffers_set  # noqa: SLF001  torch has no other way
-            if name not in unsaved:
-                weights[f"{prefix}.{name}".lstrip(".")] = buffer
+        for name, buffer in _saved_buffers(module):
+            full_name = f"{prefix}.{name}".lstrip(".")
+            weights[full_name] = buffer
     return weights
+
+
+def _saved_buffers(module: Any) -> Iterator[tuple[str, Tensor]]:
+    """Of the module itself, by its own names."""
+    unsaved = module._non_persistent_buffers_set  # noqa: SLF001  torch has no other way
+    for name, buffer in module.named_buffers(recurse=False):
+        if name not in unsaved:
+            yield name, buffer
 
 
 @torch.no_grad()
 def copy_into(weights: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> None:
     """Both spread alike; a tensor that is already the same memory stays."""
     for name, weight in weights.items():
-        local_part(weight).copy_(local_part(source[name]))
+        own = local_part(weight)
+        new = local_part(source[name])
+        own.copy_(new)
 
 
 @torch.no_grad()
@@ -49,5 +58,6 @@ def _is_below(name: str, below: str) -> bool:
 
 
 def _seed_of(seed: int, name: str) -> int:
-    digest = sha256(f"{seed}:{name}".encode()).digest()
+    drawn_by = f"{seed}:{name}"
+    digest = sha256(drawn_by.encode()).digest()
     return int.from_bytes(digest[:7], "little")

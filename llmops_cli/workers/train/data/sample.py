@@ -60,6 +60,10 @@ class SamplePiece(NamedTuple):
     end: int
 
     @property
+    def length(self) -> int:
+        return self.end - self.begin
+
+    @property
     def is_first(self) -> bool:
         """A sample counts where it begins, so none counts twice."""
         return self.begin == 0
@@ -70,6 +74,10 @@ class TokenRow(NamedTuple):
 
     pieces: tuple[SamplePiece, ...]
     left_out: tuple[TrainingSample, ...] = ()
+
+    @property
+    def length(self) -> int:
+        return sum(piece.length for piece in self.pieces)
 
 
 def row_of(sample: TrainingSample) -> TokenRow:
