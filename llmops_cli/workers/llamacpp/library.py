@@ -48,9 +48,15 @@ def load_model(
     *,
     gpu_layers: int = 0,
     overrides: object = None,
+    repacks: bool = True,
 ) -> object:
-    """`overrides`: an array of llama.cpp's, of metadata that counts in place of the file's."""
+    """The model, its file mapped.
+
+    `overrides`: an array of llama.cpp's, of metadata that counts in place of the file's.
+    `repacks`: whether weights may be copied into an order that its kernels like.
+    """
     params = llama_cpp.llama_model_default_params()
+    params.use_extra_bufts = repacks
     params.n_gpu_layers = gpu_layers
     if overrides is not None:
         params.kv_overrides = overrides

@@ -35,8 +35,9 @@ class GgufScorer:
         window: int,
         threads: int,
         log: LogCapture,
+        repacks: bool = True,
     ) -> None:
-        self._model = load_model(path, log)
+        self._model = load_model(path, log, repacks=repacks)
         self.vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._vocab_size = llama_cpp.llama_vocab_n_tokens(self.vocab)
         params = _params(window, threads)

@@ -5,6 +5,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import gguf
 import llama_cpp
@@ -45,12 +46,31 @@ def file_type_of(scheme: str) -> int:
     return int(number)
 
 
+class TensorTypes:
+    """A C array of types by the names of tensors, ended by one without; must outlive its use."""
+
+    def __init__(self, types: dict[str, str]) -> None:
+        room = len(types) + 1  # the last stays empty: it is the end
+        self._array = (llama_cpp.llama_model_tensor_override * room)()
+        for slot, name in zip(self._array, types, strict=False):
+            whole = f"^{re.escape(name)}$"
+            slot.pattern = whole.encode()
+            slot.type = gguf.GGMLQuantizationType[types[name]]
+
+    def pointer(self) -> Any:  # Any: ctypes has no type for it
+        pointer = ctypes.POINTER(llama_cpp.llama_model_tensor_override)
+        return ctypes.cast(self._array, pointer)
+
+
 def quantize(job: Json, log: QuantizerLog) -> None:
     """Writes job["output"]. Raises: JobError with llama.cpp's last words."""
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = file_type_of(job["scheme"])
     params.nthread = job["threads"]
+    params.pure = job.get("pure", False)
     output = job["output"]
+    types = TensorTypes(job.get("tensor_types", {}))
+    params.tt_overrides = types.pointer()
     imatrix = None
     if job.get("imatrix"):
         values = read_imatrix(Path(job["imatrix"]))
@@ -60,7 +80,7 @@ def quantize(job: Json, log: QuantizerLog) -> None:
     output_file = output.encode()
     options = ctypes.byref(params)
     status = llama_cpp.llama_model_quantize(model_file, output_file, options)
-    del imatrix  # it had to live until here
+    del imatrix, types  # they had to live until here
     if status != 0:
         last_words = log.capture.last()
         raise failure(job["scheme"], Path(output), last_words)
