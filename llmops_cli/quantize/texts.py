@@ -9,6 +9,8 @@ from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.runtime.paths import recipes_dir
 
 OWN_CALIBRATION = ("builtin", "generated")
+MULTILINGUAL = "multilingual"
+"""Our texts of many languages: for what a model says of them, whatever its own texts are in."""
 
 
 def texts_of(recipe: QuantizeRecipe, model: Path) -> tuple[Path, Path]:
@@ -17,10 +19,14 @@ def texts_of(recipe: QuantizeRecipe, model: Path) -> tuple[Path, Path]:
     Raises: UsageError for a file that is not there.
     """
     heldout = _own("heldout", model)
-    if recipe.eval_text:
+    if recipe.eval_text == MULTILINGUAL:
+        heldout = recipes_dir() / "data" / "multilingual-heldout.jsonl"
+    elif recipe.eval_text:
         heldout = Path(recipe.eval_text)
     calibration = _own("calibration", model)
-    if recipe.calibration not in OWN_CALIBRATION:
+    if recipe.calibration == MULTILINGUAL:
+        calibration = recipes_dir() / "data" / "multilingual.jsonl"
+    elif recipe.calibration not in OWN_CALIBRATION:
         calibration = Path(recipe.calibration)
     for path in (heldout, calibration):
         if not path.is_file():
