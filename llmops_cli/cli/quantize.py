@@ -41,7 +41,7 @@ def quantize(
     from llmops_cli.evaluate.evaluators import evaluators_of
     from llmops_cli.models.convert import quantized_dir
     from llmops_cli.models.prepare import find_original
-    from llmops_cli.quantize.choice import best_that_fits
+    from llmops_cli.quantize.choice import best_file_that_fits, best_that_fits
     from llmops_cli.quantize.run import quantize as run
     from llmops_cli.quantize.variants import variants_of
     from llmops_cli.quantize.verdict import failure_of
@@ -65,7 +65,8 @@ def quantize(
             evaluators=evaluators_of(wish.eval, model=wish.model, source=source),
         )
     if wish.fit_bytes is not None:
-        best = best_that_fits(report.artifacts, wish.fit_bytes)
+        fits = best_file_that_fits if wish.mix else best_that_fits
+        best = fits(report.artifacts, wish.fit_bytes)
         report = msgspec.structs.replace(report, recommended=best)
     _tell(report, as_json=as_json)
     failure = failure_of(report, max_increase=wish.max_perplexity_increase)

@@ -9,6 +9,7 @@ import msgspec
 from llmops_cli.quantize.report import QuantizedArtifact
 
 GIB = 2**30
+MB = 1_000_000
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +67,18 @@ def _beats(one: Candidate, other: Candidate) -> bool:
     return one.size_bytes < other.size_bytes or one.loss < other.loss
 
 
+def best_file_that_fits(artifacts: Sequence[QuantizedArtifact], room_bytes: int) -> str:
+    """One line: the artifact that loses least among those whose files fit."""
+    fitting = [each for each in candidates_of(artifacts) if each.size_bytes <= room_bytes]
+    room = f"{room_bytes / MB:,.2f} MB"
+    if not fitting:
+        return f"no artifact with a known quality has a file within {room}"
+    best = min(fitting, key=_loss_then_size)
+    return f"best file within {room}: {best.name}, {best.size_bytes / MB:,.2f} MB, at {best.path}"
+
+
 def best_that_fits(artifacts: Sequence[QuantizedArtifact], room_bytes: int) -> str:
-    """One line: the artifact that loses least among those that fit."""
+    """One line: the artifact that loses least among those whose serving memory fits."""
     rated = candidates_of(artifacts)
     if not rated:
         return "no artifact has a quality to choose by"

@@ -48,6 +48,8 @@ DEFAULT_SCHEME = "Q4_K_M"
 
 NEEDS_IMATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K_S"})
 """llama.cpp refuses or ruins these without an importance matrix (tools/quantize/quantize.cpp)."""
+MIX = "mix-"
+MB = 1_000_000
 HELPED_BY_IMATRIX = re.compile(r"(IQ|Q[1-4]_)")
 """At four bits and below the matrix lowers the loss enough to be worth its minutes."""
 
@@ -60,8 +62,18 @@ def canonical_scheme(scheme: str) -> str:
     return canonical
 
 
+def mix_scheme(room_bytes: int) -> str:
+    """What a mix of types under this size is called: mix-90MB."""
+    megabytes, rest = divmod(room_bytes, MB)
+    return f"{MIX}{room_bytes}B" if rest else f"{MIX}{megabytes}MB"
+
+
+def is_mix(scheme: str) -> bool:
+    return scheme.startswith(MIX)
+
+
 def wants_imatrix(scheme: str) -> bool:
     """Whether an importance matrix is worth computing for it."""
     if scheme in FLOAT_SCHEMES:
         return False
-    return scheme in NEEDS_IMATRIX or HELPED_BY_IMATRIX.match(scheme) is not None
+    return is_mix(scheme) or scheme in NEEDS_IMATRIX or HELPED_BY_IMATRIX.match(scheme) is not None

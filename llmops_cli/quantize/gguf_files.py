@@ -20,8 +20,10 @@ from llmops_cli.models.convert import (
 )
 from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
 from llmops_cli.models.truth import FaultKind, with_fault
+from llmops_cli.quantize.gguf import is_mix
 from llmops_cli.quantize.imatrix import ImportanceMatrix
 from llmops_cli.quantize.jobs import run_measuring
+from llmops_cli.quantize.mix import Mixer, MixPlan, require_fits
 from llmops_cli.quantize.original_job import original_base
 from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.quality import ORIGINAL, gguf_quality, unmeasured
@@ -62,6 +64,7 @@ class GgufMaker:
             self._stem = task.source_path.stem
         self._text, calibration = texts_of(task.recipe, task.source_path)
         self._matrix = ImportanceMatrix(task, stem=self._stem, text=calibration)
+        self._mixer = Mixer(task, stem=self._stem, text=calibration, env=self._env)
         self._keys: dict[str, str] = {}
         self._made: set[str] = set()
         self.text_digest = digest_file(self._text)
@@ -83,17 +86,22 @@ class GgufMaker:
 
     def forecast(self, variants: Sequence[Variant]) -> RoomNeeded:
         missing = [v.scheme for v in variants if self.load(v) is None]
+        measures = any(is_mix(scheme) for scheme in missing)
         others = [scheme for scheme in missing if scheme != BASE_SCHEME]
         converts_base = False
         if others and self._source.format == "hf":
             converts_base = self._load(BASE_SCHEME) is None
         computes_matrix = any(self._matrix.is_computed_for(scheme) for scheme in missing)
-        return gguf_forecast(
+        needed = gguf_forecast(
             size_of(self._source_path),
-            missing,
+            [scheme for scheme in missing if not is_mix(scheme)],
             converts_base=converts_base,
             computes_matrix=computes_matrix,
         )
+        if not measures:
+            return needed
+        disk_bytes = needed.disk_bytes + self._mixer.disk_bytes(self._source_path)
+        return RoomNeeded(disk_bytes=disk_bytes, memory_bytes=needed.memory_bytes)
 
     def make(self, variant: Variant) -> None:
         self._make(variant.scheme)
@@ -168,6 +176,8 @@ class GgufMaker:
         return self._path_of(BASE_SCHEME)
 
     def _load(self, scheme: str) -> Provenance | None:
+        if is_mix(scheme) and not self._mixer.is_measured(self._measuring(scheme, None)):
+            return None
         path = self._path_of(scheme)
         found = kept_model(
             path,
@@ -195,6 +205,10 @@ class GgufMaker:
         if source.format != "gguf":
             base = self._key(BASE_SCHEME)
         matrix_key = self._matrix.key(scheme)
+        if is_mix(scheme):
+            types = self._plan(scheme, None).types
+            matrix_key = self._matrix.key_used(scheme)
+            return cache_key(base, types, matrix_key, program=QUANTIZE, env=self._env)
         return cache_key(base, scheme, matrix_key, program=QUANTIZE, env=self._env)
 
     def _make(self, scheme: str) -> None:
@@ -202,16 +216,21 @@ class GgufMaker:
         if found is not None:
             self._confirm(scheme, found)
             return
+        matrix = None
+        plan = None
         if scheme in FLOAT_SCHEMES:
             self._require_folder(scheme)
-            matrix = None
             conversion = self._conversion(scheme)
         else:
             if self._source.format == "hf":
                 self._make(BASE_SCHEME)
             matrix = self._matrix.file_for(scheme)
-            conversion = self._quantization(scheme, matrix)
+            if is_mix(scheme):
+                plan = self._plan(scheme, matrix)
+            conversion = self._quantization(scheme, matrix, plan)
         made = convert(conversion, progress=self._progress)
+        if plan is not None:
+            require_fits(made.size_bytes, self._mixer.room_bytes)
         fields = msgspec.structs.asdict(made)
         fields["calibration"] = self._matrix.facts(matrix)  # what the matrix was computed from
         matrix_name = matrix.name if matrix else "none"
@@ -219,6 +238,7 @@ class GgufMaker:
             **fields,
             recipe={"method": "gguf", "scheme": scheme},
             imatrix=matrix_name,
+            mixture=plan.mixture if plan else None,
         )
         write_provenance(record_beside(conversion.target), provenance)
         self._made.add(scheme)
@@ -236,6 +256,8 @@ class GgufMaker:
         elif not self._recipe.check:
             left_out = NO_CHECK
         is_strict = scheme in FLOAT_SCHEMES
+        if is_mix(scheme):
+            scheme = self._plan(scheme, None).file_type
         return Check(scheme=scheme, format="gguf", is_strict=is_strict, left_out=left_out)
 
     def _confirm(self, scheme: str, found: Provenance) -> None:
@@ -252,7 +274,17 @@ class GgufMaker:
                 f"{scheme} needs the Hugging Face model; {source.reference} is a GGUF file"
             )
 
-    def _quantization(self, scheme: str, matrix: Path | None) -> Conversion:
+    def _quantization(
+        self,
+        scheme: str,
+        matrix: Path | None,
+        plan: MixPlan | None,
+    ) -> Conversion:
+        file_type = scheme
+        types: dict[str, str] = {}
+        if plan is not None:
+            file_type = plan.file_type
+            types = plan.types
         return Conversion(
             name="quantize",
             program=QUANTIZE,
@@ -261,12 +293,26 @@ class GgufMaker:
             key=self._key(scheme),
             input={
                 "model": str(self._base_path()),
-                "scheme": scheme,
+                "scheme": file_type,
+                "tensor_types": types,
                 "imatrix": str(matrix) if matrix else None,
                 "threads": self._threads,
             },
             source=self._source,
             check=self._check_of(scheme),
+        )
+
+    def _plan(self, scheme: str, matrix: Path | None) -> MixPlan:
+        """What each tensor becomes, from measuring that was done or, with the base there, is."""
+        return self._mixer.plan(self._measuring(scheme, matrix))
+
+    def _measuring(self, scheme: str, matrix: Path | None) -> Conversion:
+        base_key = self._source.digest or ""
+        if self._source.format != "gguf":
+            base_key = self._key(BASE_SCHEME)
+        matrix_key = self._matrix.key_used(scheme)
+        return self._mixer.measuring(
+            self._base_path(), base_key, matrix=matrix, matrix_key=matrix_key
         )
 
 

@@ -59,6 +59,12 @@ class ImportanceMatrix:
             return NONE
         return [AUTO, digest_file(self._text), code_digest(PROGRAM)]
 
+    def key_used(self, scheme: str) -> object:
+        """The same, of a matrix that there can be here."""
+        if self._own is None and not self.is_computable(scheme):
+            return NONE
+        return self.key(scheme)
+
     def is_computable(self, scheme: str) -> bool:
         """Whether one is wanted and can be computed here."""
         if self._own is not None or self._recipe.imatrix == NONE:

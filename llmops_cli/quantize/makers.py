@@ -135,6 +135,7 @@ class Makers:
             calibration=provenance.calibration,
             imatrix=provenance.imatrix,
             fallback_tensors=provenance.fallback_tensors,
+            mixture=provenance.mixture,
             served=provenance.served,
             loads_in=engines_for(variant.spec.format),
             quality_base=provenance.quality_base if quality else "",

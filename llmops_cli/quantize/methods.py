@@ -47,7 +47,7 @@ QUANTIZERS = {
         environment="llamacpp",
         program="llamacpp.quantize",
         format="gguf",
-        takes=frozenset({"scheme", "imatrix", "calibration"}),
+        takes=frozenset({"scheme", "imatrix", "calibration", "mix"}),
         resumes="each scheme",
     ),
     "llmcompressor": Quantizer(
@@ -109,7 +109,7 @@ METHODS = {
     "gguf": Method(
         help="every type of llama.cpp",
         quantizers=("llama.cpp",),
-        takes=frozenset({"scheme", "imatrix", "calibration"}),
+        takes=frozenset({"scheme", "imatrix", "calibration", "mix"}),
     ),
     "awq": Method(
         help="4-bit weights scaled by what passes through them, errors compensated",

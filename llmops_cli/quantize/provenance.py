@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.models.provenance import Made
+from llmops_cli.quantize.mixture import Mixture
 from llmops_cli.quantize.report import ArtifactProblem, ProblemKind, Served
 
 IN_FOLDER = "llmops.json"
@@ -27,6 +28,7 @@ class Provenance(Made, frozen=True, kw_only=True):
     quality_key: str = ""
     quality_base: str = ""
     served: Served | None = None
+    mixture: Mixture | None = None
     problems: list[ArtifactProblem] = msgspec.field(default_factory=list)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,9 +18,10 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Options that are null are the method's own defaults.
     `imatrix` (gguf) is auto, none or a file. `calibration` is builtin (the model's own
-    calibration.jsonl if it has one, else the text that ships with the toolkit), generated (the
-    model's own words) or a file of text, JSONL or Parquet. `ignore` names layers to leave alone
-    beside lm_head and routers. `eval` names tasks: lm-eval:TASK.
+    calibration.jsonl if it has one, else the text that ships with the toolkit), multilingual (25
+    languages and code, which ship with it too), generated (the model's own words) or a file of
+    text, JSONL or Parquet. `ignore` names layers to leave alone beside lm_head and routers. `eval`
+    names tasks: lm-eval:TASK. `mix` auto (gguf) makes a file of `fit_bytes` at most.
     """
 
     model: Annotated[
@@ -62,7 +63,8 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     calibration: Annotated[
         str,
         Flag(
-            help="builtin, generated (the model's own words), or a .txt, .jsonl or .parquet file."
+            help="builtin, multilingual (25 languages), generated (the model's own words), or a "
+            ".txt, .jsonl or .parquet file."
         ),
     ] = "builtin"
     samples: Annotated[
@@ -72,7 +74,11 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     seed: Annotated[int, Flag(help="The same seed takes the same calibration samples.")] = 0
     imatrix: Annotated[str, Flag(help="gguf: auto (4 bits and below), none, or a file.")] = "auto"
     eval_text: Annotated[
-        str | None, Flag(help="Held-out text for perplexity.", default="the model's, else ours")
+        str | None,
+        Flag(
+            help="Held-out text for perplexity: a file, or multilingual.",
+            default="the model's, else ours",
+        ),
     ] = None
     eval_tokens: Annotated[Positive, Flag(help="Tokens of held-out text to read.")] = 8192
     eval: Annotated[
@@ -103,5 +109,9 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     fit_bytes: Annotated[
         Positive | None,
         Flag(help="Recommend the best that fits: 6GiB", names=("--fit",), read=read_size),
+    ] = None
+    mix: Annotated[
+        Literal["auto"] | None,
+        Flag(help="gguf: auto makes a file of the size of --fit, each tensor's type by its worth."),
     ] = None
     threads: Annotated[Positive | None, Flag(help="CPU threads.", default="all")] = None

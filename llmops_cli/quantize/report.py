@@ -10,6 +10,7 @@ import msgspec
 from llmops_cli.core.problem import Problem
 from llmops_cli.core.report import Json, Manifest, ReportKind
 from llmops_cli.models.truth import Truth
+from llmops_cli.quantize.mixture import Mixture
 
 SCHEMA = "llmops.quantize/2"
 
@@ -108,6 +109,7 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     calibration: dict[str, Any] | None = None  # Any: the worker's own figures
     imatrix: str = "none"
     fallback_tensors: int = 0
+    mixture: Mixture | None = None
     served: Served | None = None
     loads_in: list[str] = []
     problems: list[ArtifactProblem] = []

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from llmops_cli.models.truth import Outcome
 from llmops_cli.quantize.choice import pareto_front
+from llmops_cli.quantize.page import page
 from llmops_cli.quantize.quality import ORIGINAL
 from llmops_cli.quantize.report import Inspection, QuantizedArtifact, QuantizeReport, Served
 from llmops_cli.show.runs import Show
@@ -113,6 +114,7 @@ def _notes(report: QuantizeReport) -> list[str]:
         lines += [f"{artifact.name}: {problem.text}" for problem in artifact.problems]
         lines += _check_notes(artifact)
         lines += _speed_notes(artifact)
+        lines += _mix_notes(artifact)
         loss = artifact.kl_divergence
         if loss and artifact.kl_rounding and loss > artifact.kl_rounding:
             lines.append(
@@ -129,6 +131,17 @@ def _check_notes(artifact: QuantizedArtifact) -> list[str]:
     if artifact.quality_base not in ("", ORIGINAL):
         lines.append(f"{artifact.name}: its quality is beside {artifact.quality_base}")
     return lines
+
+
+def _mix_notes(artifact: QuantizedArtifact) -> list[str]:
+    """Its types, and what was predicted of them."""
+    mixture = artifact.mixture
+    if mixture is None:
+        return []
+    counts = ", ".join(f"{count} {name}" for name, count in mixture.counts.items())
+    predicted = number(mixture.predicted_loss, 5)
+    told = f"{predicted} nats were predicted; llmops report html shows each tensor and why"
+    return [f"{artifact.name}: {counts}", f"{artifact.name}: {told}"]
 
 
 def _speed_notes(artifact: QuantizedArtifact) -> list[str]:
@@ -205,4 +218,4 @@ def _weights_text(found: Inspection) -> str:
     return " ".join(parts)
 
 
-SHOW = Show(table=lambda report, word, width: quantize_table(report))
+SHOW = Show(table=lambda report, word, width: quantize_table(report), page=page)

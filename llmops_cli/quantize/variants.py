@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
-from llmops_cli.quantize.gguf import DEFAULT_SCHEME, canonical_scheme
+from llmops_cli.quantize.gguf import DEFAULT_SCHEME, canonical_scheme, mix_scheme
 from llmops_cli.quantize.methods import (
     ALIASES,
     DATA,
@@ -32,6 +32,7 @@ OPTIONS = (
     "samples",
     "seq_len",
     "seed",
+    "mix",
 )
 """Fields of the recipe that not every method has."""
 ASYMMETRIC = "ASYM"
@@ -146,8 +147,10 @@ def _of_wish(
         _refuse_options(wish.method, method, quantizer, given)
     schemes = _schemes(wish, recipe)
     if wish.method == GGUF:
-        wanted = schemes or [DEFAULT_SCHEME]
-        return [_gguf_variant(quantizer, scheme) for scheme in wanted]
+        found = [_gguf_variant(quantizer, canonical_scheme(scheme)) for scheme in schemes]
+        if recipe.mix is not None:
+            found.append(_gguf_variant(quantizer, _mix(recipe)))
+        return found or [_gguf_variant(quantizer, DEFAULT_SCHEME)]
     found = []
     for scheme in schemes or [""]:
         variant = _folder_variant(wish.method, method, quantizer, scheme, recipe)
@@ -165,11 +168,17 @@ def _schemes(wish: Wish, recipe: QuantizeRecipe) -> list[str]:
     return recipe.scheme
 
 
+def _mix(recipe: QuantizeRecipe) -> str:
+    if recipe.fit_bytes is None:
+        raise UsageError("--mix auto makes a file of a given size", hint="--fit 90MB")
+    return mix_scheme(recipe.fit_bytes)
+
+
 def _gguf_variant(quantizer: str, scheme: str) -> Variant:
     return Variant(
         method=GGUF,
         quantizer=quantizer,
-        scheme=canonical_scheme(scheme),
+        scheme=scheme,
         bits=0,
         group_size=-1,
         symmetric=True,

@@ -24,6 +24,7 @@ CHANGED: dict[str, object] = {
     "samples": 3,
     "seq_len": 33,
     "seed": 7,
+    "mix": "auto",
 }
 """Each option, not as it would be by default."""
 ON_GPUS = {
