@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from llmops_cli.quantize.ready import QuantizerStatus
     from llmops_cli.runtime.env import EnvStatus
 
 
@@ -26,6 +27,7 @@ def doctor(
     from llmops_cli.cli.screen import print_json
     from llmops_cli.core.errors import EnvironmentMissing
     from llmops_cli.engines import load_engines
+    from llmops_cli.quantize.ready import quantizer_statuses
     from llmops_cli.runtime.env import list_envs
     from llmops_cli.runtime.hardware import installed_versions, probe_hardware
 
@@ -34,17 +36,20 @@ def doctor(
     loaded, broken = load_engines()
     needs = {name: engine.facts.environment for name, engine in loaded.items()}
     works = _working(needs, envs)
+    quantizers = quantizer_statuses(envs, has_gpu=bool(hardware["gpus"]))
     if as_json:
         facts = {
             "hardware": hardware,
             "versions": installed_versions(),
             "environments": list(envs.values()),
             "engines": works,
+            "quantizers": quantizers,
         }
         print_json(facts)
     else:
         _write(_machine_lines(hardware))
         _write(_engine_lines(works, needs, envs))
+        _write(_quantizer_lines(quantizers))
         _write(f"--     {reason}" for reason in broken.values())
     ready = [name for name, is_working in works.items() if is_working and needs[name]]
     if not ready:
@@ -103,3 +108,17 @@ def _engine_lines(
             yield f"ok     {env.name}: {env.python}"
         else:
             yield f"--     {env.name}: {env.problem}; llmops env create {env.name}"
+
+
+def _quantizer_lines(quantizers: Iterable[QuantizerStatus]) -> Iterator[str]:
+    for status in quantizers:
+        if status.problem is not None:
+            yield f"--     quantizer {status.name}: {status.problem}"
+            yield f"       llmops env create {status.environment}"
+            continue
+        able = ", ".join(status.methods)
+        line = f"ok     quantizer {status.name}: {able}"
+        if status.needs_cuda:
+            unable = ", ".join(status.needs_cuda)
+            line += f"; not {unable}, which it makes on an NVIDIA GPU only"
+        yield line

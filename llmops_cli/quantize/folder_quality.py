@@ -64,7 +64,7 @@ class FolderQuality:
 
     def measure(self, variants: Sequence[Variant]) -> None:
         """Fills in what folders lack for this text."""
-        environments = dict.fromkeys(variant.spec.environment for variant in variants)
+        environments = dict.fromkeys(variant.spec.judge for variant in variants)
         for environment in environments:
             env = ensure_env(environment, progress=self._progress)
             key = cache_key(
@@ -74,7 +74,7 @@ class FolderQuality:
                 program=PROGRAM,
                 env=env,
             )
-            here = [v for v in variants if v.spec.environment == environment]
+            here = [v for v in variants if v.spec.judge == environment]
             todo = unmeasured(self._maker, here, key)
             if todo:
                 self._measure_in(env, todo, key)

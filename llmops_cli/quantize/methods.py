@@ -13,16 +13,26 @@ DATA = frozenset({"calibration", "samples", "seq_len", "seed"})
 class Quantizer(msgspec.Struct, frozen=True, kw_only=True):
     """A library that quantizes.
 
-    Where it runs, what it writes, and which of the recipe's options it takes.
+    Where it runs, what it writes, and which of the recipe's options it takes. `module` is what its
+    environment must be able to import, with `import_variables` set. `needs_cuda`: methods that it
+    makes on an NVIDIA GPU only. `judged_in` is where its artifacts are measured, if elsewhere.
     """
 
     environment: str
+    module: str
     program: str
     format: str
     takes: frozenset[str]
     bits: tuple[int, ...] = ()
-    needs_cuda: bool = False
+    needs_cuda: frozenset[str] = frozenset()
+    import_variables: dict[str, str] = {}
+    judged_in: str = ""
     resumes: str = "a finished artifact"
+
+    @property
+    def judge(self) -> str:
+        """The environment whose Transformers loads what it made."""
+        return self.judged_in or self.environment
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +55,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
 QUANTIZERS = {
     "llama.cpp": Quantizer(
         environment="llamacpp",
+        module="llama_cpp",
         program="llamacpp.quantize",
         format="gguf",
         takes=frozenset({"scheme", "imatrix", "calibration", "mix"}),
@@ -52,6 +63,7 @@ QUANTIZERS = {
     ),
     "llmcompressor": Quantizer(
         environment="quantize",
+        module="llmcompressor",
         program="quantize.llmcompressor",
         format="compressed-tensors",
         takes=WEIGHTS | DATA | {"scheme"},
@@ -59,20 +71,26 @@ QUANTIZERS = {
     ),
     "gptqmodel": Quantizer(
         environment="quantize",
+        module="gptqmodel",
         program="quantize.gptqmodel",
         format="gptq",
         takes=DATA | {"bits", "group_size", "symmetric", "scheme"},
         bits=(2, 3, 4, 8),
+        needs_cuda=frozenset({"awq"}),
+        import_variables={"GPTQMODEL_CPU_WORKERS": "2"},
     ),
     "autoawq": Quantizer(
-        environment="quantize",
+        environment="quantize-old",
+        module="awq",
         program="quantize.autoawq",
         format="awq",
         takes=DATA | {"bits", "group_size"},
         bits=(4,),
+        judged_in="quantize",
     ),
     "auto-round": Quantizer(
         environment="quantize",
+        module="auto_round",
         program="quantize.autoround",
         format="gptq",
         takes=(WEIGHTS | DATA) - {"ignore"},
@@ -80,27 +98,35 @@ QUANTIZERS = {
     ),
     "torchao": Quantizer(
         environment="quantize",
+        module="torchao",
         program="quantize.hf",
         format="torchao",
         takes=frozenset({"group_size"}),
         bits=(4, 8),
+        needs_cuda=frozenset({"int4"}),
     ),
     "bitsandbytes": Quantizer(
         environment="quantize",
+        module="bitsandbytes",
         program="quantize.hf",
         format="bitsandbytes",
         takes=frozenset({"ignore"}),
     ),
     "ctranslate2": Quantizer(
-        environment="ctranslate2", program="ct2.convert", format="ct2", takes=frozenset()
+        environment="ctranslate2",
+        module="ctranslate2",
+        program="ct2.convert",
+        format="ct2",
+        takes=frozenset(),
     ),
     "auto-gptq": Quantizer(
-        environment="autogptq",
+        environment="quantize-old",
+        module="auto_gptq",
         program="quantize.autogptq",
         format="gptq",
         takes=DATA | {"bits", "group_size", "symmetric", "scheme"},
         bits=(2, 3, 4, 8),
-        needs_cuda=True,
+        judged_in="quantize",
     ),
 }
 

@@ -195,10 +195,10 @@ def _quantizer(wish: Wish, method: Method) -> str:
         raise UsageError(
             f"{name} has no method {wish.method}", hint=f"{wish.method} is made by {able}"
         )
-    if QUANTIZERS[name].needs_cuda and not probe_gpus():
-        others = [other for other in method.quantizers if not QUANTIZERS[other].needs_cuda]
+    if wish.method in QUANTIZERS[name].needs_cuda and not probe_gpus():
         raise EnvironmentMissing(
-            f"{name} quantizes on an NVIDIA GPU only; there is none", hint=f"--engine {others[0]}"
+            f"{name} makes {wish.method} on an NVIDIA GPU only; there is none",
+            hint=f"--engine {method.quantizers[0]}",
         )
     return name
 
@@ -326,10 +326,5 @@ def _refuse_weights(
     if able and bits not in able:
         numbers = ", ".join(map(str, able))
         raise UsageError(f"{quantizer} has no {bits}-bit weights", hint=f"--bits {numbers}")
-    if quantizer == "torchao" and not probe_gpus():
-        raise EnvironmentMissing(
-            "torchao packs 4-bit weights for NVIDIA GPUs only; there is none",
-            hint="--engine llmcompressor",
-        )
     if group_size == 0:
         raise UsageError("--group-size 0: no such value", hint="-1 is a whole row")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,8 +60,12 @@ def missing_modules(
     modules: tuple[str, ...],
     *,
     anew: bool = False,
+    variables: Mapping[str, str] = {},
 ) -> str:
-    """What that Python cannot import, as the end of a sentence about it; empty if it can all."""
+    """What that Python cannot import, as the end of a sentence about it; empty if it can all.
+
+    `variables` are set for the import.
+    """
     if not modules:
         return ""
     look = _look(python, modules)
@@ -75,7 +81,7 @@ def missing_modules(
         with suppress(OSError, ValueError):
             found = json.loads(kept.read_text())
             return _sentence(dict(found))
-    broken = _import(python, modules)
+    broken = _import(python, modules, variables)
     with suppress(LlmopsError):  # a cache that cannot be written costs time, not the answer
         content = json.dumps(broken)
         write_atomic(kept, content.encode())
@@ -113,7 +119,11 @@ def _look(python: str, modules: tuple[str, ...]) -> str | None:
     return run.stdout
 
 
-def _import(python: str, modules: tuple[str, ...]) -> dict[str, str]:
+def _import(
+    python: str,
+    modules: tuple[str, ...],
+    variables: Mapping[str, str],
+) -> dict[str, str]:
     """Module -> why it cannot be imported."""
     try:
         run = subprocess.run(
@@ -123,6 +133,7 @@ def _import(python: str, modules: tuple[str, ...]) -> dict[str, str]:
             timeout=IMPORT_TIMEOUT_S,
             check=True,
             cwd=Path(python).parent,
+            env={**os.environ, **variables},
         )
         last_line = run.stdout.splitlines()[-1]
         return dict(json.loads(last_line))

@@ -28,8 +28,7 @@ CHANGED: dict[str, object] = {
 }
 """Each option, not as it would be by default."""
 ON_GPUS = {
-    ("torchao", "int4"),
-    *((name, method) for name in QUANTIZERS for method in METHODS if QUANTIZERS[name].needs_cuda),
+    (name, method) for name, quantizer in QUANTIZERS.items() for method in quantizer.needs_cuda
 }
 """(quantizer, method) that make sense on an NVIDIA GPU only."""
 

@@ -14,6 +14,8 @@ from llmops_cli.runtime.paths import WORKERS
 def test_its_environment_and_its_program_exist(name: str) -> None:
     quantizer = QUANTIZERS[name]
     assert quantizer.environment in known_environments()
+    assert quantizer.judge in known_environments()
+    assert quantizer.needs_cuda <= {m for m, entry in METHODS.items() if name in entry.quantizers}
     assert (WORKERS / f"{quantizer.program.replace('.', '/')}.py").is_file()
 
 

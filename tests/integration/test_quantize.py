@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 QUICK = ("--samples", "16", "--seq-len", "128", "--eval-tokens", "2048")
 FREE = "int4,int8,fp8"
 """Methods without calibration: seconds each."""
+OLD = {"gptq-W4A16-g128@auto-gptq": "gptq", "awq-W4A16_ASYM-g128@autoawq": "awq"}
+"""Artifacts of libraries that are no longer developed, and their formats."""
 
 
 def artifacts(text: str) -> dict[str, dict[str, object]]:
@@ -92,6 +94,21 @@ def test_calibrated_methods_lose_less_than_plain_rounding(
     _, found = made
     for name in ("awq-W4A16_ASYM-g128", "gptq-W4A16-g128"):
         assert found[name]["kl_divergence"] < found[name]["kl_rounding"], name
+
+
+def test_libraries_that_are_no_longer_developed_still_quantize_on_a_cpu(demo_cli: Cli) -> None:
+    """Measured by today's Transformers, and nearer to the base than plain rounding."""
+    if demo_cli("env", "show", "quantize-old").returncode:
+        pytest.skip("no environment quantize-old: llmops env create quantize-old")
+    sweep = "gptq@auto-gptq,awq@autoawq"
+    run = demo_cli("quantize", "--sweep", sweep, *QUICK, "--no-verify", "-o", "out", "--json")
+    assert run.returncode == 0, run.stderr[-3000:]
+    found = artifacts(run.stdout)
+    assert {name: entry["format"] for name, entry in found.items()} == OLD
+    for name, entry in found.items():
+        assert entry["problems"] == [], name
+        assert entry["kl_divergence"] < entry["kl_rounding"], name
+        assert entry["served"]["engine"].startswith("transformers 5"), name
 
 
 @pytest.mark.parametrize("method", ["awq", "gptq", "smoothquant", "fp8"])
@@ -302,7 +319,7 @@ def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(
         (("--method", "awq", "--calibration", "nowhere.jsonl"), 2, "no file at nowhere.jsonl"),
         (("--method", "fp8", "--group-size", "64"), 2, "method fp8 has no --group-size"),
         (("--method", "int4", "--group-size", "1024"), 2, "a matrix has only 256 columns"),
-        (("--method", "gptq", "--engine", "auto-gptq"), 3, "NVIDIA GPU only"),
+        (("--method", "awq", "--engine", "gptqmodel"), 3, "NVIDIA GPU only"),
         (("demo", "other"), 2, "unexpected extra argument(s) (other)"),
         (("--eval", "arc_easy"), 2, "no such evaluator"),
         (("--method", "awq", "--samples", "100000", "--seq-len", "100000"), 3, "of memory"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from _shared.calibration import Calibration, calibration_of
@@ -34,29 +35,36 @@ LIBRARY_FAILURES = (
     TypeError,
     RuntimeError,
     ImportError,
+    AssertionError,
 )
 """What libraries raise for a model that they cannot quantize."""
 
 
 class QuantizeJob:
-    """One job: `model`, `tokenizer` and `calibration` are made when first asked for."""
+    """One job: `model`, `tokenizer` and `calibration` are made when first asked for.
 
-    def __init__(self, job: Json) -> None:
+    `readable` is the source as this Transformers reads it, where that is another folder.
+    """
+
+    def __init__(self, job: Json, *, readable: Path | None = None) -> None:
         self.job = job
         self.source = Path(job["model"])
+        self.readable = readable or self.source
         self.output = Path(job["output"])
         self._calibration: Calibration | None = None
         self._model: Any = None
         torch.set_num_threads(job["threads"])
         torch.manual_seed(job["seed"])
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(self.source, trust_remote_code=False)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(self.readable, trust_remote_code=False)
 
     @property
     def model(self) -> Any:
         """In the job's `compute` type: on a CPU float32 is several times faster than bfloat16."""
         if self._model is None:
             model: Any = AutoModelForCausalLM.from_pretrained(
-                self.source, dtype=self.job["compute"], trust_remote_code=False
+                self.readable,
+                trust_remote_code=False,
+                **{dtype_option(): self.job["compute"]},
             )
             self._model = model.eval()
             if torch.cuda.is_available():
@@ -106,6 +114,12 @@ class QuantizeJob:
                     os.fsync(file.fileno())
 
 
+def dtype_option() -> str:
+    """What `from_pretrained` calls the type: release 4 knows no `dtype`."""
+    is_release4 = transformers.__version__.startswith("4.")
+    return "torch_dtype" if is_release4 else "dtype"
+
+
 def own_tensors(module: Any) -> list[tuple[str, torch.Tensor]]:
     """Parameters and buffers of a module without those of its parts."""
     parameters = module.named_parameters(recurse=False)
@@ -136,10 +150,11 @@ def quantize_with(
     events: Events,
     *,
     library: str,
+    readable: Path | None = None,
 ) -> Json:
     """Runs `apply`, which writes the folder job["output"], and says what it cost."""
     show_progress(events)
-    work = QuantizeJob(job)
+    work = QuantizeJob(job, readable=readable)
     start_s = time.process_time()
     wall_start_s = time.monotonic()
     _apply(apply, work, library)
