@@ -17,7 +17,7 @@ from llmops_cli.quantize.card import model_card
 from llmops_cli.quantize.folder_check import truth_of_folder
 from llmops_cli.quantize.folder_quality import FolderQuality
 from llmops_cli.quantize.jobs import OFFLINE, run_making
-from llmops_cli.quantize.methods import METHODS
+from llmops_cli.quantize.methods import CALIBRATED_SCHEMES, METHODS
 from llmops_cli.quantize.provenance import CARD, IN_FOLDER, WRITTEN_LATER, Provenance
 from llmops_cli.quantize.task import QuantizeTask, ScoredTokens
 from llmops_cli.quantize.texts import texts_of
@@ -36,7 +36,7 @@ from llmops_cli.sizing.quantization import (
     folder_memory_bytes,
 )
 
-HESSIAN_METHODS = frozenset({"gptq", "smoothquant"})
+HESSIAN_METHODS = frozenset({"awq", "gptq", "smoothquant", "spinquant"})
 ROOMY = 4
 """Times the weights that a machine must have as memory to compute in float32."""
 
@@ -221,6 +221,7 @@ class FolderMaker:
                 "model": str(self._source_path),
                 "output": str(output),
                 **msgspec.to_builtins(variant),
+                "calibrated": uses_data(variant),
                 "ignore": self.ignored_layers,
                 "threads": self._threads,
                 "samples": self._samples(variant),
@@ -259,4 +260,4 @@ class FolderMaker:
 
 def uses_data(variant: Variant) -> bool:
     """Whether a calibration text decides what comes out."""
-    return METHODS[variant.method].calibrated or variant.scheme == "FP8"
+    return METHODS[variant.method].calibrated or variant.scheme in CALIBRATED_SCHEMES

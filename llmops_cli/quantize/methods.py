@@ -188,6 +188,27 @@ METHODS = {
         bits=8,
         group_size=-1,
     ),
+    "nvfp4": Method(
+        help="4-bit floating point in blocks of 16, an FP8 scale each",
+        quantizers=("llmcompressor",),
+        takes=DATA | {"scheme", "ignore"},
+        schemes=("NVFP4", "NVFP4A16"),
+        group_size=16,
+    ),
+    "mxfp4": Method(
+        help="4-bit floating point in blocks of 32, a power of two each",
+        quantizers=("llmcompressor",),
+        takes=frozenset({"scheme", "ignore"}),
+        schemes=("MXFP4", "MXFP4A16"),
+        group_size=32,
+    ),
+    "spinquant": Method(
+        help="4-bit weights after Hadamard rotations that spread outliers, errors compensated",
+        quantizers=("llmcompressor",),
+        takes=WEIGHTS | DATA,
+        calibrated=True,
+        samples=128,
+    ),
     "nf4": Method(
         help="4-bit normal float, quantized when loaded",
         quantizers=("bitsandbytes",),
@@ -208,7 +229,11 @@ METHODS = {
 }
 
 
-ALIASES = {"rtn": "int4"}
+ALIASES = {"rtn": "int4", "quarot": "spinquant"}
+
+
+CALIBRATED_SCHEMES = frozenset({"FP8", "NVFP4"})
+"""Those of methods without calibration that look at activations beforehand."""
 
 
 SAID = {"dynamic": "FP8_DYNAMIC", "static": "FP8", "block": "FP8_BLOCK"}

@@ -34,8 +34,8 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     method: Annotated[
         str,
         Flag(
-            help="gguf, awq, gptq, int4 (plain rounding), autoround, smoothquant, int8, fp8, "
-            "nf4, kv-cache."
+            help="gguf, awq, gptq, spinquant, int4 (plain rounding), autoround, smoothquant, "
+            "int8, fp8, nvfp4, mxfp4, nf4, kv-cache."
         ),
     ] = "gguf"
     engine: Annotated[

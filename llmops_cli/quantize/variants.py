@@ -10,6 +10,7 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
 from llmops_cli.quantize.gguf import DEFAULT_SCHEME, canonical_scheme, mix_scheme
 from llmops_cli.quantize.methods import (
     ALIASES,
+    CALIBRATED_SCHEMES,
     DATA,
     METHODS,
     QUANTIZERS,
@@ -155,8 +156,8 @@ def _of_wish(
     for scheme in schemes or [""]:
         variant = _folder_variant(wish.method, method, quantizer, scheme, recipe)
         found.append(variant)
-    if wish.method == "fp8" and not recipe.sweep:
-        _refuse_data_for_dynamic(found, given)
+    if method.schemes and not method.calibrated and not recipe.sweep:
+        _refuse_data_for_dynamic(wish.method, found, given)
     return found
 
 
@@ -245,14 +246,29 @@ def _refuse_options(
             raise UsageError(f"{quantizer} has no {flag}", hint=hint)
 
 
-def _refuse_data_for_dynamic(variants: Iterable[Variant], given: frozenset[str]) -> None:
+def _refuse_data_for_dynamic(
+    name: str,
+    variants: Iterable[Variant],
+    given: frozenset[str],
+) -> None:
     """Scales that are found while serving need no calibration."""
     data = sorted(given & DATA)
-    if data and all(variant.scheme != "FP8" for variant in variants):
-        raise UsageError(
-            f"fp8 finds its scales while serving, without {_flag(data[0])}",
-            hint="--scheme static calibrates them",
-        )
+    if not data or any(variant.scheme in CALIBRATED_SCHEMES for variant in variants):
+        return
+    able = [scheme for scheme in METHODS[name].schemes if scheme in CALIBRATED_SCHEMES]
+    words = [_said(scheme) for scheme in able]
+    raise UsageError(
+        f"{name} finds its scales while serving, without {_flag(data[0])}",
+        hint=f"--scheme {words[0]} calibrates them",
+    )
+
+
+def _said(scheme: str) -> str:
+    """As people say it, where they do."""
+    for word, canonical in SAID.items():
+        if canonical == scheme:
+            return word
+    return scheme
 
 
 def _folder_variant(

@@ -10,6 +10,8 @@ Config = dict[str, Any]  # Any: each library has fields of its own
 
 BITS_FIELDS = ("bits", "w_bit", "nbits")
 GROUP_FIELDS = ("group_size", "q_group_size")
+BLOCK_FLOATS = {("tensor_group", 16): "NVFP4", ("group", 32): "MXFP4"}
+"""4-bit floating point by (strategy, group size) of compressed-tensors."""
 LOAD_BITS = {"load_in_4bit": 4, "load_in_8bit": 8}
 
 
@@ -81,10 +83,14 @@ def _scheme(
 
 
 def _letters(group: Config, bits: int) -> str:
-    """W4A16, W8A8, FP8A8, and FP8 where activations stay."""
+    """W4A16, W8A8, FP8A8, FP8 where activations stay; NVFP4 and MXFP4 as they are known."""
     weights = group.get("weights") or {}
     is_float = weights.get("type") == "float"
     inputs = group.get("input_activations")
+    block = (weights.get("strategy"), weights.get("group_size"))
+    if is_float and bits == 4 and block in BLOCK_FLOATS:
+        name = BLOCK_FLOATS[block]
+        return name if inputs else f"{name}A16"
     letter = "FP" if is_float else "W"
     text = f"{letter}{bits}"
     if inputs:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 QUICK = ("--samples", "16", "--seq-len", "128", "--eval-tokens", "2048")
 FREE = "int4,int8,fp8"
 """Methods without calibration: seconds each."""
+BLOCKS = "nvfp4,mxfp4:MXFP4A16"
+"""4-bit floating point, with activations and without."""
 OLD = {"gptq-W4A16-g128@auto-gptq": "gptq", "awq-W4A16_ASYM-g128@autoawq": "awq"}
 """Artifacts of libraries that are no longer developed, and their formats."""
 
@@ -44,7 +47,7 @@ def made(
         "llmops_cli",
         "quantize",
         "--sweep",
-        f"{FREE},awq,gptq,smoothquant,kv-cache,int8@ctranslate2,nf4,gguf:Q4_K_M",
+        f"{FREE},{BLOCKS},awq,gptq,spinquant,smoothquant,kv-cache,int8@ctranslate2,nf4,gguf:Q4_K_M",
         *QUICK,
         "--no-verify",
         "-o",
@@ -69,7 +72,7 @@ def test_each_method_is_smaller_near_the_base_and_says_so(
     made: tuple[Path, dict[str, dict[str, object]]],
 ) -> None:
     folder, found = made
-    assert len(found) == 10
+    assert len(found) == 13
     for name, entry in found.items():
         assert entry["problems"] == [], name
         assert 0 <= entry["kl_divergence"] < 0.2, name
@@ -92,7 +95,7 @@ def test_calibrated_methods_lose_less_than_plain_rounding(
 ) -> None:
     """By KL: a model's perplexity on a text can fall by chance when its weights are disturbed."""
     _, found = made
-    for name in ("awq-W4A16_ASYM-g128", "gptq-W4A16-g128"):
+    for name in ("awq-W4A16_ASYM-g128", "gptq-W4A16-g128", "spinquant-W4A16-g128"):
         assert found[name]["kl_divergence"] < found[name]["kl_rounding"], name
 
 
@@ -111,7 +114,32 @@ def test_libraries_that_are_no_longer_developed_still_quantize_on_a_cpu(demo_cli
         assert entry["served"]["engine"].startswith("transformers 5"), name
 
 
-@pytest.mark.parametrize("method", ["awq", "gptq", "smoothquant", "fp8"])
+def test_a_rotation_that_changes_the_model_is_refused(demo_cli: Cli, tmp_path: Path) -> None:
+    """Gemma's norms add one to their weights, which llm-compressor's rotation does not know."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    config = transformers.GemmaConfig(
+        vocab_size=1007,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        initializer_range=0.2,
+    )
+    demo = Path(demo_cli("models", "get", "demo").stdout.strip())
+    folder = tmp_path / "gemma"
+    transformers.GemmaForCausalLM(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(demo / name, folder / name)
+    options = ("--method", "spinquant", "--group-size", "64", *QUICK, "--no-quality")
+    run = demo_cli("quantize", str(folder), *options, "--no-verify", "-o", "out")
+    assert run.returncode == 2, run.stderr
+    assert "before anything is rounded" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("method", ["awq", "gptq", "spinquant", "smoothquant", "fp8"])
 def test_vllm_serves_what_was_made(
     method: str, made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli
 ) -> None:
@@ -152,6 +180,8 @@ def test_inspect_says_what_each_is(
         "gptq-W4A16-g128": ("compressed-tensors", "W4A16", 4, 128, True),
         "smoothquant-W8A8": ("compressed-tensors", "W8A8", 8, None, True),
         "fp8-FP8_DYNAMIC": ("compressed-tensors", "FP8A8", 8, None, True),
+        "nvfp4-NVFP4-g16": ("compressed-tensors", "NVFP4", 4, 16, True),
+        "mxfp4-MXFP4A16-g32": ("compressed-tensors", "MXFP4A16", 4, 32, True),
         "nf4-NF4": ("bitsandbytes", "NF4", 4, None, None),
         "int8-W8A8@ctranslate2": ("ct2", None, None, None, None),
         "gguf-Q4_K_M": ("gguf", "Q4_K_M", None, None, None),

@@ -1,17 +1,27 @@
-"""llm-compressor: awq, gptq, smoothquant, fp8, int8, int4 and KV-cache scales.
-
-Saved as compressed-tensors.
-"""
+"""llm-compressor: integers, floating point and KV-cache scales, with or without preparations."""
 
 from typing import Any
 
 from _shared.protocol import Events, JobError, Json, run_worker
 from quantize.quantizing import QuantizeJob, quantize_with
+from quantize.rotation import rotate
 
 ROUTERS = ("re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")
 """Small matrices that choose experts: quantizing them saves nothing and costs much."""
-PRESETS = ("FP8", "FP8_DYNAMIC", "FP8_BLOCK", "W8A8")
-CALIBRATED_METHODS = ("awq", "gptq", "smoothquant", "kv-cache")
+PRESETS = frozenset(
+    {
+        "FP8",
+        "FP8_DYNAMIC",
+        "FP8_BLOCK",
+        "W8A8",
+        "NVFP4",
+        "NVFP4A16",
+        "MXFP4",
+        "MXFP4A16",
+    }
+)
+COMPENSATED = ("awq", "gptq", "smoothquant", "spinquant")
+"""Methods whose rounding errors are made up for by the columns that follow."""
 
 
 def weights_of(job: Json) -> Any:
@@ -56,8 +66,6 @@ def modifiers_of(job: Json) -> list[Any]:
     """The steps of a method, in order."""
     from llmcompressor.modifiers.gptq import GPTQModifier
     from llmcompressor.modifiers.quantization import QuantizationModifier
-    from llmcompressor.modifiers.transform.awq import AWQModifier
-    from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
 
     method = job["method"]
     if method == "kv-cache":
@@ -65,18 +73,24 @@ def modifiers_of(job: Json) -> list[Any]:
         return [QuantizationModifier(kv_cache_scheme=cache)]
     groups = groups_of(job)
     ignore = [*job["ignore"], *ROUTERS]
-    if method not in ("awq", "gptq", "smoothquant"):
+    if method not in COMPENSATED:
         plain = QuantizationModifier(config_groups=groups, ignore=ignore)
         return [plain]
     gptq = GPTQModifier(config_groups=groups, ignore=ignore)
+    return [*preparations_of(method), gptq]
+
+
+def preparations_of(method: str) -> list[Any]:
+    """What changes the weights before they are rounded, with the model's answers as they were."""
+    from llmcompressor.modifiers.transform.awq import AWQModifier
+    from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
+
     if method == "awq":
         # scales alone gain little on models without outliers; compensating errors always does
-        scales = AWQModifier(duo_scaling=True)
-        return [scales, gptq]
+        return [AWQModifier(duo_scaling=True)]
     if method == "smoothquant":
-        smoothing = SmoothQuantModifier(smoothing_strength=0.8)
-        return [smoothing, gptq]
-    return [gptq]
+        return [SmoothQuantModifier(smoothing_strength=0.8)]
+    return []
 
 
 def kv_cache_scheme(scheme: str) -> dict[str, Any]:
@@ -94,8 +108,7 @@ def calibration_options(work: QuantizeJob) -> dict[str, Any]:
     from datasets import Dataset
 
     job = work.job
-    is_calibrated = job["method"] in CALIBRATED_METHODS
-    if not is_calibrated and job["scheme"] != "FP8":
+    if not job["calibrated"]:
         return {}
     windows = work.calibration.windows
     masks = [[1] * len(window) for window in windows]
@@ -145,6 +158,8 @@ def apply(work: QuantizeJob) -> None:
     avoid_pinned_memory()
     options = calibration_options(work)
     check_group_size(work.model, work.job)
+    if work.job["method"] == "spinquant":
+        rotate(work)
     oneshot(
         model=work.model,
         recipe=modifiers_of(work.job),

@@ -25,6 +25,9 @@ def test_defaults_are_the_methods_own() -> None:
     assert names(method="rtn", group_size=-1) == ["int4-W4A16"]
     assert names(method="fp8", scheme=["static"]) == ["fp8-FP8"]
     assert names(method="int8", engine="ctranslate2") == ["int8-W8A8@ctranslate2"]
+    assert names(method="nvfp4") == ["nvfp4-NVFP4-g16"]
+    assert names(method="mxfp4", scheme=["mxfp4a16"]) == ["mxfp4-MXFP4A16-g32"]
+    assert names(method="quarot") == ["spinquant-W4A16-g128"]
 
 
 def test_a_sweep_is_a_list_of_methods_schemes_and_quantizers() -> None:
@@ -47,6 +50,8 @@ def test_a_sweep_is_a_list_of_methods_schemes_and_quantizers() -> None:
         ({"method": "gguf", "scheme": ["Q4_K"]}, "did you mean"),
         ({"method": "awq", "engine": "autoawq", "bits": 3}, "autoawq has no 3-bit weights"),
         ({"method": "awq", "engine": "gptqmodel"}, "on an NVIDIA GPU only"),
+        ({"method": "nvfp4", "scheme": ["NVFP4A16"], "samples": 8}, "--scheme NVFP4 calibrates"),
+        ({"method": "mxfp4", "samples": 8}, "method mxfp4 has no --samples"),
         ({"sweep": ["awq", "nonsense:1"]}, "unknown method 'nonsense'"),
         ({"sweep": ["awq"], "engine": "autoawq"}, "names its engines and schemes itself"),
         ({"sweep": ["fp8", "gguf"], "bits": 3}, "nothing in this sweep has --bits"),

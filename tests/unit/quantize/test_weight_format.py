@@ -11,6 +11,16 @@ def groups(**group: object) -> Config:
     return {"config_groups": {"group_0": group}}
 
 
+NVFP4 = {
+    "num_bits": 4,
+    "type": "float",
+    "strategy": "tensor_group",
+    "group_size": 16,
+    "symmetric": True,
+}
+MXFP4 = {**NVFP4, "strategy": "group", "group_size": 32}
+
+
 @pytest.mark.parametrize(
     ("config", "scheme", "bits", "group_size", "symmetric"),
     [
@@ -31,6 +41,8 @@ def groups(**group: object) -> Config:
             True,
         ),
         (groups(weights={"num_bits": 4, "group_size": 128}), "W4A16", 4, 128, None),
+        (groups(weights=NVFP4, input_activations={"num_bits": 4}), "NVFP4", 4, 16, True),
+        (groups(weights=MXFP4), "MXFP4A16", 4, 32, True),
         ({"kv_cache_scheme": {"num_bits": 8}}, "KV8", None, None, None),
     ],
 )
