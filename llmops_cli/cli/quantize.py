@@ -52,6 +52,7 @@ def quantize(
     variants = variants_of(wish)  # a typo should not cost a training run
     evaluators_of(wish.eval, model=wish.model)
     environments = [variant.spec.environment for variant in variants]
+    environments += [variant.spec.judge for variant in variants]
     with TerminalProgress() as progress:
         for environment in dict.fromkeys(environments):
             ensure_env(environment, progress=progress)

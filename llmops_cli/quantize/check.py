@@ -11,6 +11,7 @@ from llmops_cli.core.errors import LlmopsError
 from llmops_cli.evaluate.evaluator import Evaluator, Scores
 from llmops_cli.models.convert import short
 from llmops_cli.quantize.makers import Makers
+from llmops_cli.quantize.methods import METHODS
 from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.report import ArtifactProblem, ProblemKind, Served
 from llmops_cli.quantize.serving import ServingPlan, serve_once, serving_plan
@@ -18,6 +19,7 @@ from llmops_cli.quantize.task import QuantizeTask
 from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.contents import read_state
 from llmops_cli.runtime.files import write_atomic
+from llmops_cli.runtime.hardware import probe_gpus
 
 
 class ServedCheck:
@@ -40,7 +42,9 @@ class ServedCheck:
         for done, variant in enumerate(variants):
             provenance = self._makers.load(variant)
             artifact = self._artifact(variant, provenance)
-            plan = serving_plan(artifact, progress=self._progress)
+            plan = None
+            if is_served_here(variant):
+                plan = serving_plan(artifact, progress=self._progress)
             if plan is None:
                 self._tell_unserved(variant, provenance)
                 continue
@@ -127,6 +131,11 @@ class ServedCheck:
                 served = msgspec.structs.replace(served, accuracy=accuracy)
         found = msgspec.structs.replace(provenance, served=served, problems=problems)
         self._makers.save(variant, found)
+
+
+def is_served_here(variant: Variant) -> bool:
+    """Not where engines have kernels for it on a GPU only, and there is none."""
+    return not METHODS[variant.method].served_on_gpu or bool(probe_gpus())
 
 
 def kept_answer(served: Served | None, plan: ServingPlan) -> Served | None:

@@ -22,6 +22,7 @@ from llmops_cli.runtime.contents import read_state
 from llmops_cli.runtime.digests import digest_file, digest_value
 from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.files import write_atomic
+from llmops_cli.runtime.hardware import versions_in
 from llmops_cli.runtime.job import Json
 from llmops_cli.runtime.paths import cache_dir
 
@@ -97,6 +98,7 @@ class FolderQuality:
         pieces = msgspec.json.encode(output["pieces"])
         write_atomic(self._tokens_path(), pieces)
         plain = dict(zip(roundings, output["roundings"], strict=True))
+        versions = versions_in(env.python)
         for (variant, provenance), figures in zip(todo, output["models"], strict=True):
             if "error" in figures:
                 self._save_failure(variant, provenance, str(figures["error"]))
@@ -111,11 +113,14 @@ class FolderQuality:
                 "scored": figures["tokens"],
                 "cpu_s": 0.0,  # it came with the quality
                 "peak_rss_bytes": output["peak_rss_bytes"],
-                "transformers": provenance.versions.get("transformers", ""),
+                "transformers": versions.get("transformers", ""),
             }
             truth = truth_of_figures(self._task, variant, self._maker.path(variant), facts)
             checked = msgspec.structs.replace(provenance, check=truth)
-            self._save(variant, checked, quality, key=key, says=figures["says"])
+            library = "ctranslate2" if variant.spec.format == "ct2" else "transformers"
+            engine = f"{library} {versions.get(library, '')}".strip()
+            served = Served(engine=engine, says=figures["says"])
+            self._save(variant, checked, quality, key=key, served=served)
 
     def _job(
         self,
@@ -151,17 +156,15 @@ class FolderQuality:
         quality: dict[str, float],
         *,
         key: str,
-        says: str,
+        served: Served,
     ) -> None:
-        library = "ctranslate2" if variant.spec.format == "ct2" else "transformers"
-        engine = f"{library} {provenance.versions.get(library, '')}".strip()
         found = msgspec.structs.replace(
             provenance,
             quality=quality,
             quality_key=key,
             quality_base=ORIGINAL,
             problems=[],
-            served=provenance.served or Served(engine=engine, says=says),
+            served=provenance.served or served,
         )
         self._maker.save(variant, found)
 

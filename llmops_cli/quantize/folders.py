@@ -138,7 +138,8 @@ class FolderMaker:
         if found is None or (found.check is not None and found.check.is_settled):
             return
         path = self.path(variant)
-        truth = truth_of_folder(self._task, variant, path, found, self._env(variant))
+        env = ensure_env(variant.spec.judge, progress=self._progress)
+        truth = truth_of_folder(self._task, variant, path, found, env)
         self.save(variant, msgspec.structs.replace(found, check=truth))
 
     def measure(self, variants: Sequence[Variant]) -> None:

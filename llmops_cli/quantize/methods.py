@@ -39,6 +39,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     """What the user asks for. The first quantizer and the first scheme are the defaults.
 
     Without schemes `bits`, `group_size` (-1: a whole row) and `symmetric` say how weights are kept.
+    `served_on_gpu`: engines have kernels for it on a GPU only.
     """
 
     help: str
@@ -50,6 +51,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     symmetric: bool = True
     calibrated: bool = False
     samples: int = 64
+    served_on_gpu: bool = False
 
 
 QUANTIZERS = {
@@ -194,6 +196,7 @@ METHODS = {
         takes=DATA | {"scheme", "ignore"},
         schemes=("NVFP4", "NVFP4A16"),
         group_size=16,
+        served_on_gpu=True,
     ),
     "mxfp4": Method(
         help="4-bit floating point in blocks of 32, a power of two each",
@@ -201,6 +204,7 @@ METHODS = {
         takes=frozenset({"scheme", "ignore"}),
         schemes=("MXFP4", "MXFP4A16"),
         group_size=32,
+        served_on_gpu=True,
     ),
     "spinquant": Method(
         help="4-bit weights after Hadamard rotations that spread outliers, errors compensated",

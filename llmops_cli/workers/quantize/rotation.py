@@ -13,7 +13,7 @@ from _shared.protocol import JobError
 from quantize.quantizing import QuantizeJob
 
 MOST_DIVERGENCE_NATS = 0.01
-"""Float32 comes to 1e-9; a norm that the rotation does not know changes every answer."""
+"""Float32 comes to 1e-12; a norm that the rotation does not know changes every answer."""
 MOST_TOKENS = 256
 
 
