@@ -47,6 +47,7 @@ def convert(
     from llmops_cli.cli.screen import TerminalProgress
     from llmops_cli.cli.settings import resolved
     from llmops_cli.convert.plan import task_of
+    from llmops_cli.convert.report import failure_of
     from llmops_cli.convert.run import convert_model
     from llmops_cli.models.find import find_model
 
@@ -59,6 +60,9 @@ def convert(
             return
         report = convert_model(found.recipe, found.origins, task, progress=progress)
     _tell(report, as_json=as_json)
+    failure = failure_of(report)
+    if failure is not None:
+        raise failure
 
 
 def _plan(task: Task, *, as_json: bool) -> None:

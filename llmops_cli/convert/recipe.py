@@ -32,3 +32,11 @@ class ConvertRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Literal["F16", "BF16", "F32"],
         Flag(help="Type of a GGUF file's weights: F16, BF16, F32.", read=str.upper),
     ] = "F16"
+    check: Annotated[
+        bool,
+        Flag(
+            help="Compare what was made with the original in Transformers.",
+            names=("--check/--no-check",),
+            default="yes",
+        ),
+    ] = True

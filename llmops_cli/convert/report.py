@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from llmops_cli.core.errors import EngineFailed
 from llmops_cli.core.report import Manifest, ReportKind
+from llmops_cli.models.truth import Outcome, Truth
 
 SCHEMA = "llmops.convert/1"
 
@@ -14,7 +16,7 @@ class ConvertReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `converter` says whose program wrote it. `left_out`: beginnings of names of tensors that are in
     the source and not here, such as a vision tower's, and how many there are of each.
-    `reused`: it was made before.
+    `check`: whether it says what the original says in Transformers. `reused`: it was made before.
     """
 
     schema: str = SCHEMA
@@ -28,6 +30,7 @@ class ConvertReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bits_per_weight: float | None
     digest: str
     left_out: dict[str, int] = {}
+    check: Truth | None = None
     loads_in: list[str] = []
     cpu_s: float = 0.0
     wall_s: float = 0.0
@@ -47,6 +50,14 @@ class ConvertPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     environment: str
     environment_is_here: bool
     size_bytes: int | None
+
+
+def failure_of(report: ConvertReport) -> EngineFailed | None:
+    """None if it is what it was made from, or nobody looked."""
+    check = report.check
+    if check is None or check.outcome is not Outcome.FAILED:
+        return None
+    return EngineFailed(str(check), hint="what was made is marked, and should not be used")
 
 
 KIND = ReportKind(schema=SCHEMA, report=ConvertReport, upgrades={})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from llmops_cli.convert.plan import GGUF, Task, expected_bytes
 from llmops_cli.convert.recipe import ConvertRecipe
 from llmops_cli.convert.report import ConvertReport
 from llmops_cli.core.progress import Progress
 from llmops_cli.engines import engines_for
+from llmops_cli.models.checked import NO_CHECK
 from llmops_cli.models.convert import (
     Conversion,
     convert,
@@ -29,11 +32,11 @@ def convert_model(
 
     Raises: UsageError for a model that cannot be converted, with what is in the way;
     EnvironmentMissing for too little space or an environment that cannot be made; EngineFailed if
-    the converter dies. Nothing half made stays.
+    the converter dies. Nothing half made stays. What is wrong with it is `failure_of` its report.
     """
     clock = RunClock()
     make_folder(task.target.parent)
-    conversion = _conversion(task, progress)
+    conversion = _checked(_conversion(task, progress), wants_check=recipe.check)
     is_kept = kept_conversion(conversion, progress=progress) is not None
     if not is_kept:
         _require_room(task)
@@ -55,6 +58,7 @@ def convert_model(
         bits_per_weight=made.bits_per_weight,
         digest=made.digest,
         left_out=made.left_out,
+        check=made.check,
         loads_in=engines_for(task.format),
         cpu_s=made.cpu_s,
         wall_s=made.wall_s,
@@ -67,6 +71,16 @@ def _conversion(task: Task, progress: Progress) -> Conversion:
     if task.format == GGUF and task.scheme is not None:
         return gguf_conversion(task.source, task.target, task.scheme, progress=progress)
     return hf_conversion(task.source, task.target)
+
+
+def _checked(conversion: Conversion, *, wants_check: bool) -> Conversion:
+    """What its check finds stands in the report, and ends the command after that."""
+    assert conversion.check is not None
+    left_out = conversion.check.left_out
+    if not wants_check:
+        left_out = NO_CHECK
+    check = msgspec.structs.replace(conversion.check, is_strict=False, left_out=left_out)
+    return msgspec.structs.replace(conversion, check=check)
 
 
 def _require_room(task: Task) -> None:

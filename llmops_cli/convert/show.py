@@ -40,6 +40,7 @@ def facts_of(report: ConvertReport) -> dict[str, str]:
         "MB": megabytes(report.size_bytes),
         "converter": report.converter,
         "tensors left out": ", ".join(left_out) or "none",
+        "check": str(report.check) if report.check else MISSING,
         "CPU s": cpu,
         "peak MB": megabytes(report.peak_rss_bytes),
         "loads in": ", ".join(report.loads_in) or MISSING,

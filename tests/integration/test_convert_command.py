@@ -25,13 +25,15 @@ def test_the_demo_becomes_a_file_and_a_folder_again(demo_cli: Cli, tmp_path: Pat
     report = json.loads(there.stdout)
     assert report["path"] == str(tmp_path / plan["path"])
     assert report["reused"] is False
+    assert report["check"]["outcome"] == "passed"
     size_bytes = Path(report["path"]).stat().st_size
     assert plan["size_bytes"] < size_bytes < 1.1 * plan["size_bytes"]
     again = demo_cli("convert", "demo", "--scheme", "bf16", "-o", "out", "--json")
     assert json.loads(again.stdout)["reused"] is True
 
-    back = demo_cli("convert", report["path"], "-o", "back")
+    back = demo_cli("convert", report["path"], "-o", "back", "--no-check")
     assert back.returncode == 0, back.stderr
+    assert "not compared with the original: --no-check" in back.stderr
     config = json.loads((tmp_path / "back" / "config.json").read_text())
     assert config["torch_dtype"] == "bfloat16"
     (saved,) = (tmp_path / "results").glob("*-hf/report.json")
@@ -52,5 +54,6 @@ def test_another_architecture_goes_to_llama_cpps_own_converter(
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     assert report["converter"].startswith("llama.cpp")
+    assert report["check"]["outcome"] == "passed", report["check"]
     assert 16 < report["bits_per_weight"] < 17.5
     assert (tmp_path / "moe.gguf").read_bytes()[:4] == b"GGUF"
