@@ -257,7 +257,10 @@ MODELS: dict[str, Tiny] = {
     "qwen2-moe": Tiny(
         "Qwen2Moe", "qwen2", {**NARROW_EXPERTS, "shared_expert_intermediate_size": 96}
     ),
-    "qwen3-moe": Tiny("Qwen3Moe", "qwen2", {**NARROW_EXPERTS, "head_dim": 32}),
+    "qwen3-moe": Tiny(
+        "Qwen3Moe", "qwen2", {**NARROW_EXPERTS, "head_dim": 32, "norm_topk_prob": True}
+    ),
+    "qwen3-moe-plain": Tiny("Qwen3Moe", "qwen2", {**NARROW_EXPERTS, "head_dim": 32}),
     "qwen3-next": Tiny(
         "Qwen3Next", "qwen2", {**NARROW_EXPERTS, **LINEAR, "shared_expert_intermediate_size": 64}
     ),

@@ -37,6 +37,10 @@ def _has_whole_queries(fields: Json) -> bool:
     return fields.get("q_lora_rank") is None and layers not in UNFACTORED_DEEPSEEK_LAYERS
 
 
+def _has_plain_routing(fields: Json) -> bool:
+    return not fields.get("norm_topk_prob")
+
+
 GROUPED_HEADS = Limit("grouped key and value heads for this architecture", _has_grouped_heads)
 WHOLE_QUERIES = Limit(
     "queries that are not factored (q_lora_rank), except in 26 or 27 layers", _has_whole_queries
@@ -48,6 +52,9 @@ LIMITS = {
     "Exaone4ForCausalLM": Limit("a sliding window unless there are 64 layers", _has_other_window),
     "OlmoeForCausalLM": GROUPED_HEADS,
     "PhiForCausalLM": GROUPED_HEADS,
+    "Qwen3MoeForCausalLM": Limit(
+        "experts whose weights are not normalised (norm_topk_prob)", _has_plain_routing
+    ),
 }
 
 

@@ -28,15 +28,11 @@ def add_missing_fields(fields: Json) -> None:
 def _missing(fields: Json, architecture: str) -> dict[str, Any]:
     """None for what this model has not."""
     rope = fields.get("rope_parameters") or {}
-    share = rope.get("partial_rotary_factor")
-    rotary = None
-    if share is not None:
-        rotary = int(_head_dim(fields) * share)
+    share = rope.get("partial_rotary_factor", 1.0)
     return {
         "n_ctx": fields.get("n_positions"),
         "rotary_pct": share,
-        "rotary_dim": rotary,
-        "attn_rotary_emb": rotary,
+        "rotary_dim": int(_head_dim(fields) * share) or None,
         "scoring_func": "sigmoid" if architecture in ROUTED_BY_SIGMOID else None,
     }
 
@@ -51,7 +47,6 @@ def _replace(fields: Json, architecture: str) -> None:
 
 
 def _head_dim(fields: Json) -> int:
-    heads = fields.get("num_attention_heads")
-    if fields.get("head_dim") or not heads:
-        return int(fields.get("head_dim") or 0)
-    return int(fields["hidden_size"] // heads)
+    """0 where the configuration does not tell."""
+    heads = fields.get("num_attention_heads") or 1
+    return int(fields.get("head_dim") or fields.get("hidden_size", 0) // heads)

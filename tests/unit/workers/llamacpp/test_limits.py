@@ -21,6 +21,8 @@ from llamacpp.published import add_missing_fields
         ("PhiForCausalLM", {"num_attention_heads": 8, "num_key_value_heads": 8}, None),
         ("DeepseekV2ForCausalLM", {"q_lora_rank": None, "num_hidden_layers": 27}, None),
         ("DeepseekV2ForCausalLM", {"q_lora_rank": None, "num_hidden_layers": 12}, "q_lora_rank"),
+        ("Qwen3MoeForCausalLM", {"norm_topk_prob": False}, "norm_topk_prob"),
+        ("Qwen3MoeForCausalLM", {"norm_topk_prob": True}, None),
         ("MixtralForCausalLM", {}, None),
     ],
 )
