@@ -40,3 +40,6 @@ class ConvertRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             default="yes",
         ),
     ] = True
+    beyond_window: Annotated[
+        bool, Flag(help="Keep a context beyond a sliding window that llama.cpp lacks.")
+    ] = False

@@ -6,6 +6,7 @@ import msgspec
 
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.core.report import Manifest, ReportKind
+from llmops_cli.models.notices import Notice
 from llmops_cli.models.truth import Outcome, Truth
 
 SCHEMA = "llmops.convert/1"
@@ -16,7 +17,8 @@ class ConvertReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `converter` says whose program wrote it. `left_out`: beginnings of names of tensors that are in
     the source and not here, such as a vision tower's, and how many there are of each.
-    `check`: whether it says what the original says in Transformers. `reused`: it was made before.
+    `check`: whether it says what the original says in Transformers; `notices`: where it is known
+    not to. `reused`: it was made before.
     """
 
     schema: str = SCHEMA
@@ -31,6 +33,7 @@ class ConvertReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     digest: str
     left_out: dict[str, int] = {}
     check: Truth | None = None
+    notices: list[Notice] = []
     loads_in: list[str] = []
     cpu_s: float = 0.0
     wall_s: float = 0.0

@@ -36,7 +36,8 @@ def convert_model(
     """
     clock = RunClock()
     make_folder(task.target.parent)
-    conversion = _checked(_conversion(task, progress), wants_check=recipe.check)
+    plain = _conversion(recipe, task, progress)
+    conversion = _checked(plain, wants_check=recipe.check)
     is_kept = kept_conversion(conversion, progress=progress) is not None
     if not is_kept:
         _require_room(task)
@@ -59,6 +60,7 @@ def convert_model(
         digest=made.digest,
         left_out=made.left_out,
         check=made.check,
+        notices=made.notices,
         loads_in=engines_for(task.format),
         cpu_s=made.cpu_s,
         wall_s=made.wall_s,
@@ -67,9 +69,19 @@ def convert_model(
     )
 
 
-def _conversion(task: Task, progress: Progress) -> Conversion:
+def _conversion(
+    recipe: ConvertRecipe,
+    task: Task,
+    progress: Progress,
+) -> Conversion:
     if task.format == GGUF and task.scheme is not None:
-        return gguf_conversion(task.source, task.target, task.scheme, progress=progress)
+        return gguf_conversion(
+            task.source,
+            task.target,
+            task.scheme,
+            progress=progress,
+            beyond_window=recipe.beyond_window,
+        )
     return hf_conversion(task.source, task.target)
 
 

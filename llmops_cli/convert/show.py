@@ -41,6 +41,7 @@ def facts_of(report: ConvertReport) -> dict[str, str]:
         "converter": report.converter,
         "tensors left out": ", ".join(left_out) or "none",
         "check": str(report.check) if report.check else MISSING,
+        "not as the original": "; ".join(notice.text for notice in report.notices) or "nothing",
         "CPU s": cpu,
         "peak MB": megabytes(report.peak_rss_bytes),
         "loads in": ", ".join(report.loads_in) or MISSING,

@@ -19,6 +19,7 @@ from llmops_cli.models.converter import (
     is_encoder,
     is_left_to_official,
 )
+from llmops_cli.models.notices import Notice
 from llmops_cli.models.provenance import (
     Made,
     kept_model,
@@ -124,10 +125,12 @@ def gguf_conversion(
     scheme: str,
     *,
     progress: Progress,
+    beyond_window: bool = False,
 ) -> Conversion:
     """How a Hugging Face model becomes a GGUF file of F32, F16 or BF16.
 
-    Architectures that our converter does not write are left to llama.cpp's own.
+    Architectures that our converter does not write are left to llama.cpp's own. `beyond_window`:
+    its context is not cut to where llama.cpp computes what Transformers does.
     """
     if is_left_to_official(source):
         return _official_conversion(source, target, scheme, progress=progress)
@@ -138,10 +141,10 @@ def gguf_conversion(
         program=program,
         env=env,
         target=target,
-        key=cache_key("gguf", source.digest, scheme, program=program, env=env),
-        input={"model": source.path, "scheme": scheme},
+        key=cache_key("gguf", source.digest, scheme, beyond_window, program=program, env=env),
+        input={"model": source.path, "scheme": scheme, "beyond_window": beyond_window},
         source=source,
-        check=_check_of(source, scheme),
+        check=_check_of(source, scheme, beyond_window=beyond_window),
     )
 
 
@@ -187,8 +190,18 @@ def _official_conversion(
     )
 
 
-def _check_of(source: Artifact, scheme: str) -> Check:
-    return Check(scheme=scheme, format="gguf", makes_vectors=is_encoder(source))
+def _check_of(
+    source: Artifact,
+    scheme: str,
+    *,
+    beyond_window: bool = False,
+) -> Check:
+    return Check(
+        scheme=scheme,
+        format="gguf",
+        makes_vectors=is_encoder(source),
+        beyond_window=beyond_window,
+    )
 
 
 def _converted(
@@ -220,6 +233,8 @@ def convert(conversion: Conversion, *, progress: Progress) -> Made:
         made = kept_conversion(conversion, progress=progress)
         if made is None:
             made = _make(conversion, progress)
+        for notice in made.notices:
+            progress.warn(f"{target.name}: {notice.text}")
         if check is None:
             return made
         truth = confirmed(check, conversion.source, target, made, progress=progress)
@@ -307,6 +322,7 @@ def _described(
         calibration=output.get("calibration"),
         fallback_tensors=output.get("fallback_tensors", 0),
         left_out=output.get("left_out", {}),
+        notices=msgspec.convert(output.get("notices", []), list[Notice]),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from llmops_cli.core.progress import Progress
+from llmops_cli.models.notices import Notice
 from llmops_cli.models.truth import Truth
 from llmops_cli.runtime.contents import content_digest, read_state
 from llmops_cli.runtime.files import to_json, write_atomic
@@ -20,6 +21,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     `digest` is over what came out: files that differ from it are not trusted. `check`: whether it
     says what its source says; None where that means nothing, as for an adapter. `left_out`:
     beginnings of names of the source's tensors that are not in it, and how many have each.
+    `notices`: where it is not what it was made from, as its program knows.
     """
 
     key: str
@@ -36,6 +38,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     fallback_tensors: int = 0
     check: Truth | None = None
     left_out: dict[str, int] = {}
+    notices: list[Notice] = []
 
 
 M = TypeVar("M", bound=Made)

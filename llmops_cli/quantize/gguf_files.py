@@ -18,6 +18,7 @@ from llmops_cli.models.convert import (
     convert,
     gguf_conversion,
 )
+from llmops_cli.models.notices import Notice
 from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
 from llmops_cli.models.truth import FaultKind, with_fault
 from llmops_cli.quantize.gguf import is_mix
@@ -232,6 +233,7 @@ class GgufMaker:
         if plan is not None:
             require_fits(made.size_bytes, self._mixer.room_bytes)
         fields = msgspec.structs.asdict(made)
+        fields["notices"] = made.notices or self._base_notices(scheme)
         fields["calibration"] = self._matrix.facts(matrix)  # what the matrix was computed from
         matrix_name = matrix.name if matrix else "none"
         provenance = Provenance(
@@ -243,9 +245,22 @@ class GgufMaker:
         write_provenance(record_beside(conversion.target), provenance)
         self._made.add(scheme)
 
+    def _base_notices(self, scheme: str) -> list[Notice]:
+        """What holds of the file that a scheme was made from holds of it too."""
+        if scheme in FLOAT_SCHEMES or self._source.format == "gguf":
+            return []
+        base = self._load(BASE_SCHEME)
+        return base.notices if base else []
+
     def _conversion(self, scheme: str) -> Conversion:
         target = self._path_of(scheme)
-        conversion = gguf_conversion(self._source, target, scheme, progress=self._progress)
+        conversion = gguf_conversion(
+            self._source,
+            target,
+            scheme,
+            progress=self._progress,
+            beyond_window=self._recipe.beyond_window,
+        )
         return msgspec.structs.replace(conversion, check=self._check_of(scheme))
 
     def _check_of(self, scheme: str) -> Check:
@@ -258,7 +273,13 @@ class GgufMaker:
         is_strict = scheme in FLOAT_SCHEMES
         if is_mix(scheme):
             scheme = self._plan(scheme, None).file_type
-        return Check(scheme=scheme, format="gguf", is_strict=is_strict, left_out=left_out)
+        return Check(
+            scheme=scheme,
+            format="gguf",
+            is_strict=is_strict,
+            left_out=left_out,
+            beyond_window=self._recipe.beyond_window,
+        )
 
     def _confirm(self, scheme: str, found: Provenance) -> None:
         """The check of a file that was kept, if it was not made then."""

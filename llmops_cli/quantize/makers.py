@@ -136,6 +136,7 @@ class Makers:
             imatrix=provenance.imatrix,
             fallback_tensors=provenance.fallback_tensors,
             mixture=provenance.mixture,
+            notices=provenance.notices,
             served=provenance.served,
             loads_in=engines_for(variant.spec.format),
             quality_base=provenance.quality_base if quality else "",

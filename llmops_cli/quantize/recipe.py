@@ -114,4 +114,7 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Literal["auto"] | None,
         Flag(help="gguf: auto makes a file of the size of --fit, each tensor's type by its worth."),
     ] = None
+    beyond_window: Annotated[
+        bool, Flag(help="gguf: keep a context beyond a sliding window that llama.cpp lacks.")
+    ] = False
     threads: Annotated[Positive | None, Flag(help="CPU threads.", default="all")] = None

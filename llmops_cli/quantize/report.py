@@ -9,6 +9,7 @@ import msgspec
 
 from llmops_cli.core.problem import Problem
 from llmops_cli.core.report import Json, Manifest, ReportKind
+from llmops_cli.models.notices import Notice
 from llmops_cli.models.truth import Truth
 from llmops_cli.quantize.mixture import Mixture
 
@@ -79,8 +80,9 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     Perplexities are over the same held-out tokens; `kl_divergence` is the mean of
     KL(base || quantized) per token, in nats; `*_rounding` are plain rounding's at the same bits and
     groups. `quality_base` names the base: the original in Transformers, or a file where that could
-    not be had. `check` is the comparison with the original that every artifact has. `problems` say
-    what is wrong: a limit that was broken, an engine that did not load it.
+    not be had. `check` is the comparison with the original that every artifact has. `notices`
+    say where it is known not to be the original, `problems` what is wrong: a limit that was broken,
+    an engine that did not load it.
     """
 
     path: str
@@ -110,6 +112,7 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     imatrix: str = "none"
     fallback_tensors: int = 0
     mixture: Mixture | None = None
+    notices: list[Notice] = []
     served: Served | None = None
     loads_in: list[str] = []
     problems: list[ArtifactProblem] = []

@@ -113,6 +113,7 @@ def _notes(report: QuantizeReport) -> list[str]:
     for artifact in report.artifacts:
         lines += [f"{artifact.name}: {problem.text}" for problem in artifact.problems]
         lines += _check_notes(artifact)
+        lines += [f"{artifact.name}: {notice.text}" for notice in artifact.notices]
         lines += _speed_notes(artifact)
         lines += _mix_notes(artifact)
         loss = artifact.kl_divergence

@@ -8,16 +8,17 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import gguf
 import numpy as np
 
 from _shared.protocol import Events, Json, peak_rss_bytes, run_worker
 from _shared.safetensors import open_model
-from llamacpp.architectures import ARCHITECTURES, GEMMA, read_config
+from llamacpp.architectures import ARCHITECTURES, read_config
+from llamacpp.context import context_of
 from llamacpp.hparams import add_hparams
-from llamacpp.rope import rope_tensors
+from llamacpp.rope import add_rope, rope_of
 from llamacpp.sentence import add_own_keys, sentence_model_of
 from llamacpp.tensors import BeyondF16, PlannedTensor, TensorPlan, Type
 from llamacpp.vocabulary import add_vocabulary
@@ -29,12 +30,20 @@ FILE_TYPES = {
 }
 
 
+class Options(NamedTuple):
+    """`beyond_window`: the context is not cut to where llama.cpp is right."""
+
+    scheme: str
+    beyond_window: bool = False
+
+
 def work(job: Json, events: Events) -> Json:
     start_s = time.process_time()
     import_rss_bytes = peak_rss_bytes()
     source = Path(job["model"])
     target = Path(job["output"])
-    figures = convert_widening(source, target, job["scheme"], events)
+    options = Options(job["scheme"], job.get("beyond_window", False))
+    figures = convert_widening(source, target, options, events)
     return {
         **figures,
         "cpu_s": time.process_time() - start_s,
@@ -46,14 +55,14 @@ def work(job: Json, events: Events) -> Json:
 def convert_widening(
     folder: Path,
     output: Path,
-    scheme: str,
+    options: Options,
     events: Events,
 ) -> Json:
     """Again, with one more tensor in F32, until every value fits."""
     wide: set[str] = set()
     while True:
         try:
-            return convert(folder, output, scheme, wide, events)
+            return convert(folder, output, options, wide, events)
         except BeyondF16 as overflow:
             wide.add(overflow.name)
 
@@ -61,7 +70,7 @@ def convert_widening(
 def convert(
     folder: Path,
     output: Path,
-    scheme: str,
+    options: Options,
     wide: set[str],
     events: Events,
 ) -> Json:
@@ -71,35 +80,33 @@ def convert(
     """
     config, architecture = read_config(folder)
     gguf_arch = ARCHITECTURES[architecture].gguf
-    default_type, file_type = FILE_TYPES[scheme]
+    default_type, file_type = FILE_TYPES[options.scheme]
+    rope = rope_of(config, gguf_arch, beyond_window=options.beyond_window)
+    context = context_of(config, gguf_arch, rope, beyond_window=options.beyond_window)
     plan = TensorPlan(config, architecture, default_type, wide)
-    tensors = []
-    for name, factors in rope_tensors(config):
-        tensor = PlannedTensor(name=name, source=factors, type=Type.F32)
-        tensors.append(tensor)
+    tensors = [
+        PlannedTensor(name=name, source=factors, type=Type.F32) for name, factors in rope.tensors
+    ]
     tensors += plan.all_of(open_model(folder))
-    arch_name = gguf.MODEL_ARCH_NAMES[gguf_arch]
+    arch_name = ARCHITECTURES[architecture].name
     writer = gguf.GGUFWriter(output, arch_name, use_temp_file=False)
-    writer.add_name(folder.resolve().name)
-    add_hparams(writer, config, gguf_arch)
+    add_hparams(writer, config, gguf_arch, context)
+    add_rope(writer, rope)
     writer.add_file_type(file_type)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    space_prefix = None
-    if gguf_arch in GEMMA:
-        space_prefix = False
-    add_vocabulary(writer, folder, size=config["vocab_size"], space_prefix=space_prefix)
+    notices = add_vocabulary(writer, folder, config, architecture)
+    if context.notice is not None:
+        notices.append(context.notice)
     add_sentence_keys(writer, folder)
-    parameters = 0
-    tensor_bytes = 0
     for tensor in tensors:
         add_tensor_info(writer, tensor)
-        parameters += math.prod(tensor.shape)
-        tensor_bytes += tensor.size_bytes
     write_file(writer, tensors, events)
     return {
-        "parameters": parameters,
-        "tensor_bytes": tensor_bytes,
+        "parameters": sum(math.prod(tensor.shape) for tensor in tensors),
+        "tensor_bytes": sum(tensor.size_bytes for tensor in tensors),
         "wide_tensors": sorted(wide),
+        "context": context.tokens,
+        "notices": [notice.as_json() for notice in notices],
     }
 
 

@@ -106,13 +106,16 @@ def read_pieces_of_tokenizer_json(model: Converter) -> None:
     if not tokenizer["model"].get("byte_fallback"):
         return
     # it imports gguf, which must be llama.cpp's own copy by now
-    from llamacpp.vocabulary import byte_fallback_vocabulary, prepends_space
+    from llamacpp.added_tokens import added_tokens
+    from llamacpp.byte_fallback import Spaces, byte_fallback_vocabulary
 
+    added = added_tokens(model.dir_model)
+    spaces = Spaces(tokenizer, path)
     set_vocabulary = model.set_vocab
 
     def pieces() -> Any:  # Any: tokens, their scores and types
         size = model.find_hparam(VOCABULARY_SIZES)
-        table = byte_fallback_vocabulary(tokenizer, size)
+        table = byte_fallback_vocabulary(tokenizer, size, added, spaces)
         return table.tokens, table.scores, table.types
 
     def set_spaced_vocabulary() -> None:
@@ -120,7 +123,7 @@ def read_pieces_of_tokenizer_json(model: Converter) -> None:
         written = model.gguf_writer.kv_data[0]
         gguf = importlib.import_module("gguf")
         if gguf.Keys.Tokenizer.ADD_PREFIX not in written:
-            model.gguf_writer.add_add_space_prefix(prepends_space(tokenizer))
+            model.gguf_writer.add_add_space_prefix(spaces.prefix)
 
     model._create_vocab_sentencepiece = pieces  # noqa: SLF001 - no other way in
     # some architectures take every tokenizer.json for byte-level BPE

@@ -1,126 +1,239 @@
-"""Rotary embedding of a model as GGUF keys and tensors."""
+"""What a model's rotary embedding turns by, and how llama.cpp is told to turn by the same.
 
-import math
-from collections.abc import Iterator
+What Transformers computes is computed here too, and so is what llama.cpp would: where they differ
+and no key or tensor can tell it, the model is refused.
+"""
+
+from typing import NamedTuple
 
 import gguf
 import numpy as np
 
 from _shared.arrays import Floats
 from _shared.protocol import JobError
-from llamacpp.architectures import ModelFields, head_dim_of
+from llamacpp.defaults import ModelFields
+from llamacpp.frequencies import (
+    ORIGINAL_CONTEXT,
+    Rotation,
+    default_frequencies,
+    llama_yarn,
+    magnitude,
+    rotation_of,
+)
 
-DEFAULT_THETA = 10000.0
-ORIGINAL_CONTEXT = "original_max_position_embeddings"
-LONGROPE = ("su", "longrope")
+HAS_FREQUENCY_FACTORS = (gguf.MODEL_ARCH.LLAMA,)
+"""llama.cpp reads `rope_freqs` for these, and so any frequencies."""
+HAS_LONG_FACTORS = (gguf.MODEL_ARCH.LLAMA, gguf.MODEL_ARCH.PHI3)
+HAS_PARTIAL_ROTARY = (gguf.MODEL_ARCH.PHI3,)
+GLOBAL_THETA = {gguf.MODEL_ARCH.GEMMA3: 1_000_000.0}
+DEFAULT_THETA = 10_000.0
+CLOSE = 1e-5
+"""As near as float32 takes two ways of computing the same frequency."""
 
 
-def rope_of(config: ModelFields) -> ModelFields:
-    """Rotary parameters of the (global) layers, from either generation of config.json."""
-    written: ModelFields = {}
-    for generation in ("rope_scaling", "rope_parameters"):
-        written = config.get(generation) or written
-    rope = dict(written.get("full_attention", written))
-    theta = config.get("rope_theta", DEFAULT_THETA)
+class Rope(NamedTuple):
+    """How it is written: the keys, and the factors that frequencies are divided by."""
+
+    theta: float
+    dimensions: int
+    scaling: gguf.RopeScalingType | None = None
+    factor: float | None = None
+    attention: float = 1.0
+    original_context: int | None = None
+    tensors: tuple[tuple[str, Floats], ...] = ()
+    local_theta: float | None = None
+    short_context: int | None = None
+    """Beyond it llama.cpp takes other factors than Transformers for a text that is shorter."""
+
+
+def rope_parameters(config: ModelFields, architecture: gguf.MODEL_ARCH) -> ModelFields:
+    """Of the layers that see all, from either generation of config.json."""
+    rope = _written(config, architecture)
+    theta = config.get("rope_theta", GLOBAL_THETA.get(architecture, DEFAULT_THETA))
     rope.setdefault("rope_theta", theta)
-    kind = rope.get("rope_type") or rope.get("type")
-    rope["rope_type"] = kind or "default"
+    kind = rope.get("rope_type") or rope.get("type") or "default"
+    if architecture == gguf.MODEL_ARCH.PHI3 and kind in ("su", "yarn"):
+        kind = "longrope"  # as Transformers reads Phi-3's first configurations
+    rope["rope_type"] = kind
+    share = config.get("partial_rotary_factor")
+    if share is not None:
+        rope.setdefault("partial_rotary_factor", share)
+    original = config.get(ORIGINAL_CONTEXT)
+    if original is not None:
+        rope[ORIGINAL_CONTEXT] = original  # beside the parameters it wins, so Transformers
+    rope.setdefault(ORIGINAL_CONTEXT, config["max_position_embeddings"])
     return rope
 
 
-def add_rope(
-    writer: gguf.GGUFWriter,
+def _written(config: ModelFields, architecture: gguf.MODEL_ARCH) -> ModelFields:
+    """As config.json has them: Gemma 3 by kinds of layers, all others once."""
+    scaling = config.get("rope_scaling") or {}
+    parameters = config.get("rope_parameters") or {}
+    if architecture == gguf.MODEL_ARCH.GEMMA3:
+        return {**(parameters.get("full_attention") or {}), **scaling}
+    return dict(scaling or parameters)
+
+
+def rope_of(
     config: ModelFields,
     architecture: gguf.MODEL_ARCH,
-) -> None:
-    """Raises: JobError for a scaling that llama.cpp does not have."""
-    rope = rope_of(config)
-    kind = rope["rope_type"]
-    writer.add_rope_freq_base(float(rope["rope_theta"]))
+    *,
+    beyond_window: bool = False,
+) -> Rope:
+    """`beyond_window`: longrope's factors for long texts are kept, in the place of the short ones.
+
+    Raises: JobError for what llama.cpp would turn by another angle.
+    """
+    rope = rope_parameters(config, architecture)
     if architecture == gguf.MODEL_ARCH.GEMMA3:
-        writer.add_rope_freq_base_swa(_local_theta(config))
+        return _of_gemma3(config, rope)
+    kind = rope["rope_type"]
+    dimensions = _dimensions(config, rope, architecture)
+    plain = Rope(float(rope["rope_theta"]), dimensions)
+    if architecture == gguf.MODEL_ARCH.PHI3 and kind not in ("default", "longrope"):
+        raise _refusal(kind, architecture, "Transformers itself reads longrope alone for Phi-3")
+    if kind in ("default", "dynamic"):
+        # dynamic scaling begins beyond max_position_embeddings, where the context ends
+        return plain
     if kind == "linear":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(rope["factor"])
-    elif kind == "yarn":
-        _add_yarn(writer, config, rope)
-    elif kind in LONGROPE:
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
-        writer.add_rope_scaling_attn_factors(_longrope_attention(config, rope))
-    elif kind not in ("default", "llama3"):
-        raise JobError(
-            "UsageError",
-            f"rope scaling '{kind}' is not supported",
-            "known: linear, llama3, longrope, yarn",
-        )
+        return plain._replace(scaling=gguf.RopeScalingType.LINEAR, factor=float(rope["factor"]))
+    if kind == "longrope":
+        return _of_longrope(config, rope, plain, architecture, beyond_window=beyond_window)
+    rotation = rotation_of(rope, dimensions, config)
+    if kind == "yarn":
+        native = _of_yarn(config, rope, plain, rotation)
+        if native is not None:
+            return native
+    return _of_factors(rotation, plain, kind, architecture)
 
 
-def _local_theta(config: ModelFields) -> float:
-    """The base of Gemma 3's sliding layers."""
-    rope = config.get("rope_parameters") or {}
-    local = rope.get("sliding_attention", {})
-    fallback = config.get("rope_local_base_freq", DEFAULT_THETA)
-    return float(local.get("rope_theta", fallback))
-
-
-def _add_yarn(
-    writer: gguf.GGUFWriter,
+def _dimensions(
     config: ModelFields,
     rope: ModelFields,
-) -> None:
-    original = rope.get(ORIGINAL_CONTEXT) or config["max_position_embeddings"]
-    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
-    writer.add_rope_scaling_factor(rope["factor"])
-    writer.add_rope_scaling_orig_ctx_len(original)
-    attention = rope.get("attention_factor")
-    if attention is None:
-        attention = rope.get("attn_factor")
-    if attention is not None:
-        writer.add_rope_scaling_yarn_attn_factor(attention)
-    if rope.get("beta_fast") is not None:
-        writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
-    if rope.get("beta_slow") is not None:
-        writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
+    architecture: gguf.MODEL_ARCH,
+) -> int:
+    """How many of a head's values turn."""
+    head_dim = int(config["head_dim"])
+    share = rope.get("partial_rotary_factor", 1.0)
+    if architecture in HAS_PARTIAL_ROTARY:
+        return int(head_dim * share)
+    if rope["rope_type"] == "default" or int(head_dim * share) == head_dim:
+        return head_dim  # Transformers has no partial rotary there either
+    name = gguf.MODEL_ARCH_NAMES[architecture]
+    message = f"partial_rotary_factor {share}: llama.cpp's {name} turns whole heads"
+    raise JobError("UsageError", message)
 
 
-def _longrope_attention(config: ModelFields, rope: ModelFields) -> float:
-    """What attention is multiplied by, as Phi-3's own code has it."""
-    original = rope.get(ORIGINAL_CONTEXT) or config[ORIGINAL_CONTEXT]
-    scale = config["max_position_embeddings"] / original
-    if scale <= 1:
-        return 1.0
-    growth = math.log(scale) / math.log(original)
-    return math.sqrt(1 + growth)
+def _of_yarn(
+    config: ModelFields,
+    rope: ModelFields,
+    plain: Rope,
+    rotation: Rotation,
+) -> Rope | None:
+    """llama.cpp's own yarn, if it comes to the same.
+
+    It rounds the ramp's ends and has no keys for betas: both scale with the original context.
+    """
+    given = rope.get("factor")
+    factor = float(given or config["max_position_embeddings"] / rope[ORIGINAL_CONTEXT])
+    beta_slow = rope.get("beta_slow") or 1
+    original = round(rope[ORIGINAL_CONTEXT] / beta_slow)
+    computed = llama_yarn(plain.theta, plain.dimensions, factor=factor, original=original)
+    if not np.allclose(computed, rotation.frequencies, rtol=CLOSE, atol=0.0):
+        return None
+    own_attention = magnitude(factor, 1.0)  # which llama.cpp multiplies by itself
+    return plain._replace(
+        scaling=gguf.RopeScalingType.YARN,
+        factor=factor,
+        attention=rotation.attention / own_attention,
+        original_context=original,
+    )
 
 
-def rope_tensors(config: ModelFields) -> Iterator[tuple[str, Floats]]:
-    """Frequency factors that llama.cpp reads as tensors: llama3 and longrope."""
-    rope = rope_of(config)
-    if rope["rope_type"] == "llama3":
-        yield "rope_freqs.weight", _llama3_factors(rope, head_dim_of(config))
-    elif rope["rope_type"] in LONGROPE:
-        for length in ("long", "short"):
-            given = rope[f"{length}_factor"]
-            factors = np.array(given, np.float32)
-            yield f"rope_factors_{length}.weight", factors
+def _of_factors(
+    rotation: Rotation,
+    plain: Rope,
+    kind: str,
+    architecture: gguf.MODEL_ARCH,
+) -> Rope:
+    """Any frequencies, as factors of the plain ones."""
+    if architecture not in HAS_FREQUENCY_FACTORS:
+        raise _refusal(kind, architecture, "has no frequency factors")
+    frequencies = default_frequencies(plain.theta, plain.dimensions)
+    factors = (frequencies / rotation.frequencies).astype(np.float32)
+    return plain._replace(
+        scaling=gguf.RopeScalingType.NONE,
+        attention=rotation.attention,
+        tensors=(("rope_freqs.weight", factors),),
+    )
 
 
-def _llama3_factors(rope: ModelFields, head_dim: int) -> Floats:
-    """1 for short wavelengths, `factor` for long ones, and between them a smooth passage."""
-    places = np.arange(0, head_dim, 2, dtype=np.float32)
-    exponent = places / head_dim
-    frequency = 1.0 / rope["rope_theta"] ** exponent
-    wavelength = 2 * math.pi / frequency
-    original = rope[ORIGINAL_CONTEXT]
-    factor = rope["factor"]
-    low = rope["low_freq_factor"]
-    high = rope["high_freq_factor"]
-    turns = original / wavelength
-    smooth = (turns - low) / (high - low)
-    stretch = (1 - smooth) / factor + smooth
-    factors = 1 / stretch
-    is_long = wavelength > original / low
-    is_short = wavelength < original / high
-    factors = np.where(is_long, factor, factors)
-    factors = np.where(is_short, 1.0, factors)
-    return factors.astype(np.float32)
+def _of_longrope(
+    config: ModelFields,
+    rope: ModelFields,
+    plain: Rope,
+    architecture: gguf.MODEL_ARCH,
+    *,
+    beyond_window: bool,
+) -> Rope:
+    """llama.cpp goes by the size of the context, which is 256 at least: both are the short ones."""
+    if architecture not in HAS_LONG_FACTORS:
+        raise _refusal("longrope", architecture, "has no frequency factors")
+    original = int(rope[ORIGINAL_CONTEXT])
+    tensors = []
+    for length in ("long", "short"):
+        source = f"{length}_factor" if beyond_window else "short_factor"
+        factors = np.array(rope[source], np.float32)
+        if len(factors) != plain.dimensions // 2:
+            message = f"{source} has {len(factors)} values; {plain.dimensions // 2} turn"
+            raise JobError("UsageError", message, "the config.json is broken")
+        tensors.append((f"rope_factors_{length}.weight", factors))
+    return plain._replace(
+        scaling=gguf.RopeScalingType.LONGROPE,
+        attention=rotation_of(rope, plain.dimensions, config).attention,
+        original_context=original,
+        tensors=tuple(tensors),
+        short_context=original,
+    )
+
+
+def _of_gemma3(config: ModelFields, rope: ModelFields) -> Rope:
+    """Two bases: its sliding layers turn by one of their own, and are never scaled."""
+    written = config.get("rope_parameters") or {}
+    local = dict(written.get("sliding_attention") or {})
+    theta = config.get("rope_local_base_freq") or DEFAULT_THETA
+    kinds = (rope["rope_type"], local.get("rope_type", "default"))
+    if kinds[0] not in ("default", "linear") or kinds[1] != "default":
+        described = f"{kinds[0]} (sliding layers: {kinds[1]})"
+        lack = "scales the layers that see all by one factor, and no others"
+        raise _refusal(described, gguf.MODEL_ARCH.GEMMA3, lack)
+    found = Rope(
+        float(rope["rope_theta"]),
+        int(config["head_dim"]),
+        local_theta=float(local.get("rope_theta") or theta),
+    )
+    if kinds[0] == "linear":
+        found = found._replace(scaling=gguf.RopeScalingType.LINEAR, factor=float(rope["factor"]))
+    return found
+
+
+def _refusal(kind: str, architecture: gguf.MODEL_ARCH, lack: str) -> JobError:
+    name = gguf.MODEL_ARCH_NAMES[architecture]
+    known = "linear, and yarn as llama.cpp computes it; Llama and Mistral: llama3, longrope"
+    message = f"rope scaling '{kind}' is not supported: llama.cpp's {name} {lack}"
+    return JobError("UsageError", message, f"known: {known}")
+
+
+def add_rope(writer: gguf.GGUFWriter, rope: Rope) -> None:
+    writer.add_rope_dimension_count(rope.dimensions)
+    writer.add_rope_freq_base(rope.theta)
+    if rope.local_theta is not None:
+        writer.add_rope_freq_base_swa(rope.local_theta)
+    if rope.scaling is not None:
+        writer.add_rope_scaling_type(rope.scaling)
+    if rope.factor is not None:
+        writer.add_rope_scaling_factor(rope.factor)
+    if rope.original_context is not None:
+        writer.add_rope_scaling_orig_ctx_len(rope.original_context)
+    if rope.attention != 1.0:
+        writer.add_rope_scaling_attn_factors(rope.attention)

@@ -14,7 +14,11 @@ import numpy as np
 from _shared.arrays import Array, Floats
 from _shared.protocol import JobError
 from _shared.safetensors import ITEM_BYTES, TensorFile
-from llamacpp.architectures import ARCHITECTURES, GEMMA, Architecture, ModelFields, kv_heads_of
+from llamacpp.architectures import ARCHITECTURES, GEMMA, Architecture
+from llamacpp.defaults import ModelFields
+from llamacpp.expected import EMBEDDING, HEAD, expected_shapes
+from llamacpp.hparams import query_scale
+from llamacpp.tied import head_is_tied
 
 Type = gguf.GGMLQuantizationType
 TEXT_PREFIX = re.compile(r"^(language_model\.model\.|model\.language_model\.)")
@@ -34,7 +38,8 @@ class BeyondF16(Exception):
 class PlannedTensor:
     """One GGUF tensor: where its rows come from and how they change on the way.
 
-    With `heads` its rotary halves are interleaved; `add` is added to every value.
+    With `heads` its rotary halves are interleaved; `add` is added to every value, and then each
+    is multiplied by `scale`.
     """
 
     name: str
@@ -42,6 +47,7 @@ class PlannedTensor:
     type: Type
     heads: int = 0
     add: float = 0.0
+    scale: float = 1.0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,6 +80,9 @@ class PlannedTensor:
         if self.add:
             wide = block.astype(np.float32)
             block = wide + np.float32(self.add)
+        if self.scale != 1.0:
+            wide = block.astype(np.float32)
+            block = wide * np.float32(self.scale)
         return encode(block, self.type, self.name)
 
     def _heads_in(self, block: Array) -> int:
@@ -138,49 +147,63 @@ class TensorPlan:
         self._wide = wide
         layers = config["num_hidden_layers"]
         self._names = gguf.get_tensor_name_map(self._architecture.gguf, layers)
-        is_gemma = self._architecture.gguf in GEMMA
-        self._has_tied_head = config.get("tie_word_embeddings", is_gemma)
 
     def all_of(self, tensors: dict[str, TensorFile]) -> list[PlannedTensor]:
-        """In order; nothing is read yet.
+        """In order; nothing but a second head is read yet.
 
-        Raises: JobError for a tensor without a place, and for weights without embeddings.
+        Raises: JobError for a tensor without a place, and for those that are missing.
         """
-        planned = []
+        found = {}
         for name, tensor in tensors.items():
-            plain = TEXT_PREFIX.sub("model.", name)
-            if not self._is_left_out(plain):
-                tensor_plan = self._planned(name, plain, tensor)
-                planned.append(tensor_plan)
-        names = {tensor_plan.name for tensor_plan in planned}
-        if "token_embd.weight" not in names:
+            plain = plain_name(name)
+            if not _is_left_out(plain):
+                found[plain] = self._readable(name, tensor)
+        self._settle_head(found)
+        self._check(found)
+        return [self._planned(plain, tensor) for plain, tensor in found.items()]
+
+    def _readable(self, name: str, tensor: TensorFile) -> TensorFile:
+        if tensor.dtype not in ITEM_BYTES:
+            message = f"tensor '{name}' is {tensor.dtype}"
+            raise JobError("UsageError", message, "bf16, f16 and f32 are read")
+        return tensor
+
+    def _settle_head(self, found: dict[str, TensorFile]) -> None:
+        """Drops a head that is the embeddings once more; Transformers keeps one that differs."""
+        is_tied = self._config["tie_word_embeddings"]
+        if is_tied and HEAD in found and EMBEDDING not in found:
+            found[EMBEDDING] = found.pop(HEAD)
+        elif is_tied and HEAD in found and head_is_tied(found[EMBEDDING], found[HEAD]):
+            del found[HEAD]
+        if HEAD in found and self._architecture.gguf == gguf.MODEL_ARCH.GEMMA2:
+            message = "lm_head.weight is not the embeddings: llama.cpp's gemma2 has no output head"
+            raise JobError("UsageError", message)
+
+    def _check(self, found: dict[str, TensorFile]) -> None:
+        """Raises: JobError unless these are the tensors that Transformers would read."""
+        shapes = expected_shapes(self._config, self._architecture)
+        if HEAD not in found and self._config["tie_word_embeddings"]:
+            shapes.pop(HEAD)
+        for name, tensor in found.items():
+            if name not in shapes:
+                place = f"a {self._architecture.gguf.name} GGUF file"
+                raise JobError("UsageError", f"tensor '{name}' has no place in {place}")
+            if tensor.shape != shapes[name]:
+                message = f"tensor '{name}' has shape {tensor.shape}, and config.json says "
+                raise JobError("UsageError", f"{message}{shapes[name]}", "one of them is wrong")
+        missing = [name for name in shapes if name not in found]
+        if missing:
             raise JobError(
                 "UsageError",
-                "the weights hold no token embeddings",
+                f"the weights hold no {missing[0]} ({len(missing)} tensors are missing)",
                 "the checkpoint is incomplete; download it again",
             )
-        return planned
 
-    def _is_left_out(self, plain: str) -> bool:
-        """What llama.cpp computes itself, or has no use for."""
-        if plain.endswith("lm_head.weight") and self._has_tied_head:
-            return True
-        is_of_vision = VISION_PREFIX.match(plain) is not None
-        return is_of_vision or plain.endswith("rotary_emb.inv_freq")
-
-    def _planned(
-        self,
-        source_name: str,
-        plain: str,
-        tensor: TensorFile,
-    ) -> PlannedTensor:
+    def _planned(self, plain: str, tensor: TensorFile) -> PlannedTensor:
         name = self._names.get_name(plain, try_suffixes=(".weight", ".bias"))
         if name is None:
             place = f"a {self._architecture.gguf.name} GGUF file"
-            raise JobError("UsageError", f"tensor '{source_name}' has no place in {place}")
-        if tensor.dtype not in ITEM_BYTES:
-            message = f"tensor '{source_name}' is {tensor.dtype}"
-            raise JobError("UsageError", message, "bf16, f16 and f32 are read")
+            raise JobError("UsageError", f"tensor '{plain}' has no place in {place}")
         is_vector = len(tensor.shape) == 1
         is_wide = is_vector or name in self._wide
         is_norm = plain.endswith("norm.weight")
@@ -191,6 +214,7 @@ class TensorPlan:
             type=Type.F32 if is_wide else self._default,
             heads=self._heads_to_interleave(plain),
             add=1.0 if is_shifted else 0.0,
+            scale=self._scale_of(plain),
         )
 
     def _heads_to_interleave(self, plain: str) -> int:
@@ -200,5 +224,28 @@ class TensorPlan:
         if "q_proj." in plain:
             return int(self._config["num_attention_heads"])
         if "k_proj." in plain:
-            return kv_heads_of(self._config)
+            return int(self._config["num_key_value_heads"])
         return 0
+
+    def _scale_of(self, plain: str) -> float:
+        """Gemma's queries carry what llama.cpp's fixed scale lacks; Gemma 3 norms them after."""
+        architecture = self._architecture.gguf
+        scaled = {
+            gguf.MODEL_ARCH.GEMMA2: "q_proj.weight",
+            gguf.MODEL_ARCH.GEMMA3: "q_norm.weight",
+        }
+        if architecture in GEMMA and plain.endswith(scaled[architecture]):
+            return query_scale(self._config, architecture)
+        return 1.0
+
+
+def plain_name(name: str) -> str:
+    """As a model of text alone would call it."""
+    plain = TEXT_PREFIX.sub("model.", name)
+    return plain.removeprefix("language_model.")
+
+
+def _is_left_out(plain: str) -> bool:
+    """What llama.cpp computes itself, or has no use for."""
+    is_of_vision = VISION_PREFIX.match(plain) is not None
+    return is_of_vision or plain.endswith("rotary_emb.inv_freq")

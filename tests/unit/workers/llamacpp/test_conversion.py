@@ -6,18 +6,35 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("gguf", reason="gguf is not installed")
 
+import gguf
+
 from _shared.protocol import JobError
+from llamacpp.added_tokens import AddedToken, name_for
 from llamacpp.architectures import read_config
+from llamacpp.byte_fallback import ByteFallback, Spaces
+from llamacpp.context import context_of
+from llamacpp.defaults import complete
+from llamacpp.ends import ends_of
 from llamacpp.lora import paired, scale_of
 from llamacpp.lora import read_config as read_adapter
-from llamacpp.rope import rope_of, rope_tensors
+from llamacpp.notices import (
+    BEYOND_WINDOW,
+    COMPOSED,
+    CONTEXT_CUT,
+    FIRST_SPACE,
+    TAKEN_AS_SPECIAL,
+    TOKENS_LEFT_OUT,
+)
+from llamacpp.rope import rope_of
+from llamacpp.sentencepiece_model import read_model
 from llamacpp.splits import SPLITS, split_name
-from llamacpp.vocabulary import adds_bos, byte_fallback_vocabulary, prepends_space
+from llamacpp.taken_as_special import special_looking_notice
+from llamacpp.token_table import TokenTable
+from llmops_cli.models.notices import NoticeKind
 
 
 def write(folder: Path, name: str, value: object) -> None:
@@ -45,31 +62,6 @@ def test_a_folder_without_a_config_and_one_with_a_broken_one(tmp_path: Path) -> 
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(JobError, match="is not JSON"):
         read_config(tmp_path)
-
-
-def test_rope_of_either_generation_of_configs() -> None:
-    old = rope_of({"rope_theta": 5.0, "rope_scaling": {"type": "linear", "factor": 2.0}})
-    new = rope_of({"rope_parameters": {"rope_theta": 5.0, "rope_type": "linear", "factor": 2.0}})
-    assert (old["rope_type"], old["rope_theta"]) == (new["rope_type"], new["rope_theta"])
-    assert rope_of({})["rope_type"] == "default"
-    layered = {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}
-    assert rope_of({"rope_parameters": layered})["rope_theta"] == 1e6
-
-
-def test_llama3_factors_keep_short_waves_and_stretch_long_ones() -> None:
-    rope = {
-        "rope_type": "llama3",
-        "rope_theta": 10000.0,
-        "factor": 8.0,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 64,
-    }
-    ((name, factors),) = rope_tensors({"rope_parameters": rope, "head_dim": 64})
-    assert name == "rope_freqs.weight"
-    assert factors[0] == 1.0
-    assert factors[-1] == 8.0
-    assert np.all(np.diff(factors) >= 0)
 
 
 def tokenizer(*steps: dict[str, Any], **model: Any) -> dict[str, Any]:
@@ -106,37 +98,175 @@ def test_a_splitting_rule_has_its_name_or_is_refused(given: Any, name: str | Non
         assert split_name(given, path) == name
 
 
+PIECES = {f"<0x{value:02X}>": 10 + value for value in range(256)}
+FALLBACK = {
+    "model": {
+        "vocab": {"<unk>": 0, "a": 1, "b": 2, "c": 3, "ab": 4, "abc": 5, **PIECES},
+        "merges": [["a", "b"], "ab c"],
+        "unk_token": "<unk>",
+    },
+    "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+}
+PATH = Path("tokenizer.json")
+
+
+def fallback(**change: Any) -> ByteFallback:
+    """Of a vocabulary with six added tokens, the last beyond the model's."""
+    added = [
+        AddedToken(6, "<s>", special=True),
+        AddedToken(7, "\u2581x", normalized=True),
+        AddedToken(8, "\u2581y"),
+        AddedToken(999, "outside"),
+    ]
+    tokenizer = {**FALLBACK, **change}
+    return ByteFallback(tokenizer, 266, added, Spaces(tokenizer, PATH), PATH)
+
+
 def test_scores_follow_the_merges_and_added_tokens_lie_over_them() -> None:
-    given = {
-        "model": {
-            "vocab": {"<unk>": 0, "<0x0A>": 1, "a": 2, "ab": 3, "abc": 4},
-            "merges": [["a", "b"], "ab c"],
-            "unk_token": "<unk>",
-        },
-        "added_tokens": [
-            {"id": 5, "content": "<s>", "special": True},
-            {"id": 6, "content": "▁x"},
-            {"id": 99, "content": "outside"},
-        ],
-    }
-    table = byte_fallback_vocabulary(given, 8)
-    assert table.tokens == ["<unk>", "<0x0A>", "a", "ab", "abc", "<s>", " x", "[PAD7]"]
-    assert table.types == [2, 6, 1, 1, 1, 3, 4, 5]
-    assert table.scores[2:5] == [-2.0, 0.0, -1.0]
+    pieces = fallback()
+    table = pieces.table
+    assert pieces.has_scores
+    assert table.tokens[:10] == [
+        "<unk>",
+        "a",
+        "b",
+        "c",
+        "ab",
+        "abc",
+        "<s>",
+        " x",
+        "\u2581y",
+        "[PAD9]",
+    ]
+    assert table.types[:11] == [2, 1, 1, 1, 1, 1, 3, 4, 4, 5, 6]
+    assert table.scores[3:6] == [-2.0, 0.0, -1.0]
 
 
-def test_spaces_and_bos_are_as_the_tokenizer_has_them(tmp_path: Path) -> None:
-    assert prepends_space({"pre_tokenizer": {"prepend_scheme": "first"}})
-    assert prepends_space({"normalizer": {"normalizers": [{"type": "Prepend"}]}})
-    assert not prepends_space({"normalizer": {"type": "Replace"}})
-    assert adds_bos(tmp_path)
-    template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {}}, {"Sequence": {}}]}
+def test_merges_that_follow_no_score_are_taken_as_merges_where_nothing_is_put_first() -> None:
+    model = {**FALLBACK["model"], "vocab": {**FALLBACK["model"]["vocab"], "bc": 9}}
+    assert not fallback(model=model).has_scores
+    first = {"type": "Metaspace", "replacement": "\u2581", "split": False}
+    with pytest.raises(JobError, match="one score each"):
+        fallback(model=model, normalizer=None, pre_tokenizer=first)
+
+
+def test_missing_bytes_and_pieces_across_words_are_refused() -> None:
+    pieces = {text: number for text, number in FALLBACK["model"]["vocab"].items() if number != 20}
+    with pytest.raises(JobError, match="byte tokens are missing: 1, such as <0x0A>"):
+        fallback(model={**FALLBACK["model"], "vocab": pieces})
+    pieces = {**FALLBACK["model"]["vocab"], "a\u2581": 9}
+    words = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "never"}
+    with pytest.raises(JobError, match="across words"):
+        fallback(model={**FALLBACK["model"], "vocab": pieces}, normalizer=None, pre_tokenizer=words)
+
+
+NAMED = {"bos": "<s>", "eos": "</s>"}
+
+
+def test_bos_and_eos_are_put_as_the_tokenizer_puts_them(tmp_path: Path) -> None:
+    assert ends_of(tmp_path, NAMED) == (False, False)
+    single = [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {}}, {"SpecialToken": {"id": "</s>"}}]
+    template = {"type": "TemplateProcessing", "single": single}
     write(tmp_path, "tokenizer.json", {"post_processor": {"processors": [template]}})
-    assert adds_bos(tmp_path)
-    write(tmp_path, "tokenizer.json", {"post_processor": None})
-    assert not adds_bos(tmp_path)
+    assert ends_of(tmp_path, NAMED) == (True, True)
+    with pytest.raises(JobError, match="it puts <s> around a text"):
+        ends_of(tmp_path, {"bos": "<begin>", "eos": "</s>"})
     write(tmp_path, "tokenizer_config.json", {"add_bos_token": True})
-    assert adds_bos(tmp_path)
+    assert ends_of(tmp_path, NAMED) == (True, True)
+    (tmp_path / "tokenizer.json").unlink()
+    assert ends_of(tmp_path, NAMED) == (True, False)
+    assert ends_of(tmp_path, {}) == (False, False)
+
+
+def test_pieces_that_llama_cpp_takes_for_special_tokens_are_told() -> None:
+    table = table_of("</s>", "a")
+    assert special_looking_notice(table) is None
+    table.set(0, "</s>", gguf.TokenType.NORMAL)
+    found = special_looking_notice(table)
+    assert found is not None
+    assert "takes </s> for special tokens" in found.text
+
+
+def table_of(*texts: str) -> TokenTable:
+    table = TokenTable(len(texts))
+    for number, text in enumerate(texts):
+        table.set(number, text, gguf.TokenType.CONTROL)
+    return table
+
+
+PHI3 = ("<unk>", "<s>", "</s>", "<|endoftext|>", "<|end|>")
+
+
+@pytest.mark.parametrize(
+    ("name", "stripping", "expected"),
+    [
+        ("My-Phi-3", (), "My-Phi_3"),
+        ("phi3.5-mini", (), "phi_3.5-mini"),
+        ("Modern-BERT", (), "Modern_BERT"),
+        ("smollm", (), "smollm"),
+        ("Phi-3-mini", ("</s>", "<|end|>"), "Phi-3-mini"),
+        ("mine", ("</s>", "<|end|>"), "phi-3 mine"),
+        ("mine", ("</s>",), None),
+    ],
+)
+def test_a_name_makes_llama_cpp_strip_just_what_the_tokenizer_strips(
+    name: str,
+    stripping: tuple[str, ...],
+    expected: str | None,
+) -> None:
+    table = table_of(*PHI3)
+    tokens = [
+        AddedToken(number, text, strips=("rstrip",) if text in stripping else ())
+        for number, text in enumerate(PHI3)
+    ]
+    if expected is None:
+        with pytest.raises(JobError, match="'</s>' has rstrip"):
+            name_for(name, table, tokens)
+    else:
+        assert name_for(name, table, tokens) == expected
+
+
+def test_a_text_that_two_tokens_have_is_refused_before_llama_cpp_ends() -> None:
+    with pytest.raises(JobError, match="tokens 0 and 1 are both 'a'"):
+        table_of("a", "a").check()
+    table = TokenTable(2)
+    table.set(0, "[PAD1]", gguf.TokenType.NORMAL)
+    table.check()
+    assert table.tokens[1] != "[PAD1]"
+
+
+def test_a_file_that_is_no_sentencepiece_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.model"
+    for content in (b"", b"\x0a\xff", b"version https://git-lfs", bytes(range(1, 200))):
+        path.write_bytes(content)
+        with pytest.raises(JobError, match="is no SentencePiece model"):
+            read_model(path)
+
+
+def test_the_kinds_of_notices_are_those_that_reports_know() -> None:
+    told = (CONTEXT_CUT, BEYOND_WINDOW, COMPOSED, FIRST_SPACE, TAKEN_AS_SPECIAL, TOKENS_LEFT_OUT)
+    assert {NoticeKind(kind) for kind in told} == set(NoticeKind)
+
+
+def config_with(**given: Any) -> dict[str, Any]:
+    return complete(given, "MistralForCausalLM")
+
+
+def test_a_context_is_cut_to_the_window_and_the_flag_lifts_it() -> None:
+    config = config_with(sliding_window=64, max_position_embeddings=512)
+    rope = rope_of(config, gguf.MODEL_ARCH.LLAMA)
+    cut = context_of(config, gguf.MODEL_ARCH.LLAMA, rope, beyond_window=False)
+    assert cut.tokens == 64
+    assert cut.notice is not None
+    assert cut.notice.kind == NoticeKind.CONTEXT_CUT
+    assert "from 512 tokens to 64" in cut.notice.text
+    lifted = context_of(config, gguf.MODEL_ARCH.LLAMA, rope, beyond_window=True)
+    assert lifted.tokens == 512
+    assert lifted.notice is not None
+    assert lifted.notice.kind == NoticeKind.BEYOND_WINDOW
+    assert "differ from the original's beyond 64 tokens" in lifted.notice.text
+    wide = config_with(sliding_window=512, max_position_embeddings=512)
+    assert context_of(wide, gguf.MODEL_ARCH.LLAMA, rope, beyond_window=False) == (512, None)
 
 
 def test_an_adapters_scale_is_pefts() -> None:

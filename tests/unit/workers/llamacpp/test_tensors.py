@@ -12,59 +12,105 @@ pytest.importorskip("gguf", reason="gguf is not installed")
 
 from _shared.protocol import JobError
 from _shared.safetensors import TensorFile
+from llamacpp.architectures import ARCHITECTURES
+from llamacpp.defaults import complete
+from llamacpp.expected import expected_shapes
 from llamacpp.tensors import BeyondF16, TensorPlan, Type, encode, interleave
 
-CONFIG: dict[str, Any] = {
+SIZES: dict[str, Any] = {
+    "vocab_size": 8,
+    "hidden_size": 8,
+    "intermediate_size": 16,
     "num_hidden_layers": 1,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
+    "head_dim": 2,
     "tie_word_embeddings": True,
 }
 EMBEDDING = "model.embed_tokens.weight"
-QUERY = "model.layers.0.self_attn.q_proj.weight"
-KEY = "model.layers.0.self_attn.k_proj.weight"
 NORM = "model.norm.weight"
+
+
+def tensors_of(architecture: str, **change: Any) -> dict[str, TensorFile]:
+    """Places of every tensor but a head; nothing lies there."""
+    config = complete({**SIZES, **change}, architecture)
+    shapes = expected_shapes(config, ARCHITECTURES[architecture])
+    return {name: place(*shape) for name, shape in shapes.items() if name != "lm_head.weight"}
 
 
 def place(*shape: int, dtype: str = "BF16") -> TensorFile:
     return TensorFile(Path("model.safetensors"), 0, 0, dtype, shape)
 
 
-def planned(architecture: str, *names: str, wide: set[str] | None = None) -> dict[str, Any]:
-    plan = TensorPlan(CONFIG, architecture, Type.F16, wide or set())
-    shapes = {name: place(8) if name == NORM else place(8, 8) for name in (EMBEDDING, *names)}
-    return {tensor.name: tensor for tensor in plan.all_of(shapes)}
+def planned(
+    architecture: str,
+    tensors: dict[str, TensorFile] | None = None,
+    *,
+    wide: set[str] | None = None,
+    **change: Any,
+) -> dict[str, Any]:
+    config = complete({**SIZES, **change}, architecture)
+    plan = TensorPlan(config, architecture, Type.F16, wide or set())
+    chosen = tensors or tensors_of(architecture, **change)
+    return {tensor.name: tensor for tensor in plan.all_of(chosen)}
 
 
 def test_heads_are_interleaved_only_where_the_architecture_wants_it() -> None:
-    llama = planned("LlamaForCausalLM", QUERY, KEY)
+    llama = planned("LlamaForCausalLM")
     assert llama["blk.0.attn_q.weight"].heads == 4
     assert llama["blk.0.attn_k.weight"].heads == 2
-    assert planned("Qwen2ForCausalLM", QUERY)["blk.0.attn_q.weight"].heads == 0
+    assert planned("Qwen2ForCausalLM")["blk.0.attn_q.weight"].heads == 0
 
 
 def test_vectors_and_wide_tensors_stay_f32_and_gemmas_norms_get_their_one() -> None:
-    gemma = planned("Gemma2ForCausalLM", NORM, wide={"token_embd.weight"})
+    gemma = planned("Gemma2ForCausalLM", wide={"token_embd.weight"})
     assert gemma["token_embd.weight"].type == Type.F32
     assert (gemma["output_norm.weight"].type, gemma["output_norm.weight"].add) == (Type.F32, 1.0)
-    llama = planned("LlamaForCausalLM", NORM)
+    llama = planned("LlamaForCausalLM")
     assert llama["token_embd.weight"].type == Type.F16
     assert llama["output_norm.weight"].add == 0.0
 
 
-def test_a_tied_head_and_the_vision_tower_are_left_out() -> None:
-    names = ("lm_head.weight", "vision_tower.a.weight", "model.layers.0.rotary_emb.inv_freq")
-    assert list(planned("LlamaForCausalLM", *names)) == ["token_embd.weight"]
+def test_gemmas_queries_carry_the_scale_that_llama_cpp_fixes() -> None:
+    gemma2 = planned("Gemma2ForCausalLM", query_pre_attn_scalar=8)
+    assert gemma2["blk.0.attn_q.weight"].scale == 0.5
+    assert gemma2["blk.0.attn_k.weight"].scale == 1.0
+    gemma3 = planned("Gemma3ForCausalLM", query_pre_attn_scalar=8)
+    assert gemma3["blk.0.attn_q_norm.weight"].scale == 0.5
+    large = planned("Gemma2ForCausalLM", query_pre_attn_scalar=2, num_hidden_layers=46)
+    assert large["blk.0.attn_q.weight"].scale == 1.0
 
 
-def test_what_has_no_place_is_named() -> None:
+def test_the_vision_tower_and_rotary_buffers_are_left_out() -> None:
+    names = ("vision_tower.a.weight", "model.layers.0.rotary_emb.inv_freq")
+    tensors = tensors_of("LlamaForCausalLM") | {name: place(8) for name in names}
+    assert planned("LlamaForCausalLM", tensors).keys() == planned("LlamaForCausalLM").keys()
+
+
+def test_what_has_no_place_or_is_missing_is_named() -> None:
+    whole = tensors_of("LlamaForCausalLM")
     with pytest.raises(JobError, match=r"'model\.odd\.weight' has no place in a LLAMA GGUF file"):
-        planned("LlamaForCausalLM", "model.odd.weight")
-    plan = TensorPlan(CONFIG, "LlamaForCausalLM", Type.F16, set())
+        planned("LlamaForCausalLM", whole | {"model.odd.weight": place(8)})
     with pytest.raises(JobError, match="is I8"):
-        plan.all_of({EMBEDDING: place(8, 8, dtype="I8")})
-    with pytest.raises(JobError, match="no token embeddings"):
-        plan.all_of({NORM: place(8)})
+        planned("LlamaForCausalLM", whole | {NORM: place(8, dtype="I8")})
+    with pytest.raises(JobError, match=r"has shape \(9,\), and config.json says \(8,\)"):
+        planned("LlamaForCausalLM", whole | {NORM: place(9)})
+    del whole[EMBEDDING]
+    with pytest.raises(JobError, match=r"hold no model\.embed_tokens\.weight \(1 tensors"):
+        planned("LlamaForCausalLM", whole)
+
+
+def test_a_second_head_is_kept_only_if_it_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "heads"
+    values = np.arange(64, dtype=np.float32)
+    path.write_bytes(values.tobytes() * 2 + (values + 1).tobytes())
+    one, same, other = (TensorFile(path, at, at + 256, "F32", (8, 8)) for at in (0, 256, 512))
+    whole = tensors_of("LlamaForCausalLM") | {EMBEDDING: one}
+    assert "output.weight" not in planned("LlamaForCausalLM", whole | {"lm_head.weight": same})
+    assert "output.weight" in planned("LlamaForCausalLM", whole | {"lm_head.weight": other})
+    with pytest.raises(JobError, match="gemma2 has no output head"):
+        gemma = tensors_of("Gemma2ForCausalLM") | {EMBEDDING: one, "lm_head.weight": other}
+        planned("Gemma2ForCausalLM", gemma)
 
 
 def test_interleaving_weaves_the_two_halves_of_each_head() -> None:
