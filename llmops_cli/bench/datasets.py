@@ -16,7 +16,7 @@ from llmops_cli.bench.normalized import Normalized, Spooled
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.bench.traces import trace_rows
 from llmops_cli.core.errors import UsageError
-from llmops_cli.runtime.rows import kind_of_name
+from llmops_cli.runtime.rows import kind_of_name, text_lines
 
 PROMPT_KEYS = (
     "prompt",
@@ -89,14 +89,14 @@ def _absent(path: Path, kind: str) -> UsageError:
 
 def prompt_rows(path: Path) -> Iterator[Row]:
     """The rows of a prompt file, by the ending of its name."""
-    suffix = path.suffix.lower()
+    suffix = kind_of_name(path)
     if suffix == ".parquet":
         lines = parquet_lines(path)
         return _numbered(lines, f"{path} row")
     if suffix == ".csv":
         rows = csv_lines(path)
         return _numbered(map(dict, rows), f"{path} row")
-    if kind_of_name(path) in (".jsonl", ".ndjson"):
+    if suffix in (".jsonl", ".ndjson"):
         return jsonl_rows(path, _row)
     if suffix == ".json":
         items = json_list(path)
@@ -116,20 +116,14 @@ def _numbered(lines: Iterable[Json], where: str) -> Iterator[Row]:
 
 def _text_rows(path: Path) -> Iterator[Row]:
     """A prompt each line."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="strict") as file:
-            is_first = True
-            for line in file:
-                if line.strip():
-                    if is_first and line.lstrip().lower().startswith(MARKUP):
-                        raise _is_markup(path)
-                    is_first = False
-                    text = line.rstrip("\n")
-                    yield PromptRow(turns=[text])
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is no UTF-8 text", hint="text, .jsonl, .csv, .json or .parquet"
-        ) from error
+    is_first = True
+    for line in text_lines(path):
+        if not line.strip():
+            continue
+        if is_first and line.lstrip().lower().startswith(MARKUP):
+            raise _is_markup(path)
+        is_first = False
+        yield PromptRow(turns=[line.rstrip("\r\n")])
 
 
 def _is_markup(path: Path) -> UsageError:

@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.runtime.rows import lines_in
+from llmops_cli.runtime.rows import read_text, rows_in, text_lines
 
 Json = dict[str, Any]  # Any: lines of files we did not write
 
@@ -21,12 +19,8 @@ Row = PromptRow | SkippedRow
 
 
 def jsonl_rows(path: Path, make: Callable[[Json, str], Row]) -> Iterator[Row]:
-    for number, raw in lines_in(path):
-        where = f"{path} line {number}"
-        try:
-            line = msgspec.json.decode(raw)
-        except msgspec.DecodeError as error:
-            raise UsageError(f"{where}: {error}") from error
+    for number, line in rows_in(path):
+        where = f"{path}, line {number}"
         if isinstance(line, str):
             line = {"prompt": line}
         if not isinstance(line, dict):
@@ -35,9 +29,10 @@ def jsonl_rows(path: Path, make: Callable[[Json, str], Row]) -> Iterator[Row]:
 
 
 def json_list(path: Path) -> list[Json]:
+    text = read_text(path)
     try:
-        loaded = json.loads(path.read_bytes())
-    except ValueError as error:
+        loaded = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: {error}") from error
     if not isinstance(loaded, list) or not all(map(_is_object, loaded)):
         raise UsageError(f"{path} is no list of conversations or prompts")
@@ -50,11 +45,10 @@ def _is_object(item: object) -> bool:
 
 def csv_lines(path: Path) -> Iterator[dict[str, str]]:
     csv.field_size_limit(1 << 27)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            yield from csv.DictReader(file)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} is no CSV: {error}") from error
+    try:
+        yield from csv.DictReader(text_lines(path))
+    except csv.Error as error:
+        raise UsageError(f"{path} is no CSV: {error}") from error
 
 
 def parquet_lines(path: Path) -> Iterator[Json]:

@@ -176,17 +176,17 @@ def _guard(policy: Path | None) -> Guard:
 
 
 def read_text(file: Path | None) -> str:
-    """Raises: UsageError for a file that is not there."""
+    """Raises: UsageError for a file that is not there, or is no UTF-8."""
     from llmops_cli.core.errors import UsageError
+    from llmops_cli.runtime.rows import decoded
+    from llmops_cli.runtime.rows import read_text as read
 
     if file is None or str(file) == "-":
-        content = sys.stdin.buffer.read()
-        return content.decode("utf-8", errors="replace")
+        return decoded(sys.stdin.buffer.read(), "the text")
     try:
-        content = file.read_bytes()
+        return read(file)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    return content.decode("utf-8", errors="replace")
 
 
 def _place(finding: Finding, text: str) -> str:

@@ -62,13 +62,15 @@ def refuse_invalid(problems: Sequence[Problem], *, hint: str) -> None:
 def _read(path: Path, command: str) -> SavedRecipe:
     import yaml
 
+    from llmops_cli.runtime.rows import read_text
+
     if path.is_dir():
         path /= "report.json"
     try:
-        loaded = yaml.safe_load(path.read_text())  # JSON is YAML
+        loaded = yaml.safe_load(read_text(path))  # JSON is YAML
     except FileNotFoundError:
         raise UsageError(f"no recipe at {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path} is not YAML or JSON: {reason}") from error
     if not isinstance(loaded, dict):

@@ -10,6 +10,7 @@ import yaml
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.gateway_file.mistake import Mistake, Place
+from llmops_cli.runtime.rows import read_text
 
 READ_OTHERWISE = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "null", "timestamp")
@@ -178,11 +179,9 @@ def _with_braces(value: Any) -> Any:  # Any: YAML
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except OSError as error:
         raise UsageError(f"no configuration at {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no text") from error
 
 
 def refuse_duplicates(document: Document) -> None:

@@ -70,7 +70,7 @@ def _variable(name: str, variables: Mapping[str, str]) -> str:
 def read_secret(path: Path) -> str:
     """A file's text without the line break at its end. Raises: NoValue."""
     try:
-        found = path.read_text(encoding="utf-8").strip()
+        found = path.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise NoValue(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -11,7 +11,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.check import Guard
-from llmops_cli.runtime.rows import lines_in
+from llmops_cli.runtime.rows import rows_in
 
 
 class LabelledText(msgspec.Struct, frozen=True):
@@ -64,16 +64,16 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 def read_rows(path: Path) -> Iterator[LabelledText]:
     """Raises: UsageError naming the line."""
     try:
-        for number, line in lines_in(path):
-            yield _read_row(line, f"{path}, line {number}")
+        for number, row in rows_in(path):
+            yield _labelled(row, f"{path}, line {number}")
     except OSError as error:
         raise UsageError(f"no data at {path}") from error
 
 
-def _read_row(line: bytes, where: str) -> LabelledText:
+def _labelled(raw: object, where: str) -> LabelledText:
     try:
-        row = msgspec.json.decode(line, type=LabelledText)
-    except msgspec.DecodeError as error:
+        row = msgspec.convert(raw, LabelledText)
+    except msgspec.ValidationError as error:
         reason = str(error).replace("`", "")
         raise UsageError(f"{where}: {reason}", hint=FORM) from error
     if str(row.label).lower() not in (*ATTACK, *HONEST):

@@ -11,6 +11,7 @@ import yaml
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.urls import refuse_secrets
 from llmops_cli.guard.personal import KINDS
+from llmops_cli.runtime.rows import read_text
 
 Action = Literal["allow", "flag", "redact", "block"]
 STRENGTH: dict[str, int] = {"allow": 0, "flag": 1, "redact": 2, "block": 3}
@@ -177,11 +178,11 @@ refusals do: they need more, and are only flagged for what is their business.
 def load_policy(path: Path) -> Policy:
     """The file's policy over the default one. Raises: UsageError naming the key and the line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         raw = yaml.safe_load(text)
     except OSError as error:
         raise UsageError(f"no policy at {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())[:160]}") from error
     if not isinstance(raw, dict):
         raise UsageError(
@@ -195,7 +196,7 @@ class PolicyReader:
 
     def __init__(self, path: str, text: str) -> None:
         self._path = path
-        self._lines = text.splitlines()
+        self._lines = text.split("\n")
 
     def policy(self, raw: dict[str, Any]) -> Policy:  # Any: YAML
         """Over the default one. Raises: UsageError."""

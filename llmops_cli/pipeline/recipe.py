@@ -13,6 +13,7 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.resolve import as_text, resolve
 from llmops_cli.engines import load_engine, parse_options
 from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.runs import REPORT
 from llmops_cli.train.recipe import TrainRecipe
 
@@ -102,11 +103,11 @@ def _of_report(path: Path, report: dict[str, object]) -> object:
 
 def _yaml(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.safe_load(read_text(path))
     except FileNotFoundError:
         hint = "llmops run recipes/quickstart.yaml"
         raise UsageError(f"no recipe at {path}", hint=hint) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path} is not YAML: {reason}") from error
 

@@ -14,6 +14,7 @@ import yaml
 
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.redteam.transforms import transform
+from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "attacks.yaml"
@@ -113,7 +114,7 @@ def builtin() -> Suite:
 def read_suite(path: Path) -> Suite:
     """Raises: UsageError for a file that is no suite."""
     try:
-        raw = load_yaml(path.read_bytes())
+        raw = load_yaml(read_text(path))
     except OSError as error:
         raise UsageError(
             f"no suite at {path}", hint="quick, full, or a YAML file of attacks"

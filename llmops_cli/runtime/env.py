@@ -20,6 +20,7 @@ from llmops_cli.core.spec import Env
 from llmops_cli.runtime.imports import missing_modules
 from llmops_cli.runtime.paths import config_dir
 from llmops_cli.runtime.requirements import Requirements, known_environments
+from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.venvs import make_venv, problem_of
 
 
@@ -172,10 +173,10 @@ def _config_file() -> Path:
 def _configured() -> dict[str, str]:
     """Environment name -> the user's own Python."""
     try:
-        loaded = yaml.safe_load(_config_file().read_text())
+        loaded = yaml.safe_load(read_text(_config_file()))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         raise UsageError(f"{_config_file()} is not YAML: {error}") from error
     pythons = {}
     try:

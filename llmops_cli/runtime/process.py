@@ -57,7 +57,7 @@ class Supervised:
                 stdin=subprocess.PIPE,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **env},
                 start_new_session=True,
             )
         except OSError as error:

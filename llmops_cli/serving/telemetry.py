@@ -43,7 +43,7 @@ def read_metrics(text: str) -> Gauges:
     """Known gauges of a Prometheus exposition, under our names."""
     values: dict[str, list[float]] = {}
     names = gauge_names()
-    for line in text.splitlines():
+    for line in text.split("\n"):
         separator = "{" if "{" in line else " "
         name, _, rest = line.partition(separator)
         if name not in names:

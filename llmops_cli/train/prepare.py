@@ -13,6 +13,7 @@ from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.runtime.files import locked
 from llmops_cli.runtime.job import run_job
 from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.runtime.rows import read_text
 from llmops_cli.train.config_file import config_of
 from llmops_cli.train.data import (
     DEMO_DATA,
@@ -139,8 +140,8 @@ def chat_template(recipe: TrainRecipe) -> str | None:
     if name is None or name == "chatml":
         return name
     try:
-        return Path(name).expanduser().read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(Path(name).expanduser()).replace("\r\n", "\n")
+    except OSError as error:
         raise UsageError(
             f"--chat-template {name} cannot be read: {error}",
             hint="a .jinja file, or chatml",

@@ -26,7 +26,9 @@ class Calibration:
         *,
         documents: int,
         unused_tokens: int,
+        wanted_tokens: int,
     ) -> None:
+        self.wanted_tokens = wanted_tokens
         self.windows = windows
         self.documents = documents
         self.unused_tokens = unused_tokens
@@ -49,6 +51,7 @@ class Calibration:
             "tokens": count_tokens(self.windows),
             "documents": self.documents,
             "unused_tokens": self.unused_tokens,
+            "wanted_tokens": self.wanted_tokens,
         }
 
 
@@ -76,7 +79,7 @@ def calibration_of(
     """
     try:
         documents = list(rows_of(path))
-    except (ValueError, OSError) as error:
+    except OSError as error:
         message = f"{path} cannot be read as calibration data: {error}"
         raise JobError("UsageError", message) from error
     rng = random.Random(seed)
@@ -97,7 +100,12 @@ def calibration_of(
         )
     kept = windows[:samples]
     unused_tokens = len(stream) - count_tokens(kept)
-    return Calibration(kept, documents=len(documents), unused_tokens=unused_tokens)
+    return Calibration(
+        kept,
+        documents=len(documents),
+        unused_tokens=unused_tokens,
+        wanted_tokens=samples * seq_len,
+    )
 
 
 def tokens_of(tokenizer: Any, documents: list[Any]) -> list[int]:
@@ -113,5 +121,16 @@ def tokens_of(tokenizer: Any, documents: list[Any]) -> list[int]:
             stream += encoded.input_ids
             stream += end
         else:
-            stream += tokenizer.apply_chat_template(document, tokenize=True, return_dict=False)
+            stream += chat_tokens(tokenizer, document)
     return stream
+
+
+def chat_tokens(tokenizer: Any, messages: list[Any]) -> list[int]:
+    """A chat as the model's template writes it. Raises: JobError where there is none."""
+    if not getattr(tokenizer, "chat_template", None):
+        raise JobError(
+            "UsageError",
+            "the text holds chats, and this model has no chat template",
+            'lines of {"text": ...}, or a plain text',
+        )
+    return list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))

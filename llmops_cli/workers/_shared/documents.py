@@ -1,109 +1,68 @@
-"""The documents of a text file: one whole text, or rows of texts and chats."""
+"""The documents of a file: texts, or chats as OpenAI's messages, read as training reads them."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from _shared.data.forms import Document, PromptCompletion, Text, document_of, form_of
+from _shared.data.kinds import JSONL, TEXT, kind_of
+from _shared.data.listed import listed_rows
+from _shared.data.plain import documents_in
+from _shared.data.row_error import RowError
 from _shared.protocol import JobError
-from _shared.rows import (
-    OPENERS,
-    UNPACKING_ERRORS,
-    AnyRow,
-    open_unpacked,
-    rows_in,
-    unpacking_failed,
-)
+from _shared.rows import AnyRow, rows_in
 
-DOCUMENT_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
-TEXT_FIELDS = ("text", "messages", "conversations", "prompt", "content")
-SPEAKERS = {"human": "user", "gpt": "assistant"}
-"""ShareGPT's names."""
+KNOWN_ROWS = "text, messages, conversations, prompt, or instruction with output"
+ANSWERS = frozenset({"completion", "completions", "chosen", "rejected"})
+
+
+def holds_rows(path: Path) -> bool:
+    """Whether it is rows of documents, and no plain text."""
+    return kind_of(path) != TEXT
 
 
 def rows_of(path: Path) -> Iterator[AnyRow]:
-    """Each document: a string, or a list of chat messages.
+    """Each document: a string, or a list of chat messages. Empty ones are left out.
 
-    Raises: JobError for a row with neither.
+    Raises: JobError naming the row that holds neither, or the line that cannot be read.
     """
-    if _suffix(path) not in DOCUMENT_SUFFIXES:
-        yield _unpacked(path).decode(errors="replace")
+    kind = kind_of(path)
+    if kind == TEXT:
+        yield from filter(None, documents_in(path))
         return
-    rows = _raw_rows(path)
-    for number, row in enumerate(rows, 1):
-        document = _document_of(row)
-        if document is None:
-            raise JobError(
-                "UsageError",
-                f"{path}, row {number} has neither text nor messages",
-                "one of text, messages, prompt",
-            )
-        if document:
-            yield document
+    for place, row in _placed_rows(path, kind):
+        try:
+            found = _words_of(row)
+        except RowError as error:
+            raise JobError("UsageError", f"{place}: {error.message}", error.hint) from None
+        if found:
+            yield found
 
 
-def _raw_rows(path: Path) -> Iterator[AnyRow]:
-    suffix = _suffix(path)
-    if suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(path)
-        yield from table.to_pylist()
+def _placed_rows(path: Path, kind: str) -> Iterator[tuple[str, AnyRow]]:
+    """Each row, and where it stands in the words of an editor."""
+    if kind == JSONL:
+        for number, row in rows_in(path):
+            yield f"{path}:{number}", row
         return
-    if suffix == ".json":
-        text = _unpacked(path).decode("utf-8-sig", errors="replace")
-        if text.lstrip().startswith("["):
-            yield from _members(text, path)
-            return
-    for _, row in rows_in(path):
-        yield row
+    for number, row in enumerate(listed_rows(path, kind), 1):
+        yield f"{path}, row {number}", row
 
 
-def _suffix(path: Path) -> str:
-    """The kind of what may be packed."""
-    if path.suffix.lower() in OPENERS:
-        path = path.with_suffix("")
-    return path.suffix.lower()
+def _words_of(row: AnyRow) -> AnyRow:
+    document = _document_of(row)
+    if isinstance(document, Text):
+        return document.text
+    if isinstance(document, PromptCompletion):
+        return document.prompt + document.completion
+    return document.messages
 
 
-def _unpacked(path: Path) -> bytes:
+def _document_of(row: AnyRow) -> Document:
+    """A prompt without an answer is a text here, though nothing could be learned of it."""
     try:
-        with open_unpacked(path) as file:
-            return file.read()
-    except UNPACKING_ERRORS as error:
-        raise unpacking_failed(path, error) from None
-
-
-def _members(text: str, path: Path) -> list[AnyRow]:
-    try:
-        members: list[AnyRow] = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise JobError("UsageError", f"{path} is no JSON: {error}") from None
-    return members
-
-
-def _document_of(row: AnyRow) -> AnyRow | None:
-    """A text, a chat, or None for a row without one."""
-    if isinstance(row, str):
-        return row
-    if not isinstance(row, dict):
-        return None
-    for field in TEXT_FIELDS:
-        if field in row:
-            found = row[field]
-            break
-    else:
-        return None
-    if isinstance(found, list):
-        return [_message_of(turn) for turn in found]
-    if isinstance(found, str):
-        return found
-    return None
-
-
-def _message_of(turn: AnyRow) -> AnyRow:
-    """A turn with OpenAI's field names."""
-    if not isinstance(turn, dict) or "from" not in turn:
-        return turn
-    speaker = turn["from"]
-    role = SPEAKERS.get(speaker, speaker)
-    return {"role": role, "content": turn["value"]}
+        form = form_of(row)
+    except RowError as error:
+        if isinstance(row, dict) and ANSWERS.isdisjoint(row) and isinstance(row.get("prompt"), str):
+            return Text(row["prompt"])
+        raise RowError(error.message, KNOWN_ROWS) from None
+    return document_of(row, form)

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _shared.documents import DOCUMENT_SUFFIXES, rows_of
+from _shared.documents import holds_rows, rows_of
 from _shared.protocol import JobError
+from _shared.rows import text_of
 
+TOKEN_BYTES = 64
+"""More than tokens take on average in any text: what lies behind is not reached."""
 Piece = tuple[list[int], int]
 """Tokens, and the first position whose prediction is scored."""
 Encode = Callable[[str], list[int]]
@@ -29,10 +32,10 @@ def pieces_of(
     A document of a .jsonl or .parquet file is scored from its first token on.
     Raises: JobError for a text that is too short, or chats without `render`.
     """
-    if path.suffix in DOCUMENT_SUFFIXES:
+    if holds_rows(path):
         found = _documents(path, encode, bos=bos, window=window, limit=limit, render=render)
     else:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = text_of(path, most_bytes=limit * TOKEN_BYTES)
         tokens = encode(text)
         found = _windows(tokens, bos=bos, window=window, limit=limit)
     if not found:

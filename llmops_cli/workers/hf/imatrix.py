@@ -5,7 +5,7 @@ Shapes: N tokens, I input columns.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from _shared.calibration import count_tokens, digest_of
-from _shared.documents import DOCUMENT_SUFFIXES, rows_of
+from _shared.calibration import chat_tokens, count_tokens, digest_of
+from _shared.documents import rows_of
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from llamacpp.architectures import ARCHITECTURES, read_config
 
@@ -90,16 +90,12 @@ def windows_of(
 
 def _documents(tokenizer: Any, path: Path) -> Iterator[list[int]]:
     """Tokens of a plain text, or of each row of a file of documents or chats."""
-    rows: Iterable[Any] = [path.read_text()]
-    if path.suffix in DOCUMENT_SUFFIXES:
-        rows = rows_of(path)
-    for row in rows:
+    for row in rows_of(path):
         if isinstance(row, str):
             encoded = tokenizer(row, add_special_tokens=False)
             yield list(encoded.input_ids)
         else:
-            tokens = tokenizer.apply_chat_template(row, return_dict=False)
-            yield list(tokens)
+            yield chat_tokens(tokenizer, row)
 
 
 def _some(windows: list[list[int]], path: Path) -> list[list[int]]:
@@ -173,6 +169,7 @@ def work(job: Json, events: Events) -> Json:
         "digest": digest_of(windows),
         "samples": len(windows),
         "tokens": count_tokens(windows),
+        "wanted_tokens": job["tokens"],
     }
     return {
         "entries": len(sums),

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
+from _shared.calibration import chat_tokens
 from _shared.pieces import Piece, pieces_of
 from _shared.protocol import Events, Json, peak_rss_bytes, run_worker
 from _shared.token_differences import differences_of
@@ -124,8 +125,7 @@ class Quality:
         return list(encoded.input_ids)
 
     def _render(self, chat: list[Any]) -> list[int]:
-        tokens = self._tokenizer.apply_chat_template(chat, return_dict=False)
-        return list(tokens)
+        return chat_tokens(self._tokenizer, chat)
 
     def base(self) -> dict[str, float]:
         return self._compare(self._base)

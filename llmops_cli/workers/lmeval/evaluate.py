@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from _shared.protocol import Events, JobError, Json, run_worker
+from _shared.rows import text_of
 
 
 def work(job: Json, events: Events) -> Json:
@@ -34,7 +35,7 @@ def name_in(path: Path) -> str:
     """A task of the user's own."""
     import yaml
 
-    task = yaml.safe_load(path.read_text())
+    task = yaml.safe_load(text_of(path))
     return str(task["task"])
 
 

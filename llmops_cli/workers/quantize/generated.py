@@ -40,4 +40,4 @@ def generated(
             pad_token_id=0,
         )
         windows += tokens_BT.tolist()
-    return Calibration(windows, documents=samples, unused_tokens=0)
+    return Calibration(windows, documents=samples, unused_tokens=0, wanted_tokens=samples * seq_len)

@@ -3,7 +3,6 @@
 Shapes: B rows, T tokens, V vocabulary.
 """
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from _shared.rows import AnyRow, rows_in
 from train.precision import autocast
 from train.settings import Settings
 from train.strategies.strategy import Strategy
@@ -34,10 +34,9 @@ class Task:
     def __init__(self, path: Path, tokenizer: Any, settings: Settings) -> None:
         self._tokenizer = tokenizer
         self._settings = settings
-        self._questions = [self._question(line) for line in path.read_text().splitlines()]
+        self._questions = [self._question(row) for _, row in rows_in(path)]
 
-    def _question(self, line: str) -> Question:
-        example = json.loads(line)
+    def _question(self, example: AnyRow) -> Question:
         *before, last = example["messages"]
         prompt = self._tokenizer.apply_chat_template(before, add_generation_prompt=True)
         if hasattr(prompt, "keys"):

@@ -100,7 +100,7 @@ def test_traces(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "kind", "words"),
     [
-        ("a.jsonl", '{"prompt": "x"}\n{oops\n', "file", "a.jsonl line 2"),
+        ("a.jsonl", '{"prompt": "x"}\n{oops\n', "file", "a.jsonl, line 2"),
         ("a.jsonl", '{"answer": "x"}\n', "file", "line 1: no prompt in it"),
         (
             "a.jsonl",
@@ -208,7 +208,7 @@ def test_rows_that_no_request_can_be_made_of_are_counted(tmp_path: Path) -> None
     assert found.count == 1
     (note,) = found.notes
     assert note.startswith("2 rows were skipped: nobody asks anything (first: ")
-    assert note.endswith("a.jsonl line 2)")
+    assert note.endswith("a.jsonl, line 2)")
     burst = "Timestamp,Request tokens,Response tokens\n5,472,18\n45,1087,0\n50,0,3\n"
     (tmp_path / "burst.csv").write_bytes(b"\xef\xbb\xbf" + burst.encode())
     found = normalize(tmp_path / "burst.csv", tmp_path / "spool", kind="trace")

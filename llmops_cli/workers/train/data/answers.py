@@ -7,9 +7,9 @@ ends that a server would have sent for it, and ends with the token that ends a t
 from collections.abc import Sequence
 from itertools import pairwise
 
-from train.data.forms import Chat
-from train.data.messages import Message
-from train.data.row_error import RowError
+from _shared.data.forms import Chat
+from _shared.data.messages import Message
+from _shared.data.row_error import RowError
 from train.data.templates import Span, Template
 
 PROBE = "an answer that no data set holds"

@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from _shared.data.forms import Document, RowForm, Text, document_of, form_of
+from _shared.data.kinds import JSONL, TEXT
+from _shared.data.plain import DOCUMENT_END
+from _shared.data.row_error import RowError
 from _shared.protocol import JobError
 from _shared.rows import ONE_OBJECT, AnyRow, NotJsonError, json_of
 from train.data.encoder import Encoder, NumberedDocument
-from train.data.files import JSONL, TEXT
-from train.data.forms import Document, RowForm, Text, document_of, form_of
 from train.data.index import BEGINS, changed, mapped, read_facts, split_rows
 from train.data.order import Place
-from train.data.row_error import RowError
 from train.data.sample import TrainingSample
-from train.data.scan import DOCUMENT_END
 
 COUNTING_BYTES = 1 << 20
 

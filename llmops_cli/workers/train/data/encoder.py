@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from _shared.data.forms import Chat, Document, PromptCompletion, Text
+from _shared.data.row_error import RowError
 from _shared.protocol import JobError
 from train.data.answers import Answers, check_tools
-from train.data.forms import Chat, Document, PromptCompletion, Text
-from train.data.row_error import RowError
 from train.data.sample import FULL_WEIGHT, TrainingSample, Weights
 from train.data.templates import Span, Template, source_of
 

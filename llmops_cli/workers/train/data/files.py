@@ -4,34 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from _shared.data.kinds import KINDS, KNOWN, kind_of
 from _shared.protocol import JobError
-from _shared.rows import BLANK, BOM, OPENERS, UNPACKING_ERRORS, open_unpacked, unpacking_failed
+from _shared.rows import OPENERS
 
-JSONL = "jsonl"
-JSON = "json"
-TEXT = "text"
-PARQUET = "parquet"
-ARROW = "arrow"
-
-KINDS = {
-    ".jsonl": JSONL,
-    ".ndjson": JSONL,
-    ".txt": TEXT,
-    ".text": TEXT,
-    ".md": TEXT,
-    ".parquet": PARQUET,
-    ".arrow": ARROW,
-}
-REFUSED = {
-    ".csv": "convert it to JSONL or Parquet",
-    ".tsv": "convert it to JSONL or Parquet",
-    ".zst": "unpack it: gz, bz2 and xz are read as they are",
-    ".zip": "unpack it: gz, bz2 and xz are read as they are",
-    ".tar": "unpack it: gz, bz2 and xz are read as they are",
-    ".bin": "texts are trained on, not tokens",
-    ".npy": "texts are trained on, not tokens",
-}
-KNOWN = "JSONL, JSON, text, Parquet, each also .gz, or a folder of a Hugging Face data set"
 TRAIN = "train"
 VALIDATION = "validation"
 SPLITS = {
@@ -47,7 +23,6 @@ SPLITS = {
     "evaluation": "test",
 }
 """The words for splits in names of files and folders, as Hugging Face's hub reads them."""
-BEGINNING_BYTES = 4096
 
 
 class File(NamedTuple):
@@ -76,36 +51,6 @@ def files_at(path: Path) -> Splits:
             return {TRAIN: found[split]}
         raise JobError("UsageError", f"{folder} has no split {split}", f"it has {_names(found)}")
     raise JobError("UsageError", f"no training data at {path}", KNOWN)
-
-
-def kind_of(path: Path) -> str:
-    """By the end of the name; what has none that is known, by its first bytes."""
-    name = path
-    if path.suffix.lower() in OPENERS:
-        name = path.with_suffix("")
-    suffix = name.suffix.lower()
-    if suffix in REFUSED:
-        raise JobError("UsageError", f"{path}: {suffix} is not read", REFUSED[suffix])
-    if suffix in KINDS:
-        return KINDS[suffix]
-    beginning = _beginning(path)
-    if beginning.startswith(b"PAR1"):
-        return PARQUET
-    if suffix == ".json" and beginning.startswith(b"["):
-        return JSON
-    if suffix == ".json" or beginning.startswith(b"{"):
-        return JSONL
-    if b"\0" in beginning:
-        raise JobError("UsageError", f"{path} is neither text nor a known kind of data", KNOWN)
-    return TEXT
-
-
-def _beginning(path: Path) -> bytes:
-    try:
-        with open_unpacked(path) as file:
-            return file.read(BEGINNING_BYTES).removeprefix(BOM).lstrip(BLANK)
-    except UNPACKING_ERRORS as error:
-        raise unpacking_failed(path, error) from None
 
 
 def _splits_in(folder: Path) -> Splits:

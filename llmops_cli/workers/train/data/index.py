@@ -17,10 +17,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from _shared.data.kinds import TEXT
 from _shared.protocol import JobError, Json
 from train.data.cache import used
 from train.data.converted import convert, is_plain
-from train.data.files import TEXT, File
+from train.data.files import File
 from train.data.scan import FoundRows, scan_lines, scan_text
 
 VERSION = 1

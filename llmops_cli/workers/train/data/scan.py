@@ -12,8 +12,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from _shared.data.plain import DOCUMENT_END
 from _shared.protocol import JobError
-from _shared.rows import BLANK, BOM, ONE_OBJECT, parsed
+from _shared.rows import BLANK, BOM, ONE_OBJECT, SAVE_AS_UTF8, parsed, refuse_utf16
 
 Offsets = NDArray[np.int64]
 
@@ -23,8 +24,6 @@ SLACK_BYTES = 64
 """Behind a piece, so that the mark of a document's end is seen whole."""
 NEWLINE = ord("\n")
 RETURN = ord("\r")
-DOCUMENT_END = b"<|endoftext|>"
-"""Alone in a line of a text file, it divides documents."""
 
 
 def _bytes_in(characters: str) -> NDArray[np.bool_]:
@@ -60,7 +59,7 @@ def scan_lines(
     Raises: JobError naming the first line that is no UTF-8, or neither object nor text.
     """
     with path.open("rb") as file:
-        offset = _skip_mark(file)
+        offset = _skip_mark(file, name)
         lines = 0
         for block in _whole_lines(file, name):
             ends = _line_ends(block)
@@ -82,7 +81,7 @@ def scan_text(
     """Pieces of plain text: documents, and long ones cut behind a line where possible."""
     needed = piece_bytes + SLACK_BYTES
     with path.open("rb") as file:
-        offset = _skip_mark(file)
+        offset = _skip_mark(file, name)
         buffer = file.read(BLOCK_BYTES)
         while buffer:
             more = file.read(max(BLOCK_BYTES, needed))
@@ -99,8 +98,10 @@ def scan_text(
             offset += used
 
 
-def _skip_mark(file: BinaryIO) -> int:
-    if file.read(len(BOM)) == BOM:
+def _skip_mark(file: BinaryIO, name: str) -> int:
+    beginning = file.read(len(BOM))
+    refuse_utf16(beginning, name)
+    if beginning == BOM:
         return len(BOM)
     file.seek(0)
     return 0
@@ -170,7 +171,7 @@ def _check_utf8(block: bytes, lines: int, name: str) -> None:
         codecs.utf_8_decode(block, "strict", True)
     except UnicodeDecodeError as error:
         line = lines + block.count(b"\n", 0, error.start) + 1
-        raise JobError("UsageError", f"{name}:{line}: no UTF-8", "save it as UTF-8") from None
+        raise JobError("UsageError", f"{name}:{line}: no UTF-8", SAVE_AS_UTF8) from None
 
 
 def _checksums(block: bytes, begins: Offsets, ends: Offsets) -> NDArray[np.uint32]:
@@ -210,4 +211,4 @@ def _check_text(block: bytes, name: str, offset: int) -> None:
         codecs.utf_8_decode(block, "strict", True)
     except UnicodeDecodeError as error:
         message = f"{name}: no UTF-8 at byte {offset + error.start}"
-        raise JobError("UsageError", message, "save it as UTF-8") from None
+        raise JobError("UsageError", message, SAVE_AS_UTF8) from None

@@ -19,9 +19,9 @@ import jinja2.parser
 import jinja2.runtime
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from _shared.data.messages import Message
+from _shared.data.row_error import RowError
 from _shared.protocol import JobError
-from train.data.messages import Message
-from train.data.row_error import RowError
 
 TODAY = datetime(2024, 7, 26)  # noqa: DTZ001 - the day that Llama 3's templates fall back to
 DATE = TODAY.strftime("%d %b %Y")

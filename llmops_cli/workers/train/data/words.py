@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from _shared.data.forms import Document, PromptCompletion, Text
+from _shared.data.row_error import RowError
 from train.data.corpus import RowFile
-from train.data.forms import Document, PromptCompletion, Text
 from train.data.plan import DataPlan, training_files
-from train.data.row_error import RowError
 
 MOST_DOCUMENTS = 8000
 MOST_CHARACTERS = 50_000_000

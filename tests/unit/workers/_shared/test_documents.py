@@ -22,6 +22,7 @@ class Letters:
     """A tokenizer whose tokens are characters."""
 
     eos_token_id = 0
+    chat_template = "yes"
 
     def __call__(self, text: str, **_: Any) -> SimpleNamespace:
         return SimpleNamespace(input_ids=list(map(ord, text)))
@@ -42,6 +43,11 @@ def encode(text: str) -> list[int]:
         ({"prompt": "b", "other": 1}, "b"),
         ({"messages": CHAT}, CHAT),
         ({"conversations": [{"from": "human", "value": "hi"}]}, CHAT),
+        ({"prompt": "b", "completion": "c"}, "bc"),
+        (
+            {"instruction": "hi", "output": "yes"},
+            [*CHAT, {"role": "assistant", "content": "yes"}],
+        ),
     ],
 )
 def test_a_row_is_a_text_or_a_chat(tmp_path: Path, row: object, document: object) -> None:
@@ -55,7 +61,7 @@ def test_a_row_is_a_text_or_a_chat(tmp_path: Path, row: object, document: object
 def test_a_row_without_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a"}\n{"id": 1}\n')
-    with pytest.raises(JobError, match="row 2 has neither text nor messages"):
+    with pytest.raises(JobError, match=r"rows\.jsonl:2: no known form of sample; its fields: id"):
         list(rows_of(path))
 
 
@@ -78,8 +84,11 @@ def test_lines_are_cut_at_line_feeds_only_and_may_be_packed(tmp_path: Path) -> N
     [
         (b'{"text": "a"}\n{oops}', "rows.jsonl:2: no JSON"),
         (b'{"text": "\xff"}', "rows.jsonl:1: no UTF-8"),
-        (b"12", "row 1 has neither text nor messages"),
-        (b'{"text": null}', "row 1 has neither text nor messages"),
+        (b"12", "rows.jsonl:1: a row is an object, or a text"),
+        (b'{"text": null}', "rows.jsonl:1: no known form"),
+        (b"\xff\xfe{\0", "rows.jsonl is UTF-16"),
+        (b'{"messages": [{"role": "robot", "content": ""}]}', "rows.jsonl:1: messages.0.: role is"),
+        (b'{"prompt": "a", "chosen": "b", "rejected": "c"}', "it holds preference pairs"),
     ],
 )
 def test_what_is_no_row_is_named(tmp_path: Path, content: bytes, said: str) -> None:
@@ -94,8 +103,11 @@ def test_plain_text_is_whole_windows_scored_on_their_second_half(tmp_path: Path)
     path.write_text("abcdefghij")
     found = pieces_of(path, encode, bos=[1], window=4, limit=8)
     assert found == [([1, *encode("abc")], 2), ([1, *encode("def")], 2)]
+    assert len(pieces_of(path, encode, bos=[1], window=4, limit=1 << 60)) == 3
     with pytest.raises(JobError, match="one piece needs 40 tokens"):
         pieces_of(path, encode, bos=[], window=40, limit=100)
+    path.write_text("\u20ac" * 1000)  # a character may be cut where nothing behind it is read
+    assert len(pieces_of(path, encode, bos=[], window=4, limit=4)) == 1
 
 
 def test_documents_are_scored_whole_up_to_the_limit(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("transformers", reason="transformers is not installed")
 
+from _shared.data.forms import Chat, PromptCompletion, Text
+from _shared.data.row_error import RowError
 from _shared.protocol import JobError
 from tests.unit.workers.train.data.tokens import bare_tokenizer, demo_tokenizer, trained_text
 from train.data.encoder import Encoder, Encoding, NumberedDocument
-from train.data.forms import Chat, PromptCompletion, Text
-from train.data.row_error import RowError
 from train.data.sample import TrainingSample
 
 CHAT = Chat(

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 pytest.importorskip("transformers", reason="transformers is not installed")
 
+from _shared.data.kinds import kind_of
 from _shared.protocol import Events, JobError
 from tests.unit.workers.train.data.tokens import demo_tokenizer
 from train.data import scan
-from train.data.files import File, files_at, kind_of
+from train.data.files import File, files_at
 from train.data.index import BEGINS, indexed, mapped, read_facts
 from train.data.plan import open_data
 from train.index import work
@@ -118,7 +119,7 @@ def test_packed_files_and_lists_are_read_as_lines_are(tmp_path: Path, run: Any) 
 
 
 def test_a_long_list_is_read_in_blocks(tmp_path: Path, run: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("train.data.converted.BLOCK_CHARACTERS", 7)
+    monkeypatch.setattr("_shared.data.listed.BLOCK_CHARACTERS", 7)
     path = tmp_path / "list.json"
     path.write_text("\ufeff [" + ",\n".join(json.dumps(row) for row in ROWS) + "]")
     assert texts_of(run(path)) == WANTED

@@ -9,10 +9,10 @@ import pytest
 pytest.importorskip("jinja2", reason="jinja2 is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 
+from _shared.data.forms import Chat
+from _shared.data.row_error import RowError
 from _shared.protocol import JobError
 from train.data.answers import Answers, check_tools
-from train.data.forms import Chat
-from train.data.row_error import RowError
 from train.data.templates import CHATML, Span, Template
 from train.tokenizer import TEMPLATE as DEMO
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from train.data.row_error import RowError
+from _shared.data.row_error import RowError
 
 # JSON of whichever shape.
 Value = Any

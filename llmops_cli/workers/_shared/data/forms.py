@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from train.data.messages import Message, Turns, openai_turns, sharegpt_turns, tools_of
-from train.data.row_error import RowError
+from _shared.data.messages import Message, Turns, openai_turns, sharegpt_turns, tools_of
+from _shared.data.row_error import RowError
 
 # A row of whichever JSON.
 AnyRow = Any

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.data.forms import FORMS, Chat, PromptCompletion, Text, document_of, form_of
-from train.data.row_error import RowError
+from _shared.data.forms import FORMS, Chat, PromptCompletion, Text, document_of, form_of
+from _shared.data.row_error import RowError
 
 USER = {"role": "user", "content": "hi"}
 ANSWER = {"role": "assistant", "content": "yes"}

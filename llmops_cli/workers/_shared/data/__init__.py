@@ -1,0 +1,1 @@
+"""Files of texts and chats as every worker reads them."""
