@@ -19,7 +19,7 @@ def read_config(folder: Path) -> dict[str, Any]:  # Any: each architecture has f
         raise UsageError(
             f"{folder} has no config.json", hint="pass a model folder or a .gguf file"
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: {error}") from None
 
 

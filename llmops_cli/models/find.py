@@ -10,13 +10,17 @@ import msgspec
 from llmops_cli.core.artifact import FORMATS, Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.progress import Progress
+from llmops_cli.models.gguf.parts import GgufModel, models_in, require_model
 from llmops_cli.models.named import is_named, model_names, named_model
+from llmops_cli.models.pickled import as_safetensors, is_pickled
 from llmops_cli.runtime.contents import content_digest
+from llmops_cli.runtime.digests import digest_value
 from llmops_cli.runtime.files import size_of
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+CONFIG = "config.json"
+MOST_NAMED = 4
 HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
-GGUF_MAGIC = b"GGUF"
 
 
 def find_model(reference: str, *, progress: Progress) -> Artifact:
@@ -28,10 +32,9 @@ def find_model(reference: str, *, progress: Progress) -> Artifact:
         return named_model(reference).make(progress=progress)
     path = Path(reference).expanduser()
     if path.is_file():
-        require_gguf(path)
-        return artifact_at(reference, path, "gguf")
+        return gguf_artifact(reference, require_model(path))
     if path.is_dir():
-        return artifact_at(reference, path, _folder_format(path))
+        return _in_folder(reference, path, progress=progress)
     if _is_hub_name(reference):
         return artifact_at(reference, _download(reference), "hf")
     names = ", ".join(model_names())
@@ -47,13 +50,20 @@ def may_be_found(reference: str) -> bool:
     return is_named(reference) or path.exists() or _is_hub_name(reference)
 
 
-def require_gguf(path: Path) -> None:
-    """Raises: UsageError for a file that does not begin as GGUF files do."""
-    with path.open("rb") as file:
-        if file.read(len(GGUF_MAGIC)) != GGUF_MAGIC:
-            raise UsageError(
-                f"{path} is no GGUF file", hint="pass a model folder, a .gguf file or demo"
-            )
+def gguf_artifact(reference: str, model: GgufModel) -> Artifact:
+    """A GGUF model, all its parts under one digest.
+
+    Its path is not resolved: the hub's links have names by which parts are found, and what they
+    point to has none.
+    """
+    digests = [content_digest(path) for path in model.paths]
+    return Artifact(
+        reference=reference,
+        format="gguf",
+        path=str(model.path.absolute()),
+        digest=digests[0] if len(digests) == 1 else digest_value(digests),
+        size_bytes=model.size_bytes,
+    )
 
 
 def artifact_at(
@@ -72,22 +82,36 @@ def artifact_at(
     )
 
 
+def _in_folder(
+    reference: str,
+    folder: Path,
+    *,
+    progress: Progress,
+) -> Artifact:
+    """The Hugging Face model, or the only GGUF model of a folder."""
+    if (folder / CONFIG).is_file():
+        artifact = artifact_at(reference, folder, _folder_format(folder))
+        return as_safetensors(artifact, progress=progress) if is_pickled(folder) else artifact
+    found = models_in(folder)
+    if len(found) == 1:
+        return gguf_artifact(reference, require_model(found[0]))
+    hint = "pass a Hugging Face model folder, a .gguf file or demo"
+    if found:
+        names = ", ".join(path.name for path in found[:MOST_NAMED])
+        hint = f"pass one of its files: {names}"
+    raise UsageError(f"{folder} has no {CONFIG}", hint=hint)
+
+
 def _folder_format(folder: Path) -> str:
     """hf, or how the folder's weights are quantized; ct2 for what CTranslate2's converter wrote."""
-    config_path = folder / "config.json"
-    if not config_path.is_file():
-        raise UsageError(
-            f"{folder} has no config.json",
-            hint="pass a Hugging Face model folder, a .gguf file or demo",
-        )
-    raw = config_path.read_bytes()
+    raw = (folder / CONFIG).read_bytes()
     has_ct2_weights = (folder / "model.bin").is_file()
     has_hf_weights = (folder / "model.safetensors").exists()
     if has_ct2_weights and not has_hf_weights and b'"architectures"' not in raw:
         return "ct2"
     try:
         method = msgspec.json.decode(raw)["quantization_config"]["quant_method"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         return "hf"
     if method in FORMATS:
         return str(method)

@@ -15,6 +15,7 @@ from llmops_cli.models.catalog import CATALOG
 from llmops_cli.models.convert import adapter_as_gguf, as_ct2, as_gguf, as_hf
 from llmops_cli.models.converter import is_encoder
 from llmops_cli.models.find import find_model
+from llmops_cli.models.gguf.header import read_header
 from llmops_cli.models.servable import require_servable
 
 CONVERTERS = {"gguf": as_gguf, "ct2": as_ct2}
@@ -151,4 +152,5 @@ def _adapter(
         return str(adapter_as_gguf(base, path, progress=progress))
     if not path.is_file():
         raise UsageError(f"no adapter at {reference}", hint="a PEFT folder or a GGUF adapter file")
+    read_header(path)  # llama.cpp ends, with the server in it, at a broken one
     return str(path)

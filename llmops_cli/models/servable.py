@@ -52,6 +52,6 @@ def _config_of(path: Path) -> _Config:
     """Raises: UsageError for what is no JSON object."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Config)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error).replace("`", "")
         raise UsageError(f"{path} cannot be used: {reason}", hint="make it again") from None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.fields import Natural
 
 KINDS = (
     ("embeddings", ("embed_tokens", "wte", "token_embd", "embeddings")),
@@ -23,17 +25,24 @@ KINDS = (
 """What tensors are for -> parts of names; the first that fits counts."""
 GGUF_HEAD = "output.weight"
 LENGTH_BYTES = 8
+PACKED_ENDING = ".weight_packed"
+SHAPE_ENDING = ".weight_shape"
+SHAPE_FORMS = {"I64": struct.Struct("<qq"), "I32": struct.Struct("<ii")}
 REPAIR = "download or make it again"
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.gguf")
 
 
 class TensorInfo(msgspec.Struct, frozen=True):
-    """A tensor's name and place, without its values."""
+    """A tensor's name and place, without its values.
+
+    `whole_shape`: of the matrix that a packed one stands for, where its file tells.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     bytes: int
+    whole_shape: tuple[int, ...] = ()
 
 
 def tensors_of(folder: Path) -> list[TensorInfo]:
@@ -49,20 +58,46 @@ def tensors_of(folder: Path) -> list[TensorInfo]:
 
 def _tensors_in(path: Path) -> list[TensorInfo]:
     found: list[TensorInfo] = []
-    try:
-        header = _header(path)
-        end_bytes = LENGTH_BYTES + header.size_bytes
-        for name, entry in header.entries.items():
-            if name == "__metadata__":
-                continue
-            start, stop = entry["data_offsets"]
-            end_bytes = max(end_bytes, LENGTH_BYTES + header.size_bytes + stop)
-            shape = tuple(entry["shape"])
-            found.append(TensorInfo(name, entry["dtype"], shape, stop - start))
-    except (KeyError, TypeError, ValueError):
-        raise UsageError(f"{path} is no safetensors file", hint=REPAIR) from None
-    if end_bytes > path.stat().st_size:
-        raise _truncated(path)
+    places: dict[str, _Place] = {}
+    header = _header(path)
+    begin_bytes = LENGTH_BYTES + header.size_bytes
+    room_bytes = path.stat().st_size - begin_bytes
+    for name, raw in header.entries.items():
+        if name == "__metadata__":
+            continue
+        try:
+            entry = msgspec.convert(raw, _Entry)
+        except msgspec.ValidationError:
+            raise UsageError(f"{path} is no safetensors file", hint=REPAIR) from None
+        start, stop = entry.data_offsets
+        if max(start, stop) > room_bytes:
+            raise _truncated(path)
+        size_bytes = max(stop - start, 0)
+        found.append(TensorInfo(name, entry.dtype, entry.shape, size_bytes))
+        if name.endswith(SHAPE_ENDING):
+            places[name.removesuffix(SHAPE_ENDING)] = _Place(begin_bytes + start, entry.dtype)
+    return _with_whole_shapes(path, found, places)
+
+
+def _with_whole_shapes(
+    path: Path,
+    tensors: list[TensorInfo],
+    places: Mapping[str, _Place],
+) -> list[TensorInfo]:
+    """Packed tensors with the shapes that the file keeps beside them as two numbers."""
+    if not places:
+        return tensors
+    found = []
+    with path.open("rb") as file:
+        for tensor in tensors:
+            place = places.get(tensor.name.removesuffix(PACKED_ENDING))
+            form = None if place is None else SHAPE_FORMS.get(place.dtype)
+            if place is not None and form is not None and tensor.name.endswith(PACKED_ENDING):
+                file.seek(place.begin)
+                raw = file.read(form.size)
+                if len(raw) == form.size:
+                    tensor = msgspec.structs.replace(tensor, whole_shape=form.unpack(raw))
+            found.append(tensor)
     return found
 
 
@@ -103,10 +138,38 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _indexed(index: Path) -> set[str]:
+    """Names of files; none of them leads to another folder."""
     try:
-        return set(msgspec.json.decode(index.read_bytes())["weight_map"].values())
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{index} is no index of tensors: {error}", hint=REPAIR) from None
+        found = msgspec.json.decode(index.read_bytes(), type=_Index)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = str(error).replace("`", "")
+        raise UsageError(f"{index} is no index of tensors: {reason}", hint=REPAIR) from None
+    names = set(found.weight_map.values())
+    for name in names:
+        if Path(name).name != name:
+            raise UsageError(f"{index} names {name[:60]!r}, outside of its folder", hint=REPAIR)
+    return names
+
+
+class _Index(msgspec.Struct, frozen=True):
+    """Tensor -> file."""
+
+    weight_map: dict[str, str]
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a tensor's values begin, in bytes of the file, and their type."""
+
+    begin: int
+    dtype: str
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """A tensor as a file lists it. `data_offsets`: from where the tensors begin."""
+
+    dtype: str
+    shape: tuple[Natural, ...]
+    data_offsets: tuple[Natural, Natural]
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -130,7 +193,7 @@ def _header(path: Path) -> _Header:
             raise _truncated(path)
         try:
             entries = msgspec.json.decode(file.read(length), type=dict[str, dict[str, Any]])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise UsageError(f"{path} is no safetensors file", hint=REPAIR) from None
     return _Header(entries, length)
 

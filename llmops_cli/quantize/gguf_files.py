@@ -18,9 +18,11 @@ from llmops_cli.models.convert import (
     convert,
     gguf_conversion,
 )
+from llmops_cli.models.gguf.parts import GgufModel
 from llmops_cli.models.notices import Notice
 from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
 from llmops_cli.models.truth import FaultKind, with_fault
+from llmops_cli.quantize.first_file import first_file
 from llmops_cli.quantize.gguf import is_mix
 from llmops_cli.quantize.imatrix import ImportanceMatrix
 from llmops_cli.quantize.jobs import run_measuring
@@ -43,6 +45,8 @@ ENVIRONMENT = "llamacpp"
 FROM_GGUF = "it is made from a GGUF file, with which its quality is compared"
 WINDOW = 512
 """Tokens of context over which perplexity is measured."""
+WIDE_BYTES = 2
+"""Of a weight in F16."""
 
 
 class GgufMaker:
@@ -61,8 +65,10 @@ class GgufMaker:
         self._env = find_env(ENVIRONMENT)
         self._original = original_base(source)
         self._stem = source.name
+        self._first: GgufModel | None = None
         if source.format == "gguf":
-            self._stem = task.source_path.stem
+            self._first = first_file(task)
+            self._stem = self._first.stem
         self._text, calibration = texts_of(task.recipe, task.source_path)
         self._matrix = ImportanceMatrix(task, stem=self._stem, text=calibration)
         self._mixer = Mixer(task, stem=self._stem, text=calibration, env=self._env)
@@ -74,6 +80,8 @@ class GgufMaker:
         return self._path_of(variant.scheme)
 
     def base_bytes(self) -> int:
+        if self._first is not None:
+            return self._first.size_bytes
         return size_of(self._base_path())
 
     def was_made(self, variant: Variant) -> bool:
@@ -94,7 +102,7 @@ class GgufMaker:
             converts_base = self._load(BASE_SCHEME) is None
         computes_matrix = any(self._matrix.is_computed_for(scheme) for scheme in missing)
         needed = gguf_forecast(
-            size_of(self._source_path),
+            self._wide_bytes(),
             [scheme for scheme in missing if not is_mix(scheme)],
             converts_base=converts_base,
             computes_matrix=computes_matrix,
@@ -170,10 +178,16 @@ class GgufMaker:
     def _path_of(self, scheme: str) -> Path:
         return self._folder / f"{self._stem}-{scheme}.gguf"
 
+    def _wide_bytes(self) -> int:
+        """What the source takes with 16 bits a weight."""
+        if self._first is not None:
+            return WIDE_BYTES * self._first.values
+        return size_of(self._source_path)
+
     def _base_path(self) -> Path:
-        """The 16-bit file that schemes are made from and compared with."""
-        if self._source.format == "gguf":
-            return self._source_path
+        """The 16-bit file, or the user's own, that schemes are made from and compared with."""
+        if self._first is not None:
+            return self._first.path
         return self._path_of(BASE_SCHEME)
 
     def _load(self, scheme: str) -> Provenance | None:
@@ -199,11 +213,10 @@ class GgufMaker:
         return self._keys[scheme]
 
     def _key_of(self, scheme: str) -> str:
-        source = self._source
-        if scheme in FLOAT_SCHEMES:
-            return self._conversion(scheme).key
-        base = source.digest
-        if source.format != "gguf":
+        base = self._source.digest
+        if self._first is None:
+            if scheme in FLOAT_SCHEMES:
+                return self._conversion(scheme).key
             base = self._key(BASE_SCHEME)
         matrix_key = self._matrix.key(scheme)
         if is_mix(scheme):
@@ -219,8 +232,7 @@ class GgufMaker:
             return
         matrix = None
         plan = None
-        if scheme in FLOAT_SCHEMES:
-            self._require_folder(scheme)
+        if scheme in FLOAT_SCHEMES and self._first is None:
             conversion = self._conversion(scheme)
         else:
             if self._source.format == "hf":
@@ -241,6 +253,7 @@ class GgufMaker:
             recipe={"method": "gguf", "scheme": scheme},
             imatrix=matrix_name,
             mixture=plan.mixture if plan else None,
+            requantized_from=self._lossy_types(),
         )
         write_provenance(record_beside(conversion.target), provenance)
         self._made.add(scheme)
@@ -288,12 +301,9 @@ class GgufMaker:
         truth = confirmed(check, self._source, target, found, progress=self._progress)
         require_true(check, truth, target)
 
-    def _require_folder(self, scheme: str) -> None:
-        source = self._source
-        if source.format == "gguf":
-            raise UsageError(
-                f"{scheme} needs the Hugging Face model; {source.reference} is a GGUF file"
-            )
+    def _lossy_types(self) -> str:
+        """Those that the source's weights have gone through already, the most first."""
+        return ", ".join(self._first.quantized_types) if self._first else ""
 
     def _quantization(
         self,
@@ -318,6 +328,7 @@ class GgufMaker:
                 "tensor_types": types,
                 "imatrix": str(matrix) if matrix else None,
                 "threads": self._threads,
+                "requantizes": bool(self._lossy_types()),
             },
             source=self._source,
             check=self._check_of(scheme),

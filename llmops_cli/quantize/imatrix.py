@@ -9,6 +9,7 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Env
 from llmops_cli.models.convert import FLOAT_SCHEMES, Conversion, convert, short
 from llmops_cli.models.converter import is_left_to_official
+from llmops_cli.models.gguf.header import is_gguf, read_header
 from llmops_cli.models.provenance import Made, record_beside
 from llmops_cli.quantize.gguf import NEEDS_IMATRIX, wants_imatrix
 from llmops_cli.quantize.task import QuantizeTask
@@ -48,6 +49,8 @@ class ImportanceMatrix:
             )
         if self._own is not None and not self._own.is_file():
             raise UsageError(f"no file at {self._own}")
+        if self._own is not None and is_gguf(self._own):
+            read_header(self._own)
 
     def key(self, scheme: str) -> object:
         """What of it decides the file of this type."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import msgspec
 
 from llmops_cli.core.errors import EngineFailed, UsageError
-from llmops_cli.engines import engines_for
 from llmops_cli.quantize.folders import FolderMaker
 from llmops_cli.quantize.gguf_files import ENVIRONMENT, GgufMaker
 from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.report import ArtifactProblem, ProblemKind, QuantizedArtifact
 from llmops_cli.quantize.task import Maker, QuantizeTask, ScoredTokens
+from llmops_cli.quantize.texts import few_tokens_note
 from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.env import find_env
 from llmops_cli.sizing.quantization import RoomNeeded
@@ -98,6 +98,12 @@ class Makers:
             )
         return found
 
+    def warn_of_text(self, variant: Variant) -> None:
+        """A word on a calibration text that is too small."""
+        note = few_tokens_note(self.load(variant).calibration)
+        if note is not None:
+            self.task.progress.warn(f"{variant.name}: {note}")
+
     def save(self, variant: Variant, provenance: Provenance) -> None:
         """Keeps what was found out about it."""
         self.of(variant).save(variant, provenance)
@@ -134,11 +140,12 @@ class Makers:
             digest=provenance.digest,
             calibration=provenance.calibration,
             imatrix=provenance.imatrix,
+            requantized_from=provenance.requantized_from,
             fallback_tensors=provenance.fallback_tensors,
             mixture=provenance.mixture,
             notices=provenance.notices,
             served=provenance.served,
-            loads_in=engines_for(variant.spec.format),
+            loads_in=_loaded_by(provenance),
             quality_base=provenance.quality_base if quality else "",
             check=provenance.check,
             problems=provenance.all_problems,
@@ -162,6 +169,14 @@ class Makers:
         if problems != found.problems:
             judged = msgspec.structs.replace(found, problems=problems)
             self.save(variant, judged)
+
+
+def _loaded_by(provenance: Provenance) -> list[str]:
+    """The engine that did load it, whose label is its name and its version."""
+    if provenance.served is None:
+        return []
+    name, _, _ = provenance.served.engine.partition(" ")
+    return [name]
 
 
 def _by_maker(variants: Sequence[Variant]) -> list[list[Variant]]:

@@ -60,7 +60,7 @@ QUANTIZERS = {
         module="llama_cpp",
         program="llamacpp.quantize",
         format="gguf",
-        takes=frozenset({"scheme", "imatrix", "calibration", "mix"}),
+        takes=frozenset({"scheme", "imatrix", "calibration", "mix", "allow_requantize"}),
         resumes="each scheme",
     ),
     "llmcompressor": Quantizer(
@@ -137,7 +137,7 @@ METHODS = {
     "gguf": Method(
         help="every type of llama.cpp",
         quantizers=("llama.cpp",),
-        takes=frozenset({"scheme", "imatrix", "calibration", "mix"}),
+        takes=frozenset({"scheme", "imatrix", "calibration", "mix", "allow_requantize"}),
     ),
     "awq": Method(
         help="4-bit weights scaled by what passes through them, errors compensated",

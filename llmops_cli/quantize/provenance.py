@@ -20,10 +20,14 @@ WRITTEN_LATER = frozenset({IN_FOLDER, CARD})
 
 
 class Provenance(Made, frozen=True, kw_only=True):
-    """All in one JSON object, so it adds to `Made` and does not hold one."""
+    """All in one JSON object, so it adds to `Made` and does not hold one.
+
+    `requantized_from`: types that its source's weights had gone through already.
+    """
 
     recipe: dict[str, Any] = msgspec.field(default_factory=dict)  # Any: the variant's fields
     imatrix: str = "none"
+    requantized_from: str = ""
     quality: dict[str, float] = msgspec.field(default_factory=dict)
     quality_key: str = ""
     quality_base: str = ""

@@ -73,6 +73,10 @@ class QuantizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     seq_len: Annotated[Positive, Flag(help="Tokens of a sample.")] = 512
     seed: Annotated[int, Flag(help="The same seed takes the same calibration samples.")] = 0
     imatrix: Annotated[str, Flag(help="gguf: auto (4 bits and below), none, or a file.")] = "auto"
+    allow_requantize: Annotated[
+        bool,
+        Flag(help="gguf: quantize a .gguf file that is quantized already; quality is against it."),
+    ] = False
     eval_text: Annotated[
         str | None,
         Flag(

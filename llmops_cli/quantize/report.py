@@ -80,9 +80,10 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     Perplexities are over the same held-out tokens; `kl_divergence` is the mean of
     KL(base || quantized) per token, in nats; `*_rounding` are plain rounding's at the same bits and
     groups. `quality_base` names the base: the original in Transformers, or a file where that could
-    not be had. `check` is the comparison with the original that every artifact has. `notices`
-    say where it is known not to be the original, `problems` what is wrong: a limit that was broken,
-    an engine that did not load it.
+    not be had. `check` is the comparison with the original that every artifact has. `loads_in` is
+    the engine that loaded it. `requantized_from`: what the base's weights had gone through already,
+    so that its loss comes on top. `notices` say where it is known not to be the original,
+    `problems` what is wrong: a limit that was broken, an engine that did not load it.
     """
 
     path: str
@@ -110,6 +111,7 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     digest: str | None = None
     calibration: dict[str, Any] | None = None  # Any: the worker's own figures
     imatrix: str = "none"
+    requantized_from: str = ""
     fallback_tensors: int = 0
     mixture: Mixture | None = None
     notices: list[Notice] = []
@@ -140,8 +142,10 @@ class TensorKind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Inspection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model on disk is.
 
-    `bits` and `group_size` are of the quantized weights; `loads_in` are engines of ours; `check`
-    is what its comparison with the original found when it was made.
+    `bits` and `group_size` are of the quantized weights by its config; `bits_per_weight` is over
+    all tensors. `loads_in`: engines that loaded it just now; `taken_by`: those whose format it is,
+    which were not tried; `does_not_load`: what llama.cpp said when it was. `check` is what its
+    comparison with the original found when it was made.
     """
 
     path: str
@@ -154,6 +158,10 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     size_bytes: int
     kinds: list[TensorKind]
     loads_in: list[str]
+    taken_by: list[str] = []
+    does_not_load: str | None = None
+    bits_per_weight: float | None = None
+    parts: int = 1
     made_from: str | None = None
     made_from_digest: str | None = None
     check: Truth | None = None

@@ -116,6 +116,7 @@ def _make(makers: Makers, variants: Sequence[Variant]) -> tuple[list[Variant], d
     for variant in variants:
         try:
             makers.of(variant).make(variant)
+            makers.warn_of_text(variant)
         except (EngineFailed, EnvironmentMissing, UsageError) as error:
             if len(variants) == 1:
                 raise

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from llmops_cli.models.truth import Outcome
 from llmops_cli.quantize.choice import pareto_front
 from llmops_cli.quantize.page import page
 from llmops_cli.quantize.quality import ORIGINAL
 from llmops_cli.quantize.report import Inspection, QuantizedArtifact, QuantizeReport, Served
+from llmops_cli.quantize.texts import few_tokens_note
 from llmops_cli.show.runs import Show
 from llmops_cli.show.tables import add_columns, megabytes, number
 
@@ -116,6 +118,7 @@ def _notes(report: QuantizeReport) -> list[str]:
         lines += [f"{artifact.name}: {notice.text}" for notice in artifact.notices]
         lines += _speed_notes(artifact)
         lines += _mix_notes(artifact)
+        lines += _origin_notes(artifact)
         loss = artifact.kl_divergence
         if loss and artifact.kl_rounding and loss > artifact.kl_rounding:
             lines.append(
@@ -143,6 +146,20 @@ def _mix_notes(artifact: QuantizedArtifact) -> list[str]:
     predicted = number(mixture.predicted_loss, 5)
     told = f"{predicted} nats were predicted; llmops report html shows each tensor and why"
     return [f"{artifact.name}: {counts}", f"{artifact.name}: {told}"]
+
+
+def _origin_notes(artifact: QuantizedArtifact) -> list[str]:
+    """What it was made of, where that limits what its figures say."""
+    lines = []
+    note = few_tokens_note(artifact.calibration)
+    if note is not None:
+        lines.append(f"{artifact.name}: {note}")
+    if artifact.requantized_from:
+        lines.append(
+            f"{artifact.name} was made of {artifact.requantized_from} weights: its loss comes on "
+            "top of theirs"
+        )
+    return lines
 
 
 def _speed_notes(artifact: QuantizedArtifact) -> list[str]:
@@ -184,28 +201,51 @@ def _accuracies(
 
 
 def inspection_table(found: Inspection) -> Table:
-    """What `llmops quantize inspect` shows."""
+    """What `llmops quantize inspect` shows. Names come out of files: nothing in them is markup."""
     architecture = found.architecture or "unknown architecture"
-    weights = _weights_text(found)
-    title = f"{found.path}: {found.format}, {architecture} {weights}"
-    table = Table(title=title.rstrip(), title_justify="left")
+    title = f"{found.path}: {found.format}, {architecture} {_weights_text(found)}"
+    table = Table(title=_plain(title.rstrip()), title_justify="left")
     names = ("tensors of", "number", "MB", "types")
     add_columns(table, names, words=("tensors of", "types"))
     for kind in found.kinds:
-        types = [f"{count} {name}" for name, count in kind.types.items()]
+        types = ", ".join(f"{count} {name}" for name, count in kind.types.items())
         size_mb = kind.bytes / 1e6
-        table.add_row(kind.kind, str(kind.tensors), f"{size_mb:,.2f}", ", ".join(types))
-    engines = ", ".join(found.loads_in) or "none of our engines"
-    whole_mb = found.size_bytes / 1e6
-    lines = [f"{whole_mb:,.1f} MB; loads in {engines}"]
+        table.add_row(kind.kind, str(kind.tensors), f"{size_mb:,.2f}", _plain(types))
+    lines = [_size_text(found), *_loading_lines(found)]
     if found.check is not None:
         lines.append(str(found.check))
     if found.made_from:
         digest = (found.made_from_digest or "")[:19]
         lines.append(f"made from {found.made_from} ({digest})")
-    table.caption = "\n".join(lines)
+    table.caption = _plain("\n".join(lines))
     table.caption_justify = "left"
     return table
+
+
+def _plain(text: str) -> Text:
+    """Words as they are, without what a terminal would obey."""
+    return Text("".join(char if char.isprintable() or char == "\n" else "?" for char in text))
+
+
+def _size_text(found: Inspection) -> str:
+    text = f"{found.size_bytes / 1e6:,.1f} MB"
+    if found.parts > 1:
+        text += f" in {found.parts} parts"
+    if found.bits_per_weight is not None:
+        text += f", {found.bits_per_weight:.2f} bits a weight"
+    return text
+
+
+def _loading_lines(found: Inspection) -> list[str]:
+    """What was tried, and what was not."""
+    lines = []
+    if found.loads_in:
+        lines.append(f"loads in {', '.join(found.loads_in)}")
+    if found.does_not_load:
+        lines.append(f"does not load: {found.does_not_load}")
+    if found.taken_by:
+        lines.append(f"its format is taken by {', '.join(found.taken_by)} (not tried)")
+    return lines or ["none of our engines takes its format"]
 
 
 def _weights_text(found: Inspection) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.runtime.paths import recipes_dir
 
+FEW_TOKENS = 4096
+"""Fewer calibrate badly: scales and importances are then those of some sentences."""
+Facts = dict[str, Any]  # Any: the worker's own figures
 OWN_CALIBRATION = ("builtin", "generated")
 MULTILINGUAL = "multilingual"
 """Our texts of many languages: for what a model says of them, whatever its own texts are in."""
@@ -32,6 +36,18 @@ def texts_of(recipe: QuantizeRecipe, model: Path) -> tuple[Path, Path]:
         if not path.is_file():
             raise UsageError(f"no file at {path}")
     return heldout, calibration
+
+
+def few_tokens_note(calibration: Facts | None) -> str | None:
+    """A word on a calibration text that is too small for what it is to tell; None for others."""
+    if calibration is None:
+        return None
+    tokens = calibration["tokens"]
+    wanted = calibration.get("wanted_tokens", 0)
+    if tokens >= min(wanted, FEW_TOKENS):
+        return None
+    told = f"its calibration text has {tokens:,} tokens where {wanted:,} were wanted"
+    return f"{told}: too few to rely on"
 
 
 def _own(name: str, model: Path) -> Path:

@@ -29,6 +29,7 @@ OPTIONS = (
     "ignore",
     "scheme",
     "imatrix",
+    "allow_requantize",
     "calibration",
     "samples",
     "seq_len",

@@ -20,6 +20,7 @@ CHANGED: dict[str, object] = {
     "ignore": ["model.layers.0"],
     "scheme": ["no-such-scheme"],
     "imatrix": "none",
+    "allow_requantize": True,
     "calibration": "texts.jsonl",
     "samples": 3,
     "seq_len": 33,

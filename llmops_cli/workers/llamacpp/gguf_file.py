@@ -1,5 +1,6 @@
-"""A GGUF file that is read: its keys and its tensors."""
+"""A GGUF file that is read: its keys and its tensors, of a model in parts those of all parts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +8,30 @@ from gguf import GGUFReader, ReaderTensor
 
 from _shared.protocol import JobError
 
+FIRST_PART = "-00001-of-{count:05d}.gguf"
+PART = "-{number:05d}-of-{count:05d}.gguf"
+
 
 class GgufFile:
     """Keys by name without the architecture in front; tensors by name, mapped and not read."""
 
     def __init__(self, path: Path) -> None:
         """Raises: JobError for a file that is none, or is cut."""
-        try:
-            self._reader = GGUFReader(str(path))
-        except (ValueError, IndexError, OSError) as error:
-            message = f"{path} is no whole GGUF file: {error}"
-            raise JobError("UsageError", message, "download it again") from error
+        self._reader = reader_of(path)
         self.path = path
         self.architecture = str(self.key("general.architecture"))
-        self.tensors: dict[str, ReaderTensor] = {each.name: each for each in self._reader.tensors}
+        readers = [self._reader, *map(reader_of, self._other_parts())]
+        self.tensors: dict[str, ReaderTensor] = {
+            each.name: each for reader in readers for each in reader.tensors
+        }
+
+    def _other_parts(self) -> Iterator[Path]:
+        """Those behind the first, whose names tell their numbers."""
+        count = int(self.key("split.count", 1))
+        ending = FIRST_PART.format(count=count)
+        for number in range(2, count + 1):
+            name = self.path.name.removesuffix(ending) + PART.format(number=number, count=count)
+            yield self.path.with_name(name)
 
     def key(self, name: str, default: Any = None) -> Any:  # Any: as many types as keys
         field = self._reader.get_field(name)
@@ -39,3 +50,12 @@ class GgufFile:
             message = f"{self.path} has no key {self.architecture}.{name}"
             raise JobError("UsageError", message, "the file is incomplete; download it again")
         return found
+
+
+def reader_of(path: Path) -> GGUFReader:
+    """Raises: JobError for a file that is none, or is cut."""
+    try:
+        return GGUFReader(str(path))
+    except (ValueError, IndexError, OSError) as error:
+        message = f"{path} is no whole GGUF file: {error}"
+        raise JobError("UsageError", message, "download it again") from error

@@ -68,6 +68,7 @@ def quantize(job: Json, log: QuantizerLog) -> None:
     params.ftype = file_type_of(job["scheme"])
     params.nthread = job["threads"]
     params.pure = job.get("pure", False)
+    params.allow_requantize = job.get("requantizes", False)
     output = job["output"]
     types = TensorTypes(job.get("tensor_types", {}))
     params.tt_overrides = types.pointer()
