@@ -1,42 +1,60 @@
 """Plain rounding to few bits: the least that a quantization method should beat.
 
-Shapes: O rows and I columns of a weight; G groups of N columns each.
+Shapes: O rows and I columns of a weight, E experts; G groups of N columns each.
 """
 
 import copy
-import re
 from typing import Any
 
 import torch
+
+from hf.matrices import MatrixKind, is_ignored, is_transposed, matrices_of
 
 TINY = 1e-12
 """Keeps the scale of a group of zeros positive."""
 
 
 def round_model(base: Any, how: dict[str, Any]) -> Any:
-    """A copy of the model with the weights of its linear layers rounded, but for ignored ones."""
+    """A copy of the model with its matrices rounded, experts too, but for ignored ones."""
     model = copy.deepcopy(base)
-    for name, module in model.named_modules():
-        is_linear = isinstance(module, torch.nn.Linear)
-        if is_linear and not is_ignored(name, how["ignore"]):
-            module.weight.data = rounded(
-                module.weight.data,
-                bits=how["bits"],
-                group_size=how["group_size"],
-                symmetric=how["symmetric"],
-            )
+    for matrix in matrices_of(model):
+        if is_ignored(matrix.name, how["ignore"]):
+            continue
+        if matrix.kind is MatrixKind.EXPERTS:
+            _round_experts(model, matrix.name, how)
+        else:
+            weight = model.get_submodule(matrix.name).weight
+            is_IO = matrix.kind is MatrixKind.CONV1D
+            weight.data = _rounded_as(weight.data, how, is_IO=is_IO)
     return model
 
 
-def is_ignored(module: str, ignore: list[str]) -> bool:
-    """Whether one of the patterns (`re:...`) or endings names the module."""
-    for pattern in ignore:
-        if pattern.startswith("re:"):
-            if re.search(pattern[3:], module):
-                return True
-        elif module.endswith(pattern):
-            return True
-    return False
+def _round_experts(model: Any, name: str, how: dict[str, Any]) -> None:
+    """Without zero points: nothing loads experts that have them."""
+    how = {**how, "symmetric": True}
+    owner, _, _ = name.rpartition(".")
+    is_EIO = is_transposed(model.get_submodule(owner))
+    parameter_EOI = model.get_parameter(name)
+    for expert_OI in parameter_EOI.data:
+        near_OI = _rounded_as(expert_OI, how, is_IO=is_EIO)
+        expert_OI.copy_(near_OI)
+
+
+def _rounded_as(
+    weight: torch.Tensor,
+    how: dict[str, Any],
+    *,
+    is_IO: bool,
+) -> torch.Tensor:
+    """Rounded along the inputs, whichever way the matrix is kept."""
+    weight_OI = weight.T if is_IO else weight
+    near_OI = rounded(
+        weight_OI,
+        bits=how["bits"],
+        group_size=how["group_size"],
+        symmetric=how["symmetric"],
+    )
+    return near_OI.T.contiguous() if is_IO else near_OI
 
 
 def rounded(
