@@ -13,6 +13,7 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.models.gguf.parts import GgufModel, models_in, require_model
 from llmops_cli.models.named import is_named, model_names, named_model
 from llmops_cli.models.pickled import as_safetensors, is_pickled
+from llmops_cli.models.quantized import refuse_adapter
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_value
 from llmops_cli.runtime.files import size_of
@@ -92,6 +93,7 @@ def _in_folder(
     if (folder / CONFIG).is_file():
         artifact = artifact_at(reference, folder, _folder_format(folder))
         return as_safetensors(artifact, progress=progress) if is_pickled(folder) else artifact
+    refuse_adapter(folder)
     found = models_in(folder)
     if len(found) == 1:
         return gguf_artifact(reference, require_model(found[0]))
