@@ -64,6 +64,7 @@ def _rows(variant: Variant, provenance: Provenance) -> list[tuple[str, str]]:
         rows.append(("calibration", text))
     if provenance.served:
         rows.append(("served by", provenance.served.engine))
+    rows += [("note", note) for note in provenance.notes]
     if provenance.check:
         rows.append(("check", str(provenance.check)))
     rows += [("PROBLEM", problem.text) for problem in provenance.all_problems]

@@ -12,6 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.models.config import text_config
 from llmops_cli.models.provenance import kept_model, write_provenance
+from llmops_cli.models.quantized import AlreadyQuantized, quantization_of, refuse_adapter
 from llmops_cli.models.tensors import parameters_of, weight_bytes
 from llmops_cli.quantize.card import model_card
 from llmops_cli.quantize.folder_check import truth_of_folder
@@ -37,6 +38,8 @@ from llmops_cli.sizing.quantization import (
 )
 
 HESSIAN_METHODS = frozenset({"awq", "gptq", "smoothquant", "spinquant"})
+DEQUANTIZING = frozenset({"llmcompressor", "auto-round"})
+"""Quantizers that are given the model, and do not load it themselves."""
 ROOMY = 4
 """Times the weights that a machine must have as memory to compute in float32."""
 
@@ -57,6 +60,7 @@ class FolderMaker:
         self._source_path = task.source_path
         self._recipe = task.recipe
         self._progress = task.progress
+        self._quantization = self._readable_quantization()
         self._folder = task.folder
         self._threads = task.threads
         text, self._calibration = texts_of(task.recipe, task.source_path)
@@ -64,6 +68,21 @@ class FolderMaker:
         self._keys: dict[Variant, str] = {}
         self._made: set[str] = set()
         self.text_digest = self._quality.text_digest
+
+    def _readable_quantization(self) -> AlreadyQuantized | None:
+        """How the source is quantized, where it can be read as plain weights all the same."""
+        refuse_adapter(self._source_path)
+        found = quantization_of(self._source_path)
+        if found is None:
+            return None
+        name = self._source.reference
+        if not found.is_readable:
+            raise UsageError(
+                f"{name} is already quantized ({found.method}: {found.sign})",
+                hint="pass the original model",
+            )
+        self._progress.warn(f"{name} is {found.method}: its weights are dequantized first")
+        return found
 
     @property
     def ignored_layers(self) -> list[str]:
@@ -113,6 +132,7 @@ class FolderMaker:
     def make(self, variant: Variant) -> None:
         if self.load(variant) is not None:
             return
+        self._refuse_dequantizing(variant)
         env = self._env(variant)
         target = self.path(variant)
         partial = target.with_name(f".{target.name}.partial")
@@ -141,6 +161,15 @@ class FolderMaker:
         env = ensure_env(variant.spec.judge, progress=self._progress)
         truth = truth_of_folder(self._task, variant, path, found, env)
         self.save(variant, msgspec.structs.replace(found, check=truth))
+
+    def _refuse_dequantizing(self, variant: Variant) -> None:
+        """Raises: UsageError for a library that would read the source in few bits as it is."""
+        if self._quantization is not None and variant.quantizer not in DEQUANTIZING:
+            able = ", ".join(sorted(DEQUANTIZING))
+            raise UsageError(
+                f"{variant.quantizer} reads no {self._quantization.method} weights",
+                hint=f"by {able}",
+            )
 
     def measure(self, variants: Sequence[Variant]) -> None:
         self._quality.measure(variants)
@@ -242,20 +271,24 @@ class FolderMaker:
         result: JobResult,
     ) -> Provenance:
         size_bytes = weight_bytes(folder)
-        parameters = max(parameters_of(self._source_path), 1)
+        output = result.output
+        parameters = max(output.get("parameters") or parameters_of(self._source_path), 1)
         return Provenance(
             key=self._key(variant),
             digest=content_digest(folder, leaving=WRITTEN_LATER),
             size_bytes=size_bytes,
             bits_per_weight=size_bytes * 8 / parameters,
-            cpu_s=result.output["cpu_s"],
+            cpu_s=output["cpu_s"],
             wall_s=result.wall_s,
-            peak_rss_bytes=result.output["peak_rss_bytes"],
+            peak_rss_bytes=output["peak_rss_bytes"],
             source=self._source.reference,
             source_digest=self._source.digest or "",
             recipe=msgspec.to_builtins(variant),
             versions=versions_in(env.python),
-            calibration=result.output.get("calibration"),
+            calibration=output.get("calibration"),
+            quantized_weights=output.get("quantized_weights"),
+            planned_weights=output.get("planned_weights"),
+            notes=output.get("notes", []),
         )
 
 

@@ -144,6 +144,8 @@ class Makers:
             fallback_tensors=provenance.fallback_tensors,
             mixture=provenance.mixture,
             notices=provenance.notices,
+            quantized_share=provenance.quantized_share,
+            notes=provenance.notes,
             served=provenance.served,
             loads_in=_loaded_by(provenance),
             quality_base=provenance.quality_base if quality else "",

@@ -23,6 +23,8 @@ class Provenance(Made, frozen=True, kw_only=True):
     """All in one JSON object, so it adds to `Made` and does not hold one.
 
     `requantized_from`: types that its source's weights had gone through already.
+    `planned_weights` are those of the matrices that were to be quantized, `quantized_weights` those
+    that are, by the tensors on disk; None where no program counted them.
     """
 
     recipe: dict[str, Any] = msgspec.field(default_factory=dict)  # Any: the variant's fields
@@ -34,6 +36,15 @@ class Provenance(Made, frozen=True, kw_only=True):
     served: Served | None = None
     mixture: Mixture | None = None
     problems: list[ArtifactProblem] = msgspec.field(default_factory=list)
+    quantized_weights: int | None = None
+    planned_weights: int | None = None
+    notes: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def quantized_share(self) -> float | None:
+        if self.quantized_weights is None or not self.planned_weights:
+            return None
+        return self.quantized_weights / self.planned_weights
 
     @property
     def all_problems(self) -> list[ArtifactProblem]:

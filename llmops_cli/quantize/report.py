@@ -84,6 +84,8 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     the engine that loaded it. `requantized_from`: what the base's weights had gone through already,
     so that its loss comes on top. `notices` say where it is known not to be the original,
     `problems` what is wrong: a limit that was broken, an engine that did not load it.
+    `quantized_share` is of the weights in matrices that were to be quantized; `notes` say what was
+    kept otherwise than the scheme's name tells.
     """
 
     path: str
@@ -115,6 +117,8 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     fallback_tensors: int = 0
     mixture: Mixture | None = None
     notices: list[Notice] = []
+    quantized_share: float | None = None
+    notes: list[str] = []
     served: Served | None = None
     loads_in: list[str] = []
     problems: list[ArtifactProblem] = []

@@ -116,6 +116,7 @@ def _notes(report: QuantizeReport) -> list[str]:
         lines += [f"{artifact.name}: {problem.text}" for problem in artifact.problems]
         lines += _check_notes(artifact)
         lines += [f"{artifact.name}: {notice.text}" for notice in artifact.notices]
+        lines += _coverage_notes(artifact)
         lines += _speed_notes(artifact)
         lines += _mix_notes(artifact)
         lines += _origin_notes(artifact)
@@ -159,6 +160,15 @@ def _origin_notes(artifact: QuantizedArtifact) -> list[str]:
             f"{artifact.name} was made of {artifact.requantized_from} weights: its loss comes on "
             "top of theirs"
         )
+    return lines
+
+
+def _coverage_notes(artifact: QuantizedArtifact) -> list[str]:
+    """What was kept otherwise than the scheme's name tells."""
+    lines = [f"{artifact.name}: {note}" for note in artifact.notes]
+    share = artifact.quantized_share
+    if share is not None and share < 1:
+        lines.append(f"{artifact.name}: {share:.1%} of the weights in its matrices are quantized")
     return lines
 
 

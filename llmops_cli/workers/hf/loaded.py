@@ -73,7 +73,10 @@ def load_causal_lm(
     *,
     attention: str | None = None,
 ) -> Any:
-    """Ends the worker for weights that lack some: those would be random numbers."""
+    """Ends the worker for weights that lack some: those would be random numbers.
+
+    So would the experts of an artifact be whose quantizer wrote them by names of its own.
+    """
     more = {"attn_implementation": attention} if attention else {}
     # Any: with `output_loading_info` it is a pair, which its annotation does not tell
     loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -81,8 +84,7 @@ def load_causal_lm(
     )
     model, loading = loaded
     missing = sorted(loading["missing_keys"])
-    is_quantized = hasattr(model.config, "quantization_config")
-    if missing and not is_quantized:  # there the names are of the layers before they were replaced
+    if missing:
         sys.exit(f"the weights lack {len(missing)} tensors, such as {missing[0]}")
     return model
 

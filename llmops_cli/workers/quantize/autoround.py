@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from _shared.protocol import Events, Json, run_worker
+from hf.matrices import routers_of
 from quantize.quantizing import QuantizeJob, quantize_with
 
 STEPS = 200
 MOST_BATCH = 8
+PLAIN_BITS = 16
+"""Of layers that stay as they are."""
 
 
 def apply(work: QuantizeJob) -> None:
@@ -37,6 +40,7 @@ def apply(work: QuantizeJob) -> None:
         batch_size=min(MOST_BATCH, len(samples)),
         device_map=device,
         enable_torch_compile=False,
+        layer_config={name: {"bits": PLAIN_BITS} for name in routers_of(work.outline)},
     )
     rounding.quantize_and_save(str(work.output), format="auto_gptq")
     lift_subfolder(work.output)

@@ -1,6 +1,7 @@
 """GPTQModel: GPTQ in its own format, and AWQ on a GPU."""
 
 import os
+import re
 from typing import Any
 
 from _shared.protocol import Events, JobError, Json, run_worker
@@ -28,6 +29,7 @@ def apply(work: QuantizeJob) -> None:
         sym=job["symmetric"],
         desc_act=False,
         device="cuda:0" if has_gpu else "cpu",
+        dynamic={rf"-:^{re.escape(name)}$": {} for name in work.plan.kept},
         **method_options(job["method"]),
     )
     samples = []

@@ -1,14 +1,16 @@
 """Quantizers that Transformers applies while it loads: bitsandbytes and torchao."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from _shared.protocol import Events, Json, run_worker
 from quantize.quantizing import QuantizeJob, quantize_with
 
 
-def config_of(job: Json) -> Any:
-    """What Transformers is told; it reads every name to leave out as a pattern."""
-    ignored = [name.removeprefix("re:") for name in job["ignore"]]
+def config_of(job: Json, kept: Sequence[str]) -> Any:
+    """What Transformers is told; it reads every name to leave out as a pattern's beginning."""
+    ignored = [rf"{re.escape(name)}\b" for name in kept]
     if job["quantizer"] == "bitsandbytes":
         return _bitsandbytes_config(job["method"], ignored)
     return _torchao_config(job, ignored)
@@ -50,7 +52,7 @@ def apply(work: QuantizeJob) -> None:
         work.source,
         dtype=torch.bfloat16,
         trust_remote_code=False,
-        quantization_config=config_of(work.job),
+        quantization_config=config_of(work.job, work.plan.kept),
         device_map=device,
     )
     model.save_pretrained(work.output)

@@ -3,11 +3,17 @@
 from typing import Any
 
 from _shared.protocol import Events, JobError, Json, run_worker
+from hf.matrices import MatrixKind, matrices_of
+from quantize.experts import (
+    ExpertNames,
+    expert_group,
+    expert_names,
+    kept_otherwise,
+    name_as_on_disk,
+)
 from quantize.quantizing import QuantizeJob, quantize_with
 from quantize.rotation import rotate
 
-ROUTERS = ("re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")
-"""Small matrices that choose experts: quantizing them saves nothing and costs much."""
 PRESETS = frozenset(
     {
         "FP8",
@@ -22,6 +28,7 @@ PRESETS = frozenset(
 )
 COMPENSATED = ("awq", "gptq", "smoothquant", "spinquant")
 """Methods whose rounding errors are made up for by the columns that follow."""
+ABLE_WITH_EXPERTS = ("int4", "gptq", "awq", "int8", "smoothquant", "fp8")
 
 
 def weights_of(job: Json) -> Any:
@@ -39,8 +46,16 @@ def weights_of(job: Json) -> Any:
     )
 
 
-def groups_of(job: Json) -> dict[str, Any]:
-    """`config_groups` of a scheme: integer weights alone, or with activations."""
+def groups_of(job: Json, *, has_experts: bool) -> dict[str, Any]:
+    """`config_groups` of a scheme; that of experts, if there are any, is their own."""
+    groups = {"group_0": linear_group(job)}
+    if has_experts:
+        groups["group_1"] = expert_group(job)
+    return groups
+
+
+def linear_group(job: Json) -> Any:
+    """Integer weights alone, or with activations."""
     from compressed_tensors.quantization import (
         QuantizationArgs,
         QuantizationScheme,
@@ -49,30 +64,29 @@ def groups_of(job: Json) -> dict[str, Any]:
 
     scheme = job["scheme"]
     if scheme in PRESETS:
-        preset = preset_name_to_scheme(scheme, ["Linear"])
-        return {"group_0": preset}
+        return preset_name_to_scheme(scheme, ["Linear"])
     activations = None
     if scheme.endswith("A8"):
         activations = QuantizationArgs(
             num_bits=8, type="int", strategy="token", dynamic=True, symmetric=True
         )
-    group = QuantizationScheme(
+    return QuantizationScheme(
         targets=["Linear"], weights=weights_of(job), input_activations=activations
     )
-    return {"group_0": group}
 
 
-def modifiers_of(job: Json) -> list[Any]:
+def modifiers_of(work: QuantizeJob) -> list[Any]:
     """The steps of a method, in order."""
     from llmcompressor.modifiers.gptq import GPTQModifier
     from llmcompressor.modifiers.quantization import QuantizationModifier
 
+    job = work.job
     method = job["method"]
     if method == "kv-cache":
         cache = kv_cache_scheme(job["scheme"])
         return [QuantizationModifier(kv_cache_scheme=cache)]
-    groups = groups_of(job)
-    ignore = [*job["ignore"], *ROUTERS]
+    groups = groups_of(job, has_experts=work.plan.has_experts)
+    ignore = work.plan.kept
     if method not in COMPENSATED:
         plain = QuantizationModifier(config_groups=groups, ignore=ignore)
         return [plain]
@@ -121,23 +135,25 @@ def calibration_options(work: QuantizeJob) -> dict[str, Any]:
     }
 
 
-def check_group_size(model: Any, job: Json) -> None:
-    """Raises: JobError if a matrix that is to be quantized has fewer columns than a group."""
-    import torch
+def names_of_experts(work: QuantizeJob) -> ExpertNames | None:
+    """How they are to be called on disk; None if there are none.
 
-    columns = []
-    for name, module in model.named_modules():
-        is_linear = isinstance(module, torch.nn.Linear)
-        if is_linear and not is_skipped(name, job["ignore"]):
-            columns.append(module.in_features)
-    fewest = min(columns, default=0)
-    if 0 < fewest < job["group_size"]:
-        message = f"a matrix has only {fewest} columns"
-        raise JobError("UsageError", message, f"--group-size {fewest} or smaller")
-
-
-def is_skipped(name: str, ignore: list[str]) -> bool:
-    return any(part in name for part in ignore)
+    Raises: JobError for what Transformers could not load.
+    """
+    if not any(matrix.kind is MatrixKind.EXPERTS for matrix in matrices_of(work.outline)):
+        return None
+    if work.job["method"] not in ABLE_WITH_EXPERTS:
+        able = ", ".join(ABLE_WITH_EXPERTS)
+        message = f"{work.job['method']} of fused experts makes nothing that Transformers loads"
+        raise JobError("UsageError", message, f"--method {able} or gguf")
+    for name in work.plan.kept:
+        if ".experts." in name:
+            message = f"--ignore leaves {name} as it is: Transformers merges all experts or none"
+            raise JobError("UsageError", message, "ignore layers that are no experts")
+    told = kept_otherwise(work.job)
+    if told:
+        work.notes.append(told)
+    return expert_names(work.outline)
 
 
 def avoid_pinned_memory() -> None:
@@ -156,17 +172,19 @@ def apply(work: QuantizeJob) -> None:
     from llmcompressor import oneshot
 
     avoid_pinned_memory()
+    names = names_of_experts(work)
     options = calibration_options(work)
-    check_group_size(work.model, work.job)
     if work.job["method"] == "spinquant":
         rotate(work)
     oneshot(
         model=work.model,
-        recipe=modifiers_of(work.job),
+        recipe=modifiers_of(work),
         tokenizer=work.tokenizer,
         **options,
     )
     work.as_stored()
+    if names is not None:
+        name_as_on_disk(work.model, names)
     work.model.save_pretrained(work.output, save_compressed=True)
 
 

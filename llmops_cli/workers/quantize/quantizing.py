@@ -14,8 +14,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from _shared.calibration import Calibration, calibration_of
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes
+from hf.dequantized import as_plain, dequantizing, method_of
+from hf.outline import outline_of, require_whole
 from quantize.bars import show_progress
+from quantize.counted import quantized_weights, require_some
 from quantize.generated import generated
+from quantize.plan import KV_CACHE, plan_of
 
 SIDE_FILES = (
     "tokenizer.json",
@@ -43,6 +47,10 @@ LIBRARY_FAILURES = (
 class QuantizeJob:
     """One job: `model`, `tokenizer` and `calibration` are made when first asked for.
 
+    `outline` is the model without weights, `plan` which of its matrices are to be quantized, and
+    `notes` what the user should know of how they were. Raises: JobError for weights that do not fit
+    the model, or that the library cannot quantize.
+
     `readable` is the source as this Transformers reads it, where that is another folder.
     """
 
@@ -53,6 +61,11 @@ class QuantizeJob:
         self.output = Path(job["output"])
         self._calibration: Calibration | None = None
         self._model: Any = None
+        self.notes: list[str] = []
+        outline = outline_of(self.readable)
+        require_whole(outline, self.source)
+        self.outline: Any = outline.model
+        self.plan = plan_of(self.outline, job)
         torch.set_num_threads(job["threads"])
         torch.manual_seed(job["seed"])
         self.tokenizer: Any = AutoTokenizer.from_pretrained(self.readable, trust_remote_code=False)
@@ -61,11 +74,15 @@ class QuantizeJob:
     def model(self) -> Any:
         """In the job's `compute` type: on a CPU float32 is several times faster than bfloat16."""
         if self._model is None:
+            config = AutoConfig.from_pretrained(self.readable, trust_remote_code=False)
             model: Any = AutoModelForCausalLM.from_pretrained(
                 self.readable,
                 trust_remote_code=False,
                 **{dtype_option(): self.job["compute"]},
+                **dequantizing(config),
             )
+            if method_of(config) is not None:
+                as_plain(model, self.output)
             self._model = model.eval()
             if torch.cuda.is_available():
                 self._model.to("cuda")
@@ -159,11 +176,18 @@ def quantize_with(
     wall_start_s = time.monotonic()
     _apply(apply, work, library)
     work.finish()
+    count = quantized_weights(work.output, work.plan, work.outline)
+    if job["method"] != KV_CACHE:
+        require_some(count, work.plan, library)
     return {
         "cpu_s": time.process_time() - start_s,
         "wall_s": time.monotonic() - wall_start_s,
         "peak_rss_bytes": peak_rss_bytes(),
         "calibration": work.calibration_facts(),
+        "quantized_weights": count,
+        "planned_weights": work.plan.weights,
+        "parameters": sum(parameter.numel() for parameter in work.outline.parameters()),
+        "notes": work.notes,
     }
 
 
