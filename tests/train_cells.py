@@ -1,8 +1,8 @@
 """Every strategy against one process: the same steps on tiny models, cell after cell.
 
-A program of several ranks: `python train_cells.py FOLDER STEPS whole|half`, first alone (it writes
-what one process gets), then under torchrun with 2 and 4 ranks. Each launch walks the cells of its
-world size and appends one line for each to FOLDER/cells.jsonl.
+A program of several ranks: `python train_cells.py FOLDER`, first alone (it writes what one process
+gets), then under torchrun with 2 and 4 ranks. Each launch walks all cells of its world size and
+appends one line for each to FOLDER/cells.jsonl.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ from train.strategies.strategy import Strategy  # noqa: E402
 from train.strategies.table import ON_META, STRATEGIES  # noqa: E402
 from train.strategies.zero import ZeroStrategy  # noqa: E402
 
-STEPS = int(sys.argv[2])
-IS_WHOLE = sys.argv[3] == "whole"
+STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 8
 ROWS = 8
 TOKENS = 20
 DIVISIBLE = 64
@@ -120,21 +119,10 @@ class Outcome(NamedTuple):
 
 
 def matrix() -> Iterator[Cell]:
-    """The table of Llama: all that a strategy must keep the same.
-
-    Half of it is a fraction of resolution IV: any three of its four columns are met in all their
-    eight combinations. Source: Box & Hunter 1961.
-    """
-    for places in product((0, 1), repeat=4):
-        if IS_WHOLE or sum(places) % 2 == 0:
-            tied, vocabulary, optimizer, accumulate = places
-            yield Cell(
-                family="llama",
-                tied=(True, False)[tied],
-                vocabulary=(DIVISIBLE, NOT_DIVISIBLE)[vocabulary],
-                optimizer=("adamw", "muon")[optimizer],
-                accumulate=(1, 2)[accumulate],
-            )
+    """The table of Llama: all that a strategy must keep the same."""
+    kinds = product((True, False), (DIVISIBLE, NOT_DIVISIBLE), ("adamw", "muon"), (1, 2))
+    for tied, vocabulary, optimizer, accumulate in kinds:
+        yield Cell("llama", tied, vocabulary, optimizer, accumulate)
 
 
 def families(column: Column) -> Iterator[Cell]:
