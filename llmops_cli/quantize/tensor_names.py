@@ -14,7 +14,7 @@ import msgspec
 from llmops_cli.models.tensors import tensors_of
 
 PART = re.compile(
-    r"\.(?:q?weight|bias|q?zeros|scales|g_idx|(?:weight|input|output)_\w+|[qkv]_scale\w*)\b.*$"
+    r"\.(?:q?weight|bias|q?zeros|scales|g_idx|_?(?:weight|input|output)_\w+|[qkv]_scale\w*)\b.*$"
 )
 """From the name of a module on: model.layers.0.mlp.up_proj[.weight_packed]."""
 EXPERTS = re.compile(r"\.experts\b.*$")

@@ -43,6 +43,7 @@ def folder(place: Path, names: tuple[str, ...]) -> Path:
         (f"{Q}.qweight", f"{Q}.qzeros", f"{Q}.scales", f"{Q}.g_idx"),
         (f"{Q}.weight", f"{Q}.weight.absmax", f"{Q}.weight.quant_state.bitsandbytes__nf4"),
         (f"{Q}.weight", "model.layers.0.self_attn.k_scale", f"{Q}.input_scale"),
+        (f"{Q}._weight_qdata", f"{Q}._weight_scale", f"{Q}.bias"),
     ],
 )
 def test_every_librarys_names_are_of_the_same_modules(
