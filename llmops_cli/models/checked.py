@@ -87,6 +87,7 @@ def _copy(
         beyond_window=check.beyond_window,
         env=check.env,
         makes_vectors=check.makes_vectors,
+        notices=tuple(notice.kind for notice in made.notices),
     )
 
 

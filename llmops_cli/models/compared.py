@@ -14,6 +14,7 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, LlmopsError, UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env, JobSpec
+from llmops_cli.models.notices import NoticeKind
 from llmops_cli.models.original import (
     HOW_TO_GET_IT,
     OFFLINE,
@@ -49,7 +50,8 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     """What is compared with `original`, a Hugging Face folder.
 
     `scheme` and `bits` decide what may be lost. `beyond_window`: it is meant to be right within the
-    original's sliding window; `env`: where a folder's format loads.
+    original's sliding window; `env`: where a folder's format loads. `notices`: what its user was
+    told of it.
     """
 
     original: Artifact
@@ -60,6 +62,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     beyond_window: bool = False
     env: Env | None = None
     makes_vectors: bool = False
+    notices: tuple[NoticeKind, ...] = ()
 
 
 def may_check() -> bool:
@@ -100,6 +103,7 @@ def _job(copy: Copy, reference: Path) -> JobSpec:
     }
     if copy.format == "gguf":
         job_input["beyond_window"] = copy.beyond_window
+        job_input["notices"] = list(copy.notices)
         return JobSpec(
             name="compare",
             python=find_env("llamacpp").python,
@@ -138,6 +142,7 @@ def judged(copy: Copy, figures: Json, *, reference: str) -> Truth:
         texts=figures["texts"],
         texts_different=figures["texts_different"],
         texts_composed=figures["texts_composed"],
+        texts_known=figures["texts_known"],
         cpu_s=figures["cpu_s"],
         peak_rss_bytes=figures["peak_rss_bytes"],
     )

@@ -48,7 +48,8 @@ OFFLINE = {"HF_HUB_OFFLINE": "1"}
 class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     """One model to be made by one program, and all that decides what comes out.
 
-    `check`: how it is compared with its source; None for what is no model of its own.
+    `check`: how it is compared with its source; None for what is no model of its own. `notices`:
+    what is known of the file that it is made from.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     source: Artifact
     variables: Mapping[str, str] = {}
     check: Check | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 def as_gguf(artifact: Artifact, *, progress: Progress) -> Artifact:
@@ -322,7 +324,7 @@ def _described(
         calibration=output.get("calibration"),
         fallback_tensors=output.get("fallback_tensors", 0),
         left_out=output.get("left_out", {}),
-        notices=msgspec.convert(output.get("notices", []), list[Notice]),
+        notices=[*conversion.notices, *msgspec.convert(output.get("notices", []), list[Notice])],
     )
 
 

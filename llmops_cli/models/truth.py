@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-CHECK_VERSION = 1
+CHECK_VERSION = 2
 """Of what is compared: a copy that an earlier one found right is compared again."""
 
 
@@ -44,8 +44,8 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     nats; `known_nats` that of a model which knows nothing; `kl_limit` what the format explains.
     `vector_distance`, of models that make vectors, is the largest of 1 - cosine over the texts.
     `texts` were cut into tokens by both, `texts_different` of them in another way, and
-    `texts_composed` alike once their characters are composed. `reason` says
-    why nothing was compared, `reference` what computed the original.
+    `texts_composed` alike once their characters are composed, `texts_known` otherwise as a notice
+    says. `reason` says why nothing was compared, `reference` what computed the original.
     """
 
     outcome: Outcome
@@ -61,6 +61,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     texts: int = 0
     texts_different: int = 0
     texts_composed: int = 0
+    texts_known: int = 0
     cpu_s: float = 0.0
     peak_rss_bytes: int | None = None
     version: int = CHECK_VERSION
@@ -88,10 +89,12 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             )
         told = (
             f"as the original: KL {self.kl_divergence:.2g} nats (at most {self.kl_limit:.2g}), "
-            f"{self.texts - self.texts_composed} texts cut alike"
+            f"{self.texts - self.texts_composed - self.texts_known} texts cut alike"
         )
         if self.texts_composed:
             told += f", {self.texts_composed} more if their characters are composed first (NFC)"
+        if self.texts_known:
+            told += f"; {self.texts_known} are not, as the notices say"
         return told
 
 

@@ -245,7 +245,6 @@ class GgufMaker:
         if plan is not None:
             require_fits(made.size_bytes, self._mixer.room_bytes)
         fields = msgspec.structs.asdict(made)
-        fields["notices"] = made.notices or self._base_notices(scheme)
         fields["calibration"] = self._matrix.facts(matrix)  # what the matrix was computed from
         matrix_name = matrix.name if matrix else "none"
         provenance = Provenance(
@@ -258,12 +257,10 @@ class GgufMaker:
         write_provenance(record_beside(conversion.target), provenance)
         self._made.add(scheme)
 
-    def _base_notices(self, scheme: str) -> list[Notice]:
-        """What holds of the file that a scheme was made from holds of it too."""
-        if scheme in FLOAT_SCHEMES or self._source.format == "gguf":
-            return []
-        base = self._load(BASE_SCHEME)
-        return base.notices if base else []
+    def _base_notices(self) -> tuple[Notice, ...]:
+        """What holds of the file that others are made from holds of them too."""
+        base = self._load(BASE_SCHEME) if self._source.format == "hf" else None
+        return tuple(base.notices) if base else ()
 
     def _conversion(self, scheme: str) -> Conversion:
         target = self._path_of(scheme)
@@ -332,6 +329,7 @@ class GgufMaker:
             },
             source=self._source,
             check=self._check_of(scheme),
+            notices=self._base_notices(),
         )
 
     def _plan(self, scheme: str, matrix: Path | None) -> MixPlan:

@@ -19,6 +19,8 @@ from llmops_cli.models.find import artifact_at
 from llmops_cli.models.truth import FaultKind, Outcome, Truth
 from tests.conftest import Cli
 from tests.integration.test_convert import convert, make_model
+from tests.zoo.cases import CASES
+from tests.zoo.make import make as make_case
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -114,6 +116,20 @@ def test_a_wrong_conversion_is_marked_and_ends_the_command(
     run = wrongly("quantize", "tiny", "--scheme", "F16", "--no-verify", "-o", "two", "--no-check")
     assert run.returncode == 0, run.stderr
     assert "not compared with the original: --no-check" in run.stderr
+
+
+def test_texts_of_which_a_notice_tells_are_counted_and_fail_nothing(
+    tmp_path: Path, cli: Cli
+) -> None:
+    """A SentencePiece model of Llama's: llama.cpp puts a space before every text."""
+    case = CASES["fallback-metaspace"]
+    make_case(tmp_path / "tiny", case)
+    run = cli("quantize", "tiny", "--scheme", "F16,Q8_0", "--no-verify", "-o", "out", "--json")
+    assert run.returncode == 0, run.stderr
+    for entry in json.loads(run.stdout)["artifacts"]:
+        assert entry["check"]["outcome"] == "passed", entry
+        assert 0 < entry["check"]["texts_known"] < 12
+        assert [notice["kind"] for notice in entry["notices"]] == ["first-space"]
 
 
 def test_every_artifact_has_its_check_in_report_and_provenance(tmp_path: Path, cli: Cli) -> None:

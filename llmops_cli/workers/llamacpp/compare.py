@@ -12,6 +12,7 @@ from _shared.protocol import Events, Json, peak_rss_bytes, run_worker
 from _shared.reference import Passage, Reference, kept_logits, read_reference
 from _shared.token_differences import differences_of
 from llamacpp.library import LogCapture, load_model, tokenize
+from llamacpp.notices import is_told
 from llamacpp.overridden import load_with
 from llamacpp.scorer import BATCH, ExactScorer
 from llamacpp.server.binding import metadata_of
@@ -22,12 +23,14 @@ class Task:
     """The file and the folder of its reference.
 
     `beyond_window`: the file is known to look back too far once a text is longer than the window.
+    `notices`: the kinds of what its user was told of it.
     """
 
     path: str
     folder: Path
     threads: int
     beyond_window: bool
+    notices: frozenset[str]
     log: LogCapture
 
 
@@ -38,13 +41,15 @@ def work(job: Json, events: Events) -> Json:
         folder=Path(job["reference"]),
         threads=job["threads"],
         beyond_window=job["beyond_window"],
+        notices=frozenset(job["notices"]),
         log=LogCapture(),
     )
     reference = read_reference(task.folder)
     comparison = Comparison()
     model = load_model(task.path, task.log)
     context = int(llama_cpp.llama_model_n_ctx_train(model))
-    differences = token_differences(llama_cpp.llama_model_get_vocab(model), reference)
+    vocab = llama_cpp.llama_model_get_vocab(model)
+    differences = token_differences(vocab, reference, task.notices)
     if reference.window is not None and task.beyond_window:
         context = min(context, reference.window)
     is_cut = reference.window is not None and context <= reference.window
@@ -95,13 +100,17 @@ def compare_passage(
     scorer.close()
 
 
-def token_differences(vocab: object, reference: Reference) -> Json:
+def token_differences(
+    vocab: object,
+    reference: Reference,
+    notices: frozenset[str],
+) -> Json:
     adds_special = reference.facts.get("adds_special", True)
 
     def cut(text: str) -> list[int]:
         return tokenize(vocab, text.encode(), add_special=adds_special, parse_special=True)
 
-    return differences_of(reference.texts, cut)
+    return differences_of(reference.texts, cut, is_known=lambda text: is_told(text, notices))
 
 
 if __name__ == "__main__":

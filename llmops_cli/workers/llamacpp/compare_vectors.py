@@ -41,7 +41,7 @@ def work(job: Json, _events: Events) -> Json:
     return {
         "vector_distance": max(distances),
         "scored": len(distances),
-        **token_differences(model.vocabulary.handle, reference),
+        **token_differences(model.vocabulary.handle, reference, frozenset(job["notices"])),
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }

@@ -74,6 +74,12 @@ def test_a_text_that_only_the_original_composes_is_told_apart() -> None:
     assert (found["texts_composed"], found["texts_different"]) == (1, 1)
 
 
+def test_what_a_user_was_told_of_is_counted_apart() -> None:
+    originals = [TokenizedText(" a", [1]), TokenizedText("a", [2])]
+    found = differences_of(originals, lambda _: [9], is_known=lambda text: text.startswith(" "))
+    assert (found["texts_known"], found["texts_different"]) == (1, 1)
+
+
 def test_the_texts_differ_and_hold_the_tokenizers_own_tokens() -> None:
     assert len(set(TOKEN_TEXTS)) == len(TOKEN_TEXTS) > 50
     assert "one <eos> two" in texts_with(["<eos>"])
