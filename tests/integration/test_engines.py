@@ -34,6 +34,7 @@ from llmops_cli.runtime.server import running
 from llmops_cli.serving.start import started
 from llmops_cli.serving.target import EngineTarget
 from tests.conftest import Cli
+from tests.gguf_bytes import gguf
 
 REAL = {
     "llamacpp": ("--backend", "llamacpp", "--max-num-seqs", "4", "--threads", "2"),
@@ -434,7 +435,7 @@ def test_an_option_that_an_engine_lacks_is_refused_with_those_that_have_it(cli: 
 
 
 def test_a_model_in_another_format_names_the_engine_that_takes_it(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(64))
+    (tmp_path / "m.gguf").write_bytes(gguf())
     run = cli("bench", "--backend", "transformers", "--model", "m.gguf")
     assert run.returncode == 2
     assert "m.gguf is gguf" in run.stderr
