@@ -34,6 +34,7 @@ def figures(**changed: Any) -> dict[str, Any]:
         "texts": 60,
         "texts_different": 0,
         "texts_composed": 0,
+        "texts_known": 0,
         "examples": [],
         "cpu_s": 2.0,
         "peak_rss_bytes": 1,
