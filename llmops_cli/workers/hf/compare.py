@@ -11,7 +11,7 @@ from _shared.comparison import Comparison
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from _shared.reference import kept_logits, read_reference
 from _shared.token_differences import differences_of
-from hf.original import REFUSALS
+from hf.refusals import REFUSALS
 from hf.scorers import Ct2Scorer, HfScorer, Scorer
 
 

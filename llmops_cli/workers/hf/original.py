@@ -8,26 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from _shared.arrays import Floats
 from _shared.protocol import JobError
 from _shared.safetensors import open_model
 from hf.float32 import compute_in_float32
+from hf.refusals import REFUSALS
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-REFUSALS = (
-    ValueError,
-    RuntimeError,
-    ImportError,
-    KeyError,
-    AttributeError,
-    TypeError,
-    OSError,
-    SafetensorError,
-)
-"""What Transformers raises for a folder that it cannot read."""
 FULL = "full_attention"
 BY_LENGTH = frozenset({"longrope", "dynamic"})
 """Ropes whose frequencies are others once a text is longer than the original context."""

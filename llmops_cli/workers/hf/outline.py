@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from _shared.protocol import JobError
 from _shared.safetensors import open_model
 from hf.dequantized import plain_shapes, without_quantization
+from hf.refusals import REFUSALS
 
 DTYPES = {
     "F64": torch.float64,
@@ -29,17 +29,6 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-REFUSALS = (
-    ValueError,
-    RuntimeError,
-    ImportError,
-    KeyError,
-    AttributeError,
-    TypeError,
-    OSError,
-    UnpicklingError,
-)
-"""What Transformers raises for a folder that it cannot read."""
 REPAIR = "download or make the model again"
 
 

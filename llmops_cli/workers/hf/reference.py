@@ -14,7 +14,8 @@ import transformers
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from _shared.reference import Passage, Reference, write_logits, write_reference
 from _shared.token_texts import TOKEN_TEXTS
-from hf.original import REFUSALS, Original
+from hf.original import Original
+from hf.refusals import REFUSALS
 from hf.tokenized import begin_of, says_what_it_adds, tokenized_texts
 
 WORK = 5e10

@@ -12,7 +12,7 @@ import transformers
 
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from _shared.reference import Passage, Reference, write_logits, write_reference
-from hf.original import REFUSALS
+from hf.refusals import REFUSALS
 from hf.tokenized import tokenized_texts
 from hf.vectors import HfVectors
 

@@ -14,7 +14,7 @@ from _shared.token_differences import differences_of
 from llamacpp.library import LogCapture, load_model, tokenize
 from llamacpp.notices import is_told
 from llamacpp.overridden import load_with
-from llamacpp.scorer import BATCH, ExactScorer
+from llamacpp.scorer import BATCH, TextScorer
 from llamacpp.server.binding import metadata_of
 
 
@@ -93,7 +93,7 @@ def compare_passage(
     """Adds what is within `length` tokens, and frees the model."""
     positions = [position for position in passage.positions if position < length]
     window = max(length, BATCH)
-    scorer = ExactScorer(model, window=window, threads=task.threads, log=task.log)
+    scorer = TextScorer(model, window=window, threads=task.threads, log=task.log, is_exact=True)
     original_NV = kept_logits(task.folder, number, passage)
     for first, logits_NV in scorer.logits(passage.tokens[:length], positions):
         comparison.add(original_NV[first : first + len(logits_NV)], logits_NV)

@@ -8,18 +8,17 @@ Shapes: N scored tokens, V vocabulary.
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import llama_cpp
 import numpy as np
 
 from _shared.arrays import Floats
 from _shared.pieces import Piece, pieces_of
-from _shared.protocol import Events, JobError, Json, run_worker
-from llamacpp.library import LogCapture, load_model, logits_rows, tokenize
+from _shared.protocol import Events, Json, run_worker
+from llamacpp.library import LogCapture, load_model, tokenize
 from llamacpp.original_rows import OriginalPiece, OriginalRows
-
-BATCH = 128
+from llamacpp.scorer import BATCH, TextScorer
 
 ScoredRows = tuple[int, Floats]
 """A position, and logs_NV of the next token there and after it."""
@@ -37,60 +36,15 @@ class GgufScorer:
         log: LogCapture,
         repacks: bool = True,
     ) -> None:
-        self._model = load_model(path, log, repacks=repacks)
-        self.vocab = llama_cpp.llama_model_get_vocab(self._model)
-        self._vocab_size = llama_cpp.llama_vocab_n_tokens(self.vocab)
-        params = _params(window, threads)
-        self._context = llama_cpp.llama_init_from_model(self._model, params)
-        if not self._context:
-            message = f"llama.cpp cannot make a context for {path}: {log.last()}"
-            raise JobError("EngineFailed", message)
-        self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
+        model = load_model(path, log, repacks=repacks)
+        self._scorer = TextScorer(model, window=window, threads=threads, log=log)
+        self.vocab = self._scorer.vocab
 
     def log_probs(self, tokens: list[int], first_scored: int) -> Iterator[ScoredRows]:
         """From `first_scored` on, in pieces of a batch."""
-        memory = llama_cpp.llama_get_memory(self._context)
-        llama_cpp.llama_memory_clear(memory, False)
-        last = len(tokens) - 1
-        for start in range(0, len(tokens), BATCH):
-            stop = min(start + BATCH, len(tokens))
-            first = max(start, first_scored)
-            scored = range(first, min(stop, last))
-            self._fill_batch(tokens, start, stop, scored)
-            status = llama_cpp.llama_decode(self._context, self._batch)
-            if status != 0:
-                raise JobError("EngineFailed", "llama_decode failed while measuring quality")
-            if scored:
-                count = len(scored)
-                logits_NV = logits_rows(self._context, count, self._vocab_size)
-                yield scored.start, log_softmax(logits_NV)
-
-    def _fill_batch(
-        self,
-        tokens: list[int],
-        start: int,
-        stop: int,
-        scored: range,
-    ) -> None:
-        batch = self._batch
-        for place, position in enumerate(range(start, stop)):
-            batch.token[place] = tokens[position]
-            batch.pos[place] = position
-            batch.n_seq_id[place] = 1
-            batch.seq_id[place][0] = 0
-            batch.logits[place] = position in scored
-        batch.n_tokens = stop - start
-
-
-def _params(window: int, threads: int) -> Any:
-    params = llama_cpp.llama_context_default_params()
-    params.n_ctx = window
-    params.n_batch = BATCH
-    params.n_ubatch = BATCH
-    params.n_seq_max = 1
-    params.n_threads = threads
-    params.n_threads_batch = threads
-    return params
+        scored = range(first_scored, len(tokens) - 1)
+        for done, logits_NV in self._scorer.logits(tokens, scored):
+            yield first_scored + done, log_softmax(logits_NV)
 
 
 def log_softmax(logits_NV: Floats) -> Floats:

@@ -20,8 +20,11 @@ Rows = tuple[int, Floats]
 """The place of the first row among the wanted positions, and logits_NV."""
 
 
-class ExactScorer:
-    """One loaded model with a context for one text at a time, as exact as llama.cpp computes."""
+class TextScorer:
+    """One loaded model with a context for one text at a time.
+
+    `is_exact`: as exact as llama.cpp computes, or as it computes for its users.
+    """
 
     def __init__(
         self,
@@ -30,11 +33,12 @@ class ExactScorer:
         window: int,
         threads: int,
         log: LogCapture,
+        is_exact: bool = False,
     ) -> None:
         self._model = model
         self.vocab = llama_cpp.llama_model_get_vocab(model)
         self._vocab_size = llama_cpp.llama_vocab_n_tokens(self.vocab)
-        params = _params(window, threads)
+        params = _params(window, threads, is_exact=is_exact)
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
             raise JobError("EngineFailed", f"llama.cpp cannot make a context: {log.last()}")
@@ -84,7 +88,7 @@ class ExactScorer:
         return count
 
 
-def _params(window: int, threads: int) -> Any:
+def _params(window: int, threads: int, *, is_exact: bool) -> Any:
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = window
     params.n_batch = BATCH
@@ -92,6 +96,7 @@ def _params(window: int, threads: int) -> Any:
     params.n_seq_max = 1
     params.n_threads = threads
     params.n_threads_batch = threads
-    for name, value in EXACT.items():
-        setattr(params, name, value)
+    if is_exact:
+        for name, value in EXACT.items():
+            setattr(params, name, value)
     return params
