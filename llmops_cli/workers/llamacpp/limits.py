@@ -37,6 +37,10 @@ def _has_whole_queries(fields: Json) -> bool:
     return fields.get("q_lora_rank") is None and layers not in UNFACTORED_DEEPSEEK_LAYERS
 
 
+def _always(_fields: Json) -> bool:
+    return True
+
+
 def _has_plain_routing(fields: Json) -> bool:
     return not fields.get("norm_topk_prob")
 
@@ -45,11 +49,17 @@ GROUPED_HEADS = Limit("grouped key and value heads for this architecture", _has_
 WHOLE_QUERIES = Limit(
     "queries that are not factored (q_lora_rank), except in 26 or 27 layers", _has_whole_queries
 )
+OTHER_NUMBERS = Limit(
+    "the arithmetic of this architecture: a file of it was measured to answer otherwise",
+    _always,
+)
 LIMITS = {
+    "BambaForCausalLM": OTHER_NUMBERS,
     "DeepseekV2ForCausalLM": WHOLE_QUERIES,
     "DeepseekV3ForCausalLM": WHOLE_QUERIES,
     "Dots1ForCausalLM": GROUPED_HEADS,
     "Exaone4ForCausalLM": Limit("a sliding window unless there are 64 layers", _has_other_window),
+    "JambaForCausalLM": OTHER_NUMBERS,
     "OlmoeForCausalLM": GROUPED_HEADS,
     "PhiForCausalLM": GROUPED_HEADS,
     "Qwen3MoeForCausalLM": Limit(

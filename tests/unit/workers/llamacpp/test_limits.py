@@ -24,6 +24,8 @@ from llamacpp.published import add_missing_fields
         ("Qwen3MoeForCausalLM", {"norm_topk_prob": False}, "norm_topk_prob"),
         ("Qwen3MoeForCausalLM", {"norm_topk_prob": True}, None),
         ("MixtralForCausalLM", {}, None),
+        ("BambaForCausalLM", {}, "otherwise"),
+        ("JambaForCausalLM", {}, "otherwise"),
     ],
 )
 def test_a_configuration_beyond_llama_cpp_is_refused(
