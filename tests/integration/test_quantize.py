@@ -350,7 +350,11 @@ def test_a_loss_over_the_limit_exits_5_and_marks_the_artifact(
     [
         (("--method", "awq", "--calibration", "nowhere.jsonl"), 2, "no file at nowhere.jsonl"),
         (("--method", "fp8", "--group-size", "64"), 2, "method fp8 has no --group-size"),
-        (("--method", "int4", "--group-size", "1024"), 2, "groups of 1024 do not divide the 256 columns"),
+        (
+            ("--method", "int4", "--group-size", "1024"),
+            2,
+            "groups of 1024 do not divide the 256 columns",
+        ),
         (("--method", "awq", "--engine", "gptqmodel"), 3, "NVIDIA GPU only"),
         (("demo", "other"), 2, "unexpected extra argument(s) (other)"),
         (("--eval", "arc_easy"), 2, "no such evaluator"),
