@@ -121,6 +121,32 @@ TOKENIZERS = {
     ),
     "unigram": Case(config={"vocab_size": 128}, tokenizer=t.unigram, refused="Unigram"),
     "fallback-prepend": Case(tokenizer=t.written(t.byte_fallback, t.prepend)),
+    "fallback-prepend-llama-class": Case(
+        tokenizer=t.written(t.byte_fallback, t.prepend, **FULL_LLAMA),
+        notices=("begins with a space",),
+        other_texts=(LEADING, ONLY_SPACES, WITH_SPECIAL),
+    ),
+    "fallback-prepend-llama-class-legacy": Case(
+        tokenizer=t.written(t.byte_fallback, t.prepend, **FULL_LLAMA, legacy=True),
+        notices=("begins with a space",),
+        other_texts=(LEADING, ONLY_SPACES, WITH_SPECIAL),
+    ),
+    "fallback-prepend-llama-class-without": Case(
+        tokenizer=t.written(t.byte_fallback, t.prepend, **FULL_LLAMA, add_prefix_space=False),
+    ),
+    "fallback-llama-class-of-gemma": Case(
+        "Gemma2",
+        {},
+        t.written(t.byte_fallback, **FULL_LLAMA),
+        notices=("begins with a space",),
+        other_texts=(LEADING, ONLY_SPACES, WITH_SPECIAL),
+    ),
+    "fallback-llama-class-of-phi3": Case(
+        "Phi3",
+        {},
+        t.written(t.byte_fallback, t.prepend, **FULL_LLAMA),
+    ),
+    "byte-level-llama-class": Case(tokenizer=t.written(t.byte_level(t.LLAMA3), **FULL_LLAMA)),
     "fallback-metaspace": Case(
         tokenizer=t.written(t.byte_fallback, t.metaspace("always")),
         notices=("begins with a space",),

@@ -7,10 +7,9 @@ import gguf
 
 from _shared.protocol import JobError
 from llamacpp.added_tokens import AddedToken, overlay
-from llamacpp.architectures import ARCHITECTURES, GEMMA
+from llamacpp.llama_class import puts_space
 from llamacpp.sentencepiece_model import Piece, SentencePieceModel, read_model
 from llamacpp.token_table import TokenTable
-from llamacpp.tokenizer_files import read_if_there
 
 UNLISTED_SCORE = -10000.0
 HINT = (
@@ -70,13 +69,7 @@ def puts_space_first(
     architecture: str,
 ) -> bool:
     """Raises: JobError where the model says one thing and Transformers does another."""
-    config = read_if_there(folder / "tokenizer_config.json")
-    named = str(config.get("tokenizer_class", "")).removesuffix("Fast")
-    does = False
-    if architecture == "LlamaForCausalLM" and named == "LlamaTokenizer":
-        does = config.get("add_prefix_space") is not False
-    if ARCHITECTURES[architecture].gguf in GEMMA and named in ("", "LlamaTokenizer"):
-        does = named == "LlamaTokenizer"
+    does = puts_space(folder, architecture)
     if does != model.adds_dummy_prefix:
         message = (
             f"{folder / 'tokenizer.model'}: add_dummy_prefix is {model.adds_dummy_prefix}, and "

@@ -19,6 +19,7 @@ from llamacpp.byte_level import (
 from llamacpp.defaults import ModelFields
 from llamacpp.ends import Ends, ends_of
 from llamacpp.from_sentencepiece import puts_space_first, sentencepiece_vocabulary
+from llamacpp.llama_class import reads_as_class, with_its_spaces
 from llamacpp.notices import Notice
 from llamacpp.taken_as_special import special_looking_notice
 from llamacpp.token_table import TokenTable
@@ -120,7 +121,7 @@ def vocabulary_of(
     path = folder / "tokenizer.json"
     tokens = list(added)
     if path.exists():
-        found = _of_json(path, size, tokens)
+        found = _of_json(path, size, tokens, architecture)
         if composes_always(folder, architecture):
             found = found._replace(notices=(NFC_NOTICE,))
         return found
@@ -133,7 +134,12 @@ def vocabulary_of(
     raise JobError("UsageError", message, "copy the model's tokenizer there")
 
 
-def _of_json(path: Path, size: int, added: list[AddedToken]) -> Vocabulary:
+def _of_json(
+    path: Path,
+    size: int,
+    added: list[AddedToken],
+    architecture: str,
+) -> Vocabulary:
     tokenizer = read_if_there(path)
     model: Json = tokenizer.get("model") or {}
     kind = model.get("type", "BPE")
@@ -143,6 +149,8 @@ def _of_json(path: Path, size: int, added: list[AddedToken]) -> Vocabulary:
         message = f"{path}: a {kind} tokenizer is not supported"
         raise JobError("UsageError", message, "BPE and SentencePiece's BPE are")
     if model.get("byte_fallback"):
+        if reads_as_class(path.parent, architecture):
+            tokenizer = with_its_spaces(tokenizer, path.parent, architecture)
         spaces = Spaces(tokenizer, path)
         pieces = ByteFallback(tokenizer, size, added, spaces, path)
         split = None if pieces.has_scores else RAW_SPLIT

@@ -1,0 +1,34 @@
+"""What Transformers takes from a folder that names its LlamaTokenizer: not tokenizer.json alone."""
+
+from pathlib import Path
+
+from _shared.protocol import Json
+from llamacpp.added_tokens import SPACE_MARK
+from llamacpp.architectures import ARCHITECTURES, GEMMA
+from llamacpp.tokenizer_files import read_if_there
+
+LLAMA_CLASS = "LlamaTokenizer"
+
+
+def reads_as_class(folder: Path, architecture: str) -> bool:
+    """Whether AutoTokenizer makes a LlamaTokenizer of it, which it does not of byte-level BPE."""
+    is_asked = architecture == "LlamaForCausalLM" or ARCHITECTURES[architecture].gguf in GEMMA
+    named = str(_config(folder).get("tokenizer_class") or "")
+    return is_asked and named.removesuffix("Fast") == LLAMA_CLASS
+
+
+def puts_space(folder: Path, architecture: str) -> bool:
+    """Whether the class does before a text."""
+    is_switched_off = _config(folder).get("add_prefix_space") is False
+    return reads_as_class(folder, architecture) and not is_switched_off
+
+
+def with_its_spaces(tokenizer: Json, folder: Path, architecture: str) -> Json:
+    """The same tokenizer.json with the spaces of the class, which passes over the file's own."""
+    scheme = "always" if puts_space(folder, architecture) else "never"
+    cut = {"type": "Metaspace", "replacement": SPACE_MARK, "prepend_scheme": scheme, "split": False}
+    return {**tokenizer, "normalizer": None, "pre_tokenizer": cut}
+
+
+def _config(folder: Path) -> Json:
+    return read_if_there(folder / "tokenizer_config.json")
