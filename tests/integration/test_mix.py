@@ -123,9 +123,13 @@ def test_a_size_that_nothing_fits_is_refused_with_one_that_does(made: Made) -> N
 
 def test_quantized_files_are_no_source_of_a_mix(made: Made, demo_cli: Cli) -> None:
     path = made.folder / made.theirs["path"]
-    run = demo_cli("quantize", str(path), "--mix", "auto", "--fit", "1MB", *QUICK)
-    assert run.returncode == 2
-    assert "16 bits" in run.stderr
+    argv = ["quantize", str(path), "--mix", "auto", "--fit", "1MB", *QUICK]
+    refused = demo_cli(*argv)
+    assert refused.returncode == 2
+    assert "is quantized already (Q4_K, Q6_K)" in refused.stderr
+    allowed = demo_cli(*argv, "--allow-requantize")
+    assert allowed.returncode == 2
+    assert "16 bits" in allowed.stderr
 
 
 def test_what_was_measured_before_a_kill_is_not_measured_again(
