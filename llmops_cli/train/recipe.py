@@ -286,7 +286,12 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Flag(help="auto, eager, sdpa, flash_attention_2, flex_attention.", group=NUMBERS),
     ] = "auto"
     threads: Annotated[
-        Positive | None, Flag(help="CPU threads of a rank.", default="cores / ranks", group=NUMBERS)
+        Positive | None,
+        Flag(
+            help="CPU threads of a rank.",
+            default="cores / ranks, or 1 below 10M parameters",
+            group=NUMBERS,
+        ),
     ] = None
 
     evaluate_every: Annotated[

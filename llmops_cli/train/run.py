@@ -206,6 +206,7 @@ class _Run:
             model=self._model,
             rows_per_epoch=prepared.rows_per_epoch(self._recipe),
             cores=usable_cores(),
+            flops_per_token=self.plan.arithmetic.flops_per_token,
         )
         job = JobSpec(
             name="train",

@@ -11,6 +11,9 @@ from llmops_cli.train.recipe import TrainRecipe
 
 Json = dict[str, object]
 WARMUP_SHARE = 0.03
+LEAST_SHARED_FLOPS = 6e7
+"""Of one token, in a model of 10M parameters. Threads of a smaller one mostly wake one another:
+the demo trains 1.3 times as fast on one as on two, for two thirds of the CPU time."""
 
 
 def settings_of(
@@ -20,8 +23,12 @@ def settings_of(
     model: str | None,
     rows_per_epoch: int,
     cores: int,
+    flops_per_token: float,
 ) -> Json:
-    """`recipe` as it is planned. `model`: its folder. `rows_per_epoch`: samples or packed rows."""
+    """`recipe` as it is planned. `model`: its folder. `rows_per_epoch`: samples or packed rows.
+
+    `flops_per_token`: 0 where nobody knows.
+    """
     fields: Json = dict(msgspec.to_builtins(recipe))
     steps = recipe.steps
     if steps is None:
@@ -39,6 +46,12 @@ def settings_of(
         "pipeline_parallel": stages,
         "micro_batches": recipe.micro_batches or 2 * stages,
         "shard_size": recipe.shard_size or launch.ranks_here,
-        "threads": recipe.threads or max(1, cores // launch.ranks_here),
+        "threads": recipe.threads or _threads(cores // launch.ranks_here, flops_per_token),
     }
     return fields
+
+
+def _threads(cores: int, flops_per_token: float) -> int:
+    if 0 < flops_per_token < LEAST_SHARED_FLOPS:
+        return 1
+    return max(1, cores)

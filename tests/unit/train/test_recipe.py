@@ -114,7 +114,21 @@ def test_ranks_that_share_rows_are_not_counted_twice() -> None:
 
 def test_epochs_become_steps_and_a_share_of_them_the_warm_up() -> None:
     recipe = resolved(model="m", data=["a"], batch_size=10, epochs=2.0).recipe
-    settings = settings_of(recipe, TWO, model="/m", rows_per_epoch=505, cores=8)
+    settings = settings_of(recipe, TWO, model="/m", rows_per_epoch=505, cores=8, flops_per_token=0)
     assert settings["steps"] == 101
     assert settings["warmup_steps"] == 3
-    assert settings["threads"] == 4
+
+
+@pytest.mark.parametrize(
+    ("flops_per_token", "asked", "threads"),
+    [(0.0, None, 4), (6e9, None, 4), (9e6, None, 1), (9e6, 3, 3)],
+    ids=["unknown", "large", "small", "asked"],
+)
+def test_a_small_model_has_one_thread_a_rank(
+    flops_per_token: float, asked: int | None, threads: int
+) -> None:
+    recipe = resolved(model="m", data=["a"], batch_size=10, steps=1, threads=asked).recipe
+    settings = settings_of(
+        recipe, TWO, model="/m", rows_per_epoch=505, cores=8, flops_per_token=flops_per_token
+    )
+    assert settings["threads"] == threads
