@@ -31,9 +31,7 @@ class ContinuousEngine(LoadedModel):
         super().__init__(args, most_context=MOST_CONTEXT)
         self._numbers = count(1)
         self._picking = RequestPicking(self.ends)
-        self._manager = self._start_manager(args.max_num_seqs)
-        while self._manager.batch_processor is None and self._manager.is_running():
-            time.sleep(0.05)
+        self._manager = self._in_memory(args.max_num_seqs)
         failure = self.failure()
         if failure is not None:
             sys.exit(failure)
@@ -74,13 +72,25 @@ class ContinuousEngine(LoadedModel):
         if self.forget(identity):
             self._manager.cancel_request(identity)
 
-    def _start_manager(self, most: int) -> Any:
+    def _in_memory(self, most: int) -> Any:
+        """With a cache for all of `most` sequences, or for half as often as it takes to fit."""
+        pages = -(-self.context // PAGE_TOKENS)
+        room = most * pages
+        manager = self._start_manager(most, room)
+        while _lacks_memory(manager) and room > pages:
+            room = max(pages, room // 2)
+            manager = self._start_manager(most, room)
+        if room < most * pages:
+            holds = f"the cache holds {room * PAGE_TOKENS} tokens"
+            sys.stderr.write(f"{holds}: memory is short of {most} times {self.context}\n")
+        return manager
+
+    def _start_manager(self, most: int, room: int) -> Any:
         config: Any = GenerationConfig.from_model_config(self.model.config)
         config.update(do_sample=False, eos_token_id=self.ends or NO_ENDS, pad_token_id=0)
-        pages = -(-self.context // PAGE_TOKENS)
         cache = ContinuousBatchingConfig(
             page_size=PAGE_TOKENS,
-            num_blocks=most * pages,
+            num_blocks=room,
             max_requests_per_batch=most,
             max_batch_tokens=max(MOST_STEP_TOKENS, most),
             use_cuda_graph=False,  # a captured graph would not draw anew
@@ -93,7 +103,14 @@ class ContinuousEngine(LoadedModel):
         processors.tensors_required += 1
         processors.do_processing = True
         manager.start()
+        while manager.batch_processor is None and manager.is_running():
+            time.sleep(0.05)
         return manager
+
+
+def _lacks_memory(manager: Any) -> bool:
+    """Whether Transformers found, before it took any, that the cache has no room."""
+    return isinstance(manager.background_thread_status.fatal_error, MemoryError)
 
 
 class RequestPicking(ContinuousBatchingLogitsProcessor):
