@@ -28,7 +28,7 @@ def run(
     from llmops_cli.core.errors import EnvironmentMissing
     from llmops_cli.pipeline.plot import plot_pipeline
     from llmops_cli.pipeline.recipe import load_recipe, steps_of
-    from llmops_cli.pipeline.report import problems_of
+    from llmops_cli.pipeline.report import problems_of, require_all
     from llmops_cli.pipeline.run import run_pipeline
     from llmops_cli.pipeline.show import pipeline_table
     from llmops_cli.runtime.runs import RunFolder
@@ -61,3 +61,4 @@ def run(
         refuse_invalid(problems, hint=again)
     for problem in problems:
         say(f"INVALID: {problem.text}")
+    require_all(report)

@@ -120,16 +120,19 @@ def _accuracy(rated: list[Row], axis: Axis) -> None:
 
 
 def _ratios(report: PipelineReport, axis: Axis) -> None:
-    """Throughput over the first row's, at each load."""
-    first = report.rows[0]
-    names = [row.name for row in report.rows]
+    """Throughput over that of the first row that has any, at each load."""
+    measured = [row for row in report.rows if row.levels]
+    if not measured:
+        return
+    first = measured[0]
+    names = [row.name for row in measured]
     base = {}
     for level in first.levels:
         if level.output_tokens_per_s:
             base[level.concurrency] = level.output_tokens_per_s
     height = GROUP_HEIGHT / max(1, len(base))
     for number, (load, rate) in enumerate(base.items()):
-        ratios = [_rate_at(row, load) / rate for row in report.rows]
+        ratios = [_rate_at(row, load) / rate for row in measured]
         label = f"{load} streams"
         if load == 1:
             label = "1 stream"

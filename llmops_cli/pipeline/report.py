@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from llmops_cli.bench.report import Flaw, Level, level_1_to_2
+from llmops_cli.core.errors import EngineFailed
 from llmops_cli.core.problem import Problem
 from llmops_cli.core.report import Json, Manifest, ReportKind
 
@@ -22,6 +23,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     levels: list[Level] = []
     engine_peak_rss_bytes: int | None = None
     engine_peak_gpu_bytes: int | None = None
+    failure: str | None = None
+    """Why its engine measured nothing."""
 
 
 class PipelineReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +53,15 @@ def problems_of(report: PipelineReport) -> list[Problem]:
                 text = f"{row.name} at {level.label}: {reason}"
                 problems.append(Problem(Flaw.INVALID, text))
     return problems
+
+
+def require_all(report: PipelineReport) -> None:
+    """Raises: EngineFailed that says which engines of a comparison measured nothing."""
+    failures = [f"{row.name}: {row.failure}" for row in report.rows if row.failure is not None]
+    if failures:
+        count = f"{len(failures)} of {len(report.rows)} engines failed"
+        hint = "run it again when that is mended: what was measured is kept"
+        raise EngineFailed(f"{count}; {failures[0]}", hint=hint)
 
 
 KIND = ReportKind(

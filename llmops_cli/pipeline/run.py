@@ -12,6 +12,7 @@ from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.report import BenchReport
 from llmops_cli.bench.run import bench
 from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.core.progress import Progress, Within
 from llmops_cli.evaluate.demo import evaluate
 from llmops_cli.models.convert import quantized_dir
@@ -78,7 +79,7 @@ class _Pipeline:
         clock = RunClock()
         digests = {}
         if self._recipe.engines:
-            rows = [self._engine_row(entry) for entry in self._recipe.engines]
+            rows = self._engine_rows(self._recipe.engines)
         else:
             source = self._source()
             artifacts = self._quantized(source)
@@ -201,6 +202,21 @@ class _Pipeline:
             kept.write(measured)
         self._end(step, reused=False)
         return measured
+
+    def _engine_rows(self, entries: list[EngineEntry]) -> list[Row]:
+        """One that fails leaves the others their turn. Raises: the first error if all fail."""
+        rows = []
+        errors: list[EngineFailed | EnvironmentMissing] = []
+        for entry in entries:
+            try:
+                rows.append(self._engine_row(entry))
+            except (EngineFailed, EnvironmentMissing) as error:
+                errors.append(error)
+                rows.append(Row(name=entry.name, size_bytes=0, failure=error.message))
+                self._progress.update(f"bench {entry.name}: failed, {error.message}", 1, 1)
+        if len(errors) == len(entries):
+            raise errors[0]
+        return rows
 
     def _engine_row(self, entry: EngineEntry) -> Row:
         """One engine's load test; a server that runs elsewhere is measured every time."""

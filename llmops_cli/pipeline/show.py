@@ -56,7 +56,8 @@ def _add(table: Table, row: Row) -> None:
     facts = _facts(row)
     peak = megabytes(row.engine_peak_rss_bytes)
     if not row.levels:
-        table.add_row(*facts, "-", "-", "-", "-", "-")
+        first = "-" if row.failure is None else "[bold red]failed[/]"
+        table.add_row(*facts, first, "-", "-", "-", "-")
     for level in row.levels:
         is_last = level is row.levels[-1]
         table.add_row(*facts, *_speeds(level), peak, end_section=is_last)

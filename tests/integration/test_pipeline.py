@@ -67,6 +67,22 @@ bench: {LOAD}
     assert not gone.stdout
 
 
+def test_one_engine_that_fails_leaves_the_others_their_turn(
+    cli: Cli, mock: Callable[..., Any], tmp_path: Path
+) -> None:
+    server = mock("--ttft-ms", "5")
+    there = f'{{name: there, backend: remote, options: {{url: "{server.url}"}}}}'
+    gone = '{name: gone, backend: remote, options: {url: "http://127.0.0.1:9"}}'
+    (tmp_path / "recipe.yaml").write_text(f"engines: [{gone}, {there}]\nbench: {LOAD}\n")
+    run = cli("run", "recipe.yaml", "--json")
+    assert run.returncode == 4
+    assert "1 of 2 engines failed; gone: nothing answers at" in run.stderr
+    failed, measured = json.loads(run.stdout)["rows"]
+    assert failed["failure"].startswith("nothing answers at")
+    assert measured["levels"]
+    assert measured["failure"] is None
+
+
 def test_an_engine_is_kept_until_its_options_change(cli: Cli, tmp_path: Path) -> None:
     recipe = """
 engines: [{name: ours, backend: sim, options: {ttft_ms: "%d"}}]
