@@ -43,7 +43,7 @@ class Guard:
         side = self.policy.output_of(route=route)
         findings = _over_length(text, side)
         if not findings:
-            findings = [*leaks(text, leak, side), *links(text, side), *common(text, side)]
+            findings = [*leaks(text, leak, side), *links(text, side, leak), *common(text, side)]
         return decide(text, findings, side=side, policy=self.policy)
 
     def output_stream(

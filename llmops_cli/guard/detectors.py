@@ -11,21 +11,16 @@ from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Finding
 from llmops_cli.guard.injection import scan
 from llmops_cli.guard.leak import LeakCheck
+from llmops_cli.guard.link_forms import links_in
 from llmops_cli.guard.models import classified, moderated
 from llmops_cli.guard.normalise import normalise
+from llmops_cli.guard.outflow import outflow_of
 from llmops_cli.guard.personal import SECRETS, find
 from llmops_cli.guard.policy import FAMILY, Detector, PolicySide
 from llmops_cli.guard.skeleton import skeleton
 
 CHARS_PER_TOKEN = 4
 """For length limits in tokens, where no tokenizer is at hand."""
-MARKDOWN_LINK = re.compile(
-    r"!?\[[^\[\]\n]{0,200}\]\(\s*<?(https?://[^)\s>]{1,2000})"
-    r"|<img[^<>]{1,300}src=[\"']?(https?://[^\"'\s>]{1,2000})",
-    re.IGNORECASE,
-)
-CARRIES = re.compile(r"[?&][\w.-]{1,40}=[^&#\s]{12,}|/[A-Za-z0-9+/_%=-]{40,}(?:$|[?#/])")
-"""Parts of an address that could carry data out."""
 
 
 def attacks(text: str, side: PolicySide) -> list[Finding]:
@@ -182,24 +177,27 @@ def leaks(
     return [finding]
 
 
-def links(text: str, side: PolicySide) -> list[Finding]:
-    """Images and links whose address could carry data out, to hosts that are not known."""
+def links(
+    text: str,
+    side: PolicySide,
+    leak: LeakCheck | None = None,
+) -> list[Finding]:
+    """Addresses that carry something out, to hosts that are not known."""
     entry = side.of("links")
-    if entry.action == "allow" or "http" not in text:
+    if entry.action == "allow":
         return []
     found = []
-    for match in MARKDOWN_LINK.finditer(text):
-        url = match[1] or match[2]
-        if _is_known(url, entry) or not CARRIES.search(url):
+    for link in links_in(text):
+        reason = outflow_of(link, hosts=entry.hosts, leak=leak)
+        if reason is None:
             continue
-        rule = "image" if match[0][0] in "!<" else "link"
         finding = Finding(
-            detector="links", rule=rule, action=entry.action, score=1.0, span=match.span()
+            detector="links",
+            rule="image" if link.loads else "link",
+            action=entry.action,
+            score=1.0,
+            span=link.span,
+            excerpt=reason,
         )
         found.append(finding)
     return found
-
-
-def _is_known(url: str, entry: Detector) -> bool:
-    host = url.split("/")[2].rpartition("@")[2].partition(":")[0]
-    return any(host == known or host.endswith(f".{known}") for known in entry.hosts)
