@@ -12,12 +12,24 @@ VERSION = re.compile(
     r"(?:version|release|section|chapter|figure|clause|article|paragraph|kernel|v|ver|build|rev|§)"
     r"[ .:=v]{0,3}$"
 )
+RESERVED = re.compile(r"(?i)example\.(?:com|net|org)|(?:.+\.)?(?:test|invalid|example)")
+"""RFC 2606."""
+ANYBODY = re.compile(
+    r"(?i)(?:you|your|user|username|name|someone|somebody|email|mail|me|foo|bar|test|firstname"
+    r"|first|address|x+)(?:[._-]?(?:name|mail|email|user|lastname|last|address|bar|\d{0,3}))?"
+)
+"""Names that stand for whoever reads."""
+NOBODY = re.compile(r"(?i)x+@x+(?:\.[a-z]+)+")
 SHORTEST_IPV6 = 7
 
 
 def email(found: Match) -> Span | None:
-    """A mail address, not git's user or the one of a URL."""
+    """A mail address, not git's user, the one of a URL, or one that stands for any."""
     if found["local"].lower() == "git" or URL_USER.search(before(found)):
+        return None
+    host = found[0].rpartition("@")[2]
+    is_example = RESERVED.fullmatch(host) and ANYBODY.fullmatch(found["local"])
+    if is_example or NOBODY.fullmatch(found[0]):
         return None
     return found.span()
 

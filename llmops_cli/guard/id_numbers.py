@@ -36,12 +36,22 @@ def luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
+GROUPS = frozenset(["4-4-4-4", "4-6-5", "4-6-4", "4-4-4-4-3", "4-4-4-1", "6-13", "8-8"])
+"""How cards are printed: with wide gaps only so."""
+REPEATED = re.compile(r"(\d{1,4})\1+")
+TEST_CARD = re.compile(r"\b(?:test|sandbox|dummy|fake|sample|example)(?:ing|s)?\W[^\n.]{0,24}$")
+
+
 def card(found: Match) -> Span | None:
-    """A card's number."""
+    """A card's number, not one that stands for any: 4242 4242 4242 4242."""
     digits = re.sub(r"\D", "", found[0])
-    if ISSUERS.fullmatch(digits) and luhn(digits):
-        return found.span()
-    return None
+    if not ISSUERS.fullmatch(digits) or not luhn(digits) or REPEATED.fullmatch(digits):
+        return None
+    if re.search(r"[ .-]{2}", found[0]):
+        groups = "-".join(str(len(group)) for group in re.findall(r"\d+", found[0]))
+        if groups not in GROUPS:
+            return None
+    return None if TEST_CARD.search(before(found)) else found.span()
 
 
 @cache
@@ -58,7 +68,7 @@ def iban(found: Match) -> Span | None:
     for position, char in enumerate(found[0]):
         if len(taken) == length:
             break
-        if char != " ":
+        if char not in " .-":
             taken += char.upper()
             end = found.start() + position + 1
     if not length or len(taken) != length or found.string[end : end + 1].isalnum():
@@ -75,39 +85,86 @@ CALL = follows(
 )
 NOT_CALL = re.compile(
     r"(?:order|sku|isbn|part|model|version|build|id|invoice|case|account|serial|ref)"
-    r"[^\n\w]{0,3}(?:no\.? ?)?$"
+    r"[^\n\w]{0,3}(?:no\.?|number|nr\.?|#)?[^\n\w]{0,3}$"
 )
 NORTH_AMERICAN = re.compile(r"(?:1[-. ])?\(?\d{3}\)?[-. ]{1,2}\d{3}[-. ]\d{4}")
 
 
+NATIONAL_CALL = follows(
+    r"phone|\btel\b|tel[.:]|t[eé]l[eé]phone|mobile|\bcell\b|whatsapp|\bfax\b|handy|telefon"
+    r"|t[eé]l[eé]fono|m[oó]vil|celular|cellulare|telefone|telefoon|portable|тел[.:]|телефон"
+    r"|电话|手机|電話|携帯|전화|휴대폰|फ़ोन|फोन|هاتف"
+)
+COUNTRIES = ("DE", "GB", "FR", "ES", "IT", "JP", "CN", "IN", "BR", "MX", "KR", "RU", "PL", "TR")
+COUNTRIES_TOO = ("NL", "AU", "AT", "CH", "BE", "SE", "PT", "ID", "ZA", "UA")
+FICTION = re.compile(r"(?:\+?1)?(?:\d{3})?55501\d\d")
+"""North American numbers that nobody has."""
+FEWEST_DIGITS = 7
+
+
 def phone(found: Match) -> Span | None:
-    """A telephone number with its country, or one in the North American form."""
+    """A telephone number: with its country, in the North American form, or named as one."""
     span = phone_form(found)
     if span is None:
         return None
+    text = found[0].strip()
+    if _is_national(text):
+        return span if _is_somewhere(text) else None
+    return span if _is_likely(found, text) else None
+
+
+def _is_likely(found: Match, text: str) -> bool:
     import phonenumbers
 
-    text = found[0].strip()
     try:
         number = phonenumbers.parse(text, None if text.startswith("+") else "US")
     except phonenumbers.NumberParseException:
-        return None
-    is_likely = phonenumbers.is_valid_number(number) or (
-        CALL(found) and phonenumbers.is_possible_number(number)
-    )
-    return span if is_likely else None
+        return False
+    if phonenumbers.is_valid_number(number):
+        return True
+    return CALL(found) and phonenumbers.is_possible_number(number)
+
+
+def _is_somewhere(text: str) -> bool:
+    """Whether one of the big countries has that number."""
+    import phonenumbers
+
+    for country in (*COUNTRIES, *COUNTRIES_TOO):
+        try:
+            number = phonenumbers.parse(text, country)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return True
+    return False
+
+
+def _is_national(text: str) -> bool:
+    return not text.startswith("+") and NORTH_AMERICAN.fullmatch(text) is None
 
 
 def phone_form(found: Match) -> Span | None:
     """What is written like a telephone number, whether anybody has that number or not."""
     text = found[0].strip()
-    is_local = NORTH_AMERICAN.fullmatch(text) and not NOT_CALL.search(before(found))
-    if not text.startswith("+") and not is_local:
+    digits = re.sub(r"[^\d+]", "", text)
+    if FICTION.fullmatch(digits):
         return None
+    if not text.startswith("+"):
+        if NOT_CALL.search(before(found)):
+            return None
+        if _is_national(text) and not (NATIONAL_CALL(found) and len(digits) >= FEWEST_DIGITS):
+            return None
     return found.start(), found.start() + len(found[0].rstrip(" .-"))
 
 
 SSN_NAMED = follows(r"ssn|social security|tax ?id|itin")
+SSN_SHOWN = re.compile(
+    r"\b(?:example|sample|test|fake|dummy|such as|like|format|e\.?g\.?)\W[^\n.]{0,24}$"
+)
+SSN_NOBODYS = frozenset(["078051120", "219099999", "111111111", "222222222", "333333333"])
+"""Once printed in advertisements, or one digit only."""
+SSN_WRITTEN = re.compile(r"\d{3}-\d\d-\d{4}")
+SSN_COUNTED = "123456789"
 
 
 def ssn(found: Match) -> Span | None:
@@ -115,9 +172,12 @@ def ssn(found: Match) -> Span | None:
     area, group, serial = found.groups()
     if area in ("000", "666") or area >= "900" or group == "00" or serial == "0000":
         return None
-    if "-" in found[0] or SSN_NAMED(found):
-        return found.span()
-    return None
+    digits = area + group + serial
+    is_named = SSN_NAMED(found)
+    is_shown = digits == SSN_COUNTED and (not is_named or SSN_SHOWN.search(before(found)))
+    if digits in SSN_NOBODYS or is_shown:
+        return None
+    return found.span() if is_named or SSN_WRITTEN.fullmatch(found[0]) else None
 
 
 def named_ssn(found: Match) -> Span | None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.context import Match, Span
 from llmops_cli.guard.credentials import PASSWORD
+from llmops_cli.guard.plain_signs import plain_signs
 from llmops_cli.guard.recognisers import ASSIGNED, Recogniser, recognisers
 
 KINDS = (
@@ -29,8 +29,6 @@ KINDS = (
 SECRETS = ("secret", "password", "jwt", "private_key")
 CLOSELY = 128
 """Candidates of one recogniser in a text that are looked at closely; of more, the form decides."""
-FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)}
-"""One character for one, so that places stay."""
 
 
 class Entity(msgspec.Struct, frozen=True):
@@ -44,8 +42,7 @@ class Entity(msgspec.Struct, frozen=True):
 def find(text: str) -> list[Entity]:
     """Everything personal or secret, in the order of the text, without overlaps."""
     signs, known = recognisers()
-    if not text.isascii():
-        text = without_surrogates(text).translate(FULL_WIDTH)
+    text = plain_signs(text)
     found: list[Entity] = []
     taken = bytearray(len(text))
     for index in signs.match(text):

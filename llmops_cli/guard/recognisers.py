@@ -24,6 +24,9 @@ NOT_AFTER = re.compile(r"\(\?<!(?:\[((?:[^\]\\]|\\.)*)\]|(\\w))\)")
 KEYS = "<KEYS>"
 NAMED = "<NAMED>"
 NUMBER = "<NUMBER>"
+MARK = r"[\u0300-\u036f\u0900-\u0dff\u0e00-\u0eff]"
+LETTERS = {"<LETTER>": rf"(?:\w|{MARK})", "<MARK>": MARK}
+"""Vowels of Indian scripts are marks, which are no letters to a pattern."""
 ASSIGNED = "assigned"
 """Kind of what is a password or another secret, as its name says."""
 
@@ -103,6 +106,8 @@ def _read() -> list[Recogniser]:
 
 def _of(entry: _RecogniserEntry, named: str) -> Recogniser:
     pattern = entry.pattern.replace(NAMED, named)
+    for name, form in LETTERS.items():
+        pattern = pattern.replace(name, form)
     sign = entry.sign.replace(NAMED, named).replace(NUMBER, id_numbers.ANY_NAME)
     check = CHECKS[entry.check]
     return Recogniser(

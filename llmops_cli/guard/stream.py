@@ -12,6 +12,7 @@ from collections.abc import Container
 
 from llmops_cli.guard.context import LOOKBACK
 from llmops_cli.guard.personal import Entity, find, redact
+from llmops_cli.guard.plain_signs import plain_signs
 
 HOLD_MOST = 4096
 KEY_MOST = 9000
@@ -19,10 +20,13 @@ DASHES = "-----"
 KEY_HEAD_MOST = 48
 RUNS = re.compile(r"\S+")
 GROUP = re.compile(r"[\w().+/-]{1,12}")
-GROUPS_MOST = 12
+GROUPS_MOST = 40
 """Runs that may be written apart and belong together: `FR14 2004 1010 ...`, `+49 30 90 18 20`."""
 KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY")
 KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
+GAP_MOST = 3
+OPEN_QUOTE = re.compile(r"(?<![\w.%+'-])\"(?:[^\"\n@]{0,62}|[^\"\n@]{1,62}\"(?:@\S*)?)$")
+QUOTED_MOST = 140
 LETTERS_MOST = 4
 WINDOW = 192
 
@@ -111,6 +115,7 @@ def _growing_from(held: str) -> int:
 
     The last run, and the numbers before it that go on in it.
     """
+    held = plain_signs(held)
     start = max(held.rfind(" "), held.rfind("\n"), held.rfind("\t")) + 1
     if len(held) - start > HOLD_MOST:
         return len(held)
@@ -119,7 +124,7 @@ def _growing_from(held: str) -> int:
     safe = start
     end = start
     for run in earlier[:GROUPS_MOST]:
-        if "\n" in held[run.end() : end] or end - run.end() > 2:
+        if "\n" in held[run.end() : end] or end - run.end() > GAP_MOST:
             break
         is_short = len(run[0]) <= LETTERS_MOST
         is_numeric = run[0][0] in "+(" or any(map(str.isdigit, run[0]))
@@ -128,4 +133,10 @@ def _growing_from(held: str) -> int:
         if not GROUP.fullmatch(run[0]) or not (is_numeric or is_short):
             break
         end = run.start()
-    return safe
+    return min(safe, _quoted_from(held))
+
+
+def _quoted_from(held: str) -> int:
+    """Where the last quotation begins, which may turn out to be a mail address's name."""
+    found = OPEN_QUOTE.search(held, max(0, len(held) - QUOTED_MOST))
+    return found.start() if found else len(held)
