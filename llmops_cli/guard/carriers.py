@@ -10,11 +10,18 @@ import binascii
 import html
 import re
 import unicodedata
+import zlib
 from collections.abc import Callable
 
 import msgspec
 
-from llmops_cli.guard.writing import read_braille, read_morse, read_nato, read_spaced
+from llmops_cli.guard.writing import (
+    read_braille,
+    read_morse,
+    read_nato,
+    read_places,
+    read_spaced,
+)
 
 Decode = Callable[[str], str | None]
 """What a run of characters says; None if it is no message."""
@@ -30,6 +37,10 @@ BASE32 = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789abcdefghij
 BASE32_RUN = re.compile("[A-Z2-7]*")
 BASE85_MOST = 2000
 """Characters: Python's decoder is slow, and long runs without frame are something else."""
+PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""How what gzip or zlib packed begins."""
+EITHER_FORM = zlib.MAX_WBITS | 32
+UNPACKED_MOST = 16_384
 CODE_POINTS = 0x10FFFF
 PERCENT = re.compile("(?:%[0-9a-fA-F]{2})+")
 ESCAPE = re.compile(r"\\u\{?([0-9a-fA-F]{4,6})\}?|\\x([0-9a-fA-F]{2})")
@@ -38,6 +49,7 @@ NATO_WORD = (
     r"(?:alfa|alpha|bravo|charlie|delta|echo|foxtrot|golf|hotel|india|juliett?|kilo|lima|mike"
     r"|november|oscar|papa|quebec|romeo|sierra|tango|uniform|victor|whiske?y|x-?ray|yankee|zulu)"
 )
+PLACE = "(?:1[0-9]|2[0-6]|[1-9])"
 BETWEEN_LETTERS = r"[ .\-_*|~,\t]"
 
 
@@ -166,7 +178,9 @@ def _sampled(decode: Callable[[str], bytes], run: str) -> str | None:
 
 
 def _may_be_readable(beginning: bytes) -> bool:
-    """Whether it is the beginning of UTF-8, or has zeros as UTF-16 has."""
+    """Whether it is the beginning of UTF-8 or of something packed, or has zeros as UTF-16 has."""
+    if beginning[:2] in PACKED:
+        return True
     try:
         beginning.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -176,6 +190,8 @@ def _may_be_readable(beginning: bytes) -> bool:
 
 def _readable(raw: bytes) -> str | None:
     """UTF-8 (or UTF-16) text that is mostly printable; None for other bytes."""
+    if raw[:2] in PACKED:
+        raw = _unpacked(raw)
     is_wide = raw.count(0) > len(raw) // 3
     for encoding in ("utf-8", "utf-16-le") if is_wide else ("utf-8",):
         try:
@@ -187,6 +203,14 @@ def _readable(raw: bytes) -> str | None:
         if text.strip() and seen >= PRINTABLE_SHARE * len(head):
             return text
     return None
+
+
+def _unpacked(raw: bytes) -> bytes:
+    """The beginning of what gzip or zlib packed."""
+    try:
+        return zlib.decompressobj(wbits=EITHER_FORM).decompress(raw, UNPACKED_MOST)
+    except zlib.error:
+        return raw
 
 
 def _is_seen(char: str) -> bool:
@@ -220,9 +244,15 @@ CARRIERS = (
     ),
     Carrier(
         name="decimal codes",
-        sign=r"(?:\d{2,3}[\s,;]{1,2}){8}",
-        pattern=r"(?:\d{2,3}[\s,;]{1,2}){8,}\d{2,3}",
+        sign=r"(?:\d{2,3}[\s,;.:|/\\_+-]{1,3}){8}",
+        pattern=r"(?:\d{2,3}[\s,;.:|/\\_+-]{1,3}){8,}\d{2,3}",
         decode=_decimal,
+    ),
+    Carrier(
+        name="places in the alphabet",
+        sign=rf"(?:^|[^\d])(?:{PLACE}[-., /|]{{1,3}}){{8}}",
+        pattern=rf"(?<!\d)(?:{PLACE}[-., /|\n]{{1,3}}){{8,}}{PLACE}(?!\d)",
+        decode=read_places,
     ),
     Carrier(
         name="octal codes",

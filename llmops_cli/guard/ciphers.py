@@ -40,6 +40,7 @@ ANCHORS = (
 """Every attack phrase has one of these words, or nearly so: what a cipher makes of them tells that
 it was used.
 """
+KEY_ROWS = ("qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./")
 LEET_LETTERS = {
     "0": "o",
     "1": "i",
@@ -116,6 +117,41 @@ def _name(exchanged: str, *, backwards: bool) -> str:
     return f"reversed, {exchanged}" if exchanged else "reversed"
 
 
+class Exchange(msgspec.Struct, frozen=True):
+    """Signs exchanged one for one, capitals and punctuation too."""
+
+    name: str
+    table: dict[int, int]
+
+    def decode(self, text: str) -> str:
+        return text.translate({shown: meant for meant, shown in self.table.items()})
+
+    def encode(self, text: str) -> str:
+        return text.translate(self.table)
+
+
+def _rot47() -> dict[int, int]:
+    return {code: 33 + (code + 14) % 94 for code in range(33, 127)}
+
+
+def _moved(step: int) -> dict[int, int]:
+    """Each key's neighbour on a keyboard."""
+    found = {}
+    for row in KEY_ROWS:
+        for place, key in enumerate(row):
+            neighbour = row[(place + step) % len(row)]
+            found[ord(key)] = ord(neighbour)
+    return found
+
+
+EXCHANGES = {
+    exchange.name: exchange
+    for exchange in (
+        Exchange("rot47", _rot47()),
+        Exchange("keys to the right", _moved(1)),
+        Exchange("keys to the left", _moved(-1)),
+    )
+}
 CIPHERS = {cipher.name: cipher for cipher in _ciphers()}
 
 

@@ -16,7 +16,7 @@ from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.rules import Rule, builtin
 from llmops_cli.guard.skeleton import lookalike_skeleton, skeleton
 from llmops_cli.guard.structure import structure_of
-from llmops_cli.guard.views import JOINED, LEET, PIG_LATIN, View, views_of
+from llmops_cli.guard.views import JOINED, LEET, MENDED, PIG_LATIN, View, views_of
 
 Held = tuple[Rule, list[int]]
 """A rule that holds, and the numbers of its patterns that do."""
@@ -37,7 +37,7 @@ QUOTED = re.compile(
     r"|«[^«»\n]{4,300}»|„[^„“\n]{4,300}“"
     r"|'[^'\n]{12,300}'(?=\W)"
 )
-LAST = (LEET, JOINED, PIG_LATIN)
+LAST = (LEET, JOINED, PIG_LATIN, MENDED)
 """Readings that lose too much for another layer below them."""
 LONG_WORD = re.compile("[a-z]{24,200}")
 WORD = re.compile(r"[^\W_](?:['`\u2018\u2019]|[^\W_])*")
@@ -290,7 +290,10 @@ def _read(
     for item in normal.hidden:
         text = item.text[:EXCERPT_CHARS]
         evidence.append(Evidence(item.rule, HIDDEN_TEXT, ATTACK, names, span, text))
-    if view.name == JOINED:  # the same words again: only a whole attack tells something new
+    if view.name in (
+        JOINED,
+        MENDED,
+    ):  # the same words again: only a whole attack tells something new
         evidence = [item for item in evidence if item.weight >= ATTACK]
     if not evidence:
         return Scan(0.0)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 from llmops_cli.guard.confusables import LATIN
 
 APOSTROPHES = "'`\u2018\u2019\u02bc\u00b4\u00ad\u200c\u200d"
 ACCENTED = (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))
 COMBINING = range(0x300, 0x370)
+REMEMBERED = 32
+REMEMBERED_CHARS = 16_384
+"""One text's words are looked at several times."""
 OTHER_LATIN = {
     ord("ß"): "ss",
     ord("æ"): "ae",
@@ -58,9 +62,16 @@ LOOKALIKES = CharTable({**TABLE, **LATIN})
 
 def skeleton(text: str) -> str:
     """Words with a space between and around them: no accents, apostrophes or punctuation."""
+    return _remembered(text) if len(text) <= REMEMBERED_CHARS else _skeleton(text)
+
+
+def _skeleton(text: str) -> str:
     if not text.isascii():
         text = text.lower()
     return f" {' '.join(text.translate(TABLE).split())} "
+
+
+_remembered = lru_cache(REMEMBERED)(_skeleton)
 
 
 def lookalike_skeleton(text: str) -> str | None:

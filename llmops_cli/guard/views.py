@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from functools import cache
 
 import msgspec
+import re2
 
 from llmops_cli.guard.automata import PatternSet, without_surrogates
 from llmops_cli.guard.carriers import BY_NAME, CARRIERS, Carrier, read_base32, read_base64, read_hex
 from llmops_cli.guard.ciphers import (
     ANCHORS,
     CIPHERS,
+    EXCHANGES,
     LEET_SIGN,
     PIG_SIGN,
     read_leet,
     read_pig_latin,
 )
+from llmops_cli.guard.mended_words import mended_text
 
 MOST = 32
 """Segments of one kind that are looked at in a layer; of more, so many."""
@@ -29,6 +32,7 @@ ANCHOR_LEAST = 6
 LEET = "leet"
 PIG_LATIN = "pig latin"
 JOINED = "joined"
+MENDED = "mended"
 JOINED_SIGN = r"[\"'“”][^\"'“”\n]+[\"'“”][^\n]*[\"'“”]"
 PIECE = re.compile(r"[\"“]([^\"“”\n]{1,200})[\"”]|'([^'\n]{1,200})'")
 PIECES_MOST = 64
@@ -59,6 +63,8 @@ def views_of(text: str) -> Iterator[View]:
             yield from _carried(BY_NAME[name], signs.patterns[name], text)
         elif name in CIPHERS:
             yield View(name, CIPHERS[name].decode(text), whole)
+        elif name in EXCHANGES:
+            yield View(name, EXCHANGES[name].decode(text), whole)
         elif name == LEET:
             for read in read_leet(text):
                 yield View(LEET, read, whole)
@@ -66,6 +72,9 @@ def views_of(text: str) -> Iterator[View]:
             yield View(PIG_LATIN, read_pig_latin(text), whole)
         elif name == JOINED:
             yield from _joined(text)
+    said = mended_text(text)
+    if said is not None:
+        yield View(MENDED, said, whole)
 
 
 class Signs:
@@ -79,6 +88,10 @@ class Signs:
         ciphers = {
             name: "|".join(cipher.encode(word) for word in words)
             for name, cipher in CIPHERS.items()
+        }
+        ciphers |= {
+            name: "|".join(re2.escape(exchange.encode(word).lower()) for word in words)
+            for name, exchange in EXCHANGES.items()
         }
         self._carriers = PatternSet(list(carriers.values()), together=CARRIERS_TOGETHER)
         self._carrier_names = list(carriers)

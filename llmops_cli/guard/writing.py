@@ -1,8 +1,9 @@
-"""Ways to write letters with other signs: Morse, Braille, NATO's alphabet."""
+"""Ways to write letters with other signs: Morse, Braille, NATO's alphabet, numbers."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 MORSE_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789.,?!'\":;/-()@=+"
 MORSE_CODES = (
@@ -15,6 +16,7 @@ TYPED_DOTS = "•·∙․"  # noqa: RUF001
 TYPED_DASHES = "–—−_"  # noqa: RUF001
 MORSE_SIGNS = str.maketrans(dict.fromkeys(TYPED_DASHES, "-") | dict.fromkeys(TYPED_DOTS, "."))
 """What people type for dots and dashes."""
+PLACE = re.compile(r"(\d+)(\D*)")
 KNOWN_SHARE = 0.9
 LETTERS_LEAST = 4
 
@@ -70,3 +72,14 @@ def read_spaced(run: str) -> str:
         sign = re.escape(separator)
         between = rf"{sign}?\s+{sign}?"
     return " ".join(re.sub(r"[\s.\-_*|~,]", "", word) for word in re.split(between, run))
+
+
+def read_places(run: str) -> str:
+    """Letters by their places in the alphabet; the rarer separators stand between words."""
+    numbers = PLACE.findall(run)
+    between = [sign for _, sign in numbers]
+    usual = Counter(between).most_common(1)[0][0]
+    return "".join(
+        chr(ord("a") + int(number) - 1) + ("" if sign in (usual, "") else " ")
+        for number, sign in numbers
+    )
