@@ -23,6 +23,7 @@ from llmops_cli.core.errors import (
     Terminated,
     UsageError,
 )
+from llmops_cli.core.visible import visible
 
 COMMANDS = {
     "train": "Train a causal language model, from scratch or further; the `demo` model by default.",
@@ -222,9 +223,9 @@ def _terminate(_signal: int, _frame: object) -> None:
 
 def _explain(error: LlmopsError) -> int:
     with suppress(OSError):  # a full or closed stderr must not change the exit code
-        sys.stderr.write(f"error: {error.message}\n")
+        sys.stderr.write(f"error: {visible(error.message)}\n")
         if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+            sys.stderr.write(f"hint: {visible(error.hint)}\n")
         sys.stderr.flush()
     return error.exit_code
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 import msgspec
 
 from llmops_cli.core.progress import eta_words
+from llmops_cli.core.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -21,8 +22,8 @@ WIDEST_TABLE = 180
 
 
 def say(text: str) -> None:
-    """One line of words on stderr."""
-    sys.stderr.write(f"{text}\n")
+    """Words on stderr, with nothing in them that moves a cursor."""
+    sys.stderr.write(f"{visible(text)}\n")
 
 
 def console() -> Console:

@@ -14,7 +14,7 @@ from llmops_cli.core.names import load_object
 from llmops_cli.core.report import Report, family
 from llmops_cli.runtime.runs import load_report
 from llmops_cli.show.gates import JudgedCondition
-from llmops_cli.show.tables import MISSING, Narrowed, add_columns
+from llmops_cli.show.tables import MISSING, Narrowed, add_columns, cell
 
 SHOWS = {
     "llmops.bench": "llmops_cli.bench.show:SHOW",
@@ -239,12 +239,12 @@ def _cells(row: dict[str, object], figures: str) -> list[str]:
     return [
         str(row["when"])[:19],
         str(row["kind"]),
-        str(row["model"] or MISSING),
-        str(row.get("backend") or MISSING),
+        cell(str(row["model"] or MISSING)),
+        cell(str(row.get("backend") or MISSING)),
         _speed(row),
         figures or MISSING,
         str(row["state"]) or unsound,
-        str(row["folder"]),
+        cell(str(row["folder"])),
     ]
 
 

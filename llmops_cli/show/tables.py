@@ -6,12 +6,20 @@ from collections.abc import Collection, Iterable, Sequence
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from llmops_cli.core.visible import visible_line
 
 UNBOUNDED = 10_000
 MISSING = "-"
 """What a cell without a value shows."""
+
+
+def cell(text: str) -> str:
+    """Words of a server or a file as a cell shows them: no markup, nothing unseen."""
+    return escape(visible_line(text))
 
 
 def milliseconds(value: float | None) -> str:
