@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.core.urls import refuse_secrets
+from llmops_cli.core.fields import Positive
+from llmops_cli.core.urls import SCHEMES, refuse_secrets
 from llmops_cli.guard.personal import KINDS
 from llmops_cli.runtime.rows import read_text
+from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
 Action = Literal["allow", "flag", "redact", "block"]
 STRENGTH: dict[str, int] = {"allow": 0, "flag": 1, "redact": 2, "block": 3}
@@ -46,6 +47,12 @@ FAMILY = {
 }
 """A rule's family -> the detector whose action counts."""
 KEYS = ("input", "output", "routes", "roles", "message")
+SIDES = ("input", "output")
+ROUTES_FORM = "routes: {/v1/path: {input: {injection: flag}}}"
+ROLES_FORM = "roles: {document: {injection: block}}"
+SIDE_FORM = "input: {injection: block}"
+WRONG_CHARS = 40
+"""Of a value that is refused, in its error."""
 NEEDED = {"moderation": "url", "classifier": "name"}
 """Without which a detector could only fail at its first text."""
 NEEDED_HINTS = {
@@ -53,6 +60,9 @@ NEEDED_HINTS = {
     "classifier": "onnx:FOLDER, or an entry point of llmops.detectors",
 }
 REFUSAL = "This request was stopped by the content policy."
+
+
+Threshold = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
 class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,13 +74,13 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     action: Action = "allow"
-    threshold: float = 1.0
+    threshold: Threshold = 1.0
     message: str | None = None
     kinds: dict[str, Action] = {}
     words: list[str] = []
     patterns: list[str] = []
-    chars: int | None = None
-    tokens: int | None = None
+    chars: Positive | None = None
+    tokens: Positive | None = None
     url: str | None = None
     model: str | None = None
     key_env: str | None = None
@@ -179,16 +189,29 @@ def load_policy(path: Path) -> Policy:
     """The file's policy over the default one. Raises: UsageError naming the key and the line."""
     try:
         text = read_text(path)
-        raw = yaml.safe_load(text)
+        raw = load_yaml(text)
     except OSError as error:
         raise UsageError(f"no policy at {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())[:160]}") from error
+    except UNREADABLE as error:
+        raise UsageError(f"{path} is not YAML: {reason_of(error)}") from error
     if not isinstance(raw, dict):
         raise UsageError(
             f"{path} holds no policy", hint="keys: input, output, routes, roles, message"
         )
     return PolicyReader(str(path), text).policy(raw)
+
+
+def pattern_fault(pattern: str) -> str | None:
+    """Why RE2 cannot read it; None if it can."""
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(pattern, options)
+    except re2.error as error:
+        return str(error)
+    return None
 
 
 class PolicyReader:
@@ -206,31 +229,64 @@ class PolicyReader:
         return Policy(
             input=_merged([DEFAULT.input, self._input(raw)]),
             output=_merged([DEFAULT.output, self._output(raw)]),
-            routes=self._routes(raw.get("routes") or {}),
-            roles=DEFAULT.roles | self._roles(raw.get("roles") or {}),
-            message=str(raw.get("message", REFUSAL)),
+            routes=self._routes(raw),
+            roles=DEFAULT.roles | self._roles(raw),
+            message=self._message(raw.get("message", REFUSAL)),
         )
 
+    def _message(self, raw: object) -> str:
+        if not isinstance(raw, str):
+            raise UsageError(f"{self._where('message')}: message is no text", hint="put it in ''")
+        return raw
+
     def _routes(self, raw: dict[str, Any]) -> dict[str, tuple[PolicySide, PolicySide]]:  # Any: YAML
-        return {
-            str(route): (self._input(entry), self._output(entry)) for route, entry in raw.items()
-        }
+        found = {}
+        for name, entry in self._mapping(raw.get("routes"), "routes", ROUTES_FORM).items():
+            route = str(name)
+            sides = self._mapping(entry, route, ROUTES_FORM)
+            for key in map(str, sides):
+                if key not in SIDES:
+                    raise unknown_name(f"side of {route} ({self._where(route)})", key, SIDES)
+            found[route] = (self._input(sides), self._output(sides))
+        return found
 
     def _roles(self, raw: dict[str, Any]) -> dict[str, PolicySide]:  # Any: YAML
-        return {str(role): self._side(entry or {}, INPUT) for role, entry in raw.items()}
+        found = {}
+        for name, entry in self._mapping(raw.get("roles"), "roles", ROLES_FORM).items():
+            role = str(name)
+            found[role] = self._side(entry, INPUT, key=role)
+        return found
 
     def _input(self, raw: dict[str, Any]) -> PolicySide:  # Any: YAML
-        return self._side(raw.get("input") or {}, INPUT)
+        return self._side(raw.get("input"), INPUT, key="input")
 
     def _output(self, raw: dict[str, Any]) -> PolicySide:  # Any: YAML
-        return self._side(raw.get("output") or {}, OUTPUT)
+        return self._side(raw.get("output"), OUTPUT, key="output")
 
-    def _side(self, raw: Any, known: tuple[str, ...]) -> PolicySide:  # Any: YAML
+    def _mapping(
+        self,
+        raw: Any,
+        key: str,
+        form: str,
+    ) -> dict[Any, Any]:  # Any: YAML
+        """What stands under the key; nothing where nothing does. Raises: UsageError."""
+        if raw is None:
+            return {}
         if not isinstance(raw, dict):
-            raise UsageError(f"{self._path}: a side of a policy maps detectors to what they do")
+            words = " ".join(repr(raw).split())[:WRONG_CHARS]
+            raise UsageError(f"{self._where(key)}: {key} cannot be {words}", hint=form)
+        return raw
+
+    def _side(
+        self,
+        raw: Any,
+        known: tuple[str, ...],
+        *,
+        key: str,
+    ) -> PolicySide:  # Any: YAML
         found = {}
-        for key, entry in raw.items():
-            name = str(key)
+        for detector, entry in self._mapping(raw, key, SIDE_FORM).items():
+            name = str(detector)
             if name not in known:
                 raise unknown_name(f"detector ({self._where(name)})", name, known)
             found[name] = self._detector(name, entry)
@@ -240,7 +296,7 @@ class PolicyReader:
         fields = {"action": entry} if isinstance(entry, str) else entry
         try:
             detector = msgspec.convert(fields, Detector)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, RecursionError) as error:
             reason = str(error).replace("`", "")
             raise UsageError(
                 f"{self._where(name)}: {name}: {reason}",
@@ -250,8 +306,11 @@ class PolicyReader:
             if kind not in KINDS:
                 where = self._where(str(kind))
                 raise unknown_name(f"kind of personal data ({where})", kind, KINDS)
+        self._check_texts(name, detector)
         if detector.url is not None:
             refuse_secrets(detector.url, field="url")
+            if not detector.url.startswith(SCHEMES):
+                raise UsageError(f"{self._where(name)}: {name}: url is no http(s) URL")
         needed = NEEDED.get(name)
         if needed and detector.action != "allow" and not getattr(detector, needed):
             raise UsageError(
@@ -259,8 +318,22 @@ class PolicyReader:
             )
         return detector
 
+    def _check_texts(self, name: str, detector: Detector) -> None:
+        """Raises: UsageError for words that every text has, and patterns that cannot be read."""
+        if not all(word.strip() for word in detector.words):
+            raise UsageError(f"{self._where(name)}: {name}: an empty word stands in every text")
+        for pattern in detector.patterns:
+            reason = pattern_fault(pattern)
+            if reason is not None:
+                words = f"{self._where(name)}: {name}: pattern {pattern!r}: {reason}"
+                raise UsageError(words, hint="RE2 syntax: no look-around, no back-references")
+
     def _where(self, key: str) -> str:
-        for number, line in enumerate(self._lines, 1):
-            if line.strip().startswith(f"{key}:"):
-                return f"{self._path}, line {number}"
+        """The first line that begins with the key, or else has it (`{a: {b: c}}`)."""
+        entry = f"{key}:"
+        begins = [line.strip().startswith(entry) for line in self._lines]
+        has = [entry in line for line in self._lines]
+        for found in (begins, has):
+            if True in found:
+                return f"{self._path}, line {found.index(True) + 1}"
         return self._path
