@@ -7,6 +7,7 @@ goes to no other host.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from typing import Any, Self
@@ -26,6 +27,17 @@ FILTER_MARKS = (b"content_filter", b"content policy")
 BACKOFF_S = 0.5
 LONGEST_WAIT_S = 30.0
 ANSWER_TIMEOUT_S = 10.0
+
+UNREADABLE = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+)
+"""What reading a reply of another form, or a hostile one, raises."""
 
 Message = dict[str, str]
 
@@ -182,7 +194,7 @@ class ChatClient:
                 raw = await reply.read()
         except TimeoutError:
             raise _Retry("timeout", None) from None
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise _Retry(type(error).__name__, None) from None
         if reply.status in RETRY_STATUSES:
             after_s = _seconds(reply.headers.get("Retry-After"))
@@ -200,8 +212,8 @@ class ChatClient:
             said = answer["choices"][0]["message"]
             text = str(said.get("content") or "")
             calls = said.get("tool_calls")
-            usage = answer.get("usage") or {}
-        except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError):
+            usage = answer.get("usage")
+        except UNREADABLE:
             raise Unanswered("no answer in the reply") from None
         if calls:
             encoded = msgspec.json.encode(calls)
@@ -211,18 +223,16 @@ class ChatClient:
 
     def _count(
         self,
-        usage: dict[str, Any],
+        usage: Any,
         messages: list[Message],
         text: str,
-    ) -> None:  # Any: the server's own fields
+    ) -> None:  # Any: the server's own field
         asked_chars = sum(len(part["content"]) for part in messages)
         guessed_input = asked_chars // CHARS_PER_TOKEN
         guessed_output = len(text) // CHARS_PER_TOKEN
         self.used.requests += 1
-        input_tokens = usage.get("prompt_tokens") or guessed_input
-        output_tokens = usage.get("completion_tokens") or guessed_output
-        self.used.input_tokens += int(input_tokens)
-        self.used.output_tokens += int(output_tokens)
+        self.used.input_tokens += _counted(usage, "prompt_tokens") or guessed_input
+        self.used.output_tokens += _counted(usage, "completion_tokens") or guessed_output
 
     async def _pace(self) -> None:
         rate = self._settings.rate
@@ -244,10 +254,23 @@ class _Retry(Exception):
         self.after_s = after_s
 
 
+def _counted(usage: Any, name: str) -> int:  # Any: the server's own field
+    """The server's count; 0 where it is none."""
+    if not isinstance(usage, dict):
+        return 0
+    count = usage.get(name)
+    if not isinstance(count, int) or count < 0:
+        return 0
+    return count
+
+
 def _seconds(text: str | None) -> float | None:
     if not text:
         return None
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
     except ValueError:
         return None
+    if not math.isfinite(seconds):
+        return None
+    return max(0.0, seconds)
