@@ -27,6 +27,10 @@ def redteam(
     fail_if: list[str] = typer.Option(
         None, help="Exit 5 if it holds for sure: 'asr.extraction > 5%'. May be repeated."
     ),
+    allow_undecided: str = typer.Option(
+        None,
+        help="Share of attempts that may lack a verdict where --fail-if asks.  [default: 0%]",
+    ),
     resume: Path = typer.Option(None, help="The folder of a run that was broken off."),
     sarif: Path = typer.Option(None, help="Also write SARIF."),
     junit: Path = typer.Option(None, help="Also write JUnit XML."),
@@ -37,25 +41,29 @@ def redteam(
     """Attack a served model, by default the demo, and measure how often that succeeds."""
     from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table
     from llmops_cli.cli.settings import resolved
+    from llmops_cli.redteam.conditions import planned_shares, possible_condition_of, share_of
     from llmops_cli.redteam.export import write_files
-    from llmops_cli.redteam.gates import error_of, parse_condition_of, problems_of
+    from llmops_cli.redteam.gates import error_of, problems_of
     from llmops_cli.redteam.plan import plan_of
     from llmops_cli.redteam.run import redteam as run
     from llmops_cli.redteam.show import redteam_table
+    from llmops_cli.redteam.target import folder_word, named_target
     from llmops_cli.runtime.runs import RunFolder
 
     if resume is not None:
         recipe, output = _resumed(resume, given, recipe, output)
     found = resolved(RedteamRecipe, given, command="redteam", file=recipe)
-    families = plan_of(found.recipe).suite.families
-    conditions = [parse_condition_of(text, families) for text in fail_if or []]
+    plan = plan_of(found.recipe)
+    planned = planned_shares(plan.attempts, has_guard=plan.guard is not None)
+    conditions = [possible_condition_of(text, planned) for text in fail_if or []]
+    allowed = share_of(allow_undecided, flag="--allow-undecided")
     if resume is None:
         _refuse_used(output)
-    model = Path(found.recipe.model).name
-    folder = RunFolder("redteam", model, chosen=output)
+    target = named_target(found.recipe, found.origins)
+    folder = RunFolder("redteam", folder_word(target.recipe), chosen=output)
     with TerminalProgress() as progress:
         try:
-            report = run(found.recipe, found.origins, folder=folder, progress=progress)
+            report = run(target.recipe, target.origins, folder=folder, progress=progress)
         finally:
             folder.forget_if_empty()
     write_files(report, folder.path, sarif=sarif, junit=junit)
@@ -64,7 +72,7 @@ def redteam(
     else:
         show_table(redteam_table(report))
         say(f"report: {folder.path / 'report.json'}    page: {folder.path / 'report.html'}")
-    problems = problems_of(report, conditions)
+    problems = problems_of(report, conditions, allow_undecided=allowed)
     error = error_of(problems, folder.path)
     if error is not None:
         raise error
@@ -151,6 +159,7 @@ def checklist(
     url: str = typer.Option(..., help="A running gateway, such as http://127.0.0.1:8080."),
     model: str = typer.Option(None, help="A model that it serves.  [default: its first]"),
     key_env: str = typer.Option("LLMOPS_API_KEY", help="The variable that holds a key for it."),
+    deadline_s: float = typer.Option(60.0, min=1.0, help="For all of its requests together."),
     strict: bool = typer.Option(False, "--strict", help="Exit 5 if something is missing."),
     as_json: bool = typer.Option(
         False, "--json", help="Print the list on stdout and nothing else."
@@ -165,7 +174,7 @@ def checklist(
     from llmops_cli.redteam.checklist import checklist as walk
     from llmops_cli.redteam.show import checklist_table
 
-    found = walk(url, model=model, key_env=key_env)
+    found = walk(url, model=model, key_env=key_env, deadline_s=deadline_s)
     if as_json:
         print_json(found)
     else:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.leak import LeakCheck
+from llmops_cli.redteam.attacker import (
+    HelperFailed,
+    Propose,
+    Try,
+    asked_of,
+    known_forms,
+    known_steps,
+    steps_of,
+)
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.redteam.judge import judge
 from llmops_cli.redteam.opinion import is_success
 from llmops_cli.redteam.outcome import AttemptOutcome
-from llmops_cli.redteam.search import Propose, asked_of, known_forms, search
-from llmops_cli.redteam.suite import Suite
+from llmops_cli.redteam.search import search
+from llmops_cli.redteam.suite import SearchMethod, Suite
 from llmops_cli.runtime.chat import ChatClient, Filtered, Message, Unanswered, message
 
 KEPT_CHARS = 900
@@ -62,6 +72,8 @@ class Interrogator:
             else:
                 exchange = await self._talk(attempt)
             return await self._judged(attempt, exchange)
+        except HelperFailed as failed:
+            return AttemptOutcome(number=attempt.number, undecided=failed.reason)
         except Filtered:
             guarded = None
             if self._guard is not None:
@@ -82,9 +94,15 @@ class Interrogator:
         verdict = judge(attempt, exchange.answer)
         success = verdict.success
         why = verdict.why
+        undecided = ""
         if self._judge_model is not None and not attempt.twin:
-            success = await is_success(self._judge_model, attempt, exchange.answer)
             why = "the judge model says so"
+            try:
+                success = await is_success(self._judge_model, attempt, exchange.answer)
+            except Unanswered as failed:
+                success = False
+                why = ""
+                undecided = failed.kind
         said = ""
         if attempt.search:
             said = exchange.said[:KEPT_CHARS]
@@ -98,6 +116,7 @@ class Interrogator:
             blocked=exchange.blocked,
             guarded=self._guarded(attempt, exchange, success=success),
             compliance=round(verdict.compliance, 3),
+            undecided=undecided,
         )
 
     async def _talk(self, attempt: Attempt) -> LastExchange:
@@ -122,24 +141,23 @@ class Interrogator:
         return LastExchange(last, reply, blocked)
 
     async def _search(self, attempt: Attempt) -> LastExchange:
-        """Single messages, each in a new conversation, until one succeeds."""
-        system = _system(attempt)
-        failures: list[Unanswered] = []
+        """Messages until one succeeds, each in a new conversation unless the search keeps one.
 
-        async def ask(text: str) -> str | None:
+        A target that falls silent on the way has not resisted: the search failed. Raises:
+        Unanswered, HelperFailed, Filtered if every message was stopped.
+        """
+        system = _system(attempt)
+
+        async def ask(text: str, before: Sequence[Try] = ()) -> str | None:
+            earlier = _exchanged(before)
             question = message("user", text)
             try:
-                return await self._target.ask([*system, question])
-            except Unanswered as failed:
-                failures.append(failed)
-                return None
+                return await self._target.ask([*system, *earlier, question])
             except Filtered:
                 return None
 
         propose = self._proposals(attempt)
         tried = await search(attempt, ask, propose)
-        if not tried and failures:
-            raise failures[-1]
         if not tried:
             raise Filtered
         said, answer = tried[-1]
@@ -149,9 +167,11 @@ class Interrogator:
         return LastExchange(said, answer, blocked)
 
     def _proposals(self, attempt: Attempt) -> Propose:
+        plan = attempt.search
+        is_talk = plan is not None and plan.method is SearchMethod.CRESCENDO
         if self._attacker is None:
-            return known_forms(self._suite, attempt)
-        return asked_of(self._attacker)
+            return known_steps() if is_talk else known_forms(self._suite, attempt)
+        return steps_of(self._attacker) if is_talk else asked_of(self._attacker)
 
     def _stops(self, text: str, role: str) -> bool:
         """Whether the guard in front would stop the message."""
@@ -188,8 +208,12 @@ def _system(attempt: Attempt) -> list[Message]:
 
 
 def _opening(attempt: Attempt) -> list[Message]:
-    messages = _system(attempt)
-    for question, answer in attempt.history:
+    return [*_system(attempt), *_exchanged(attempt.history)]
+
+
+def _exchanged(tries: Sequence[Try]) -> list[Message]:
+    messages = []
+    for question, answer in tries:
         messages.append(message("user", question))
         messages.append(message("assistant", answer))
     return messages

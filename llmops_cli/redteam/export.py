@@ -9,9 +9,12 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli import __version__
+from llmops_cli.core.visible import visible_line
+from llmops_cli.redteam.gates import decided_of
 from llmops_cli.redteam.page import attack_words, redteam_page
 from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport
 from llmops_cli.redteam.show import ALL
+from llmops_cli.redteam.target import target_title
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.show.junit import Case, junit_suite
 
@@ -61,7 +64,7 @@ def _cell(value: object) -> object:
 
 def redteam_sarif(report: RedteamReport) -> bytes:
     """SARIF: a rule for each family, a result for each example of success."""
-    model = str(report.manifest.recipe["model"])
+    model = target_title(report.manifest.recipe)
     rules = [_rule(name, result) for name, result in report.families.items()]
     driver = {"name": "llmops redteam", "version": __version__, "rules": rules}
     results = [_result(example, model) for example in report.examples]
@@ -103,20 +106,26 @@ def _result(example: RedteamExample, model: str) -> dict[str, object]:
 def redteam_junit(report: RedteamReport) -> str:
     """A test case a family.
 
-    Failed where an attack succeeded; with a guard, where one got through.
+    Failed where an attack succeeded (with a guard, where one got through), and where nothing was
+    decided: a target that is gone passes nothing.
     """
     cases = [_case(name, result) for name, result in report.families.items()]
-    return junit_suite("llmops redteam", cases)
+    title = visible_line(target_title(report.manifest.recipe))
+    return junit_suite(f"llmops redteam: {title}", cases)
 
 
 def _case(name: str, result: FamilyResult) -> Case:
     through = result.successes
     if result.guarded_successes is not None:
         through = result.guarded_successes
+    decided = decided_of(result)
+    planned = result.planned or result.attempts
     failure = ""
     if through:
-        failure = f"{through} of {result.attempts} attempts succeed"
-    skipped = ""
-    if result.errors == result.attempts:
-        skipped = "no answers"
-    return Case(group="redteam", name=name, failure=failure, skipped=skipped)
+        failure = f"{through} of {decided} attempts succeed"
+    elif not decided:
+        failure = f"none of {planned} attempts was decided"
+    output = ""
+    if decided < planned:
+        output = f"{decided} of {planned} attempts were decided"
+    return Case(group="redteam", name=visible_line(name), failure=failure, output=output)

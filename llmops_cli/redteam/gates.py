@@ -1,44 +1,26 @@
 """What is wrong with a finished run: nothing answered, it was stopped, a condition holds.
 
-A condition (`--fail-if`) holds only where the whole 95 % interval lies beyond its limit. One that
-too few attempts decide fails too: a target that is gone must not pass.
+A condition (`--fail-if`) holds only where the whole 95 % interval lies beyond its limit. One with
+attempts that nothing decided fails too, unless so many are allowed: a target that is gone, or a
+judge, must not pass.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from llmops_cli.core.conditions import Condition, Grammar, Operator, Unit, parse_condition
-from llmops_cli.core.errors import (
-    EngineFailed,
-    GateFailed,
-    Interrupted,
-    LlmopsError,
-    unknown_name,
-)
+from llmops_cli.core.conditions import Condition
+from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError
 from llmops_cli.core.problem import Problem
 from llmops_cli.core.stats import share_interval
+from llmops_cli.redteam.conditions import ASR, ERRORS, GUARDED_ASR, REFUSED
 from llmops_cli.redteam.report import FamilyResult, RedteamReport
 from llmops_cli.redteam.results import Interval
 from llmops_cli.runtime.outcomes import StopReason
 from llmops_cli.show.words import percent_interval
-
-ASR = "asr"
-GUARDED_ASR = "guarded_asr"
-REFUSED = "refused"
-ERRORS = "errors"
-GRAMMAR = Grammar(
-    metrics=(ASR, GUARDED_ASR, REFUSED, ERRORS),
-    operators=(Operator.ABOVE, Operator.AT_LEAST, Operator.BELOW, Operator.AT_MOST),
-    units=(Unit.PERCENT,),
-    refusal="--fail-if '{text}' cannot be read",
-    example="asr > 5%, asr.extraction > 5%, guarded_asr > 1%",
-)
-DECIDED_LEAST = 0.9
-"""Share of the planned attempts that must have an answer before a condition may pass."""
 
 
 class RedteamProblem(StrEnum):
@@ -48,42 +30,54 @@ class RedteamProblem(StrEnum):
     UNDECIDED = "undecided"
 
 
-def parse_condition_of(text: str, families: Collection[str]) -> Condition:
-    """A `--fail-if`. Raises: UsageError for what cannot be read, or an unknown family."""
-    condition = parse_condition(text, GRAMMAR)
-    if condition.part and condition.part not in families:
-        raise unknown_name("family", condition.part, families)
-    return condition
+def problems_of(
+    report: RedteamReport,
+    conditions: Sequence[Condition] = (),
+    *,
+    allow_undecided: float = 0.0,
+) -> list[Problem]:
+    """In the order in which they matter.
 
-
-def problems_of(report: RedteamReport, conditions: Sequence[Condition] = ()) -> list[Problem]:
-    """In the order in which they matter."""
+    `allow_undecided`: the share of the planned attempts that may be without a verdict.
+    """
     problems = []
     if report.stopped == StopReason.INTERRUPTED:
         interrupted = Problem(RedteamProblem.INTERRUPTED, "interrupted")
         problems.append(interrupted)
     elif _has_no_answers(report):
         kinds = Counter(report.error_kinds)
+        kinds.update(report.undecided_kinds)
         kind = "unknown"
         if kinds:
             ((kind, _),) = kinds.most_common(1)
-        text = f"no attempt was answered: {kind}"
+        text = f"no attempt was decided: {kind}"
         problems.append(Problem(RedteamProblem.NO_ANSWERS, text))
     for condition in conditions:
-        problem = _judged(report, condition)
+        problem = _judged(report, condition, allow_undecided)
         if problem is not None:
             problems.append(problem)
     return problems
 
 
 def _has_no_answers(report: RedteamReport) -> bool:
-    answered = report.overall.attempts - report.overall.errors
+    answered = decided_of(report.overall)
     if report.twins:
         answered += report.twins.attempts
     return report.attempts > 0 and answered == 0
 
 
-def _judged(report: RedteamReport, condition: Condition) -> Problem | None:
+def decided_of(result: FamilyResult) -> int:
+    """Attempts with a verdict; older reports do not count them themselves."""
+    if result.decided is not None:
+        return result.decided
+    return result.attempts - result.errors
+
+
+def _judged(
+    report: RedteamReport,
+    condition: Condition,
+    allow_undecided: float,
+) -> Problem | None:
     result: FamilyResult | None = report.overall
     if condition.part:
         result = report.families.get(condition.part)
@@ -95,33 +89,32 @@ def _judged(report: RedteamReport, condition: Condition) -> Problem | None:
         words = percent_interval(interval)
         text = f"{condition.text}: it is {words} with 95 % confidence"
         return Problem(RedteamProblem.CONDITION_HOLDS, text)
-    decided = result.attempts
-    if condition.metric != ERRORS:
-        decided -= result.errors
+    decided = result.attempts if condition.metric == ERRORS else decided_of(result)
     planned = result.planned
     if planned is None:
         planned = result.attempts
-    if interval is None or decided < DECIDED_LEAST * planned:
-        has_no_guard = condition.metric == GUARDED_ASR and result.guarded_asr is None
-        text = f"{condition.text}: only {decided} of {planned} attempts were decided"
-        if has_no_guard and decided:
-            text = f"{condition.text}: no guard was in front; --guard puts one there"
-        return Problem(RedteamProblem.UNDECIDED, text)
-    return None
+    is_enough = planned - decided <= allow_undecided * planned
+    if interval is not None and is_enough:
+        return None
+    has_no_guard = condition.metric == GUARDED_ASR and result.guarded_asr is None
+    text = f"{condition.text}: only {decided} of {planned} attempts were decided"
+    if has_no_guard and decided:
+        text = f"{condition.text}: no guard was in front; --guard puts one there"
+    return Problem(RedteamProblem.UNDECIDED, text)
 
 
 def _interval_of(result: FamilyResult, metric: str) -> Interval | None:
     """The 95 % interval of a share."""
-    answered = result.attempts - result.errors
+    decided = decided_of(result)
     if metric == ASR:
         return result.ci95
     if metric == GUARDED_ASR:
         return result.guarded_ci95
     if metric == REFUSED:
         hits = result.refused
-        total = answered
+        total = decided
     else:
-        hits = result.errors
+        hits = result.attempts - decided
         total = result.attempts
     if not total:
         return None
@@ -140,7 +133,10 @@ def error_of(problems: Sequence[Problem], folder: Path) -> LlmopsError | None:
     undecided = by_kind.get(RedteamProblem.UNDECIDED, [])
     broken = [*holding, *undecided]
     if broken:
-        return GateFailed("; ".join(broken))
+        hint = None
+        if undecided:
+            hint = "--resume has what failed again; --allow-undecided 5% lets so many be"
+        return GateFailed("; ".join(broken), hint=hint)
     unanswered = by_kind.get(RedteamProblem.NO_ANSWERS)
     if unanswered:
         return EngineFailed(unanswered[0], hint="check --url and --model")

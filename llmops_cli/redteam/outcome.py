@@ -9,7 +9,8 @@ class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """One line of attempts.jsonl.
 
     `said` is the last message of a search. `blocked`: the guard, or a filter of the target's own,
-    stopped it. `guarded`: it succeeds with the guard in front.
+    stopped it. `guarded`: it succeeds with the guard in front. `error`: the target gave no answer.
+    `undecided`: what helps failed, an attacker or a judge, so that nothing is known of the target.
     """
 
     number: int
@@ -23,3 +24,9 @@ class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     compliance: float = 0.0
     seconds: float = 0.0
     error: str = ""
+    undecided: str = ""
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it says anything of the target; only such count in a share."""
+        return not self.error and not self.undecided

@@ -5,8 +5,11 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from llmops_cli.core.visible import visible
+from llmops_cli.redteam.gates import decided_of
 from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport
 from llmops_cli.redteam.results import Interval
+from llmops_cli.redteam.target import target_title
 from llmops_cli.show.words import percent, percent_interval
 
 STYLE = Path(__file__).with_name("data") / "page.css"
@@ -14,18 +17,16 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 ALONE = "#c2410c"
 GUARDED = "#0f766e"
 """Colours of shares without a guard, and with one."""
-INVISIBLE = frozenset("\u200b\u200c\u200d\u202e\u2060\ufeff")
-TAGS_AND_SELECTORS = range(0xE0000, 0xE0200)
 
 
 def redteam_page(report: RedteamReport) -> str:
     """Shares with intervals, mappings, and examples that unfold."""
-    title = f"{report.manifest.recipe['model']}: {report.attempts} attempts"
+    title = f"{target_title(report.manifest.recipe)}: {report.attempts} attempts"
     has_guard = report.overall.guarded_asr is not None
     mappings = "OWASP LLM Top 10 (2025), MITRE ATLAS, CWE"
     parts = [
-        f"<h1>{escape(title)}</h1>",
-        f"<p>{escape(_summary(report))}</p>",
+        f"<h1>{shown(title)}</h1>",
+        f"<p>{shown(_summary(report))}</p>",
         _results("Families", report.families, has_guard=has_guard),
         _results(mappings, report.mappings, has_guard=has_guard),
         "<h2>Successes</h2>" if report.examples else "<p>No attempt succeeded.</p>",
@@ -35,9 +36,14 @@ def redteam_page(report: RedteamReport) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'>"
         f'<meta http-equiv=Content-Security-Policy content="{POLICY}">'
-        f"<title>{escape(title)}</title><style>{STYLE.read_text()}</style>"
+        f"<title>{shown(title)}</title><style>{STYLE.read_text()}</style>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
+
+
+def shown(text: str) -> str:
+    """Any text as the page may hold it: escaped, and what nobody sees written out."""
+    return escape(visible(text))
 
 
 def attack_words(example: RedteamExample) -> str:
@@ -50,10 +56,12 @@ def attack_words(example: RedteamExample) -> str:
 def _summary(report: RedteamReport) -> str:
     overall = report.overall
     interval = percent_interval(overall.ci95)
-    text = f"{overall.successes} of {report.attempts} attempts succeed"
+    text = f"{overall.successes} of {decided_of(overall)} decided attempts succeed"
     text += f" ({percent(overall.asr)}, {interval})"
     if overall.guarded_asr is not None:
         text += f"; with the guard {overall.guarded_successes} ({percent(overall.guarded_asr)})"
+    if overall.errors or overall.undecided:
+        text += f"; {overall.errors} failed, {overall.undecided} undecided"
     twins = report.twins
     if twins is not None:
         text += f". Of {twins.attempts} honest questions {twins.refused} were refused"
@@ -68,12 +76,12 @@ def _results(
     *,
     has_guard: bool,
 ) -> str:
-    head = "<th class=l>name<th>attempts<th>succeed<th>share<th class=l>95 %"
+    head = "<th class=l>name<th>planned<th>decided<th>succeed<th>share<th class=l>95 %"
     if has_guard:
         head += "<th>with guard<th class=l>95 %"
     rows = [_row(name, result, has_guard=has_guard) for name, result in results.items()]
     body = "".join(rows)
-    return f"<h2>{escape(title)}</h2><table><tr>{head}{body}</table>"
+    return f"<h2>{shown(title)}</h2><table><tr>{head}{body}</table>"
 
 
 def _row(
@@ -82,7 +90,8 @@ def _row(
     *,
     has_guard: bool,
 ) -> str:
-    row = f"<tr><td>{escape(name)}<td>{result.attempts}<td>{result.successes}"
+    planned = result.planned or result.attempts
+    row = f"<tr><td>{shown(name)}<td>{planned}<td>{decided_of(result)}<td>{result.successes}"
     row += _share(result.asr, result.ci95, ALONE)
     if has_guard:
         row += _share(result.guarded_asr, result.guarded_ci95, GUARDED)
@@ -115,9 +124,9 @@ def _bar(
 def _example(example: RedteamExample) -> str:
     title = f"{example.family}: {attack_words(example)}{_fate(example)}"
     return (
-        f"<details><summary>{escape(title)}</summary><p>{escape(example.why)}</p>"
-        f"<pre>{escape(_visible(example.prompt))}</pre>"
-        f"<pre>{escape(_visible(example.answer))}</pre></details>"
+        f"<details><summary>{shown(title)}</summary><p>{shown(example.why)}</p>"
+        f"<pre>{shown(example.prompt)}</pre>"
+        f"<pre>{shown(example.answer)}</pre></details>"
     )
 
 
@@ -128,14 +137,3 @@ def _fate(example: RedteamExample) -> str:
     if example.stopped_by_guard:
         return " - stopped by the guard"
     return " - got through the guard"
-
-
-def _visible(text: str) -> str:
-    """Invisible characters written out, so that the page shows what was sent."""
-    return "".join(_visible_char(char) for char in text)
-
-
-def _visible_char(char: str) -> str:
-    if char in INVISIBLE or ord(char) in TAGS_AND_SELECTORS:
-        return f"<U+{ord(char):04X}>"
-    return char

@@ -10,7 +10,7 @@ from llmops_cli.guard.check import Guard
 from llmops_cli.guard.policy import DEFAULT, load_policy
 from llmops_cli.redteam.attempts import Attempt, attempts_of
 from llmops_cli.redteam.recipe import RedteamRecipe
-from llmops_cli.redteam.suite import Suite, load_suite
+from llmops_cli.redteam.suite import SearchMethod, SearchPlan, Suite, load_suite
 from llmops_cli.runtime.chat import CHARS_PER_TOKEN, ChatEndpoint, chat_endpoint
 from llmops_cli.runtime.keys import api_key
 from llmops_cli.runtime.outcomes import Budget, Prices, SpendForecast
@@ -77,7 +77,7 @@ def forecast_of(
     prices: Prices,
 ) -> SpendForecast:
     """Tokens and money at most, as if every answer had all its tokens."""
-    chars = sum(_chars_sent(attempt) for attempt in attempts)
+    chars = sum(_chars_sent(attempt, max_tokens) for attempt in attempts)
     calls = sum(_calls(attempt) for attempt in attempts)
     input_tokens = chars // CHARS_PER_TOKEN
     output_tokens = calls * max_tokens
@@ -97,21 +97,33 @@ def forecast_line(plan: Plan) -> str:
     return line
 
 
-def _chars_sent(attempt: Attempt) -> int:
-    """Each turn sends those before it again."""
+def _chars_sent(attempt: Attempt, max_tokens: int) -> int:
+    """Each turn sends those before it again; so does each message of a search, with answers."""
     chars = 0
     so_far = len(attempt.system)
     for turn in attempt.turns:
         so_far += len(turn)
         chars += so_far
+    search = attempt.search
+    if search is not None:
+        calls = _search_calls(search)
+        chars += calls * so_far
+        if search.method is SearchMethod.CRESCENDO:
+            exchange_chars = 2 * max_tokens * CHARS_PER_TOKEN
+            chars += calls * (calls - 1) // 2 * exchange_chars
     return chars
+
+
+def _search_calls(search: SearchPlan) -> int:
+    if search.method is SearchMethod.TREE:
+        return search.width * search.branch * search.depth
+    return search.depth
 
 
 def _calls(attempt: Attempt) -> int:
     calls = len(attempt.turns)
-    search = attempt.search
-    if search is not None:
-        calls += search.width * search.branch * search.depth
+    if attempt.search is not None:
+        calls += _search_calls(attempt.search)
     return calls
 
 

@@ -66,8 +66,12 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             help="Honest questions among the attacks.", names=("--twins/--no-twins",), default="yes"
         ),
     ] = True
+    attacker: Annotated[
+        str | None,
+        Flag(help="A model that we serve beside, such as smollm2, proposes messages in searches."),
+    ] = None
     attacker_url: Annotated[
-        str | None, Flag(help="A model that proposes messages in searches (PAIR, TAP).")
+        str | None, Flag(help="A model elsewhere that proposes messages in searches (PAIR, TAP).")
     ] = None
     attacker_model: Annotated[str | None, Flag(help="Its name.")] = None
     attacker_key_env: Annotated[
@@ -97,6 +101,11 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def settle(values: Values, origins: Origins) -> None:
         """A URL's own backend, and no secrets in any URL."""
         settle_server(values, origins)
+        if values.get("attacker") and values.get("attacker_url"):
+            raise UsageError(
+                "--attacker is a model that we serve, --attacker-url one that runs elsewhere",
+                hint="give one of them",
+            )
         for field in HELPER_URLS:
             url = values.get(field)
             if url:

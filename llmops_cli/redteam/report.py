@@ -8,8 +8,9 @@ from llmops_cli.core.report import Manifest, ReportKind
 
 
 class FamilyResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Attempts of one kind. Errors are in no share.
+    """Attempts of one kind. Every share is one of the `decided` attempts.
 
+    `errors`: the target gave no answer; `undecided`: an attacker or a judge failed.
     `asr` is the share that succeeded, with its 95 % Wilson interval; `asr_corrected` takes the
     judge's known error rates out (only where a fitted judge decided). `guarded_*` are the same
     attempts with the guard in front, `blocked` how many it stopped; None without a guard.
@@ -22,6 +23,8 @@ class FamilyResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ci95: tuple[float, float] | None
     planned: int | None = None
     errors: int = 0
+    undecided: int = 0
+    decided: int | None = None
     refused: int = 0
     asr_corrected: float | None = None
     asr_corrected_ci95: tuple[float, float] | None = None
@@ -69,7 +72,9 @@ class ChecklistItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class RedteamReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`families` by name; `mappings` the same attempts by OWASP, ATLAS and CWE entry.
 
-    Tokens are the server's own counts where it gives them, else a fourth of the characters.
+    Tokens are the server's own counts where it gives them, else a fourth of the characters. They
+    and `duration_s` are of all `parts`: a run that was resumed has more than one.
+    `unreadable_lines`: of attempts.jsonl, torn by a kill; their attempts were had again.
     """
 
     schema: str = "llmops.redteam/1"
@@ -84,6 +89,10 @@ class RedteamReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     requests: int = 0
     errors: int = 0
     error_kinds: dict[str, int] = {}
+    undecided: int = 0
+    undecided_kinds: dict[str, int] = {}
+    parts: int = 1
+    unreadable_lines: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     money: float | None = None

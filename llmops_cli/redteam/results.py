@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -40,13 +40,13 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     guarded: bool
 
     def families(self) -> dict[str, FamilyResult]:
-        """By family, in the suite's order, those that were had."""
+        """By family, in the suite's order, those that were planned, had or not."""
         found = {}
         families = [attempt.family for attempt in self._planned_attacks()]
         planned = Counter(families)
         for name, family in self.suite.families.items():
             cases = [case for case in self.attacks if case.attempt.family == name]
-            if cases:
+            if planned[name]:
                 result = self._result(cases, planned[name])
                 found[name] = _mapped(result, family)
         return found
@@ -74,7 +74,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
     def twin_result(self) -> TwinResult | None:
         """Honest questions, if any were answered."""
-        answered = [case.outcome for case in self.twins if not case.outcome.error]
+        answered = [case.outcome for case in self.twins if case.outcome.is_decided]
         if not answered:
             return None
         count = len(answered)
@@ -89,11 +89,18 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def error_kinds(self) -> dict[str, int]:
-        """How many attempts and twins gave no answer, by what went wrong."""
+        """How many attempts and twins the target left without an answer, by what went wrong."""
+        return self._counted(lambda outcome: outcome.error)
+
+    def undecided_kinds(self) -> dict[str, int]:
+        """How many nobody could judge or go on with, by which helper failed and how."""
+        return self._counted(lambda outcome: outcome.undecided)
+
+    def _counted(self, reason_of: Callable[[AttemptOutcome], str]) -> dict[str, int]:
         cases = [*self.attacks, *self.twins]
         cases.sort(key=lambda case: case.attempt.number)
-        errors = [case.outcome.error for case in cases if case.outcome.error]
-        return dict(Counter(errors))
+        reasons = [reason_of(case.outcome) for case in cases]
+        return dict(Counter(reason for reason in reasons if reason))
 
     def examples(self) -> list[RedteamExample]:
         """The first successes of each family, those that got through the guard before others."""
@@ -117,7 +124,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         return owasp, atlas, family.cwe
 
     def _result(self, cases: list[AttemptCase], planned: int) -> FamilyResult:
-        answered = [case for case in cases if not case.outcome.error]
+        answered = [case for case in cases if case.outcome.is_decided]
         successes = sum(case.outcome.success for case in answered)
         refused = sum(case.outcome.refused for case in answered)
         blocked = sum(bool(case.outcome.blocked) for case in answered)
@@ -128,7 +135,9 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
             successes=successes,
             asr=asr,
             ci95=interval,
-            errors=len(cases) - len(answered),
+            decided=len(answered),
+            errors=sum(bool(case.outcome.error) for case in cases),
+            undecided=sum(bool(case.outcome.undecided) for case in cases),
             refused=refused,
             blocked=self._if_stopping(blocked),
         )
@@ -175,7 +184,7 @@ def settle_pairs(
     settled = dict(outcomes)
     for attempt in attempts:
         outcome = outcomes.get(attempt.number)
-        if attempt.pair is None or outcome is None or outcome.error:
+        if attempt.pair is None or outcome is None or not outcome.is_decided:
             continue
         other = first.setdefault(attempt.pair, attempt.number)
         if other == attempt.number:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -24,12 +24,13 @@ from llmops_cli.redteam.plan import Plan, forecast_line, plan_of
 from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.redteam.report import RedteamReport
 from llmops_cli.redteam.results import results_of
+from llmops_cli.redteam.spending import RunSpend, SpendMeter, read_spend
+from llmops_cli.redteam.target import engine_target
 from llmops_cli.runtime.chat import (
     ChatClient,
     ChatEndpoint,
     ChatSettings,
     TokenUse,
-    chat_endpoint,
     require_answer,
 )
 from llmops_cli.runtime.files import locked, to_json, write_atomic
@@ -38,6 +39,7 @@ from llmops_cli.runtime.keys import bearer
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.outcomes import (
     OutcomesFile,
+    OutcomesRead,
     Prices,
     StopReason,
     read_outcomes,
@@ -49,6 +51,7 @@ from llmops_cli.serving.target import EngineTarget, check_target, prepare_target
 
 ATTEMPTS = "attempts.jsonl"
 RECIPE = "recipe.json"
+ATTACKER_LOG = "attacker.log"
 
 
 def redteam(
@@ -65,26 +68,28 @@ def redteam(
     was done kept for --resume.
     """
     plan = plan_of(recipe)
-    asked = target_of(recipe, origins)
+    asked = engine_target(recipe)
     check_target(asked)
     progress.say(forecast_line(plan))
-    _require_answers(recipe, plan)
+    _require_helpers(plan)
     target = prepare_target(asked, progress=progress)
     http = Http(bearer(plan.key))
     with locked(folder.path / "redteam"):
         clock = RunClock()
         began = time.monotonic()
-        with started(
-            target, folder=folder, parallel=recipe.concurrency, progress=progress, http=http
-        ) as server:
-            if target.is_remote and server.model != recipe.model:
-                recipe = msgspec.structs.replace(recipe, model=server.model)
-                origins = {**origins, "model": "server"}
+        with (
+            _own_attacker(recipe, plan, folder, progress) as attacker,
+            started(
+                target, folder=folder, parallel=recipe.concurrency, progress=progress, http=http
+            ) as server,
+        ):
             write_atomic(folder.path / RECIPE, to_json(recipe))
             versions = server.versions()
             client = _target_client(recipe, plan, server)
             path = folder.path / ATTEMPTS
-            stopped = _have_all(recipe, plan, client, server, path, progress)
+            with SpendMeter(folder.path, client) as meter:
+                helped = msgspec.structs.replace(plan, attacker=attacker)
+                stopped = _have_all(recipe, helped, client, meter, server, path, progress)
         manifest = clock.manifest(
             recipe,
             origins,
@@ -93,33 +98,46 @@ def redteam(
             complete=stopped is None,
             digests=target.digests(),
         )
-        outcomes = read_outcomes(folder.path / ATTEMPTS, AttemptOutcome)
-        report = _report(manifest, plan, outcomes, client, began=began, stopped=stopped)
+        report = _report(
+            manifest,
+            plan,
+            read_outcomes(folder.path / ATTEMPTS, AttemptOutcome),
+            read_spend(folder.path),
+            first_request_s=_since(began, client.first_at),
+            stopped=stopped,
+        )
         folder.write_report(report)
     return report
 
 
-def target_of(recipe: RedteamRecipe, origins: Mapping[str, str]) -> EngineTarget:
-    """What is attacked. A server's own first model is taken where nobody named one."""
-    has_name = origins.get("model", "default") != "default"
-    is_named = has_name or not recipe.url
-    return EngineTarget(
-        backend=recipe.backend,
-        model=recipe.model if is_named else None,
-        url=recipe.url,
-        options=recipe.options,
-    )
-
-
-def _require_answers(recipe: RedteamRecipe, plan: Plan) -> None:
-    """Every endpoint that the user named, at once and before a folder is made."""
-    if recipe.url is not None:
-        endpoint = chat_endpoint(recipe.url, recipe.model, key=plan.key)
-        require_answer(endpoint)
+def _require_helpers(plan: Plan) -> None:
+    """Those that the user named, at once and before a folder is made."""
     if plan.attacker is not None:
         require_answer(plan.attacker, field="attacker_url")
     if plan.judge is not None:
         require_answer(plan.judge, field="judge_url")
+
+
+@contextmanager
+def _own_attacker(
+    recipe: RedteamRecipe,
+    plan: Plan,
+    folder: RunFolder,
+    progress: Progress,
+) -> Iterator[ChatEndpoint | None]:
+    """An attacker that we serve ourselves, or the endpoint that the user named, if any."""
+    if recipe.attacker is None:
+        yield plan.attacker
+        return
+    model = EngineTarget(model=recipe.attacker)
+    with started(
+        model,
+        folder=folder,
+        parallel=recipe.concurrency,
+        progress=progress,
+        log_name=ATTACKER_LOG,
+    ) as server:
+        yield ChatEndpoint(url=server.url, model=server.model)
 
 
 def _target_client(
@@ -149,15 +167,19 @@ def _have_all(
     recipe: RedteamRecipe,
     plan: Plan,
     client: ChatClient,
+    meter: SpendMeter,
     server: RunningServer,
     path: Path,
     progress: Progress,
 ) -> StopReason | None:
-    """Every attempt that is not in the file yet; why it stopped early, if it did."""
-    done = read_outcomes(path, AttemptOutcome)
-    todo = [attempt for attempt in plan.attempts if attempt.number not in done]
+    """Every attempt that nothing decided yet; why it stopped early, if it did."""
+    found = read_outcomes(path, AttemptOutcome)
+    if found.unreadable:
+        progress.warn(f"{path}: {found.unreadable} torn lines; their attempts are had again")
+    decided = {number for number, outcome in found.outcomes.items() if outcome.is_decided}
+    todo = [attempt for attempt in plan.attempts if attempt.number not in decided]
     todo.sort(key=_longest_first)
-    written = len(done)
+    written = len(plan.attempts) - len(todo)
 
     async def run() -> StopReason | None:
         async with AsyncExitStack() as stack:
@@ -176,6 +198,7 @@ def _have_all(
                 if outcome.error:
                     server.check_alive()
                 file.append(outcome)
+                meter.note()
                 written += 1
                 progress.update("attempts", written, len(plan.attempts))
 
@@ -183,7 +206,7 @@ def _have_all(
                 todo,
                 have,
                 concurrency=recipe.concurrency,
-                should_stop=lambda: plan.budget.exhausted(client.used),
+                should_stop=lambda: plan.budget.exhausted(meter.used),
             )
 
     with OutcomesFile[AttemptOutcome](path) as file:
@@ -219,24 +242,21 @@ def _longest_first(attempt: Attempt) -> tuple[bool, int, int]:
 def _report(
     manifest: Manifest,
     plan: Plan,
-    outcomes: dict[int, AttemptOutcome],
-    client: ChatClient,
+    found: OutcomesRead[AttemptOutcome],
+    spend: RunSpend,
     *,
-    began: float,
+    first_request_s: float | None,
     stopped: StopReason | None,
 ) -> RedteamReport:
     has_guard = plan.guard is not None
-    results = results_of(plan.suite, plan.attempts, outcomes, guarded=has_guard)
+    results = results_of(plan.suite, plan.attempts, found.outcomes, guarded=has_guard)
     error_kinds = results.error_kinds()
-    used = client.used
-    first_request_s = None
-    if client.first_at is not None:
-        first_request_s = round(client.first_at - began, 3)
-    duration_s = time.monotonic() - began
+    undecided_kinds = results.undecided_kinds()
+    used = spend.used
     return RedteamReport(
         manifest=manifest,
         attempts=len(results.attacks),
-        duration_s=round(duration_s, 3),
+        duration_s=round(spend.elapsed_s, 3),
         families=results.families(),
         overall=results.overall(),
         mappings=results.mappings(),
@@ -245,6 +265,10 @@ def _report(
         requests=used.requests,
         errors=sum(error_kinds.values()),
         error_kinds=error_kinds,
+        undecided=sum(undecided_kinds.values()),
+        undecided_kinds=undecided_kinds,
+        parts=spend.parts,
+        unreadable_lines=found.unreadable,
         input_tokens=used.input_tokens,
         output_tokens=used.output_tokens,
         money=_money(plan.budget.prices, used),
@@ -252,6 +276,13 @@ def _report(
         stopped=stopped,
         judge_errors=fitted().errors,
     )
+
+
+def _since(began: float, at: float | None) -> float | None:
+    """Seconds; None for what never happened."""
+    if at is None:
+        return None
+    return round(at - began, 3)
 
 
 def _money(prices: Prices, used: TokenUse) -> float | None:

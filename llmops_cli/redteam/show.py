@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from llmops_cli.redteam.gates import decided_of
 from llmops_cli.redteam.report import ChecklistItem, FamilyResult, RedteamReport
+from llmops_cli.redteam.target import target_host, target_title
 from llmops_cli.show.runs import Show
-from llmops_cli.show.tables import add_columns
+from llmops_cli.show.tables import add_columns, cell
 from llmops_cli.show.words import percent, percent_interval
 
 ALL = "all"
@@ -19,9 +21,9 @@ STATES = {True: "yes", False: "MISSING", None: "?"}
 
 def redteam_table(report: RedteamReport) -> Table:
     """One row a family; with a guard its shares stand beside."""
-    model = report.manifest.recipe["model"]
+    title = target_title(report.manifest.recipe)
     table = Table(
-        title=f"{model}: {report.attempts} attempts in {report.duration_s:.1f} s",
+        title=cell(f"{title}: {report.attempts} attempts in {report.duration_s:.1f} s"),
         title_justify="left",
     )
     has_guard = report.overall.guarded_asr is not None
@@ -34,18 +36,18 @@ def redteam_table(report: RedteamReport) -> Table:
     table.add_section()
     overall = _cells(ALL, report.overall, has_guard=has_guard, has_stopped=has_stopped)
     table.add_row(*overall)
-    table.caption = "\n".join(_notes(report))
+    table.caption = "\n".join(cell(note) for note in _notes(report))
     table.caption_justify = "left"
     return table
 
 
 def _columns(*, has_guard: bool, has_stopped: bool) -> list[str]:
-    names = ["family", "OWASP", "attempts", "succeed", "share", "95 %", "refused"]
+    names = ["family", "OWASP", "planned", "decided", "succeed", "share", "95 %", "refused"]
     if has_guard:
         names += ["with guard", "95 %"]
     if has_stopped:
         names.append("stopped")
-    return [*names, "errors"]
+    return [*names, "failed", "undecided"]
 
 
 def _cells(
@@ -56,9 +58,10 @@ def _cells(
     has_stopped: bool,
 ) -> list[str]:
     cells = [
-        name,
-        result.owasp,
-        str(result.attempts),
+        cell(name),
+        cell(result.owasp),
+        str(result.planned or result.attempts),
+        str(decided_of(result)),
         str(result.successes),
         percent(result.asr),
         percent_interval(result.ci95),
@@ -70,7 +73,7 @@ def _cells(
         cells += [share, interval]
     if has_stopped:
         cells.append(str(result.blocked or 0))
-    return [*cells, str(result.errors or "-")]
+    return [*cells, str(result.errors or "-"), str(result.undecided or "-")]
 
 
 def _notes(report: RedteamReport) -> list[str]:
@@ -83,7 +86,12 @@ def _notes(report: RedteamReport) -> list[str]:
         notes.append(note)
     if report.stopped:
         notes.append(f"stopped early: {report.stopped}")
-    notes += [f"{count} x {kind}" for kind, count in report.error_kinds.items()]
+    notes += [f"failed: {count} x {kind}" for kind, count in report.error_kinds.items()]
+    notes += [f"undecided: {count} x {kind}" for kind, count in report.undecided_kinds.items()]
+    if report.parts > 1:
+        notes.append(f"figures of all {report.parts} parts of a run that was resumed")
+    if report.unreadable_lines:
+        notes.append(f"{report.unreadable_lines} torn lines in attempts.jsonl, had again")
     return notes
 
 
@@ -95,8 +103,13 @@ def checklist_table(items: Sequence[ChecklistItem]) -> Table:
     for name in ("area", "item", "", "seen", "advice"):
         table.add_column(name)
     for item in items:
-        state = STATES[item.ok]
-        table.add_row(item.area, item.name, state, item.seen, item.advice)
+        table.add_row(
+            item.area,
+            item.name,
+            STATES[item.ok],
+            cell(item.seen),
+            cell(item.advice),
+        )
     return table
 
 
@@ -108,4 +121,19 @@ def _table(
     return redteam_table(report)
 
 
-SHOW = Show(table=_table)
+def _listed(report: RedteamReport) -> dict[str, object]:
+    """Where the model answered, and what came out."""
+    recipe = report.manifest.recipe
+    return {
+        "backend": target_host(recipe) or recipe.get("backend"),
+        "asr": report.overall.asr,
+        "decided": decided_of(report.overall),
+    }
+
+
+def _figures(report: RedteamReport) -> str:
+    overall = report.overall
+    return f"{overall.successes} of {decided_of(overall)} succeed"
+
+
+SHOW = Show(table=_table, listed=_listed, figures=_figures)

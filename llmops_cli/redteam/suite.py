@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-import yaml
 
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.redteam.transforms import transform
 from llmops_cli.runtime.rows import read_text
-from llmops_cli.runtime.yaml_text import load_yaml
+from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
 DATA = Path(__file__).with_name("data") / "attacks.yaml"
 GROUP = "llmops.attacks"
@@ -39,15 +39,26 @@ PLACES = (
 JUDGES = ("secret", "mark", "topic", "link", "tool", "pair", "insult")
 
 
+SearchSize = Annotated[int, msgspec.Meta(ge=1, le=64)]
+Shots = Annotated[int, msgspec.Meta(ge=0, le=1024)]
+
+
+class SearchMethod(StrEnum):
+    TREE = "tree"
+    BEST_OF_N = "best-of-n"
+    CRESCENDO = "crescendo"
+
+
 class SearchPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """PAIR is width 1. TAP keeps `width` branches and tries `branch` continuations of each.
 
-    `depth`: how often.
+    `depth`: how often; of best-of-n, how many spellings; of crescendo, how many messages.
     """
 
-    width: int = 1
-    branch: int = 1
-    depth: int = 4
+    method: SearchMethod = SearchMethod.TREE
+    width: SearchSize = 1
+    branch: SearchSize = 1
+    depth: SearchSize = 4
 
 
 class Attack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,7 +74,7 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     goal: str | None = None
     judge: str | None = None
     system: str | None = None
-    shots: int = 0
+    shots: Shots = 0
     history: bool = False
     prefill: str = ""
     search: SearchPlan | None = None
@@ -119,10 +130,8 @@ def read_suite(path: Path) -> Suite:
         raise UsageError(
             f"no suite at {path}", hint="quick, full, or a YAML file of attacks"
         ) from error
-    except yaml.YAMLError as error:
-        words = str(error).split()
-        reason = " ".join(words)[:160]
-        raise UsageError(f"{path} is not YAML: {reason}") from error
+    except UNREADABLE as error:
+        raise UsageError(f"{path} is not YAML: {reason_of(error)}") from error
     return _suite_of(raw, str(path))
 
 
@@ -179,7 +188,7 @@ def _with_builtin(suite: Suite) -> Suite:
 def _suite_of(raw: Any, where: str) -> Suite:  # Any: YAML
     try:
         suite = msgspec.convert(raw, Suite)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise UsageError(f"{where}: {str(error).replace('`', '')}") from error
     if not suite.families:
         raise UsageError(f"{where} has no families")

@@ -35,18 +35,29 @@ OutcomeT = TypeVar("OutcomeT", bound=Numbered)
 TaskT = TypeVar("TaskT")
 
 
-def read_outcomes(path: Path, kind: type[OutcomeT]) -> dict[int, OutcomeT]:
-    """What was written, by number. A line that a kill tore is not there."""
+class OutcomesRead(msgspec.Struct, Generic[OutcomeT], frozen=True, kw_only=True):
+    """What a file holds, by number. `unreadable`: lines that hold no outcome."""
+
+    outcomes: dict[int, OutcomeT]
+    unreadable: int
+
+
+def read_outcomes(path: Path, kind: type[OutcomeT]) -> OutcomesRead[OutcomeT]:
+    """The last line of a number counts; a line that a kill tore is unreadable."""
     found: dict[int, OutcomeT] = {}
+    unreadable = 0
     if not path.is_file():
-        return found
+        return OutcomesRead(outcomes=found, unreadable=0)
     for line in path.read_bytes().split(b"\n"):
+        if not line.strip():
+            continue
         try:
             outcome = msgspec.json.decode(line, type=kind)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            unreadable += 1
             continue
         found[outcome.number] = outcome
-    return found
+    return OutcomesRead(outcomes=found, unreadable=unreadable)
 
 
 class OutcomesFile(Generic[OutcomeT]):
@@ -58,7 +69,7 @@ class OutcomesFile(Generic[OutcomeT]):
     def __enter__(self) -> Self:
         try:
             self._file = os.open(self._path, GROWING, OWNER_ONLY)
-            self._cut_torn_line()
+            self._end_last_line()
         except OSError as error:
             raise cannot_write(self._path, error) from error
         return self
@@ -67,19 +78,33 @@ class OutcomesFile(Generic[OutcomeT]):
         os.close(self._file)
 
     def append(self, outcome: OutcomeT) -> None:
-        """Writes one line at once; nothing is lost if the process is killed after."""
+        """Writes one whole line; nothing is lost if the process is killed after.
+
+        Raises: EnvironmentMissing for a full disk, with no half line left behind.
+        """
         line = msgspec.json.encode(outcome) + b"\n"
+        size_bytes = os.fstat(self._file).st_size
         try:
-            os.write(self._file, line)
+            self._write_whole(line)
         except OSError as error:
+            os.ftruncate(self._file, size_bytes)
             raise cannot_write(self._path, error) from error
 
-    def _cut_torn_line(self) -> None:
-        """Otherwise the next outcome would be written behind half a line and be lost with it."""
+    def _write_whole(self, line: bytes) -> None:
+        """A nearly full disk takes a part of a line without an error."""
+        rest = memoryview(line)
+        while rest:
+            written_bytes = os.write(self._file, rest)
+            rest = rest[written_bytes:]
+
+    def _end_last_line(self) -> None:
+        """Otherwise the next outcome would be written behind half a line and be lost with it.
+
+        Nothing is cut: a last line that is whole but for its end counts, any other is unreadable.
+        """
         content = self._path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.ftruncate(self._file, whole)
+        if content and not content.endswith(b"\n"):
+            self._write_whole(b"\n")
 
 
 class StopReason(StrEnum):

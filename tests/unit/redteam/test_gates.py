@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, UsageError
-from llmops_cli.redteam.gates import (
-    RedteamProblem,
-    error_of,
+from llmops_cli.redteam.conditions import (
+    PlannedShares,
     parse_condition_of,
-    problems_of,
+    possible_condition_of,
 )
+from llmops_cli.redteam.gates import RedteamProblem, error_of, problems_of
 from llmops_cli.redteam.report import RedteamReport
 from llmops_cli.runtime.outcomes import StopReason
 from tests.unit.redteam.reports import report
@@ -66,8 +66,50 @@ def test_a_target_that_is_gone_passes_no_condition() -> None:
     assert kinds(few, "errors > 99%") == []
     stopped = unanswered(report(0, 10), errors=0, planned=200)
     assert kinds(stopped, "asr > 5%") == [RedteamProblem.UNDECIDED]
-    whole = unanswered(report(0, 39), errors=1, planned=40)
-    assert kinds(whole, "asr.extraction > 5%") == []
+    one = unanswered(report(0, 39), errors=1, planned=40)
+    assert kinds(one, "asr.extraction > 5%") == [RedteamProblem.UNDECIDED]
+    condition = parse_condition_of("asr.extraction > 5%", FAMILIES)
+    assert problems_of(one, [condition], allow_undecided=0.03) == []
+    assert problems_of(one, [condition], allow_undecided=0.02) != []
+
+
+def test_what_nobody_could_judge_is_in_no_share_and_passes_nothing() -> None:
+    overall = msgspec.structs.replace(
+        report(2, 30).overall, attempts=40, planned=40, decided=30, undecided=10
+    )
+    found = msgspec.structs.replace(report(2, 30), attempts=40, overall=overall)
+    assert kinds(found, "asr > 40%") == [RedteamProblem.UNDECIDED]
+    assert kinds(found, "errors > 1%") == [RedteamProblem.CONDITION_HOLDS]
+
+
+PLANNED = PlannedShares(families={"extraction": 40, "encoding": 2}, has_guard=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("asr > 5", "asr > 5 can never hold"),
+        ("asr > 100%", "can never hold"),
+        ("asr >= 100%", "can never hold"),
+        ("asr < 0%", "can never hold"),
+        ("asr <= 0%", "can never hold"),
+        ("asr.encoding > 60%", "of 2 attempts all gives"),
+        ("asr.encoding < 20%", "of 2 attempts none gives"),
+        ("guarded_asr > 1%", "no guard is in front"),
+        ("asr.extractoin > 5%", "unknown family 'extractoin'"),
+        ("ars > 5%", "unknown metric 'ars'"),
+    ],
+)
+def test_a_gate_that_can_never_fire_is_refused(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        possible_condition_of(text, PLANNED)
+    assert words in refused.value.message
+    assert refused.value.hint
+
+
+def test_a_gate_that_can_fire_is_taken() -> None:
+    for text in ("asr > 5%", "asr.extraction < 10%", "errors > 0%", "refused > 0.9"):
+        assert possible_condition_of(text, PLANNED).text == text
 
 
 def test_a_condition_on_a_guard_that_was_not_there_fails() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import signal
 from pathlib import Path
 
 import msgspec
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.runtime.chat import TokenUse
 from llmops_cli.runtime.outcomes import (
     Budget,
@@ -35,7 +37,7 @@ def append(path: Path, *outcomes: Answer) -> None:
 
 
 def test_no_file_no_outcomes(tmp_path: Path) -> None:
-    assert read_outcomes(tmp_path / "none", Answer) == {}
+    assert read_outcomes(tmp_path / "none", Answer).outcomes == {}
 
 
 @given(text=st.text(), cut=st.integers(1, 60))
@@ -50,11 +52,30 @@ def test_a_torn_line_takes_no_other_with_it(
     torn = whole[: max(first, len(whole) - cut)]
     path.write_bytes(torn)
     append(path, Answer(2, "after"))
-    found = read_outcomes(path, Answer)
-    assert found[0] == Answer(0, text)
-    assert found[2] == Answer(2, "after")
-    assert set(found) == {0, 2}
-    assert path.read_bytes().count(b"\n") == 2
+    read = read_outcomes(path, Answer)
+    assert read.outcomes[0] == Answer(0, text)
+    assert read.outcomes[2] == Answer(2, "after")
+    is_whole = cut == 1  # its end alone is missing
+    is_gone = len(torn) == first
+    assert read.outcomes.get(1) == (Answer(1, text) if is_whole else None)
+    assert read.unreadable == (0 if is_whole or is_gone else 1)
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    append(path, Answer(0, "first"))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signals = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, limit[1]))
+    try:
+        with pytest.raises(EnvironmentMissing, match=r"outcomes\.jsonl"):
+            append(path, Answer(1, "second that is too long"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, signals)
+    append(path, Answer(2, "after"))
+    read = read_outcomes(path, Answer)
+    assert (sorted(read.outcomes), read.unreadable) == ([0, 2], 0)
 
 
 def test_a_budget_is_checked_before_and_while() -> None:
