@@ -41,11 +41,11 @@ def redteam(
     """Attack a served model, by default the demo, and measure how often that succeeds."""
     from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table
     from llmops_cli.cli.settings import resolved
-    from llmops_cli.redteam.conditions import planned_shares, possible_condition_of, share_of
+    from llmops_cli.redteam.conditions import possible_condition_of, share_of
     from llmops_cli.redteam.export import write_files
     from llmops_cli.redteam.gates import error_of, problems_of
-    from llmops_cli.redteam.plan import plan_of
     from llmops_cli.redteam.run import redteam as run
+    from llmops_cli.redteam.run import shares_of
     from llmops_cli.redteam.show import redteam_table
     from llmops_cli.redteam.target import folder_word, named_target
     from llmops_cli.runtime.runs import RunFolder
@@ -53,8 +53,7 @@ def redteam(
     if resume is not None:
         recipe, output = _resumed(resume, given, recipe, output)
     found = resolved(RedteamRecipe, given, command="redteam", file=recipe)
-    plan = plan_of(found.recipe)
-    planned = planned_shares(plan.attempts, has_guard=plan.guard is not None)
+    planned = shares_of(found.recipe)
     conditions = [possible_condition_of(text, planned) for text in fail_if or []]
     allowed = share_of(allow_undecided, flag="--allow-undecided")
     if resume is None:

@@ -12,6 +12,7 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.grammar import Unreadable, read_share
 from llmops_cli.core.stats import share_interval
 from llmops_cli.redteam.attempts import Attempt
+from llmops_cli.redteam.hunt import HUNT_FAMILIES
 from llmops_cli.show.words import percent_interval
 
 ASR = "asr"
@@ -38,6 +39,12 @@ class PlannedShares(msgspec.Struct, frozen=True, kw_only=True):
         if family:
             return self.families[family]
         return sum(self.families.values())
+
+
+def planned_hunt(most_tries: int) -> PlannedShares:
+    """Of a hunt for the guard's gaps: families are mutations, each with so many texts at most."""
+    names = dict.fromkeys(HUNT_FAMILIES, most_tries)
+    return PlannedShares(families=names, has_guard=False)
 
 
 def planned_shares(attempts: Sequence[Attempt], *, has_guard: bool) -> PlannedShares:

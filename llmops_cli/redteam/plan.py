@@ -41,13 +41,16 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
     for a key that was named and is not there.
     """
     suite, rounds = load_suite(recipe.suite, families=recipe.families)
-    if recipe.max_attempts is not None:
+    most = recipe.max_attempts
+    if recipe.target == "guard":
+        most = None  # of texts that are tried, not of what they are made of
+    if most is not None:
         rounds = MOST_ROUNDS
     attempts = attempts_of(
         suite,
         rounds=rounds,
         seed=recipe.seed,
-        most=recipe.max_attempts,
+        most=most,
         twins=recipe.twins,
     )
     prices = Prices(input=recipe.price_in, output=recipe.price_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -12,6 +12,9 @@ from llmops_cli.core.grammar import read_pairs
 from llmops_cli.core.resolve import Origins, Values
 from llmops_cli.core.urls import server_url, settle_server
 
+Target = Literal["model", "guard"]
+OF_A_MODEL = ("url", "attacker", "attacker_url", "judge_url")
+"""What the guard alone has no use for."""
 HELPER_URLS = ("attacker_url", "judge_url")
 
 
@@ -23,6 +26,14 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `api_key_env` is the target's, and goes to no other host.
     """
 
+    target: Annotated[
+        Target,
+        Flag(help="model, or guard: a search for texts that the guard itself lets through."),
+    ] = "model"
+    seeds: Annotated[
+        str | None,
+        Flag(help="With --target guard: attacks to begin with, JSONL as for guard eval."),
+    ] = None
     backend: Annotated[
         str, Flag(help="An engine of `llmops engines`.", default="llamacpp, remote with --url")
     ] = "llamacpp"
@@ -100,6 +111,7 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @staticmethod
     def settle(values: Values, origins: Origins) -> None:
         """A URL's own backend, and no secrets in any URL."""
+        _settle_target(values)
         settle_server(values, origins)
         if values.get("attacker") and values.get("attacker_url"):
             raise UsageError(
@@ -117,3 +129,18 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                     f"--{helper}-model is a model's name at --{helper}-url",
                     hint=f"--{helper}-url http://127.0.0.1:9000",
                 )
+
+
+def _settle_target(values: Values) -> None:
+    """Raises: UsageError for options of the other target."""
+    if values.get("target") != "guard":
+        if values.get("seeds"):
+            raise UsageError("--seeds is for --target guard", hint="--suite FILE has own attacks")
+        return
+    for field in OF_A_MODEL:
+        if values.get(field):
+            flag = field.replace("_", "-")
+            raise UsageError(
+                f"--{flag} is of a model; --target guard asks the guard alone",
+                hint="leave one of them out",
+            )

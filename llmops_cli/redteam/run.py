@@ -18,7 +18,9 @@ from llmops_cli.core.report import Manifest
 from llmops_cli.evaluate.compliance import fitted
 from llmops_cli.evaluate.yes_no import judge_client
 from llmops_cli.redteam.attempts import Attempt
+from llmops_cli.redteam.conditions import PlannedShares, planned_hunt, planned_shares
 from llmops_cli.redteam.conversation import Interrogator
+from llmops_cli.redteam.guard_run import DEFAULT_TRIES, redteam_guard
 from llmops_cli.redteam.outcome import AttemptOutcome
 from llmops_cli.redteam.plan import Plan, forecast_line, plan_of
 from llmops_cli.redteam.recipe import RedteamRecipe
@@ -68,6 +70,8 @@ def redteam(
     was done kept for --resume.
     """
     plan = plan_of(recipe)
+    if recipe.target == "guard":
+        return redteam_guard(recipe, origins, plan=plan, folder=folder, progress=progress)
     asked = engine_target(recipe)
     check_target(asked)
     progress.say(forecast_line(plan))
@@ -108,6 +112,14 @@ def redteam(
         )
         folder.write_report(report)
     return report
+
+
+def shares_of(recipe: RedteamRecipe) -> PlannedShares:
+    """What `--fail-if` may ask of such a run. Raises: as `plan_of`."""
+    plan = plan_of(recipe)
+    if recipe.target == "guard":
+        return planned_hunt(recipe.max_attempts or DEFAULT_TRIES)
+    return planned_shares(plan.attempts, has_guard=plan.guard is not None)
 
 
 def _require_helpers(plan: Plan) -> None:

@@ -66,6 +66,8 @@ def target_host(recipe: Mapping[str, object]) -> str | None:
 
 def target_title(recipe: Mapping[str, object]) -> str:
     """`MODEL at HOST` for a server at a URL, else the model; what reports are called."""
+    if recipe.get("target") == "guard":
+        return f"the guard ({recipe.get('guard') or 'default'})"
     model = str(recipe.get("model"))
     host = target_host(recipe)
     if host is None:
@@ -75,6 +77,8 @@ def target_title(recipe: Mapping[str, object]) -> str:
 
 def folder_word(recipe: RedteamRecipe) -> str:
     """What a run's folder is called after."""
+    if recipe.target == "guard":
+        return f"guard-{Path(recipe.guard or 'default').stem}"
     model = Path(recipe.model).name
     host = target_host(msgspec.to_builtins(recipe))
     if host is None:
