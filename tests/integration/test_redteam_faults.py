@@ -360,7 +360,8 @@ def test_the_guard_itself_is_attacked(demo_cli: Cli, tmp_path: Path) -> None:
     report = json.loads(run.stdout)
     assert report["attempts"] == report["overall"]["decided"] == 400
     assert sum(found["attempts"] for found in report["families"].values()) == 400
-    rows = [json.loads(line) for line in (tmp_path / "run" / "finds.jsonl").open()]
+    finds = (tmp_path / "run" / "finds.jsonl").read_bytes()
+    rows = [json.loads(line) for line in finds.splitlines()]
     attacks = [row for row in rows if row["label"] == "attack"]
     assert len(attacks) == report["overall"]["successes"]
     assert all(row["chain"] and row["seed"] != row["text"] for row in attacks)
