@@ -17,6 +17,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 PositiveNumber = Annotated[float, msgspec.Meta(gt=0, le=1e7)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+FiniteAmount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+"""A price or a temperature; infinity is none."""
 PART_OF_ONE = msgspec.Meta(ge=0, le=1)
 Share = Annotated[float, PART_OF_ONE]
 """Text may have it as 3% too."""

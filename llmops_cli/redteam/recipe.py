@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.fields import Flag, Natural, NonNegative, Positive, PositiveNumber
+from llmops_cli.core.fields import FiniteAmount, Flag, Natural, Positive, PositiveNumber
 from llmops_cli.core.grammar import read_pairs
 from llmops_cli.core.resolve import Origins, Values
 from llmops_cli.core.urls import server_url, settle_server
@@ -57,7 +57,7 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Flag(help="Conversations in all, honest ones included.", default="by suite"),
     ] = None
     max_tokens: Annotated[Positive, Flag(help="Of an answer.")] = 128
-    temperature: Annotated[NonNegative, Flag(help="Of the target's sampling.")] = 0.0
+    temperature: Annotated[FiniteAmount, Flag(help="Of the target's sampling.")] = 0.0
     seed: Annotated[int, Flag(help="The same seed draws the same attempts.")] = 0
     rate: Annotated[PositiveNumber | None, Flag(help="Requests a second at most.")] = None
     retries: Annotated[Natural, Flag(help="Of a request, with growing pauses.")] = 3
@@ -69,8 +69,8 @@ class RedteamRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     money_budget: Annotated[
         PositiveNumber | None, Flag(help="The same in money; needs --price-in and --price-out.")
     ] = None
-    price_in: Annotated[NonNegative, Flag(help="Of a million input tokens.")] = 0.0
-    price_out: Annotated[NonNegative, Flag(help="Of a million output tokens.")] = 0.0
+    price_in: Annotated[FiniteAmount, Flag(help="Of a million input tokens.")] = 0.0
+    price_out: Annotated[FiniteAmount, Flag(help="Of a million output tokens.")] = 0.0
     twins: Annotated[
         bool,
         Flag(
