@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Decision, Finding, decide
-from llmops_cli.guard.detectors import attacks, common, leaks, links, too_long
+from llmops_cli.guard.detectors import attacks, common, leaks, links, orders, too_long
 from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.output import OutputStream
 from llmops_cli.guard.policy import DEFAULT, Policy, PolicySide
@@ -28,7 +28,7 @@ class Guard:
         side = self.policy.input_of(role=role, route=route)
         findings = _over_length(text, side)
         if not findings:
-            findings = [*attacks(text, side), *common(text, side)]
+            findings = [*attacks(text, side), *orders(text, side), *common(text, side)]
         return decide(text, findings, side=side, policy=self.policy)
 
     def check_output(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.guard.acts import scan_acts
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Finding
 from llmops_cli.guard.injection import scan
@@ -19,6 +20,7 @@ from llmops_cli.guard.personal import SECRETS, find
 from llmops_cli.guard.policy import FAMILY, Detector, PolicySide
 from llmops_cli.guard.skeleton import skeleton
 
+ORDERS = "orders"
 CHARS_PER_TOKEN = 4
 """For length limits in tokens, where no tokenizer is at hand."""
 
@@ -41,6 +43,25 @@ def attacks(text: str, side: PolicySide) -> list[Finding]:
             span=item.span,
             view=list(item.view),
             excerpt=item.text,
+            action=entry.action if is_enough else "allow",
+        )
+        for item in found.evidence
+    ]
+
+
+def orders(text: str, side: PolicySide) -> list[Finding]:
+    """What a document or a tool's result asks of the model that reads it."""
+    entry = side.of(ORDERS)
+    if entry.action == "allow":
+        return []
+    found = scan_acts(text)
+    is_enough = found.score >= entry.threshold
+    return [
+        Finding(
+            detector=ORDERS,
+            rule=f"orders.{item.act}",
+            score=item.weight,
+            span=item.span,
             action=entry.action if is_enough else "allow",
         )
         for item in found.evidence

@@ -21,6 +21,7 @@ INPUT = (
     "jailbreak",
     "extraction",
     "hidden_text",
+    "orders",
     "personal",
     "secrets",
     "blocklist",
@@ -163,9 +164,15 @@ DEFAULT = Policy(
     ),
     roles={
         **dict.fromkeys(
-            ("document", "tool"),
-            PolicySide(detectors={"injection": Detector(action="block", threshold=0.6)}),
+            ("document", "tool", "function"),
+            PolicySide(
+                detectors={
+                    "injection": Detector(action="block", threshold=0.8),
+                    "orders": Detector(action="block"),
+                }
+            ),
         ),
+        "definition": PolicySide(detectors={"orders": Detector(action="flag")}),
         **dict.fromkeys(
             ("system", "developer", "assistant"),
             PolicySide(
@@ -180,8 +187,10 @@ DEFAULT = Policy(
 )
 """Attacks are blocked; secrets and payment data are taken out of answers; what users write of
 themselves is theirs. Documents and results of tools need less evidence: they have no business
-giving orders. System prompts give orders, and warn of attacks in an attack's words, as a model's
-refusals do: they need more, and are only flagged for what is their business.
+giving orders, and are asked whether they do. Definitions of tools are an application's, which may
+give some, or a stranger's: theirs are flagged. System prompts give orders, and warn of attacks in
+an attack's words, as a model's refusals do: they need more, and are only flagged for what is their
+business.
 """
 
 
@@ -230,7 +239,7 @@ class PolicyReader:
             input=_merged([DEFAULT.input, self._input(raw)]),
             output=_merged([DEFAULT.output, self._output(raw)]),
             routes=self._routes(raw),
-            roles=DEFAULT.roles | self._roles(raw),
+            roles=self._roles(raw),
             message=self._message(raw.get("message", REFUSAL)),
         )
 
@@ -251,10 +260,11 @@ class PolicyReader:
         return found
 
     def _roles(self, raw: dict[str, Any]) -> dict[str, PolicySide]:  # Any: YAML
-        found = {}
+        found = dict(DEFAULT.roles)
         for name, entry in self._mapping(raw.get("roles"), "roles", ROLES_FORM).items():
             role = str(name)
-            found[role] = self._side(entry, INPUT, key=role)
+            known = found.get(role, PolicySide(detectors={}))
+            found[role] = _merged([known, self._side(entry, INPUT, key=role)])
         return found
 
     def _input(self, raw: dict[str, Any]) -> PolicySide:  # Any: YAML
