@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from llmops_cli.guard.check import Guard
-from llmops_cli.guard.evaluate import evaluate, read_rows
+from llmops_cli.guard.evaluate import DetectionRates, evaluate, read_rows
 from llmops_cli.guard.injection import scan
 from llmops_cli.guard.personal import find
 from tests.hostile import TEXTS
@@ -28,23 +28,30 @@ def per_kb(run: Callable[[str], object], text: str) -> float:
     return (time.perf_counter() - start) * 1e6 / (len(text.encode(errors="replace")) / 1024)
 
 
+def print_rates(name: str, rates: DetectionRates) -> None:
+    """Shares flagged with 95 % intervals, one line for attacks and one for honest texts."""
+    for kind, share, interval, count in (
+        ("attack", rates.tpr, rates.tpr_ci95, rates.n_attack),
+        ("honest", rates.fpr, rates.fpr_ci95, rates.n_benign),
+    ):
+        if share is not None and interval is not None:
+            low, high = interval
+            print(f"{name:36s} {kind}  {share:7.2%} ({low:.2%} to {high:.2%}) of {count}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--role", default="user", help="whose texts they are")
     args = parser.parse_args()
     if args.data:
-        found = evaluate(Guard(), read_rows(args.data))
-        for name, rates in found.families.items():
-            share = rates.tpr if rates.tpr is not None else rates.fpr
-            kind, count = (
-                ("attack", rates.n_attack) if rates.n_attack else ("honest", rates.n_benign)
-            )
-            print(f"{name:24s} {kind}  {share:7.2%} of {count}")
-        print(
-            f"honest: {found.overall.fpr:.2%} of {found.overall.n_benign}; us per KB "
-            f"{found.us_per_kb.p50} at the "
-            f"median, {found.us_per_kb.p95} at p95"
-        )
+        found = evaluate(Guard(), read_rows(args.data), role=args.role)
+        for kind, groups in (("family", found.families), ("source", found.sources)):
+            for name, rates in groups.items():
+                print_rates(f"{kind} {name}", rates)
+        print_rates("all", found.overall)
+        spent = found.us_per_kb
+        print(f"us per KB: {spent.p50} at the median, {spent.p95} at p95")
     print("hostile input, us per KB at 16 KB, 128 KB, 1 MB (linear if it does not grow)")
     for name, make in TEXTS.items():
         scan(make(4096))

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.guard import print_rates
 from llmops_cli.guard.check import Guard
-from llmops_cli.guard.evaluate import DetectionRates, LabelledText, evaluate
+from llmops_cli.guard.evaluate import LabelledText, evaluate
 from llmops_cli.runtime.yaml_text import load_yaml
 
 FOLDER = Path(__file__).with_name("orders")
@@ -51,18 +52,6 @@ def _filled(carrier: str, order: str) -> str:
     return carrier.replace("{json}", quoted).replace("{order}", order)
 
 
-def _print(part: str, groups: dict[str, DetectionRates]) -> None:
-    for name, rates in groups.items():
-        for kind, share, interval, count in (
-            ("attacks", rates.tpr, rates.tpr_ci95, rates.n_attack),
-            ("honest", rates.fpr, rates.fpr_ci95, rates.n_benign),
-        ):
-            if share is not None and interval is not None:
-                low, high = interval
-                where = f"{part:9s} {name:18s} {kind:8s}"
-                print(f"{where} {share:6.1%} ({low:.1%} to {high:.1%}) of {count}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--role", default="document")
@@ -80,7 +69,10 @@ def main() -> None:
             args.rows.with_suffix(f".{part}.jsonl").write_text("\n".join(lines) + "\n")
             continue
         found = evaluate(guard, rows, role=args.role)
-        _print(part, {"all": found.overall, **found.families, **found.sources})
+        print_rates(f"{part} all", found.overall)
+        for kind, groups in (("family", found.families), ("source", found.sources)):
+            for name, rates in groups.items():
+                print_rates(f"{part} {kind} {name}", rates)
         if args.misses:
             _print_misses(guard, rows, args.role)
 
