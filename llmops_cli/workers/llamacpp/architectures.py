@@ -11,6 +11,7 @@ import gguf
 
 from _shared.protocol import JobError
 from llamacpp.defaults import ModelFields, complete
+from llamacpp.fields import TEXTS, check_fields, check_heads, refusal
 
 
 class Architecture(NamedTuple):
@@ -55,8 +56,19 @@ def read_config(folder: Path) -> tuple[ModelFields, str]:
     architecture = _architecture_of(config)
     if config.get("quantization_config"):
         raise JobError("UsageError", f"{folder} is already quantized", "pass the original model")
-    text_config = config.get("text_config") or {}
-    return complete({**config, **text_config}, architecture), architecture
+    given = {**config, **_text_part(config)}
+    check_fields(given, architecture)
+    fields = complete(given, architecture)
+    check_heads(fields)
+    return fields, architecture
+
+
+def _text_part(config: ModelFields) -> ModelFields:
+    found = config.get("text_config") or {}
+    if not isinstance(found, dict):
+        message = f"config.json: text_config is {found!r:.60}, not an object"
+        raise JobError("UsageError", message, "correct config.json, or download it again")
+    return found
 
 
 def _architecture_of(config: ModelFields) -> str:
@@ -65,6 +77,8 @@ def _architecture_of(config: ModelFields) -> str:
     Raises: JobError for what is not known here, or is two things at once.
     """
     named = config.get("architectures") or []
+    if not TEXTS.holds(named):
+        raise refusal("architectures", named, TEXTS)
     model_type = config.get("model_type")
     architecture = named[0] if named else _class_of(model_type)
     if architecture not in ARCHITECTURES:
@@ -94,9 +108,12 @@ def _class_of(model_type: object) -> str:
 
 def _read_json(path: Path) -> ModelFields:
     try:
-        return dict(json.loads(path.read_text()))
+        found = json.loads(path.read_text())
     except FileNotFoundError:
         message = f"{path.parent} has no {path.name}"
         raise JobError("UsageError", message, "pass a Hugging Face model folder") from None
-    except ValueError:
-        raise JobError("UsageError", f"{path} is not JSON", "download it again") from None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise JobError("UsageError", f"{path} is not JSON", "download it again")
+    return found

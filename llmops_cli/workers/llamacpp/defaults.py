@@ -112,6 +112,9 @@ DEFAULTS = {
 }
 
 
+READ_BY_ALL = frozenset({"head_dim", "original_max_position_embeddings"})
+"""Where a config.json has them, whatever the class."""
+OF_CLASSES = frozenset(name for fields in DEFAULTS.values() for name in fields) - READ_BY_ALL
 FULL_EVERY = {
     "Gemma2ForCausalLM": 2,
     "Gemma3ForCausalLM": 6,
@@ -121,8 +124,13 @@ FULL_EVERY = {
 
 
 def complete(given: ModelFields, architecture: str) -> ModelFields:
-    """The fields as Transformers has them after reading: defaults, and what follows from others."""
-    fields = {**DEFAULTS[architecture], **given}
+    """The fields as Transformers has them after reading: defaults, and what follows from others.
+
+    What other classes read and this one does not is left out.
+    """
+    foreign = OF_CLASSES.difference(DEFAULTS[architecture])
+    known = {name: value for name, value in given.items() if name not in foreign}
+    fields = {**DEFAULTS[architecture], **known}
     heads = fields["num_attention_heads"]
     if fields["num_key_value_heads"] is None:
         fields["num_key_value_heads"] = heads

@@ -108,6 +108,9 @@ def _check_gemma(config: ModelFields, architecture: gguf.MODEL_ARCH) -> None:
     if len(layers) != count or unknown:
         message = f"layer_types names {len(layers)} layers of {count}, kinds {sorted(set(layers))}"
         raise JobError("UsageError", message, "full_attention and sliding_attention are known")
+    if "sliding_attention" in layers and config["sliding_window"] is None:
+        message = "sliding_window is null, and layer_types has layers that slide"
+        raise JobError("UsageError", message, "correct config.json, or download it again")
     is_gemma3 = architecture == gguf.MODEL_ARCH.GEMMA3
     if is_gemma3 and config["attn_logit_softcapping"] is not None:
         raise JobError("UsageError", "attn_logit_softcapping is not supported for Gemma 3")

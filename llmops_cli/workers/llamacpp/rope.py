@@ -20,6 +20,7 @@ from llamacpp.frequencies import (
     magnitude,
     rotation_of,
 )
+from llamacpp.rope_fields import as_object, check_rope
 
 HAS_FREQUENCY_FACTORS = (gguf.MODEL_ARCH.LLAMA,)
 """llama.cpp reads `rope_freqs` for these, and so any frequencies."""
@@ -62,15 +63,16 @@ def rope_parameters(config: ModelFields, architecture: gguf.MODEL_ARCH) -> Model
     if original is not None:
         rope[ORIGINAL_CONTEXT] = original  # beside the parameters it wins, so Transformers
     rope.setdefault(ORIGINAL_CONTEXT, config["max_position_embeddings"])
+    check_rope(rope)
     return rope
 
 
 def _written(config: ModelFields, architecture: gguf.MODEL_ARCH) -> ModelFields:
     """As config.json has them: Gemma 3 by kinds of layers, all others once."""
-    scaling = config.get("rope_scaling") or {}
-    parameters = config.get("rope_parameters") or {}
+    scaling = as_object(config, "rope_scaling")
+    parameters = as_object(config, "rope_parameters")
     if architecture == gguf.MODEL_ARCH.GEMMA3:
-        return {**(parameters.get("full_attention") or {}), **scaling}
+        return {**as_object(parameters, "full_attention"), **scaling}
     return dict(scaling or parameters)
 
 
@@ -114,14 +116,24 @@ def _dimensions(
 ) -> int:
     """How many of a head's values turn."""
     head_dim = int(config["head_dim"])
-    share = rope.get("partial_rotary_factor", 1.0)
-    if architecture in HAS_PARTIAL_ROTARY:
-        return int(head_dim * share)
-    if rope["rope_type"] == "default" or int(head_dim * share) == head_dim:
-        return head_dim  # Transformers has no partial rotary there either
-    name = gguf.MODEL_ARCH_NAMES[architecture]
-    message = f"partial_rotary_factor {share}: llama.cpp's {name} turns whole heads"
-    raise JobError("UsageError", message)
+    share = rope.get("partial_rotary_factor") or 1.0
+    dimensions = int(head_dim * share)
+    is_partial = architecture in HAS_PARTIAL_ROTARY
+    if not is_partial and rope["rope_type"] != "default" and dimensions != head_dim:
+        name = gguf.MODEL_ARCH_NAMES[architecture]
+        message = f"partial_rotary_factor {share}: llama.cpp's {name} turns whole heads"
+        raise JobError("UsageError", message)
+    if not is_partial:
+        dimensions = head_dim  # Transformers has no partial rotary there either
+    return _in_pairs(dimensions, head_dim)
+
+
+def _in_pairs(dimensions: int, head_dim: int) -> int:
+    """The same number. Raises: JobError for one that llama.cpp would end the process on."""
+    if dimensions % 2 or not 0 < dimensions <= head_dim:
+        message = f"{dimensions} of {head_dim} values of a head turn: llama.cpp turns pairs"
+        raise JobError("UsageError", message, "head_dim, or its rotary share, must be even")
+    return dimensions
 
 
 def _of_yarn(
@@ -199,18 +211,20 @@ def _of_longrope(
 
 def _of_gemma3(config: ModelFields, rope: ModelFields) -> Rope:
     """Two bases: its sliding layers turn by one of their own, and are never scaled."""
-    written = config.get("rope_parameters") or {}
-    local = dict(written.get("sliding_attention") or {})
+    local = as_object(as_object(config, "rope_parameters"), "sliding_attention")
     theta = config.get("rope_local_base_freq") or DEFAULT_THETA
-    kinds = (rope["rope_type"], local.get("rope_type", "default"))
+    local = {"rope_type": "default", "rope_theta": theta, **local}
+    check_rope(local)
+    kinds = (rope["rope_type"], local["rope_type"])
     if kinds[0] not in ("default", "linear") or kinds[1] != "default":
         described = f"{kinds[0]} (sliding layers: {kinds[1]})"
         lack = "scales the layers that see all by one factor, and no others"
         raise _refusal(described, gguf.MODEL_ARCH.GEMMA3, lack)
+    head_dim = int(config["head_dim"])
     found = Rope(
         float(rope["rope_theta"]),
-        int(config["head_dim"]),
-        local_theta=float(local.get("rope_theta") or theta),
+        _in_pairs(head_dim, head_dim),
+        local_theta=float(local["rope_theta"]),
     )
     if kinds[0] == "linear":
         found = found._replace(scaling=gguf.RopeScalingType.LINEAR, factor=float(rope["factor"]))

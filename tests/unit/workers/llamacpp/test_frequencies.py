@@ -85,6 +85,7 @@ def test_a_part_of_a_head_turns_in_phi3_alone() -> None:
     phi3 = rope_of(complete(given, "Phi3ForCausalLM"), gguf.MODEL_ARCH.PHI3)
     llama = rope_of(complete(given, "LlamaForCausalLM"), ARCHITECTURE)
     assert (phi3.dimensions, llama.dimensions) == (32, 64)
-    given["rope_parameters"] |= {"rope_type": "llama3"}
+    bounds = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    given["rope_parameters"] |= {"rope_type": "llama3", **bounds}
     with pytest.raises(JobError, match="turns whole heads"):
         rope_of(complete(given, "LlamaForCausalLM"), ARCHITECTURE)

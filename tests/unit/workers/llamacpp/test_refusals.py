@@ -31,6 +31,7 @@ PATH = Path("tokenizer.json")
         ("Gemma3ForCausalLM", {"attn_logit_softcapping": 5.0}, "not supported for Gemma 3"),
         ("Gemma2ForCausalLM", {"layer_types": ["full_attention"]}, "names 1 layers of 26"),
         ("Gemma2ForCausalLM", {"layer_types": ["full_attention"] * 26}, "always has layers with"),
+        ("Gemma2ForCausalLM", {"sliding_window": None}, "sliding_window is null"),
         ("Gemma2ForCausalLM", {"layer_types": ["chunked"] * 26}, r"kinds \['chunked'\]"),
     ],
 )
