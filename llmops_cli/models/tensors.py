@@ -128,12 +128,13 @@ def kind_of(name: str) -> str:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        return sorted(folder / name for name in _indexed(index))
+    """Those that Transformers reads: the single one before those of an index."""
     single = folder / "model.safetensors"
     if single.is_file():
         return [single]
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        return sorted(folder / name for name in _indexed(index))
     return sorted(folder.glob("*.safetensors"))
 
 

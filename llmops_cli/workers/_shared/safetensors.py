@@ -14,6 +14,25 @@ from _shared.arrays import Array
 from _shared.protocol import JobError
 
 ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+"""Of the types whose values are read here."""
+STORED_BYTES = {
+    **ITEM_BYTES,
+    "F64": 8,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U64": 8,
+    "U32": 4,
+    "U16": 2,
+    "U8": 1,
+    "BOOL": 1,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+}
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+METADATA = "__metadata__"
 BLOCK_BYTES = 16 << 20
 REPAIR = "download the file again"
 LENGTH_BYTES = 8
@@ -93,43 +112,81 @@ def to_float(raw: bytearray, dtype: str) -> Array:
 
 
 def open_model(folder: Path) -> dict[str, TensorFile]:
-    """Name -> place of every tensor in model.safetensors or its shards, all checked for length."""
-    index = folder / "model.safetensors.index.json"
-    names = ["model.safetensors"]
+    """Name -> place of every tensor in model.safetensors or its shards, all checked for length.
+
+    Where both are there, Transformers reads the single file.
+    """
+    single = folder / SINGLE
+    index = folder / INDEX
+    names = [SINGLE]
     what = "weights"
-    if index.exists():
-        content = json.loads(index.read_text())
-        shards = set(content["weight_map"].values())
-        names = sorted(shards)
+    if index.exists() and not single.exists():
+        names = _indexed(index)
         what = "shard"
     tensors: dict[str, TensorFile] = {}
     for name in names:
         path = folder / name
-        if not path.exists():
+        if not path.is_file():
             hint = f"only safetensors weights are read; {REPAIR}"
             raise JobError("UsageError", f"{what} missing: {path}", hint)
         tensors |= open_file(path)
     return tensors
 
 
+def _indexed(index: Path) -> list[str]:
+    """Names of files beside it. Raises: JobError for what is no index, or leads elsewhere."""
+    try:
+        names = {str(name) for name in json.loads(index.read_text())["weight_map"].values()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise JobError("UsageError", f"{index} is no index of tensors", REPAIR) from None
+    for name in names:
+        if Path(name).name != name:
+            message = f"{index} names {name[:60]!r}, outside of its folder"
+            raise JobError("UsageError", message, REPAIR)
+    return sorted(names)
+
+
 def open_file(path: Path) -> dict[str, TensorFile]:
-    """Name -> place of every tensor in one file."""
+    """Name -> place of every tensor in one file, which they fill without overlap or gap.
+
+    Raises: JobError for a file that the library of this format would not read either.
+    """
     header, header_bytes = read_header(path)
-    size = path.stat().st_size
     found = {}
     for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = entry["data_offsets"]
-        start = header_bytes + begin
-        stop = header_bytes + end
-        if stop > size:
-            message = f"{path} is truncated: {size:,} of at least {stop:,} bytes"
+        if name != METADATA:
+            found[name] = _place(path, entry, header_bytes)
+    size = path.stat().st_size
+    at = header_bytes
+    for place in sorted(found.values(), key=lambda place: (place.start, place.stop)):
+        if place.stop > size:
+            message = f"{path} is truncated: {size:,} of at least {place.stop:,} bytes"
             raise JobError("UsageError", message, REPAIR)
+        if place.start != at:
+            raise JobError("UsageError", f"{path}: its tensors overlap, or leave a gap", REPAIR)
+        at = place.stop
+    if at != size:
+        raise JobError("UsageError", f"{path}: {size - at:,} bytes follow its last tensor", REPAIR)
+    return found
+
+
+def _place(path: Path, entry: Any, header_bytes: int) -> TensorFile:
+    """Raises: JobError for numbers that cannot be true."""
+    try:
+        begin, end = entry["data_offsets"]
         shape = tuple(entry["shape"])
         dtype = entry["dtype"]
-        found[name] = TensorFile(path, start, stop, dtype, shape)
-    return found
+        numbers = (begin, end, *shape)
+        are_numbers = all(type(each) is int and each >= 0 for each in numbers)
+        item_bytes = STORED_BYTES.get(dtype)
+    except (TypeError, KeyError, ValueError):
+        are_numbers = False
+    if not are_numbers:
+        raise JobError("UsageError", f"{path} is no safetensors file", REPAIR)
+    if item_bytes is not None and end - begin != math.prod(shape) * item_bytes:
+        message = f"{path}: {end - begin:,} bytes are no {dtype} of shape {list(shape)}"
+        raise JobError("UsageError", message, REPAIR)
+    return TensorFile(path, header_bytes + begin, header_bytes + end, dtype, shape)
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -145,6 +202,8 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
             raise JobError("UsageError", message, REPAIR)
         try:
             header = json.loads(file.read(length))
-        except ValueError:
-            raise JobError("UsageError", f"{path} is no safetensors file", REPAIR) from None
-    return dict(header), LENGTH_BYTES + length
+        except (ValueError, RecursionError):
+            header = None
+    if not isinstance(header, dict):
+        raise JobError("UsageError", f"{path} is no safetensors file", REPAIR)
+    return header, LENGTH_BYTES + length

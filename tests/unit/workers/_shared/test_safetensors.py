@@ -59,3 +59,64 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(JobError, match="weights missing"):
         ours.open_model(tmp_path)
+
+
+def test_the_single_file_goes_before_shards_as_in_transformers(tmp_path: Path) -> None:
+    write(tmp_path / "model.safetensors", matrix=np.ones(4, np.float32))
+    write(tmp_path / "model-00001-of-00001.safetensors", other=np.zeros(4, np.float32))
+    index = {"weight_map": {"other": "model-00001-of-00001.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert list(ours.open_model(tmp_path)) == ["matrix"]
+    (tmp_path / "model.safetensors").unlink()
+    assert list(ours.open_model(tmp_path)) == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ({"weight_map": {"a": "../outside.safetensors"}}, "outside of its folder"),
+        ({"weight_map": None}, "no index of tensors"),
+        ({"weight_map": ["a"]}, "no index of tensors"),
+        ([], "no index of tensors"),
+        ({"weight_map": {"a": 5}}, "shard missing"),
+    ],
+    ids=["outside", "null", "list", "no-object", "number"],
+)
+def test_an_index_that_is_none_is_refused(tmp_path: Path, index: object, message: str) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(JobError, match=message):
+        ours.open_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data_offsets": [0, 8]}, "8 bytes are no F32"),
+        ({"data_offsets": [16, 32]}, "is truncated"),
+        ({"data_offsets": [-16, 0]}, "no safetensors file"),
+        ({"data_offsets": None}, "no safetensors file"),
+        ({"shape": ["4"]}, "no safetensors file"),
+        ({"shape": [1 << 62]}, "16 bytes are no F32"),
+        ({"dtype": ["F32"]}, "no safetensors file"),
+        ({"shape": [2], "data_offsets": [0, 8]}, "8 bytes follow its last tensor"),
+        ({"shape": [2], "data_offsets": [8, 16]}, "leave a gap"),
+    ],
+    ids=str,
+)
+def test_places_that_cannot_be_true_are_refused(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    entry = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16], **change}
+    raw = json.dumps({"matrix": entry}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(16))
+    with pytest.raises(JobError, match=message):
+        ours.open_model(tmp_path)
+
+
+@pytest.mark.parametrize("header", [b"[1]", b"null", b"[" * 100_000], ids=["list", "null", "deep"])
+def test_a_header_that_is_no_object_is_refused(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(JobError, match="no safetensors file"):
+        ours.open_model(tmp_path)
