@@ -37,13 +37,17 @@ class AddedToken(NamedTuple):
 
 
 def added_tokens(folder: Path) -> list[AddedToken]:
-    """As Transformers has them, by number; those beyond the model's vocabulary too."""
+    """As Transformers has them, by number; those beyond the model's vocabulary too.
+
+    Raises: JobError for a token without a text or a number. An empty text is never found.
+    """
     found: dict[int, AddedToken] = {}
     config = read_if_there(folder / "tokenizer_config.json")
     special_texts = set(named_tokens(folder).values())
     for entry in _entries(folder, config):
-        token = _read(entry, special_texts)
-        found[token.number] = token
+        token = _read(entry, special_texts, folder)
+        if token.text:
+            found[token.number] = token
     return [found[number] for number in sorted(found)]
 
 
@@ -53,17 +57,25 @@ def _entries(folder: Path, config: Json) -> Iterable[Json]:
     for text, number in legacy.items():
         yield {"id": number, "content": text}
     for number, entry in (config.get("added_tokens_decoder") or {}).items():
-        yield {**entry, "id": int(number)}
+        yield {**entry, "id": int(number) if number.isdecimal() else number}
     tokenizer = read_if_there(folder / "tokenizer.json")
     yield from tokenizer.get("added_tokens") or []
 
 
-def _read(entry: Json, special_texts: set[str]) -> AddedToken:
-    text = entry["content"]
+def _read(
+    entry: Json,
+    special_texts: set[str],
+    folder: Path,
+) -> AddedToken:
+    text = entry.get("content")
+    number = entry.get("id")
+    if not isinstance(text, str) or type(number) is not int or number < 0:
+        message = f"{folder}: an added token is {text!r:.60}, number {number!r:.60}"
+        raise JobError("UsageError", message, "download the tokenizer's files again")
     special = bool(entry.get("special", text in special_texts))
     strips = [name for name in ("lstrip", "rstrip", "single_word") if entry.get(name)]
     return AddedToken(
-        number=int(entry["id"]),
+        number=number,
         text=text,
         special=special,
         normalized=bool(entry.get("normalized", not special)),

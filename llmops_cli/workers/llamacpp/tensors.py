@@ -186,8 +186,7 @@ class TensorPlan:
             shapes.pop(HEAD)
         for name, tensor in found.items():
             if name not in shapes:
-                place = f"a {self._architecture.gguf.name} GGUF file"
-                raise JobError("UsageError", f"tensor '{name}' has no place in {place}")
+                raise self._no_place(name)
             if tensor.shape != shapes[name]:
                 message = f"tensor '{name}' has shape {tensor.shape}, and config.json says "
                 raise JobError("UsageError", f"{message}{shapes[name]}", "one of them is wrong")
@@ -199,11 +198,15 @@ class TensorPlan:
                 "the checkpoint is incomplete; download it again",
             )
 
+    def _no_place(self, name: str) -> JobError:
+        message = f"tensor '{name}' has no place in a {self._architecture.gguf.name} GGUF file"
+        hint = "Transformers would not read it by this config.json: one of them is wrong"
+        return JobError("UsageError", message, hint)
+
     def _planned(self, plain: str, tensor: TensorFile) -> PlannedTensor:
         name = self._names.get_name(plain, try_suffixes=(".weight", ".bias"))
         if name is None:
-            place = f"a {self._architecture.gguf.name} GGUF file"
-            raise JobError("UsageError", f"tensor '{plain}' has no place in {place}")
+            raise self._no_place(plain)
         is_vector = len(tensor.shape) == 1
         is_wide = is_vector or name in self._wide
         is_norm = plain.endswith("norm.weight")

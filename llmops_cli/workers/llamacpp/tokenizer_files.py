@@ -18,7 +18,7 @@ def read_if_there(path: Path) -> Json:
         return {}
     try:
         return dict(json.loads(path.read_text()))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError, OSError):
         raise JobError("UsageError", f"{path} is not JSON", "download it again") from None
 
 

@@ -8,6 +8,7 @@ import gguf
 
 from _shared.protocol import JobError
 from llamacpp.added_tokens import AddedToken, added_tokens, beyond_notice, name_for
+from llamacpp.bpe_model import check_bpe
 from llamacpp.byte_fallback import METASPACE_NOTICE, ByteFallback, Spaces
 from llamacpp.byte_level import (
     NFC_NOTICE,
@@ -16,6 +17,7 @@ from llamacpp.byte_level import (
     composes_always,
     normalizer_notice,
 )
+from llamacpp.chat_template import chat_template_of
 from llamacpp.defaults import ModelFields
 from llamacpp.ends import Ends, ends_of
 from llamacpp.from_sentencepiece import puts_space_first, sentencepiece_vocabulary
@@ -49,12 +51,14 @@ class SpecialTokens(gguf.SpecialVocab):
         load_merges: bool,
     ) -> None:
         self._config = config
+        template = chat_template_of(folder)
         super().__init__(
             folder,
             load_merges=load_merges,
             special_token_types=SPECIAL_NAMES,
             n_vocab=config["vocab_size"],
         )
+        self.chat_template = template
 
     def _try_load_from_config_json(self, path: Path) -> bool:
         for name in self.special_token_types:
@@ -131,6 +135,9 @@ def vocabulary_of(
             return Vocabulary(table)
         return Vocabulary(table, space_prefix=True, notices=(METASPACE_NOTICE,))
     message = f"{folder} has no tokenizer.json or tokenizer.model"
+    if (folder / "vocab.json").exists():
+        hint = "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes the first"
+        raise JobError("UsageError", message, hint)
     raise JobError("UsageError", message, "copy the model's tokenizer there")
 
 
@@ -142,12 +149,12 @@ def _of_json(
 ) -> Vocabulary:
     tokenizer = read_if_there(path)
     model: Json = tokenizer.get("model") or {}
-    kind = model.get("type", "BPE")
-    if not isinstance(model.get("vocab"), dict) or not isinstance(model.get("merges"), list):
-        kind = model.get("type", "nameless")
+    has_pieces = isinstance(model.get("vocab"), dict) and isinstance(model.get("merges"), list)
+    kind = model.get("type", "BPE" if has_pieces else "nameless")
     if kind != "BPE":
         message = f"{path}: a {kind} tokenizer is not supported"
         raise JobError("UsageError", message, "BPE and SentencePiece's BPE are")
+    check_bpe(model, path)
     if model.get("byte_fallback"):
         if reads_as_class(path.parent, architecture):
             tokenizer = with_its_spaces(tokenizer, path.parent, architecture)

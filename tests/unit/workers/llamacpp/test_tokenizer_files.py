@@ -1,0 +1,109 @@
+"""Files that no tokenizer wrote are refused, and the right chat template is taken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gguf", reason="gguf is not installed")
+
+from _shared.protocol import JobError
+from llamacpp.added_tokens import added_tokens
+from llamacpp.bpe_model import check_bpe
+from llamacpp.chat_template import chat_template_of
+
+PATH = Path("tokenizer.json")
+NAMED = [{"name": "default", "template": "A"}, {"name": "tool_use", "template": "B"}]
+
+
+@pytest.mark.parametrize("merges", [["a b"], [["a", "b"]], []], ids=str)
+def test_both_forms_of_merges_are_known(merges: list[Any]) -> None:
+    check_bpe({"vocab": {"a": 0, "b": 1, "ab": 5}, "merges": merges}, PATH)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vocab": {"a": "0"}}, "number of piece 'a' is '0'"),
+        ({"vocab": {"a": -1}}, "number of piece 'a' is -1"),
+        ({"vocab": {"a": True}}, "number of piece 'a' is True"),
+        ({"vocab": {"a": 3, "b": 3}}, "pieces 'a' and 'b' are both 3"),
+        ({"vocab": ["a"]}, "no pieces"),
+        ({"merges": None}, "no merges"),
+        ({"merges": [5]}, "a merge is 5"),
+        ({"merges": ["ab"]}, "a merge is 'ab'"),
+        ({"merges": [["a", "b", "c"]]}, "a merge is"),
+    ],
+    ids=str,
+)
+def test_a_model_that_is_none_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(JobError, match=message):
+        check_bpe({"vocab": {"a": 0}, "merges": [], **change}, PATH)
+
+
+def write(folder: Path, name: str, content: object) -> None:
+    (folder / name).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"id": -1, "content": "<a>"}, {"id": "x", "content": "<a>"}, {"id": 5}, {"content": "<a>"}],
+    ids=str,
+)
+def test_an_added_token_without_text_or_number_is_refused(
+    tmp_path: Path, entry: dict[str, Any]
+) -> None:
+    write(tmp_path, "tokenizer.json", {"added_tokens": [entry]})
+    with pytest.raises(JobError, match="an added token is"):
+        added_tokens(tmp_path)
+
+
+def test_an_added_token_of_no_text_is_never_found(tmp_path: Path) -> None:
+    write(tmp_path, "tokenizer_config.json", {"added_tokens_decoder": {"7": {"content": ""}}})
+    assert added_tokens(tmp_path) == []
+    write(tmp_path, "tokenizer_config.json", {"added_tokens_decoder": {"x": {"content": "<a>"}}})
+    with pytest.raises(JobError, match="number 'x'"):
+        added_tokens(tmp_path)
+
+
+def test_a_template_of_its_own_file_goes_before_the_field(tmp_path: Path) -> None:
+    assert chat_template_of(tmp_path) is None
+    write(tmp_path, "chat_template.json", {"chat_template": "old"})
+    assert chat_template_of(tmp_path) == "old"
+    write(tmp_path, "tokenizer_config.json", {"chat_template": "field"})
+    assert chat_template_of(tmp_path) == "field"
+    (tmp_path / "chat_template.jinja").write_text("file")
+    assert chat_template_of(tmp_path) == "file"
+    more = tmp_path / "additional_chat_templates"
+    more.mkdir()
+    (more / "tool_use.jinja").write_text("tools")
+    assert chat_template_of(tmp_path) == [
+        {"name": "default", "template": "file"},
+        {"name": "tool_use", "template": "tools"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [(NAMED, NAMED), (NAMED[:1], "A"), (None, None), ("", "")],
+    ids=str,
+)
+def test_templates_in_the_field(tmp_path: Path, told: object, found: object) -> None:
+    write(tmp_path, "tokenizer_config.json", {"chat_template": told})
+    assert chat_template_of(tmp_path) == found
+
+
+@pytest.mark.parametrize("told", [5, {"default": "A"}, [], [{"name": "default"}], ["A"]], ids=str)
+def test_a_field_that_holds_no_template_is_refused(tmp_path: Path, told: object) -> None:
+    write(tmp_path, "tokenizer_config.json", {"chat_template": told})
+    with pytest.raises(JobError, match="neither a text nor a list"):
+        chat_template_of(tmp_path)
+
+
+def test_a_file_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "chat_template.jinja").write_bytes(b"\xe9")
+    with pytest.raises(JobError, match="cannot be read as UTF-8"):
+        chat_template_of(tmp_path)
