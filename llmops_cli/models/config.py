@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ def read_config(folder: Path) -> dict[str, Any]:  # Any: each architecture has f
             f"{folder} has no config.json", hint="pass a model folder or a .gguf file"
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON: {error}") from None
+        raise UsageError(
+            f"{path} is not JSON: {error}", hint="correct it, or download it again"
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="pass a model folder or a .gguf file"
+        ) from None
 
 
 def text_config(folder: Path) -> dict[str, Any]:
@@ -28,6 +35,14 @@ def text_config(folder: Path) -> dict[str, Any]:
     config = read_config(folder)
     part = config.get("text_config")
     return {**config, **part} if isinstance(part, dict) else config
+
+
+def architectures_of(config: Mapping[str, object]) -> list[str]:
+    """As config.json names them; none where it holds something else than a list of texts."""
+    named = config.get("architectures")
+    if not isinstance(named, list):
+        return []
+    return [each for each in named if isinstance(each, str)]
 
 
 def context_of(folder: Path) -> int | None:

@@ -18,7 +18,7 @@ import msgspec
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.progress import Progress
-from llmops_cli.models.config import read_config
+from llmops_cli.models.config import architectures_of, read_config
 from llmops_cli.models.index import IndexFile, download_source
 from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.files import locked, require_space
@@ -103,7 +103,7 @@ def _architectures(artifact: Artifact) -> list[str]:
     """As config.json names them; none for what is no Hugging Face folder."""
     if artifact.format != "hf" or artifact.path is None:
         return []
-    return read_config(Path(artifact.path)).get("architectures") or []
+    return architectures_of(read_config(Path(artifact.path)))
 
 
 def converter_folder(source: ConverterSource, *, progress: Progress) -> Path:

@@ -93,10 +93,18 @@ def _in_folder(
     if (folder / CONFIG).is_file():
         artifact = artifact_at(reference, folder, _folder_format(folder))
         return as_safetensors(artifact, progress=progress) if is_pickled(folder) else artifact
+    return gguf_artifact(reference, require_model(only_gguf_in(folder)))
+
+
+def only_gguf_in(folder: Path) -> Path:
+    """The GGUF model of a folder that has no config.json, or its first part.
+
+    Raises: UsageError for a folder with none, or several.
+    """
     refuse_adapter(folder)
     found = models_in(folder)
     if len(found) == 1:
-        return gguf_artifact(reference, require_model(found[0]))
+        return found[0]
     hint = "pass a Hugging Face model folder, a .gguf file or demo"
     if found:
         names = ", ".join(path.name for path in found[:MOST_NAMED])

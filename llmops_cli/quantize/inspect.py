@@ -13,8 +13,9 @@ from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError
 from llmops_cli.core.progress import Silent
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.engines import engines_for
-from llmops_cli.models.config import read_config
+from llmops_cli.models.config import architectures_of, read_config
 from llmops_cli.models.convert import FLOAT_SCHEMES
+from llmops_cli.models.find import CONFIG, only_gguf_in
 from llmops_cli.models.gguf.parts import GgufModel, read_gguf
 from llmops_cli.models.gguf.type_names import file_type_name, guessed_name
 from llmops_cli.models.pickled import is_pickled, pickled_tensors
@@ -46,14 +47,17 @@ def inspect(path: Path) -> Inspection:
     path = path.expanduser()
     if path.is_file():
         return _inspect_gguf(path)
-    if path.is_dir():
+    if path.is_dir() and (path / CONFIG).exists():
         return _inspect_folder(path)
+    if path.is_dir():
+        return _inspect_gguf(only_gguf_in(path))
     raise UsageError(f"nothing at {path}")
 
 
 def _inspect_folder(folder: Path) -> Inspection:
     config = read_config(folder)
-    quantized = config.get("quantization_config") or {}
+    found_config = config.get("quantization_config")
+    quantized = found_config if isinstance(found_config, dict) else {}
     tensors = pickled_tensors(folder) if is_pickled(folder) else tensors_of(folder)
     model_format = str(quantized.get("quant_method") or "hf")
     weights = folder / "model.bin"
@@ -63,11 +67,10 @@ def _inspect_folder(folder: Path) -> Inspection:
         tensors = [TensorInfo(weights.name, dtype, (), weights.stat().st_size)]
     found = weight_format(quantized)
     made = _made(folder / IN_FOLDER) or _made(record_beside(folder))
-    architectures = config.get("architectures") or [None]
     return Inspection(
         path=str(folder),
         format=model_format,
-        architecture=architectures[0],
+        architecture=next(iter(architectures_of(config)), None),
         size_bytes=size_of(folder),
         kinds=_kinds(tensors),
         bits_per_weight=None if model_format == "ct2" else bits_per_weight(tensors),

@@ -27,11 +27,9 @@ class WeightFormat(msgspec.Struct, frozen=True, kw_only=True):
 def weight_format(config: Config) -> WeightFormat:
     """What a quantization_config says; of compressed-tensors' groups, the first."""
     group = _first_group(config)
-    weights = group.get("weights") or {}
-    bits = weights.get("num_bits") or _bits(config)
-    group_size = weights.get("group_size") or _first(config, GROUP_FIELDS)
-    if not isinstance(group_size, int) or group_size <= 0:
-        group_size = None
+    weights = _object(group.get("weights"))
+    bits = _whole(weights.get("num_bits")) or _bits(config)
+    group_size = _whole(weights.get("group_size")) or _first(config, GROUP_FIELDS)
     return WeightFormat(
         scheme=_scheme(config, group, bits),
         bits=bits,
@@ -41,15 +39,14 @@ def weight_format(config: Config) -> WeightFormat:
 
 
 def _first_group(config: Config) -> Config:
-    groups = config.get("config_groups") or {}
-    for group in groups.values():
+    for group in _object(config.get("config_groups")).values():
         if isinstance(group, dict):
             return group
     return {}
 
 
 def _bits(config: Config) -> int | None:
-    told: int | None = _first(config, BITS_FIELDS)
+    told = _first(config, BITS_FIELDS)
     if told:
         return told
     for field, bits in LOAD_BITS.items():
@@ -59,10 +56,10 @@ def _bits(config: Config) -> int | None:
 
 
 def _symmetric(config: Config, weights: Config) -> bool | None:
-    told: bool | None = weights.get("symmetric", config.get("sym"))
+    told = weights.get("symmetric", config.get("sym"))
     if told is None and "zero_point" in config:
         return not config["zero_point"]
-    return told
+    return told if isinstance(told, bool) else None
 
 
 def _scheme(
@@ -77,32 +74,46 @@ def _scheme(
     parts = []
     if bits:
         parts.append(_letters(group, bits))
-    if config.get("kv_cache_scheme"):
-        parts.append(f"KV{config['kv_cache_scheme'].get('num_bits')}")
+    cache_bits = _whole(_object(config.get("kv_cache_scheme")).get("num_bits"))
+    if cache_bits:
+        parts.append(f"KV{cache_bits}")
     return " ".join(parts) or None
 
 
 def _letters(group: Config, bits: int) -> str:
     """W4A16, W8A8, FP8A8, FP8 where activations stay; NVFP4 and MXFP4 as they are known."""
-    weights = group.get("weights") or {}
+    weights = _object(group.get("weights"))
     is_float = weights.get("type") == "float"
-    inputs = group.get("input_activations")
-    block = (weights.get("strategy"), weights.get("group_size"))
+    inputs = _object(group.get("input_activations"))
+    block = (str(weights.get("strategy")), _whole(weights.get("group_size")) or 0)
     if is_float and bits == 4 and block in BLOCK_FLOATS:
         name = BLOCK_FLOATS[block]
         return name if inputs else f"{name}A16"
     letter = "FP" if is_float else "W"
     text = f"{letter}{bits}"
-    if inputs:
-        input_bits = inputs["num_bits"]
+    input_bits = _whole(inputs.get("num_bits"))
+    if input_bits:
         return f"{text}A{input_bits}"
     if is_float:
         return text
     return f"{text}A16"
 
 
-def _first(config: Config, fields: tuple[str, ...]) -> Any:  # Any: whatever the library wrote
+def _first(config: Config, fields: tuple[str, ...]) -> int | None:
     for field in fields:
-        if config.get(field):
-            return config[field]
+        found = _whole(config.get(field))
+        if found:
+            return found
     return None
+
+
+def _object(value: object) -> Config:
+    """Empty for what is none: a config may be anybody's."""
+    return value if isinstance(value, dict) else {}
+
+
+def _whole(value: object) -> int | None:
+    """None for what is no whole number above 0; -1 is a whole row."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if value > 0 else None

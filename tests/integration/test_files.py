@@ -86,6 +86,8 @@ def test_a_model_in_parts_is_what_it_is_in_one_file(files: Path, demo_cli: Cli) 
     assert (seen["parts"], whole["parts"]) == (3, 1)
     assert seen["loads_in"] == whole["loads_in"] == ["llamacpp"]
     assert seen["kinds"] == whole["kinds"]
+    by_folder = inspected(demo_cli("quantize", "inspect", str(files / "parts"), "--json"))
+    assert by_folder == seen
     assert seen["bits_per_weight"] == whole["bits_per_weight"] == pytest.approx(16, abs=0.1)
     made = [
         artifact(demo_cli("quantize", str(path), "--scheme", "Q8_0", *QUICK, "-o", out))

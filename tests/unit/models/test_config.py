@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.models.config import context_of, read_config
+from llmops_cli.models.config import architectures_of, context_of, read_config
 from llmops_cli.models.tensors import kind_of, tensors_of
 
 
@@ -21,6 +21,21 @@ def test_a_broken_config_is_told(raw: bytes, tmp_path: Path) -> None:
 def test_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no config\.json"):
         read_config(tmp_path)
+
+
+def test_a_folder_in_its_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [(["A", "B"], ["A", "B"]), ([5, "B"], ["B"]), ("A", []), (5, []), (None, []), ({}, [])],
+    ids=str,
+)
+def test_architectures_are_a_list_of_texts(named: object, found: list[str]) -> None:
+    assert architectures_of({"architectures": named}) == found
 
 
 def test_the_text_part_of_a_multimodal_model_counts(tmp_path: Path) -> None:

@@ -60,3 +60,26 @@ def test_a_config_says_how_weights_are_kept(
         group_size,
         symmetric,
     )
+
+
+ODD_FIELDS = (
+    "bits",
+    "group_size",
+    "sym",
+    "load_in_4bit",
+    "bnb_4bit_quant_type",
+    "kv_cache_scheme",
+    "config_groups",
+)
+ODD = (None, "x", 5, -1, 2.5, True, [], [1], {}, {"a": 1}, {"weights": "x"}, {"num_bits": "8"})
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+@pytest.mark.parametrize("name", ODD_FIELDS)
+def test_a_config_of_anything_is_read_as_far_as_it_goes(name: str, odd: object) -> None:
+    alone = weight_format({name: odd})
+    inside = weight_format(groups(weights={name: odd}, input_activations=odd))
+    for found in (alone, inside):
+        assert found.bits is None or found.bits > 0
+        assert found.group_size is None or found.group_size > 0
+        assert found.symmetric in (None, True, False)
