@@ -120,15 +120,16 @@ def _job(copy: Copy, reference: Path) -> JobSpec:
 
 
 def judged(copy: Copy, figures: Json, *, reference: str) -> Truth:
-    """By the limits of its type."""
-    faults = []
+    """By the limits of its type; what says nothing of any token is neither right nor wrong."""
+    faults = _token_faults(copy, figures)
+    if not figures["scored"] and not faults:
+        return unchecked("its context is too short for any token to be compared")
     limit = None
     if copy.makes_vectors:
         faults += _vector_faults(figures)
     else:
         limit = limit_nats(copy.scheme, figures["known_nats"], bits=copy.bits)
         faults += _logit_faults(copy, figures, limit)
-    faults += _token_faults(copy, figures)
     return Truth(
         outcome=Outcome.FAILED if faults else Outcome.PASSED,
         faults=faults,

@@ -56,6 +56,15 @@ def test_a_wrong_conversion_is_found_by_its_logits_and_a_lossy_type_by_its_loss(
     assert kinds(lossy) == [FaultKind.LOST_TOO_MUCH]
 
 
+def test_a_copy_of_which_no_token_was_compared_is_not_right() -> None:
+    silent = judged(copy_of("F16"), figures(scored=0, kl_divergence=0.0), reference="t")
+    assert silent.outcome is Outcome.UNCHECKED
+    assert "too short" in silent.reason
+    example = {"text": "a", "original": [1], "copy": [2]}
+    cut = figures(scored=0, texts_different=1, examples=[example])
+    assert kinds(judged(copy_of("F16"), cut, reference="t")) == [FaultKind.TOKENS_DIFFER]
+
+
 def test_one_text_that_is_cut_otherwise_is_a_fault_with_its_example() -> None:
     example = {"text": "a  b", "original": [1, 2], "copy": [1, 3]}
     found = judged(copy_of("F16"), figures(texts_different=1, examples=[example]), reference="t")
