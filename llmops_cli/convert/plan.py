@@ -10,9 +10,9 @@ from llmops_cli.convert.recipe import ConvertRecipe
 from llmops_cli.convert.report import ConvertPlan
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.models.convert import dequantized_path, quantized_dir
+from llmops_cli.models.convert import BASE_SCHEME, dequantized_path, quantized_dir
 from llmops_cli.models.converter import CONVERTER_ENVIRONMENT, OFFICIAL, is_left_to_official
-from llmops_cli.models.provenance import record_beside
+from llmops_cli.models.provenance import record_beside, require_ours
 from llmops_cli.models.tensors import parameters_of
 from llmops_cli.runtime.env import find_env
 
@@ -44,8 +44,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 def task_of(recipe: ConvertRecipe, source: Artifact, *, output: Path | None) -> Task:
     """Raises: UsageError for what has no such conversion, or would overwrite what is not ours."""
     wanted = _format_of(recipe, source)
-    scheme = recipe.scheme if wanted == GGUF else None
-    target = _target(source, wanted, recipe.scheme, output)
+    scheme = _scheme_of(recipe, wanted)
+    target = _target(source, wanted, scheme, output)
     _refuse_place(target, source, is_chosen=output is not None)
     return Task(
         source=source,
@@ -96,7 +96,26 @@ def _format_of(recipe: ConvertRecipe, source: Artifact) -> str:
     return wanted
 
 
-def _target(source: Artifact, wanted: str, scheme: str, output: Path | None) -> Path:
+def _scheme_of(recipe: ConvertRecipe, wanted: str) -> str | None:
+    """None for a folder. Raises: UsageError for what means nothing there."""
+    if wanted == GGUF:
+        return recipe.scheme or BASE_SCHEME
+    told = {"--scheme": recipe.scheme, "--beyond-window": recipe.beyond_window}
+    for name, value in told.items():
+        if value:
+            raise UsageError(
+                f"{name} is of GGUF files, and a folder is made",
+                hint="a folder's floats keep their type, other weights become F16",
+            )
+    return None
+
+
+def _target(
+    source: Artifact,
+    wanted: str,
+    scheme: str | None,
+    output: Path | None,
+) -> Path:
     """-o names a folder; for GGUF it may name the file too."""
     if wanted == FOLDER:
         return output or dequantized_path(source)
@@ -111,15 +130,8 @@ def _target(source: Artifact, wanted: str, scheme: str, output: Path | None) -> 
 def _refuse_place(target: Path, source: Artifact, *, is_chosen: bool) -> None:
     if source.path and target.resolve().is_relative_to(source.path):
         raise UsageError(f"{target} is inside the model that is read", hint="choose another -o")
-    if not is_chosen or record_beside(target).is_file():
-        return
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if target.exists():
-        raise UsageError(
-            f"{target} is there, and llmops convert did not make it",
-            hint="remove it, or choose another -o",
-        )
+    if is_chosen:
+        require_ours(target, record_beside(target))
 
 
 def _is_here(environment: str) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from llmops_cli.core.fields import Flag
 
 Target = Literal["gguf", "hf"]
+Scheme = Literal["F16", "BF16", "F32"]
 
 
 class ConvertRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,9 +30,9 @@ class ConvertRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Flag(help="gguf or hf (a Hugging Face folder).", default="the one that it is not"),
     ] = None
     scheme: Annotated[
-        Literal["F16", "BF16", "F32"],
-        Flag(help="Type of a GGUF file's weights: F16, BF16, F32.", read=str.upper),
-    ] = "F16"
+        Scheme | None,
+        Flag(help="Type of a GGUF file's weights: F16, BF16, F32.", read=str.upper, default="F16"),
+    ] = None
     check: Annotated[
         bool,
         Flag(

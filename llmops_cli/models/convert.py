@@ -25,6 +25,7 @@ from llmops_cli.models.provenance import (
     kept_model,
     note_check,
     record_beside,
+    require_ours,
     write_provenance,
 )
 from llmops_cli.models.truth import Truth
@@ -226,12 +227,13 @@ def _converted(
 def convert(conversion: Conversion, *, progress: Progress) -> Made:
     """What the conversion makes, made now unless it is there and whole, and checked once.
 
-    Raises: what its program raises; nothing half made stays. EngineFailed for a copy that is not
-    the model that it was made from: it stays, marked.
+    Raises: what its program raises; nothing half made stays. UsageError for a target that was not
+    made here. EngineFailed for a copy that is not the model it was made from: it stays, marked.
     """
     check = conversion.check
     target = conversion.target
     with locked(target):
+        require_ours(target, record_beside(target))
         made = kept_conversion(conversion, progress=progress)
         if made is None:
             made = _make(conversion, progress)
@@ -291,11 +293,13 @@ def _make(conversion: Conversion, progress: Progress) -> Made:
             progress=progress,
         )
         made = _described(conversion, partial, result)
+        write_provenance(
+            record_beside(target), made
+        )  # first: what is there without one is not ours
         remove(target)
         partial.rename(target)
     finally:
         remove(partial)
-    write_provenance(record_beside(target), made)
     remove(job_folder)  # its log stays where it failed
     return made
 

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.models.notices import Notice
 from llmops_cli.models.truth import Truth
 from llmops_cli.runtime.contents import content_digest, read_state
 from llmops_cli.runtime.files import to_json, write_atomic
+from llmops_cli.runtime.paths import cache_dir
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,32 @@ def record_beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
+def is_ours(record: Path) -> bool:
+    """Whether it tells of something made here: anybody may have a NAME.json beside NAME.
+
+    An empty one is ours too, from before a power cut.
+    """
+    try:
+        raw = record.read_bytes()
+        if raw:
+            msgspec.json.decode(raw, type=Made)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def require_ours(path: Path, record: Path) -> None:
+    """Raises: UsageError for what is there, outside of the cache, and was not made here."""
+    in_cache = path.absolute().is_relative_to(cache_dir().absolute())
+    if not path.exists() or in_cache or is_ours(record):
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    raise UsageError(
+        f"{path} is there, and llmops did not make it", hint="remove it, or choose another -o"
+    )
+
+
 def kept_model(
     path: Path,
     kind: type[M],
@@ -67,9 +95,16 @@ def kept_model(
         return None
     if content_digest(path, leaving=leaving) != made.digest:
         progress.warn(f"{path} is not what was made: its content has changed; it is made again")
-        record.unlink(missing_ok=True)
+        _forget_key(record)
         return None
     return made
+
+
+def _forget_key(record: Path) -> None:
+    """So that it is told once, and what is made again is still known as made here."""
+    fields = msgspec.json.decode(record.read_bytes())
+    fields["key"] = ""
+    write_atomic(record, to_json(fields))
 
 
 def write_provenance(record: Path, made: Made) -> None:

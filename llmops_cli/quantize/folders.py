@@ -11,7 +11,7 @@ import psutil
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.models.config import text_config
-from llmops_cli.models.provenance import kept_model, write_provenance
+from llmops_cli.models.provenance import kept_model, require_ours, write_provenance
 from llmops_cli.models.quantized import AlreadyQuantized, quantization_of, refuse_adapter
 from llmops_cli.models.tensors import parameters_of, weight_bytes
 from llmops_cli.quantize.card import model_card
@@ -135,6 +135,7 @@ class FolderMaker:
         self._refuse_dequantizing(variant)
         env = self._env(variant)
         target = self.path(variant)
+        require_ours(target, target / IN_FOLDER)
         partial = target.with_name(f".{target.name}.partial")
         remove(partial)
         try:

@@ -12,6 +12,7 @@ from llmops_cli.convert.plan import plan_of, task_of
 from llmops_cli.convert.recipe import ConvertRecipe
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
+from llmops_cli.models.provenance import Made, write_provenance
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,9 @@ def test_a_gguf_file_becomes_a_folder(tmp_path: Path) -> None:
     assert (task.format, task.scheme, task.target) == ("hf", None, tmp_path / "back")
     kept = task_of(ConvertRecipe(model=str(file)), source, output=None)
     assert kept.target.name.startswith("small-")
+    for wish in ({"scheme": "F16"}, {"beyond_window": True}):
+        with pytest.raises(UsageError, match="is of GGUF files, and a folder is made"):
+            task_of(ConvertRecipe(model=str(file), **wish), source, output=None)
 
 
 def test_what_has_no_conversion_is_refused(tmp_path: Path) -> None:
@@ -89,5 +93,9 @@ def test_nothing_that_is_not_ours_is_overwritten(tmp_path: Path) -> None:
     taken.write_bytes(b"mine")
     with pytest.raises(UsageError, match="did not make it"):
         task_of(wish, source, output=taken)
-    (tmp_path / "taken.gguf.json").write_text("{}")
+    record = tmp_path / "taken.gguf.json"
+    record.write_text('{"somebody": "else"}')
+    with pytest.raises(UsageError, match="did not make it"):
+        task_of(wish, source, output=taken)
+    write_provenance(record, Made(key="k", digest="d", size_bytes=4))
     assert task_of(wish, source, output=taken).target == taken

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
+from llmops_cli.core.errors import UsageError
+from llmops_cli.models.provenance import (
+    Made,
+    kept_model,
+    record_beside,
+    require_ours,
+    write_provenance,
+)
 from llmops_cli.runtime.contents import content_digest
 from tests.unit.heard import Heard
 
@@ -61,6 +68,40 @@ def test_a_record_that_is_cut_is_told_and_the_model_made_again(raw: bytes, model
     heard = Heard()
     assert kept(model, heard) is None
     assert len(heard.warnings) == 1
+
+
+def test_what_changed_is_told_once_and_may_be_made_again(model: Path) -> None:
+    model.write_bytes(b"GGUF" + b"\2" * 5000)
+    heard = Heard()
+    assert kept(model, heard) is None
+    assert kept(model, heard) is None
+    assert len(heard.warnings) == 1
+    require_ours(model, record_beside(model))
+
+
+@pytest.mark.parametrize("raw", [None, b"[]", b'{"somebody": "else"}'], ids=str)
+def test_what_was_not_made_here_is_never_overwritten(raw: bytes | None, tmp_path: Path) -> None:
+    theirs = tmp_path / "their-Q8_0.gguf"
+    record = record_beside(theirs)
+    if raw is not None:
+        record.write_bytes(raw)
+    require_ours(theirs, record)  # nothing is there
+    theirs.write_bytes(b"years of work")
+    with pytest.raises(UsageError, match="llmops did not make it"):
+        require_ours(theirs, record)
+
+
+def test_an_empty_folder_and_the_cache_are_free_to_use(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    require_ours(folder, folder / "llmops.json")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="llmops did not make it"):
+        require_ours(folder, folder / "llmops.json")
+    inside = tmp_path / "cache" / "llmops" / "quantized" / "half.gguf"
+    inside.parent.mkdir(parents=True)
+    inside.write_bytes(b"GGUF")
+    require_ours(inside, record_beside(inside))
 
 
 def test_a_moved_model_is_still_what_was_made(model: Path, tmp_path: Path) -> None:
