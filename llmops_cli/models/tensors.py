@@ -181,6 +181,8 @@ class _Header(msgspec.Struct, frozen=True):
 
 
 def _header(path: Path) -> _Header:
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file", hint=REPAIR)  # a pipe would be waited for
     try:
         file = path.open("rb")
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,9 @@ def test_names_tell_what_tensors_are_for() -> None:
     assert kind_of("output.weight") == "lm_head"
     assert kind_of("model.layers.0.mlp.gate_proj.weight") == "mlp"
     assert kind_of("strange") == "other"
+
+
+def test_a_pipe_in_the_place_of_weights_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match="is no file"):
+        tensors_of(tmp_path)
