@@ -22,6 +22,9 @@ MACRO_DEPTH = 3
 WIDE = re.compile(r"[\u0e00-\u0eff\u3000-\u9fff\uac00-\ud7af]")
 """Scripts that write no spaces."""
 SOME_CHARS = re.compile(r"\[\^ \]\{0,(\d+)\}")
+LANGUAGES = "languages."
+"""Ids of the rules for languages other than English."""
+TOGETHER_OTHERS = 60
 TOGETHER = 24
 """Patterns in one automaton: with all, its states overflow RE2's cache: ten times slower."""
 
@@ -61,13 +64,15 @@ class RuleSet:
             for pattern in rule.any:
                 self._owners.append(rule)
                 self._patterns.append(expand(pattern, macros, glued=glued))
-        self._automata = PatternSet(self._patterns, together=TOGETHER, options=_options())
+        self._automata = list(_automata(self._owners, self._patterns))
 
     def matches(self, skeleton: str) -> dict[Rule, list[int]]:
         """Rule -> numbers of its patterns that are in the skeleton."""
         found: dict[Rule, list[int]] = {}
-        for number in self._automata.match(skeleton):
-            found.setdefault(self._owners[number], []).append(number)
+        for numbers, automaton in self._automata:
+            for index in automaton.match(skeleton):
+                number = numbers[index]
+                found.setdefault(self._owners[number], []).append(number)
         return found
 
     def spans(self, number: int, skeleton: str) -> Iterator[tuple[int, int]]:
@@ -81,6 +86,23 @@ class RuleSet:
             chars = start + len(match[0].decode(errors="ignore"))
             done = match.end()
             yield start, chars
+
+
+def _automata(
+    owners: list[Rule],
+    patterns: list[str],
+) -> Iterator[tuple[list[int], PatternSet]]:
+    """The patterns' numbers with what looks for them: other languages' in one pass of their own.
+
+    Hardly any of those begins in a text, so that together they make few states.
+    """
+    numbers = range(len(patterns))
+    others = [number for number in numbers if owners[number].id.startswith(LANGUAGES)]
+    usual = sorted(set(numbers) - set(others))
+    for group, together in ((usual, TOGETHER), (others, TOGETHER_OTHERS)):
+        if group:
+            written = [patterns[number] for number in group]
+            yield group, PatternSet(written, together=together, options=_options())
 
 
 @cache
