@@ -7,9 +7,22 @@ from typing import Annotated, Literal
 import msgspec
 
 from llmops_cli.core.fields import Flag
+from llmops_cli.core.grammar import Unreadable
 
 Target = Literal["gguf", "hf"]
 Scheme = Literal["F16", "BF16", "F32"]
+FLOATS = ("F16", "BF16", "F32")
+
+
+def read_scheme(text: str) -> str:
+    """One of the float types, in any case."""
+    scheme = text.upper()
+    if scheme not in FLOATS:
+        raise Unreadable(
+            "convert writes F16, BF16 or F32; llmops quantize makes the smaller types",
+            example="F16",
+        )
+    return scheme
 
 
 class ConvertRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +44,9 @@ class ConvertRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
     scheme: Annotated[
         Scheme | None,
-        Flag(help="Type of a GGUF file's weights: F16, BF16, F32.", read=str.upper, default="F16"),
+        Flag(
+            help="Type of a GGUF file's weights: F16, BF16, F32.", read=read_scheme, default="F16"
+        ),
     ] = None
     check: Annotated[
         bool,

@@ -171,6 +171,12 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
             "is no objective",
             "ttft_p95=200ms",
         ),
+        (
+            ["convert", "demo", "--scheme", "Q4_K_M"],
+            2,
+            "llmops quantize makes the smaller types",
+            "F16",
+        ),
         (["bench", "--backend", "sim", "--search"], 2, "--search needs objectives", "--slo"),
         (
             ["bench", "--backend", "sim", "--dataset", "no.jsonl"],
