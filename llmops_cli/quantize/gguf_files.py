@@ -43,6 +43,7 @@ QUANTIZE = "llamacpp.quantize"
 QUALITY = "llamacpp.quality"
 ENVIRONMENT = "llamacpp"
 FROM_GGUF = "it is made from a GGUF file, with which its quality is compared"
+FROM_GGUF_UNMEASURED = "it is made from a GGUF file, and --no-quality leaves out comparing with it"
 WINDOW = 512
 """Tokens of context over which perplexity is measured."""
 WIDE_BYTES = 2
@@ -277,7 +278,7 @@ class GgufMaker:
         """A wrong conversion ends the command; what a type loses is a finding."""
         left_out = ""
         if self._source.format == "gguf":
-            left_out = FROM_GGUF
+            left_out = FROM_GGUF if self._recipe.quality else FROM_GGUF_UNMEASURED
         elif not self._recipe.check:
             left_out = NO_CHECK
         is_strict = scheme in FLOAT_SCHEMES

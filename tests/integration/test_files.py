@@ -138,6 +138,9 @@ def test_what_is_quantized_is_quantized_again_if_that_is_wished(files: Path, dem
     wide = artifact(demo_cli("quantize", path, "--scheme", "F16", *QUICK, "--allow-requantize"))
     assert wide["kl_divergence"] < 5e-3  # llama.cpp rounds what it multiplies by Q4_0, not by F16
     assert wide["bits_per_weight"] == pytest.approx(16, abs=0.1)
+    assert "with which its quality is compared" in wide["check"]["reason"]
+    alone = artifact(demo_cli("quantize", str(files / "whole.gguf"), *QUICK, "--no-quality"))
+    assert "--no-quality leaves out" in alone["check"]["reason"]
     run = demo_cli("quantize", "demo", "--method", "int4", "--allow-requantize")
     assert run.returncode == 2
     assert "method int4 has no --allow-requantize" in run.stderr
