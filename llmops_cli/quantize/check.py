@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.core.errors import LlmopsError
+from llmops_cli.core.errors import EngineFailed, LlmopsError
 from llmops_cli.evaluate.evaluator import Evaluator, Scores
 from llmops_cli.models.convert import short
 from llmops_cli.quantize.makers import Makers
@@ -42,9 +43,10 @@ class ServedCheck:
         for done, variant in enumerate(variants):
             provenance = self._makers.load(variant)
             artifact = self._artifact(variant, provenance)
-            plan = None
-            if is_served_here(variant):
-                plan = serving_plan(artifact, progress=self._progress)
+            if not is_served_here(variant):
+                self._tell_without_kernels(variant, provenance)
+                continue
+            plan = serving_plan(artifact, progress=self._progress)
             if plan is None:
                 self._tell_unserved(variant, provenance)
                 continue
@@ -97,6 +99,17 @@ class ServedCheck:
             return list(self._evaluators)
         return [e for e in self._evaluators if e.name not in served.accuracy]
 
+    def _tell_without_kernels(self, variant: Variant, provenance: Provenance) -> None:
+        """An engine that failed at it before, where none was to be asked, marks it no longer."""
+        problems = provenance.problems_but(ProblemKind.NOT_SERVED)
+        if problems != provenance.problems:
+            found = msgspec.structs.replace(provenance, problems=problems)
+            self._makers.save(variant, found)
+        self._progress.warn(
+            f"{variant.name} was not served: engines have kernels for {variant.scheme} on a GPU "
+            "only, and there is none"
+        )
+
     def _tell_unserved(self, variant: Variant, provenance: Provenance) -> None:
         if provenance.served is None:
             self._progress.warn(
@@ -122,7 +135,9 @@ class ServedCheck:
                 progress=self._progress,
             )
         except LlmopsError as error:
-            text = f"it does not serve: {error.message}"
+            text = (
+                f"it does not serve: {error.message}{_log_of(error, self._folder / plan.log_name)}"
+            )
             problems.append(ArtifactProblem(kind=ProblemKind.NOT_SERVED, text=text))
             self._progress.warn(f"{variant.name} {text}")
         else:
@@ -133,9 +148,27 @@ class ServedCheck:
         self._makers.save(variant, found)
 
 
+def _log_of(error: LlmopsError, log: Path) -> str:
+    """Where the engine's own words are, if it is the engine that failed."""
+    if isinstance(error, EngineFailed) and log.is_file():
+        return f" (its log is {log})"
+    return ""
+
+
 def is_served_here(variant: Variant) -> bool:
     """Not where engines have kernels for it on a GPU only, and there is none."""
-    return not METHODS[variant.method].served_on_gpu or bool(probe_gpus())
+    return has_kernels(variant, on_gpu=bool(probe_gpus()))
+
+
+def has_kernels(variant: Variant, *, on_gpu: bool) -> bool:
+    """Whether an engine that takes the format computes in it there."""
+    if on_gpu:
+        return True
+    if METHODS[variant.method].served_on_gpu:
+        return False
+    is_weight_only = variant.rounding is not None
+    bits = variant.spec.cpu_kernel_bits
+    return not is_weight_only or not bits or variant.bits in bits
 
 
 def kept_answer(served: Served | None, plan: ServingPlan) -> Served | None:

@@ -16,6 +16,7 @@ class Quantizer(msgspec.Struct, frozen=True, kw_only=True):
     Where it runs, what it writes, and which of the recipe's options it takes. `module` is what its
     environment must be able to import, with `import_variables` set. `needs_cuda`: methods that it
     makes on an NVIDIA GPU only. `judged_in` is where its artifacts are measured, if elsewhere.
+    `cpu_kernel_bits`: of weights alone, what engines serve on a CPU (all widths where it is empty).
     """
 
     environment: str
@@ -27,6 +28,7 @@ class Quantizer(msgspec.Struct, frozen=True, kw_only=True):
     needs_cuda: frozenset[str] = frozenset()
     import_variables: dict[str, str] = {}
     judged_in: str = ""
+    cpu_kernel_bits: tuple[int, ...] = ()
     resumes: str = "a finished artifact"
 
     @property
@@ -70,6 +72,8 @@ QUANTIZERS = {
         format="compressed-tensors",
         takes=WEIGHTS | DATA | {"scheme"},
         bits=(2, 3, 4, 5, 6, 7, 8),
+        # vLLM: kernels/linear/mixed_precision/cpu.py takes uint4 and uint4b8, its GPU kernels more
+        cpu_kernel_bits=(4,),
     ),
     "gptqmodel": Quantizer(
         environment="quantize",

@@ -45,6 +45,11 @@ class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
                 return f"{name} {versions[package]}"
         return name
 
+    @property
+    def log_name(self) -> str:
+        """Of the file, hidden in the artifacts' folder, that has the engine's own words."""
+        return f".served-{self.prepared.target.backend}.log"
+
     def key(self) -> str:
         """Over all that answers, and what it is asked."""
         asked = [PROMPT, TOKENS, dict(self.prepared.facts.bench_body)]
@@ -101,7 +106,7 @@ def serve_once(
         folder=folder,
         parallel=1,
         progress=progress,
-        log_name=f".served-{plan.prepared.target.backend}.log",
+        log_name=plan.log_name,
     ) as server:
         body = _body(server)
         said = _speak(server.url, body)  # the first answer warms the engine and is not timed

@@ -20,6 +20,8 @@ INSTEAD = {
     MatrixKind.CONV1D: "--method gguf, nf4, or int8 by --engine bitsandbytes or ctranslate2",
 }
 FEWEST_IN_GROUP = 8
+SERVED_GROUPS = (128, 64, 32)
+"""Groups for which every engine has kernels (vLLM: marlin_utils.MARLIN_SUPPORTED_GROUP_SIZES)."""
 MOST_SIZES_TOLD = 6
 FP8_BLOCK = "FP8_BLOCK"
 BLOCK = 128
@@ -125,7 +127,7 @@ def _require_groups(matrices: Sequence[Matrix], group_size: int) -> None:
                 "UsageError",
                 f"groups of {group_size} do not divide the {matrix.columns} columns of "
                 f"{matrix.name}",
-                f"--group-size {_fitting(columns)} or -1 (whole rows)",
+                f"--group-size {fitting_groups(columns)} or -1 (whole rows)",
             )
 
 
@@ -139,11 +141,12 @@ def _require_blocks(matrices: Sequence[Matrix]) -> None:
             )
 
 
-def _fitting(columns: int) -> str:
-    """Sizes that divide all matrices, the largest first."""
+def fitting_groups(columns: int) -> str:
+    """Sizes that divide all matrices: those that engines serve, then the largest."""
     sizes = []
     for size in range(columns, 0, -1):
         is_told = size >= FEWEST_IN_GROUP or size == columns
         if columns % size == 0 and is_told:
-            sizes.append(str(size))
-    return ", ".join(sizes[:MOST_SIZES_TOLD])
+            sizes.append(size)
+    sizes.sort(key=lambda size: size not in SERVED_GROUPS)
+    return ", ".join(map(str, sizes[:MOST_SIZES_TOLD]))

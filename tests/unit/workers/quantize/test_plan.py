@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("transformers", reason="transformers is not installed")
 
 from _shared.protocol import JobError
-from quantize.plan import plan_of
+from quantize.plan import fitting_groups, plan_of
 from tests.expert_models import blank_model
 
 JOB: dict[str, Any] = {
@@ -56,6 +56,19 @@ def test_conv1d_is_refused_where_nothing_would_be_quantized(quantizer: str) -> N
 
 def test_conv1d_is_planned_where_it_works() -> None:
     assert plan("gpt2", quantizer="bitsandbytes", method="nf4", group_size=-1).weights > 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "sizes"),
+    [
+        (192, "64, 32, 192, 96, 48, 24"),  # the 576 and 1,536 columns of SmolLM2-135M
+        (512, "128, 64, 32, 512, 256, 16"),
+        (200, "200, 100, 50, 40, 25, 20"),
+        (4, "4"),
+    ],
+)
+def test_sizes_that_engines_serve_are_told_first(columns: int, sizes: str) -> None:
+    assert fitting_groups(columns) == sizes
 
 
 @pytest.mark.parametrize(
