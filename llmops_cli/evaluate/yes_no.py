@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from llmops_cli.runtime.chat import (
     ChatClient,
     ChatEndpoint,
@@ -11,6 +13,8 @@ from llmops_cli.runtime.chat import (
     message,
 )
 
+FIRST_WORD = re.compile(r"[^\W\d_]+")
+VERDICTS = {"YES": True, "NO": False}
 SETTINGS = ChatSettings(max_tokens=8)
 
 
@@ -20,11 +24,15 @@ def judge_client(endpoint: ChatEndpoint) -> ChatClient:
 
 
 async def says_yes(client: ChatClient, question: str) -> bool:
-    """Anything but a YES is a no. Raises: Unanswered if the judge gives no answer."""
+    """By the answer's first word. Raises: Unanswered if that is neither, or there is no answer."""
     try:
         answer = await client.ask([message("user", question)])
     except Unanswered as failed:
         raise Unanswered(f"judge: {failed.kind}") from None
     except Filtered:
         raise Unanswered("judge: filtered") from None
-    return answer.strip().upper().startswith("YES")
+    first = FIRST_WORD.search(answer)
+    word = first[0].upper() if first else ""
+    if word not in VERDICTS:
+        raise Unanswered("judge: neither YES nor NO")
+    return VERDICTS[word]
