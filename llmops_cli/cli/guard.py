@@ -1,4 +1,4 @@
-"""`llmops guard check|explain|eval`."""
+"""`llmops guard check|explain|eval|train`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from llmops_cli.cli.guard_train import train
 from llmops_cli.cli.values import CommandLine
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.decision import Decision, Finding
+
+DETECTOR = typer.Option(
+    None, help="A folder of `guard train`: what it takes for an attack is blocked, too."
+)
 
 group = CommandLine(
     help="Judge what goes into a model and what comes out of it.",
@@ -21,6 +26,7 @@ group = CommandLine(
 
 
 def register(app: typer.Typer) -> None:
+    group.command()(train)
     app.add_typer(group, name="guard")
 
 
@@ -40,6 +46,7 @@ def check(
     system_prompt: Path = typer.Option(
         None, help="With --output: the prompt that the answer must not give away."
     ),
+    detector: Path = DETECTOR,
     strict: bool = typer.Option(False, "--strict", help="Exit 5 if the text is blocked."),
     as_json: bool = typer.Option(
         False, "--json", help="Print the decision on stdout and nothing else."
@@ -56,6 +63,7 @@ def check(
         role=role,
         route=route,
         system_prompt=system_prompt,
+        detector=detector,
     )
     if as_json:
         print_json(decision)
@@ -89,6 +97,7 @@ def explain(
         False, "--output", help="The text is a model's answer, not a prompt."
     ),
     role: str = typer.Option("user", help="Who says it."),
+    detector: Path = DETECTOR,
 ) -> None:
     """Every piece of evidence, also what did not suffice.
 
@@ -97,7 +106,7 @@ def explain(
     from llmops_cli.cli.screen import print_table
     from llmops_cli.guard.show import decision_table
 
-    text, decision = _decide(file, policy, output=output, role=role)
+    text, decision = _decide(file, policy, output=output, role=role, detector=detector)
     print_table(decision_table(text, decision))
 
 
@@ -108,6 +117,7 @@ def eval_(
     ),
     policy: Path = typer.Option(None, help="A policy file."),
     role: str = typer.Option("user", help="Who says it."),
+    detector: Path = DETECTOR,
     as_json: bool = typer.Option(
         False, "--json", help="Print the rates on stdout and nothing else."
     ),
@@ -120,7 +130,7 @@ def eval_(
     from llmops_cli.guard.evaluate import evaluate, read_rows
     from llmops_cli.guard.show import rates_table
 
-    guard = _guard(policy)
+    guard = _guard(policy, detector)
     rows = read_rows(data)
     found = evaluate(guard, rows, role=role)
     if as_json:
@@ -137,11 +147,12 @@ def _decide(
     role: str,
     route: str | None = None,
     system_prompt: Path | None = None,
+    detector: Path | None = None,
 ) -> tuple[str, Decision]:
     from llmops_cli.core.errors import UsageError, unknown_name
     from llmops_cli.guard.leak import LeakCheck
 
-    guard = _guard(policy)
+    guard = _guard(policy, detector)
     roles = ("user", "assistant", *guard.policy.roles)
     routes = tuple(guard.policy.routes)
     if role not in roles:
@@ -165,14 +176,16 @@ def _decide(
     return text, decision
 
 
-def _guard(policy: Path | None) -> Guard:
+def _guard(policy: Path | None, detector: Path | None = None) -> Guard:
     """By a policy file, or by the policy that comes with the toolkit."""
     from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.models import with_stage
     from llmops_cli.guard.policy import DEFAULT, load_policy
 
-    if policy is None:
-        return Guard(DEFAULT)
-    return Guard(load_policy(policy))
+    found = DEFAULT if policy is None else load_policy(policy)
+    if detector is None:
+        return Guard(found)
+    return Guard(with_stage(found, detector))
 
 
 def read_text(file: Path | None) -> str:

@@ -19,6 +19,7 @@ Upgrade = Callable[[Json], Json]
 
 REPORTS = {
     "llmops.bench": "llmops_cli.bench.report:KIND",
+    "llmops.guard-train": "llmops_cli.guard.learnt.report:KIND",
     "llmops.convert": "llmops_cli.convert.report:KIND",
     "llmops.quantize": "llmops_cli.quantize.report:KIND",
     "llmops.redteam": "llmops_cli.redteam.report:KIND",

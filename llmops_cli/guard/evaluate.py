@@ -98,7 +98,7 @@ def evaluate(
     sizes_kb = [max(len(row.text.encode(errors="replace")) / 1024, 1.0) for row, _ in verdicts]
     per_kb = [spent / size for spent, size in zip(per_text, sizes_kb, strict=True)]
     return Evaluation(
-        overall=_rates(verdicts),
+        overall=rates_of(verdicts),
         families=_by(verdicts, "family"),
         sources=_by(verdicts, "source"),
         us_per_kb=_spread(per_kb),
@@ -120,10 +120,10 @@ def _by(verdicts: list[tuple[LabelledText, bool]], field: str) -> dict[str, Dete
     groups: dict[str, list[tuple[LabelledText, bool]]] = {}
     for row, flagged in verdicts:
         groups.setdefault(str(getattr(row, field)), []).append((row, flagged))
-    return {name: _rates(found) for name, found in sorted(groups.items())}
+    return {name: rates_of(found) for name, found in sorted(groups.items())}
 
 
-def _rates(verdicts: list[tuple[LabelledText, bool]]) -> DetectionRates:
+def rates_of(verdicts: list[tuple[LabelledText, bool]]) -> DetectionRates:
     attacks = [flagged for row, flagged in verdicts if row.is_attack]
     benign = [flagged for row, flagged in verdicts if not row.is_attack]
     tpr, tpr_ci95 = _share(attacks)

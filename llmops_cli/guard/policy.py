@@ -58,7 +58,7 @@ NEEDED = {"moderation": "url", "classifier": "name"}
 """Without which a detector could only fail at its first text."""
 NEEDED_HINTS = {
     "moderation": "an OpenAI-compatible /v1/moderations",
-    "classifier": "onnx:FOLDER, or an entry point of llmops.detectors",
+    "classifier": "onnx:FOLDER, learnt:FOLDER, or an entry point of llmops.detectors",
 }
 REFUSAL = "This request was stopped by the content policy."
 
