@@ -45,6 +45,7 @@ class _RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     macros: dict[str, str]
     rules: list[Rule]
     mention: list[str]
+    carry_out: list[str]
 
 
 class RuleSet:
@@ -152,12 +153,13 @@ class BuiltinRules(msgspec.Struct, frozen=True):
     """All that data/rules.yaml says.
 
     `glued`: the strong rules for text whose words have lost their spaces. `mention`: what speaks
-    about attacks.
+    about attacks. `carry_out`: what asks to do as a quoted text says.
     """
 
     rules: RuleSet
     glued: RuleSet
     mention: PatternSet
+    carry_out: PatternSet
 
 
 @cache
@@ -165,9 +167,14 @@ def builtin() -> BuiltinRules:
     """The rules that come with llmops."""
     file = msgspec.convert(load_yaml(DATA.read_bytes()), _RulesFile)
     strong = [rule for rule in file.rules if rule.weight >= STRONG]
-    mention = [expand(pattern, file.macros) for pattern in file.mention]
     return BuiltinRules(
         rules=RuleSet(file.rules, file.macros),
         glued=RuleSet(strong, file.macros, glued=True),
-        mention=PatternSet(mention, together=len(mention), options=_options()),
+        mention=_together(file.mention, file.macros),
+        carry_out=_together(file.carry_out, file.macros),
     )
+
+
+def _together(patterns: list[str], macros: dict[str, str]) -> PatternSet:
+    expanded = [expand(pattern, macros) for pattern in patterns]
+    return PatternSet(expanded, together=len(expanded), options=_options())

@@ -1,0 +1,42 @@
+"""What speaks for an attack, and how much."""
+
+from __future__ import annotations
+
+import msgspec
+
+ATTACK = 1.0
+DISGUISE = 0.3
+"""Added where a rule holds only for what was decoded: honest text has no need of it."""
+HIDDEN_TEXT = "hidden_text"
+
+Span = tuple[int, int]
+"""Characters."""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """A rule that holds.
+
+    In which view (empty: the text itself), and where in the text as it came.
+    """
+
+    rule: str
+    family: str
+    weight: float
+    view: tuple[str, ...]
+    span: Span
+    text: str = ""
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """`score` 1 and more is an attack; `evidence` adds up to it."""
+
+    score: float
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """The one with most of the evidence."""
+        sums: dict[str, float] = {}
+        for item in self.evidence:
+            sums[item.family] = sums.get(item.family, 0) + item.weight
+        return max(sums, key=lambda family: sums[family], default="")

@@ -1,0 +1,145 @@
+"""How evidence adds up: over a message, or within bounded windows of what is longer.
+
+In a megabyte of honest text every weak sign stands somewhere. So a long text is as suspicious as
+the most suspicious of its windows, however many it has.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from llmops_cli.guard.evidence import ATTACK, DISGUISE, Span
+from llmops_cli.guard.pieces import Piece, paragraphs_of
+from llmops_cli.guard.places import places_of
+from llmops_cli.guard.rules import Rule
+
+WINDOW_TIMES = 1.8
+PARAGRAPH_TIMES = 1.45
+"""So many times the weak signs of a message are an attack in one of a long text's windows, or of
+its paragraphs. In 80 MB of manuals, sources and READMEs 0.003 windows in 100 KB have so many.
+"""
+WEAK_MOST = 0.6
+"""What a strong sign counts in a long text where it is none: over ends of sentences, in code."""
+NO_PROSE = re.compile(r"[.!?;]\s|[()\[\]{}<>|=\\_]|\n\s*\n")
+ASKS = "extraction"
+"""A long text asks for many things: what asks alone is no attack there, with another sign it is."""
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read as one. `held` and `disguised`: each rule once, with a piece that has it.
+
+    `score`: 1 and more is an attack. `total`: of all evidence. `is_part`: of something longer.
+    """
+
+    pieces: tuple[Piece, ...]
+    held: dict[Rule, Piece]
+    disguised: dict[Rule, Piece]
+    score: float
+    total: float
+    is_part: bool
+
+    @property
+    def span(self) -> Span:
+        return self.pieces[0].start, self.pieces[-1].span[1]
+
+
+def whole_of(piece: Piece) -> Window:
+    """A message: all that it says adds up."""
+    return _window([piece], _sum_of, is_part=False)
+
+
+def windows_of(pieces: Sequence[Piece]) -> list[Window]:
+    """Of a long text, in order."""
+    pairs: list[Sequence[Piece]] = list(itertools.pairwise(pieces))
+    return [_window(pair, _of_window, is_part=True) for pair in pairs or [pieces]]
+
+
+def suspects_of(windows: Sequence[Window]) -> Iterator[list[Window]]:
+    """The most suspicious window first, with its paragraphs; those that are attacks, worst first.
+
+    A piece is taken into paragraphs once, though two windows have it.
+    """
+    seen: set[int] = set()
+    for window in sorted(windows, key=lambda window: -window.total):
+        if window.total < ATTACK:
+            return
+        fresh = [piece for piece in window.pieces if piece.start not in seen]
+        seen.update(piece.start for piece in fresh)
+        paragraphs = _paragraphs_in(fresh) if window.is_part else []
+        found = [each for each in (*paragraphs, window) if each.score >= ATTACK]
+        yield sorted(found, key=lambda each: -each.score)
+
+
+def _paragraphs_in(pieces: Sequence[Piece]) -> list[Window]:
+    return [
+        _window([paragraph], _of_paragraph, is_part=True)
+        for piece in pieces
+        for paragraph in paragraphs_of(piece.text, piece.start)
+    ]
+
+
+Held = dict[Rule, Piece]
+Sum = Callable[[Held, Held], float]
+
+
+def _window(pieces: Sequence[Piece], sum_of: Sum, *, is_part: bool) -> Window:
+    held: Held = {}
+    disguised: Held = {}
+    for piece in pieces:
+        for rule, _ in piece.held:
+            held.setdefault(rule, piece)
+        for rule in piece.disguised:
+            disguised.setdefault(rule, piece)
+    disguised = {rule: piece for rule, piece in disguised.items() if rule not in held}
+    disguise = DISGUISE if disguised else 0.0
+    return Window(
+        pieces=tuple(pieces),
+        held=held,
+        disguised=disguised,
+        score=sum_of(held, disguised) + disguise,
+        total=_sum_of(held, disguised) + disguise,
+        is_part=is_part,
+    )
+
+
+def _sum_of(held: Held, disguised: Held) -> float:
+    return sum(rule.weight for rule in (*held, *disguised))
+
+
+def _of_window(held: Held, disguised: Held) -> float:
+    """Weak signs only: a strong one lies within a paragraph."""
+    weights = [min(rule.weight, WEAK_MOST) for rule in (*held, *disguised)]
+    return max([sum(weights) / WINDOW_TIMES, *weights])
+
+
+def is_attack(rules: Sequence[Rule], *, is_part: bool) -> bool:
+    """Whether rules that hold in one message, or in one paragraph of something longer, are one."""
+    weights = {rule: rule.weight for rule in rules}
+    score = _of_rules(weights) if is_part else sum(weights.values())
+    return score >= ATTACK
+
+
+def _of_paragraph(held: Held, disguised: Held) -> float:
+    weights = {rule: _weight_in_prose(rule, piece) for rule, piece in held.items()}
+    return _of_rules(weights | {rule: rule.weight for rule in disguised})
+
+
+def _of_rules(weights: dict[Rule, float]) -> float:
+    total = sum(weights.values())
+    if any(weight >= ATTACK and rule.family != ASKS for rule, weight in weights.items()):
+        return total
+    return max([total / PARAGRAPH_TIMES, *(min(weight, WEAK_MOST) for weight in weights.values())])
+
+
+def _weight_in_prose(rule: Rule, piece: Piece) -> float:
+    patterns = dict(piece.held)[rule]
+    if rule.weight < ATTACK or not patterns:
+        return rule.weight
+    for start, end in places_of(piece.text, piece.words, patterns):
+        if not NO_PROSE.search(piece.text, start, end):
+            return rule.weight
+    return WEAK_MOST
