@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Decision, Finding, decide
 from llmops_cli.guard.detectors import attacks, common, leaks, links, orders, too_long
 from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.output import OutputStream
-from llmops_cli.guard.policy import DEFAULT, Policy, PolicySide
+from llmops_cli.guard.policy import DEFAULT, STRENGTH, Policy, PolicySide
+from llmops_cli.guard.together import RoleText, neighbours_of, of_others
 
 
 class Guard:
@@ -30,6 +33,26 @@ class Guard:
         if not findings:
             findings = [*attacks(text, side), *orders(text, side), *common(text, side)]
         return decide(text, findings, side=side, policy=self.policy)
+
+    def check_together(
+        self,
+        texts: Sequence[RoleText],
+        *,
+        route: str | None = None,
+    ) -> Decision:
+        """What neighbouring texts say as one, by the policy of the most trusted of their roles.
+
+        Places are those in the texts joined.
+        """
+        others = of_others(texts)
+        sides = [self.policy.input_of(role=role, route=route) for role, _ in others]
+        side = min(sides, key=_strictness, default=self.policy.input)
+        decisions = [decide("", [], side=side, policy=self.policy)]
+        for joined in neighbours_of(others):
+            text = without_surrogates(joined)
+            findings = attacks(text, side, is_part=True)
+            decisions.append(decide(text, findings, side=side, policy=self.policy))
+        return max(decisions, key=lambda decision: STRENGTH[decision.action])
 
     def check_output(
         self,
@@ -57,3 +80,8 @@ def _over_length(text: str, side: PolicySide) -> list[Finding]:
     """What is too long is blocked without being read."""
     found = too_long(len(text), side)
     return found if side.of("length").action == "block" else []
+
+
+def _strictness(side: PolicySide) -> tuple[int, float]:
+    entry = side.of("injection")
+    return STRENGTH[entry.action], -entry.threshold

@@ -25,12 +25,17 @@ CHARS_PER_TOKEN = 4
 """For length limits in tokens, where no tokenizer is at hand."""
 
 
-def attacks(text: str, side: PolicySide) -> list[Finding]:
+def attacks(
+    text: str,
+    side: PolicySide,
+    *,
+    is_part: bool = False,
+) -> list[Finding]:
     """Evidence adds up over families.
 
-    Once it is enough, the family with most of it says what is done.
+    Once it is enough, the family with most of it says what is done. `is_part`: of something longer.
     """
-    found = scan(text)
+    found = scan(text, is_part=is_part)
     if not found.evidence:
         return []
     entry = side.of(FAMILY[found.family])

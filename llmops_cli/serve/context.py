@@ -205,6 +205,11 @@ class Asked(msgspec.Struct, kw_only=True):
         reading = self.reading()
         return [*reading.texts, *reading.joined] if reading.joined else reading.texts
 
+    def turns(self) -> int:
+        """How many of the texts, from the first, the model reads one after the other."""
+        reading = self.reading()
+        return len(reading.texts) if reading.prompts == 1 else 0
+
     def needs(self) -> set[str]:
         """What an upstream must be able to do, in the words of `can:`."""
         found = set()

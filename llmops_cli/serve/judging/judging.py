@@ -91,11 +91,12 @@ class Judging:
         texts = asked.texts()
         size = _size_of([text for _, text in texts], bounds, "the text")
         route = asked.endpoint.target.path
+        turns = asked.turns()
         if are_few([text for _, text in texts]) and not asks_others(guard):
             with failing_guard():
-                return judge_input(guard.policy, texts, route)
+                return judge_input(guard.policy, texts, route, turns)
         judged: Judged = await self._run(
-            judge_input, guard.policy, texts, route, asked=asked, size=size, bounds=bounds
+            judge_input, guard.policy, texts, route, turns, asked=asked, size=size, bounds=bounds
         )
         return judged
 

@@ -73,19 +73,27 @@ def judge_input(
     policy: Policy,
     texts: Sequence[Text],
     route: str,
+    turns: int = 0,
 ) -> Judged:
+    """`turns`: so many texts, from the first, are read one after the other, and judged so too."""
     from llmops_cli.guard.check import Guard
+    from llmops_cli.guard.policy import STRENGTH
 
     guard = Guard(policy)
-    verdicts = []
+    verdicts: list[tuple[str, str]] = []
+    strongest = STRENGTH["allow"]
     for role, text in texts:
         decision = guard.check_input(text, role=role, route=route)
         if decision.action == "allow":
             continue
         verdicts.append((decision.action, decision.findings[0].rule))
+        strongest = max(strongest, STRENGTH[decision.action])
         if decision.action == "block":
             return Judged(verdicts, decision.message or "blocked")
-    return Judged(verdicts)
+    together = guard.check_together(texts[:turns], route=route)
+    if STRENGTH[together.action] > strongest:
+        verdicts.append((together.action, together.findings[0].rule))
+    return Judged(verdicts, together.message or "")
 
 
 def judge_answer(

@@ -177,6 +177,14 @@ def test_parts_that_are_cut_within_a_word_are_judged_as_one_word_too() -> None:
     assert len(asked.texts()) == 1
 
 
+def test_messages_are_turns_and_prompts_that_are_answered_apart_are_none() -> None:
+    values = {"messages": [user("a"), user("b")]}
+    talk = Asked(route="", id="", start=0.0, endpoint=CHAT, values=values)
+    apart = Asked(route="", id="", start=0.0, endpoint=EMBEDDINGS, values={"input": ["a", "b"]})
+    assert talk.turns() == 2
+    assert apart.turns() == 0
+
+
 def test_plain_messages_are_their_words_and_nothing_else() -> None:
     messages = [
         {"role": "system", "content": "s"},
