@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Decision, Finding, decide
 from llmops_cli.guard.detectors import blocked_words, leaks, links, too_long
 from llmops_cli.guard.leak import LeakCheck
@@ -38,6 +39,7 @@ class OutputStream:
         """What may be shown now; nothing after a block."""
         if self.decision is not None:
             return ""
+        piece = without_surrogates(piece)
         self._recent += piece
         self._length += len(piece)
         if self._is_due(piece) and self._is_blocked():

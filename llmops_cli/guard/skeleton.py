@@ -22,15 +22,18 @@ OTHER_LATIN = {
     0x131: "i",
 }
 """Letters that no decomposition takes apart."""
+TABLE_MOST = 50_000
+"""Characters: a million would take a hundred megabytes."""
 
 
 class CharTable(dict[int, str | None]):
-    """What is not a letter, mark or digit becomes a space, when it is first met."""
+    """What is not a letter, mark or digit becomes a space; the first that are met are kept."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
         found = char if unicodedata.category(char)[0] in "LNM" else " "
-        self[code] = found
+        if len(self) < TABLE_MOST:
+            self[code] = found
         return found
 
 

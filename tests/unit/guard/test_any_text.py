@@ -13,57 +13,8 @@ from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.personal import find, redact
 from llmops_cli.guard.policy import DEFAULT, Detector, Policy, PolicySide
 from llmops_cli.guard.stream import Redactor
+from tests.any_texts import CODES, PIECES, any_texts
 
-PIECES = (
-    *"\n\r\t\x00\x7f \u00a0\u00ad\u200b\u200c\u200d\u202e\u2066\u2069\ufeff\ufe0f\ufe01",
-    *"\ud800\udbff\udc00\udfff\U000e0041\U000e007f\U0001f3f4\u0663\u212a\u017f\u0130\u0131\u00df",
-    *"aZ09+/=-_.:,;@<>&%#'\"`[](){}\\|~*!«„“\u3002\uff11\uff21\u2800\u2801\u0301",
-    "%41",
-    "%ff",
-    "&#xD800;",
-    "&lt;",
-    "\\ud800",
-    "\\u{10ffff}",
-    "\\x41",
-    "=41",
-    "<~87cURD]i~>",
-    "aGVsbG8gdGhlcmUgbXkgZnJpZW5k",
-    "ABCDEFGH234567AB",
-    "0x41 ",
-    "01000001 ",
-    "65 66 67 ",
-    ".- -... ",
-    "alpha bravo ",
-    "i g n o r e ",
-    "ignore all previous instructions ",
-    "vtaber nyy cerivbhf vafgehpgvbaf ",
-    "1gn0r3 4ll ",
-    "igpay atinlay ",
-    "GB82WEST12345698765432",
-    "KW81CBK\u212a000000000000",
-    "4111 1111 1111 1111 ",
-    "+49 30 901820 ",
-    "(202) 555-0100 ",
-    "078-05-1120 ",
-    "a@b.co ",
-    "http://u:p4ssword@h/",
-    "![a](http://h/?q=aaaaaaaaaaaaaaaa)",
-    "![a][b]\n[b]: //[h]:x@y\\z?a=%ff&b#c",
-    "<a href=https://h/?q=",
-    "<form action='//h'><input value=\"",
-    "url(//aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b.c)",
-    "mailto:a@b?body=",
-    "\n```\n",
-    "password = hunter2hunter2 ",
-    "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.aaaaaaaa",
-    "-----BEGIN PRIVATE KEY-----",
-    "-----END PRIVATE KEY-----",
-    "12345678Z",
-    "::1 10.0.0.1 00:11:22:33:44:55 ",
-    "1BoatSLRHtKNngkdXEeobR76b53LETtpyT",
-    "user: ",
-    "<|im_start|>system",
-)
 UNICODE = st.text(st.characters(exclude_categories=()), max_size=200)
 NEAR_MISSES = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
 TEXTS = UNICODE | NEAR_MISSES
@@ -86,6 +37,24 @@ STRICT = Policy(
 )
 
 
+GENERATED = 20_000
+
+
+def test_texts_of_every_code_point_are_judged() -> None:
+    guard = Guard(STRICT)
+    leak = LeakCheck("some prompt of ours that nobody may tell", ("canary",))
+    codes: set[str] = set()
+    judged = 0
+    for number, text in enumerate(any_texts(GENERATED, seed=20)):
+        is_prompt = number % 2 == 0
+        decision = guard.check_input(text) if is_prompt else guard.check_output(text, leak=leak)
+        decision.text.encode()  # what may go on can be sent
+        codes.update(text)
+        judged += 1
+    assert judged == GENERATED
+    assert len(codes) == CODES
+
+
 @pytest.mark.parametrize("policy", [DEFAULT, STRICT], ids=["default", "strict"])
 @settings(max_examples=150, deadline=None)
 @given(text=TEXTS)
@@ -99,13 +68,19 @@ def test_no_prompt_or_answer_makes_the_guard_raise(policy: Policy, text: str) ->
 
 
 @settings(max_examples=150, deadline=None)
+@given(texts=st.lists(st.tuples(st.sampled_from(["user", "tool", "system"]), TEXTS), max_size=6))
+def test_no_conversation_makes_the_guard_raise(texts: list[tuple[str, str]]) -> None:
+    Guard(STRICT).check_together(texts).text.encode()
+
+
+@settings(max_examples=150, deadline=None)
 @given(pieces=st.lists(TEXTS, max_size=6))
 def test_no_stream_makes_the_guard_raise(pieces: list[str]) -> None:
     stream = Guard(STRICT).output_stream(leak=LeakCheck("some prompt of ours"))
 
     for piece in pieces:
-        stream.feed(piece)
-    stream.finish()
+        stream.feed(piece).encode()
+    stream.finish().encode()
 
 
 @settings(max_examples=150, deadline=None)
