@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from llmops_cli.guard.evidence import Span
 from llmops_cli.guard.normalise import normalise
@@ -29,7 +30,7 @@ def places_of(
     patterns: list[int],
 ) -> Iterator[Span]:
     """Where in the text the patterns stand; nowhere if its words are not those of the skeleton."""
-    places = [match.span() for match in WORD.finditer(text)]
+    places = _word_places(text)
     if len(places) != words.count(" ") - 1:
         return
     for pattern in patterns:
@@ -37,6 +38,12 @@ def places_of(
             first = max(words.count(" ", 0, start + 1), 1)
             last = min(max(words.count(" ", 0, end - 1), 1), len(places))
             yield places[first - 1][0], places[last - 1][1]
+
+
+@lru_cache(maxsize=2)
+def _word_places(text: str) -> list[Span]:
+    """Of a piece, whose rules are asked one after the other."""
+    return [match.span() for match in WORD.finditer(text)]
 
 
 class Origin:
