@@ -18,6 +18,20 @@ from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.urls import server_url
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import bearer
+from llmops_cli.runtime.refusal_fields import Declined, Filtered, require_said
+
+__all__ = [
+    "ChatClient",
+    "ChatEndpoint",
+    "ChatSettings",
+    "Declined",
+    "Filtered",
+    "Message",
+    "Unanswered",
+    "chat_endpoint",
+    "message",
+    "require_answer",
+]
 
 CHARS_PER_TOKEN = 4
 """Where a server does not count, and for forecasts."""
@@ -53,10 +67,6 @@ class Unanswered(Exception):
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
         self.kind = kind
-
-
-class Filtered(Exception):
-    """A filter in front of the model refused the message."""
 
 
 class ChatEndpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +219,7 @@ class ChatClient:
     def _read(self, raw: bytes, messages: list[Message]) -> str:
         try:
             answer = msgspec.json.decode(raw)
+            require_said(answer)
             said = answer["choices"][0]["message"]
             text = str(said.get("content") or "")
             calls = said.get("tool_calls")
