@@ -20,6 +20,7 @@ FLAGS = {"m": re.MULTILINE, "i": re.IGNORECASE}
 SignName = Literal[
     "refuse",
     "refuse_plainly",
+    "declines",
     "as_ai",
     "moral",
     "advise",
