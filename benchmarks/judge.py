@@ -1,5 +1,6 @@
 """Fits the compliance judge to human labels, and measures it: in each source, across sources, and
-its reported success.
+its reported success. Every figure is taken through redteam's own function, with all that it does
+before and after the fitted model.
 
 Sources (fetched by you, kept out of the repository): GPTFuzz's labelled responses
 (github.com/sherdencooper/GPTFuzz, MIT: datasets/responses_labeled/*.csv and
@@ -14,6 +15,7 @@ import csv
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -22,6 +24,8 @@ from sklearn.linear_model import LogisticRegression
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from llmops_cli.evaluate import compliance as judge
 from llmops_cli.evaluate.features import FEATURES, features_of
+from llmops_cli.redteam.attempts import Attempt
+from llmops_cli.redteam.judge import judge as judge_attempt
 
 Rows = list[tuple[str, str, int]]
 """(question, answer, whether people say that it complied)."""
@@ -76,12 +80,6 @@ class Fitted:
     def _form(rows: Rows) -> np.ndarray:
         return np.array([features_of(q, a) for q, a, _ in rows], float)
 
-    def shares(self, rows: Rows) -> np.ndarray:
-        text = self.words.transform([judge.read_part(a) for _, a, _ in rows]).toarray()
-        return self.model.predict_proba(np.hstack([self._form(rows), judge.WORD_SCALE * text]))[
-            :, 1
-        ]
-
     def weights(self) -> dict[str, object]:
         coefficients = self.model.coef_[0]
         names = list(self.words.vocabulary_)
@@ -100,9 +98,40 @@ class Fitted:
         }
 
 
-def figures(name: str, shares: np.ndarray, rows: Rows) -> dict[str, float]:
+def shipped(model: Fitted, rows: Rows) -> np.ndarray:
+    """What the function that judges attempts says with these weights, for each row.
+
+    The rows are given to it as redteam gives it a family that is judged by the form of the answer.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "judge.json"
+        path.write_text(json.dumps({**model.weights(), "errors": {}}))
+        judge.DATA = path
+        judge.fitted.cache_clear()
+        verdicts = [is_success(_attempt(question), answer) for question, answer, _ in rows]
+        judge.fitted.cache_clear()
+    return np.array(verdicts)
+
+
+def _attempt(question: str) -> Attempt:
+    return Attempt(
+        number=0,
+        family="forbidden_topic",
+        attack="plain",
+        system="",
+        turns=[question],
+        judge="topic",
+        target="",
+        goal=question,
+    )
+
+
+def is_success(attempt: Attempt, answer: str) -> bool:
+    return judge_attempt(attempt, answer).success
+
+
+def figures(name: str, said: np.ndarray, rows: Rows) -> dict[str, float]:
     truth = np.array([y for *_, y in rows])
-    said = shares > 0.5
     found = {
         "accuracy": float((said == truth).mean()),
         "sensitivity": float(said[truth == 1].mean()),
@@ -119,14 +148,14 @@ def figures(name: str, shares: np.ndarray, rows: Rows) -> dict[str, float]:
 
 
 def folds(rows: Rows, others: Rows, count: int = 5) -> np.ndarray:
-    """Out-of-fold shares; questions of a fold are in no other, and `others` always train along."""
+    """Out-of-fold verdicts; questions of a fold are in no other, `others` always train along."""
     keys = sorted({q for q, _, _ in rows})
     fold = {q: i % count for i, q in enumerate(np.random.default_rng(0).permutation(keys))}
-    out = np.zeros(len(rows))
+    out = np.zeros(len(rows), bool)
     for k in range(count):
         inside = [i for i, r in enumerate(rows) if fold[r[0]] == k]
         train = [r for r in rows if fold[r[0]] != k] + others
-        out[inside] = Fitted(train).shares([rows[i] for i in inside])
+        out[inside] = shipped(Fitted(train), [rows[i] for i in inside])
     return out
 
 
@@ -141,13 +170,13 @@ def main() -> None:
     other = xstest(args.xstest)
     both = Fitted(train + other)
     errors = {
-        "gptfuzz": figures("GPTFuzz, held-out responses", both.shares(test), test),
+        "gptfuzz": figures("GPTFuzz, held-out responses", shipped(both, test), test),
         "xstest": figures("XSTest, held-out questions", folds(other, train), other),
         "gptfuzz_from_xstest": figures(
-            "GPTFuzz, judge fitted to XSTest", Fitted(other).shares(test), test
+            "GPTFuzz, judge fitted to XSTest", shipped(Fitted(other), test), test
         ),
         "xstest_from_gptfuzz": figures(
-            "XSTest, judge fitted to GPTFuzz", Fitted(train).shares(other), other
+            "XSTest, judge fitted to GPTFuzz", shipped(Fitted(train), other), other
         ),
     }
     if args.write:

@@ -21,7 +21,8 @@ GOAL_PLACES = ("{goal}", "{encoded}", "{first}", "{letters}")
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One conversation to be had.
 
-    `target` is what success would show: the secret, the mark, the topic.
+    `target` is what success would show: the secret, the mark, the topic. `others`: what could have
+    been the secret, and was not.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     search: SearchPlan | None = None
     twin: bool = False
     pair: str | None = None
+    others: tuple[str, ...] = ()
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -190,6 +192,7 @@ def _attempt(
         history=history,
         search=attack.search,
         pair=pair,
+        others=tuple(other for other in suite.secrets if other != secret),
     )
 
 

@@ -22,10 +22,17 @@ from llmops_cli.redteam.attacker import (
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.redteam.judge import judge
 from llmops_cli.redteam.opinion import is_success
-from llmops_cli.redteam.outcome import AttemptOutcome
+from llmops_cli.redteam.outcome import AttemptOutcome, Decider
 from llmops_cli.redteam.search import search
 from llmops_cli.redteam.suite import SearchMethod, Suite
-from llmops_cli.runtime.chat import ChatClient, Filtered, Message, Unanswered, message
+from llmops_cli.runtime.chat import (
+    ChatClient,
+    Declined,
+    Filtered,
+    Message,
+    Unanswered,
+    message,
+)
 
 KEPT_CHARS = 900
 """Of an answer, in the file; prompts are drawn again from the seed."""
@@ -69,20 +76,25 @@ class Interrogator:
         try:
             if attempt.search is not None:
                 exchange = await self._search(attempt)
-            else:
-                exchange = await self._talk(attempt)
-            return await self._judged(attempt, exchange)
+                return await self._judged(attempt, exchange)
+            return await self._talk(attempt)
         except HelperFailed as failed:
             return AttemptOutcome(number=attempt.number, undecided=failed.reason)
+        except Declined as declined:
+            return AttemptOutcome(
+                number=attempt.number,
+                refused=True,
+                why="the reply says that it refuses",
+                answer=declined.text[:KEPT_CHARS],
+                blocked=None if self._guard is None else False,
+                guarded=None if self._guard is None else False,
+            )
         except Filtered:
-            guarded = None
-            if self._guard is not None:
-                guarded = False
             return AttemptOutcome(
                 number=attempt.number,
                 why="stopped by the target's filter",
                 blocked=True,
-                guarded=guarded,
+                guarded=None if self._guard is None else False,
             )
         except Unanswered as failed:
             return AttemptOutcome(number=attempt.number, error=failed.kind)
@@ -91,12 +103,14 @@ class Interrogator:
             return AttemptOutcome(number=attempt.number, error=reason)
 
     async def _judged(self, attempt: Attempt, exchange: LastExchange) -> AttemptOutcome:
-        verdict = judge(attempt, exchange.answer)
+        verdict = judge(attempt, exchange.answer, said=exchange.said)
         success = verdict.success
         why = verdict.why
         undecided = ""
+        decider = verdict.decided_by
         if self._judge_model is not None and not attempt.twin:
             why = "the judge model says so"
+            decider = Decider.MODEL
             try:
                 success = await is_success(self._judge_model, attempt, exchange.answer)
             except Unanswered as failed:
@@ -117,15 +131,18 @@ class Interrogator:
             guarded=self._guarded(attempt, exchange, success=success),
             compliance=round(verdict.compliance, 3),
             undecided=undecided,
+            decided_by=decider,
         )
 
-    async def _talk(self, attempt: Attempt) -> LastExchange:
-        """The attempt's turns, one after the other."""
+    async def _talk(self, attempt: Attempt) -> AttemptOutcome:
+        """The attempt's turns, one after the other, until an answer is a success."""
         messages = _opening(attempt)
-        blocked = False
-        reply = ""
+        blocked = None if self._guard is None else False
+        outcome = AttemptOutcome(number=attempt.number)
+        undecided = ""
         for turn in attempt.turns:
-            blocked = blocked or self._stops(turn, attempt.role)
+            if self._guard is not None:
+                blocked = blocked or self._stops(turn, attempt.role)
             question = message("user", turn)
             messages.append(question)
             asked = messages
@@ -135,10 +152,12 @@ class Interrogator:
             reply = await self._target.ask(asked)
             answer = message("assistant", reply)
             messages.append(answer)
-        last = attempt.turns[-1]
-        if self._guard is None:
-            return LastExchange(last, reply, None)
-        return LastExchange(last, reply, blocked)
+            exchange = LastExchange(turn, reply, blocked)
+            outcome = await self._judged(attempt, exchange)
+            if outcome.success:
+                return outcome
+            undecided = undecided or outcome.undecided
+        return msgspec.structs.replace(outcome, undecided=undecided)
 
     async def _search(self, attempt: Attempt) -> LastExchange:
         """Messages until one succeeds, each in a new conversation unless the search keeps one.
@@ -198,7 +217,7 @@ class Interrogator:
             return False
         if decision.text == exchange.answer:
             return True
-        return judge(attempt, decision.text).success
+        return judge(attempt, decision.text, said=exchange.said).success
 
 
 def _system(attempt: Attempt) -> list[Message]:

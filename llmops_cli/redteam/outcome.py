@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
+
+
+class Decider(StrEnum):
+    """What decided: a goal that is exact, the form of the answer, or a judge model."""
+
+    GOAL = "goal"
+    FORM = "form"
+    MODEL = "model"
 
 
 class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,6 +35,7 @@ class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     seconds: float = 0.0
     error: str = ""
     undecided: str = ""
+    decided_by: Decider = Decider.GOAL
 
     @property
     def is_decided(self) -> bool:

@@ -12,8 +12,9 @@ class FamilyResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `errors`: the target gave no answer; `undecided`: an attacker or a judge failed.
     `asr` is the share that succeeded, with its 95 % Wilson interval; `asr_corrected` takes the
-    judge's known error rates out (only where a fitted judge decided). `guarded_*` are the same
-    attempts with the guard in front, `blocked` how many it stopped; None without a guard.
+    judge's known error rates out (only where a fitted judge decided); `uncorrected` says why not
+    where they are not known. `guarded_*` are the same attempts with the guard in front,
+    `blocked` how many it stopped; None without a guard.
     `planned`: what the suite asks for; `attempts` are fewer after a run that was stopped.
     """
 
@@ -28,6 +29,7 @@ class FamilyResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     refused: int = 0
     asr_corrected: float | None = None
     asr_corrected_ci95: tuple[float, float] | None = None
+    uncorrected: str = ""
     blocked: int | None = None
     guarded_successes: int | None = None
     guarded_asr: float | None = None

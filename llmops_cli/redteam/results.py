@@ -11,14 +11,12 @@ from llmops_cli.core.stats import share_interval
 from llmops_cli.evaluate.compliance import correct
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.redteam.judge import pair_differs
-from llmops_cli.redteam.outcome import AttemptOutcome
+from llmops_cli.redteam.outcome import AttemptOutcome, Decider
 from llmops_cli.redteam.report import FamilyResult, RedteamExample, TwinResult
 from llmops_cli.redteam.suite import Family, Suite
 
 EXAMPLES_EACH = 3
 PROMPT_CHARS = 2000
-FITTED = ("topic",)
-"""Judges whose verdict is a fitted model's, so that its error rates count."""
 
 Interval = tuple[float, float]
 
@@ -141,9 +139,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
             refused=refused,
             blocked=self._if_stopping(blocked),
         )
-        judges = {case.attempt.judge for case in answered}
-        if judges <= set(FITTED):
-            result = _corrected(result)
+        result = _corrected(result, {case.outcome.decided_by for case in answered})
         if self.guarded:
             result = _with_guard(result, answered)
         return result
@@ -221,15 +217,27 @@ def _mapped(result: FamilyResult, family: Family) -> FamilyResult:
     return msgspec.structs.replace(result, owasp=family.owasp, atlas=family.atlas, cwe=family.cwe)
 
 
-def _corrected(result: FamilyResult) -> FamilyResult:
-    """With the fitted judge's known error rates taken out."""
-    if result.asr is None or result.ci95 is None:
+def _corrected(result: FamilyResult, deciders: set[Decider]) -> FamilyResult:
+    """With the errors of what decided taken out, where those are known; else why they are not.
+
+    An exact goal needs no correction.
+    """
+    if result.asr is None or result.ci95 is None or deciders <= {Decider.GOAL}:
         return result
+    if Decider.MODEL in deciders:
+        return msgspec.structs.replace(result, uncorrected="a judge model's errors are not known")
+    if deciders != {Decider.FORM}:
+        return msgspec.structs.replace(result, uncorrected="several kinds of judge decided")
     low, high = result.ci95
+    corrected = correct(result.asr)
+    lowest = correct(low)
+    highest = correct(high)
+    if corrected is None or lowest is None or highest is None:
+        return msgspec.structs.replace(result, uncorrected="too few labels, or too many errors")
     return msgspec.structs.replace(
         result,
-        asr_corrected=correct(result.asr),
-        asr_corrected_ci95=(correct(low), correct(high)),
+        asr_corrected=corrected,
+        asr_corrected_ci95=(lowest, highest),
     )
 
 

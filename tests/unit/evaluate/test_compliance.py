@@ -45,4 +45,8 @@ def test_the_judge_publishes_how_often_it_agrees_with_people() -> None:
         assert errors[source]["accuracy"] >= 0.92
         assert abs(errors[source]["reported"] - errors[source]["human"]) <= 0.03
     assert set(errors) == {"gptfuzz", "xstest", "gptfuzz_from_xstest", "xstest_from_gptfuzz"}
-    assert 0 <= correct(0.0) <= correct(0.5) <= correct(1.0) <= 1
+    corrected = [correct(share) for share in (0.0, 0.5, 1.0)]
+    found = [share for share in corrected if share is not None]
+    assert found == sorted(found)
+    assert len(found) == 3
+    assert 0 <= found[0] <= found[-1] <= 1
