@@ -284,6 +284,7 @@ def test_no_secret_reaches_a_file_or_a_sentence(
 ) -> None:
     """Planted in every place that takes one: URLs of flags, environment and files, and keys."""
     helper = Server()
+    helper.answer = "NO"
     bad_url = server.url.replace("://", f"://user:{SECRET}@")
     query_url = f"{server.url}/?api_key={SECRET}"
     (tmp_path / "recipe.yaml").write_text(f"redteam:\n  url: {bad_url}\n")
