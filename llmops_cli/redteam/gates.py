@@ -139,5 +139,7 @@ def error_of(problems: Sequence[Problem], folder: Path) -> LlmopsError | None:
         return GateFailed("; ".join(broken), hint=hint)
     unanswered = by_kind.get(RedteamProblem.NO_ANSWERS)
     if unanswered:
-        return EngineFailed(unanswered[0], hint="check --url and --model, and those of judge and attacker")
+        return EngineFailed(
+            unanswered[0], hint="check --url and --model, and those of judge and attacker"
+        )
     return None
