@@ -299,7 +299,7 @@ def test_an_engine_killed_while_streaming_ends_the_run_with_what_was_measured(
     [
         (("--backend", "llamacpp", "--set", "kv_tokens=90000000"), "its KV cache does not fit"),
         (
-            ("--backend", "transformers", "--dtype", "float32", "--max-num-seqs", "20000"),
+            ("--backend", "transformers", "--dtype", "float32", "--max-num-seqs", "400000"),
             "it ran out of memory",
         ),
         (("--backend", "vllm", "--max-model-len", "512", "--set", "kv_space_gib=900"), "memory"),
