@@ -334,6 +334,7 @@ def test_a_missing_shard_and_an_unknown_rope_are_refused(tmp_path: Path) -> None
         "rope scaling 'spiral'" in convert(tmp_path / "hf", tmp_path / "x.gguf")["error"]["message"]
     )
     (tmp_path / "hf" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "hf" / "model.safetensors").unlink()  # it would go first
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
     (tmp_path / "hf" / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "shard missing" in convert(tmp_path / "hf", tmp_path / "x.gguf")["error"]["message"]
