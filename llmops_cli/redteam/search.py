@@ -67,7 +67,7 @@ async def _tree(
                     continue
                 one = (text, answer)
                 tried.append(one)
-                verdict = judge(attempt, answer)
+                verdict = judge(attempt, answer, said=text)
                 if verdict.success:
                     return tried
                 tries = (*leaf.tries, one)
@@ -93,7 +93,7 @@ async def _best_of_n(
         if answer is None:
             continue
         tried.append((text, answer))
-        if judge(attempt, answer).success:
+        if judge(attempt, answer, said=text).success:
             break
     return tried
 
@@ -117,7 +117,7 @@ async def _crescendo(
             continue
         one = (text, answer)
         tried.append(one)
-        verdict = judge(attempt, answer)
+        verdict = judge(attempt, answer, said=text)
         if verdict.success:
             break
         if not verdict.refused or not kept:
