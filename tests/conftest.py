@@ -96,6 +96,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
+QUIET_TRIES = 3
+"""A machine's hiccup only ever adds to a time, so the least of some tries is compared."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("quiet") is not None:
+            item.add_marker(pytest.mark.flaky(reruns=QUIET_TRIES - 1))
+
+
 def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables without those of coverage: it doubles the time of what other tests measure."""
     return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}

@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 ALIVE = b": keep-alive\n\n"
 STREAM = {**CHAT, "stream": True}
+MOST_TOSSES = 40
+"""Of two upstreams that do nothing the first is drawn: the other one may win some times."""
 
 
 def config(*upstreams: Upstream, more: str = "", settings: str = "") -> str:
@@ -93,9 +95,13 @@ def test_others_are_asked_after_the_status_was_told(start: Starter, upstreams: A
     broken.mode = "500"
     broken.prefill_s = 0.7
     gateway = start.config(config(broken, fine))
-    bodies = [gateway.ask(STREAM)[2] for _ in range(4)]
-    assert [said(body) for body in bodies] == ["Hello there."] * 4
-    assert any(body.startswith(ALIVE) for body in bodies), "the broken one was asked first once"
+    body = b""
+    for _ in range(MOST_TOSSES):
+        body = gateway.ask(STREAM)[2]
+        assert said(body) == "Hello there."
+        if broken.seen:
+            break
+    assert body.startswith(ALIVE), "the broken one was asked first"
 
 
 def test_what_goes_wrong_later_is_an_event(upstream: Upstream, start: Starter) -> None:

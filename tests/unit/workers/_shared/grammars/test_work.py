@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import product
 from typing import Any
 
 import pytest
 
+from _shared.grammars import schemas
 from _shared.grammars.machine import MOST_WORK_PER_PICK
 from _shared.grammars.nodes import GrammarError
 from _shared.grammars.tokens import TokenMatcher, TokenTexts
@@ -16,6 +18,12 @@ from tests.unit.workers._shared.grammars.walks import of_schema
 CHARS = [chr(code) for code in range(32, 127)] + ["\n", "\t", "é", "ж"]
 PIECES = [*CHARS, *map("".join, product(CHARS, CHARS))]
 TEXTS = TokenTexts([b"", b"\xf0\x9f", b"\xc3", *(piece.encode() for piece in PIECES)])
+
+
+@pytest.fixture(autouse=True)
+def no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine, or one that measures coverage, takes other times for the same work."""
+    monkeypatch.setattr(schemas, "LONGEST_CPU_S", math.inf)
 
 
 def numbered(number: int) -> list[dict[str, Any]]:
