@@ -125,3 +125,93 @@ def maybe(
 ) -> None:
     if draw.random() < chance:
         made[keyword] = draw.choice(values)
+
+
+def drawn_rules(number: int, *, seed: int = 0) -> dict[str, Any]:
+    """A schema with keywords that make alternatives of it, or take values away."""
+    draw = random.Random(f"rules-{seed}-{number}")
+    whole = drawn_schema(number, seed=seed)
+    maker = draw.choice([negation, condition, wanted, overlapping, dependents, names, repeated])
+    rules = maker(draw, 1)
+    kind = draw.choice(["alone", "beside", "property"])
+    if kind == "alone":
+        return {**rules, "$defs": whole["$defs"]}
+    if kind == "beside":
+        return {**whole, "allOf": [rules]}
+    properties = {"p": rules, "q": schema(draw, 2)}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["p"],
+        "$defs": whole["$defs"],
+    }
+
+
+def negation(draw: random.Random, depth: int) -> dict[str, Any]:
+    made: dict[str, Any] = {"not": schema(draw, depth + 1)}
+    if draw.random() < 0.6:
+        other = schema(draw, depth + 1)
+        made["allOf"] = [other]
+    return made
+
+
+def condition(draw: random.Random, depth: int) -> dict[str, Any]:
+    kinds = ["a", "b", "c"]
+    properties = {"kind": {"enum": kinds}, "n": number(draw, depth), "s": text(draw, depth)}
+    made: dict[str, Any] = {"type": "object", "properties": properties}
+    maybe(draw, made, "required", [["kind"], ["kind", "n"], ["s"]], 0.8)
+    maybe(draw, made, "additionalProperties", [False, True], 0.4)
+    rules = []
+    for kind in draw.sample(kinds, draw.randint(1, 3)):
+        asked: dict[str, Any] = {"properties": {"kind": {"const": kind}}}
+        maybe(draw, asked, "required", [["kind"]], 0.5)
+        rule: dict[str, Any] = {"if": asked}
+        maybe(draw, rule, "then", [{"required": ["n"]}, {"required": ["z"]}, number_of_n()], 0.9)
+        maybe(draw, rule, "else", [{"required": ["s"]}, {"properties": {"s": False}}], 0.4)
+        rules.append(rule)
+    if len(rules) == 1:
+        return {**made, **rules[0]}
+    return {**made, "allOf": rules}
+
+
+def number_of_n() -> dict[str, Any]:
+    return {"properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
+
+
+def wanted(draw: random.Random, depth: int) -> dict[str, Any]:
+    made: dict[str, Any] = {"type": "array", "contains": schema(draw, depth + 1)}
+    maybe(draw, made, "items", [schema(draw, depth + 1), {"type": ["integer", "string"]}], 0.5)
+    maybe(draw, made, "minContains", [0, 1, 2, 3], 0.3)
+    maybe(draw, made, "maxContains", [1, 2, 3], 0.3)
+    maybe(draw, made, "minItems", [1, 2, 4], 0.3)
+    maybe(draw, made, "maxItems", [1, 3, 5], 0.3)
+    return made
+
+
+def overlapping(draw: random.Random, depth: int) -> dict[str, Any]:
+    makers = draw.choice([[number], [text], [obj], [number, listed], [array], [schema]])
+    count = draw.randint(2, 3)
+    return {"oneOf": [draw.choice(makers)(draw, depth + 1) for _ in range(count)]}
+
+
+def dependents(draw: random.Random, depth: int) -> dict[str, Any]:
+    made = obj(draw, depth)
+    names = NAMES[:5]
+    if draw.random() < 0.6:
+        made["dependentRequired"] = {draw.choice(names): draw.sample(names, draw.randint(0, 2))}
+    else:
+        made["dependentSchemas"] = {draw.choice(names): obj(draw, depth + 1)}
+    return made
+
+
+def names(draw: random.Random, depth: int) -> dict[str, Any]:
+    made = obj(draw, depth)
+    made.pop("patternProperties", None)
+    made["propertyNames"] = {**text(draw, depth), "type": "string"}
+    maybe(draw, made, "minProperties", [1, 2, 3], 0.4)
+    return made
+
+
+def repeated(draw: random.Random, depth: int) -> dict[str, Any]:
+    maker = draw.choice([text, number, obj, array, several, schema])
+    return {"allOf": [maker(draw, depth + 1) for _ in range(2)]}

@@ -16,7 +16,8 @@ from _shared.grammars.nodes import (
     Unsatisfiable,
     sequence,
 )
-from _shared.grammars.values import fits
+from _shared.grammars.validity import Validity
+from _shared.grammars.wanted import ContainsWriter
 
 
 class NodeMaker(Protocol):
@@ -26,9 +27,12 @@ class NodeMaker(Protocol):
 
     def add_rule(self, node: Node) -> Node: ...
 
-    def different(self, item: Node, least: int, most: int | None) -> Node: ...
+    def different(self, items: list[Node], least: int, most: int | None) -> Node: ...
 
     def flat(self, schema: AnySchema) -> Schema: ...
+
+    @property
+    def validity(self) -> Validity: ...
 
 
 class ArrayWriter:
@@ -36,6 +40,7 @@ class ArrayWriter:
 
     def __init__(self, maker: NodeMaker) -> None:
         self._maker = maker
+        self._wanted = ContainsWriter(maker)
 
     def node(self, schema: Schema) -> Node:
         least = schema.get("minItems", 0)
@@ -43,11 +48,14 @@ class ArrayWriter:
         if most is not None and most < least:
             raise Unsatisfiable("minItems is above maxItems")
         first = schema.get("prefixItems", [])
-        if isinstance(schema.get("items"), list):
-            raise GrammarError("items: a list of schemas is called prefixItems")
-        if schema.get("uniqueItems") and (most is None or most > 1):
-            return self._distinct(schema, least, most)
         rest = schema.get("items", True)
+        is_unique = schema.get("uniqueItems") and (most is None or most > 1)
+        if "contains" in schema:
+            if first or is_unique:
+                raise GrammarError("contains beside prefixItems or uniqueItems is not supported")
+            return self._wanted.node(schema)
+        if is_unique:
+            return self._distinct(schema, least, most)
         if first:
             return self._tuple(first, rest, least, most)
         if rest is False:
@@ -89,16 +97,32 @@ class ArrayWriter:
         least: int,
         most: int | None,
     ) -> Node:
-        """Raises: GrammarError."""
-        items = schema.get("items", True)
-        values = self._all_values(items)
-        if "prefixItems" in schema:
-            raise GrammarError("uniqueItems beside prefixItems is not supported")
+        first = schema.get("prefixItems", [])
+        rest = schema.get("items", True)
+        if first:
+            return self._distinct_tuple(first, rest, least, most)
+        values = self._all_values(rest)
         if values is not None:
             texts = [quoted(each) for each in values]
             return Counted(DistinctItems(texts, least=least, most=most))
-        item = self._maker.add_rule(self._maker.node(items))
-        return self._maker.different(item, least, most)
+        item = self._maker.add_rule(self._maker.node(rest))
+        return self._maker.different([item], least, most)
+
+    def _distinct_tuple(
+        self,
+        first: list[AnySchema],
+        rest: AnySchema,
+        least: int,
+        most: int | None,
+    ) -> Node:
+        """Raises: Unsatisfiable."""
+        parts = first if rest is False else [*first, rest]
+        if rest is False:
+            most = len(first) if most is None else min(most, len(first))
+        if most is not None and most < least:
+            raise Unsatisfiable("minItems is above the number of items that there may be")
+        items = [self._maker.add_rule(self._maker.node(part)) for part in parts]
+        return self._maker.different(items, least, most)
 
     def _all_values(self, schema: AnySchema) -> list[Any] | None:
         """Every value that fits, if they are listed."""
@@ -114,7 +138,7 @@ class ArrayWriter:
             return None
         distinct: list[Any] = []
         rest = {key: value for key, value in plain.items() if key != "enum"}
-        for value in values:
-            if fits(value, rest) and not contains(distinct, value):
+        for value in self._maker.validity.fitting(values, rest):
+            if not contains(distinct, value):
                 distinct.append(value)
         return distinct

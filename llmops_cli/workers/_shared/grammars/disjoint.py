@@ -1,38 +1,50 @@
 """Whether no answer that is written for one schema fits another one: what `oneOf` asks for."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from _shared.grammars.merging import AnySchema, Schema, common_types, contains, types_of
-from _shared.grammars.values import bounds_of, fits
+from _shared.grammars.merging import SPLIT, AnySchema, Schema, common_types, contains, types_of
+from _shared.grammars.validity import Validity
+from _shared.grammars.values import bounds_of
 
-Flatten = Callable[[AnySchema], Schema]
 DEEPEST = 6
+
+
+class Reading(Protocol):
+    """What is needed of the reader of a whole schema."""
+
+    @property
+    def validity(self) -> Validity: ...
+
+    def flat(self, schema: AnySchema) -> Schema: ...
 
 
 def are_disjoint(
     first: Schema,
     second: Schema,
-    flat: Flatten,
+    reading: Reading,
     depth: int = 0,
+    *,
+    is_any_value: bool = False,
 ) -> bool:
-    """Both flat. False if unsure."""
+    """Both flat. False if unsure. `is_any_value`: values that are never written count, too."""
     if not common_types(first, second):
         return True
     ours = values_of(first)
     theirs = values_of(second)
     if ours is not None and theirs is not None:
         return not any(contains(theirs, value) for value in ours)
-    if ours is not None and not any(fits(value, second) for value in ours):
+    if ours is not None and not reading.validity.fitting(ours, second):
         return True
-    if theirs is not None and not any(fits(value, first) for value in theirs):
+    if theirs is not None and not reading.validity.fitting(theirs, first):
         return True
     if {*types_of(first), *types_of(second)} <= {"integer", "number"}:
         return is_below(first, second) or is_below(second, first)
     are_objects = types_of(first) == ["object"] and types_of(second) == ["object"]
-    if are_objects and depth < DEEPEST:
-        return differ_in_a_property(first, second, flat, depth)
-    return False
+    if not are_objects or depth >= DEEPEST:
+        return False
+    if differ_in_a_property(first, second, reading, depth):
+        return True
+    return not is_any_value and never_fits(first, second) and never_fits(second, first)
 
 
 def is_below(first: Schema, second: Schema) -> bool:
@@ -56,24 +68,28 @@ def values_of(schema: Schema) -> list[Any] | None:
 def differ_in_a_property(
     first: Schema,
     second: Schema,
-    flat: Flatten,
+    reading: Reading,
     depth: int,
 ) -> bool:
-    """A required property has other values, or each needs one that the other never writes."""
+    """A property that both require has other values."""
     ours = first.get("properties", {})
     theirs = second.get("properties", {})
     both = set(first.get("required", [])) & set(second.get("required", []))
     for name in sorted(both):
         if name not in ours or name not in theirs:
             continue
-        if are_disjoint(flat(ours[name]), flat(theirs[name]), flat, depth + 1):
+        one = reading.flat(ours[name])
+        other = reading.flat(theirs[name])
+        if are_disjoint(one, other, reading, depth + 1, is_any_value=True):
             return True
-    return never_fits(first, second) and never_fits(second, first)
+    return False
 
 
 def never_fits(written: Schema, other: Schema) -> bool:
     """An answer for `written` lacks what the other needs, since it has only its own properties."""
     if written.get("additionalProperties", False) is not False or "patternProperties" in written:
+        return False
+    if any(keyword in written for keyword in SPLIT):
         return False
     names = {*written.get("properties", {}), *written.get("required", [])}
     return bool(names) and any(name not in names for name in other.get("required", []))

@@ -15,6 +15,8 @@ DEEPEST = 400
 MOST_WORK_PER_PICK = 80_000
 """Places, threads and steps of automata that are looked at: about a microsecond each."""
 TOO_AMBIGUOUS = "the grammar is too ambiguous for this text"
+MOST_STEPS_WITHIN = 40
+TOO_NESTED = "arrays of different items are nested too deep"
 MOST_PLACES_PER_CHAR = 20_000
 WORK_PER_PLACE = 3
 MOST_THREADS = 4_096
@@ -24,6 +26,13 @@ MOST_KEPT_THREADS = 40_000
 More would be work for the garbage collector, which stops every thread.
 """
 MOST_KEPT_FRAMES = 80_000
+
+
+Here = tuple[int, Frame | None, int]
+"""A place on the way to the next character, its frame, and how many frames were pushed since then.
+
+No named type: a step makes dozens of them.
+"""
 
 
 class Machine:
@@ -36,26 +45,41 @@ class Machine:
         self._states: dict[frozenset[Thread], State] = {}
         self._kept = 0
         self._work = 0
+        self._steps = 0
         self.picks = 0
         self.start = self._begin()
 
     def _begin(self) -> State:
-        state = self._closure([(self._start, None)], {})
+        state = self._closure([(self._start, None, 0)], {})
         if state is None:
             raise GrammarError("no text fits it")
         return state
 
     def rest(self) -> None:
-        """A new pick has its whole bound of work."""
-        self.picks += 1
-        self._work = 0
+        """A new pick has its whole bound of work. Within a step of its own it has what is left."""
+        if self._steps == 0:
+            self.picks += 1
+            self._work = 0
 
     @property
     def work(self) -> int:
         return self._work
 
     def step(self, state: State, char: str) -> State | None:
-        places: list[tuple[int, Frame | None]] = []
+        """Raises: GrammarError. An automaton may ask for a step of the grammar that it is in."""
+        if self._steps > MOST_STEPS_WITHIN:
+            raise GrammarError(TOO_NESTED)
+        self._steps += 1
+        try:
+            return self._step(state, char)
+        except RecursionError:
+            # Grammars within one another in turn: Python's own limit comes first.
+            raise GrammarError(TOO_NESTED) from None
+        finally:
+            self._steps -= 1
+
+    def _step(self, state: State, char: str) -> State | None:
+        places: list[Here] = []
         kept: dict[Thread, None] = {}
         waiting = [*state.index.by_char.get(char, ()), *state.index.others]
         self._spend(len(waiting) + 1)
@@ -64,7 +88,7 @@ class Machine:
             automaton = instruction.automaton
             if automaton is None:
                 if instruction.chars is not None and char in instruction.chars:
-                    places.append((place + 1, frame))
+                    places.append((place + 1, frame, 0))
                 continue
             following = automaton.step(memory, char)
             self._spend(automaton.cost(memory, following))
@@ -73,7 +97,7 @@ class Machine:
             if automaton.goes_on(following):
                 kept[(place, frame, following)] = None
             if automaton.is_end(following):
-                places.append((place + 1, frame))
+                places.append((place + 1, frame, 0))
         if not places and not kept:
             return None
         return self._closure(places, kept)
@@ -116,12 +140,11 @@ class Machine:
 
     def _closure(
         self,
-        places: list[tuple[int, Frame | None]],
+        places: list[Here],
         threads: dict[Thread, None],
     ) -> State | None:
         """The state in which everything up to the next character has been followed."""
-        seen: set[tuple[int, Frame | None]] = set()
-        fresh: set[Frame] = set()
+        seen: set[Here] = set()
         accepts = False
         while places:
             if len(seen) > MOST_PLACES_PER_CHAR:
@@ -130,83 +153,68 @@ class Machine:
             if here in seen:
                 continue
             seen.add(here)
-            place, frame = here
+            place, frame, pushed = here
             instruction = self.code[place]
             op = instruction.op
             if op is Op.CHAR:
                 threads[(place, frame, None)] = None
             elif op is Op.JUMP:
-                places += [(target, frame) for target in instruction.targets]
+                places += [(target, frame, pushed) for target in instruction.targets]
             elif op is Op.COUNT:
                 threads[(place, frame, start_of(instruction))] = None
             elif op is Op.CALL:
-                self._call(place, instruction, frame, places)
+                self._call(instruction, here, places)
             elif op is Op.LOOP:
-                self._turn(place, 0, frame, places, fresh)
+                self._turn(here, 0, places)
             elif op is Op.AGAIN:
-                self._turn_again(instruction.targets[0], frame, places, fresh)
+                self._turn_again(instruction.targets[0], here, places)
             elif frame is None:
                 accepts = True
             else:
-                places.append((frame.place, frame.parent))
+                places.append((frame.place, frame.parent, max(0, pushed - 1)))
         self._spend(WORK_PER_PLACE * len(seen))
         return self._state(threads, accepts=accepts)
 
-    def _call(
-        self,
-        place: int,
-        instruction: Instruction,
-        frame: Frame | None,
-        places: list[tuple[int, Frame | None]],
-    ) -> None:
+    def _call(self, instruction: Instruction, here: Here, places: list[Here]) -> None:
         """A call that is its rule's last word leaves no frame, so long lists need no depth."""
+        place, frame, pushed = here
         after = self.code[place + 1]
         while after.op is Op.JUMP and len(after.targets) == 1:
             after = self.code[after.targets[0]]
-        pushed = frame
-        if after.op is not Op.RETURN:
-            pushed = self._frame(place + 1, 0, frame)
-            if pushed is None:
-                return
-        places.append((instruction.targets[0], pushed))
+        target = instruction.targets[0]
+        if after.op is Op.RETURN:
+            places.append((target, frame, pushed))
+            return
+        above = self._frame(place + 1, 0, frame)
+        if above is not None:
+            places.append((target, above, pushed + 1))
 
-    def _turn(
-        self,
-        loop: int,
-        count: int,
-        frame: Frame | None,
-        places: list[tuple[int, Frame | None]],
-        fresh: set[Frame],
-    ) -> None:
-        instruction = self.code[loop]
+    def _turn(self, here: Here, count: int, places: list[Here]) -> None:
+        """From a loop, after so many turns."""
+        place, frame, pushed = here
+        instruction = self.code[place]
         body, after = instruction.targets
         if count >= instruction.least:
-            places.append((after, frame))
+            places.append((after, frame, pushed))
         if instruction.most is not None and count >= instruction.most:
             return
-        pushed = self._frame(loop, count, frame)
-        if pushed is not None:
-            fresh.add(pushed)
-            places.append((body, pushed))
+        above = self._frame(place, count, frame)
+        if above is not None:
+            places.append((body, above, pushed + 1))
 
-    def _turn_again(
-        self,
-        loop: int,
-        frame: Frame | None,
-        places: list[tuple[int, Frame | None]],
-        fresh: set[Frame],
-    ) -> None:
+    def _turn_again(self, loop: int, here: Here, places: list[Here]) -> None:
+        _, frame, pushed = here
         if frame is None:
             raise GrammarError("a loop of the grammar has lost its count")
         instruction = self.code[loop]
-        if frame in fresh:
+        if pushed:
             # The turn was empty: more of them change nothing, and could be counted for ever.
-            places.append((instruction.targets[1], frame.parent))
+            places.append((instruction.targets[1], frame.parent, pushed - 1))
             return
         count = frame.count + 1
         if instruction.most is None:
             count = min(count, instruction.least)
-        self._turn(loop, count, frame.parent, places, fresh)
+        self._turn((loop, frame.parent, 0), count, places)
 
     def _frame(self, place: int, count: int, parent: Frame | None) -> Frame | None:
         """None past the deepest."""

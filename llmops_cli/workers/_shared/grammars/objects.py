@@ -1,9 +1,9 @@
 """Objects of a schema: named properties in their order, then others if they are asked for."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from _shared.grammars.json_text import SPACE, object_of, pair, quoted
-from _shared.grammars.merging import AnySchema, Schema
+from _shared.grammars.merging import OTHER_THAN, AnySchema, Schema, meaning_of, types_of
 from _shared.grammars.nodes import (
     EMPTY,
     NOTHING,
@@ -13,14 +13,22 @@ from _shared.grammars.nodes import (
     Literal,
     Node,
     Repeat,
-    Sequence,
+    Unsatisfiable,
     optional,
     sequence,
 )
 from _shared.grammars.patterns import Pattern
 from _shared.grammars.texts import WRITABLE, OtherKey, PatternText
+from _shared.grammars.validity import Validity
 
 COMMA = sequence(Literal(","), SPACE)
+
+
+class Tail(NamedTuple):
+    """What stands after another member, and what stands there if there is none."""
+
+    after: Node
+    alone: Node
 
 
 class NodeMaker(Protocol):
@@ -29,6 +37,13 @@ class NodeMaker(Protocol):
     def node(self, schema: AnySchema) -> Node: ...
 
     def add_rule(self, node: Node) -> Node: ...
+
+    def different_members(self, member: Node, least: int, most: int | None) -> Node: ...
+
+    def flat(self, schema: AnySchema) -> Schema: ...
+
+    @property
+    def validity(self) -> Validity: ...
 
 
 class ObjectWriter:
@@ -54,16 +69,28 @@ class ObjectWriter:
         if most is not None:
             properties = as_many(properties, required, most)
         required |= first_optional(properties, required, least)
-        missing = least - len(required)
-        if missing > 0 and (member is None or missing > 1 or required):
-            # Two others may have one name, and would be counted once.
-            raise GrammarError("minProperties: supported only for properties that are named")
+        missing = max(0, least - len(required))
+        if missing and member is None:
+            raise Unsatisfiable("minProperties: there are fewer properties than it asks for")
         room = None if most is None else max(0, most - len(properties))
-        others = EMPTY if member is None else Repeat(sequence(COMMA, member), 0, room)
-        members = self._members(properties, required, others)
-        if missing > 0 and isinstance(members, Repeat):
-            members = members.part
-        return object_of(members)
+        if missing and room is not None and room < missing:
+            return NOTHING
+        return object_of(self._members(properties, required, self._tail(member, missing, room)))
+
+    def _tail(self, member: Node | None, least: int, most: int | None) -> Tail:
+        """Other properties than those that are named."""
+        if member is None or most == 0:
+            return Tail(EMPTY, EMPTY)
+        if least > 1:
+            # Two others of one name would be counted once.
+            whole = self._maker.different_members(member, least, most)
+            return Tail(sequence(COMMA, whole), whole)
+        more = sequence(COMMA, member)
+        rest_most = None if most is None else most - 1
+        first = sequence(member, Repeat(more, 0, rest_most))
+        if least:
+            return Tail(sequence(COMMA, first), first)
+        return Tail(Repeat(more, 0, most), optional(first))
 
     def _properties(self, schema: Schema) -> dict[str, AnySchema]:
         """With those that are only required, which fall under `additionalProperties`."""
@@ -77,8 +104,11 @@ class ObjectWriter:
             if name not in named:
                 is_matched = any(pattern.matches(name) for pattern in by_pattern)
                 named[name] = True if is_matched else rest
+        names = schema.get("propertyNames", True)
         return {
             name: with_all(own, [part for each, part in by_pattern.items() if each.matches(name)])
+            if self._maker.validity.fits(name, names)
+            else False
             for name, own in named.items()
         }
 
@@ -90,12 +120,18 @@ class ObjectWriter:
         """One more property, if more are asked for."""
         by_pattern = schema.get("patternProperties", {})
         rest = schema.get("additionalProperties")
+        if by_pattern and not are_all_names(schema.get("propertyNames", True)):
+            raise GrammarError("propertyNames beside patternProperties is not supported")
         if by_pattern:
             return self._pattern_member(by_pattern, named)
         if rest is False or (rest is None and named):
             return None
         value = self._maker.node(True if rest is None else rest)
-        key = Counted(OtherKey(frozenset(named)))
+        names = schema.get("propertyNames", True)
+        if are_all_names(names):
+            return self._maker.add_rule(pair(Counted(OtherKey(frozenset(named))), value))
+        wish = {"type": "string", OTHER_THAN: [*named]} if named else {"type": "string"}
+        key = self._maker.node({"allOf": [names, wish]})
         return self._maker.add_rule(pair(key, value))
 
     def _pattern_member(
@@ -116,11 +152,11 @@ class ObjectWriter:
         self,
         properties: dict[str, AnySchema],
         required: frozenset[str],
-        others: Node,
+        others: Tail,
     ) -> Node:
         """Built from the end: what may follow when a comma is needed, and when none is yet."""
-        after = others
-        alone = without_first_comma(others)
+        after = others.after
+        alone = others.alone
         for name in reversed(properties):
             value = self._maker.node(properties[name])
             member = self._maker.add_rule(pair(Literal(quoted(name)), value))
@@ -140,14 +176,12 @@ def with_all(own: AnySchema, parts: list[AnySchema]) -> AnySchema:
     return {"allOf": [own, *parts]} if parts else own
 
 
-def without_first_comma(others: Node) -> Node:
-    """Repeated members as they stand where no other member is before them."""
-    if not isinstance(others, Repeat) or not isinstance(others.part, Sequence):
-        return EMPTY
-    if others.most == 0:
-        return EMPTY
-    rest_most = None if others.most is None else others.most - 1
-    return optional(sequence(*others.part.parts[1:], Repeat(others.part, 0, rest_most)))
+def are_all_names(schema: AnySchema) -> bool:
+    """Names are texts: to say no more than that forbids none."""
+    if isinstance(schema, bool):
+        return schema
+    meant = meaning_of(schema)
+    return not meant.keys() - {"type"} and "string" in types_of(meant)
 
 
 def first_optional(

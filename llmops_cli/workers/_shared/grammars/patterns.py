@@ -10,12 +10,12 @@ from functools import lru_cache
 from heapq import heappop, heappush
 from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any, NamedTuple
+from typing import Any
 
 from _shared.grammars.dialects import in_python
+from _shared.grammars.edges import MOST_STATES, Edge, Edges, common
 from _shared.grammars.nodes import CharSet, GrammarError, chars_of, span
 
-MOST_STATES = 6_000
 LONGEST_PATTERN = 4_096
 DIGITS = CharSet([span("0", "9")])
 WORD = CharSet([span("a", "z"), span("A", "Z"), span("0", "9"), span("_", "_")])
@@ -37,24 +37,34 @@ ENDINGS = (codes.AT_END, codes.AT_END_STRING)
 Parsed = Any
 
 
-class Edge(NamedTuple):
-    """`chars` None: nothing is read."""
-
-    chars: CharSet | None
-    target: int
-
-
 class Pattern:
     """Which texts match somewhere in themselves, as `re.search` has it."""
 
-    def __init__(self, source: str, *, writable: CharSet) -> None:
-        """`writable`: the characters that can be written. Raises: GrammarError."""
+    def __init__(
+        self,
+        source: str,
+        *,
+        writable: CharSet,
+        beside: "tuple[Pattern, ...]" = (),
+    ) -> None:
+        """`writable`: the characters that can be written. `beside`: what a text must match, too.
+
+        Raises: GrammarError; Unsatisfiable if no text matches all of them.
+        """
         self._writable = writable
         self._edges: list[list[Edge]] = [[], []]
         self.final = 1
         for branch in branches_of(parse(source)):
             self._add_branch(branch)
+        for other in beside:
+            both = common(self.automaton, other.automaton)
+            self._edges = both.edges
+            self.final = both.final
         self.start = self._closed([0])
+
+    @property
+    def automaton(self) -> Edges:
+        return Edges(self._edges, self.final)
 
     def _add_branch(self, items: list[Parsed]) -> None:
         """A branch without anchors may stand anywhere in the text."""

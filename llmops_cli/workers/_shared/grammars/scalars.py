@@ -3,10 +3,10 @@
 from _shared.grammars.bounds import BoundedNumber
 from _shared.grammars.formats import pattern_of
 from _shared.grammars.json_text import FORMATS, INTEGER, NUMBER, text
-from _shared.grammars.merging import Schema
+from _shared.grammars.merging import OTHER_PATTERNS, OTHER_THAN, Schema
 from _shared.grammars.nodes import Counted, GrammarError, Literal, Node, Unsatisfiable, sequence
 from _shared.grammars.patterns import Pattern
-from _shared.grammars.texts import WRITABLE, PatternText
+from _shared.grammars.texts import WRITABLE, OtherKey, PatternText
 from _shared.grammars.values import OF_NUMBERS, bounds_of
 
 
@@ -15,10 +15,12 @@ def text_node(schema: Schema) -> Node:
     most = schema.get("maxLength")
     if most is not None and most < least:
         raise Unsatisfiable("minLength is above maxLength")
+    if OTHER_THAN in schema:
+        if "pattern" in schema or _form_of(schema) is not None:
+            raise GrammarError("not: texts beside pattern or format are not supported")
+        return Counted(OtherKey(frozenset(schema[OTHER_THAN]), least=least, most=most))
     if "pattern" in schema:
-        if _form_of(schema) is not None:
-            raise GrammarError(f"format: {schema['format']} beside pattern is not supported")
-        pattern = Pattern(schema["pattern"], writable=WRITABLE)
+        pattern = _pattern_of(schema)
         return Counted(PatternText(pattern, least=least, most=most))
     form = _form_of(schema)
     if form is None:
@@ -29,6 +31,14 @@ def text_node(schema: Schema) -> Node:
         return Counted(PatternText(pattern, least=least, most=most))
     quote = Literal('"')
     return sequence(quote, form, quote)
+
+
+def _pattern_of(schema: Schema) -> Pattern:
+    """With all that the text must match. Raises: GrammarError."""
+    others = [Pattern(source, writable=WRITABLE) for source in schema.get(OTHER_PATTERNS, [])]
+    if _form_of(schema) is not None:
+        others.append(pattern_of(schema["format"]))
+    return Pattern(schema["pattern"], writable=WRITABLE, beside=tuple(others))
 
 
 def _form_of(schema: Schema) -> Node | None:

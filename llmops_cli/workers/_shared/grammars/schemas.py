@@ -6,11 +6,11 @@ with `properties` has no others unless `additionalProperties` asks for them.
 
 import json
 import time
+from typing import NamedTuple
 
 from _shared.grammars.arrays import ArrayWriter
-from _shared.grammars.checks import finite_rules, reachable
-from _shared.grammars.different import DifferentItems
-from _shared.grammars.disjoint import are_disjoint
+from _shared.grammars.checks import finite_rules, is_finite, reachable
+from _shared.grammars.different import OF_ARRAY, OF_MEMBERS, DifferentItems, Kind
 from _shared.grammars.json_text import (
     ANY_ARRAY,
     ANY_OBJECT,
@@ -21,7 +21,7 @@ from _shared.grammars.json_text import (
     quoted,
 )
 from _shared.grammars.machine import machine_of
-from _shared.grammars.merging import AnySchema, Schema, contains, meaning_of, merged, types_of
+from _shared.grammars.merging import AnySchema, Schema, meaning_of, merged, types_of, without
 from _shared.grammars.nodes import (
     NOTHING,
     ROOT,
@@ -37,7 +37,9 @@ from _shared.grammars.nodes import (
 from _shared.grammars.objects import ObjectWriter
 from _shared.grammars.pointers import resolve
 from _shared.grammars.scalars import number_node, text_node
-from _shared.grammars.values import KINDS, OF_ARRAYS, OF_OBJECTS, fits
+from _shared.grammars.splitting import Splitting, is_split
+from _shared.grammars.validity import Validity
+from _shared.grammars.values import KINDS, OF_ARRAYS, OF_OBJECTS
 from _shared.grammars.wellformed import check_schema
 
 MOST_SCHEMAS = 6_000
@@ -46,6 +48,15 @@ DEEPEST = 48
 MOST_CHARS = 256 << 10
 LONGEST_CPU_S = 2.0
 """Large schemas of coding tools take a twentieth of that."""
+
+
+class Different(NamedTuple):
+    """Items that must differ, the rule that they have, and what it is if there are none."""
+
+    array: DifferentItems
+    items: list[Node]
+    rule: str
+    without_items: Node
 
 
 def rules_of(schema: AnySchema) -> Rules:
@@ -74,7 +85,9 @@ class SchemaReader:
         self._begun_cpu_s = time.thread_time()
         self._unread: list[str] = []
         self._reasons: list[str] = []
-        self._different: list[tuple[DifferentItems, Node]] = []
+        self._different: list[Different] = []
+        self.validity = Validity(lambda pointer: resolve(whole, pointer))
+        self._splitting = Splitting(self)
         self._objects = ObjectWriter(self)
         self._arrays = ArrayWriter(self)
 
@@ -85,22 +98,49 @@ class SchemaReader:
             pointer = self._unread.pop()
             self._rules[rule_name(pointer)] = self.node(resolve(self._whole, pointer))
         self._check_root()
-        for array, item in self._different:
-            array.item = machine_of({**self._rules, ROOT: item})
-        for array, _ in self._different:
-            array.check()
+        self._make_items()
         return self._rules
+
+    def _make_items(self) -> None:
+        """Grammars of the items that must differ. Where no text is an item there is none."""
+        finite = finite_rules(self._rules)
+        possible = []
+        for each in self._different:
+            if all(is_finite(item, finite) for item in each.items):
+                possible.append(each)
+            else:
+                self._rules[each.rule] = each.without_items
+        for each in possible:
+            each.array.items = [machine_of({**self._rules, ROOT: item}) for item in each.items]
+        for each in possible:
+            each.array.check()
 
     def _check_root(self) -> None:
         """Raises: GrammarError that says what nothing fits."""
         if self._reasons and ROOT not in finite_rules(reachable(self._rules)):
             raise GrammarError(f"no value fits it: {self._reasons[0]}")
 
-    def different(self, item: Node, least: int, most: int | None) -> Node:
-        """An array of this item; its grammar is made when all rules are read."""
-        array = DifferentItems(least=least, most=most)
-        self._different.append((array, item))
-        return Counted(array)
+    def different(self, items: list[Node], least: int, most: int | None) -> Node:
+        """An array of these items; its grammar is made when all rules are read."""
+        empty = NOTHING if least else Literal("[]")
+        return self._of_different(OF_ARRAY, items, least, most, empty)
+
+    def different_members(self, member: Node, least: int, most: int | None) -> Node:
+        return self._of_different(OF_MEMBERS, [member], least, most, NOTHING)
+
+    def _of_different(
+        self,
+        kind: Kind,
+        items: list[Node],
+        least: int,
+        most: int | None,
+        without_items: Node,
+    ) -> Node:
+        array = DifferentItems(kind, least=least, most=most)
+        rule = f"part-{len(self._rules)}"
+        self._rules[rule] = Counted(array)
+        self._different.append(Different(array, items, rule, without_items))
+        return Rule(rule)
 
     def add_rule(self, node: Node) -> Node:
         """A rule of its own, for what stands in more than one place."""
@@ -129,16 +169,27 @@ class SchemaReader:
             self._depth -= 1
 
     def _node(self, schema: Schema) -> Node:
-        if "$ref" in schema:
-            return self._reference(schema)
-        if "allOf" in schema:
-            return self._all_of(schema)
-        for keyword in ("anyOf", "oneOf"):
-            if keyword in schema:
-                return self._one_of_several(keyword, schema)
         if "enum" in schema or "const" in schema:
             return self._listed_values(schema)
+        if "$ref" in schema:
+            return self._reference(schema)
+        if is_split(schema) or "allOf" in schema:
+            return self._composed(schema)
         return self._of_type(schema)
+
+    def _composed(self, schema: Schema) -> Node:
+        """A rule by what it says: what it refers to may lead to the same words again."""
+        name = f"as {json.dumps(schema)}"
+        if name not in self._rules:
+            self._rules[name] = NOTHING
+            self._rules[name] = self._parts(schema)
+        return Rule(name)
+
+    def _parts(self, schema: Schema) -> Node:
+        if not is_split(schema):
+            return self._all_of(schema)
+        branches = self._splitting.alternatives(schema)
+        return Choice(tuple(self.node(branch) for branch in branches))
 
     def _reference(self, schema: Schema) -> Node:
         pointer = schema["$ref"]
@@ -166,10 +217,10 @@ class SchemaReader:
             if part is False:
                 return NOTHING
             if part is not True:
-                whole = merged(whole, self._plain(part))
+                whole = merged(whole, self.plain(part))
         return self.node(whole)
 
-    def _plain(self, schema: Schema) -> Schema:
+    def plain(self, schema: Schema) -> Schema:
         """The schema with what it refers to in its own place."""
         check_schema(schema)
         for _ in range(DEEPEST):
@@ -183,32 +234,11 @@ class SchemaReader:
                 schema = merged(target, rest)
         raise GrammarError("$ref: it refers to itself")
 
-    def _one_of_several(self, keyword: str, schema: Schema) -> Node:
-        rest = {key: value for key, value in schema.items() if key != keyword}
-        branches = [part for part in schema[keyword] if part is not False]
-        if rest:
-            branches = [self._both(rest, part) for part in branches]
-        if keyword == "oneOf":
-            self._check_disjoint(branches)
-        return Choice(tuple(self.node(branch) for branch in branches))
-
-    def _both(self, rest: Schema, part: AnySchema) -> Schema:
-        return rest if isinstance(part, bool) else merged(rest, self._plain(part))
-
-    def _check_disjoint(self, branches: list[AnySchema]) -> None:
-        if len(branches) > 64:
-            raise GrammarError("oneOf: over 64 schemas")
-        flat = [self.flat(branch) for branch in branches]
-        for place, first in enumerate(flat):
-            for second in flat[place + 1 :]:
-                if not are_disjoint(first, second, self.flat):
-                    raise GrammarError("oneOf: a value may fit two of its schemas; use anyOf")
-
     def flat(self, schema: AnySchema) -> Schema:
         """What can be compared: without references and `allOf` at its top."""
         if isinstance(schema, bool):
             return {} if schema else {"enum": []}
-        plain = self._plain(schema)
+        plain = self.plain(schema)
         parts = plain.get("allOf")
         if parts is None:
             return plain
@@ -218,11 +248,10 @@ class SchemaReader:
         return whole
 
     def _listed_values(self, schema: Schema) -> Node:
+        """Held against all that stands beside them."""
         values = schema["enum"] if "enum" in schema else [schema["const"]]
-        if "const" in schema:
-            values = [value for value in values if contains([schema["const"]], value)]
-        rest = {key: value for key, value in schema.items() if key not in ("enum", "const")}
-        kept = [value for value in values if fits(value, rest)]
+        rest = without(schema, ("enum",) if "enum" in schema else ("const",))
+        kept = self.validity.fitting(values, rest)
         return Choice(tuple(Literal(quoted(value)) for value in kept))
 
     def _of_type(self, schema: Schema) -> Node:

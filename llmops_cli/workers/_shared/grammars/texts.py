@@ -123,29 +123,51 @@ class PatternText:
         return BASE_COST + per_place * sum(len(each.places) for each in ends)
 
 
-class OtherKey:
-    """A quoted text that is none of these. Its state has the text while it begins one of them."""
+class KeyState(NamedTuple):
+    """Inside a quoted text. `text`: all of it so far, while one of the taken ones begins so."""
 
-    def __init__(self, taken: frozenset[str]) -> None:
+    text: str | None = ""
+    length: int = 0
+    is_closed: bool = False
+
+
+class OtherKey:
+    """A quoted text that is none of these, and has a length."""
+
+    def __init__(self, taken: frozenset[str], *, least: int = 0, most: int | None = None) -> None:
         self._taken = taken
+        self._least = least
+        self._most = most
         self.start: Hashable = None
+        if most == 0 and "" in taken:
+            raise Unsatisfiable("no text is left")
 
     def step(self, state: object, char: str) -> Hashable | None:
         if state is None:
-            return ("open", "") if char == '"' else None
-        if not isinstance(state, tuple) or state[0] == "closed":
+            return KeyState() if char == '"' else None
+        if not isinstance(state, KeyState) or state.is_closed:
             return None
-        text = state[1]
         if char == '"':
-            return None if text in self._taken else ("closed", "")
-        if char not in PLAIN:
-            return None
-        longer = text + char if text is not None else None
+            is_other = state.text not in self._taken and state.length >= self._least
+            return KeyState(None, 0, is_closed=True) if is_other else None
+        return self._after(state, char) if char in PLAIN else None
+
+    def _after(self, state: KeyState, char: str) -> KeyState | None:
+        longer = None if state.text is None else state.text + char
         is_beginning = longer is not None and any(name.startswith(longer) for name in self._taken)
-        return ("open", longer if is_beginning else None)
+        length = self._counted(state.length + 1)
+        is_full = self._most is not None and length >= self._most
+        is_over = self._most is not None and length > self._most
+        if is_over or (is_full and longer in self._taken):
+            return None
+        return KeyState(longer if is_beginning else None, length)
+
+    def _counted(self, length: int) -> int:
+        """No further than it matters, so that equal states are equal."""
+        return length if self._most is not None else min(length, self._least)
 
     def is_end(self, state: object) -> bool:
-        return isinstance(state, tuple) and state[0] == "closed"
+        return isinstance(state, KeyState) and state.is_closed
 
     def goes_on(self, state: object) -> bool:
         return not self.is_end(state)

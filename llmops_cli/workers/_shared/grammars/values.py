@@ -1,12 +1,11 @@
-"""Values that a schema lists, against the other keywords that stand beside its list."""
+"""Texts and numbers that a schema lists, against the keywords of their kind."""
 
 from decimal import Decimal
 from typing import Any
 
 from _shared.grammars.bounds import Bounds
 from _shared.grammars.formats import has_format
-from _shared.grammars.merging import Schema, contains, types_of
-from _shared.grammars.nodes import GrammarError
+from _shared.grammars.merging import OTHER_PATTERNS, OTHER_THAN, Schema
 from _shared.grammars.patterns import Pattern
 from _shared.grammars.texts import WRITABLE
 
@@ -15,11 +14,12 @@ OF_OBJECTS = (
     "required",
     "additionalProperties",
     "patternProperties",
+    "propertyNames",
     "minProperties",
     "maxProperties",
 )
-OF_ARRAYS = ("items", "prefixItems", "minItems", "maxItems", "uniqueItems")
-OF_TEXTS = ("minLength", "maxLength", "pattern", "format")
+OF_ARRAYS = ("items", "prefixItems", "contains", "minItems", "maxItems", "uniqueItems")
+OF_TEXTS = ("minLength", "maxLength", "pattern", "format", OTHER_THAN, OTHER_PATTERNS)
 OF_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 KINDS = (
     ("object", OF_OBJECTS),
@@ -51,23 +51,6 @@ def decimal_of(value: float | None) -> Decimal | None:
     return None if value is None else Decimal(repr(value))
 
 
-def fits(value: Any, schema: Schema) -> bool:
-    """Whether a listed value fits what stands beside its list. Raises: GrammarError if unsure."""
-    kinds = kinds_of(value)
-    if "type" in schema and not any(each in kinds for each in types_of(schema)):
-        return False
-    if "const" in schema and not contains([schema["const"]], value):
-        return False
-    if isinstance(value, str):
-        return fits_text(value, schema)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return fits_number(value, schema)
-    for kind, keywords in KINDS[:2]:
-        if kind in kinds and any(keyword in schema for keyword in keywords):
-            raise GrammarError(f"enum: an {kind} beside keywords of its own is not supported")
-    return True
-
-
 def kinds_of(value: Any) -> tuple[str, ...]:
     if value is None:
         return ("null",)
@@ -87,9 +70,10 @@ def fits_text(value: str, schema: Schema) -> bool:
         return False
     if "format" in schema and not has_format(value, schema["format"]):
         return False
-    if "pattern" not in schema:
-        return True
-    return Pattern(schema["pattern"], writable=WRITABLE).matches(value)
+    patterns = [*schema.get(OTHER_PATTERNS, [])]
+    if "pattern" in schema:
+        patterns.append(schema["pattern"])
+    return all(Pattern(each, writable=WRITABLE).matches(value) for each in patterns)
 
 
 def fits_number(value: float, schema: Schema) -> bool:

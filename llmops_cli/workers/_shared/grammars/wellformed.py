@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from _shared.grammars.merging import Schema
+from _shared.grammars.merging import OTHER_PATTERNS, OTHER_THAN, Schema
 from _shared.grammars.nodes import GrammarError
 
 LARGEST_COUNT = 1 << 53
@@ -42,8 +42,23 @@ def are_schemas(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(is_schema, value))
 
 
+def is_schema_or_schemas(value: Any) -> bool:
+    """A list of them is what drafts before 2020-12 had for `prefixItems`."""
+    return is_schema(value) or (isinstance(value, list) and all(map(is_schema, value)))
+
+
 def are_named_schemas(value: Any) -> bool:
     return isinstance(value, dict) and all(map(is_schema, value.values()))
+
+
+def are_named_lists(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(are_texts, value.values()))
+
+
+def are_dependencies(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return all(is_schema(part) or are_texts(part) for part in value.values())
 
 
 def is_type(value: Any) -> bool:
@@ -69,14 +84,31 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "patternProperties": (are_named_schemas, "schemas by pattern"),
     "additionalProperties": (is_schema, "a schema"),
     "prefixItems": (are_schemas, "a list of schemas"),
-    "items": (lambda value: is_schema(value) or is_list(value), "a schema"),
+    "items": (is_schema_or_schemas, "a schema"),
     "allOf": (are_schemas, "a list of schemas"),
     "anyOf": (are_schemas, "a list of schemas"),
     "oneOf": (are_schemas, "a list of schemas"),
+    **dict.fromkeys(
+        ("not", "if", "then", "else", "contains", "propertyNames", "additionalItems"),
+        (is_schema, "a schema"),
+    ),
+    "dependentRequired": (are_named_lists, "lists of names by name"),
+    "dependentSchemas": (are_named_schemas, "schemas by name"),
+    "dependencies": (are_dependencies, "schemas or lists of names by name"),
+    **dict.fromkeys((OTHER_THAN, OTHER_PATTERNS), (are_texts, "texts")),
     "uniqueItems": (is_flag, "true or false"),
     "multipleOf": (is_step, "a number above 0"),
     **dict.fromkeys(
-        ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+        (
+            "minLength",
+            "maxLength",
+            "minItems",
+            "maxItems",
+            "minContains",
+            "maxContains",
+            "minProperties",
+            "maxProperties",
+        ),
         (is_count, "a number of them"),
     ),
     **dict.fromkeys(

@@ -62,3 +62,14 @@ def test_a_grammar_that_means_too_much_at_once_is_an_error_of_its_own_text() -> 
     assert allows(machine, "aab")
     with pytest.raises(GrammarError, match="too ambiguous"):
         after(machine, "a" * 60)
+
+
+@pytest.mark.parametrize(
+    ("count", "text", "fits"),
+    [(2, "a,a", False), (2, "a,a,a", True), (2, "b,a,a", False), (1, "b,a,a", True)],
+)
+def test_what_may_have_begun_earlier_does_not_shorten_a_count(
+    count: int, text: str, fits: bool
+) -> None:
+    machine = of_gbnf(f'root ::= ([ab] ",")* "a" ("," "a"){{{count}}}')
+    assert allows(machine, text) is fits

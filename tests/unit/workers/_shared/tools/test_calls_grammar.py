@@ -67,8 +67,10 @@ def test_a_form_as_models_know_it(layout: Layout, opening: str, text: str) -> No
 
 
 def test_parameters_that_cannot_be_kept_name_their_tool() -> None:
-    odd = Tool("odd", {"type": "object", "not": {"type": "null"}})
-    with pytest.raises(GrammarError, match="parameters of 'odd': not is not supported"):
+    odd = Tool("odd", {"type": "object", "unevaluatedItems": False})
+    with pytest.raises(
+        GrammarError, match="parameters of 'odd': unevaluatedItems is not supported"
+    ):
         rules_of_calls([odd], HERMES, has_several=True)
 
 
