@@ -14,6 +14,8 @@ class NoticeKind(StrEnum):
     """The whole context was asked for; beyond a window answers differ."""
     COMPOSED = "composed"
     """The original composes characters (NFC); text in decomposed form becomes other tokens."""
+    END_LEFT_OUT = "end-left-out"
+    """The original ends an answer at more tokens than the copy can name."""
     FIRST_SPACE = "first-space"
     """Text that begins with a space, and what follows special tokens, becomes other tokens."""
     TAKEN_AS_SPECIAL = "taken-as-special"

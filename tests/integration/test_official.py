@@ -31,7 +31,7 @@ def test_what_is_written_is_exact_and_the_rest_is_refused_by_name(tmp_path: Path
         assert outcome.wrong_texts == (), (name, outcome)
 
 
-def test_values_beyond_f16_stay_and_code_of_the_folder_is_not_run(tmp_path: Path) -> None:
+def test_what_the_converter_would_do_without_a_word_is_looked_after(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -46,13 +46,27 @@ def test_values_beyond_f16_stay_and_code_of_the_folder_is_not_run(tmp_path: Path
     settings = tmp_path / "hf" / "tokenizer_config.json"
     fields = json.loads(settings.read_text())
     fields["auto_map"] = {"AutoTokenizer": ["tokens.Odd", None]}
-    settings.write_text(json.dumps(fields))
+    settings.write_text(json.dumps({**fields, "chat_template": "of the field"}))
+    (tmp_path / "hf" / "chat_template.jinja").write_text("of the file")
+    ends = {"eos_token_id": [2, 300, 301, 302]}
+    (tmp_path / "hf" / "generation_config.json").write_text(json.dumps(ends))
     (told,) = convert([tmp_path], "F16")
     assert "error" not in told, told
     assert told["left_out"] == {"vision_tower.patch.weight": 1}
     assert types_of(tmp_path / "model.gguf")["blk.1.ffn_up.weight"] == "F32"
     assert types_of(tmp_path / "model.gguf")["blk.0.ffn_up.weight"] == "F16"
     assert not marker.exists()
+    assert keys_of(tmp_path / "model.gguf") == ["of the file", 2, 300, 301]
+    assert "goes on after" in told["notices"][0]["text"]
+
+
+def keys_of(path: Path) -> list[object]:
+    import gguf
+
+    reader = gguf.GGUFReader(str(path))
+    names = ["chat_template", *(f"ggml.{end}_token_id" for end in ("eos", "eot", "eom"))]
+    found = [reader.get_field(f"tokenizer.{name}") for name in names]
+    return [field and field.contents() for field in found]
 
 
 def types_of(path: Path) -> dict[str, str]:

@@ -37,6 +37,7 @@ def test_it_is_exact(walk: dict[str, Any], name: str) -> None:
     found = walk[name]
     assert found.get("kl", 1.0) < MOST_KL, found
     assert found["in_file"] == case.context
+    assert tuple(found["goes_on_after"]) == case.goes_on_after
     for words in case.notices:
         assert any(words in notice["text"] for notice in found["notices"]), found["notices"]
     assert {each["text"] for each in found["other_texts"]} == set(case.other_texts)

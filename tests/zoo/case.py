@@ -52,6 +52,8 @@ class Case:
     folder: str = ""
     other_texts: tuple[str, ...] = ()
     """Those that become other tokens, as a notice says."""
+    goes_on_after: tuple[int, ...] = ()
+    """Ends of an answer for which a GGUF file has no key, as a notice says."""
 
 
 COMPOSES: dict[str, Any] = {"notices": ("NFC",), "other_texts": (DECOMPOSED,)}

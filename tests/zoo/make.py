@@ -51,7 +51,9 @@ def _change_weights(folder: Path, case: Case) -> None:
 
 
 def tell(folder: Path, case: Case) -> None:
-    """truth.npz and tokens.json: the logits of random tokens, and the tokens of the texts."""
+    """truth.npz and tokens.json: the logits of random tokens, where answers end, and the tokens of
+    the texts.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -62,7 +64,8 @@ def tell(folder: Path, case: Case) -> None:
     tokens = np.random.default_rng(0).integers(4, 300, length)
     with torch.no_grad():
         logits = model(torch.tensor(tokens[None])).logits[0]
-    np.savez(folder / "truth.npz", tokens=tokens, logits=logits.numpy())
+    ends = np.atleast_1d(model.generation_config.eos_token_id)
+    np.savez(folder / "truth.npz", tokens=tokens, logits=logits.numpy(), ends=ends)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     rows = tokens_rows(tokenizer)
     (folder / "tokens.json").write_text(json.dumps(rows))

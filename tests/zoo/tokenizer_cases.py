@@ -107,6 +107,19 @@ TOKENIZERS = {
             ),
         ),
     ),
+    "added-on-a-piece": Case(
+        tokenizer=t.written(t.byte_level(), t.add({"id": 300, "content": "<tool>"})),
+        refused="'<tool>' is said to be 300, which is piece",
+    ),
+    "model-alone-added-on-a-piece": Case(
+        tokenizer=t.trained(added={"<tool>": 300}), refused="'<tool>' has number 300"
+    ),
+    "three-ends": Case(config={"eos_token_id": [2, 300, 301]}),
+    "four-ends": Case(
+        config={"eos_token_id": [2, 300, 301, 302]},
+        notices=("goes on after",),
+        goes_on_after=(302,),
+    ),
     "padded-vocabulary": Case(config={"vocab_size": 640}),
     "pad-at-vocab-size": Case(
         tokenizer=t.written(

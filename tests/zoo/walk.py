@@ -37,7 +37,7 @@ def converted(folder: Path, file: Path) -> dict[str, Any]:
 
 
 def compared(folder: Path, file: Path) -> dict[str, Any]:
-    """How far llama.cpp is from Transformers, and the texts that it reads differently."""
+    """How far llama.cpp is from Transformers, and the texts and ends that it takes otherwise."""
     params = llama_cpp.llama_model_default_params()
     model = llama_cpp.llama_model_load_from_file(str(file).encode(), params)
     if not model:
@@ -46,9 +46,17 @@ def compared(folder: Path, file: Path) -> dict[str, Any]:
     found = logits_of(model, truth["tokens"].tolist())
     vocabulary = llama_cpp.llama_model_get_vocab(model)
     other = other_texts(vocabulary, folder)
+    goes_on = [
+        end for end in truth["ends"].tolist() if not llama_cpp.llama_vocab_is_eog(vocabulary, end)
+    ]
     context = llama_cpp.llama_model_n_ctx_train(model)
     llama_cpp.llama_model_free(model)
-    return {"kl": divergence(truth["logits"], found), "other_texts": other, "in_file": context}
+    return {
+        "kl": divergence(truth["logits"], found),
+        "other_texts": other,
+        "in_file": context,
+        "goes_on_after": goes_on,
+    }
 
 
 def other_texts(vocabulary: Any, folder: Path) -> list[dict[str, Any]]:

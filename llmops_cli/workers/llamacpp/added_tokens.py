@@ -92,16 +92,29 @@ def overlay(
     """Puts added tokens over trained ones. What the model has no row for is left out.
 
     `spaces_are_marked`: a normalizer turns spaces to marks, in tokens that are normalized too.
+    Raises: JobError for a token with the number of another piece.
     """
     unknown = int(gguf.TokenType.UNKNOWN)
     for token in tokens:
-        if token.number >= len(table.tokens) or table.types[token.number] == unknown:
+        if token.number >= len(table.tokens):
+            continue
+        _require_own_place(token, table)
+        if table.types[token.number] == unknown:
             continue
         kind = gguf.TokenType.CONTROL if token.special else gguf.TokenType.USER_DEFINED
         text = token.text
         if token.normalized and spaces_are_marked:
             text = text.replace(SPACE_MARK, " ")  # llama.cpp compares with the raw text
         table.set(token.number, text, kind)
+
+
+def _require_own_place(token: AddedToken, table: TokenTable) -> None:
+    piece = table.tokens[token.number]
+    is_free = table.types[token.number] == int(gguf.TokenType.UNUSED)
+    if is_free or piece == token.text:
+        return
+    message = f"added token {token.text!r:.60} has number {token.number}, which is {piece!r:.60}"
+    raise JobError("UsageError", message, "correct the tokenizer's files, or download them again")
 
 
 def beyond_notice(tokens: list[AddedToken], size: int) -> Notice | None:

@@ -2,15 +2,16 @@
 
 Each function changes one of its objects: code of a model's folder is not run, a tensor beyond F16
 stays wide, a splitting rule is named by its structure where no hash knows it, pieces keep their
-scores, BOS is told of.
+scores, BOS and every end of an answer are told of, the chat template is Transformers' own.
 """
 
 import importlib
 import json
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
-from _shared.protocol import Events
+from _shared.protocol import Events, Json
 from llamacpp.splits import split_name
 
 WITH_BOS = ("gpt2", "llama")
@@ -106,10 +107,12 @@ def read_pieces_of_tokenizer_json(model: Converter) -> None:
     if not tokenizer["model"].get("byte_fallback"):
         return
     # it imports gguf, which must be llama.cpp's own copy by now
+    from llamacpp.added_numbers import check_numbers
     from llamacpp.added_tokens import added_tokens
     from llamacpp.byte_fallback import Spaces, byte_fallback_vocabulary
 
     added = added_tokens(model.dir_model)
+    check_numbers(tokenizer, path)
     spaces = Spaces(tokenizer, path)
     set_vocabulary = model.set_vocab
 
@@ -149,3 +152,50 @@ def say_whether_bos_is_added(model: Converter) -> None:
         model.gguf_writer.add_add_bos_token(first == tokenizer.bos_token_id)
 
     model.set_vocab = set_whole_vocabulary
+
+
+def take_template_of_its_file(gguf: Any) -> None:
+    """The converter prefers a field of tokenizer_config.json; Transformers a file of its own.
+
+    `gguf`: llama.cpp's copy of the package, whose reader of a folder's tokens is changed.
+    """
+    from llamacpp.chat_template import chat_template_of
+
+    usual = gguf.SpecialVocab._try_load_from_tokenizer_json  # noqa: SLF001 - no other way in
+
+    def load(vocabulary: Any, folder: Path) -> Any:  # Any: its own class, and what it returns
+        result = usual(vocabulary, folder)
+        vocabulary.chat_template = chat_template_of(folder)
+        return result
+
+    gguf.SpecialVocab._try_load_from_tokenizer_json = load  # noqa: SLF001 - likewise
+
+
+def name_ends_of_answers(model: Converter, told: list[Json]) -> None:
+    """Every token at which Transformers ends an answer; `told` hears of those without a key."""
+    gguf = importlib.import_module("gguf")
+    # it imports gguf, which must be llama.cpp's own copy by now
+    from llamacpp.end_tokens import KEYS, end_tokens, named_ends
+
+    set_vocabulary = model.set_vocab
+
+    def set_ended_vocabulary() -> None:
+        set_vocabulary()
+        written = model.gguf_writer.kv_data[0]
+        texts = written.get(gguf.Keys.Tokenizer.LIST)
+        if texts is None:
+            return
+        numbers = {name: written.get(f"tokenizer.ggml.{name}_token_id") for name in KEYS}
+        has = {name: number.value for name, number in numbers.items() if number is not None}
+        ends = named_ends(end_tokens(model.dir_model), has, [_text(each) for each in texts.value])
+        for name, number in ends.keys.items():
+            model.gguf_writer.add_uint32(f"tokenizer.ggml.{name}_token_id", number)
+        if ends.notice is not None:
+            told.append(ends.notice.as_json())
+
+    model.set_vocab = set_ended_vocabulary
+
+
+def _text(token: str | bytes) -> str:
+    """Some of its classes list tokens as bytes."""
+    return token if isinstance(token, str) else bytes(token).decode(errors="replace")

@@ -9,6 +9,7 @@ from _shared.token_texts import TOKEN_TEXTS
 CONTEXT_CUT = "context-cut"
 BEYOND_WINDOW = "beyond-window"
 COMPOSED = "composed"
+END_LEFT_OUT = "end-left-out"
 FIRST_SPACE = "first-space"
 TAKEN_AS_SPECIAL = "taken-as-special"
 TOKENS_LEFT_OUT = "tokens-left-out"

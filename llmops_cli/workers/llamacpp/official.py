@@ -13,7 +13,7 @@ import time
 import traceback
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,10 +22,12 @@ from llamacpp.limits import refuse_beyond_limits
 from llamacpp.mended import (
     keep_wide,
     leave_out_missing_drafts,
+    name_ends_of_answers,
     name_splits_by_structure,
     read_pieces_of_tokenizer_json,
     run_no_code_of_the_folder,
     say_whether_bos_is_added,
+    take_template_of_its_file,
     tell_writing,
 )
 from llamacpp.published import add_missing_fields
@@ -44,6 +46,13 @@ Scripts = Any
 Converter = Any
 
 
+class Told(NamedTuple):
+    """`left_out`: what of the folder is not in the file, by beginnings of tensors' names."""
+
+    left_out: dict[str, int]
+    notices: list[Json]
+
+
 def work(job: Json, events: Events) -> Json:
     start_s = time.process_time()
     logging.basicConfig(level=logging.INFO)
@@ -60,7 +69,7 @@ def work(job: Json, events: Events) -> Json:
     add_missing_fields(fields)
     try:
         with torch.inference_mode():
-            left_out = write_widening(
+            told = write_widening(
                 kind,
                 folder=folder,
                 output=output,
@@ -75,7 +84,8 @@ def work(job: Json, events: Events) -> Json:
         raise refusal(architecture, error) from error
     return {
         **figures_of(output),
-        "left_out": left_out,
+        "left_out": told.left_out,
+        "notices": told.notices,
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }
@@ -86,6 +96,7 @@ def import_converter(source: Path) -> Scripts:
     sys.path.insert(0, str(source))
     sys.path.insert(0, str(source / "gguf-py"))
     run_no_code_of_the_folder()
+    take_template_of_its_file(importlib.import_module("gguf"))
     return importlib.import_module("conversion")
 
 
@@ -130,11 +141,10 @@ def write_widening(
     output: Path,
     scheme: str,
     fields: Json,
-) -> dict[str, int]:
+) -> Told:
     """Writes the file, again with one more tensor in F32 until every value fits.
 
-    `kind`: the converter's class for the architecture. Returns what of the folder is not in the
-    file: beginnings of names, and how many tensors have each.
+    `kind`: the converter's class for the architecture.
     """
     gguf = importlib.import_module("gguf")
     file_type = gguf.LlamaFileType[FILE_TYPES[scheme]]
@@ -149,12 +159,14 @@ def write_widening(
         name_splits_by_structure(model)
         read_pieces_of_tokenizer_json(model)
         say_whether_bos_is_added(model)
+        notices: list[Json] = []
+        name_ends_of_answers(model, notices)
         add_own_keys(model.gguf_writer, sentence)
         left_out = left_out_of(kind, names)
         model.write()
         beyond = tensors_beyond_f16(output)
         if not beyond:
-            return left_out
+            return Told(left_out, notices)
         wide.update(beyond)
         output.unlink()
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from _shared.arrays import Array, Floats
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
+from llamacpp.end_tokens import KEYS
 from llamacpp.gguf_file import GgufFile
 from llamacpp.hf_config import FREQUENCIES, config_of
 from llamacpp.hf_tokenizer import tokenizer_config_of, tokenizer_of
@@ -76,6 +77,9 @@ def work(job: Json, events: Events) -> Json:
     _write(output / "config.json", {**config, "llmops_source": source_of(file)})
     _write(output / "tokenizer.json", tokenizer_of(file))
     _write(output / "tokenizer_config.json", tokenizer_config_of(file))
+    ends = end_tokens_of(file)
+    if len(ends) > 1:
+        _write(output / "generation_config.json", {"eos_token_id": ends})
     write_weights(output / WEIGHTS, file, places, events)
     return {
         "parameters": sum(math.prod(place.shape) for place in places),
@@ -83,6 +87,12 @@ def work(job: Json, events: Events) -> Json:
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }
+
+
+def end_tokens_of(file: GgufFile) -> list[int]:
+    """Those that the file names; config.json has room for the first."""
+    told = [file.key(f"tokenizer.ggml.{name}_token_id") for name in KEYS]
+    return [int(number) for number in dict.fromkeys(told) if number is not None]
 
 
 def source_of(file: GgufFile) -> Json:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import gguf
 
 from _shared.protocol import JobError
+from llamacpp.added_numbers import check_numbers
 from llamacpp.added_tokens import AddedToken, added_tokens, beyond_notice, name_for
 from llamacpp.bpe_model import check_bpe
 from llamacpp.byte_fallback import METASPACE_NOTICE, ByteFallback, Spaces
@@ -19,6 +20,7 @@ from llamacpp.byte_level import (
 )
 from llamacpp.chat_template import chat_template_of
 from llamacpp.defaults import ModelFields
+from llamacpp.end_tokens import end_tokens, named_ends
 from llamacpp.ends import Ends, ends_of
 from llamacpp.from_sentencepiece import puts_space_first, sentencepiece_vocabulary
 from llamacpp.llama_class import reads_as_class, with_its_spaces
@@ -90,8 +92,10 @@ def add_vocabulary(
         found.table.add_with_split(writer, split=found.split)
     special = SpecialTokens(folder, config, load_merges=found.split is not None)
     _settle_special(special, folder, found.table)
+    ends = named_ends(end_tokens(folder), special.special_token_ids, found.table.tokens)
+    special.special_token_ids.update(ends.keys)
     special.add_to_gguf(writer, quiet=True)
-    of_tokens = (special_looking_notice(found.table), beyond_notice(added, size))
+    of_tokens = (special_looking_notice(found.table), beyond_notice(added, size), ends.notice)
     notices = (*found.notices, *of_tokens)
     return [notice for notice in notices if notice is not None]
 
@@ -155,6 +159,7 @@ def _of_json(
         message = f"{path}: a {kind} tokenizer is not supported"
         raise JobError("UsageError", message, "BPE and SentencePiece's BPE are")
     check_bpe(model, path)
+    check_numbers(tokenizer, path)
     if model.get("byte_fallback"):
         if reads_as_class(path.parent, architecture):
             tokenizer = with_its_spaces(tokenizer, path.parent, architecture)

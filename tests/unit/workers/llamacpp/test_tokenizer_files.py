@@ -10,10 +10,14 @@ import pytest
 
 pytest.importorskip("gguf", reason="gguf is not installed")
 
+import gguf
+
 from _shared.protocol import JobError
-from llamacpp.added_tokens import added_tokens
+from llamacpp.added_numbers import check_numbers
+from llamacpp.added_tokens import AddedToken, added_tokens, overlay
 from llamacpp.bpe_model import check_bpe
 from llamacpp.chat_template import chat_template_of
+from llamacpp.token_table import TokenTable
 
 PATH = Path("tokenizer.json")
 NAMED = [{"name": "default", "template": "A"}, {"name": "tool_use", "template": "B"}]
@@ -107,3 +111,52 @@ def test_a_file_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").write_bytes(b"\xe9")
     with pytest.raises(JobError, match="cannot be read as UTF-8"):
         chat_template_of(tmp_path)
+
+
+PIECES = {"a": 0, "b": 1, "ab": 2, "c": 3}
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ([(2, "ab"), (4, "<x>"), (5, "<y>")], ""),
+        ([(4, "<x>"), (4, "<x>"), (3, "c"), (9, "")], ""),
+        ([(2, "<x>")], "'<x>' is said to be 2, which is piece 'ab'; Transformers makes it 4"),
+        ([(7, "<x>")], "'<x>' is said to be 7; Transformers makes it 4"),
+        ([(4, "<x>"), (4, "<y>")], "'<y>' is said to be 4; Transformers makes it 5"),
+        ([(2, "c")], "'c' is said to be 2, which is piece 'ab'; Transformers makes it 3"),
+        ([(5, "<y>"), (4, "<x>")], "'<y>' is said to be 5; Transformers makes it 4"),
+    ],
+    ids=["right", "twice", "taken", "hole", "same", "known", "order"],
+)
+def test_numbers_are_those_that_tokenizers_gives(
+    added: list[tuple[int, str]], message: str
+) -> None:
+    entries = [{"id": number, "content": text} for number, text in added]
+    tokenizer = {"model": {"vocab": PIECES}, "added_tokens": entries}
+    if message:
+        with pytest.raises(JobError, match=message):
+            check_numbers(tokenizer, PATH)
+    else:
+        check_numbers(tokenizer, PATH)
+    assert given_by_tokenizers(entries) == (not message)
+
+
+def given_by_tokenizers(entries: list[dict[str, Any]]) -> bool:
+    """Whether the library itself leaves these numbers as they are."""
+    from tokenizers import Tokenizer, models
+
+    plain = json.loads(Tokenizer(models.BPE(PIECES, [("a", "b")])).to_str())
+    whole = {**dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)}
+    plain["added_tokens"] = [{**whole, "special": True, **entry} for entry in entries]
+    made = Tokenizer.from_str(json.dumps(plain))
+    return all(made.token_to_id(each["content"]) in (each["id"], None) for each in entries)
+
+
+def test_an_added_token_on_the_number_of_a_piece_is_refused() -> None:
+    table = TokenTable(2)
+    table.set(0, "a", gguf.TokenType.NORMAL)
+    overlay(table, [AddedToken(0, "a", special=True), AddedToken(1, "<x>")])
+    assert table.tokens == ["a", "<x>"]
+    with pytest.raises(JobError, match="'<y>' has number 0, which is 'a'"):
+        overlay(table, [AddedToken(0, "<y>")])
