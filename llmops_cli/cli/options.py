@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from llmops_cli.cli.values import Command, CommandLine
-from llmops_cli.core.fields import Flag, flags_of, is_share, plain_type
+from llmops_cli.core.fields import Flag, flags_of, is_share, plain_type, spelling_of
 
 Given = dict[str, object]
 """Field name -> what the user gave, only for fields that were given."""
@@ -134,8 +134,7 @@ def _option(
 ) -> Any:  # Any: Typer's own
     if flag.argument:
         return typer.Argument(None, help=words)
-    spelling = f"--{name.replace('_', '-')}"
-    names = flag.names or (spelling,)
+    names = flag.names or (spelling_of(name, flag),)
     return typer.Option(None, *names, help=words)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from llmops_cli.core.fields import Flag, choices_of, flag_of, plain_type
 from llmops_cli.core.names import load_object
-from llmops_cli.core.resolve import variable_of
+from llmops_cli.core.said import variable_of
 from llmops_cli.engines import ENGINES, load_engine
 from llmops_cli.engines.options import COMMON
 

@@ -61,13 +61,17 @@ def unknown_name(
     known: Iterable[str],
 ) -> UsageError:
     """An error for a name that is not in a table, with the nearest one that is."""
+    return UsageError(f"unknown {kind} '{name}'", hint=nearest_name(name, known))
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """A hint: the name of the table that looks most like it, or all of them."""
     names = sorted(known)
     nearest = _nearest(name, names)
-    hint = f"did you mean '{nearest}'?"
-    if nearest is None:
-        listed = ", ".join(names)
-        hint = f"known: {listed}"
-    return UsageError(f"unknown {kind} '{name}'", hint=hint)
+    if nearest is not None:
+        return f"did you mean '{nearest}'?"
+    listed = ", ".join(names)
+    return f"known: {listed}"
 
 
 def _nearest(name: str, names: list[str]) -> str | None:

@@ -59,6 +59,15 @@ def flags_of(kind: type[msgspec.Struct]) -> dict[str, Flag]:
     return found
 
 
+def spelling_of(name: str, flag: Flag) -> str:
+    """How the command line calls the field; of a switch, how it is turned on."""
+    if flag.argument:
+        return name.upper()
+    if flag.names:
+        return flag.names[0].partition("/")[0]
+    return f"--{name.replace('_', '-')}"
+
+
 def reader_of(hint: object) -> Callable[[Any], object] | None:
     """What makes the field's value of text; a share has one without saying so."""
     flag = flag_of(hint)
@@ -98,6 +107,11 @@ def plain_type(hint: object) -> object:
         return hint
     members.remove(NONE)
     return plain_type(members[0])
+
+
+def is_list(hint: object) -> bool:
+    plain = plain_type(hint)
+    return (get_origin(plain) or plain) in (list, tuple)
 
 
 def choices_of(hint: object) -> list[str]:

@@ -22,9 +22,10 @@ from typing import (
 
 import msgspec
 
-from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.core.fields import choices_of, is_share, plain_type, reader_of
+from llmops_cli.core.errors import UsageError, nearest_name, unknown_name
+from llmops_cli.core.fields import choices_of, is_list, is_share, plain_type, reader_of
 from llmops_cli.core.grammar import Unreadable
+from llmops_cli.core.said import refuse_empty_flags, said_of, variable_of
 
 RecipeT = TypeVar("RecipeT", bound=msgspec.Struct)
 Values = dict[str, object]
@@ -81,7 +82,9 @@ def resolve(
     if hasattr(kind, "settle"):
         settles = cast(Settles, kind)
         settles.settle(values, origins)
-    prepared = _checked(kind, values, origins)
+    said = said_of(kind, values, origins, command=command)
+    refuse_empty_flags(kind, values, origins, said)
+    prepared = _checked(kind, values, said)
     recipe = msgspec.convert(prepared, kind, strict=False)
     warnings = [setting.warning for setting in settings.values() if setting.warning]
     return Resolved(recipe=recipe, origins=origins, warnings=tuple(warnings))
@@ -167,16 +170,10 @@ GLOBAL_FIELDS = frozenset({"api_key", "state_dir", "env_create"})
 """LLMOPS_API_KEY and its like are settings of the whole toolkit, never fields of a recipe."""
 
 
-def variable_of(command: str, field: str) -> str:
-    """The environment variable of a command's field."""
-    name = f"LLMOPS_{command}_{field}".upper()
-    return name.replace("-", "_")
-
-
 def _checked(
     kind: type[msgspec.Struct],
     values: Values,
-    origins: Origins,
+    said_of: Mapping[str, str],
 ) -> Values:
     """The values as the struct's fields want them.
 
@@ -185,7 +182,7 @@ def _checked(
     hints = get_type_hints(kind, include_extras=True)
     prepared = {}
     for name, value in values.items():
-        said = f"{name}={value!r} ({origins[name]})"
+        said = said_of[name]
         hint = hints[name]
         read = reader_of(hint)
         if read is not None and _is_text(value):
@@ -224,6 +221,9 @@ def _check_field(
         # strict=False: the environment and the command line only have strings
         msgspec.convert(fields, only, strict=False)
     except msgspec.ValidationError as error:
+        known = choices_of(hint)
+        if known and isinstance(value, str):
+            raise UsageError(f"{said}: no such value", hint=nearest_name(value, known)) from error
         raise UsageError(f"{said}: {_reason(error)}", hint=_form(hint)) from error
 
 
@@ -253,7 +253,7 @@ def _as_field(hint: object, value: object) -> object:
     """Comma-separated text becomes a list, and JSON text a mapping, where the field is one."""
     plain = plain_type(hint)
     shape = get_origin(plain) or plain
-    if shape in (list, tuple):
+    if is_list(hint):
         return _as_list(value)
     is_mapping = shape is dict or _is_struct(plain)
     if is_mapping and isinstance(value, str):

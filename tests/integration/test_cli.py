@@ -106,7 +106,7 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
         (["quantize", "--scheme", "Q4_KM"], 2, "unknown scheme 'Q4_KM'", "did you mean 'Q4_K_M'?"),
         (["quantize", "nowhere/at/all"], 2, "no model at nowhere/at/all", "a folder, a .gguf file"),
         (["quantize", "."], 2, "has no config.json", "Hugging Face model folder"),
-        (["bench", "--concurrency", "0"], 2, "concurrency='0' (flag)", ""),
+        (["bench", "--concurrency", "0"], 2, "--concurrency '0'", ""),
         (
             ["bench", "--set", "quueue=3"],
             2,
@@ -188,8 +188,8 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
         (
             ["bench", "--backend", "sim", "--arrival", "poison"],
             2,
-            "arrival='poison' (flag)",
-            "known: poisson",
+            "--arrival 'poison'",
+            "did you mean 'poisson'?",
         ),
         (
             ["bench", "--backend", "sim", "--shared-prefix-tokens", "64"],
@@ -203,7 +203,7 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
             "would start another",
             "one of them",
         ),
-        (["bench", "--backend", "sim", "--rate", "inf"], 2, "rate='inf' (flag)", ""),
+        (["bench", "--backend", "sim", "--rate", "inf"], 2, "--rate 'inf'", ""),
         (
             ["bench", "--backend", "sim", "--concurrency", "2,2"],
             2,

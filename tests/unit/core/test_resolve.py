@@ -45,15 +45,35 @@ def test_text_becomes_the_type_of_the_field() -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"concurrency": "0"}, "concurrency='0' (flag)"),
-        ({"requests": -1}, "requests=-1 (flag)"),
-        ({"timeout_s": "soon"}, "timeout_s='soon' (flag)"),
+        ({"concurrency": "0"}, "--concurrency '0': "),
+        ({"concurrency": " ,"}, "--concurrency ' ,' names nothing"),
+        ({"requests": -1}, "--requests -1: "),
+        ({"timeout_s": "soon"}, "--timeout-s 'soon': "),
+        ({"options": 5}, "--set 5: "),
     ],
 )
-def test_a_bad_value_names_its_field_and_origin(flags: dict[str, object], words: str) -> None:
+def test_a_bad_value_names_its_flag(flags: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError) as error:
         resolve(BenchRecipe, command="bench", flags=flags)
     assert words in error.value.message
+
+
+def test_a_bad_value_from_elsewhere_names_its_variable_or_field() -> None:
+    with pytest.raises(UsageError, match=r"^LLMOPS_QUANTIZE_FIT_BYTES='big': "):
+        resolve(QuantizeRecipe, command="quantize", environ={"LLMOPS_QUANTIZE_FIT_BYTES": "big"})
+    with pytest.raises(UsageError, match=r"^fit_bytes='big' \(file\): "):
+        resolve(QuantizeRecipe, command="quantize", file={"fit_bytes": "big"})
+    with pytest.raises(UsageError, match=r"^--fit 'big': "):
+        resolve(QuantizeRecipe, command="quantize", flags={"fit_bytes": "big"})
+
+
+def test_a_value_of_a_fixed_set_gets_a_suggestion() -> None:
+    with pytest.raises(UsageError, match="--mix 'atuo': no such value") as error:
+        resolve(QuantizeRecipe, command="quantize", flags={"mix": "atuo"})
+    assert error.value.hint == "did you mean 'auto'?"
+    with pytest.raises(UsageError) as error:
+        resolve(QuantizeRecipe, command="quantize", flags={"mix": "zzzz"})
+    assert error.value.hint == "known: auto"
 
 
 SHARES = [

@@ -1,0 +1,54 @@
+"""A recipe's values as the user gave them: by flag, by variable, or in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_type_hints
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.fields import flags_of, is_list, spelling_of
+
+FLAG = "flag"
+
+
+def said_of(
+    kind: type[msgspec.Struct],
+    values: Mapping[str, object],
+    origins: Mapping[str, str],
+    *,
+    command: str,
+) -> dict[str, str]:
+    """Each value in the words of where it came from, by field: `--fit 'big'`."""
+    flags = flags_of(kind)
+    said = {}
+    for name, value in values.items():
+        origin = origins[name]
+        told = f"{name}={value!r} ({origin})"
+        if origin == FLAG and name in flags:
+            told = f"{spelling_of(name, flags[name])} {value!r}"
+        elif origin == "env":
+            told = f"{variable_of(command, name)}={value!r}"
+        said[name] = told
+    return said
+
+
+def variable_of(command: str, field: str) -> str:
+    """The environment variable of a command's field."""
+    name = f"LLMOPS_{command}_{field}".upper()
+    return name.replace("-", "_")
+
+
+def refuse_empty_flags(
+    kind: type[msgspec.Struct],
+    values: Mapping[str, object],
+    origins: Mapping[str, str],
+    said: Mapping[str, str],
+) -> None:
+    """Raises: UsageError for a flag with no name in it: what was wished for is not the default."""
+    hints = get_type_hints(kind, include_extras=True)
+    for name, value in values.items():
+        is_empty = isinstance(value, str) and not value.strip(", ")
+        if is_empty and origins[name] == FLAG and is_list(hints[name]):
+            raise UsageError(f"{said[name]} names nothing", hint="leave it out")
