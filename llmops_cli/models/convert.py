@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,7 +34,8 @@ from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.env import ensure_env, find_env
 from llmops_cli.runtime.files import locked, remove, size_of
-from llmops_cli.runtime.job import JobResult, run_job
+from llmops_cli.runtime.job import JobResult
+from llmops_cli.runtime.leftovers import remove_partials, run_in_cache
 from llmops_cli.runtime.paths import cache_dir
 
 BASE_SCHEME = "F16"
@@ -275,13 +275,11 @@ def kept_conversion(conversion: Conversion, *, progress: Progress) -> Made | Non
 def _make(conversion: Conversion, progress: Progress) -> Made:
     target = conversion.target
     partial = target.with_name(f".{target.name}.partial")
-    # another process may make the same for another folder
-    job_name = f"{conversion.name}-{short(conversion.key)}-{os.getpid()}"
-    job_folder = cache_dir() / "jobs" / job_name
     target.parent.mkdir(parents=True, exist_ok=True)
+    remove_partials(target.parent)
     remove(partial)
     try:
-        result = run_job(
+        result = run_in_cache(
             JobSpec(
                 name=conversion.name,
                 python=conversion.env.python,
@@ -289,7 +287,7 @@ def _make(conversion: Conversion, progress: Progress) -> Made:
                 input={**conversion.input, "output": str(partial)},
                 env=dict(conversion.variables),
             ),
-            folder=job_folder,
+            name=f"{conversion.name}-{short(conversion.key)}",
             progress=progress,
         )
         made = _described(conversion, partial, result)
@@ -300,7 +298,6 @@ def _make(conversion: Conversion, progress: Progress) -> Made:
         partial.rename(target)
     finally:
         remove(partial)
-    remove(job_folder)  # its log stays where it failed
     return made
 
 

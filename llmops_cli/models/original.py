@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -16,7 +15,8 @@ from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.files import locked, remove
 from llmops_cli.runtime.hardware import usable_cores
-from llmops_cli.runtime.job import Json, run_job
+from llmops_cli.runtime.job import Json
+from llmops_cli.runtime.leftovers import run_in_cache
 from llmops_cli.runtime.paths import cache_dir, recipes_dir
 
 PROGRAM = "hf.reference"
@@ -94,7 +94,4 @@ def _make(job: JobSpec, place: Path, *, progress: Progress) -> None:
 
 def run_and_forget(job: JobSpec, *, progress: Progress) -> Json:
     """What a job wrote; its log stays where it failed."""
-    folder = cache_dir() / "jobs" / f"check-{job.name}-{os.getpid()}"
-    result = run_job(job, folder=folder, progress=progress)
-    remove(folder)
-    return result.output
+    return run_in_cache(job, name=f"check-{job.name}", progress=progress).output

@@ -27,9 +27,10 @@ from llmops_cli.runtime.closure import cache_key
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.env import ensure_env
-from llmops_cli.runtime.files import remove, size_of, write_atomic
+from llmops_cli.runtime.files import locked, remove, size_of, write_atomic
 from llmops_cli.runtime.hardware import probe_gpus, versions_in
 from llmops_cli.runtime.job import JobResult
+from llmops_cli.runtime.leftovers import remove_partials
 from llmops_cli.sizing.quantization import (
     FolderMemory,
     RoomNeeded,
@@ -135,7 +136,18 @@ class FolderMaker:
         self._refuse_dequantizing(variant)
         env = self._env(variant)
         target = self.path(variant)
+        with locked(target):
+            self._make(variant, env, target)
+        self._made.add(variant.name)
+
+    def _make(
+        self,
+        variant: Variant,
+        env: Env,
+        target: Path,
+    ) -> None:
         require_ours(target, target / IN_FOLDER)
+        remove_partials(target.parent)
         partial = target.with_name(f".{target.name}.partial")
         remove(partial)
         try:
@@ -151,7 +163,6 @@ class FolderMaker:
         finally:
             remove(partial)
         self.save(variant, provenance)
-        self._made.add(variant.name)
 
     def check(self, variant: Variant) -> None:
         """After its quality was measured, which loads it too."""

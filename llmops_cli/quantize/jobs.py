@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import JobSpec
-from llmops_cli.runtime.files import remove
-from llmops_cli.runtime.job import JobResult, Json, run_job
-from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.runtime.job import JobResult, Json
+from llmops_cli.runtime.leftovers import run_in_cache
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -27,16 +23,9 @@ def run_making(
     progress: Progress,
 ) -> JobResult:
     """Runs a job whose log stays where it failed."""
-    folder = _folder(name)
-    result = run_job(job, folder=folder, progress=progress)
-    remove(folder)
-    return result
+    return run_in_cache(job, name=f"quantize-{name}", progress=progress)
 
 
 def run_measuring(job: JobSpec, *, progress: Progress) -> Json:
     """What a job that only looks wrote."""
     return run_making(job, name=job.name, progress=progress).output
-
-
-def _folder(name: str) -> Path:
-    return cache_dir() / "jobs" / f"quantize-{name}-{os.getpid()}"
