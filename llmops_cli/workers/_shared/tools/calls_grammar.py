@@ -19,6 +19,7 @@ from _shared.grammars.nodes import (
 )
 from _shared.grammars.schemas import rules_of
 from _shared.tools.layouts import Layout
+from _shared.tools.tagged_grammar import TaggedCalls
 
 MOST_CALLS = 16
 ANY_ARGUMENTS: Schema = {"type": "object"}
@@ -38,6 +39,9 @@ def rules_of_calls(
     has_several: bool,
 ) -> Rules:
     """What comes after the opening, which is written for the model. Raises: GrammarError."""
+    if layout.tags is not None:
+        parameters = {tool.name: tool.parameters for tool in tools}
+        return TaggedCalls(layout.tags).rules(parameters, most=MOST_CALLS if has_several else 1)
     rules: Rules = {}
     options: list[Node] = []
     for place, tool in enumerate(tools):
@@ -78,6 +82,8 @@ def several_calls(call: Node, layout: Layout, *, most: int) -> Node:
 
 def opening_of(layout: Layout) -> str:
     """What is written for the model, so that its answer is a call."""
+    if layout.tags is not None:
+        return layout.opening
     return layout.opening + (
         "" if layout.separator or layout.is_list or not layout.opening else "\n"
     )

@@ -31,6 +31,15 @@ def with_arguments_as_objects(message: Message) -> Message:
     return {**message, "tool_calls": [with_object(call) for call in calls]}
 
 
+def with_parameters(tool: dict[str, Any]) -> dict[str, Any]:
+    """A tool without parameters may leave them out; templates look for their properties."""
+    function = tool.get("function")
+    if not isinstance(function, dict):
+        return tool
+    parameters = {"type": "object", "properties": {}, **(function.get("parameters") or {})}
+    return {**tool, "function": {**function, "parameters": parameters}}
+
+
 def with_object(call: Any) -> Any:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):

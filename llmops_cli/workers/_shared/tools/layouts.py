@@ -1,6 +1,11 @@
 """The forms in which models write calls of tools, and which of them a chat template asks for."""
 
+import re
 from typing import NamedTuple
+
+from _shared.tools.tags import Render, Tags, has_bare_keys, tags_of
+
+TAG = re.compile(r"<[^<>\s]+>")
 
 
 class Layout(NamedTuple):
@@ -19,6 +24,16 @@ class Layout(NamedTuple):
     is_list: bool = False
     prefix: str = ""
     """What may stand before a call that has no opening."""
+    tags: Tags | None = None
+    """Where arguments stand between tags: nothing but `name` and this counts then."""
+
+    @property
+    def signs(self) -> list[str]:
+        """Texts for which a vocabulary may have a token."""
+        if self.tags is None:
+            return [self.opening, self.closing, self.separator, self.prefix]
+        parts = [each for each in self.tags if each]
+        return sorted({tag for part in parts for tag in TAG.findall(part)})
 
 
 HERMES = Layout(
@@ -60,13 +75,17 @@ KNOWN = (MISTRAL_NAMED, MISTRAL, FUNCTIONARY, HERMES, LLAMA)
 """The first whose marks a template has; those with more marks come first."""
 
 
-NO_JSON = ("<parameter=", "<arg_key>")
-"""Marks of templates whose arguments are XML."""
+def layout_of(template: str, render: Render) -> Layout | None:
+    """None if the template does not know tools, or writes calls in a form that is not known.
 
-
-def layout_of(template: str) -> Layout | None:
-    """None if the template does not know tools, or writes arguments that are no JSON."""
-    if "tools" not in template or any(mark in template for mark in NO_JSON):
+    `render`: a conversation as the template's text. Arguments between tags are known by it.
+    """
+    if "tools" not in template:
+        return None
+    tags = tags_of(render)
+    if tags is not None:
+        return Layout(name=f"tags {tags}", opening=tags.opening, closing="", marks=(), tags=tags)
+    if has_bare_keys(render):
         return None
     for layout in KNOWN:
         if all(mark in template for mark in layout.marks):

@@ -2,38 +2,22 @@
 
 import json
 import re
-import uuid
 from enum import Enum
 from typing import NamedTuple
 
+from _shared.tools.events import (
+    LONGEST_HEAD,
+    Arguments,
+    CallBegin,
+    Content,
+    ToolEvent,
+    common_end,
+    new_call_id,
+)
 from _shared.tools.layouts import Layout
 from _shared.tools.values import ValueScanner
 
-LONGEST_HEAD = 4_000
-"""Characters in which a call must have said its name."""
 NAME_OF_TOOL = re.compile(r"[\w.:/-]{1,200}")
-
-
-class Content(NamedTuple):
-    """Text that is no call."""
-
-    text: str
-
-
-class CallBegin(NamedTuple):
-    number: int
-    call_id: str
-    name: str
-
-
-class Arguments(NamedTuple):
-    """The next part of a call's arguments, as JSON text."""
-
-    number: int
-    text: str
-
-
-ToolEvent = Content | CallBegin | Arguments
 
 
 class Phase(Enum):
@@ -43,11 +27,6 @@ class Phase(Enum):
     HEAD = 2
     ARGUMENTS = 3
     TAIL = 4
-
-
-def new_call_id() -> str:
-    """Nine letters and digits: Mistral's templates take no other length."""
-    return uuid.uuid4().hex[:9]
 
 
 class CallReader:
@@ -303,12 +282,3 @@ def whole_call(text: str, length: int, layout: Layout) -> Whole | None:
         if key in value:
             return Whole(name, json.dumps(value[key], ensure_ascii=False), length)
     return Whole(name, "{}", length)
-
-
-def common_end(text: str, opening: str) -> int:
-    """Length of the longest end of `text` that begins `opening`."""
-    longest = min(len(text), len(opening) - 1)
-    for length in range(longest, 0, -1):
-        if opening.startswith(text[len(text) - length :]):
-            return length
-    return 0

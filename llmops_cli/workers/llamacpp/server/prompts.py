@@ -3,12 +3,22 @@
 from typing import Any
 
 from _shared.context import is_beyond, too_long
-from _shared.tools.history import without_tools
+from _shared.tools.history import with_parameters, without_tools
 from _shared.tools.layouts import HERMES, Layout, layout_of
+from _shared.tools.tags import probe_tools
 from llamacpp.server.chat import ChatTemplate
 from llamacpp.server.errors import BadRequest
 from llamacpp.server.requests import ChatMessage, Prompt, flatten
 from llamacpp.server.vocabulary import Vocabulary
+
+
+def layout_in(template: ChatTemplate) -> Layout | None:
+    """The form in which the template writes calls of tools, if it is one that is known."""
+
+    def render(messages: list[dict[str, Any]]) -> str:
+        return template.render(messages, {"tools": probe_tools(), "add_generation_prompt": False})
+
+    return layout_of(template.source, render)
 
 
 class PromptReader:
@@ -26,7 +36,7 @@ class PromptReader:
         self._context = context
         self._longest_token = vocabulary.longest_token
         self._template = template
-        self._layout = None if template is None else layout_of(template.source)
+        self._layout = None if template is None else layout_in(template)
 
     @property
     def layout(self) -> Layout:
@@ -35,9 +45,8 @@ class PromptReader:
 
     def shown_tokens(self, layout: Layout) -> frozenset[int]:
         """Control tokens that stand for the form's marks: other ones are no text."""
-        marks = (layout.opening, layout.closing, layout.separator, layout.prefix)
         shown = set()
-        for mark in marks:
+        for mark in layout.signs:
             tokens = self.vocabulary.tokenize(mark, add_special=False, parse_special=True)
             if len(tokens) == 1 and not self.vocabulary.piece(tokens[0]):
                 shown.add(tokens[0])
@@ -63,7 +72,7 @@ class PromptReader:
         if self._layout is None:
             flat = without_tools(flat, tools or [])
         elif tools:
-            known["tools"] = tools
+            known["tools"] = [with_parameters(tool) for tool in tools]
         try:
             text = self._template.render(flat, known) + opening
         except ValueError as error:

@@ -1,6 +1,6 @@
 """One choice's text as content and calls of tools, in OpenAI's shapes."""
 
-from _shared.tools.reader import Arguments, CallBegin, CallReader, Content
+from _shared.tools.events import Arguments, CallBegin, Content, Reader
 from llamacpp.server.asgi import JsonObject
 from llamacpp.server.generation import FinishReason
 from llamacpp.server.responses import ResponseEncoder
@@ -10,7 +10,7 @@ from llamacpp.server.sampling import TokenLogprob
 class ToolAnswer:
     """What a reader of calls makes of one choice."""
 
-    def __init__(self, reader: CallReader, index: int) -> None:
+    def __init__(self, reader: Reader, index: int) -> None:
         self._reader = reader
         self._index = index
 
@@ -44,7 +44,7 @@ class ToolAnswer:
 class WholeAnswer:
     """All of a choice's text, split into what is said and what is called."""
 
-    def __init__(self, reader: CallReader, text: str) -> None:
+    def __init__(self, reader: Reader, text: str) -> None:
         said: list[str] = []
         self.calls: list[JsonObject] = []
         arguments: list[list[str]] = []

@@ -7,8 +7,10 @@ from _shared.grammars.compiled import GrammarCache
 from _shared.grammars.machine import Machine
 from _shared.grammars.nodes import GrammarError
 from _shared.tools.calls_grammar import Tool, opening_of, rules_of_calls
+from _shared.tools.events import Reader
 from _shared.tools.layouts import Layout
 from _shared.tools.reader import NAME_OF_TOOL, CallReader
+from _shared.tools.tagged_reader import TaggedReader
 from llamacpp.server.errors import BadRequest
 
 MOST_TOOLS = 512
@@ -22,12 +24,17 @@ class ToolUse(NamedTuple):
     """How an answer may call tools. With a `grammar` it must, and begins after `opening`."""
 
     layout: Layout
-    names: frozenset[str]
+    tools: list[Tool]
     grammar: Machine | None = None
     opening: str = ""
 
-    def reader(self) -> CallReader:
-        return CallReader(self.layout, self.names, is_in_call=self.grammar is not None)
+    def reader(self) -> Reader:
+        is_in_call = self.grammar is not None
+        if self.layout.tags is not None:
+            parameters = {tool.name: tool.parameters for tool in self.tools}
+            return TaggedReader(self.layout.tags, parameters, is_in_call=is_in_call)
+        names = frozenset(tool.name for tool in self.tools)
+        return CallReader(self.layout, names, is_in_call=is_in_call)
 
 
 def tools_of(given: list[GivenTool]) -> list[Tool]:
@@ -63,11 +70,10 @@ def tool_use_of(
     forced = forced_tools(tools, choice)
     if choice == "none" or not tools:
         return None
-    names = frozenset(tool.name for tool in tools)
     if not forced:
-        return ToolUse(layout, names)
+        return ToolUse(layout, tools)
     grammar = grammar_of_calls(forced, layout, cache, has_several=has_several)
-    return ToolUse(layout, names, grammar, opening_of(layout))
+    return ToolUse(layout, tools, grammar, opening_of(layout))
 
 
 def forced_tools(tools: list[Tool], choice: GivenChoice) -> list[Tool]:

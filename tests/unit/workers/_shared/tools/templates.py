@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from _shared.tools.tags import Render, probe_tools
+from llamacpp.server.chat import ChatTemplate
+
 QWEN = (
     "{% if tools %}<tools>{% for t in tools %}{{ t | tojson }}{% endfor %}</tools>"
     "call within <tool_call></tool_call>{% endif %}"
@@ -21,5 +26,48 @@ MISTRAL = (
 )
 MISTRAL_NAMED = MISTRAL + "{# [ARGS] #}"
 FUNCTIONARY = "{% if tools %}<function=name>{arguments}</function>{{ tools | tojson }}{% endif %}"
-QWEN_CODER = "{% if tools %}<tool_call><function=n><parameter=p>{% endif %}"
+CALLS = (
+    "{% if tools %}You have {{ tools | tojson }}{% endif %}"
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
+    "{% if m.tool_calls %}BEGIN{% for c in m.tool_calls %}CALL{% endfor %}FINISH{% endif %}"
+    "<|end|>{% endfor %}<|assistant|>"
+)
+ARGUMENTS = "{% for k, v in c.function.arguments | items %}ARGUMENT{% endfor %}"
+RAW = "{{ v if v is string else v | tojson }}"
+
+
+def with_tags(call: str, argument: str, begin: str = "", finish: str = "") -> str:
+    written = call.replace("ARGUMENTS", ARGUMENTS.replace("ARGUMENT", argument.replace("RAW", RAW)))
+    whole = CALLS.replace("CALL", written.replace("NAME", "{{ c.function.name }}"))
+    return whole.replace("BEGIN", begin).replace("FINISH", finish)
+
+
+QWEN_CODER = with_tags(
+    "\n<tool_call>\n<function=NAME>\nARGUMENTS</function>\n</tool_call>",
+    "<parameter={{ k }}>\nRAW\n</parameter>\n",
+)
+GLM = with_tags(
+    "\n<tool_call>NAME\nARGUMENTS</tool_call>",
+    "<arg_key>{{ k }}</arg_key>\n<arg_value>RAW</arg_value>\n",
+)
+MINIMAX = with_tags(
+    '<invoke name="NAME">\nARGUMENTS</invoke>\n',
+    '<parameter name="{{ k }}">RAW</parameter>\n',
+    begin="\n<minimax:tool_call>\n",
+    finish="</minimax:tool_call>",
+)
+ESCAPED = with_tags(
+    "<tool_call>\n<function=NAME>\nARGUMENTS</function>\n</tool_call>",
+    "<parameter={{ k }}>{{ v | tojson }}</parameter>\n",
+)
 PLAIN = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>"
+
+
+def render_of(source: str) -> Render:
+    """As the server has it."""
+    template = ChatTemplate(source, bos="", eos="")
+
+    def render(messages: list[dict[str, Any]]) -> str:
+        return template.render(messages, {"tools": probe_tools()})
+
+    return render

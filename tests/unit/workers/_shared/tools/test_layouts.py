@@ -6,6 +6,7 @@ import pytest
 
 from _shared.tools import layouts
 from tests.unit.workers._shared.tools import templates
+from tests.unit.workers._shared.tools.templates import render_of
 
 
 @pytest.mark.parametrize(
@@ -16,10 +17,11 @@ from tests.unit.workers._shared.tools import templates
         ("MISTRAL", layouts.MISTRAL),
         ("MISTRAL_NAMED", layouts.MISTRAL_NAMED),
         ("FUNCTIONARY", layouts.FUNCTIONARY),
-        ("QWEN_CODER", None),
+        ("ESCAPED", None),
         ("PLAIN", None),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_templates_marks_tell_its_form(template: str, layout: layouts.Layout | None) -> None:
-    assert layouts.layout_of(getattr(templates, template)) == layout
+    source = getattr(templates, template)
+    assert layouts.layout_of(source, render_of(source)) == layout
