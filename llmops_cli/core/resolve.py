@@ -186,7 +186,7 @@ def _checked(
         hint = hints[name]
         read = reader_of(hint)
         if read is not None and _is_text(value):
-            ready = _read(read, value, said)
+            ready = _read(read, value, said, choices=choices_of(hint))
         else:
             ready = _as_field(hint, value)
         _check_field(name, hint, ready, said)
@@ -198,12 +198,16 @@ def _read(
     read: Callable[[Any], object],
     value: object,
     said: str,
+    *,
+    choices: list[str],
 ) -> object:
     """Text in a grammar of the field's own. Any: text, or a list of texts."""
     try:
         return read(value)
     except Unreadable as error:
         hint = f"for example {error.example}"
+        if choices and isinstance(value, str):
+            hint = nearest_name(value, choices)
         raise UsageError(f"{said}: {error.what}", hint=hint) from error
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, cast, get_args
 
 import msgspec
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import UsageError, nearest_name
 from llmops_cli.core.fields import Flag, Positive, Share, flags_of
 from llmops_cli.core.grammar import read_share
 
@@ -262,8 +262,17 @@ def read_options(wishes: Mapping[str, str]) -> EngineOptions:
         try:
             common[name] = read(wish.strip())
         except ValueError:
-            raise UsageError(
-                f"--{name.replace('_', '-')} {wish}: no such value",
-                hint=f"{flag.help} For example {flag.example}",
-            ) from None
+            raise _no_such_value(name, flag, wish) from None
     return msgspec.convert({**common, "own": own}, EngineOptions)
+
+
+def _no_such_value(
+    name: str,
+    flag: Flag,
+    wish: str,
+) -> UsageError:
+    said = f"--{name.replace('_', '-')} {wish}"
+    hint = f"{flag.help} For example {flag.example}"
+    if flag.read is read_dtype:
+        hint = nearest_name(wish, get_args(Dtype))
+    return UsageError(f"{said}: no such value", hint=hint)

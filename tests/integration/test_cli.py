@@ -8,13 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from llmops_cli.cli.app import command_line
+from llmops_cli.cli.reference import RECIPES
+from llmops_cli.core.errors import UsageError
+from llmops_cli.core.fields import choices_of, flags_of
+from llmops_cli.core.names import load_object
+from llmops_cli.engines.options import Dtype
 from tests.conftest import Cli
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "help"
@@ -253,6 +258,57 @@ def test_wrong_input_gets_one_line_a_hint_and_the_exit_code(
     assert "Traceback" not in run.stderr
     assert run.stdout == ""
     assert not [*(tmp_path / "results").glob("*/*")], "wrong input leaves nothing behind"
+
+
+class Choice(NamedTuple):
+    """A flag that has a fixed set of values."""
+
+    command: str
+    flag: str
+    values: list[str]
+
+
+def choice_flags() -> Iterator[Choice]:
+    """All of the app: by the recipes' fields, and the options of engines."""
+    for command, place in RECIPES.items():
+        kind = load_object(place)
+        hints = get_type_hints(kind, include_extras=True)
+        for name, flag in flags_of(kind).items():
+            values = choices_of(hints[name])
+            if values and not flag.hidden:
+                usual = "--" + name.replace("_", "-")
+                yield Choice(command, (flag.names or (usual,))[0], values)
+    yield Choice("bench --backend transformers", "--dtype", list(get_args(Dtype)))
+
+
+CHOICES = list(choice_flags())
+
+
+def options_of(command: str) -> set[str]:
+    """The flags that the app itself has for the command."""
+    found = APP.commands[command.split()[0]]
+    return {name for parameter in found.params for name in parameter.opts}
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=[f"{c.command} {c.flag}" for c in CHOICES])
+def test_a_value_out_of_the_set_gets_the_nearest_one(choice: Choice) -> None:
+    """Every flag of every command that takes one of a few words."""
+    assert choice.flag in options_of(choice.command)
+    meant = max(choice.values, key=len)
+    slip = f"{meant}x"
+    argv = [*choice.command.split(), *(["demo"] if choice.command == "convert" else [])]
+    run = CliRunner().invoke(command_line(), [*argv, choice.flag, slip])
+    error = run.exception
+    assert isinstance(error, UsageError)
+    assert slip in error.message
+    assert "\n" not in error.message
+    assert error.hint == f"did you mean '{meant}'?"
+
+
+def test_the_words_of_the_library_are_not_the_users(cli: Cli) -> None:
+    run = cli("redteam", "--target", "gaurd")
+    assert run.returncode == 2
+    assert run.stderr == ("error: --target 'gaurd': no such value\nhint: did you mean 'guard'?\n")
 
 
 def test_an_engine_without_its_library_names_the_command_that_installs_it(
