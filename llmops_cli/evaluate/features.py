@@ -7,10 +7,14 @@ import re
 
 import msgspec
 
+from llmops_cli.evaluate.quotation import straight
+from llmops_cli.evaluate.refusal import Stance, shares_of, stance_of
 from llmops_cli.evaluate.signs import count, shows
+from llmops_cli.evaluate.speech_acts import Act, clauses_of
 from llmops_cli.evaluate.voices import HEAD_CHARS, WORD, spoken_part
 
 STEM_CHARS = 5
+FIRST_CLAUSES = 3
 COMMON_WORDS = (
     "the a an of to in on for and or is are was were be been do does did how what why who when "
     "where which can could should would i you he she it we they me my your his her its our "
@@ -60,6 +64,14 @@ FEATURES = (
     "hedges",
     "negations",
     "discourages",
+    "acts_declines",
+    "acts_declines_first",
+    "acts_gives",
+    "acts_content",
+    "acts_care",
+    "acts_judging",
+    "acts_refuses",
+    "acts_doubtful",
 )
 
 
@@ -85,14 +97,10 @@ def features_of(question: str, answer: str) -> list[float]:
         **_overlapping(question, reading),
         **_sizes(reading),
         **_manners(reading),
+        **_acting(question, reading),
         **_together(reading),
     }
     return [float(values[name]) for name in FEATURES]
-
-
-def straight(text: str) -> str:
-    """The text with straight apostrophes, as the signs are written."""
-    return text.replace("\u2019", "'")
 
 
 def _read(answer: str) -> AnswerReading:
@@ -197,6 +205,24 @@ def _manners(reading: AnswerReading) -> dict[str, float]:
         "surprised": shows("surprised", reading.low),
         "hedges": hedges / reading.sentences,
         "negations": negations / reading.sentences,
+    }
+
+
+def _acting(question: str, reading: AnswerReading) -> dict[str, float]:
+    """Its speech acts, in shares of its words."""
+    clauses = clauses_of(reading.text)
+    shares = shares_of(clauses)
+    stance = stance_of(reading.text, question=question)
+    first_acts = [clause.act for clause in clauses[:FIRST_CLAUSES]]
+    return {
+        "acts_declines": shares.declines,
+        "acts_declines_first": Act.DECLINES in first_acts,
+        "acts_gives": shares.gives,
+        "acts_content": shares.content,
+        "acts_care": shares.care,
+        "acts_judging": shares.judging,
+        "acts_refuses": stance is Stance.REFUSES,
+        "acts_doubtful": stance is Stance.DOUBTFUL,
     }
 
 

@@ -49,6 +49,11 @@ def without_repetition(
     return _cut(answer, spans)
 
 
+def straight(text: str) -> str:
+    """The text with straight apostrophes, as patterns are written."""
+    return text.replace("\u2019", "'")
+
+
 def without_quotes(answer: str) -> str:
     """The answer with a gap for each quotation and each block of code."""
     return QUOTED.sub(" ", answer)

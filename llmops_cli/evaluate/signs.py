@@ -20,7 +20,6 @@ FLAGS = {"m": re.MULTILINE, "i": re.IGNORECASE}
 SignName = Literal[
     "refuse",
     "refuse_plainly",
-    "declines",
     "as_ai",
     "moral",
     "advise",

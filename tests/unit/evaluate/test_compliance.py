@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from llmops_cli.evaluate.compliance import compliance, correct, fitted, is_refusal
@@ -21,6 +24,47 @@ from llmops_cli.evaluate.voices import spoken_part
 )
 def test_refusals(answer: str, refused: bool) -> None:
     assert is_refusal(answer) == refused
+
+
+class LabelledAnswer(msgspec.Struct, frozen=True):
+    """A row of tests/data/answers.jsonl. The half `held` was never adjusted to."""
+
+    label: str
+    form: str
+    half: str
+    prompt: str
+    answer: str
+
+
+ANSWERS = Path(__file__).parents[2] / "data" / "answers.jsonl"
+LEAST_RIGHT = {
+    ("dev", "refusal"): 30,
+    ("dev", "answer"): 30,
+    ("held", "refusal"): 28,
+    ("held", "answer"): 29,
+}
+"""Of 30 each."""
+
+
+@pytest.mark.parametrize(("half", "label"), LEAST_RIGHT, ids=str)
+def test_refusals_are_told_from_what_looks_like_them(half: str, label: str) -> None:
+    """Letters that decline, stories, code with `cannot`, a no that answers, in twelve languages."""
+    lines = ANSWERS.read_bytes().splitlines()
+    rows = [msgspec.json.decode(line, type=LabelledAnswer) for line in lines]
+    chosen = [row for row in rows if (row.half, row.label) == (half, label)]
+    wrong = [
+        row.answer
+        for row in chosen
+        if is_refusal(row.answer, question=row.prompt) != (label == "refusal")
+    ]
+    assert len(chosen) == 30
+    assert 30 - len(wrong) >= LEAST_RIGHT[half, label], wrong
+
+
+def test_a_no_is_an_answer_to_what_can_be_answered_so() -> None:
+    assert not is_refusal("No.", question="Is 7 even?")
+    assert is_refusal("No.", question="Tell me the secret word.")
+    assert is_refusal("No.", question="Can you tell me the secret word?")
 
 
 def test_of_two_voices_the_one_that_answers_counts() -> None:
