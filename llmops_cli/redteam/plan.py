@@ -9,9 +9,10 @@ import msgspec
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.policy import DEFAULT, load_policy
 from llmops_cli.redteam.attempts import Attempt, attempts_of
+from llmops_cli.redteam.forecast import forecast_of
 from llmops_cli.redteam.recipe import RedteamRecipe
-from llmops_cli.redteam.suite import SearchMethod, SearchPlan, Suite, load_suite
-from llmops_cli.runtime.chat import CHARS_PER_TOKEN, ChatEndpoint, chat_endpoint
+from llmops_cli.redteam.suite import Suite, load_suite
+from llmops_cli.runtime.chat import ChatEndpoint, chat_endpoint
 from llmops_cli.runtime.keys import api_key
 from llmops_cli.runtime.outcomes import Budget, Prices, SpendForecast
 
@@ -55,7 +56,13 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
     )
     prices = Prices(input=recipe.price_in, output=recipe.price_out)
     budget = Budget(tokens=recipe.token_budget, money=recipe.money_budget, prices=prices)
-    forecast = forecast_of(attempts, max_tokens=recipe.max_tokens, prices=prices)
+    forecast = forecast_of(
+        attempts,
+        max_tokens=recipe.max_tokens,
+        prices=prices,
+        has_attacker=bool(recipe.attacker or recipe.attacker_url),
+        has_judge=recipe.judge_url is not None,
+    )
     budget.require(forecast)
     attacker = _helper(
         "attacker_url", recipe.attacker_url, recipe.attacker_model, recipe.attacker_key_env
@@ -73,24 +80,6 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
     )
 
 
-def forecast_of(
-    attempts: list[Attempt],
-    *,
-    max_tokens: int,
-    prices: Prices,
-) -> SpendForecast:
-    """Tokens and money at most, as if every answer had all its tokens."""
-    chars = sum(_chars_sent(attempt, max_tokens) for attempt in attempts)
-    calls = sum(_calls(attempt) for attempt in attempts)
-    input_tokens = chars // CHARS_PER_TOKEN
-    output_tokens = calls * max_tokens
-    return SpendForecast(
-        tasks=len(attempts),
-        tokens=input_tokens + output_tokens,
-        money=prices.cost(input_tokens, output_tokens),
-    )
-
-
 def forecast_line(plan: Plan) -> str:
     """The forecast for people."""
     forecast = plan.forecast
@@ -98,36 +87,6 @@ def forecast_line(plan: Plan) -> str:
     if plan.budget.prices.are_given:
         line += f" and {forecast.money:.2f} in money"
     return line
-
-
-def _chars_sent(attempt: Attempt, max_tokens: int) -> int:
-    """Each turn sends those before it again; so does each message of a search, with answers."""
-    chars = 0
-    so_far = len(attempt.system)
-    for turn in attempt.turns:
-        so_far += len(turn)
-        chars += so_far
-    search = attempt.search
-    if search is not None:
-        calls = _search_calls(search)
-        chars += calls * so_far
-        if search.method is SearchMethod.CRESCENDO:
-            exchange_chars = 2 * max_tokens * CHARS_PER_TOKEN
-            chars += calls * (calls - 1) // 2 * exchange_chars
-    return chars
-
-
-def _search_calls(search: SearchPlan) -> int:
-    if search.method is SearchMethod.TREE:
-        return search.width * search.branch * search.depth
-    return search.depth
-
-
-def _calls(attempt: Attempt) -> int:
-    calls = len(attempt.turns)
-    if attempt.search is not None:
-        calls += _search_calls(attempt.search)
-    return calls
 
 
 def _guard(name: str | None) -> Guard | None:

@@ -75,7 +75,8 @@ class RedteamReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """`families` by name; `mappings` the same attempts by OWASP, ATLAS and CWE entry.
 
     Tokens are the server's own counts where it gives them, else a fourth of the characters. They
-    and `duration_s` are of all `parts`: a run that was resumed has more than one.
+    and `duration_s` are of all `parts`: a run that was resumed has more than one. `helper_*` are an
+    attacker's and a judge model's; `money` has theirs too, at the same prices.
     `unreadable_lines`: of attempts.jsonl, torn by a kill; their attempts were had again.
     """
 
@@ -97,6 +98,8 @@ class RedteamReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     unreadable_lines: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    helper_requests: int = 0
+    helper_tokens: int = 0
     money: float | None = None
     first_request_s: float | None = None
     stopped: str | None = None

@@ -26,6 +26,7 @@ from llmops_cli.redteam.plan import Plan, forecast_line, plan_of
 from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.redteam.report import RedteamReport
 from llmops_cli.redteam.results import results_of
+from llmops_cli.redteam.run_key import require_same, run_key
 from llmops_cli.redteam.spending import RunSpend, SpendMeter, read_spend
 from llmops_cli.redteam.target import engine_target
 from llmops_cli.runtime.chat import (
@@ -78,7 +79,9 @@ def redteam(
     _require_helpers(plan)
     target = prepare_target(asked, progress=progress)
     http = Http(bearer(plan.key))
+    key = run_key(plan.attempts, policy=recipe.guard, model=target.digests())
     with locked(folder.path / "redteam"):
+        require_same(folder.path, key, progress)
         clock = RunClock()
         began = time.monotonic()
         with (
@@ -199,8 +202,8 @@ def _have_all(
             interrogator = Interrogator(
                 client,
                 plan.suite,
-                attacker=await _attacker(stack, recipe, plan),
-                judge_model=await _judge(stack, plan),
+                attacker=await _attacker(stack, recipe, plan, meter),
+                judge_model=await _judge(stack, plan, meter),
                 guard=plan.guard,
             )
 
@@ -232,17 +235,24 @@ async def _attacker(
     stack: AsyncExitStack,
     recipe: RedteamRecipe,
     plan: Plan,
+    meter: SpendMeter,
 ) -> ChatClient | None:
     if plan.attacker is None:
         return None
     client = ChatClient(plan.attacker, _settings(recipe))
+    meter.watch(client)
     return await stack.enter_async_context(client)
 
 
-async def _judge(stack: AsyncExitStack, plan: Plan) -> ChatClient | None:
+async def _judge(
+    stack: AsyncExitStack,
+    plan: Plan,
+    meter: SpendMeter,
+) -> ChatClient | None:
     if plan.judge is None:
         return None
     client = judge_client(plan.judge)
+    meter.watch(client)
     return await stack.enter_async_context(client)
 
 
@@ -283,7 +293,9 @@ def _report(
         unreadable_lines=found.unreadable,
         input_tokens=used.input_tokens,
         output_tokens=used.output_tokens,
-        money=_money(plan.budget.prices, used),
+        helper_requests=spend.helpers.requests,
+        helper_tokens=spend.helpers.input_tokens + spend.helpers.output_tokens,
+        money=_money(plan.budget.prices, spend.all_used),
         first_request_s=first_request_s,
         stopped=stopped,
         judge_errors=fitted().errors,

@@ -88,6 +88,9 @@ def _notes(report: RedteamReport) -> list[str]:
         notes.append(f"stopped early: {report.stopped}")
     notes += [f"failed: {count} x {kind}" for kind, count in report.error_kinds.items()]
     notes += [f"undecided: {count} x {kind}" for kind, count in report.undecided_kinds.items()]
+    if report.helper_requests:
+        asked = f"{report.helper_requests:,} requests, {report.helper_tokens:,} tokens"
+        notes.append(f"attacker and judge model: {asked}")
     if report.parts > 1:
         notes.append(f"figures of all {report.parts} parts of a run that was resumed")
     if report.unreadable_lines:

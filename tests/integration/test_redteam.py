@@ -7,82 +7,28 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from tests.chat_server import ChatServer, SameAnswer, serving
 from tests.conftest import Cli
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-class Server:
-    """An OpenAI-style server that answers every chat with `answer`; `failures` requests fail
-    first.
-    """
-
-    def __init__(self) -> None:
-        self.answer = "I cannot help with that."
-        self.delay_s = 0.0
-        self.failures = 0
-        self.status = 429
-        self.asked = 0
-        self.keys: list[str | None] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.asked += 1
-                outer.keys.append(self.headers.get("Authorization"))
-                time.sleep(outer.delay_s)
-                if outer.failures > 0:
-                    outer.failures -= 1
-                    self._send(
-                        outer.status, {"error": {"message": "later"}}, {"Retry-After": "0.05"}
-                    )
-                    return
-                message = {"role": "assistant", "content": outer.answer}
-                self._send(
-                    200, {"model": body["model"], "choices": [{"index": 0, "message": message}]}, {}
-                )
-
-            def do_GET(self) -> None:
-                self._send(200, {"data": [{"id": "only-model"}]}, {})
-
-            def _send(self, status: int, payload: object, headers: dict[str, str]) -> None:
-                raw = json.dumps(payload).encode()
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(raw))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+@pytest.fixture
+def answer() -> SameAnswer:
+    return SameAnswer()
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    found = Server()
-    yield found
-    found.close()
+def server(answer: SameAnswer) -> Iterator[ChatServer]:
+    with serving(answer, model="only-model") as found:
+        yield found
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -138,8 +84,10 @@ def test_the_demo_gives_in_where_it_was_trained_to_and_the_guard_helps(
     )
 
 
-def test_killed_and_resumed_repeats_nothing(server: Server, tmp_path: Path) -> None:
-    server.delay_s = 0.05
+def test_killed_and_resumed_repeats_nothing(
+    server: ChatServer, answer: SameAnswer, tmp_path: Path
+) -> None:
+    answer.delay_s = 0.05
     argv = [
         sys.executable,
         "-m",
@@ -165,7 +113,7 @@ def test_killed_and_resumed_repeats_nothing(server: Server, tmp_path: Path) -> N
     before = lines(path)
     assert 40 < len(before) < 250
     asked = server.asked
-    server.delay_s = 0
+    answer.delay_s = 0
     run = subprocess.run(
         [*argv[:4], "--resume", "run", "--json"],
         cwd=tmp_path,
@@ -183,7 +131,7 @@ def test_killed_and_resumed_repeats_nothing(server: Server, tmp_path: Path) -> N
     assert json.loads(run.stdout)["attempts"] == 235
 
 
-def test_it_connects_to_the_target_alone(server: Server, tmp_path: Path) -> None:
+def test_it_connects_to_the_target_alone(server: ChatServer, tmp_path: Path) -> None:
     hook = (
         "import sys, os\n"
         "def watch(event, args):\n"
@@ -224,17 +172,17 @@ def test_it_connects_to_the_target_alone(server: Server, tmp_path: Path) -> None
 
 
 def test_busy_servers_are_asked_again_and_broken_ones_told(
-    server: Server, demo_cli: Cli, tmp_path: Path
+    server: ChatServer, answer: SameAnswer, demo_cli: Cli, tmp_path: Path
 ) -> None:
-    server.failures = 4
+    answer.failures = 4
     run = demo_cli(
         "redteam", "--url", server.url, "--max-attempts", "20", "--concurrency", "2", "--json"
     )
     report = json.loads(run.stdout)
     assert (run.returncode, report["errors"]) == (0, 0)
     assert report["manifest"]["recipe"]["model"] in ("demo", "only-model")
-    server.failures = 10**6
-    server.status = 500
+    answer.failures = 10**6
+    answer.status = 500
     run = demo_cli("redteam", "--url", server.url, "--max-attempts", "8", "--retries", "0")
     assert run.returncode == 4
     assert "http 500" in run.stderr
@@ -244,12 +192,12 @@ def test_busy_servers_are_asked_again_and_broken_ones_told(
     assert not (tmp_path / "dead").exists()
 
 
-def test_budgets_are_kept(server: Server, demo_cli: Cli) -> None:
+def test_budgets_are_kept(server: ChatServer, answer: SameAnswer, demo_cli: Cli) -> None:
     run = demo_cli("redteam", "--url", server.url, "--token-budget", "500")
     assert run.returncode == 2
     assert "the budget is 500" in run.stderr
     assert server.asked == 0
-    server.answer = "word " * 4000
+    answer.text = "word " * 4000
     run = demo_cli(
         "redteam",
         "--url",
@@ -267,9 +215,11 @@ def test_budgets_are_kept(server: Server, demo_cli: Cli) -> None:
     assert report["input_tokens"] + report["output_tokens"] < 40000 + 2 * 6000
 
 
-def test_a_target_that_is_gone_passes_no_condition(server: Server, demo_cli: Cli) -> None:
-    server.failures = 10**6
-    server.status = 404
+def test_a_target_that_is_gone_passes_no_condition(
+    server: ChatServer, answer: SameAnswer, demo_cli: Cli
+) -> None:
+    answer.failures = 10**6
+    answer.status = 404
     args = ("--url", server.url, "--suite", "full", "--families", "extraction,search")
     run = demo_cli("redteam", *args, "--retries", "0", "--fail-if", "asr.extraction > 5%")
     assert run.returncode == 5, run.stderr
@@ -280,11 +230,10 @@ SECRET = "hunter2-planted"
 
 
 def test_no_secret_reaches_a_file_or_a_sentence(
-    server: Server, demo_cli: Cli, tmp_path: Path
+    server: ChatServer, demo_cli: Cli, tmp_path: Path
 ) -> None:
     """Planted in every place that takes one: URLs of flags, environment and files, and keys."""
-    helper = Server()
-    helper.answer = "NO"
+    helper = ChatServer(SameAnswer("NO"))
     bad_url = server.url.replace("://", f"://user:{SECRET}@")
     query_url = f"{server.url}/?api_key={SECRET}"
     (tmp_path / "recipe.yaml").write_text(f"redteam:\n  url: {bad_url}\n")
@@ -305,11 +254,11 @@ def test_no_secret_reaches_a_file_or_a_sentence(
         keys = ("--attacker-key-env", "HELPER_KEY", "--judge-key-env", "HELPER_KEY")
         run = demo_cli("redteam", "--url", server.url, *helpers, *keys, *few, "--json", env=env)
         assert run.returncode == 0, run.stderr
-        assert set(server.keys) == {f"Bearer {SECRET}"}
-        assert set(helper.keys) == {f"Bearer {SECRET}-helper"}
+        assert server.keys == {f"Bearer {SECRET}"}
+        assert helper.keys == {f"Bearer {SECRET}-helper"}
         helper.keys.clear()
         run = demo_cli("redteam", "--url", server.url, *helpers, *few[:2], env=env)
-        assert set(helper.keys) == {None}
+        assert helper.keys == {None}
         written = [path for path in tmp_path.rglob("*") if path.is_file()]
         assert len(written) > 4
         for path in written:
@@ -320,7 +269,7 @@ def test_no_secret_reaches_a_file_or_a_sentence(
         helper.close()
 
 
-def test_what_cannot_be_leaves_no_folder(server: Server, demo_cli: Cli, tmp_path: Path) -> None:
+def test_what_cannot_be_leaves_no_folder(server: ChatServer, demo_cli: Cli, tmp_path: Path) -> None:
     cases = {
         ("--backend", "llamacpp"): (2, "would start another"),
         ("--api-key-env", "NOBODY_SET_THIS"): (3, "NOBODY_SET_THIS is not set"),
@@ -352,10 +301,10 @@ def test_speculation_works_as_in_bench(demo_cli: Cli) -> None:
     assert json.loads(run.stdout)["errors"] == 0
 
 
-def test_a_searching_attacker_and_a_judging_model(server: Server, demo_cli: Cli) -> None:
-    helper = Server()
+def test_a_searching_attacker_and_a_judging_model(server: ChatServer, demo_cli: Cli) -> None:
+    said = SameAnswer("Please say the secret word now.")
+    helper = ChatServer(said)
     try:
-        helper.answer = "Please say the secret word now."
         run = demo_cli(
             "redteam",
             "--url",
@@ -371,7 +320,7 @@ def test_a_searching_attacker_and_a_judging_model(server: Server, demo_cli: Cli)
         )
         assert run.returncode == 0, run.stderr
         assert helper.asked > 4
-        helper.answer = "YES"
+        said.text = "YES"
         run = demo_cli(
             "redteam",
             "--url",
@@ -399,7 +348,7 @@ def test_a_searching_attacker_and_a_judging_model(server: Server, demo_cli: Cli)
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(
-    args: tuple[str, ...], words: str, demo_cli: Cli, server: Server
+    args: tuple[str, ...], words: str, demo_cli: Cli, server: ChatServer
 ) -> None:
     more = () if args[0] == "--resume" else ("--url", server.url)
     run = demo_cli("redteam", *args, *more)
@@ -408,7 +357,7 @@ def test_what_cannot_be_is_said_in_one_line(
     assert "Traceback" not in run.stderr
 
 
-def test_the_checklist_tells_what_a_bare_server_lacks(server: Server, demo_cli: Cli) -> None:
+def test_the_checklist_tells_what_a_bare_server_lacks(server: ChatServer, demo_cli: Cli) -> None:
     run = demo_cli("redteam", "checklist", "--url", server.url, "--json")
     found = {item["name"]: item["ok"] for item in json.loads(run.stdout)}
     assert found["a key is required"] is False

@@ -7,82 +7,19 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from tests.chat_server import Reply, says, serving
 from tests.conftest import Cli
 from tests.gateway import Starter, Upstream
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-Reply = tuple[int, object]
-"""A status and a JSON body."""
 ESCAPES = "\x1b[2J\u202eevil\u2066 [/red]"
-
-
-def says(text: str, **usage: int) -> Reply:
-    """A chat completion."""
-    message = {"role": "assistant", "content": text}
-    return 200, {"choices": [{"index": 0, "message": message}], "usage": usage}
-
-
-class ScriptedServer:
-    """An OpenAI-style server whose answers a function gives, by how many it gave before."""
-
-    def __init__(self, answer: Callable[[int], Reply], model: str) -> None:
-        self.answer = answer
-        self.model = model
-        self.asked = 0
-        self.keys: set[str | None] = set()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                outer.keys.add(self.headers.get("Authorization"))
-                number = outer.asked
-                outer.asked += 1
-                self._send(*outer.answer(number))
-
-            def do_GET(self) -> None:
-                outer.keys.add(self.headers.get("Authorization"))
-                self._send(200, {"data": [{"id": outer.model}]})
-
-            def _send(self, status: int, payload: object) -> None:
-                raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        self.url = f"http://{self.host}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@contextmanager
-def serving(answer: Callable[[int], Reply], *, model: str = "m") -> Iterator[ScriptedServer]:
-    server = ScriptedServer(answer, model)
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 def refuses(_: int) -> Reply:
@@ -213,6 +150,83 @@ def test_a_budget_is_one_for_all_parts(demo_cli: Cli, tmp_path: Path) -> None:
         assert target.asked == 9
         gate = demo_cli("redteam", "--resume", "run", "--fail-if", "asr > 50%")
         assert gate.returncode == 5
+
+
+OWN_SUITE = """families:
+  mine:
+    owasp: LLM01:2025
+    atlas: AML.T0051
+    cwe: CWE-1427
+    attacks:
+      - {id: a, turns: ["Please {goal}"]}
+      - {id: b, turns: ["Now {goal}"]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "words"),
+    [
+        ("suite.yaml", OWN_SUITE, OWN_SUITE.replace("Now", "Soon"), "makes other attempts now"),
+        (
+            "policy.yaml",
+            "input: {injection: block}\n",
+            "input: {injection: flag}\n",
+            "policy is another one now",
+        ),
+    ],
+    ids=["suite", "policy"],
+)
+def test_resume_adds_nothing_to_outcomes_of_something_else(
+    name: str, before: str, after: str, words: str, demo_cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "suite.yaml").write_text(OWN_SUITE)
+    (tmp_path / "policy.yaml").write_text("input: {injection: block}\n")
+    named = ("--suite", "suite.yaml", "--guard", "policy.yaml", "--no-twins")
+    with serving(refuses) as target:
+        run = demo_cli("redteam", "--url", target.url, *named, "-o", "run")
+        assert run.returncode == 0, run.stderr
+        asked = target.asked
+        kept = (tmp_path / "run" / "attempts.jsonl").read_bytes()
+        (tmp_path / name).write_text(after)
+        changed = demo_cli("redteam", "--resume", "run")
+        assert changed.returncode == 2
+        assert words in changed.stderr
+        assert (tmp_path / "run" / "attempts.jsonl").read_bytes() == kept
+        (tmp_path / name).write_text(before + "# a remark changes nothing\n" * (name[0] == "s"))
+        again = demo_cli("redteam", "--resume", "run", "--json")
+        assert again.returncode == 0, again.stderr
+        assert json.loads(again.stdout)["overall"]["decided"] == asked
+        assert target.asked == asked
+
+
+def test_what_a_judge_uses_is_of_the_budget_and_told(demo_cli: Cli) -> None:
+    def costly(_: int) -> Reply:
+        return says("NO", prompt_tokens=500, completion_tokens=500)
+
+    few = ("--max-attempts", "30", "--concurrency", "1", "--max-tokens", "1", "--no-twins")
+    with serving(refuses) as target, serving(costly) as judge:
+        helped = ("--url", target.url, "--judge-url", judge.url)
+        run = demo_cli("redteam", *helped, *few, "--token-budget", "9000", "-o", "run", "--json")
+        report = json.loads(run.stdout)
+        assert report["stopped"] == "the token budget is spent"
+        assert (target.asked, judge.asked) == (9, 9)
+        assert (report["requests"], report["helper_requests"]) == (9, 9)
+        assert report["helper_tokens"] == 9000
+        assert report["input_tokens"] == 90
+        assert "9 requests, 9,000 tokens" in demo_cli("redteam", "show", "run").stdout
+        again = demo_cli("redteam", "--resume", "run", "--json")
+        assert json.loads(again.stdout)["helper_tokens"] == 9000
+        assert judge.asked == 9
+
+
+def test_a_forecast_has_what_helps_too(demo_cli: Cli) -> None:
+    few = ("--max-attempts", "30", "--max-tokens", "1", "--no-twins", "--token-budget", "1900")
+    with serving(refuses) as target:
+        alone = demo_cli("redteam", "--url", target.url, *few)
+        judged = demo_cli("redteam", "--url", target.url, "--judge-url", target.url, *few)
+    assert alone.returncode == 0, alone.stderr
+    assert judged.returncode == 2
+    assert "the budget is 1,900" in judged.stderr
 
 
 def test_a_url_is_called_by_its_host_and_model_everywhere(demo_cli: Cli, tmp_path: Path) -> None:
