@@ -216,6 +216,27 @@ def test_guessing_ahead_changes_no_answer(
                 assert float(accepted) > 0
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_shares_of_the_kv_cells_and_a_pool_for_who_outgrows_them_change_no_answer(
+    tmp_path: Path,
+) -> None:
+    head = "We talk about sums. " * 6
+    questions = [f"{head}What is {number} + {number % 7}?" for number in range(40)]
+    long = "What is 2 + 3? " * 80
+    with serving("llamacpp", {}, tmp_path) as (_, ask):
+        plain = [ask("demo", question) for question in [*questions, long]]
+    shares = {"max_num_seqs": "32", "kv_tokens": str(32 * 512)}
+    with serving("llamacpp", shares, tmp_path) as (url, ask), ThreadPoolExecutor(40) as crowd:
+        first = list(crowd.map(lambda question: ask("demo", question), questions))
+        assert first == plain[:-1]
+        again = [crowd.submit(ask, "demo", question) for question in [*questions, long]]
+        assert [each.result() for each in again] == plain
+        text = Http().get_text(f"{url}/metrics", timeout_s=10) or ""
+    (layouts,) = re.findall(r"^llmops_kv_unified (\S+)", text, re.MULTILINE)
+    assert float(layouts) == 1, "the long one has outgrown its share"
+
+
 def test_an_adapter_of_another_model_and_a_draft_with_other_words_are_refused(
     demo_cli: Cli, adapters: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ from llamacpp.server.drafting import Drafter
 from llamacpp.server.embedder import STEP, Embedder, vector_form
 from llamacpp.server.embeddings import EmbeddingService
 from llamacpp.server.generation import StepOutput
+from llamacpp.server.layout import suits_shares
 from llamacpp.server.model import GgufModel, Llama
 from llamacpp.server.offload import layers_beside
 from llamacpp.server.prompts import PromptReader
@@ -173,6 +174,13 @@ async def serve(
             embedding.queue.stop()
 
 
+def load_llama(args: ServerArguments, model: GgufModel) -> Llama:
+    """Raises: LoadError."""
+    options = args.context_options
+    divided = suits_shares(sequences=options.sequences, share=options.share)
+    return Llama(model, options, adapters=args.adapters.values(), divided=divided)
+
+
 def load(args: ServerArguments) -> LoadedServer:
     """Raises: LoadError."""
     print(f"loading {args.model}", flush=True)
@@ -181,8 +189,7 @@ def load(args: ServerArguments) -> LoadedServer:
         gpu_layers = layers_beside(args.cpu_offload_gib, Path(args.model))
     model = GgufModel(args.model, gpu_layers=gpu_layers)
     if model.is_causal:
-        adapters = args.adapters.values()
-        llama = Llama(model, args.context_options, adapters=adapters)
+        llama = load_llama(args, model)
         return LoadedServer(model, llama, make_drafter(args.speculative, llama))
     if args.adapters or args.speculative:
         raise LoadError(f"{args.name} makes vectors and no text: no adapter, no speculation")

@@ -30,6 +30,8 @@ KV_TYPES = {
     "bf16": 30,
 }
 """ggml_type numbers of what a KV cache can hold."""
+CELL_BLOCK = 256
+"""llama.cpp's n_ctx_seq is a multiple of it."""
 NO_POOLING = 0
 """llama_pooling_type"""
 
@@ -50,6 +52,11 @@ class ContextOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     gpu_layers: int = 0
     kv_type: str = "f16"
+
+    @property
+    def share(self) -> int:
+        """Cells of each sequence where they are divided: llama.cpp rounds them to a block."""
+        return self.pool // self.sequences // CELL_BLOCK * CELL_BLOCK
 
 
 class LogTail:
@@ -98,18 +105,27 @@ def make_context(
     model: ModelHandle,
     options: ContextOptions,
     log: LogTail,
+    *,
+    unified: bool,
 ) -> ContextHandle:
-    """Raises: LoadError."""
+    """`unified`: one pool of cells for all sequences, or a share of it for each.
+
+    In a pool copying a prefix between sequences copies no data, a batch is never split by
+    sequence, and one long request may use what short ones leave free. But attention passes over
+    everybody's cells.
+
+    Raises: LoadError.
+    """
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = options.pool
+    if not unified:
+        params.n_ctx = options.sequences * options.share
     params.n_batch = options.batch
     params.n_ubatch = options.batch
     params.n_seq_max = options.sequences
     params.n_threads = options.threads
     params.n_threads_batch = options.threads
-    # One pool of cells for all sequences: a batch is never split by sequence, copying a prefix
-    # between sequences copies no data, and one long request may use what short ones leave free.
-    params.kv_unified = True
+    params.kv_unified = unified
     params.flash_attn_type = 1
     params.type_k = KV_TYPES[options.kv_type]
     params.type_v = KV_TYPES[options.kv_type]
@@ -150,6 +166,10 @@ def make_embedding_context(
     if not context:
         raise LoadError(f"llama.cpp cannot make a context for vectors: {log.last(3)}")
     return context
+
+
+def free_context(context: ContextHandle) -> None:
+    llama_cpp.llama_free(context)
 
 
 def load_adapter(

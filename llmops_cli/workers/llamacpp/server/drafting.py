@@ -25,7 +25,7 @@ class DraftWindow:
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._length = most
         self._pause = 0
         self._steps_to_skip = 0
@@ -39,7 +39,7 @@ class DraftWindow:
     def learn(self, *, drafted: int, accepted: int) -> None:
         if accepted == drafted:
             longer = max(2 * self._length, drafted + 1)
-            self._length = min(self._most, longer)
+            self._length = min(self.most, longer)
             self._pause = 0
         elif accepted:
             self._length = accepted

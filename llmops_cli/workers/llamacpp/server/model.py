@@ -11,9 +11,11 @@ from llamacpp.sentence import MAX_TOKENS_KEY
 from llamacpp.server.binding import (
     BatchItem,
     ContextOptions,
+    LoadError,
     LogTail,
     MemoryHandle,
     TokenBatch,
+    free_context,
     is_recurrent,
     load_adapter,
     load_model,
@@ -46,6 +48,17 @@ class TokenModel(Protocol):
 
     @property
     def can_share_prefixes(self) -> bool: ...
+
+    @property
+    def share(self) -> int:
+        """KV cells of each sequence where they are divided; 0 if they cannot be."""
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether each sequence has its share; else they have one pool."""
+
+    def divide(self, *, divided: bool) -> None:
+        """Lays the cells out so. Every sequence is forgotten."""
 
     def use_adapter(self, number: int) -> None: ...
 
@@ -103,10 +116,13 @@ class Llama:
         options: ContextOptions,
         *,
         adapters: Iterable[str] = (),
+        divided: bool = False,
     ) -> None:
-        """Raises: LoadError."""
+        """`divided`: how the cells are laid out at first. Raises: LoadError."""
         self._log = model.log
-        self._context = make_context(model.handle, options, self._log)
+        self._model = model
+        self.is_divided = divided and not is_recurrent(model.handle)
+        self._context = make_context(model.handle, options, self._log, unified=not self.is_divided)
         self._adapters = []
         for adapter_path in adapters:
             adapter = load_adapter(model.handle, adapter_path, self._log)
@@ -120,6 +136,24 @@ class Llama:
         self.pool = int(pool)
         self.batch_size = options.batch
         self.can_share_prefixes = not is_recurrent(model.handle)
+        self.share = options.share if self.can_share_prefixes else 0
+        self._places: list[int] | None = None
+
+    def divide(self, *, divided: bool) -> None:
+        """Lays the cells out so. Every sequence is forgotten.
+
+        Raises: SystemExit if there is no memory any more for what there was memory for.
+        """
+        free_context(self._context)
+        try:
+            self._context = make_context(
+                self._model.handle, self.options, self._log, unified=not divided
+            )
+        except LoadError as error:
+            raise SystemExit(str(error)) from error
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._adapter_in_use = 0
+        self.is_divided = divided
 
     def use_adapter(self, number: int) -> None:
         """0 is the model as it is; 1 and on are the adapters, for all that is computed next."""
@@ -132,8 +166,8 @@ class Llama:
         self._adapter_in_use = number
 
     def decode(self, items: list[BatchItem]) -> bool:
-        """Runs one batch; False if the pool has no room for it (nothing was changed then)."""
-        self._batch.fill(items)
+        """Runs one batch; False if the cells have no room for it (nothing was changed then)."""
+        self._batch.fill(self._arranged(items))
         handle = self._batch.handle
         status: int = llama_cpp.llama_decode(self._context, handle)
         if status == NO_ROOM:
@@ -142,9 +176,21 @@ class Llama:
             raise RuntimeError(f"llama_decode returned {status}: {self._log.last(2)}")
         return True
 
+    def _arranged(self, items: list[BatchItem]) -> list[BatchItem]:
+        """By sequence where cells are divided: llama.cpp computes neighbours' tokens together."""
+        self._places = None
+        if not self.is_divided:
+            return items
+        order = sorted(range(len(items)), key=lambda index: items[index][2])
+        self._places = [0] * len(items)
+        for place, index in enumerate(order):
+            self._places[index] = place
+        return [items[index] for index in order]
+
     def logits(self, batch_index: int) -> LogitsRow:
         """A view of one output row, shape (vocabulary,); valid until the next decode."""
-        row = llama_cpp.llama_get_logits_ith(self._context, batch_index)
+        place = batch_index if self._places is None else self._places[batch_index]
+        row = llama_cpp.llama_get_logits_ith(self._context, place)
         shape = (self.vocabulary.size,)
         return np.ctypeslib.as_array(row, shape=shape)
 
@@ -163,4 +209,8 @@ class Llama:
         length: int,
     ) -> None:
         """The first `length` cells of `source` also become `target`'s."""
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        if not self.is_divided:
+            llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+            return
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)  # all or nothing
+        llama_cpp.llama_memory_seq_rm(self._memory, target, length, -1)

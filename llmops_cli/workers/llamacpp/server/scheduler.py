@@ -15,6 +15,7 @@ from _shared.queue_thread import QueueThread
 from llamacpp.server.batches import ScoredChunk, StepBatch, plan_batch
 from llamacpp.server.drafting import Drafter, DraftRequest, Drafts, DraftState
 from llamacpp.server.generation import FinishReason, Generation, GenerationFailure, StepOutput
+from llamacpp.server.layout import CellLayout
 from llamacpp.server.model import TokenModel
 from llamacpp.server.prefixes import Tokens
 from llamacpp.server.sampling import Sampler, logprob_of
@@ -55,12 +56,16 @@ class SchedulerCounters(msgspec.Struct, kw_only=True):
 
 
 class SchedulerLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """As it is now. Cells of running requests and of kept prefixes both count as used."""
+    """As it is now. Cells of running requests and of kept prefixes both count as used.
+
+    `kv_unified`: 1 while all sequences have one pool of cells, 0 while each has its share.
+    """
 
     running: int
     waiting: int
     kv_cells: int
     kv_use: float
+    kv_unified: int
     batch_tokens: int
 
 
@@ -84,6 +89,7 @@ class Scheduler:
         self._drafter = drafter
         self._most_drafted = drafter.most if drafter else 0
         self._pool = SlotPool(model, options.slots, reuse=options.reuse)
+        self._layout = CellLayout(model, sequences=options.slots)
         self._turns = GrammarTurns()
         self._skipping: frozenset[Running] = frozenset()
         self._outputs: list[StepOutput] = []
@@ -128,6 +134,7 @@ class Scheduler:
             waiting=len(self._queue.waiting),
             kv_cells=cells,
             kv_use=cells / self._model.pool,
+            kv_unified=int(not self._model.is_divided),
             batch_tokens=self._step_tokens,
         )
 
@@ -142,6 +149,7 @@ class Scheduler:
 
     def _step(self) -> None:
         self._drop_cancelled()
+        self._lay_out()
         self._admit()
         self._step_tokens = 0
         self._skipping = self._turns.waiting(self._pool.running())
@@ -159,13 +167,27 @@ class Scheduler:
                 self._pool.release(running)
                 running.generation.close()
 
+    def _lay_out(self) -> None:
+        """A pool for long requests, shares for short ones: before anything is begun in a step."""
+        running = self._pool.running()
+        longest = max((each.next_length for each in running), default=0)
+        if self._queue.waiting and len(running) < self._options.slots:
+            first = self._queue.waiting[0]
+            longest = max(longest, len(first.tokens))
+        if not self._layout.must_change(longest, idle=not running):
+            return
+        for each in sorted(running, key=_queued_at, reverse=True):
+            self._put_back(each)
+        self._pool.clear_all()
+        self._layout.change()
+
     def _admit(self) -> None:
         """Gives waiting generations a slot each, as long as there are both."""
         waiting = self._queue.waiting
         while waiting:
             first = waiting[0]
             slot = self._pool.best_free(first)
-            if slot is None:
+            if slot is None or not self._layout.holds(len(first.tokens)):
                 return
             with self._queue.lock:
                 generation = waiting.popleft()
@@ -277,15 +299,20 @@ class Scheduler:
             return
         running = self._pool.running()
         victim = max(running, key=_queued_at)
-        victim.slot.running = None
-        self._pool.clear(victim.slot)
         if len(running) == 1:
+            victim.slot.running = None
+            self._pool.clear(victim.slot)
             self._end(victim.generation, "length")
             return
+        self._put_back(victim)
+
+    def _put_back(self, running: Running) -> None:
+        """Waits again, before all others; its tokens so far become its prompt."""
+        running.slot.running = None
+        self._pool.clear(running.slot)
         self.counters.preemptions += 1
         with self._queue.lock:
-            # its tokens so far become its prompt
-            self._queue.waiting.appendleft(victim.generation)
+            self._queue.waiting.appendleft(running.generation)
 
     def _advance(
         self,

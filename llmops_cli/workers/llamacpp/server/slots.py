@@ -57,6 +57,11 @@ class Running:
         return len(self.generation.tokens) - computed
 
     @property
+    def next_length(self) -> int:
+        """Cells that it has after the next step at most: its tokens, a draft and one more."""
+        return len(self.generation.tokens) + self.draft.window.most + 1
+
+    @property
     def is_decoding(self) -> bool:
         return self.has_begun and self.uncomputed == 1
 
@@ -99,14 +104,34 @@ class SlotPool:
         return sum(len(slot.cells) for slot in self.slots)
 
     def best_free(self, generation: Generation) -> Slot | None:
-        """The free slot that holds most of the beginning; of equal ones the longest unused."""
-        free = [slot for slot in self.slots if slot.running is None]
+        """The free slot that holds most of the beginning; of equal ones the longest unused.
 
-        def worth(slot: Slot) -> tuple[int, float]:
+        Where cells are divided neighbours come first: llama.cpp computes the tokens of sequences
+        with consecutive numbers together, and those behind a gap in another pass over the weights.
+        What another slot holds is copied.
+        """
+        free = [slot for slot in self.slots if slot.running is None]
+        gaps = self._gaps() if self._model.is_divided else {}
+
+        def worth(slot: Slot) -> tuple[int, int, float]:
             held = self._held_by(slot, generation)
-            return held, -slot.used_at
+            return -gaps.get(slot.sequence, 0), held, -slot.used_at
 
         return max(free, key=worth, default=None)
+
+    def _gaps(self) -> dict[int, int]:
+        """How far each sequence is from the running ones on both sides, by its number."""
+        taken = {slot.sequence for slot in self.slots if slot.running is not None}
+        if not taken:
+            return {}
+        far = len(self.slots)
+        gaps = dict.fromkeys(range(far), 0)
+        for sequences in (range(far), reversed(range(far))):
+            away = far
+            for sequence in sequences:
+                away = 0 if sequence in taken else away + 1
+                gaps[sequence] += min(away, far)
+        return gaps
 
     def occupy(self, running: Running) -> None:
         running.slot.running = running
@@ -123,6 +148,10 @@ class SlotPool:
     def clear(self, slot: Slot) -> None:
         self._model.forget(slot.sequence)
         slot.cells = []
+
+    def clear_all(self) -> None:
+        for slot in self.slots:
+            self.clear(slot)
 
     def drop_last(self, slot: Slot, count: int) -> None:
         """Drops so many of its last cells."""

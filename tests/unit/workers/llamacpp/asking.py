@@ -49,7 +49,9 @@ class ScriptedScheduler:
                 generation.deliver(output)
 
     def load(self) -> SchedulerLoad:
-        return SchedulerLoad(running=1, waiting=2, kv_cells=3, kv_use=0.25, batch_tokens=4)
+        return SchedulerLoad(
+            running=1, waiting=2, kv_cells=3, kv_use=0.25, kv_unified=0, batch_tokens=4
+        )
 
 
 class Reply:

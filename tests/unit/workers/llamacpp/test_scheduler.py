@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import zlib
+from collections import Counter
 
 import numpy as np
 from hypothesis import given, settings
@@ -33,8 +34,10 @@ def next_token(tokens: list[int], adapters: list[int]) -> int:
 class ModelOfLlama:
     """What llama.cpp promises about its memory, and nothing else."""
 
-    def __init__(self, *, pool: int, batch: int) -> None:
+    def __init__(self, *, pool: int, batch: int, share: int = 0) -> None:
         self.pool = pool
+        self.share = share
+        self.is_divided = share > 0
         self.batch_size = batch
         self.can_share_prefixes = True
         self.sequences: dict[
@@ -43,6 +46,13 @@ class ModelOfLlama:
         self.next_cell = self.adapter = 0
         self.rows: dict[int, int] = {}
         self.batches: list[list[tuple[int, int, int, bool]]] = []
+        self.layouts: list[bool] = []
+
+    def divide(self, *, divided: bool) -> None:
+        assert not any(self.sequences.values()), "what is running loses its cells"
+        assert self.share
+        self.is_divided = divided
+        self.layouts.append(divided)
 
     def use_adapter(self, number: int) -> None:
         self.adapter = number
@@ -52,7 +62,12 @@ class ModelOfLlama:
 
     def decode(self, items: list[tuple[int, int, int, bool]]) -> bool:
         assert 0 < len(items) <= self.batch_size
-        if self.used() + len(items) > self.pool:
+        if self.is_divided:
+            coming = Counter(sequence for _, _, sequence, _ in items)
+            for sequence, count in coming.items():
+                held = len(self.sequences.get(sequence, []))
+                assert held + count <= self.share, "llama.cpp would find no slot"
+        elif self.used() + len(items) > self.pool:
             return False
         self.batches.append(items)
         self.rows = {}
@@ -92,6 +107,7 @@ def serve(
     adapters: int = 1,
     drafter: Drafter | None = None,
     scores: bool = False,
+    share: int = 0,
 ) -> tuple[list[str], ModelOfLlama, list[Generation], Scheduler]:
     texts: dict[int, str] = {}
     done = threading.Event()
@@ -106,7 +122,7 @@ def serve(
         if not left:
             done.set()
 
-    llama = ModelOfLlama(pool=pool, batch=batch)
+    llama = ModelOfLlama(pool=pool, batch=batch, share=share)
     options = SchedulerOptions(slots=slots, queue=1000, prefill_chunk=chunk, reuse=reuse)
     scheduler = Scheduler(llama, NumberedVocabulary(), options, flush=flush, drafter=drafter)
     params = SamplingParams(temperature=0, top_logprobs=1 if scores else -1)
@@ -182,6 +198,7 @@ def families(draw: st.DrawFn) -> list[list[int]]:
     st.booleans(),
     st.integers(1, 3),
     st.sampled_from(sorted(DRAFTERS)),
+    st.sampled_from([0, 20, 60, 150]),
 )
 def test_each_request_gets_what_it_would_have_got_alone(
     prompts: list[list[int]],
@@ -193,6 +210,7 @@ def test_each_request_gets_what_it_would_have_got_alone(
     reuse: bool,
     adapters: int,
     drafter: str,
+    share: int,
 ) -> None:
     texts, llama, _, _ = serve(
         prompts,
@@ -204,9 +222,44 @@ def test_each_request_gets_what_it_would_have_got_alone(
         reuse=reuse,
         adapters=adapters,
         drafter=DRAFTERS[drafter](),
+        share=share,
     )
     assert texts == [alone(p, max_tokens, i % adapters) for i, p in enumerate(prompts)]
     assert llama.used() <= pool
+
+
+def test_one_that_outgrows_its_share_gets_the_pool_and_others_lose_nothing() -> None:
+    prompts = [[1, 2, 3], [4, 5, 6]]
+    texts, llama, generations, scheduler = serve(
+        prompts,
+        slots=2,
+        pool=200,
+        batch=16,
+        chunk=8,
+        max_tokens=60,
+        reuse=True,
+        share=40,
+    )
+    assert texts == [alone(prompt, 60) for prompt in prompts]
+    assert llama.layouts == [False]
+    assert scheduler.counters.preemptions == 2
+    assert [generation.finish for generation in generations] == ["length"] * 2
+
+
+def test_short_ones_keep_their_shares() -> None:
+    prompts = [[1 + number, 2, 3] for number in range(12)]
+    texts, llama, _, scheduler = serve(
+        prompts,
+        slots=4,
+        pool=160,
+        batch=16,
+        chunk=8,
+        max_tokens=30,
+        reuse=True,
+        share=40,
+    )
+    assert texts == [alone(prompt, 30) for prompt in prompts]
+    assert (llama.layouts, scheduler.counters.preemptions) == ([], 0)
 
 
 def test_a_long_prompt_does_not_stall_running_streams() -> None:
@@ -282,9 +335,21 @@ def test_an_overfull_queue_is_refused_whole() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(families(), st.integers(1, 4), st.integers(200, 600), st.integers(8, 64), st.integers(1, 32))
+@given(
+    families(),
+    st.integers(1, 4),
+    st.integers(200, 600),
+    st.integers(8, 64),
+    st.integers(1, 32),
+    st.sampled_from([0, 60]),
+)
 def test_every_token_of_a_prompt_is_scored_once_whatever_shares_the_engine(
-    prompts: list[list[int]], slots: int, pool: int, batch: int, chunk: int
+    prompts: list[list[int]],
+    slots: int,
+    pool: int,
+    batch: int,
+    chunk: int,
+    share: int,
 ) -> None:
     _, _, generations, _ = serve(
         prompts,
@@ -295,6 +360,7 @@ def test_every_token_of_a_prompt_is_scored_once_whatever_shares_the_engine(
         max_tokens=2,
         reuse=True,
         scores=True,
+        share=share,
     )
     for prompt, generation in zip(prompts, generations, strict=True):
         scored = generation.prompt_logprobs
