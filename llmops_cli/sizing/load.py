@@ -1,0 +1,73 @@
+"""What a model asks of a device while it is served: bytes read, operations, cache."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class CachePart(msgspec.Struct, frozen=True, kw_only=True):
+    """Layers whose cache grows alike. `window`: cells that it holds at most; None: all tokens."""
+
+    bytes_per_token: float
+    window: int | None = None
+
+    def size_bytes(self, tokens: float) -> float:
+        held = tokens if self.window is None else min(tokens, self.window)
+        return self.bytes_per_token * held
+
+
+class ServingLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in one format.
+
+    dense_bytes, expert_bytes: of weights that each step reads, and of all routed experts;
+    rest_bytes: what only lies in memory, such as an embedding table that is looked up. Weights are
+    counted the same way: those of `expert_weights` include experts that a token does not meet.
+    attention_flops: of one token and one token of its context, over all layers.
+    """
+
+    name: str
+    scheme: str
+    parameters: float
+    layers: int
+    hidden_size: int
+    dense_bytes: float
+    dense_weights: float
+    rest_bytes: float
+    expert_bytes: float = 0.0
+    expert_weights: float = 0.0
+    experts: int = 1
+    active_experts: int = 1
+    cache: tuple[CachePart, ...] = ()
+    state_bytes: float = 0.0
+    attention_flops: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def weights_bytes(self) -> float:
+        return self.dense_bytes + self.expert_bytes + self.rest_bytes
+
+    @property
+    def active_weights(self) -> float:
+        """Those that one token is multiplied with."""
+        return self.dense_weights + self.expert_weights * self.active_experts / self.experts
+
+    def touched_share(self, batch: float) -> float:
+        """Of the experts, those that a batch meets if each token draws its own at random."""
+        one = self.active_experts / self.experts
+        return float(1 - (1 - one) ** batch)
+
+    def read_bytes(self, batch: float) -> float:
+        """Weights that one step of so many tokens reads."""
+        return self.dense_bytes + self.expert_bytes * self.touched_share(batch)
+
+    def read_weights(self, batch: float) -> float:
+        return self.dense_weights + self.expert_weights * self.touched_share(batch)
+
+    def cache_bytes(self, tokens: float) -> float:
+        """Of one sequence."""
+        return self.state_bytes + sum(part.size_bytes(tokens) for part in self.cache)
+
+    @property
+    def cache_bytes_per_token(self) -> float:
+        """While no window is full."""
+        return sum(part.bytes_per_token for part in self.cache)

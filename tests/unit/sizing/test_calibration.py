@@ -1,0 +1,54 @@
+"""A fit finds what a machine reaches, believes few rows little, and its bands hold the truth."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from llmops_cli.sizing.calibration import PRIORS, Observation, correction, fit
+
+
+def _rows(ratios: list[float], machine: str = "4090") -> list[Observation]:
+    return [
+        Observation(engine="llamacpp", machine=machine, quantity="decode", ratio=ratio)
+        for ratio in ratios
+    ]
+
+
+def _here(ratios: list[float]) -> float:
+    groups = fit(_rows(ratios))
+    return correction(groups, engine="llamacpp", machine="4090", quantity="decode").factor
+
+
+def test_many_rows_that_agree_are_believed_and_one_is_not_quite() -> None:
+    assert _here([0.8] * 20) == pytest.approx(0.8, rel=0.01)
+    assert 0.8 < _here([0.8]) < 0.9
+
+
+def test_another_machine_is_extrapolated_with_a_wider_band() -> None:
+    groups = fit(_rows([0.8] * 20))
+    here = correction(groups, engine="llamacpp", machine="4090", quantity="decode")
+    there = correction(groups, engine="llamacpp", machine="h100", quantity="decode")
+    assert there.factor < 1
+    assert there.spread > here.spread
+    assert "extrapolated" in there.source
+    nobody = correction(groups, engine="vllm", machine="4090", quantity="decode")
+    assert nobody.factor == 1
+    assert nobody.spread == PRIORS["decode"].elsewhere
+
+
+def test_bands_hold_new_rows_at_their_rate() -> None:
+    """Rows of one machine with a known error: 80 % of further ones lie inside."""
+    source = random.Random(7)
+    held = 0
+    tried = 0
+    for _ in range(200):
+        ratios = [0.8 * math.exp(source.gauss(0, 0.15)) for _ in range(12)]
+        groups = fit(_rows(ratios[:10]))
+        found = correction(groups, engine="llamacpp", machine="4090", quantity="decode")
+        for ratio in ratios[10:]:
+            tried += 1
+            held += abs(math.log(ratio / found.factor)) <= found.spread
+    assert 0.74 < held / tried < 0.92
