@@ -30,6 +30,7 @@ COMMANDS = {
     "convert": "Write a model's weights in another format: GGUF, or a Hugging Face folder.",
     "quantize": "Make a model smaller, and measure what that cost.",
     "bench": "Load a server and report TTFT, TPOT, ITL, E2E, throughput, goodput and memory.",
+    "plan": "Memory, speed and cost of a model before any is spent, with error bands.",
     "serve": "A gateway in front of an endpoint or an engine: keys, limits, guard, metrics, audit.",
     "top": "What a gateway does now: traffic, latency, upstreams, keys, canaries.",
     "redteam": "Attack a served model, by default the demo, and measure how often that succeeds.",

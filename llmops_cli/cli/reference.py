@@ -20,6 +20,7 @@ RECIPES = {
     "quantize": "llmops_cli.quantize.recipe:QuantizeRecipe",
     "bench": "llmops_cli.bench.recipe:BenchRecipe",
     "redteam": "llmops_cli.redteam.recipe:RedteamRecipe",
+    "plan": "llmops_cli.plan.recipe:PlanRecipe",
     "serve": "llmops_cli.serve.recipe:ServeRecipe",
 }
 """Command -> "module:object" of the struct that it resolves."""

@@ -1,0 +1,39 @@
+"""Files of `llmops plan fit`: written, read, and used in place of the published defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.sizing.calibration import Group
+from llmops_cli.sizing.efficiency import FITTED
+
+SCHEMA = "llmops.plan-fit/1"
+
+
+class FitFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`sources`: the reports that it was made of."""
+
+    schema: str = SCHEMA
+    groups: tuple[Group, ...]
+    sources: tuple[str, ...] = ()
+
+
+def read_groups(place: str | None) -> tuple[Group, ...]:
+    """Those of the file before the defaults.
+
+    Raises: UsageError for a file that `plan fit` did not write.
+    """
+    if place is None:
+        return FITTED
+    try:
+        file = msgspec.json.decode(Path(place).read_bytes(), type=FitFile)
+    except OSError as error:
+        raise UsageError(f"{place} cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{place} is no file of plan fit: {error}", hint="llmops plan fit RESULTS -o FILE"
+        ) from error
+    return (*file.groups, *FITTED)

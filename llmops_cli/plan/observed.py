@@ -1,0 +1,39 @@
+"""Measurements as observations for a fit: rows of published values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from llmops_cli.core.errors import LlmopsError
+from llmops_cli.plan.answers_speed import ENGINES, RawSpeed
+from llmops_cli.plan.references import Reference, Unanswered, published_number
+from llmops_cli.sizing.calibration import Group, Observation, fit
+from llmops_cli.sizing.speed import is_spilled
+
+
+def groups_of(rows: Iterable[Reference]) -> tuple[Group, ...]:
+    """Of the rows that are speeds and can be predicted; what lies partly in main memory is none."""
+    observations = []
+    for row in rows:
+        if row.quantity in ENGINES:
+            found = observation_of(row)
+            if found is not None:
+                observations.append(found)
+    return fit(observations)
+
+
+def observation_of(row: Reference) -> Observation | None:
+    truth = published_number(row.value)
+    try:
+        raw = RawSpeed(row)
+    except (Unanswered, LlmopsError):
+        return None
+    if truth is None or truth <= 0 or is_spilled(raw.load, raw.place) or raw.load.expert_bytes:
+        return None
+    return Observation(
+        engine=raw.engine,
+        machine=raw.machine,
+        quantity=raw.kind,
+        ratio=truth / raw.value,
+        source=row.source,
+    )

@@ -1,0 +1,97 @@
+"""Rows of published values: their form, their units, and what ours is beside them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.sizing.figures import EXACT_SHARE
+
+GIB = 2**30
+UNITS = {
+    "tib": 2**40,
+    "gib": 2**30,
+    "mib": 2**20,
+    "kib": 2**10,
+    "tb": 1e12,
+    "gb": 1e9,
+    "mb": 1e6,
+    "kb": 1e3,
+}
+_NUMBER = re.compile(r"^\s*([\d.,]+)\s*([A-Za-z]*)")
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """One published value. Fields that are not read here are left alone."""
+
+    quantity: str
+    inputs: dict[str, Any]  # Any: each quantity has inputs of its own
+    value: Any  # Any: a number, a list, a mapping or a text
+    unit: str | None = None
+    source: str = ""
+
+    def text(self, name: str) -> str | None:
+        found = self.inputs.get(name)
+        return None if found is None else str(found)
+
+    def number(self, name: str) -> float | None:
+        found = self.inputs.get(name)
+        if isinstance(found, bool) or not isinstance(found, int | float):
+            return None
+        return float(found)
+
+    @property
+    def unit_size(self) -> float:
+        """Bytes of one unit; 1 for what is no size. `GB(2^30)` is binary, as it says."""
+        unit = (self.unit or "").strip().lower()
+        if "2^30" in unit:
+            return GIB
+        word = re.match(r"[a-z]+", unit)
+        return UNITS.get(word.group(0), 1.0) if word else 1.0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """In bytes, tokens/s and the like; for a row of several values a mapping or a list."""
+
+    value: Any  # Any: as the row's own value
+    low: Any
+    high: Any
+
+
+class Unanswered(Exception):
+    """A row lacks what an answer needs, or no rule is known; the text names it."""
+
+
+def exact(value: float, share: float = EXACT_SHARE) -> Answer:
+    return Answer(value=value, low=value * (1 - share), high=value * (1 + share))
+
+
+def read_references(path: Path) -> list[Reference]:
+    """Raises: UsageError for a file that is no list of rows."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Reference])
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path} is no list of published values: {error}",
+            hint='[{"quantity": ..., "inputs": {...}, "value": ..., "unit": ..., "source": ...}]',
+        ) from error
+
+
+def published_number(value: object) -> float | None:
+    """Of a number, or of a text that begins with one and its unit: `148.56 GB` in bytes."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    found = _NUMBER.match(value)
+    if found is None:
+        return None
+    return float(found[1].replace(",", "")) * UNITS.get(found[2].lower(), 1.0)

@@ -1,0 +1,57 @@
+"""`llmops plan` as a program: its JSON, what it imports and how long it takes."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+
+FIELDS = {
+    "fits",
+    "weights_bytes",
+    "kv_bytes_per_token",
+    "kv_pool_bytes",
+    "max_concurrency",
+    "decode_tps",
+    "prefill_tps",
+    "ttft_ms",
+    "tpot_ms",
+    "throughput_tps",
+    "cost_per_million_tokens",
+}
+SERVE = ["plan", "serve", "llama-3.1-8b", "--gpu", "h100", "--gpus", "1", "--context", "4096"]
+
+
+def test_json_has_the_named_figures_and_nothing_else() -> None:
+    argv = [sys.executable, "-m", "llmops_cli", *SERVE, "--concurrency", "16", "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert set(found) == FIELDS
+    for figure in found.values():
+        assert set(figure) == {"value", "low", "high", "formula", "source"}
+
+
+def test_neither_torch_nor_transformers_is_imported() -> None:
+    code = (
+        "import sys\n"
+        "from llmops_cli.cli.app import main\n"
+        f"sys.argv = ['llmops', *{SERVE!r}, '--json']\n"
+        "try:\n    main()\n"
+        "except SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.quiet
+def test_an_answer_takes_at_most_four_tenths_of_a_second() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    argv = [sys.executable, "-m", "llmops_cli", *SERVE, "--json"]
+    subprocess.run(argv, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    assert spent_s < 0.4

@@ -1,0 +1,89 @@
+"""`llmops plan check`: published values predicted, fitted on some sources and judged on others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.plan.check import check_references
+from llmops_cli.plan.report import CheckReport
+
+
+def _row(quantity: str, value: object, **inputs: object) -> dict[str, Any]:
+    unit = inputs.pop("unit", "tok/s")
+    source = inputs.pop("source", "a page")
+    return {
+        "quantity": quantity,
+        "inputs": inputs,
+        "value": value,
+        "unit": unit,
+        "source": source,
+    }
+
+
+def _checked(
+    tmp_path: Path, rows: list[dict[str, Any]], fit: list[str] | None = None
+) -> CheckReport:
+    file = tmp_path / "refs.json"
+    file.write_text(json.dumps(rows))
+    return check_references(file, fit_sources=fit)
+
+
+def test_counted_values_are_exact_in_the_rows_own_unit(tmp_path: Path) -> None:
+    rows = [
+        _row("kv_cache_size", 0.125, model="Llama-3.1-8B", tokens=1024, unit="GiB (page says GB)"),
+        _row("fp32_model_size", 32.1, model="Llama-3.1-8B", unit="GB"),
+        _row("parameter_count", 30532122624, model="Qwen3-30B-A3B", unit="params"),
+        _row(
+            "deepspeed_zero2_cpu",
+            127.45,
+            params=2851e6,
+            largest_layer=32e6,
+            gpus=8,
+            nodes=1,
+            options="either",
+            unit="GB(2^30)",
+        ),
+    ]
+    report = _checked(tmp_path, rows)
+    for row, given in zip(report.rows, rows, strict=True):
+        assert row.value == pytest.approx(given["value"], rel=0.002)
+    for found in report.by_quantity.values():
+        assert found.coverage == 1
+
+
+def test_what_cannot_be_answered_is_named_and_not_guessed(tmp_path: Path) -> None:
+    rows = [
+        _row("decode_tps_batch1", 70, model="Llama-3.1-8B", quant="Q4_K_M", gpu="unstated"),
+        _row("decode_tps_batch1", 70, model="Nobody-9B", quant="Q4_K_M", gpu="RTX 4090"),
+        _row("colour", 1, model="Llama-3.1-8B"),
+    ]
+    report = _checked(tmp_path, rows)
+    assert [row.value for row in report.rows] == [None, None, None]
+    assert "GPU is not named" in str(report.rows[0].missing)
+    assert "Nobody-9B" in str(report.rows[1].missing)
+    assert "colour" in str(report.rows[2].missing)
+    assert report.by_quantity["decode_tps_batch1"].unanswered == 2
+
+
+def test_rows_of_fitted_sources_move_the_others_and_are_not_judged(tmp_path: Path) -> None:
+    asked = {"model": "Llama-3.1-8B", "quant": "Q4_K_M", "gpu": "RTX 4090"}
+    rows = [_row("decode_tps_batch1", 75, **asked, source=f"blog {number}") for number in range(6)]
+    rows.append(_row("decode_tps_batch1", 75, **asked, source="other"))
+    plain = _checked(tmp_path, rows[-1:]).rows[0]
+    fitted = _checked(tmp_path, rows, ["blog"])
+    assert len(fitted.rows) == 1
+    row = fitted.rows[0]
+    assert abs(float(str(row.value)) - 75) < abs(float(str(plain.value)) - 75)
+    assert float(str(row.low)) <= 75 <= float(str(row.high))
+
+
+def test_a_file_that_is_no_list_of_rows_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "refs.json"
+    file.write_text("{}")
+    with pytest.raises(UsageError, match="no list of published values"):
+        check_references(file, fit_sources=None)

@@ -1,0 +1,156 @@
+"""`llmops plan serve`: figures, their bands, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.plan.page import plan_page
+from llmops_cli.plan.recipe import PlanRecipe
+from llmops_cli.plan.report import ServePlan
+from llmops_cli.plan.run import plan_serve
+
+
+def _plan(model: str = "llama-3.1-8b", **wishes: object) -> ServePlan:
+    asked = {"model": model, "gpu": "h100", "gpus": 1, **wishes}
+    return plan_serve(PlanRecipe(**asked)).plan  # type: ignore[arg-type]
+
+
+def test_every_figure_lies_in_its_band_and_says_how_it_was_made() -> None:
+    for name, figure in _plan(concurrency=16).figures().items():
+        assert figure.value is not None, name
+        assert figure.low is not None
+        assert figure.high is not None
+        assert figure.low <= figure.value <= figure.high
+        assert figure.formula
+        assert figure.source
+
+
+def test_memory_is_counted() -> None:
+    """8,030,261,248 parameters of 16 bits; 2 x 32 layers x 8 heads x 128 values of 16 bits."""
+    plan = _plan()
+    assert plan.weights_bytes.number == pytest.approx(2 * 8_030_261_248, rel=1e-3)
+    assert plan.kv_bytes_per_token.number == 131_072
+    assert plan.max_concurrency.number == plan.kv_pool_bytes.number // (131_072 * 4096)
+
+
+def test_a_smaller_cache_type_holds_more_and_a_longer_context_less() -> None:
+    usual = _plan().max_concurrency.number
+    assert _plan(kv_type="FP8").max_concurrency.number == pytest.approx(2 * usual, abs=2)
+    assert _plan(context=8192).max_concurrency.number == pytest.approx(usual / 2, abs=1)
+
+
+def test_decoding_never_passes_the_bandwidth() -> None:
+    """3,350 GB/s over all weights but the embedding table."""
+    plan = _plan()
+    read = 2 * (8_030_261_248 - 128256 * 4096)
+    assert plan.decode_tps.high is not None
+    assert plan.decode_tps.high <= 3350e9 / read
+
+
+def test_what_does_not_fit_has_no_speed_and_no_cost() -> None:
+    plan = _plan("llama-3.1-405b")
+    assert plan.fits.value is False
+    assert plan.decode_tps.value is None
+    assert plan.cost_per_million_tokens.value is None
+    assert _plan("llama-3.1-405b", gpus=16).fits.value is True
+
+
+def test_load_costs_latency_and_saves_money() -> None:
+    alone = _plan(concurrency=1)
+    busy = _plan(concurrency=32)
+    assert busy.throughput_tps.number > 4 * alone.throughput_tps.number
+    assert busy.tpot_ms.number > alone.tpot_ms.number
+    assert busy.cost_per_million_tokens.number < alone.cost_per_million_tokens.number
+
+
+def test_a_rate_beyond_the_capacity_has_no_first_token() -> None:
+    plan = _plan(rate=1000.0)
+    assert plan.ttft_ms.value is None
+    assert "queue grows" in plan.ttft_ms.formula
+
+
+def test_a_card_without_a_price_has_no_cost() -> None:
+    assert _plan("qwen3-8b", gpu="h20").cost_per_million_tokens.value is None
+    assert _plan("qwen3-8b", gpu="h20", price=2.0).cost_per_million_tokens.number > 0
+
+
+def test_a_users_file_adds_cards_and_prices(tmp_path: Path) -> None:
+    file = tmp_path / "gpus.yaml"
+    file.write_text(
+        "gpus:\n"
+        "  mine: {memory_gib: 48, bandwidth_gb_per_s: 1000, bf16_tflops: 100, usd_per_hour: 1}\n"
+        "  h100: {usd_per_hour: 9}\n"
+    )
+    mine = _plan(gpu="mine", gpu_file=str(file))
+    assert mine.cost_per_million_tokens.value is not None
+    dear = _plan(gpu_file=str(file)).cost_per_million_tokens.number
+    assert dear == pytest.approx(_plan(price=9.0).cost_per_million_tokens.number)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gpus:\n  new: {memory_gib: 48}\n", "lacks a figure"),
+        ("gpus:\n  h100: {memory_gib: 80000000}\n", "out of range"),
+        ("gpus:\n  h100: {memory: 80}\n", "memory"),
+        ("- h100\n", "object"),
+        ("gpus: [", "not YAML"),
+    ],
+)
+def test_a_malformed_card_file_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "gpus.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=said):
+        _plan(gpu_file=str(file))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"model": None}, "needs a model"),
+        ({"gpu": None}, "needs a card"),
+        ({"model": "lama-3.1-8b"}, "unknown model"),
+        ({"model": "https://host/config.json"}, "URL"),
+        ({"model": "none.gguf"}, "no file"),
+        ({"quant": "Q4_KM"}, "unknown format"),
+        ({"kv_type": "Q3"}, "unknown cache type"),
+        ({"slo": "ttft=5"}, "no unit"),
+        ({"slo": "first=5ms"}, "unknown objective"),
+        ({"rate": 1.0, "concurrency": 2}, "two kinds"),
+        ({"context": 10, "output_tokens": 10}, "no room"),
+        ({"gpus": 3, "tensor_parallel": 2}, "no multiple"),
+        ({"fitted": "none.json"}, "cannot be read"),
+    ],
+)
+def test_bad_input_is_one_line(wishes: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        _plan(**{"model": "llama-3.1-8b", **wishes})  # type: ignore[arg-type]
+
+
+def test_a_folder_is_read_with_its_own_format(tmp_path: Path) -> None:
+    config = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "intermediate_size": 160,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 300,
+        "quantization_config": {"quant_method": "fp8"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    plan = _plan(str(tmp_path))
+    assert plan.kv_bytes_per_token.number == 2 * 3 * 2 * 16 * 2
+    assert "FP8" in plan.weights_bytes.formula
+
+
+def test_the_page_has_the_figures_and_draws_the_curve() -> None:
+    detail = plan_serve(PlanRecipe(model="llama-3.1-8b", gpu="h100"))
+    page = plan_page([detail])
+    assert "throughput_tps" in page
+    assert page.count("<svg") == 3
+    assert page.count("<circle") == 3 * len(detail.curve)
