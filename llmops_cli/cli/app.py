@@ -35,6 +35,7 @@ COMMANDS = {
     "top": "What a gateway does now: traffic, latency, upstreams, keys, canaries.",
     "redteam": "Attack a served model, by default the demo, and measure how often that succeeds.",
     "run": "Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept.",
+    "recipes": "The recipes that come with llmops, by name: list, show, copy.",
     "engines": "Which engine serves which formats and has which options.",
     "doctor": "What works on this machine, what doesn't, why, and what mends it.",
     "keys": "API keys of the gateway.",
@@ -45,6 +46,10 @@ COMMANDS = {
 }
 """In the order of the help. A command's line is the first one of its own help, a test says so."""
 
+PROGRAM = "llmops"
+HELP_COMMAND = "help"
+COMPLETING = "_LLMOPS_COMPLETE"
+"""The variable by which a shell asks for what could come next."""
 HELP = "Train, quantize, serve, measure and compare language models over the real engines."
 EXIT_CODES = (
     "Exit codes: 0 ok, 1 our bug, 2 usage, 3 environment, 4 engine failed, 5 gate failed, "
@@ -77,7 +82,7 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
         name="llmops",
         cls=Root,
         help=HELP,
-        no_args_is_help=True,
+        add_completion=True,
         pretty_exceptions_enable=False,
         epilog=EXIT_CODES,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -113,6 +118,21 @@ def _named(arguments: Sequence[str]) -> Sequence[str]:
     return ()
 
 
+def _asked(arguments: Sequence[str]) -> list[str]:
+    """`llmops help bench` is `llmops bench --help`."""
+    if list(arguments[:1]) == [HELP_COMMAND]:
+        return [*arguments[1:], "--help"]
+    return list(arguments)
+
+
+def _words() -> Sequence[str]:
+    """What stands on the command line, or what a shell asks to complete, after the program."""
+    if COMPLETING not in os.environ:
+        return sys.argv[1:]
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
+    return line.split()[1:]
+
+
 MACHINE_FAULTS = frozenset(
     {
         errno.EACCES,
@@ -144,8 +164,8 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        app = command_line(_named(sys.argv[1:]))
-        code = app(standalone_mode=False)
+        app = command_line(_named(_asked(_words())))
+        code = app(_asked(sys.argv[1:]), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except LlmopsError as error:
         return _explain(error)

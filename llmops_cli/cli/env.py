@@ -10,7 +10,6 @@ from llmops_cli.cli.values import CommandLine
 
 group = CommandLine(
     help="Isolated Python environments, one per engine.",
-    no_args_is_help=True,
 )
 
 

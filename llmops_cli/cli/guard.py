@@ -21,7 +21,6 @@ DETECTOR = typer.Option(
 
 group = CommandLine(
     help="Judge what goes into a model and what comes out of it.",
-    no_args_is_help=True,
 )
 
 

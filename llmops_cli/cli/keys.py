@@ -24,7 +24,7 @@ NO_PRICES = (
     " --config gateway.yaml says which"
 )
 
-group = CommandLine(help="API keys of the gateway.", no_args_is_help=True)
+group = CommandLine(help="API keys of the gateway.")
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,6 @@ from llmops_cli.cli.values import CommandLine
 
 group = CommandLine(
     help="Small real models by name: what there is, what is here, fetch, remove.",
-    no_args_is_help=True,
 )
 NAME = typer.Argument(help="A name from `llmops models list`.")
 

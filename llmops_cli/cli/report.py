@@ -12,7 +12,6 @@ from llmops_cli.cli.values import CommandLine
 
 group = CommandLine(
     help="Show, compare, export and gate saved runs.",
-    no_args_is_help=True,
 )
 
 

@@ -16,7 +16,8 @@ def register(app: typer.Typer) -> None:
 
 def run(
     file: Path = typer.Argument(
-        help="A YAML recipe, such as recipes/quickstart.yaml, or a saved run of one."
+        help="A YAML recipe, the name of one that comes with llmops (llmops recipes list), or a "
+        "saved run of one."
     ),
     model: str = typer.Option(None, help="Use this model instead of the recipe's."),
     output: Path = OUTPUT,
@@ -31,11 +32,12 @@ def run(
     from llmops_cli.pipeline.report import problems_of, require_all
     from llmops_cli.pipeline.run import run_pipeline
     from llmops_cli.pipeline.show import pipeline_table
+    from llmops_cli.runtime.recipes import recipe_file
     from llmops_cli.runtime.runs import RunFolder
 
-    recipe = load_recipe(file)
+    recipe = load_recipe(recipe_file(file))
     if model is not None:
-        recipe = msgspec.structs.replace(recipe, model=model)
+        recipe = msgspec.structs.replace(recipe, model=model, train=None)
     bench = steps_of(recipe).bench
     folder = RunFolder("run", file.stem, chosen=output)
     folder.require_unused()

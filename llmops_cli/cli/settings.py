@@ -17,7 +17,9 @@ from llmops_cli.core.resolve import Resolved, resolve
 
 RecipeT = TypeVar("RecipeT", bound=msgspec.Struct)
 
-RECIPE = typer.Option(None, help="A YAML recipe, or a saved report to repeat.")
+RECIPE = typer.Option(
+    None, help="A YAML recipe, the name of one (llmops recipes list), or a saved report to repeat."
+)
 OUTPUT = typer.Option(None, "-o", "--output", help="Folder for the run.  [default: results/...]")
 JSON = typer.Option(False, "--json", help="Print the report on stdout and nothing else.")
 
@@ -62,8 +64,10 @@ def refuse_invalid(problems: Sequence[Problem], *, hint: str) -> None:
 def _read(path: Path, command: str) -> SavedRecipe:
     import yaml
 
+    from llmops_cli.runtime.recipes import recipe_file
     from llmops_cli.runtime.rows import read_text
 
+    path = recipe_file(path)
     if path.is_dir():
         path /= "report.json"
     try:

@@ -64,6 +64,11 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
+    """Commands below one name; the name alone shows them, which is no error."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: as above
+        return super().parse_args(ctx, args or ["--help"])
+
     def get_params(self, ctx: Any) -> list[Any]:  # Any: as above
         return _eased(super().get_params(ctx))
 
@@ -71,11 +76,17 @@ class Group(TyperGroup):
 class CommandLine(typer.Typer):
     """Commands below one name."""
 
-    def __init__(self, *, cls: type[Group] = Group, **settings: Any) -> None:  # Any: as above
+    def __init__(
+        self,
+        *,
+        cls: type[Group] = Group,
+        add_completion: bool = False,
+        **settings: Any,  # as above
+    ) -> None:
         super().__init__(
             cls=cls,
             rich_markup_mode=None,
-            add_completion=False,
+            add_completion=add_completion,
             **settings,
         )
 

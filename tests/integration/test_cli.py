@@ -65,6 +65,52 @@ def test_a_command_that_is_not_loaded_is_listed_with_its_own_line_and_found() ->
     assert run.output == golden_file("guard check").read_text()
 
 
+@pytest.mark.parametrize("command", ["", "bench", "keys create"])
+def test_help_is_a_word_too(command: str, cli: Cli) -> None:
+    asked = cli("help", *command.split())
+    flagged = cli(*command.split(), "--help")
+    assert (asked.returncode, asked.stdout) == (0, flagged.stdout)
+
+
+@pytest.mark.parametrize("group", ["", "keys", "models", "report"])
+def test_the_name_alone_of_several_commands_shows_them_and_is_no_error(
+    group: str,
+    cli: Cli,
+) -> None:
+    bare = cli(*group.split())
+    assert (bare.returncode, bare.stderr) == (0, "")
+    assert bare.stdout == cli(*group.split(), "--help").stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("llmops rec", "recipes"),
+        ("llmops bench --conc", "--concurrency"),
+        ("llmops keys c", "create"),
+    ],
+    ids=["command", "flag", "subcommand"],
+)
+def test_shells_complete_commands_and_flags(
+    line: str,
+    offered: str,
+    shell: str,
+    cli: Cli,
+) -> None:
+    word = len(line.split()) - 1
+    asked = {
+        "_LLMOPS_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(word),
+    }
+    if shell != "bash":
+        asked = {**asked, "_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    completed = cli(env=asked)
+    assert completed.returncode == 0
+    assert offered in completed.stdout
+
+
 def test_no_golden_help_is_of_a_command_that_is_gone() -> None:
     assert {path.name for path in GOLDEN.glob("*.txt")} == {golden_file(c).name for c in COMMANDS}
 

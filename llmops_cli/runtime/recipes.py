@@ -1,0 +1,86 @@
+"""The recipes that come with llmops, by name: `quickstart` for recipes/quickstart.yaml.
+
+The first line of each says what it is for; the lines of commands below it say how it is run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
+from llmops_cli.runtime.paths import recipes_dir
+
+SUFFIX = ".yaml"
+COMMAND = "#   llmops "
+
+
+class PackagedRecipe(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of recipes/. `commands`: how it is run, without the `llmops` before it."""
+
+    name: str
+    summary: str
+    commands: tuple[str, ...]
+    path: str
+
+
+def packaged_recipes() -> list[PackagedRecipe]:
+    """All that come with llmops, by name."""
+    return [_read(path) for path in sorted(recipes_dir().glob(f"*{SUFFIX}"))]
+
+
+def packaged_recipe(name: str) -> PackagedRecipe:
+    """Raises: UsageError for a name that none has, with the nearest one."""
+    known = {recipe.name: recipe for recipe in packaged_recipes()}
+    found = known.get(name)
+    if found is None:
+        raise unknown_name("recipe", name, known)
+    return found
+
+
+def recipe_file(given: Path) -> Path:
+    """The file that a user means: a path, or the name of a recipe that comes with llmops.
+
+    What exists goes before a name. Raises: UsageError where there is neither.
+    """
+    if given.exists():
+        return given
+    packaged = {recipe.name: Path(recipe.path) for recipe in packaged_recipes()}
+    if str(given) in packaged:
+        return packaged[str(given)]
+    meant = unknown_name("recipe", given.stem, packaged)
+    raise UsageError(f"no recipe at {given}", hint=meant.hint)
+
+
+def copy_recipe(name: str, target: Path) -> Path:
+    """Writes the recipe there (a folder takes it under its own name) and says where.
+
+    Raises: UsageError for an unknown name or a file that is there; EnvironmentMissing for a place
+    that cannot be written.
+    """
+    source = Path(packaged_recipe(name).path)
+    if target.is_dir():
+        target /= source.name
+    try:
+        with target.open("xb") as file:
+            file.write(source.read_bytes())
+    except FileExistsError:
+        raise UsageError(f"{target} is there already", hint="name another file") from None
+    except OSError as error:
+        reason = error.strerror
+        raise EnvironmentMissing(f"cannot write {target}: {reason}") from error
+    shutil.copymode(source, target)
+    return target
+
+
+def _read(path: Path) -> PackagedRecipe:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    commands = [line.removeprefix(COMMAND) for line in lines if line.startswith(COMMAND)]
+    return PackagedRecipe(
+        name=path.stem,
+        summary=lines[0].removeprefix("# "),
+        commands=tuple(commands),
+        path=str(path),
+    )
