@@ -42,7 +42,9 @@ def quantize(
     from llmops_cli.models.convert import quantized_dir
     from llmops_cli.models.prepare import find_original
     from llmops_cli.quantize.choice import best_file_that_fits, best_that_fits
+    from llmops_cli.quantize.imatrix import own_matrix
     from llmops_cli.quantize.run import quantize as run
+    from llmops_cli.quantize.texts import check_texts
     from llmops_cli.quantize.variants import variants_of
     from llmops_cli.quantize.verdict import failure_of
     from llmops_cli.runtime.env import ensure_env
@@ -51,6 +53,8 @@ def quantize(
     wish = found.recipe
     variants = variants_of(wish)  # a typo should not cost a training run
     evaluators_of(wish.eval, model=wish.model)
+    own_matrix(wish.imatrix)
+    check_texts(wish)
     environments = [variant.spec.environment for variant in variants]
     environments += [variant.spec.judge for variant in variants]
     with TerminalProgress() as progress:

@@ -7,7 +7,13 @@ from typing import Any
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Env
-from llmops_cli.models.convert import FLOAT_SCHEMES, Conversion, convert, short
+from llmops_cli.models.convert import (
+    FLOAT_SCHEMES,
+    Conversion,
+    convert,
+    quantized_dir,
+    short,
+)
 from llmops_cli.models.converter import is_left_to_official
 from llmops_cli.models.gguf.header import is_gguf, read_header
 from llmops_cli.models.provenance import Made, record_beside
@@ -23,6 +29,21 @@ AUTO = "auto"
 TOKENS = 32768
 PROGRAM = "hf.imatrix"
 ENVIRONMENT = "train"
+
+
+def own_matrix(wish: str) -> Path | None:
+    """The user's own file; None where there is none, or it is computed.
+
+    Raises: UsageError for one that is not there, or is no matrix.
+    """
+    if wish in (AUTO, NONE):
+        return None
+    path = Path(wish).expanduser()
+    if not path.is_file():
+        raise UsageError(f"--imatrix: no file at {path}", hint=f"a file, {AUTO} or {NONE}")
+    if is_gguf(path):
+        read_header(path)
+    return path
 
 
 class ImportanceMatrix:
@@ -42,15 +63,11 @@ class ImportanceMatrix:
         self._progress = task.progress
         self._stem = stem
         self._text = text
-        self._own = None if wish in (AUTO, NONE) else Path(wish)
+        self._own = own_matrix(wish)
         if task.recipe.calibration == "generated":
             raise UsageError(
                 "the importance matrix reads a text", hint="--calibration builtin, or a file"
             )
-        if self._own is not None and not self._own.is_file():
-            raise UsageError(f"no file at {self._own}")
-        if self._own is not None and is_gguf(self._own):
-            read_header(self._own)
 
     def key(self, scheme: str) -> object:
         """What of it decides the file of this type."""
@@ -145,7 +162,8 @@ class ImportanceMatrix:
             name="imatrix",
             program=PROGRAM,
             env=env,
-            target=task.folder / f"{self._stem}-imatrix-{short(key)}.gguf",
+            # not in the folder of one run: another one then waits for it
+            target=quantized_dir(task.source) / f"{self._stem}-imatrix-{short(key)}.gguf",
             key=key,
             input={
                 "model": str(task.source_path),

@@ -65,6 +65,11 @@ def _inspect_folder(folder: Path) -> Inspection:
         model_format = "ct2"
         dtype = str(config.get("quantization") or "?")
         tensors = [TensorInfo(weights.name, dtype, (), weights.stat().st_size)]
+    if not tensors:
+        raise UsageError(
+            f"{folder} has a {CONFIG} and no weights",
+            hint="copy its .safetensors files there, or download it again",
+        )
     found = weight_format(quantized)
     made = _made(folder / IN_FOLDER) or _made(record_beside(folder))
     return Inspection(

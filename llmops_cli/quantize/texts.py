@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import UsageError, nearest_name
+from llmops_cli.core.progress import Silent
+from llmops_cli.core.spec import JobSpec
+from llmops_cli.quantize.jobs import run_measuring
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.runtime.paths import recipes_dir
 
@@ -15,6 +20,8 @@ Facts = dict[str, Any]  # Any: the worker's own figures
 OWN_CALIBRATION = ("builtin", "generated")
 MULTILINGUAL = "multilingual"
 """Our texts of many languages: for what a model says of them, whatever its own texts are in."""
+CALIBRATIONS = (*OWN_CALIBRATION, MULTILINGUAL)
+EVAL_TEXTS = (MULTILINGUAL,)
 
 
 def texts_of(recipe: QuantizeRecipe, model: Path) -> tuple[Path, Path]:
@@ -26,16 +33,49 @@ def texts_of(recipe: QuantizeRecipe, model: Path) -> tuple[Path, Path]:
     if recipe.eval_text == MULTILINGUAL:
         heldout = recipes_dir() / "data" / "multilingual-heldout.jsonl"
     elif recipe.eval_text:
-        heldout = Path(recipe.eval_text)
+        heldout = _file(recipe.eval_text, "--eval-text", EVAL_TEXTS)
     calibration = _own("calibration", model)
     if recipe.calibration == MULTILINGUAL:
         calibration = recipes_dir() / "data" / "multilingual.jsonl"
     elif recipe.calibration not in OWN_CALIBRATION:
-        calibration = Path(recipe.calibration)
-    for path in (heldout, calibration):
-        if not path.is_file():
-            raise UsageError(f"no file at {path}")
+        calibration = _file(recipe.calibration, "--calibration", CALIBRATIONS)
     return heldout, calibration
+
+
+def check_texts(recipe: QuantizeRecipe) -> None:
+    """Looks into the user's own files, so that a broken one costs no model that is loaded.
+
+    Raises: UsageError naming a file that is not there, the line that cannot be read, or a file
+    without a text.
+    """
+    own = []
+    if recipe.eval_text and recipe.eval_text != MULTILINGUAL:
+        own.append(_file(recipe.eval_text, "--eval-text", EVAL_TEXTS))
+    if recipe.calibration not in CALIBRATIONS:
+        own.append(_file(recipe.calibration, "--calibration", CALIBRATIONS))
+    if not own:
+        return
+    job = JobSpec(
+        name="texts",
+        python=sys.executable,
+        program="texts.look",
+        input={"texts": [str(path.resolve()) for path in own]},
+    )
+    run_measuring(job, progress=Silent())
+
+
+def _file(
+    value: str,
+    flag: str,
+    names: Sequence[str],
+) -> Path:
+    """Raises: UsageError that knows a slip in one of the names from a file that is not there."""
+    path = Path(value).expanduser()
+    if path.is_file():
+        return path
+    if path.name == value and not path.suffix:
+        raise UsageError(f"{flag} {value}: no such text", hint=nearest_name(value, names))
+    raise UsageError(f"{flag}: no file at {path}", hint=f"a file, or {', '.join(names)}")
 
 
 def few_tokens_note(calibration: Facts | None) -> str | None:
@@ -52,7 +92,8 @@ def few_tokens_note(calibration: Facts | None) -> str | None:
 
 def _own(name: str, model: Path) -> Path:
     """The text that lies beside the model, else ours."""
-    beside = model / f"{name}.jsonl"
+    folder = model if model.is_dir() else model.parent
+    beside = folder / f"{name}.jsonl"
     if beside.is_file():
         return beside
     return recipes_dir() / "data" / f"{name}.txt"

@@ -157,6 +157,15 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
         (["quantize", "--scheme", "Q4_KM"], 2, "unknown scheme 'Q4_KM'", "did you mean 'Q4_K_M'?"),
         (["quantize", "nowhere/at/all"], 2, "no model at nowhere/at/all", "a folder, a .gguf file"),
         (["quantize", "."], 2, "has no config.json", "Hugging Face model folder"),
+        (["quantize", "--scheme", ""], 2, "--scheme '' names nothing", "leave it out"),
+        (["quantize", "--imatrix", "/nope"], 2, "--imatrix: no file at /nope", "auto or none"),
+        (["quantize", "--eval-text", "no.txt"], 2, "--eval-text: no file at no.txt", ""),
+        (
+            ["quantize", "--calibration", "multilingal"],
+            2,
+            "--calibration multilingal: no such text",
+            "did you mean 'multilingual'?",
+        ),
         (["bench", "--concurrency", "0"], 2, "--concurrency '0'", ""),
         (
             ["bench", "--set", "quueue=3"],

@@ -30,6 +30,7 @@ SIDE_FILES = (
     "vocab.json",
     "merges.txt",
     "added_tokens.json",
+    "generation_config.json",
 )
 LIBRARY_FAILURES = (
     ValueError,
