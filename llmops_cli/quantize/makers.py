@@ -114,10 +114,12 @@ class Makers:
         provenance = self.load(variant)
         quality: dict[str, float] = {}
         eval_tokens = None
+        vocabulary = None
         if self.task.recipe.quality:
             quality = provenance.quality
         if quality:
             eval_tokens = int(quality["eval_tokens"])
+            vocabulary = int(quality.get("vocabulary", 0)) or None
         figures = {name: quality.get(name) for name in FIGURES}
         group_size = None
         if variant.group_size > 0:
@@ -134,6 +136,7 @@ class Makers:
             bits_per_weight=provenance.bits_per_weight or 0.0,
             group_size=group_size,
             eval_tokens=eval_tokens,
+            vocabulary=vocabulary,
             cpu_s=provenance.cpu_s,
             wall_s=provenance.wall_s,
             peak_rss_bytes=provenance.peak_rss_bytes,

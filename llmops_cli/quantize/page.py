@@ -61,7 +61,7 @@ def _row(artifact: QuantizedArtifact) -> str:
         escape(artifact.name or artifact.scheme),
         megabytes(artifact.size_bytes),
         number(artifact.bits_per_weight, 2),
-        number(artifact.perplexity, 4),
+        "-" if artifact.text_is_foreign else number(artifact.perplexity, 4),
         number(artifact.kl_divergence, 5),
         agreement,
         number(artifact.cpu_s, 1),

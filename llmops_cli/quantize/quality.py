@@ -41,6 +41,7 @@ def gguf_quality(
         "kl_divergence": figures["kl_divergence"],
         "top1_agreement": figures["top1_agreement"],
         "eval_tokens": tokens,
+        "vocabulary": base["vocabulary"],
     }
 
 

@@ -84,6 +84,7 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     the engine that loaded it. `requantized_from`: what the base's weights had gone through already,
     so that its loss comes on top. `notices` say where it is known not to be the original,
     `problems` what is wrong: a limit that was broken, an engine that did not load it.
+    `vocabulary` has the tokens of which each was foretold.
     `quantized_share` is of the weights in matrices that were to be quantized; `notes` say what was
     kept otherwise than the scheme's name tells.
     """
@@ -105,6 +106,7 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     kl_divergence: float | None = None
     top1_agreement: float | None = None
     eval_tokens: int | None = None
+    vocabulary: int | None = None
     quality_base: str = ""
     check: Truth | None = None
     cpu_s: float = 0.0
@@ -123,6 +125,17 @@ class QuantizedArtifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     loads_in: list[str] = []
     problems: list[ArtifactProblem] = []
     reused: bool = False
+
+    @property
+    def text_is_foreign(self) -> bool:
+        """Whether the base knows less of the text than one that takes every token for as likely.
+
+        Its perplexity is then beyond the vocabulary, and what quantizing changes of it means
+        nothing.
+        """
+        if self.perplexity_base is None or self.vocabulary is None:
+            return False
+        return self.perplexity_base > self.vocabulary
 
 
 class QuantizeReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,6 +201,9 @@ def problems_of(report: QuantizeReport, *, max_increase: float | None) -> list[P
 
 
 def _breaking(artifact: QuantizedArtifact) -> list[ArtifactProblem]:
+    if artifact.text_is_foreign:
+        text = "the base knows nothing of the text that its perplexity is measured on"
+        return [ArtifactProblem(kind=ProblemKind.NOT_MEASURED, text=text)]
     if artifact.perplexity is not None:
         return [p for p in artifact.problems if p.kind is ProblemKind.PERPLEXITY_GREW]
     if artifact.problems:

@@ -81,14 +81,13 @@ def _row(artifact: QuantizedArtifact, *, is_on_front: bool) -> list[str]:
     if artifact.reused:
         cpu = "kept"
     engine = served.engine if served else "-"
+    perplexities = _perplexities(artifact)
     return [
         f"{name}{star}",
         megabytes(artifact.size_bytes),
         _share(artifact.size_bytes, artifact.size_base_bytes),
         number(artifact.bits_per_weight, 2),
-        number(artifact.perplexity, 4),
-        _growth(artifact.perplexity, artifact.perplexity_base),
-        _growth(artifact.perplexity_rounding, artifact.perplexity_base),
+        *perplexities,
         number(artifact.kl_divergence, 5),
         number(artifact.kl_rounding, 5),
         agreement,
@@ -96,6 +95,18 @@ def _row(artifact: QuantizedArtifact, *, is_on_front: bool) -> list[str]:
         megabytes(artifact.peak_rss_bytes),
         engine,
         speed_text(served),
+    ]
+
+
+def _perplexities(artifact: QuantizedArtifact) -> list[str]:
+    """Its own, what it grew by, and what plain rounding's did; dashes where they mean nothing."""
+    if artifact.text_is_foreign:
+        return ["-", "-", "-"]
+    base = artifact.perplexity_base
+    return [
+        number(artifact.perplexity, 4),
+        _growth(artifact.perplexity, base),
+        _growth(artifact.perplexity_rounding, base),
     ]
 
 
@@ -115,6 +126,7 @@ def _notes(report: QuantizeReport) -> list[str]:
     for artifact in report.artifacts:
         lines += [f"{artifact.name}: {problem.text}" for problem in artifact.problems]
         lines += _check_notes(artifact)
+        lines += _text_notes(artifact)
         lines += [f"{artifact.name}: {notice.text}" for notice in artifact.notices]
         lines += _coverage_notes(artifact)
         lines += _speed_notes(artifact)
@@ -136,6 +148,14 @@ def _check_notes(artifact: QuantizedArtifact) -> list[str]:
     if artifact.quality_base not in ("", ORIGINAL):
         lines.append(f"{artifact.name}: its quality is beside {artifact.quality_base}")
     return lines
+
+
+def _text_notes(artifact: QuantizedArtifact) -> list[str]:
+    if not artifact.text_is_foreign:
+        return []
+    perplexity = f"perplexity {artifact.perplexity_base:,.0f} of {artifact.vocabulary:,} tokens"
+    told = f"{artifact.name}: the base knows nothing of this text ({perplexity})"
+    return [f"{told}: --eval-text FILE judges it by one that the model was made for"]
 
 
 def _mix_notes(artifact: QuantizedArtifact) -> list[str]:

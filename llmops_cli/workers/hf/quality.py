@@ -39,6 +39,7 @@ class BaseComparison:
         self._agreed = 0.0
         self._scored = 0
         self._known = 0.0
+        self._vocabulary = 0
 
     def add(
         self,
@@ -51,6 +52,7 @@ class BaseComparison:
         chosen_N1 = other_NV.gather(1, columns_N1)
         self._loss -= float(chosen_N1.double().sum())
         self._scored += len(targets_N)
+        self._vocabulary = base_NV.shape[1]
         if other_NV is base_NV:
             self._known += known_nats_of(base_NV)
             return
@@ -74,6 +76,7 @@ class BaseComparison:
             "top1_agreement": self._agreed / scored,
             "tokens": scored,
             "known_nats": self._known / scored,
+            "vocabulary": self._vocabulary,
         }
 
 

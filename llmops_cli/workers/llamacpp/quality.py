@@ -75,9 +75,11 @@ class QualitySums:
         self._loss = 0.0
         self._divergence = 0.0
         self._agreed = 0
+        self._vocabulary = 0
 
     def add(self, base: BaseRows, logs_NV: Floats) -> None:
         """The same tokens as this model sees them."""
+        self._vocabulary = logs_NV.shape[1]
         chosen_N = logs_NV[base.rows_N, base.targets_N]
         self._loss -= chosen_N.sum(dtype=np.float64)
         terms_NV = base.probs_NV * (base.logs_NV - logs_NV)
@@ -95,6 +97,7 @@ class QualitySums:
             "perplexity": float(np.exp(mean_loss)),
             "kl_divergence": float(max(divergence, 0.0)),
             "top1_agreement": float(agreement),
+            "vocabulary": self._vocabulary,
         }
 
 

@@ -15,6 +15,7 @@ from llmops_cli.quantize.report import (
     QuantizeReport,
     problems_of,
 )
+from llmops_cli.quantize.show import quantize_table
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "reports"
 
@@ -52,6 +53,23 @@ def test_the_kind_decides_and_not_the_sentence() -> None:
 def test_without_a_limit_nothing_breaks_it() -> None:
     assert kinds(report(2.0, GREW), limit=None) == []
     assert kinds(report(2.0, SILENT), limit=None) == ["not-served"]
+
+
+def test_a_text_that_the_base_knows_nothing_of_tells_no_perplexity() -> None:
+    (plain,) = report(2.0, GREW).artifacts
+    known = msgspec.structs.replace(plain, perplexity_base=500.0, vocabulary=512)
+    foreign = msgspec.structs.replace(plain, perplexity_base=513.0, vocabulary=512)
+    assert not known.text_is_foreign
+    assert foreign.text_is_foreign
+    found = msgspec.structs.replace(report(2.0), artifacts=[foreign])
+    assert kinds(found) == ["not-measured"]
+    assert kinds(found, limit=None) == []
+    table = quantize_table(msgspec.structs.replace(found, manifest=Manifest(recipe={"model": "m"})))
+    assert "the base knows nothing of this text (perplexity 513 of 512 tokens)" in str(
+        table.caption
+    )
+    row = [next(iter(column.cells)) for column in table.columns]
+    assert row[4:7] == ["-", "-", "-"]
 
 
 def test_what_was_not_measured_does_not_keep_the_limit() -> None:
