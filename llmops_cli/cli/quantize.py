@@ -42,6 +42,7 @@ def quantize(
     from llmops_cli.models.convert import quantized_dir
     from llmops_cli.models.prepare import find_original
     from llmops_cli.quantize.choice import best_file_that_fits, best_that_fits
+    from llmops_cli.quantize.first_file import takes_file
     from llmops_cli.quantize.imatrix import own_matrix
     from llmops_cli.quantize.run import quantize as run
     from llmops_cli.quantize.texts import check_texts
@@ -60,7 +61,7 @@ def quantize(
     with TerminalProgress() as progress:
         for environment in dict.fromkeys(environments):
             ensure_env(environment, progress=progress)
-        source = find_original(wish.model, progress=progress)
+        source = find_original(wish.model, progress=progress, keeps_file=takes_file(wish, variants))
         report = run(
             wish,
             found.origins,

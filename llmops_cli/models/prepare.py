@@ -84,9 +84,15 @@ def _require_servable(artifact: Artifact) -> None:
         require_servable(Path(artifact.path))
 
 
-def find_original(reference: str, *, progress: Progress) -> Artifact:
+def find_original(
+    reference: str,
+    *,
+    progress: Progress,
+    keeps_file: bool = False,
+) -> Artifact:
     """The model as it is quantized: a folder where it can be one.
 
+    `keeps_file`: a GGUF file of the catalog stays one, to be quantized once more.
     Raises: UsageError for one that makes vectors: its quality is no perplexity.
     """
     artifact = find_model(reference, progress=progress)
@@ -95,6 +101,8 @@ def find_original(reference: str, *, progress: Progress) -> Artifact:
             f"{reference} makes vectors and no text: nothing here quantizes it",
             hint="llmops serve and llmops bench --api embeddings take it",
         )
+    if keeps_file:
+        return artifact
     return unpacked(artifact, progress=progress)
 
 

@@ -1,10 +1,43 @@
-"""The GGUF file that others are made of, where the user has no folder."""
+"""The GGUF file that others are made of: at once, or by a folder that was made of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
+from llmops_cli.models.config import read_config
+from llmops_cli.models.convert import FLOAT_SCHEMES
 from llmops_cli.models.gguf.parts import GgufModel, read_gguf
+from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.task import QuantizeTask
+from llmops_cli.quantize.variants import GGUF, Variant
+
+WENT_THROUGH = "llmops_source"
+"""What a folder that was made of a GGUF file says of it, in its config.json."""
+
+
+def takes_file(recipe: QuantizeRecipe, variants: Sequence[Variant]) -> bool:
+    """Whether a model that is a GGUF file already is quantized as it is, not by way of a folder.
+
+    A mix needs 16 bits to measure from.
+    """
+    if not recipe.allow_requantize or recipe.mix is not None:
+        return False
+    return all(variant.method == GGUF for variant in variants)
+
+
+def lossy_types_of(source: Artifact) -> str:
+    """Types that a folder's weights have gone through, by how many tensors had them."""
+    if source.format != "hf" or source.path is None:
+        return ""
+    told = read_config(Path(source.path)).get(WENT_THROUGH)
+    types = told.get("tensor_types") if isinstance(told, dict) else None
+    if not isinstance(types, dict):
+        return ""
+    lossy = [name for name in types if name not in FLOAT_SCHEMES]
+    return ", ".join(sorted(lossy, key=types.__getitem__, reverse=True))
 
 
 def first_file(task: QuantizeTask) -> GgufModel:

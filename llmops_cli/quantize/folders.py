@@ -15,6 +15,7 @@ from llmops_cli.models.provenance import kept_model, require_ours, write_provena
 from llmops_cli.models.quantized import AlreadyQuantized, quantization_of, refuse_adapter
 from llmops_cli.models.tensors import parameters_of, weight_bytes
 from llmops_cli.quantize.card import model_card
+from llmops_cli.quantize.first_file import lossy_types_of
 from llmops_cli.quantize.folder_check import truth_of_folder
 from llmops_cli.quantize.folder_quality import FolderQuality
 from llmops_cli.quantize.jobs import OFFLINE, run_making
@@ -301,6 +302,7 @@ class FolderMaker:
             quantized_weights=output.get("quantized_weights"),
             planned_weights=output.get("planned_weights"),
             notes=output.get("notes", []),
+            requantized_from=lossy_types_of(self._source),
         )
 
 
