@@ -32,6 +32,8 @@ SIDE_FILES = (
     "added_tokens.json",
     "generation_config.json",
 )
+MAPPED = ("awq", "smoothquant", "spinquant")
+"""Methods that scale or rotate one layer and its followers together."""
 LIBRARY_FAILURES = (
     ValueError,
     NotImplementedError,
@@ -192,6 +194,19 @@ def quantize_with(
     }
 
 
+def library_failure(
+    library: str,
+    method: str,
+    error: Exception,
+) -> JobError:
+    """What the library raised in one line, with a way on where the method asks for a mapping."""
+    message = f"{library} failed: {type(error).__name__}: {str(error)[:300]}"
+    hint = None
+    if method in MAPPED:
+        hint = "--method gptq needs to know nothing of how this architecture's layers follow"
+    return JobError("EngineFailed", message, hint)
+
+
 def _apply(
     apply: Apply,
     work: QuantizeJob,
@@ -207,5 +222,4 @@ def _apply(
         raise JobError("EngineFailed", message, "fewer --samples, shorter --seq-len") from error
     except LIBRARY_FAILURES as error:
         traceback.print_exc()
-        message = f"{library} failed: {type(error).__name__}: {str(error)[:300]}"
-        raise JobError("EngineFailed", message) from error
+        raise library_failure(library, work.job["method"], error) from error
