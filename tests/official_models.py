@@ -64,6 +64,13 @@ LINEAR = {
     "linear_value_head_dim": 16,
 }
 MAMBA_HEADS = {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 16, "mamba_n_groups": 1}
+GEMMA3N = {
+    "head_dim": 16,
+    "intermediate_size": 8192,  # llama.cpp divides a variance by one less
+    "vocab_size_per_layer_input": 600,
+    "sliding_window": 16,
+    "num_kv_shared_layers": 0,
+}
 YARN_SCALED = {
     "rope_type": "yarn",
     "rope_theta": 1e4,
@@ -137,18 +144,16 @@ MODELS: dict[str, Tiny] = {
     ),
     "falcon-mamba": Tiny("FalconMamba", "gpt-2", {"state_size": 16}),
     "gemma": Tiny("Gemma", "pieces", {"head_dim": 16}),
-    "gemma3n": Tiny(
+    "gemma3n": Tiny("Gemma3nText", "pieces", {**GEMMA3N, "num_hidden_layers": 11}),
+    "gemma3n-shared": Tiny(
         "Gemma3nText",
         "pieces",
-        {
-            "num_hidden_layers": 5,
-            "head_dim": 16,
-            "hidden_size_per_layer_input": 32,
-            "vocab_size_per_layer_input": 600,
-            "laurel_rank": 16,
-            "sliding_window": 16,
-            "num_kv_shared_layers": 0,
-        },
+        {**GEMMA3N, "num_hidden_layers": 25, "num_kv_shared_layers": 5},
+    ),
+    "gemma3n-narrow": Tiny(
+        "Gemma3nText",
+        "pieces",
+        {**GEMMA3N, "num_hidden_layers": 5, "hidden_size_per_layer_input": 32},
     ),
     "gemma4": Tiny(
         "Gemma4Text",

@@ -14,20 +14,24 @@ from tests.official_models import convert, make_model, outcomes
 
 pytestmark = [pytest.mark.slow]
 
-EXACT = ("mixtral", "deepseek-v3", "gpt-oss", "gpt2", "falcon", "qwen3-next")
+EXACT = ("mixtral", "deepseek-v3", "gpt-oss", "gpt2", "falcon", "qwen3-next", "phi", "minimax-m2")
+NEAR = {"gemma3n": 1e-5, "gemma4": 2e-6}
+"""llama.cpp takes a variance by one less, and reads GELU from a table: KL that is allowed."""
 REFUSED = {
     "opt": "no architecture for 'OPTForCausalLM'",
     "exaone4-window": "lacks a sliding window unless there are 64 layers",
+    "gemma3n-narrow": "lacks Gemma 3n of other sizes than its own: 256 inputs a layer",
+    "phi-grouped": "lacks grouped key and value heads",
 }
 
 
 def test_what_is_written_is_exact_and_the_rest_is_refused_by_name(tmp_path: Path) -> None:
-    for name, outcome in outcomes([*EXACT, *REFUSED], tmp_path):
+    for name, outcome in outcomes([*EXACT, *NEAR, *REFUSED], tmp_path):
         if name in REFUSED:
             assert REFUSED[name] in outcome.refusal, outcome
             continue
         assert outcome.refusal == "", (name, outcome)
-        assert outcome.kl < 1e-6, (name, outcome)
+        assert outcome.kl < NEAR.get(name, 1e-6), (name, outcome)
         assert outcome.wrong_texts == (), (name, outcome)
 
 

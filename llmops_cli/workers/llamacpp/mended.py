@@ -134,6 +134,44 @@ def read_pieces_of_tokenizer_json(model: Converter) -> None:
     model.set_vocab = set_spaced_vocabulary
 
 
+def keep_inner_size(model: Converter) -> None:
+    """Its class of Phi writes four times the hidden size, whatever the folder says."""
+    gguf = importlib.import_module("gguf")
+    if model.model_arch != gguf.MODEL_ARCH.PHI2:
+        return
+    usual = model.set_gguf_parameters
+
+    def set_parameters() -> None:
+        usual()
+        key = gguf.Keys.LLM.FEED_FORWARD_LENGTH.format(arch=model.gguf_writer.arch)
+        model.gguf_writer.kv_data[0][key].value = model.hparams["intermediate_size"]
+
+    model.set_gguf_parameters = set_parameters
+
+
+def fill_shared_caches(model: Converter) -> None:
+    """Keys and values of Gemma 3n's last layers: nobody reads them, and llama.cpp wants them.
+
+    Transformers leaves them out when it saves.
+    """
+    gguf = importlib.import_module("gguf")
+    if model.model_arch != gguf.MODEL_ARCH.GEMMA3N:
+        return
+    tensors: dict[str, Callable[[], Any]] = model.model_tensors
+    layers = model.hparams["num_hidden_layers"]
+    for layer in range(layers - model.hparams["num_kv_shared_layers"], layers):
+        for part in ("k_proj", "v_proj", "k_norm"):
+            of_first = next(
+                name for name in tensors if name.endswith(f".0.self_attn.{part}.weight")
+            )
+            name = of_first.replace(".0.self_attn.", f".{layer}.self_attn.")
+            tensors.setdefault(name, _zeros_like(tensors[of_first]))
+
+
+def _zeros_like(load: Callable[[], Any]) -> Callable[[], Any]:
+    return lambda: load() * 0
+
+
 def say_whether_bos_is_added(model: Converter) -> None:
     """Where the tokenizer's files do not tell: llama.cpp would go by the splitting rule's name."""
     gguf = importlib.import_module("gguf")

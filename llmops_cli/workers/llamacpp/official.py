@@ -20,6 +20,8 @@ import torch
 from _shared.protocol import Events, JobError, Json, is_full_disk, peak_rss_bytes, run_worker
 from llamacpp.limits import refuse_beyond_limits
 from llamacpp.mended import (
+    fill_shared_caches,
+    keep_inner_size,
     keep_wide,
     leave_out_missing_drafts,
     name_ends_of_answers,
@@ -156,6 +158,8 @@ def write_widening(
         model = kind(folder, file_type, output, hparams=copy.deepcopy(fields))
         model = getattr(model, "impl", model)  # a class may stand before the one that writes
         keep_wide(model, wide)
+        keep_inner_size(model)
+        fill_shared_caches(model)
         name_splits_by_structure(model)
         read_pieces_of_tokenizer_json(model)
         say_whether_bos_is_added(model)

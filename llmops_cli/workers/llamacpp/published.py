@@ -8,8 +8,8 @@ from typing import Any
 
 from _shared.protocol import Json
 
-ROUTED_BY_SIGMOID = ("DeepseekV3ForCausalLM", "Dots1ForCausalLM")
-"""By softmax else, if nothing tells llama.cpp."""
+ROUTED_BY_SIGMOID = ("DeepseekV3ForCausalLM", "Dots1ForCausalLM", "MiniMaxM2ForCausalLM")
+"""By softmax else, if nothing tells llama.cpp, or not at all: it ends the process."""
 OLD_LAYER_TYPES = {"full_attention": "attention", "linear_attention": "mamba"}
 HYBRIDS = ("GraniteMoeHybridForCausalLM", "BambaForCausalLM")
 """Whose layers the converter knows by the old names."""
