@@ -38,8 +38,21 @@ def communication_bytes(
     if layout.tensor > 1:
         total += 2 * stream
     if layout.pipeline > 1:
-        total += 2 * stream * stage.in_flight
+        total += stream * boundary_streams(layout, stage)
     return total
+
+
+def boundary_streams(layout: Layout, stage: Stage) -> float:
+    """Hidden states and their gradients at a device's ends, beside those among its activations.
+
+    torch receives each micro-batch in a buffer of its own, which stays (its PipelineStage), and
+    keeps what a stage sent on until the gradient is back.
+    """
+    received = layout.chunks - (1 if stage.is_first else 0)
+    sent = layout.chunks - (1 if stage.is_last else 0)
+    in_flight = stage.in_flight
+    waiting = layout.micro_batches - in_flight
+    return received * waiting + sent * (layout.micro_batches + in_flight)
 
 
 def unit_elements(tensors: Iterable[Tensor], tensor_ways: int) -> tuple[int, int]:

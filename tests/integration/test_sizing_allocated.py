@@ -50,14 +50,18 @@ ONE: list[Cell] = [
     {"optimizer": "adafactor", "activation_checkpointing": "full"},
     {"activation_checkpointing": "selective", "precision": "bf16", "ema_decay": 0.9},
 ]
+PIPELINE: Cell = {"strategy": "pp", "pipeline_parallel": 2, "micro_batches": 4}
 TWO: list[Cell] = [
     {"strategy": "ddp"},
     {"strategy": "fsdp"},
     {"strategy": "fsdp", "precision": "bf16", "activation_checkpointing": "selective"},
     {"strategy": "fsdp", "offload": "optimizer"},
     {"strategy": "tp", "tensor_parallel": 2},
-    {"strategy": "pp", "pipeline_parallel": 2, "micro_batches": 4},
-    {"strategy": "pp", "pipeline_parallel": 2, "micro_batches": 4, "pipeline_schedule": "gpipe"},
+    PIPELINE,
+    {**PIPELINE, "pipeline_schedule": "gpipe"},
+    {**PIPELINE, "activation_checkpointing": "full"},
+    {**PIPELINE, "activation_checkpointing": "full", "pipeline_schedule": "gpipe"},
+    {**PIPELINE, "pipeline_schedule": "interleaved"},
 ]
 FOUR: list[Cell] = [
     {"strategy": "hsdp", "shard_size": 2},

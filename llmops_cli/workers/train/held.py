@@ -5,9 +5,9 @@ input by a closure, and what selective checkpointing keeps in torch's own cache.
 """
 
 import gc
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -80,6 +80,7 @@ class _Hooks:
         self.ledger = Ledger()
         self._weights = {key_of(parameter) for parameter in model.parameters()}
         self._gathered: set[int] = set()
+        self._followed: set[int] = set()
 
     def pack(self, tensor: Tensor) -> Tensor | _Saved:
         key = key_of(tensor)
@@ -98,12 +99,25 @@ class _Hooks:
             self._follow(inputs)
 
     def _follow(self, inputs: tuple[Any, ...]) -> None:
-        """A checkpointed block's input lives as long as the closure that recomputes it."""
+        """A checkpointed block's input is held until its own gradient is there.
+
+        The tensor may live on: a pipeline's buffers do. A block that is computed again comes twice.
+        """
         for tensor in inputs:
-            if isinstance(tensor, Tensor):
-                key = key_of(tensor)
-                self.ledger.add(key, size_of(tensor))
-                weakref.finalize(tensor, self.ledger.drop, key)
+            if not isinstance(tensor, Tensor) or not tensor.requires_grad:
+                continue
+            key = key_of(tensor)
+            if key in self._followed:
+                continue
+            self._followed.add(key)
+            self.ledger.add(key, size_of(tensor))
+            register: Any = tensor.register_hook  # it has no types
+            register(partial(self._let_go, key))
+
+    def _let_go(self, key: int, gradient: Tensor) -> None:
+        del gradient
+        self._followed.discard(key)
+        self.ledger.drop(key)
 
     def after_forward(self, module: Module, inputs: Any, output: Any) -> None:
         """Counts selective checkpointing's cache until the backward pass comes to the logits."""
