@@ -35,7 +35,7 @@ from train.data.batch import Batch  # noqa: E402
 from train.model import make_model  # noqa: E402
 from train.safety import Safety, surrounded  # noqa: E402
 from train.settings import Settings  # noqa: E402
-from train.strategies.table import strategy_named  # noqa: E402
+from train.strategies.table import ON_META, strategy_named  # noqa: E402
 
 CODES = "codes.json"
 VOCABULARY = 64
@@ -123,7 +123,7 @@ def work(job: Json, events: Events) -> Json:
     settings = Settings(**{**SETTINGS, **job["settings"]})
     try:
         with surrounded(Path(job["output"]), ranks, settings, events) as around:
-            model = make_model(settings, VOCABULARY)
+            model = make_model(settings, VOCABULARY, on_meta=settings.strategy in ON_META)
             parameters = sum(parameter.numel() for parameter in model.parameters())
             strategy = strategy_named(settings.strategy)(model, settings, ranks)
             source = Drawn(settings, job.get("faults", {}))

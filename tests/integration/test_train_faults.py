@@ -336,3 +336,18 @@ def test_a_run_goes_on_on_another_number_of_ranks(
     same = whole.launch(settings={"schedule": "constant"}, weights=True).output
     losses = zip(told.output["losses"], same["losses"], strict=True)
     assert max(abs(mine - other) for mine, other in losses) < 1e-5
+
+
+@pytest.mark.skipif(find_spec("deepspeed") is None, reason="deepspeed is not installed")
+def test_zero_goes_on_elsewhere_and_from_elsewhere(training: Training) -> None:
+    """Its flat pieces cut through tensors; a checkpoint has tensors."""
+    layouts = [("fsdp", 2, 3), ("zero2", 2, 6), ("zero3", 4, 9), ("single", 1, 12)]
+    settings = {"schedule": "constant"}
+    for strategy, count, steps in layouts:
+        asked = {**settings, "strategy": strategy, "steps": steps}
+        told = training.launch(count, settings=asked, weights=True)
+        assert told.output["resumed_from"] == steps - 3
+    whole = Training(training._server, training.folder / "whole")
+    same = whole.launch(1, settings=settings, weights=True).output
+    losses = zip(told.output["losses"], same["losses"], strict=True)
+    assert max(abs(mine - other) for mine, other in losses) < 1e-5

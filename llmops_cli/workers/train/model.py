@@ -24,10 +24,8 @@ def make_model(settings: Settings, vocabulary_size: int, *, on_meta: bool = Fals
     on_meta: without memory; a strategy that spreads it fills each rank's part (materialise.py).
     Raises: JobError for a folder or a configuration that cannot be trained.
     """
-    if settings.model is not None:
-        if not on_meta:
-            return folder_model(settings)
-        return new_model(_read_config(Path(settings.model)), settings, device=META)
+    if settings.model is not None and not on_meta:
+        return folder_model(settings)
     config = make_config(settings, vocabulary_size)
     model = new_model(config, settings, device=META)
     if not on_meta:
@@ -38,9 +36,10 @@ def make_model(settings: Settings, vocabulary_size: int, *, on_meta: bool = Fals
 
 
 def make_config(settings: Settings, vocabulary_size: int) -> Any:
-    """The configuration of a model that begins from scratch."""
-    if settings.init is not None:
-        return _read_config(Path(settings.init))
+    """The configuration as the model is made of it: the folder's, the one that was named, ours."""
+    path = settings.model or settings.init
+    if path is not None:
+        return _read_config(Path(path))
     return LlamaConfig(
         vocab_size=vocabulary_size,
         hidden_size=settings.hidden_size,

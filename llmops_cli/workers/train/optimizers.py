@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from train.adafactor import Adafactor
 from train.eight_bit import adamw_8bit
-from train.layout import is_spread, local_part, spread_like
+from train.layout import is_spread, local_part, spread_like, whole_shape
 from train.muon import Muon
 from train.names import named
 from train.norms import clip_factor, global_norm, scale
@@ -66,7 +66,7 @@ def decay_groups(pieces: Iterable[Piece], settings: Settings) -> list[dict[str, 
     decayed = []
     plain = []
     for piece in pieces:
-        if piece.part.ndim >= 2:
+        if len(whole_shape(piece.part)) >= 2:
             decayed.append(piece.part)
         else:
             plain.append(piece.part)

@@ -14,13 +14,7 @@ from _shared.protocol import JobError, Json
 from train.checkpoints import folder as folders
 from train.checkpoints.manifest import Manifest, digest_json
 from train.checkpoints.reader import Found, load, newest_whole
-from train.checkpoints.sameness import (
-    Layout,
-    check_layout,
-    check_recipe,
-    check_steps,
-    recipe_of,
-)
+from train.checkpoints.sameness import check_recipe, check_steps, recipe_of
 from train.checkpoints.writer import Saved, Writer
 from train.loop import BatchSource, Position, Step
 from train.notices import Notices
@@ -90,7 +84,7 @@ class Checkpoints:
     def resume(self) -> Position:
         """Goes on from the newest whole checkpoint, if there is one.
 
-        Raises: JobError if it is of another run, or of a layout that this one cannot read.
+        Raises: JobError if it is of another run, or has other states than this one keeps.
         """
         found = newest_whole(self._root, self._run.ranks)
         for line in found.passed_over:
@@ -107,11 +101,6 @@ class Checkpoints:
         asked = recipe_of(settings, self._run.data)
         check_recipe(manifest.recipe | manifest.data, asked | self._run.data, folder.name)
         check_steps(manifest.step, settings.steps, folder.name)
-        saved = Layout(manifest.strategy, manifest.world_size)
-        check_layout(saved, self._layout(), folder.name)
-
-    def _layout(self) -> Layout:
-        return Layout(self._run.settings.strategy, self._run.ranks.world_size)
 
     def _take(self, folder: Path, manifest: Manifest) -> None:
         load(folder, self._run.strategy)
@@ -174,12 +163,11 @@ class Checkpoints:
 
     def _manifest(self, position: Position) -> Manifest:
         recipe = recipe_of(self._run.settings, self._run.data)
-        layout = self._layout()
         return Manifest(
             step=position.done,
             left_out=position.left_out,
-            strategy=layout.strategy,
-            world_size=layout.world_size,
+            strategy=self._run.settings.strategy,
+            world_size=self._run.ranks.world_size,
             versions=_versions(),
             recipe=recipe,
             recipe_digest=digest_json(recipe),

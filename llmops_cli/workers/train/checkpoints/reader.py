@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch import distributed
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.state_dict_loader import load as load_state
 
+from _shared.protocol import JobError
 from train.checkpoints import folder as folders
 from train.checkpoints import manifest as manifests
 from train.checkpoints.manifest import Manifest
+from train.checkpoints.writer import first_line
 from train.ranks import Ranks, gather_values, share_value
 from train.strategies.strategy import Strategy
 
@@ -57,13 +60,22 @@ def _first_problem(folder: Path, manifest: Manifest, ranks: Ranks) -> str | None
 
 
 def load(folder: Path, strategy: Strategy) -> None:
-    """The state of model and optimizer as the checkpoint has it, whatever layout saved it."""
+    """The state of model and optimizer as the checkpoint has it, whatever layout saved it.
+
+    Raises: JobError for a checkpoint that lacks what this run keeps.
+    """
     state = strategy.state()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"torch\.distributed\.checkpoint")
-        load_state(
-            state,
-            storage_reader=FileSystemReader(folder),
-            no_dist=not distributed.is_initialized(),
-        )
+        try:
+            load_state(
+                state,
+                storage_reader=FileSystemReader(folder),
+                no_dist=not distributed.is_initialized(),
+            )
+        except CheckpointException as error:
+            causes = [first_line(cause) for cause, _ in error.failures.values()]
+            message = f"{folder.name} has other states than this run keeps: {causes[0]}"
+            hint = "begin anew in another -o, or with --resume never"
+            raise JobError("UsageError", message, hint) from error
     strategy.restore(state)

@@ -1,7 +1,6 @@
-"""Which run a checkpoint belongs to, and which layouts can read it. Pure."""
+"""Which run a checkpoint belongs to. Pure."""
 
 from dataclasses import asdict
-from typing import NamedTuple
 
 from _shared.protocol import JobError, Json
 from train.settings import Settings
@@ -35,18 +34,6 @@ FREE = frozenset(
 
 PATHS = ("model", "init", "tokenizer")
 """Told by digests of their content where there are some, so that a folder may be moved."""
-
-OWN_FORMAT = ("zero1", "zero2", "zero3")
-"""DeepSpeed keeps optimizer states as flat pieces by rank: only the same layout can read them."""
-
-
-class Layout(NamedTuple):
-    strategy: str
-    world_size: int
-
-    def __str__(self) -> str:
-        processes = "process" if self.world_size == 1 else "processes"
-        return f"{self.strategy} on {self.world_size} {processes}"
 
 
 def recipe_of(settings: Settings, data: Json) -> Json:
@@ -89,11 +76,3 @@ def check_steps(done: int, asked: int, place: str) -> None:
     if asked < done:
         message = f"--steps {asked} is less than the {done} steps that {place} has done"
         raise JobError("UsageError", message, f"--steps {done} or more, or another -o")
-
-
-def check_layout(saved: Layout, asked: Layout, place: str) -> None:
-    """Raises: JobError where the states of the optimizer cannot change their layout."""
-    is_own = saved.strategy in OWN_FORMAT or asked.strategy in OWN_FORMAT
-    if is_own and saved != asked:
-        message = f"{place} was saved by {saved}, which {asked} cannot read"
-        raise JobError("UsageError", message, f"go on with {saved}, or begin anew in another -o")

@@ -9,15 +9,16 @@ from typing import Any
 from torch.distributed.fsdp import fully_shard
 
 from _shared.protocol import JobError
+from train.materialise import materialise
 from train.ranks import Ranks
 from train.settings import Settings
 from train.strategies.cutting import Passing
-from train.strategies.fsdp import options_of
+from train.strategies.fsdp import home_of, options_of
 from train.strategies.line import DATA, StageModule, make_line, make_mesh
 from train.strategies.local import prepare
 from train.strategies.staged import StagedStrategy
 from train.strategies.strategy import Strategy
-from train.strategies.tied import find_tied, tied_names
+from train.strategies.tied import find_tied, name_in_whole, tied_names
 
 
 def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
@@ -27,15 +28,24 @@ def build(model: Any, settings: Settings, ranks: Ranks) -> Strategy:
     names = tied_names(model)
     line = make_line(model, settings, ranks, mesh)
     options = options_of(mesh[DATA], settings)
-    for stage in line.modules.values():
+    stages = list(line.modules.values())
+    for stage in stages:
         shard_stage(stage, options)
+    tied = find_tied(model, mesh, names)
+    materialise(
+        model,
+        settings,
+        home_of(settings, ranks),
+        roots=stages,
+        whole_name=name_in_whole(tied),
+    )
     return StagedStrategy(
         model=model,
         settings=settings,
         ranks=ranks,
         mesh=mesh,
         line=line,
-        tied=find_tied(model, mesh, names),
+        tied=tied,
     )
 
 

@@ -85,7 +85,7 @@ def make_mesh(settings: Settings, ranks: Ranks, copies: int) -> DeviceMesh:
 
 
 def make_line(model: Any, settings: Settings, ranks: Ranks, mesh: DeviceMesh) -> Line:
-    """The stages of this rank; takes out of `model` what other ranks have.
+    """The stages of this rank; takes out of `model` what other ranks have, before it has memory.
 
     Raises: JobError for a model that cannot be cut into so many stages, or uneven micro-batches.
     """
@@ -103,7 +103,6 @@ def make_line(model: Any, settings: Settings, ranks: Ranks, mesh: DeviceMesh) ->
         stage = stage_of(model, parts, cuts[number])
         modules[number] = StageModule(stage, cuts[number], precision, ranks.device)
     keep(model, parts, [cuts[number] for number in own])
-    model.to(ranks.device)
     return Line(
         modules=modules,
         stages=count,

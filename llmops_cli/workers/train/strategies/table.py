@@ -18,7 +18,7 @@ STRATEGIES: dict[str, Build] = {
     "zero3": zero.build_3,
 }
 
-ON_META = frozenset({"fsdp", "hsdp", "tp", "fsdp+tp"})
+ON_META = frozenset({"fsdp", "hsdp", "tp", "fsdp+tp", "pp", "fsdp+pp", "zero3"})
 """Those that are given a model without memory, and fill each rank's part of it."""
 
 

@@ -1,5 +1,6 @@
 """A weight that two stages hold: the embedding of the first is the head of the last."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torch import distributed
@@ -51,6 +52,11 @@ def tied_names(model: Any) -> TiedNames | None:
         return None
     names = {module: name for name, module in model.named_modules()}
     return TiedNames(f"{names[embedding]}.weight", f"{names[head]}.weight")
+
+
+def name_in_whole(tied: Tied | None) -> Callable[[str], str]:
+    """From names of this rank's weights to those of one process's model."""
+    return str if tied is None else tied.whole_name
 
 
 def find_tied(model: Any, mesh: DeviceMesh, names: TiedNames | None) -> Tied | None:

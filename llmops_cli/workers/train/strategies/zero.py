@@ -10,13 +10,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.device_mesh import init_device_mesh
 
 from _shared.protocol import JobError
 from train.data.batch import Batch, split_by_length
+from train.layout import whole_shape
 from train.loss import forward, loss_sum
 from train.precision import DTYPES
 from train.ranks import Ranks
 from train.settings import Settings
+from train.strategies import zero_states
 from train.strategies.in_force import observed
 from train.strategies.local import prepare
 from train.strategies.strategy import InForce, Share, Strategy
@@ -30,7 +33,8 @@ def build(model: Any, settings: Settings, ranks: Ranks, *, stage: int) -> Strate
     refuse(settings, stage)
     share = Share.of(ranks.rank, ranks.world_size, settings)
     prepare(model, settings)
-    model.to(ranks.device)
+    if stage < 3:
+        model.to(ranks.device)
     return ZeroStrategy(make_engine(model, settings, ranks, stage), settings, ranks, share)
 
 
@@ -67,6 +71,7 @@ class ZeroStrategy:
         self._engine = engine
         self._settings = settings
         self._ranks = ranks
+        self._mesh = init_device_mesh(ranks.device.type, (ranks.world_size,))
         self._norm = torch.zeros(())
         self._most = 0.0
 
@@ -111,16 +116,15 @@ class ZeroStrategy:
         return summed.tolist()
 
     def state(self) -> dict[str, Any]:
-        """DeepSpeed's pieces by rank, which the same strategy on as many ranks can read."""
-        return {"zero": {f"rank{self._ranks.rank}": self._engine.state()}}
+        return zero_states.state_of(self._engine, self._mesh)
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._engine.restore(state["zero"][f"rank{self._ranks.rank}"])
+        zero_states.restore(self._engine, state)
 
     def save_model(self, folder: Path) -> None:
         dtype = DTYPES[self._settings.export_dtype]
         weights = weights_of(self.model)
-        shapes = {name: _whole_shape(weight) for name, weight in weights.items()}
+        shapes = {name: _without_elements(weight) for name, weight in weights.items()}
         save_weights(
             shapes, folder, self._ranks, dtype=dtype, whole=lambda name: gathered(weights[name])
         )
@@ -142,10 +146,8 @@ class ZeroStrategy:
         )
 
 
-def _whole_shape(weight: Any) -> Tensor:
-    """A tensor on no device: ZeRO-3's own have no elements while they are spread."""
-    shape = getattr(weight, "ds_shape", weight.shape)
-    return torch.empty(shape, dtype=weight.dtype, device="meta")
+def _without_elements(weight: Tensor) -> Tensor:
+    return torch.empty(whole_shape(weight), dtype=weight.dtype, device="meta")
 
 
 def _held(weight: Any) -> int:

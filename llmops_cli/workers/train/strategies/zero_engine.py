@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter, ParameterList
 
 from _shared.protocol import JobError
+from train.materialise import materialise_by_unit
 from train.optimizers import decay_groups, pieces_of
 from train.precision import DTYPES
 from train.ranks import Ranks
@@ -23,6 +25,9 @@ from train.settings import Settings
 
 MOST_BUCKET_ELEMENTS = 500_000_000
 """Of gradients that travel together: DeepSpeed's own number, which it allocates at once."""
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What torch's AdamW keeps of each element."""
 
 C10D = r"torch\.distributed\.c10d_logger"
 """Where torch says that DeepSpeed calls it by names of before."""
@@ -73,32 +78,54 @@ class ZeroEngine:
         finally:
             delattr(self.optimizer, name)
 
-    def state(self) -> dict[str, dict[str, Tensor]]:
-        """The flat pieces of this rank, by group: weights in f32, and what AdamW keeps of them."""
-        kept = {}
-        for number, piece in enumerate(self._pieces()):
-            kept[f"group{number}"] = {"weights": piece.data, **self._moments(piece)}
-        return kept
+    def begin(self) -> Tensor:
+        """The count of steps; what the optimizer keeps is there then, as before its first step."""
+        counts = [self._state_of(piece)["step"] for piece in self._pieces()]
+        if self._stage < 3:
+            self.optimizer._lazy_init_hp_params_optimizer_state()  # noqa: SLF001
+        return counts[0]
 
     def _pieces(self) -> list[Tensor]:
         if self._stage < 3:
             return list(self.optimizer.single_partition_of_fp32_groups)
         return list(self.optimizer.fp32_partitioned_groups_flat)
 
-    def _moments(self, piece: Tensor) -> dict[str, Tensor]:
-        """As torch's AdamW begins them, before its first step."""
+    def _state_of(self, piece: Tensor) -> dict[str, Tensor]:
+        """As torch's AdamW begins it, before its first step."""
         state: dict[str, Tensor] = self.optimizer.optimizer.state[piece]
         if not state:
             state["step"] = torch.tensor(0.0)
-            state["exp_avg"] = torch.zeros_like(piece)
-            state["exp_avg_sq"] = torch.zeros_like(piece)
+            state.update({key: torch.zeros_like(piece) for key in MOMENTS})
         return state
 
-    @torch.no_grad()
-    def restore(self, state: dict[str, dict[str, Tensor]]) -> None:
-        for name, own in self.state().items():
-            for key, tensor in own.items():
-                tensor.copy_(state[name][key])
+    def whole(self, weight: Tensor, key: str | None = None) -> Tensor:
+        """A weight in f32, or a moment of it, from the pieces of all ranks, which all must call."""
+        api = import_module("deepspeed.utils")
+        if key is None:
+            found: Tensor = api.safe_get_full_fp32_param(weight)
+        else:
+            found = api.safe_get_full_optimizer_state(weight, key)
+        return found
+
+    def fill(self, weight: Any, whole: Tensor, key: str | None = None) -> None:
+        """This rank's piece of a weight, or of a moment of it."""
+        if self._stage == 3:
+            asked = {"release_swap_buffers": False, "optim_state_key": key}
+            piece, _ = self.optimizer._get_fp32_opt_state_partition(weight, **asked)  # noqa: SLF001
+            start = piece.numel() * weight.ds_zero_partition_rank
+        elif weight._hp_mapping is None:  # noqa: SLF001  other ranks have all of it
+            return
+        else:
+            mapping = weight._hp_mapping  # noqa: SLF001
+            piece = mapping.get_hp_fragment(key)
+            start = mapping.lp_fragment_address.start
+        own = whole.flatten()[start : start + piece.numel()]  # the last rank's piece is padded
+        piece[: own.numel()].copy_(own)
+
+    def go_on(self, steps: Tensor) -> None:
+        """From what was filled in, as behind so many steps."""
+        for piece in self._pieces():
+            self._state_of(piece)["step"].copy_(steps)
         self._spread_weights()
 
     def _spread_weights(self) -> None:
@@ -123,6 +150,8 @@ def make_engine(model: Any, settings: Settings, ranks: Ranks, stage: int) -> Zer
     warnings.filterwarnings("ignore", category=FutureWarning, module=C10D)
     deepspeed.init_distributed()
     config = config_of(model, settings, stage)
+    if stage == 3:
+        _cut_as_made(model, settings, ranks, config)
     optimizer = torch.optim.AdamW(
         decay_groups(pieces_of(model), settings),
         lr=settings.learning_rate,
@@ -131,6 +160,16 @@ def make_engine(model: Any, settings: Settings, ranks: Ranks, stage: int) -> Zer
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
     _check(engine, config, stage)
     return ZeroEngine(engine, stage)
+
+
+def _cut_as_made(model: Any, settings: Settings, ranks: Ranks, config: dict[str, Any]) -> None:
+    """No rank has more of the model at once than its own pieces and one block."""
+    zero: Any = _deepspeed().zero
+
+    def cut(parameters: list[Parameter]) -> None:
+        zero.Init(ParameterList(parameters), config_dict_or_path=config, dtype=torch.float32)
+
+    materialise_by_unit(model, settings, ranks.device, cut)
 
 
 def _deepspeed() -> Any:

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.train_families import FAMILIES, config_of
 from tests.train_settings import SETTINGS
-from train.materialise import materialise
+from train.materialise import materialise, materialise_by_unit
 from train.model import make_model
 from train.settings import Settings
 from train.weights import weights_of
@@ -62,6 +62,32 @@ def test_models_of_folders_are_the_same(tmp_path: Path, name: str) -> None:
     model = make_model(settings, 19, on_meta=True)
     materialise(model, settings, CPU)
     assert_same(make_model(settings, 19), model)
+
+
+@pytest.mark.parametrize("begins", ["init", "model"])
+def test_one_block_at_a_time_has_memory(tmp_path: Path, begins: str) -> None:
+    settings = settings_of(tmp_path, "llama", **{begins: str(tmp_path)})
+    if begins == "model":
+        AutoModelForCausalLM.from_config(
+            config_of("llama", tied=True, vocabulary=19)
+        ).save_pretrained(tmp_path)
+    expected = dict(make_model(settings, 19).named_parameters())
+    model = make_model(settings, 19, on_meta=True)
+    taken: dict[int, torch.Tensor] = {}
+
+    def take(parameters: list[torch.nn.Parameter]) -> None:
+        here = {id(each) for each in model.parameters() if each.device == CPU and each.numel()}
+        assert here == {id(each) for each in parameters}
+        for each in parameters:
+            taken[id(each)] = each.detach().clone()
+            each.data = torch.empty(0)
+
+    materialise_by_unit(model, settings, CPU, take)
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    named = dict(model.named_parameters())
+    assert list(named) == list(expected)
+    for name, parameter in named.items():
+        assert torch.equal(taken[id(parameter)], expected[name]), name
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,14 +12,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 from _shared.protocol import JobError
 from tests.train_settings import SETTINGS
-from train.checkpoints.sameness import (
-    FREE,
-    Layout,
-    check_layout,
-    check_recipe,
-    check_steps,
-    recipe_of,
-)
+from train.checkpoints.sameness import FREE, check_recipe, check_steps, recipe_of
 from train.settings import Settings
 
 BASE = Settings(**SETTINGS)
@@ -69,15 +62,3 @@ def test_fewer_steps_than_are_done_are_refused() -> None:
     check_steps(5, 5, "step-5")
     with pytest.raises(JobError, match="--steps 4 is less than the 5 steps"):
         check_steps(5, 4, "step-5")
-
-
-def test_states_of_deepspeed_stay_in_their_layout() -> None:
-    check_layout(Layout("ddp", 2), Layout("fsdp", 8), "step-5")
-    check_layout(Layout("zero3", 2), Layout("zero3", 2), "step-5")
-    for saved, asked in [
-        (Layout("zero3", 2), Layout("zero3", 4)),
-        (Layout("zero1", 2), Layout("ddp", 2)),
-        (Layout("ddp", 2), Layout("zero2", 2)),
-    ]:
-        with pytest.raises(JobError, match="cannot read"):
-            check_layout(saved, asked, "step-5")
