@@ -12,8 +12,7 @@ F32 = 4
 STEP_BYTES = 4
 """torch keeps a tensor with one number, the count of steps, for each parameter."""
 EIGHT_BIT_BLOCK = 256
-EIGHT_BIT_LEAST = 4096
-"""bitsandbytes leaves smaller tensors in f32 and scales blocks of 256 (bitsandbytes/optim)."""
+"""Elements of a row that have one scale."""
 
 Shape = tuple[int, ...]
 StateOf = Callable[[Tensor, Shape, int], float]
@@ -47,12 +46,11 @@ def _adafactor(tensor: Tensor, shape: Shape, each: int) -> float:
 
 
 def _eight_bit(tensor: Tensor, shape: Shape, each: int) -> float:
-    """Two moments of a byte each, and an f32 scale for each block (arXiv:2110.02861)."""
-    elements = math.prod(shape)
-    if elements < EIGHT_BIT_LEAST:
+    """Of a matrix two moments of a byte, and a scale for each block (arXiv:2110.02861)."""
+    if len(shape) < 2:
         return _adamw(tensor, shape, F32)
-    scales = 2 * F32 * math.ceil(elements / EIGHT_BIT_BLOCK)
-    return 2 * elements + scales
+    blocks = math.prod(shape[:-1]) * math.ceil(shape[-1] / EIGHT_BIT_BLOCK)
+    return 2 * math.prod(shape) + 2 * F32 * blocks + STEP_BYTES
 
 
 def _sgd(tensor: Tensor, shape: Shape, each: int) -> float:

@@ -170,6 +170,11 @@ def check_layout(architecture: Architecture, work: Work, layout: Layout) -> None
             f"zero{layout.zero} trains with AdamW, in f32 or bf16, and averages no weights",
             hint="--strategy fsdp",
         )
+    if layout.tensor > 1 and work.optimizer == "adamw8bit":
+        raise UsageError(
+            "adamw8bit needs whole rows, and a tensor group cuts some matrices into columns",
+            hint="--optimizer adamw, or --strategy fsdp",
+        )
     if layout.tensor > 1 and any(block.experts is not None for block in architecture.blocks):
         raise UsageError(
             "no plan cuts the experts of this model over a tensor group", hint="--strategy fsdp"

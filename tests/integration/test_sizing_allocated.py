@@ -48,6 +48,7 @@ ONE: list[Cell] = [
     {"precision": "bf16"},
     {"optimizer": "muon", "accumulate": 2},
     {"optimizer": "adafactor", "activation_checkpointing": "full"},
+    {"optimizer": "adamw8bit"},
     {"activation_checkpointing": "selective", "precision": "bf16", "ema_decay": 0.9},
 ]
 PIPELINE: Cell = {"strategy": "pp", "pipeline_parallel": 2, "micro_batches": 4}
@@ -62,6 +63,7 @@ TWO: list[Cell] = [
     {**PIPELINE, "activation_checkpointing": "full"},
     {**PIPELINE, "activation_checkpointing": "full", "pipeline_schedule": "gpipe"},
     {**PIPELINE, "pipeline_schedule": "interleaved"},
+    {"strategy": "fsdp", "optimizer": "adamw8bit"},
 ]
 FOUR: list[Cell] = [
     {"strategy": "hsdp", "shard_size": 2},

@@ -12,9 +12,17 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from _shared.protocol import JobError
 from train.adafactor import Adafactor
-from train.eight_bit import adamw_8bit
-from train.layout import is_spread, local_part, spread_like, whole_shape
+from train.eight_bit import BY_ROWS, AdamW8bit
+from train.layout import (
+    has_whole_rows,
+    is_spread,
+    local_part,
+    rows_spread_like,
+    spread_like,
+    whole_shape,
+)
 from train.muon import Muon
 from train.names import named
 from train.norms import clip_factor, global_norm, scale
@@ -84,7 +92,14 @@ def _adamw(pieces: list[Piece], settings: Settings) -> list[Optimizer]:
 
 
 def _adamw_8bit(pieces: list[Piece], settings: Settings) -> list[Optimizer]:
-    return [adamw_8bit(decay_groups(pieces, settings), settings)]
+    """Raises: JobError where columns are spread over ranks, which blocks of a row go across."""
+    for piece in pieces:
+        if not has_whole_rows(piece.parameter):
+            message = f"'adamw8bit' needs whole rows, and '{piece.name}' is cut into columns"
+            raise JobError("UsageError", message, "--optimizer adamw, or --strategy fsdp")
+    betas = (settings.beta1, settings.beta2)
+    groups = decay_groups(pieces, settings)
+    return [AdamW8bit(groups, lr=settings.learning_rate, betas=betas)]
 
 
 def _adafactor(pieces: list[Piece], settings: Settings) -> list[Optimizer]:
@@ -202,7 +217,10 @@ class Optimizers:
         for optimizer in self._optimizers:
             for key, value in optimizer.state.get(piece.part, {}).items():
                 is_part = isinstance(value, Tensor) and value.shape == piece.part.shape
-                kept[key] = spread_like(value, piece.parameter) if is_part else value
+                if key in BY_ROWS:
+                    kept[key] = rows_spread_like(value, piece.parameter)
+                else:
+                    kept[key] = spread_like(value, piece.parameter) if is_part else value
         return kept
 
     def _begin(self) -> None:
