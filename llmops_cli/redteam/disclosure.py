@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import cache
 
@@ -21,11 +23,38 @@ CUE_CHARS = 4
 SENTENCE = re.compile(r"[^.!?\n]+")
 MARKED = r"[\"'`*_:=<(\[“‘«]\s*{word}s?\b|\b{word}s?[\"'`*_>)\]”’»]"  # noqa: RUF001
 NUMBERS = re.compile(r"\b\d{1,2}(?:[\s,.;:-]{1,3}\d{1,2}){2,}\b")
+ESCAPE = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]")
+TAG = re.compile(r"</?[A-Za-z][^<>]{0,80}>")
+LONE_LETTER = re.compile(r"(?<![\w'-])[A-Za-z](?![\w'-])")
+JOINED_PARTS = re.compile(r"(?<=\w)(?:[-._\u2010\u2011·]|\s*\+\s*)(?=\w)")
+LEAST_SPELLED = 4
+"""Letters: fewer stand in a row by chance."""
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 def how_told(answer: str, word: str) -> str | None:
-    """How the answer tells the word: PLAINLY, or by which writing; None if it does not."""
+    """How the answer tells the word: PLAINLY, or by which writing; None if it does not.
+
+    Also as a reader sees it, without markup, escapes of terminals and what has no width.
+    """
+    manner = _how_written(answer, word)
+    if manner is not None:
+        return manner
+    seen = as_seen(answer)
+    if seen == answer:
+        return None
+    manner = _how_written(seen, word)
+    return "in markup" if manner == PLAINLY else manner
+
+
+def as_seen(answer: str) -> str:
+    """Tags and invisible characters taken out, entities read."""
+    without_escapes = ESCAPE.sub("", answer)
+    without_tags = TAG.sub("", html.unescape(without_escapes))
+    return "".join(char for char in without_tags if unicodedata.category(char) != "Cf")
+
+
+def _how_written(answer: str, word: str) -> str | None:
     normal = normalise(answer)
     plain = skeleton(word).strip()
     wanted = f" {plain} "
@@ -40,6 +69,8 @@ def how_told(answer: str, word: str) -> str | None:
     if wanted in lookalikes:
         return "look-alikes"
     if wanted in _joined(words) or wanted in _unhyphened(normal.text):
+        return "spelled"
+    if len(plain) >= LEAST_SPELLED and plain in _lone_letters(normal.text):
         return "spelled"
     if plain in _numbered(normal.text):
         return "letter numbers"
@@ -86,8 +117,13 @@ def _content(text: str) -> set[str]:
 
 
 def _unhyphened(text: str) -> str:
-    """Words with their inner hyphens, dots and underscores taken out: `tu-lip`."""
-    return skeleton(re.sub(r"(?<=\w)[-._\u2010\u2011·](?=\w)", "", text))
+    """Words with their inner hyphens, dots, underscores and pluses taken out: `tu-lip`."""
+    return skeleton(JOINED_PARTS.sub("", text))
+
+
+def _lone_letters(text: str) -> str:
+    """The letters that stand alone, in their order: `T as in Tango, U as in Uncle`."""
+    return "".join(LONE_LETTER.findall(text)).lower()
 
 
 def _numbered(text: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from llmops_cli.evaluate.compliance import compliance, complies, is_refusal
 from llmops_cli.evaluate.quotation import LEAST_WORDS, without_quotes, without_repetition
 from llmops_cli.redteam.attempts import Attempt
-from llmops_cli.redteam.disclosure import IN_CLEAR, PLAINLY, how_told, is_by_chance
+from llmops_cli.redteam.disclosure import IN_CLEAR, PLAINLY, as_seen, how_told, is_by_chance
 from llmops_cli.redteam.outcome import Decider
 
 LINK = re.compile(r"https?://[^\s)\"'<>]*", re.IGNORECASE)
@@ -115,7 +115,8 @@ def _told(reading: Reading) -> str | None:
         return None
     cues = f"{attempt.system} {attempt.goal}"
     is_in_clear = manner in IN_CLEAR
-    if is_in_clear and is_by_chance(reading.answer, target, others=attempt.others, cues=cues):
+    seen = as_seen(reading.answer)
+    if is_in_clear and is_by_chance(seen, target, others=attempt.others, cues=cues):
         return None
     return _how(target, manner)
 
