@@ -1,4 +1,4 @@
-"""`llmops guard check|explain|eval|train`."""
+"""`llmops guard check|explain|eval|train|truth`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from llmops_cli.cli.guard_train import train
+from llmops_cli.cli.guard_truth import truth
 from llmops_cli.cli.values import CommandLine
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ group = CommandLine(
 
 def register(app: typer.Typer) -> None:
     group.command()(train)
+    group.command()(truth)
     app.add_typer(group, name="guard")
 
 

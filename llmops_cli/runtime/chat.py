@@ -108,7 +108,10 @@ def require_answer(endpoint: ChatEndpoint, *, field: str = "url") -> None:
 
 
 class ChatSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client asks. `rate`: requests a second at most. `retries`: with growing pauses."""
+    """How a client asks. `rate`: requests a second at most. `retries`: with growing pauses.
+
+    `choices`: the answer is {"choice": one of these}, which servers with a grammar see to.
+    """
 
     max_tokens: int
     temperature: float = 0.0
@@ -117,6 +120,7 @@ class ChatSettings(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 2
     rate: float | None = None
     concurrency: int = 16
+    choices: tuple[str, ...] = ()
 
 
 class TokenUse(msgspec.Struct):
@@ -178,15 +182,16 @@ class ChatClient:
 
     def _body(self, messages: list[Message]) -> bytes:
         settings = self._settings
-        return msgspec.json.encode(
-            {
-                "model": self._endpoint.model,
-                "messages": messages,
-                "max_tokens": settings.max_tokens,
-                "temperature": settings.temperature,
-                "seed": settings.seed,
-            }
-        )
+        body: dict[str, object] = {
+            "model": self._endpoint.model,
+            "messages": messages,
+            "max_tokens": settings.max_tokens,
+            "temperature": settings.temperature,
+            "seed": settings.seed,
+        }
+        if settings.choices:
+            body["response_format"] = _one_of(settings.choices)
+        return msgspec.json.encode(body)
 
     def _pause_s(self, attempt: int, asked_s: float | None) -> float:
         pause_s = asked_s or BACKOFF_S * 2**attempt
@@ -254,6 +259,18 @@ class ChatClient:
         self._next_at = turn_at + 1 / rate
         if turn_at > now:
             await asyncio.sleep(turn_at - now)
+
+
+def _one_of(choices: tuple[str, ...]) -> dict[str, object]:
+    """The JSON schema of an object that has one of these."""
+    schema = {
+        "type": "object",
+        "properties": {"choice": {"type": "string", "enum": list(choices)}},
+        "required": ["choice"],
+        "additionalProperties": False,
+    }
+    named = {"name": "choice", "strict": True, "schema": schema}
+    return {"type": "json_schema", "json_schema": named}
 
 
 class _Retry(Exception):
