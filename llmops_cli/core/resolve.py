@@ -25,7 +25,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError, nearest_name, unknown_name
 from llmops_cli.core.fields import choices_of, is_list, is_share, plain_type, reader_of
 from llmops_cli.core.grammar import Unreadable
-from llmops_cli.core.said import refuse_empty_flags, said_of, variable_of
+from llmops_cli.core.said import refuse_empty_flags, said_of, strangers_in, variable_of
 
 RecipeT = TypeVar("RecipeT", bound=msgspec.Struct)
 Values = dict[str, object]
@@ -87,6 +87,7 @@ def resolve(
     prepared = _checked(kind, values, said)
     recipe = msgspec.convert(prepared, kind, strict=False)
     warnings = [setting.warning for setting in settings.values() if setting.warning]
+    warnings += strangers_in(environ or {}, command=command, names=names)
     return Resolved(recipe=recipe, origins=origins, warnings=tuple(warnings))
 
 

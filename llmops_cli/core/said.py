@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import get_type_hints
 
 import msgspec
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import UsageError, nearest_name
 from llmops_cli.core.fields import flags_of, is_list, spelling_of
 
 FLAG = "flag"
@@ -38,6 +38,22 @@ def variable_of(command: str, field: str) -> str:
     """The environment variable of a command's field."""
     name = f"LLMOPS_{command}_{field}".upper()
     return name.replace("-", "_")
+
+
+def strangers_in(
+    environ: Mapping[str, str],
+    *,
+    command: str,
+    names: Iterable[str],
+) -> list[str]:
+    """A line for each variable that is named after the command and sets nothing of it."""
+    known = [variable_of(command, name) for name in names]
+    own = variable_of(command, "")
+    strangers = {name for name in environ if name.startswith(own)}.difference(known)
+    return [
+        f"{name} sets nothing of {command}: {nearest_name(name, known)}"
+        for name in sorted(strangers)
+    ]
 
 
 def refuse_empty_flags(

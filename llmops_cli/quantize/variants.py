@@ -214,6 +214,11 @@ def _refuse_in_sweep(
     wishes: Iterable[Wish],
     given: frozenset[str],
 ) -> None:
+    if recipe.method != QuantizeRecipe().method:
+        raise UsageError(
+            f"a sweep names its methods itself, so --method {recipe.method} has no effect",
+            hint=f"--sweep {','.join([recipe.method, *recipe.sweep])}",
+        )
     if recipe.engine or recipe.scheme:
         raise UsageError(
             "a sweep names its engines and schemes itself", hint="--sweep awq@autoawq,gguf:Q4_K_M"

@@ -137,3 +137,11 @@ def test_an_old_variable_works_for_a_release_and_says_its_new_name() -> None:
     found = resolve(TrainRecipe, command="train", environ={"LLMOPS_STEPS": "5"})
     assert found.recipe.steps == 5
     assert "LLMOPS_TRAIN_STEPS" in found.warnings[0]
+
+
+def test_a_variable_that_sets_nothing_is_told_of() -> None:
+    environ = {"LLMOPS_BENCH_CONCURENCY": "3", "LLMOPS_BENCH_API": "chat", "LLMOPS_TRAIN_X": "1"}
+    found = resolve(BenchRecipe, command="bench", environ=environ)
+    (warning,) = found.warnings
+    assert warning.startswith("LLMOPS_BENCH_CONCURENCY sets nothing of bench")
+    assert "'LLMOPS_BENCH_CONCURRENCY'" in warning

@@ -54,6 +54,7 @@ def test_a_sweep_is_a_list_of_methods_schemes_and_quantizers() -> None:
         ({"method": "mxfp4", "samples": 8}, "method mxfp4 has no --samples"),
         ({"sweep": ["awq", "nonsense:1"]}, "unknown method 'nonsense'"),
         ({"sweep": ["awq"], "engine": "autoawq"}, "names its engines and schemes itself"),
+        ({"sweep": ["int4"], "method": "awq"}, "--sweep awq,int4"),
         ({"sweep": ["fp8", "gguf"], "bits": 3}, "nothing in this sweep has --bits"),
         ({"method": "gptq", "group_size": 0}, "--group-size 0"),
         ({"method": "fp8", "samples": 8}, "--scheme static calibrates them"),
