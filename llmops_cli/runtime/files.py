@@ -25,12 +25,20 @@ def cannot_write(path: Path, error: OSError) -> EnvironmentMissing:
         message = f"no space left writing {path}"
         elsewhere = f"free some space, or {_elsewhere(path)}"
     else:
-        reason = str(error)
-        if error.errno:
-            reason = os.strerror(error.errno)
-        message = f"cannot write {path}: {reason}"
+        message = f"cannot write {path}: {_reason(path, error)}"
         elsewhere = _elsewhere(path)
     return EnvironmentMissing(message, hint=elsewhere)
+
+
+def _reason(path: Path, error: OSError) -> str:
+    """In the system's words, but for a path that leads through what is no folder."""
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        for above in path.parents:
+            if above.exists() and not above.is_dir():
+                return f"{above} is no folder"
+    if error.errno:
+        return os.strerror(error.errno)
+    return str(error)
 
 
 def _elsewhere(path: Path) -> str:

@@ -95,3 +95,13 @@ def test_what_is_claimed_is_refused_to_others_with_the_owner(tmp_path: Path) -> 
     with claimed(tmp_path / "run"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_through_a_file_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for target in (file / "report.json", file / "deep" / "report.json"):
+        with pytest.raises(EnvironmentMissing, match=f"{file} is no folder"):
+            write_atomic(target, b"{}")
+        with pytest.raises(EnvironmentMissing, match=f"{file} is no folder"), claimed(target):
+            pass
