@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from llmops_cli.guard.signs import DIGITS, Least
 from llmops_cli.guard.writing import (
     read_braille,
     read_morse,
@@ -44,7 +45,8 @@ UNPACKED_MOST = 16_384
 CODE_POINTS = 0x10FFFF
 PERCENT = re.compile("(?:%[0-9a-fA-F]{2})+")
 ESCAPE = re.compile(r"\\u\{?([0-9a-fA-F]{4,6})\}?|\\x([0-9a-fA-F]{2})")
-MORSE_SIGN = r"[.\-–—−_•·∙․]"  # noqa: RUF001
+MORSE_SIGNS = ".-–—−_•·∙․"  # noqa: RUF001
+MORSE_SIGN = f"[{re.escape(MORSE_SIGNS)}]"
 NATO_WORD = (
     r"(?:alfa|alpha|bravo|charlie|delta|echo|foxtrot|golf|hotel|india|juliett?|kilo|lima|mike"
     r"|november|oscar|papa|quebec|romeo|sierra|tango|uniform|victor|whiske?y|x-?ray|yankee|zulu)"
@@ -56,7 +58,8 @@ BETWEEN_LETTERS = r"[ .\-_*|~,\t]"
 class Carrier(msgspec.Struct, frozen=True, kw_only=True):
     """What gives a carrier away to one scan over the text, where it is, what it says.
 
-    A message that was `glued` has lost the spaces between its words.
+    A message that was `glued` has lost the spaces between its words. `least` says what a text with
+    the sign has at least, which is cheaper to see.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Carrier(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str
     decode: Decode
     glued: bool = False
+    least: Least = Least()
 
 
 def read_base64(run: str) -> str | None:
@@ -223,66 +227,77 @@ CARRIERS = (
         sign=r"[A-Za-z0-9+/_-]{16}",
         pattern=r"(?<![A-Za-z0-9+/_-])={0,6}(?:[A-Za-z0-9+/_-]{16,}\s{0,2})+={0,6}",
         decode=read_base64,
+        least=Least(run=16),
     ),
     Carrier(
         name="base32",
         sign=r"[A-Z2-7]{16}|[a-z2-7]{24}",
         pattern=r"[A-Z2-7]{16,}=*|[a-z2-7]{24,}=*",
         decode=read_base32,
+        least=Least(run=16),
     ),
     Carrier(
         name="hex",
         sign=r"(?:[0-9a-fA-F]{2}[\s:,\-]?(?:0x|\\x)?){8}",
         pattern=r"(?:0x|\\x)?(?:[0-9a-fA-F]{2}[\s:,\-]{0,2}(?:0x|\\x)?){8,}",
         decode=read_hex,
+        least=Least(marks=DIGITS, count=4),
     ),
     Carrier(
         name="binary",
         sign=r"(?:[01]{8}[\s,]?){4}",
         pattern=r"(?:[01]{8}[\s,]{0,2}){4,}",
         decode=_binary,
+        least=Least(marks=DIGITS, count=32),
     ),
     Carrier(
         name="decimal codes",
         sign=r"(?:\d{2,3}[\s,;.:|/\\_+-]{1,3}){8}",
         pattern=r"(?:\d{2,3}[\s,;.:|/\\_+-]{1,3}){8,}\d{2,3}",
         decode=_decimal,
+        least=Least(marks=DIGITS, count=16),
     ),
     Carrier(
         name="places in the alphabet",
         sign=rf"(?:^|[^\d])(?:{PLACE}[-., /|]{{1,3}}){{8}}",
         pattern=rf"(?<!\d)(?:{PLACE}[-., /|\n]{{1,3}}){{8,}}{PLACE}(?!\d)",
         decode=read_places,
+        least=Least(marks=DIGITS, count=8),
     ),
     Carrier(
         name="octal codes",
         sign=r"(?:[01][0-7]{2}[\s,;\\]{1,2}){8}",
         pattern=r"(?:[01][0-7]{2}[\s,;\\]{1,2}){8,}[01][0-7]{2}",
         decode=_octal,
+        least=Least(marks=DIGITS, count=24),
     ),
     Carrier(
         name="ascii85",
         sign=r"<~[!-u\s]{10}",
         pattern=r"<~[!-u\s]{10,}?~>",
         decode=_base85,
+        least=Least(marks=("<~",), count=1),
     ),
     Carrier(
         name="base85",
         sign=r"[!-~]{24}",
         pattern=r"(?<![!-~])[!-~]{24,}",
         decode=_base85,
+        least=Least(run=24),
     ),
     Carrier(
         name="url",
         sign=r"(?:%[0-9a-fA-F]{2}[^%\n]*){3}",
         pattern=r"(?:[^%\n]{0,24}%[0-9a-fA-F]{2}){3,}[^%\n]{0,64}",
         decode=_percent,
+        least=Least(marks=("%",), count=3),
     ),
     Carrier(
         name="html",
         sign=r"(?:&#?\w+;[^&\n]*){2}",
         pattern=r"(?:[^&\n]{0,24}&#?\w{2,8};){2,}[^&\n]{0,64}",
         decode=html.unescape,
+        least=Least(marks=("&",), count=2),
     ),
     Carrier(
         name="escapes",
@@ -291,24 +306,28 @@ CARRIERS = (
             r"(?:[^\\\n]{0,24}\\(?:u\{?[0-9a-fA-F]{4,6}\}?|x[0-9a-fA-F]{2})){3,}[^\\\n]{0,64}"
         ),
         decode=_escapes,
+        least=Least(marks=("\\",), count=2),
     ),
     Carrier(
         name="quoted-printable",
         sign=r"(?:=[0-9A-F]{2}[^=\n]*){3}",
         pattern=r"(?:[^=\n]{0,24}=[0-9A-F]{2}){3,}[^=\n]{0,64}",
         decode=_quoted_printable,
+        least=Least(marks=("=",), count=3),
     ),
     Carrier(
         name="morse",
         sign=rf"(?:{MORSE_SIGN}{{1,7}}[ /|]{{1,3}}){{5}}",
         pattern=rf"(?:{MORSE_SIGN}{{1,7}}[ /|\n]{{1,3}}){{5,}}{MORSE_SIGN}{{0,7}}",
         decode=read_morse,
+        least=Least(marks=tuple(MORSE_SIGNS), count=5),
     ),
     Carrier(
         name="braille",
         sign=r"[⠀-⣿]{4}",
         pattern=r"[⠀-⣿][⠀-⣿ \n]{3,}",
         decode=read_braille,
+        least=Least(ascii_only=False),
     ),
     Carrier(
         name="nato",

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.guard.ciphers import LEET
+from llmops_cli.guard.needed_words import SEEN_MOST
 from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.skeleton import skeleton
 from llmops_cli.runtime.yaml_text import load_yaml
@@ -32,7 +33,6 @@ AROUND = 24
 """Words on both sides of a mended one that are read again."""
 MENDED_MOST = 400
 PIECES_MOST = 6
-SEEN_MOST = 50_000
 ENOUGH = 2
 """Words without vowels, or turned around: one is chance."""
 
@@ -145,11 +145,15 @@ def _is_one_slip(meant: str, typed: str) -> bool:
     )
 
 
-def mended_text(text: str) -> str | None:
-    """The parts of a text around words in disguise, as a reader sees them; None without any."""
+def mended_text(text: str, words: list[str]) -> str | None:
+    """The parts of a text around words in disguise, as a reader sees them; None without any.
+
+    `words` are its skeleton's.
+    """
     known = vocabulary()
     plain = _without_marks(text)
-    words = skeleton(plain).split()
+    if plain != text:
+        words = skeleton(plain).split()
     different = set(words)
     odd = {word for word in different if known.odd[word]}
     if plain != text:

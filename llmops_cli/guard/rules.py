@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 import re2
 
 from llmops_cli.guard.automata import PatternSet
+from llmops_cli.guard.needed_words import NeededWords
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "rules.yaml"
@@ -48,6 +50,17 @@ class _RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     carry_out: list[str]
 
 
+class _Group(msgspec.Struct, frozen=True):
+    """Patterns by number, and what looks for them all at once."""
+
+    numbers: tuple[int, ...]
+    automaton: PatternSet
+
+    def match(self, skeleton: str) -> Iterator[int]:
+        for index in self.automaton.match(skeleton):
+            yield self.numbers[index]
+
+
 class RuleSet:
     """Rules compiled together. `glued` matches text whose words have lost their spaces."""
 
@@ -65,16 +78,24 @@ class RuleSet:
             for pattern in rule.any:
                 self._owners.append(rule)
                 self._patterns.append(expand(pattern, macros, glued=glued))
-        self._automata = list(_automata(self._owners, self._patterns))
+        self._groups = list(_groups(self._owners, self._patterns))
+        self._needed = None if glued else NeededWords(self._patterns)
 
     def matches(self, skeleton: str) -> dict[Rule, list[int]]:
         """Rule -> numbers of its patterns that are in the skeleton."""
         found: dict[Rule, list[int]] = {}
-        for numbers, automaton in self._automata:
-            for index in automaton.match(skeleton):
-                number = numbers[index]
+        possible = self._possible(skeleton)
+        for group in self._groups:
+            if possible.isdisjoint(group.numbers):
+                continue
+            for number in group.match(skeleton):
                 found.setdefault(self._owners[number], []).append(number)
         return found
+
+    def _possible(self, skeleton: str) -> AbstractSet[int]:
+        if self._needed is None:
+            return dict.fromkeys(range(len(self._patterns))).keys()
+        return self._needed.possible(skeleton)
 
     def spans(self, number: int, skeleton: str) -> Iterator[tuple[int, int]]:
         """Where that pattern stands, in characters of the skeleton, one after the other."""
@@ -89,21 +110,22 @@ class RuleSet:
             yield start, chars
 
 
-def _automata(
+def _groups(
     owners: list[Rule],
     patterns: list[str],
-) -> Iterator[tuple[list[int], PatternSet]]:
-    """The patterns' numbers with what looks for them: other languages' in one pass of their own.
+) -> Iterator[_Group]:
+    """The patterns with what looks for them: other languages' in passes of their own.
 
     Hardly any of those begins in a text, so that together they make few states.
     """
     numbers = range(len(patterns))
     others = [number for number in numbers if owners[number].id.startswith(LANGUAGES)]
     usual = sorted(set(numbers) - set(others))
-    for group, together in ((usual, TOGETHER), (others, TOGETHER_OTHERS)):
-        if group:
+    for kind, together in ((usual, TOGETHER), (others, TOGETHER_OTHERS)):
+        for first in range(0, len(kind), together):
+            group = tuple(kind[first : first + together])
             written = [patterns[number] for number in group]
-            yield group, PatternSet(written, together=together, options=_options())
+            yield _Group(group, PatternSet(written, together=together, options=_options()))
 
 
 @cache

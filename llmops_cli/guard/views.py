@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 import msgspec
@@ -22,10 +22,12 @@ from llmops_cli.guard.ciphers import (
     read_pig_latin,
 )
 from llmops_cli.guard.mended_words import mended_text
+from llmops_cli.guard.needed_words import SEEN_CHARS, SEEN_MOST
+from llmops_cli.guard.signs import Least, Sign, SignSet
+from llmops_cli.guard.skeleton import skeleton
 
 MOST = 32
 """Segments of one kind that are looked at in a layer; of more, so many."""
-CARRIERS_TOGETHER = 2
 CIPHERS_TOGETHER = 6
 LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 ANCHOR_LEAST = 6
@@ -34,6 +36,11 @@ PIG_LATIN = "pig latin"
 JOINED = "joined"
 MENDED = "mended"
 JOINED_SIGN = r"[\"'“”][^\"'“”\n]+[\"'“”][^\n]*[\"'“”]"
+OWN_SIGNS = (
+    Sign(name=LEET, pattern=LEET_SIGN, least=Least(marks=tuple("0134579@$!|+"), count=2)),
+    Sign(name=PIG_LATIN, pattern=PIG_SIGN, least=Least(marks=("ay", "AY", "Ay", "aY"), count=4)),
+    Sign(name=JOINED, pattern=JOINED_SIGN, least=Least(marks=tuple("\"'“”"), count=3)),
+)
 PIECE = re.compile(r"[\"“]([^\"“”\n]{1,200})[\"”]|'([^'\n]{1,200})'")
 PIECES_MOST = 64
 DISGUISES = ("rot13", "atbash", "reversed")
@@ -58,7 +65,8 @@ def views_of(text: str) -> Iterator[View]:
     text = without_surrogates(text)
     signs = _signs()
     whole = (0, len(text))
-    for name in signs.of(text):
+    words = skeleton(text).split()
+    for name in signs.of(text, frozenset(words)):
         if name in BY_NAME:
             yield from _carried(BY_NAME[name], signs.patterns[name], text)
         elif name in CIPHERS:
@@ -72,39 +80,61 @@ def views_of(text: str) -> Iterator[View]:
             yield View(PIG_LATIN, read_pig_latin(text), whole)
         elif name == JOINED:
             yield from _joined(text)
-    said = mended_text(text)
+    said = mended_text(text, words)
     if said is not None:
         yield View(MENDED, said, whole)
 
 
 class Signs:
-    """Automata over everything that gives a carrier or a cipher away."""
+    """Everything that gives a carrier or a cipher away."""
 
     def __init__(self) -> None:
         self.patterns = {carrier.name: re.compile(carrier.pattern) for carrier in CARRIERS}
-        carriers = {carrier.name: carrier.sign for carrier in CARRIERS}
-        carriers |= {LEET: LEET_SIGN, PIG_LATIN: PIG_SIGN, JOINED: JOINED_SIGN}
+        carriers = [
+            Sign(name=carrier.name, pattern=carrier.sign, least=carrier.least)
+            for carrier in CARRIERS
+        ]
+        self._carriers = SignSet([*carriers, *OWN_SIGNS])
         words = [anchor for anchor in ANCHORS if len(anchor) >= ANCHOR_LEAST]
-        ciphers = {
-            name: "|".join(cipher.encode(word) for word in words)
-            for name, cipher in CIPHERS.items()
-        }
-        ciphers |= {
+        written = {name: [each.encode(word) for word in words] for name, each in CIPHERS.items()}
+        ciphers = {name: "|".join(forms) for name, forms in written.items()}
+        exchanges = {
             name: "|".join(re2.escape(exchange.encode(word).lower()) for word in words)
             for name, exchange in EXCHANGES.items()
         }
-        self._carriers = PatternSet(list(carriers.values()), together=CARRIERS_TOGETHER)
-        self._carrier_names = list(carriers)
         self._ciphers = PatternSet(list(ciphers.values()), together=CIPHERS_TOGETHER)
+        self._exchanges = PatternSet(list(exchanges.values()), together=CIPHERS_TOGETHER)
+        self._in_cipher = WordsWith(form for forms in written.values() for form in forms)
         self._cipher_names = list(ciphers)
+        self._exchange_names = list(exchanges)
 
-    def of(self, text: str) -> list[str]:
-        """Names of the carriers and ciphers that the text may have."""
-        carried = self._carriers.match(text)
-        lower = (text if text.isascii() else text.lower()).translate(LOWER)
-        exchanged = self._ciphers.match(lower)
-        names = [self._carrier_names[index] for index in carried]
-        return names + [self._cipher_names[index] for index in exchanged]
+    def of(self, text: str, words: frozenset[str]) -> list[str]:
+        """Names of the carriers and ciphers that the text may have; `words` of its skeleton."""
+        names = self._carriers.of(text)
+        lower = (text if text.isascii() else text.lower()).translate(LOWER).encode()
+        if any(map(self._in_cipher.__getitem__, words)):
+            names += [self._cipher_names[index] for index in self._ciphers.match(lower)]
+        return names + [self._exchange_names[index] for index in self._exchanges.match(lower)]
+
+
+class WordsWith(dict[str, bool]):
+    """Whether a word has one of the parts in it; looked at once."""
+
+    def __init__(self, parts: Iterable[str]) -> None:
+        super().__init__()
+        self._by_start: dict[str, list[str]] = {}
+        for part in parts:
+            self._by_start.setdefault(part[:ANCHOR_LEAST], []).append(part)
+
+    def __missing__(self, word: str) -> bool:
+        found = any(
+            word.startswith(part, place)
+            for place in range(len(word) - ANCHOR_LEAST + 1)
+            for part in self._by_start.get(word[place : place + ANCHOR_LEAST], ())
+        )
+        if len(self) < SEEN_MOST and len(word) <= SEEN_CHARS:
+            self[word] = found
+        return found
 
 
 @cache
