@@ -66,6 +66,7 @@ class ActRules:
     """
 
     def __init__(self, file: _ActsFile) -> None:
+        self.names = tuple(dict.fromkeys(act.act for act in file.acts))
         first = [act for act in file.acts if act.act not in DEEDS or act.weight >= ORDER]
         then = [act for act in file.acts if act not in first]
         self._first = _by_script(first, file.macros)

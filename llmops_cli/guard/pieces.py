@@ -61,6 +61,11 @@ def paragraphs_of(text: str, start: int) -> list[Piece]:
     return [_part(text[first:last], start + first) for first, last in cuts]
 
 
+def parts_of(text: str, chars: int) -> list[str]:
+    """All of the text, each part once, in parts of about so many characters."""
+    return [text[first:last] for first, last in _cuts(text, step=chars, lap=0) if first < last]
+
+
 def _cuts(text: str, *, step: int, lap: int) -> Iterator[Span]:
     """At white space where there is some near."""
     for start in range(0, max(len(text), 1), step):

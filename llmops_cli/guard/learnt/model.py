@@ -11,13 +11,14 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.injection import ATTACK, scan
 from llmops_cli.guard.learnt.signals import acts_in, signal_names, signals_of
-from llmops_cli.guard.learnt.windows import windows_of
+from llmops_cli.guard.pieces import parts_of
 
 MODEL = "model.json"
 CARD = "README.md"
 SCHEMA = "llmops.guard-stage/1"
 ACT = 0.1
 """What a speech act adds to the rules' evidence, for whether the stage is asked about a text."""
+WINDOW_CHARS = 1_200
 WINDOWS_MOST = 16
 """Windows of a text that are judged: those with most speech acts."""
 
@@ -52,7 +53,7 @@ def candidate_of(text: str) -> Candidate:
     """Linear in the text."""
     text = without_surrogates(text)
     rules_score = scan(text).score
-    counted = [(len(acts_in(window.text)), window.text) for window in windows_of(text)]
+    counted = [(len(acts_in(window)), window) for window in parts_of(text, WINDOW_CHARS)]
     counted.sort(key=lambda pair: -pair[0])
     most_acts = counted[0][0] if counted else 0
     return Candidate(

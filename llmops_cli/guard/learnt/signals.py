@@ -1,24 +1,18 @@
 """Signs of a window: evidence of the rules by family, and speech acts. No words of its own.
 
 What a text says differs from source to source; what it does to its reader differs less. Length,
-capitals and marks tell sources apart, not attacks. The acts are data: data/signals.yaml.
+capitals and marks tell sources apart, not attacks. The acts are those of guard/acts.py.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
-import msgspec
-
-from llmops_cli.guard.automata import PatternSet
+from llmops_cli.guard.act_rules import builtin_acts
+from llmops_cli.guard.clauses import clause_words
 from llmops_cli.guard.injection import Scan, scan
 from llmops_cli.guard.normalise import normalise
-from llmops_cli.guard.rules import expand
-from llmops_cli.guard.skeleton import skeleton
-from llmops_cli.runtime.yaml_text import load_yaml
 
-DATA = Path(__file__).parent.parent / "data" / "signals.yaml"
 FAMILIES = ("direct_hijack", "indirect", "jailbreak", "extraction", "hidden_text")
 EVIDENCE_MOST = 2.0
 """Of one family: beyond it more of the same tells nothing."""
@@ -30,33 +24,13 @@ SECOND_PERSON = frozenset(
 )
 
 
-class _Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    id: str
-    any: tuple[str, ...]
-
-
-class _Acts(msgspec.Struct, frozen=True):
-    names: tuple[str, ...]
-    owners: tuple[str, ...]
-    automata: PatternSet
-
-
-@cache
-def _acts() -> _Acts:
-    entries = msgspec.convert(load_yaml(DATA.read_bytes()), list[_Act])
-    owners = [entry.id for entry in entries for _ in entry.any]
-    patterns = [expand(pattern, {}) for entry in entries for pattern in entry.any]
-    names = tuple(entry.id for entry in entries)
-    return _Acts(names, tuple(owners), PatternSet(patterns, together=len(patterns)))
-
-
 @cache
 def signal_names() -> tuple[str, ...]:
     """In the order of `signals_of`."""
     return (
         *(f"rules.{family}" for family in FAMILIES),
         "rules.decoded",
-        *(f"act.{name}" for name in _acts().names),
+        *(f"act.{name}" for name in builtin_acts().names),
         "acts.together",
         "second_person",
     )
@@ -64,8 +38,8 @@ def signal_names() -> tuple[str, ...]:
 
 def acts_in(text: str) -> frozenset[str]:
     """The speech acts of a window."""
-    words = skeleton(normalise(text).text)
-    return frozenset(_acts().owners[number] for number in _acts().automata.match(words))
+    words = clause_words(normalise(text).text)
+    return frozenset(builtin_acts().all_of(words))
 
 
 def signals_of(text: str) -> list[float]:
@@ -73,7 +47,7 @@ def signals_of(text: str) -> list[float]:
     acts = acts_in(text)
     return [
         *_of_rules(scan(text)),
-        *(float(name in acts) for name in _acts().names),
+        *(float(name in acts) for name in builtin_acts().names),
         _together(len(acts)),
         _second_person(text),
     ]

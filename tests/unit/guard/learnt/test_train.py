@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Silent
 from llmops_cli.guard.check import Guard
-from llmops_cli.guard.learnt.model import CARD, MODEL, LearntStage
+from llmops_cli.guard.learnt.model import CARD, MODEL, WINDOW_CHARS, LearntStage
 from llmops_cli.guard.learnt.report import GuardTrainReport, recipe_of
 from llmops_cli.guard.learnt.train import train_stage
 from llmops_cli.guard.learnt.transfer import Outcome
-from llmops_cli.guard.learnt.windows import WINDOW_CHARS, windows_of
 from llmops_cli.guard.models import with_stage
+from llmops_cli.guard.pieces import parts_of
 from llmops_cli.guard.policy import DEFAULT, load_policy
 from llmops_cli.runtime.runs import RunFolder
 from llmops_cli.show.runs import open_run, page_of
@@ -166,9 +166,6 @@ def test_no_text_makes_it_raise(report: GuardTrainReport, text: str) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(parts=st.lists(st.sampled_from(["word ", "end. ", "\n", "\n\n", "x" * 700]), max_size=40))
-def test_windows_are_the_text_in_bounded_parts(parts: list[str]) -> None:
+def test_parts_are_the_text_each_once(parts: list[str]) -> None:
     text = "".join(parts)
-    windows = windows_of(text)
-    assert "".join(window.text for window in windows) == text
-    assert all(0 < len(window.text) <= WINDOW_CHARS for window in windows)
-    assert all(text[slice(*window.span)] == window.text for window in windows)
+    assert "".join(parts_of(text, WINDOW_CHARS)) == text
