@@ -10,6 +10,7 @@ import msgspec
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.leak import LeakCheck
+from llmops_cli.guard.together import RoleText
 from llmops_cli.redteam.attacker import (
     HelperFailed,
     Propose,
@@ -140,9 +141,11 @@ class Interrogator:
         blocked = None if self._guard is None else False
         outcome = AttemptOutcome(number=attempt.number)
         undecided = ""
+        turns: list[RoleText] = []
         for turn in attempt.turns:
+            turns.append((attempt.role, turn))
             if self._guard is not None:
-                blocked = blocked or self._stops(turn, attempt.role)
+                blocked = blocked or self._stops(turns)
             question = message("user", turn)
             messages.append(question)
             asked = messages
@@ -182,7 +185,7 @@ class Interrogator:
         said, answer = tried[-1]
         if self._guard is None:
             return LastExchange(said, answer, None)
-        blocked = self._stops(said, attempt.role)
+        blocked = self._stops([(attempt.role, said)])
         return LastExchange(said, answer, blocked)
 
     def _proposals(self, attempt: Attempt) -> Propose:
@@ -192,12 +195,14 @@ class Interrogator:
             return known_steps() if is_talk else known_forms(self._suite, attempt)
         return steps_of(self._attacker) if is_talk else asked_of(self._attacker)
 
-    def _stops(self, text: str, role: str) -> bool:
-        """Whether the guard in front would stop the message."""
+    def _stops(self, turns: Sequence[RoleText]) -> bool:
+        """Whether the guard in front would stop the last message, or what the turns say as one."""
         if self._guard is None:
             return False
+        role, text = turns[-1]
         decision = self._guard.check_input(text, role=role)
-        return decision.action == "block"
+        together = self._guard.check_together(turns)
+        return "block" in (decision.action, together.action)
 
     def _guarded(
         self,
