@@ -37,7 +37,7 @@ def scan(text: str, *, is_part: bool = False) -> Scan:
     normal = normalise(text)
     pieces = pieces_of(normal.text)
     is_message = len(pieces) == 1 and not is_part
-    windows = [whole_of(pieces[0])] if is_message else windows_of(pieces)
+    windows = [whole_of(pieces[0])] if is_message else windows_of(pieces, is_part=is_part)
     worst, score = _verdict(normal.text, windows)
     best = best_reading(normal.text, {rule.id for piece in pieces for rule, _ in piece.held})
     hidden = [_of_hidden(item) for item in normal.hidden]
@@ -73,7 +73,7 @@ def _is_only_mentioned(text: str, window: Window) -> bool:
         line_end = text.find("\n", end)
         end = min(end + LINE_CHARS, len(text) if line_end < 0 else line_end)
     said = said_of(text[start:end])
-    return said is not None and not is_attack(said, is_part=window.is_part)
+    return said is not None and not is_attack(said, window)
 
 
 def _of_window(window: Window) -> list[Evidence]:

@@ -7,6 +7,7 @@ the most suspicious of its windows, however many it has.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 
@@ -19,14 +20,32 @@ from llmops_cli.guard.rules import Rule
 
 WINDOW_TIMES = 1.8
 PARAGRAPH_TIMES = 1.45
-"""So many times the weak signs of a message are an attack in one of a long text's windows, or of
-its paragraphs. In 80 MB of manuals, sources and READMEs 0.003 windows in 100 KB have so many.
+MANY_PIECES = 50
+"""So many times the weak signs of a message are an attack in one of a text's windows, or of its
+paragraphs, if it has many (100 KB). The fewer there are, the less one of them has by chance: of
+fewer pieces less is asked, by the logarithm of their number.
 """
 WEAK_MOST = 0.6
 """What a strong sign counts in a long text where it is none: over ends of sentences, in code."""
 NO_PROSE = re.compile(r"[.!?;]\s|[()\[\]{}<>|=\\_]|\n\s*\n")
 ASKS = "extraction"
 """A long text asks for many things: what asks alone is no attack there, with another sign it is."""
+
+
+class Bars(msgspec.Struct, frozen=True):
+    """How many times a message's signs are an attack in a window, and in a paragraph."""
+
+    window: float
+    paragraph: float
+
+
+MESSAGE = Bars(1.0, 1.0)
+
+
+def bars_of(pieces: int) -> Bars:
+    """Of a text of so many pieces."""
+    share = min(math.log(max(pieces, 1)) / math.log(MANY_PIECES), 1.0)
+    return Bars(1 + (WINDOW_TIMES - 1) * share, 1 + (PARAGRAPH_TIMES - 1) * share)
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +60,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     total: float
     is_part: bool
+    bars: Bars = MESSAGE
 
     @property
     def span(self) -> Span:
@@ -52,10 +72,11 @@ def whole_of(piece: Piece) -> Window:
     return _window([piece], _sum_of, is_part=False)
 
 
-def windows_of(pieces: Sequence[Piece]) -> list[Window]:
-    """Of a long text, in order."""
+def windows_of(pieces: Sequence[Piece], *, is_part: bool = False) -> list[Window]:
+    """Of a long text, in order. `is_part`: of neighbours without end, as a conversation has."""
     pairs: list[Sequence[Piece]] = list(itertools.pairwise(pieces))
-    return [_window(pair, _of_window, is_part=True) for pair in pairs or [pieces]]
+    bars = bars_of(MANY_PIECES if is_part else len(pieces))
+    return [_window(pair, _of_window, is_part=True, bars=bars) for pair in pairs or [pieces]]
 
 
 def suspects_of(windows: Sequence[Window]) -> Iterator[list[Window]]:
@@ -69,24 +90,30 @@ def suspects_of(windows: Sequence[Window]) -> Iterator[list[Window]]:
             return
         fresh = [piece for piece in window.pieces if piece.start not in seen]
         seen.update(piece.start for piece in fresh)
-        paragraphs = _paragraphs_in(fresh) if window.is_part else []
+        paragraphs = _paragraphs_in(fresh, window.bars) if window.is_part else []
         found = [each for each in (*paragraphs, window) if each.score >= ATTACK]
         yield sorted(found, key=lambda each: -each.score)
 
 
-def _paragraphs_in(pieces: Sequence[Piece]) -> list[Window]:
+def _paragraphs_in(pieces: Sequence[Piece], bars: Bars) -> list[Window]:
     return [
-        _window([paragraph], _of_paragraph, is_part=True)
+        _window([paragraph], _of_paragraph, is_part=True, bars=bars)
         for piece in pieces
         for paragraph in paragraphs_of(piece.text, piece.start)
     ]
 
 
 Held = dict[Rule, Piece]
-Sum = Callable[[Held, Held], float]
+Sum = Callable[[Held, Held, Bars], float]
 
 
-def _window(pieces: Sequence[Piece], sum_of: Sum, *, is_part: bool) -> Window:
+def _window(
+    pieces: Sequence[Piece],
+    sum_of: Sum,
+    *,
+    is_part: bool,
+    bars: Bars = MESSAGE,
+) -> Window:
     held: Held = {}
     disguised: Held = {}
     for piece in pieces:
@@ -100,39 +127,40 @@ def _window(pieces: Sequence[Piece], sum_of: Sum, *, is_part: bool) -> Window:
         pieces=tuple(pieces),
         held=held,
         disguised=disguised,
-        score=sum_of(held, disguised) + disguise,
-        total=_sum_of(held, disguised) + disguise,
+        score=sum_of(held, disguised, bars) + disguise,
+        total=_sum_of(held, disguised, bars) + disguise,
         is_part=is_part,
+        bars=bars,
     )
 
 
-def _sum_of(held: Held, disguised: Held) -> float:
+def _sum_of(held: Held, disguised: Held, _: Bars) -> float:
     return sum(rule.weight for rule in (*held, *disguised))
 
 
-def _of_window(held: Held, disguised: Held) -> float:
+def _of_window(held: Held, disguised: Held, bars: Bars) -> float:
     """Weak signs only: a strong one lies within a paragraph."""
     weights = [min(rule.weight, WEAK_MOST) for rule in (*held, *disguised)]
-    return max([sum(weights) / WINDOW_TIMES, *weights])
+    return max([sum(weights) / bars.window, *weights])
 
 
-def is_attack(rules: Sequence[Rule], *, is_part: bool) -> bool:
-    """Whether rules that hold in one message, or in one paragraph of something longer, are one."""
+def is_attack(rules: Sequence[Rule], window: Window) -> bool:
+    """Whether rules that hold in that message, or in a paragraph of something longer, are one."""
     weights = {rule: rule.weight for rule in rules}
-    score = _of_rules(weights) if is_part else sum(weights.values())
+    score = _of_rules(weights, window.bars) if window.is_part else sum(weights.values())
     return score >= ATTACK
 
 
-def _of_paragraph(held: Held, disguised: Held) -> float:
+def _of_paragraph(held: Held, disguised: Held, bars: Bars) -> float:
     weights = {rule: _weight_in_prose(rule, piece) for rule, piece in held.items()}
-    return _of_rules(weights | {rule: rule.weight for rule in disguised})
+    return _of_rules(weights | {rule: rule.weight for rule in disguised}, bars)
 
 
-def _of_rules(weights: dict[Rule, float]) -> float:
+def _of_rules(weights: dict[Rule, float], bars: Bars) -> float:
     total = sum(weights.values())
     if any(weight >= ATTACK and rule.family != ASKS for rule, weight in weights.items()):
         return total
-    return max([total / PARAGRAPH_TIMES, *(min(weight, WEAK_MOST) for weight in weights.values())])
+    return max([total / bars.paragraph, *(min(weight, WEAK_MOST) for weight in weights.values())])
 
 
 def _weight_in_prose(rule: Rule, piece: Piece) -> float:
