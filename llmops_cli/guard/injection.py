@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llmops_cli.guard.evidence import ATTACK, HIDDEN_TEXT, Evidence, Scan, Span
+from llmops_cli.guard.evidence import ATTACK, DISGUISE, HIDDEN_TEXT, Evidence, Scan, Span
 from llmops_cli.guard.invisible import SPLIT_RULE, Hidden
 from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.pieces import Piece, pieces_of
@@ -22,6 +22,7 @@ __all__ = ["ATTACK", "Evidence", "Scan", "scan"]
 PLACED_RULES = 4
 """The weightiest of an attack's rules are told to the word, others to their piece of the text."""
 SPLIT_WEIGHT = 0.5
+SPEAKS_OF_CODES = "role.cipher"
 MENTIONED = ATTACK / 2
 """What an attack that is only quoted or recounted amounts to."""
 LINE_CHARS = 300
@@ -46,8 +47,27 @@ def scan(text: str, *, is_part: bool = False) -> Scan:
         origin = Origin(text, normal.text)
         found = [msgspec.structs.replace(item, span=origin.span(item.span)) for item in found]
     scores = [score, best.score, sum(item.weight for item in hidden)]
-    total = sum(scores) if is_message else max(scores)
+    total = max(scores)
+    if is_message:
+        total = sum(scores) - _counted_twice(worst, best, hidden)
     return Scan(round(total, 3), (*hidden, *found))
+
+
+def _counted_twice(
+    window: Window,
+    best: Scan,
+    hidden: list[Evidence],
+) -> float:
+    """What a text's clothes weigh beyond the heaviest of them.
+
+    That it speaks of a code, is in one, and has its words split is one fact; a code within a code
+    is another.
+    """
+    clothes = [rule.weight for rule in window.held if rule.id == SPEAKS_OF_CODES]
+    is_coded = any(len(item.view) == 1 for item in best.evidence)
+    clothes += [DISGUISE for seen in (window.disguised, is_coded) if seen]
+    clothes += [item.weight for item in hidden if item.rule == SPLIT_RULE]
+    return sum(clothes) - max(clothes, default=0.0)
 
 
 def _verdict(text: str, windows: list[Window]) -> tuple[Window, float]:
