@@ -1,0 +1,48 @@
+"""Attacks and honest texts that were written before the rules knew them: shares, by half."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from llmops_cli.guard.check import Guard
+from llmops_cli.runtime.yaml_text import load_yaml
+
+DATA = Path(__file__).parents[2] / "data" / "fresh.yaml"
+
+
+class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    label: str
+    half: str
+    kind: str
+    role: str
+    texts: list[str]
+
+
+CASES = msgspec.convert(load_yaml(DATA.read_bytes()), list[Case])
+
+
+def is_flagged(guard: Guard, case: Case) -> bool:
+    """Each text by itself, and all of them together."""
+    decisions = [guard.check_input(text, role=case.role) for text in case.texts]
+    decisions.append(guard.check_together([(case.role, text) for text in case.texts]))
+    return any(decision.flagged for decision in decisions)
+
+
+def flagged(label: str, half: str) -> int:
+    guard = Guard()
+    return sum(
+        is_flagged(guard, case) for case in CASES if (case.label, case.half) == (label, half)
+    )
+
+
+@pytest.mark.parametrize(("half", "least"), [("adjusted", 53), ("held", 35)])
+def test_attacks_of_66_are_found(half: str, least: int) -> None:
+    assert flagged("attack", half) >= least
+
+
+@pytest.mark.parametrize(("half", "most"), [("adjusted", 2), ("held", 3)])
+def test_honest_texts_of_60_are_left_alone(half: str, most: int) -> None:
+    assert flagged("honest", half) <= most
