@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
 from llmops_cli.models.config import read_config
 from llmops_cli.models.convert import FLOAT_SCHEMES
 from llmops_cli.models.gguf.parts import GgufModel, read_gguf
+from llmops_cli.models.provenance import record_beside
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.task import QuantizeTask
 from llmops_cli.quantize.variants import GGUF, Variant
@@ -26,6 +29,24 @@ def takes_file(recipe: QuantizeRecipe, variants: Sequence[Variant]) -> bool:
     if not recipe.allow_requantize or recipe.mix is not None:
         return False
     return all(variant.method == GGUF for variant in variants)
+
+
+class Before(msgspec.Struct, frozen=True, kw_only=True):
+    """What the record of a file of ours says of its own source."""
+
+    requantized_from: str = ""
+
+
+def all_lossy_types(model: GgufModel) -> str:
+    """Types of the file, the most first, then those that its weights had before, if it is ours."""
+    names = list(model.quantized_types)
+    try:
+        raw = record_beside(model.path).read_bytes()
+        before = msgspec.json.decode(raw, type=Before).requantized_from
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        before = ""
+    names += filter(None, before.split(", "))
+    return ", ".join(dict.fromkeys(names))
 
 
 def lossy_types_of(source: Artifact) -> str:

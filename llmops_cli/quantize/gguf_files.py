@@ -22,7 +22,7 @@ from llmops_cli.models.gguf.parts import GgufModel
 from llmops_cli.models.notices import Notice
 from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
 from llmops_cli.models.truth import FaultKind, with_fault
-from llmops_cli.quantize.first_file import first_file, lossy_types_of
+from llmops_cli.quantize.first_file import all_lossy_types, first_file, lossy_types_of
 from llmops_cli.quantize.gguf import is_mix
 from llmops_cli.quantize.imatrix import ImportanceMatrix
 from llmops_cli.quantize.jobs import run_measuring
@@ -303,7 +303,7 @@ class GgufMaker:
         """Those that the source's weights have gone through already, the most first."""
         if self._first is None:
             return lossy_types_of(self._source)
-        return ", ".join(self._first.quantized_types)
+        return all_lossy_types(self._first)
 
     def _quantization(
         self,
@@ -328,7 +328,7 @@ class GgufMaker:
                 "tensor_types": types,
                 "imatrix": str(matrix) if matrix else None,
                 "threads": self._threads,
-                "requantizes": self._first is not None and bool(self._lossy_types()),
+                "requantizes": self._first is not None and bool(self._first.quantized_types),
             },
             source=self._source,
             check=self._check_of(scheme),

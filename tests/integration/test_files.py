@@ -135,6 +135,10 @@ def test_what_is_quantized_is_quantized_again_if_that_is_wished(files: Path, dem
     assert again["perplexity_base"] == pytest.approx(first["perplexity"], rel=1e-6)
     assert again["kl_divergence"] > 0
     assert again["size_base_bytes"] == first["size_bytes"]
+    third = ("--scheme", "Q2_K", *QUICK, "--no-quality", "--allow-requantize")
+    last = artifact(demo_cli("quantize", str(again["path"]), *third))
+    before = again["requantized_from"].split(", ")
+    assert set(before) < set(last["requantized_from"].split(", "))
     wide = artifact(demo_cli("quantize", path, "--scheme", "F16", *QUICK, "--allow-requantize"))
     assert wide["kl_divergence"] < 5e-3  # llama.cpp rounds what it multiplies by Q4_0, not by F16
     assert wide["bits_per_weight"] == pytest.approx(16, abs=0.1)
@@ -198,7 +202,9 @@ def test_pickled_weights_are_those_of_safetensors(
     assert not list(tmp_path.rglob("ran"))
 
 
-def test_texts_are_read_alike(files: Path, demo_cli: Cli, tmp_path: Path) -> None:
+def test_texts_are_read_alike(
+    files: Path, demo_cli: Cli, tmp_path: Path, shared_cache: Path
+) -> None:
     text = "The cat sat\u2028on the\u0085mat. " * 40
     row = json.dumps({"text": text}, ensure_ascii=False).encode()
     (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + row + b"\n" + row))
@@ -219,3 +225,5 @@ def test_texts_are_read_alike(files: Path, demo_cli: Cli, tmp_path: Path) -> Non
     )
     assert few.returncode == 0, few.stderr[-2000:]
     assert "tokens where 32,768 were wanted: too few to rely on" in few.stderr
+    assert not list((tmp_path / "few").glob("*imatrix*")), "another -o would compute it again"
+    assert list((shared_cache / "llmops" / "quantized").glob("*/demo*-imatrix-*.gguf"))

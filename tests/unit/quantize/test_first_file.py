@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from llmops_cli.core.artifact import Artifact
-from llmops_cli.quantize.first_file import lossy_types_of, takes_file
+from llmops_cli.models.gguf.parts import read_gguf
+from llmops_cli.models.provenance import record_beside
+from llmops_cli.quantize.first_file import all_lossy_types, lossy_types_of, takes_file
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.quantize.variants import variants_of
+from tests.gguf_bytes import Tensor, gguf
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,20 @@ def test_a_folder_made_of_a_file_tells_its_types(
     (tmp_path / "config.json").write_text(json.dumps({"llmops_source": told}))
     source = Artifact(reference="m", format="hf", path=str(tmp_path), digest="sha256:1")
     assert lossy_types_of(source) == expected
+
+
+QUANTIZED = Tensor("blk.0.ffn_up.weight", (32, 2), type_number=2, size_bytes=64)
+
+
+def test_a_file_of_ours_tells_what_came_before_its_own_types(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf(tensors=[QUANTIZED]))
+    assert all_lossy_types(read_gguf(path)) == "Q4_0"
+    record = record_beside(path)
+    record.write_text(json.dumps({"key": "k", "requantized_from": "Q4_0, Q8_0"}))
+    assert all_lossy_types(read_gguf(path)) == "Q4_0, Q8_0"
+    record.write_text("no JSON")
+    assert all_lossy_types(read_gguf(path)) == "Q4_0"
 
 
 @pytest.mark.parametrize(
