@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from llmops_cli.bench.plan import EMBEDDINGS
-from llmops_cli.bench.recipe import LOADS, BenchRecipe
+from llmops_cli.bench.recipe import DEFAULT_CONCURRENCY, LOADS, BenchRecipe
 from llmops_cli.core.errors import UsageError
 
 NEARNESS = {"file": 1, "env": 2, "flag": 3}
@@ -105,6 +105,14 @@ def _may_be_timed(recipe: BenchRecipe) -> bool:
     return not (recipe.burst or recipe.steps)
 
 
+def _may_hold_back(recipe: BenchRecipe) -> bool:
+    """Streams, and a burst, never have more requests in flight than they are."""
+    limit = recipe.max_in_flight
+    if limit is None or _has_rates(recipe) or _has_trace(recipe):
+        return True
+    return limit < (recipe.burst or max(recipe.concurrency or DEFAULT_CONCURRENCY))
+
+
 RATES = "--rate, --ramp or --steps, or leave it out"
 LEAVE_OUT = "leave it out"
 NEEDS = (
@@ -121,6 +129,13 @@ NEEDS = (
         decided_by=(*LOADS, "search"),
         why="only loads with a rate have arrivals",
         hint=RATES,
+    ),
+    Need(
+        option="max_in_flight",
+        holds=_may_hold_back,
+        decided_by=(*LOADS, "search"),
+        why="the load itself has no more requests at once",
+        hint="a lower one, or leave it out",
     ),
     Need(
         option="time_scale",

@@ -178,8 +178,7 @@ class LevelRunner:
         for worker in range(workers):
             own_limit = None
             if limit is not None:
-                share = _share(limit, worker, workers)
-                own_limit = max(1, share)
+                own_limit = _share(limit, worker, workers)
             spools = self._measured.spools
             spool = spools.path(number, repetition, worker)
             plan = LevelPlan(

@@ -226,14 +226,18 @@ class Loop:
                 self._next_session(due)
             return
         self.in_flight += 1
-        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         request = Request(session, turn, index=index, turn_number=turn_number, intended_ns=due)
         limit = self.plan.max_in_flight
         if limit is not None and self.in_flight > limit:
             request.held = True  # as asked: its wait is no lateness of the client
             self._waiting.append(request)
         else:
-            self.connections.send(request)
+            self._send(request)
+
+    def _send(self, request: Request) -> None:
+        sent = self.in_flight - len(self._waiting)
+        self.max_in_flight = max(self.max_in_flight, sent)
+        self.connections.send(request)
 
     def _opened(self) -> None:
         self._failures = 0
@@ -300,8 +304,7 @@ class Loop:
             sent = self.in_flight - len(self._waiting)
             if limit is not None and sent >= limit:
                 return
-            request = self._waiting.popleft()
-            self.connections.send(request)
+            self._send(self._waiting.popleft())
 
     def _parse_one(self) -> None:
         self._parse(self._backlog.popleft())

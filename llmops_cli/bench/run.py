@@ -194,6 +194,9 @@ def _drive(run: _Run, target: PreparedTarget) -> tuple[Memory, LlmopsError | Non
     recipe = run.recipe
     http = Http(run.headers, proxy=recipe.proxy, insecure=recipe.insecure)
     workers = recipe.workers or workers_needed(run.loads)
+    if recipe.max_in_flight is not None:
+        # Each holds at least one, so that more of them would be more than is allowed.
+        workers = min(workers, recipe.max_in_flight)
     server: RunningServer | None = None
     failure: LlmopsError | None = None
     try:
