@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from _shared.grammars.items import DistinctItems
 from _shared.grammars.json_text import SPACE, array_of, quoted
-from _shared.grammars.merging import AnySchema, Schema, contains
+from _shared.grammars.merging import AnySchema, Schema
 from _shared.grammars.nodes import (
     NOTHING,
     Choice,
@@ -16,6 +16,7 @@ from _shared.grammars.nodes import (
     Unsatisfiable,
     sequence,
 )
+from _shared.grammars.sameness import without_repeats
 from _shared.grammars.validity import Validity
 from _shared.grammars.wanted import ContainsWriter
 
@@ -136,9 +137,5 @@ class ArrayWriter:
             values = [True, False]
         if values is None:
             return None
-        distinct: list[Any] = []
         rest = {key: value for key, value in plain.items() if key != "enum"}
-        for value in self._maker.validity.fitting(values, rest):
-            if not contains(distinct, value):
-                distinct.append(value)
-        return distinct
+        return without_repeats(self._maker.validity.fitting(values, rest))

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from _shared.grammars.machine import Machine
 from _shared.grammars.nodes import CharSet, GrammarError, chars_of
+from _shared.grammars.sameness import key_of
 from _shared.grammars.states import State
 
 OPENING = chars_of("[")
@@ -225,14 +226,4 @@ OF_MEMBERS = Kind(told_name, is_bare=True, keyword="minProperties")
 
 def value_of(text: str) -> str:
     """Equal for equal values: 1.0 is 1, and an object's names have no order."""
-    return json.dumps(with_floats(json.loads(text)), sort_keys=True)
-
-
-# Any, twice: whatever JSON holds.
-def with_floats(value: Any) -> Any:
-    if isinstance(value, list):
-        return [with_floats(each) for each in value]
-    if isinstance(value, dict):
-        return {name: with_floats(each) for name, each in value.items()}
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if is_number else value
+    return key_of(json.loads(text))

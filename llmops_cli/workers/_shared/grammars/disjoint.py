@@ -2,7 +2,8 @@
 
 from typing import Any, Protocol
 
-from _shared.grammars.merging import SPLIT, AnySchema, Schema, common_types, contains, types_of
+from _shared.grammars.merging import SPLIT, AnySchema, Schema, common_types, types_of
+from _shared.grammars.sameness import common
 from _shared.grammars.validity import Validity
 from _shared.grammars.values import bounds_of
 
@@ -32,7 +33,7 @@ def are_disjoint(
     ours = values_of(first)
     theirs = values_of(second)
     if ours is not None and theirs is not None:
-        return not any(contains(theirs, value) for value in ours)
+        return not common(ours, theirs)
     if ours is not None and not reading.validity.fitting(ours, second):
         return True
     if theirs is not None and not reading.validity.fitting(theirs, first):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from _shared.grammars.nodes import GrammarError
+from _shared.grammars.sameness import common
 
 # Any: a keyword of a schema holds values of every kind.
 Schema = dict[str, Any]
@@ -209,10 +210,6 @@ def merged_keyword(keyword: str, first: Any, second: Any) -> Any:
     return merge(first, second)
 
 
-def contains(values: list[Any], wanted: Any) -> bool:
-    return any(is_same(value, wanted) for value in values)
-
-
 def is_same(first: Any, second: Any) -> bool:
     """As JSON has it: true is not 1, and 1.0 is 1."""
     if isinstance(first, bool) or isinstance(second, bool):
@@ -261,7 +258,7 @@ MERGES: dict[str, Callable[[Any, Any], Any]] = {
     OTHER_PATTERNS: either_name,
     "propertyNames": merged_schemas,
     "properties": merged_properties,
-    "enum": lambda first, second: [value for value in first if contains(second, value)],
+    "enum": common,
     "items": merged_schemas,
     "additionalProperties": merged_schemas,
     "allOf": lambda first, second: [*first, *second],

@@ -7,12 +7,13 @@ from _shared.grammars.merging import (
     OTHER_THAN,
     AnySchema,
     Schema,
-    contains,
+    is_same,
     meaning_of,
     types_of,
 )
 from _shared.grammars.nodes import GrammarError
 from _shared.grammars.patterns import Pattern
+from _shared.grammars.sameness import key_of, keys_of
 from _shared.grammars.texts import WRITABLE
 from _shared.grammars.values import fits_number, fits_text, kinds_of
 from _shared.grammars.wellformed import check_schema
@@ -33,6 +34,7 @@ class Validity:
         self._resolve = resolve
         self._looked_at = 0
         self._depth = 0
+        self._listed: dict[int, tuple[list[Value], set[str]]] = {}
 
     def fitting(self, values: list[Value], schema: Schema) -> list[Value]:
         """Those that fit. Raises: GrammarError if that is not to be told."""
@@ -67,9 +69,18 @@ class Validity:
     def _is_listed(self, value: Value, schema: Schema) -> bool:
         if "type" in schema and not any(each in kinds_of(value) for each in types_of(schema)):
             return False
-        if "const" in schema and not contains([schema["const"]], value):
+        if "const" in schema and not is_same(schema["const"], value):
             return False
-        return "enum" not in schema or contains(schema["enum"], value)
+        return "enum" not in schema or key_of(value) in self._keys_of(schema["enum"])
+
+    def _keys_of(self, values: list[Value]) -> set[str]:
+        """Made once of each list: long ones are asked for many values."""
+        found = self._listed.get(id(values))
+        if found is None:
+            # With the list itself, so that its place is not taken by another one.
+            found = (values, keys_of(values))
+            self._listed[id(values)] = found
+        return found[1]
 
     def _fits_kind(self, value: Value, schema: Schema) -> bool:
         if isinstance(value, str):
@@ -151,4 +162,4 @@ class Validity:
 
 
 def has_twice(values: list[Value]) -> bool:
-    return any(contains(values[:place], value) for place, value in enumerate(values))
+    return len(keys_of(values)) < len(values)
