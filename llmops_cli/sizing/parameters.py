@@ -19,6 +19,7 @@ EXPERT = "expert"
 NORM = "norm"
 EMBEDDING = "embedding"
 HEAD = "head"
+STATE = "state"
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,134 @@
+"""What a user names as a model -> ServedModel: a config.json, a folder, a GGUF file, a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.models.config import read_config
+from llmops_cli.sizing.architecture import Architecture, Attention, Block
+from llmops_cli.sizing.families import architecture_of
+from llmops_cli.sizing.gguf_mix import GgufShape
+from llmops_cli.sizing.gguf_tensors import LatentRows
+from llmops_cli.sizing.parameters import Tensor, tensors_of
+from llmops_cli.sizing.served import Layer, ServedModel
+
+Config = Mapping[str, Any]  # Any: each architecture has fields of its own
+WIDE_LAYERS = 80
+WIDE_TYPES = frozenset({"llama", "qwen2", "olmo", "nemotron-nas"})
+"""Of which llama.cpp calls those with 80 layers "70B", and gives their values more bits."""
+
+
+def read_model(source: str) -> ServedModel:
+    """Of a folder or a config.json.
+
+    Raises: UsageError for what is not there, or no decoder.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return served_model(read_config(path), name=path.name, source=source)
+    if path.name.endswith(".json") and path.is_file():
+        return served_model(read_json(path), name=path.parent.name, source=source)
+    raise UsageError(f"no model at {source}", hint="a folder, or a config.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:  # Any: a config's values
+    """Raises: UsageError for a file that holds no JSON object."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON: {error}", hint="a config.json") from None
+
+
+def served_model(config: Config, *, name: str, source: str) -> ServedModel:
+    """Raises: UsageError for a config that lacks what every decoder's has."""
+    architecture = architecture_of(config)
+    layers = tuple(_layer(block) for block in architecture.blocks)
+    return assembled(
+        architecture,
+        tensors_of(architecture),
+        layers,
+        name=name,
+        source=source,
+        dtype=own_dtype(config),
+    )
+
+
+def assembled(
+    architecture: Architecture,
+    tensors: tuple[Tensor, ...],
+    layers: tuple[Layer, ...],
+    *,
+    name: str,
+    source: str,
+    dtype: str,
+) -> ServedModel:
+    return ServedModel(
+        name=name,
+        source=source,
+        model_type=architecture.model_type,
+        hidden_size=architecture.hidden_size,
+        vocab_size=architecture.vocab_size,
+        layers=layers,
+        tensors=tensors,
+        parameters_total=sum(each.elements for each in tensors),
+        parameters_active=round(sum(each.elements * each.active_share for each in tensors)),
+        dtype=dtype,
+        gguf=_gguf_shape(architecture),
+        context=architecture.max_positions,
+        is_tied=architecture.is_tied,
+        notes=architecture.notes,
+    )
+
+
+def own_dtype(config: Config) -> str:
+    """As the config has it; 16 bits where it does not tell."""
+    told = config.get("dtype") or config.get("torch_dtype")
+    names = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+    return names.get(str(told).removeprefix("torch."), "BF16")
+
+
+def _layer(block: Block) -> Layer:
+    attention = block.attention
+    latent = attention.latent
+    if latent is not None:
+        values = latent.kv_rank + latent.rotary_dim
+        return Layer(kind="latent", token_values=values, attention_flops=_score_flops(attention))
+    return Layer(
+        kind="full" if attention.window is None else "window",
+        token_values=attention.key_size + attention.value_size,
+        window=attention.window,
+        attention_flops=_score_flops(attention),
+    )
+
+
+def _score_flops(attention: Attention) -> float:
+    """Two products of two operations each."""
+    return 2.0 * attention.heads * (attention.head_dim + attention.value_dim)
+
+
+def _gguf_shape(architecture: Architecture) -> GgufShape:
+    blocks = architecture.blocks
+    first = blocks[0].attention
+    experts = [block.experts.count for block in blocks if block.experts is not None]
+    gqa = first.heads // first.kv_heads
+    latent = None
+    if first.latent is not None:
+        gqa = first.heads
+        latent = LatentRows(key_dim=first.latent.plain_dim, value_dim=first.value_dim)
+    is_deep = len(blocks) == WIDE_LAYERS and architecture.model_type in WIDE_TYPES
+    return GgufShape(
+        layers=len(blocks),
+        gqa=gqa,
+        experts=experts[0] if experts else 0,
+        is_wide=is_deep and (architecture.model_type != "llama" or gqa > 1),
+        is_tied=architecture.is_tied,
+        latent=latent,
+        is_falcon=architecture.model_type == "falcon",
+    )
