@@ -10,12 +10,14 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.models.config import read_config
+from llmops_cli.models.gguf.parts import require_model
 from llmops_cli.sizing.architecture import Architecture, Attention, Block
 from llmops_cli.sizing.families import architecture_of
 from llmops_cli.sizing.gguf_mix import GgufShape
 from llmops_cli.sizing.gguf_tensors import LatentRows
 from llmops_cli.sizing.parameters import Tensor, tensors_of
 from llmops_cli.sizing.served import Layer, ServedModel
+from llmops_cli.sizing.served_gguf import served_gguf
 
 Config = Mapping[str, Any]  # Any: each architecture has fields of its own
 WIDE_LAYERS = 80
@@ -24,16 +26,18 @@ WIDE_TYPES = frozenset({"llama", "qwen2", "olmo", "nemotron-nas"})
 
 
 def read_model(source: str) -> ServedModel:
-    """Of a folder or a config.json.
+    """Of a folder, a config.json or a .gguf file (any part of one in several).
 
     Raises: UsageError for what is not there, or no decoder.
     """
     path = Path(source)
+    if path.suffix == ".gguf" and path.is_file():
+        return served_gguf(require_model(path))
     if path.is_dir():
         return served_model(read_config(path), name=path.name, source=source)
     if path.name.endswith(".json") and path.is_file():
         return served_model(read_json(path), name=path.parent.name, source=source)
-    raise UsageError(f"no model at {source}", hint="a folder, or a config.json")
+    raise UsageError(f"no model at {source}", hint="a folder, a config.json or a .gguf file")
 
 
 def read_json(path: Path) -> dict[str, Any]:  # Any: a config's values

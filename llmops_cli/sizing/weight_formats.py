@@ -25,7 +25,8 @@ class FolderFormat(msgspec.Struct, frozen=True, kw_only=True):
     """Of a matrix: `bits` for each weight; for each `group` of inputs a scale and a zero point.
 
     group: None for one scale for each output. block: a scale for each square of that side.
-    input_bits: for each input (GPTQ's order of groups). only_experts: other matrices are kept.
+    input_bits: for each input (GPTQ's order of groups). scale_group: scales that share an f32 of
+    their own. only_experts: other matrices are kept.
     """
 
     bits: int
@@ -35,10 +36,11 @@ class FolderFormat(msgspec.Struct, frozen=True, kw_only=True):
     zero_bits: int = 0
     input_bits: int = 0
     tensor_bits: int = 0
+    scale_group: int | None = None
     only_experts: bool = False
 
 
-NF4_SCALE_BITS = 32
+F32_BITS = 32
 FOLDERS = {
     "FP8": FolderFormat(bits=8, scale_bits=32),
     "FP8-BLOCK": FolderFormat(bits=8, scale_bits=32, block=128),
@@ -50,8 +52,8 @@ FOLDERS = {
     "W4A16": FolderFormat(bits=4, scale_bits=16, group=128),
     "MXFP4": FolderFormat(bits=4, scale_bits=8, group=32, only_experts=True),
     "NVFP4": FolderFormat(bits=4, scale_bits=8, group=16, tensor_bits=64),
-    "NF4": FolderFormat(bits=4, scale_bits=NF4_SCALE_BITS, group=64),
-    "NF4-DOUBLE": FolderFormat(bits=4, scale_bits=8, group=64, tensor_bits=32),
+    "NF4": FolderFormat(bits=4, scale_bits=F32_BITS, group=64),
+    "NF4-DOUBLE": FolderFormat(bits=4, scale_bits=8, group=64, tensor_bits=32, scale_group=256),
 }
 """Sources: AutoGPTQ's and AutoAWQ's packing (qweight, qzeros, scales, g_idx); compressed-tensors;
 bitsandbytes (absmax of 64 weights, in 8 bits with double quantization); OCP MX 1.0; DeepSeek-V3's
@@ -68,8 +70,6 @@ ALIASES = {
     "W8A16": "W8A8",
     "FP8_E4M3": "FP8",
 }
-DOUBLE_GROUP = 256
-"""Scales of double quantization that share one of their own."""
 
 
 def known_formats() -> tuple[str, ...]:
@@ -112,8 +112,8 @@ def folder_tensor_bytes(tensor: Tensor, folder: FolderFormat) -> int:
     bits = outputs * inputs * folder.bits
     bits += scales * (folder.scale_bits + folder.zero_bits)
     bits += inputs * folder.input_bits + folder.tensor_bits
-    if folder.tensor_bits == 32:
-        bits += -(-scales // DOUBLE_GROUP) * 32
+    if folder.scale_group is not None:
+        bits += -(-scales // folder.scale_group) * F32_BITS
     return -(-bits * count // 8)
 
 

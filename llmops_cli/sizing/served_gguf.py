@@ -1,0 +1,142 @@
+"""A GGUF file as a served model: sizes as its tensors have them, layers by their shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.models.gguf.header import GgufTensor
+from llmops_cli.models.gguf.parts import GgufModel
+from llmops_cli.sizing.gguf_mix import GgufShape
+from llmops_cli.sizing.parameters import ATTENTION, EMBEDDING, EXPERT, HEAD, Tensor
+from llmops_cli.sizing.served import Layer, LayerKind, ServedModel
+from llmops_cli.sizing.windows import windows
+
+FAMILIES = {"gemma3": "gemma3_text", "gpt-oss": "gpt_oss"}
+"""llama.cpp's names of architectures whose windows the configs of Transformers call otherwise."""
+_LAYER = re.compile(r"blk\.(\d+)\.(.+)")
+TABLE = "token_embd.weight"
+OUTPUT = "output.weight"
+
+
+def served_gguf(model: GgufModel) -> ServedModel:
+    """Raises: UsageError for a file without embeddings, heads or layers that can be told."""
+    tensors = {each.name: each for each in model.tensors}
+    table = tensors.get(TABLE)
+    if table is None or len(table.shape) != 2:
+        raise UsageError(f"{model.path} has no token embeddings", hint="a language model's file")
+    experts = _key(model, "expert_count") or 0
+    active = _key(model, "expert_used_count") or experts
+    share = active / experts if experts else 1.0
+    kept = tuple(_tensor(each, share) for each in model.tensors)
+    layers = _layers(model, tensors)
+    return ServedModel(
+        name=model.stem,
+        source=str(model.path),
+        model_type=model.architecture or "",
+        hidden_size=table.shape[0],
+        vocab_size=table.shape[1],
+        layers=layers,
+        tensors=kept,
+        parameters_total=model.values,
+        parameters_active=round(sum(each.elements * each.active_share for each in kept)),
+        dtype="F16",
+        gguf=GgufShape(layers=len(layers), experts=experts, is_tied=OUTPUT not in tensors),
+        context=_key(model, "context_length"),
+        is_tied=OUTPUT not in tensors,
+        formats={each.name: each.size_bytes for each in model.tensors},
+    )
+
+
+def _key(model: GgufModel, name: str) -> int | None:
+    return model.header.number(f"{model.architecture}.{name}")
+
+
+def _tensor(tensor: GgufTensor, share: float) -> Tensor:
+    """Shapes as Transformers has them: the numbers of a row last."""
+    role = {TABLE: EMBEDDING, OUTPUT: HEAD}.get(tensor.name, ATTENTION)
+    is_expert = "_exps." in tensor.name
+    return Tensor(
+        name=tensor.name,
+        shape=tuple(reversed(tensor.shape)),
+        role=EXPERT if is_expert else role,
+        active_share=share if is_expert else 1.0,
+    )
+
+
+def _layers(
+    model: GgufModel,
+    tensors: Mapping[str, GgufTensor],
+) -> tuple[Layer, ...]:
+    found = (_LAYER.fullmatch(name) for name in tensors)
+    numbers = {int(match[1]) for match in found if match}
+    count = len(numbers)
+    if not numbers or max(numbers) >= count:
+        raise UsageError(f"{model.path} has no whole list of layers", hint="download it again")
+    reach = _reach(model, count)
+    return tuple(_layer(model, tensors, number, window=reach[number]) for number in range(count))
+
+
+def _reach(model: GgufModel, count: int) -> list[int | None]:
+    """The window of each layer, by the pattern of its family."""
+    name = model.architecture or ""
+    config = {"sliding_window": _key(model, "attention.sliding_window")}
+    return windows(config, model_type=FAMILIES.get(name, name), count=count)
+
+
+def _layer(
+    model: GgufModel,
+    tensors: Mapping[str, GgufTensor],
+    number: int,
+    *,
+    window: int | None,
+) -> Layer:
+    prefix = f"blk.{number}."
+    latent = tensors.get(f"{prefix}attn_kv_a_mqa.weight")
+    if latent is not None:
+        return Layer(kind="latent", token_values=latent.shape[-1])
+    values = _cached_values(model, tensors, prefix)
+    if values:
+        flops = 4.0 * _query_size(tensors, prefix)
+        kind: LayerKind = "full" if window is None else "window"
+        return Layer(kind=kind, token_values=values, window=window, attention_flops=flops)
+    if f"{prefix}ssm_conv1d.weight" in tensors:
+        return _recurrent(model)
+    return Layer(kind="none")
+
+
+def _query_size(tensors: Mapping[str, GgufTensor], prefix: str) -> int:
+    """All heads together, as the output's matrix takes them."""
+    output = tensors.get(f"{prefix}attn_output.weight")
+    return 0 if output is None else output.shape[0]
+
+
+def _cached_values(
+    model: GgufModel,
+    tensors: Mapping[str, GgufTensor],
+    prefix: str,
+) -> int:
+    """Outputs of keys and values, 0 for a layer that has none."""
+    key = tensors.get(f"{prefix}attn_k.weight")
+    value = tensors.get(f"{prefix}attn_v.weight", key)
+    if key is not None and value is not None:
+        return key.shape[-1] + value.shape[-1]
+    fused = tensors.get(f"{prefix}attn_qkv.weight")
+    output = tensors.get(f"{prefix}attn_output.weight")
+    if fused is None or output is None:
+        return 0
+    return fused.shape[-1] - output.shape[0]
+
+
+def _recurrent(model: GgufModel) -> Layer:
+    """Source: llama-hparams.cpp of llama.cpp, n_embd_r and n_embd_s."""
+    inner = _key(model, "ssm.inner_size") or 0
+    state = _key(model, "ssm.state_size") or 0
+    groups = _key(model, "ssm.group_count") or 0
+    kernel = _key(model, "ssm.conv_kernel") or 1
+    return Layer(
+        kind="recurrent",
+        conv_values=(kernel - 1) * (inner + 2 * groups * state),
+        state_values=inner * state,
+    )
