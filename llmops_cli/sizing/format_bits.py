@@ -91,11 +91,6 @@ def cache_bits(text: str) -> float:
     return CACHE_BITS[plain]
 
 
-def keeps_ends(scheme: str) -> bool:
-    """Whether embeddings and head stay in 16 bits."""
-    return scheme in FOLDERS
-
-
 def check_bits(bits: float) -> float:
     """Raises: UsageError for what no format has."""
     if not 1 <= bits <= 64:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from llmops_cli.models.gguf.type_names import TENSOR_TYPES
+from llmops_cli.sizing.architecture import Architecture
 from llmops_cli.sizing.gguf_rules import Counters, Place, typed
 from llmops_cli.sizing.gguf_tensors import GgufPart, LatentRows, gguf_parts
 from llmops_cli.sizing.parameters import Tensor
@@ -72,6 +73,10 @@ SMALLER_BLOCKS = {
 }
 """What a row that a type's blocks do not divide gets."""
 
+WIDE_LAYERS = 80
+WIDE_TYPES = frozenset({"llama", "qwen2", "olmo", "nemotron-nas"})
+"""Of which llama.cpp calls those with 80 layers "70B", and gives their values more bits."""
+
 
 class GgufShape(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules ask of a model beside its tensors.
@@ -88,6 +93,28 @@ class GgufShape(msgspec.Struct, frozen=True, kw_only=True):
     is_falcon: bool = False
     has_matrix: bool | None = None
     latent: LatentRows | None = None
+
+
+def gguf_shape(architecture: Architecture) -> GgufShape:
+    """What the rules ask of it, but for an importance matrix."""
+    blocks = architecture.blocks
+    first = blocks[0].attention
+    experts = [block.experts.count for block in blocks if block.experts is not None]
+    gqa = first.heads // first.kv_heads
+    latent = None
+    if first.latent is not None:
+        gqa = first.heads
+        latent = LatentRows(key_dim=first.latent.plain_dim, value_dim=first.value_dim)
+    is_deep = len(blocks) == WIDE_LAYERS and architecture.model_type in WIDE_TYPES
+    return GgufShape(
+        layers=len(blocks),
+        gqa=gqa,
+        experts=experts[0] if experts else 0,
+        is_wide=is_deep and (architecture.model_type != "llama" or gqa > 1),
+        is_tied=architecture.is_tied,
+        latent=latent,
+        is_falcon=architecture.model_type == "falcon",
+    )
 
 
 def gguf_tensor_bytes(

@@ -5,13 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from llmops_cli.sizing.architecture import Architecture, Attention, Block
-from llmops_cli.sizing.format_bits import KNOWN, keeps_ends
+from llmops_cli.sizing.gguf_mix import gguf_shape
 from llmops_cli.sizing.load import CachePart, ServingLoad
-from llmops_cli.sizing.parameters import EMBEDDING, HEAD, Tensor, parameter_count, tensors_of
-
-END_BITS = 16.0
-NORM_BITS = 32.0
-"""GGUF files keep vectors in f32; elsewhere they weigh too little to matter."""
+from llmops_cli.sizing.parameters import EMBEDDING, Tensor, parameter_count, tensors_of
+from llmops_cli.sizing.weight_formats import tensor_bytes
 
 
 class _Counted(msgspec.Struct, kw_only=True):
@@ -33,8 +30,10 @@ def load_of(
 ) -> ServingLoad:
     """`scheme`: a format's name in format_bits."""
     counted = _Counted()
-    for tensor in tensors_of(architecture):
-        _count(counted, tensor, scheme=scheme, is_tied=architecture.is_tied)
+    tensors = tensors_of(architecture)
+    sizes = tensor_bytes(tensors, scheme, shape=gguf_shape(architecture))
+    for tensor in tensors:
+        _count(counted, tensor, size_bytes=sizes[tensor.name], is_tied=architecture.is_tied)
     experts = [block.experts for block in architecture.blocks if block.experts is not None]
     return ServingLoad(
         name=name,
@@ -73,19 +72,22 @@ def cached_values(attention: Attention) -> int:
     return attention.key_size + attention.value_size
 
 
-def _count(counted: _Counted, tensor: Tensor, *, scheme: str, is_tied: bool) -> None:
-    is_end = tensor.role in {EMBEDDING, HEAD}
-    bits = END_BITS if is_end and keeps_ends(scheme) else KNOWN[scheme]
-    size = tensor.elements * bits / 8
+def _count(
+    counted: _Counted,
+    tensor: Tensor,
+    *,
+    size_bytes: int,
+    is_tied: bool,
+) -> None:
     if not tensor.is_matrix:
-        counted.dense_bytes += tensor.elements * min(NORM_BITS, 2 * END_BITS) / 8
+        counted.dense_bytes += size_bytes
     elif tensor.role == EMBEDDING and not is_tied:
-        counted.rest_bytes += size
+        counted.rest_bytes += size_bytes
     elif tensor.active_share < 1:
-        counted.expert_bytes += size
+        counted.expert_bytes += size_bytes
         counted.expert_weights += tensor.elements
     else:
-        counted.dense_bytes += size
+        counted.dense_bytes += size_bytes
         counted.dense_weights += tensor.elements
 
 

@@ -13,16 +13,12 @@ from llmops_cli.models.config import read_config
 from llmops_cli.models.gguf.parts import require_model
 from llmops_cli.sizing.architecture import Architecture, Attention, Block
 from llmops_cli.sizing.families import architecture_of
-from llmops_cli.sizing.gguf_mix import GgufShape
-from llmops_cli.sizing.gguf_tensors import LatentRows
+from llmops_cli.sizing.gguf_mix import gguf_shape
 from llmops_cli.sizing.parameters import Tensor, tensors_of
 from llmops_cli.sizing.served import Layer, ServedModel
 from llmops_cli.sizing.served_gguf import served_gguf
 
 Config = Mapping[str, Any]  # Any: each architecture has fields of its own
-WIDE_LAYERS = 80
-WIDE_TYPES = frozenset({"llama", "qwen2", "olmo", "nemotron-nas"})
-"""Of which llama.cpp calls those with 80 layers "70B", and gives their values more bits."""
 
 
 def read_model(source: str) -> ServedModel:
@@ -84,7 +80,7 @@ def assembled(
         parameters_total=sum(each.elements for each in tensors),
         parameters_active=round(sum(each.elements * each.active_share for each in tensors)),
         dtype=dtype,
-        gguf=_gguf_shape(architecture),
+        gguf=gguf_shape(architecture),
         context=architecture.max_positions,
         is_tied=architecture.is_tied,
         notes=architecture.notes,
@@ -115,24 +111,3 @@ def _layer(block: Block) -> Layer:
 def _score_flops(attention: Attention) -> float:
     """Two products of two operations each."""
     return 2.0 * attention.heads * (attention.head_dim + attention.value_dim)
-
-
-def _gguf_shape(architecture: Architecture) -> GgufShape:
-    blocks = architecture.blocks
-    first = blocks[0].attention
-    experts = [block.experts.count for block in blocks if block.experts is not None]
-    gqa = first.heads // first.kv_heads
-    latent = None
-    if first.latent is not None:
-        gqa = first.heads
-        latent = LatentRows(key_dim=first.latent.plain_dim, value_dim=first.value_dim)
-    is_deep = len(blocks) == WIDE_LAYERS and architecture.model_type in WIDE_TYPES
-    return GgufShape(
-        layers=len(blocks),
-        gqa=gqa,
-        experts=experts[0] if experts else 0,
-        is_wide=is_deep and (architecture.model_type != "llama" or gqa > 1),
-        is_tied=architecture.is_tied,
-        latent=latent,
-        is_falcon=architecture.model_type == "falcon",
-    )

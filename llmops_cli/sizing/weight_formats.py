@@ -52,12 +52,12 @@ FOLDERS = {
     "W4A16": FolderFormat(bits=4, scale_bits=16, group=128),
     "MXFP4": FolderFormat(bits=4, scale_bits=8, group=32, only_experts=True),
     "NVFP4": FolderFormat(bits=4, scale_bits=8, group=16, tensor_bits=64),
-    "NF4": FolderFormat(bits=4, scale_bits=F32_BITS, group=64),
-    "NF4-DOUBLE": FolderFormat(bits=4, scale_bits=8, group=64, tensor_bits=32, scale_group=256),
+    "NF4-SINGLE": FolderFormat(bits=4, scale_bits=F32_BITS, group=64),
+    "NF4": FolderFormat(bits=4, scale_bits=8, group=64, tensor_bits=32, scale_group=256),
 }
-"""Sources: AutoGPTQ's and AutoAWQ's packing (qweight, qzeros, scales, g_idx); compressed-tensors;
-bitsandbytes (absmax of 64 weights, in 8 bits with double quantization); OCP MX 1.0; DeepSeek-V3's
-blocks of 128 x 128."""
+"""NF4 is with double quantization. Sources: AutoGPTQ's and AutoAWQ's packing (qweight, qzeros,
+scales, g_idx); compressed-tensors; bitsandbytes (absmax of 64 weights, in 8 bits with double
+quantization); OCP MX 1.0; DeepSeek-V3's blocks of 128 x 128."""
 ALIASES = {
     "FP32": "F32",
     "FLOAT32": "F32",
