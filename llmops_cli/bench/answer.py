@@ -226,3 +226,14 @@ def text_digest(text: str) -> str:
     encoded = text.encode(errors="surrogatepass")
     digest = hashlib.sha256(encoded)
     return digest.hexdigest()[:16]
+
+
+MOST_TOKENS = 10**9
+"""Of one request; a server that says more counts something else."""
+
+
+def told_count(value: object) -> int | None:
+    """A number of tokens as a server says it; None for what is none, such as -1 or a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value <= MOST_TOKENS else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmops_cli.bench.answer import told_count
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.target import path_of
 from llmops_cli.bench.tokens import Ask
@@ -68,7 +69,7 @@ class _TokenQuestions:
         reply = self._http.post_json(url, fields, timeout_s=self._patience_s)
         if reply is None:
             return None
-        return _whole_number(reply.get("count"))
+        return told_count(reply.get("count"))
 
     def by_plain_tokenize(self, text: str) -> int | None:
         """As llama-server has it: the text alone, without a chat template."""
@@ -88,11 +89,7 @@ class _TokenQuestions:
         reply = self._http.post_json(url, body, timeout_s=recipe.timeout_s)
         if reply is None:
             return None
-        usage = reply.get("usage") or {}
-        return _whole_number(usage.get("prompt_tokens"))
-
-
-def _whole_number(found: object) -> int | None:
-    if isinstance(found, int):
-        return found
-    return None
+        usage = reply.get("usage")
+        if not isinstance(usage, dict):
+            return None
+        return told_count(usage.get("prompt_tokens"))

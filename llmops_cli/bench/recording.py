@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llmops_cli.bench.answer import Completion, text_digest
+from llmops_cli.bench.answer import Completion, text_digest, told_count
 from llmops_cli.bench.connection import Request
 from llmops_cli.bench.events import gaps_of
 from llmops_cli.bench.plan import LevelPlan
@@ -46,7 +46,7 @@ def record_of(
         gaps=gaps_of(stamps, count.tokens - hidden_tokens),
         input_wanted=request.turn.input_wanted,
         output_wanted=request.turn.output_wanted,
-        input_tokens=int(usage.get("prompt_tokens") or 0),
+        input_tokens=told_count(usage.get("prompt_tokens")) or 0,
         output_tokens=count.tokens,
         cached_tokens=_cached_tokens(usage),
         counted_by=count.counted_by,
@@ -84,8 +84,8 @@ def _count(answer: Completion) -> _Count:
     """As the server says, or a token a chunk; vectors have none."""
     if answer.vectors:
         return _Count(0, "usage")
-    told = answer.usage.get("completion_tokens")
-    if isinstance(told, int):
+    told = told_count(answer.usage.get("completion_tokens"))
+    if told is not None:
         return _Count(told, "usage")
     return _Count(len(answer.stamps), "chunks")
 
@@ -95,14 +95,12 @@ def _hidden_tokens(answer: Completion, output_tokens: int) -> int:
     details = answer.usage.get("completion_tokens_details")
     if answer.thought or not isinstance(details, dict):
         return 0
-    told = details.get("reasoning_tokens")
-    if not isinstance(told, int):
-        return 0
-    return max(0, min(told, output_tokens))
+    told = told_count(details.get("reasoning_tokens"))
+    return min(told or 0, output_tokens)
 
 
 def _cached_tokens(usage: dict[str, Any]) -> int:  # Any: as the server likes
     details = usage.get("prompt_tokens_details")
     if not isinstance(details, dict):
         return 0
-    return int(details.get("cached_tokens") or 0)
+    return told_count(details.get("cached_tokens")) or 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmops_cli.bench.answer import Completion, parse_answer
+from llmops_cli.bench.answer import Completion, parse_answer, told_count
 from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.wire import HttpResponse
 
@@ -149,3 +149,11 @@ def test_usage_beside_text_and_thoughts_beside_words_are_seen() -> None:
     answer = answered(event(chunk) + event(last))
     assert (answer.text, answer.said, answer.thought) == ("Hm. Yes.No.", "Yes.No.", True)
     assert answer.usage == {"completion_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("told", "count"),
+    [(5, 5), (5.0, 5), (0, 0), (-2, None), ("5", None), (True, None), ([5], None), (1e30, None)],
+)
+def test_a_number_of_tokens_is_one(told: object, count: int | None) -> None:
+    assert told_count(told) == count
