@@ -315,6 +315,10 @@ def test_wrong_input_gets_one_line_a_hint_and_the_exit_code(
     assert not [*(tmp_path / "results").glob("*/*")], "wrong input leaves nothing behind"
 
 
+PATHS = {"plan": "plan serve"}
+"""Recipes whose command lies below a group."""
+
+
 class Choice(NamedTuple):
     """A flag that has a fixed set of values."""
 
@@ -332,7 +336,8 @@ def choice_flags() -> Iterator[Choice]:
             values = choices_of(hints[name])
             if values and not flag.hidden:
                 usual = "--" + name.replace("_", "-")
-                yield Choice(command, (flag.names or (usual,))[0], values)
+                path = PATHS.get(command, command)
+                yield Choice(path, (flag.names or (usual,))[0], values)
     yield Choice("bench --backend transformers", "--dtype", list(get_args(Dtype)))
 
 
@@ -341,7 +346,9 @@ CHOICES = list(choice_flags())
 
 def options_of(command: str) -> set[str]:
     """The flags that the app itself has for the command."""
-    found = APP.commands[command.split()[0]]
+    found = APP
+    for name in command.split():
+        found = getattr(found, "commands", {}).get(name, found)
     return {name for parameter in found.params for name in parameter.opts}
 
 
