@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import typer
@@ -56,9 +57,75 @@ def serve(
 
 
 @group.command()
+def compare(
+    model: str = typer.Argument(help="A folder, a config.json, a .gguf file, or a public name."),
+    gpu: str = typer.Option(help="Cards, with commas: h100,l40s,a100-40."),
+    quant: str = typer.Option(None, help="Formats, with commas: BF16,FP8,AWQ-INT4."),
+    engine: str = typer.Option(None, help="Engines, with commas: vllm,llamacpp."),
+    context: int = typer.Option(4096, min=1, help="Tokens of a request, prompt and answer."),
+    concurrency: int = typer.Option(16, min=1, help="Clients with one request at a time."),
+    output: Path = typer.Option(None, "-o", "--output", help="An HTML page with plots."),
+    as_json: bool = JSON,
+) -> None:
+    """Cards, formats and engines for one model, the cheapest first."""
+    from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.plan.compare import COLUMNS, compare_plans
+
+    recipe = PlanRecipe(model=model, context=context, concurrency=concurrency)
+    details = compare_plans(
+        recipe,
+        gpus=_parts(gpu),
+        quants=_parts(quant) or [None],
+        engines=_parts(engine) or [None],
+    )
+    if output is not None:
+        from llmops_cli.plan.page import plan_page
+        from llmops_cli.runtime.files import write_atomic
+
+        write_atomic(output, plan_page(details).encode())
+    if as_json:
+        print_json([{"title": each.title, **each.plan.figures()} for each in details])
+        return
+    from llmops_cli.plan.show import plans_table
+
+    print_table(plans_table(details, COLUMNS))
+
+
+def _parts(text: str | None) -> list[str]:
+    return [] if text is None else [each.strip() for each in text.split(",") if each.strip()]
+
+
+@group.command()
+def fit(
+    results: list[Path] = typer.Argument(help="Folders of bench runs, or their report.json."),
+    output: Path = typer.Option("plan-fit.json", "-o", "--output", help="What is written."),
+    model: str = typer.Option(None, help="The model, where the runs' name is not readable here."),
+    quant: str = typer.Option(None, help="Its format, likewise."),
+    gpu: str = typer.Option(None, help="The card, where the runs do not name it."),
+    as_json: bool = JSON,
+) -> None:
+    """Learn what this machine reaches from bench runs; `plan serve --fitted FILE` uses it."""
+    from llmops_cli.cli.screen import print_json, say
+    from llmops_cli.plan.fit import fit_results
+    from llmops_cli.plan.fitted import write_fit
+
+    found = fit_results(results, model=model, gpu=gpu, quant=quant)
+    write_fit(output, found)
+    if as_json:
+        print_json(found)
+        return
+    for each in found.groups:
+        say(
+            f"{each.engine} on {each.machine}, {each.quantity}: {math.exp(each.shift):.2f} of what "
+            f"arithmetic says, within {each.spread:.0%}, from {each.count} levels"
+        )
+    say(f"written: {output}")
+
+
+@group.command()
 def check(
     references: Path = typer.Argument(help="A JSON list of published values."),
-    fit: str = typer.Option(
+    fit_on: str = typer.Option(
         None, "--fit", help="Calibrate on rows of these sources only (parts of their names)."
     ),
     as_json: bool = JSON,
@@ -67,7 +134,7 @@ def check(
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.plan.check import check_references
 
-    sources = None if fit is None else [each.strip() for each in fit.split(",") if each.strip()]
+    sources = None if fit_on is None else _parts(fit_on)
     report = check_references(references, fit_sources=sources)
     if as_json:
         print_json(report)

@@ -14,16 +14,17 @@ from llmops_cli.sizing.calibration import Group
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What all answers of a check share."""
+    """What all answers of a check share. `is_tuned`: the defaults' machines are known."""
 
     groups: tuple[Group, ...]
+    is_tuned: bool
 
 
 Rule = Callable[[Reference, Context], Answer]
 
 
 def _speed(row: Reference, context: Context) -> Answer:
-    return speed(row, context.groups)
+    return speed(row, context.groups, is_tuned=context.is_tuned)
 
 
 ANSWERS: dict[str, Rule] = {

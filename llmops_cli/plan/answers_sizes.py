@@ -18,6 +18,9 @@ GGUF_SPREAD = 0.02
 """Of mixed types whose mean is another model's."""
 PRINTED_SHARE = 0.01
 """Where a source prints two or three digits."""
+WIDE_COPIES = 3
+"""Gate, up and their product, of the whole prompt at once."""
+TORCH_SPREAD = 0.04
 KEPT_BYTES = {"f32": 4, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int4": 0.5}
 
 
@@ -167,20 +170,19 @@ def memory_total(row: Reference, _context: object) -> Answer:
 
 
 def torch_memory(row: Reference, _context: object) -> Answer:
-    """Weights and the cache of all tokens, and logits of the prompt.
+    """Weights, the cache of all tokens, and a block's widest moment while the prompt is read.
 
     Their tables print bytes / 2**30 as GB and / 2**20 as MB.
     """
     load = row_load(row)
-    tokens = (row.number("input_len") or 0) + (row.number("gen") or 0)
-    value = load.weights_bytes + load.cache_bytes(tokens) + _eager_bytes(load.hidden_size, tokens)
+    prompt = row.number("input_len") or 0
+    tokens = prompt + (row.number("gen") or 0)
+    config = config_named(row_model(row).name)
+    width = float(config.get("intermediate_size", 4 * load.hidden_size))
+    widest = prompt * width * WIDE_COPIES * 2
+    value = load.weights_bytes + load.cache_bytes(tokens) + widest
     binary = GIB / 1e9 if (row.unit or "").upper() == "GB" else 2**20 / 1e6
-    return exact(value / binary, 0.04)
-
-
-def _eager_bytes(hidden_size: float, tokens: float) -> float:
-    """Hidden states while the prompt is read, and the allocator's rest."""
-    return 0.02 * GIB + tokens * hidden_size * 2 * 2
+    return exact(value / binary, TORCH_SPREAD)
 
 
 def zero_three(row: Reference, _context: object) -> Answer:

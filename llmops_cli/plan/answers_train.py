@@ -30,6 +30,7 @@ CHECKPOINTING = {"selective": "alternate", "full": "full", "none": "none"}
 """torchtitan's `selective` keeps every second product."""
 MEGATRON = {"sequence_length": 2048}
 STATE_BYTES = {"full bf16/fp16 mixed": 18.0, "full pure_bf16": 8.0, "lora": 2.0, "galore": 2.0}
+STAGE_BYTES = 16
 ADAPTER_BYTES = 0.3
 """Adapters with their states, activations of a short batch, and the framework, a parameter."""
 RULE_SPREAD = 0.35
@@ -136,15 +137,16 @@ def days(row: Reference, _context: object) -> Answer:
 
 
 def states(row: Reference, _context: object) -> Answer:
-    """Master weights and two moments in f32 of the fullest stage, which has the embeddings."""
-    tensor = row.number("tp") or 1
-    pipeline = row.number("pp") or 1
+    """Weights, gradients, master weights and two moments of a middle stage: 16 bytes each.
+
+    Source: arXiv:1910.02054, section 3.1. Embeddings lie on the first and the last stage.
+    """
+    ways = (row.number("tp") or 1) * (row.number("pp") or 1)
     architecture = architecture_of(config_named(row_model(row).name))
     table = architecture.vocab_size * architecture.hidden_size
     places = architecture.learned_positions * architecture.hidden_size
     blocks = parameter_count(architecture) - table - places
-    own = (blocks / pipeline + table) / tensor + places
-    return exact(12 * own, 0.02)
+    return exact(STAGE_BYTES * blocks / ways)
 
 
 def fine_tuning(row: Reference, _context: object) -> Answer:

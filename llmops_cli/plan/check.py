@@ -42,9 +42,9 @@ def check_references(path: Path, *, fit_sources: Sequence[str] | None) -> CheckR
         judged = references
     else:
         fitted = [row for row in references if _is_of(row, fit_sources)]
-        groups = groups_of(fitted)
+        groups = groups_of(fitted, is_tuned=False)
         judged = [row for row in references if not _is_of(row, fit_sources)]
-    context = Context(groups=groups)
+    context = Context(groups=groups, is_tuned=fit_sources is None)
     rows = tuple(_row(reference, context) for reference in judged)
     return CheckReport(rows=rows, by_quantity=_by_quantity(rows))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.runtime.files import write_atomic
 from llmops_cli.sizing.calibration import Group
 from llmops_cli.sizing.efficiency import FITTED
 
@@ -19,6 +20,11 @@ class FitFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     schema: str = SCHEMA
     groups: tuple[Group, ...]
     sources: tuple[str, ...] = ()
+
+
+def write_fit(place: Path, found: FitFile) -> None:
+    text = msgspec.json.format(msgspec.json.encode(found), indent=2)
+    write_atomic(place, text + b"\n")
 
 
 def read_groups(place: str | None) -> tuple[Group, ...]:

@@ -11,21 +11,21 @@ from llmops_cli.sizing.calibration import Group, Observation, fit
 from llmops_cli.sizing.speed import is_spilled
 
 
-def groups_of(rows: Iterable[Reference]) -> tuple[Group, ...]:
+def groups_of(rows: Iterable[Reference], *, is_tuned: bool) -> tuple[Group, ...]:
     """Of the rows that are speeds and can be predicted; what lies partly in main memory is none."""
     observations = []
     for row in rows:
         if row.quantity in ENGINES:
-            found = observation_of(row)
+            found = observation_of(row, is_tuned=is_tuned)
             if found is not None:
                 observations.append(found)
     return fit(observations)
 
 
-def observation_of(row: Reference) -> Observation | None:
+def observation_of(row: Reference, *, is_tuned: bool) -> Observation | None:
     truth = published_number(row.value)
     try:
-        raw = RawSpeed(row)
+        raw = RawSpeed(row, is_tuned=is_tuned)
     except (Unanswered, LlmopsError):
         return None
     if truth is None or truth <= 0 or is_spilled(raw.load, raw.place) or raw.load.expert_bytes:

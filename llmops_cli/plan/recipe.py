@@ -8,7 +8,7 @@ import msgspec
 
 from llmops_cli.core.fields import FiniteAmount, Flag, Positive, Rate, Share
 
-Engine = Literal["llamacpp", "vllm", "sglang", "transformers"]
+Engine = Literal["llamacpp", "vllm", "sglang", "transformers", "sim"]
 Billing = Literal["on-demand", "spot", "reserved"]
 
 

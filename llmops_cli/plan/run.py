@@ -99,7 +99,7 @@ def settle(recipe: PlanRecipe) -> Setting:
         load=load,
         place=place,
         engine=engine,
-        efficiency=efficiency_of(engine),
+        efficiency=efficiency_of(engine, cards.gpu.name),
         groups=read_groups(recipe.fitted),
         room=room(load, place, engine=engine, memory_share=recipe.memory_share),
         limits=read_limits(recipe.slo),

@@ -18,7 +18,8 @@ BAND_QUANTILE = 1.2816
 LEAST_SPREAD = 0.04
 """Two runs of one machine differ by so much."""
 ENOUGH_ROWS = 4
-ANY = ""
+UNSEEN = 1.5
+"""How much wider a band is for an engine without any measurement."""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +128,7 @@ def correction(
     if not same:
         return Correction(
             factor=1.0,
-            spread=prior.elsewhere,
+            spread=prior.elsewhere * UNSEEN,
             source=f"extrapolated: no measurement of {engine} on {machine}",
         )
     shift = shrunk([each.shift for each in same])

@@ -70,7 +70,13 @@ CACHE_BITS = {
     "Q4_0": 4.5,
     "NVFP4": 4.5,
 }
-_DEFAULTS = {"GPTQ": "GPTQ-INT4", "AWQ": "AWQ-INT4", "AUTO": "BF16"}
+_DEFAULTS = {
+    "GPTQ": "GPTQ-INT4",
+    "AWQ": "AWQ-INT4",
+    "FLOAT32": "F32",
+    "FLOAT16": "F16",
+    "BFLOAT16": "BF16",
+}
 
 
 def scheme_named(text: str) -> str:

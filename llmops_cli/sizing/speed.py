@@ -13,6 +13,8 @@ from llmops_cli.sizing.gpus import Gpu
 from llmops_cli.sizing.load import ServingLoad
 
 ACTIVATION_BYTES = 2
+VOLTA = 7.0
+CPU_UNPACKING = 0.2
 HOST_BYTES_PER_S = 35e9
 """Main memory of a desktop as llama.cpp reads it, for layers that do not fit the card."""
 FREE_SHARE = 0.88
@@ -80,12 +82,20 @@ def is_packed(scheme: str) -> bool:
     return scheme.upper() not in FLOATS
 
 
-def unpack_ops(scheme: str, efficiency: Efficiency) -> float:
+def unpack_ops(scheme: str, efficiency: Efficiency, gpu: Gpu) -> float:
+    """For each weight. Cards before Volta take twice as many for the smallest types.
+
+    Processors multiply packed values as they are, which leaves little to unpack.
+    """
     if not is_packed(scheme):
         return 0.0
-    if scheme.upper().startswith(SMALL_TYPES):
-        return efficiency.unpack_small_ops
-    return efficiency.unpack_ops
+    if gpu.device.is_cpu:
+        return efficiency.unpack_ops * CPU_UNPACKING
+    if not scheme.upper().startswith(SMALL_TYPES):
+        return efficiency.unpack_ops
+    capability = gpu.facts.capability
+    is_old = capability is not None and capability < VOLTA
+    return efficiency.unpack_small_ops * (2 if is_old else 1)
 
 
 def ceiling_s(load: ServingLoad, place: Placement, *, batch: float, context: float) -> float:
@@ -105,7 +115,7 @@ def step_s(
     """One decoding step of so many sequences, each with `context` tokens before it."""
     fixed_s = load.layers * layer_s(load, efficiency)
     read_s = ceiling_s(load, place, batch=batch, context=context) / efficiency.bandwidth
-    ops = unpack_ops(load.scheme, efficiency) * load.read_weights(batch)
+    ops = unpack_ops(load.scheme, efficiency, place.gpu) * load.read_weights(batch)
     unpacked_s = ops / (place.gpu.f32_flops * place.tensor)
     share = efficiency.batch if batch <= 8 else efficiency.batch_large
     products_s = (batch - 1) * token_flops(load, context) / (peak_flops(load, place) * share)

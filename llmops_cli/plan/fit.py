@@ -1,0 +1,164 @@
+"""Bench reports as measurements: what this machine reaches of what arithmetic says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.plan.devices import HERE, this_machine
+from llmops_cli.plan.fitted import FitFile
+from llmops_cli.plan.models import is_gguf_scheme, read_load
+from llmops_cli.runtime.hardware import probe_hardware
+from llmops_cli.runtime.runs import load_report
+from llmops_cli.sizing.calibration import Observation, fit
+from llmops_cli.sizing.efficiency import efficiency_of
+from llmops_cli.sizing.gpus import Gpu, gpu_named
+from llmops_cli.sizing.load import ServingLoad
+from llmops_cli.sizing.queueing import Service, closed_loop
+from llmops_cli.sizing.speed import Placement, prefill_s, step_s
+
+ENGINE_NAMES = {"hf": "transformers", "transformers": "transformers"}
+BENCH = "llmops.bench"
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """A level of a run, as means."""
+
+    streams: int
+    prompt_tokens: float
+    output_tokens: float
+    ttft_ms: float
+    tpot_ms: float
+    tokens_per_s: float
+
+
+class Bench(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with what it ran on."""
+
+    engine: str
+    load: ServingLoad
+    place: Placement
+    source: str
+    levels: tuple[Measured, ...]
+
+
+def fit_results(
+    results: Sequence[Path], *, model: str | None, gpu: str | None, quant: str | None
+) -> FitFile:
+    """`model`, `quant`: in place of what the reports name, where no plan can read that.
+
+    Raises: UsageError for a run that is no bench, of another machine, or with nothing to learn.
+    """
+    observations: list[Observation] = []
+    for place in results:
+        bench = read_bench(place, model=model, gpu=gpu, quant=quant)
+        observations += observe(bench)
+    if not observations:
+        raise UsageError(
+            "these runs have no closed level that worked", hint="llmops bench --concurrency 1,4,16"
+        )
+    return FitFile(groups=fit(observations), sources=tuple(str(place) for place in results))
+
+
+def read_bench(place: Path, *, model: str | None, gpu: str | None, quant: str | None) -> Bench:
+    """Raises: UsageError as above."""
+    report: Any = load_report(place)  # Any: each command has its own report
+    if not str(report.schema).startswith(BENCH):
+        raise UsageError(f"{place} is no bench run", hint="llmops bench makes them")
+    recipe = report.manifest.recipe
+    backend = str(recipe.get("backend"))
+    engine = ENGINE_NAMES.get(backend, backend)
+    scheme = quant or _scheme(recipe)
+    load = read_load(model or str(recipe.get("model")), scheme=scheme, cache_type="F16")
+    card = gpu_named(gpu) if gpu else _machine(report.manifest.hardware, place)
+    efficiency_of(engine)
+    return Bench(
+        engine=engine,
+        load=load,
+        place=Placement(gpu=card),
+        source=str(place),
+        levels=tuple(_levels(report.levels)),
+    )
+
+
+def _scheme(recipe: dict[str, Any]) -> str | None:  # Any: a saved recipe
+    """Of an option that names a format, if one does."""
+    options = recipe.get("options")
+    named = options.get("quantization") if isinstance(options, dict) else None
+    return str(named) if named and is_gguf_scheme(str(named).upper()) else None
+
+
+def _machine(hardware: dict[str, Any], place: Path) -> Gpu:  # Any: as measured
+    """The run's card, or this machine. Raises: UsageError for another machine's processor."""
+    gpus = hardware.get("gpus")
+    if isinstance(gpus, list) and gpus:
+        return gpu_named(str(gpus[0].get("name")))
+    here = probe_hardware()
+    for name in ("cpu_model", "cores_logical"):
+        if hardware.get(name) != here.get(name):
+            raise UsageError(
+                f"{place} was measured on another machine: {hardware.get(name)}, "
+                f"here {here.get(name)}",
+                hint="fit there, or say its card: --gpu",
+            )
+    return this_machine()
+
+
+def _levels(levels: Sequence[Any]) -> Iterator[Measured]:  # Any: bench's levels
+    """Closed ones whose figures hold."""
+    for level in levels:
+        answered = level.requests - level.errors
+        is_whole = level.valid and level.ttft_ms.mean and level.tpot_ms.mean
+        if level.concurrency is None or answered < 1 or not is_whole:
+            continue
+        yield Measured(
+            streams=level.concurrency,
+            prompt_tokens=max(1.0, level.input_tokens / level.requests),
+            output_tokens=max(2.0, level.output_tokens / answered),
+            ttft_ms=level.ttft_ms.mean,
+            tpot_ms=level.tpot_ms.mean,
+            tokens_per_s=level.output_tokens_per_s,
+        )
+
+
+def observe(bench: Bench) -> Iterator[Observation]:
+    """One stream tells decoding and prefill, several tell the batch."""
+    for level in bench.levels:
+        service = raw_service(bench, level)
+        if level.streams == 1:
+            yield _observation(bench, "decode", service.step_s(1) * 1000 / level.tpot_ms)
+            alone = closed_loop(service, 1)
+            yield _observation(bench, "prefill", alone.ttft_s * 1000 / level.ttft_ms)
+        else:
+            yield _observation(bench, "batch", service.step_s(level.streams) * 1000 / level.tpot_ms)
+
+
+def raw_service(bench: Bench, level: Measured) -> Service:
+    """Before any calibration."""
+    efficiency = efficiency_of(bench.engine, bench.place.gpu.name)
+    context = level.prompt_tokens + level.output_tokens / 2
+
+    def step(streams: float) -> float:
+        return step_s(bench.load, bench.place, efficiency, batch=streams, context=context)
+
+    return Service(
+        prefill_s=prefill_s(bench.load, bench.place, efficiency, tokens=level.prompt_tokens),
+        output_tokens=level.output_tokens,
+        slots=max(1, level.streams),
+        step_s=step,
+    )
+
+
+def _observation(bench: Bench, quantity: str, ratio: float) -> Observation:
+    machine = HERE if bench.place.device.is_cpu else bench.place.gpu.name
+    return Observation(
+        engine=bench.engine,
+        machine=machine,
+        quantity=quantity,
+        ratio=ratio,
+        source=bench.source,
+    )

@@ -1,0 +1,83 @@
+"""`llmops plan fit` and `compare`: bench runs correct a plan; cards side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.plan.compare import compare_plans
+from llmops_cli.plan.fit import fit_results
+from llmops_cli.plan.fitted import write_fit
+from llmops_cli.plan.recipe import PlanRecipe
+from llmops_cli.plan.report import ServePlan
+from llmops_cli.plan.run import plan_serve
+
+SIM_RUN = Path(__file__).parents[2] / "golden" / "reports" / "llmops.bench-2.json"
+"""Two streams of the simulated engine, whose tokens come every 4 ms."""
+
+
+def _run(tmp_path: Path, name: str, **changes: Any) -> Path:
+    """The saved run with other fields of its first level, or of its machine."""
+    report = json.loads(SIM_RUN.read_text())
+    report["manifest"]["hardware"] |= changes.pop("hardware", {})
+    report["levels"][0] |= changes
+    file = tmp_path / f"{name}.json"
+    file.write_text(json.dumps(report))
+    return file
+
+
+def _serve(fitted: Path | None) -> ServePlan:
+    recipe = PlanRecipe(
+        model="qwen2.5-0.5b",
+        gpu="l4",
+        engine="sim",
+        context=60,
+        output_tokens=8,
+        concurrency=2,
+        fitted=None if fitted is None else str(fitted),
+    )
+    return plan_serve(recipe).plan
+
+
+def test_a_plan_after_a_fit_is_where_the_simulated_truth_is(tmp_path: Path) -> None:
+    runs = [_run(tmp_path, f"run{number}") for number in range(5)]
+    found = fit_results(runs, model="qwen2.5-0.5b", gpu="l4", quant=None)
+    file = tmp_path / "fit.json"
+    write_fit(file, found)
+    before = abs(_serve(None).tpot_ms.number - 4)
+    plan = _serve(file)
+    assert abs(plan.tpot_ms.number - 4) < min(before, 1.2)
+    assert "fitted on 5 measurements" in plan.tpot_ms.source
+
+
+def test_a_run_of_another_machine_is_refused_unless_its_card_is_said(tmp_path: Path) -> None:
+    run = _run(tmp_path, "other", hardware={"cpu_model": "Another Processor 9000"})
+    with pytest.raises(UsageError, match="another machine"):
+        fit_results([run], model="qwen2.5-0.5b", gpu=None, quant=None)
+    assert fit_results([run], model="qwen2.5-0.5b", gpu="l4", quant=None).groups
+
+
+def test_a_run_with_nothing_to_learn_is_one_line(tmp_path: Path) -> None:
+    run = _run(tmp_path, "broken", valid=False, invalid_reasons=["late"])
+    with pytest.raises(UsageError, match="no closed level"):
+        fit_results([run], model="qwen2.5-0.5b", gpu="l4", quant=None)
+    other = SIM_RUN.parent / "llmops.convert-1.json"
+    with pytest.raises(UsageError, match="no bench run"):
+        fit_results([other], model="qwen2.5-0.5b", gpu="l4", quant=None)
+
+
+def test_compared_plans_stand_by_cost_and_what_does_not_fit_is_last() -> None:
+    recipe = PlanRecipe(model="llama-3.1-70b", gpus=1, concurrency=8)
+    details = compare_plans(
+        recipe, gpus=["h100", "b200", "b300"], quants=["BF16", "FP8"], engines=[None]
+    )
+    assert len(details) == 6
+    fitting = [each for each in details if each.plan.fits.value]
+    assert 0 < len(fitting) < 6
+    assert details[: len(fitting)] == fitting
+    costs = [each.plan.cost_per_million_tokens.number for each in fitting]
+    assert costs == sorted(costs)

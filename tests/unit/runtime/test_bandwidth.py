@@ -1,0 +1,24 @@
+"""This machine's own speed: plausible, and kept until it is old."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from llmops_cli.runtime.bandwidth import FILE, MachineSpeed, measured_speed
+from llmops_cli.runtime.paths import cache_dir
+
+
+def test_a_machine_is_measured_once_and_its_file_may_be_broken(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = measured_speed()
+    assert 1e8 < first.bytes_per_s < 1e13
+    assert 1e8 < first.flops < 1e14
+    assert measured_speed() == first
+    old = msgspec.structs.replace(first, measured_at_s=first.measured_at_s - 1e7)
+    (cache_dir() / FILE).write_bytes(msgspec.json.encode(old))
+    assert measured_speed().measured_at_s > old.measured_at_s
+    (cache_dir() / FILE).write_bytes(b"{")
+    assert isinstance(measured_speed(), MachineSpeed)
