@@ -38,7 +38,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `launcher` is put between the Python and the program, and starts it several times:
     `("-m", "torch.distributed.run", "--nproc-per-node", "2")`. `grace_s`: how long it may save what
     it has when it is asked to end. `hears_interrupt`: it saves on Ctrl-C as it does on SIGTERM, so
-    it gets the one that the command got.
+    it gets the one that the command got. `has_first_rank`: the rank that writes the output is among
+    those that are started here, and not on another node.
     """
 
     name: str
@@ -49,6 +50,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     env: dict[str, str] = {}
     grace_s: float = 5.0
     hears_interrupt: bool = False
+    has_first_rank: bool = True
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,9 +85,12 @@ def run_job(
     finally:
         memory = process.stop()
     output_path = folder / "output.json"
-    if code != 0 or not output_path.exists():
+    is_missing = spec.has_first_rank and not output_path.exists()
+    if code != 0 or is_missing:
         raise _failure(spec, folder, process, code)
-    output: Json = msgspec.json.decode(output_path.read_bytes())
+    output: Json = {}
+    if spec.has_first_rank:
+        output = msgspec.json.decode(output_path.read_bytes())
     wall_s = time.monotonic() - start
     return JobResult(
         output=output,

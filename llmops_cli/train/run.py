@@ -183,9 +183,9 @@ class _Run:
             self._clean(target)
 
     def _clean(self, target: Path) -> None:
-        """This process's own messages; others may still read theirs."""
+        """This process's own messages; others, and other nodes, may still read theirs."""
         shutil.rmtree(self._job_folder(target))
-        if not self.launch.joined:
+        if not self.launch.joined and self.launch.nnodes == 1:
             shutil.rmtree(target / JOBS)
 
     def _job_folder(self, target: Path) -> Path:
@@ -213,6 +213,7 @@ class _Run:
             python=self._env.python,
             program=PROGRAM,
             launcher=self.launch.argv,
+            has_first_rank=self.launch.joined or self.launch.is_first,
             input={
                 "settings": settings,
                 "data": prepared.data,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from llmops_cli.runtime.server import free_port
 from tests.conftest import Cli, empty_cache
 
 pytest.importorskip("torch", reason="torch is not installed")
@@ -88,6 +89,28 @@ def test_torchrun_starts_ranks_that_join(chats: Path, tmp_path: Path) -> None:
     assert (report["strategy"], report["world_size"]) == ("ddp", 2)
     assert not list((tmp_path / "joined").glob(".job/rank-*"))
     assert len(list((tmp_path / "results").iterdir())) == 1
+
+
+def test_two_nodes_are_the_same_command_twice(chats: Path, tmp_path: Path) -> None:
+    """Each with its number; the first one reports."""
+    command = [sys.executable, "-m", "llmops_cli", "train", "--data", str(chats), *SMALL]
+    command += ["--nnodes", "2", "--rendezvous", f"127.0.0.1:{free_port()}", "-o", "nodes"]
+    nodes = [
+        subprocess.Popen(
+            [*command, "--node-rank", str(number), "--json"],
+            cwd=tmp_path,
+            env=environ(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    said = [node.communicate() for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    report = json.loads(said[0][0])
+    assert (report["strategy"], report["world_size"], report["steps"]) == ("ddp", 2, 4)
+    assert said[1][0] == ""
 
 
 def test_sruns_tasks_are_ranks(chats: Path, tmp_path: Path) -> None:
