@@ -182,7 +182,12 @@ class SchemaReader:
         name = f"as {json.dumps(schema)}"
         if name not in self._rules:
             self._rules[name] = NOTHING
-            self._rules[name] = self._parts(schema)
+            # A dozen conditions on one object are many steps, and no nesting of its values.
+            self._depth -= 1
+            try:
+                self._rules[name] = self._parts(schema)
+            finally:
+                self._depth += 1
         return Rule(name)
 
     def _parts(self, schema: Schema) -> Node:

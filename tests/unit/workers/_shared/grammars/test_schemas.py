@@ -442,3 +442,15 @@ def test_no_comma_follows_the_last_item_that_there_is() -> None:
     machine = of_schema({"items": FLAG, "uniqueItems": True})
     assert after(machine, '[{"a": true}, {"a": false},') is None
     assert allows(machine, '[{"a": true}, {"a": false}]')
+
+
+def test_many_conditions_on_one_object_are_kept() -> None:
+    kinds = [f"k{place}" for place in range(12)]
+    rules = [
+        {"if": {"properties": {"kind": {"const": kind}}}, "then": {"required": [f"of_{kind}"]}}
+        for kind in kinds
+    ]
+    properties = {"kind": {"enum": kinds}, **{f"of_{kind}": INTEGER for kind in kinds}}
+    machine = of_schema({"properties": properties, "required": ["kind"], "allOf": rules})
+    assert allows(machine, '{"kind":"k11","of_k11":1}')
+    assert not allows(machine, '{"kind":"k11","of_k10":1}')
