@@ -7,11 +7,8 @@ import math
 from llmops_cli.plan.references import Answer, Reference, Unanswered
 from llmops_cli.plan.row_models import row_gpus, row_load
 from llmops_cli.sizing.calibration import Group, correction
-from llmops_cli.sizing.devices import Device
 from llmops_cli.sizing.efficiency import efficiency_of
 from llmops_cli.sizing.figures import estimated
-from llmops_cli.sizing.gpu_facts import GpuFacts
-from llmops_cli.sizing.gpus import Gpu, NamedGpus
 from llmops_cli.sizing.load import ServingLoad
 from llmops_cli.sizing.speed import Placement, ceiling_s, is_spilled, prefill_s, step_s
 
@@ -30,10 +27,6 @@ EXPERTS_SPREAD = 0.15
 SMALL_SPREAD = 0.06
 """Types of 3 bits and less: kernels differ most between cards."""
 USUAL_GENERATED = 128
-UNNAMED_TABLES = {"llama.cpp tools/quantize/README.md": 546e9}
-"""Tables that name no card -> the bandwidth that their rows fit, with 18 TFLOP/s of f32."""
-UNNAMED = "unnamed"
-UNNAMED_FLOPS = 18e12
 
 
 class RawSpeed:
@@ -44,7 +37,7 @@ class RawSpeed:
         self.is_tuned = is_tuned
         self.engine = ENGINES[row.quantity]
         self.kind = KINDS.get(row.quantity, "decode")
-        cards = _cards(row, is_tuned=is_tuned)
+        cards = row_gpus(row)
         self.machine = cards.gpu.name
         self.load = row_load(row)
         self.place = Placement(gpu=cards.gpu, tensor=cards.count)
@@ -88,30 +81,6 @@ class RawSpeed:
         if is_small(self.load):
             spread += SMALL_SPREAD
         return spread
-
-
-def _cards(row: Reference, *, is_tuned: bool) -> NamedGpus:
-    """The card that a row names; of a table that names none, one like what its rows fit.
-
-    Raises: Unanswered for a row of any other table without a card.
-    """
-    for table, bytes_per_s in UNNAMED_TABLES.items():
-        is_unnamed = (row.text("gpu") or "").startswith("unstated")
-        if is_tuned and is_unnamed and table in row.source:
-            return NamedGpus(gpu=_like(bytes_per_s))
-    return row_gpus(row)
-
-
-def _like(bytes_per_s: float) -> Gpu:
-    device = Device(
-        name=UNNAMED,
-        memory_bytes=96e9,
-        bf16_flops=UNNAMED_FLOPS,
-        f32_flops=UNNAMED_FLOPS,
-        memory_bytes_per_s=bytes_per_s,
-        link_bytes_per_s=1e9,
-    )
-    return Gpu(device=device, facts=GpuFacts(source="fitted on the same table's other rows"))
 
 
 def is_small(load: ServingLoad) -> bool:

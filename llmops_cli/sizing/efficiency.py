@@ -99,7 +99,6 @@ FITTED: tuple[Group, ...] = (
     _fitted("llamacpp", "4090", "prefill", shift=0.046, spread=0.20, count=3),
     _fitted("llamacpp", "5070", "decode", shift=0.037, spread=0.12, count=17),
     _fitted("llamacpp", "p40", "decode", shift=-0.099, spread=0.10, count=6),
-    _fitted("llamacpp", "unnamed", "decode", shift=-0.055, spread=0.12, count=12),
     _fitted("sglang", "h20", "decode", shift=0.015, spread=0.15, count=7),
     _fitted("vllm", "a100-80", "decode", shift=-0.013, spread=0.12, count=4),
 )
