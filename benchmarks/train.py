@@ -1,11 +1,11 @@
-"""Tokens per CPU second: `llmops train` beside a bare loop, Hugging Face's Trainer and TRL.
+"""Tokens per CPU second: `llmops train` beside a bare loop, HF Trainer, TRL and LLaMA-Factory.
 
 The same model, rows of the same length, one thread, fused AdamW, clipping; only the loop is timed.
-Sides take turns, and the median of the pairs' ratios counts. TRL's side runs where --trl-python
-names a Python that has trl.
+Sides take turns, and the median of the pairs' ratios counts. TRL and LLaMA-Factory run where a
+Python is named that has trl, or llamafactory. torchtitan is not here: docs/TRAINING.md.
 
     python benchmarks/train.py [--pairs 5] [--steps 40] [--layers 4] [--precision f32]
-                               [--trl-python PATH]
+                               [--trl-python PATH] [--llama-factory-python PATH]
 """
 
 from __future__ import annotations
@@ -74,9 +74,14 @@ def ours(folder: Path, options: argparse.Namespace) -> float:
     return float(report["tokens"] / report["training_cpu_s"])
 
 
+def pythons(options: argparse.Namespace) -> dict[str, str | None]:
+    """Of sides that have an environment of their own."""
+    return {"trl": options.trl_python, "llama-factory": options.llama_factory_python}
+
+
 def in_process(side: str, folder: Path, options: argparse.Namespace) -> float:
     """One of the other sides, in a process of its own."""
-    python = options.trl_python if side == "trl" else sys.executable
+    python = pythons(options).get(side) or sys.executable
     command = [python, __file__, "--side", side, "--folder", str(folder)]
     command += ["--steps", str(options.steps), "--precision", options.precision]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -158,16 +163,25 @@ def trainer(folder: Path, options: argparse.Namespace) -> float:
     return timed(make(model=model_of(folder), args=arguments, train_dataset=rows), options)
 
 
+def tokenizer_of(vocabulary: dict[str, int]) -> Any:
+    """Of whole words."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import PreTrainedTokenizerFast
+
+    known = {"[PAD]": 0, "[END]": 1, **vocabulary}
+    words = Tokenizer(WordLevel(known, unk_token="[PAD]"))
+    words.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", eos_token="[END]")
+
+
 def trl(folder: Path, options: argparse.Namespace) -> float:
     """SFTTrainer on rows that are tokens already, without gradient checkpointing as the others."""
     from datasets import Dataset
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from transformers import PreTrainedTokenizerFast
     from trl import SFTConfig, SFTTrainer
 
     rows = [{"input_ids": row["input_ids"].tolist()} for row in rows_of(options)]
-    words = Tokenizer(WordLevel({"[PAD]": 0, "[END]": 1}, unk_token="[PAD]"))
     arguments = SFTConfig(
         **arguments_of(folder, options),
         max_length=TOKENS,
@@ -178,14 +192,53 @@ def trl(folder: Path, options: argparse.Namespace) -> float:
         model=model_of(folder),
         args=arguments,
         train_dataset=Dataset.from_list(rows),
-        processing_class=PreTrainedTokenizerFast(
-            tokenizer_object=words, pad_token="[PAD]", eos_token="[END]"
-        ),
+        processing_class=tokenizer_of({}),
     )
     return timed(loop, options)
 
 
-SIDES = {"bare": bare, "trainer": trainer, "trl": trl}
+def llama_factory(folder: Path, options: argparse.Namespace) -> float:
+    """Its pre-training, which cuts texts into rows of the same length, by its own entry."""
+    from llamafactory.train.tuner import run_exp
+    from transformers import TrainerCallback
+
+    class Clock(TrainerCallback):
+        def on_train_begin(self, *state: Any, **named: Any) -> None:
+            self.start_s = time.process_time()
+
+        def on_train_end(self, *state: Any, **named: Any) -> None:
+            self.cpu_s = time.process_time() - self.start_s
+
+    clock = Clock()
+    run_exp({**arguments_of(folder, options), **prepared(folder)}, callbacks=[clock])
+    return options.steps * ROWS * TOKENS / clock.cpu_s
+
+
+def prepared(folder: Path) -> Json:
+    """A folder of a model and a table of datasets, as LLaMA-Factory reads them."""
+    model = folder / "llama-factory-model"
+    model_of(folder).save_pretrained(model)
+    texts = [json.loads(line)["text"] for line in (folder / "data.jsonl").read_text().splitlines()]
+    words = sorted({word for text in texts for word in text.split()})
+    numbered = {word: 2 + number % (VOCABULARY - 2) for number, word in enumerate(words)}
+    tokenizer_of(numbered).save_pretrained(model)
+    table = {"words": {"file_name": "data.jsonl", "columns": {"prompt": "text"}}}
+    (folder / "dataset_info.json").write_text(json.dumps(table))
+    return {
+        "stage": "pt",
+        "do_train": True,
+        "finetuning_type": "full",
+        "model_name_or_path": str(model),
+        "dataset_dir": str(folder),
+        "dataset": "words",
+        "cutoff_len": TOKENS,
+        "template": "default",
+        "disable_gradient_checkpointing": True,
+        "report_to": "none",
+    }
+
+
+SIDES = {"bare": bare, "trainer": trainer, "trl": trl, "llama-factory": llama_factory}
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -193,7 +246,7 @@ def compare(options: argparse.Namespace) -> None:
         folder = Path(name)
         (folder / "config.json").write_text(json.dumps(config(options.layers)))
         write_data(folder / "data.jsonl")
-        sides = [side for side in SIDES if side != "trl" or options.trl_python]
+        sides = [side for side in SIDES if pythons(options).get(side, sys.executable)]
         speeds: dict[str, list[float]] = {"llmops": [], **{side: [] for side in sides}}
         for _ in range(options.pairs):
             speeds["llmops"].append(ours(folder, options))
@@ -208,7 +261,7 @@ def tell(speeds: dict[str, list[float]]) -> None:
     for side, found in speeds.items():
         ratios = [ours / other for ours, other in zip(speeds["llmops"], found, strict=True)]
         print(
-            f"{side:8} {statistics.median(found):8,.0f} tokens/CPU-s"
+            f"{side:13} {statistics.median(found):8,.0f} tokens/CPU-s"
             f"   llmops is {statistics.median(ratios):.3f} of it",
             flush=True,
         )
@@ -221,6 +274,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--precision", default="f32")
     parser.add_argument("--trl-python")
+    parser.add_argument("--llama-factory-python")
     parser.add_argument("--side")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
