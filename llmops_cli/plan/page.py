@@ -8,13 +8,16 @@ from html import escape
 
 from llmops_cli.plan.report import PlanDetail
 from llmops_cli.plan.show import said
-from llmops_cli.show.page import html_row, html_table, plain_page
+from llmops_cli.show.page import html_facts, html_item, html_row, html_table, plain_page
+from llmops_cli.sizing.figures import BAND_RATE
 
 WIDTH = 560
 HEIGHT = 260
 LEFT = 70
 BOTTOM = 36
 TOP = 28
+WIDE = math.log(6)
+WHOLE = 100
 
 
 def plan_page(details: Sequence[PlanDetail]) -> str:
@@ -23,9 +26,9 @@ def plan_page(details: Sequence[PlanDetail]) -> str:
     for detail in details:
         parts.append(f"<h2>{escape(detail.title)}</h2>")
         parts.append(_figures(detail))
-        parts.append(_plots(detail))
-        items = "".join(f"<li>{escape(line)}</li>" for line in (*detail.advice, *detail.notes))
-        parts.append(f"<ul>{items}</ul>")
+        parts.append(_listed((*detail.advice, *detail.notes)))
+        parts.append(f'<div class="two">{_plots(detail)}</div>')
+        parts.append(_origins(detail))
     title = ", ".join(detail.title for detail in details)
     return plain_page(title=title, body="".join(parts))
 
@@ -34,26 +37,60 @@ def _figures(detail: PlanDetail) -> str:
     rows = []
     for name, figure in detail.plan.figures().items():
         band = f"{said(name, figure.low)} to {said(name, figure.high)}"
-        cells = [name, said(name, figure.value), band, figure.formula, figure.source]
+        cells = [name, said(name, figure.value), band]
         rows.append(html_row([escape(each) for each in cells]))
-    return html_table(["figure", "value", "band", "formula", "source"], rows)
+    return html_table(["figure", "value", f"{BAND_RATE:.0%} band"], rows)
+
+
+def _listed(lines: Sequence[str]) -> str:
+    items = "".join(html_item(line) for line in lines)
+    return f"<ul>{items}</ul>"
+
+
+def _origins(detail: PlanDetail) -> str:
+    """How each figure was made, and of what."""
+    facts = {}
+    for name, figure in detail.plan.figures().items():
+        facts[name] = f"{figure.formula} ({figure.source})"
+    return f"<h3>How, and of what</h3>{html_facts(facts)}"
 
 
 def _plots(detail: PlanDetail) -> str:
     streams = [point.streams for point in detail.curve]
     drawn = [
-        _plot("tokens/s by streams", streams, [each.throughput_tps for each in detail.curve]),
-        _plot("ms to the first token by streams", streams, [p.ttft_ms for p in detail.curve]),
+        _plot(
+            "output tokens/s of all streams",
+            "streams",
+            streams,
+            [point.throughput_tps for point in detail.curve],
+        ),
+        _plot(
+            "TTFT, ms",
+            "streams",
+            streams,
+            [point.ttft_ms for point in detail.curve],
+        ),
+        _plot(
+            "TPOT, ms",
+            "streams",
+            streams,
+            [point.tpot_ms for point in detail.curve],
+        ),
     ]
     costs = [point.usd_per_million for point in detail.curve]
     if None not in costs:
         latency = [point.tpot_ms for point in detail.curve]
         known = [cost for cost in costs if cost is not None]
-        drawn.append(_plot("USD per million tokens by ms a token", latency, known))
-    return "".join(drawn)
+        drawn.append(_plot("USD per million tokens", "TPOT, ms", latency, known))
+    return "".join(f"<div>{plot}</div>" for plot in drawn)
 
 
-def _plot(title: str, xs: Sequence[float], ys: Sequence[float]) -> str:
+def _plot(
+    title: str,
+    across_title: str,
+    xs: Sequence[float],
+    ys: Sequence[float],
+) -> str:
     """A line on logarithmic axes, drawn as SVG; each point says what it is."""
     across = _Scale(xs, LEFT, WIDTH - 16)
     down = _Scale(ys, HEIGHT - BOTTOM, TOP)
@@ -61,17 +98,22 @@ def _plot(title: str, xs: Sequence[float], ys: Sequence[float]) -> str:
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     dots = []
     for (x, y), at, value in zip(places, xs, ys, strict=True):
-        label = f"{at:,.3g}: {value:,.4g}"
+        label = f"{across_title} {short(at)}: {short(value)}"
         dots.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{label}</title></circle>')
-    words = [f'<text x="{LEFT}" y="16" font-weight="bold">{escape(title)}</text>']
+    words = [
+        f'<text x="{LEFT}" y="16" font-weight="bold">{escape(title)}</text>',
+        f'<text x="{WIDTH - 16}" y="{HEIGHT - 2}" text-anchor="end">{escape(across_title)}</text>',
+    ]
     for value in across.ticks():
         x = across.place(value)
         words.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - 14}" text-anchor="middle">{value:,.3g}</text>'
+            f'<text x="{x:.1f}" y="{HEIGHT - 18}" text-anchor="middle">{short(value)}</text>'
         )
     for value in down.ticks():
         y = down.place(value)
-        words.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:,.3g}</text>')
+        words.append(
+            f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{short(value)}</text>'
+        )
         words.append(
             f'<line x1="{LEFT}" x2="{WIDTH - 16}" y1="{y:.1f}" y2="{y:.1f}" '
             'stroke="currentColor" stroke-opacity="0.15"/>'
@@ -99,6 +141,19 @@ class _Scale:
         return self.begin + share * (self.end - self.begin)
 
     def ticks(self) -> list[float]:
-        count = 5
-        step = (self.high - self.low) / count
-        return [math.exp(self.low + step * (index + 0.5)) for index in range(count)]
+        """Round values inside: 1, 2 and 5 of each decade; all nine where there is little room."""
+        low = math.exp(self.low)
+        high = math.exp(self.high)
+        first = math.floor(math.log10(low))
+        last = math.ceil(math.log10(high))
+        decades = [10.0**power for power in range(first, last + 1)]
+        digits = (1, 2, 5) if self.high - self.low > WIDE else range(1, 10)
+        found = [decade * digit for decade in decades for digit in digits]
+        return [value for value in found if low <= value <= high]
+
+
+def short(value: float) -> str:
+    """Three digits at most after the first, never as a power of ten."""
+    if value >= WHOLE:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

@@ -152,5 +152,5 @@ def test_the_page_has_the_figures_and_draws_the_curve() -> None:
     detail = plan_serve(PlanRecipe(model="llama-3.1-8b", gpu="h100"))
     page = plan_page([detail])
     assert "throughput_tps" in page
-    assert page.count("<svg") == 3
-    assert page.count("<circle") == 3 * len(detail.curve)
+    assert page.count("<svg") == 4
+    assert page.count("<circle") == 4 * len(detail.curve)
