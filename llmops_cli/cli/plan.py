@@ -7,20 +7,23 @@ from pathlib import Path
 
 import typer
 
-from llmops_cli.cli.options import Given, recipe_command
+from llmops_cli.cli.options import Given, in_groups, recipe_command
 from llmops_cli.cli.settings import RECIPE
 from llmops_cli.cli.values import CommandLine
 from llmops_cli.plan.recipe import PlanRecipe
+from llmops_cli.train.recipe import TrainRecipe
 
 group = CommandLine(
     help="Memory, speed and cost of a model before any is spent, with error bands.",
-    no_args_is_help=True,
 )
+ANY_DATA = "demo"
+"""What training needs depends on the lengths of rows and not on what they say."""
 JSON = typer.Option(False, "--json", help="Print the figures on stdout and nothing else.")
 
 
 def register(app: typer.Typer) -> None:
     group.command("serve")(recipe_command(serve, PlanRecipe))
+    group.command("train", cls=in_groups(TrainRecipe))(recipe_command(train, TrainRecipe))
     app.add_typer(group, name="plan")
 
 
@@ -54,6 +57,17 @@ def serve(
     print_table(plan_table(detail, explains=explain))
     for line in (*detail.advice, *detail.notes):
         say(f"- {line}")
+
+
+def train(given: Given, *, recipe: Path = RECIPE, as_json: bool = JSON) -> None:
+    """What training needs under each strategy, and which one is chosen: train --dry-run."""
+    from llmops_cli.cli.settings import resolved
+    from llmops_cli.cli.train import tell_needs
+
+    if recipe is None:
+        given.setdefault("data", ANY_DATA)
+    asked = resolved(TrainRecipe, given, command="train", file=recipe)
+    tell_needs(asked, None, as_json=as_json)
 
 
 @group.command()

@@ -55,7 +55,7 @@ def train(
         _emit(emit, found, output)
         return
     if dry_run:
-        _dry_run(found, output, as_json=as_json)
+        tell_needs(found, output, as_json=as_json)
         return
 
     from llmops_cli.train.run import train_as_rank
@@ -75,7 +75,11 @@ def train(
     say(f"report: {saved / 'report.json'}    plots: {saved / 'report.html'}")
 
 
-def _dry_run(asked: Resolved[TrainRecipe], output: Path | None, *, as_json: bool) -> None:
+def tell_needs(asked: Resolved[TrainRecipe], output: Path | None, *, as_json: bool) -> None:
+    """What each strategy needs on each device, and which is chosen.
+
+    Raises: GateFailed where none fits; UsageError, EnvironmentMissing.
+    """
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.train.kept import refuse_place
     from llmops_cli.train.plan_table import render

@@ -6,6 +6,8 @@ import json
 import resource
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +57,32 @@ def test_an_answer_takes_at_most_four_tenths_of_a_second() -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     assert spent_s < 0.4
+
+
+def test_a_plan_of_training_needs_no_data_and_is_that_of_a_dry_run(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps(
+            {
+                "architectures": ["LlamaForCausalLM"],
+                "model_type": "llama",
+                "hidden_size": 2048,
+                "intermediate_size": 5632,
+                "num_hidden_layers": 22,
+                "num_attention_heads": 32,
+                "num_key_value_heads": 4,
+                "vocab_size": 32000,
+            }
+        )
+    )
+    asked = ["--init", str(config), "--nproc", "8", "--gpu", "h100", "--json"]
+    plan = _llmops("plan", "train", *asked)
+    dry_run = _llmops("train", *asked, "--dry-run", "--data", "any.jsonl")
+    assert plan["chosen"] in plan["strategies"]
+    assert plan == dry_run
+
+
+def _llmops(*words: str) -> Any:  # Any: JSON
+    argv = [sys.executable, "-m", "llmops_cli", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
