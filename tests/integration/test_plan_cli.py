@@ -77,7 +77,9 @@ def test_a_plan_of_training_needs_no_data_and_is_that_of_a_dry_run(tmp_path: Pat
     )
     asked = ["--init", str(config), "--nproc", "8", "--gpu", "h100", "--json"]
     plan = _llmops("plan", "train", *asked)
-    dry_run = _llmops("train", *asked, "--dry-run", "--data", "any.jsonl")
+    data = tmp_path / "any.jsonl"
+    data.write_text('{"text": "a"}\n')
+    dry_run = _llmops("train", *asked, "--dry-run", "--data", str(data))
     assert plan["chosen"] in plan["strategies"]
     assert plan == dry_run
 
