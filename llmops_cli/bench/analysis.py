@@ -31,6 +31,7 @@ from llmops_cli.bench.window_rates import (
 )
 from llmops_cli.core.sample import BLOCKS, Sample
 from llmops_cli.core.shares import share_in_blocks
+from llmops_cli.sizing.cost import usd_per_million, usd_per_request
 
 BUSY_STREAMS = 0.9
 QUEUE_DELAY = "queue_delay_ms"
@@ -57,15 +58,35 @@ def analyse(
     slos: Sequence[Slo] = (),
     notes: Sequence[str] = (),
     max_error_rate: float | None = None,
+    usd_per_hour: float | None = None,
 ) -> Level:
     """One level from all its repetitions.
 
-    Failed requests count as requests, as errors and as missed objectives.
+    Failed requests count as requests, as errors and as missed objectives. `usd_per_hour`: of all
+    that serves.
     """
     analysis = _Analysis(load, slos, max_error_rate)
     for number, repetition in enumerate(repetitions):
         analysis.add(number, repetition)
-    return analysis.level(repetitions, notes)
+    level = analysis.level(repetitions, notes)
+    if usd_per_hour is None:
+        return level
+    return _priced(level, usd_per_hour)
+
+
+def _priced(level: Level, usd_per_hour: float) -> Level:
+    """What came out in the seconds that count, at what they cost; nothing came: no price."""
+    per_million = None
+    per_1k = None
+    if level.output_tokens_per_s:
+        per_million = usd_per_million(usd_per_hour, level.output_tokens_per_s)
+    if level.requests_per_s:
+        per_1k = 1e3 * usd_per_request(usd_per_hour, level.requests_per_s)
+    return msgspec.structs.replace(
+        level,
+        usd_per_million_tokens=per_million,
+        usd_per_1k_requests=per_1k,
+    )
 
 
 class _Analysis:

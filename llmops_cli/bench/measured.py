@@ -20,11 +20,12 @@ class MeasuredLevels:
         *,
         slo: str | None,
         max_error_rate: float | None = None,
+        usd_per_hour: float | None = None,
     ) -> None:
         """Raises: EnvironmentMissing for a folder that cannot be written, or is another run's."""
         self._folder = _made(folder)
         self.spools = Spools(self._folder)
-        self.book = Book(slo=slo, max_error_rate=max_error_rate)
+        self.book = Book(slo=slo, max_error_rate=max_error_rate, usd_per_hour=usd_per_hour)
         self.conclusion: Conclusion | None = None
         self._levels: dict[int, Level] = {}
 

@@ -286,12 +286,16 @@ def _slo_item(level: Level, slo: SloResult) -> str:
     )
 
 
+COSTS = ("$/1M tok", "$/1k req")
+"""Empty without --gpu-hour."""
+
+
 def _table(report: BenchReport) -> str:
     heads = ["load", "requests", "errors"]
     measures = OF_VECTORS if is_of_vectors(report) else MEASURES
     for name in measures.values():
         heads += [f"{name} {statistic}" for statistic in SHOWN_STATISTICS]
-    heads += ["req/s", _speed_name(report), "goodput/s", "measured"]
+    heads += ["req/s", _speed_name(report), "goodput/s", *COSTS, "measured"]
     rows = [_table_row(level, measures) for level in report.levels]
     return html_table(heads, rows)
 
@@ -302,17 +306,20 @@ def _table_row(level: Level, measures: Mapping[str, str]) -> str:
     for measure in measures:
         found = getattr(level, measure)
         cells += [_cell(found, statistic) for statistic in SHOWN_STATISTICS]
-    goodput = ""
-    if level.goodput_per_s is not None:
-        goodput = f"{level.goodput_per_s:.2f}"
     cells += [
         f"{level.requests_per_s:.2f}",
         f"{_speed(level):,.1f}",
-        goodput,
+        _figure(level.goodput_per_s, decimals=2),
+        _figure(level.usd_per_million_tokens, decimals=2),
+        _figure(level.usd_per_1k_requests, decimals=4),
         _window_words(level),
     ]
     kind = "" if level.valid else "bad"
     return html_row(cells, kind=kind)
+
+
+def _figure(value: float | None, *, decimals: int) -> str:
+    return "" if value is None else f"{value:,.{decimals}f}"
 
 
 def _window_words(level: Level) -> str:

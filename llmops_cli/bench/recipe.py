@@ -164,6 +164,13 @@ class BenchRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Flag(help="Break the run off at this many failed requests of a level.", default="none"),
     ] = None
     search: Annotated[bool, Flag(help="Find the highest rate that meets --slo.")] = False
+    usd_per_hour: Annotated[
+        PositiveNumber | None,
+        Flag(
+            help="What all that serves costs, US dollars an hour: cost stands beside speed.",
+            names=("--gpu-hour",),
+        ),
+    ] = None
     workers: Annotated[LoadProcesses | None, Flag(help="Load processes.", default="by need")] = None
     records: Annotated[
         Literal["csv", "parquet"], Flag(help="csv or parquet, for the per-request table.")

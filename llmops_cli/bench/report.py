@@ -77,6 +77,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One load level of a bench run. Metrics are defined in docs/METRICS.md.
 
     `texts_per_s`: of embeddings, which have no TTFT, TPOT or output tokens; else None.
+    `usd_per_million_tokens` (of output) and `usd_per_1k_requests`: with --gpu-hour, at this load.
     """
 
     concurrency: int | None
@@ -110,6 +111,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     rates_ci95: dict[str, tuple[float, float]] = {}
     rates_each: dict[str, list[float]] = {}
     goodput_per_s: float | None = None
+    usd_per_million_tokens: float | None = None
+    usd_per_1k_requests: float | None = None
     slos: list[SloResult] = []
     windows: list[Window] = []
     client: ClientStats = ClientStats()

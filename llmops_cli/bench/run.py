@@ -71,7 +71,12 @@ def bench(
     headers = headers_of(recipe)
     loads = loads_of(recipe)
     slos = checked_slos(recipe)
-    measured = MeasuredLevels(folder, slo=recipe.slo, max_error_rate=recipe.max_error_rate)
+    measured = MeasuredLevels(
+        folder,
+        slo=recipe.slo,
+        max_error_rate=recipe.max_error_rate,
+        usd_per_hour=recipe.usd_per_hour,
+    )
     try:
         place = measured.spools.folder / "workload"
         rows = None

@@ -40,6 +40,7 @@ class Book(msgspec.Struct, kw_only=True):
     notes: list[str] = []
     slo: str | None = None
     max_error_rate: float | None = None
+    usd_per_hour: float | None = None
 
 
 class Spools:
@@ -131,6 +132,7 @@ def level_of(
         slos=slos,
         notes=book.notes,
         max_error_rate=book.max_error_rate,
+        usd_per_hour=book.usd_per_hour,
     )
 
 

@@ -134,6 +134,8 @@ def _columns(report: BenchReport, width: int) -> list[str]:
     has_goodput = any(level.goodput_per_s is not None for level in report.levels)
     if has_goodput:
         names.append("goodput/s")
+    if any(level.usd_per_1k_requests is not None for level in report.levels):
+        names.append("$/1k req" if is_of_vectors(report) else "$/1M tok")
     if width >= WIDE:
         names.append("measured")
     names.append("valid")
@@ -157,6 +159,8 @@ def _cells(level: Level, width: int) -> dict[str, str]:
         "texts/s": number(level.texts_per_s, 1),
         "input tok/s": number(level.total_tokens_per_s, decimals),
         "goodput/s": number(level.goodput_per_s, 2),
+        "$/1M tok": number(level.usd_per_million_tokens, 2),
+        "$/1k req": number(level.usd_per_1k_requests, 4),
         "measured": _windows(level),
         "valid": valid,
     }

@@ -201,3 +201,19 @@ def test_a_client_without_open_files_makes_the_level_invalid() -> None:
         Load(kind="closed", label="x", concurrency=4), [Repetition(records=lambda: records)]
     )
     assert level.invalid_reasons == ["the client ran out of open files (ulimit -n)"]
+
+
+def test_cost_is_what_an_hour_costs_over_what_an_hour_brings() -> None:
+    load = Load(kind="closed", label="x", concurrency=8)
+    repetition = Repetition(records=lambda: closed(8, 100))
+    level = analyse(load, [repetition], usd_per_hour=3.6)
+    assert level.usd_per_million_tokens == pytest.approx(3.6e6 / (880 * 3600), rel=0.02)
+    assert level.usd_per_1k_requests == pytest.approx(3.6e3 / (80 * 3600), rel=0.02)
+    assert analyse(load, [repetition]).usd_per_million_tokens is None
+
+
+def test_where_nothing_came_there_is_no_price() -> None:
+    failed = [record(index, 100.0 * index, 10, 50, error="no") for index in range(9)]
+    load = Load(kind="closed", label="x", concurrency=1)
+    level = analyse(load, [Repetition(records=lambda: failed)], usd_per_hour=3.6)
+    assert (level.usd_per_million_tokens, level.usd_per_1k_requests) == (None, None)
