@@ -5,6 +5,9 @@ import json
 from typing import Any
 
 from jinja2.exceptions import TemplateError
+from jinja2.ext import Extension
+from jinja2.nodes import Node
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 TEMPLATE_FAILURES = (
@@ -17,6 +20,16 @@ TEMPLATE_FAILURES = (
     RecursionError,
 )
 """What a template's own code raises on messages that it was not written for."""
+
+
+class GenerationTag(Extension):
+    """`{% generation %}` marks for training what the assistant says; here its text is text."""
+
+    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
+
+    def parse(self, parser: Parser) -> list[Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 class ChatTemplate:
@@ -32,7 +45,7 @@ class ChatTemplate:
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True,
             lstrip_blocks=True,
-            extensions=["jinja2.ext.loopcontrols"],
+            extensions=["jinja2.ext.loopcontrols", GenerationTag],
         )
         environment.filters["tojson"] = to_json
         environment.globals["raise_exception"] = refuse

@@ -34,3 +34,13 @@ def test_json_is_not_escaped_for_html() -> None:
 def test_a_template_that_refuses_or_reaches_out_is_an_error(source: str) -> None:
     with pytest.raises(ValueError, match="refuses these messages"):
         render(source)
+
+
+def test_marks_of_what_the_assistant_says_are_no_text() -> None:
+    source = (
+        "{% for m in messages %}{% if m.role == 'user' %}U:{{ m.content }}{% else %}"
+        "{%- generation -%}A:{{ m.content }}{%- endgeneration -%}{% endif %}{% endfor %}"
+    )
+    template = ChatTemplate(source, bos="", eos="")
+    said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    assert template.render(said, {}) == "U:hiA:ho"
