@@ -12,6 +12,8 @@ from llmops_cli.bench.record import AT_ONCE_NS
 from llmops_cli.core.histogram import keys_of
 
 DONE = b"[DONE]"
+CR = b"\r"
+END = b"\n\n"
 
 
 def split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes], list[int], bool]:
@@ -24,7 +26,8 @@ def split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes],
     done = False
     rest = b""
     for payload, at_ns in zip(payloads, stamps, strict=True):
-        if not rest and payload[:6] == b"data: " and payload.find(b"\n") == len(payload) - 2:
+        is_one_line = payload[:6] == b"data: " and payload.find(b"\n") == len(payload) - 2
+        if is_one_line and not rest and payload[-1:] == b"\n" and CR not in payload:
             data = payload[6:-2]
             if data == DONE:
                 done = True
@@ -32,8 +35,9 @@ def split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes],
                 events.append(data)
                 times.append(at_ns)
             continue
-        whole = (rest + payload).replace(b"\r\n", b"\n")
-        *blocks, rest = whole.split(b"\n\n")
+        whole, held = _lines_ended(rest + payload)
+        *blocks, rest = whole.split(END)
+        rest += held
         for block in blocks:
             data = _event_data(block)
             if data == DONE:
@@ -45,6 +49,21 @@ def split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes],
     if last.strip() == DONE:
         done = True
     return events, times, done
+
+
+def _lines_ended(payload: bytes) -> tuple[bytes, bytes]:
+    """With each of the three ends of a line as a newline, and what may be half of an end.
+
+    A lone CR ends a line too, and never stands inside JSON; the last one may belong to a CRLF.
+    """
+    if CR not in payload:
+        return payload, b""
+    whole = payload.replace(b"\r\n", b"\n")
+    held = b""
+    if whole.endswith(CR) and not whole.endswith(CR + CR):
+        whole = whole[:-1]
+        held = CR
+    return whole.replace(CR, b"\n"), held
 
 
 def _event_data(block: bytes) -> bytes:
