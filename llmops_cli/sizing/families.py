@@ -88,7 +88,7 @@ def architecture_of(config: Config) -> Architecture:
 
     Raises: UsageError for one that lacks what every decoder's config has.
     """
-    config = _text_part(config)
+    config = text_part(config)
     model_type = str(config.get("model_type", ""))
     model_type = ALIASES.get(model_type, model_type)
     if model_type == "gpt2":
@@ -101,7 +101,7 @@ def architecture_of(config: Config) -> Architecture:
     return _decoder(config, family, model_type=model_type, notes=notes)
 
 
-def _text_part(config: Config) -> Config:
+def text_part(config: Config) -> Config:
     part = config.get("text_config")
     if isinstance(part, Mapping):
         outer = {key: value for key, value in config.items() if key == "tie_word_embeddings"}

@@ -88,22 +88,22 @@ def _decoder_tensors(architecture: Architecture) -> Iterator[Tensor]:
 def _block_tensors(block: Block, size: int) -> Iterator[Tensor]:
     attention = block.attention
     if attention.latent is None:
-        yield from _attention_tensors(attention, size)
+        yield from attention_tensors(attention, size)
     else:
         yield from _latent_tensors(attention, size)
     if block.feed_forward is not None:
-        yield from _gated(block.feed_forward, size, prefix="mlp")
+        yield from gated_tensors(block.feed_forward, size, prefix="mlp")
     if block.experts is not None:
-        yield from _expert_tensors(block.experts, size)
+        yield from expert_tensors(block.experts, size)
     for name in block.norms:
-        yield _norm(name, size)
+        yield norm_tensor(name, size)
 
 
-def _norm(name: str, size: int) -> Tensor:
+def norm_tensor(name: str, size: int) -> Tensor:
     return Tensor(name=f"{name}.weight", shape=(size,), role=NORM)
 
 
-def _linear(
+def linear_tensors(
     name: str,
     *,
     inputs: int,
@@ -121,7 +121,7 @@ def _linear(
         yield Tensor(name=f"{name}.bias", shape=(outputs,), role=role, split_dim=bias_dim)
 
 
-def _attention_tensors(attention: Attention, size: int) -> Iterator[Tensor]:
+def attention_tensors(attention: Attention, size: int) -> Iterator[Tensor]:
     outputs = {
         "q_proj": attention.query_size,
         "k_proj": attention.key_size,
@@ -130,7 +130,7 @@ def _attention_tensors(attention: Attention, size: int) -> Iterator[Tensor]:
     if attention.is_fused:
         outputs = {"qkv_proj": sum(outputs.values())}
     for name, width in outputs.items():
-        yield from _linear(
+        yield from linear_tensors(
             f"self_attn.{name}",
             inputs=size,
             outputs=width,
@@ -140,17 +140,17 @@ def _attention_tensors(attention: Attention, size: int) -> Iterator[Tensor]:
         )
     yield from _output(attention, size)
     if attention.norm_per_head:
-        yield _norm("self_attn.q_norm", attention.head_dim)
-        yield _norm("self_attn.k_norm", attention.head_dim)
+        yield norm_tensor("self_attn.q_norm", attention.head_dim)
+        yield norm_tensor("self_attn.k_norm", attention.head_dim)
     if attention.norm_per_row:
-        yield _norm("self_attn.q_norm", attention.query_size)
-        yield _norm("self_attn.k_norm", attention.key_size)
+        yield norm_tensor("self_attn.q_norm", attention.query_size)
+        yield norm_tensor("self_attn.k_norm", attention.key_size)
     if attention.sinks:
         yield Tensor(name="self_attn.sinks", shape=(attention.heads,), role=ATTENTION, split_dim=0)
 
 
 def _output(attention: Attention, size: int) -> Iterator[Tensor]:
-    yield from _linear(
+    yield from linear_tensors(
         "self_attn.o_proj",
         inputs=attention.output_size,
         outputs=size,
@@ -175,10 +175,10 @@ def _latent_tensors(attention: Attention, size: int) -> Iterator[Tensor]:
     else:
         sizes["q_a_proj"] = (size, latent.query_rank, has_bias)
         sizes["q_b_proj"] = (latent.query_rank, attention.query_size, False)
-        yield _norm("self_attn.q_a_layernorm", latent.query_rank)
-    yield _norm("self_attn.kv_a_layernorm", latent.kv_rank)
+        yield norm_tensor("self_attn.q_a_layernorm", latent.query_rank)
+    yield norm_tensor("self_attn.kv_a_layernorm", latent.kv_rank)
     for name, (inputs, outputs, bias) in sizes.items():
-        yield from _linear(
+        yield from linear_tensors(
             f"self_attn.{name}",
             inputs=inputs,
             outputs=outputs,
@@ -194,12 +194,12 @@ def _expanded(attention: Attention) -> int:
     return attention.heads * (attention.latent.plain_dim + attention.value_dim)
 
 
-def _gated(network: FeedForward, size: int, *, prefix: str) -> Iterator[Tensor]:
+def gated_tensors(network: FeedForward, size: int, *, prefix: str) -> Iterator[Tensor]:
     outputs = {"gate_proj": network.width, "up_proj": network.width}
     if network.is_fused:
         outputs = {"gate_up_proj": 2 * network.width}
     for name, width in outputs.items():
-        yield from _linear(
+        yield from linear_tensors(
             f"{prefix}.{name}",
             inputs=size,
             outputs=width,
@@ -207,7 +207,7 @@ def _gated(network: FeedForward, size: int, *, prefix: str) -> Iterator[Tensor]:
             split="column",
             bias=network.has_bias,
         )
-    yield from _linear(
+    yield from linear_tensors(
         f"{prefix}.down_proj",
         inputs=network.width,
         outputs=size,
@@ -217,7 +217,7 @@ def _gated(network: FeedForward, size: int, *, prefix: str) -> Iterator[Tensor]:
     )
 
 
-def _expert_tensors(experts: Experts, size: int) -> Iterator[Tensor]:
+def expert_tensors(experts: Experts, size: int) -> Iterator[Tensor]:
     share = experts.active / experts.count
     up = (experts.count, 2 * experts.width, size)
     down = (experts.count, size, experts.width)
@@ -258,7 +258,7 @@ def _shared(experts: Experts, size: int) -> Iterator[Tensor]:
         return
     name = "shared_expert" if experts.has_shared_gate else "shared_experts"
     network = FeedForward(width=experts.shared_width)
-    yield from _gated(network, size, prefix=f"mlp.{name}")
+    yield from gated_tensors(network, size, prefix=f"mlp.{name}")
     if experts.has_shared_gate:
         yield Tensor(name="mlp.shared_expert_gate.weight", shape=(1, size), role=FEED_FORWARD)
 
@@ -298,5 +298,5 @@ def _conv(name: str, *, inputs: int, outputs: int, role: str, dim: int) -> Itera
 
 
 def _layer_norm(name: str, size: int) -> Iterator[Tensor]:
-    yield _norm(name, size)
+    yield norm_tensor(name, size)
     yield Tensor(name=f"{name}.bias", shape=(size,), role=NORM)

@@ -12,8 +12,10 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.models.config import read_config
 from llmops_cli.models.gguf.parts import require_model
 from llmops_cli.sizing.architecture import Architecture, Attention, Block
-from llmops_cli.sizing.families import architecture_of
+from llmops_cli.sizing.families import architecture_of, text_part
 from llmops_cli.sizing.gguf_mix import gguf_shape
+from llmops_cli.sizing.mixed import served_mixed
+from llmops_cli.sizing.mixed_families import mixed_model
 from llmops_cli.sizing.parameters import Tensor, tensors_of
 from llmops_cli.sizing.served import Layer, ServedModel
 from llmops_cli.sizing.served_gguf import served_gguf
@@ -48,6 +50,9 @@ def read_json(path: Path) -> dict[str, Any]:  # Any: a config's values
 
 def served_model(config: Config, *, name: str, source: str) -> ServedModel:
     """Raises: UsageError for a config that lacks what every decoder's has."""
+    mixed = mixed_model(text_part(config))
+    if mixed is not None:
+        return served_mixed(mixed, name=name, source=source, dtype=own_dtype(config))
     architecture = architecture_of(config)
     layers = tuple(_layer(block) for block in architecture.blocks)
     return assembled(

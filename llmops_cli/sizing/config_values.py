@@ -1,0 +1,88 @@
+"""Values of a config.json that must make sense before anything is counted with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmops_cli.core.errors import UsageError
+
+Config = Mapping[str, Any]  # Any: each architecture has fields of its own
+LARGEST = 100_000_000
+"""No size of a published model comes near; above it, a config is a mistake."""
+MOST_LAYERS = 10_000
+HINT = "a config.json of a decoder-only language model"
+
+
+def size_in(config: Config, key: str, default: int | None = None) -> int:
+    """A whole number from 1; a key that is null is one that is not there.
+
+    Raises: UsageError for what is not there and has no default, or is no such number.
+    """
+    value = config.get(key)
+    if value is None:
+        value = default
+    return _checked(key, value, least=1)
+
+
+def count_in(config: Config, key: str, default: int = 0) -> int:
+    """A whole number from 0. Raises: UsageError for anything else."""
+    value = config.get(key)
+    return _checked(key, default if value is None else value, least=0)
+
+
+def layers_in(config: Config, key: str = "num_hidden_layers") -> int:
+    """Raises: UsageError for more layers than any model has."""
+    layers = size_in(config, key)
+    if layers > MOST_LAYERS:
+        raise UsageError(f"the model's config has {layers:,} layers", hint=HINT)
+    return layers
+
+
+def is_set(config: Config, key: str, *, default: bool = False) -> bool:
+    """Raises: UsageError for what is neither true nor false."""
+    value = config.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise UsageError(f"the model's config has no usable '{key}': {_short(value)}", hint=HINT)
+    return value
+
+
+def names_in(config: Config, key: str, count: int) -> list[str] | None:
+    """One name for each of `count` layers; None where the config has no such list.
+
+    Raises: UsageError for a list of something else, or of another length.
+    """
+    value = config.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise UsageError(f"the model's config has no usable '{key}': {_short(value)}", hint=HINT)
+    if len(value) != count:
+        raise UsageError(
+            f"the model's config has {len(value)} '{key}' for {count} layers",
+            hint="one for each layer",
+        )
+    return value
+
+
+def numbers_in(config: Config, key: str) -> list[int] | None:
+    """None where the config has no such list. Raises: UsageError for a list of something else."""
+    value = config.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, int) for each in value):
+        raise UsageError(f"the model's config has no usable '{key}': {_short(value)}", hint=HINT)
+    return value
+
+
+def _checked(key: str, value: object, *, least: int) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= LARGEST:
+        return value
+    raise UsageError(f"the model's config has no usable '{key}': {_short(value)}", hint=HINT)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
