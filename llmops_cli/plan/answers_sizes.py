@@ -14,8 +14,8 @@ from llmops_cli.sizing.public_models import config_named
 from llmops_cli.sizing.zero import zero_estimate
 
 GIB = 2**30
-GGUF_SPREAD = 0.02
-"""Of mixed types whose mean is another model's."""
+GGUF_SPREAD = 0.005
+"""Of a file's header, and what converters of other versions do otherwise."""
 PRINTED_SHARE = 0.01
 """Where a source prints two or three digits."""
 WIDE_COPIES = 3

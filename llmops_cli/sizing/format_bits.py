@@ -56,20 +56,6 @@ GGUF = {
 """Means over Llama-3.1-8B (llama.cpp, tools/quantize/README.md); other shapes differ by a percent
 or two, for the type of each tensor depends on its place."""
 KNOWN = FLOATS | FOLDERS | GGUF
-CACHE_BITS = {
-    "F32": 32.0,
-    "F16": 16.0,
-    "BF16": 16.0,
-    "FP8": 8.0,
-    "FP8_E4M3": 8.0,
-    "FP8_E5M2": 8.0,
-    "Q8_0": 8.5,
-    "Q5_1": 6.0,
-    "Q5_0": 5.5,
-    "Q4_1": 5.0,
-    "Q4_0": 4.5,
-    "NVFP4": 4.5,
-}
 _DEFAULTS = {
     "GPTQ": "GPTQ-INT4",
     "AWQ": "AWQ-INT4",
@@ -86,15 +72,6 @@ def scheme_named(text: str) -> str:
     if plain not in KNOWN:
         raise unknown_name("format", text, KNOWN)
     return plain
-
-
-def cache_bits(text: str) -> float:
-    """Of one value in the cache. Raises: UsageError for an unknown type."""
-    plain = text.strip().upper()
-    plain = {"FP16": "F16", "AUTO": "F16"}.get(plain, plain)
-    if plain not in CACHE_BITS:
-        raise unknown_name("cache type", text, CACHE_BITS)
-    return CACHE_BITS[plain]
 
 
 def check_bits(bits: float) -> float:

@@ -1,14 +1,13 @@
-"""The load of a model, from its architecture and a format."""
+"""The load of a model, from what is served of it and a format."""
 
 from __future__ import annotations
 
 import msgspec
 
-from llmops_cli.sizing.architecture import Architecture, Attention, Block
-from llmops_cli.sizing.gguf_mix import gguf_shape
+from llmops_cli.sizing.cache_rules import cache_bits
 from llmops_cli.sizing.load import CachePart, ServingLoad
-from llmops_cli.sizing.parameters import EMBEDDING, Tensor, parameter_count, tensors_of
-from llmops_cli.sizing.weight_formats import tensor_bytes
+from llmops_cli.sizing.parameters import EMBEDDING, Tensor
+from llmops_cli.sizing.served import BITS, ServedModel, state_bytes, tensor_sizes
 
 
 class _Counted(msgspec.Struct, kw_only=True):
@@ -22,54 +21,50 @@ class _Counted(msgspec.Struct, kw_only=True):
 
 
 def load_of(
-    architecture: Architecture,
+    model: ServedModel,
     *,
-    name: str,
     scheme: str,
-    cache_bits: float = 16.0,
+    is_own: bool = False,
+    cache_type: str = "f16",
 ) -> ServingLoad:
-    """`scheme`: a format's name in format_bits."""
+    """`scheme`: a format's name. is_own: sizes are those of the model's file, and it only a name.
+
+    Raises: UsageError for a format or a cache type that is not known.
+    """
     counted = _Counted()
-    tensors = tensors_of(architecture)
-    sizes = tensor_bytes(tensors, scheme, shape=gguf_shape(architecture))
-    for tensor in tensors:
-        _count(counted, tensor, size_bytes=sizes[tensor.name], is_tied=architecture.is_tied)
-    experts = [block.experts for block in architecture.blocks if block.experts is not None]
+    sizes = tensor_sizes(model, None if is_own else scheme)
+    for tensor in model.tensors:
+        _count(counted, tensor, size_bytes=sizes[tensor.name], is_tied=model.is_tied)
+    experts = max(1, model.gguf.experts)
+    shares = [tensor.active_share for tensor in model.tensors if tensor.active_share < 1]
     return ServingLoad(
-        name=name,
+        name=model.name,
         scheme=scheme,
-        parameters=parameter_count(architecture),
-        layers=len(architecture.blocks),
-        hidden_size=architecture.hidden_size,
+        parameters=model.parameters_total,
+        layers=len(model.layers),
+        hidden_size=model.hidden_size,
         dense_bytes=counted.dense_bytes,
         dense_weights=counted.dense_weights,
         rest_bytes=counted.rest_bytes,
         expert_bytes=counted.expert_bytes,
         expert_weights=counted.expert_weights,
-        experts=experts[0].count if experts else 1,
-        active_experts=experts[0].active if experts else 1,
-        cache=cache_parts(architecture, cache_bits=cache_bits),
-        attention_flops=sum(_attention_flops(block) for block in architecture.blocks),
-        notes=architecture.notes,
+        experts=experts,
+        active_experts=round(max(shares) * experts) if shares else experts,
+        cache=cache_parts(model, bits=cache_bits(cache_type)),
+        state_bytes=state_bytes(model),
+        attention_flops=sum(layer.attention_flops for layer in model.layers),
+        notes=model.notes,
     )
 
 
-def cache_parts(architecture: Architecture, *, cache_bits: float) -> tuple[CachePart, ...]:
+def cache_parts(model: ServedModel, *, bits: float) -> tuple[CachePart, ...]:
     """Layers with the same window together; a window as wide as the context is none."""
     sizes: dict[int | None, float] = {}
-    for block in architecture.blocks:
-        window = block.attention.window
-        values = cached_values(block.attention)
-        sizes[window] = sizes.get(window, 0.0) + values * cache_bits / 8
+    for layer in model.layers:
+        if layer.token_values and not layer.shares_cache:
+            size = layer.token_values * bits / BITS
+            sizes[layer.window] = sizes.get(layer.window, 0.0) + size
     return tuple(CachePart(bytes_per_token=size, window=window) for window, size in sizes.items())
-
-
-def cached_values(attention: Attention) -> int:
-    """Of one token: keys and values, or the latent vector and the rotary key of MLA."""
-    latent = attention.latent
-    if latent is not None:
-        return latent.kv_rank + latent.rotary_dim
-    return attention.key_size + attention.value_size
 
 
 def _count(
@@ -89,9 +84,3 @@ def _count(
     else:
         counted.dense_bytes += size_bytes
         counted.dense_weights += tensor.elements
-
-
-def _attention_flops(block: Block) -> float:
-    """Two products of two operations each, for one token of the context."""
-    attention = block.attention
-    return 2.0 * attention.heads * (attention.head_dim + attention.value_dim)

@@ -12,6 +12,9 @@ from llmops_cli.plan.page import plan_page
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.report import ServePlan
 from llmops_cli.plan.run import plan_serve
+from tests.gguf_bytes import Tensor, gguf
+
+CONFIGURATIONS = Path(__file__).parent.parent.parent / "data" / "configurations.json"
 
 
 def _plan(model: str = "llama-3.1-8b", **wishes: object) -> ServePlan:
@@ -146,6 +149,37 @@ def test_a_folder_is_read_with_its_own_format(tmp_path: Path) -> None:
     plan = _plan(str(tmp_path))
     assert plan.kv_bytes_per_token.number == 2 * 3 * 2 * 16 * 2
     assert "FP8" in plan.weights_bytes.formula
+
+
+def test_a_hybrid_caches_for_its_attention_and_keeps_states(tmp_path: Path) -> None:
+    """4 of Jamba's 32 layers have keys and values; the other 28 keep 8,192 channels of state."""
+    rows = json.loads(CONFIGURATIONS.read_text())
+    config = next(row["config"] for row in rows if row["name"] == "jamba-mini-1.5")
+    path = tmp_path / "jamba.json"
+    path.write_text(json.dumps(config))
+    plan = _plan(str(path), gpus=2, context=1024)
+    assert plan.kv_bytes_per_token.number == 4 * 2 * 8 * 128 * 2
+    states = 28 * 8192 * (16 * 4 + 4 * 2)
+    assert plan.max_concurrency.number == plan.kv_pool_bytes.number // (16_384 * 1024 + states)
+
+
+def test_a_gguf_file_weighs_what_its_tensors_do(tmp_path: Path) -> None:
+    shapes = {
+        "token_embd.weight": (64, 100),
+        "blk.0.attn_k.weight": (64, 16),
+        "blk.0.attn_v.weight": (64, 24),
+    }
+    tensors = []
+    offset = 0
+    for name, shape in shapes.items():
+        size_bytes = 4 * shape[0] * shape[1]
+        tensors.append(Tensor(name, shape, 0, offset, size_bytes))
+        offset += size_bytes
+    path = tmp_path / "model.gguf"
+    path.write_bytes(gguf({"general.architecture": "llama"}, tensors))
+    plan = _plan(str(path))
+    assert plan.weights_bytes.number == offset
+    assert plan.kv_bytes_per_token.number == 2 * (16 + 24)
 
 
 def test_the_page_has_the_figures_and_draws_the_curve() -> None:

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmops_cli.sizing.efficiency import ENGINES
-from llmops_cli.sizing.families import architecture_of
 from llmops_cli.sizing.gpus import gpu_named
 from llmops_cli.sizing.load import ServingLoad
 from llmops_cli.sizing.load_of import load_of
 from llmops_cli.sizing.public_models import CONFIGS, config_named
+from llmops_cli.sizing.served_models import served_model
 from llmops_cli.sizing.speed import (
     Placement,
     Speculation,
@@ -23,7 +23,7 @@ from llmops_cli.sizing.speed import (
 
 
 def _load(name: str, scheme: str = "BF16") -> ServingLoad:
-    return load_of(architecture_of(config_named(name)), name=name, scheme=scheme)
+    return load_of(served_model(config_named(name), name=name, source=name), scheme=scheme)
 
 
 @given(
