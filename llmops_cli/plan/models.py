@@ -17,7 +17,7 @@ from llmops_cli.sizing.load import ServingLoad
 from llmops_cli.sizing.load_of import load_of
 from llmops_cli.sizing.public_models import CONFIGS, config_named, is_named, plain_name
 from llmops_cli.sizing.served_gguf import served_gguf
-from llmops_cli.sizing.served_models import read_json, served_model
+from llmops_cli.sizing.served_models import own_dtype, read_json, served_model
 
 Config = dict[str, Any]  # Any: each architecture has fields of its own
 _GGUF_NAME = re.compile(r"^(?P<model>.+?)[-. ](?P<scheme>[A-Za-z0-9_]+)$")
@@ -30,6 +30,12 @@ METHODS = {
     "compressed-tensors": "W8A8",
 }
 """`quantization_config.quant_method` -> our format, where its number of bits is the usual one."""
+
+BITS_TOLD = {
+    "awq": {4: "AWQ-INT4"},
+    "gptq": {4: "GPTQ-INT4", 8: "GPTQ-INT8"},
+}
+"""Methods whose number of bits the config tells."""
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,15 +88,20 @@ def own_scheme(config: Config) -> str:
     """As `quantization_config` says. Raises: UsageError for a method that is not known."""
     found = config.get("quantization_config")
     if not isinstance(found, dict):
-        return "F32" if config.get("torch_dtype") == "float32" else "BF16"
+        return "F32" if own_dtype(config) == "F32" else "BF16"
     method = str(found.get("quant_method", ""))
     if method not in METHODS:
         raise UsageError(
             f"quantization method '{method}' is not known here", hint="say its format: --quant"
         )
-    scheme = METHODS[method]
-    if method == "gptq" and found.get("bits") == 8:
-        return "GPTQ-INT8"
+    if method not in BITS_TOLD:
+        return METHODS[method]
+    scheme = BITS_TOLD[method].get(found.get("bits", 4))
+    if scheme is None:
+        raise UsageError(
+            f"'{method}' of {found['bits']!r} bits is not known here",
+            hint="say its format: --quant",
+        )
     return scheme
 
 

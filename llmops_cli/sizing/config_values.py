@@ -49,6 +49,16 @@ def is_set(config: Config, key: str, *, default: bool = False) -> bool:
     return value
 
 
+def name_in(config: Config, key: str) -> str:
+    """Empty where the config has none. Raises: UsageError for what is no text."""
+    value = config.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise UsageError(f"the model's config has no usable '{key}': {_short(value)}", hint=HINT)
+    return value
+
+
 def names_in(config: Config, key: str, count: int) -> list[str] | None:
     """One name for each of `count` layers; None where the config has no such list.
 
@@ -75,6 +85,38 @@ def numbers_in(config: Config, key: str) -> list[int] | None:
     if not isinstance(value, list) or not all(isinstance(each, int) for each in value):
         raise UsageError(f"the model's config has no usable '{key}': {_short(value)}", hint=HINT)
     return value
+
+
+def head_size(config: Config, heads: int, *, default: int | None = None) -> int:
+    """Of one head: as the config says, as the family has it, or its part of the hidden size.
+
+    Raises: UsageError for a hidden size that so many heads do not divide.
+    """
+    if config.get("head_dim") is not None:
+        return size_in(config, "head_dim")
+    if default is not None:
+        return default
+    hidden_size = size_in(config, "hidden_size")
+    require_multiple("hidden_size", hidden_size, "num_attention_heads", heads)
+    return hidden_size // heads
+
+
+def require_multiple(key: str, value: int, part_key: str, part: int) -> None:
+    """Raises: UsageError for a value that its part does not divide."""
+    if value % part:
+        raise UsageError(
+            f"the model's config has '{key}' {value:,}, no multiple of '{part_key}' {part:,}",
+            hint=HINT,
+        )
+
+
+def require_no_more(key: str, value: int, limit_key: str, limit: int) -> None:
+    """Raises: UsageError for a part that is larger than the whole."""
+    if value > limit:
+        raise UsageError(
+            f"the model's config has '{key}' {value:,}, more than '{limit_key}' {limit:,}",
+            hint=HINT,
+        )
 
 
 def _checked(key: str, value: object, *, least: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import UsageError, nearest_name
 from llmops_cli.sizing.architecture import (
     Architecture,
     Attention,
@@ -15,6 +15,18 @@ from llmops_cli.sizing.architecture import (
     Experts,
     FeedForward,
     Latent,
+)
+from llmops_cli.sizing.config_values import (
+    HINT,
+    count_in,
+    head_size,
+    is_set,
+    layers_in,
+    name_in,
+    numbers_in,
+    require_multiple,
+    require_no_more,
+    size_in,
 )
 from llmops_cli.sizing.windows import windows
 
@@ -89,34 +101,37 @@ def architecture_of(config: Config) -> Architecture:
     Raises: UsageError for one that lacks what every decoder's config has.
     """
     config = text_part(config)
-    model_type = str(config.get("model_type", ""))
+    model_type = name_in(config, "model_type")
     model_type = ALIASES.get(model_type, model_type)
     if model_type == "gpt2":
         return _gpt2(config)
-    notes: tuple[str, ...] = ()
+    if is_set(config, "is_encoder_decoder"):
+        raise UsageError(f"family '{model_type}' has an encoder, which is not counted", hint=HINT)
     family = FAMILIES.get(model_type)
     if family is None:
-        family = FAMILIES["llama"]
-        notes = (f"family '{model_type}' is not known: its sizes are read as Llama's",)
-    return _decoder(config, family, model_type=model_type, notes=notes)
+        notes = (_unknown(model_type),)
+        return _decoder(config, FAMILIES["llama"], model_type=model_type, notes=notes)
+    return _decoder(config, family, model_type=model_type, notes=())
+
+
+def _unknown(model_type: str) -> str:
+    """What can still be told of a family that is in no table."""
+    said = f"family '{model_type}' is not known"
+    if not model_type:
+        said = "the config names no family ('model_type')"
+    nearest = nearest_name(model_type, FAMILIES)
+    return f"{said} ({nearest}): its sizes are read as Llama's, which other layers make wrong"
 
 
 def text_part(config: Config) -> Config:
+    """A multi-modal model's own decoder. Raises: UsageError for a part that is no object."""
     part = config.get("text_config")
-    if isinstance(part, Mapping):
+    if part is not None and not isinstance(part, Mapping):
+        raise UsageError("the model's config has no usable 'text_config'", hint=HINT)
+    if part is not None:
         outer = {key: value for key, value in config.items() if key == "tie_word_embeddings"}
         return {**outer, **part}
     return config
-
-
-def _number(config: Config, key: str) -> int:
-    value = config.get(key)
-    if not isinstance(value, int) or value < 1:
-        raise UsageError(
-            f"the model's config has no usable '{key}': {value!r}",
-            hint="a config.json of a decoder-only language model",
-        )
-    return value
 
 
 def _given(config: Config, key: str, default: Any) -> Any:  # Any: a config's value
@@ -132,7 +147,7 @@ def _decoder(
     model_type: str,
     notes: tuple[str, ...],
 ) -> Architecture:
-    count = _number(config, "num_hidden_layers")
+    count = layers_in(config)
     reach = windows(config, model_type=model_type, count=count)
     blocks = []
     for index in range(count):
@@ -145,30 +160,30 @@ def _decoder(
         blocks.append(block)
     return Architecture(
         model_type=model_type,
-        hidden_size=_number(config, "hidden_size"),
-        vocab_size=_number(config, "vocab_size"),
+        hidden_size=size_in(config, "hidden_size"),
+        vocab_size=size_in(config, "vocab_size"),
         blocks=tuple(blocks),
-        is_tied=bool(_given(config, "tie_word_embeddings", family.is_tied)),
+        is_tied=is_set(config, "tie_word_embeddings", default=family.is_tied),
         norm=family.norm,
-        max_positions=config.get("max_position_embeddings"),
+        max_positions=count_in(config, "max_position_embeddings") or None,
         logits_softcap=bool(config.get("final_logit_softcapping", family.softcaps)),
         notes=notes,
     )
 
 
 def _attention(config: Config, family: Family, *, window: int | None) -> Attention:
-    heads = _number(config, "num_attention_heads")
+    heads = size_in(config, "num_attention_heads")
     has_bias = bool(_given(config, "attention_bias", family.sinks))
     query_bias = has_bias if family.query_bias is None else family.query_bias
     output_bias = has_bias if family.output_bias is None else family.output_bias
-    if "kv_lora_rank" in config:
+    if config.get("kv_lora_rank") is not None:
         return _latent_attention(config, heads, has_bias=has_bias)
-    head_dim = _given(config, "head_dim", None)
-    if head_dim is None:
-        head_dim = family.head_dim or _number(config, "hidden_size") // heads
+    kv_heads = size_in(config, "num_key_value_heads", family.kv_heads or heads)
+    require_multiple("num_attention_heads", heads, "num_key_value_heads", kv_heads)
+    head_dim = head_size(config, heads, default=family.head_dim)
     return Attention(
         heads=heads,
-        kv_heads=_given(config, "num_key_value_heads", family.kv_heads or heads),
+        kv_heads=kv_heads,
         head_dim=head_dim,
         value_dim=head_dim,
         query_bias=bool(_given(config, "qkv_bias", query_bias)),
@@ -184,11 +199,11 @@ def _attention(config: Config, family: Family, *, window: int | None) -> Attenti
 
 
 def _latent_attention(config: Config, heads: int, *, has_bias: bool) -> Attention:
-    rotary_dim = _number(config, "qk_rope_head_dim")
-    plain_dim = _number(config, "qk_nope_head_dim")
+    rotary_dim = size_in(config, "qk_rope_head_dim")
+    plain_dim = size_in(config, "qk_nope_head_dim")
     latent = Latent(
-        query_rank=config.get("q_lora_rank"),
-        kv_rank=_number(config, "kv_lora_rank"),
+        query_rank=count_in(config, "q_lora_rank") or None,
+        kv_rank=size_in(config, "kv_lora_rank"),
         plain_dim=plain_dim,
         rotary_dim=rotary_dim,
     )
@@ -196,7 +211,7 @@ def _latent_attention(config: Config, heads: int, *, has_bias: bool) -> Attentio
         heads=heads,
         kv_heads=heads,
         head_dim=plain_dim + rotary_dim,
-        value_dim=_number(config, "v_head_dim"),
+        value_dim=size_in(config, "v_head_dim"),
         query_bias=has_bias,
         output_bias=has_bias,
         latent=latent,
@@ -206,7 +221,7 @@ def _latent_attention(config: Config, heads: int, *, has_bias: bool) -> Attentio
 def _feed_forward(config: Config, family: Family) -> FeedForward:
     has_bias = family.reads_mlp_bias and bool(config.get("mlp_bias"))
     return FeedForward(
-        width=_number(config, "intermediate_size"),
+        width=size_in(config, "intermediate_size"),
         is_fused=family.is_fused,
         has_bias=has_bias,
     )
@@ -216,13 +231,15 @@ def _experts(config: Config, family: Family, index: int) -> Experts | None:
     """None where the block has one network for all tokens."""
     if family.experts_key is None or _is_dense(config, index):
         return None
-    count = _number(config, family.experts_key)
-    width = _number(config, family.expert_width_key)
-    shared_width = int(_given(config, "shared_expert_intermediate_size", 0))
-    shared_count = int(_given(config, "n_shared_experts", 0))
+    count = size_in(config, family.experts_key)
+    width = size_in(config, family.expert_width_key)
+    shared_width = count_in(config, "shared_expert_intermediate_size")
+    shared_count = count_in(config, "n_shared_experts")
+    active = size_in(config, "num_experts_per_tok", 1)
+    require_no_more("num_experts_per_tok", active, family.experts_key, count)
     return Experts(
         count=count,
-        active=int(_given(config, "num_experts_per_tok", 1)),
+        active=active,
         width=width,
         shared_width=shared_width or shared_count * width,
         has_shared_gate=shared_width > 0,
@@ -231,17 +248,18 @@ def _experts(config: Config, family: Family, index: int) -> Experts | None:
 
 
 def _is_dense(config: Config, index: int) -> bool:
-    if index in _given(config, "mlp_only_layers", []):
+    if index in (numbers_in(config, "mlp_only_layers") or []):
         return True
-    if index < int(_given(config, "first_k_dense_replace", 0)):
+    if index < count_in(config, "first_k_dense_replace"):
         return True
-    every = int(_given(config, "decoder_sparse_step", 1))
+    every = size_in(config, "decoder_sparse_step", 1)
     return (index + 1) % every != 0
 
 
 def _gpt2(config: Config) -> Architecture:
-    hidden_size = _number(config, "n_embd")
-    heads = _number(config, "n_head")
+    hidden_size = size_in(config, "n_embd")
+    heads = size_in(config, "n_head")
+    require_multiple("n_embd", hidden_size, "n_head", heads)
     head_dim = hidden_size // heads
     attention = Attention(
         heads=heads,
@@ -256,19 +274,19 @@ def _gpt2(config: Config) -> Architecture:
         dropout=bool(_given(config, "attn_pdrop", 0.1)),
     )
     feed_forward = FeedForward(
-        width=_given(config, "n_inner", 4 * hidden_size),
+        width=size_in(config, "n_inner", 4 * hidden_size),
         is_gated=False,
         has_bias=True,
         dropout=bool(_given(config, "resid_pdrop", 0.1)),
     )
     block = Block(attention=attention, norms=("ln_1", "ln_2"), feed_forward=feed_forward)
-    positions = int(_given(config, "n_positions", 1024))
+    positions = size_in(config, "n_positions", 1024)
     return Architecture(
         model_type="gpt2",
         hidden_size=hidden_size,
-        vocab_size=_number(config, "vocab_size"),
-        blocks=(block,) * _number(config, "n_layer"),
-        is_tied=bool(_given(config, "tie_word_embeddings", True)),
+        vocab_size=size_in(config, "vocab_size"),
+        blocks=(block,) * layers_in(config, "n_layer"),
+        is_tied=is_set(config, "tie_word_embeddings", default=True),
         norm="layer",
         max_positions=positions,
         learned_positions=positions,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmops_cli.core.errors import UsageError
 from llmops_cli.sizing.architecture import Attention
-from llmops_cli.sizing.config_values import is_set, size_in
+from llmops_cli.sizing.config_values import head_size, is_set, require_multiple, size_in
 
 Config = Mapping[str, Any]  # Any: each architecture has fields of its own
 RECURRENT = frozenset({"mamba", "linear_attention"})
@@ -16,12 +15,8 @@ RECURRENT = frozenset({"mamba", "linear_attention"})
 def mixed_attention(config: Config) -> Attention:
     heads = size_in(config, "num_attention_heads")
     kv_heads = size_in(config, "num_key_value_heads", heads)
-    if heads % kv_heads:
-        raise UsageError(
-            f"the model's config has {heads:,} heads for {kv_heads:,} of keys and values",
-            hint="a multiple",
-        )
-    head_dim = size_in(config, "head_dim", size_in(config, "hidden_size") // heads)
+    require_multiple("num_attention_heads", heads, "num_key_value_heads", kv_heads)
+    head_dim = head_size(config, heads)
     has_bias = is_set(config, "attention_bias")
     return Attention(
         heads=heads,

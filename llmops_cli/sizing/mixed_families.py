@@ -11,8 +11,16 @@ from typing import Any
 import msgspec
 
 from llmops_cli.sizing.architecture import Experts, FeedForward
-from llmops_cli.sizing.config_values import count_in, is_set, layers_in, names_in, size_in
-from llmops_cli.sizing.mixed import MixedBlock, MixedModel, Network
+from llmops_cli.sizing.config_values import (
+    count_in,
+    is_set,
+    layers_in,
+    name_in,
+    names_in,
+    require_no_more,
+    size_in,
+)
+from llmops_cli.sizing.mixed import MixedBlock, MixedModel, Network, UngatedExperts
 from llmops_cli.sizing.mixed_attention import RECURRENT, mixed_attention
 from llmops_cli.sizing.mixed_experts import TWO_NORMS, llama4_blocks, qwen3_next_blocks
 from llmops_cli.sizing.mixed_nemotron import nemotron_blocks
@@ -27,11 +35,15 @@ def mixed_model(config: Config) -> MixedModel | None:
 
     Raises: UsageError for a config that lacks a size, or has one that makes no sense.
     """
-    model_type = str(config.get("model_type", ""))
+    model_type = name_in(config, "model_type")
     blocks_of = FAMILIES.get(model_type)
     if blocks_of is None:
         return None
     blocks = blocks_of(config)
+    for block in blocks:
+        if isinstance(block.network, Experts | UngatedExperts):
+            active = block.network.active
+            require_no_more("num_experts_per_tok", active, "experts", block.network.count)
     return MixedModel(
         model_type=model_type,
         hidden_size=size_in(config, "hidden_size"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmops_cli.sizing.config_values import count_in, is_set, size_in
+
 SLIDING = "sliding_attention"
 ALTERNATING = {"gemma2": 2, "gemma3_text": 6, "gpt_oss": 2}
 """Every so many-th layer looks at everything, the others through the window; where no list is."""
@@ -17,9 +19,12 @@ def windows(
     model_type: str,
     count: int,
 ) -> list[int | None]:
-    """The window of each of `count` layers; None for one that looks back to the beginning."""
-    width = config.get("sliding_window")
-    if not isinstance(width, int) or config.get("use_sliding_window") is False:
+    """The window of each of `count` layers; None for one that looks back to the beginning.
+
+    Raises: UsageError for a width that is no number.
+    """
+    width = count_in(config, "sliding_window")
+    if width == 0 or not is_set(config, "use_sliding_window", default=True):
         return [None] * count
     kinds = config.get("layer_types")
     if isinstance(kinds, list) and len(kinds) == count:
@@ -38,9 +43,7 @@ def _alternating(
     model_type: str,
     count: int,
 ) -> list[int | None]:
-    every = config.get("sliding_window_pattern")
-    if not isinstance(every, int):
-        every = ALTERNATING[model_type]
+    every = size_in(config, "sliding_window_pattern", ALTERNATING[model_type])
     found: list[int | None] = []
     for index in range(count):
         is_whole = (index + 1) % every == 0
