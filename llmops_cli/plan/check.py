@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from llmops_cli.core.errors import LlmopsError
+from llmops_cli.core.errors import LlmopsError, UsageError
 from llmops_cli.plan.answers import ANSWERS, Context
 from llmops_cli.plan.observed import groups_of
 from llmops_cli.plan.references import (
@@ -34,7 +34,7 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
 def check_references(path: Path, *, fit_sources: Sequence[str] | None) -> CheckReport:
     """Rows of `fit_sources` calibrate and are not judged.
 
-    Raises: UsageError for a file that cannot be read.
+    Raises: UsageError for a file that cannot be read, or a source that no row has.
     """
     references = read_references(path)
     if fit_sources is None:
@@ -42,6 +42,9 @@ def check_references(path: Path, *, fit_sources: Sequence[str] | None) -> CheckR
         judged = references
     else:
         fitted = [row for row in references if _is_of(row, fit_sources)]
+        if fit_sources and not fitted:
+            named = ", ".join(fit_sources)
+            raise UsageError(f"no row of {path} has a source like '{named}'", hint="--fit SOURCE")
         groups = groups_of(fitted, is_tuned=False)
         judged = [row for row in references if not _is_of(row, fit_sources)]
     context = Context(groups=groups, is_tuned=fit_sources is None)
@@ -141,12 +144,14 @@ def _pairs(published: object, row: CheckedRow) -> Iterator[tuple[object, Answer]
             each = Answer(value=value, low=row.low[name], high=row.high[name])
             yield published.get(name), each
     elif isinstance(published, list) and isinstance(row.value, list):
+        if len(published) != len(row.value):
+            return
         assert isinstance(row.low, list)
         assert isinstance(row.high, list)
         parts = zip(published, row.value, row.low, row.high, strict=True)
         for truth, value, low, high in parts:
             yield truth, Answer(value=value, low=low, high=high)
-    else:
+    elif isinstance(row.value, int | float):
         yield published, Answer(value=row.value, low=row.low, high=row.high)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.report import PlanDetail
 from llmops_cli.plan.run import plan_serve
@@ -34,6 +35,8 @@ def compare_plans(
 
     Raises: UsageError for a name that is not known.
     """
+    if not gpus:
+        raise UsageError("no card is named", hint="--gpu h100,l4")
     details = []
     for gpu, quant, engine in itertools.product(gpus, quants, engines):
         asked = {"gpu": gpu, "quant": quant, "engine": engine}

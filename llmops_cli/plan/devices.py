@@ -16,6 +16,9 @@ from llmops_cli.sizing.gpu_facts import GpuFacts, Price
 from llmops_cli.sizing.gpus import Gpu, NamedGpus, check_own, read_gpus
 
 HERE = "this-machine"
+DEAREST_USD = 10_000.0
+FASTEST_TFLOPS = 100_000.0
+FASTEST_GB_PER_S = 100_000.0
 
 
 class OwnGpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +44,8 @@ class OwnFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def gpus_of(recipe: PlanRecipe) -> NamedGpus:
     """Raises: UsageError for none that is named, or an unknown one."""
+    if recipe.this_machine and recipe.gpu is not None:
+        raise UsageError("--this-machine and --gpu are two machines", hint="give one")
     if recipe.this_machine:
         return NamedGpus(gpu=this_machine())
     if recipe.gpu is None:
@@ -58,6 +63,8 @@ def read_own(path: Path) -> dict[str, Gpu]:
         file = msgspec.convert(loaded, OwnFile)
     except FileNotFoundError:
         raise UsageError(f"no GPU file at {path}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path} is not YAML: {reason}") from error
@@ -66,9 +73,28 @@ def read_own(path: Path) -> dict[str, Gpu]:
             f"{path}: {error}",
             hint="gpus: {mine: {memory_gib: 24, bandwidth_gb_per_s: 900, bf16_tflops: 80}}",
         ) from error
+    for name, each in file.gpus.items():
+        _check_amounts(name, each)
     found = {name.lower(): _own(name, each) for name, each in file.gpus.items()}
     check_own(found)
     return found
+
+
+def _check_amounts(name: str, own: OwnGpu) -> None:
+    """Raises: UsageError for what is below its least, or no number (`.nan` is one in YAML)."""
+    limits = {
+        "usd_per_hour": (own.usd_per_hour, 0.0, DEAREST_USD),
+        "spot_usd_per_hour": (own.spot_usd_per_hour, 0.0, DEAREST_USD),
+        "f32_tflops": (own.f32_tflops, 0.01, FASTEST_TFLOPS),
+        "fp8_tflops": (own.fp8_tflops, 0.01, FASTEST_TFLOPS),
+        "link_gb_per_s": (own.link_gb_per_s, 0.01, FASTEST_GB_PER_S),
+    }
+    for field, (value, low, high) in limits.items():
+        if value is not None and not low <= value <= high:
+            raise UsageError(
+                f"GPU '{name}': {field} {value:g} is out of range",
+                hint=f"from {low:g} to {high:,.0f}",
+            )
 
 
 def _own(name: str, own: OwnGpu) -> Gpu:
@@ -79,19 +105,32 @@ def _own(name: str, own: OwnGpu) -> Gpu:
         memory_bytes=_or(own.memory_gib, GIB, base.device.memory_bytes),
         memory_bytes_per_s=_or(own.bandwidth_gb_per_s, GIGA, base.device.memory_bytes_per_s),
         bf16_flops=_or(own.bf16_tflops, TERA, base.device.bf16_flops),
-        f32_flops=None if own.f32_tflops is None else own.f32_tflops * TERA,
-        fp8_flops=None if own.fp8_tflops is None else own.fp8_tflops * TERA,
+        f32_flops=_peak(own.f32_tflops, base.device.f32_flops),
+        fp8_flops=_peak(own.fp8_tflops, base.device.fp8_flops),
     )
-    price = base.facts.price
-    if own.usd_per_hour is not None:
-        price = Price(
-            usd_per_hour=own.usd_per_hour,
-            spot_usd_per_hour=own.spot_usd_per_hour,
-            date=own.date,
-            source=own.source or "a user's file",
-        )
-    facts = msgspec.structs.replace(base.facts, price=price)
+    facts = msgspec.structs.replace(base.facts, price=_price(name, own, base.facts.price))
     return Gpu(device=device, facts=facts)
+
+
+def _peak(tflops: float | None, other: float | None) -> float | None:
+    return other if tflops is None else tflops * TERA
+
+
+def _price(name: str, own: OwnGpu, table: Price | None) -> Price | None:
+    """Raises: UsageError for a spot price of a card that has no other."""
+    if own.usd_per_hour is None and own.spot_usd_per_hour is None:
+        return table
+    on_demand = own.usd_per_hour
+    if on_demand is None and table is not None:
+        on_demand = table.usd_per_hour
+    if on_demand is None:
+        raise UsageError(f"GPU '{name}' has a spot price only", hint="add usd_per_hour")
+    return Price(
+        usd_per_hour=on_demand,
+        spot_usd_per_hour=own.spot_usd_per_hour,
+        date=own.date,
+        source=own.source or "a user's file",
+    )
 
 
 def _or(value: float | None, unit: float, other: float) -> float:

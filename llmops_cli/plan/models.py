@@ -77,7 +77,7 @@ def read_load(source: str, *, scheme: str | None, cache_type: str) -> ServingLoa
         scheme_here = wanted or own_scheme(config)
         return _of_config(config, name=source, scheme=scheme_here, cache_type=cache_type)
     named = split_name(source)
-    if path.suffix == ".gguf" and not is_named(named.model):
+    if path.suffix in {".gguf", ".json"} and not is_named(named.model):
         raise UsageError(f"no file at {source}", hint="or a public model's name, such as phi-4")
     config = dict(config_named(named.model))
     scheme_here = wanted or named.scheme or "BF16"

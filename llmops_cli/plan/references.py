@@ -22,6 +22,10 @@ UNITS = {
     "mb": 1e6,
     "kb": 1e3,
 }
+ROW_HINT = '[{"quantity": ..., "inputs": {...}, "value": ..., "unit": ..., "source": ...}]'
+LARGEST = 1e18
+COUNTED = frozenset({"gpus", "tokens", "ctx", "batch", "prompt", "nodes", "max_model_len"})
+"""Inputs of which there is at least one."""
 _NUMBER = re.compile(r"^\s*([\d.,]+)\s*([A-Za-z]*)")
 
 
@@ -39,9 +43,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         return None if found is None else str(found)
 
     def number(self, name: str) -> float | None:
+        """None where the row has none. Raises: Unanswered for a size that nothing has."""
         found = self.inputs.get(name)
         if isinstance(found, bool) or not isinstance(found, int | float):
             return None
+        if not 0 <= found <= LARGEST:
+            raise Unanswered(f"'{name}' is {found:g}")
+        if found == 0 and name in COUNTED:
+            raise Unanswered(f"'{name}' is 0")
         return float(found)
 
     @property
@@ -73,14 +82,17 @@ def exact(value: float, share: float = EXACT_SHARE) -> Answer:
 def read_references(path: Path) -> list[Reference]:
     """Raises: UsageError for a file that is no list of rows."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Reference])
+        found = msgspec.json.decode(path.read_bytes(), type=list[Reference])
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{path} is no list of published values: {error}",
-            hint='[{"quantity": ..., "inputs": {...}, "value": ..., "unit": ..., "source": ...}]',
+            hint=ROW_HINT,
         ) from error
+    if not found:
+        raise UsageError(f"{path} has no rows", hint=ROW_HINT)
+    return found
 
 
 def published_number(value: object) -> float | None:

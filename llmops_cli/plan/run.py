@@ -33,6 +33,7 @@ from llmops_cli.sizing.speed import (
 )
 
 MOST_SLOTS = 1024
+MOST_CARDS = 65_536
 USUAL_OUTPUT = 256
 LOADED_SPREAD = 0.1
 """What arrivals and scheduling add to a band, as a logarithm."""
@@ -80,7 +81,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 def settle(recipe: PlanRecipe) -> Setting:
     """Raises: UsageError for a model, card, engine or limit that is not known."""
-    if recipe.model is None:
+    if not recipe.model:
         raise UsageError("a plan needs a model", hint="llmops plan serve qwen3-8b --gpu l4")
     load = read_load(recipe.model, scheme=recipe.quant, cache_type=recipe.kv_type)
     cards = gpus_of(recipe)
@@ -119,6 +120,11 @@ def _placement(recipe: PlanRecipe, load: ServingLoad, cards: NamedGpus) -> Place
         )
         if recipe.this_machine:
             count = 1
+    if count > MOST_CARDS:
+        raise UsageError(
+            f"{count:,} cards are more than any plan has",
+            hint="fewer --gpus, a shorter --context or less --concurrency",
+        )
     tensor = recipe.tensor_parallel or count
     if count % tensor:
         raise UsageError(

@@ -87,3 +87,46 @@ def test_a_file_that_is_no_list_of_rows_is_one_line(tmp_path: Path) -> None:
     file.write_text("{}")
     with pytest.raises(UsageError, match="no list of published values"):
         check_references(file, fit_sources=None)
+
+
+ABSURD: dict[str, tuple[dict[str, Any], str]] = {
+    "no cards": (_row("decode_tps_batch1", 1, model="qwen3-8b", gpu="h100", gpus=0), "'gpus' is 0"),
+    "no batch": (_row("batch_tps", 1, model="qwen3-8b", gpu="h100", batch=0), "'batch' is 0"),
+    "tokens below none": (
+        _row("kv_cache_size", 1, model="qwen3-8b", tokens=-5),
+        "'tokens' is -5",
+    ),
+    "a number beyond all": (
+        _row("kv_cache_size", 1, model="qwen3-8b", tokens=1e30),
+        "'tokens' is 1e",
+    ),
+    "a format that is a number": (
+        _row("gguf_file_size", 1, model="qwen3-8b", quant=7),
+        "unknown format '7'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ABSURD)
+def test_an_absurd_row_is_named_and_the_others_are_answered(case: str, tmp_path: Path) -> None:
+    row, said = ABSURD[case]
+    sound = _row("parameter_count", 30532122624, model="Qwen3-30B-A3B", unit="params")
+    absurd, answered = _checked(tmp_path, [row, sound]).rows
+    assert absurd.missing is not None
+    assert said in absurd.missing
+    assert answered.value == 30532122624
+
+
+@pytest.mark.parametrize("published", [[1.0], {"other": 1.0}, "much", None, True])
+def test_a_value_of_another_form_is_not_scored(published: object, tmp_path: Path) -> None:
+    row = _row("deepspeed_zero2_cpu", published, params=2851e6, gpus=8, nodes=1, options="either")
+    report = _checked(tmp_path, [{**row, "inputs": {**row["inputs"], "largest_layer": 32e6}}])
+    assert report.by_quantity["deepspeed_zero2_cpu"].coverage is None
+
+
+def test_no_rows_and_no_rows_of_a_source_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no rows"):
+        _checked(tmp_path, [])
+    sound = _row("parameter_count", 30532122624, model="Qwen3-30B-A3B", unit="params")
+    with pytest.raises(UsageError, match="a source like 'elsewhere'"):
+        _checked(tmp_path, [sound], fit=["elsewhere"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.plan.compare import compare_plans
 from llmops_cli.plan.page import plan_page
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.report import ServePlan
@@ -101,6 +102,13 @@ def test_a_users_file_adds_cards_and_prices(tmp_path: Path) -> None:
         ("gpus:\n  h100: {memory_gib: 80000000}\n", "out of range"),
         ("gpus:\n  h100: {memory: 80}\n", "memory"),
         ("- h100\n", "object"),
+        ("gpus:\n  h100: {usd_per_hour: .nan}\n", "usd_per_hour nan is out of range"),
+        ("gpus:\n  h100: {usd_per_hour: -1}\n", "usd_per_hour -1 is out of range"),
+        ("gpus:\n  h100: {spot_usd_per_hour: .inf}\n", "spot_usd_per_hour inf"),
+        ("gpus:\n  h100: {fp8_tflops: .nan}\n", "fp8_tflops nan"),
+        ("gpus:\n  h100: {f32_tflops: -3}\n", "f32_tflops -3"),
+        ("gpus:\n  h100: {link_gb_per_s: 0}\n", "link_gb_per_s 0"),
+        ("gpus:\n  h20: {spot_usd_per_hour: 1}\n", "spot price only"),
         ("gpus: [", "not YAML"),
     ],
 )
@@ -115,6 +123,12 @@ def test_a_malformed_card_file_is_one_line(tmp_path: Path, text: str, said: str)
     ("wishes", "said"),
     [
         ({"model": None}, "needs a model"),
+        ({"model": ""}, "needs a model"),
+        ({"model": "none.json"}, "no file"),
+        ({"this_machine": True}, "two machines"),
+        ({"gpu_file": "."}, "cannot be read"),
+        ({"gpus": 10**10}, "more than any plan"),
+        ({"gpus": None, "context": 10**14}, "more than any plan"),
         ({"gpu": None}, "needs a card"),
         ({"model": "lama-3.1-8b"}, "unknown model"),
         ({"model": "https://host/config.json"}, "URL"),
@@ -149,6 +163,31 @@ def test_a_folder_is_read_with_its_own_format(tmp_path: Path) -> None:
     plan = _plan(str(tmp_path))
     assert plan.kv_bytes_per_token.number == 2 * 3 * 2 * 16 * 2
     assert "FP8" in plan.weights_bytes.formula
+
+
+def test_a_price_of_ones_own_leaves_the_card_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "gpus.yaml"
+    file.write_text("gpus:\n  h100: {usd_per_hour: 9, spot_usd_per_hour: 3}\n")
+    fast = _plan(quant="FP8")
+    dear = _plan(quant="FP8", gpu_file=str(file))
+    assert dear.prefill_tps.number == fast.prefill_tps.number
+    spot = _plan(quant="FP8", gpu_file=str(file), billing="spot")
+    assert spot.cost_per_million_tokens.number < dear.cost_per_million_tokens.number
+
+
+def test_a_spot_price_is_taken_beside_the_tables_own(tmp_path: Path) -> None:
+    file = tmp_path / "gpus.yaml"
+    file.write_text("gpus:\n  h100: {spot_usd_per_hour: 0.01}\n")
+    usual = _plan(billing="spot").cost_per_million_tokens.number
+    cheap = _plan(billing="spot", gpu_file=str(file)).cost_per_million_tokens.number
+    assert cheap < usual / 10
+    on_demand = _plan(gpu_file=str(file)).cost_per_million_tokens.number
+    assert on_demand == _plan().cost_per_million_tokens.number
+
+
+def test_a_comparison_of_no_cards_is_refused() -> None:
+    with pytest.raises(UsageError, match="no card"):
+        compare_plans(PlanRecipe(model="qwen3-8b"), gpus=[], quants=[None], engines=[None])
 
 
 def test_a_hybrid_caches_for_its_attention_and_keeps_states(tmp_path: Path) -> None:
