@@ -1,0 +1,55 @@
+"""What lies in memory, as figures."""
+
+from __future__ import annotations
+
+from llmops_cli.plan.setting import Setting
+from llmops_cli.sizing.figures import Figure, counted, decided, missing
+
+
+def held_figures(setting: Setting) -> dict[str, Figure]:
+    """What lies in memory."""
+    return {
+        "fits": _fits(setting),
+        "weights_bytes": counted(
+            setting.load.weights_bytes,
+            f"{setting.load.parameters:,.0f} parameters as {setting.load.scheme}",
+            "the model's shape",
+        ),
+        "kv_bytes_per_token": counted(
+            setting.load.cache_bytes_per_token,
+            f"cached values of {setting.load.layers} layers as {setting.recipe.kv_type}",
+            "the model's shape",
+        ),
+        "kv_pool_bytes": Figure(
+            value=setting.room.pool,
+            low=setting.room.pool_low,
+            high=setting.room.pool_high,
+            formula=setting.room.formula,
+            source=setting.place.gpu.facts.source,
+        ),
+        "max_concurrency": _max_concurrency(setting),
+    }
+
+
+def _fits(setting: Setting) -> Figure:
+    wanted = setting.recipe.concurrency or 1
+    needed = setting.load.cache_bytes(setting.recipe.context) * wanted
+    return decided(
+        is_so=needed <= setting.room.pool and setting.room.pool > 0,
+        at_worst=needed <= setting.room.pool_low and setting.room.pool_low > 0,
+        at_best=needed <= setting.room.pool_high and setting.room.pool_high > 0,
+        formula=f"{wanted} x cache of {setting.recipe.context} tokens <= {setting.room.formula}",
+    )
+
+
+def _max_concurrency(setting: Setting) -> Figure:
+    each = setting.load.cache_bytes(setting.recipe.context)
+    if each == 0:
+        return missing("a model without a cache: its states are small")
+    return Figure(
+        value=setting.room.pool // each,
+        low=setting.room.pool_low // each,
+        high=setting.room.pool_high // each,
+        formula=f"pool / {each:,.0f} bytes of {setting.recipe.context} tokens",
+        source="kv_pool_bytes",
+    )
