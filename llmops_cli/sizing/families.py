@@ -28,6 +28,7 @@ from llmops_cli.sizing.config_values import (
     require_no_more,
     size_in,
 )
+from llmops_cli.sizing.mixed_families import FAMILIES as MIXED
 from llmops_cli.sizing.windows import windows
 
 Config = Mapping[str, Any]  # Any: each architecture has fields of its own
@@ -119,7 +120,7 @@ def _unknown(model_type: str) -> str:
     said = f"family '{model_type}' is not known"
     if not model_type:
         said = "the config names no family ('model_type')"
-    nearest = nearest_name(model_type, FAMILIES)
+    nearest = nearest_name(model_type, [*FAMILIES, *MIXED])
     return f"{said} ({nearest}): its sizes are read as Llama's, which other layers make wrong"
 
 

@@ -12,6 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.models.config import read_config
 from llmops_cli.models.gguf.parts import require_model
 from llmops_cli.sizing.architecture import Architecture, Attention, Block
+from llmops_cli.sizing.config_values import count_in
 from llmops_cli.sizing.families import architecture_of, text_part
 from llmops_cli.sizing.gguf_mix import gguf_shape
 from llmops_cli.sizing.mixed import served_mixed
@@ -49,7 +50,15 @@ def read_json(path: Path) -> dict[str, Any]:  # Any: a config's values
 
 
 def served_model(config: Config, *, name: str, source: str) -> ServedModel:
-    """Raises: UsageError for a config that lacks what every decoder's has."""
+    """Its text part; what lies beside that is named in `notes`.
+
+    Raises: UsageError for a config that lacks what every decoder's has.
+    """
+    model = _text_model(config, name=name, source=source)
+    return msgspec.structs.replace(model, notes=(*model.notes, *_left_out(config)))
+
+
+def _text_model(config: Config, *, name: str, source: str) -> ServedModel:
     mixed = mixed_model(text_part(config))
     if mixed is not None:
         return served_mixed(mixed, name=name, source=source, dtype=own_dtype(config))
@@ -63,6 +72,16 @@ def served_model(config: Config, *, name: str, source: str) -> ServedModel:
         source=source,
         dtype=own_dtype(config),
     )
+
+
+def _left_out(config: Config) -> tuple[str, ...]:
+    """Parts that a config tells of and that are in no number."""
+    towers = [key for key in ("vision_config", "audio_config") if config.get(key) is not None]
+    notes = [f"the tower of '{key}' is not counted: its weights come on top" for key in towers]
+    heads = count_in(text_part(config), "num_nextn_predict_layers")
+    if heads:
+        notes.append(f"{heads} layers that predict further tokens (MTP) are not counted")
+    return tuple(notes)
 
 
 def assembled(

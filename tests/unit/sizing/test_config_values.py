@@ -72,12 +72,16 @@ def test_what_makes_no_sense_is_one_line(case: str) -> None:
     assert len(str(caught.value)) < 200
 
 
-def test_an_unknown_family_is_read_as_llamas_and_names_the_nearest() -> None:
-    model = served_model({**LLAMA, "model_type": "qwen33"}, name="model", source="here")
+@pytest.mark.parametrize(("family", "nearest"), [("qwen33", "qwen3"), ("jambaa", "jamba")])
+def test_an_unknown_family_is_read_as_llamas_and_names_the_nearest(
+    family: str,
+    nearest: str,
+) -> None:
+    model = served_model({**LLAMA, "model_type": family}, name="model", source="here")
     known = served_model(LLAMA, name="model", source="here")
     assert model.parameters_total == known.parameters_total
-    assert "'qwen33' is not known" in model.notes[0]
-    assert "qwen3" in model.notes[0]
+    assert f"'{family}' is not known" in model.notes[0]
+    assert f"did you mean '{nearest}'?" in model.notes[0]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"hidden_size": NaN}'])

@@ -65,3 +65,18 @@ def test_chunked_attention_holds_one_chunk() -> None:
 def test_a_folder_of_a_hybrid_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(ROWS["jamba-mini-1.5"]["config"]))
     assert read_model(str(tmp_path)).parameters_total == ROWS["jamba-mini-1.5"]["parameters"]
+
+
+def test_parts_that_are_not_counted_are_named() -> None:
+    tower = served_model(
+        {
+            "model_type": "llama4",
+            "text_config": ROWS["llama-4-scout"]["config"],
+            "vision_config": {},
+        },
+        name="model",
+        source="here",
+    )
+    assert tower.parameters_total == ROWS["llama-4-scout"]["parameters"]
+    assert "vision_config" in tower.notes[0]
+    assert "MTP" in _model("deepseek-v3", num_nextn_predict_layers=1).notes[0]
