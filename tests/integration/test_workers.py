@@ -216,7 +216,11 @@ def test_a_seed_says_the_same_alone_and_in_a_crowd(worker: Worker) -> None:
     alone = [draw(seed) for seed in seeds]
     assert len(set(alone)) > 6
     with ThreadPoolExecutor(PARALLEL * 2) as pool:
-        assert list(pool.map(draw, seeds)) == alone
+        crowd = list(pool.map(draw, seeds))
+    unlike = [pair for pair in zip(alone, crowd, strict=True) if pair[0] != pair[1]]
+    # llama.cpp multiplies one row by other kernels than several: a draw near a border may cross it.
+    allowed = 2 if worker.name == "llamacpp" else 0
+    assert len(unlike) <= allowed, unlike
 
 
 def test_penalties_and_biases_do_what_they_say(worker: Worker) -> None:

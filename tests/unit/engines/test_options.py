@@ -50,7 +50,6 @@ def test_an_option_is_an_argument_in_one_spelling(name: str, given: str, argumen
         ("max_num_seqs", "0"),
         ("tensor_parallel", "two"),
         ("gpu_memory_utilization", "1.5"),
-        ("dtype", "float8"),
         ("prefix_caching", "maybe"),
         ("speculative", "draft"),
         ("speculative", "ngram:x"),
@@ -62,6 +61,12 @@ def test_nonsense_is_refused_with_an_example(name: str, value: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_options({name: value})
     assert COMMON[name].example in (caught.value.hint or "")
+
+
+def test_a_wrong_word_of_a_fixed_set_gets_the_nearest_right_one() -> None:
+    with pytest.raises(UsageError) as caught:
+        read_options({"dtype": "float8"})
+    assert caught.value.hint == "did you mean 'float32'?"
 
 
 def test_places_take_the_names_of_what_the_user_called_them() -> None:

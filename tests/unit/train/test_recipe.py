@@ -67,7 +67,7 @@ def test_a_saved_run_is_settled_again() -> None:
         ({"model": "a", "init": "b"}, "MODEL is trained further and --init begins from scratch"),
         ({"model": "a"}, "a needs data to be trained on"),
         ({"steps": 1, "epochs": 1.0}, "--steps and --epochs both say how long"),
-        ({"strategy": "fsdpp"}, "strategy='fsdpp'"),
+        ({"strategy": "fsdpp"}, "--strategy 'fsdpp'"),
     ],
 )
 def test_contradictions_are_refused(flags: Fields, words: str) -> None:
