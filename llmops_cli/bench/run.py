@@ -71,12 +71,7 @@ def bench(
     headers = headers_of(recipe)
     loads = loads_of(recipe)
     slos = checked_slos(recipe)
-    measured = MeasuredLevels(
-        folder,
-        slo=recipe.slo,
-        max_error_rate=recipe.max_error_rate,
-        usd_per_hour=recipe.usd_per_hour,
-    )
+    measured = _levels_to_come(recipe, folder)
     try:
         place = measured.spools.folder / "workload"
         rows = None
@@ -115,6 +110,16 @@ def bench(
     if failure:
         raise failure
     return whole
+
+
+def _levels_to_come(recipe: BenchRecipe, folder: Path) -> MeasuredLevels:
+    """None yet, and what they are judged and priced by. Raises: EnvironmentMissing."""
+    return MeasuredLevels(
+        folder,
+        slo=recipe.slo,
+        max_error_rate=recipe.max_error_rate,
+        usd_per_hour=recipe.usd_per_hour,
+    )
 
 
 class _ReportBook:

@@ -71,6 +71,14 @@ def trained(row: Reference) -> Trained:
     return Trained(architecture=architecture, work=work, layout=layout, cluster=cluster)
 
 
+def _strategy(*, tensor: int, pipeline: int) -> str:
+    if pipeline > 1:
+        return "fsdp+pp"
+    if tensor > 1:
+        return "fsdp+tp"
+    return "fsdp"
+
+
 def _layout(strategy: str, gpus: int, batch: int) -> Layout:
     degrees = {name: int(count) for name, count in _DEGREE.findall(strategy)}
     tensor = degrees.get("tp", 1)
@@ -79,7 +87,7 @@ def _layout(strategy: str, gpus: int, batch: int) -> Layout:
     shards = degrees.get("fsdp", gpus // (tensor * pipeline * context))
     is_interleaved = "interleaved" in strategy
     return Layout(
-        strategy="fsdp+pp" if pipeline > 1 else "fsdp+tp" if tensor > 1 else "fsdp",
+        strategy=_strategy(tensor=tensor, pipeline=pipeline),
         shards=shards,
         tensor=tensor,
         pipeline=pipeline,
