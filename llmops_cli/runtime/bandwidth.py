@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,11 +23,15 @@ PRODUCT_ROUNDS = 60
 
 
 class MachineSpeed(msgspec.Struct, frozen=True, kw_only=True):
-    """Of all cores that this process may use together, f32."""
+    """Of all cores that this process may use together, f32.
+
+    `node`: the machine's name, since several may share one cache.
+    """
 
     bytes_per_s: float
     flops: float
     cores: int
+    node: str
     measured_at_s: float
 
 
@@ -38,7 +43,8 @@ def measured_speed() -> MachineSpeed:
         kept = msgspec.json.decode(path.read_bytes(), type=MachineSpeed)
     except (OSError, msgspec.DecodeError):
         kept = None
-    if kept and kept.cores == cores and 0 <= time.time() - kept.measured_at_s < KEPT_S:
+    is_ours = kept is not None and (kept.node, kept.cores) == (platform.node(), cores)
+    if kept and is_ours and 0 <= time.time() - kept.measured_at_s < KEPT_S:
         return kept
     found = measure(cores)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +65,7 @@ def measure(cores: int) -> MachineSpeed:
         bytes_per_s=cores * VECTOR * 4 / read_s,
         flops=2 * SIDE**3 / product_s,
         cores=cores,
+        node=platform.node(),
         measured_at_s=time.time(),
     )
 

@@ -20,5 +20,8 @@ def test_a_machine_is_measured_once_and_its_file_may_be_broken(
     old = msgspec.structs.replace(first, measured_at_s=first.measured_at_s - 1e7)
     (cache_dir() / FILE).write_bytes(msgspec.json.encode(old))
     assert measured_speed().measured_at_s > old.measured_at_s
+    other = msgspec.structs.replace(first, node="another", flops=1.0)
+    (cache_dir() / FILE).write_bytes(msgspec.json.encode(other))
+    assert measured_speed().flops > 1, "another machine shares the cache"
     (cache_dir() / FILE).write_bytes(b"{")
     assert isinstance(measured_speed(), MachineSpeed)
