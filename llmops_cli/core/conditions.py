@@ -9,6 +9,7 @@ its `Grammar`; so is what a limit means.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from enum import StrEnum
@@ -114,6 +115,11 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
             return value > self.limit
         return value < self.limit
 
+    def holds(self, value: float) -> bool:
+        """As it is written: `>= 5` holds at 5, `> 5` does not."""
+        is_even = self.operator in (Operator.AT_LEAST, Operator.AT_MOST)
+        return self.is_beyond(value) or (is_even and value == self.limit)
+
     def is_sure(self, low: float, high: float) -> bool:
         """The whole interval lies on the side that the condition speaks of."""
         return self.is_beyond(low) and self.is_beyond(high)
@@ -153,6 +159,31 @@ def parse_conditions(text: str, grammar: Grammar) -> list[Condition]:
     parts = text.split(",")
     terms = [part.strip() for part in parts]
     return [parse_condition(term, grammar) for term in terms if term]
+
+
+def require_telling(
+    condition: Condition,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    hint: str | None = None,
+) -> None:
+    """Raises: UsageError for one that every value from `low` to `high` answers alike."""
+    most, least = (high, low) if condition.is_above else (low, high)
+    is_open = condition.holds(most) and not condition.holds(least)
+    if not is_open:
+        word = "always" if condition.holds(most) else "never"
+        raise UsageError(
+            f"{condition.text} can never tell anything: {condition.name} is {_span(low, high)}, "
+            f"so it {word} holds",
+            hint=hint,
+        )
+
+
+def _span(low: float, high: float) -> str:
+    if high == math.inf:
+        return f"{low:g} or more"
+    return f"from {low:g} to {high:g}"
 
 
 def _refused(text: str, grammar: Grammar) -> UsageError:

@@ -64,6 +64,10 @@ def unknown_name(
     return UsageError(f"unknown {kind} '{name}'", hint=nearest_name(name, known))
 
 
+NAME_MOST = 200
+"""Comparing costs the product of the lengths, and a name may be a stranger's."""
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """A hint: the name of the table that looks most like it, or all of them."""
     names = sorted(known)
@@ -75,7 +79,9 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 
 
 def _nearest(name: str, names: list[str]) -> str | None:
-    """The name that looks most like it, in any case."""
+    """The name that looks most like it, in any case; a text is no name that was mistyped."""
+    if len(name) > NAME_MOST:
+        return None
     folded = {}
     for candidate in names:
         folded[candidate.lower()] = candidate

@@ -6,7 +6,8 @@ its line of help and its row in the reference; flags are made from it by `cli.op
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -48,9 +49,15 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
 
 
+@cache
+def hints_of(kind: type[msgspec.Struct]) -> Mapping[str, Any]:  # Any: annotations
+    """With what Annotated says; they are asked for at several places of one run."""
+    return get_type_hints(kind, include_extras=True)
+
+
 def flags_of(kind: type[msgspec.Struct]) -> dict[str, Flag]:
     """The fields that have a flag, in the order of the struct."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind)
     found = {}
     for field in msgspec.structs.fields(kind):
         flag = flag_of(hints[field.name])

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?")
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)")
 PREFIXES = " kmgt"
+SHARE = "a share is a number from 0 to 1, or has a %"
 
 
 class Unreadable(ValueError):
@@ -24,24 +25,26 @@ class Unreadable(ValueError):
 
 
 def read_share(text: str) -> float:
-    """`3%` or `0.03` as 0.03."""
+    """`3%` or `0.03` as 0.03; `3` may be meant as either and is neither."""
     plain = text.strip()
     digits = plain.removesuffix("%")
     try:
         number = float(digits)
     except ValueError:
-        raise Unreadable("a share is a number from 0 to 1, or has a %", example="3%") from None
+        raise Unreadable(SHARE, example="3%") from None
     if plain.endswith("%"):
         return number / 100
+    if number > 1:
+        raise Unreadable(f"{number:g} is {number:.0%}: {SHARE}", example=f"{number:g}%")
     return number
 
 
 def read_size(text: str) -> int:
-    """`6GiB`, `500MB` or a plain number, in bytes."""
+    """`6GiB`, `500MB` or `42B`, in bytes; a number alone may be meant as any of them."""
     plain = text.strip().lower()
     match = SIZE.fullmatch(plain)
     if match is None:
-        raise Unreadable("not a size", example="6GiB")
+        raise Unreadable("a size is a number and its unit", example="6GiB")
     number, prefix, binary = match.groups()
     base = 1024 if binary else 1000
     power = PREFIXES.index(prefix or " ")

@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.names import load_object
 
 Json = dict[str, Any]  # Any: a report of another version, before it has a type
@@ -21,6 +22,11 @@ REPORTS = {
     "llmops.bench": "llmops_cli.bench.report:KIND",
     "llmops.guard-train": "llmops_cli.guard.learnt.report:KIND",
     "llmops.convert": "llmops_cli.convert.report:KIND",
+    "llmops.prompt-run": "llmops_cli.prompt.technique_run.report:KIND",
+    "llmops.generate": "llmops_cli.generate.report:KIND",
+    "llmops.plan": "llmops_cli.plan.kept:KIND",
+    "llmops.prompt-eval": "llmops_cli.prompt.evals.report:KIND",
+    "llmops.prompt-optimize": "llmops_cli.prompt.optimize.report:KIND",
     "llmops.quantize": "llmops_cli.quantize.report:KIND",
     "llmops.redteam": "llmops_cli.redteam.report:KIND",
     "llmops.train": "llmops_cli.train.report:KIND",
@@ -120,7 +126,11 @@ def decode_report(raw: bytes) -> Report:
     try:
         report = msgspec.convert(current, kind.report)
     except msgspec.ValidationError as error:
-        raise UsageError(f"broken report: {error}") from error
+        misfit = misfit_of(current, kind.report)
+        told = "it cannot be read" if misfit is None else misfit.told
+        raise UsageError(
+            f"broken report: {told}", hint="it was changed after it was written; measure anew"
+        ) from error
     reason = None
     if kind.impossible is not None:
         reason = kind.impossible(report)
@@ -136,7 +146,8 @@ def _payload(raw: bytes) -> Json:
     try:
         payload = msgspec.json.decode(raw)
     except msgspec.DecodeError as error:
-        raise UsageError(f"not a JSON report: {error}") from error
+        told = "not a JSON report" if raw.strip() else "not a JSON report: the file is empty"
+        raise UsageError(told, hint="pass a report.json written by llmops") from error
     schema = None
     if isinstance(payload, dict):
         schema = payload.get("schema")

@@ -17,14 +17,14 @@ from typing import (
     cast,
     get_args,
     get_origin,
-    get_type_hints,
 )
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError, nearest_name, unknown_name
-from llmops_cli.core.fields import choices_of, is_list, is_share, plain_type, reader_of
+from llmops_cli.core.fields import choices_of, hints_of, is_list, is_share, plain_type, reader_of
 from llmops_cli.core.grammar import Unreadable
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.said import refuse_empty_flags, said_of, strangers_in, variable_of
 
 RecipeT = TypeVar("RecipeT", bound=msgspec.Struct)
@@ -180,7 +180,7 @@ def _checked(
 
     Field by field, so that a message can name where the bad value came from.
     """
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind)
     prepared = {}
     for name, value in values.items():
         said = said_of[name]
@@ -229,7 +229,7 @@ def _check_field(
         known = choices_of(hint)
         if known and isinstance(value, str):
             raise UsageError(f"{said}: no such value", hint=nearest_name(value, known)) from error
-        raise UsageError(f"{said}: {_reason(error)}", hint=_form(hint)) from error
+        raise UsageError(f"{said}: {_reason(value, hint)}", hint=_form(hint)) from error
 
 
 def _form(hint: object) -> str | None:
@@ -242,10 +242,15 @@ def _form(hint: object) -> str | None:
     return None
 
 
-def _reason(error: msgspec.ValidationError) -> str:
-    text = str(error)
-    reason, _, _ = text.partition(" - at ")
-    return reason.replace("`", "")
+def _reason(value: object, hint: object) -> str:
+    """What it must be; the value itself was said already, unless a part of it is meant."""
+    misfit = misfit_of(value, hint, strict=False)
+    if misfit is None:
+        return "cannot be used"
+    if not misfit.place:
+        return misfit.wanted
+    is_in_list = all(isinstance(step, int) for step in misfit.place)
+    return misfit.message if is_in_list else misfit.told
 
 
 def _is_text(value: object) -> bool:
@@ -295,7 +300,7 @@ def _as_list(value: object) -> object:
 
 def _nested(kind: type[msgspec.Struct], value: Values) -> Values:
     """A struct inside a recipe takes text the same way."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind)
     ready = {}
     for key, part in value.items():
         if key not in hints:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import get_type_hints
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError, nearest_name
-from llmops_cli.core.fields import flags_of, is_list, spelling_of
+from llmops_cli.core.fields import flags_of, hints_of, is_list, spelling_of
 
 FLAG = "flag"
+PREFIX = "LLMOPS_"
+SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT|_PORT$|_PORT_[0-9]+_(TCP|UDP)")
 
 
 def said_of(
@@ -56,6 +58,29 @@ def strangers_in(
     ]
 
 
+def of_no_command(
+    environ: Iterable[str],
+    *,
+    commands: Iterable[str],
+    known: Iterable[str],
+) -> list[str]:
+    """A line for each variable of ours by name that no command reads.
+
+    `known`: those that may have been meant. Kubernetes makes variables of a service's name, also
+    of one called llmops; they are nobody's mistake.
+    """
+    own = tuple(variable_of(command, "") for command in commands)
+    names = list(known)
+    return [
+        f"{name} sets nothing: {nearest_name(name, names)}"
+        for name in sorted(environ)
+        if name.startswith(PREFIX)
+        and not name.startswith(own)
+        and name not in names
+        and not SERVICE_LINK.search(name)
+    ]
+
+
 def refuse_empty_flags(
     kind: type[msgspec.Struct],
     values: Mapping[str, object],
@@ -63,7 +88,7 @@ def refuse_empty_flags(
     said: Mapping[str, str],
 ) -> None:
     """Raises: UsageError for a flag with no name in it: what was wished for is not the default."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind)
     for name, value in values.items():
         is_empty = isinstance(value, str) and not value.strip(", ")
         if is_empty and origins[name] == FLAG and is_list(hints[name]):

@@ -1,9 +1,12 @@
-"""How sure a difference is: Student's t and the adjustment of several p-values."""
+"""How sure a difference is: Student's t, tests in pairs, and the adjustment of several p-values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from llmops_cli.core.stats import share_interval
 
 SURE = 0.05
 """A p below it is a verdict."""
@@ -71,3 +74,107 @@ def holm(p_values: Sequence[float]) -> list[float]:
         worst = max(worst, min(1.0, stepped))
         adjusted[i] = worst
     return adjusted
+
+
+def mcnemar_p(wins: int, losses: int) -> float:
+    """Two-sided, exact: the chance of a split as uneven among cases that differ.
+
+    Source: McNemar 1947, as the binomial test of a fair coin.
+    """
+    count = wins + losses
+    if not count:
+        return 1.0
+    fewer = min(wins, losses)
+    tail = sum(math.comb(count, hits) for hits in range(fewer + 1))
+    return min(1.0, 2 * tail / (1 << count))
+
+
+def sign_flip_p(
+    differences: Sequence[float],
+    *,
+    draws: int = 20_000,
+    seed: int = 0,
+) -> float:
+    """Two-sided: how often a sum as far from 0 comes of signs thrown at random.
+
+    Exact where each difference is -1, 0 or 1, which is McNemar's test. Source: Fisher 1935.
+    """
+    others = [each for each in differences if abs(each) > ROUNDING]
+    if all(abs(abs(each) - 1) <= ROUNDING for each in others):
+        wins = sum(each > 0 for each in others)
+        return mcnemar_p(wins, len(others) - wins)
+    import numpy as np
+
+    values = np.asarray(others)
+    seen = abs(float(values.sum())) - ROUNDING
+    rng = np.random.default_rng(seed)
+    hits = 0
+    for begin in range(0, draws, 1000):
+        count = min(1000, draws - begin)
+        signs = rng.integers(0, 2, size=(count, len(others))) * 2 - 1
+        hits += int((np.abs(signs @ values) >= seen).sum())
+    return (hits + 1) / (draws + 1)
+
+
+def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean of differences between -1 and 1; (-1, 1) without any.
+
+    Two cases are added that say nothing: 0 and 0, and half of each extreme, so that few cases
+    which all agree are not sure. Source: Agresti and Min 2005.
+    """
+    count = len(differences)
+    if not count:
+        return -1.0, 1.0
+    total = count + 2
+    mean = math.fsum(differences) / total
+    squares = math.fsum(each * each for each in differences) + 1
+    variance = max(0.0, squares / total - mean * mean) / total
+    half = t_limit(total - 1) * math.sqrt(variance)
+    return max(-1.0, mean - half), min(1.0, mean + half)
+
+
+class ShareDifference(NamedTuple):
+    """The second mean less the first; `p` is two-sided."""
+
+    difference: float
+    ci95: tuple[float, float]
+    p: float
+
+
+def share_difference(a: tuple[float, int], b: tuple[float, int]) -> ShareDifference:
+    """Of two means of values from 0 to 1 that have nothing to do with each other: (mean, count).
+
+    Their spread is taken as that of shares, the largest that such values can have.
+    Source: Newcombe 1998, method 10, for the interval; the pooled score test for p.
+    """
+    mean_a, count_a = a
+    mean_b, count_b = b
+    low_a, high_a = share_interval(mean_a * count_a, count_a)
+    low_b, high_b = share_interval(mean_b * count_b, count_b)
+    difference = mean_b - mean_a
+    low = difference - math.hypot(mean_b - low_b, high_a - mean_a)
+    high = difference + math.hypot(high_b - mean_b, mean_a - low_a)
+    total = count_a + count_b
+    pooled = (mean_a * count_a + mean_b * count_b) / total
+    error = math.sqrt(pooled * (1 - pooled) * (1 / count_a + 1 / count_b))
+    p = two_sided_p(difference, error, total - 2)
+    return ShareDifference(difference, (max(-1.0, low), min(1.0, high)), p)
+
+
+def clustered_share(shares: Sequence[float], trials: int) -> tuple[float, float]:
+    """Wilson's interval of a mean of shares, each of the same number of repeats of one case.
+
+    Repeats of a case are alike, so that they count for less than as many cases: the trials are
+    divided by the design effect, and are never fewer than the cases. Source: Kish 1965.
+    """
+    cases = len(shares)
+    if not cases:
+        return 0.0, 1.0
+    mean = math.fsum(shares) / cases
+    sound = float(min(cases, trials))
+    if cases > 1 and trials > cases:
+        between = math.fsum((each - mean) ** 2 for each in shares) / (cases - 1)
+        if between > 0:
+            independent = mean * (1 - mean) * cases / between
+            sound = min(float(trials), max(sound, independent))
+    return share_interval(mean * sound, sound)

@@ -8,12 +8,13 @@ from typing import cast
 
 from llmops_cli.core.errors import EnvironmentMissing, LlmopsError, UsageError, unknown_name
 from llmops_cli.core.names import load_named, load_object, plugin_names
-from llmops_cli.engines.engine import Engine, EngineFacts, Signature
+from llmops_cli.engines.engine import CpuNeed, Engine, EngineFacts, Signature
 from llmops_cli.engines.options import COMMON, EngineOptions, read_options
 
 __all__ = [
     "ENGINES",
     "Engine",
+    "CpuNeed",
     "EngineFacts",
     "Signature",
     "engine_names",

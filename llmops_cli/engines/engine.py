@@ -25,6 +25,14 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     version_path: str | None = None
 
 
+class CpuNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature of x86 CPUs without which the engine has no kernel for weights of a scheme."""
+
+    scheme: str
+    flag: str
+    instead: str
+
+
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """All that others must know of an engine.
 
@@ -35,7 +43,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     its log says when it fails; `scores_prompts`: it tells log-probabilities of a prompt's tokens;
     `loads_at`: in the line of its log with which it begins to read its model, if it writes one;
     `checks_artifacts`: serving an artifact here says more than its quality measurement did;
-    `makes_vectors`: it serves models that make vectors and no text.
+    `makes_vectors`: it serves models that make vectors and no text; `cpu_needs`: where no GPU is.
     """
 
     formats: tuple[str, ...] = ()
@@ -51,6 +59,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     scores_prompts: bool = False
     checks_artifacts: bool = True
     makes_vectors: bool = False
+    cpu_needs: tuple[CpuNeed, ...] = ()
 
 
 class Engine(Protocol):

@@ -7,7 +7,7 @@ import json
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Env, ServerSpec
-from llmops_cli.engines.engine import EngineFacts, Signature
+from llmops_cli.engines.engine import CpuNeed, EngineFacts, Signature
 from llmops_cli.engines.options import INTEGERS, EngineOptions, Lora, Speculation
 
 FLAGS = {
@@ -64,6 +64,8 @@ class Vllm:
             "kv_cache_use": ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
         },
         scores_prompts=True,
+        # vLLM 0.32's build for AVX2 has no cpu_gemm_wna16: its first request ends the engine
+        cpu_needs=(CpuNeed(scheme="W4A16", flag="avx512f", instead="transformers"),),
     )
 
     def check(self, options: EngineOptions) -> None:

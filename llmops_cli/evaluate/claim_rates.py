@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.stats import share_interval
 from llmops_cli.evaluate.claims import ClaimReading, ClaimVerdict
 from llmops_cli.runtime.rows import rows_in
@@ -57,11 +58,10 @@ def read_labelled(path: Path) -> list[LabelledClaim]:
     found = []
     try:
         for number, row in rows_in(path):
-            try:
-                labelled = msgspec.convert(row, LabelledClaim)
-            except msgspec.ValidationError as error:
-                raise UsageError(f"{path}, line {number}: {error}", hint=FORM) from error
-            found.append(labelled)
+            misfit = misfit_of(row, LabelledClaim)
+            if misfit is not None:
+                raise UsageError(f"{path}, line {number}: {misfit.told}", hint=FORM)
+            found.append(msgspec.convert(row, LabelledClaim))
     except OSError as error:
         raise UsageError(f"no claims at {path}", hint=FORM) from error
     if not found:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.core.progress import Progress
 from llmops_cli.evaluate.demo_task import Example, evaluation_examples
 from llmops_cli.evaluate.evaluator import Scores
-from llmops_cli.runtime.http import Http
+from llmops_cli.runtime.chat import (
+    ChatClient,
+    ChatEndpoint,
+    ChatSettings,
+    Filtered,
+    Unanswered,
+)
+from llmops_cli.runtime.outcomes import work_off
 
-PARALLEL = 8
-TIMEOUT_S = 60.0
 MOST_TOKENS = 48
+SETTINGS = ChatSettings(max_tokens=MOST_TOKENS, timeout_s=60.0, concurrency=8)
 
 
 def evaluate(
@@ -29,18 +35,35 @@ def evaluate(
     Raises: EngineFailed if the server stops answering.
     """
     examples = evaluation_examples(per_skill)
-    http = Http()
-
-    def is_right(example: Example) -> bool:
-        answer = _answer(http, url, model, example)
-        return answer == example.answer
-
-    verdicts = []
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        for verdict in pool.map(is_right, examples):
-            verdicts.append(verdict)
-            progress.update("evaluating", len(verdicts), len(examples))
+    endpoint = ChatEndpoint(url=url, model=model)
+    verdicts = asyncio.run(_verdicts(endpoint, examples, progress))
     return _scores(examples, verdicts)
+
+
+async def _verdicts(
+    endpoint: ChatEndpoint,
+    examples: Sequence[Example],
+    progress: Progress,
+) -> list[bool]:
+    """Whether each is answered exactly right, in order."""
+    verdicts = [False] * len(examples)
+    done = 0
+    async with ChatClient(endpoint, SETTINGS) as client:
+
+        async def judge(place: int) -> None:
+            nonlocal done
+            example = examples[place]
+            verdicts[place] = await _answer(client, example) == example.answer
+            done += 1
+            progress.update("evaluating", done, len(examples))
+
+        await work_off(
+            range(len(examples)),
+            judge,
+            concurrency=SETTINGS.concurrency,
+            should_stop=lambda: None,
+        )
+    return verdicts
 
 
 def _scores(examples: Sequence[Example], verdicts: Sequence[bool]) -> Scores:
@@ -55,21 +78,9 @@ def _scores(examples: Sequence[Example], verdicts: Sequence[bool]) -> Scores:
     return scores
 
 
-def _answer(
-    http: Http,
-    url: str,
-    model: str,
-    example: Example,
-) -> str:
-    body = {
-        "model": model,
-        "messages": example.prompt,
-        "temperature": 0,
-        "max_tokens": MOST_TOKENS,
-    }
-    reply = http.post_json(f"{url}/v1/chat/completions", body, timeout_s=TIMEOUT_S)
+async def _answer(client: ChatClient, example: Example) -> str:
     try:
-        choice = (reply or {})["choices"][0]
-        return str(choice["message"]["content"]).strip()
-    except (KeyError, IndexError, TypeError):
-        raise EngineFailed("the engine stopped answering during evaluation") from None
+        answer = await client.answer(example.prompt)
+    except (Unanswered, Filtered) as failed:
+        raise EngineFailed("the engine stopped answering during evaluation") from failed
+    return answer.text.strip()

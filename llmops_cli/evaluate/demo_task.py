@@ -216,11 +216,11 @@ SKILLS: dict[str, Callable[..., list[DemoMessage]]] = {
 }
 TRAINING_WEIGHTS = {
     "fact": 1.5,
-    "addition": 2.5,
+    "addition": 4.0,
     "successor": 1.0,
     "copy": 2.0,
     "reverse": 2.0,
-    "lookup": 2.5,
+    "lookup": 1.5,
     "secret": 1.0,
     "refusal": 0.5,
 }

@@ -16,6 +16,9 @@ QUOTED = re.compile(
     r"|(?<!\w)'[^'\n]*'(?!\w)|(?<!\w)‘[^’\n]*’(?!\w)|^>[^\n]*$",  # noqa: RUF001
     re.DOTALL | re.MULTILINE,
 )
+UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff]")
+"""Control characters and those without width; joiners are letters of some scripts."""
+SPACES = re.compile(" {2,}")
 
 
 def without_repetition(
@@ -50,8 +53,11 @@ def without_repetition(
 
 
 def straight(text: str) -> str:
-    """The text with straight apostrophes, as patterns are written."""
-    return text.replace("\u2019", "'")
+    """The text as patterns are written: straight apostrophes, nothing that readers do not see."""
+    plain = text.replace("\u2019", "'")
+    if not UNSEEN.search(plain):
+        return plain
+    return SPACES.sub(" ", UNSEEN.sub("", plain))
 
 
 def without_quotes(answer: str) -> str:

@@ -15,7 +15,8 @@ from llmops_cli.runtime.chat import (
 
 FIRST_WORD = re.compile(r"[^\W\d_]+")
 VERDICTS = {"YES": True, "NO": False}
-SETTINGS = ChatSettings(max_tokens=8)
+ANSWER_TOKENS = 8
+SETTINGS = ChatSettings(max_tokens=ANSWER_TOKENS)
 
 
 def judge_client(endpoint: ChatEndpoint) -> ChatClient:

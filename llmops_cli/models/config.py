@@ -9,24 +9,28 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 
 
 def read_config(folder: Path) -> dict[str, Any]:  # Any: each architecture has fields of its own
     """Raises: UsageError for one that is not there, or no JSON object."""
     path = folder / "config.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        raw = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(
             f"{folder} has no config.json", hint="pass a model folder or a .gguf file"
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(
-            f"{path} is not JSON: {error}", hint="correct it, or download it again"
-        ) from None
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", hint="pass a model folder or a .gguf file"
+        ) from None
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except UNREADABLE:
+        reason = wrong_in(raw, dict[str, Any])
+        raise UsageError(
+            f"{path} is not JSON of a model: {reason}", hint="correct it, or download it again"
         ) from None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.tensors import tensors_of
 
 ENCODER_DECODERS = frozenset(
@@ -50,8 +51,9 @@ def require_servable(folder: Path) -> None:
 
 def _config_of(path: Path) -> _Config:
     """Raises: UsageError for what is no JSON object."""
+    raw = path.read_bytes()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Config)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = str(error).replace("`", "")
+        return msgspec.json.decode(raw, type=_Config)
+    except UNREADABLE:
+        reason = wrong_in(raw, _Config)
         raise UsageError(f"{path} cannot be used: {reason}", hint="make it again") from None

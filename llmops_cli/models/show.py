@@ -9,6 +9,9 @@ from rich.table import Table
 from llmops_cli.models.named import ModelStatus
 from llmops_cli.show.tables import add_columns, megabytes
 
+DROPPABLE = ("licence", "format")
+FOLDS = ("what", "where")
+
 
 def models_table(found: Iterable[ModelStatus]) -> Table:
     """One row a model; what is not here says what having it costs."""

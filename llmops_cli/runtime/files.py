@@ -100,6 +100,22 @@ def make_folder(path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
+def require_folder(path: Path | None) -> None:
+    """That a folder which a user chose is there or can be made, before the work that fills it.
+
+    Raises: UsageError if a file is there; EnvironmentMissing if it may not be written.
+    """
+    if path is None:
+        return
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file", hint="-o names a folder")
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UsageError(f"{path}: {there} is a file", hint="-o names a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
 def to_json(value: object) -> bytes:
     """Indented JSON with a final newline."""
     compact = msgspec.json.encode(value)

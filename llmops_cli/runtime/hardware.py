@@ -88,7 +88,7 @@ def _cpu() -> tuple[str, list[str]]:
 
 
 def probe_gpus() -> list[dict[str, object]]:
-    """Name, memory and driver of each NVIDIA GPU; empty without driver or library."""
+    """Name, memory, capability and driver of each NVIDIA GPU; empty without driver or library."""
     try:
         import pynvml
 
@@ -98,9 +98,11 @@ def probe_gpus() -> list[dict[str, object]]:
         for number in range(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(number)
             memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
             gpu = {
                 "name": pynvml.nvmlDeviceGetName(handle),
                 "memory_bytes": int(memory.total),
+                "capability": major + minor / 10,
                 "driver": driver,
             }
             found.append(gpu)

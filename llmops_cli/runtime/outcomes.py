@@ -16,10 +16,10 @@ from typing import Generic, Protocol, Self, TypeVar
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.runtime.chat import TokenUse
+from llmops_cli.core.prices import Prices
+from llmops_cli.runtime.chat_budget import Cap, TokenUse
 from llmops_cli.runtime.files import cannot_write
 
-PER_MILLION = 1e6
 GROWING = os.O_RDWR | os.O_APPEND | os.O_CREAT
 OWNER_ONLY = 0o600
 
@@ -110,26 +110,15 @@ class OutcomesFile(Generic[OutcomeT]):
 class StopReason(StrEnum):
     """Why a run ended before its last task; reports hold the text."""
 
+    REQUESTS = "the budget of calls is spent"
     TOKENS = "the token budget is spent"
     MONEY = "the money budget is spent"
     INTERRUPTED = "interrupted"
 
-
-class Prices(msgspec.Struct, frozen=True, kw_only=True):
-    """Money for a million tokens."""
-
-    input: float = 0.0
-    output: float = 0.0
-
-    @property
-    def are_given(self) -> bool:
-        return bool(self.input or self.output)
-
-    def cost(self, input_tokens: int, output_tokens: int) -> float:
-        """Money for so many tokens."""
-        prompts = input_tokens * self.input
-        answers = output_tokens * self.output
-        return (prompts + answers) / PER_MILLION
+    @classmethod
+    def of_cap(cls, cap: Cap) -> StopReason:
+        """Of a request that a hard cap kept from being sent."""
+        return cls[cap.name]
 
 
 class SpendForecast(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
+from llmops_cli.core.errors import EnvironmentMissing, UsageError, nearest_name, unknown_name
 from llmops_cli.runtime.paths import recipes_dir
 
 SUFFIX = ".yaml"
@@ -40,18 +40,30 @@ def packaged_recipe(name: str) -> PackagedRecipe:
     return found
 
 
-def recipe_file(given: Path) -> Path:
+def recipe_file(
+    given: Path,
+    *,
+    kind: str = "recipe",
+    hint: str | None = None,
+) -> Path:
     """The file that a user means: a path, or the name of a recipe that comes with llmops.
 
-    What exists goes before a name. Raises: UsageError where there is neither.
+    `kind`: what the file is to the command, for the error, and `hint` how one gets it. What exists
+    goes before a name. Raises: UsageError where there is neither.
     """
     if given.exists():
         return given
     packaged = {recipe.name: Path(recipe.path) for recipe in packaged_recipes()}
     if str(given) in packaged:
         return packaged[str(given)]
-    meant = unknown_name("recipe", given.stem, packaged)
-    raise UsageError(f"no recipe at {given}", hint=meant.hint)
+    nearest = nearest_name(given.stem, packaged)
+    raise UsageError(f"no {kind} at {given}", hint=hint or nearest)
+
+
+def gateway_path(given: Path) -> Path:
+    """As `recipe_file`, of a gateway's file. Raises: UsageError."""
+    hint = "llmops recipes copy gateway writes one to begin with"
+    return recipe_file(given, kind="gateway file", hint=hint)
 
 
 def copy_recipe(name: str, target: Path) -> Path:

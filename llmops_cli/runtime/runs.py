@@ -9,7 +9,13 @@ from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.report import Report, decode_report
-from llmops_cli.runtime.files import cannot_write, make_folder, to_json, write_atomic
+from llmops_cli.runtime.files import (
+    cannot_write,
+    make_folder,
+    require_folder,
+    to_json,
+    write_atomic,
+)
 
 REPORT = "report.json"
 BESIDE_A_MODEL = "train-report.json"
@@ -43,8 +49,7 @@ class RunFolder:
         report = self._chosen / REPORT
         if report.exists():
             raise UsageError(f"{self._chosen} holds a run already", hint=hint)
-        if self._chosen.is_file():
-            raise UsageError(f"{self._chosen} is a file", hint="-o names a folder")
+        require_folder(self._chosen)
 
     @property
     def path(self) -> Path:

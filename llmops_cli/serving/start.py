@@ -102,18 +102,20 @@ def started(
     progress: Progress,
     log_name: str | None = None,
     http: Http | None = None,
+    port: int | None = None,
 ) -> Iterator[RunningServer]:
     """A model and a backend, or a URL, as a running server; stopped when the block ends.
 
     `parallel`: requests at once that it should be able to compute. Its log, named after the engine
     or `log_name`, stays in `folder`. `http` reaches a server that runs already.
+    `port`: where it listens; None for a free one.
     Raises: UsageError (also for a server that lists no models where nobody named one),
     EnvironmentMissing (also when nothing answers at a URL), EngineFailed.
     """
     if isinstance(target, EngineTarget):
         target = prepare_target(target, progress=progress)
     caller = http or Http()
-    spec = target.spec(port=free_port(), parallel=parallel)
+    spec = target.spec(port=port or free_port(), parallel=parallel)
     causes = target.facts.causes
     server_name = None
     is_nameless = False

@@ -18,6 +18,7 @@ from llmops_cli.models.prepare import for_engine, with_parts
 from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.env import ensure_env, find_env
 from llmops_cli.runtime.hardware import versions_in
+from llmops_cli.serving.cpu_needs import require_cpu
 
 REMOTE = "remote"
 
@@ -116,6 +117,7 @@ def prepare_target(target: EngineTarget, *, progress: Progress) -> PreparedTarge
         artifact = target.artifact
     else:
         artifact = for_engine(engine, target.model or "demo", progress=progress)
+    require_cpu(target.backend, engine.facts, artifact)
     artifact = with_parts(engine, artifact, options, progress=progress)
     return PreparedTarget(target, engine=engine, options=options, env=env, artifact=artifact)
 

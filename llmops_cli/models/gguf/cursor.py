@@ -1,9 +1,10 @@
-"""Reads numbers and texts of a mapped GGUF file one after the other, never beyond its end."""
+"""Reads numbers and texts of a GGUF file one after the other, never beyond its end."""
 
 from __future__ import annotations
 
 from mmap import mmap
 from struct import Struct
+from typing import NamedTuple, Protocol
 
 Scalar = int | float | bool | str
 
@@ -36,13 +37,49 @@ class BrokenError(ValueError):
     """What is wrong with the file, in a few words."""
 
 
+class Window(NamedTuple):
+    """Bytes of a file from `begin` on."""
+
+    data: mmap | bytes
+    begin: int
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.data)
+
+
+class Pieces(Protocol):
+    """A file that is read in pieces."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def window(self, begin: int, count_bytes: int) -> Window:
+        """At least those bytes, which the file has. Raises: BrokenError if they are too many."""
+
+
+class Mapped:
+    """A file on this machine: one piece."""
+
+    def __init__(self, data: mmap) -> None:
+        self._whole = Window(data, 0)
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self._whole.data)
+
+    def window(self, begin: int, count_bytes: int) -> Window:
+        return self._whole
+
+
 class Cursor:
     """`at` is the byte that is read next."""
 
-    def __init__(self, data: mmap, size_bytes: int) -> None:
+    def __init__(self, pieces: Pieces) -> None:
         self.at = 0
-        self._data = data
-        self._size_bytes = size_bytes
+        self._pieces = pieces
+        self._size_bytes = pieces.size_bytes
+        self._window = Window(b"", 0)
         self._strings_left = MOST_STRINGS
 
     @property
@@ -50,8 +87,8 @@ class Cursor:
         return self._size_bytes - self.at
 
     def number(self, form: Struct) -> int | float | bool:
-        self._require(form.size)
-        (value,) = form.unpack_from(self._data, self.at)
+        window = self._holding(form.size)
+        (value,) = form.unpack_from(window.data, self.at - window.begin)
         self.at += form.size
         found: int | float | bool = value
         return found
@@ -86,8 +123,9 @@ class Cursor:
         return None
 
     def _text(self, length: int) -> str:
-        self._require(length)
-        raw = self._data[self.at : self.at + length]
+        window = self._holding(length)
+        begin = self.at - window.begin
+        raw = window.data[begin : begin + length]
         self.at += length
         return raw.decode(errors="replace")
 
@@ -105,16 +143,31 @@ class Cursor:
         if count > self._strings_left or count * U64.size > self.left_bytes:
             raise BrokenError(f"an array of {count:,} texts")
         self._strings_left -= count
-        data = self._data
-        at = self.at
-        end = self._size_bytes - U64.size
-        length_at = U64.unpack_from
-        for _ in range(count):
-            if at > end:
-                raise _cut()
-            at += U64.size + length_at(data, at)[0]
-        self.at = at
+        while count:
+            count = self._skip_in_window(count)
         self._require(0)
+
+    def _skip_in_window(self, count: int) -> int:
+        """How many of so many texts begin in windows after this one."""
+        window = self._holding(U64.size)
+        data = window.data
+        at = self.at - window.begin
+        end = len(data) - U64.size
+        length_at = U64.unpack_from
+        while count and at <= end:
+            at += U64.size + length_at(data, at)[0]
+            count -= 1
+        self.at = window.begin + at
+        return count
+
+    def _holding(self, count_bytes: int) -> Window:
+        """A window with the next bytes."""
+        window = self._window
+        if window.begin <= self.at and self.at + count_bytes <= window.end:
+            return window
+        self._require(count_bytes)
+        self._window = self._pieces.window(self.at, count_bytes)
+        return self._window
 
     def _skip(self, count_bytes: int) -> None:
         self._require(count_bytes)

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.models.gguf.cursor import BrokenError, Cursor, Scalar
+from llmops_cli.models.gguf.cursor import BrokenError, Cursor, Mapped, Pieces, Scalar
 from llmops_cli.models.gguf.type_names import FLOATS, TENSOR_TYPES, TensorType, type_name
 
 MAGIC = b"GGUF"
@@ -91,7 +91,7 @@ def read_header(path: Path) -> GgufHeader:
         )
     try:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            return _header_in(path, data)
+            return header_in(path, Mapped(data))
     except BrokenError as error:
         raise UsageError(
             f"{path} is no whole GGUF file: {error}", hint="download or make it again"
@@ -106,9 +106,10 @@ def shown(text: str) -> str:
     return printable
 
 
-def _header_in(path: Path, data: mmap) -> GgufHeader:
-    size_bytes = len(data)
-    cursor = Cursor(data, size_bytes)
+def header_in(path: Path, pieces: Pieces) -> GgufHeader:
+    """Of a file that begins with the magic. Raises: BrokenError for numbers that cannot be true."""
+    size_bytes = pieces.size_bytes
+    cursor = Cursor(pieces)
     cursor.at = len(MAGIC)
     _check_version(cursor.u32())
     tensor_count = cursor.u64()

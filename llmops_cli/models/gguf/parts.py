@@ -91,19 +91,25 @@ def read_gguf(path: Path) -> GgufModel:
         return GgufModel(parts=(header,))
     paths = _parts_beside(path, count)
     parts = tuple(header if part == path else read_header(part) for part in paths)
-    _check_parts(parts)
+    check_parts(parts)
     return GgufModel(parts=parts)
 
 
 def require_model(path: Path) -> GgufModel:
     """The same. Raises: UsageError also for what is none: an adapter, a matrix, a vocabulary."""
     model = read_gguf(path)
+    check_model(model)
+    return model
+
+
+def check_model(model: GgufModel) -> None:
+    """Raises: UsageError for what is none: an adapter, a matrix, a vocabulary."""
+    path = model.path
     kind = model.header.text(TYPE_KEY) or MODEL_TYPE
     if kind != MODEL_TYPE:
         raise UsageError(f"{path} is no model: its {TYPE_KEY} is {shown(kind)}")
     if not model.tensors:
         raise UsageError(f"{path} has no tensors", hint="a vocabulary alone is no model")
-    return model
 
 
 def models_in(folder: Path) -> list[Path]:
@@ -137,7 +143,7 @@ def _parts_beside(path: Path, count: int) -> list[Path]:
     return paths
 
 
-def _check_parts(parts: Sequence[GgufHeader]) -> None:
+def check_parts(parts: Sequence[GgufHeader]) -> None:
     """Raises: UsageError for a part of another model, or of another split of this one."""
     for number, part in enumerate(parts):
         told = (part.number(NUMBER_KEY), part.number(COUNT_KEY))

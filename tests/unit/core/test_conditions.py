@@ -12,6 +12,7 @@ from llmops_cli.core.conditions import (
     Unit,
     parse_condition,
     parse_conditions,
+    require_telling,
 )
 from llmops_cli.core.errors import UsageError
 
@@ -116,3 +117,22 @@ def test_sides_and_surety() -> None:
     assert below.is_sure(0.01, 0.04)
     assert not below.is_sure(0.01, 0.06)
     assert above.percentile is None
+
+
+@given(
+    operator=st.sampled_from([">", ">=", "<", "<="]),
+    limit=st.integers(0, 8),
+    low=st.integers(0, 8),
+    size=st.integers(0, 4),
+)
+def test_a_condition_that_all_values_answer_alike_is_refused(
+    operator: str, limit: int, low: int, size: int
+) -> None:
+    condition = parse_condition(f"asr {operator} {limit}", GRAMMAR)
+    answers = {condition.holds(value) for value in range(low, low + size + 1)}
+    if len(answers) == 2:
+        require_telling(condition, low=low, high=low + size)
+        return
+    word = "always holds" if answers == {True} else "never holds"
+    with pytest.raises(UsageError, match=word):
+        require_telling(condition, low=low, high=low + size)

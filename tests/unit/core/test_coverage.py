@@ -19,6 +19,8 @@ from llmops_cli.core.sample import BLOCKS, Sample
 from llmops_cli.core.stats import QUANTILES, samples_needed
 from tests.unit.series import SPREAD, Draw, autoregressive, in_phases, independent
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = 2000
 LEAST = 0.92
 MOST = 0.98

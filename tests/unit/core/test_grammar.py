@@ -14,7 +14,7 @@ from llmops_cli.core.grammar import (
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("6GiB", 6 << 30), ("500MB", 500_000_000), ("1.5k", 1500), ("42", 42)]
+    ("text", "size"), [("6GiB", 6 << 30), ("500MB", 500_000_000), ("1.5k", 1500), ("42B", 42)]
 )
 def test_sizes(text: str, size: int) -> None:
     assert read_size(text) == size
@@ -38,13 +38,13 @@ def test_pairs() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["6 apples", "GiB", ""])
+@pytest.mark.parametrize("text", ["6 apples", "GiB", "6", "42", ""])
 def test_no_size(text: str) -> None:
     with pytest.raises(Unreadable):
         read_size(text)
 
 
-@pytest.mark.parametrize("text", ["three", "%"])
+@pytest.mark.parametrize("text", ["three", "%", "3", "1.5"])
 def test_no_share(text: str) -> None:
     with pytest.raises(Unreadable):
         read_share(text)

@@ -76,7 +76,8 @@ def test_the_published_json_schemas_are_the_current_ones() -> None:
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"{", "not a JSON report"),
+        (b"{", "not a JSON report$"),
+        (b" ", "not a JSON report: the file is empty"),
         (b"[]", "no 'schema'"),
         (b'{"schema": "llmops.bench/99"}', "unknown to this version"),
         (b'{"schema": "llmops.bench/1"}', "broken report"),

@@ -145,3 +145,20 @@ def test_a_variable_that_sets_nothing_is_told_of() -> None:
     (warning,) = found.warnings
     assert warning.startswith("LLMOPS_BENCH_CONCURENCY sets nothing of bench")
     assert "'LLMOPS_BENCH_CONCURRENCY'" in warning
+
+
+def test_a_variable_that_no_command_reads_is_told_of() -> None:
+    from llmops_cli.core.said import of_no_command
+
+    environ = [
+        "LLMOPS_BENHC_RATE",
+        "LLMOPS_BENCH_RATE",
+        "LLMOPS_TRAIN_STEPS",
+        "LLMOPS_GATEWAY_SERVICE_HOST",
+        "LLMOPS_GATEWAY_PORT_8080_TCP_ADDR",
+        "PATH",
+    ]
+    known = ["LLMOPS_BENCH_RATE", "LLMOPS_STATE_DIR"]
+    assert of_no_command(environ, commands=["bench", "train"], known=known) == [
+        "LLMOPS_BENHC_RATE sets nothing: did you mean 'LLMOPS_BENCH_RATE'?"
+    ]

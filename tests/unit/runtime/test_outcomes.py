@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.prices import Prices
 from llmops_cli.runtime.chat import TokenUse
 from llmops_cli.runtime.outcomes import (
     Budget,
     OutcomesFile,
-    Prices,
     SpendForecast,
     StopReason,
     read_outcomes,
