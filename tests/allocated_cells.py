@@ -1,7 +1,8 @@
-"""A program for torchrun: one training step of each cell it is given, and what each rank held.
+"""One training step of each cell that it is given, and what each rank held.
 
-Prints `CELL {json}` a line on rank 0. Usage: allocated_cells.py CELLS.json, a list of objects with
-the fields of `Settings` that differ from `SETTINGS`, and `config`, a configuration's fields.
+Prints `CELL {json}` a line on rank 0. Usage: allocated_cells.py CELLS.json, lists by world size of
+objects with the fields of `Settings` that differ from `SETTINGS`, and `config`, a configuration's
+fields. Ranks are forked from this program.
 """
 
 from __future__ import annotations
@@ -10,20 +11,25 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "llmops_cli" / "workers"))
+WORKERS = Path(__file__).resolve().parent.parent / "llmops_cli/workers"
+sys.path[:0] = [str(WORKERS), str(Path(__file__).resolve().parent)]
 
-from train import ranks as processes
-from train.allocated import measured
-from train.data.batch import Batch
-from train.loop import run
-from train.model import make_model
-from train.settings import Settings
-from train.strategies.table import ON_META, strategy_named
+from forked_ranks import run_ranks  # noqa: E402
+
+from _shared.protocol import die_with_launcher  # noqa: E402
+from train import ranks as processes  # noqa: E402
+from train.allocated import measured  # noqa: E402
+from train.data.batch import Batch  # noqa: E402
+from train.loop import run  # noqa: E402
+from train.model import make_model  # noqa: E402
+from train.settings import Settings  # noqa: E402
+from train.strategies.table import ON_META, strategy_named  # noqa: E402
 
 SETTINGS = {
     "model": None,
@@ -117,9 +123,9 @@ def measure(cell: dict[str, object], ranks: processes.Ranks) -> dict[str, object
     return {**cell, "allocated": first.allocated()._asdict()}
 
 
-def main() -> None:
+def measure_as_rank(cells: list[dict[str, object]]) -> None:
+    die_with_launcher()
     torch.set_num_threads(1)
-    cells = json.loads(Path(sys.argv[1]).read_text())
     ranks = processes.join()
     for cell in cells:
         try:
@@ -131,5 +137,14 @@ def main() -> None:
     processes.leave()
 
 
+def main() -> int:
+    cells_by_world_size = json.loads(Path(sys.argv[1]).read_text())
+    for world_size, cells in cells_by_world_size.items():
+        code = run_ranks(int(world_size), partial(measure_as_rank, cells))
+        if code:
+            return code
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,16 +1,20 @@
 """Every strategy against one process: the same steps on tiny models, cell after cell.
 
-A program of several ranks: `python train_cells.py FOLDER`, first alone (it writes what one process
-gets), then under torchrun with 2 and 4 ranks. Each launch walks all cells of its world size and
-appends one line for each to FOLDER/cells.jsonl.
+`python train_cells.py FOLDER STEPS WORLD_SIZE...` walks the cells of each world size, with ranks
+forked from itself, and appends one line for each to FOLDER/cells.jsonl. World size 1 comes first:
+it writes what one process gets. With THOROUGH=1 every cell is walked; else the table
+of Llama so that every two of its kinds meet, and two families where a strategy cuts no layer.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -19,12 +23,13 @@ WORKERS = Path(__file__).resolve().parent.parent / "llmops_cli/workers"
 sys.path[:0] = [str(WORKERS), str(Path(__file__).resolve().parent)]
 
 import torch  # noqa: E402
+from forked_ranks import run_ranks  # noqa: E402
 from torch import Tensor, distributed  # noqa: E402
 from train_families import FAMILIES, WITH_DROPOUT, config_of  # noqa: E402
 from train_settings import SETTINGS  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
-from _shared.protocol import JobError, Json  # noqa: E402
+from _shared.protocol import JobError, Json, die_with_launcher  # noqa: E402
 from train import ranks as processes  # noqa: E402
 from train.data.batch import Batch  # noqa: E402
 from train.layout import is_spread  # noqa: E402
@@ -36,11 +41,11 @@ from train.strategies.strategy import Strategy  # noqa: E402
 from train.strategies.table import ON_META, STRATEGIES  # noqa: E402
 from train.strategies.zero import ZeroStrategy  # noqa: E402
 
-STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 8
 ROWS = 8
 TOKENS = 20
 DIVISIBLE = 64
 NOT_DIVISIBLE = 67
+UNLIKE_LLAMA = ("gemma3", "gpt2")
 
 
 class Column(NamedTuple):
@@ -55,6 +60,11 @@ class Column(NamedTuple):
     @property
     def label(self) -> str:
         return f"{self.name} {self.variant}".strip()
+
+    @property
+    def cuts_layers(self) -> bool:
+        """Whether it has to know what a family's layers are."""
+        return self.name == "single" or "tp" in self.name or "pp" in self.name
 
 
 COLUMNS = [
@@ -118,9 +128,18 @@ class Outcome(NamedTuple):
     weights: dict[str, Tensor]
 
 
+IS_THOROUGH = os.environ.get("THOROUGH") == "1"
+KINDS = ((True, False), (DIVISIBLE, NOT_DIVISIBLE), ("adamw", "muon"), (1, 2))
+EVERY_PAIR = ((1, 1, 1, 1), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
+"""Places in KINDS: the fewest rows in which every two values of two kinds meet."""
+
+
 def matrix() -> Iterator[Cell]:
     """The table of Llama: all that a strategy must keep the same."""
-    kinds = product((True, False), (DIVISIBLE, NOT_DIVISIBLE), ("adamw", "muon"), (1, 2))
+    if IS_THOROUGH:
+        kinds = list(product(*KINDS))
+    else:
+        kinds = [tuple(kind[at] for kind, at in zip(KINDS, row, strict=True)) for row in EVERY_PAIR]
     for tied, vocabulary, optimizer, accumulate in kinds:
         yield Cell("llama", tied, vocabulary, optimizer, accumulate)
 
@@ -128,6 +147,8 @@ def matrix() -> Iterator[Cell]:
 def families(column: Column) -> Iterator[Cell]:
     """One cell for each family, tied as its models are, in whose rows documents are packed."""
     for name, family in FAMILIES.items():
+        if not (IS_THOROUGH or column.cuts_layers or name in UNLIKE_LLAMA):
+            continue
         # Ranks that read different rows draw different numbers than one process.
         if name != WITH_DROPOUT or column.name in {"single", "tp"}:
             yield Cell(name, family.tied, NOT_DIVISIBLE, "adamw", 1)
@@ -191,6 +212,10 @@ class Heard:
         return False
 
 
+def steps_asked() -> int:
+    return int(sys.argv[2])
+
+
 def settings_of(folder: Path, column: Column, cell: Cell) -> Settings:
     """Llama begins from a configuration, other families from a folder with weights."""
     source = folder / cell.reference
@@ -201,7 +226,7 @@ def settings_of(folder: Path, column: Column, cell: Cell) -> Settings:
         **SETTINGS,
         begins: str(source),
         "strategy": column.name,
-        "steps": STEPS,
+        "steps": steps_asked(),
         "batch_size": ROWS,
         "accumulate": cell.accumulate,
         "optimizer": cell.optimizer,
@@ -310,8 +335,8 @@ def _measured(folder: Path, column: Column, cell: Cell, ranks: processes.Ranks) 
     return differences(outcome_of(settings, cell, ranks), reference)
 
 
-def main() -> None:
-    folder = Path(sys.argv[1])
+def walk_as_rank(folder: Path) -> None:
+    die_with_launcher()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     ranks = processes.join()
@@ -324,5 +349,17 @@ def main() -> None:
         processes.leave()
 
 
+def main() -> int:
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    with suppress(ImportError):  # where it is not installed, its cells say so
+        import deepspeed  # noqa: F401  once for all ranks
+    work = partial(walk_as_rank, Path(sys.argv[1]))
+    for world_size in sys.argv[3:]:
+        code = run_ranks(int(world_size), work)
+        if code:
+            return code
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,11 +12,9 @@ import json
 import os
 import resource
 import signal
-import socket
 import sys
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ WORKERS = Path(__file__).resolve().parent.parent / "llmops_cli/workers"
 sys.path[:0] = [str(WORKERS), str(Path(__file__).resolve().parent)]
 
 import torch  # noqa: E402
+from forked_ranks import forked, free_port, joined  # noqa: E402
 from torch.distributed.tensor import DTensor  # noqa: E402
 from train_settings import SETTINGS  # noqa: E402
 
@@ -192,7 +191,7 @@ class Launched:
         self.count = count
         self.codes: list[int | None] = [None] * count
         reader, writer = os.pipe()
-        self.launcher: int | None = _forked(lambda: _launch(folder, count, writer))
+        self.launcher: int | None = forked(lambda: _launch(folder, count, writer))
         os.close(writer)
         with open(reader) as pipe:
             self.ranks: list[int] = json.loads(pipe.readline())
@@ -241,28 +240,11 @@ def _lives(process: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def _forked(work: Callable[[], int]) -> int:
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        code = work()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
 def _launch(folder: Path, count: int, writer: int) -> int:
     os.setsid()  # a mistake in whom to kill stays among these
-    port = _free_port()
+    port = free_port()
     launcher = os.getpid()
-    ranks = [_forked(partial(_rank, folder, rank, count, port, launcher)) for rank in range(count)]
+    ranks = [forked(partial(_rank, folder, rank, count, port, launcher)) for rank in range(count)]
     with open(writer, "w") as pipe:
         pipe.write(json.dumps(ranks) + "\n")
     codes: list[int | None] = [None] * count
@@ -287,28 +269,15 @@ def _rank(folder: Path, rank: int, count: int, port: int, launcher: int) -> int:
     die_with_launcher()
     if os.getppid() != launcher:  # it was killed before this process began
         return 1
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+    os.environ |= joined(rank, count, port)
     sys.argv = ["train_ranks", str(folder), "--ranks"]
     if count == 1:
-        del os.environ["RANK"]
         sys.argv.pop()
     log = os.open(folder / f"fork-{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     run_worker(work)
     return 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _served(asked: Json) -> Json:

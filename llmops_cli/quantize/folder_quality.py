@@ -16,6 +16,7 @@ from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.quality import ORIGINAL, Rounding, folder_quality, unmeasured
 from llmops_cli.quantize.report import ArtifactProblem, ProblemKind, Served
 from llmops_cli.quantize.task import Maker, QuantizeTask, ScoredTokens
+from llmops_cli.quantize.texts import EVAL_WINDOW
 from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.closure import cache_key
 from llmops_cli.runtime.contents import read_state
@@ -27,8 +28,6 @@ from llmops_cli.runtime.job import Json
 from llmops_cli.runtime.paths import cache_dir
 
 PROGRAM = "hf.quality"
-WINDOW = 512
-"""Tokens of context over which perplexity is measured."""
 PLAIN_ROUNDING = "int4"
 """The method that is nothing else, and is not compared with itself."""
 
@@ -71,7 +70,7 @@ class FolderQuality:
             key = cache_key(
                 self.text_digest,
                 self._recipe.eval_tokens,
-                WINDOW,
+                EVAL_WINDOW,
                 program=PROGRAM,
                 env=env,
             )
@@ -141,7 +140,7 @@ class FolderQuality:
                 "base": str(self._source_path),
                 "text": str(self._text),
                 "tokens": self._recipe.eval_tokens,
-                "window": WINDOW,
+                "window": EVAL_WINDOW,
                 "threads": self._threads,
                 "models": models,
                 "roundings": [_rounding_fields(rounding, ignored) for rounding in roundings],
@@ -181,7 +180,7 @@ class FolderQuality:
 
     def _tokens_path(self) -> Path:
         key = digest_value(
-            [self._source.digest, self.text_digest, self._recipe.eval_tokens, WINDOW]
+            [self._source.digest, self.text_digest, self._recipe.eval_tokens, EVAL_WINDOW]
         )
         return cache_dir() / "heldout" / f"{short(key)}.json"
 

@@ -31,7 +31,7 @@ from llmops_cli.quantize.original_job import original_base
 from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.quality import ORIGINAL, gguf_quality, unmeasured
 from llmops_cli.quantize.task import QuantizeTask, ScoredTokens
-from llmops_cli.quantize.texts import texts_of
+from llmops_cli.quantize.texts import EVAL_WINDOW, texts_of
 from llmops_cli.quantize.variants import Variant
 from llmops_cli.runtime.closure import cache_key
 from llmops_cli.runtime.digests import digest_file
@@ -44,8 +44,6 @@ QUALITY = "llamacpp.quality"
 ENVIRONMENT = "llamacpp"
 FROM_GGUF = "it is made from a GGUF file, with which its quality is compared"
 FROM_GGUF_UNMEASURED = "it is made from a GGUF file, and --no-quality leaves out comparing with it"
-WINDOW = 512
-"""Tokens of context over which perplexity is measured."""
 WIDE_BYTES = 2
 """Of a weight in F16."""
 
@@ -156,7 +154,9 @@ class GgufMaker:
     def _quality_key(self) -> str:
         tokens = self._recipe.eval_tokens
         base_key = self._original.key if self._original else ""
-        return cache_key(self.text_digest, tokens, WINDOW, base_key, program=QUALITY, env=self._env)
+        return cache_key(
+            self.text_digest, tokens, EVAL_WINDOW, base_key, program=QUALITY, env=self._env
+        )
 
     def _quality_job(self, paths: Sequence[Path]) -> JobSpec:
         original = self._original
@@ -172,7 +172,7 @@ class GgufMaker:
                 "text": str(self._text),
                 "tokens": self._recipe.eval_tokens,
                 "threads": self._threads,
-                "window": WINDOW,
+                "window": EVAL_WINDOW,
             },
         )
 

@@ -15,9 +15,9 @@ from llmops_cli.models.convert import (
     short,
 )
 from llmops_cli.models.converter import is_left_to_official
-from llmops_cli.models.gguf.header import is_gguf, read_header
 from llmops_cli.models.provenance import Made, record_beside
 from llmops_cli.quantize.gguf import NEEDS_IMATRIX, wants_imatrix
+from llmops_cli.quantize.matrix_file import check_matrix_file
 from llmops_cli.quantize.task import QuantizeTask
 from llmops_cli.runtime.closure import cache_key, code_digest
 from llmops_cli.runtime.contents import read_state
@@ -41,8 +41,7 @@ def own_matrix(wish: str) -> Path | None:
     path = Path(wish).expanduser()
     if not path.is_file():
         raise UsageError(f"--imatrix: no file at {path}", hint=f"a file, {AUTO} or {NONE}")
-    if is_gguf(path):
-        read_header(path)
+    check_matrix_file(path)
     return path
 
 

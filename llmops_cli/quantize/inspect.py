@@ -22,9 +22,9 @@ from llmops_cli.models.pickled import is_pickled, pickled_tensors
 from llmops_cli.models.provenance import Made, record_beside
 from llmops_cli.models.tensors import TensorInfo, kind_of, tensors_of
 from llmops_cli.models.weight_count import bits_per_weight
+from llmops_cli.models.weight_format import weight_format
 from llmops_cli.quantize.provenance import IN_FOLDER
 from llmops_cli.quantize.report import Inspection, TensorKind
-from llmops_cli.quantize.weight_format import weight_format
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.files import size_of
 from llmops_cli.runtime.job import run_job

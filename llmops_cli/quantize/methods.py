@@ -71,7 +71,8 @@ QUANTIZERS = {
         program="quantize.llmcompressor",
         format="compressed-tensors",
         takes=WEIGHTS | DATA | {"scheme"},
-        bits=(2, 3, 4, 5, 6, 7, 8),
+        # no engine computes 5, 6 or 7: vLLM's kernels take 4 and 8, GPTQ's 2 and 3 beside them
+        bits=(2, 3, 4, 8),
         # vLLM: kernels/linear/mixed_precision/cpu.py takes uint4 and uint4b8, its GPU kernels more
         cpu_kernel_bits=(4,),
     ),

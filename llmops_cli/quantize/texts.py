@@ -16,6 +16,9 @@ from llmops_cli.runtime.paths import recipes_dir
 
 FEW_TOKENS = 4096
 """Fewer calibrate badly: scales and importances are then those of some sentences."""
+EVAL_WINDOW = 512
+"""Tokens of context over which perplexity is measured, and the least that a plain text needs."""
+PLAIN_TEXTS = (".txt", ".md")
 Facts = dict[str, Any]  # Any: the worker's own figures
 OWN_CALIBRATION = ("builtin", "generated")
 MULTILINGUAL = "multilingual"
@@ -62,6 +65,23 @@ def check_texts(recipe: QuantizeRecipe) -> None:
         input={"texts": [str(path.resolve()) for path in own]},
     )
     run_measuring(job, progress=Silent())
+    if recipe.eval_text and recipe.eval_text != MULTILINGUAL:
+        _check_length(Path(recipe.eval_text).expanduser())
+
+
+def _check_length(path: Path) -> None:
+    """No tokenizer makes more tokens than there are bytes.
+
+    Raises: UsageError for a plain text that has no window.
+    """
+    if path.suffix not in PLAIN_TEXTS:
+        return
+    size_bytes = path.stat().st_size
+    if size_bytes + 1 < EVAL_WINDOW:
+        raise UsageError(
+            f"--eval-text: {path} has {size_bytes} bytes; one window needs {EVAL_WINDOW} tokens",
+            hint="a longer text, or lines of JSON with a text each",
+        )
 
 
 def _file(

@@ -9,6 +9,7 @@ import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.progress import Silent
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.named import is_named, named_model
 from llmops_cli.models.prepare import unpacked
 from llmops_cli.train.defaults import DEMO
@@ -83,20 +84,22 @@ def _downloaded(reference: str) -> Path:
 
 def _read(path: Path) -> Config:
     try:
-        found = msgspec.json.decode(path.read_bytes())
+        raw = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(
             f"no configuration of a model at {path}",
             hint="a config.json, or a folder with one",
         ) from None
-    except (OSError, msgspec.DecodeError, RecursionError) as error:
+    except OSError as error:
         raise UsageError(
-            f"{path} is no configuration of a model: {error}",
+            f"{path} cannot be read: {error.strerror}",
             hint="a config.json, or a folder with one",
         ) from error
-    if not isinstance(found, dict):
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except UNREADABLE:
+        reason = wrong_in(raw, dict[str, Any])
         raise UsageError(
-            f"{path} is no configuration of a model: it is no object",
+            f"{path} is no configuration of a model: {reason}",
             hint="a config.json, or a folder with one",
-        )
-    return found
+        ) from None

@@ -12,10 +12,12 @@ from llmops_cli.sizing.architecture import Architecture
 from llmops_cli.sizing.choice import Choice, asked_for, choose
 from llmops_cli.sizing.devices import Cluster, Device
 from llmops_cli.sizing.families import architecture_of
+from llmops_cli.sizing.figures import Figure
 from llmops_cli.sizing.layout import Degrees, Layout
 from llmops_cli.sizing.memory import DeviceMemory
 from llmops_cli.sizing.options import Option, options_for
 from llmops_cli.sizing.parameters import active_count, parameter_count
+from llmops_cli.sizing.training_bands import training_figures
 from llmops_cli.sizing.work import Work
 from llmops_cli.train.recipe import TrainRecipe
 
@@ -36,7 +38,10 @@ class PerDeviceBytes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One row of the table. `refused`: why it is not possible at all."""
+    """One row of the table. `refused`: why it is not possible at all.
+
+    figures: memory_bytes, step_s, tokens_per_s and mfu as measurements correct them, with bands.
+    """
 
     fits: bool
     refused: str | None = None
@@ -47,6 +52,7 @@ class StrategyPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     tokens_per_s: float | None = None
     tokens_per_s_band: tuple[float, float] | None = None
     mfu: float | None = None
+    figures: dict[str, Figure] = msgspec.field(default_factory=dict)
 
 
 class DryRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +197,11 @@ def _plan(option: Option, cluster: Cluster) -> StrategyPlan:
     """Without an MFU on a processor, whose peak is not known well enough."""
     if option.memory is None or option.time is None:
         return StrategyPlan(fits=False, refused=option.refusal)
+    assert option.layout is not None
+    figures = training_figures(option.layout, option.memory, option.time, cluster.device.name)
+    speed = figures["tokens_per_s"]
+    if cluster.device.is_cpu:
+        del figures["mfu"]
     return StrategyPlan(
         fits=option.fits,
         layout=option.layout,
@@ -198,8 +209,9 @@ def _plan(option: Option, cluster: Cluster) -> StrategyPlan:
         host_bytes=round(option.memory.host),
         step_s=option.time.total_s,
         tokens_per_s=option.time.tokens_per_s,
-        tokens_per_s_band=option.time.tokens_per_s_band,
+        tokens_per_s_band=(float(speed.low or 0.0), float(speed.high or 0.0)),
         mfu=None if cluster.device.is_cpu else option.time.mfu,
+        figures=figures,
     )
 
 

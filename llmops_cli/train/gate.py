@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmops_cli.core.conditions import Condition, Grammar, Operator, Unit, parse_condition
+from llmops_cli.core.conditions import (
+    Condition,
+    Grammar,
+    Operator,
+    Unit,
+    parse_condition,
+    require_telling,
+)
 from llmops_cli.core.errors import UsageError
 from llmops_cli.show.gates import ConditionOutcome, JudgedCondition
 from llmops_cli.show.runs import OpenedRun
@@ -29,7 +36,23 @@ def gate(
 ) -> list[JudgedCondition]:
     """Raises: UsageError for a condition that cannot be judged."""
     del allow_invalid
-    return [_judged(parse_condition(text, GRAMMAR), run, baseline) for text in conditions]
+    parsed = [_read(text) for text in conditions]
+    return [_judged(condition, run, baseline) for condition in parsed]
+
+
+def _read(text: str) -> Condition:
+    """Raises: UsageError also for one that no run can make hold."""
+    condition = parse_condition(text, GRAMMAR)
+    if condition.part:
+        raise UsageError(f"'{condition.text}': no part '{condition.part}'", hint=GRAMMAR.example)
+    if condition.is_relative != (condition.unit is Unit.PERCENT):
+        raise UsageError(
+            f"'{condition.text}': a change has a sign and a %, a limit neither",
+            hint=GRAMMAR.example,
+        )
+    low = -1 if condition.is_relative else 0
+    require_telling(condition, low=low)
+    return condition
 
 
 def _judged(

@@ -4,15 +4,40 @@ Python puts the folder of this file first on the path, so that `_shared.protocol
 the others are importable in whichever environment this is. Nothing else of the toolkit is.
 """
 
+import gc
 import runpy
 import sys
 
 from _shared.protocol import die_with_launcher
 
+IMPORTED_AT_ONCE = 50_000
+"""Objects: looking for garbage among them is a fifth of the import of torch and Transformers."""
+IMPORTED_MOST = 15
+"""Times so many; what a program makes after that is looked at as usual."""
+
+
+class RareGarbage:
+    """Lets Python look for garbage rarely while a program imports, and as ever from then on."""
+
+    def __init__(self) -> None:
+        self._usual = gc.get_threshold()
+        self._left = IMPORTED_MOST
+        gc.set_threshold(IMPORTED_AT_ONCE)
+        gc.callbacks.append(self._count)
+
+    def _count(self, phase: str, _info: object) -> None:
+        if phase != "stop":
+            return
+        self._left -= 1
+        if self._left <= 0:
+            gc.callbacks.remove(self._count)
+            gc.set_threshold(*self._usual)
+
 
 def main() -> None:
     if len(sys.argv) < 2:
         sys.exit("usage: python workers PROGRAM [ARGUMENT ...]    such as hf.server --help")
+    RareGarbage()
     program = sys.argv.pop(1)
     if "--ranks" in sys.argv:
         die_with_launcher()  # before imports that take seconds

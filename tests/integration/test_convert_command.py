@@ -33,7 +33,7 @@ def test_the_demo_becomes_a_file_and_a_folder_again(demo_cli: Cli, tmp_path: Pat
 
     back = demo_cli("convert", report["path"], "-o", "back", "--no-check")
     assert back.returncode == 0, back.stderr
-    assert "not compared with the original: --no-check" in back.stderr
+    assert "not compared with the original: --no-check" in back.stdout
     config = json.loads((tmp_path / "back" / "config.json").read_text())
     assert config["torch_dtype"] == "bfloat16"
     (saved,) = (tmp_path / "results").glob("*-hf/report.json")

@@ -35,6 +35,7 @@ from llmops_cli.serving.target import EngineTarget
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.run import train
 from tests.conftest import Cli, fresh_cli, unmeasured
+from tests.sure import ANSWER, CAPITAL, QUESTION
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 Json = dict[str, Any]
@@ -273,14 +274,13 @@ def test_a_broken_gguf_file_is_refused(demo_cli: Cli, tmp_path: Path, demo_gguf:
 
 
 def test_answers_are_right_and_usage_is_counted(url: str) -> None:
-    reply = chat(url, "What is 3 plus 4?")
-    assert content(reply) == "7."
+    reply = chat(url, QUESTION)
+    assert content(reply) == ANSWER
     assert reply["choices"][0]["finish_reason"] == "stop"
-    assert reply["usage"]["completion_tokens"] == 2
-    counted = post(
-        url, "/tokenize", {"messages": [{"role": "user", "content": "What is 3 plus 4?"}]}
-    )
-    assert reply["usage"]["prompt_tokens"] == counted["count"]
+    answer = post(url, "/tokenize", {"content": ANSWER, "add_special_tokens": False})
+    assert reply["usage"]["completion_tokens"] == answer["count"]
+    prompt = post(url, "/tokenize", {"messages": [{"role": "user", "content": QUESTION}]})
+    assert reply["usage"]["prompt_tokens"] == prompt["count"]
 
 
 async def stream_text(
@@ -370,14 +370,14 @@ def test_json_schema_is_obeyed_even_by_a_model_that_never_saw_json(url: str) -> 
         "response_format": {"type": "json_schema", "json_schema": {"schema": schema}},
         "max_tokens": 200,
     }
-    value = json.loads(content(chat(url, "What is 3 plus 4?", **fields)))
+    value = json.loads(content(chat(url, QUESTION, **fields)))
     assert isinstance(value["name"], str)
     assert isinstance(value["ok"], bool)
 
 
 def json_answer(url: str, schema: Json, **fields: Any) -> Json:
     form = {"type": "json_schema", "json_schema": {"schema": schema}}
-    return chat(url, "What is 3 plus 4?", response_format=form, max_tokens=300, **fields)
+    return chat(url, QUESTION, response_format=form, max_tokens=300, **fields)
 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])
@@ -414,9 +414,9 @@ def test_a_grammar_ends_its_answer_also_where_the_end_is_ignored(
     ids=lambda fields: str(fields)[:60],
 )
 def test_no_grammar_ends_the_engine_or_other_answers(url: str, fields: Json) -> None:
-    reply = chat(url, "What is 3 plus 4?", max_tokens=40, **fields)
+    reply = chat(url, QUESTION, max_tokens=40, **fields)
     assert reply.get("status", 200) in (200, 400)
-    assert content(chat(url, "What is 3 plus 4?")).startswith("7")
+    assert content(chat(url, QUESTION)) == ANSWER
 
 
 DAYS = {
@@ -467,16 +467,14 @@ def test_the_official_client_gets_a_call_that_it_can_make(url: str, choice: Any)
 def test_logprobs_sum_to_at_most_one_and_the_chosen_token_is_the_best(url: str) -> None:
     import math
 
-    reply = chat(url, "What is 3 plus 4?", logprobs=True, top_logprobs=5)
+    reply = chat(url, QUESTION, logprobs=True, top_logprobs=5)
     for entry in reply["choices"][0]["logprobs"]["content"]:
         assert entry["top_logprobs"][0]["token"] == entry["token"]
         assert sum(math.exp(top["logprob"]) for top in entry["top_logprobs"]) <= 1.0001
 
 
 def test_a_prompts_log_probabilities_are_those_of_an_answer(url: str) -> None:
-    prompt = post(
-        url, "/tokenize", {"messages": [{"role": "user", "content": "What is 3 plus 4?"}]}
-    )
+    prompt = post(url, "/tokenize", {"messages": [{"role": "user", "content": QUESTION}]})
     fields: Json = {"model": "demo", "temperature": 0, "logprobs": 1}
     tokens = prompt["tokens"]
     answer = post(url, "/v1/completions", {"prompt": tokens, "max_tokens": 2, **fields})
@@ -491,8 +489,9 @@ def test_a_prompts_log_probabilities_are_those_of_an_answer(url: str) -> None:
 
 
 def test_logit_bias_and_stop_and_length(url: str) -> None:
-    token = post(url, "/tokenize", {"content": "7", "add_special_tokens": False})["tokens"][0]
-    assert "7" not in content(chat(url, "What is 3 plus 4?", logit_bias={str(token): -100}))
+    named = {"content": f" {CAPITAL}", "add_special_tokens": False}
+    token = post(url, "/tokenize", named)["tokens"][0]
+    assert CAPITAL not in content(chat(url, QUESTION, logit_bias={str(token): -100}))
     stopped = chat(url, "How do I make a kite?", stop=["parts"])
     assert content(stopped) == "To make a kite, get the "
     assert stopped["choices"][0]["finish_reason"] == "stop"
@@ -583,7 +582,7 @@ def test_a_full_queue_answers_429_with_retry_after(url: str) -> None:
     assert refused
     assert all(retry is not None and int(retry) >= 1 for retry in refused)
     assert sum(status == 200 for status, _ in answers) >= 16
-    assert content(chat(url, "What is 3 plus 4?")) == "7."
+    assert content(chat(url, QUESTION)) == ANSWER
 
 
 def test_a_taken_port_is_said_before_the_model_is_loaded(url: str, demo_gguf: Path) -> None:

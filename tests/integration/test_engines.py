@@ -159,7 +159,9 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
+VLLM_WITHOUT_ROOM = ("--backend", "vllm", "--max-model-len", "512", "--set", "kv_space_gib=900")
 STATIC = {"batching": "static", "dtype": "float32"}
+VLLM_FOR_ADAPTERS = {"max_model_len": "512", "dtype": "float32", "prefix_caching": "true"}
 
 
 @pytest.mark.slow
@@ -170,7 +172,7 @@ STATIC = {"batching": "static", "dtype": "float32"}
         ("llamacpp", {}),
         ("llamacpp", {"speculative": "ngram:4"}),
         ("transformers", STATIC),
-        ("vllm", {"max_model_len": "512", "dtype": "float32", "prefix_caching": "true"}),
+        pytest.param("vllm", VLLM_FOR_ADAPTERS, marks=pytest.mark.thorough),
     ],
 )
 def test_two_adapters_are_served_at_once_and_chosen_by_model_name(
@@ -257,10 +259,19 @@ def test_an_adapter_of_another_model_and_a_draft_with_other_words_are_refused(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llamacpp",
+        pytest.param("transformers, continuous", marks=pytest.mark.thorough),
+        pytest.param("ctranslate2", marks=pytest.mark.thorough),
+        pytest.param("vllm", marks=pytest.mark.thorough),
+    ],
+)
 def test_an_engine_killed_while_streaming_ends_the_run_with_what_was_measured(
     name: str, tmp_path: Path, shared_cache: Path
 ) -> None:
+    """Once for each program: both ways of batching are of one, whose end is the same."""
     argv = [
         sys.executable,
         "-m",
@@ -323,7 +334,7 @@ def test_an_engine_killed_while_streaming_ends_the_run_with_what_was_measured(
             ("--backend", "transformers", "--dtype", "float32", "--max-num-seqs", "400000"),
             "it ran out of memory",
         ),
-        (("--backend", "vllm", "--max-model-len", "512", "--set", "kv_space_gib=900"), "memory"),
+        pytest.param(VLLM_WITHOUT_ROOM, "memory", marks=pytest.mark.thorough),
     ],
 )
 def test_out_of_memory_at_the_start_is_explained(

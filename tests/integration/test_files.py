@@ -168,10 +168,10 @@ def test_odd_and_hostile_files_are_told_in_a_line(demo_cli: Cli, tmp_path: Path)
     (tmp_path / "odd.gguf").write_bytes(gguf(odd, [Tensor("[bold]a[/]", type_number=139)]))
     run = demo_cli("quantize", "inspect", "odd.gguf")
     assert run.returncode == 0, run.stderr
-    assert "[/red]?[2Jx" in run.stderr
-    assert "type 139" in run.stderr
-    assert "does not load" in run.stderr
-    assert "loads in" not in run.stderr
+    assert "[/red]?[2Jx" in run.stdout
+    assert "type 139" in run.stdout
+    assert "does not load" in run.stdout
+    assert "loads in" not in run.stdout
     split(tmp_path, 2, stem="tiny")
     seen = inspected(demo_cli("quantize", "inspect", "tiny-00002-of-00002.gguf", "--json"))
     assert (seen["parts"], seen["loads_in"]) == (2, [])

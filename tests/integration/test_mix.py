@@ -32,7 +32,7 @@ class Made:
 
     @property
     def fit(self) -> tuple[str, ...]:
-        return ("--mix", "auto", "--fit", str(self.theirs["size_bytes"]))
+        return ("--mix", "auto", "--fit", f"{self.theirs['size_bytes']}B")
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -101,7 +101,7 @@ def test_another_size_measures_nothing_again_and_the_same_makes_nothing_again(ma
     times = [path.stat().st_mtime_ns for path in kept]
     assert len(kept) == 1
     larger = int(made.theirs["size_bytes"] * 1.2)
-    (again, other) = made.quantized("--scheme", "Q4_K_M", "--mix", "auto", "--fit", str(larger))
+    (again, other) = made.quantized("--scheme", "Q4_K_M", "--mix", "auto", "--fit", f"{larger}B")
     assert again["reused"]
     assert not other["reused"]
     assert made.ours["size_bytes"] < other["size_bytes"] <= larger

@@ -17,14 +17,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import Cli
+from llmops_cli.runtime.hardware import probe_hardware
+from tests.conftest import IS_THOROUGH, Cli
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 QUICK = ("--samples", "16", "--seq-len", "128", "--eval-tokens", "2048")
-FREE = "int4,int8,fp8"
+FREE = "int4,fp8"
 """Methods without calibration: seconds each."""
-BLOCKS = "nvfp4,mxfp4:MXFP4A16"
-"""4-bit floating point, with activations and without."""
+KINDS = f"{FREE},nvfp4,awq,gptq,kv-cache,int8@ctranslate2,gguf:Q4_K_M"
+"""A method of each kind: 4-bit floating point, calibrated, of other libraries."""
+VARIANTS = ",int8,mxfp4:MXFP4A16,spinquant,smoothquant,nf4"
+SWEEP = KINDS + VARIANTS * IS_THOROUGH
 OLD = {"gptq-W4A16-g128@auto-gptq": "gptq", "awq-W4A16_ASYM-g128@autoawq": "awq"}
 """Artifacts of libraries that are no longer developed, and their formats."""
 
@@ -47,7 +50,7 @@ def made(
         "llmops_cli",
         "quantize",
         "--sweep",
-        f"{FREE},{BLOCKS},awq,gptq,spinquant,smoothquant,kv-cache,int8@ctranslate2,nf4,gguf:Q4_K_M",
+        SWEEP,
         *QUICK,
         "--no-verify",
         "-o",
@@ -72,7 +75,7 @@ def test_each_method_is_smaller_near_the_base_and_says_so(
     made: tuple[Path, dict[str, dict[str, object]]],
 ) -> None:
     folder, found = made
-    assert len(found) == 13
+    assert len(found) == len(SWEEP.split(","))
     for name, entry in found.items():
         assert entry["problems"] == [], name
         assert 0 <= entry["kl_divergence"] < 0.2, name
@@ -86,7 +89,7 @@ def test_each_method_is_smaller_near_the_base_and_says_so(
             assert "torch" in saved["versions"]
             assert "perplexity" in (Path(folder) / str(entry["path"]) / "README.md").read_text()
     assert found["awq-W4A16_ASYM-g128"]["calibration"]["samples"] == 16
-    assert found["int8-W8A8"]["calibration"] is None
+    assert found["fp8-FP8_DYNAMIC"]["calibration"] is None
     assert (next(Path(folder).glob("results/*")) / "quantize.png").stat().st_size > 10_000
 
 
@@ -95,7 +98,9 @@ def test_calibrated_methods_lose_less_than_plain_rounding(
 ) -> None:
     """By KL: a model's perplexity on a text can fall by chance when its weights are disturbed."""
     _, found = made
-    for name in ("awq-W4A16_ASYM-g128", "gptq-W4A16-g128", "spinquant-W4A16-g128"):
+    calibrated = {"awq-W4A16_ASYM-g128", "gptq-W4A16-g128", "spinquant-W4A16-g128"}
+    assert len(calibrated & set(found)) >= 2
+    for name in sorted(calibrated & set(found)):
         assert found[name]["kl_divergence"] < found[name]["kl_rounding"], name
 
 
@@ -140,7 +145,23 @@ def test_a_rotation_that_changes_the_model_is_refused(demo_cli: Cli, tmp_path: P
     assert "Traceback" not in run.stderr
 
 
-@pytest.mark.parametrize("method", ["awq", "gptq", "spinquant", "smoothquant", "fp8"])
+VLLM_VARIANTS = ("gptq", "spinquant", "smoothquant")
+
+
+def has_wide_kernels() -> bool:
+    """Whether vLLM's kernel for 4-bit weights runs here."""
+    hardware = probe_hardware()
+    return "avx" not in str(hardware["cpu_flags"]) or "avx512f" in str(hardware["cpu_flags"])
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "awq",
+        "fp8",
+        *(pytest.param(each, marks=pytest.mark.thorough) for each in VLLM_VARIANTS),
+    ],
+)
 def test_vllm_serves_what_was_made(
     method: str, made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli
 ) -> None:
@@ -167,6 +188,10 @@ def test_vllm_serves_what_was_made(
         "--allow-invalid",
         timeout_s=600,
     )
+    if method in ("awq", "gptq", "spinquant") and not has_wide_kernels():
+        assert run.returncode == 3, run.stderr[-2000:]
+        assert "no kernel for W4A16 weights" in run.stderr
+        return
     assert run.returncode == 0, run.stderr[-2000:]
     (level,) = json.loads(run.stdout)["levels"]
     assert (level["requests"], level["errors"]) == (4, 0), level["error_kinds"]
@@ -187,7 +212,9 @@ def test_inspect_says_what_each_is(
         "int8-W8A8@ctranslate2": ("ct2", None, None, None, None),
         "gguf-Q4_K_M": ("gguf", "Q4_K_M", None, None, None),
     }
-    for name, (kind, scheme, bits, group, symmetric) in wanted.items():
+    assert len(wanted.keys() & found.keys()) >= 6
+    for name in sorted(wanted.keys() & found.keys()):
+        kind, scheme, bits, group, symmetric = wanted[name]
         run = demo_cli(
             "quantize", "inspect", str(Path(folder) / str(found[name]["path"])), "--json"
         )
@@ -204,7 +231,7 @@ def test_inspect_says_what_each_is(
         assert sum(entry["bytes"] for entry in seen["kinds"]) <= seen["size_bytes"]
     text = demo_cli(
         "quantize", "inspect", str(Path(folder) / str(found["gguf-Q4_K_M"]["path"]))
-    ).stderr
+    ).stdout
     assert "embeddings" in text
     assert "loads in llamacpp" in text
 
@@ -291,6 +318,7 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_ends_the_same(
     assert not list((tmp_path / "out").glob(".*partial"))
 
 
+@pytest.mark.timeout(1000)  # a slow machine with company takes 300 s for the answers of three
 def test_the_demos_questions_are_asked_of_the_base_and_of_each_artifact(
     demo_cli: Cli, tmp_path: Path
 ) -> None:
@@ -304,7 +332,7 @@ def test_the_demos_questions_are_asked_of_the_base_and_of_each_artifact(
         "out",
         "--json",
     )
-    run = demo_cli(*args, timeout_s=300)
+    run = demo_cli(*args, timeout_s=900)
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     base = report["accuracy_base"]["demo"]
@@ -413,7 +441,8 @@ def test_calibration_from_chats_parquet_and_the_model_itself(demo_cli: Cli, tmp_
         tmp_path / "t.parquet",
     )
     seen = {}
-    for source in ("chats.jsonl", "t.parquet", "generated"):
+    sources = ["chats.jsonl", "generated", *["t.parquet"] * IS_THOROUGH]
+    for source in sources:
         run = demo_cli(
             "quantize",
             "--method",
@@ -436,4 +465,4 @@ def test_calibration_from_chats_parquet_and_the_model_itself(demo_cli: Cli, tmp_
         assert facts["samples"] == 6
         assert facts["tokens"] == 6 * 64
         seen[source] = facts["digest"]
-    assert len(set(seen.values())) == 3
+    assert len(set(seen.values())) == len(sources)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from llmops_cli.runtime.server import free_port
 from llmops_cli.sizing.families import architecture_of
 from llmops_cli.sizing.layout import Degrees, layout_of
 from llmops_cli.sizing.memory import largest_parts
@@ -72,21 +71,25 @@ FOUR: list[Cell] = [
 ]
 
 
-def _measured(cells: list[Cell], *, world_size: int, folder: Path) -> list[Cell]:
-    """Each cell with both models, and what the rank that held most held."""
-    asked = [{**cell, "config": config} for config in (LLAMA, QWEN) for cell in cells]
-    path = folder / "cells.json"
+CELLS = {1: ONE, 2: TWO, 4: FOUR}
+Measured = dict[int, list[Cell]]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """By world size: each cell with both models, and what the rank that held most held."""
+    asked = {
+        world_size: [{**cell, "config": config} for config in (LLAMA, QWEN) for cell in cells]
+        for world_size, cells in CELLS.items()
+    }
+    path = tmp_path_factory.mktemp("allocated") / "cells.json"
     path.write_text(json.dumps(asked))
-    argv = [sys.executable]
-    if world_size > 1:
-        argv += ["-m", "torch.distributed.run", f"--nproc-per-node={world_size}"]
-        argv += [f"--master-port={free_port()}"]
-    run = subprocess.run(
-        [*argv, str(PROGRAM), str(path)], capture_output=True, text=True, timeout=880, check=False
-    )
+    argv = [sys.executable, str(PROGRAM), str(path)]
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=880, check=False)
     lines = [line for line in run.stdout.splitlines() if line.startswith("CELL ")]
-    assert len(lines) == len(asked), run.stderr[-3000:]
-    return [json.loads(line.removeprefix("CELL ")) for line in lines]
+    told = iter([json.loads(line.removeprefix("CELL ")) for line in lines])
+    assert len(lines) == sum(map(len, asked.values())), run.stderr[-3000:]
+    return {world_size: [next(told) for _ in cells] for world_size, cells in asked.items()}
 
 
 def _planned(cell: Cell, *, world_size: int) -> Any:
@@ -117,11 +120,9 @@ def _planned(cell: Cell, *, world_size: int) -> Any:
     return largest_parts(architecture_of(cell["config"]), work, layout, on_cpu=True)
 
 
-@pytest.mark.parametrize(("world_size", "cells"), [(1, ONE), (2, TWO), (4, FOUR)])
-def test_each_part_is_planned_to_a_tenth(
-    world_size: int, cells: list[Cell], tmp_path: Path
-) -> None:
-    for cell in _measured(cells, world_size=world_size, folder=tmp_path):
+@pytest.mark.parametrize("world_size", CELLS)
+def test_each_part_is_planned_to_a_tenth(world_size: int, measured: Measured) -> None:
+    for cell in measured[world_size]:
         assert "error" not in cell, cell
         plan = _planned(cell, world_size=world_size)
         ratios = {part: getattr(plan, part) / cell["allocated"][part] for part in PARTS}

@@ -111,11 +111,11 @@ def test_a_wrong_conversion_is_marked_and_ends_the_command(
     saved = json.loads((tmp_path / "out" / "tiny-F16.gguf.json").read_text())
     assert saved["check"]["outcome"] == "failed"
     assert saved["check"]["faults"][0]["kind"] == "logits-differ"
-    told = wrongly("quantize", "inspect", "out/tiny-F16.gguf").stderr
+    told = wrongly("quantize", "inspect", "out/tiny-F16.gguf").stdout
     assert "FAILED beside the original" in told
     run = wrongly("quantize", "tiny", "--scheme", "F16", "--no-verify", "-o", "two", "--no-check")
     assert run.returncode == 0, run.stderr
-    assert "not compared with the original: --no-check" in run.stderr
+    assert "not compared with the original: --no-check" in run.stdout + run.stderr
 
 
 def test_texts_of_which_a_notice_tells_are_counted_and_fail_nothing(

@@ -230,10 +230,11 @@ def test_penalties_and_biases_do_what_they_say(worker: Worker) -> None:
     fields = {"prompt": "a b", "max_tokens": 4, "temperature": 0, "ignore_eos": True}
     biased = worker.post(COMPLETIONS, {**fields, "logit_bias": {str(token): 100}}).text
     assert biased == biased[0] * 4
-    penalties = {"logit_bias": {str(token): 20}, "frequency_penalty": 2, "max_tokens": 40}
+    # a bias of 60 is used up by 30 repetitions, and no other token is 60 behind
+    penalties = {"logit_bias": {str(token): 60}, "frequency_penalty": 2, "max_tokens": 70}
     penalized = worker.post(COMPLETIONS, {**fields, **penalties}).text
     assert penalized.startswith(biased)
-    assert penalized != biased[0] * 40
+    assert penalized != biased[0] * 70
 
 
 def test_another_temperature_waits_for_nobody_and_health_answers(worker: Worker) -> None:

@@ -17,6 +17,7 @@ from _openai.fields import Fields, body_of
 from _openai.requests import RequestReader
 from _openai.serving import (
     WATCH_EVERY_S,
+    Address,
     Connections,
     metrics_text,
     models_of,
@@ -124,6 +125,6 @@ async def watch(reader: asyncio.StreamReader, completion: PendingCompletion) -> 
             return
 
 
-def serve(engine: TokenEngine, port: int) -> None:
+def serve(engine: TokenEngine, address: Address) -> None:
     """Until SIGTERM, or until the engine computes nothing any more: whoever watches starts anew."""
-    run_server(Server(engine).connection, engine, port)
+    run_server(Server(engine).connection, engine, address)

@@ -3,6 +3,7 @@
 Standard library only.
 """
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -10,7 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from _openai.errors import RequestError, error_body
 from _shared.http1 import MAX_HEAD_BYTES, HttpError, HttpRequest, read_request, reply
@@ -104,13 +105,33 @@ def metrics_text(gauges: Mapping[str, float], counts: Mapping[str, float]) -> st
     return "".join(lines)
 
 
+class Address(NamedTuple):
+    """Where a server listens. This machine alone can ask it unless the host says otherwise."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """--host and --port."""
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+
+
+def address_of(args: argparse.Namespace) -> Address:
+    return Address(args.host, args.port)
+
+
 def run_server(
     connection: Connection,
     served: Served,
-    port: int,
+    address: Address,
 ) -> None:
     """Until SIGTERM, or until nothing is computed any more: whoever watches starts anew."""
-    failure = asyncio.run(_serve(connection, served, port))
+    failure = asyncio.run(_serve(connection, served, address))
     if failure is not None:
         print(f"the engine has ended: {failure}", file=sys.stderr, flush=True)
         os._exit(1)  # threads of the engine would not let an exit through
@@ -119,7 +140,7 @@ def run_server(
 async def _serve(
     connection: Connection,
     served: Served,
-    port: int,
+    address: Address,
 ) -> str | None:
     """Why the engine failed; None for an end that was asked for."""
     stop = asyncio.Event()
@@ -127,11 +148,11 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        server = await asyncio.start_server(connection, "127.0.0.1", port, limit=MAX_HEAD_BYTES)
+        server = await asyncio.start_server(connection, *address, limit=MAX_HEAD_BYTES)
     except OSError as error:
-        sys.exit(f"cannot listen on 127.0.0.1:{port}: {error.strerror}")
+        sys.exit(f"cannot listen on {address}: {error.strerror}")
     names = ", ".join(served.models)
-    print(f"serving {names} on 127.0.0.1:{port}", flush=True)
+    print(f"serving {names} on {address}", flush=True)
     async with server:
         return await _until_over(served, stop)
 

@@ -11,6 +11,7 @@ from _openai.errors import RequestError
 from _openai.fields import body_of
 from _openai.serving import (
     WATCH_EVERY_S,
+    Address,
     Connections,
     metrics_text,
     models_of,
@@ -209,8 +210,8 @@ class VectorServer:
 def serve_vectors(
     engine: VectorEngine,
     step: StepSize,
-    port: int,
+    address: Address,
 ) -> None:
     """Until SIGTERM."""
     server = VectorServer(engine, step)
-    run_server(server.connection, server, port)
+    run_server(server.connection, server, address)

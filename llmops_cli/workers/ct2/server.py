@@ -18,6 +18,7 @@ from _openai.batches import StaticBatches
 from _openai.completion import PendingCompletion
 from _openai.front import serve
 from _openai.sampling import Sampling
+from _openai.serving import add_address, address_of
 from ct2.context import CONTEXT_KEY
 from hf.text import HfText
 
@@ -46,7 +47,7 @@ TEXTS = {
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ct2.server")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--port", type=int, required=True)
+    add_address(parser)
     for flag, number in NUMBERS.items():
         parser.add_argument(flag, type=int, default=number)
     for flag, text in TEXTS.items():
@@ -175,4 +176,4 @@ def json_in(file: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     arguments = parse()
-    serve(Ct2Engine(arguments), arguments.port)
+    serve(Ct2Engine(arguments), address_of(arguments))

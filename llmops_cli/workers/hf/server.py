@@ -11,6 +11,7 @@ from pathlib import Path
 
 from _openai.engine import TokenEngine
 from _openai.front import serve
+from _openai.serving import add_address, address_of
 from _openai.vectors import serve_vectors
 from _shared.sentence_model import makes_vectors
 
@@ -32,7 +33,7 @@ TEXTS = {
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="hf.server")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--port", type=int, required=True)
+    add_address(parser)
     parser.add_argument("--batching", choices=("continuous", "static"), default="continuous")
     for flag, number in NUMBERS.items():
         parser.add_argument(flag, type=int, default=number)
@@ -56,9 +57,9 @@ def main(args: argparse.Namespace) -> None:
     if makes_vectors(Path(args.model)):
         from hf.vectors import STEP, HfVectors
 
-        serve_vectors(HfVectors(args), STEP, args.port)
+        serve_vectors(HfVectors(args), STEP, address_of(args))
     else:
-        serve(engine_of(args), args.port)
+        serve(engine_of(args), address_of(args))
 
 
 if __name__ == "__main__":

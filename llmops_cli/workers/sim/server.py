@@ -54,6 +54,7 @@ FLOATS = {
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sim.server")
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     for flag, (integer, text) in INTEGERS.items():
         parser.add_argument(flag, type=int, default=integer, help=text)
@@ -325,7 +326,7 @@ async def main() -> None:
     args = parse()
     await asyncio.sleep(args.start_s)
     connection = SimServer(args).connection
-    server = await asyncio.start_server(connection, "127.0.0.1", args.port, limit=MAX_HEAD_BYTES)
+    server = await asyncio.start_server(connection, args.host, args.port, limit=MAX_HEAD_BYTES)
     async with server:
         await server.serve_forever()
 

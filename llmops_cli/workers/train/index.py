@@ -6,6 +6,7 @@ Without a tokenizer it makes one of the data if it is told where, else it only i
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,8 @@ from train.data.words import texts_of
 
 COUNTED = "tokens up to the last one that counts"
 """What a store of tokens has counted; another meaning is another store."""
+PLAIN = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
+"""Classes that are what tokenizer.json says, and no more."""
 LEAST_PIECE_BYTES = 64
 PACKED_PIECE_BYTES = 8
 """A token: pieces of texts are longer than rows, so that few documents are divided by a piece."""
@@ -229,14 +232,27 @@ def _order_notices(
 
 
 def _tokenizer_in(folder: str) -> Any:
-    from transformers import AutoTokenizer
-
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return _reader_of(Path(folder)).from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         message = f"the tokenizer in {folder} cannot be read: {reason}"
         raise JobError("UsageError", message, "--tokenizer FOLDER") from None
+
+
+def _reader_of(folder: Path) -> Any:
+    """AutoTokenizer imports torch and four thousand modules, which a plain file does not need."""
+    with suppress(OSError, ValueError, AttributeError):
+        config = json.loads((folder / "tokenizer_config.json").read_bytes())
+        # Beside a model's configuration AutoTokenizer may know its class better.
+        is_alone = not (folder / "config.json").exists()
+        if is_alone and config.get("tokenizer_class") in PLAIN:
+            from transformers import PreTrainedTokenizerFast
+
+            return PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
 
 
 def _preview(

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-import torch
-
 from _shared.protocol import JobError, Json
 from train.data.batch import Batch
 from train.schedules import factor
+from train.seeds import draw_from
 from train.settings import Settings
 from train.strategies.strategy import Share, Strategy
 
@@ -198,7 +197,7 @@ def seed_step(seed: int, rows_step: int, share: Share) -> None:
     Ranks that compute the same rows draw the same numbers.
     """
     mixed = (seed * 1_000_003 + rows_step) * 65_537 + share.number
-    torch.manual_seed(mixed % 2**63)
+    draw_from(mixed % 2**63)
 
 
 def is_finite(step: Step) -> bool:

@@ -56,46 +56,49 @@ class Task:
         return {skill: fmean(each) for skill, each in right.items()}
 
     def _answers(self, model: Any) -> list[str]:
+        """Prompts are padded on the left, so that all answers begin at one place."""
         prompts = [question.prompt for question in self._questions]
-        lengths = [len(prompt) for prompt in prompts]
-        longest = max(lengths) + MOST_TOKENS
+        longest = max(len(prompt) for prompt in prompts)
         ids_BT = torch.zeros(len(prompts), longest, dtype=torch.long)
+        seen_BT = torch.zeros_like(ids_BT)
         for row, prompt in enumerate(prompts):
-            ids_BT[row, : lengths[row]] = torch.tensor(prompt)
+            ids_BT[row, -len(prompt) :] = torch.tensor(prompt)
+            seen_BT[row, -len(prompt) :] = 1
         device = next(model.parameters()).device
-        lengths_B = torch.tensor(lengths, device=device)
-        found_BT = self._extended(model, ids_BT.to(device), lengths_B)
-        answers = []
-        for row, length in enumerate(lengths):
-            answer_T = found_BT[row, length:]
-            answers.append(self._text(answer_T))
-        return answers
+        answers_BT = self._continued(model, ids_BT.to(device), seen_BT.to(device))
+        return [self._text(answer_T) for answer_T in answers_BT]
 
-    def _extended(
+    def _continued(
         self,
         model: Any,
         ids_BT: Tensor,
-        lengths_B: Tensor,
+        seen_BT: Tensor,
     ) -> Tensor:
-        """The likeliest token each time; rows are padded on the right, which no token sees."""
+        """The likeliest token each time; what was computed for a prompt is kept for its answer."""
         end = self._tokenizer.eos_token_id
-        device = ids_BT.device
-        rows = len(ids_BT)
-        rows_B = torch.arange(rows, device=device)
-        ended_B = torch.zeros(rows, dtype=torch.bool, device=device)
-        places_B = lengths_B.clone()
+        ended_B1 = torch.zeros_like(ids_BT[:, :1], dtype=torch.bool)
+        places_BT = (seen_BT.cumsum(-1) - 1).clamp(min=0)
+        cache = None
+        found: list[Tensor] = []
         for _ in range(MOST_TOKENS):
-            width = int(places_B.max())
-            with autocast(self._settings.precision, device):
-                output = model(input_ids=ids_BT[:, :width], use_cache=False)
-            last_BV = output.logits[rows_B, places_B - 1]
-            next_B = last_BV.argmax(-1)
-            ids_BT[rows_B, places_B] = next_B.masked_fill(ended_B, end)
-            ended_B |= next_B == end
-            places_B += 1
-            if bool(ended_B.all()):
+            with autocast(self._settings.precision, ids_BT.device):
+                output = model(
+                    input_ids=ids_BT,
+                    attention_mask=seen_BT,
+                    position_ids=places_BT,
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
+            cache = output.past_key_values
+            ids_BT = output.logits[:, -1:].argmax(-1).masked_fill(ended_B1, end)
+            found.append(ids_BT)
+            ended_B1 = ended_B1 | (ids_BT == end)
+            if bool(ended_B1.all()):
                 break
-        return ids_BT
+            seen_BT = torch.cat([seen_BT, torch.ones_like(ids_BT)], dim=1)
+            places_BT = places_BT[:, -1:] + 1
+        return torch.cat(found, dim=1)
 
     def _text(self, ids_T: Tensor) -> str:
         """Up to the end token."""

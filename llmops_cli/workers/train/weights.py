@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from train.layout import local_part
+from train.seeds import draw_from
 
 
 def weights_of(model: Any) -> dict[str, Tensor]:
@@ -49,7 +50,7 @@ def initialise(model: Any, seed: int, *, below: str = "", recurses: bool = True)
         named = [each for each in model.named_modules() if _is_below(each[0], below)]
     # Children first: GPT-2's blocks give some of their children's weights another scale.
     for name, module in reversed(named):
-        torch.manual_seed(_seed_of(seed, name))
+        draw_from(_seed_of(seed, name))
         model._init_weights(module)  # noqa: SLF001  Transformers' own; it has no other name
 
 

@@ -56,7 +56,7 @@ def test_an_answer_counts_only_for_the_server_that_gave_it() -> None:
     [
         ({"method": "gptq"}, True),
         ({"method": "awq"}, True),
-        ({"method": "gptq", "bits": 5}, False),
+        ({"method": "gptq", "bits": 2}, False),
         ({"method": "int4", "bits": 8}, False),
         ({"method": "spinquant", "bits": 3}, False),
         ({"method": "int8"}, True),

@@ -46,6 +46,13 @@ def test_what_can_be_read_passes(tmp_path: Path) -> None:
     check_texts(QuantizeRecipe(calibration=str(rows), eval_text=str(line)))
 
 
+def test_a_text_without_a_window_is_told_before_a_model_is_loaded(tmp_path: Path) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("word " * 20)
+    with pytest.raises(UsageError, match="has 100 bytes; one window needs 512 tokens"):
+        check_texts(QuantizeRecipe(eval_text=str(short)))
+
+
 def test_a_slip_in_a_name_is_no_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--calibration multilingal: no such text") as error:
         check_texts(QuantizeRecipe(calibration="multilingal"))

@@ -49,6 +49,7 @@ def test_a_sweep_is_a_list_of_methods_schemes_and_quantizers() -> None:
         ({"method": "fp8", "scheme": ["FP9"]}, "unknown scheme of fp8 'FP9'"),
         ({"method": "gguf", "scheme": ["Q4_K"]}, "did you mean"),
         ({"method": "awq", "engine": "autoawq", "bits": 3}, "autoawq has no 3-bit weights"),
+        ({"method": "awq", "bits": 5}, "llmcompressor has no 5-bit weights"),
         ({"method": "awq", "engine": "gptqmodel"}, "on an NVIDIA GPU only"),
         ({"method": "nvfp4", "scheme": ["NVFP4A16"], "samples": 8}, "--scheme NVFP4 calibrates"),
         ({"method": "mxfp4", "samples": 8}, "method mxfp4 has no --samples"),

@@ -101,3 +101,18 @@ def test_micro_batches_are_those_that_divide_the_rows() -> None:
     recipe = settled(TrainRecipe(**SHORT), found)  # type: ignore[arg-type]
     assert recipe.pipeline_parallel == 8
     assert recipe.micro_batches == 12
+
+
+def test_each_strategy_has_figures_with_bands() -> None:
+    for plan in _dry(LLAMA_3_8B).strategies.values():
+        if plan.refused is not None:
+            assert plan.figures == {}
+            continue
+        assert set(plan.figures) == {"memory_bytes", "step_s", "tokens_per_s", "mfu"}
+        for figure in plan.figures.values():
+            assert figure.low is not None
+            assert figure.high is not None
+            assert figure.low < figure.number <= figure.high
+            assert figure.source
+        speed = plan.figures["tokens_per_s"]
+        assert plan.tokens_per_s_band == (speed.low, speed.high)

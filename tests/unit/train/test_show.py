@@ -106,6 +106,16 @@ def test_a_gate_judges(
     assert judged.outcome is outcome
 
 
+@pytest.mark.parametrize(
+    "text", ["loss > 5%", "loss > +5", "loss.p95 > 1", "tokens_per_s < 0", "tokens_per_s < -100%"]
+)
+def test_a_condition_that_can_tell_nothing_is_refused(
+    text: str, old: OpenedRun, new: OpenedRun
+) -> None:
+    with pytest.raises(UsageError):
+        judge_run(new, old, [text], allow_invalid=False)
+
+
 def test_a_change_needs_a_baseline(new: OpenedRun) -> None:
     with pytest.raises(UsageError, match="is a change against a baseline"):
         judge_run(new, None, ["loss > +1%"], allow_invalid=False)

@@ -1,10 +1,12 @@
 """Grammars by what they were asked for with; each is made once and keeps what it has learned."""
 
+import gc
 import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from _shared.grammars.gbnf import parse_gbnf
 from _shared.grammars.machine import Machine
@@ -39,7 +41,7 @@ class GrammarCache:
         with self._lock:
             machine = self._machines.get(digest)
         if machine is None:
-            with self._making:
+            with self._making, collector_resting():
                 machine = Machine(assemble(rules()))
         with self._lock:
             machine = self._machines.setdefault(digest, machine)
@@ -47,3 +49,18 @@ class GrammarCache:
             while len(self._machines) > MOST_KEPT:
                 self._machines.popitem(last=False)
         return machine
+
+
+@contextmanager
+def collector_resting() -> Iterator[None]:
+    """A grammar is tens of thousands of objects without a cycle.
+
+    To look for one among them, again and again as they become more, would stop every thread.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,5 +1,6 @@
 """Grammars of calls of tools, for an answer that must be one: real names, valid arguments."""
 
+import re
 from typing import Any, NamedTuple
 
 from _shared.grammars.json_text import SPACE, quoted
@@ -7,10 +8,12 @@ from _shared.grammars.merging import Schema
 from _shared.grammars.nodes import (
     EMPTY,
     ROOT,
+    CharSet,
     Choice,
     GrammarError,
     Literal,
     Node,
+    OneOf,
     Repeat,
     Rule,
     Rules,
@@ -22,6 +25,8 @@ from _shared.tools.layouts import Layout
 from _shared.tools.tagged_grammar import TaggedCalls
 
 MOST_CALLS = 16
+NUMBER = re.compile(r"(\d+)")
+NUMBER_NODE = Repeat(OneOf(CharSet([(ord("0"), ord("9"))])), 1, 3)
 ANY_ARGUMENTS: Schema = {"type": "object"}
 
 
@@ -61,6 +66,10 @@ def rules_of_arguments(tool: Tool, prefix: str) -> Rules:
 
 
 def one_call(name: str, arguments: Node, layout: Layout) -> Node:
+    if layout.frame is not None:
+        marks = layout.frame
+        separator = counted(marks.separator)
+        return sequence(Literal(name), separator, arguments, Literal(marks.closing))
     if layout.separator:
         return sequence(Literal(name + layout.separator), arguments)
     head = f'{{"name": {quoted(name)}, "{layout.arguments}": '
@@ -69,6 +78,9 @@ def one_call(name: str, arguments: Node, layout: Layout) -> Node:
 
 def several_calls(call: Node, layout: Layout, *, most: int) -> Node:
     """As each form puts calls one after another."""
+    if layout.frame is not None:
+        again = sequence(counted(layout.frame.join + layout.frame.opening), call)
+        return sequence(call, Repeat(again, 0, most - 1 if layout.frame.has_several else 0))
     if layout.is_list:
         following = Repeat(sequence(Literal(","), SPACE, call), 0, most - 1)
         return sequence(Literal("["), call, following, Literal("]"))
@@ -80,9 +92,16 @@ def several_calls(call: Node, layout: Layout, *, most: int) -> Node:
     return sequence(call, closing, Repeat(sequence(again, closing), 0, most - 1))
 
 
+def counted(mark: str) -> Node:
+    """The mark, with any number where it has one."""
+    pieces = [piece for piece in NUMBER.split(mark) if piece]
+    nodes = [NUMBER_NODE if piece.isdigit() else Literal(piece) for piece in pieces]
+    return sequence(*nodes)
+
+
 def opening_of(layout: Layout) -> str:
     """What is written for the model, so that its answer is a call."""
-    if layout.tags is not None:
+    if layout.tags is not None or layout.frame is not None:
         return layout.opening
     return layout.opening + (
         "" if layout.separator or layout.is_list or not layout.opening else "\n"

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from _shared.tools.framed import CallFrame, frame_of
 from _shared.tools.tags import Render, Tags, has_bare_keys, tags_of
 
 TAG = re.compile(r"<[^<>\s]+>")
@@ -26,13 +27,16 @@ class Layout(NamedTuple):
     """What may stand before a call that has no opening."""
     tags: Tags | None = None
     """Where arguments stand between tags: nothing but `name` and this counts then."""
+    frame: CallFrame | None = None
+    """Where a name and JSON stand between marks that the template taught: the same."""
 
     @property
     def signs(self) -> list[str]:
         """Texts for which a vocabulary may have a token."""
-        if self.tags is None:
+        learned = self.tags or self.frame
+        if learned is None:
             return [self.opening, self.closing, self.separator, self.prefix]
-        parts = [each for each in self.tags if each]
+        parts = [each for each in learned if isinstance(each, str)]
         return sorted({tag for part in parts for tag in TAG.findall(part)})
 
 
@@ -71,7 +75,7 @@ LLAMA = Layout(
     arguments="parameters",
     prefix="<|python_tag|>",
 )
-KNOWN = (MISTRAL_NAMED, MISTRAL, FUNCTIONARY, HERMES, LLAMA)
+KNOWN = (MISTRAL_NAMED, MISTRAL, FUNCTIONARY, HERMES)
 """The first whose marks a template has; those with more marks come first."""
 
 
@@ -90,4 +94,9 @@ def layout_of(template: str, render: Render) -> Layout | None:
     for layout in KNOWN:
         if all(mark in template for mark in layout.marks):
             return layout
+    frame = frame_of(render)
+    if frame is not None:
+        return Layout(name=f"frame {frame}", opening=frame.first, closing="", marks=(), frame=frame)
+    if all(mark in template for mark in LLAMA.marks):
+        return LLAMA
     return None

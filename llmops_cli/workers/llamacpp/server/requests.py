@@ -1,6 +1,5 @@
 """Request bodies in OpenAI's shapes, and their checks."""
 
-import re
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -10,6 +9,7 @@ from _shared.messages import check_message, text_of
 from _shared.request_fields import TEXT, FieldError, check_fields
 from _shared.tools.history import with_arguments_as_objects
 from llamacpp.server.errors import BadRequest
+from llamacpp.server.misfits import misfit_in
 from llamacpp.server.sampling import SamplingParams
 
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -150,8 +150,8 @@ def decode(body: bytes, kind: type[Body]) -> Body:
         request = msgspec.json.decode(body, type=kind, strict=False)
         check_fields(others_in(body, kind), known=names_of(kind), server="the llama.cpp server")
     except msgspec.ValidationError as error:
-        message = str(error).replace("`", "")
-        raise BadRequest(message, param=field_in(message)) from error
+        misfit = misfit_in(body, kind)
+        raise BadRequest(misfit.text, param=misfit.field) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
     except RecursionError as error:
@@ -170,13 +170,6 @@ def others_in(body: bytes, kind: type[msgspec.Struct]) -> dict[str, object]:
     given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     known = names_of(kind)
     return {name: msgspec.json.decode(value) for name, value in given.items() if name not in known}
-
-
-def field_in(message: str) -> str | None:
-    """The field where msgspec stopped: `... - at $.stop[0]`, `... - at key in $.logit_bias`."""
-    _, _, path = message.rpartition(" - at ")
-    found = re.search(r"\$\.(\w+)", path)
-    return found[1] if found else None
 
 
 def check_completion(request: CompletionRequest) -> None:

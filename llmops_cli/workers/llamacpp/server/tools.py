@@ -8,6 +8,7 @@ from _shared.grammars.machine import Machine
 from _shared.grammars.nodes import GrammarError
 from _shared.tools.calls_grammar import Tool, opening_of, rules_of_calls
 from _shared.tools.events import Reader
+from _shared.tools.framed_reader import FramedReader
 from _shared.tools.layouts import Layout
 from _shared.tools.reader import NAME_OF_TOOL, CallReader
 from _shared.tools.tagged_reader import TaggedReader
@@ -33,6 +34,8 @@ class ToolUse(NamedTuple):
         if self.layout.tags is not None:
             parameters = {tool.name: tool.parameters for tool in self.tools}
             return TaggedReader(self.layout.tags, parameters, is_in_call=is_in_call)
+        if self.layout.frame is not None:
+            return FramedReader(self.layout.frame, is_in_call=is_in_call)
         names = frozenset(tool.name for tool in self.tools)
         return CallReader(self.layout, names, is_in_call=is_in_call)
 

@@ -1,12 +1,15 @@
 """Rows of tokens, and how they are cut into micro-batches.
 
-Shapes: B rows, T tokens.
+Shapes: B rows, T tokens. Torch is imported where rows are made: whoever indexes data has none.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class Batch(NamedTuple):
@@ -36,12 +39,14 @@ class Batch(NamedTuple):
 
     def lengths(self) -> Tensor:
         """lengths_B: tokens of each row without its padding, up to the last one that counts."""
+        import torch
+
         count = self.ids_BT.shape[1]
         numbers_T = torch.arange(1, count + 1)
         counted_BT = (self.weights_BT != 0) * numbers_T
         return counted_BT.amax(dim=1)
 
-    def cut_to(self, tokens: int) -> "Batch":
+    def cut_to(self, tokens: int) -> Batch:
         """Without the columns behind `tokens`."""
         return self._replace(
             ids_BT=self.ids_BT[:, :tokens],
@@ -50,7 +55,7 @@ class Batch(NamedTuple):
             positions_BT=self.positions_BT[:, :tokens],
         )
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> Batch:
         if self.ids_BT.device == device:
             return self
         return self._replace(
@@ -64,7 +69,7 @@ class Batch(NamedTuple):
 def split_by_length(batch: Batch, count: int) -> list[Batch]:
     """`count` micro-batches of rows of alike length, each padded to its own longest row."""
     lengths_B = batch.lengths()
-    order_B = torch.argsort(lengths_B, stable=True)
+    order_B = lengths_B.argsort(stable=True)
     parts = []
     for rows in order_B.chunk(count):
         longest = max(1, int(lengths_B[rows].max()))

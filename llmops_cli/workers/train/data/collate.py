@@ -6,7 +6,6 @@ Shapes: B rows, T tokens.
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from train.data.batch import Batch
 from train.data.sample import TokenRow
@@ -18,6 +17,8 @@ def collate(rows: Sequence[TokenRow], *, length: int | None = None) -> Batch:
     Positions begin anew with each piece. Padding goes on counting: it is behind all that counts,
     where causal attention never sees it.
     """
+    import torch  # not where data is only indexed
+
     lengths = [row.length for row in rows]
     longest = length or max([1, *lengths])
     documents = [len(row.pieces) for row in rows]

@@ -162,3 +162,32 @@ def test_a_field_that_asks_for_what_is_not_done_is_refused(
 )
 def test_a_field_that_asks_for_nothing_is_taken(fields: dict[str, object]) -> None:
     assert completion(**fields) == completion()
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "said"),
+    [
+        (b"[]", None, "the body must be an object, not a list"),
+        (b'{"n": 0}', "n", "n must be a whole number from 1 to 128, not 0"),
+        (
+            b'{"max_tokens": "many"}',
+            "max_tokens",
+            "max_tokens must be a whole number of at least 0",
+        ),
+        (b'{"temperature": 3}', "temperature", "temperature must be a number from 0 to 2, not 3"),
+        (b'{"stop": 5}', "stop", "stop must be text or a list, each text, not 5"),
+        (b'{"stream": {}}', "stream", "stream must be true or false, not an object"),
+        (b'{"messages": "hi"}', "messages", "messages must be a list, each an object, not text"),
+        (b'{"n": 1' + b"0" * 400 + b"}", "n", "from 1 to 128, not a number"),
+        (b'{"n": "a", "user": "\xff"}', "n", "n must be a whole number from 1 to 128, not text"),
+        (b'{"n": "\xff"}', "n", "not what is no JSON"),
+        (b'{"seed": []}', "seed", "seed must be a whole number, not a list"),
+    ],
+)
+def test_a_wrong_field_is_told_in_the_clients_words(
+    body: bytes, param: str | None, said: str
+) -> None:
+    with pytest.raises(BadRequest) as refused:
+        decode(body, ChatRequest)
+    assert refused.value.param == param
+    assert said in str(refused.value)

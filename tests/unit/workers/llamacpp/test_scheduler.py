@@ -222,7 +222,7 @@ def test_each_request_gets_what_it_would_have_got_alone(
         reuse=reuse,
         adapters=adapters,
         drafter=DRAFTERS[drafter](),
-        share=share,
+        share=min(share, pool // slots),
     )
     assert texts == [alone(p, max_tokens, i % adapters) for i, p in enumerate(prompts)]
     assert llama.used() <= pool

@@ -71,3 +71,57 @@ def render_of(source: str) -> Render:
         return template.render(messages, {"tools": probe_tools()})
 
     return render
+
+
+def framed(calls: str, answer: str = "{{ m.content }}") -> str:
+    """Of models that write a name and JSON between marks of their own."""
+    return (
+        "{% if tools %}You have {{ tools | tojson }}{% endif %}"
+        "{% for m in messages %}<|{{ m.role }}|>"
+        f"{{% if m.tool_calls %}}{calls}{{% else %}}{answer}{{% endif %}}"
+        "<|end of turn|>{% endfor %}<|assistant|>"
+    )
+
+
+def each_call(call: str, between: str = "") -> str:
+    comma = f"{{% if not loop.last %}}{between}{{% endif %}}"
+    return f"{{% for c in m.tool_calls %}}{call}{comma}{{% endfor %}}"
+
+
+JSON_ARGUMENTS = "{{ c.function.arguments | tojson }}"
+FRAMED = {
+    "deepseek": framed(
+        "<|calls begin|>"
+        + each_call(
+            "<|call begin|>function<|sep|>{{ c.function.name }}\n```json\n"
+            + JSON_ARGUMENTS
+            + "\n```<|call end|>",
+            "\n",
+        )
+        + "<|calls end|>"
+    ),
+    "kimi": framed(
+        "<|section begin|>"
+        + each_call("<|call begin|>{{ c.id }}<|arguments begin|>" + JSON_ARGUMENTS + "<|call end|>")
+        + "<|section end|>"
+    ),
+    "command r": framed(
+        "<|START_ACTION|>[\n"
+        + each_call(
+            '    {"tool_call_id": "{{ loop.index0 }}", "tool_name": "{{ c.function.name }}", '
+            '"parameters": ' + JSON_ARGUMENTS + "}",
+            ",\n",
+        )
+        + "\n]<|END_ACTION|>",
+        "<|START_RESPONSE|>{{ m.content }}<|END_RESPONSE|>",
+    ),
+    "apertus": framed(
+        "<|tools_prefix|>["
+        + each_call('{"{{ c.function.name }}": ' + JSON_ARGUMENTS + "}", ", ")
+        + "]<|tools_suffix|>"
+    ),
+    "one only": framed(
+        "<|call|>{{ m.tool_calls[0].function.name }}<|args|>"
+        "{{ m.tool_calls[0].function.arguments | tojson }}<|done|>"
+    ),
+}
