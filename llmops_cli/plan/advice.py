@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from llmops_cli.plan.slo import Limits
+from llmops_cli.sizing.gpu_features import lacking
 from llmops_cli.sizing.load import ServingLoad
-from llmops_cli.sizing.queueing import Service, curve, knee, rate_within
-from llmops_cli.sizing.speed import Placement
+from llmops_cli.sizing.placement import Placement
+from llmops_cli.sizing.queueing import Service, rate_within
 
 HEADROOM = 1.25
 
@@ -21,8 +23,9 @@ def advice_of(
     service: Service,
     limits: Limits,
     rate: float | None,
+    bend: float,
 ) -> tuple[str, ...]:
-    """In order of weight."""
+    """In order of weight. `bend`: streams at the curve's knee."""
     found = []
     if slots < 1:
         found.append(
@@ -30,26 +33,28 @@ def advice_of(
             "shorter --context"
         )
         return tuple(found)
-    best = rate_within(service, ttft_s=limits.ttft_s, tpot_s=limits.tpot_s)
-    if rate is not None and best > 0:
-        copies = math.ceil(rate * HEADROOM / best)
-        found.append(
-            f"{rate:g} requests a second need {copies} of these ({copies * place.devices} cards): "
-            f"one does {best:.2f} within the limits, and a quarter is kept free"
-        )
-    elif rate is not None:
-        found.append("no rate meets the limits here: even one request alone is slower")
-    bend = knee(curve(service))
-    found.append(
-        f"beyond {bend.streams:.0f} streams twice as many give less than half as much again"
-    )
-    if place.gpu.has_flash_attention is False and engine == "vllm":
-        found.append("FlashAttention 2 needs compute capability 8.0: vLLM falls back here")
-    if load.scheme == "FP8" and place.gpu.has_fp8 is False:
-        found.append("this card has no FP8 products: FP8 saves memory here, not time")
-    if place.tensor > 1:
-        found.append(
-            "tensor parallelism shortens each token; as many copies of the model on fewer cards "
-            "each give more tokens in all, where it fits"
-        )
+    if rate is not None:
+        best = rate_within(service, ttft_s=limits.ttft_s, tpot_s=limits.tpot_s)
+        found.append(_copies(rate, best, place.devices))
+    found.append(f"beyond {bend:.0f} streams twice as many give less than half as much again")
+    found.extend(_lacking(load, place, engine=engine))
     return tuple(found)
+
+
+def _copies(rate: float, best: float, devices: int) -> str:
+    if best <= 0:
+        return "no rate meets the limits here: even one request alone is slower"
+    copies = math.ceil(rate * HEADROOM / best)
+    return (
+        f"for {rate:g} requests a second: {copies} of these (GPUs: {copies * devices}); "
+        f"one does {best:.2f} within the limits, and a quarter is kept free"
+    )
+
+
+def _lacking(load: ServingLoad, place: Placement, *, engine: str) -> Iterator[str]:
+    """What the card has no kernels for, and what happens then."""
+    capability = place.gpu.facts.capability
+    if capability is None:
+        return
+    for feature in lacking(capability, scheme=load.scheme, engine=engine):
+        yield f"{place.gpu.name} ({capability:g}) has no {feature.name}: {feature.without}"

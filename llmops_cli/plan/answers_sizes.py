@@ -20,7 +20,9 @@ PRINTED_SHARE = 0.01
 """Where a source prints two or three digits."""
 WIDE_COPIES = 3
 """Gate, up and their product, of the whole prompt at once."""
-TORCH_SPREAD = 0.04
+ROW_COPIES = 4
+"""What a block was given and what its network is, and the norm's copy in f32."""
+TORCH_SPREAD = 0.02
 KEPT_BYTES = {"f32": 4, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int4": 0.5}
 
 
@@ -179,7 +181,7 @@ def torch_memory(row: Reference, _context: object) -> Answer:
     tokens = prompt + (row.number("gen") or 0)
     config = config_named(row_model(row).name)
     width = float(config.get("intermediate_size", 4 * load.hidden_size))
-    widest = prompt * width * WIDE_COPIES * 2
+    widest = prompt * (width * WIDE_COPIES + load.hidden_size * ROW_COPIES) * 2
     value = load.weights_bytes + load.cache_bytes(tokens) + widest
     binary = GIB / 1e9 if (row.unit or "").upper() == "GB" else 2**20 / 1e6
     return exact(value / binary, TORCH_SPREAD)

@@ -9,8 +9,10 @@ from llmops_cli.plan.row_models import row_gpus, row_load
 from llmops_cli.sizing.calibration import Group, correction
 from llmops_cli.sizing.efficiency import efficiency_of
 from llmops_cli.sizing.figures import estimated
+from llmops_cli.sizing.gpus import NamedGpus
 from llmops_cli.sizing.load import ServingLoad
-from llmops_cli.sizing.speed import Placement, ceiling_s, is_spilled, prefill_s, step_s
+from llmops_cli.sizing.placement import Placement, is_spilled
+from llmops_cli.sizing.speed import ceiling_s, prefill_s, step_s
 
 ENGINES = {
     "decode_tps_batch1": "llamacpp",
@@ -40,7 +42,7 @@ class RawSpeed:
         cards = row_gpus(row)
         self.machine = cards.gpu.name
         self.load = row_load(row)
-        self.place = Placement(gpu=cards.gpu, tensor=cards.count)
+        self.place = _spread(cards, self.engine)
         self.value = self._value()
 
     def _value(self) -> float:
@@ -81,6 +83,13 @@ class RawSpeed:
         if is_small(self.load):
             spread += SMALL_SPREAD
         return spread
+
+
+def _spread(cards: NamedGpus, engine: str) -> Placement:
+    """Transformers has layers one after another on several cards, other engines parts of each."""
+    if engine == "transformers":
+        return Placement(gpu=cards.gpu, pipeline=cards.count)
+    return Placement(gpu=cards.gpu, tensor=cards.count)
 
 
 def is_small(load: ServingLoad) -> bool:

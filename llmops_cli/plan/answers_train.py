@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 import msgspec
 
 from llmops_cli.plan.references import Answer, Reference, Unanswered, exact
 from llmops_cli.plan.row_models import row_gpus, row_model
 from llmops_cli.sizing.architecture import Architecture
+from llmops_cli.sizing.calibration import Group
 from llmops_cli.sizing.devices import Cluster
 from llmops_cli.sizing.families import architecture_of
 from llmops_cli.sizing.figures import estimated
@@ -18,14 +20,10 @@ from llmops_cli.sizing.memory import device_memory
 from llmops_cli.sizing.parameters import parameter_count
 from llmops_cli.sizing.public_models import config_named
 from llmops_cli.sizing.step_time import StepTime, step_time
+from llmops_cli.sizing.training_bands import MEMORY, SPEED, training_correction
 from llmops_cli.sizing.work import Work
 
 PER_NODE = 8
-SPEED_SPREAD = 0.16
-PIPELINE_SPREAD = 0.33
-MEMORY_SPREAD = 0.08
-PIPELINE_MEMORY_SPREAD = 0.3
-"""From docs/SIZING.md: what the arithmetic is off on torchtitan's table."""
 CHECKPOINTING = {"selective": "alternate", "full": "full", "none": "none"}
 """torchtitan's `selective` keeps every second product."""
 MEGATRON = {"sequence_length": 2048}
@@ -35,6 +33,13 @@ ADAPTER_BYTES = 0.3
 """Adapters with their states, activations of a short batch, and the framework, a parameter."""
 RULE_SPREAD = 0.35
 _DEGREE = re.compile(r"\b(fsdp|tp|pp|cp)(\d+)\b")
+
+
+class Calibrated(Protocol):
+    """What a check knows of measurements."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]: ...
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,21 +109,32 @@ def _time(found: Trained) -> StepTime:
     return step_time(found.architecture, found.work, found.layout, found.cluster)
 
 
-def speed(row: Reference, _context: object) -> Answer:
-    found = trained(row)
-    each = _time(found).tokens_per_s / found.layout.devices
-    spread = PIPELINE_SPREAD if found.layout.pipeline > 1 else SPEED_SPREAD
-    return _banded(each, spread)
+def raw_speed(found: Trained) -> float:
+    """Tokens a second of each device, before any calibration."""
+    return _time(found).tokens_per_s / found.layout.devices
 
 
-def memory(row: Reference, _context: object) -> Answer:
-    found = trained(row)
+def raw_memory(found: Trained) -> float:
+    """Bytes of the fullest device, likewise."""
     framework = found.cluster.device.framework_bytes(found.layout.devices)
-    total = device_memory(
-        found.architecture, found.work, found.layout, framework_bytes=framework
-    ).total
-    spread = PIPELINE_MEMORY_SPREAD if found.layout.pipeline > 1 else MEMORY_SPREAD
-    return _banded(total, spread)
+    memory = device_memory(found.architecture, found.work, found.layout, framework_bytes=framework)
+    return memory.total
+
+
+def speed(row: Reference, context: Calibrated) -> Answer:
+    found = trained(row)
+    return _corrected(raw_speed(found), found, SPEED, context)
+
+
+def memory(row: Reference, context: Calibrated) -> Answer:
+    found = trained(row)
+    return _corrected(raw_memory(found), found, MEMORY, context)
+
+
+def _corrected(value: float, found: Trained, quantity: str, context: Calibrated) -> Answer:
+    fix = training_correction(found.layout, found.cluster.device.name, quantity, context.groups)
+    figure = estimated(value * fix.factor, fix.spread, formula="", source="")
+    return Answer(value=figure.value, low=figure.low, high=figure.high)
 
 
 def utilisation(row: Reference, _context: object) -> Answer:
@@ -191,8 +207,3 @@ def _parameters_said(row: Reference) -> float:
     if found is None:
         raise Unanswered("the model's size is not told")
     return float(found[1]) * 1e9
-
-
-def _banded(value: float, spread: float) -> Answer:
-    figure = estimated(value, spread, formula="", source="")
-    return Answer(value=figure.value, low=figure.low, high=figure.high)

@@ -20,6 +20,7 @@ from llmops_cli.plan.references import (
 from llmops_cli.plan.report import Checked, CheckedRow, CheckReport
 from llmops_cli.sizing.efficiency import FITTED
 from llmops_cli.sizing.figures import BAND_RATE
+from llmops_cli.sizing.training_bands import TRAINED
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +39,7 @@ def check_references(path: Path, *, fit_sources: Sequence[str] | None) -> CheckR
     """
     references = read_references(path)
     if fit_sources is None:
-        groups = FITTED
+        groups = (*FITTED, *TRAINED)
         judged = references
     else:
         fitted = [row for row in references if _is_of(row, fit_sources)]

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.plan.recipe import PlanRecipe
-from llmops_cli.runtime.bandwidth import measured_speed
-from llmops_cli.runtime.rows import read_text
 from llmops_cli.sizing.devices import GIB, GIGA, PCIE4, TERA, Device
 from llmops_cli.sizing.gpu_facts import GpuFacts, Price
 from llmops_cli.sizing.gpus import Gpu, NamedGpus, check_own, read_gpus
@@ -32,6 +31,7 @@ class OwnGpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     link_gb_per_s: float = PCIE4
     usd_per_hour: float | None = None
     spot_usd_per_hour: float | None = None
+    reserved_usd_per_hour: float | None = None
     source: str = ""
     date: str = ""
 
@@ -58,9 +58,11 @@ def read_own(path: Path) -> dict[str, Gpu]:
     """A user's cards. Raises: UsageError for a file that is none, with the field."""
     import yaml
 
+    from llmops_cli.runtime.rows import read_text
+
     try:
         loaded: Any = yaml.safe_load(read_text(path))  # Any: YAML
-        file = msgspec.convert(loaded, OwnFile)
+        misfit = misfit_of(loaded, OwnFile)
     except FileNotFoundError:
         raise UsageError(f"no GPU file at {path}") from None
     except OSError as error:
@@ -68,11 +70,12 @@ def read_own(path: Path) -> dict[str, Gpu]:
     except yaml.YAMLError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path} is not YAML: {reason}") from error
-    except msgspec.ValidationError as error:
+    if misfit is not None:
         raise UsageError(
-            f"{path}: {error}",
+            f"{path}: {misfit.told}",
             hint="gpus: {mine: {memory_gib: 24, bandwidth_gb_per_s: 900, bf16_tflops: 80}}",
-        ) from error
+        )
+    file = msgspec.convert(loaded, OwnFile)
     for name, each in file.gpus.items():
         _check_amounts(name, each)
     found = {name.lower(): _own(name, each) for name, each in file.gpus.items()}
@@ -85,6 +88,7 @@ def _check_amounts(name: str, own: OwnGpu) -> None:
     limits = {
         "usd_per_hour": (own.usd_per_hour, 0.0, DEAREST_USD),
         "spot_usd_per_hour": (own.spot_usd_per_hour, 0.0, DEAREST_USD),
+        "reserved_usd_per_hour": (own.reserved_usd_per_hour, 0.0, DEAREST_USD),
         "f32_tflops": (own.f32_tflops, 0.01, FASTEST_TFLOPS),
         "fp8_tflops": (own.fp8_tflops, 0.01, FASTEST_TFLOPS),
         "link_gb_per_s": (own.link_gb_per_s, 0.01, FASTEST_GB_PER_S),
@@ -118,16 +122,19 @@ def _peak(tflops: float | None, other: float | None) -> float | None:
 
 def _price(name: str, own: OwnGpu, table: Price | None) -> Price | None:
     """Raises: UsageError for a spot price of a card that has no other."""
-    if own.usd_per_hour is None and own.spot_usd_per_hour is None:
+    told = (own.usd_per_hour, own.spot_usd_per_hour, own.reserved_usd_per_hour)
+    if told == (None, None, None):
         return table
     on_demand = own.usd_per_hour
     if on_demand is None and table is not None:
         on_demand = table.usd_per_hour
     if on_demand is None:
-        raise UsageError(f"GPU '{name}' has a spot price only", hint="add usd_per_hour")
+        kind = "a reserved" if own.spot_usd_per_hour is None else "a spot"
+        raise UsageError(f"GPU '{name}' has {kind} price only", hint="add usd_per_hour")
     return Price(
         usd_per_hour=on_demand,
         spot_usd_per_hour=own.spot_usd_per_hour,
+        reserved_usd_per_hour=own.reserved_usd_per_hour,
         date=own.date,
         source=own.source or "a user's file",
     )
@@ -161,6 +168,8 @@ def _base(name: str, own: OwnGpu) -> Gpu:
 def this_machine() -> Gpu:
     """Its processor with the speed that it measured."""
     import psutil
+
+    from llmops_cli.runtime.bandwidth import measured_speed
 
     speed = measured_speed()
     device = Device(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from llmops_cli.sizing.calibration import Observation, fit
 from llmops_cli.sizing.efficiency import efficiency_of
 from llmops_cli.sizing.gpus import Gpu, gpu_named
 from llmops_cli.sizing.load import ServingLoad
+from llmops_cli.sizing.placement import Placement
 from llmops_cli.sizing.queueing import Service, closed_loop
-from llmops_cli.sizing.speed import Placement, prefill_s, step_s
+from llmops_cli.sizing.speed import prefill_s, step_s
 
 ENGINE_NAMES = {"hf": "transformers", "transformers": "transformers"}
 BENCH = "llmops.bench"
+MOST_RATIO = 30.0
+"""Either way; a measurement further off is of something else."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,14 +131,45 @@ def _levels(levels: Sequence[Any]) -> Iterator[Measured]:  # Any: bench's levels
 
 def observe(bench: Bench) -> Iterator[Observation]:
     """One stream tells decoding and prefill, several tell the batch."""
+    prompts = []
     for level in bench.levels:
+        if level.streams > 1:
+            continue
         service = raw_service(bench, level)
-        if level.streams == 1:
-            yield _observation(bench, "decode", service.step_s(1) * 1000 / level.tpot_ms)
-            alone = closed_loop(service, 1)
-            yield _observation(bench, "prefill", alone.ttft_s * 1000 / level.ttft_ms)
+        yield _observation(bench, "decode", service.step_s(1) * 1000 / level.tpot_ms)
+        ratio = closed_loop(service, 1).ttft_s * 1000 / level.ttft_ms
+        prompts.append(ratio)
+        yield _observation(bench, "prefill", ratio)
+    prompt_ratio = sorted(prompts)[len(prompts) // 2] if prompts else 1.0
+    for level in bench.levels:
+        if level.streams > 1:
+            ratio = batch_ratio(raw_service(bench, level), level, prompt_ratio=prompt_ratio)
+            yield _observation(bench, "batch", ratio)
+
+
+def batch_ratio(service: Service, level: Measured, *, prompt_ratio: float) -> float:
+    """How much faster steps must be for the time a token that was measured, by halving.
+
+    A token's time has other streams' prompts in it, so it is more than a step's.
+    """
+    low = math.log(1 / MOST_RATIO)
+    high = math.log(MOST_RATIO)
+    for _ in range(40):
+        middle = (low + high) / 2
+        if _tpot_ms(service, level, math.exp(middle), prompt_ratio) > level.tpot_ms:
+            low = middle
         else:
-            yield _observation(bench, "batch", service.step_s(level.streams) * 1000 / level.tpot_ms)
+            high = middle
+    return math.exp(high)
+
+
+def _tpot_ms(service: Service, level: Measured, ratio: float, prompt_ratio: float) -> float:
+    scaled = msgspec.structs.replace(
+        service,
+        prefill_s=service.prefill_s / prompt_ratio,
+        step_s=lambda streams: service.step_s(streams) / ratio,
+    )
+    return closed_loop(scaled, level.streams).tpot_s * 1000
 
 
 def raw_service(bench: Bench, level: Measured) -> Service:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.runtime.files import write_atomic
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.sizing.calibration import Group
 from llmops_cli.sizing.efficiency import FITTED
 
@@ -23,6 +23,8 @@ class FitFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def write_fit(place: Path, found: FitFile) -> None:
+    from llmops_cli.runtime.files import write_atomic
+
     text = msgspec.json.format(msgspec.json.encode(found), indent=2)
     write_atomic(place, text + b"\n")
 
@@ -35,11 +37,14 @@ def read_groups(place: str | None) -> tuple[Group, ...]:
     if place is None:
         return FITTED
     try:
-        file = msgspec.json.decode(Path(place).read_bytes(), type=FitFile)
+        raw = Path(place).read_bytes()
     except OSError as error:
         raise UsageError(f"{place} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    try:
+        file = msgspec.json.decode(raw, type=FitFile)
+    except UNREADABLE:
+        reason = wrong_in(raw, FitFile)
         raise UsageError(
-            f"{place} is no file of plan fit: {error}", hint="llmops plan fit RESULTS -o FILE"
-        ) from error
+            f"{place} is no file of plan fit: {reason}", hint="llmops plan fit RESULTS -o FILE"
+        ) from None
     return (*file.groups, *FITTED)

@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from llmops_cli.sizing.load import ServingLoad
-from llmops_cli.sizing.speed import Placement
+from llmops_cli.sizing.placement import Placement, card_cache_bytes, stages_of
 
 GIB = 2**30
 CONTEXT_BYTES = 0.5 * GIB
@@ -25,7 +25,10 @@ UNKNOWN_BYTES = 1.5 * GIB
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of all cards together. `pool_low`, `pool_high`: by what the parts can differ."""
+    """Bytes of all cards together. `low` and `high`: by what the parts can differ.
+
+    sequences: of the context asked for, that the fullest stage of each copy has a cache for.
+    """
 
     total: float
     weights: float
@@ -33,6 +36,9 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     pool: float
     pool_low: float
     pool_high: float
+    sequences: float
+    sequences_low: float
+    sequences_high: float
     formula: str
 
 
@@ -42,53 +48,57 @@ def room(
     *,
     engine: str,
     memory_share: float,
+    context: int,
 ) -> Room:
-    """`memory_share`: of each card, what the engine may use."""
-    total = place.device.memory_bytes * place.devices * memory_share
-    other = other_bytes(load, place, engine=engine)
-    pool = total - load.weights_bytes - other
-    unknown = min(UNKNOWN_BYTES * place.devices, 0.8 * other)
+    """`memory_share`: of each card, what the engine may use; `context`: tokens of a sequence."""
+    card = place.device.memory_bytes * memory_share
+    other = card_other_bytes(load, place, engine=engine)
+    unknown = min(UNKNOWN_BYTES, 0.8 * other)
+    stages = stages_of(load, place)
+    each = card_cache_bytes(load, place, context)
+
+    def pool(more: float) -> float:
+        left = [max(0.0, card - stage.weights_bytes - other + more) for stage in stages]
+        return sum(left) * place.tensor * place.data
+
+    def sequences(more: float) -> float:
+        if each == 0:
+            return math.inf
+        held = []
+        for stage in stages:
+            left = max(0.0, card - stage.weights_bytes - other + more)
+            held.append(left // (each * stage.layer_share))
+        return min(held) * place.data
+
+    weights = sum(stage.weights_bytes for stage in stages) * place.tensor * place.data
     return Room(
-        total=total,
-        weights=load.weights_bytes,
-        other=other,
-        pool=max(0.0, pool),
-        pool_low=max(0.0, pool - unknown),
-        pool_high=max(0.0, pool + unknown),
+        total=card * place.devices,
+        weights=weights,
+        other=other * place.devices,
+        pool=pool(0),
+        pool_low=pool(-unknown),
+        pool_high=pool(unknown),
+        sequences=sequences(0),
+        sequences_low=sequences(-unknown),
+        sequences_high=sequences(unknown),
         formula=(
-            f"{place.devices} x memory x {memory_share:g} - weights "
-            f"- {other / GIB:.2f} GiB of activations, graphs and framework"
+            f"{place.devices} x memory x {memory_share:g} - {weights / GIB:,.2f} GiB of weights "
+            f"- {other * place.devices / GIB:.2f} GiB of activations, graphs and framework"
         ),
     )
 
 
-def other_bytes(load: ServingLoad, place: Placement, *, engine: str) -> float:
-    """Activations, graphs and the framework, of all cards."""
+def card_other_bytes(load: ServingLoad, place: Placement, *, engine: str) -> float:
+    """Activations, graphs and the framework of one card."""
     if place.device.is_cpu:
         return place.device.framework_bytes(1)
-    context = CONTEXT_BYTES * place.devices
     if engine == "llamacpp":
-        return context + MICRO_BATCH * _row_bytes(load)
-    activations = BATCHED_TOKENS * load.hidden_size * HIDDEN_COPIES * 2
-    graphs = GRAPHS_BYTES * place.devices if engine in {"vllm", "sglang"} else 0.0
-    return context + activations + graphs
+        return CONTEXT_BYTES + MICRO_BATCH * _row_bytes(load) / place.devices
+    activations = BATCHED_TOKENS * load.hidden_size * HIDDEN_COPIES * 2 / place.tensor
+    graphs = GRAPHS_BYTES if engine in {"vllm", "sglang"} else 0.0
+    return CONTEXT_BYTES + activations + graphs
 
 
 def _row_bytes(load: ServingLoad) -> float:
     """One row of llama.cpp's compute buffer: logits of the largest usual vocabulary."""
     return 128_000 * LOGIT_BYTES + load.hidden_size * HIDDEN_COPIES * LOGIT_BYTES
-
-
-def cards_needed(
-    load: ServingLoad,
-    gpu_bytes: float,
-    *,
-    cache_bytes: float,
-    memory_share: float,
-) -> int:
-    """The least power of two that holds weights, cache and 2 GiB on each."""
-    each = gpu_bytes * memory_share - 2 * GIB
-    if each <= 0:
-        return 1
-    needed = (load.weights_bytes + cache_bytes) / each
-    return 1 << max(0, math.ceil(math.log2(max(needed, 1))))

@@ -33,12 +33,22 @@ def held_figures(setting: Setting) -> dict[str, Figure]:
 
 def _fits(setting: Setting) -> Figure:
     wanted = setting.recipe.concurrency or 1
-    needed = setting.load.cache_bytes(setting.recipe.context) * wanted
+    room = setting.room
+    if setting.is_split:
+        return decided(
+            is_so=False,
+            at_worst=False,
+            at_best=False,
+            formula="all layers on the cards, and some stay in main memory",
+        )
     return decided(
-        is_so=needed <= setting.room.pool and setting.room.pool > 0,
-        at_worst=needed <= setting.room.pool_low and setting.room.pool_low > 0,
-        at_best=needed <= setting.room.pool_high and setting.room.pool_high > 0,
-        formula=f"{wanted} x cache of {setting.recipe.context} tokens <= {setting.room.formula}",
+        is_so=room.sequences >= wanted and room.pool > 0,
+        at_worst=room.sequences_low >= wanted and room.pool_low > 0,
+        at_best=room.sequences_high >= wanted and room.pool_high > 0,
+        formula=(
+            f"{wanted} x cache of {setting.recipe.context} tokens <= {room.formula}, "
+            f"on {setting.place.in_words}"
+        ),
     )
 
 
@@ -47,9 +57,17 @@ def _max_concurrency(setting: Setting) -> Figure:
     if each == 0:
         return missing("a model without a cache: its states are small")
     return Figure(
-        value=setting.room.pool // each,
-        low=setting.room.pool_low // each,
-        high=setting.room.pool_high // each,
-        formula=f"pool / {each:,.0f} bytes of {setting.recipe.context} tokens",
+        value=setting.room.sequences,
+        low=setting.room.sequences_low,
+        high=setting.room.sequences_high,
+        formula=f"pool / {each:,.0f} bytes of {setting.recipe.context} tokens{_copied(setting)}",
         source="kv_pool_bytes",
     )
+
+
+def _copied(setting: Setting) -> str:
+    """How often the cards of a group have one and the same head."""
+    heads = setting.load.kv_heads
+    if heads is None or setting.place.tensor <= heads:
+        return ""
+    return f", {setting.place.tensor / heads:.3g} times: {heads} KV heads on {setting.place.tensor}"

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.models.config import read_config
-from llmops_cli.models.gguf.parts import GgufModel, require_model
 from llmops_cli.sizing.cache_rules import cache_bits
 from llmops_cli.sizing.format_bits import GGUF, KNOWN, scheme_named
 from llmops_cli.sizing.load import ServingLoad
 from llmops_cli.sizing.load_of import load_of
 from llmops_cli.sizing.public_models import CONFIGS, config_named, is_named, plain_name
-from llmops_cli.sizing.served_gguf import served_gguf
 from llmops_cli.sizing.served_models import own_dtype, read_json, served_model
+
+if TYPE_CHECKING:
+    from llmops_cli.models.gguf.parts import GgufModel
 
 Config = dict[str, Any]  # Any: each architecture has fields of its own
 _GGUF_NAME = re.compile(r"^(?P<model>.+?)[-. ](?P<scheme>[A-Za-z0-9_]+)$")
@@ -58,19 +59,18 @@ def split_name(text: str) -> Named:
 
 
 def read_load(source: str, *, scheme: str | None, cache_type: str) -> ServingLoad:
-    """`source`: a folder, a config.json, a .gguf file, or a public name.
+    """`source`: a folder, a config.json or a .gguf file or the URL of one, or a public name.
 
     Raises: UsageError for what cannot be found or read, naming the nearest that is known.
     """
     cache_bits(cache_type)
     wanted = None if scheme is None else scheme_named(scheme)
     if "://" in source:
-        raise UsageError(
-            f"{source} is a URL, which plans do not read",
-            hint="download its config.json, or give the model's public name",
-        )
+        return _of_url(source, wanted, cache_type)
     path = Path(source)
     if path.suffix == ".gguf" and path.is_file():
+        from llmops_cli.models.gguf.parts import require_model
+
         return _of_gguf(require_model(path), cache_type)
     if path.is_dir() or (path.suffix == ".json" and path.is_file()):
         config = read_config(path) if path.is_dir() else read_json(path)
@@ -82,6 +82,20 @@ def read_load(source: str, *, scheme: str | None, cache_type: str) -> ServingLoa
     config = dict(config_named(named.model))
     scheme_here = wanted or named.scheme or "BF16"
     return _of_config(config, name=named.model, scheme=scheme_here, cache_type=cache_type)
+
+
+def _of_url(url: str, scheme: str | None, cache_type: str) -> ServingLoad:
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url} is no http(s) URL", hint="https://HOST/PATH/MODEL.gguf")
+    from llmops_cli.models.remote_config import is_config_url, read_remote_config
+
+    if is_config_url(url):
+        config = read_remote_config(url)
+        scheme_there = scheme or own_scheme(config)
+        return _of_config(config, name=url, scheme=scheme_there, cache_type=cache_type)
+    from llmops_cli.models.gguf.remote import read_remote
+
+    return _of_gguf(read_remote(url), cache_type)
 
 
 def own_scheme(config: Config) -> str:
@@ -116,6 +130,8 @@ def is_gguf_scheme(scheme: str) -> bool:
 
 def _of_gguf(model: GgufModel, cache_type: str) -> ServingLoad:
     """Each tensor as the file has it; the format is only what it is called."""
+    from llmops_cli.sizing.served_gguf import served_gguf
+
     scheme = _scheme_of(model)
     return load_of(served_gguf(model), scheme=scheme, is_own=True, cache_type=cache_type)
 

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from llmops_cli.core.fields import FiniteAmount, Flag, Positive, Rate, Share
+from llmops_cli.core.fields import (
+    FiniteAmount,
+    Flag,
+    Natural,
+    Positive,
+    PositiveNumber,
+    Rate,
+    Share,
+)
 
 Engine = Literal["llamacpp", "vllm", "sglang", "transformers", "sim"]
 Billing = Literal["on-demand", "spot", "reserved"]
@@ -18,7 +26,7 @@ class PlanRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     model: Annotated[
         str | None,
         Flag(
-            help="A folder, a config.json, a .gguf file, or a public model's name.",
+            help="A folder, a config.json, a .gguf file or its URL, or a public model's name.",
             argument=True,
         ),
     ] = None
@@ -51,11 +59,34 @@ class PlanRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Rate | None, Flag(help="Requests a second that come whether or not others are done.")
     ] = None
     slo: Annotated[
-        str | None, Flag(help="Limits that the means must meet: ttft=500ms,tpot=50ms.")
+        str | None, Flag(help="Limits that the means must keep within: ttft=500ms,tpot=50ms.")
     ] = None
     tensor_parallel: Annotated[
-        Positive | None, Flag(help="Cards that share each layer.", default="all")
+        Positive | None,
+        Flag(help="Cards that share each layer.", default="chosen: llmops plan layouts"),
     ] = None
+    pipeline_parallel: Annotated[
+        Positive | None, Flag(help="Stages of layers one after another.", default="chosen")
+    ] = None
+    data_parallel: Annotated[
+        Positive | None, Flag(help="Copies of the model.", default="chosen")
+    ] = None
+    expert_parallel: Annotated[
+        Positive | None,
+        Flag(help="Cards over which whole experts lie, of all copies.", default="chosen"),
+    ] = None
+    gpu_layers: Annotated[
+        Natural | None,
+        Flag(help="Layers on cards (llama.cpp's -ngl).", default="as many as fit"),
+    ] = None
+    cpu_offload_gib: Annotated[
+        PositiveNumber | None,
+        Flag(help="GiB of weights a card that stay in main memory (vLLM).", default="none"),
+    ] = None
+    host_gb_per_s: Annotated[
+        PositiveNumber, Flag(help="What main memory is read at, for what stays there.")
+    ] = 35.0
+    pcie_gb_per_s: Annotated[PositiveNumber, Flag(help="What is sent from there to a card.")] = 25.0
     memory_share: Annotated[Share, Flag(help="Of a card's memory, what the engine may use.")] = 0.9
     draft_tokens: Annotated[
         Positive | None, Flag(help="Drafted tokens a step (speculation).", default="none")

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.sizing.figures import EXACT_SHARE
 
 GIB = 2**30
@@ -82,14 +83,16 @@ def exact(value: float, share: float = EXACT_SHARE) -> Answer:
 def read_references(path: Path) -> list[Reference]:
     """Raises: UsageError for a file that is no list of rows."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=list[Reference])
+        raw = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    try:
+        found = msgspec.json.decode(raw, type=list[Reference])
+    except UNREADABLE:
+        reason = wrong_in(raw, list[Reference])
         raise UsageError(
-            f"{path} is no list of published values: {error}",
-            hint=ROW_HINT,
-        ) from error
+            f"{path} is no list of published values: {reason}", hint=ROW_HINT
+        ) from None
     if not found:
         raise UsageError(f"{path} has no rows", hint=ROW_HINT)
     return found

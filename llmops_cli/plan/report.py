@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from llmops_cli.plan.slo import Kept
 from llmops_cli.sizing.figures import Figure
 
 
@@ -37,7 +38,10 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan with what stands around it. `words`: how to say the cards, `knee`: streams there."""
+    """A plan with what stands around it. `knee`: streams there.
+
+    keeps_slo: None where no limit was given. model: its name, with which the title begins.
+    """
 
     plan: ServePlan
     title: str
@@ -45,6 +49,32 @@ class PlanDetail(msgspec.Struct, frozen=True, kw_only=True):
     knee: float
     advice: tuple[str, ...]
     notes: tuple[str, ...]
+    keeps_slo: Kept | None = None
+    model: str = ""
+
+
+class LayoutRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to spread a model. weights: of the fullest card; None: what it cannot tell."""
+
+    tensor: int
+    pipeline: int
+    data: int
+    expert: int
+    is_chosen: bool
+    fits: bool
+    weights_bytes_per_card: float
+    kv_pool_bytes: float
+    max_concurrency: int | None
+    ttft_ms: float | None
+    tpot_ms: float | None
+    throughput_tps: float | None
+
+
+class LayoutReport(msgspec.Struct, frozen=True, kw_only=True):
+    """All of them, the one to take first."""
+
+    reason: str
+    layouts: tuple[LayoutRow, ...]
 
 
 class CheckedRow(msgspec.Struct, frozen=True, kw_only=True):

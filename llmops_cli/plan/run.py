@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from llmops_cli.plan.advice import advice_of
+from llmops_cli.plan.layouts import choose, layout_notes
 from llmops_cli.plan.memory_figures import held_figures
 from llmops_cli.plan.price import cost_figure, usd_per_hour
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.report import CurvePoint, PlanDetail, ServePlan
 from llmops_cli.plan.service import loaded_of, service_of
-from llmops_cli.plan.setting import Setting, settle
+from llmops_cli.plan.setting import Setting, context_notes, title_of
+from llmops_cli.plan.slo import all_kept, objectives_of
 from llmops_cli.plan.speed_figures import (
     LOADED_SPREAD,
     decode_figure,
@@ -23,26 +25,33 @@ from llmops_cli.sizing.queueing import Loaded, Service, curve, knee
 
 def plan_serve(recipe: PlanRecipe) -> PlanDetail:
     """Raises: UsageError for what cannot be looked up."""
-    setting = settle(recipe)
+    choice = choose(recipe)
+    setting = choice.setting
     service = service_of(setting)
     points = curve(service) if setting.can_run else ()
     usd = usd_per_hour(setting)
+    bend = knee(points).streams if points else 0.0
     plan = _plan(setting, service, usd)
+    objectives = objectives_of(setting.limits, ttft_ms=plan.ttft_ms, tpot_ms=plan.tpot_ms)
+    advice = advice_of(
+        load=setting.load,
+        place=setting.place,
+        engine=setting.engine,
+        slots=setting.slots,
+        service=service,
+        limits=setting.limits,
+        rate=recipe.rate,
+        bend=bend,
+    )
     return PlanDetail(
         plan=plan,
-        title=_title(setting),
+        title=title_of(setting),
         curve=tuple(_point(each, usd) for each in points),
-        knee=knee(points).streams if points else 0.0,
-        advice=advice_of(
-            load=setting.load,
-            place=setting.place,
-            engine=setting.engine,
-            slots=setting.slots,
-            service=service,
-            limits=setting.limits,
-            rate=recipe.rate,
-        ),
-        notes=setting.load.notes,
+        knee=bend,
+        advice=(*(each.told for each in objectives), *advice),
+        notes=(*setting.load.notes, *context_notes(setting), *layout_notes(choice)),
+        model=setting.load.name,
+        keeps_slo=all_kept(objectives) if objectives else None,
     )
 
 
@@ -89,9 +98,3 @@ def _point(each: Loaded, usd: float | None) -> CurvePoint:
         tpot_ms=each.tpot_s * 1000,
         usd_per_million=None if usd is None else usd_per_million(usd, each.tokens_per_s),
     )
-
-
-def _title(setting: Setting) -> str:
-    count = setting.place.devices
-    cards = setting.machine if count == 1 else f"{count} x {setting.machine}"
-    return f"{setting.load.name} ({setting.load.scheme}) on {cards} by {setting.engine}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from llmops_cli.plan.setting import MOST_SLOTS, Setting
+from llmops_cli.plan.setting import Setting
 from llmops_cli.sizing.queueing import Loaded, Service, closed_loop, open_loop
 from llmops_cli.sizing.speed import Speculation, prefill_s, speculated_s, step_s
+
+OVERLAPPING = frozenset({"vllm", "sglang"})
 
 
 def service_of(setting: Setting) -> Service:
@@ -15,9 +17,9 @@ def service_of(setting: Setting) -> Service:
     alone_s = token_s(setting, 1) / decode.factor
 
     def step(streams: float) -> float:
-        if streams <= 1:
+        if abreast(setting, streams) <= 1:
             return alone_s
-        return token_s(setting, streams) / batch.factor
+        return token_s(setting, abreast(setting, streams)) / batch.factor
 
     whole_s = prefill_s(
         setting.load, setting.place, setting.efficiency, tokens=setting.prompt_tokens
@@ -25,9 +27,21 @@ def service_of(setting: Setting) -> Service:
     return Service(
         prefill_s=whole_s / prefill.factor,
         output_tokens=setting.output_tokens,
-        slots=max(1, min(setting.slots, MOST_SLOTS)),
+        slots=max(1, setting.slots),
         step_s=step,
+        copies=setting.place.data,
+        stages=_stages_at_work(setting),
     )
+
+
+def abreast(setting: Setting, streams: float) -> float:
+    """Sequences of one step: those of one copy, in as many parts as its stages work on at once."""
+    return max(1.0, streams / (setting.place.data * _stages_at_work(setting)))
+
+
+def _stages_at_work(setting: Setting) -> int:
+    """VLLM and SGLang have a batch in each stage; others one in all of them, one after another."""
+    return setting.place.pipeline if setting.engine in OVERLAPPING else 1
 
 
 def token_s(setting: Setting, streams: float) -> float:

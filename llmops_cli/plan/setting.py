@@ -7,21 +7,22 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.plan.devices import gpus_of
 from llmops_cli.plan.fitted import read_groups
-from llmops_cli.plan.memory import Room, cards_needed, room
+from llmops_cli.plan.host import LLAMACPP, check_offload, with_host
+from llmops_cli.plan.memory import Room, room
 from llmops_cli.plan.models import is_gguf_scheme, read_load
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.slo import Limits, read_limits
 from llmops_cli.sizing.calibration import Correction, Group, correction
 from llmops_cli.sizing.efficiency import efficiency_of
-from llmops_cli.sizing.gpus import NamedGpus
+from llmops_cli.sizing.gpus import Gpu, NamedGpus
 from llmops_cli.sizing.load import ServingLoad
-from llmops_cli.sizing.speed import Efficiency, Placement
+from llmops_cli.sizing.placement import Placement
+from llmops_cli.sizing.speed import Efficiency
 
 MOST_SLOTS = 1024
 """Sequences at once that an engine is asked for at most."""
 MOST_CARDS = 65_536
 USUAL_OUTPUT = 256
-LLAMACPP = "llamacpp"
 VLLM = "vllm"
 
 
@@ -56,21 +57,38 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def slots(self) -> int:
-        """Sequences of the whole context that the pool holds."""
-        each = self.load.cache_bytes(self.recipe.context)
-        if each == 0:
-            return MOST_SLOTS
-        return int(self.room.pool // each)
+        """Sequences of the whole context that the pools hold."""
+        if self.is_split:
+            return self.recipe.concurrency or 1
+        return int(min(self.room.sequences, MOST_SLOTS * self.place.data))
+
+    @property
+    def is_split(self) -> bool:
+        """Layers of llama.cpp in main memory have their cache there: the card is no bound."""
+        return self.engine == LLAMACPP and self.place.host is not None
 
 
-def settle(recipe: PlanRecipe) -> Setting:
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked up before anything is placed."""
+
+    recipe: PlanRecipe
+    load: ServingLoad
+    gpu: Gpu
+    count: int | None
+    engine: str
+    groups: tuple[Group, ...]
+    limits: Limits
+    output_tokens: int
+
+
+def gather(recipe: PlanRecipe) -> Gathered:
     """Raises: UsageError for a model, card, engine or limit that is not known."""
     if not recipe.model:
         raise UsageError("a plan needs a model", hint="llmops plan serve qwen3-8b --gpu l4")
     load = read_load(recipe.model, scheme=recipe.quant, cache_type=recipe.kv_type)
     cards = gpus_of(recipe)
     engine = recipe.engine or (LLAMACPP if is_gguf_scheme(load.scheme) else VLLM)
-    place = _placement(recipe, load, cards)
+    check_offload(recipe, engine)
     output_tokens = recipe.output_tokens or max(1, min(USUAL_OUTPUT, recipe.context // 4))
     if output_tokens >= recipe.context:
         raise UsageError(
@@ -79,40 +97,69 @@ def settle(recipe: PlanRecipe) -> Setting:
         )
     if recipe.rate is not None and recipe.concurrency is not None:
         raise UsageError("--rate and --concurrency are two kinds of load", hint="give one")
-    return Setting(
+    return Gathered(
         recipe=recipe,
         load=load,
-        place=place,
+        gpu=cards.gpu,
+        count=_count(recipe, cards),
         engine=engine,
-        efficiency=efficiency_of(engine, cards.gpu.name),
         groups=read_groups(recipe.fitted),
-        room=room(load, place, engine=engine, memory_share=recipe.memory_share),
         limits=read_limits(recipe.slo),
         output_tokens=output_tokens,
     )
 
 
-def _placement(recipe: PlanRecipe, load: ServingLoad, cards: NamedGpus) -> Placement:
+def _count(recipe: PlanRecipe, cards: NamedGpus) -> int | None:
+    """None where the model decides."""
+    if recipe.this_machine:
+        return 1
     count = recipe.gpus or (cards.count if cards.count > 1 else None)
-    if count is None:
-        cache = load.cache_bytes(recipe.context) * (recipe.concurrency or 1)
-        count = cards_needed(
-            load,
-            cards.gpu.device.memory_bytes,
-            cache_bytes=cache,
-            memory_share=recipe.memory_share,
-        )
-        if recipe.this_machine:
-            count = 1
-    if count > MOST_CARDS:
+    if count is not None and count > MOST_CARDS:
         raise UsageError(
             f"{count:,} cards are more than any plan has",
             hint="fewer --gpus, a shorter --context or less --concurrency",
         )
-    tensor = recipe.tensor_parallel or count
-    if count % tensor:
-        raise UsageError(
-            f"{count} cards are no multiple of --tensor-parallel {tensor}",
-            hint="what is left of them works as a pipeline",
-        )
-    return Placement(gpu=cards.gpu, tensor=tensor, pipeline=count // tensor)
+    return count
+
+
+def placed(gathered: Gathered, place: Placement) -> Setting:
+    """With the part of the weights that stays in main memory, where one does."""
+    recipe = gathered.recipe
+    place = with_host(recipe, gathered.load, place, engine=gathered.engine)
+    return Setting(
+        recipe=recipe,
+        load=gathered.load,
+        place=place,
+        engine=gathered.engine,
+        efficiency=efficiency_of(gathered.engine, place.gpu.name),
+        groups=gathered.groups,
+        room=room(
+            gathered.load,
+            place,
+            engine=gathered.engine,
+            memory_share=recipe.memory_share,
+            context=recipe.context,
+        ),
+        limits=gathered.limits,
+        output_tokens=gathered.output_tokens,
+    )
+
+
+def title_of(setting: Setting) -> str:
+    count = setting.place.devices
+    cards = setting.machine if count == 1 else f"{count} x {setting.machine}"
+    layout = f" ({setting.place.in_words})" if count > 1 else ""
+    return f"{setting.load.name} ({setting.load.scheme}) on {cards}{layout} by {setting.engine}"
+
+
+def context_notes(setting: Setting) -> tuple[str, ...]:
+    """That requests are longer than the model was made for, where they are."""
+    positions = setting.load.positions
+    asked = setting.recipe.context
+    if positions is None or asked <= positions:
+        return ()
+    told = (
+        f"--context {asked:,} is beyond the {positions:,} positions that {setting.load.name} was "
+        "made for: vLLM refuses it and others answer badly, unless its config stretches them"
+    )
+    return (told,)

@@ -6,11 +6,38 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from llmops_cli.plan.report import Checked, PlanDetail
+from llmops_cli.plan.cards import CardRow
+from llmops_cli.plan.money import CostReport, CostRow
+from llmops_cli.plan.report import Checked, LayoutRow, PlanDetail
 from llmops_cli.show.tables import MISSING, cell
 from llmops_cli.sizing.figures import BAND_RATE, Figure, Value
 
 GIB = 2**30
+PLAN_FIGURES = (
+    "max_concurrency",
+    "decode_tps",
+    "ttft_ms",
+    "tpot_ms",
+    "throughput_tps",
+    "cost_per_million_tokens",
+)
+PLAN_COLUMNS = (
+    "weights GiB",
+    "sequences",
+    "one stream tok/s",
+    "TTFT ms",
+    "TPOT ms",
+    "all tok/s",
+    "$/1M tok",
+)
+PLANS_DROPPABLE = ("weights GiB", "sequences", "one stream tok/s", "TPOT ms", "TTFT ms")
+BAND = f"{BAND_RATE:.0%} band"
+PLAN_FOLDS = (BAND,)
+CARD_COLUMNS = ("GiB", "GB/s", "BF16 TFLOP/s", "FP8 TFLOP/s", "capability", "$/hour")
+CARDS_DROPPABLE = ("listed", "capability", "FP8 TFLOP/s")
+LAYOUTS_DROPPABLE = ("GiB/card", "sequences", "TPOT ms")
+COST_DROPPABLE = ("replica-hours", "busy", "USD/1K requests", "break-even/day")
+CHECK_DROPPABLE = ("score", "half width", "unanswered")
 
 
 def plan_table(detail: PlanDetail, *, explains: bool) -> Table:
@@ -18,7 +45,7 @@ def plan_table(detail: PlanDetail, *, explains: bool) -> Table:
     table = Table(title=detail.title, title_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")
-    table.add_column(f"{BAND_RATE:.0%} band", justify="right")
+    table.add_column(BAND, justify="right")
     if explains:
         table.add_column("formula", overflow="fold")
         table.add_column("source", overflow="fold")
@@ -30,16 +57,97 @@ def plan_table(detail: PlanDetail, *, explains: bool) -> Table:
     return table
 
 
-def plans_table(details: Sequence[PlanDetail], names: Sequence[str]) -> Table:
-    """A row a plan."""
-    table = Table()
-    table.add_column("plan")
-    for name in names:
-        table.add_column(name, justify="right")
+def plans_table(details: Sequence[PlanDetail]) -> Table:
+    """A row a plan; whether it keeps within the limits where any were given."""
+    has_limits = any(detail.keeps_slo is not None for detail in details)
+    table = Table(title=cell(details[0].model), title_justify="left")
+    table.add_column("plan", overflow="fold")
+    table.add_column("fits", justify="right")
+    if has_limits:
+        table.add_column("keeps SLO", justify="right")
+    for column in PLAN_COLUMNS:
+        table.add_column(column, justify="right")
     for detail in details:
-        figures = detail.plan.figures()
-        table.add_row(cell(detail.title), *[said(name, figures[name].value) for name in names])
+        plan = detail.plan
+        weights = plan.weights_bytes.value
+        name = detail.title.removeprefix(detail.model).strip()
+        cells = [cell(name), said("fits", plan.fits.value)]
+        if has_limits:
+            cells.append(str(detail.keeps_slo))
+        cells.append(MISSING if weights is None else f"{weights / GIB:,.2f}")
+        cells += [said(name, plan.figures()[name].value) for name in PLAN_FIGURES]
+        table.add_row(*cells)
     return table
+
+
+def cards_table(rows: Sequence[CardRow]) -> Table:
+    """A row a card."""
+    table = Table()
+    table.add_column("--gpu")
+    for column in CARD_COLUMNS:
+        table.add_column(column, justify="right")
+    table.add_column("listed")
+    for row in rows:
+        table.add_row(
+            cell(row.name),
+            f"{row.memory_gib:,.0f}",
+            f"{row.bandwidth_gb_per_s:,.0f}",
+            f"{row.bf16_tflops:,.4g}",
+            MISSING if row.fp8_tflops is None else f"{row.fp8_tflops:,.4g}",
+            MISSING if row.capability is None else f"{row.capability:g}",
+            MISSING if row.usd_per_hour is None else f"{row.usd_per_hour:,.2f}",
+            row.date or "",
+        )
+    return table
+
+
+def layouts_table(rows: Sequence[LayoutRow]) -> Table:
+    """A row a layout, the one to take first."""
+    table = Table()
+    for name in ("TP", "PP", "DP", "EP", "fits", "GiB/card", "sequences"):
+        table.add_column(name, justify="right")
+    for name in ("TTFT ms", "TPOT ms", "tok/s"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            *[str(degree) for degree in (row.tensor, row.pipeline, row.data, row.expert)],
+            said("fits", row.fits),
+            f"{row.weights_bytes_per_card / GIB:,.1f}",
+            MISSING if row.max_concurrency is None else str(row.max_concurrency),
+            said("ttft_ms", row.ttft_ms),
+            said("tpot_ms", row.tpot_ms),
+            said("throughput_tps", row.throughput_tps),
+            style="bold" if row.is_chosen else None,
+        )
+    return table
+
+
+def cost_table(report: CostReport) -> Table:
+    """A row a way to have the traffic answered."""
+    table = Table(title=report.title, title_justify="left")
+    table.add_column("way")
+    for name in ("USD/month", BAND, "USD/1K requests"):
+        table.add_column(name, justify="right")
+    for name in ("replica-hours", "busy", "break-even/day"):
+        table.add_column(name, justify="right")
+    for row in report.rows:
+        figure = row.usd_per_month
+        table.add_row(
+            cell(row.name),
+            said("usd", figure.value),
+            MISSING if figure.value is None else _band("usd", figure),
+            said("usd", row.usd_per_thousand_requests.value),
+            said("hours", row.replica_hours),
+            _share(row.busy_share),
+            _break_even(row),
+        )
+    return table
+
+
+def _break_even(row: CostRow) -> str:
+    if row.break_even_share is None:
+        return MISSING
+    return said("requests", row.break_even_per_day) if row.break_even_per_day else "never"
 
 
 def check_table(by_quantity: dict[str, Checked]) -> Table:
@@ -77,6 +185,8 @@ def said(name: str, value: Value) -> str:
 def _band(name: str, figure: Figure) -> str:
     if figure.value is None:
         return cell(figure.formula)
+    if isinstance(figure.value, bool) and figure.low == figure.high:
+        return ""
     return f"{said(name, figure.low)} to {said(name, figure.high)}"
 
 

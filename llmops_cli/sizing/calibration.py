@@ -1,7 +1,8 @@
 """What measurements say of an engine on a machine, against what arithmetic predicts.
 
 A group is one engine, machine and quantity. Its shift is shrunk towards none, for few rows prove
-little; its band comes from what each row is off when the others predict it.
+little; its band comes from what each row is off when the others predict it, and on a machine that
+was not measured from what machines differ by as well.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from llmops_cli.sizing.figures import BAND_RATE
+
 PRIOR_ROWS = 0.5
 """A shift is believed as if this many rows without one stood beside those that were measured."""
-BAND_QUANTILE = 1.2816
-"""Half of an 80 % band of a normal error, in standard deviations."""
 LEAST_SPREAD = 0.04
 """Two runs of one machine differ by so much."""
-ENOUGH_ROWS = 4
+LEAST_ROWS = 2
+"""One row tells no spread."""
+PRIOR_SIZES = (0.25, 0.5, 1.0)
+"""A spread is told by the residuals and by three more of such shares of the prior's spread."""
 UNSEEN = 1.5
 """How much wider a band is for an engine without any measurement."""
 
@@ -59,10 +63,14 @@ class Prior(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PRIORS = {
-    "decode": Prior(here=0.14, elsewhere=0.22),
-    "prefill": Prior(here=0.20, elsewhere=0.33),
-    "batch": Prior(here=0.22, elsewhere=0.33),
-    "train": Prior(here=0.20, elsewhere=0.33),
+    "decode": Prior(here=0.10, elsewhere=0.17),
+    "prefill": Prior(here=0.15, elsewhere=0.25),
+    "batch": Prior(here=0.15, elsewhere=0.25),
+    "train": Prior(here=0.12, elsewhere=0.20),
+    "train-context": Prior(here=0.25, elsewhere=0.40),
+    "train-pipeline": Prior(here=0.25, elsewhere=0.40),
+    "train-memory": Prior(here=0.09, elsewhere=0.14),
+    "train-memory-pipeline": Prior(here=0.25, elsewhere=0.30),
 }
 """From the residuals of published measurements, left out source by source (docs/PLAN.md)."""
 
@@ -96,16 +104,24 @@ def shrunk(errors: Sequence[float]) -> float:
 
 
 def spread_of(errors: Sequence[float], prior: float) -> float:
-    """The error at 80 % of rows, each predicted by the others; the prior's where those are few."""
-    if len(errors) < ENOUGH_ROWS:
+    """Half a band, from what each row is off when the others predict it, and from the prior."""
+    if len(errors) < LEAST_ROWS:
         return prior
     residuals = []
     for index, error in enumerate(errors):
         others = [*errors[:index], *errors[index + 1 :]]
-        residuals.append(abs(error - shrunk(others)))
-    rank = math.ceil((len(residuals) + 1) * 0.8)
-    at = min(rank, len(residuals)) - 1
-    return max(LEAST_SPREAD, sorted(residuals)[at])
+        residuals.append(error - shrunk(others))
+    return max(LEAST_SPREAD, half_band(residuals, prior))
+
+
+def half_band(residuals: Sequence[float], prior: float) -> float:
+    """What BAND_RATE of further rows stay within: a rank among these and what the prior expects.
+
+    Source: split conformal prediction (arXiv:2107.07511, section 1).
+    """
+    sizes = [abs(each) for each in residuals] + [prior * part for part in PRIOR_SIZES]
+    rank = math.ceil((len(sizes) + 1) * BAND_RATE)
+    return sorted(sizes)[min(rank, len(sizes)) - 1]
 
 
 def correction(
@@ -131,10 +147,19 @@ def correction(
             spread=prior.elsewhere * UNSEEN,
             source=f"extrapolated: no measurement of {engine} on {machine}",
         )
-    shift = shrunk([each.shift for each in same])
+    shifts = [each.shift for each in same]
     machines = ", ".join(each.machine for each in same)
     return Correction(
-        factor=math.exp(shift),
-        spread=prior.elsewhere,
+        factor=math.exp(shrunk(shifts)),
+        spread=_elsewhere(same, prior),
         source=f"extrapolated from {engine} on {machines}",
     )
+
+
+def _elsewhere(same: Sequence[Group], prior: Prior) -> float:
+    """What machines differ by, and what rows of one machine do."""
+    between = math.sqrt(max(0.0, prior.elsewhere**2 - prior.here**2))
+    if len(same) >= LEAST_ROWS:
+        between = spread_of([each.shift for each in same], between)
+    within = sum(each.spread for each in same) / len(same)
+    return math.hypot(between, within)

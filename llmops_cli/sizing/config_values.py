@@ -31,6 +31,23 @@ def count_in(config: Config, key: str, default: int = 0) -> int:
     return _checked(key, default if value is None else value, least=0)
 
 
+def positions_in(config: Config) -> int | None:
+    """Tokens that the model was made for, or stretched to by YaRN and the like; None: not told.
+
+    Raises: UsageError for what is no count.
+    """
+    told = count_in(config, "max_position_embeddings") or None
+    scaling = config.get("rope_scaling") or config.get("rope_parameters")
+    if told is None or not isinstance(scaling, dict):
+        return told
+    factor = scaling.get("factor")
+    original = scaling.get("original_max_position_embeddings")
+    if not isinstance(factor, int | float) or not isinstance(original, int | float):
+        return told
+    stretched = original * factor
+    return max(told, int(stretched)) if told < stretched <= LARGEST else told
+
+
 def layers_in(config: Config, key: str = "num_hidden_layers") -> int:
     """Raises: UsageError for more layers than any model has."""
     layers = size_in(config, key)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 HOURS_PER_MONTH = 730.0
+DAYS_PER_MONTH = HOURS_PER_MONTH / 24
 MILLION = 1e6
 REDONE_SHARE = 0.05
 """Of spot hours, what is lost to interruptions and starting anew; a user's own figure wins."""

@@ -24,11 +24,11 @@ from llmops_cli.sizing.config_values import (
     layers_in,
     name_in,
     numbers_in,
+    positions_in,
     require_multiple,
     require_no_more,
     size_in,
 )
-from llmops_cli.sizing.mixed_families import FAMILIES as MIXED
 from llmops_cli.sizing.windows import windows
 
 Config = Mapping[str, Any]  # Any: each architecture has fields of its own
@@ -94,6 +94,17 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 ALIASES = {"gemma3": "gemma3_text"}
+UNSUPPORTED = {
+    "gemma3n": "tables of words by layer, and layers that share a cache",
+    "gemma3n_text": "tables of words by layer, and layers that share a cache",
+    "openelm": "heads and widths that differ by layer",
+    "recurrentgemma": "gated linear recurrences",
+    "recurrent_gemma": "gated linear recurrences",
+    "rwkv": "no attention, and a state of its own form",
+    "zamba": "blocks that several layers share",
+    "zamba2": "blocks that several layers share",
+}
+"""Families that reading as Llama's would make quite wrong, with what they have."""
 
 
 def architecture_of(config: Config) -> Architecture:
@@ -106,6 +117,12 @@ def architecture_of(config: Config) -> Architecture:
     model_type = ALIASES.get(model_type, model_type)
     if model_type == "gpt2":
         return _gpt2(config)
+    if model_type in UNSUPPORTED:
+        reason = UNSUPPORTED[model_type]
+        raise UsageError(
+            f"family '{model_type}' is not supported: it has {reason}",
+            hint="the .gguf file of it tells its tensors, where llama.cpp has made one",
+        )
     if is_set(config, "is_encoder_decoder"):
         raise UsageError(f"family '{model_type}' has an encoder, which is not counted", hint=HINT)
     family = FAMILIES.get(model_type)
@@ -115,8 +132,16 @@ def architecture_of(config: Config) -> Architecture:
     return _decoder(config, family, model_type=model_type, notes=())
 
 
+def is_plain(config: Config) -> bool:
+    """Whether its family is of this table: every layer has attention and a network."""
+    model_type = name_in(config, "model_type")
+    return model_type == "gpt2" or ALIASES.get(model_type, model_type) in FAMILIES
+
+
 def _unknown(model_type: str) -> str:
     """What can still be told of a family that is in no table."""
+    from llmops_cli.sizing.mixed_families import FAMILIES as MIXED
+
     said = f"family '{model_type}' is not known"
     if not model_type:
         said = "the config names no family ('model_type')"
@@ -166,7 +191,7 @@ def _decoder(
         blocks=tuple(blocks),
         is_tied=is_set(config, "tie_word_embeddings", default=family.is_tied),
         norm=family.norm,
-        max_positions=count_in(config, "max_position_embeddings") or None,
+        max_positions=positions_in(config),
         logits_softcap=bool(config.get("final_logit_softcapping", family.softcaps)),
         notes=notes,
     )

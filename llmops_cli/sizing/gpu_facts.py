@@ -31,10 +31,11 @@ RUNPOD = CATALOG + "02d7ef67/catalogs/v5/runpod/vms.csv"
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """US dollars for one card and hour, on demand and as spot, with the year of the list."""
+    """US dollars for one card and hour in each way to pay, with the year of the list."""
 
     usd_per_hour: float
     spot_usd_per_hour: float | None = None
+    reserved_usd_per_hour: float | None = None
     date: str = ""
     source: str = "given"
 

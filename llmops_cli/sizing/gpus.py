@@ -10,6 +10,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.sizing.devices import ALIASES, BY_NAME, GIGA, Device
 from llmops_cli.sizing.gpu_facts import DESKTOP, FACTS, NAMED, GpuFacts
+from llmops_cli.sizing.gpu_features import features_on
 
 F32_OF_TENSOR = 0.5
 """Where a card's f32 rate is not in the table: as of GeForce cards since Ampere."""
@@ -35,15 +36,18 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_flash_attention(self) -> bool | None:
-        """FlashAttention 2 wants compute capability 8.0 (its README). None: no NVIDIA card."""
-        capability = self.facts.capability
-        return None if capability is None else capability >= 8.0
+        """FlashAttention 2. None: no NVIDIA card."""
+        return self._has("FlashAttention 2")
 
     @property
     def has_fp8(self) -> bool | None:
-        """Tensor cores for FP8 came with 8.9 (Ada) and 9.0 (Hopper)."""
+        return self._has("FP8 products (W8A8)")
+
+    def _has(self, name: str) -> bool | None:
         capability = self.facts.capability
-        return None if capability is None else capability >= 8.9
+        if capability is None:
+            return None
+        return any(each.name == name for each in features_on(capability))
 
 
 class NamedGpus(msgspec.Struct, frozen=True, kw_only=True):

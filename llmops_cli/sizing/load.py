@@ -6,10 +6,14 @@ import msgspec
 
 
 class CachePart(msgspec.Struct, frozen=True, kw_only=True):
-    """Layers whose cache grows alike. `window`: cells that it holds at most; None: all tokens."""
+    """Layers whose cache grows alike. `window`: cells that it holds at most; None: all tokens.
+
+    heads: those that cards can have one each of; a latent vector is one. None: not told.
+    """
 
     bytes_per_token: float
     window: int | None = None
+    heads: int | None = None
 
     def size_bytes(self, tokens: float) -> float:
         held = tokens if self.window is None else min(tokens, self.window)
@@ -23,6 +27,11 @@ class ServingLoad(msgspec.Struct, frozen=True, kw_only=True):
     rest_bytes: what only lies in memory, such as an embedding table that is looked up. Weights are
     counted the same way: those of `expert_weights` include experts that a token does not meet.
     attention_flops: of one token and one token of its context, over all layers.
+
+    Of the same bytes, by where they can lie: whole_bytes, those that each card of a tensor group
+    has; key_value_bytes, matrices that make keys and values; table_bytes, head_bytes, the first and
+    the last matrix (none of its own where it is tied). heads: of queries. positions: those that the
+    model was made for; None: not told.
     """
 
     name: str
@@ -40,6 +49,15 @@ class ServingLoad(msgspec.Struct, frozen=True, kw_only=True):
     cache: tuple[CachePart, ...] = ()
     state_bytes: float = 0.0
     attention_flops: float = 0.0
+    whole_bytes: float = 0.0
+    key_value_bytes: float = 0.0
+    table_bytes: float = 0.0
+    head_bytes: float = 0.0
+    is_tied: bool = False
+    heads: int | None = None
+    kv_heads: int | None = None
+    positions: int | None = None
+    expert_layers: int = 0
     notes: tuple[str, ...] = ()
 
     @property

@@ -13,19 +13,17 @@ from llmops_cli.sizing.architecture import Attention, Experts, FeedForward
 from llmops_cli.sizing.gguf_mix import GgufShape
 from llmops_cli.sizing.mixers import Mixer
 from llmops_cli.sizing.parameters import (
-    EMBEDDING,
     EXPERT,
     FEED_FORWARD,
-    HEAD,
-    NORM,
     Tensor,
     attention_tensors,
     expert_tensors,
     gated_tensors,
     linear_tensors,
     norm_tensor,
+    stacked,
 )
-from llmops_cli.sizing.served import Layer, ServedModel
+from llmops_cli.sizing.served import Layer, ServedModel, of_tensors
 
 
 class UngatedExperts(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,37 +65,30 @@ class MixedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def served_mixed(model: MixedModel, *, name: str, source: str, dtype: str) -> ServedModel:
-    tensors = tuple(mixed_tensors(model))
-    return ServedModel(
+    heads = [block.attention.heads for block in model.blocks if block.attention is not None]
+    return of_tensors(
+        tuple(mixed_tensors(model)),
         name=name,
         source=source,
         model_type=model.model_type,
         hidden_size=model.hidden_size,
         vocab_size=model.vocab_size,
         layers=tuple(_layer(block) for block in model.blocks),
-        tensors=tensors,
-        parameters_total=sum(each.elements for each in tensors),
-        parameters_active=round(sum(each.elements * each.active_share for each in tensors)),
         dtype=dtype,
         gguf=_gguf_shape(model),
         context=model.max_positions,
+        heads=min(heads) if heads else None,
         is_tied=model.is_tied,
     )
 
 
 def mixed_tensors(model: MixedModel) -> Iterator[Tensor]:
-    """All of them; a head that is tied to the embeddings is none of its own."""
     size = model.hidden_size
-    words = (model.vocab_size, size)
-    yield Tensor(name="model.embed_tokens.weight", shape=words, role=EMBEDDING, split_dim=0)
-    for number, block in enumerate(model.blocks):
-        for tensor in _block_tensors(block, size):
-            yield msgspec.structs.replace(
-                tensor, name=f"model.layers.{number}.{tensor.name}", layer=number
-            )
-    yield Tensor(name="model.norm.weight", shape=(size,), role=NORM)
-    if not model.is_tied:
-        yield Tensor(name="lm_head.weight", shape=words, role=HEAD, split_dim=0)
+    return stacked(
+        (_block_tensors(block, size) for block in model.blocks),
+        words=(model.vocab_size, size),
+        is_tied=model.is_tied,
+    )
 
 
 def _block_tensors(block: MixedBlock, size: int) -> Iterator[Tensor]:
@@ -190,6 +181,7 @@ def _layer(block: MixedBlock) -> Layer:
         conv_values=conv_values,
         state_values=state_values,
         attention_flops=2.0 * attention.heads * (attention.head_dim + attention.value_dim),
+        cache_heads=attention.kv_heads,
     )
 
 

@@ -17,6 +17,7 @@ from llmops_cli.sizing.config_values import (
     layers_in,
     name_in,
     names_in,
+    positions_in,
     require_no_more,
     size_in,
 )
@@ -50,7 +51,7 @@ def mixed_model(config: Config) -> MixedModel | None:
         vocab_size=size_in(config, "vocab_size"),
         blocks=tuple(blocks),
         is_tied=is_set(config, "tie_word_embeddings", default=model_type in TIED),
-        max_positions=count_in(config, "max_position_embeddings") or None,
+        max_positions=positions_in(config),
     )
 
 

@@ -7,7 +7,7 @@ dimensions), so they can be compared with a model on the meta device, one by one
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -73,15 +73,31 @@ def active_count(architecture: Architecture) -> int:
 
 def _decoder_tensors(architecture: Architecture) -> Iterator[Tensor]:
     size = architecture.hidden_size
-    words = (architecture.vocab_size, size)
+    return stacked(
+        (_block_tensors(block, size) for block in architecture.blocks),
+        words=(architecture.vocab_size, size),
+        is_tied=architecture.is_tied,
+    )
+
+
+def stacked(
+    blocks: Iterable[Iterable[Tensor]],
+    *,
+    words: tuple[int, int],
+    is_tied: bool,
+) -> Iterator[Tensor]:
+    """Layers between a table of words and a head, which is none of its own where they are tied.
+
+    `words`: the table's shape, vocabulary by hidden size.
+    """
     yield Tensor(name="model.embed_tokens.weight", shape=words, role=EMBEDDING, split_dim=0)
-    for number, block in enumerate(architecture.blocks):
-        for tensor in _block_tensors(block, size):
+    for number, block in enumerate(blocks):
+        for tensor in block:
             yield msgspec.structs.replace(
                 tensor, name=f"model.layers.{number}.{tensor.name}", layer=number
             )
-    yield Tensor(name="model.norm.weight", shape=(size,), role=NORM)
-    if not architecture.is_tied:
+    yield norm_tensor("model.norm", words[1])
+    if not is_tied:
         yield Tensor(name="lm_head.weight", shape=words, role=HEAD, split_dim=0)
 
 

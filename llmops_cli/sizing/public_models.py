@@ -168,6 +168,22 @@ CONFIGS: dict[str, Config] = {
         **{**DEEPSEEK_V3, "n_routed_experts": 384, "first_k_dense_replace": 1},
     ),
 }
+POSITIONS = {
+    2048: "gpt-175b gpt-530b gpt-1t",
+    4096: "llama-2-7b llama-2-13b llama-2-70b yi-1.5-9b",
+    8192: "llama-3-8b llama-3-70b smollm2-135m gemma-2-9b gemma-2-27b",
+    16_384: "codellama-7b phi-4",
+    32_768: "mistral-7b mixtral-8x7b mistral-small-24b gemma-3-1b",
+    40_960: "qwen3-0.6b qwen3-1.7b qwen3-4b qwen3-8b qwen3-14b qwen3-32b qwen3-30b-a3b",
+    65_536: "mixtral-8x22b",
+    131_072: (
+        "llama-3.1-8b llama-3.1-70b llama-3.1-405b llama-3.2-1b llama-3.2-3b llama-3.3-70b "
+        "granite-3.1-8b phi-3.5-mini gemma-3-4b gemma-3-12b gemma-3-27b gpt-oss-20b gpt-oss-120b"
+    ),
+    163_840: "deepseek-coder-v2-lite deepseek-v3",
+}
+"""`max_position_embeddings` of the configs above, where all models of a name have the same."""
+_POSITIONS = {name: count for count, names in POSITIONS.items() for name in names.split()}
 ALIASES = {
     "deepseek-r1": "deepseek-v3",
     "deepseek-v3.1": "deepseek-v3",
@@ -187,6 +203,8 @@ ALIASES = {
     "llama-70b": "llama-2-70b",
     "smollm2": "smollm2-135m",
 }
+_LONGER = ("-1m", "-131k", "-2507")
+"""Ends of names whose models were made for longer contexts."""
 _ENDS = re.compile(
     r"[-_](?:instruct|chat|it|base|hf|thinking|bf16|fp16|1m|gguf|\d{4}|v\d(?:\.\d)*|v24\.1|131k)$"
 )
@@ -200,7 +218,19 @@ def config_named(name: str) -> Config:
     plain = plain_name(name)
     if plain not in CONFIGS:
         raise unknown_name("model", name, CONFIGS)
-    return CONFIGS[plain]
+    config = CONFIGS[plain]
+    positions = _POSITIONS.get(plain)
+    if positions is None or _is_of_another(name):
+        return config
+    return {**config, "max_position_embeddings": positions}
+
+
+def _is_of_another(name: str) -> bool:
+    """A name that only has the shape of the model in the table, and positions of its own."""
+    plain = name.strip().rpartition("/")[2].lower()
+    if plain in CONFIGS:
+        return False
+    return any(plain.startswith(alias) for alias in ALIASES) or plain.endswith(_LONGER)
 
 
 def is_named(name: str) -> bool:

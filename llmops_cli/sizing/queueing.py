@@ -22,17 +22,32 @@ KNEE_GAIN = 1.5
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request asks for and what a step takes."""
+    """What a request asks for and what a step takes.
+
+    slots and `step_s`'s sequences: of all copies together. stages: of a copy, that have work at
+    once, so that as many prompts are read abreast.
+    """
 
     prefill_s: float
     output_tokens: float
     slots: int
     step_s: StepTime
+    copies: int = 1
+    stages: int = 1
+
+    @property
+    def turn_s(self) -> float:
+        """How long a prompt keeps the next one of its copy waiting."""
+        return self.prefill_s / self.stages
+
+    def busy(self, rate: float) -> float:
+        """Of the time, what prompts take of each copy."""
+        return min(rate * self.turn_s / self.copies, FULL)
 
     def requests_per_s(self, streams: float) -> float:
         """When so many are in the batch all the time."""
         shared_s = self.output_tokens * self.step_s(streams) / streams
-        return 1 / (self.prefill_s + shared_s)
+        return 1 / (self.turn_s / self.copies + shared_s)
 
     @property
     def capacity_per_s(self) -> float:
@@ -79,7 +94,7 @@ def open_loop(service: Service, rate: float) -> Loaded:
             is_stable=False,
         )
     streams = _streams_at(service, rate)
-    busy = min(rate * service.prefill_s, FULL)
+    busy = service.busy(rate)
     tpot_s = service.step_s(streams) / (1 - busy)
     life_s = service.output_tokens * tpot_s
     full = rate / capacity
@@ -108,9 +123,9 @@ def _streams_at(service: Service, rate: float) -> float:
 
 def _first_s(service: Service, rate: float, streams: float) -> float:
     """Half a step until it is looked at, prompts before it, its own, and its first token."""
-    busy = min(rate * service.prefill_s, FULL)
-    waited_s = busy / (2 * (1 - busy)) * service.prefill_s
-    waited_s = min(waited_s, (streams - 1) / 2 * service.prefill_s)
+    busy = service.busy(rate)
+    others = max(0.0, streams / service.copies - 1)
+    waited_s = min(busy / (2 * (1 - busy)), others / 2) * service.turn_s
     step_s = service.step_s(streams)
     is_shared = 0.5 if streams > 1 else 0.0
     return is_shared * step_s + waited_s + service.prefill_s + step_s

@@ -25,7 +25,8 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     token_values: numbers for each token in the cache (keys and values, or MLA's latent vector and
     rotary key). window: tokens that it looks back to at most. conv_values, state_values: numbers of
     constant count for each sequence. shares_cache: it reads another layer's cache and has none.
-    attention_flops: of one token, for each token that it looks at.
+    attention_flops: of one token, for each token that it looks at. cache_heads: of keys and values,
+    those that cards can have one each of; None: not told.
     """
 
     kind: LayerKind
@@ -35,12 +36,13 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     state_values: int = 0
     shares_cache: bool = False
     attention_flops: float = 0.0
+    cache_heads: int | None = None
 
 
 class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A decoder, whatever its parts. `formats`: bytes of each tensor where a file tells them.
 
-    parameters_active: those that one token is multiplied with or looks up.
+    parameters_active: those that one token is multiplied with or looks up. heads: of queries.
     extra_parameters: of towers for pictures and sound, and of heads that predict further tokens;
     they are in no other number.
     """
@@ -57,10 +59,47 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     dtype: str
     gguf: GgufShape
     context: int | None = None
+    heads: int | None = None
     is_tied: bool = False
     formats: Mapping[str, int] | None = None
     extra_parameters: Mapping[str, int] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def of_tensors(
+    tensors: tuple[Tensor, ...],
+    *,
+    name: str,
+    source: str,
+    model_type: str,
+    hidden_size: int,
+    vocab_size: int,
+    layers: tuple[Layer, ...],
+    dtype: str,
+    gguf: GgufShape,
+    context: int | None,
+    heads: int | None,
+    is_tied: bool,
+    notes: tuple[str, ...] = (),
+) -> ServedModel:
+    """With its parameters counted."""
+    return ServedModel(
+        name=name,
+        source=source,
+        model_type=model_type,
+        hidden_size=hidden_size,
+        vocab_size=vocab_size,
+        layers=layers,
+        tensors=tensors,
+        parameters_total=sum(each.elements for each in tensors),
+        parameters_active=round(sum(each.elements * each.active_share for each in tensors)),
+        dtype=dtype,
+        gguf=gguf,
+        context=context,
+        heads=heads,
+        is_tied=is_tied,
+        notes=notes,
+    )
 
 
 def weights_bytes(model: ServedModel, weight_format: str | None = None) -> int:

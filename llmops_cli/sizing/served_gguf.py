@@ -44,6 +44,7 @@ def served_gguf(model: GgufModel) -> ServedModel:
         dtype="F16",
         gguf=GgufShape(layers=len(layers), experts=experts, is_tied=OUTPUT not in tensors),
         context=_key(model, "context_length"),
+        heads=_key(model, "attention.head_count"),
         is_tied=OUTPUT not in tensors,
         formats={each.name: each.size_bytes for each in model.tensors},
     )
@@ -95,12 +96,18 @@ def _layer(
     prefix = f"blk.{number}."
     latent = tensors.get(f"{prefix}attn_kv_a_mqa.weight")
     if latent is not None:
-        return Layer(kind="latent", token_values=latent.shape[-1])
+        return Layer(kind="latent", token_values=latent.shape[-1], cache_heads=1)
     values = _cached_values(model, tensors, prefix)
     if values:
         flops = 4.0 * _query_size(tensors, prefix)
         kind: LayerKind = "full" if window is None else "window"
-        return Layer(kind=kind, token_values=values, window=window, attention_flops=flops)
+        return Layer(
+            kind=kind,
+            token_values=values,
+            window=window,
+            attention_flops=flops,
+            cache_heads=_key(model, "attention.head_count_kv"),
+        )
     if f"{prefix}ssm_conv1d.weight" in tensors:
         return _recurrent(model)
     return Layer(kind="none")

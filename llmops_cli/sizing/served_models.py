@@ -9,18 +9,16 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.config import read_config
-from llmops_cli.models.gguf.parts import require_model
 from llmops_cli.sizing.architecture import Architecture, Attention, Block
 from llmops_cli.sizing.config_values import count_in
-from llmops_cli.sizing.families import architecture_of, text_part
+from llmops_cli.sizing.families import architecture_of, is_plain, text_part
 from llmops_cli.sizing.gguf_mix import gguf_shape
-from llmops_cli.sizing.mixed import served_mixed
-from llmops_cli.sizing.mixed_families import mixed_model
 from llmops_cli.sizing.parameters import Tensor, tensors_of
-from llmops_cli.sizing.served import Layer, ServedModel
-from llmops_cli.sizing.served_gguf import served_gguf
+from llmops_cli.sizing.served import Layer, ServedModel, of_tensors
 
+MTP = "mtp"
 Config = Mapping[str, Any]  # Any: each architecture has fields of its own
 
 
@@ -31,6 +29,9 @@ def read_model(source: str) -> ServedModel:
     """
     path = Path(source)
     if path.suffix == ".gguf" and path.is_file():
+        from llmops_cli.models.gguf.parts import require_model
+        from llmops_cli.sizing.served_gguf import served_gguf
+
         return served_gguf(require_model(path))
     if path.is_dir():
         return served_model(read_config(path), name=path.name, source=source)
@@ -42,11 +43,14 @@ def read_model(source: str) -> ServedModel:
 def read_json(path: Path) -> dict[str, Any]:  # Any: a config's values
     """Raises: UsageError for a file that holds no JSON object."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        raw = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON: {error}", hint="a config.json") from None
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except UNREADABLE:
+        reason = wrong_in(raw, dict[str, Any])
+        raise UsageError(f"{path} is not JSON of a model: {reason}", hint="a config.json") from None
 
 
 def served_model(config: Config, *, name: str, source: str) -> ServedModel:
@@ -55,13 +59,35 @@ def served_model(config: Config, *, name: str, source: str) -> ServedModel:
     Raises: UsageError for a config that lacks what every decoder's has.
     """
     model = _text_model(config, name=name, source=source)
-    return msgspec.structs.replace(model, notes=(*model.notes, *_left_out(config)))
+    extra = _extra_parameters(config, model)
+    notes = (*model.notes, *_left_out(config, extra))
+    return msgspec.structs.replace(model, notes=notes, extra_parameters=extra)
+
+
+def _extra_parameters(config: Config, model: ServedModel) -> dict[str, int]:
+    """Of layers that predict further tokens: a block each, and what joins it to the text before.
+
+    Tables of words and the head are the model's own (arXiv:2412.19437, section 2.2).
+    """
+    count = count_in(text_part(config), "num_nextn_predict_layers")
+    numbers = [tensor.layer for tensor in model.tensors if tensor.layer is not None]
+    if not count or not numbers:
+        return {}
+    last = max(numbers)
+    size = model.hidden_size
+    joining = 2 * size * size + 3 * size
+    block = sum(tensor.elements for tensor in model.tensors if tensor.layer == last)
+    return {MTP: count * (block + joining)}
 
 
 def _text_model(config: Config, *, name: str, source: str) -> ServedModel:
-    mixed = mixed_model(text_part(config))
-    if mixed is not None:
-        return served_mixed(mixed, name=name, source=source, dtype=own_dtype(config))
+    if not is_plain(text_part(config)):
+        from llmops_cli.sizing.mixed import served_mixed
+        from llmops_cli.sizing.mixed_families import mixed_model
+
+        mixed = mixed_model(text_part(config))
+        if mixed is not None:
+            return served_mixed(mixed, name=name, source=source, dtype=own_dtype(config))
     architecture = architecture_of(config)
     layers = tuple(_layer(block) for block in architecture.blocks)
     return assembled(
@@ -74,13 +100,15 @@ def _text_model(config: Config, *, name: str, source: str) -> ServedModel:
     )
 
 
-def _left_out(config: Config) -> tuple[str, ...]:
-    """Parts that a config tells of and that are in no number."""
+def _left_out(config: Config, extra: Mapping[str, int]) -> tuple[str, ...]:
+    """Parts that a config tells of and that are in no other number."""
     towers = [key for key in ("vision_config", "audio_config") if config.get(key) is not None]
     notes = [f"the tower of '{key}' is not counted: its weights come on top" for key in towers]
-    heads = count_in(text_part(config), "num_nextn_predict_layers")
-    if heads:
-        notes.append(f"{heads} layers that predict further tokens (MTP) are not counted")
+    if MTP in extra:
+        notes.append(
+            f"layers that predict further tokens (MTP) are not counted: {extra[MTP] / 1e9:.1f}B "
+            "parameters come on top where an engine loads them to draft"
+        )
     return tuple(notes)
 
 
@@ -93,19 +121,18 @@ def assembled(
     source: str,
     dtype: str,
 ) -> ServedModel:
-    return ServedModel(
+    return of_tensors(
+        tensors,
         name=name,
         source=source,
         model_type=architecture.model_type,
         hidden_size=architecture.hidden_size,
         vocab_size=architecture.vocab_size,
         layers=layers,
-        tensors=tensors,
-        parameters_total=sum(each.elements for each in tensors),
-        parameters_active=round(sum(each.elements * each.active_share for each in tensors)),
         dtype=dtype,
         gguf=gguf_shape(architecture),
         context=architecture.max_positions,
+        heads=min(block.attention.heads for block in architecture.blocks),
         is_tied=architecture.is_tied,
         notes=architecture.notes,
     )
@@ -123,12 +150,18 @@ def _layer(block: Block) -> Layer:
     latent = attention.latent
     if latent is not None:
         values = latent.kv_rank + latent.rotary_dim
-        return Layer(kind="latent", token_values=values, attention_flops=_score_flops(attention))
+        return Layer(
+            kind="latent",
+            token_values=values,
+            attention_flops=_score_flops(attention),
+            cache_heads=1,
+        )
     return Layer(
         kind="full" if attention.window is None else "window",
         token_values=attention.key_size + attention.value_size,
         window=attention.window,
         attention_flops=_score_flops(attention),
+        cache_heads=attention.kv_heads,
     )
 
 

@@ -6,19 +6,25 @@ products take, and a fixed time for each layer. The ceiling is the bytes at the 
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
-from llmops_cli.sizing.devices import Device
 from llmops_cli.sizing.gpus import Gpu
 from llmops_cli.sizing.load import ServingLoad
+from llmops_cli.sizing.placement import (
+    HOST_BYTES_PER_S,
+    Placement,
+    card_cache_bytes,
+    head_share,
+    host_weights,
+)
 
 ACTIVATION_BYTES = 2
 VOLTA = 7.0
 CPU_UNPACKING = 0.2
-HOST_BYTES_PER_S = 35e9
-"""Main memory of a desktop as llama.cpp reads it, for layers that do not fit the card."""
-FREE_SHARE = 0.88
-"""Of a card's memory, what is left for weights beside context, buffers and a desktop."""
+MACHINE_CARDS = 8
+"""Of one machine, as many as hang on one another at least."""
 SUM_S = 8e-6
 """Of one all-reduce, whatever its size (NCCL over NVLink, nccl-tests)."""
 
@@ -29,6 +35,9 @@ class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
     bandwidth, prefill, batch: shares of the peak. layer_s: each layer and step, beside its bytes;
     expert_layer_s: more of it where tokens are sent to experts. unpack_ops: of the plain units'
     f32 rate, for each weight that is not stored as a float; unpack_small_ops: of 3 bits and less.
+    queues: layers' fixed time passes while the device still works on what was sent before, so that
+    the longer of both counts. cache_passes: how often the cache is gone through, each query head's
+    share of it apart, before and while it is attended to; 0 for once and as it is stored.
     """
 
     bandwidth: float
@@ -40,22 +49,8 @@ class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
     prefill_packed: float
     batch: float
     batch_large: float
-
-
-class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """A model on `tensor` x `pipeline` cards of one kind."""
-
-    gpu: Gpu
-    tensor: int = 1
-    pipeline: int = 1
-
-    @property
-    def devices(self) -> int:
-        return self.tensor * self.pipeline
-
-    @property
-    def device(self) -> Device:
-        return self.gpu.device
+    queues: bool = False
+    cache_passes: float = 0.0
 
 
 class Speculation(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +94,26 @@ def unpack_ops(scheme: str, efficiency: Efficiency, gpu: Gpu) -> float:
 
 
 def ceiling_s(load: ServingLoad, place: Placement, *, batch: float, context: float) -> float:
-    """Seconds that no step can be shorter than: its bytes at the full bandwidth."""
-    moved = load.read_bytes(batch) + batch * load.cache_bytes(context)
-    return moved / (place.device.memory_bytes_per_s * place.tensor)
+    """Seconds that no step of a copy can be shorter than: its bytes at the full bandwidth.
+
+    Layers follow one another, so those of a pipeline add up. Experts that lie over the cards of all
+    copies are met by the tokens of all of them.
+    """
+    cache = batch * card_cache_bytes(load, place, context)
+    moved = _card_read(load, place, batch) + cache
+    return moved / place.device.memory_bytes_per_s
+
+
+def _card_read(load: ServingLoad, place: Placement, batch: float) -> float:
+    """Weights that a card reads in one step, as if it had all layers."""
+    kept = load.whole_bytes + load.key_value_bytes
+    dense = load.whole_bytes + load.key_value_bytes * head_share(load.kv_heads, place.tensor)
+    dense += (load.dense_bytes - kept) / place.tensor
+    return dense + load.expert_bytes * _met_share(load, place, batch) / place.expert_ways
+
+
+def _met_share(load: ServingLoad, place: Placement, batch: float) -> float:
+    return load.touched_share(batch if place.expert == 1 else batch * place.data)
 
 
 def step_s(
@@ -112,18 +124,40 @@ def step_s(
     batch: float = 1,
     context: float = 0,
 ) -> float:
-    """One decoding step of so many sequences, each with `context` tokens before it."""
+    """One decoding step of so many sequences of one copy, each with `context` tokens before it."""
     fixed_s = load.layers * layer_s(load, efficiency)
     read_s = ceiling_s(load, place, batch=batch, context=context) / efficiency.bandwidth
-    ops = unpack_ops(load.scheme, efficiency, place.gpu) * load.read_weights(batch)
-    unpacked_s = ops / (place.gpu.f32_flops * place.tensor)
+    unpacked = load.dense_weights / place.tensor
+    unpacked += load.expert_weights * _met_share(load, place, batch) / place.expert_ways
+    unpacked_s = unpack_ops(load.scheme, efficiency, place.gpu) * unpacked / place.gpu.f32_flops
     share = efficiency.batch if batch <= 8 else efficiency.batch_large
     products_s = (batch - 1) * token_flops(load, context) / (peak_flops(load, place) * share)
+    spilled = host_share(load, place)
+    if spilled:
+        read_s = read_s * (1 - spilled) + load.read_bytes(batch) * spilled / host_speed(place)
+    read_s += _spread_s(load, place, efficiency, batch=batch, context=context)
+    work_s = read_s + unpacked_s + products_s
     sums_s = sum_s(load, place, tokens=batch)
-    spilled_s = _spilled_s(load, place)
-    if spilled_s:
-        read_s *= 1 - _spilled_share(load, place)
-    return fixed_s + read_s + unpacked_s + products_s + sums_s + spilled_s
+    if efficiency.queues:
+        return max(fixed_s, work_s) + sums_s
+    return fixed_s + work_s + sums_s
+
+
+def _spread_s(
+    load: ServingLoad,
+    place: Placement,
+    efficiency: Efficiency,
+    *,
+    batch: float,
+    context: float,
+) -> float:
+    """What copies of the cache for each query head take beyond reading it once."""
+    if not efficiency.cache_passes or not load.heads or not load.kv_heads:
+        return 0.0
+    copies = efficiency.cache_passes * load.heads / load.kv_heads
+    cache = batch * card_cache_bytes(load, place, context)
+    speed = place.device.memory_bytes_per_s * efficiency.bandwidth
+    return max(0.0, copies - 1) * cache / speed
 
 
 def layer_s(load: ServingLoad, efficiency: Efficiency) -> float:
@@ -148,16 +182,37 @@ def peak_flops(load: ServingLoad, place: Placement) -> float:
 
 def sum_s(load: ServingLoad, place: Placement, *, tokens: float) -> float:
     """Two all-reduces a layer over the group (arXiv:1909.08053), one hand-over a stage."""
-    device = place.device
     row_bytes = tokens * load.hidden_size * ACTIVATION_BYTES
     total = 0.0
     if place.tensor > 1:
         ring = 2 * (place.tensor - 1) / place.tensor
-        each_s = SUM_S + ring * row_bytes / device.link_bytes_per_s
+        each_s = SUM_S + ring * row_bytes / _link(place, place.tensor)
         total += 2 * load.layers * each_s
     if place.pipeline > 1:
-        total += (place.pipeline - 1) * (SUM_S + row_bytes / device.link_bytes_per_s)
-    return total
+        hand_over_s = SUM_S + row_bytes / _link(place, place.tensor * place.pipeline)
+        total += (place.pipeline - 1) * hand_over_s
+    return total + _exchange_s(load, place, row_bytes)
+
+
+def _exchange_s(load: ServingLoad, place: Placement, row_bytes: float) -> float:
+    """Tokens to their experts in other copies and back (arXiv:2006.16668, section 3.2).
+
+    Within a tensor group every card has all tokens, so there is nothing to send.
+    """
+    if place.expert == 1 or place.data == 1:
+        return 0.0
+    others = (place.data - 1) / place.data
+    sent = row_bytes * min(load.active_experts, place.expert) * others / place.tensor
+    each_s = SUM_S + sent / _link(place, place.tensor * place.data)
+    return 2 * load.expert_layers * each_s
+
+
+def _link(place: Placement, group: int) -> float:
+    """Bytes a second of a card to others of its group, which may stand in several machines."""
+    device = place.device
+    if group <= max(device.devices_per_node, MACHINE_CARDS):
+        return device.link_bytes_per_s
+    return min(device.link_bytes_per_s, device.network_bytes_per_s)
 
 
 def prefill_s(
@@ -173,10 +228,19 @@ def prefill_s(
     flops = tokens * token_flops(load, tokens / 2)
     products_s = flops / (peak_flops(load, place) * share)
     pieces = 1 if chunk is None else max(1, -(-int(tokens) // chunk))
-    read = load.read_bytes(min(tokens, chunk or tokens)) * pieces
-    read_s = read / (place.device.memory_bytes_per_s * place.tensor * efficiency.bandwidth)
+    read = _card_read(load, place, min(tokens, chunk or tokens)) * pieces
+    read_s = read / (place.device.memory_bytes_per_s * efficiency.bandwidth)
     fixed_s = pieces * load.layers * layer_s(load, efficiency)
-    return max(products_s, read_s) + fixed_s + sum_s(load, place, tokens=tokens)
+    work_s = max(products_s, read_s) + _sent_s(load, place, tokens)
+    return work_s + fixed_s + sum_s(load, place, tokens=tokens)
+
+
+def _sent_s(load: ServingLoad, place: Placement, tokens: float) -> float:
+    """Weights in main memory come to the card for each piece of a prompt."""
+    if place.host is None:
+        return 0.0
+    pieces = max(1.0, math.ceil(tokens / place.host.piece_tokens))
+    return place.host.weights_bytes * pieces / place.host.sent_bytes_per_s
 
 
 def speculated_s(seconds: float, speculation: Speculation, *, load_factor: float) -> float:
@@ -189,17 +253,9 @@ def speculated_s(seconds: float, speculation: Speculation, *, load_factor: float
     return step / speculation.tokens_per_step
 
 
-def is_spilled(load: ServingLoad, place: Placement) -> bool:
-    """Whether a part of the weights stays in main memory."""
-    return _spilled_share(load, place) > 0
+def host_share(load: ServingLoad, place: Placement) -> float:
+    return host_weights(load, place) / load.weights_bytes
 
 
-def _spilled_share(load: ServingLoad, place: Placement) -> float:
-    room = place.device.memory_bytes * place.devices * FREE_SHARE
-    return max(0.0, 1 - room / load.weights_bytes)
-
-
-def _spilled_s(load: ServingLoad, place: Placement) -> float:
-    """Weights that are left in main memory are read there, by the processor."""
-    share = _spilled_share(load, place)
-    return load.read_bytes(1) * share / HOST_BYTES_PER_S
+def host_speed(place: Placement) -> float:
+    return HOST_BYTES_PER_S if place.host is None else place.host.bytes_per_s

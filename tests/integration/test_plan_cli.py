@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.pace import slowness
+
 FIELDS = {
     "fits",
     "weights_bytes",
@@ -43,7 +45,8 @@ def test_neither_torch_nor_transformers_is_imported() -> None:
         f"sys.argv = ['llmops', *{SERVE!r}, '--json']\n"
         "try:\n    main()\n"
         "except SystemExit:\n    pass\n"
-        "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)), file=sys.stderr)\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'psutil', 'email'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
@@ -51,12 +54,29 @@ def test_neither_torch_nor_transformers_is_imported() -> None:
 
 @pytest.mark.quiet
 def test_an_answer_takes_at_most_four_tenths_of_a_second() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    argv = [sys.executable, "-m", "llmops_cli", *SERVE, "--json"]
-    subprocess.run(argv, capture_output=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    assert spent_s < 0.4
+    """On a machine of usual speed; a slower one has as much more as a loop takes there."""
+    answer = [sys.executable, "-m", "llmops_cli", *SERVE, "--json"]
+    assert _least_spent_s(answer) < 0.4 * slowness()
+
+
+@pytest.mark.quiet
+def test_an_answer_costs_little_more_than_the_help() -> None:
+    answer = [sys.executable, "-m", "llmops_cli", *SERVE, "--json"]
+    words = [sys.executable, "-m", "llmops_cli", "--help"]
+    assert _least_spent_s(answer) < 2 * _least_spent_s(words)
+
+
+def _least_spent_s(argv: list[str]) -> float:
+    """CPU seconds of the quickest of three runs: what else runs only adds to them."""
+    spent = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(argv, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        user_s = after.ru_utime - before.ru_utime
+        system_s = after.ru_stime - before.ru_stime
+        spent.append(user_s + system_s)
+    return min(spent)
 
 
 def test_a_plan_of_training_needs_no_data_and_is_that_of_a_dry_run(tmp_path: Path) -> None:

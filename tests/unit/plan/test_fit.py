@@ -72,9 +72,7 @@ def test_a_run_with_nothing_to_learn_is_one_line(tmp_path: Path) -> None:
 
 def test_compared_plans_stand_by_cost_and_what_does_not_fit_is_last() -> None:
     recipe = PlanRecipe(model="llama-3.1-70b", gpus=1, concurrency=8)
-    details = compare_plans(
-        recipe, gpus=["h100", "b200", "b300"], quants=["BF16", "FP8"], engines=[None]
-    )
+    details = compare_plans(recipe, gpus=["h100", "b200", "b300"], quants=["BF16", "FP8"])
     assert len(details) == 6
     fitting = [each for each in details if each.plan.fits.value]
     assert 0 < len(fitting) < 6

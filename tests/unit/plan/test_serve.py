@@ -6,13 +6,20 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.plan.compare import compare_plans
+from llmops_cli.plan.cards import card_rows
+from llmops_cli.plan.compare import KEPT_ORDER, compare_plans
 from llmops_cli.plan.page import plan_page
 from llmops_cli.plan.recipe import PlanRecipe
-from llmops_cli.plan.report import ServePlan
+from llmops_cli.plan.report import PlanDetail, ServePlan
 from llmops_cli.plan.run import plan_serve
+from llmops_cli.plan.show import PLANS_DROPPABLE, plans_table
+from llmops_cli.plan.slo import Kept
+from llmops_cli.show.tables import Narrowed
+from llmops_cli.sizing.gpus import gpu_named
+from llmops_cli.sizing.public_models import config_named
 from tests.gguf_bytes import Tensor, gguf
 
 CONFIGURATIONS = Path(__file__).parent.parent.parent / "data" / "configurations.json"
@@ -53,6 +60,25 @@ def test_decoding_never_passes_the_bandwidth() -> None:
     read = 2 * (8_030_261_248 - 128256 * 4096)
     assert plan.decode_tps.high is not None
     assert plan.decode_tps.high <= 3350e9 / read
+
+
+@pytest.mark.parametrize(
+    ("gpu", "quant", "said"),
+    [
+        ("a100", "FP8", "no FP8 products"),
+        ("t4", "BF16", "no FlashAttention 2"),
+        ("t4", "BF16", "no bf16 products"),
+        ("h100", "NVFP4", "no FP4 products"),
+        ("h100", "FP8", None),
+    ],
+)
+def test_what_a_card_has_no_kernels_for_is_advice(gpu: str, quant: str, said: str | None) -> None:
+    advice = plan_serve(PlanRecipe(model="qwen3-8b", gpu=gpu, gpus=2, quant=quant)).advice
+    told = [line for line in advice if "has no" in line]
+    if said is None:
+        assert told == []
+    else:
+        assert any(said in line for line in told)
 
 
 def test_what_does_not_fit_has_no_speed_and_no_cost() -> None:
@@ -101,7 +127,7 @@ def test_a_users_file_adds_cards_and_prices(tmp_path: Path) -> None:
         ("gpus:\n  new: {memory_gib: 48}\n", "lacks a figure"),
         ("gpus:\n  h100: {memory_gib: 80000000}\n", "out of range"),
         ("gpus:\n  h100: {memory: 80}\n", "memory"),
-        ("- h100\n", "object"),
+        ("- h100\n", "must be a mapping of names to values, not a list of 1"),
         ("gpus:\n  h100: {usd_per_hour: .nan}\n", "usd_per_hour nan is out of range"),
         ("gpus:\n  h100: {usd_per_hour: -1}\n", "usd_per_hour -1 is out of range"),
         ("gpus:\n  h100: {spot_usd_per_hour: .inf}\n", "spot_usd_per_hour inf"),
@@ -131,12 +157,16 @@ def test_a_malformed_card_file_is_one_line(tmp_path: Path, text: str, said: str)
         ({"gpus": None, "context": 10**14}, "more than any plan"),
         ({"gpu": None}, "needs a card"),
         ({"model": "lama-3.1-8b"}, "unknown model"),
-        ({"model": "https://host/config.json"}, "URL"),
+        ({"model": "http://127.0.0.1:9/config.json"}, "cannot be read"),
         ({"model": "none.gguf"}, "no file"),
         ({"quant": "Q4_KM"}, "unknown format"),
         ({"kv_type": "Q3"}, "unknown cache type"),
         ({"slo": "ttft=5"}, "no unit"),
         ({"slo": "first=5ms"}, "unknown objective"),
+        ({"slo": "ttft_p95=5ms"}, "predicts means, and no p95 of ttft"),
+        ({"slo": "tpot.p99=5ms"}, "no p99 of tpot"),
+        ({"slo": ","}, "names no objective"),
+        ({"slo": "ttft=5ms,ttft=9ms"}, "two limits for ttft"),
         ({"rate": 1.0, "concurrency": 2}, "two kinds"),
         ({"context": 10, "output_tokens": 10}, "no room"),
         ({"gpus": 3, "tensor_parallel": 2}, "no multiple"),
@@ -187,7 +217,7 @@ def test_a_spot_price_is_taken_beside_the_tables_own(tmp_path: Path) -> None:
 
 def test_a_comparison_of_no_cards_is_refused() -> None:
     with pytest.raises(UsageError, match="no card"):
-        compare_plans(PlanRecipe(model="qwen3-8b"), gpus=[], quants=[None], engines=[None])
+        compare_plans(PlanRecipe(model="qwen3-8b"), gpus=[])
 
 
 def test_a_hybrid_caches_for_its_attention_and_keeps_states(tmp_path: Path) -> None:
@@ -227,3 +257,113 @@ def test_the_page_has_the_figures_and_draws_the_curve() -> None:
     assert "throughput_tps" in page
     assert page.count("<svg") == 4
     assert page.count("<circle") == 4 * len(detail.curve)
+
+
+def _asked(**wishes: object) -> PlanDetail:
+    asked = {"model": "llama-3.1-8b", "gpu": "h100", "gpus": 1, **wishes}
+    return plan_serve(PlanRecipe(**asked))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("load", [{"concurrency": 4}, {"rate": 0.5}])
+@pytest.mark.parametrize(
+    ("slo", "kept", "said"),
+    [
+        ("ttft=10s,tpot=1s", Kept.YES, ["keeps within 10,000 ms", "keeps within 1,000 ms"]),
+        ("ttft=1ms", Kept.NO, ["misses 1 ms"]),
+        ("ttft=10s,tpot=1ms", Kept.NO, ["keeps within 10,000 ms", "misses 1 ms"]),
+    ],
+)
+def test_each_objective_is_told_under_either_load(
+    load: dict[str, object], slo: str, kept: Kept, said: list[str]
+) -> None:
+    detail = _asked(slo=slo, **load)
+    assert detail.keeps_slo is kept
+    for line, words in zip(detail.advice, said, strict=False):
+        assert words in line
+
+
+def test_a_limit_inside_the_band_is_not_sure() -> None:
+    ttft_ms = _asked().plan.ttft_ms
+    for limit, word in ((ttft_ms.number * 1.1, "keeps within"), (ttft_ms.number * 0.9, "misses")):
+        detail = _asked(slo=f"ttft={limit:.1f}ms")
+        assert detail.keeps_slo is Kept.UNSURE
+        assert word in detail.advice[0]
+        assert "not surely" in detail.advice[0]
+
+
+def test_what_does_not_fit_keeps_no_objective() -> None:
+    detail = _asked(model="llama-3.1-405b", slo="ttft=1s")
+    assert detail.keeps_slo is Kept.NO
+    assert "does not fit" in detail.advice[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "positions"),
+    [
+        ({}, 32_768),
+        (
+            {
+                "rope_scaling": {
+                    "rope_type": "yarn",
+                    "factor": 4.0,
+                    "original_max_position_embeddings": 32_768,
+                }
+            },
+            131_072,
+        ),
+    ],
+)
+def test_a_context_beyond_the_models_positions_is_noted(
+    tmp_path: Path, changes: dict[str, object], positions: int
+) -> None:
+    config = {**dict(config_named("qwen2.5-7b")), "max_position_embeddings": 32_768, **changes}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    within = _asked(model=str(path), context=positions)
+    beyond = _asked(model=str(path), context=positions + 1)
+    assert not [note for note in within.notes if "positions" in note]
+    assert [note for note in beyond.notes if f"beyond the {positions:,} positions" in note]
+    assert [note for note in _asked(context=200_000).notes if "131,072 positions" in note]
+
+
+def test_a_comparison_takes_limits_rates_and_prices() -> None:
+    recipe = PlanRecipe(model="qwen3-8b", rate=0.5, slo="tpot=30ms", price=2.0)
+    details = compare_plans(recipe, gpus=["l40s", "a100-40", "h100"], quants=["BF16", "FP8"])
+    order = [KEPT_ORDER.index(detail.keeps_slo) for detail in details]
+    assert order == sorted(order)
+    assert len(set(order)) > 1
+    cheapest = [each for each in details if each.keeps_slo is details[0].keeps_slo]
+    costs = [each.plan.cost_per_million_tokens.number for each in cheapest]
+    assert costs == sorted(costs)
+
+
+def test_an_engine_that_there_is_not_is_one_line() -> None:
+    with pytest.raises(UsageError, match="engine: unknown value 'vlm'"):
+        compare_plans(PlanRecipe(model="qwen3-8b"), gpus=["h100"], engines=["vlm"])
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_width_takes_the_cost_from_a_comparison(width: int) -> None:
+    recipe = PlanRecipe(model="qwen3-8b", slo="tpot=30ms")
+    details = compare_plans(recipe, gpus=["h100", "2 x rtx-pro-6000"])
+    table = Narrowed(plans_table(details), droppable=PLANS_DROPPABLE, folds=("plan",))
+    console = Console(width=width)
+    with console.capture() as caught:
+        console.print(table)
+    shown = caught.get()
+    assert "\u2026" not in shown
+    for title in ("$/1M tok", "all tok/s", "keeps SLO", "fits"):
+        assert title in shown
+    names = [column.header for column in plans_table(details).columns]
+    assert len(set(names)) == len(names)
+
+
+def test_every_card_is_listed_with_its_source_and_can_be_planned_with(tmp_path: Path) -> None:
+    file = tmp_path / "gpus.yaml"
+    file.write_text("gpus:\n  mine: {memory_gib: 48, bandwidth_gb_per_s: 9, bf16_tflops: 1}\n")
+    rows = {row.name: row for row in card_rows(file)}
+    assert rows["mine"].memory_gib == 48
+    assert rows["h100"].usd_per_hour == 1.99
+    assert all(row.source for row in rows.values())
+    for name in set(rows) - {"mine"}:
+        assert gpu_named(name).name == name

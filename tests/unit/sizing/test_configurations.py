@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.sizing.cache_rules import CacheRules
+from llmops_cli.sizing.families import UNSUPPORTED
 from llmops_cli.sizing.served import ServedModel, kv_bytes, kv_bytes_per_token, weights_bytes
 from llmops_cli.sizing.served_models import read_model, served_model
 
@@ -80,3 +82,21 @@ def test_parts_that_are_not_counted_are_named() -> None:
     assert tower.parameters_total == ROWS["llama-4-scout"]["parameters"]
     assert "vision_config" in tower.notes[0]
     assert "MTP" in _model("deepseek-v3", num_nextn_predict_layers=1).notes[0]
+
+
+def test_layers_that_predict_further_tokens_are_counted_apart() -> None:
+    """DeepSeek-V3's has 11.5B of its own (README_WEIGHTS.md of its release)."""
+    plain = _model("deepseek-v3")
+    model = _model("deepseek-v3", num_nextn_predict_layers=1)
+    assert model.extra_parameters["mtp"] == pytest.approx(11.5e9, rel=0.01)
+    assert model.parameters_total == plain.parameters_total
+    assert plain.extra_parameters == {}
+
+
+@pytest.mark.parametrize("family", sorted(UNSUPPORTED))
+def test_a_family_that_is_not_supported_is_refused_by_name(family: str) -> None:
+    """Its sizes read as Llama's would be wrong without a sign in any number."""
+    row = {**next(iter(ROWS.values()))["config"], "model_type": family}
+    for found in (row, {"text_config": row}):
+        with pytest.raises(UsageError, match=f"'{family}' is not supported"):
+            served_model(found, name=family, source="here")

@@ -6,6 +6,7 @@ import pytest
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.sizing.gpu_facts import FACTS
+from llmops_cli.sizing.gpu_features import features_not_on, features_on
 from llmops_cli.sizing.gpus import KNOWN, gpu_named, read_gpus
 
 
@@ -54,3 +55,23 @@ def test_what_a_capability_can_do() -> None:
     assert gpu_named("a100").has_fp8 is False
     assert gpu_named("l4").has_fp8 is True
     assert gpu_named("mi300x").has_flash_attention is None
+
+
+@pytest.mark.parametrize(
+    ("capability", "has", "has_not"),
+    [
+        (7.0, [], ["FP8 weights", "FlashAttention 2", "bf16 products"]),
+        (7.5, ["FP8 weights", "INT8 products (W8A8)"], ["FlashAttention 2"]),
+        (8.6, ["FlashAttention 2", "bf16 products"], ["FP8 products (W8A8)", "FlashAttention 3"]),
+        (8.9, ["FP8 products (W8A8)"], ["FlashAttention 3", "FP4 products (NVFP4)"]),
+        (9.0, ["FlashAttention 3", "FlashAttention 4"], ["FP4 products (NVFP4)"]),
+        (10.0, ["FlashAttention 4", "FP4 products (MXFP4)"], ["FlashAttention 3"]),
+        (12.0, ["FP4 products (NVFP4)"], ["FP4 products (MXFP4)", "FlashAttention 4"]),
+    ],
+)
+def test_features_by_capability(capability: float, has: list[str], has_not: list[str]) -> None:
+    on = {each.name for each in features_on(capability)}
+    off = {each.name for each in features_not_on(capability)}
+    assert set(has) <= on
+    assert set(has_not) <= off
+    assert not on & off

@@ -10,10 +10,10 @@ from llmops_cli.sizing.efficiency import ENGINES
 from llmops_cli.sizing.gpus import gpu_named
 from llmops_cli.sizing.load import ServingLoad
 from llmops_cli.sizing.load_of import load_of
+from llmops_cli.sizing.placement import Placement
 from llmops_cli.sizing.public_models import CONFIGS, config_named
 from llmops_cli.sizing.served_models import served_model
 from llmops_cli.sizing.speed import (
-    Placement,
     Speculation,
     ceiling_s,
     prefill_s,
