@@ -1,0 +1,1 @@
+"""`llmops prompt`: prompts that are kept as files, tried by technique, measured and exported."""

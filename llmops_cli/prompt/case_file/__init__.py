@@ -1,0 +1,1 @@
+"""Files of test cases, as promptfoo has them: YAML, JSON, CSV and JSONL."""

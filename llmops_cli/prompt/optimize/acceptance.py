@@ -1,0 +1,87 @@
+"""Whether a prompt is better on cases that had no part in finding it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from llmops_cli.core.significance import SURE, mcnemar_p, paired_interval
+from llmops_cli.prompt.evals.outcome import EvalOutcome
+
+LEAST_TEST = 5
+"""Cases: four that are all won can come of chance in one of 16 tries."""
+
+Outcomes = Mapping[int, EvalOutcome]
+"""By the case's number."""
+
+
+class Verdict(StrEnum):
+    """Why a prompt is accepted or not; reports hold the text."""
+
+    ACCEPTED = "better on the test split"
+    NOTHING_BETTER = "no proposal was better on the validation split"
+    NOT_SURE = "not surely better on the test split"
+    ANCHORS = "an anchor case fails that passed before"
+    UNFINISHED = "stopped before the test was done"
+
+
+class PairedTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base and best on the same cases of the test split.
+
+    `p` is one-sided: the chance of as many wins if the best were no better (exact McNemar).
+    """
+
+    cases: int
+    only_base: int
+    only_best: int
+    difference: float
+    ci95: tuple[float, float]
+    p: float
+
+    @property
+    def is_improvement(self) -> bool:
+        return self.p < SURE
+
+
+def improvement_p(wins: int, losses: int) -> float:
+    """One-sided; 1 where nothing speaks for an improvement."""
+    if wins <= losses:
+        return 1.0
+    return mcnemar_p(wins, losses) / 2
+
+
+def paired_test(base: Outcomes, best: Outcomes) -> PairedTest:
+    """A case that only the best has no verdict on is one that it fails."""
+    differences = [
+        float(_passed(best.get(case))) - float(outcome.passed)
+        for case, outcome in base.items()
+        if outcome.is_decided
+    ]
+    wins = sum(each > 0 for each in differences)
+    losses = sum(each < 0 for each in differences)
+    mean = (wins - losses) / len(differences) if differences else 0.0
+    return PairedTest(
+        cases=len(differences),
+        only_base=losses,
+        only_best=wins,
+        difference=mean,
+        ci95=paired_interval(differences),
+        p=improvement_p(wins, losses),
+    )
+
+
+def _passed(outcome: EvalOutcome | None) -> bool:
+    return outcome is not None and outcome.passed
+
+
+def regressed(anchors: Sequence[int], base: Outcomes, best: Outcomes) -> list[int]:
+    """Anchors that the base passes and the best does not."""
+    return [case for case in anchors if _passed(base.get(case)) and not _passed(best.get(case))]
+
+
+def verdict_of(test: PairedTest, *, regressed: Sequence[int]) -> Verdict:
+    if regressed:
+        return Verdict.ANCHORS
+    return Verdict.ACCEPTED if test.is_improvement else Verdict.NOT_SURE

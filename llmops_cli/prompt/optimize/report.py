@@ -1,0 +1,67 @@
+"""The report of `llmops prompt optimize`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from llmops_cli.core.report import Manifest, ReportKind
+from llmops_cli.prompt.optimize.acceptance import PairedTest
+from llmops_cli.prompt.optimize.halving import Forecast
+from llmops_cli.prompt.optimize.search import Tried
+
+
+class PromptResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pass rates of a prompt by split, over the answers with a verdict; None where there are none.
+
+    `overfit` is train less test. `errors`: answers without a verdict. `messages` have the holes of
+    the base.
+    """
+
+    train: float | None
+    validation: float | None
+    test: float | None
+    overfit: float | None
+    errors: int
+    changes: list[str]
+    messages: list[dict[str, Any]]  # Any: OpenAI's form
+
+
+class AnchorResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`regressed`: those that the base passes and the best does not."""
+
+    cases: int
+    regressed: list[str]
+
+
+class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`accepted`: whether `best` is what the folder's files hold; else they hold the base.
+
+    `calls` are requests of all runs in the folder, retries too; so are tokens and cost, at most
+    where a killed process left a request open.
+    """
+
+    schema: str = "llmops.prompt-optimize/1"
+    manifest: Manifest
+    accepted: bool
+    verdict: str
+    base: PromptResult
+    best: PromptResult
+    paired: PairedTest | None
+    anchors: AnchorResult
+    calls: int
+    budget_calls: int
+    tokens: int
+    cost: float | None
+    splits: dict[str, int]
+    forecast: Forecast
+    rounds: int
+    search_end: str
+    tried: list[Tried]
+    notes: list[str] = []
+    stopped: str | None = None
+    unreadable_lines: int = 0
+
+
+KIND = ReportKind(schema="llmops.prompt-optimize/1", report=OptimizeReport)

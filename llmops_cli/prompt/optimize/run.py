@@ -1,0 +1,274 @@
+"""`llmops prompt optimize`: the search, then the test on what it never saw, within one budget.
+
+The search may spend what the test does not need. A killed run goes on where it was: answers and
+what was spent are written down as they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from pathlib import Path
+
+from llmops_cli.core.prices import Prices
+from llmops_cli.core.progress import Progress
+from llmops_cli.prompt.case_file.suite import PromptSource
+from llmops_cli.prompt.evals.affordable import require_affordable
+from llmops_cli.prompt.evals.answering import USUAL_TOKENS
+from llmops_cli.prompt.evals.outcome import EvalOutcome
+from llmops_cli.prompt.evals.run import OUTCOMES, RECIPE, require_same
+from llmops_cli.prompt.optimize.asking import Answers, Asker
+from llmops_cli.prompt.optimize.candidate import BASE
+from llmops_cli.prompt.optimize.export import write_result
+from llmops_cli.prompt.optimize.plan import OptimizePlan, forecast_line
+from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
+from llmops_cli.prompt.optimize.report import OptimizeReport
+from llmops_cli.prompt.optimize.results import Tested
+from llmops_cli.prompt.optimize.search import End, Found, Search
+from llmops_cli.prompt.optimize.spending import KeptBudget, Spending, spent_of
+from llmops_cli.runtime.chat import (
+    BudgetSpent,
+    ChatCaps,
+    ChatClient,
+    ChatEndpoint,
+    ChatSettings,
+    chat_endpoint,
+    require_answer,
+)
+from llmops_cli.runtime.files import locked, to_json, write_atomic
+from llmops_cli.runtime.http import Http
+from llmops_cli.runtime.keys import api_key, bearer
+from llmops_cli.runtime.manifest import RunClock
+from llmops_cli.runtime.outcomes import OutcomesFile, StopReason, read_outcomes
+from llmops_cli.runtime.runs import RunFolder
+from llmops_cli.serving.start import RunningServer, started
+from llmops_cli.serving.target import EngineTarget, check_target, prepare_target
+
+SPENDING = "spending.jsonl"
+NOTHING_FOUND = Found(best=BASE, examples={}, rounds=0, tried=[], end=End.CAPPED)
+
+
+def optimize(
+    recipe: OptimizeRecipe,
+    origins: dict[str, str],
+    *,
+    plan: OptimizePlan,
+    folder: RunFolder,
+    progress: Progress,
+) -> OptimizeReport:
+    """Searches, tests, writes the result and the report into `folder`.
+
+    Raises: UsageError and EnvironmentMissing before anything is sent; EngineFailed if nothing has
+    a verdict or our engine ends, with what was done kept for --resume.
+    """
+    run = _Run(recipe, plan, folder, progress)
+    run.require_endpoint()
+    progress.say(forecast_line(recipe, plan))
+    with locked(folder.path / "prompt-optimize"):
+        require_same(folder.path, plan.evaluation)
+        clock = RunClock()
+        write_atomic(folder.path / RECIPE, to_json(recipe))
+        run.go()
+        report = run.report(clock, origins)
+        folder.write_report(report)
+    return report
+
+
+class _Run:
+    """One run while it goes."""
+
+    def __init__(
+        self,
+        recipe: OptimizeRecipe,
+        plan: OptimizePlan,
+        folder: RunFolder,
+        progress: Progress,
+    ) -> None:
+        self._recipe = recipe
+        self._plan = plan
+        self._folder = folder
+        self._progress = progress
+        self._prices = Prices(input=recipe.price_in, output=recipe.price_out)
+        self._endpoint: ChatEndpoint | None = None
+        self._answers = Answers({}, lambda _: None)
+        self._lines: dict[int, Spending] = {}
+        self._found = NOTHING_FOUND
+        self._best: PromptSource = plan.source
+        self._is_tested = False
+        self._stopped: StopReason | None = None
+        self._versions: dict[str, str] = {}
+        self._digests: dict[str, str] = {}
+        self._unreadable = 0
+
+    def require_endpoint(self) -> None:
+        """Raises: UsageError, EnvironmentMissing, before a folder is made."""
+        recipe = self._recipe
+        require_affordable(recipe.as_eval(), self._plan.evaluation)
+        check_target(self._target())
+        if recipe.url:
+            require_answer(chat_endpoint(recipe.url, "", key=api_key(recipe.api_key_env)))
+
+    def _target(self) -> EngineTarget:
+        recipe = self._recipe
+        return EngineTarget(
+            backend=recipe.backend,
+            model=self._plan.model.name,
+            url=recipe.url,
+            options=recipe.options,
+        )
+
+    def go(self) -> None:
+        """Both phases, from what the folder has."""
+        place = self._folder.path
+        recipe = self._recipe
+        key = api_key(recipe.api_key_env) if recipe.url else ""
+        prepared = prepare_target(self._target(), progress=self._progress)
+        with ExitStack() as stack:
+            outcomes = stack.enter_context(OutcomesFile[EvalOutcome](place / OUTCOMES))
+            spending = stack.enter_context(OutcomesFile[Spending](place / SPENDING))
+            self._read(place, outcomes)
+            server = stack.enter_context(
+                started(
+                    prepared,
+                    folder=self._folder,
+                    parallel=recipe.concurrency,
+                    progress=self._progress,
+                    http=Http(bearer(key)),
+                )
+            )
+            self._versions = server.versions()
+            self._digests = prepared.digests()
+            self._endpoint = ChatEndpoint(
+                url=server.url, model=server.model, key=key, prices=self._prices
+            )
+            try:
+                asyncio.run(self._phases(server, self._endpoint, spending))
+            except KeyboardInterrupt:
+                self._stopped = StopReason.INTERRUPTED
+        if self._stopped is not StopReason.INTERRUPTED:
+            write_result(
+                place,
+                self._tested().kept,
+                recipe=recipe,
+                plan=self._plan,
+                endpoint=self._endpoint,
+            )
+
+    def _read(self, place: Path, file: OutcomesFile[EvalOutcome]) -> None:
+        """Behind the opened files, which have ended what a kill tore."""
+        found = read_outcomes(place / OUTCOMES, EvalOutcome)
+        spent = read_outcomes(place / SPENDING, Spending)
+        self._unreadable = found.unreadable + spent.unreadable
+        if self._unreadable:
+            self._progress.warn(f"{place}: {self._unreadable} torn lines are had again")
+        self._answers = Answers(found.outcomes, file.append)
+        self._lines = spent.outcomes
+
+    async def _phases(
+        self,
+        server: RunningServer,
+        endpoint: ChatEndpoint,
+        spending: OutcomesFile[Spending],
+    ) -> None:
+        recipe = self._recipe
+        searching = KeptBudget(self._search_caps(), lines=self._lines, file=spending)
+        async with ChatClient(endpoint, self._settings(), budget=searching) as client:
+            search = Search(recipe, self._plan, self._asker(client, server), self._progress)
+            self._found = await search.run()
+            self._best = search.source(self._found.best)
+        self._stopped = self._found.stopped
+        testing = KeptBudget(self._caps(), lines=self._lines, file=spending)
+        async with ChatClient(endpoint, self._settings(), budget=testing) as client:
+            await self._test(self._asker(client, server))
+
+    async def _test(self, asker: Asker) -> None:
+        """Base and best alike; the base alone where it is the best."""
+        sources = [self._plan.source]
+        if self._found.best != BASE:
+            sources.append(self._best)
+        try:
+            await asker.have(sources, self._plan.splits.test)
+        except BudgetSpent as spent:
+            self._stopped = StopReason.of_cap(spent.cap)
+            return
+        self._is_tested = True
+
+    def _asker(self, client: ChatClient, server: RunningServer) -> Asker:
+        return Asker(
+            self._recipe,
+            self._plan,
+            client,
+            self._answers,
+            check_alive=server.check_alive,
+        )
+
+    def _caps(self) -> ChatCaps:
+        recipe = self._recipe
+        return ChatCaps(
+            requests=recipe.calls, tokens=recipe.token_budget, money=recipe.money_budget
+        )
+
+    def _search_caps(self) -> ChatCaps:
+        """Without what the test needs: of tokens and money, its share of the calls."""
+        whole = self._caps()
+        requests = self._recipe.calls - self._plan.forecast.test
+        share = requests / self._recipe.calls
+        return ChatCaps(
+            requests=requests,
+            tokens=None if whole.tokens is None else int(whole.tokens * share),
+            money=None if whole.money is None else whole.money * share,
+        )
+
+    def _settings(self) -> ChatSettings:
+        recipe = self._recipe
+        return ChatSettings(
+            max_tokens=recipe.max_tokens or USUAL_TOKENS,
+            seed=recipe.seed,
+            timeout_s=recipe.timeout_s,
+            retries=recipe.retries,
+            rate=recipe.rate,
+            concurrency=recipe.concurrency,
+        )
+
+    def _tested(self) -> Tested:
+        return Tested(
+            plan=self._plan,
+            answers=self._answers,
+            found=self._found,
+            best=self._best,
+            is_tested=self._is_tested,
+        )
+
+    def report(self, clock: RunClock, origins: dict[str, str]) -> OptimizeReport:
+        recipe = self._recipe
+        spent = spent_of(self._lines)
+        tested = self._tested()
+        base, best = tested.results()
+        return OptimizeReport(
+            manifest=clock.manifest(
+                recipe,
+                origins,
+                versions=self._versions,
+                seed=recipe.seed,
+                digests=self._digests,
+                complete=self._is_tested,
+            ),
+            accepted=tested.is_accepted,
+            verdict=tested.verdict,
+            base=base,
+            best=best,
+            paired=tested.paired(),
+            anchors=tested.anchors(),
+            calls=spent.requests,
+            budget_calls=recipe.calls,
+            tokens=spent.tokens,
+            cost=spent.money if self._prices.are_given else None,
+            splits=self._plan.splits.sizes,
+            forecast=self._plan.forecast,
+            rounds=self._found.rounds,
+            search_end=self._found.end,
+            tried=self._found.tried,
+            notes=list(self._plan.notes),
+            stopped=self._stopped,
+            unreadable_lines=self._unreadable,
+        )

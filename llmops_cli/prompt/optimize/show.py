@@ -1,0 +1,115 @@
+"""An optimization as a table and in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from llmops_cli.core.errors import GateFailed, Interrupted, LlmopsError
+from llmops_cli.prompt.optimize.report import OptimizeReport, PromptResult
+from llmops_cli.runtime.outcomes import StopReason
+from llmops_cli.show.plain_exports import markdown_export, plain_pages
+from llmops_cli.show.runs import Show
+from llmops_cli.show.tables import MISSING, add_columns, cell
+from llmops_cli.show.words import percent
+
+COLUMNS = ("prompt", "train", "validation", "test", "train - test", "errors")
+WORDS = ("prompt",)
+TITLE = "llmops prompt optimize"
+DROPPABLE = ("errors", "train - test")
+
+
+def optimize_table(report: OptimizeReport) -> Table:
+    """Base and best by split."""
+    table = Table(title=cell(_title(report)), title_justify="left")
+    add_columns(table, COLUMNS, words=WORDS)
+    rows = {"as it was": report.base, _changes(report.best): report.best}
+    for name, result in rows.items():
+        table.add_row(*_cells(name, result))
+    table.caption = "\n".join(cell(line) for line in result_lines(report))
+    table.caption_justify = "left"
+    return table
+
+
+def _title(report: OptimizeReport) -> str:
+    word = "accepted" if report.accepted else "not accepted"
+    return f"{word}: {report.verdict}"
+
+
+def _changes(result: PromptResult) -> str:
+    return f"best: {', '.join(result.changes)}" if result.changes else "best: no change"
+
+
+def _cells(name: str, result: PromptResult) -> list[str]:
+    overfit = MISSING if result.overfit is None else f"{result.overfit:+.1%}"
+    return [
+        cell(name),
+        percent(result.train),
+        percent(result.validation),
+        percent(result.test),
+        overfit,
+        str(result.errors or MISSING),
+    ]
+
+
+def result_lines(report: OptimizeReport) -> list[str]:
+    """The test, the anchors and what it took, as sentences."""
+    sizes = ", ".join(f"{name} {size}" for name, size in report.splits.items())
+    lines = [f"cases: {sizes}"]
+    paired = report.paired
+    if paired is not None:
+        low, high = paired.ci95
+        lines.append(
+            f"test: {paired.difference:+.1%} ({low:+.0%} to {high:+.0%}), {paired.only_best} won "
+            f"and {paired.only_base} lost of {paired.cases} cases, one-sided p {_p(paired.p)}"
+        )
+    if report.anchors.cases:
+        failed = len(report.anchors.regressed)
+        lines.append(f"anchors: {failed} of {report.anchors.cases} fail that passed before")
+    cost = "" if report.cost is None else f", cost {report.cost:,.4f}"
+    lines.append(
+        f"{len(report.tried)} proposals in {report.rounds} rounds, {report.calls} of "
+        f"{report.budget_calls} calls, {report.tokens:,} tokens{cost}; search: {report.search_end}"
+    )
+    if report.stopped:
+        lines.append(f"stopped early: {report.stopped}")
+    return lines
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def error_of(report: OptimizeReport, folder: Path) -> LlmopsError | None:
+    """What the command ends with; a prompt that is not accepted is a result."""
+    if report.stopped == StopReason.INTERRUPTED:
+        return Interrupted(f"interrupted; llmops prompt optimize --resume {folder} goes on")
+    base = report.base
+    if base.train is None and base.validation is None and base.test is None:
+        reason = report.stopped or "no answer has a verdict"
+        return GateFailed(f"nothing was measured: {reason}", hint="a higher budget, and another -o")
+    return None
+
+
+def _table(report: OptimizeReport, word: str, width: int) -> Table:
+    return optimize_table(report)
+
+
+def _listed(report: OptimizeReport) -> dict[str, object]:
+    return {"accepted": report.accepted, "calls": report.calls}
+
+
+def _figures(report: OptimizeReport) -> str:
+    word = "accepted" if report.accepted else "not accepted"
+    return f"{word}, test {percent(report.base.test)} to {percent(report.best.test)}"
+
+
+SHOW = Show(
+    table=_table,
+    listed=_listed,
+    figures=_figures,
+    droppable=DROPPABLE,
+    page=plain_pages(TITLE),
+    exports={"markdown": markdown_export(TITLE)},
+)

@@ -1,0 +1,1 @@
+"""`llmops prompt run`: a question, or cases with answers, by one technique or several."""

@@ -1,0 +1,1 @@
+"""What a model may use while it answers: each tool is bounded, and reaches what was declared."""

@@ -1,0 +1,307 @@
+"""`llmops prompt eval` as a user has it, against a scripted server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.chat_server import ChatServer, Reply, says
+from tests.conftest import Cli
+
+CASES = """
+prompts:
+  - {label: plain, raw: "add {{a}} and {{b}}"}
+  - {label: careful, raw: "add {{a}} and {{b}}, with care"}
+defaultTest:
+  assert: [{type: equals, value: "{{sum}}", metric: right}]
+tests:
+"""
+
+
+def cases_of(count: int) -> str:
+    rows = [f'  - vars: {{a: {a}, b: 1, sum: "{a + 1}"}}' for a in range(count)]
+    return CASES + "\n".join(rows) + "\n"
+
+
+class Adder:
+    """Adds, but without care every fourth sum is wrong; its judge passes everything."""
+
+    def __init__(self) -> None:
+        self.server: ChatServer | None = None
+        self.delay_s = 0.0
+        self.status = 200
+
+    def __call__(self, number: int) -> Reply:
+        time.sleep(self.delay_s)
+        if self.status != 200:
+            return self.status, {"error": {"message": "no"}}
+        assert self.server is not None
+        asked = json.loads(self.server.bodies[number])
+        text = asked["messages"][-1]["content"]
+        if "<rubric>" in text:
+            return says('{"pass": true, "score": 1, "reason": "kind"}')
+        a = int(text.split()[1])
+        wrong = a % 4 == 0 and "care" not in text
+        return says(str(a + (2 if wrong else 1)), prompt_tokens=10, completion_tokens=2)
+
+
+@pytest.fixture
+def adder() -> Adder:
+    return Adder()
+
+
+@pytest.fixture
+def server(adder: Adder) -> Iterator[ChatServer]:
+    found = ChatServer(adder, model="adder")
+    adder.server = found
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def evaluate(cli: Cli, server: ChatServer, tmp_path: Path) -> Callable[..., object]:
+    def run(*options: str, text: str = cases_of(24)) -> object:
+        (tmp_path / "cases.yaml").write_text(text)
+        return cli(
+            "prompt", "eval", "cases.yaml", "--url", server.url, "--concurrency", "1", *options
+        )
+
+    return run
+
+
+def test_cells_and_pairs_are_what_the_server_was_scripted_to(evaluate, tmp_path: Path) -> None:
+    run = evaluate(
+        "--model",
+        "adder",
+        "--price-in",
+        "1",
+        "--price-out",
+        "2",
+        "--json",
+        "-o",
+        "run",
+        "--junit",
+        "j.xml",
+        "--fail-if",
+        "pass_rate < 80%",
+        "--fail-if",
+        "errors > 0",
+    )
+    assert run.returncode == 5
+    assert "pass_rate < 80%: plain · adder has 0.75" in run.stderr
+    report = json.loads(run.stdout)
+    plain, careful = report["cells"]
+    assert (plain["prompt"], plain["model"], plain["n"]) == ("plain", "adder", 24)
+    assert plain["pass_rate"] == 0.75
+    assert plain["metrics"] == {"right": 0.75}
+    assert plain["ci95"][0] < 0.75 < plain["ci95"][1]
+    assert plain["tokens"] == 24 * 12
+    assert plain["cost"] == pytest.approx(24 * 14e-6)
+    assert careful["pass_rate"] == 1
+    (pair,) = report["pairs"]
+    assert (pair["only_a"], pair["only_b"], pair["cases"]) == (0, 6, 24)
+    assert pair["difference"] == 0.25
+    assert pair["p"] == pytest.approx(2 / 2**6)
+    assert pair["better"] == "b"
+    suite = ElementTree.parse(tmp_path / "j.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("48", "6")
+    rows = (tmp_path / "run/report.csv").read_text().splitlines()
+    assert len(rows) == 49
+    page = (tmp_path / "run/report.html").read_text()
+    assert "<script" not in page
+    assert "careful" in page
+
+
+def test_repeats_stay_different_requests_after_a_warm_rerun(
+    evaluate, server: ChatServer, tmp_path: Path
+) -> None:
+    options = ("--prompt", "add {{a}} and 1", "--repeat", "3", "--cache", "kept.db", "--json")
+    first = evaluate(*options, "-o", "one", text=cases_of(3))
+    assert first.returncode == 0, first.stderr
+    seeds = {json.loads(body)["seed"] for body in server.bodies}
+    assert (len(server.bodies), len(seeds)) == (9, 3)
+    again = evaluate(*options, "-o", "two", text=cases_of(3))
+    assert again.returncode == 0, again.stderr
+    assert len(server.bodies) == 9
+    cell = json.loads(again.stdout)["cells"][0]
+    assert (cell["n"], cell["cases"], cell["cached"]) == (9, 3, 9)
+
+
+def test_a_killed_run_goes_on_and_asks_nothing_twice(
+    adder: Adder, server: ChatServer, cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "cases.yaml").write_text(cases_of(12))
+    adder.delay_s = 0.02
+    argv = [sys.executable, "-m", "llmops_cli", "prompt", "eval", "cases.yaml"]
+    argv += ["--url", server.url, "--concurrency", "1", "-o", "run"]
+    process = subprocess.Popen(argv, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"})
+    kept = tmp_path / "run/outcomes.jsonl"
+    deadline = time.monotonic() + 60
+    while not (kept.exists() and len(kept.read_bytes().splitlines()) >= 5):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = len(kept.read_bytes().splitlines())
+    adder.delay_s = 0
+    asked = len(server.bodies)
+    run = cli("prompt", "eval", "--resume", "run", "--json")
+    assert run.returncode == 0, run.stderr
+    assert [cell["n"] for cell in json.loads(run.stdout)["cells"]] == [12, 12]
+    assert len(server.bodies) - asked == 24 - before
+    text = (tmp_path / "cases.yaml").read_text()
+    (tmp_path / "cases.yaml").write_text(text.replace("a: 3", "a: 4"))
+    other = cli("prompt", "eval", "--resume", "run")
+    assert other.returncode == 2
+    assert "cannot go on: its cases are others now" in other.stderr
+
+
+def test_a_server_that_is_broken_passes_nothing(evaluate, adder: Adder) -> None:
+    adder.status = 400
+    run = evaluate("--prompt", "add {{a}} and 1", "-o", "run", text=cases_of(2))
+    assert run.returncode == 4
+    assert "no answer has a verdict: http 400" in run.stderr
+    gated = evaluate("--prompt", "{{a}}", "-o", "two", "--fail-if", "score < 0.5", text=cases_of(1))
+    assert gated.returncode == 5
+
+
+def test_model_graded_assertions_ask_the_judge(evaluate, server: ChatServer) -> None:
+    text = """
+tests:
+  - vars: {a: 1}
+    assert: [{type: llm-rubric, value: be kind}, {type: not-llm-rubric, value: be rude, weight: 0}]
+"""
+    without = evaluate("--prompt", "add {{a}} and 1", text=text)
+    assert without.returncode == 2
+    assert "cases.yaml:4: llm-rubric needs a judge" in without.stderr
+    assert not server.bodies
+    run = evaluate(
+        "--prompt",
+        "add {{a}} and 1",
+        "--judge-url",
+        server.url,
+        "--judge-model",
+        "j",
+        "--json",
+        "-o",
+        "run",
+        text=text,
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["cells"][0]["pass_rate"] == 1
+
+
+def test_what_is_not_supported_is_named_before_anything_is_sent(
+    evaluate, server: ChatServer
+) -> None:
+    text = """
+prompts: ["add {{a}} and 1"]
+tests:
+  - vars: {a: 1}
+    assert: [{type: javascript, value: "true"}, {type: equals, value: 2}]
+"""
+    run = evaluate(text=text)
+    assert run.returncode == 2
+    assert "cases.yaml:5: assertion 'javascript' is not supported" in run.stderr
+    assert not server.bodies
+    skipped = evaluate("--skip-unsupported", "--json", "-o", "run", text=text)
+    assert skipped.returncode == 0, skipped.stderr
+    assert len(json.loads(skipped.stdout)["left_out"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        (("--prompt", "nowhere.md"), "no prompt at nowhere.md"),
+        (("--fail-if", "pass_rate < 90"), "can never tell anything"),
+        (("--fail-if", "speed > 1"), "unknown metric 'speed'"),
+        (("--money-budget", "1"), "--money-budget needs prices"),
+        (("--judge-model", "j"), "--judge-model is a model at --judge-url"),
+    ],
+)
+def test_wrong_input_is_told_before_anything_is_sent(
+    evaluate, server: ChatServer, options: tuple[str, ...], wrong: str
+) -> None:
+    run = evaluate(*options)
+    assert run.returncode == 2
+    assert wrong in run.stderr
+    assert not server.bodies
+
+
+def test_a_budget_is_never_passed(evaluate, server: ChatServer) -> None:
+    run = evaluate("--token-budget", "400", "--max-tokens", "20", "--json", "-o", "run")
+    report = json.loads(run.stdout)
+    assert report["stopped"] == "the token budget is spent"
+    assert sum(cell["tokens"] for cell in report["cells"]) <= 400
+    assert len(server.bodies) < 48
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--token-budget", "20"], "--token-budget buys no request"),
+        (["--fail-if", "worse > 0"], "worse > 0 can never hold"),
+        (["--fail-if", "cost > 1"], "needs prices"),
+    ],
+)
+def test_what_can_measure_nothing_ends_before_the_start(
+    evaluate, server: ChatServer, tmp_path: Path, options: list[str], words: str
+) -> None:
+    run = evaluate("--prompt", "add {{a}} and 1", "-o", "run", *options, text=cases_of(8))
+    assert run.returncode == 2
+    assert words in run.stderr
+    assert not server.bodies
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_a_budget_ends_before_its_first_answer_does_not_pass(evaluate) -> None:
+    options = ("--max-tokens", "100", "--token-budget", "160", "-o", "run", "--concurrency", "1")
+    text = cases_of(1).replace("a: 0", "a: 0, long: " + "x" * 200)
+    text += "  - vars: {a: 1, long: x}\n"
+    run = evaluate("--prompt", "add {{a}} and {{long}}", *options, text=text)
+    assert run.returncode == 5
+    assert "nothing was measured: the token budget is spent" in run.stderr
+
+
+def test_saved_runs_are_compared_gated_and_exported(evaluate, cli: Cli, tmp_path: Path) -> None:
+    careful = evaluate("--prompt", "add {{a}} and 1, with care", "-o", "old")
+    assert careful.returncode == 0, careful.stderr
+    assert "100.0%" in careful.stdout
+    assert "100.0%" not in careful.stderr
+    evaluate("--prompt", "add {{a}} and 1", "-o", "new")
+    listed = json.loads(cli("report", "list", ".", "--json").stdout)
+    assert [each["model"] for each in listed] == ["adder", "adder"]
+    shown = cli("report", "compare", "old", "new", "--json")
+    assert shown.returncode == 0, shown.stderr
+    found = json.loads(shown.stdout)
+    (column,) = found["columns"]
+    assert (column["difference"], column["cases"], column["verdict"]) == (-0.25, 24, "worse")
+    assert column["ci95"][0] < -0.25 < column["ci95"][1] < 0
+    assert column["p"] == pytest.approx(2 / 2**6)
+    table = cli("report", "compare", "old", "new", "--format", "markdown")
+    assert "-25.0%" in table.stdout
+    gate = cli("report", "gate", "new", "--baseline", "old", "--fail-if", "worse > 0")
+    assert gate.returncode == 5
+    assert "1 of 1 are surely worse" in gate.stdout
+    other = cli("report", "gate", "old", "--baseline", "new", "--fail-if", "pass_rate < -1%")
+    assert other.returncode == 0, other.stderr
+    page = cli("report", "html", "new", "-o", "one.html")
+    assert page.returncode == 0, page.stderr
+    assert (tmp_path / "one.html").read_text().count("<details>") == 24
+    for form in ("markdown", "csv", "junit"):
+        made = cli("report", "export", "new", "--format", form)
+        assert made.returncode == 0, made.stderr
+        assert "24" in made.stdout
+    (tmp_path / "new/outcomes.jsonl").unlink()
+    gone = cli("report", "compare", "old", "new")
+    assert gone.returncode == 2
+    assert "does not tell its cases one by one" in gone.stderr
