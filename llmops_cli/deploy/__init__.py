@@ -1,0 +1,1 @@
+"""From gateway.yaml to the files that run it elsewhere: manifests, images, monitoring."""

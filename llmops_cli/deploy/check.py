@@ -1,0 +1,72 @@
+"""Whether a rendered folder would run: our own lint, and every validator that is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.deploy.lint.finding import Finding
+from llmops_cli.deploy.lint.names import wrong_names
+from llmops_cli.deploy.lint.ports import wrong_ports
+from llmops_cli.deploy.lint.prompts import without_prompts, wrong_mounts
+from llmops_cli.deploy.lint.read import read_folder
+from llmops_cli.deploy.lint.safety import unsafe
+from llmops_cli.deploy.lint.schemas import is_installed, without_schema, wrong_by_schema
+from llmops_cli.deploy.lint.written_secrets import written_secrets
+from llmops_cli.deploy.validators import run_validators
+
+SCHEMAS = "kubernetes-validate"
+OPERATOR = "monitoring/operator"
+FOLDERS = ("manifests", "monitoring", "compose", "systemd", "kserve")
+
+WRITTEN = (*FOLDERS, "overlays", "chart", "nginx")
+"""Where files are that somebody reads."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """`ran`: validators that were here; `missing`: those that could have said more.
+
+    `without_schema`: kinds that only our own lint has looked at.
+    """
+
+    ok: bool
+    findings: list[Finding]
+    ran: list[str]
+    missing: list[str]
+    without_schema: list[str]
+
+
+def check_folder(folder: Path) -> Checked:
+    """Raises: UsageError for a folder in which nothing was rendered."""
+    if not any((folder / name).is_dir() for name in FOLDERS):
+        raise UsageError(
+            f"nothing is rendered in {folder}", hint="llmops deploy render gateway.yaml -o DIR"
+        )
+    read = read_folder(folder, "manifests")
+    watching = read_folder(folder, OPERATOR)
+    objects = read.objects + watching.objects
+    findings = read.findings + watching.findings
+    findings += wrong_names(objects)
+    findings += wrong_ports(objects)
+    findings += unsafe(objects)
+    findings += wrong_mounts(objects)
+    findings += without_prompts(folder)
+    findings += written_secrets(folder, WRITTEN)
+    others = run_validators(folder)
+    unknown: list[str] = []
+    if is_installed():
+        findings += wrong_by_schema(objects)
+        unknown = without_schema(objects)
+        others.ran.append(SCHEMAS)
+    else:
+        others.missing.append(SCHEMAS)
+    findings += others.findings
+    return Checked(
+        ok=not findings,
+        findings=sorted(set(findings)),
+        ran=["own lint", *others.ran],
+        missing=others.missing,
+        without_schema=unknown,
+    )

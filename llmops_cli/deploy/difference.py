@@ -1,0 +1,43 @@
+"""What another rendering would change, file by file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.deploy.folder import LIST
+
+
+def differences(old: Path, new: Path) -> Iterator[str]:
+    """Lines of a unified diff. Raises: UsageError for what is no folder."""
+    for folder in (old, new):
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is no folder", hint="llmops deploy render -o DIR")
+    for name in sorted(_files(old) | _files(new)):
+        before = _lines(old / name)
+        after = _lines(new / name)
+        if before != after:
+            yield from difflib.unified_diff(
+                before,
+                after,
+                fromfile=str(old / name),
+                tofile=str(new / name),
+                lineterm="",
+            )
+
+
+def _files(folder: Path) -> set[str]:
+    found = set()
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != LIST:
+            found.add(path.relative_to(folder).as_posix())
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []

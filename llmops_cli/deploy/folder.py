@@ -1,0 +1,147 @@
+"""The folder that is rendered into: ours are the files whose digests its list has.
+
+What others have put there stays, and so does what they have changed, unless they say otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.runtime.files import cannot_write, make_folder, to_json, write_atomic
+
+LIST = ".llmops-deploy.json"
+SHOWN = 8
+
+
+class WrittenFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Path below the folder -> sha256 of what was rendered."""
+
+    schema: str = "llmops.deploy-files/1"
+    files: dict[str, str] = {}
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    written: tuple[str, ...]
+    unchanged: int
+    removed: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_rendered(folder: Path, files: Mapping[str, bytes], *, force: bool) -> Written:
+    """`force`: also over files that somebody has changed or made.
+
+    Raises: UsageError naming those files, before anything is written; EnvironmentMissing.
+    """
+    before = _read_list(folder)
+    kept = tuple(sorted(_foreign(folder, files, before)))
+    changed = [] if force else _changed(folder, files, before)
+    if changed:
+        raise _changed_by_hand(folder, changed)
+    make_folder(folder)
+    _require_writable(folder)
+    written = []
+    for name, content in files.items():
+        path = folder / name
+        if _content(path) != content:
+            write_atomic(path, content)
+            written.append(name)
+    removed = _remove_old(folder, files, before)
+    digests = {name: digest_of(content) for name, content in sorted(files.items())}
+    write_atomic(folder / LIST, to_json(WrittenFiles(files=digests)))
+    return Written(
+        written=tuple(written),
+        unchanged=len(files) - len(written),
+        removed=tuple(removed),
+        kept=kept,
+    )
+
+
+def _read_list(folder: Path) -> dict[str, str]:
+    """Raises: UsageError for a list that is none: everything would be taken for somebody's."""
+    try:
+        raw = (folder / LIST).read_bytes()
+    except OSError:
+        return {}
+    try:
+        return msgspec.json.decode(raw, type=WrittenFiles).files
+    except msgspec.DecodeError:
+        raise UsageError(
+            f"{folder / LIST} is damaged, so nobody can say which files are ours",
+            hint="--force writes over them, or choose another -o",
+        ) from None
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _changed(folder: Path, files: Mapping[str, bytes], before: Mapping[str, str]) -> list[str]:
+    """What stands where we would write or remove, and is not what we wrote."""
+    found = []
+    for name in sorted({*files, *before}):
+        content = _content(folder / name)
+        if content is None or content == files.get(name):
+            continue
+        if digest_of(content) != before.get(name):
+            found.append(name)
+    return found
+
+
+def _changed_by_hand(folder: Path, changed: list[str]) -> UsageError:
+    names = ", ".join(changed[:SHOWN])
+    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+    return UsageError(
+        f"{folder} has files that were changed by hand: {names}{more}",
+        hint="--force writes over them; llmops deploy diff shows what would change",
+    )
+
+
+def _foreign(
+    folder: Path,
+    files: Mapping[str, bytes],
+    before: Mapping[str, str],
+) -> list[str]:
+    if not folder.is_dir():
+        return []
+    found = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != LIST and name not in files and name not in before:
+            found.append(name)
+    return found
+
+
+def _require_writable(folder: Path) -> None:
+    probe = folder / f"{LIST}.probe"
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _remove_old(
+    folder: Path,
+    files: Mapping[str, bytes],
+    before: Mapping[str, str],
+) -> list[str]:
+    """What was ours and is rendered no more."""
+    found = []
+    for name in sorted(before):
+        path = folder / name
+        if name not in files and path.is_file():
+            path.unlink()
+            found.append(name)
+    return found

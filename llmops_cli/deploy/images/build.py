@@ -1,0 +1,74 @@
+"""Who builds an image: buildah, podman or docker, whichever is here first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+
+from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
+
+BUILDERS = ("buildah", "podman", "docker")
+LAST_LINES = 12
+INDEX = "PIP_INDEX_URL"
+"""An index of packages of the user's own, which pip has from the same variable."""
+
+
+class Built(msgspec.Struct, frozen=True, kw_only=True):
+    tag: str
+    builder: str
+    seconds: float
+    size_bytes: int | None
+
+
+def find_builder() -> str:
+    """Raises: EnvironmentMissing where there is none."""
+    for name in BUILDERS:
+        if shutil.which(name) is not None:
+            return name
+    raise EnvironmentMissing(
+        f"nobody here builds images: {', '.join(BUILDERS)} are missing",
+        hint="apt-get install buildah, or --emit to write the Containerfile only",
+    )
+
+
+def build(context: Path, *, tag: str, builder: str, log: Path) -> Built:
+    """Raises: EngineFailed with the last lines of the builder's log."""
+    started_s = time.monotonic()
+    argv = [builder, "build", "-t", tag, "-f", "Containerfile", "."]
+    if builder == "buildah":
+        argv[2:2] = ["--isolation", "chroot"]
+    if builder == "podman":
+        argv[2:2] = ["--network", "host"]
+    index = os.environ.get(INDEX)
+    if index:
+        argv[2:2] = ["--build-arg", f"{INDEX}={index}"]
+    with log.open("wb") as file:
+        run = subprocess.run(argv, cwd=context, stdout=file, stderr=file, check=False)
+    if run.returncode:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        last = " | ".join(lines[-LAST_LINES:])
+        raise EngineFailed(f"{builder} did not build {tag}: {last}", hint=f"see {log}")
+    return Built(
+        tag=tag,
+        builder=builder,
+        seconds=round(time.monotonic() - started_s, 1),
+        size_bytes=_size_of(tag, builder),
+    )
+
+
+def _size_of(tag: str, builder: str) -> int | None:
+    argv = [builder, "image", "inspect", "--format", "{{.Size}}", tag]
+    if builder == "buildah":
+        argv = ["buildah", "images", "--json", tag]
+    run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if run.returncode:
+        return None
+    text = run.stdout.strip()
+    if text.isdecimal():
+        return int(text)
+    return None

@@ -1,0 +1,110 @@
+"""The folder that an image is built from: this very code, and the versions that it runs with."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.deploy.cluster_names import require_image
+from llmops_cli.deploy.images.containerfile import IMAGES, containerfile
+from llmops_cli.runtime.digests import digest_path
+from llmops_cli.runtime.files import make_folder, write_atomic
+from llmops_cli.runtime.paths import PACKAGE, WORKERS, recipes_dir
+
+EXTRAS = ("redis",)
+"""Of the gateway: what a cluster's has beside the least."""
+SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".mypy_cache")
+ENVIRONMENTS = {
+    "llamacpp": "llamacpp.txt",
+    "vllm": "vllm-cuda.txt",
+    "transformers": "transformers.txt",
+}
+PACKAGES = {"llamacpp": ("msgspec", "prometheus-client", "uvicorn", "uvloop", "httptools")}
+"""What a worker imports beside its engine."""
+
+
+def write_context(
+    folder: Path,
+    name: str,
+    *,
+    base: str,
+    wheels: Path | None,
+) -> Path:
+    """The Containerfile in it. Raises: UsageError, EnvironmentMissing."""
+    if name not in IMAGES:
+        raise unknown_name("image", name, IMAGES)
+    require_image(base, what="--base")
+    if wheels is not None and not wheels.is_dir():
+        raise UsageError(f"no folder of wheels at {wheels}")
+    make_folder(folder)
+    write_atomic(folder / "requirements.txt", requirements(name).encode())
+    _copy(WORKERS, folder / "workers")
+    if name == "gateway":
+        _copy(PACKAGE, folder / "llmops_cli")
+        _copy(recipes_dir(), folder / "recipes")
+    make_folder(folder / "wheels")
+    write_atomic(folder / "wheels" / "README", b"Wheels that pip takes before an index.\n")
+    for wheel in sorted(wheels.glob("*.whl")) if wheels is not None else []:
+        shutil.copy2(wheel, folder / "wheels" / wheel.name)
+    digest = digest_path(folder)
+    path = folder / "Containerfile"
+    text = containerfile(name, base=base, digest=digest, has_wheels=wheels is not None)
+    write_atomic(path, text.encode())
+    return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=SKIPPED)
+
+
+def requirements(name: str) -> str:
+    """Each with a version: of the gateway those that run here, of engines the tried ones."""
+    if name == "gateway":
+        return _lines(_closure(["llmops-cli"], EXTRAS))
+    listed = (recipes_dir() / "envs" / ENVIRONMENTS[name]).read_text(encoding="utf-8")
+    more = [each for each in PACKAGES.get(name, ()) if each not in listed]
+    return listed.rstrip() + "\n" + _lines(_closure(more, ()))
+
+
+def _lines(pins: dict[str, str]) -> str:
+    lines = [f"{name}=={pin}" if pin else name for name, pin in sorted(pins.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _is_for_another_micro(need: Requirement) -> bool:
+    """Of Python's own version: an image's may be older than this one, and then wants it."""
+    if need.marker is None or "python_full_version" not in str(need.marker):
+        return False
+    return "extra" not in str(need.marker) and not need.marker.evaluate()
+
+
+def _closure(wanted: list[str], extras: tuple[str, ...]) -> dict[str, str]:
+    """Installed packages that the wanted ones need, with their versions."""
+    found: dict[str, str] = {}
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    waiting = [(name, extras) for name in wanted]
+    while waiting:
+        name, asked = waiting.pop()
+        if (name, asked) in seen:
+            continue
+        seen.add((name, asked))
+        try:
+            found[name] = version(name)
+            needs = requires(name) or []
+        except PackageNotFoundError:
+            continue
+        for line in needs:
+            need = Requirement(line)
+            marks = [{"extra": extra} for extra in asked] or [{"extra": ""}]
+            if _is_for_another_micro(need):
+                found[f"{need}"] = ""
+            elif need.marker is None or any(need.marker.evaluate(mark) for mark in marks):
+                waiting.append((canonicalize_name(need.name), tuple(sorted(need.extras))))
+    found.pop("llmops-cli", None)
+    return found

@@ -1,0 +1,1 @@
+"""Manifests of a cluster, a module for each thing that it has."""

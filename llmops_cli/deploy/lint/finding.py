@@ -1,0 +1,87 @@
+"""One thing that is wrong with a rendered file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from llmops_cli.deploy.knob import Manifest
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """`file`: below the folder. `rule`: which check, in one word or two."""
+
+    file: str
+    rule: str
+    message: str
+
+
+class Found(NamedTuple):
+    """An object and the file that it stands in."""
+
+    file: str
+    value: Manifest
+
+    @property
+    def kind(self) -> str:
+        return str(self.value.get("kind", ""))
+
+    @property
+    def name(self) -> str:
+        metadata = self.value.get("metadata") or {}
+        return str(metadata.get("name", ""))
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def spec(self) -> Manifest:
+        return self.value.get("spec") or {}
+
+    def wrong(self, rule: str, message: str) -> Finding:
+        return Finding(file=self.file, rule=rule, message=f"{self.title}: {message}")
+
+
+POD_PATHS = {
+    "Deployment": (("template",),),
+    "StatefulSet": (("template",),),
+    "DaemonSet": (("template",),),
+    "Job": (("template",),),
+    "CronJob": (("jobTemplate", "spec", "template"),),
+    "LeaderWorkerSet": (
+        ("leaderWorkerTemplate", "leaderTemplate"),
+        ("leaderWorkerTemplate", "workerTemplate"),
+    ),
+}
+
+
+def pods_in(found: Found) -> Iterator[Manifest]:
+    """Templates of pods, with metadata and spec."""
+    if found.kind == "Pod":
+        yield found.value
+    if found.kind == "InferenceService":
+        predictor = found.spec.get("predictor") or {}
+        yield {"metadata": {"labels": predictor.get("labels") or {}}, "spec": predictor}
+    for path in POD_PATHS.get(found.kind, ()):
+        value: Any = found.spec  # Any: YAML
+        for step in path:
+            value = value.get(step) or {}
+        if value:
+            yield value
+
+
+def containers_in(pod: Manifest) -> list[Manifest]:
+    spec = pod.get("spec") or {}
+    return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+
+
+def labels_of(pod: Manifest) -> Manifest:
+    metadata = pod.get("metadata") or {}
+    return metadata.get("labels") or {}
+
+
+def matches(selector: Manifest, labels: Manifest) -> bool:
+    return all(labels.get(name) == value for name, value in selector.items())

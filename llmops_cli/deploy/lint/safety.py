@@ -1,0 +1,54 @@
+"""What must not be: images that move, rights, memory without bound, secrets in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from llmops_cli.deploy.cluster_names import is_floating
+from llmops_cli.deploy.knob import Manifest
+from llmops_cli.deploy.lint.finding import Finding, Found, containers_in, pods_in
+from llmops_cli.deploy.secrets import URL_PASSWORD, is_secret, texts_in
+
+OF_QUERIES = ("PrometheusRule",)
+"""Names of metrics, `llmops_gateway_...`, look like keys of ours."""
+
+
+def unsafe(objects: Sequence[Found]) -> Iterator[Finding]:
+    for found in objects:
+        if found.kind == "Secret" and (found.value.get("data") or found.value.get("stringData")):
+            yield found.wrong("secret", "a Secret with values stands in a file")
+        yield from _secrets(found)
+        for pod in pods_in(found):
+            for container in containers_in(pod):
+                yield from _container(found, pod, container)
+
+
+def _container(
+    found: Found,
+    pod: Manifest,
+    container: Manifest,
+) -> Iterator[Finding]:
+    name = container.get("name")
+    image = str(container.get("image", ""))
+    if is_floating(image):
+        yield found.wrong("floating-tag", f"image {image!r} can be another one tomorrow")
+    own = container.get("securityContext") or {}
+    above = (pod.get("spec") or {}).get("securityContext") or {}
+    if not (own.get("runAsNonRoot") or above.get("runAsNonRoot")):
+        yield found.wrong("security", f"container {name} may run as root")
+    if own.get("allowPrivilegeEscalation") is not False:
+        yield found.wrong("security", f"container {name} may get more rights than it has")
+    if own.get("privileged"):
+        yield found.wrong("security", f"container {name} is privileged")
+    if not own.get("readOnlyRootFilesystem"):
+        yield found.wrong("security", f"container {name} may write everywhere")
+    if not (container.get("resources") or {}).get("requests"):
+        yield found.wrong("resources", f"container {name} asks for nothing")
+
+
+def _secrets(found: Found) -> Iterator[Finding]:
+    for text in texts_in(found.value):
+        is_query = found.kind in OF_QUERIES
+        if URL_PASSWORD.search(text) or (not is_query and is_secret(text)):
+            yield found.wrong("secret", "holds what looks like a secret")
+            return

@@ -1,0 +1,1 @@
+"""What watches a deployment: rules with tests, routes of alerts, dashboards, logs."""

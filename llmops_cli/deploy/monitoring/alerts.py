@@ -1,0 +1,385 @@
+"""Alerts, each with a runbook and the series by which a test makes it fire and keeps it silent."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from llmops_cli.deploy.monitoring.recording import quantile_name, share_name
+from llmops_cli.deploy.recipe import RenderRecipe
+
+Severity = Literal["page", "ticket"]
+MONTH_HOURS = 730
+Series = tuple[tuple[str, str], ...]
+"""A series and its values, in promtool's notation, one each minute."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """`fires`, `silent`: see Series; `at`: when the test looks. `labels`: of the one that fires."""
+
+    name: str
+    expr: str
+    wait: str
+    severity: Severity
+    summary: str
+    runbook: str
+    fires: Series
+    silent: Series
+    at: str = "30m"
+    labels: dict[str, str] = {}
+
+
+def alerts_of(recipe: RenderRecipe) -> list[Alert]:
+    found = [
+        *_errors(recipe),
+        *_latencies(recipe),
+        *_engines(),
+        *_upstreams(),
+        *_gateway(),
+        *_safety(),
+        _live_key(),
+        _cost_anomaly(),
+    ]
+    if recipe.budget_dollars is not None:
+        found += _budget(recipe.budget_dollars)
+    return found
+
+
+def _requests(failing: str, fine: str) -> Series:
+    return (
+        ('llmops_gateway_requests_total{route="/v1/chat/completions",status="502"}', failing),
+        ('llmops_gateway_requests_total{route="/v1/chat/completions",status="200"}', fine),
+    )
+
+
+def _errors(recipe: RenderRecipe) -> list[Alert]:
+    """The SLO by two windows each: fast burns are told soon, slow ones before the month is over."""
+    allowed = recipe.slo_errors / 100
+    fast, slow = 14.4 * allowed, 6 * allowed
+    return [
+        Alert(
+            name="LlmopsErrorShare",
+            expr=f"{share_name('5m')} > {max(5 * allowed, 0.05):g}",
+            wait="5m",
+            severity="page",
+            summary="Of all requests, so many fail",
+            runbook="error-share",
+            fires=_requests("0+20x60", "0+80x60"),
+            silent=_requests("0+1x60", "0+99x60"),
+        ),
+        Alert(
+            name="LlmopsSloBurnFast",
+            expr=f"{share_name('1h')} > {fast:g} and {share_name('5m')} > {fast:g}",
+            wait="2m",
+            severity="page",
+            summary="Two percent of a month's failures are used up in an hour",
+            runbook="slo-burn",
+            fires=_requests("0+40x90", "0+60x90"),
+            silent=_requests("0+1x90", "0+999x90"),
+            at="80m",
+        ),
+        Alert(
+            name="LlmopsSloBurnSlow",
+            expr=f"{share_name('6h')} > {slow:g} and {share_name('30m')} > {slow:g}",
+            wait="15m",
+            severity="ticket",
+            summary="Five percent of a month's failures are used up in six hours",
+            runbook="slo-burn",
+            fires=_requests("0+40x500", "0+60x500"),
+            silent=_requests("0+1x500", "0+999x500"),
+            at="450m",
+        ),
+    ]
+
+
+def _buckets(histogram: str, bound: str, extra: str = "") -> str:
+    labels = f'model="m"{extra},le="{bound}"'
+    return f"llmops_gateway_{histogram}_seconds_bucket{{{labels}}}"
+
+
+def _times(histogram: str, *, low: str, extra: str = "") -> tuple[Series, Series]:
+    """All beyond the highest bound below `+Inf`, or all within the lowest."""
+    beyond = (
+        (_buckets(histogram, low, extra), "0x60"),
+        (_buckets(histogram, "900", extra), "0+60x60"),
+        (_buckets(histogram, "+Inf", extra), "0+60x60"),
+    )
+    within = (
+        (_buckets(histogram, low, extra), "0+60x60"),
+        (_buckets(histogram, "900", extra), "0+60x60"),
+        (_buckets(histogram, "+Inf", extra), "0+60x60"),
+    )
+    return beyond, within
+
+
+def _latencies(recipe: RenderRecipe) -> list[Alert]:
+    limits = {
+        "Ttft": ("ttft", recipe.slo_ttft_s, ""),
+        "Tpot": ("tpot", recipe.slo_tpot_s, ""),
+        "E2e": ("request", recipe.slo_e2e_s, ',class="2xx"'),
+    }
+    found = []
+    for word, (histogram, most_s, extra) in limits.items():
+        fires, silent = _times(histogram, low="0.01", extra=extra)
+        found.append(
+            Alert(
+                name=f"Llmops{word}Slow",
+                expr=f"{quantile_name(histogram, '0.95')} > {most_s:g}",
+                wait="10m",
+                severity="ticket",
+                summary=f"{word.upper()} p95 of {{{{ $labels.model }}}} is above {most_s:g} s",
+                runbook=f"{word.lower()}-slow",
+                fires=fires,
+                silent=silent,
+                labels={"model": "m"},
+            )
+        )
+    return found
+
+
+def _gauge(
+    name: str,
+    expr: str,
+    *,
+    wait: str,
+    severity: Severity,
+    summary: str,
+    runbook: str,
+    series: str,
+    high: str,
+    low: str,
+    labels: dict[str, str] | None = None,
+) -> Alert:
+    return Alert(
+        name=name,
+        expr=expr,
+        wait=wait,
+        severity=severity,
+        summary=summary,
+        runbook=runbook,
+        fires=((series, high),),
+        silent=((series, low),),
+        labels=labels or {},
+    )
+
+
+def _engines() -> list[Alert]:
+    kv = 'llmops_kv_use{upstream="chat"}'
+    used = 'DCGM_FI_DEV_FB_USED{gpu="0"}'
+    free = 'DCGM_FI_DEV_FB_FREE{gpu="0"}'
+    return [
+        _gauge(
+            "LlmopsQueue",
+            "sum(llmops_gateway_queued) > 50",
+            wait="5m",
+            severity="ticket",
+            summary="Requests wait at the gateway for a place",
+            runbook="queue",
+            series="llmops_gateway_queued",
+            high="100x60",
+            low="3x60",
+        ),
+        _gauge(
+            "LlmopsKvCacheFull",
+            'max by (upstream) ({__name__=~"llmops_kv_use|vllm:kv_cache_usage_perc"}) > 0.95',
+            wait="10m",
+            severity="ticket",
+            summary="The KV cache of {{ $labels.upstream }} is full, so requests are put back",
+            runbook="kv-cache",
+            series=kv,
+            high="0.99x60",
+            low="0.5x60",
+            labels={"upstream": "chat"},
+        ),
+        Alert(
+            name="LlmopsGpuMemory",
+            expr="DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE) > 0.97",
+            wait="10m",
+            severity="ticket",
+            summary="Memory of card {{ $labels.gpu }} is nearly full",
+            runbook="gpu-memory",
+            fires=((used, "80000x60"), (free, "500x60")),
+            silent=((used, "60000x60"), (free, "20000x60")),
+            labels={"gpu": "0"},
+        ),
+    ]
+
+
+def _upstreams() -> list[Alert]:
+    return [
+        _gauge(
+            "LlmopsUpstreamDown",
+            "min by (upstream) (llmops_gateway_upstream_up) == 0",
+            wait="2m",
+            severity="page",
+            summary="Nobody answers at upstream {{ $labels.upstream }}",
+            runbook="upstream-down",
+            series='llmops_gateway_upstream_up{upstream="chat"}',
+            high="0x60",
+            low="1x60",
+            labels={"upstream": "chat"},
+        ),
+        _gauge(
+            "LlmopsBreakerOpen",
+            "max by (upstream) (llmops_gateway_breaker) == 2",
+            wait="1m",
+            severity="page",
+            summary="Nothing is sent to {{ $labels.upstream }}, because it failed",
+            runbook="breaker-open",
+            series='llmops_gateway_breaker{upstream="chat"}',
+            high="2x60",
+            low="0x60",
+            labels={"upstream": "chat"},
+        ),
+        _gauge(
+            "LlmopsUpstreamRefuses",
+            "max by (upstream) (llmops_gateway_upstream_refuses) == 1",
+            wait="2m",
+            severity="page",
+            summary="{{ $labels.upstream }} does not take our key, address or name of a model",
+            runbook="upstream-refuses",
+            series='llmops_gateway_upstream_refuses{upstream="chat"}',
+            high="1x60",
+            low="0x60",
+            labels={"upstream": "chat"},
+        ),
+    ]
+
+
+def _gateway() -> list[Alert]:
+    return [
+        _gauge(
+            "LlmopsCanaryRolledBack",
+            "max by (model) (llmops_gateway_canary_percent) == 0 and "
+            "max by (model) (max_over_time(llmops_gateway_canary_percent[1h])) > 0",
+            wait="0m",
+            severity="ticket",
+            summary="The canary of {{ $labels.model }} was worse, and gets nothing any more",
+            runbook="canary-rolled-back",
+            series='llmops_gateway_canary_percent{model="m"}',
+            high="5x10 0x50",
+            low="5x60",
+            labels={"model": "m"},
+        ),
+        _gauge(
+            "LlmopsConfigRefused",
+            "min(llmops_gateway_config_ok) == 0",
+            wait="2m",
+            severity="ticket",
+            summary="The gateway's file was changed and cannot be used; the old one serves",
+            runbook="config-refused",
+            series="llmops_gateway_config_ok",
+            high="0x60",
+            low="1x60",
+        ),
+        _gauge(
+            "LlmopsGatewayDown",
+            'sum(up{job="llmops-gateway"}) == 0',
+            wait="1m",
+            severity="page",
+            summary="No gateway can be scraped",
+            runbook="gateway-down",
+            series='up{job="llmops-gateway",instance="a"}',
+            high="0x60",
+            low="1x60",
+        ),
+    ]
+
+
+def _safety() -> list[Alert]:
+    return [
+        _gauge(
+            "LlmopsBlockRate",
+            "max(llmops_gateway_guard_block_rate) > 0.2",
+            wait="5m",
+            severity="ticket",
+            summary="The guard blocks more than a fifth of the requests",
+            runbook="block-rate",
+            series="llmops_gateway_guard_block_rate",
+            high="0.4x60",
+            low="0.01x60",
+        ),
+        Alert(
+            name="LlmopsAuditLost",
+            expr="sum(increase(llmops_gateway_audit_lost_total[15m])) > 0",
+            wait="0m",
+            severity="page",
+            summary="Lines of the audit log are lost",
+            runbook="audit-lost",
+            fires=(("llmops_gateway_audit_lost_total", "0+1x60"),),
+            silent=(("llmops_gateway_audit_lost_total", "5x60"),),
+        ),
+    ]
+
+
+def _live_key() -> Alert:
+    """Old counts wake nobody: only what is new since a quarter of an hour ago."""
+    seen = 'llmops_gateway_keys_seen_total{kind="openai",direction="output"}'
+    expr = (
+        "sum by (kind, direction) (increase(llmops_gateway_keys_seen_total[15m])) > 0 or "
+        "sum by (kind, direction) (llmops_gateway_keys_seen_total unless "
+        "max_over_time(llmops_gateway_keys_seen_total[15m] offset 15m)) > 0"
+    )
+    return Alert(
+        name="LlmopsLiveKey",
+        expr=expr,
+        wait="0m",
+        severity="page",
+        summary="A key ({{ $labels.kind }}) stood in a prompt or an answer",
+        runbook="live-key",
+        fires=((seen, "_x25 1x35"),),
+        silent=((seen, "3x14 stale 3x44"),),  # a scrape was missed
+        labels={"kind": "openai", "direction": "output"},
+    )
+
+
+def _cost_anomaly() -> Alert:
+    """Against the same hours of the days before; below a dollar an hour nobody is woken."""
+    series = 'llmops_gateway_cost_dollars_total{model="m",key="k"}'
+    return Alert(
+        name="LlmopsCostAnomaly",
+        expr="llmops:cost_dollars:rate1h > 3 * avg_over_time(llmops:cost_dollars:rate1h[1d]) "
+        "and llmops:cost_dollars:rate1h > 1",
+        wait="10m",
+        severity="ticket",
+        summary="An hour costs three times what it did on average since yesterday",
+        runbook="cost-anomaly",
+        fires=((series, "0+0.01x600 6+1x120"),),
+        silent=((series, "0+0.1x720"),),
+        at="660m",
+    )
+
+
+def _budget(dollars: float) -> list[Alert]:
+    """A month's money by two windows each, as an SLO's failures are."""
+    hourly = dollars / MONTH_HOURS
+    each = hourly / 60
+    found = []
+    for word, factor, long, short, severity in (
+        ("Fast", 14.4, "1h", "5m", "page"),
+        ("Slow", 3.0, "6h", "30m", "ticket"),
+    ):
+        most = factor * hourly
+        fires = f"0+{factor * 2 * each:.9f}x500"
+        silent = f"0+{each:.9f}x500"
+        series = 'llmops_gateway_cost_dollars_total{model="m",key="k"}'
+        found.append(
+            Alert(
+                name=f"LlmopsBudgetBurn{word}",
+                expr=f"{_dollars_an_hour(long)} > {most:.6g} and "
+                f"{_dollars_an_hour(short)} > {most:.6g}",
+                wait="2m",
+                severity="page" if severity == "page" else "ticket",
+                summary=f"At this rate {dollars:g} dollars a month last a month / {factor:g}",
+                runbook="budget-burn",
+                fires=((series, fires),),
+                silent=((series, silent),),
+                at="450m",
+            )
+        )
+    return found
+
+
+def _dollars_an_hour(window: str) -> str:
+    return f"3600 * sum(rate(llmops_gateway_cost_dollars_total[{window}]))"

@@ -1,0 +1,150 @@
+"""Each rule of the lint finds the mistake that it is for, and none in what we render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from llmops_cli.core.errors import UsageError
+from llmops_cli.deploy.check import check_folder
+from llmops_cli.deploy.lint.finding import Found
+from llmops_cli.deploy.lint.names import wrong_names
+from llmops_cli.deploy.lint.ports import wrong_ports
+from llmops_cli.deploy.lint.read import read_folder
+from llmops_cli.deploy.lint.safety import unsafe
+from llmops_cli.deploy.lint.schemas import wrong_by_schema
+from tests.unit.deploy.conftest import Render, objects
+
+Objects = dict[tuple[str, str], Any]
+
+
+def container(found: Objects) -> Any:
+    return found["Deployment", "llmops-chat"]["spec"]["template"]["spec"]["containers"][0]
+
+
+def rules(found: Objects) -> set[str]:
+    listed = [Found("m.yaml", value) for value in found.values()]
+    wrong = [*wrong_names(listed), *wrong_ports(listed), *unsafe(listed)]
+    return {each.rule for each in wrong}
+
+
+def test_what_we_render_has_none(rendered: Render) -> None:
+    found = objects(rendered())
+    assert rules(found) == set()
+    assert not list(wrong_by_schema([Found("m.yaml", value) for value in found.values()]))
+
+
+def break_selector(found: Objects) -> None:
+    found["Deployment", "llmops-chat"]["spec"]["selector"]["matchLabels"] = {"app": "x"}
+
+
+def break_service(found: Objects) -> None:
+    found["Service", "llmops-chat"]["spec"]["selector"] = {"app": "x"}
+
+
+def break_target_port(found: Objects) -> None:
+    found["Service", "llmops-chat"]["spec"]["ports"][0]["targetPort"] = "htp"
+
+
+def break_probe_port(found: Objects) -> None:
+    container(found)["readinessProbe"]["httpGet"]["port"] = "htp"
+
+
+def break_probe_path(found: Objects) -> None:
+    container(found)["readinessProbe"]["httpGet"]["path"] = "/healthz"
+
+
+def break_volume(found: Objects) -> None:
+    container(found)["volumeMounts"][0]["name"] = "modles"
+
+
+def break_config_map(found: Objects) -> None:
+    del found["ConfigMap", "llmops-gateway"]
+
+
+def break_scale_target(found: Objects) -> None:
+    found["ScaledObject", "llmops-chat"]["spec"]["scaleTargetRef"]["name"] = "chat"
+
+
+def scale_twice(found: Objects) -> None:
+    target = found["ScaledObject", "llmops-chat"]["spec"]["scaleTargetRef"]
+    found["HorizontalPodAutoscaler", "llmops-gateway"]["spec"]["scaleTargetRef"] = target
+
+
+def float_tag(found: Objects) -> None:
+    container(found)["image"] = "example.com/llama:latest"
+
+
+def drop_tag(found: Objects) -> None:
+    container(found)["image"] = "example.com:5000/llama"
+
+
+def allow_root(found: Objects) -> None:
+    container(found)["securityContext"]["allowPrivilegeEscalation"] = True
+
+
+def write_secret(found: Objects) -> None:
+    container(found)["env"].append({"name": "KEY", "value": "sk-proj-" + "a1B2c3D4" * 6})
+
+
+def break_route(found: Objects) -> None:
+    rule = found["HTTPRoute", "llmops-gateway"]["spec"]["rules"][0]
+    rule["backendRefs"][0]["port"] = 81
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (break_selector, "selector"),
+        (break_service, "selector"),
+        (break_target_port, "port"),
+        (break_probe_port, "port"),
+        (break_probe_path, "probe"),
+        (break_volume, "volume"),
+        (break_config_map, "reference"),
+        (break_scale_target, "scale-target"),
+        (scale_twice, "scale-target"),
+        (float_tag, "floating-tag"),
+        (drop_tag, "floating-tag"),
+        (allow_root, "security"),
+        (write_secret, "secret"),
+        (break_route, "port"),
+    ],
+)
+def test_a_mistake_is_found(rendered: Render, change: Callable[[Objects], None], rule: str) -> None:
+    found = objects(rendered())
+    change(found)
+    assert rule in rules(found)
+
+
+def test_a_file_that_is_no_yaml_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "a.yaml").write_text("a: [")
+    (tmp_path / "manifests" / "b.yaml").write_text(yaml.safe_dump({"a": 1}))
+    assert [each.rule for each in read_folder(tmp_path, "manifests").findings] == ["yaml", "yaml"]
+
+
+def test_a_folder_without_a_rendering_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing is rendered"):
+        check_folder(tmp_path)
+
+
+def test_a_secret_in_a_rendered_file_is_told_by_line(rendered: Render, tmp_path: Path) -> None:
+    key = "sk-proj-4fHq8ZsT1vXn6Yb3Lw0KdRj7Mc2Pg9Ua5EiQoBt"
+    config = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra, namespace: llmops}\n"
+        f"data:\n  prompt: |\n    Use {key}.\n"
+    )
+    for name, text in {**rendered(), "manifests/extra.yaml": config}.items():
+        path = tmp_path / "out" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    findings = check_folder(tmp_path / "out").findings
+    (found,) = [each for each in findings if each.rule == "written secret"]
+    assert found.file == "manifests/extra.yaml"
+    assert found.message.startswith("line 6: a key (openai) stands here")
+    assert key not in found.message
